@@ -1,0 +1,50 @@
+"""The errors a person sees: a code to search for, what was found, and what to do about it.
+
+Every error that leaves the package derives from `TestbedError`; its class decides the exit status of the command.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TestbedError(Exception):
+    """Something went wrong that a person can act on.
+
+    Attributes:
+        code: kebab-case name of the kind of error, stable across versions.
+        message: what happened, with the value found.
+        hint: what to do about it, or None where nothing can be said.
+        exit_code: the status with which a command ends on this error.
+    """
+
+    __test__ = False  # the name starts like a test class; pytest must not collect it
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, code: str, message: str, hint: str | None = None) -> None:
+        super().__init__(code, message, hint)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = f"{self.code}: {self.message}"
+        return f"{text}\n  hint: {self.hint}" if self.hint else text
+
+
+class UsageError(TestbedError):
+    """The file or the command line is wrong (exit status 2)."""
+
+    exit_code = 2
+
+
+class MachineError(TestbedError):
+    """This machine lacks something that is needed; the hint says what to install or enable (exit status 3)."""
+
+    exit_code = 3
+
+
+class LabError(TestbedError):
+    """A lab could not be brought up, used or taken down (exit status 4)."""
+
+    exit_code = 4

@@ -1,0 +1,212 @@
+"""What a topology resolves to: every address, MAC, name, seed and port chosen; integers only, nothing left to parse."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from testbed.shape import Shape
+
+VERSION = 1
+"""The version of the plan's form, part of its digest."""
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """One L2 segment.
+
+    Attributes:
+        name: as in the file.
+        subnet: in CIDR form, `198.18.7.0/24`.
+        gateway: the address that a Docker network keeps for the machine; no node has it.
+        allocated: the subnet was chosen here and may be another next time; else the file gave it.
+        internal: traffic does not leave the machine.
+        mtu: bytes of an IP packet.
+    """
+
+    name: str
+    subnet: str
+    gateway: str
+    allocated: bool
+    internal: bool
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interface:
+    """A node's attachment to a network. Its switch side is the port where traffic to the node is shaped.
+
+    Attributes:
+        network: the network's name.
+        name: of the interface inside the node where we make it ourselves (`eth0`, `eth1`, ...).
+        address: IPv4, without the prefix length.
+        prefix_length: bits of the network part.
+        mac: derived from the address as Docker does (02:42 and the four bytes), so that it is the same everywhere.
+    """
+
+    network: str
+    name: str
+    address: str
+    prefix_length: int
+    mac: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """When a node counts as up: a TCP port accepts a connection.
+
+    Attributes:
+        tcp: the port.
+        timeout_ns: how long to wait for that.
+    """
+
+    tcp: int
+    timeout_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One container or namespace with a name.
+
+    Attributes:
+        image: Docker image; None is the testbed's own.
+        command: what runs in the node; empty keeps the node idle (own image) or runs the image's own command.
+        environment: variables of `command`.
+        cpus_milli: CPU time in thousandths of a core; 0 is unlimited.
+        memory_bytes: 0 is unlimited.
+        sysctls: namespaced kernel settings, the plan's own defaults included (they decide results; machines differ).
+        ready: None where a started node is a ready one.
+    """
+
+    name: str
+    interfaces: tuple[Interface, ...]
+    image: str | None
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    cpus_milli: int
+    memory_bytes: int
+    sysctls: Mapping[str, str]
+    ready: Ready | None
+
+    def on(self, network: str) -> Interface:
+        """The node's interface on `network`; KeyError where it has none."""
+        for interface in self.interfaces:
+            if interface.network == network:
+                return interface
+        raise KeyError(network)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One direction between two nodes on a network, with what it does to packets.
+
+    Attributes:
+        source, destination: names of nodes.
+        network: the network that both are on.
+        shape: never clear; links that do nothing are not in the plan.
+        seed: of all that is random on this link, 64 bits, derived from the plan's seed and the link's ends.
+        engine: `auto`, `netem` or `userspace`, as the file asks.
+        profile: the profile that the shape started from, or None; for people to read.
+    """
+
+    source: str
+    destination: str
+    network: str
+    shape: Shape
+    seed: int
+    engine: str
+    profile: str | None
+
+    @property
+    def name(self) -> str:
+        """The link's name in messages and results."""
+        return f"{self.source} -> {self.destination}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """Traffic from one node to another.
+
+    Attributes:
+        kind: `tcp-stream`, `tcp-rr`, `udp-stream`, `udp-rr` or `ping`.
+        source: the node that starts (and, of a stream, sends).
+        destination: the node that listens.
+        address: of the destination on the network that both share.
+        port: TCP or UDP port of the listener, one per workload.
+        seed: 64 bits.
+        parameters: the kind's own, all integers, strings or booleans; units are in their names.
+    """
+
+    name: str
+    kind: str
+    source: str
+    destination: str
+    address: str
+    port: int
+    seed: int
+    parameters: Mapping[str, int | str | bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A topology with nothing left to choose.
+
+    Attributes:
+        lab: the name that the lab goes by; the topology's unless another was given.
+        topology: the name in the file.
+        runtime: `auto`, `docker` or `netns`, as the file or the command line asks.
+        stages: the workloads, stage after stage; those within one stage run together.
+    """
+
+    lab: str
+    topology: str
+    description: str
+    seed: int
+    runtime: str
+    networks: tuple[Network, ...]
+    nodes: tuple[Node, ...]
+    links: tuple[Link, ...]
+    stages: tuple[tuple[Workload, ...], ...]
+    version: int = field(default=VERSION)
+
+    @property
+    def workloads(self) -> tuple[Workload, ...]:
+        """All workloads in the order of the file."""
+        return tuple(workload for stage in self.stages for workload in stage)
+
+    def node(self, name: str) -> Node:
+        """The node of that name; KeyError where there is none."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    def with_lab(self, lab: str) -> Plan:
+        """The same plan under another lab name."""
+        return replace(self, lab=lab)
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as a JSON object; `from_json` is the way back."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+        """The plan that `to_json` made `data` from."""
+        raise NotImplementedError
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that decides what the plan does.
+
+        Two runs with the same digest asked for the same thing. The lab's name, the description and the runtime are
+        left out, and of an allocated subnet only the position of each address in it counts.
+        """
+        raise NotImplementedError
