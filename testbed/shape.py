@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-CERTAIN = 1 << 32
-"""The probability 1 in the unit of every probability here, 1/2^32 (netem's own, so that both engines draw alike)."""
+from testbed import units
+
+CERTAIN = units.CERTAIN
+"""The probability 1 in the unit of every probability here, 1/2^32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
