@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from testbed.shape import Shape
+from testbed.shape import Shape
 
 VERSION = 1
 """The version of the plan's form, part of its digest."""
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +87,14 @@ class Node:
     interfaces: tuple[Interface, ...]
     image: str | None
     command: tuple[str, ...]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(hash=False)
     cpus_milli: int
     memory_bytes: int
-    sysctls: Mapping[str, str]
+    sysctls: Mapping[str, str] = field(hash=False)
     ready: Ready | None
+
+    def __post_init__(self) -> None:
+        _freeze(self, "environment", "sysctls")
 
     def on(self, network: str) -> Interface:
         """The node's interface on `network`; KeyError where it has none."""
@@ -152,7 +152,10 @@ class Workload:
     address: str
     port: int
     seed: int
-    parameters: Mapping[str, int | str | bool]
+    parameters: Mapping[str, int | str | bool] = field(hash=False)
+
+    def __post_init__(self) -> None:
+        _freeze(self, "parameters")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,18 +198,87 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """The plan as a JSON object; `from_json` is the way back."""
-        raise NotImplementedError
+        return {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
-        """The plan that `to_json` made `data` from."""
-        raise NotImplementedError
+        """The plan that `to_json` made `data` from.
+
+        Raises:
+            ValueError: `data` is of another version.
+            KeyError, TypeError: it is no plan.
+        """
+        if data.get("version") != VERSION:
+            raise ValueError(f"a plan of version {data.get('version')!r}; this is for version {VERSION}")
+        parts = {
+            "networks": tuple(Network(**one) for one in data["networks"]),
+            "nodes": tuple(_node(one) for one in data["nodes"]),
+            "links": tuple(Link(**{**one, "shape": Shape.from_json(one["shape"])}) for one in data["links"]),
+            "stages": tuple(tuple(Workload(**one) for one in stage) for stage in data["stages"]),
+        }
+        return cls(**{**data, **parts})
 
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of all that decides what the plan does.
 
-        Two runs with the same digest asked for the same thing. The lab's name, the description and the runtime are
-        left out, and of an allocated subnet only the position of each address in it counts.
+        Two runs with the same digest asked for the same thing. The lab's name, the description, the runtime and the
+        names of profiles are left out, and of an allocated subnet only the position of each address in it counts.
         """
-        raise NotImplementedError
+        data = self.to_json()
+        for name in ("lab", "description", "runtime"):
+            del data[name]
+        for link in data["links"]:
+            del link["profile"]
+        decisive = _relative(data, [IPv4Network(network.subnet) for network in self.networks if network.allocated])
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def _freeze(instance: object, *names: str) -> None:
+    """Replace mappings of a frozen dataclass by read-only copies."""
+    for name in names:
+        object.__setattr__(instance, name, MappingProxyType(dict(getattr(instance, name))))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    """A part of the plan as JSON has it."""
+    if is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _node(data: Mapping[str, Any]) -> Node:
+    """The node that `_plain` made `data` from."""
+    parts = {
+        "interfaces": tuple(Interface(**one) for one in data["interfaces"]),
+        "command": tuple(data["command"]),
+        "ready": None if data["ready"] is None else Ready(**data["ready"]),
+    }
+    return Node(**{**data, **parts})
+
+
+def _relative(data: dict[str, Any], allocated: list[IPv4Network]) -> dict[str, Any]:
+    """`to_json`'s `data` with every address in an allocated subnet replaced by its position there."""
+
+    def position(address: str) -> str:
+        for index, subnet in enumerate(allocated):
+            if IPv4Address(address) in subnet:
+                return f"{index}+{int(IPv4Address(address)) - int(subnet.network_address)}"
+        return address
+
+    for network in data["networks"]:
+        network["gateway"] = position(network["gateway"])
+        if network["allocated"]:
+            network["subnet"] = IPv4Network(network["subnet"]).prefixlen
+    for node in data["nodes"]:
+        for interface in node["interfaces"]:
+            interface["address"] = position(interface["address"])
+            del interface["mac"]  # follows from the address
+    for stage in data["stages"]:
+        for workload in stage:
+            workload["address"] = position(workload["address"])
+    return data
