@@ -1,0 +1,104 @@
+# make help lists the targets. The first one that needs Python makes the virtual environment .venv.
+# Variables: topology=NAME|FILE, node=NAME, command="...", args="..." (further options of the command), PYTHON=python3.
+
+PYTHON ?= python3
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+bin := .venv/bin
+testbed := $(bin)/testbed
+lab ?= $(basename $(notdir $(topology)))
+
+# What the recipes of the same names need to be told.
+need_topology = $(if $(topology),,$(error say which: make $@ topology=NAME, one of: $(basename $(notdir $(wildcard topologies/*.yml)))))
+need_node = $(need_topology)$(if $(node),,$(error say in which node: make $@ topology=$(topology) node=NAME))
+need_command = $(need_node)$(if $(command),,$(error say what to run: make $@ topology=$(topology) node=$(node) command="ping -c1 server"))
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@echo '  with topology=NAME (or a file), args="further options"; PYTHON=/usr/bin/python3 chooses the interpreter'
+
+# ---- labs ----------------------------------------------------------------------------------------------------------
+.PHONY: run up check show validate down ps shell exec doctor
+run: $(bin)/installed nodes-image ## Bring a topology up, run its workloads, take it down: topology=lossy
+	@$(need_topology)$(testbed) run "$(topology)" $(args)
+
+up: $(bin)/installed nodes-image ## Bring a topology up and leave it: topology=lossy
+	@$(need_topology)$(testbed) up "$(topology)" $(args)
+
+check: $(bin)/installed nodes-image ## Measure whether the links are as bad as asked: topology=lossy
+	@$(need_topology)$(testbed) check "$(topology)" $(args)
+
+show: $(bin)/installed ## Show what a topology resolves to: topology=lossy
+	@$(need_topology)$(testbed) show "$(topology)" $(args)
+
+validate: $(bin)/installed ## Check a topology file: topology=lossy
+	@$(need_topology)$(testbed) validate "$(topology)" $(args)
+
+down: $(bin)/installed ## Take a lab down, or all of them: topology=lossy
+	@$(testbed) down $(if $(topology),"$(lab)",--all) $(args)
+
+ps: $(bin)/installed ## List the labs that are up
+	@$(testbed) ps $(args)
+
+shell: $(bin)/installed ## Open a shell in a node: topology=lossy node=client
+	@$(need_node)$(testbed) shell "$(lab)" "$(node)" $(args)
+
+exec: $(bin)/installed ## Run a command in a node: topology=lossy node=client command="ping -c1 server"
+	@$(need_command)$(testbed) exec "$(lab)" "$(node)" $(args) -- $(command)
+
+doctor: $(bin)/installed ## Say what this machine can do, and what to install for the rest
+	@$(testbed) doctor $(args)
+
+# ---- the project -----------------------------------------------------------------------------------------------------
+.PHONY: images test lint bench clean
+images: $(bin)/installed ## Build the testbed's own image (needs a Docker Engine)
+	@PYTHON=$(bin)/python images/build
+
+test: $(bin)/installed-dev ## Run all tests; what this machine can't run is skipped with the reason
+	@echo "test     pytest $(args)"
+	@$(bin)/pytest $(args)
+
+lint: $(bin)/installed-dev ## Check style, types and the layers
+	@echo "lint     ruff check"; $(bin)/ruff check .
+	@echo "lint     ruff format --check"; $(bin)/ruff format --check .
+	@echo "lint     mypy"; $(bin)/mypy
+	@echo "lint     lint-imports"; $(bin)/lint-imports
+
+bench: $(bin)/installed-dev nodes-image ## Measure the testbed beside its peers: args="bringup engine stream"
+	@$(bin)/python tests/bench $(args)
+
+clean: ## Remove the virtual environment, caches and fetched packages; results and labs stay
+	@echo "clean    .venv, caches, images/wheels"
+	@rm -rf .venv build dist testbed.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -f images/wheels/*.whl images/wheels/.fetched
+	@find testbed tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Where nodes may become containers, their image is there and current: a fraction of a second when nothing changed.
+.PHONY: nodes-image
+nodes-image: $(bin)/installed
+	@$(if $(findstring netns,$(args)),:,if docker version >/dev/null 2>&1; then PYTHON=$(bin)/python images/build; fi)
+
+# ---- the virtual environment -------------------------------------------------------------------------------------------
+$(bin)/python:
+	@echo "venv     .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "make: $(PYTHON) is too old or missing, Python 3.11 or newer is needed" >&2; \
+	    echo "  hint: install it, or name it: make PYTHON=python3.12 ..." >&2; exit 3; }
+	@if $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then $(PYTHON) -m venv .venv; \
+	elif command -v virtualenv >/dev/null; then virtualenv --quiet --python "$(PYTHON)" .venv; \
+	elif command -v uv >/dev/null; then uv venv --quiet --seed --python "$(PYTHON)" .venv; \
+	else echo "make: $(PYTHON) can't make virtual environments" >&2; \
+	    echo "  hint: apt-get install python3-venv (or have virtualenv or uv)" >&2; exit 3; fi
+
+$(bin)/installed: pyproject.toml | $(bin)/python
+	@echo "venv     installing the package and what it needs"
+	@$(bin)/python -m pip install -qq --disable-pip-version-check --editable .
+	@touch $@
+
+$(bin)/installed-dev: pyproject.toml | $(bin)/python
+	@echo "venv     installing the package, what it needs and the tools for its development"
+	@$(bin)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
+	@touch $(bin)/installed $@
