@@ -10,10 +10,17 @@ bin := .venv/bin
 testbed := $(bin)/testbed
 lab ?= $(basename $(notdir $(topology)))
 
-# What the recipes of the same names need to be told.
-need_topology = $(if $(topology),,$(error say which: make $@ topology=NAME, one of: $(basename $(notdir $(wildcard topologies/*.yml)))))
-need_node = $(need_topology)$(if $(node),,$(error say in which node: make $@ topology=$(topology) node=NAME))
-need_command = $(need_node)$(if $(command),,$(error say what to run: make $@ topology=$(topology) node=$(node) command="ping -c1 server"))
+# What a target needs to be told, said before anything is done.
+require = $(if $($1),,$(error say $2: make $(MAKECMDGOALS) $3))
+ifneq (,$(filter run up check show validate shell exec,$(MAKECMDGOALS)))
+$(call require,topology,which,topology=NAME ($(basename $(notdir $(wildcard topologies/*.yml))) or a file))
+endif
+ifneq (,$(filter shell exec,$(MAKECMDGOALS)))
+$(call require,node,in which node,topology=$(topology) node=NAME)
+endif
+ifneq (,$(filter exec,$(MAKECMDGOALS)))
+$(call require,command,what to run,topology=$(topology) node=$(node) command="ping -c1 server")
+endif
 
 .PHONY: help
 help: ## List the targets
@@ -23,19 +30,19 @@ help: ## List the targets
 # ---- labs ----------------------------------------------------------------------------------------------------------
 .PHONY: run up check show validate down ps shell exec doctor
 run: $(bin)/installed nodes-image ## Bring a topology up, run its workloads, take it down: topology=lossy
-	@$(need_topology)$(testbed) run "$(topology)" $(args)
+	@$(testbed) run "$(topology)" $(args)
 
 up: $(bin)/installed nodes-image ## Bring a topology up and leave it: topology=lossy
-	@$(need_topology)$(testbed) up "$(topology)" $(args)
+	@$(testbed) up "$(topology)" $(args)
 
 check: $(bin)/installed nodes-image ## Measure whether the links are as bad as asked: topology=lossy
-	@$(need_topology)$(testbed) check "$(topology)" $(args)
+	@$(testbed) check "$(topology)" $(args)
 
 show: $(bin)/installed ## Show what a topology resolves to: topology=lossy
-	@$(need_topology)$(testbed) show "$(topology)" $(args)
+	@$(testbed) show "$(topology)" $(args)
 
 validate: $(bin)/installed ## Check a topology file: topology=lossy
-	@$(need_topology)$(testbed) validate "$(topology)" $(args)
+	@$(testbed) validate "$(topology)" $(args)
 
 down: $(bin)/installed ## Take a lab down, or all of them: topology=lossy
 	@$(testbed) down $(if $(topology),"$(lab)",--all) $(args)
@@ -44,10 +51,10 @@ ps: $(bin)/installed ## List the labs that are up
 	@$(testbed) ps $(args)
 
 shell: $(bin)/installed ## Open a shell in a node: topology=lossy node=client
-	@$(need_node)$(testbed) shell "$(lab)" "$(node)" $(args)
+	@$(testbed) shell "$(lab)" "$(node)" $(args)
 
 exec: $(bin)/installed ## Run a command in a node: topology=lossy node=client command="ping -c1 server"
-	@$(need_command)$(testbed) exec "$(lab)" "$(node)" $(args) -- $(command)
+	@$(testbed) exec "$(lab)" "$(node)" $(args) -- $(command)
 
 doctor: $(bin)/installed ## Say what this machine can do, and what to install for the rest
 	@$(testbed) doctor $(args)
