@@ -1,0 +1,21 @@
+"""The small program that sends or receives a workload's traffic inside a node's network namespace.
+
+`python -m testbed.endpoint SPEC` does what `SPEC`, one JSON object (see `testbed.endpoint.spec`), says, and reports in
+JSON lines on its standard output. Each line has an `event`; every list in it is a column of integers coded by
+`testbed.endpoint.columns`; every time is in nanoseconds of CLOCK_MONOTONIC, which all nodes of a machine share, so that
+the difference of two times taken in two nodes is a real delay. Closing its standard input stops it.
+
+| event | from | what |
+|---|---|---|
+| `listening` | listener | the socket is bound; the initiator may start |
+| `accepted` | tcp-stream listener | `at_ns` |
+| `connections` | TCP initiator | per connection: `begun_ns`, `connected_ns` |
+| `congestion` | TCP, both | `name`: the congestion control in use, as the kernel says |
+| `sent` | initiator of messages | `sent_ns` of the messages `first`, `first` + 1, ...; in order |
+| `received` | who measures messages | `seq` and `received_ns` per arrival, in order of arrival, duplicates too |
+| `bytes` | tcp-stream listener | `bytes` per `bucket_ns`, the first bucket beginning at `start_ns` |
+| `tcp-info` | tcp-stream initiator | samples of the sender's state, see `testbed.endpoint.tcp_info` |
+| `progress` | initiator | `fraction` done, at least once a second |
+| `error` | both | `code`, `message`, `hint`; the exit status is then not 0 |
+| `end` | both | the last line of an endpoint that did what it was asked, with its totals |
+"""

@@ -1,0 +1,87 @@
+"""The process that started this endpoint: it reads our lines, and closes our standard input when we are to stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from testbed.endpoint.columns import encode
+from testbed.endpoint.errors import Stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Field = str | int | float | list[int] | None
+
+PROGRESS_NS = 500_000_000
+"""How often progress is told."""
+
+ROWS = 10_000
+"""Rows of a column in one line, at most."""
+
+
+class Owner:
+    """The way to the owner: lines to it, and its wish that we stop.
+
+    Attributes:
+        stopping: the owner wants us to end. Loops look at it at least every 0.1 s.
+    """
+
+    def __init__(self) -> None:
+        self.stopping = False
+        self._progress_due_ns = 0
+
+    def watch(self) -> None:
+        """From now on, end of file on standard input, SIGINT and SIGTERM set `stopping`."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: self._stop())
+        threading.Thread(target=self._read_to_end, daemon=True).start()
+
+    def _stop(self) -> None:
+        self.stopping = True
+
+    def _read_to_end(self) -> None:
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        self._stop()
+
+    def check(self) -> None:
+        """Do nothing, unless the owner wants us to stop.
+
+        Raises:
+            Stopped: it does.
+        """
+        if self.stopping:
+            raise Stopped
+
+    def emit(self, event: str, **fields: Field) -> None:
+        """Write one line. Where nobody reads us any more, the process ends: there is no one to do anything for."""
+        try:
+            sys.stdout.write(json.dumps({"event": event, **fields}, separators=(",", ":")) + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os._exit(1)  # not sys.exit, which would flush once more
+
+    def emit_columns(self, event: str, columns: Mapping[str, Sequence[int]], **fields: Field) -> None:
+        """Write columns of equal length, coded, in as many lines as keep each line small."""
+        rows = len(next(iter(columns.values())))
+        for row in range(0, rows, ROWS):
+            coded = {name: encode(values[row : row + ROWS]) for name, values in columns.items()}
+            self.emit(event, **fields, **coded)
+
+    def emit_sent(self, sent_ns: Sequence[int]) -> None:
+        """Write when the messages 0, 1, 2, ... were sent."""
+        for first in range(0, len(sent_ns), ROWS):
+            self.emit("sent", first=first, sent_ns=encode(sent_ns[first : first + ROWS]))
+
+    def progress(self, fraction: float) -> None:
+        """Tell how much is done, if it is time to tell."""
+        now = monotonic_ns()
+        if now >= self._progress_due_ns:
+            self._progress_due_ns = now + PROGRESS_NS
+            self.emit("progress", fraction=round(fraction, 4))

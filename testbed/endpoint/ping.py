@@ -1,0 +1,120 @@
+"""ping: ICMP echo (RFC 792); the other end is the destination's kernel."""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+from array import array
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from testbed.endpoint.pattern import pattern
+
+if TYPE_CHECKING:
+    from testbed.endpoint.owner import Owner
+    from testbed.endpoint.spec import Spec
+
+_HEADER = struct.Struct("!BBHHH")  # type, code, checksum, identifier, sequence number
+_ECHO_REPLY, _ECHO_REQUEST = 0, 8
+_WAKE_NS = 100_000_000
+_LONGEST = 1 << 16
+_LEAST_WAIT_NS, _MOST_WAIT_NS = 1_000_000_000, 10_000_000_000
+
+
+def checksum(data: bytes) -> int:
+    """The Internet checksum (RFC 1071)."""
+    if len(data) % 2:
+        data += b"\0"
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def initiate(spec: Spec, owner: Owner) -> None:
+    """Send `count` echo requests, one each `interval_ns`, and note every reply that comes.
+
+    After the last one replies are waited for as iputils' ping does: twice the longest round trip so far (but a second
+    at least), ten seconds where there was none, or until all have come.
+    """
+    total = spec.parameters["count"]
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as client:
+        echo = _Echo(client, spec, owner)
+        start_ns = monotonic_ns()
+        for number in range(total):
+            echo.receive_until(start_ns + number * spec.parameters["interval_ns"])
+            echo.send(number)
+            owner.progress(number / total)
+        last_ns = monotonic_ns()
+        while len(echo.answered) < total and (wait_until := last_ns + echo.patience_ns()) > monotonic_ns():
+            echo.receive_until(min(wait_until, monotonic_ns() + _WAKE_NS))
+    owner.emit_sent(echo.sent_ns)
+    owner.emit_columns("received", {"seq": echo.seq, "received_ns": echo.received_ns})
+    owner.emit("end")
+
+
+class _Echo:
+    """Requests sent and replies that have come.
+
+    Attributes:
+        sent_ns: per request.
+        seq, received_ns: per reply.
+        answered: the requests that have one.
+    """
+
+    def __init__(self, client: socket.socket, spec: Spec, owner: Owner) -> None:
+        self.sent_ns, self.seq, self.received_ns = array("q"), array("q"), array("q")
+        self.answered: set[int] = set()
+        self._longest_ns = 0
+        self._client = client
+        self._spec = spec
+        self._owner = owner
+        self._identifier = spec.seed & 0xFFFF
+        self._payload = pattern(spec.seed, spec.parameters["size_bytes"])
+
+    def send(self, number: int) -> None:
+        """Send request `number`."""
+        fields = (_ECHO_REQUEST, 0, 0, self._identifier, number & 0xFFFF)
+        value = checksum(_HEADER.pack(*fields) + self._payload)
+        packet = _HEADER.pack(*fields[:2], value, *fields[3:]) + self._payload
+        self.sent_ns.append(monotonic_ns())
+        self._client.sendto(packet, (self._spec.address, 0))
+
+    def patience_ns(self) -> int:
+        """How long to wait for replies after the last request."""
+        return max(_LEAST_WAIT_NS, 2 * self._longest_ns) if self.answered else _MOST_WAIT_NS
+
+    def receive_until(self, until_ns: int) -> None:
+        """Note the replies that come before `until_ns`, or those that wait if that has passed.
+
+        Raises:
+            Stopped: the owner wants us to end.
+        """
+        while True:
+            self._owner.check()
+            left_ns = max(0, until_ns - monotonic_ns())
+            if select.select([self._client], [], [], min(left_ns, _WAKE_NS) / 1e9)[0]:
+                packet, (source, _) = self._client.recvfrom(_LONGEST)
+                self._note(packet, source, monotonic_ns())
+            elif left_ns <= _WAKE_NS:
+                return
+            else:
+                self._owner.progress(len(self.sent_ns) / self._spec.parameters["count"])
+
+    def _note(self, packet: bytes, source: str, now: int) -> None:
+        """Note a packet, if it is a reply to one of our requests."""
+        message = packet[(packet[0] & 0xF) * 4 :]  # a raw socket gives the IPv4 header too
+        if source != self._spec.address or len(message) != _HEADER.size + len(self._payload):
+            return
+        kind, _, _, identifier, wire = _HEADER.unpack_from(message)
+        if kind != _ECHO_REPLY or identifier != self._identifier or message[_HEADER.size :] != self._payload:
+            return
+        latest = len(self.sent_ns) - 1
+        number = latest - ((latest - wire) & 0xFFFF)  # the latest request with these 16 bits
+        if number < 0:
+            return
+        self.seq.append(number)
+        self.received_ns.append(now)
+        self.answered.add(number)
+        self._longest_ns = max(self._longest_ns, now - self.sent_ns[number])

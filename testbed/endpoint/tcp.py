@@ -1,0 +1,157 @@
+"""TCP connections of endpoints: made, accepted, with the congestion control asked for, never waiting without end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import struct
+from pathlib import Path
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from testbed.endpoint.errors import EndpointError
+
+if TYPE_CHECKING:
+    from testbed.endpoint.owner import Owner
+    from testbed.endpoint.spec import Spec
+
+CONNECT_NS = 30_000_000_000
+"""How long a connection may take to be set up: five SYNs, which the kernel sends at 0, 1, 3, 7 and 15 s."""
+
+STALL_NS = 60_000_000_000
+"""How long the other end may stay silent. After a break of 25 s TCP tries again as late as 51 s from its start."""
+
+_WAKE_MS = 100
+_AVAILABLE = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
+
+
+def wake(connection: socket.socket, *, receive_ms: int = _WAKE_MS, send_ms: int = _WAKE_MS) -> None:
+    """Let no call on a blocking socket wait longer; it then raises BlockingIOError.
+
+    Unlike `settimeout` that costs no further system call each time.
+    """
+    for option, milliseconds in ((socket.SO_RCVTIMEO, receive_ms), (socket.SO_SNDTIMEO, send_ms)):
+        connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", 0, milliseconds * 1000))
+
+
+def listener(spec: Spec) -> socket.socket:
+    """A socket that listens at the spec's address; what it accepts has its congestion control."""
+    server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _choose_congestion(server, spec)
+        server.bind((spec.address, spec.port))
+        server.listen(socket.SOMAXCONN)
+        wake(server)
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+def accept(server: socket.socket, owner: Owner) -> socket.socket:
+    """The next connection, whenever it comes.
+
+    Raises:
+        Stopped: the owner did not want to wait longer.
+    """
+    while True:
+        try:
+            connection, _ = server.accept()
+        except BlockingIOError:
+            owner.check()
+        else:
+            return connection
+
+
+def connect(spec: Spec, owner: Owner) -> tuple[socket.socket, int, int]:
+    """Set up a connection to the spec's address.
+
+    Returns:
+        The connection, and when its set-up began and was done.
+
+    Raises:
+        EndpointError: `connect-timeout`, after `CONNECT_NS`.
+        OSError: the kernel's reason.
+    """
+    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _choose_congestion(connection, spec)
+        connection.setblocking(False)  # noqa: FBT003 (the standard library's signature)
+        begun_ns = monotonic_ns()
+        _await_set_up(connection, spec, owner)
+        connected_ns = monotonic_ns()
+        connection.setblocking(True)  # noqa: FBT003
+        wake(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection, begun_ns, connected_ns
+
+
+def _await_set_up(connection: socket.socket, spec: Spec, owner: Owner) -> None:
+    """Call connect on a socket that does not block, and wait for its outcome."""
+    writable = select.poll()
+    deadline_ns = monotonic_ns() + CONNECT_NS
+    status = connection.connect_ex((spec.address, spec.port))
+    writable.register(connection, select.POLLOUT)
+    while status == errno.EINPROGRESS:
+        owner.check()
+        if writable.poll(_WAKE_MS):
+            status = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        elif monotonic_ns() > deadline_ns:
+            raise EndpointError(
+                "connect-timeout",
+                f"{spec.address}:{spec.port} has not answered for {CONNECT_NS // 10**9} s",
+                "is the path partitioned, or its loss near 100 %?",
+            )
+    if status:
+        raise OSError(status, os.strerror(status))
+
+
+def congestion(connection: socket.socket) -> str:
+    """The name of the congestion control that `connection` uses, as the kernel says."""
+    raw = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+    return raw.split(b"\0")[0].decode("ascii")
+
+
+def _choose_congestion(connection: socket.socket, spec: Spec) -> None:
+    name = spec.parameters.get("congestion")
+    if name is None:
+        return
+    try:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode("ascii", "replace"))
+    except OSError as error:
+        available = ", ".join(_AVAILABLE.read_text("ascii").split())
+        raise EndpointError(
+            "congestion-control-unavailable",
+            f"the kernel refuses congestion control {name!r} here: {error.strerror}",
+            f"available are: {available}; others need their module loaded on the machine (modprobe tcp_{name})",
+        ) from error
+
+
+class Stall:
+    """Notices that nothing has moved for too long.
+
+    Raises on `check`:
+        EndpointError: `stalled`, when the value given has been the same for `STALL_NS`.
+    """
+
+    def __init__(self) -> None:
+        self._value = -1
+        self._since_ns = monotonic_ns()
+
+    def check(self, value: int) -> None:
+        """Tell how far things are."""
+        now = monotonic_ns()
+        if value != self._value:
+            self._value, self._since_ns = value, now
+        elif now - self._since_ns > STALL_NS:
+            raise EndpointError(
+                "stalled",
+                f"the other end has taken or sent nothing for {STALL_NS // 10**9} s",
+                "is the path partitioned, or its loss near 100 %?",
+            )

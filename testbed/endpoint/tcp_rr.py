@@ -1,0 +1,182 @@
+"""tcp-rr: the initiator sends a request and waits for the reply, again and again, on one connection or on one each."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+from array import array
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from testbed.endpoint import tcp, tcp_info
+from testbed.endpoint.errors import EndpointError
+from testbed.endpoint.pattern import pattern
+
+if TYPE_CHECKING:
+    from testbed.endpoint.owner import Owner
+    from testbed.endpoint.spec import Spec
+
+_WAKE_S = 0.1
+_READ_BYTES = 1 << 16
+
+
+def initiate(spec: Spec, owner: Owner) -> None:
+    """Send `count` requests, one after the other's reply; with `connect: each` the connection is part of the request.
+
+    A message is `sent` when the call that sends it is made (or, with `connect: each`, the one that connects), and
+    `received` when the last byte of its reply has been read.
+    """
+    count = spec.parameters["count"]
+    each = spec.parameters["connect"] == "each"
+    begun, connected, sent, received = (array("q") for _ in range(4))
+    retransmits = 0
+    exchange = _Exchange(spec, owner)
+    connection: socket.socket | None = None
+    try:
+        for number in range(count):
+            owner.check()
+            if connection is None:
+                connection, begun_ns, connected_ns = tcp.connect(spec, owner)
+                begun.append(begun_ns)
+                connected.append(connected_ns)
+                if number == 0:
+                    owner.emit("congestion", name=tcp.congestion(connection))
+            sent.append(begun[-1] if each else monotonic_ns())
+            exchange.run(connection)
+            received.append(monotonic_ns())
+            if each or number == count - 1:
+                retransmits += tcp_info.read(connection)["retransmits"]
+                connection.close()
+                connection = None
+            owner.progress((number + 1) / count)
+    finally:
+        if connection is not None:
+            connection.close()
+    owner.emit_columns("connections", {"begun_ns": begun, "connected_ns": connected})
+    owner.emit_sent(sent)
+    owner.emit_columns("received", {"seq": range(count), "received_ns": received})
+    owner.emit("end", retransmits=retransmits)
+
+
+class _Exchange:
+    """One request and its reply."""
+
+    def __init__(self, spec: Spec, owner: Owner) -> None:
+        self._owner = owner
+        self._request = pattern(spec.seed, spec.parameters["size_bytes"])
+        self._expected = pattern(spec.seed, spec.parameters["reply_bytes"])
+        self._reply = bytearray(len(self._expected))
+
+    def run(self, connection: socket.socket) -> None:
+        """Send the request and read all of the reply.
+
+        Raises:
+            EndpointError: the reply is not what the listener sends, or does not come.
+        """
+        send_all(connection, self._request, self._owner)
+        rest = memoryview(self._reply)
+        stall = tcp.Stall()
+        while rest:
+            try:
+                size = connection.recv_into(rest)
+            except BlockingIOError:
+                self._owner.check()
+                stall.check(len(rest))
+                continue
+            if not size:
+                raise EndpointError("connection-closed", f"the listener closed {len(rest)} bytes before a reply's end")
+            rest = rest[size:]
+        if self._reply != self._expected:
+            raise EndpointError("corrupt-data", "a reply differs from what the listener sends")
+
+
+def send_all(connection: socket.socket, data: bytes, owner: Owner) -> None:
+    """Send all of `data`, as slowly as the path takes it.
+
+    Raises:
+        EndpointError: it takes no more.
+    """
+    rest = memoryview(data)
+    stall = tcp.Stall()
+    while rest:
+        try:
+            rest = rest[connection.send(rest) :]
+        except BlockingIOError:
+            owner.check()
+            stall.check(len(rest))
+
+
+def listen(spec: Spec, owner: Owner) -> None:
+    """Answer each request on as many connections as are to come, several at a time: an old one may still be closing."""
+    awaited = spec.parameters["count"] if spec.parameters["connect"] == "each" else 1
+    service = _Service(spec, owner)
+    with tcp.listener(spec) as server, selectors.DefaultSelector() as ready:
+        ready.register(server, selectors.EVENT_READ)
+        owner.emit("listening")
+        while service.closed < awaited and not owner.stopping:
+            for key, _ in ready.select(_WAKE_S):
+                if key.fileobj is server:
+                    connection = service.open(server)
+                    ready.register(connection, selectors.EVENT_READ)
+                else:
+                    connection = key.fileobj  # type: ignore[assignment]
+                    if not service.read(connection):
+                        ready.unregister(connection)
+                        service.close(connection)
+        service.close_all()
+    owner.emit("end", retransmits=service.retransmits)
+
+
+class _Service:
+    """The connections that are open, and how much of each one's request has come.
+
+    Attributes:
+        closed: connections that the initiator has closed.
+        retransmits: segments sent again, on all connections that have ended.
+    """
+
+    def __init__(self, spec: Spec, owner: Owner) -> None:
+        self.closed = 0
+        self.retransmits = 0
+        self._owner = owner
+        self._request = pattern(spec.seed, spec.parameters["size_bytes"])
+        self._reply = pattern(spec.seed, spec.parameters["reply_bytes"])
+        self._read: dict[socket.socket, int] = {}
+
+    def open(self, server: socket.socket) -> socket.socket:
+        """Accept the connection that has come."""
+        connection, _ = server.accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tcp.wake(connection)
+        self._read[connection] = 0
+        return connection
+
+    def read(self, connection: socket.socket) -> bool:
+        """Read what has come, and reply when the request is whole; False when the initiator has closed.
+
+        Raises:
+            EndpointError: what has come is not what the initiator sends.
+        """
+        have = self._read[connection]
+        data = connection.recv(min(_READ_BYTES, len(self._request) - have))
+        if not data:
+            return False
+        if not self._request.startswith(data, have):
+            raise EndpointError("corrupt-data", "a request differs from what the initiator sends")
+        self._read[connection] = have + len(data)
+        if self._read[connection] == len(self._request):
+            self._read[connection] = 0
+            send_all(connection, self._reply, self._owner)
+        return True
+
+    def close(self, connection: socket.socket) -> None:
+        """End a connection, counting what it sent again."""
+        self.closed += 1
+        self.retransmits += tcp_info.read(connection)["retransmits"]
+        del self._read[connection]
+        connection.close()
+
+    def close_all(self) -> None:
+        """End the connections that are left."""
+        for connection in list(self._read):
+            self.close(connection)

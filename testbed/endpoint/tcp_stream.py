@@ -1,0 +1,201 @@
+"""tcp-stream: the initiator sends one stream of bytes; the listener checks each of them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from testbed.endpoint import tcp, tcp_info
+from testbed.endpoint.errors import EndpointError
+from testbed.endpoint.pattern import PERIOD, pattern
+
+if TYPE_CHECKING:
+    from testbed.endpoint.owner import Owner
+    from testbed.endpoint.spec import Spec
+
+BUCKET_NS = 100_000_000
+"""Bytes received are counted per bucket of this length, and the sender's state is sampled as often."""
+
+_LINE = 10  # buckets, or samples, in one line
+_READ_BYTES = 1 << 17  # stays in the cache between the kernel's copy and our comparison
+_WRITE_BYTES = 1 << 18
+_FILE_BYTES = PERIOD * 16
+_SEND_WAKE_MS = 20  # sendfile may wait as long for each 64 KB, and the stream is to end on time
+_UNLIMITED = 1 << 63
+
+
+def listen(spec: Spec, owner: Owner) -> None:
+    """Accept one connection, and check and count its bytes until the sender shuts it down."""
+    with tcp.listener(spec) as server:
+        owner.emit("listening")
+        connection = tcp.accept(server, owner)
+    with connection:
+        owner.emit("accepted", at_ns=monotonic_ns())
+        tcp.wake(connection)
+        _receive(connection, spec, owner)
+
+
+def _receive(connection: socket.socket, spec: Spec, owner: Owner) -> None:
+    expected = memoryview(pattern(spec.seed, PERIOD + _READ_BYTES))
+    data = bytearray(_READ_BYTES)
+    begins_with = data.startswith  # memcmp without a copy; comparing memoryviews goes byte by byte
+    receive, clock = connection.recv_into, monotonic_ns
+    total = offset = in_bucket = first_ns = last_ns = 0
+    buckets = _Buckets(owner)
+    bucket_end_ns = _UNLIMITED
+    while True:
+        try:
+            size = receive(data)
+        except BlockingIOError:
+            owner.check()
+            continue
+        now = clock()
+        if not size:
+            break
+        if not begins_with(expected[offset : offset + size]):
+            raise _corrupt(data[:size], expected[offset : offset + size], total)
+        if now >= bucket_end_ns:
+            owner.check()
+            bucket_end_ns = buckets.close(in_bucket, now)
+            in_bucket = 0
+        elif not total:
+            first_ns = now
+            bucket_end_ns = buckets.begin(now)
+        total += size
+        in_bucket += size
+        offset = (offset + size) % PERIOD
+        last_ns = now
+    buckets.end(in_bucket)
+    owner.emit("end", bytes=total, first_byte_ns=first_ns, last_byte_ns=last_ns)
+
+
+def _corrupt(found: bytearray, expected: memoryview, before: int) -> EndpointError:
+    at = next(index for index, (is_, should) in enumerate(zip(found, expected, strict=True)) if is_ != should)
+    return EndpointError(
+        "corrupt-data",
+        f"byte {before + at} of the stream is {found[at]:#04x}; {expected[at]:#04x} was sent",
+        "something on the path changes packets and makes the checksum right again, or another stream came here",
+    )
+
+
+class _Buckets:
+    """Bytes per bucket of time, written as they fill a line."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._start_ns = 0
+        self._counts: list[int] = []
+
+    def begin(self, now: int) -> int:
+        """Begin the first bucket; when it ends."""
+        self._start_ns = now
+        return now + BUCKET_NS
+
+    def close(self, count: int, now: int) -> int:
+        """End the current bucket, which got `count` bytes, and all empty ones up to `now`; when the next one ends."""
+        self._counts.append(count)
+        while self._start_ns + (len(self._counts) + 1) * BUCKET_NS <= now:
+            self._counts.append(0)
+        end_ns = self._start_ns + (len(self._counts) + 1) * BUCKET_NS
+        if len(self._counts) >= _LINE:
+            self._write()
+        return end_ns
+
+    def end(self, count: int) -> None:
+        """End the last bucket."""
+        if self._start_ns:
+            self._counts.append(count)
+            self._write()
+
+    def _write(self) -> None:
+        self._owner.emit_columns("bytes", {"bytes": self._counts}, start_ns=self._start_ns, bucket_ns=BUCKET_NS)
+        self._start_ns += len(self._counts) * BUCKET_NS
+        self._counts = []
+
+
+class _Samples:
+    """The sender's state, sampled regularly."""
+
+    def __init__(self, connection: socket.socket, owner: Owner) -> None:
+        self._connection = connection
+        self._owner = owner
+        self._stall = tcp.Stall()
+        self._rows: list[dict[str, int]] = []
+
+    def take(self, now: int) -> int:
+        """Sample; when to do so next.
+
+        Raises:
+            Stopped: the owner wants us to end.
+            EndpointError: the stream has stalled.
+        """
+        self._owner.check()
+        row = {"at_ns": now, **tcp_info.read(self._connection)}
+        self._stall.check(row["bytes_acked"])
+        self._rows.append(row)
+        if len(self._rows) >= _LINE:
+            self.write()
+        return now + BUCKET_NS
+
+    def write(self) -> None:
+        """Write what has not been written."""
+        if self._rows:
+            self._owner.emit_columns("tcp-info", {name: [row[name] for row in self._rows] for name in self._rows[0]})
+            self._rows = []
+
+
+def initiate(spec: Spec, owner: Owner) -> None:
+    """Connect and send, for the time or the number of bytes asked for, until the other end has everything."""
+    connection, begun_ns, connected_ns = tcp.connect(spec, owner)
+    with connection:
+        owner.emit_columns("connections", {"begun_ns": [begun_ns], "connected_ns": [connected_ns]})
+        owner.emit("congestion", name=tcp.congestion(connection))
+        tcp.wake(connection, send_ms=_SEND_WAKE_MS)
+        samples = _Samples(connection, owner)
+        sent = _send(connection, spec, owner, samples)
+        connection.shutdown(socket.SHUT_WR)
+        _await_close(connection, samples)
+        samples.write()
+        owner.emit("end", bytes=sent, retransmits=tcp_info.read(connection)["retransmits"])
+
+
+def _send(connection: socket.socket, spec: Spec, owner: Owner, samples: _Samples) -> int:
+    """Send from a file in memory, which the kernel need not copy; the number of bytes."""
+    size, duration_ns = spec.parameters.get("size_bytes", _UNLIMITED), spec.parameters.get("duration_ns", _UNLIMITED)
+    start_ns = monotonic_ns()
+    end_ns = start_ns + duration_ns
+    send, clock, target = os.sendfile, monotonic_ns, connection.fileno()
+    sent = offset = sample_ns = 0
+    with open(os.memfd_create("testbed-pattern"), "w+b", buffering=0) as file:  # noqa: PTH123 (it is a descriptor)
+        file.write(pattern(spec.seed, _FILE_BYTES))
+        source = file.fileno()
+        while sent < size:
+            try:
+                count = send(target, source, offset, min(_WRITE_BYTES, _FILE_BYTES - offset, size - sent))
+            except BlockingIOError:
+                count = 0
+            sent += count
+            offset = (offset + count) % _FILE_BYTES
+            now = clock()
+            if now >= end_ns:
+                break
+            if now >= sample_ns:
+                sample_ns = samples.take(now)
+                owner.progress(max(sent / size, (now - start_ns) / duration_ns))
+    return sent
+
+
+def _await_close(connection: socket.socket, samples: _Samples) -> None:
+    """Wait until the other end has read everything and closed; sample meanwhile."""
+    sample_ns = 0
+    while True:
+        now = monotonic_ns()
+        if now >= sample_ns:
+            sample_ns = samples.take(now)
+        try:
+            if not connection.recv(1):
+                return
+        except BlockingIOError:
+            continue

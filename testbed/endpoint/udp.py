@@ -1,0 +1,66 @@
+"""What the UDP kinds share: a datagram's header, the wait until a time, and the receiver's buffer."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from time import monotonic_ns, sleep
+from typing import TYPE_CHECKING
+
+from testbed.endpoint.spec import HEADER_BYTES
+
+if TYPE_CHECKING:
+    from testbed.endpoint.owner import Owner
+
+HEADER = struct.Struct("!QI")
+"""The workload's seed and the datagram's sequence number."""
+
+assert HEADER.size == HEADER_BYTES  # noqa: S101 (two modules, one number)
+
+_SPIN_NS = 80_000  # the kernel wakes a sleeper up to 50 us late (its timer slack), and then has to schedule it
+_SLEEP_NS = 100_000_000
+_RECEIVE_BUFFER = 1 << 25
+_SO_RCVBUFFORCE = 33
+_SO_MEMINFO = 55
+_SK_MEMINFO_DROPS = 8
+
+
+def bound(address: str, port: int) -> socket.socket:
+    """A socket bound to an address, with a receive buffer as large as the kernel lets us have."""
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        enlarge(server)
+        server.bind((address, port))
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+def enlarge(server: socket.socket) -> None:
+    """Make the receive buffer as large as the kernel lets us, beyond `net.core.rmem_max` only as the machine's root."""
+    try:
+        server.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+    except PermissionError:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+
+
+def drops(server: socket.socket) -> int:
+    """Datagrams that reached the socket and found its buffer full (SK_MEMINFO_DROPS of linux/sock_diag.h)."""
+    count: int = struct.unpack_from("=I", server.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64), 4 * _SK_MEMINFO_DROPS)[
+        0
+    ]
+    return count
+
+
+def wait_until(due_ns: int, owner: Owner, fraction: float) -> None:
+    """Return at `due_ns`, or at once if that has passed: asleep, but for the last moment.
+
+    Raises:
+        Stopped: the owner wants us to end.
+    """
+    while (left := due_ns - monotonic_ns()) > 0:
+        if left > _SPIN_NS:
+            owner.check()
+            owner.progress(fraction)
+            sleep(min(left - _SPIN_NS, _SLEEP_NS) / 1e9)

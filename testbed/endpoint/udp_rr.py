@@ -1,0 +1,103 @@
+"""udp-rr: the initiator sends a request and waits for its reply, or gives it up for lost, again and again."""
+
+from __future__ import annotations
+
+import socket
+from array import array
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from testbed.endpoint import tcp, udp
+from testbed.endpoint.pattern import pattern
+from testbed.endpoint.spec import HEADER_BYTES
+
+if TYPE_CHECKING:
+    from testbed.endpoint.owner import Owner
+    from testbed.endpoint.spec import Spec
+
+_LONGEST = 1 << 16
+_WAKE_S = 0.1
+
+
+def initiate(spec: Spec, owner: Owner) -> None:
+    """Send `count` requests, each when the last one is answered or `timeout_ns` have passed.
+
+    Every reply that comes is noted, late and doubled ones too: the times tell them apart.
+    """
+    total = spec.parameters["count"]
+    request = bytearray(pattern(spec.seed, spec.parameters["size_bytes"]))
+    sent_ns = array("q")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        replies = _Replies(client, spec, owner)
+        for number in range(total):
+            udp.HEADER.pack_into(request, 0, spec.seed, number)
+            sent_ns.append(monotonic_ns())
+            client.sendto(request, (spec.address, spec.port))
+            replies.wait(number, sent_ns[-1] + spec.parameters["timeout_ns"])
+            owner.progress((number + 1) / total)
+    owner.emit_sent(sent_ns)
+    owner.emit_columns("received", {"seq": replies.seq, "received_ns": replies.received_ns})
+    owner.emit("end", strangers=replies.strangers)
+
+
+class _Replies:
+    """The replies that have come.
+
+    Attributes:
+        seq, received_ns: of each reply.
+        strangers: datagrams that are none.
+    """
+
+    def __init__(self, client: socket.socket, spec: Spec, owner: Owner) -> None:
+        self.seq = array("q")
+        self.received_ns = array("q")
+        self.strangers = 0
+        self._client = client
+        self._spec = spec
+        self._owner = owner
+        self._data = bytearray(_LONGEST)
+
+    def wait(self, number: int, until_ns: int) -> None:
+        """Note what comes, up to the reply to request `number` or the time `until_ns`.
+
+        Raises:
+            Stopped: the owner wants us to end.
+        """
+        while (left := until_ns - monotonic_ns()) > 0:
+            self._owner.check()
+            self._client.settimeout(min(left / 1e9, _WAKE_S))
+            try:
+                length = self._client.recv_into(self._data)
+            except TimeoutError:
+                self._owner.progress(number / self._spec.parameters["count"])
+                continue
+            now = monotonic_ns()
+            seed, seq = udp.HEADER.unpack_from(self._data)
+            if length != self._spec.parameters["reply_bytes"] or seed != self._spec.seed or seq > number:
+                self.strangers += 1
+                continue
+            self.seq.append(seq)
+            self.received_ns.append(now)
+            if seq == number:
+                return
+
+
+def listen(spec: Spec, owner: Owner) -> None:
+    """Answer every request, with its own header, until the owner says stop."""
+    reply = bytearray(pattern(spec.seed, spec.parameters["reply_bytes"]))
+    data = bytearray(_LONGEST)
+    strangers = 0
+    with udp.bound(spec.address, spec.port) as server:
+        tcp.wake(server)
+        owner.emit("listening")
+        while not owner.stopping:
+            try:
+                length, peer = server.recvfrom_into(data)
+            except BlockingIOError:
+                continue
+            if length != spec.parameters["size_bytes"] or udp.HEADER.unpack_from(data)[0] != spec.seed:
+                strangers += 1
+                continue
+            reply[:HEADER_BYTES] = data[:HEADER_BYTES]
+            server.sendto(reply, peer)
+        owner.emit("end", strangers=strangers, drops=udp.drops(server))

@@ -1,0 +1,104 @@
+"""udp-stream: the initiator sends datagrams at a steady rate; the listener notes which arrive, and when."""
+
+from __future__ import annotations
+
+import socket
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from testbed.endpoint import tcp, udp
+from testbed.endpoint.errors import EndpointError
+from testbed.endpoint.pattern import pattern
+from testbed.endpoint.spec import HEADER_BYTES
+
+if TYPE_CHECKING:
+    from testbed.endpoint.owner import Owner
+    from testbed.endpoint.spec import Spec
+
+_SECOND = 1_000_000_000
+_LOOK = 256  # datagrams between two looks at the owner
+_SPARE = 1024
+
+
+def count(spec: Spec) -> int:
+    """How many datagrams a stream has: those that are due before its duration is over; at least one."""
+    parameters = spec.parameters
+    bits: int = parameters["rate_bps"] * parameters["duration_ns"]
+    datagram_bits: int = 8 * parameters["size_bytes"] * _SECOND
+    return -(-bits // datagram_bits)
+
+
+def initiate(spec: Spec, owner: Owner) -> None:
+    """Send datagram n when n datagrams' bits are due at the rate, never earlier; how late shows in `sent_ns`."""
+    total, rate = count(spec), spec.parameters["rate_bps"]
+    datagram_bits = 8 * spec.parameters["size_bytes"] * _SECOND
+    data = bytearray(pattern(spec.seed, spec.parameters["size_bytes"]))
+    sent_ns = memoryview(bytearray(8 * total)).cast("q")
+    put_header, clock, seed = udp.HEADER.pack_into, monotonic_ns, spec.seed
+    # Not connected: an ICMP error for one datagram must not keep the next from being sent.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        target, send = (spec.address, spec.port), client.sendto
+        start_ns = clock()
+        for number in range(total):
+            due_ns = start_ns + number * datagram_bits // rate
+            put_header(data, 0, seed, number)
+            if clock() < due_ns:
+                udp.wait_until(due_ns, owner, number / total)
+            sent_ns[number] = clock()
+            send(data, target)
+            if not number % _LOOK:
+                owner.check()
+                owner.progress(number / total)
+    owner.emit_sent(sent_ns)
+    owner.emit("end", count=total)
+
+
+def listen(spec: Spec, owner: Owner) -> None:
+    """Note the header and the time of every datagram until the owner says stop; then what waits in the socket.
+
+    Nothing is read from a datagram but its header, and nothing is decoded before the end. Who does not send our
+    datagrams shows in the `strangers` of the last line, and what came too fast for us in `drops`.
+    """
+    with udp.bound(spec.address, spec.port) as server:
+        tcp.wake(server)
+        room = 2 * count(spec) + _SPARE  # for duplicates
+        headers = bytearray(HEADER_BYTES * room)
+        received_ns = memoryview(bytearray(8 * room)).cast("q")
+        owner.emit("listening")
+        arrived = _receive(server, spec, owner, headers, received_ns)
+        dropped = udp.drops(server)
+    sequence = [
+        number if seed == spec.seed else None
+        for seed, number in udp.HEADER.iter_unpack(memoryview(headers)[: arrived * HEADER_BYTES])
+    ]
+    ours = [index for index, number in enumerate(sequence) if number is not None]
+    owner.emit_columns(
+        "received",
+        {"seq": [number for number in sequence if number is not None], "received_ns": [received_ns[i] for i in ours]},
+    )
+    owner.emit("end", strangers=arrived - len(ours), drops=dropped)
+
+
+def _receive(server: socket.socket, spec: Spec, owner: Owner, headers: bytearray, received_ns: memoryview[int]) -> int:
+    """Fill `headers` and `received_ns`; how many datagrams have come."""
+    size, room, clock, receive = spec.parameters["size_bytes"], len(received_ns), monotonic_ns, server.recv_into
+    view = memoryview(headers)
+    arrived = 0
+    while arrived < room:
+        flags = socket.MSG_TRUNC | (socket.MSG_DONTWAIT if owner.stopping else 0)
+        start = arrived * HEADER_BYTES
+        try:
+            length = receive(view[start : start + HEADER_BYTES], HEADER_BYTES, flags)
+        except BlockingIOError:
+            if flags & socket.MSG_DONTWAIT:
+                return arrived
+            continue
+        received_ns[arrived] = clock()
+        if length != size:
+            view[start : start + HEADER_BYTES] = bytes(HEADER_BYTES)  # a stranger's, whatever it begins with
+        arrived += 1
+    raise EndpointError(
+        "too-many-datagrams",
+        f"{arrived} datagrams have come; {count(spec)} are sent",
+        "does the path send every packet more than twice?",
+    )
