@@ -1,0 +1,213 @@
+"""The agent's handle on the worker processes that carry the links shaped in user space."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from testbed.agent.userspace.stats import LinkStats
+from testbed.agent.userspace.worker import REQUEST_BYTES
+from testbed.errors import LabError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from testbed.shape import Shape
+
+_ANSWER_S: Final = 10
+"""Seconds after which a worker that has not answered counts as stuck; it answers between two batches of frames."""
+
+
+class _WorkerProcess:
+    """One worker, and one question to it at a time."""
+
+    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket) -> None:
+        self._process = process
+        self._control = control
+        self._turn = asyncio.Lock()
+        self._questions = 0
+        self.links: set[str] = set()
+
+    @classmethod
+    async def start(cls) -> Self:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(0)
+        root = str(Path(__file__).parents[3])  # the worker is of this very version of the package
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "testbed.agent.userspace.worker",
+                str(theirs.fileno()),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": root},
+                start_new_session=True,  # a terminal's Ctrl-C is for the agent to act on
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return cls(process, ours)
+
+    @property
+    def death(self) -> str | None:
+        """How the worker ended, or None while it runs."""
+        status = self._process.returncode
+        return None if status is None else f"its worker process ended with status {status}"
+
+    async def ask(self, do: str, link: str, sockets: tuple[socket.socket, ...] = (), **more: object) -> dict[str, Any]:
+        """The answer to a request, once it took effect.
+
+        Raises:
+            LabError: the worker refused, has ended or is stuck.
+        """
+        try:
+            async with self._turn, asyncio.timeout(_ANSWER_S):
+                self._questions += 1
+                number = self._questions
+                data = json.dumps({"id": number, "do": do, "link": link, **more}).encode()
+                socket.send_fds(self._control, [data], [sock.fileno() for sock in sockets])
+                answer = await self._next_answer()
+                while answer["id"] != number:  # that one answers a question whose asker was cancelled
+                    answer = await self._next_answer()
+        except TimeoutError:
+            raise LabError("userspace-worker-stuck", f"link {link}: no answer to {do} within {_ANSWER_S} s") from None
+        except (BrokenPipeError, ConnectionResetError):
+            status = await self._process.wait()
+            raise LabError(
+                "userspace-worker-died",
+                f"link {link} passes nothing any more: its worker process ended with status {status}",
+                "the agent's log has its last words; take the lab down and bring it up again",
+            ) from None
+        if "error" in answer:
+            raise LabError("userspace-engine-refused", f"link {link}: {do}: {answer['error']}")
+        return answer
+
+    async def _next_answer(self) -> dict[str, Any]:
+        datagram = await asyncio.get_running_loop().sock_recv(self._control, REQUEST_BYTES)
+        if not datagram:
+            raise ConnectionResetError
+        answer: dict[str, Any] = json.loads(datagram)
+        return answer
+
+    async def stop(self) -> None:
+        """End the worker, which leaves its links black."""
+        self._control.close()
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+
+class UserspaceEngine:
+    """Carries links in as many worker processes as there are cores, started when first needed.
+
+    A link goes to the worker that carries the fewest, so that the two directions of a pair, added one after the other,
+    are on different ones. A worker that ends is never replaced: its links stay black and `stats` says why.
+    """
+
+    def __init__(self) -> None:
+        self._workers: list[_WorkerProcess] = []
+        self._carrier: dict[str, _WorkerProcess] = {}
+        self._starting = asyncio.Lock()
+        self._workers_most = len(os.sched_getaffinity(0))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def add(self, link: str, shape: Shape, seed: int, source: socket.socket, output: socket.socket) -> None:
+        """Carry frames from `source` to `output` (`sockets.open_input`, `sockets.open_output`) as `shape` says.
+
+        Both sockets belong to the engine from now on, also where this fails.
+
+        Raises:
+            LabError: there is a link of that name, or its worker refused it or died.
+        """
+        try:
+            if link in self._carrier:
+                raise LabError("userspace-engine-refused", f"link {link} is shaped already")
+            worker = await self._least_busy(link)
+            try:
+                await worker.ask("add", link, (source, output), shape=shape.to_json(), seed=seed)
+            except BaseException:
+                worker.links.discard(link)
+                self._carrier.pop(link, None)
+                raise
+        finally:
+            source.close()
+            output.close()
+
+    async def _least_busy(self, link: str) -> _WorkerProcess:
+        async with self._starting:
+            living = [worker for worker in self._workers if not worker.death]
+            if len(self._workers) < self._workers_most and all(worker.links for worker in living):
+                worker = await _WorkerProcess.start()
+                self._workers.append(worker)
+            elif living:
+                worker = min(living, key=lambda worker: len(worker.links))
+            else:
+                raise LabError("userspace-worker-died", f"link {link} finds no worker: all have ended")
+            worker.links.add(link)
+            self._carrier[link] = worker
+            return worker
+
+    async def replace(self, link: str, shape: Shape) -> None:
+        """Shape the link's later frames by `shape`, as a whole.
+
+        Raises:
+            LabError: there is no such link, or it is dead.
+        """
+        await self._worker(link).ask("replace", link, shape=shape.to_json())
+
+    async def remove(self, link: str) -> None:
+        """Carry the link no more; frames in flight are dropped. A link whose worker died is forgotten.
+
+        Raises:
+            LabError: there is no such link.
+        """
+        worker = self._worker(link)
+        if not worker.death:
+            await worker.ask("remove", link)
+        worker.links.discard(link)
+        del self._carrier[link]
+
+    async def stats(self) -> dict[str, LinkStats]:
+        """The counters of every link; of those whose worker died only `dead` is known."""
+        return {link: await self._stats(link, worker) for link, worker in self._carrier.items()}
+
+    async def _stats(self, link: str, worker: _WorkerProcess) -> LinkStats:
+        try:
+            return LinkStats.from_json((await worker.ask("stats", link))["stats"])
+        except LabError as error:
+            if worker.death:
+                return LinkStats(dead=worker.death)
+            raise error from None
+
+    def _worker(self, link: str) -> _WorkerProcess:
+        try:
+            return self._carrier[link]
+        except KeyError:
+            known = ", ".join(sorted(self._carrier)) or "none"
+            raise LabError("userspace-engine-refused", f"link {link} is not shaped here; those are: {known}") from None
+
+    async def aclose(self) -> None:
+        """End all workers. Frames in flight are dropped, and links pass nothing any more."""
+        workers, self._workers = self._workers, []
+        self._carrier.clear()
+        await asyncio.gather(*(worker.stop() for worker in workers))

@@ -1,0 +1,107 @@
+"""The packet sockets through which a link's frames come in and go out."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import socket
+import struct
+import time
+
+# linux/if_packet.h, asm-generic/socket.h and linux/sockios.h; the socket module lacks them.
+_SOL_PACKET = 263
+_PACKET_STATISTICS = 6
+_PACKET_QDISC_BYPASS = 20
+_PACKET_IGNORE_OUTGOING = 23
+_SO_SNDBUFFORCE = 32
+_SO_RCVBUFFORCE = 33
+_SIOCGSTAMPNS = 0x8907
+_SIOCGIFMTU = 0x8921
+_ETH_P_ALL = 3
+
+_ETHERNET_HEADER_BYTES = 14
+_RECEIVE_BUFFER_BYTES = 32 << 20
+_SEND_BUFFER_BYTES = 4 << 20
+
+
+def open_input(ifindex: int) -> socket.socket:
+    """A socket that reads every frame arriving at a device of the current network namespace.
+
+    Raises:
+        OSError: no such device, or no CAP_NET_RAW in the namespace.
+    """
+    sock = _open(ifindex, _PACKET_IGNORE_OUTGOING, 1)
+    try:
+        _set_buffer(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+        read_lag(sock)  # the first call switches arrival times on
+        sock.bind((socket.if_indextoname(ifindex), _ETH_P_ALL))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def open_output(ifindex: int) -> socket.socket:
+    """A socket that sends frames through a port of the current network namespace, past its qdiscs and clsact.
+
+    Raises:
+        OSError: no such device, or no CAP_NET_RAW in the namespace.
+    """
+    sock = _open(ifindex, _PACKET_QDISC_BYPASS, 1)
+    try:
+        _set_buffer(sock, _SO_SNDBUFFORCE, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        sock.bind((socket.if_indextoname(ifindex), 0))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _open(ifindex: int, option: int, value: int) -> socket.socket:
+    if ifindex <= 0:
+        raise OSError(errno.ENODEV, f"no device has the index {ifindex}")
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
+    try:
+        sock.setsockopt(_SOL_PACKET, option, value)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _set_buffer(sock: socket.socket, force: int, plain: int, size: int) -> None:
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, force, size)
+    except PermissionError:  # the privilege counts in the machine's first user namespace only: get what is allowed
+        sock.setsockopt(socket.SOL_SOCKET, plain, size)
+
+
+def device_name(sock: socket.socket) -> str:
+    """The name of the device that a packet socket is bound to; empty once the device is gone."""
+    return str(sock.getsockname()[0])
+
+
+def frame_limit(sock: socket.socket) -> int:
+    """The bytes of the largest frame, from the MAC header on, that the device of a packet socket carries."""
+    request = struct.pack("16si12x", device_name(sock).encode(), 0)
+    _, mtu = struct.unpack_from("16si", fcntl.ioctl(sock, _SIOCGIFMTU, request))
+    return int(mtu) + _ETHERNET_HEADER_BYTES
+
+
+def kernel_drops(sock: socket.socket) -> int:
+    """Frames that the kernel dropped since the last call because the socket's buffer was full."""
+    _, drops = struct.unpack("II", sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+    return int(drops)
+
+
+def read_lag(sock: socket.socket) -> int:
+    """How long ago the frame read last arrived in the kernel, ns; 0 before the first.
+
+    The kernel stamps frames with the wall clock; as the difference is taken at once, only a clock set in just that
+    moment could spoil it.
+    """
+    try:
+        seconds, nanoseconds = struct.unpack("qq", fcntl.ioctl(sock, _SIOCGSTAMPNS, bytes(16)))
+    except FileNotFoundError:
+        return 0
+    return max(time.time_ns() - int(seconds) * 10**9 - int(nanoseconds), 0)

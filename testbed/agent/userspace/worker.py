@@ -1,0 +1,264 @@
+"""The process that carries frames: `python -m testbed.agent.userspace.worker FD`.
+
+FD is one end of a SOCK_SEQPACKET pair. Each datagram on it is a request, a JSON object with `id`, `do`, `link` and:
+
+- `add`: `shape` (as `Shape.to_json`), `seed`, and two packet sockets as ancillary data: input, output;
+- `replace`: `shape`;
+- `remove`, `stats`: nothing more.
+
+It is answered by `{"id": …}` once it took effect, with `stats` where asked for, or by `{"id": …, "error": …}`. When
+the other end closes, the process exits; so it never outlives the agent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import select
+import socket
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from testbed.agent.userspace.core import LinkEmulator
+from testbed.agent.userspace.sockets import device_name, frame_limit, kernel_drops, read_lag
+from testbed.shape import Shape
+
+if TYPE_CHECKING:
+    from testbed.agent.userspace.stats import LinkStats
+
+REQUEST_BYTES: Final = 65536
+"""The most bytes of one request or answer."""
+
+_READ_BATCH = 32
+"""Frames read from one link before the next has its turn."""
+
+_RELEASE_BATCH = 64
+"""Frames released to one link before the next has its turn; more than are read, so that a backlog shrinks."""
+
+_SLEEP_SHARE = 0.998
+"""The kernel may let a sleep last 0.1 % longer (fs/select.c, select_estimate_accuracy): sleep less, then the rest."""
+
+
+class DeviceGoneError(Exception):
+    """A device that a link needs no longer exists."""
+
+
+class Link:
+    """A link's emulator between its two sockets.
+
+    Attributes:
+        emulator: what holds and drops the frames.
+        input: the packet socket that they come from.
+        dead: why the link passes nothing any more, or None.
+    """
+
+    def __init__(self, emulator: LinkEmulator, source: socket.socket, output: socket.socket) -> None:
+        self.emulator = emulator
+        self.input = source
+        self.dead: str | None = None
+        self._output = output
+        self._limit = frame_limit(source)
+        self._arrived = 0
+        self._oversize = 0
+        self._send_failures = 0
+        self._kernel_drops = 0
+
+    def read(self) -> None:
+        """Take a batch of frames from the input.
+
+        Raises:
+            DeviceGoneError: nothing will come any more.
+        """
+        receive = self.input.recv
+        size = self._limit + 1  # one byte more tells a frame that is too large
+        packets: list[bytes] = []
+        take = packets.append
+        try:
+            for _ in range(_READ_BATCH):
+                take(receive(size))
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.check_devices()
+        if not packets:
+            return
+        if max(map(len, packets)) == size:
+            kept = [packet for packet in packets if len(packet) < size]
+            self._oversize += len(packets) - len(kept)
+            packets = kept
+        self._arrived = max(self._arrived, time.monotonic_ns() - read_lag(self.input))
+        self.emulator.accept(packets, self._arrived)
+
+    def release(self, now: int) -> None:
+        """Send a batch of the frames that are due at `now`, ns.
+
+        Raises:
+            DeviceGoneError: nothing will ever be sent any more.
+        """
+        send = self._output.send
+        for packet in self.emulator.release(now, _RELEASE_BATCH):
+            try:
+                send(packet)
+            except OSError:  # the port's queue is full, or it is down, which may pass
+                self._send_failures += 1
+                self.check_devices()
+
+    def check_devices(self) -> None:
+        """Raise DeviceGoneError if a device does not exist any more; one that is down may come back."""
+        for side, sock in (("input", self.input), ("output", self._output)):
+            if not device_name(sock):
+                self.dead = f"the device of the link's {side} is gone"
+                raise DeviceGoneError(self.dead)
+
+    def stats(self) -> LinkStats:
+        """All counters of the link."""
+        self._kernel_drops += kernel_drops(self.input)
+        return replace(
+            self.emulator.stats(),
+            kernel_drops=self._kernel_drops,
+            oversize=self._oversize,
+            send_failures=self._send_failures,
+            dead=self.dead,
+        )
+
+    def close(self) -> None:
+        """Close both sockets."""
+        self.input.close()
+        self._output.close()
+
+
+class Worker:
+    """Links, the control socket, and the loop that serves them."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._links: dict[str, Link] = {}
+        self._live: dict[int, Link] = {}  # by the descriptor of the input
+        self._poll = select.epoll()
+        self._poll.register(control, select.EPOLLIN)
+
+    def run(self) -> None:
+        """Serve until the control socket's other end closes."""
+        live = self._live
+        control = self._control.fileno()
+        while True:
+            requested = False
+            events = self._poll.poll(0)
+            for descriptor, _ in events:
+                if descriptor == control:
+                    requested = True
+                    continue
+                link = live[descriptor]
+                try:
+                    link.read()
+                except DeviceGoneError:
+                    self._retire(link)
+            wakeup = self._release_due()
+            if requested and not self._serve_request():
+                return
+            if not events:
+                self._sleep(wakeup)
+
+    def _release_due(self) -> int | None:
+        """Release what is due on every link; returns when the next frame is due."""
+        earliest = None
+        for link in tuple(self._live.values()):
+            wakeup = link.emulator.next_wakeup()
+            if wakeup is None:
+                continue
+            now = time.monotonic_ns()
+            if wakeup <= now:
+                try:
+                    link.release(now)
+                except DeviceGoneError:
+                    self._retire(link)
+                    continue
+                wakeup = link.emulator.next_wakeup()
+            if wakeup is not None and (earliest is None or wakeup < earliest):
+                earliest = wakeup
+        return earliest
+
+    def _sleep(self, wakeup: int | None) -> None:
+        """Until a socket is readable or `wakeup`, ns. epoll's own timeout is in milliseconds, select's in micro."""
+        timeout = None
+        if wakeup is not None:
+            timeout = (wakeup - time.monotonic_ns()) * _SLEEP_SHARE / 1e9
+            if timeout <= 0:
+                return
+        select.select([self._poll], [], [], timeout)
+
+    def _serve_request(self) -> bool:
+        """Answer one request; False where the other end has closed."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._control, REQUEST_BYTES, 2)
+            if not data:
+                return False
+            request = json.loads(data)
+            answer = {"id": request["id"], **self._answer(request, [socket.socket(fileno=fd) for fd in descriptors])}
+            self._control.send(json.dumps(answer).encode())
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        return True
+
+    def _answer(self, request: dict[str, Any], sockets: list[socket.socket]) -> dict[str, Any]:
+        try:
+            match request["do"], request["link"]:
+                case "add", str(name):
+                    self._add(name, Shape.from_json(request["shape"]), request["seed"], sockets)
+                case "replace", str(name):
+                    self._checked(name).emulator.replace(Shape.from_json(request["shape"]))
+                case "remove", str(name):
+                    link = self._links.pop(name)
+                    self._retire(link)
+                    link.close()
+                case "stats", str(name):
+                    with contextlib.suppress(ValueError):
+                        self._checked(name)
+                    return {"stats": self._links[name].stats().to_json()}
+                case other:
+                    raise ValueError(f"no request is {other}")  # noqa: TRY301 - errors are answered in one place
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            for sock in sockets:
+                sock.close()
+            return {"error": f"{type(error).__name__}: {error}"}
+        return {}
+
+    def _add(self, name: str, shape: Shape, seed: int, sockets: list[socket.socket]) -> None:
+        if name in self._links:
+            raise ValueError(f"link {name} is here already")
+        source, output = sockets
+        link = Link(LinkEmulator(shape, seed), source, output)
+        self._poll.register(link.input, select.EPOLLIN)
+        self._live[link.input.fileno()] = link
+        self._links[name] = link
+
+    def _checked(self, name: str) -> Link:
+        """The link of that name; ValueError where it is dead."""
+        link = self._links[name]
+        try:
+            link.check_devices()
+        except DeviceGoneError as error:
+            self._retire(link)
+            raise ValueError(f"link {name} is dead: {error}") from None
+        return link
+
+    def _retire(self, link: Link) -> None:
+        """Serve the link no more."""
+        if self._live.pop(link.input.fileno(), None):
+            self._poll.unregister(link.input)
+
+
+def main() -> None:
+    """Serve the control socket whose descriptor is the first argument."""
+    with contextlib.suppress(OSError):  # without it sleeps last up to 50 us longer, which the lateness shows
+        Path("/proc/self/timerslack_ns").write_text("1", encoding="ascii")
+    gc.disable()  # nothing here makes cycles, and looking for them among the frames in flight takes milliseconds
+    Worker(socket.socket(fileno=int(sys.argv[1]))).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+"""The userspace engine between two namespaces, measured by ping."""
+
+import asyncio
+import ctypes
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from testbed.agent.userspace.engine import UserspaceEngine
+from testbed.agent.userspace.sockets import open_input, open_output
+from testbed.agent.userspace.stats import LinkStats
+from testbed.errors import LabError
+from testbed.shape import CERTAIN, CLEAR, Shape
+
+TOOLS = ("ip", "tc", "ethtool", "ping")
+SEED = 7
+CLONE_NEWNET = 0x40000000
+
+
+class ShapedPair:
+    """Nodes a and b on a bridge in a third namespace, with a port and a device for a shaped link towards each."""
+
+    addresses = {"a": "198.18.0.1", "b": "198.18.0.2"}  # noqa: RUF012 - a constant
+
+    def __enter__(self) -> Self:
+        self.prefix = f"testbed-{os.getpid()}"
+        self.switch = f"{self.prefix}-s"
+        try:
+            self._make()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def _make(self) -> None:
+        for name in "sab":
+            run("ip", "netns", "add", f"{self.prefix}-{name}")
+        self.ip("s", "link", "add", "bridge", "type", "bridge")
+        self.ip("s", "link", "set", "bridge", "addrgenmode", "none", "up")
+        for name, other in ("ab", "ba"):
+            node = f"{self.prefix}-{name}"
+            self.ip("s", "link", "add", f"port-{name}", "type", "veth", "peer", "eth0", "netns", node)
+            self.ip("s", "link", "set", f"port-{name}", "addrgenmode", "none", "master", "bridge", "up")
+            self.ip(name, "link", "set", "eth0", "address", mac(name), "addrgenmode", "none", "up")
+            self.ip(name, "address", "add", f"{self.addresses[name]}/24", "dev", "eth0")
+            self.ip(name, "neighbor", "add", self.addresses[other], "lladdr", mac(other), "dev", "eth0")
+            self.ip("s", "link", "add", f"in-{name}", "type", "veth", "peer", f"far-{name}")
+            for device in (f"in-{name}", f"far-{name}"):
+                self.ip("s", "link", "set", device, "addrgenmode", "none", "up")
+            self.switched("ethtool", "-K", f"in-{name}", "tx", "off", "sg", "off", "tso", "off", "gso", "off")
+
+    def redirect(self, to: str) -> None:
+        """Send what the other node sends to node `to` through its link's device."""
+        self.switched("tc", "qdisc", "add", "dev", f"port-{to}", "clsact")
+        match = ("protocol", "all", "u32", "match", "ether", "src", mac("b" if to == "a" else "a"))
+        action = ("action", "mirred", "egress", "redirect", "dev", f"in-{to}")
+        self.switched("tc", "filter", "add", "dev", f"port-{to}", "egress", *match, *action)
+
+    def sockets(self, to: str) -> tuple[socket.socket, socket.socket]:
+        """Input and output of the link to node `to`."""
+
+        def open_both() -> tuple[socket.socket, socket.socket]:
+            with Path(f"/run/netns/{self.switch}").open() as namespace:
+                if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), CLONE_NEWNET):
+                    raise OSError(ctypes.get_errno(), "setns")
+            return open_input(socket.if_nametoindex(f"far-{to}")), open_output(socket.if_nametoindex(f"port-{to}"))
+
+        with ThreadPoolExecutor(1) as executor:  # the thread enters the namespace, and ends there
+            return executor.submit(open_both).result()
+
+    async def shape(self, engine: UserspaceEngine, to: str, shape: Shape) -> None:
+        await engine.add(to, shape, SEED, *self.sockets(to))
+        self.redirect(to)
+
+    async def ping(self, count: int, interval: str, size: int = 56) -> dict[int, float]:
+        """RTT in ms of each ping from a to b that was answered, by its sequence number."""
+        command = ("ping", "-n", "-c", str(count), "-i", interval, "-s", str(size), "-W", "1", self.addresses["b"])
+        process = await asyncio.create_subprocess_exec(
+            *("ip", "netns", "exec", f"{self.prefix}-a", *command), stdout=asyncio.subprocess.PIPE
+        )
+        output, _ = await process.communicate()
+        return {int(n): float(t) for n, t in re.findall(r"icmp_seq=(\d+) .*time=([\d.]+) ms", output.decode())}
+
+    def ip(self, namespace: str, *arguments: str) -> None:
+        run("ip", "-n", f"{self.prefix}-{namespace}", *arguments)
+
+    def switched(self, *command: str) -> None:
+        run("ip", "netns", "exec", self.switch, *command)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name in "sab":
+            subprocess.run(["ip", "netns", "del", f"{self.prefix}-{name}"], check=False, capture_output=True)
+
+
+def mac(node: str) -> str:
+    return {"a": "02:42:c6:12:00:01", "b": "02:42:c6:12:00:02"}[node]
+
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+@pytest.fixture
+def pair():
+    if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    if os.geteuid():
+        pytest.skip("only root makes named namespaces")
+    with ShapedPair() as made:
+        yield made
+
+
+async def pings_answered(pair: ShapedPair, shape: Shape) -> tuple[set[int], LinkStats]:
+    async with UserspaceEngine() as engine:
+        await pair.shape(engine, "b", shape)
+        answered = await pair.ping(300, "0.004")
+        return set(answered), (await engine.stats())["b"]
+
+
+@pytest.mark.live
+def test_one_direction_of_40_ms_adds_40_ms_to_the_rtt(pair):
+    async def measure():
+        async with UserspaceEngine() as engine:
+            await pair.shape(engine, "b", Shape(delay_ns=40_000_000))
+            return await pair.ping(50, "0.02"), (await engine.stats())["b"]
+
+    rtts, stats = asyncio.run(measure())
+    assert len(rtts) == 50
+    assert min(rtts.values()) >= 40
+    assert statistics.median(rtts.values()) <= 41.5
+    assert stats.packets_in == stats.packets_out == 50
+    assert stats.dropped_for_time == stats.send_failures == stats.oversize == 0
+
+
+@pytest.mark.live
+def test_a_seed_loses_the_same_pings_every_time(pair):
+    loss = CERTAIN // 5
+    answered, stats = asyncio.run(pings_answered(pair, Shape(loss=loss)))
+    draw = Random(f"{SEED}:loss").getrandbits
+    lost = {number for number in range(1, 301) if draw(32) < loss}
+    assert set(range(1, 301)) - answered == lost
+    assert stats.lost == len(lost)
+    pair.switched("tc", "qdisc", "del", "dev", "port-b", "clsact")
+    again, _ = asyncio.run(pings_answered(pair, Shape(loss=loss, delay_ns=3_000_000, jitter_ns=2_000_000)))
+    assert again == answered
+
+
+@pytest.mark.live
+def test_replacing_and_removing_take_effect_at_once(pair):
+    async def measure():
+        async with UserspaceEngine() as engine:
+            await pair.shape(engine, "b", CLEAR)
+            clear = await pair.ping(5, "0.02")
+            await engine.replace("b", Shape(loss=CERTAIN))
+            black = await pair.ping(5, "0.02")
+            await engine.replace("b", Shape(delay_ns=20_000_000))
+            slow = await pair.ping(5, "0.02")
+            await engine.remove("b")
+            return clear, black, slow, await pair.ping(5, "0.02"), await engine.stats()
+
+    clear, black, slow, removed, stats = asyncio.run(measure())
+    assert len(clear) == len(slow) == 5
+    assert min(slow.values()) >= 20
+    assert not black
+    assert not removed
+    assert not stats
+
+
+@pytest.mark.live
+def test_a_link_whose_port_is_gone_is_dead_and_the_others_go_on(pair):
+    async def measure():
+        async with UserspaceEngine() as engine:
+            await pair.shape(engine, "a", CLEAR)
+            await pair.shape(engine, "b", CLEAR)
+            pair.ip("s", "link", "del", "in-a")
+            stats = await engine.stats()
+            with pytest.raises(LabError, match="dead"):
+                await engine.replace("a", CLEAR)
+            await pair.ping(3, "0.02")  # requests get through, answers don't
+            return stats, await engine.stats()
+
+    before, after = asyncio.run(measure())
+    assert before["a"].dead
+    assert not before["b"].dead
+    assert after["b"].packets_out - before["b"].packets_out == 3
+
+
+@pytest.mark.live
+def test_a_port_that_is_down_loses_frames_and_recovers(pair):
+    async def measure():
+        async with UserspaceEngine() as engine:
+            await pair.shape(engine, "b", CLEAR)
+            pair.ip("s", "link", "set", "port-b", "down")
+            pair.ip("s", "link", "set", "far-b", "down")
+            pair.ip("s", "link", "set", "far-b", "up")
+            pair.ip("s", "link", "set", "port-b", "up")
+            return await pair.ping(20, "0.02"), (await engine.stats())["b"]
+
+    answered, stats = asyncio.run(measure())
+    assert answered
+    assert not stats.dead
+
+
+@pytest.mark.live
+def test_a_frame_larger_than_the_mtu_is_dropped_and_counted(pair):
+    async def measure():
+        async with UserspaceEngine() as engine:
+            for device in ("in-b", "port-b"):
+                pair.ip("s", "link", "set", device, "mtu", "2000")
+            pair.ip("s", "link", "set", "far-b", "mtu", "1000")
+            await pair.shape(engine, "b", CLEAR)
+            pair.ip("s", "link", "set", "far-b", "mtu", "2000")
+            await pair.ping(3, "0.02", size=1200)
+            return (await engine.stats())["b"]
+
+    stats = asyncio.run(measure())
+    assert stats.oversize == 3
+    assert stats.packets_out == 0
+
+
+@pytest.mark.live
+def test_links_of_a_killed_worker_are_dead_and_it_is_not_revived(pair):
+    async def measure():
+        async with UserspaceEngine() as engine:
+            await pair.shape(engine, "b", CLEAR)
+            (worker,) = engine._workers
+            worker._process.kill()
+            await worker._process.wait()
+            with pytest.raises(LabError, match="-9"):
+                await engine.replace("b", CLEAR)
+            answered = await pair.ping(3, "0.02")
+            dead = (await engine.stats())["b"].dead
+            await engine.remove("b")
+            return answered, dead
+
+    answered, dead = asyncio.run(measure())
+    assert not answered
+    assert dead is not None
+    assert "-9" in dead
