@@ -1,0 +1,117 @@
+"""`python -m testbed.agent --lab NAME --socket PATH`: start an agent; it serves until told to shut down."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+
+from testbed.agent import isolation, links, namespaces, netem, protocol
+from testbed.agent.server import Server
+from testbed.agent.userspace.engine import UserspaceEngine
+from testbed.agent.wiring import NetworkNamespace, Wiring
+from testbed.errors import MachineError, TestbedError
+
+
+def main() -> int:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="testbed-agent", description="The only privileged process of a lab.")
+    parser.add_argument("--lab", default="", help="name of the lab")
+    parser.add_argument("--socket", type=Path, help="Unix socket to listen on")
+    parser.add_argument("--isolate", action="store_true", help="live in namespaces of its own (runtime netns)")
+    parser.add_argument(
+        "--lifeline", action="store_true", help="end when standard input ends before the lab is up"
+    )
+    parser.add_argument("--probe", action="store_true", help="say in JSON what an agent can do here, and end")
+    parser.add_argument("--sweep", action="store_true", help="remove what a killed agent of the lab left, and end")
+    arguments = parser.parse_args()
+    try:
+        if arguments.sweep:
+            asyncio.run(_sweep(arguments.lab))
+        else:
+            if arguments.isolate:
+                isolation.isolate()
+            asyncio.run(_probe() if arguments.probe else _serve(arguments))
+    except TestbedError as error:
+        # The last line of the log is for whoever waits for the socket; see runtime/local_agent.py.
+        sys.stderr.buffer.write(protocol.encode({"error": protocol.error_to_json(error)}))
+        return error.exit_code
+    return 0
+
+
+async def _sweep(lab: str) -> None:
+    async with NetworkNamespace(namespaces.current_network()) as namespace:
+        await links.sweep(namespace, lab)
+
+
+async def _probe() -> None:
+    async with NetworkNamespace(namespaces.new_network()) as trial:
+        without_netem = await netem.probe(trial.ip)
+    found = {
+        "kernel": os.uname().release,
+        "without_netem": protocol.error_to_json(without_netem) if without_netem else None,
+    }
+    sys.stdout.buffer.write(protocol.encode(found))
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    if sys.version_info < (3, 12):  # the default from then on; threads and preexec_fn do not go together
+        watcher = asyncio.PidfdChildWatcher()
+        watcher.attach_loop(asyncio.get_running_loop())
+        asyncio.set_child_watcher(watcher)
+    if not arguments.isolate and os.geteuid() != 0:
+        raise MachineError("agent-needs-root", f"the agent was started by user {os.geteuid()}", "start it as root")
+    switch_fd = namespaces.current_network()
+    home_fd = switch_fd if arguments.isolate else namespaces.new_network()
+    if not arguments.isolate:
+        namespaces.setns(home_fd, namespaces.NEWNET)
+    async with NetworkNamespace(switch_fd) as switch, NetworkNamespace(home_fd) as home, UserspaceEngine() as userspace:
+        await home.ip.link("set", index=1, state="up")
+        wiring = Wiring(switch)
+        shaped = links.Links(arguments.lab, wiring, home, userspace, await netem.probe(switch.ip))
+        server = Server(
+            arguments.lab, wiring, shaped, arguments.socket.parent, isolated=arguments.isolate
+        )
+        with socket.socket(socket.AF_UNIX) as listener:
+            _listen(listener, arguments.socket)
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, server.ended.set)
+            if arguments.lifeline:
+                loop.add_reader(0, _lifeline, server)
+            serving = asyncio.create_task(server.serve(listener))
+            serving.add_done_callback(lambda _: server.ended.set())
+            await server.ended.wait()
+            serving.cancel()
+            arguments.socket.unlink(missing_ok=True)
+            await shaped.close()
+
+
+def _listen(listener: socket.socket, path: Path) -> None:
+    """Bind under a temporary name and rename, so that whoever sees the socket can connect to it."""
+    listener.setblocking(False)  # noqa: FBT003
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    listener.bind(str(temporary))
+    temporary.chmod(0o600)
+    listener.listen(128)
+    temporary.rename(path)
+
+
+def _lifeline(server: Server) -> None:
+    """Standard input ended: whoever was bringing the lab up has gone, or is done with it."""
+    asyncio.get_running_loop().remove_reader(0)
+    if not server.is_up:
+        server.ended.set()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Exception:  # noqa: BLE001  # the log is all that is left of it
+        traceback.print_exc()
+        sys.exit(4)

@@ -1,0 +1,228 @@
+"""The orchestrator's side of the agent: blocking calls over a connection. Standard library only."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from signal import SIGKILL
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from testbed.agent import protocol
+from testbed.errors import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+
+def gone() -> LabError:
+    """What there is to say when the agent does not answer any more."""
+    return LabError(
+        "agent-gone",
+        "the lab's agent has ended, so its shaped links pass nothing",
+        "take the lab down and bring it up again; its agent.log says why",
+    )
+
+
+class Channel(Protocol):
+    """A two-way stream of bytes to an agent: a Unix socket, or the streams of `docker exec`."""
+
+    def sendall(self, data: bytes, /) -> None:
+        """Send all of `data`."""
+        ...
+
+    def recv(self, size: int, /) -> bytes:
+        """Up to `size` bytes; none at the end of the stream."""
+        ...
+
+    def close(self) -> None:
+        """Close both directions."""
+        ...
+
+
+class Connection:
+    """One call at a time over a channel."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._buffer = b""
+
+    def send(self, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
+        """Send a message; file descriptors go along only over a Unix socket."""
+        try:
+            if fds:
+                assert isinstance(self._channel, socket.socket)  # noqa: S101  # runtimes with other channels don't
+                socket.send_fds(self._channel, [protocol.encode(message)], list(fds))
+            else:
+                self._channel.sendall(protocol.encode(message))
+        except OSError:
+            raise gone() from None
+
+    def receive(self) -> dict[str, Any]:
+        """The next message.
+
+        Raises:
+            LabError: `agent-gone`, the stream ended.
+        """
+        while b"\n" not in self._buffer:
+            try:
+                data = self._channel.recv(1 << 16)
+            except OSError:
+                data = b""
+            if not data:
+                raise gone()
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return protocol.decode(line)
+
+    def result(self) -> Iterator[dict[str, Any]]:
+        """The events of the call under way; the result is the value of the generator.
+
+        Raises:
+            TestbedError: the one that the agent raised.
+        """
+        while "event" in (message := self.receive()):
+            yield message["event"]
+        if "error" in message:
+            raise protocol.error_from_json(message["error"])
+        return message["result"]
+
+    def close(self) -> None:
+        """Close the connection; what runs on its behalf is killed by the agent."""
+        with suppress(OSError):
+            self._channel.close()
+
+
+class Process:
+    """A process that the agent started in a node. Used as a context, it is killed when that is left.
+
+    Iterate over it for the lines that it writes to its standard output; they end when the process has ended.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._events = connection.result()
+        self._status: int | None = None
+        self.stderr = ""
+        self.pid: int = next(self._events)["pid"]
+
+    def __iter__(self) -> Iterator[str]:
+        partial = ""
+        for kind, text in self.output():
+            if kind == "stderr":
+                self.stderr += text
+                continue
+            *lines, partial = (partial + text).split("\n")
+            yield from lines
+        if partial:
+            yield partial
+
+    def output(self) -> Iterator[tuple[str, str]]:
+        """What the process writes, as pairs of `stdout` or `stderr` and text, until it has ended."""
+        while True:
+            try:
+                event = next(self._events)
+            except StopIteration as end:
+                self._status = end.value["status"]
+                self._connection.close()
+                return
+            yield from event.items()
+
+    def write(self, text: str) -> None:
+        """Send text to the standard input of the process."""
+        self._connection.send({"tell": {"stdin": text}})
+
+    def close_stdin(self) -> None:
+        """End the standard input of the process; nothing happens where the process has ended."""
+        with suppress(LabError):
+            self._connection.send({"tell": {"eof": True}})
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process and its group; nothing happens where it has ended."""
+        with suppress(LabError):
+            self._connection.send({"tell": {"signal": number}})
+
+    def kill(self) -> None:
+        """Kill the process, if it is still there; its lines then end. Safe to repeat, and from another thread."""
+        self.signal(SIGKILL)
+
+    def wait(self) -> int:
+        """The exit status, negative for a signal; what the process writes until then is dropped."""
+        if self._status is None:
+            for _ in self.output():
+                pass
+        assert self._status is not None  # noqa: S101  # output() sets it or raises
+        return self._status
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+
+class Agent:
+    """A lab's agent. Every call has a connection of its own, so that an `Agent` may be shared by threads."""
+
+    def __init__(self, connect: Callable[[], Channel]) -> None:
+        self._connect = connect
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """The agent that listens on a Unix socket."""
+
+        def connect() -> socket.socket:
+            channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                channel.connect(str(path))
+            except OSError:
+                channel.close()
+                raise gone() from None
+            return channel
+
+        return cls(connect)
+
+    def call(self, name: str, **arguments: object) -> Any:  # noqa: ANN401  # JSON
+        """Make a call and wait for its result.
+
+        Raises:
+            TestbedError: the one that the agent raised; `agent-gone` where it does not answer.
+        """
+        connection = Connection(self._connect())
+        try:
+            connection.send({"call": name, "with": arguments})
+            result = connection.result()
+            while True:
+                try:
+                    next(result)
+                except StopIteration as end:
+                    return end.value
+        finally:
+            connection.close()
+
+    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Process:
+        """Start the endpoint program in a node."""
+        return self._start("endpoint", {"node": node, "spec": dict(spec)})
+
+    def spawn(
+        self, node: str, argv: Sequence[str], *, cwd: str | None = None, stdio: Sequence[int] = (), tty: bool = False
+    ) -> Process:
+        """Start a command in a node.
+
+        Args:
+            node: its name.
+            argv: the command.
+            cwd: where it starts; None is the root directory.
+            stdio: three file descriptors that become its standard streams; else they are pipes to here.
+            tty: the first of `stdio` is a terminal and becomes the controlling one.
+        """
+        return self._start("spawn", {"node": node, "argv": list(argv), "cwd": cwd, "tty": tty}, stdio)
+
+    def _start(self, call: str, arguments: dict[str, Any], fds: Sequence[int] = ()) -> Process:
+        connection = Connection(self._connect())
+        try:
+            connection.send({"call": call, "with": arguments}, fds)
+            return Process(connection)
+        except BaseException:
+            connection.close()
+            raise

@@ -1,0 +1,241 @@
+"""Shaped links: for each a device on the switch side, and a filter on the receiver's port that leads to it.
+
+    source -> bridge -> port --clsact egress, u32 by source MAC, mirred--> device of the link
+                          ^                                                    |
+                          +---- netem on ifb, or the userspace engine ---------+
+"""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+import zlib
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from testbed.agent import filters, namespaces, netem, offloads
+from testbed.agent.userspace import sockets
+from testbed.errors import LabError, MachineError
+from testbed.shape import Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from testbed.agent.userspace.engine import UserspaceEngine
+    from testbed.agent.wiring import NetworkNamespace, Port, Wiring
+
+_ADDRESS_GENERATION_OFF = 1  # IN6_ADDR_GEN_MODE_NONE: no link-local address, so no IPv6 chatter on a link's device
+_SO_ATTACH_FILTER = 26
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What names a link: its ends and the network."""
+
+    source: str
+    destination: str
+    network: str
+
+    def __str__(self) -> str:
+        return f"{self.source} -> {self.destination} on {self.network}"
+
+
+@dataclass(slots=True, kw_only=True)
+class _Link:
+    key: Key
+    port: Port
+    number: int
+    engine: str
+    why: str
+    shape: Shape
+    device: int
+
+
+@dataclass(slots=True)
+class Links:
+    """All shaped links of a lab."""
+
+    lab: str
+    wiring: Wiring
+    home: NetworkNamespace
+    userspace: UserspaceEngine
+    without_netem: MachineError | None
+    """Why the kernel's engine can't be had here."""
+    _links: dict[Key, _Link] = field(default_factory=dict)
+    _made: int = 0
+
+    async def shape(self, wanted: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+        """Give links their shapes; a link that has one gets the new one in its place, whole.
+
+        Args:
+            wanted: `source`, `destination`, `network`, `shape`, `seed`, `engine` of each link.
+
+        Returns:
+            `engine` and `why` of each, in the same order.
+
+        Raises:
+            MachineError: `engine-unavailable`.
+            LabError: a shape could not be applied, or reads back otherwise.
+        """
+        done = []
+        for each in wanted:
+            key = Key(each["source"], each["destination"], each["network"])
+            shape = Shape.from_json(each["shape"])
+            engine, why = self._choose(key, shape, each["engine"])
+            try:
+                present = self._links.get(key)
+                if present and present.engine == engine:
+                    await self._replace(present, shape)
+                else:
+                    # The new filter comes behind the old one, so that removing the old one is the moment of change.
+                    self._links[key] = await self._make(key, shape, each["seed"], engine, why)
+                    if present:
+                        await self._remove(present)
+            except NetlinkError as error:
+                raise LabError("shape-not-applied", f"{key}: the kernel refused: {error}") from None
+            done.append({"engine": engine, "why": why})
+        return done
+
+    async def statistics(self) -> list[dict[str, Any]]:
+        """What became of the packets of each link, as its engine counts."""
+        by_userspace = await self.userspace.stats()
+        found = []
+        for key, link in self._links.items():
+            if link.engine == "netem":
+                counts = asdict(await netem.statistics(self.wiring.switch.ip, link.device))
+            else:
+                counts = asdict(by_userspace[str(key)])
+            found.append(
+                {
+                    "source": key.source,
+                    "destination": key.destination,
+                    "network": key.network,
+                    "engine": link.engine,
+                    "why": link.why,
+                    "shape": link.shape.to_json(),
+                    "counts": counts,
+                }
+            )
+        return found
+
+    def _choose(self, key: Key, shape: Shape, wanted: str) -> tuple[str, str]:
+        mtu = self.wiring.port(key.destination, key.network).mtu
+        reason = self.without_netem.message if self.without_netem else netem.supports(shape, mtu=mtu)
+        if wanted == "userspace":
+            return "userspace", "asked for"
+        if wanted == "netem":
+            if reason:
+                raise MachineError(
+                    "engine-unavailable",
+                    f"{key}: engine netem can't do this link: {reason}",
+                    (self.without_netem and self.without_netem.hint) or "leave engine out (auto), or ask for userspace",
+                )
+            return "netem", "asked for"
+        return ("userspace", reason) if reason else ("netem", "this kernel has it and it does exactly what is asked")
+
+    async def _make(self, key: Key, shape: Shape, seed: int, engine: str, why: str) -> _Link:
+        port = self.wiring.port(key.destination, key.network)
+        source = self.wiring.port(key.source, key.network)
+        self._made += 1
+        ip = self.wiring.switch.ip
+        name = f"tb{zlib.crc32(self.lab.encode()) & 0xFFFFFF:06x}{self._made:x}"
+        if engine == "netem":
+            offloads.switch_off(self.wiring.node(key.source).network, source.interface, offloads.SEGMENTATION)
+            device = await self._make_ifb(f"{name}b", port.mtu)
+            await netem.apply(ip, device, shape, mtu=port.mtu)
+        else:
+            device, far = await self._make_pair(name, port.mtu)
+            with namespaces.inside(self.home.fd):
+                incoming = sockets.open_input(far)
+            _only_from(incoming, source.mac)
+            with namespaces.inside(self.wiring.switch.fd):
+                outgoing = sockets.open_output(port.index)
+            await self.userspace.add(str(key), shape, seed, incoming, outgoing)
+        await ip.link("set", index=device, ifalias=f"{alias(self.lab)}{key}")
+        link = _Link(key=key, port=port, number=self._made, engine=engine, why=why, shape=shape, device=device)
+        await filters.prepare(ip, port.index)
+        await filters.redirect(ip, port.index, self._made, source.mac, device)
+        return link
+
+    async def _make_ifb(self, name: str, mtu: int) -> int:
+        ip = self.wiring.switch.ip
+        await ip.link("add", ifname=name, kind="ifb", mtu=mtu, state="up")
+        index: int = (await ip.link_lookup(ifname=name))[0]
+        return index
+
+    async def _make_pair(self, name: str, mtu: int) -> tuple[int, int]:
+        """A veth pair: a device without offloads on the switch side, its far end in the agent's own namespace."""
+        near, far = f"{name}i", f"{name}o"
+        quiet = {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDRESS_GENERATION_OFF)]})]}
+        peer = {"ifname": far, "net_ns_fd": self.home.fd, "mtu": mtu}
+        await self.wiring.switch.ip.link("add", ifname=near, kind="veth", mtu=mtu, peer=peer)
+        found = []
+        for namespace, device in ((self.home, far), (self.wiring.switch, near)):
+            index = (await namespace.ip.link_lookup(ifname=device))[0]
+            offloads.switch_off(namespace.fd, device, offloads.ALL)
+            await namespace.ip.link("set", index=index, IFLA_AF_SPEC=quiet)
+            await namespace.ip.link("set", index=index, state="up")
+            found.append(index)
+        return found[1], found[0]
+
+    async def _replace(self, link: _Link, shape: Shape) -> None:
+        if link.engine == "netem":
+            await netem.apply(self.wiring.switch.ip, link.device, shape, mtu=link.port.mtu)
+        else:
+            await self.userspace.replace(str(link.key), shape)
+        link.shape = shape
+
+    async def _remove(self, link: _Link) -> None:
+        await filters.remove(self.wiring.switch.ip, link.port.index, link.number)
+        if link.engine == "userspace":
+            await self.userspace.remove(str(link.key))
+        await self.wiring.switch.ip.link("del", index=link.device)
+
+    async def close(self) -> None:
+        """Remove all devices; packets that would cross them are dropped at the port from then on."""
+        for link in self._links.values():
+            with suppress(NetlinkError):  # gone with its namespace
+                await self.wiring.switch.ip.link("del", index=link.device)
+        self._links.clear()
+
+
+def alias(lab: str) -> str:
+    """How the alias of every device of a lab starts."""
+    return f"testbed {lab} "
+
+
+async def sweep(namespace: NetworkNamespace, lab: str) -> int:
+    """Remove what an agent that was killed left in the machine's namespace; the number of devices removed."""
+    left = [
+        link["index"]
+        async for link in await namespace.ip.get_links()
+        if (link.get("ifalias") or "").startswith(alias(lab))
+    ]
+    for index in left:
+        with suppress(NetlinkError):  # the other half of a pair that has just gone
+            await namespace.ip.link("del", index=index)
+    return len(left)
+
+
+def _only_from(incoming: socket.socket, mac: str) -> None:
+    """Let a packet socket see only the frames of one sender: classic BPF, see Documentation/networking/filter.rst."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    program = b"".join(
+        struct.pack("HBBI", *instruction)
+        for instruction in (
+            (0x20, 0, 0, 6),  # ld [6]: the first four bytes of the source MAC
+            (0x15, 0, 3, int.from_bytes(octets[:4], "big")),  # jne drop
+            (0x28, 0, 0, 10),  # ldh [10]: the other two
+            (0x15, 0, 1, int.from_bytes(octets[4:], "big")),  # jne drop
+            (0x06, 0, 0, 0x40000),  # ret all of it
+            (0x06, 0, 0, 0),  # drop: ret nothing
+        )
+    )
+    buffer = ctypes.create_string_buffer(program)
+    incoming.setsockopt(
+        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(program) // 8, ctypes.addressof(buffer))
+    )

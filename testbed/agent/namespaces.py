@@ -1,0 +1,104 @@
+"""Linux namespaces by system call; Python has `os.unshare` and `os.setns` only from 3.12 on."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# include/uapi/linux/sched.h
+NEWNS = 0x0002_0000
+NEWCGROUP = 0x0200_0000
+NEWUTS = 0x0400_0000
+NEWIPC = 0x0800_0000
+NEWUSER = 0x1000_0000
+NEWPID = 0x2000_0000
+NEWNET = 0x4000_0000
+
+# include/uapi/linux/mount.h
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(result: int, what: str) -> None:
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def unshare(flags: int) -> None:
+    """Move the calling process into new namespaces; see unshare(2).
+
+    Raises:
+        OSError: as the kernel says.
+    """
+    _checked(_libc.unshare(flags), f"unshare({flags:#x})")
+
+
+def setns(fd: int, kind: int) -> None:
+    """Move the calling thread into the namespace that `fd` refers to; see setns(2).
+
+    Raises:
+        OSError: as the kernel says.
+    """
+    _checked(_libc.setns(fd, kind), f"setns({fd}, {kind:#x})")
+
+
+def mount(source: str, target: str, kind: str = "", flags: int = 0) -> None:
+    """Mount; see mount(2).
+
+    Raises:
+        OSError: as the kernel says.
+    """
+    _checked(_libc.mount(source.encode(), target.encode(), kind.encode(), flags, None), f"mount on {target}")
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent dies; see prctl(2), PR_SET_PDEATHSIG."""
+    _checked(_libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
+
+
+def current_network() -> int:
+    """A file descriptor of the network namespace that this process is in."""
+    return os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+@contextmanager
+def inside(network: int) -> Iterator[None]:
+    """Be in the network namespace of a file descriptor for a while.
+
+    The body must not await: whatever else the event loop runs would be in that namespace too.
+    """
+    home = current_network()
+    try:
+        setns(network, NEWNET)
+        try:
+            yield
+        finally:
+            setns(home, NEWNET)
+    finally:
+        os.close(home)
+
+
+def new_network() -> int:
+    """Make a network namespace; it lives as long as the file descriptor (or something in it) does."""
+    home = current_network()
+    try:
+        unshare(NEWNET)
+        try:
+            return current_network()
+        finally:
+            setns(home, NEWNET)
+    finally:
+        os.close(home)

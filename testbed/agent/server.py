@@ -1,0 +1,255 @@
+"""The agent's listener: connections, calls, and the processes that run on behalf of a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import os
+import signal
+import socket
+import sys
+import traceback
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from testbed.agent import namespaces, processes, protocol
+from testbed.errors import LabError, TestbedError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
+
+    from testbed.agent.links import Links
+    from testbed.agent.wiring import Wiring
+
+_CHUNK = 1 << 16
+_MOST_FDS = 3
+_LOCAL_CONNECT_SECONDS = 0.2
+
+
+class Connection:
+    """A client's stream of messages; file descriptors may come along with one."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._buffer = b""
+        self._fds: list[int] = []
+        channel.setblocking(False)  # noqa: FBT003
+
+    async def receive(self) -> dict[str, Any] | None:
+        """The next message; None at the end of the stream.
+
+        Raises:
+            ValueError: the client does not speak the protocol.
+        """
+        while b"\n" not in self._buffer:
+            await _readable(self._channel)
+            try:
+                data, fds, _, _ = socket.recv_fds(self._channel, _CHUNK, _MOST_FDS)
+            except ConnectionError:
+                return None
+            except BlockingIOError:
+                continue
+            self._fds += fds
+            if not data:
+                return None
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return protocol.decode(line)
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Send a message; a client that has gone is no error, `receive` will tell."""
+        with suppress(OSError):
+            await asyncio.get_running_loop().sock_sendall(self._channel, protocol.encode(message))
+
+    def take_fds(self) -> list[int]:
+        """The file descriptors that came along; the caller closes them."""
+        fds, self._fds = self._fds, []
+        return fds
+
+    def close(self) -> None:
+        """Close the stream and what came along with it."""
+        for fd in self.take_fds():
+            os.close(fd)
+        self._channel.close()
+
+
+async def _readable(channel: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_reader(channel, lambda: ready.done() or ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(channel)
+
+
+class Server:
+    """All calls of the protocol, over the state of one lab."""
+
+    def __init__(self, lab: str, wiring: Wiring, links: Links, directory: Path, *, isolated: bool) -> None:
+        self._lab = lab
+        self._wiring = wiring
+        self._links = links
+        self._directory = directory
+        self._isolated = isolated
+        self._plan: dict[str, Any] | None = None
+        self._commands: dict[str, asyncio.subprocess.Process] = {}
+        self._exclusive = asyncio.Lock()
+        self.ended = asyncio.Event()
+        self._calls: dict[str, Callable[..., Awaitable[object]]] = {
+            "hello": self._hello,
+            "create": self._create,
+            "adopt": self._adopt,
+            "launch": self._launch,
+            "accepts": self._accepts,
+            "shape": self._shape,
+            "statistics": self._statistics,
+            "remember": self._remember,
+            "shutdown": self._shutdown,
+        }
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the lab has been brought up completely, so that it outlives the command that makes it."""
+        return self._plan is not None
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Accept connections until the agent is to end."""
+        loop = asyncio.get_running_loop()
+        tasks = set()
+        while True:
+            channel, _ = await loop.sock_accept(listener)
+            task = asyncio.create_task(self._attend(Connection(channel)))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    async def _attend(self, connection: Connection) -> None:
+        try:
+            while message := await connection.receive():
+                name, arguments = message["call"], message["with"]
+                try:
+                    if name in ("spawn", "endpoint"):
+                        await self._run(connection, name, arguments)
+                        return
+                    if name not in self._calls:
+                        raise LabError("unknown-call", f"this agent knows no call {name!r}", "its version is another")
+                    async with self._exclusive:
+                        result = await self._calls[name](**arguments)
+                    await connection.send({"result": result})
+                except TestbedError as error:
+                    await connection.send({"error": protocol.error_to_json(error)})
+                except Exception as error:  # noqa: BLE001  # whoever asked must hear of it, whatever it is
+                    traceback.print_exc()
+                    failed = LabError("agent-failed", f"{name}: {error!r}", "the lab's agent.log says where")
+                    await connection.send({"error": protocol.error_to_json(failed)})
+        finally:
+            connection.close()
+
+    async def _hello(self) -> dict[str, Any]:
+        """Who answers, and what it holds."""
+        without_netem = self._links.without_netem
+        return {
+            "version": protocol.VERSION,
+            "lab": self._lab,
+            "pid": os.getpid(),
+            "plan": self._plan,
+            "kernel": os.uname().release,
+            "without_netem": without_netem.message if without_netem else None,
+            "nodes": {
+                name: "running" if command is None or command.returncode is None else f"exited {command.returncode}"
+                for name in self._wiring.nodes
+                for command in [self._commands.get(name)]
+            },
+        }
+
+    async def _create(self, networks: Sequence[dict[str, Any]], nodes: Sequence[dict[str, Any]]) -> None:
+        await self._wiring.create(networks, nodes, self._directory / "hosts")
+
+    async def _adopt(self, nodes: Sequence[dict[str, Any]]) -> None:
+        await self._wiring.adopt(nodes)
+
+    async def _launch(self, node: str, argv: Sequence[str]) -> None:
+        """Start a node's own command, which runs as long as the lab; its output goes to a file of the lab."""
+        log = os.open(self._directory / f"{node}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        null = os.open(os.devnull, os.O_RDONLY)
+        try:
+            self._commands[node] = await self._start(node, argv, stdio=(null, log, log))
+        finally:
+            os.close(log)
+            os.close(null)
+
+    async def _accepts(self, node: str, address: str, port: int) -> bool:
+        """Whether a TCP port of a node accepts connections, tried from inside the node."""
+        with namespaces.inside(self._wiring.node(node).network), socket.socket() as probe:
+            probe.settimeout(_LOCAL_CONNECT_SECONDS)
+            return probe.connect_ex((address, port)) == 0
+
+    async def _shape(self, links: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+        return await self._links.shape(links)
+
+    async def _statistics(self) -> list[dict[str, Any]]:
+        return await self._links.statistics()
+
+    async def _remember(self, plan: dict[str, Any]) -> None:
+        """Keep the plan for later commands. The lab is up: it no longer ends with the command that made it."""
+        self._plan = plan
+
+    async def _shutdown(self) -> None:
+        """End the agent, and with it everything that it holds."""
+        self.ended.set()
+
+    async def _start(
+        self, node: str, argv: Sequence[str], *, cwd: str | None = None, stdio: Sequence[int] = (), tty: bool = False
+    ) -> asyncio.subprocess.Process:
+        found = self._wiring.node(node)
+        return await processes.start(found, argv, cwd=cwd, stdio=stdio, tty=tty, own_filesystem=self._isolated)
+
+    async def _run(self, connection: Connection, call: str, arguments: dict[str, Any]) -> None:
+        fds = connection.take_fds()
+        try:
+            if call == "endpoint":
+                argv = [sys.executable, "-m", "testbed.endpoint", protocol.encode(arguments["spec"]).decode().strip()]
+                process = await self._start(arguments["node"], argv)
+            else:
+                process = await self._start(
+                    arguments["node"], arguments["argv"], cwd=arguments["cwd"], stdio=fds, tty=arguments["tty"]
+                )
+        finally:
+            for fd in fds:
+                os.close(fd)
+        try:
+            await connection.send({"event": {"pid": process.pid}})
+            listening = asyncio.create_task(_obey(connection, process))
+            await asyncio.gather(
+                _forward(process.stdout, "stdout", connection), _forward(process.stderr, "stderr", connection)
+            )
+            status = await process.wait()
+            await connection.send({"result": {"status": status}})
+            listening.cancel()
+        finally:
+            processes.kill(process)
+
+
+async def _forward(stream: asyncio.StreamReader | None, name: str, connection: Connection) -> None:
+    if stream is None:
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    while data := await stream.read(_CHUNK):
+        await connection.send({"event": {name: decoder.decode(data)}})
+
+
+async def _obey(connection: Connection, process: asyncio.subprocess.Process) -> None:
+    """Carry out what a client tells a running process; kill it when the client goes away."""
+    while message := await connection.receive():
+        tell = message["tell"]
+        if "stdin" in tell and process.stdin:
+            process.stdin.write(tell["stdin"].encode())
+            with suppress(ConnectionError):
+                await process.stdin.drain()
+        if "eof" in tell and process.stdin:
+            process.stdin.close()
+        if "signal" in tell:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.Signals(tell["signal"]))
+    processes.kill(process)

@@ -1,0 +1,140 @@
+"""What nodes are made of: the contract that both runtimes keep, and the one place that lists them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from ipaddress import IPv4Network
+
+    from testbed.agent.client import Agent
+    from testbed.plan.model import Plan
+
+Progress = Callable[[str], None] if TYPE_CHECKING else object
+"""Told, in a few words, what step of a bring-up is under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Availability:
+    """Whether a runtime can be used here.
+
+    Attributes:
+        usable: whether it can.
+        description: what was found, `Docker Engine 28.2` or `namespaces of an ordinary user`.
+        reason: why it can't be used; empty where it can.
+        hint: what to install or enable; empty where nothing is to be done.
+    """
+
+    usable: bool
+    description: str
+    reason: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabStatus:
+    """A lab, or what is left of one.
+
+    Attributes:
+        lab: its name.
+        runtime: `docker` or `netns`.
+        nodes: name of a node to its state in one word (`running`, `exited`, ...).
+        healthy: the agent answers and holds the plan, every node runs.
+        problem: what is wrong where it is not healthy, for people.
+    """
+
+    lab: str
+    runtime: str
+    nodes: Mapping[str, str]
+    healthy: bool
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A command that ran in a node: its exit status and what it wrote."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+class Runtime(Protocol):
+    """How nodes and networks are made, found and taken away.
+
+    Implementations hold no state of a lab: everything is found by labels (docker) or by the agent's socket (netns),
+    so that any process can use or remove a lab that another one made.
+    """
+
+    name: str
+
+    def probe(self) -> Availability:
+        """Try, for real, whether labs can be brought up here; never raises for a machine that can't."""
+        ...
+
+    def supports(self, plan: Plan) -> str | None:
+        """None where every node of the plan can be had, else the reason why not, with the value found."""
+        ...
+
+    def taken(self) -> list[IPv4Network]:
+        """The subnets that a new lab must keep clear of."""
+        ...
+
+    def up(self, plan: Plan, progress: Progress) -> None:
+        """Make networks and nodes, start the agent and have it know the nodes. Not the links: the lab shapes them.
+
+        Raises:
+            MachineError: something that is needed is not here.
+            LabError: a step failed. What was made so far is still there; the caller takes it down.
+        """
+        ...
+
+    def down(self, lab: str) -> bool:
+        """Remove everything of the lab, whatever state it is in; False where there was nothing. Safe to repeat."""
+        ...
+
+    def labs(self) -> list[LabStatus]:
+        """All labs of this runtime that can be found, broken ones too."""
+        ...
+
+    def connect(self, lab: str) -> Agent:
+        """A connection to the lab's agent.
+
+        Raises:
+            LabError: `no-such-lab`, or `agent-gone` where nodes are there but no agent answers.
+        """
+        ...
+
+    def run(
+        self, lab: str, node: str, argv: Sequence[str], *, stdin: bytes = b"", timeout: float | None = None
+    ) -> Completed:
+        """Run a command in a node and collect what it writes.
+
+        Raises:
+            LabError: `no-such-node`; `command-timeout` after `timeout` seconds, the command being killed.
+        """
+        ...
+
+    def attach(self, lab: str, node: str, argv: Sequence[str], *, tty: bool) -> int:
+        """Run a command in a node on this process's own standard streams; its exit status.
+
+        With `tty`, on a terminal of its own whose size follows the caller's.
+        """
+        ...
+
+
+BACKENDS: Mapping[str, tuple[str, str]] = {
+    "docker": ("testbed.runtime.docker", "DockerRuntime"),
+    "netns": ("testbed.runtime.netns", "NetnsRuntime"),
+}
+"""Name of a runtime to module and class, in the order in which `auto` tries them; imported only when used."""
+
+
+def load(name: str) -> Runtime:
+    """The runtime of that name, one of `BACKENDS`."""
+    module, attribute = BACKENDS[name]
+    runtime: Runtime = getattr(import_module(module), attribute)()
+    return runtime

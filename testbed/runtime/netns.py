@@ -1,0 +1,187 @@
+"""Nodes as bare network namespaces, as root or as an ordinary user: no Docker, nothing left when the agent ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from testbed.agent import protocol
+from testbed.errors import LabError, MachineError, TestbedError, UsageError
+from testbed.runtime import Availability, Completed, LabStatus, local_agent, readiness, state, terminal
+from testbed.runtime.state import LabDirectory
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from ipaddress import IPv4Network
+
+    from testbed.agent.client import Agent
+    from testbed.plan.model import Node, Plan
+    from testbed.runtime import Progress
+
+_NOT_FOUND = 127  # what a shell says of a command that is not there
+_TOLD_BY_SIGNAL = 128
+
+
+class NetnsRuntime:
+    """See `testbed.runtime.Runtime`."""
+
+    name = "netns"
+
+    def probe(self) -> Availability:
+        """Try to make all the namespaces that an agent needs."""
+        who = "root" if os.geteuid() == 0 else "an ordinary user"
+        command = [sys.executable, "-m", "testbed.agent", "--isolate", "--probe"]
+        trial = subprocess.run(command, capture_output=True, check=False, cwd="/")
+        if trial.stdout:
+            return Availability(usable=True, description=f"network namespaces of {who}")
+        try:
+            error = protocol.error_from_json(protocol.decode(trial.stderr.splitlines()[-1])["error"])
+        except (ValueError, KeyError, IndexError):
+            return Availability(usable=False, description="", reason=trial.stderr.decode(errors="replace").strip())
+        return Availability(usable=False, description="", reason=error.message, hint=error.hint or "")
+
+    def supports(self, plan: Plan) -> str | None:
+        """Namespaces have no image and no limits of their own."""
+        for node in plan.nodes:
+            if node.image:
+                return f"node {node.name} asks for image {node.image!r}"
+            if node.cpus_milli or node.memory_bytes:
+                return f"node {node.name} asks for a limit on CPU or memory"
+        return None
+
+    def taken(self) -> list[IPv4Network]:
+        """Nothing: every lab has a network of its own, and meets no other."""
+        return []
+
+    def up(self, plan: Plan, progress: Progress) -> None:
+        """Start the agent and have it make everything in its own namespaces."""
+        if reason := self.supports(plan):
+            raise MachineError(
+                "runtime-cannot", f"runtime netns can't make this lab: {reason}", "use --runtime docker, or leave it out"
+            )
+        progress("agent")
+        agent = local_agent.start(self.name, plan.lab, isolate=True)
+        progress("nodes")
+        agent.call(
+            "create",
+            networks=[{"name": network.name, "mtu": network.mtu} for network in plan.networks],
+            nodes=[
+                {
+                    "name": node.name,
+                    "sysctls": dict(node.sysctls),
+                    "environment": dict(node.environment),
+                    "hosts": _hosts(plan, node),
+                    "interfaces": [
+                        {
+                            "network": interface.network,
+                            "name": interface.name,
+                            "address": interface.address,
+                            "prefix_length": interface.prefix_length,
+                            "mac": interface.mac,
+                        }
+                        for interface in node.interfaces
+                    ],
+                }
+                for node in plan.nodes
+            ],
+        )
+        for node in plan.nodes:
+            if node.command:
+                agent.call("launch", node=node.name, argv=list(node.command))
+        progress("ready")
+        readiness.wait(agent, plan)
+
+    def down(self, lab: str) -> bool:
+        """End the agent; the kernel removes the rest."""
+        stopped = local_agent.stop(self.name, lab)
+        return LabDirectory(self.name, lab).remove() or stopped
+
+    def labs(self) -> list[LabStatus]:
+        """The labs that have a directory."""
+        return [self._status(lab) for lab in state.labs(self.name)]
+
+    def _status(self, lab: str) -> LabStatus:
+        try:
+            hello = self.connect(lab).call("hello")
+        except TestbedError as error:
+            return LabStatus(lab=lab, runtime=self.name, nodes={}, healthy=False, problem=error.message)
+        problem = "it was never brought up completely" if hello["plan"] is None else ""
+        problem = problem or ", ".join(f"{n} {s}" for n, s in hello["nodes"].items() if s != "running")
+        return LabStatus(lab=lab, runtime=self.name, nodes=hello["nodes"], healthy=not problem, problem=problem)
+
+    def connect(self, lab: str) -> Agent:
+        """See `testbed.runtime.Runtime`."""
+        return local_agent.connect(self.name, lab)
+
+    def run(
+        self, lab: str, node: str, argv: Sequence[str], *, stdin: bytes = b"", timeout: float | None = None
+    ) -> Completed:
+        """See `testbed.runtime.Runtime`."""
+        try:
+            process = self.connect(lab).spawn(node, argv)
+        except UsageError as error:
+            return Completed(status=_NOT_FOUND, stdout="", stderr=error.message)
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            process.kill()
+
+        timer = threading.Timer(timeout, expire) if timeout is not None else None
+        with process:
+            if timer:
+                timer.start()
+            try:
+                if stdin:
+                    process.write(stdin.decode())
+                process.close_stdin()
+                stdout = stderr = ""
+                for stream, text in process.output():
+                    if stream == "stdout":
+                        stdout += text
+                    else:
+                        stderr += text
+            finally:
+                if timer:
+                    timer.cancel()
+        if expired.is_set():
+            raise LabError(
+                "command-timeout", f"{' '.join(argv)} in {node} did not end within {timeout:g} s and was killed"
+            )
+        return Completed(status=_as_shell(process.wait()), stdout=stdout, stderr=stderr)
+
+    def attach(self, lab: str, node: str, argv: Sequence[str], *, tty: bool) -> int:
+        """See `testbed.runtime.Runtime`."""
+        agent = self.connect(lab)
+        if tty:
+            with terminal.Pty() as pty:
+                with agent.spawn(node, argv, cwd=os.getcwd(), stdio=[pty.slave] * 3, tty=True) as process:
+                    pty.run(process.wait)
+                    return _as_shell(process.wait())
+        with agent.spawn(node, argv, cwd=os.getcwd(), stdio=[0, 1, 2]) as process:
+            while True:
+                try:
+                    return _as_shell(process.wait())
+                except KeyboardInterrupt:
+                    process.signal(signal.SIGINT)
+
+
+def _as_shell(status: int) -> int:
+    """The exit status as a shell gives it: 128 and the signal for a process that a signal ended."""
+    return _TOLD_BY_SIGNAL - status if status < 0 else status
+
+
+def _hosts(plan: Plan, node: Node) -> str:
+    """The node's /etc/hosts: itself, and every node that it shares a network with, by its address there."""
+    lines = ["127.0.0.1 localhost", f"{node.interfaces[0].address} {node.name}"]
+    for other in plan.nodes:
+        if other.name == node.name:
+            continue
+        shared = [each for each in node.interfaces if any(each.network == at.network for at in other.interfaces)]
+        if shared:
+            lines.append(f"{other.on(shared[0].network).address} {other.name}")
+    return "\n".join(lines) + "\n"

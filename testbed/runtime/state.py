@@ -1,0 +1,87 @@
+"""Where labs of this machine leave what has to be found again: a socket, a log, and a lock for each."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.errors import LabError, MachineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def root() -> Path:
+    """The directory of all labs of this user, made if need be; nobody else may enter it.
+
+    `/run/testbed` for root, else `$XDG_RUNTIME_DIR/testbed`, else `/tmp/testbed-UID`.
+
+    Raises:
+        MachineError: the directory belongs to somebody else, so that its content can't be trusted.
+    """
+    uid = os.geteuid()
+    runtime_directory = os.environ.get("XDG_RUNTIME_DIR", "")
+    if uid == 0:
+        path = Path("/run/testbed")
+    elif runtime_directory and os.access(runtime_directory, os.W_OK):
+        path = Path(runtime_directory) / "testbed"
+    else:
+        path = Path(f"/tmp/testbed-{uid}")  # noqa: S108  # checked below
+    path.mkdir(mode=0o700, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or stat.S_IMODE(found.st_mode) != 0o700:  # noqa: PLR2004
+        raise MachineError(
+            "unsafe-state-directory",
+            f"{path} should be a directory of user {uid} that nobody else may enter; it belongs to user "
+            f"{found.st_uid}, mode {stat.S_IMODE(found.st_mode):o}",
+            f"remove {path}, or set XDG_RUNTIME_DIR to a directory of your own",
+        )
+    return path
+
+
+class LabDirectory:
+    """The files of one lab below `root()`."""
+
+    def __init__(self, runtime: str, lab: str) -> None:
+        self.path = root() / runtime / lab
+        self.socket = self.path / "agent.sock"
+        self.log = self.path / "agent.log"
+
+    def make(self) -> None:
+        """Create the directory; nothing happens where it is there."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def remove(self) -> bool:
+        """Remove the directory with all that is in it; False where there was none."""
+        if not self.path.exists():
+            return False
+        shutil.rmtree(self.path, ignore_errors=True)
+        return True
+
+
+def labs(runtime: str) -> list[str]:
+    """Names of the labs of a runtime that have a directory, sorted."""
+    path = root() / runtime
+    return sorted(entry.name for entry in path.iterdir() if entry.is_dir()) if path.is_dir() else []
+
+
+@contextmanager
+def locked(lab: str) -> Iterator[None]:
+    """Keep other commands from changing the lab meanwhile; the lock goes when its holder ends, however it ends.
+
+    Raises:
+        LabError: another command holds it.
+    """
+    with (root() / f"{lab}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LabError(
+                "lab-busy", f"another command is bringing {lab} up or down", "wait for it to end, then try again"
+            ) from None
+        yield
