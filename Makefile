@@ -75,7 +75,7 @@ lint: $(bin)/installed-dev ## Check style, types and the layers
 	@echo "lint     lint-imports"; $(bin)/lint-imports
 
 bench: $(bin)/installed-dev nodes-image ## Measure the testbed beside its peers: args="bringup engine stream"
-	@$(bin)/python tests/bench $(args)
+	@$(bin)/python -m tests.bench $(args)
 
 clean: ## Remove the virtual environment, caches and fetched packages; results and labs stay
 	@echo "clean    .venv, caches, images/wheels"
