@@ -10,7 +10,7 @@ the difference of two times taken in two nodes is a real delay. Closing its stan
 | `listening` | listener | the socket is bound; the initiator may start |
 | `accepted` | tcp-stream listener | `at_ns` |
 | `connections` | TCP initiator | per connection: `begun_ns`, `connected_ns` |
-| `congestion` | TCP, both | `name`: the congestion control in use, as the kernel says |
+| `congestion` | TCP initiator | `name`: the congestion control in use, as the kernel says |
 | `sent` | initiator of messages | `sent_ns` of the messages `first`, `first` + 1, ...; in order |
 | `received` | who measures messages | `seq` and `received_ns` per arrival, in order of arrival, duplicates too |
 | `bytes` | tcp-stream listener | `bytes` per `bucket_ns`, the first bucket beginning at `start_ns` |

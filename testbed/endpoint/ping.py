@@ -95,8 +95,9 @@ class _Echo:
             self._owner.check()
             left_ns = max(0, until_ns - monotonic_ns())
             if select.select([self._client], [], [], min(left_ns, _WAKE_NS) / 1e9)[0]:
+                now = monotonic_ns()
                 packet, (source, _) = self._client.recvfrom(_LONGEST)
-                self._note(packet, source, monotonic_ns())
+                self._note(packet, source, now)
             elif left_ns <= _WAKE_NS:
                 return
             else:

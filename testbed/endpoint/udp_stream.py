@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from array import array
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
@@ -67,20 +68,18 @@ def listen(spec: Spec, owner: Owner) -> None:
         owner.emit("listening")
         arrived = _receive(server, spec, owner, headers, received_ns)
         dropped = udp.drops(server)
-    sequence = [
-        number if seed == spec.seed else None
-        for seed, number in udp.HEADER.iter_unpack(memoryview(headers)[: arrived * HEADER_BYTES])
-    ]
-    ours = [index for index, number in enumerate(sequence) if number is not None]
-    owner.emit_columns(
-        "received",
-        {"seq": [number for number in sequence if number is not None], "received_ns": [received_ns[i] for i in ours]},
-    )
-    owner.emit("end", strangers=arrived - len(ours), drops=dropped)
+    seq, at_ns = array("q"), array("q")
+    decoded = udp.HEADER.iter_unpack(memoryview(headers)[: arrived * HEADER_BYTES])
+    for (seed, number), time_ns in zip(decoded, received_ns, strict=False):
+        if time_ns and seed == spec.seed:
+            seq.append(number)
+            at_ns.append(time_ns)
+    owner.emit_columns("received", {"seq": seq, "received_ns": at_ns})
+    owner.emit("end", strangers=arrived - len(seq), drops=dropped)
 
 
 def _receive(server: socket.socket, spec: Spec, owner: Owner, headers: bytearray, received_ns: memoryview[int]) -> int:
-    """Fill `headers` and `received_ns`; how many datagrams have come."""
+    """Fill `headers` and `received_ns` (0 where the size is not ours); how many datagrams have come."""
     size, room, clock, receive = spec.parameters["size_bytes"], len(received_ns), monotonic_ns, server.recv_into
     view = memoryview(headers)
     arrived = 0
@@ -93,9 +92,7 @@ def _receive(server: socket.socket, spec: Spec, owner: Owner, headers: bytearray
             if flags & socket.MSG_DONTWAIT:
                 return arrived
             continue
-        received_ns[arrived] = clock()
-        if length != size:
-            view[start : start + HEADER_BYTES] = bytes(HEADER_BYTES)  # a stranger's, whatever it begins with
+        received_ns[arrived] = clock() if length == size else 0
         arrived += 1
     raise EndpointError(
         "too-many-datagrams",

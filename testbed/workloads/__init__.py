@@ -1,0 +1,13 @@
+"""Traffic between the nodes of a lab, and what is to be said about it.
+
+`run` carries out one workload; `summarise` computes the same summary again from a record that was kept.
+"""
+
+from testbed.workloads.errors import WorkloadError
+from testbed.workloads.kinds import KINDS, Kind
+from testbed.workloads.nodes import Nodes, Process
+from testbed.workloads.running import run
+from testbed.workloads.summarising import summarise
+from testbed.workloads.summary import METRICS, Metric, Summary
+
+__all__ = ["KINDS", "METRICS", "Kind", "Metric", "Nodes", "Process", "Summary", "WorkloadError", "run", "summarise"]

@@ -1,0 +1,214 @@
+"""One workload, carried out: its two endpoints started, listened to, recorded and, however it goes, ended."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Self
+
+from testbed.workloads.errors import WorkloadError
+from testbed.workloads.kinds import kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TextIO
+
+    from testbed.plan.model import Workload
+    from testbed.workloads.nodes import Nodes, Process
+    from testbed.workloads.summarisers import Summariser
+    from testbed.workloads.summary import Summary
+
+SILENCE_S = 90.0
+"""How long no endpoint may say anything. They give up waiting for each other after at most 60 s themselves."""
+
+IN_FLIGHT_NS = 1_000_000_000
+
+_OTHERS_SAY_S = 0.5
+_THREAD_S = 5.0
+
+
+def run(
+    workload: Workload,
+    nodes: Nodes,
+    *,
+    record: TextIO,
+    progress: Callable[[float], None] | None = None,
+    in_flight_ns: int = IN_FLIGHT_NS,
+) -> Summary:
+    """Carry out a workload. Several may run at once, each in a thread of its own.
+
+    Args:
+        workload: what to do.
+        nodes: where.
+        record: gets the endpoints' lines as they come, each a JSON object with the `node` it is from; what they mean
+            is in `testbed.endpoint`.
+        progress: called with the fraction done, in the calling thread.
+        in_flight_ns: the longest that a packet may be under way: the listener hears for as long after the initiator's
+            end, unless it knows that all has come.
+
+    Returns:
+        The summary of what was recorded.
+
+    Raises:
+        WorkloadError: an endpoint failed, died or fell silent; the code is the endpoint's own where it said one.
+            Both have ended then, as they have with any other exception, such as KeyboardInterrupt.
+    """
+    kind = kind_of(workload)
+    summariser = kind.summariser(workload)
+    with _Dialogue(workload, nodes, record, summariser, progress) as dialogue:
+        listener = kind.listener(workload)
+        if listener is not None:
+            dialogue.start(workload.destination, listener)
+            dialogue.hear_until(lambda: dialogue.listening)
+        dialogue.start(workload.source, kind.initiator(workload))
+        dialogue.hear_until(lambda: dialogue.has_ended(workload.source))
+        if listener is not None:
+            dialogue.hear_for(in_flight_ns / 1e9, unless_ended=workload.destination)
+            dialogue.stop(workload.destination)
+            dialogue.hear_until(lambda: dialogue.has_ended(workload.destination))
+    return summariser.finish()
+
+
+class _Dialogue:
+    """The endpoints of one workload, and what they say. One thread per endpoint reads; all else is the caller's.
+
+    Attributes:
+        listening: the listener is ready.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        nodes: Nodes,
+        record: TextIO,
+        summariser: Summariser,
+        progress: Callable[[float], None] | None,
+    ) -> None:
+        self.listening = False
+        self._workload = workload
+        self._nodes = nodes
+        self._record = record
+        self._summariser = summariser
+        self._progress = progress
+        self._processes: dict[str, Process] = {}
+        self._threads: list[threading.Thread] = []
+        self._ended: set[str] = set()
+        self._complete: set[str] = set()
+        self._heard: queue.SimpleQueue[tuple[str, str | int | BaseException]] = queue.SimpleQueue()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes.values():
+            process.kill()
+        for thread in self._threads:
+            thread.join(_THREAD_S)
+
+    def start(self, node: str, spec: Mapping[str, Any]) -> None:
+        """Start an endpoint in a node, and a thread that listens to it."""
+        process = self._nodes.endpoint(node, spec)
+        self._processes[node] = process
+        thread = threading.Thread(target=self._read, args=(node, process), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _read(self, node: str, process: Process) -> None:
+        """Pass on the lines of an endpoint, then its exit status, or why neither can be had."""
+        try:
+            for line in process:
+                self._heard.put((node, line))
+            self._heard.put((node, process.wait()))
+        except BaseException as error:  # noqa: BLE001 (it is raised again where it is heard)
+            self._heard.put((node, error))
+
+    def stop(self, node: str) -> None:
+        """Tell an endpoint to end."""
+        self._processes[node].close_stdin()
+
+    def has_ended(self, node: str) -> bool:
+        """Whether an endpoint has ended, as it should."""
+        return node in self._ended
+
+    def hear_until(self, condition: Callable[[], bool]) -> None:
+        """Take in what the endpoints say until something is so.
+
+        Raises:
+            WorkloadError: an endpoint failed, died or fell silent.
+        """
+        while not condition():
+            if not self._hear(SILENCE_S):
+                raise self._error(
+                    "endpoint-silent",
+                    f"{' and '.join(self._processes.keys() - self._ended)} said nothing for {SILENCE_S:.0f} s",
+                )
+
+    def hear_for(self, seconds: float, *, unless_ended: str) -> None:
+        """Take in what the endpoints say for a time, or until one has ended.
+
+        Raises:
+            WorkloadError: an endpoint failed or died.
+        """
+        deadline = monotonic() + seconds
+        while not self.has_ended(unless_ended) and (left := deadline - monotonic()) > 0:
+            self._hear(left)
+
+    def _hear(self, seconds: float) -> bool:
+        """Take in the next thing that is said; False when nothing is for that long."""
+        try:
+            node, said = self._heard.get(timeout=seconds)
+        except queue.Empty:
+            return False
+        failure = self._take(node, said)
+        if failure is not None:
+            raise self._with_others(failure, node)
+        return True
+
+    def _take(self, node: str, said: str | int | BaseException) -> WorkloadError | None:
+        """Take in a line or an exit status; what it says went wrong, if something did."""
+        if isinstance(said, BaseException):
+            raise said
+        if isinstance(said, str):
+            return self._take_line(node, said)
+        if said == 0 and node in self._complete:
+            self._ended.add(node)
+            return None
+        return self._error("endpoint-died", f"{node}: the endpoint died with status {said}")
+
+    def _take_line(self, node: str, line: str) -> WorkloadError | None:
+        try:
+            fields = json.loads(line)
+            event = fields["event"]
+        except (ValueError, TypeError, KeyError):
+            return self._error("endpoint-output", f"{node}: the endpoint said {line[:200]!r}, which is no event")
+        if event == "error":
+            return self._error(fields["code"], f"{node}: {fields['message']}", fields["hint"])
+        if event == "progress":
+            if self._progress is not None:
+                self._progress(fields["fraction"])
+            return None
+        self.listening |= event == "listening"
+        if event == "end":
+            self._complete.add(node)
+        told = {"node": node, **fields}
+        self._record.write(json.dumps(told, separators=(",", ":")) + "\n")
+        self._summariser.add(told)
+        return None
+
+    def _error(self, code: str, message: str, hint: str | None = None) -> WorkloadError:
+        return WorkloadError(code, f"workload {self._workload.name}: {message}", hint)
+
+    def _with_others(self, failure: WorkloadError, node: str) -> WorkloadError:
+        """The failure of one endpoint with what the other says of its own: often that is the cause."""
+        deadline = monotonic() + _OTHERS_SAY_S
+        while (left := deadline - monotonic()) > 0:
+            try:
+                other, said = self._heard.get(timeout=left)
+            except queue.Empty:
+                break
+            if other != node and (further := self._take(other, said)) is not None:
+                message = f"{failure.message}; {further.message.partition(': ')[2]}"
+                return WorkloadError(failure.code, message, further.hint or failure.hint)
+        return failure

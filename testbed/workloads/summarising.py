@@ -1,0 +1,25 @@
+"""A stored record, summarised again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from testbed.workloads.kinds import kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from testbed.plan.model import Workload
+    from testbed.workloads.summary import Summary
+
+
+def summarise(workload: Workload, records: Iterable[Mapping[str, Any]]) -> Summary:
+    """The summary of a workload from the lines that `run` recorded: `summarise(workload, map(json.loads, file))`.
+
+    Raises:
+        WorkloadError: lines are missing.
+    """
+    summariser = kind_of(workload).summariser(workload)
+    for record in records:
+        summariser.add(record)
+    return summariser.finish()
