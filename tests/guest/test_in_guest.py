@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-SELECTION = ("-m", "netem", "--testbed-require=docker,netem", "tests/contract", "tests/live")
+SELECTION = ("-m", "netem", "--testbed-require=docker,netem", "tests", "--ignore=tests/guest")
 LIMIT_S = 900
 
 
