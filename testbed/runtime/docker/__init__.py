@@ -1,0 +1,5 @@
+"""Nodes as containers of a Docker Engine, near or far."""
+
+from testbed.runtime.docker.runtime import DockerRuntime
+
+__all__ = ["DockerRuntime"]

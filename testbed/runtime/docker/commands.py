@@ -1,0 +1,216 @@
+"""Commands in nodes: collected, or attached to the caller's own streams. Their process groups are killed for certain.
+
+The Docker Engine has no call that ends a command which `exec` started, and an image need not have `kill`. But it tells
+the command's pid on its machine, and the agent lives there: a shell of the agent's sends the signal.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import select
+import shutil
+import signal
+import sys
+import termios
+import threading
+import tty
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from testbed.errors import LabError, TestbedError, UsageError
+from testbed.runtime import Completed
+from testbed.runtime.docker.execution import STDERR, STDOUT, Execution
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from testbed.agent.client import Agent
+    from testbed.runtime.docker.engine import Engine
+
+_NOT_FOUND = 127  # what a shell says of a command that is not there
+_CHUNK = 1 << 16
+
+
+class Commands:
+    """What runs in one node.
+
+    Args:
+        engine: where.
+        container: the node's.
+        node: its name.
+        agent: gives the lab's agent, which is asked for only when a command has to be killed.
+    """
+
+    def __init__(self, engine: Engine, container: str, node: str, agent: Callable[[], Agent]) -> None:
+        self._engine = engine
+        self._container = container
+        self._node = node
+        self._agent = agent
+
+    def run(self, argv: Sequence[str], *, stdin: bytes, timeout: float | None) -> Completed:
+        """See `testbed.runtime.Runtime.run`."""
+        written = {STDOUT: bytearray(), STDERR: bytearray()}
+        try:
+            with (
+                Execution(self._engine, self._container, argv, stdin=bool(stdin)) as execution,
+                self._within(timeout, execution, argv),
+            ):
+                if stdin:
+                    _need_half_close(execution)
+                    threading.Thread(target=_feed, args=(execution, stdin), daemon=True).start()
+                for stream, data in execution.output():
+                    written[stream] += data
+                status = execution.status()
+        except UsageError as error:
+            return Completed(status=_NOT_FOUND, stdout="", stderr=error.message)
+        stdout, stderr = (data.decode(errors="replace") for data in written.values())
+        return Completed(status=status, stdout=stdout, stderr=stderr)
+
+    @contextmanager
+    def _within(self, seconds: float | None, execution: Execution, argv: Sequence[str]) -> Iterator[None]:
+        """Kill the command when it takes longer, or when the caller is interrupted."""
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            try:
+                self._kill(execution, signal.SIGKILL)
+            except TestbedError as error:
+                problems.append(error.message)
+            execution.close()  # whoever else holds the streams is not waited for
+
+        problems: list[str] = []
+        timer = threading.Timer(seconds or 0, expire)
+        if seconds is not None:
+            timer.start()
+        try:
+            yield
+        except LabError:
+            if not expired.is_set():
+                raise
+        except KeyboardInterrupt:
+            self._kill(execution, signal.SIGKILL)
+            raise
+        finally:
+            timer.cancel()
+        if expired.is_set():
+            timer.join()
+            fate = f"could not be killed: {problems[0]}" if problems else "was killed"
+            raise LabError(
+                "command-timeout", f"{' '.join(argv)} in {self._node} did not end within {seconds:g} s and {fate}"
+            )
+
+    def attach(self, argv: Sequence[str]) -> int:
+        """Run a command on this process's own streams. Ctrl-C interrupts it; a second one kills it. Its exit status."""
+        with self._interrupting() as started, Execution(self._engine, self._container, argv, stdin=True) as execution:
+            _need_half_close(execution)
+            started(execution)
+            with _standard_input(execution, at_end=execution.close_stdin):
+                _write_out(execution)
+            return execution.status()
+
+    def attach_terminal(self, argv: Sequence[str]) -> int:
+        """Run a command on a terminal of its own that is shown on the caller's; its exit status."""
+        environment = {"TERM": os.environ.get("TERM", "dumb")}
+        with Execution(self._engine, self._container, argv, stdin=True, tty=True, environment=environment) as execution:
+            with _raw(execution), _standard_input(execution, at_end=lambda: None):
+                _write_out(execution)
+            return execution.status()
+
+    @contextmanager
+    def _interrupting(self) -> Iterator[Callable[[Execution], None]]:
+        """Send the command what Ctrl-C means, instead of ending ourselves and leaving it alone."""
+        wanted: queue.SimpleQueue[signal.Signals | None] = queue.SimpleQueue()
+        remaining = iter([signal.SIGINT])
+        before = signal.signal(signal.SIGINT, lambda *_: wanted.put(next(remaining, signal.SIGKILL)))
+
+        def deliver(execution: Execution) -> None:
+            for number in iter(wanted.get, None):
+                try:
+                    self._kill(execution, number)
+                except TestbedError as error:
+                    sys.stderr.write(f"{error}\n")
+
+        try:
+            yield lambda execution: threading.Thread(target=deliver, args=(execution,), daemon=True).start()
+        finally:
+            wanted.put(None)
+            signal.signal(signal.SIGINT, before)
+
+    def _kill(self, execution: Execution, number: signal.Signals) -> None:
+        """Send a signal to the command and its group; nothing happens where it has ended.
+
+        Raises:
+            TestbedError: the agent can't be asked.
+        """
+        if pid := execution.pid:
+            with self._agent().spawn(self._node, ["sh", "-c", f"kill -{number.value} -{pid}"]) as killer:
+                killer.wait()
+
+
+def _need_half_close(execution: Execution) -> None:
+    if not execution.half_closes:
+        raise LabError(
+            "no-half-close",
+            "the Docker Engine is reached through TLS, over which a command can't be told the end of its input",
+            "reach it through a socket: ssh -N -L /tmp/docker.sock:/var/run/docker.sock HOST",
+        )
+
+
+def _feed(execution: Execution, data: bytes) -> None:
+    with suppress(OSError):
+        execution.sendall(data)
+    execution.close_stdin()
+
+
+def _write_out(execution: Execution) -> None:
+    for stream, data in execution.output():
+        target = sys.stdout.buffer if stream == STDOUT else sys.stderr.buffer
+        target.write(data)
+        target.flush()
+
+
+@contextmanager
+def _standard_input(execution: Execution, *, at_end: Callable[[], None]) -> Iterator[None]:
+    """Copy our standard input to the command's; what comes after the command has ended is left for the next one."""
+    stopped, stop = os.pipe()
+
+    def copy() -> None:
+        with suppress(OSError):
+            while stopped not in select.select([0, stopped], [], [])[0]:
+                data = os.read(0, _CHUNK)
+                if not data:
+                    break
+                execution.sendall(data)
+            else:
+                return
+        at_end()
+
+    copier = threading.Thread(target=copy, daemon=True)
+    copier.start()
+    try:
+        yield
+    finally:
+        os.close(stop)
+        copier.join()
+        os.close(stopped)
+
+
+@contextmanager
+def _raw(execution: Execution) -> Iterator[None]:
+    """Hand every key to the command's terminal, and keep its size that of ours."""
+
+    def resize(*_: object) -> None:
+        columns, lines = shutil.get_terminal_size()
+        execution.resize(lines, columns)
+
+    saved = termios.tcgetattr(0)
+    before = signal.signal(signal.SIGWINCH, lambda *_: threading.Thread(target=resize, daemon=True).start())
+    try:
+        resize()
+        tty.setraw(0)
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, saved)
+        signal.signal(signal.SIGWINCH, before)

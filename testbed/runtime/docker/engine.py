@@ -1,0 +1,206 @@
+"""The Docker Engine: the connection to it, what its errors mean, and whether it shares this machine with us."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from docker import APIClient
+from docker.errors import APIError, DockerException
+from docker.utils import kwargs_from_env, version_lt
+from requests.exceptions import RequestException
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
+
+from testbed.errors import LabError, MachineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_OLDEST_API = "1.41"
+_CALL_SECONDS = 120
+_PATIENCE_SECONDS = 20
+_DEFAULT_SOCKET = "/var/run/docker.sock"
+_INSTEAD = "without Docker use --runtime netns"
+
+WORKERS = min(32, 4 * (os.cpu_count() or 1))
+"""Calls under way at once. From 4 on it makes no difference to the Docker Engine, whose time goes into runc; with more
+it has the next container at hand whenever a core is free."""
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+_Arguments = ParamSpec("_Arguments")
+
+
+class Engine:
+    """A Docker Engine that answers; API 1.41 (Docker Engine 20.10) or newer.
+
+    Attributes:
+        api: its low-level client, which may be shared by threads.
+        version: of the Docker Engine, as it prints it.
+
+    Raises:
+        MachineError: none answers, or one that is too old.
+    """
+
+    def __init__(self) -> None:
+        host = os.environ.get("DOCKER_HOST", "")
+        if host.startswith("ssh://"):
+            raise MachineError(
+                "docker-over-ssh",
+                f"DOCKER_HOST={host}: the Docker Engine is reached through a socket only",
+                "forward it, ssh -N -L /tmp/docker.sock:/var/run/docker.sock HOST, "
+                "and set DOCKER_HOST=unix:///tmp/docker.sock",
+            )
+        try:
+            self.api = APIClient(**kwargs_from_env(), version="auto", timeout=_CALL_SECONDS, max_pool_size=WORKERS)
+            found = self.api.version()
+        except (DockerException, RequestException) as error:
+            raise _unreachable(error) from None
+        self.version: str = found["Version"]
+        self._kernel: str = found.get("KernelVersion", "")
+        if version_lt(self.api.api_version, _OLDEST_API):
+            raise MachineError(
+                "docker-too-old",
+                f"Docker Engine {self.version} speaks API {self.api.api_version}; {_OLDEST_API} is needed",
+                "install Docker Engine 20.10 or newer",
+            )
+
+    @property
+    def description(self) -> str:
+        """What to tell people, `Docker Engine 28.2.2 (API 1.50)`."""
+        return f"Docker Engine {self.version} (API {self.api.api_version})"
+
+    @cached_property
+    def hosts_agent(self) -> bool:
+        """Whether a process of ours can be the agent: we are root in the namespaces that the Docker Engine is in.
+
+        The process that listens on its Unix socket tells: the kernel gives us its pid (SO_PEERCRED, unix(7)), 0 where
+        we can't see it. A virtual machine's has another kernel; a rootless one's, other namespaces.
+        """
+        address = os.environ.get("DOCKER_HOST") or f"unix://{_DEFAULT_SOCKET}"
+        if os.geteuid() != 0 or not address.startswith("unix://") or self._kernel != os.uname().release:
+            return False
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(address.removeprefix("unix://"))
+            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        pid, _, _ = struct.unpack("3i", credentials)
+        try:
+            return all(
+                Path(f"/proc/{pid}/ns/{kind}").readlink() == Path(f"/proc/self/ns/{kind}").readlink()
+                for kind in ("net", "pid")
+            )
+        except OSError:
+            return False
+
+    def containers(self, **labels: str | None) -> list[dict[str, Any]]:
+        """All containers, running or not, with the labels given (None: whatever its value)."""
+        found: list[dict[str, Any]] = self.api.containers(all=True, filters=_with(labels))
+        return found
+
+    def networks(self, **labels: str | None) -> list[dict[str, Any]]:
+        """All networks with the labels given (None: whatever its value)."""
+        found: list[dict[str, Any]] = self.api.networks(filters=_with(labels))
+        return found
+
+    def log_tail(self, container: str, lines: int = 10) -> str:
+        """The last lines that a container wrote."""
+        return self.api.logs(container, tail=lines).decode(errors="replace").strip()
+
+
+def _with(labels: dict[str, str | None]) -> dict[str, list[str]]:
+    return {"label": [f"testbed.{k}" if v is None else f"testbed.{k}={v}" for k, v in labels.items()]}
+
+
+def in_parallel(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+    """The result of `work` for every item, in order. After the first error nothing new is begun, and it is raised."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        futures = [pool.submit(work, item) for item in items]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def patiently(call: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+    """Make a call that may be repeated, again while the Docker Engine says that it is busy; then raise what it says."""
+    retrying = Retrying(
+        retry=retry_if_exception(is_passing),
+        wait=wait_exponential(multiplier=0.05, max=1),
+        stop=stop_after_delay(_PATIENCE_SECONDS),
+        reraise=True,
+    )
+    return retrying(call, *args, **kwargs)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the Docker Engine may think better of it: what it works on is being changed, or it is overloaded."""
+    if not isinstance(error, APIError):
+        return False
+    said = (error.explanation or "").lower()
+    if error.status_code == 409:  # noqa: PLR2004  # Conflict
+        return "in progress" in said
+    busy = ("timeout", "timed out", "deadline exceeded", "temporarily unavailable", "resource busy")
+    return error.is_server_error() and any(word in said for word in busy)
+
+
+@contextmanager
+def refusals(what: str, code: str = "docker-refused") -> Iterator[None]:
+    """Turn what the Docker Engine answers into a LabError that says what it was asked to do."""
+    try:
+        yield
+    except (DockerException, RequestException) as error:
+        raise LabError(code, f"{what}: {reason(error)}") from None
+
+
+def reason(error: Exception) -> str:
+    """What the Docker Engine said, without the client's decoration."""
+    if isinstance(error, APIError) and error.explanation:
+        return error.explanation.strip()
+    return str(error)
+
+
+def _unreachable(error: Exception) -> MachineError:
+    where = os.environ.get("DOCKER_HOST") or _DEFAULT_SOCKET
+    match _os_error(error):
+        case FileNotFoundError():
+            return MachineError(
+                "docker-missing",
+                f"no Docker Engine is here: there is no {where}",
+                f"install and start it (apt-get install docker.io), or set DOCKER_HOST; {_INSTEAD}",
+            )
+        case PermissionError():
+            return MachineError(
+                "docker-denied",
+                f"user {os.geteuid()} may not open {where}",
+                f"sudo usermod -aG docker $USER, then log in again; {_INSTEAD}",
+            )
+        case ConnectionRefusedError():
+            return MachineError(
+                "docker-stopped",
+                f"no Docker Engine listens at {where}",
+                f"start it (sudo systemctl start docker); {_INSTEAD}",
+            )
+    return MachineError(
+        "docker-unreachable",
+        f"the Docker Engine at {where} does not answer: {error}",
+        f"see docker version; {_INSTEAD}",
+    )
+
+
+def _os_error(error: BaseException | None) -> OSError | None:
+    """The system's error beneath those of the client's layers, which hide it among arguments, causes and contexts."""
+    seen: list[BaseException | None] = [error]
+    for each in seen:
+        if isinstance(each, FileNotFoundError | PermissionError | ConnectionRefusedError):
+            return each
+        if each is not None:
+            related = (each.__cause__, each.__context__, *each.args)
+            seen += [one for one in related if isinstance(one, BaseException) and one not in seen]
+    return None

@@ -1,0 +1,163 @@
+"""A command in a running container (`docker exec`) and its streams."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from testbed.errors import LabError, UsageError
+from testbed.runtime.docker.engine import patiently, refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from testbed.runtime.docker.engine import Engine
+
+STDOUT, STDERR = 1, 2
+
+_HEADER = struct.Struct(">BxxxL")
+"""Stream and length of a frame, where there is no terminal (Docker Engine API, "Attach to a container")."""
+
+_ENGINE_SAYS = b"OCI runtime exec failed"
+_STEP_SECONDS = 10
+_CHUNK = 1 << 16
+
+
+class Execution:
+    """A command running in a container.
+
+    Args:
+        engine: where.
+        container: name or id.
+        argv: the command.
+        stdin: whether it is given a standard input; else that is empty.
+        tty: whether its streams are a terminal.
+        environment: variables beside the container's own.
+
+    Raises:
+        LabError: `docker-refused`, the container isn't running or is not there.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        container: str,
+        argv: Sequence[str],
+        *,
+        stdin: bool = False,
+        tty: bool = False,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self._api = engine.api
+        self._tty = tty
+        with refusals(f"{argv[0]} in {container}"):
+            self._id: str = patiently(
+                self._api.exec_create, container, list(argv), stdin=stdin, tty=tty, environment=environment
+            )["Id"]
+            stream: Any = self._api.exec_start(self._id, tty=tty, socket=True)
+        # The socket of a TLS connection is given as such, any other as a file. Reading goes through the client's
+        # buffer, which may already hold what followed the headers; the client itself would lose it.
+        self._socket: socket.socket = getattr(stream, "_sock", stream)
+        self._response = stream._response  # noqa: SLF001
+        self._reader = self._response.raw._fp.fp  # noqa: SLF001
+        self._socket.settimeout(None)
+
+    def output(self) -> Iterator[tuple[int, bytes]]:
+        """What the command writes, as pairs of `STDOUT` or `STDERR` and bytes, until it closes its streams.
+
+        Raises:
+            UsageError: `command-not-found`, `command-refused`; the command was never started.
+            LabError: `docker-gone`, the connection broke.
+        """
+        try:
+            for stream, data in self._frames():
+                if error := self._never_started(data):
+                    raise error
+                yield stream, data
+        except (OSError, ValueError, struct.error) as error:
+            raise LabError("docker-gone", f"the connection to the Docker Engine broke: {error}") from None
+
+    def _frames(self) -> Iterator[tuple[int, bytes]]:
+        if self._tty:
+            while data := self._reader.read1(_CHUNK):
+                yield STDOUT, data
+            return
+        while header := self._reader.read(_HEADER.size):
+            stream, length = _HEADER.unpack(header)
+            yield stream, self._reader.read(length)
+
+    def sendall(self, data: bytes, /) -> None:
+        """Write to the standard input of the command."""
+        self._socket.sendall(data)
+
+    @property
+    def half_closes(self) -> bool:
+        """Whether the standard input can end before the output: not over TLS, where Python closes both directions."""
+        return not isinstance(self._socket, ssl.SSLSocket)
+
+    def close_stdin(self) -> None:
+        """End the standard input of the command; nothing happens where the command has ended."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def resize(self, lines: int, columns: int) -> None:
+        """Give the command's terminal another size; nothing happens where the command has ended."""
+        if self.pid is not None:
+            with suppress(LabError), refusals("resize"):
+                self._api.exec_resize(self._id, height=lines, width=columns)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the command, which leads a session, as the Docker Engine's machine sees it; None where it has ended."""
+        starting = retry_if_result(lambda found: not found["Pid"] and found["ExitCode"] is None)
+        found = self._await(starting, "command-not-started", "the Docker Engine is still starting the command")
+        return found["Pid"] if found["Running"] else None
+
+    def status(self) -> int:
+        """The exit status as a shell gives it, once the output has ended.
+
+        Raises:
+            LabError: `command-goes-on`, it closed its streams and did not end.
+        """
+        running = retry_if_result(lambda found: found["Running"])
+        status: int = self._await(running, "command-goes-on", "the command closed its output and goes on")["ExitCode"]
+        return status
+
+    def _await(self, unfinished: retry_if_result, code: str, message: str) -> dict[str, Any]:
+        try:
+            return Retrying(retry=unfinished, wait=wait_fixed(0.01), stop=stop_after_delay(_STEP_SECONDS))(
+                self._inspect
+            )
+        except RetryError:
+            raise LabError(code, f"{message} after {_STEP_SECONDS} s") from None
+
+    def _never_started(self, said: bytes) -> UsageError | None:
+        """Why the command could not be started, where `said` comes from the Docker Engine and not from the command."""
+        if not said.startswith(_ENGINE_SAYS) or self._inspect()["Pid"]:
+            return None
+        text = said.decode(errors="replace").strip().removesuffix(": unknown")
+        what = text.partition("exec: ")[2] or text
+        missing = "not found" in what or "no such file" in what
+        return UsageError("command-not-found" if missing else "command-refused", what)
+
+    def _inspect(self) -> dict[str, Any]:
+        with refusals("command"):
+            found: dict[str, Any] = self._api.exec_inspect(self._id)
+        return found
+
+    def close(self) -> None:
+        """Let go of the streams; the command goes on, without anyone who reads."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes a thread that is reading
+        self._response.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,270 @@
+"""Containers and networks of a lab: made from the plan, found and removed by their labels."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from functools import partial
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
+
+from docker.errors import APIError, ImageNotFound, NotFound
+from docker.types import IPAMConfig, IPAMPool, NetworkingConfig
+from docker.utils import parse_repository_tag, version_lt
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
+
+from testbed import __version__
+from testbed.errors import LabError, MachineError
+from testbed.runtime.docker.engine import in_parallel, is_passing, patiently, reason, refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from ipaddress import IPv4Network
+
+    from testbed.plan.model import Network, Node, Plan
+    from testbed.runtime.docker.engine import Engine
+
+OWN_IMAGE = "testbed:latest"
+"""Of nodes that name no image, and of the agent where it is a container. It idles until it is stopped."""
+
+LAB, NODE, NETWORK, AGENT, VERSION = (
+    "testbed.lab",
+    "testbed.node",
+    "testbed.network",
+    "testbed.agent",
+    "testbed.version",
+)
+
+_REMOVAL_SECONDS = 60
+_LATE_SECONDS = 1.0
+"""An `up` that was killed leaves calls under way; what they make appears within this time."""
+
+_API_OF_MAC_PER_NETWORK = "1.44"
+
+
+def network_name(lab: str, network: str) -> str:
+    """The name of a network for the Docker Engine."""
+    return f"testbed-{lab}-{network}"
+
+
+def container_name(lab: str, node: str) -> str:
+    """The name of a node for the Docker Engine."""
+    return f"testbed-{lab}-{node}"
+
+
+def labels(lab: str, kind: str, name: str) -> dict[str, str]:
+    """The labels by which an object is found again."""
+    return {LAB: lab, kind: name, VERSION: __version__}
+
+
+def ensure_image(engine: Engine, image: str) -> None:
+    """Have an image at hand, pulling it where it is not.
+
+    Raises:
+        MachineError: `image-missing`, `image-unavailable`.
+    """
+    with suppress(ImageNotFound):
+        engine.api.inspect_image(image)  # type: ignore[no-untyped-call]
+        return
+    if image == OWN_IMAGE:
+        raise MachineError("image-missing", f"the testbed's own image, {image}, is not here", "make images")
+    repository, tag = parse_repository_tag(image)
+    try:
+        problems = [
+            event["error"]
+            for event in engine.api.pull(repository, tag or "latest", stream=True, decode=True)
+            if "error" in event
+        ]
+    except APIError as error:
+        problems = [reason(error)]
+    if problems:
+        raise MachineError(
+            "image-unavailable",
+            f"image {image} is not here and can't be pulled: {problems[-1]}",
+            f"check its name; docker pull {image} must work, or docker load it",
+        )
+
+
+def create_network(engine: Engine, lab: str, network: Network) -> None:
+    """Make a network as a bridge.
+
+    Raises:
+        LabError: `subnet-taken`, another network has some of its addresses; `docker-refused`.
+    """
+    pool = IPAMPool(subnet=network.subnet, gateway=network.gateway)
+    try:
+        with refusals(f"network {network.name}"):
+            engine.api.create_network(
+                network_name(lab, network.name),
+                driver="bridge",
+                ipam=IPAMConfig(pool_configs=[pool]),
+                options={"com.docker.network.driver.mtu": str(network.mtu)},
+                internal=network.internal,
+                check_duplicate=True,
+                labels=labels(lab, NETWORK, network.name),
+            )
+    except LabError as error:
+        if "overlap" in error.message.lower():
+            raise LabError(
+                "subnet-taken",
+                f"network {network.name}: {network.subnet} overlaps with another of the Docker Engine's networks",
+                "leave the subnet out, so that a free one is taken; docker network ls shows those that are there",
+            ) from None
+        raise
+
+
+def create_node(engine: Engine, plan: Plan, node: Node) -> str:
+    """Make a node's container, attached to its networks but not running; its id.
+
+    Raises:
+        LabError: `docker-refused`.
+    """
+    api = engine.api
+    endpoints = {
+        network_name(plan.lab, interface.network): api.create_endpoint_config(
+            aliases=[node.name], ipv4_address=interface.address, mac_address=interface.mac
+        )
+        for interface in node.interfaces
+    }
+    first, *others = endpoints or ["none"]
+    # Older engines take one network at creation, and give interfaces the plan's MACs by themselves.
+    at_once = {first: endpoints[first]} if endpoints and _attaches_one(engine) else endpoints
+    with refusals(f"node {node.name}"):
+        container: str = api.create_container(
+            node.image or OWN_IMAGE,
+            command=list(node.command) or None,
+            name=container_name(plan.lab, node.name),
+            hostname=node.name,
+            environment=dict(node.environment),
+            labels=labels(plan.lab, NODE, node.name),
+            networking_config=NetworkingConfig(at_once),
+            host_config=api.create_host_config(
+                network_mode=first,
+                nano_cpus=node.cpus_milli * 1_000_000 or None,
+                mem_limit=node.memory_bytes or None,
+                sysctls=dict(node.sysctls),
+                security_opt=["no-new-privileges"],
+            ),
+        )["Id"]
+        for network in others:
+            if network not in at_once:
+                interface = endpoints[network]
+                api.connect_container_to_network(
+                    container,
+                    network,
+                    aliases=[node.name],
+                    ipv4_address=interface["IPAMConfig"]["IPv4Address"],
+                )
+    return container
+
+
+def _attaches_one(engine: Engine) -> bool:
+    return bool(version_lt(engine.api.api_version, _API_OF_MAC_PER_NETWORK))
+
+
+def start_node(engine: Engine, node: Node, container: str) -> int:
+    """Start a node's container; the pid of its first process, as the Docker Engine's machine sees it.
+
+    Raises:
+        LabError: `docker-refused`; `node-exited`.
+    """
+    with refusals(f"node {node.name}"):
+        patiently(engine.api.start, container)
+        state = engine.api.inspect_container(container)["State"]
+    if not state["Running"]:
+        raise _exited(engine, node.name, container, f"exited with status {state['ExitCode']}")
+    return int(state["Pid"])
+
+
+def check_running(engine: Engine, lab: str) -> None:
+    """Make sure that no node has ended.
+
+    Raises:
+        LabError: `node-exited`, with the last lines of its log.
+    """
+    for container in engine.containers(lab=lab, node=None):
+        if container["State"] != "running":
+            raise _exited(engine, container["Labels"][NODE], container["Id"], container["Status"].lower())
+
+
+def _exited(engine: Engine, node: str, container: str, how: str) -> LabError:
+    said = engine.log_tail(container)
+    return LabError(
+        "node-exited",
+        f"node {node} {how}" + (f"; it said:\n{said}" if said else " without a word"),
+        f"give {node} a command that keeps running",
+    )
+
+
+def remove_all(engine: Engine, lab: str, *, settled: bool) -> None:
+    """Remove all containers and networks of a lab until none is left.
+
+    Args:
+        engine: where.
+        lab: its name.
+        settled: nobody is making any more; else what appears within a second is removed too.
+
+    Raises:
+        LabError: `not-removed`, with what the Docker Engine said last.
+    """
+    refused: list[str] = []
+
+    def some_left() -> bool:
+        containers, networks = engine.containers(lab=lab), engine.networks(lab=lab)
+        refused.clear()
+        in_parallel(partial(_remove_container, engine, refused), [each["Id"] for each in containers])
+        in_parallel(partial(_remove_network, engine, refused), [each["Id"] for each in networks])
+        return bool(containers or networks)
+
+    retrying = Retrying(
+        retry=retry_if_result(bool),
+        wait=wait_exponential(multiplier=0.01, max=1),
+        stop=stop_after_delay(_REMOVAL_SECONDS),
+    )
+    try:
+        retrying(some_left)
+        if not settled:
+            time.sleep(_LATE_SECONDS)
+            retrying(some_left)
+    except RetryError:
+        raise LabError(
+            "not-removed",
+            f"something of lab {lab} is still there after {_REMOVAL_SECONDS} s: {'; '.join(refused) or 'it reappears'}",
+            f"docker ps --all --filter label={LAB}={lab} shows it",
+        ) from None
+
+
+def _remove_container(engine: Engine, refused: list[str], container: str) -> None:
+    _removal(refused, partial(engine.api.remove_container, container, v=True, force=True))
+
+
+def _remove_network(engine: Engine, refused: list[str], network: str) -> None:
+    if _removal(refused, partial(engine.api.remove_network, network)):
+        return
+    # A container of somebody else's hangs on it, or an endpoint that a crash left behind.
+    with suppress(APIError):
+        attached: dict[str, Any] = engine.api.inspect_network(network)["Containers"]
+        for container in attached:
+            engine.api.disconnect_container_from_network(container, network, force=True)
+
+
+def _removal(refused: list[str], remove: partial[None]) -> bool:
+    """Remove, or note why not: whatever is still there is tried again."""
+    try:
+        remove()
+    except NotFound:
+        pass
+    except APIError as error:
+        if not is_passing(error):
+            refused.append(reason(error))
+        return False
+    return True
+
+
+def subnets(engine: Engine) -> Iterable[IPv4Network]:
+    """The IPv4 subnets of all networks of the Docker Engine."""
+    for network in engine.api.networks():
+        for pool in network["IPAM"]["Config"] or ():
+            subnet = ip_network(pool["Subnet"])
+            if subnet.version == 4:  # noqa: PLR2004
+                yield subnet

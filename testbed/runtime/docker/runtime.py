@@ -1,0 +1,164 @@
+"""The runtime that makes nodes of containers."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from testbed.errors import LabError, MachineError, TestbedError
+from testbed.runtime import Availability, LabStatus, readiness, state
+from testbed.runtime.docker import agents, objects, routes
+from testbed.runtime.docker.commands import Commands
+from testbed.runtime.docker.engine import Engine, in_parallel
+from testbed.runtime.state import LabDirectory
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from ipaddress import IPv4Network
+
+    from testbed.agent.client import Agent
+    from testbed.plan.model import Node, Plan
+    from testbed.runtime import Completed, Progress
+
+
+class DockerRuntime:
+    """See `testbed.runtime.Runtime`. Whatever it does with the Docker Engine raises MachineError where none answers."""
+
+    name = "docker"
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return Engine()
+
+    def probe(self) -> Availability:
+        """See `testbed.runtime.Runtime`."""
+        try:
+            return Availability(usable=True, description=self._engine.description)
+        except MachineError as error:
+            return Availability(usable=False, description="", reason=error.message, hint=error.hint or "")
+
+    def supports(self, plan: Plan) -> str | None:
+        """Limits are all that a Docker Engine may not have: it would leave them out with a warning."""
+        limited = [node for node in plan.nodes if node.cpus_milli or node.memory_bytes]
+        info: dict[str, Any] = self._engine.api.info() if limited else {}
+        for node in limited:
+            if node.memory_bytes and not info["MemoryLimit"]:
+                return f"node {node.name} asks for a limit on memory, which the Docker Engine can't set here"
+            if node.cpus_milli and not info["CpuCfsQuota"]:
+                return f"node {node.name} asks for a limit on CPU time, which the Docker Engine can't set here"
+            if node.cpus_milli > info["NCPU"] * 1000:
+                return f"node {node.name} asks for {node.cpus_milli / 1000:g} CPUs of {info['NCPU']}"
+        return None
+
+    def taken(self) -> list[IPv4Network]:
+        """The subnets of the Docker Engine's networks, and where this machine has routes to."""
+        return sorted({*objects.subnets(self._engine), *routes.destinations()})
+
+    def up(self, plan: Plan, progress: Progress) -> None:
+        """See `testbed.runtime.Runtime`. The agent starts while the containers do."""
+        engine = self._engine
+        if reason := self.supports(plan):
+            raise MachineError("runtime-cannot", f"runtime docker can't make this lab: {reason}", "ask for less")
+        progress("images")
+        images = {node.image or objects.OWN_IMAGE for node in plan.nodes}
+        images |= set() if engine.hosts_agent else {objects.OWN_IMAGE}
+        in_parallel(partial(objects.ensure_image, engine), sorted(images))
+        LabDirectory(self.name, plan.lab).make()
+        with ThreadPoolExecutor(1) as background:
+            starting = background.submit(agents.start, engine, plan)
+            progress("networks")
+            in_parallel(partial(objects.create_network, engine, plan.lab), plan.networks)
+            progress("nodes")
+            pids = in_parallel(partial(_bring_up, engine, plan), plan.nodes)
+            progress("agent")
+            agent = starting.result()
+        try:
+            agent.call("adopt", nodes=[_adopted(node, pid) for node, pid in zip(plan.nodes, pids, strict=True)])
+            progress("ready")
+            readiness.wait(agent, plan)
+        finally:
+            objects.check_running(engine, plan.lab)  # where a node has ended, that is the reason of whatever failed
+
+    def down(self, lab: str) -> bool:
+        """See `testbed.runtime.Runtime`."""
+        directory = LabDirectory(self.name, lab)
+        try:
+            engine = self._engine
+        except MachineError:
+            if directory.path.exists():
+                raise
+            return False
+        if not directory.path.exists() and not engine.containers(lab=lab) and not engine.networks(lab=lab):
+            return False
+        complete = agents.end(engine, lab)
+        objects.remove_all(engine, lab, settled=complete)
+        directory.remove()
+        return True
+
+    def labs(self) -> list[LabStatus]:
+        """All labs of which there is a container, a network or a directory."""
+        nodes: dict[str, dict[str, str]] = {lab: {} for lab in state.labs(self.name)}
+        try:
+            engine = self._engine
+        except MachineError as error:
+            return [
+                LabStatus(lab=lab, runtime=self.name, nodes={}, healthy=False, problem=error.message) for lab in nodes
+            ]
+        for each in (*engine.networks(lab=None), *engine.containers(lab=None)):
+            found = nodes.setdefault(each["Labels"][objects.LAB], {})
+            if node := each["Labels"].get(objects.NODE):
+                found[node] = each["State"]
+        return [self._status(lab, found) for lab, found in sorted(nodes.items())]
+
+    def _status(self, lab: str, nodes: dict[str, str]) -> LabStatus:
+        try:
+            complete = self.connect(lab).call("hello")["plan"] is not None
+            problem = "" if complete else "it was never brought up completely"
+        except TestbedError as error:
+            problem = error.message
+        problem = problem or ", ".join(f"{node} is {now}" for node, now in nodes.items() if now != "running")
+        return LabStatus(lab=lab, runtime=self.name, nodes=nodes, healthy=not problem, problem=problem)
+
+    def connect(self, lab: str) -> Agent:
+        """See `testbed.runtime.Runtime`."""
+        return agents.connect(self._engine, lab)
+
+    def run(
+        self, lab: str, node: str, argv: Sequence[str], *, stdin: bytes = b"", timeout: float | None = None
+    ) -> Completed:
+        """See `testbed.runtime.Runtime`."""
+        return self._commands(lab, node).run(argv, stdin=stdin, timeout=timeout)
+
+    def attach(self, lab: str, node: str, argv: Sequence[str], *, tty: bool) -> int:
+        """See `testbed.runtime.Runtime`."""
+        commands = self._commands(lab, node)
+        return commands.attach_terminal(argv) if tty else commands.attach(argv)
+
+    def _commands(self, lab: str, node: str) -> Commands:
+        containers = {each["Labels"][objects.NODE]: each for each in self._engine.containers(lab=lab, node=None)}
+        if not containers:
+            raise LabError(
+                "no-such-lab", f"no lab {lab!r} is up", "testbed ps lists them; testbed up FILE brings one up"
+            )
+        if node not in containers:
+            raise LabError("no-such-node", f"the lab has no node {node!r}", f"its nodes are: {', '.join(containers)}")
+        container = containers[node]
+        if container["State"] != "running":
+            raise LabError(
+                "node-exited", f"node {node} is {container['State']}", "take the lab down and bring it up again"
+            )
+        return Commands(self._engine, container["Id"], node, partial(self.connect, lab))
+
+
+def _bring_up(engine: Engine, plan: Plan, node: Node) -> int:
+    return objects.start_node(engine, node, objects.create_node(engine, plan, node))
+
+
+def _adopted(node: Node, pid: int) -> dict[str, object]:
+    return {
+        "name": node.name,
+        "pid": pid,
+        "limited": bool(node.cpus_milli or node.memory_bytes),
+        "interfaces": [{"network": interface.network, "mac": interface.mac} for interface in node.interfaces],
+    }
