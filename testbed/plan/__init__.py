@@ -1,0 +1,23 @@
+"""The plan: what a topology resolves to, with nothing left to choose.
+
+Reading a plan needs the standard library only; what resolves a topology is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.plan.model import Interface, Link, Network, Node, Plan, Ready, Workload
+
+if TYPE_CHECKING:
+    from testbed.plan.resolution import resolve
+
+__all__ = ["Interface", "Link", "Network", "Node", "Plan", "Ready", "Workload", "resolve"]
+
+
+def __getattr__(name: str) -> object:
+    if name != "resolve":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from testbed.plan.resolution import resolve  # noqa: PLC0415
+
+    return resolve

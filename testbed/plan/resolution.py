@@ -1,0 +1,140 @@
+"""Topology to plan: every choice that the file leaves open is made here, the same way every time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Network
+from itertools import count
+from typing import TYPE_CHECKING
+
+from testbed.plan import addresses
+from testbed.plan.links import resolve_links
+from testbed.plan.model import Interface, Network, Node, Plan, Ready, Workload
+from testbed.plan.seeds import derive, of_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from testbed.topology.models import Topology
+    from testbed.topology.workloads import Workload as AskedWorkload
+
+CONGESTION = "net.ipv4.tcp_congestion_control"
+
+SYSCTLS = {CONGESTION: "cubic", "net.ipv4.tcp_no_metrics_save": "1"}
+"""What every node has unless the file says otherwise: machines differ in their defaults, and a TCP connection must not
+start from what the one before it found out."""
+
+FIRST_PORT = 5001
+"""Of the first workload; each has the next."""
+
+Addresses = Mapping[str, Mapping[str, IPv4Address]]
+"""By network and node."""
+
+
+def resolve(
+    topology: Topology,
+    *,
+    lab: str | None = None,
+    taken: Iterable[IPv4Network] = (),
+    runtime: str | None = None,
+    engine: str | None = None,
+    seed: int | None = None,
+) -> Plan:
+    """The plan of `topology`.
+
+    Args:
+        topology: as `testbed.topology.load` returns it.
+        lab: the lab's name; the topology's unless given.
+        taken: subnets in use on this machine.
+        runtime: instead of the file's.
+        engine: instead of the file's, on every link.
+        seed: instead of the file's.
+
+    Raises:
+        UsageError: a subnet that the file gives is taken.
+        MachineError: no subnet is free.
+    """
+    lab = lab or topology.name
+    if seed is None:
+        seed = of_name(topology.name) if topology.seed is None else topology.seed
+    members = {
+        network: [node for node in topology.nodes if network in topology.attachments(node)]
+        for network in topology.networks
+    }
+    given = {network: topology.addresses(network) for network in topology.networks}
+    fixed = {name: network.fixed_subnet(given[name].values()) for name, network in topology.networks.items()}
+    subnets = addresses.subnets(
+        {name: (fixed[name], len(members[name])) for name in topology.networks}, lab=lab, taken=list(taken)
+    )
+    hosts = {name: addresses.hosts(subnet, members[name], given[name]) for name, subnet in subnets.items()}
+    nodes = tuple(_node(topology, name, subnets, hosts) for name in topology.nodes)
+    return Plan(
+        lab=lab,
+        topology=topology.name,
+        description=topology.description,
+        seed=seed,
+        runtime=runtime or topology.runtime,
+        networks=tuple(
+            Network(
+                name=name,
+                subnet=str(subnets[name]),
+                gateway=str(subnets[name][1]),
+                allocated=fixed[name] is None,
+                internal=network.internal,
+                mtu=network.mtu,
+            )
+            for name, network in topology.networks.items()
+        ),
+        nodes=nodes,
+        links=resolve_links(topology, seed=seed, engine=engine),
+        stages=_stages(topology, {node.name: node for node in nodes}, seed),
+    )
+
+
+def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hosts: Addresses) -> Node:
+    node = topology.nodes[name]
+    return Node(
+        name=name,
+        interfaces=tuple(
+            Interface(
+                network=network,
+                name=f"eth{index}",
+                address=str(hosts[network][name]),
+                prefix_length=subnets[network].prefixlen,
+                mac=addresses.mac(hosts[network][name]),
+            )
+            for index, network in enumerate(topology.attachments(name))
+        ),
+        image=node.image,
+        command=node.command,
+        environment=node.environment,
+        cpus_milli=node.cpus_milli or 0,
+        memory_bytes=node.memory_bytes or 0,
+        sysctls={**SYSCTLS, **node.sysctls},
+        ready=Ready(tcp=node.ready.tcp, timeout_ns=node.ready.timeout_ns) if node.ready else None,
+    )
+
+
+def _stages(topology: Topology, nodes: Mapping[str, Node], seed: int) -> tuple[tuple[Workload, ...], ...]:
+    ports = count(FIRST_PORT)
+    return tuple(
+        tuple(_workload(topology, workload, nodes, next(ports), seed) for workload in stage)
+        for stage in topology.stages
+    )
+
+
+def _workload(topology: Topology, workload: AskedWorkload, nodes: Mapping[str, Node], port: int, seed: int) -> Workload:
+    network = topology.network_between(workload.source, workload.destination, workload.network)
+    parameters = workload.parameters
+    if workload.kind.startswith("tcp-"):
+        parameters = {"congestion": nodes[workload.source].sysctls[CONGESTION], **parameters}
+    return Workload(
+        name=workload.name,
+        kind=workload.kind,
+        source=workload.source,
+        destination=workload.destination,
+        address=nodes[workload.destination].on(network).address,
+        port=port,
+        seed=derive(seed, f"workload {workload.name}"),
+        parameters=parameters,
+    )

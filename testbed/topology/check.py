@@ -1,0 +1,253 @@
+"""What must hold between the parts of a file: names that refer to something, addresses that fit, links that agree.
+
+Works on whatever of the file can be read, so that a fault in one part does not hide those in others.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from itertools import pairwise
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from testbed import units
+from testbed.topology.document import Document, Path
+from testbed.topology.impairment import ETHERNET_HEADER
+from testbed.topology.messages import show
+from testbed.topology.models import AnyLink, Direction, Network, Node, Pair
+from testbed.topology.problems import Problem, nearest, quote
+from testbed.topology.workloads import AnyWorkload, Ends, TcpStream, Workload
+
+_NETWORK = TypeAdapter(Network)
+_NODE = TypeAdapter(Node)
+_LINK: TypeAdapter[Pair | Direction] = TypeAdapter(AnyLink)
+_ENDS = TypeAdapter(Ends)
+_WORKLOAD: TypeAdapter[Workload] = TypeAdapter(AnyWorkload)
+
+Part = TypeVar("Part")
+
+
+def check(document: Document) -> Iterator[Problem]:
+    """The contradictions in `document`, as far as its parts can be read."""
+    data = document.data if isinstance(document.data, dict) else {}
+    networks = {name: _read(entry, _NETWORK) for name, entry in _entries(data.get("networks", {"lan": {}}))}
+    nodes = {name: _read(entry, _NODE, "networks") for name, entry in _entries(data.get("nodes"))}
+    on = {
+        name: {network: attachment.address for network, attachment in node.attachments(networks).items()}
+        for name, node in nodes.items()
+        if node is not None
+    }
+    checker = _Checker(document, networks, nodes, on)
+    yield from checker.attachments()
+    yield from checker.addressing()
+    yield from checker.links(_items(data.get("links"), ("links",)))
+    yield from checker.workloads(_workloads(data.get("workloads")))
+
+
+def _read(data: object, adapter: TypeAdapter[Part], *keys: str) -> Part | None:
+    """The part of the file that `data` holds, or None where that is not valid (which is told elsewhere).
+
+    With `keys`, only those of `data` are read, so that a fault in another does not matter.
+    """
+    entry = {} if data is None else data
+    if keys and isinstance(entry, dict):
+        entry = {key: value for key, value in entry.items() if key in keys}
+    try:
+        return adapter.validate_python(entry)
+    except ValidationError:
+        return None
+
+
+def _entries(data: object) -> Iterator[tuple[str, object]]:
+    yield from data.items() if isinstance(data, dict) else ()
+
+
+def _items(data: object, path: Path) -> Iterator[tuple[Path, object]]:
+    for index, item in enumerate(data if isinstance(data, list) else ()):
+        yield (*path, index), item
+
+
+def _workloads(data: object) -> Iterator[tuple[Path, object]]:
+    """The workloads one by one, in the order of the file."""
+    for path, item in _items(data, ("workloads",)):
+        if isinstance(item, dict) and "together" in item:
+            yield from _items(item["together"], (*path, "together"))
+        else:
+            yield path, item
+
+
+@dataclass(frozen=True, slots=True)
+class _Checker:
+    """The parts that others refer to; None stands for one that has a name but is not valid.
+
+    `on` is the networks that a valid node is on, with the address it asks for there.
+    """
+
+    document: Document
+    networks: Mapping[str, Network | None]
+    nodes: Mapping[str, Node | None]
+    on: Mapping[str, Mapping[str, IPv4Address | None]]
+
+    def problem(self, path: Path, code: str, message: str, hint: str = "", *, at_key: bool = False) -> Problem:
+        return self.document.problem(path, code, f"{show(path)} {message}", hint, at_key=at_key)
+
+    def attachments(self) -> Iterator[Problem]:
+        """Every node says which networks it is on, and they exist."""
+        for name, node in self.nodes.items():
+            path: Path = ("nodes", name)
+            if node is None:
+                continue
+            if node.networks is None and len(self.networks) > 1:
+                hint = nearest("", self.networks, "networks")
+                yield self.problem(path, "missing-key", 'lacks "networks", and the file has several', hint)
+            for index, network in enumerate(node.networks or ()):
+                is_mapping = isinstance(node.networks, Mapping)
+                at: Path = (*path, "networks", network if is_mapping else index)
+                if network not in self.networks:
+                    message = f"names {quote(network)}, which is no network"
+                    hint = nearest(network, self.networks, "networks")
+                    yield self.problem(at, "unknown-network", message, hint, at_key=is_mapping)
+                elif not is_mapping and network in list(node.networks or ())[:index]:
+                    yield self.problem(at, "duplicate-network", f"names {quote(network)} a second time")
+
+    def addressing(self) -> Iterator[Problem]:
+        """Subnets have room for their nodes and do not overlap; addresses given are in them."""
+        members: dict[str, dict[str, IPv4Address | None]] = {name: {} for name in self.networks}
+        for node, networks in self.on.items():
+            for name, address in networks.items():
+                members.get(name, {})[node] = address
+        settled: list[tuple[IPv4Network, str]] = []
+        for name, network in self.networks.items():
+            subnet = network.fixed_subnet([one for one in members[name].values() if one]) if network else None
+            if subnet is not None:
+                yield from self.addresses(name, subnet, members[name])
+                settled.append((subnet, name))
+        for (one, first), (other, second) in pairwise(sorted(settled)):
+            if one.overlaps(other):
+                message = f"is {other}, which overlaps {one} of {quote(first)}"
+                yield self.problem(("networks", second, "subnet"), "subnet-overlap", message)
+
+    def addresses(
+        self, network: str, subnet: IPv4Network, members: Mapping[str, IPv4Address | None]
+    ) -> Iterator[Problem]:
+        """The addresses that nodes ask for are in the subnet, usable, and asked for once."""
+        room = subnet.num_addresses - 3  # without its own, the gateway's and the broadcast address
+        if len(members) > room:
+            message = f"has {len(members)} nodes, and {subnet} has room for {room}"
+            yield self.problem(("networks", network), "subnet-full", message, "give a larger subnet")
+        owners = {subnet[0]: "the subnet's own", subnet[1]: "the gateway's", subnet[-1]: "the broadcast address"}
+        for node, address in members.items():
+            path: Path = ("nodes", node, "networks", network, "address")
+            if address is None:
+                continue
+            if address not in subnet:
+                message = f"is {address}, which is not in the network's subnet, {subnet}"
+                yield self.problem(path, "address-outside-subnet", message)
+            elif address in owners:
+                yield self.problem(path, "address-taken", f"is {address}, which is {owners[address]}")
+            owners.setdefault(address, f"that of {node}")
+
+    def ends(self, path: Path, ends: Mapping[Path, str]) -> Iterator[Problem]:
+        """Both ends exist and differ; `ends` is node by where it is named."""
+        for at, node in ends.items():
+            if node not in self.nodes:
+                hint = nearest(node, self.nodes, "nodes")
+                yield self.problem(at, "unknown-node", f"names {quote(node)}, which is no node", hint)
+        if len(set(ends.values())) == 1:
+            node = next(iter(ends.values()))
+            yield self.problem(path, "same-node", f"leads from {quote(node)} to itself")
+
+    def shared(self, path: Path, one: str, other: str, asked: str | None) -> str | Problem | None:
+        """The network that two nodes are to meet on; None where that cannot be told."""
+        networks, others = self.on.get(one), self.on.get(other)
+        if networks is None or others is None or one == other:
+            return None
+        common = [name for name in networks if name in others]
+        hint = nearest(asked or "", common, f"networks that {one} and {other} share")
+        if asked is not None and asked not in common:
+            return self.problem(
+                (*path, "network"), "unknown-network", f"is {quote(asked)}, which is none of theirs", hint
+            )
+        if not common:
+            message = f"connects {quote(one)} and {quote(other)}, which share no network"
+            return self.problem(path, "no-shared-network", message, "put both on one network")
+        if asked is None and len(common) > 1:
+            return self.problem(path, "missing-key", 'lacks "network", and the nodes share several', hint)
+        return asked or common[0]
+
+    def links(self, items: Iterator[tuple[Path, object]]) -> Iterator[Problem]:
+        """Links lead somewhere, ask for something possible, and no two equally specific ones say different things."""
+        seen: dict[tuple[type, str, str, str], Path] = {}
+        for path, item in items:
+            ends = _read(item, _LINK, "between", "from", "to", "network")
+            if ends is None:
+                continue
+            if isinstance(ends, Pair):
+                yield from self.ends(path, {(*path, "between", i): node for i, node in enumerate(ends.between)})
+            else:
+                yield from self.ends(path, {(*path, "from"): ends.source, (*path, "to"): ends.destination})
+            source, destination = ends.directions[0]
+            network = self.shared(path, source, destination, ends.network)
+            if isinstance(network, Problem):
+                yield network
+            elif network is not None:
+                yield from self.duplicates(path, ends, network, seen)
+            link = _read(item, _LINK)
+            if link is not None:
+                yield from self.impairment(path, link, self.networks.get(str(network)))
+
+    def duplicates(
+        self, path: Path, link: Pair | Direction, network: str, seen: dict[tuple[type, str, str, str], Path]
+    ) -> Iterator[Problem]:
+        """No link before this one, of the same form, is about the same direction; notes this one in `seen`."""
+        keys = [(type(link), source, destination, network) for source, destination in link.directions]
+        first = next((seen[key] for key in keys if key in seen), None)
+        if first is not None:
+            source, destination = link.directions[0]
+            line = self.document.places[first].value.line
+            message = f"is about {source} and {destination} on {network}, as is {show(first)} at line {line}"
+            yield self.problem(path, "duplicate-link", message, "keep one of them")
+        seen.update(dict.fromkeys(keys, path))
+
+    def impairment(self, path: Path, link: Pair | Direction, network: Network | None) -> Iterator[Problem]:
+        """A link's keys, with those of its profile, can be had together."""
+        asked = link.impairment
+        delay, jitter, rate = asked.delay_ns or 0, asked.jitter_ns or 0, asked.rate_bps or 0
+        if jitter > delay:
+            message = f"is {units.DURATION.format(jitter)}, more than the delay, {units.DURATION.format(delay)}"
+            yield self.problem(
+                (*path, "jitter"), "jitter-exceeds-delay", message, "a packet cannot arrive before it left"
+            )
+        if asked.queue is None:
+            return
+        if not rate:
+            hint = "a queue is what waits for the bottleneck: give a rate"
+            yield self.problem((*path, "queue"), "queue-without-rate", "has no rate beside it", hint)
+        elif network is not None:
+            frame = network.mtu + ETHERNET_HEADER
+            held = asked.queue_bytes(mtu=network.mtu, delay_back_ns=0)
+            if not frame <= held <= units.LARGEST:
+                message = f"comes to {units.SIZE.format(held)}, must hold at least one full frame, {frame} B"
+                yield self.problem((*path, "queue"), "queue-too-small", message)
+
+    def workloads(self, items: Iterator[tuple[Path, object]]) -> Iterator[Problem]:
+        """Workloads have names of their own and lead somewhere."""
+        names: dict[str, Path] = {}
+        for path, item in items:
+            ends = _read(item, _ENDS, "name", "from", "to", "network")
+            if ends is None:
+                continue
+            first = names.setdefault(ends.name, path)
+            if first != path:
+                line = self.document.places[first].value.line
+                message = f"is {quote(ends.name)}, as is that of {show(first)} at line {line}"
+                yield self.problem((*path, "name"), "duplicate-name", message)
+            yield from self.ends(path, {(*path, "from"): ends.source, (*path, "to"): ends.destination})
+            network = self.shared(path, ends.source, ends.destination, ends.network)
+            if isinstance(network, Problem):
+                yield network
+            stream = _read(item, _WORKLOAD)
+            if isinstance(stream, TcpStream) and stream.duration_ns is not None and stream.size_bytes is not None:
+                hint = "duration says how long to send, bytes says how much: leave one out"
+                yield self.problem((*path, "bytes"), "conflicting-keys", "is given beside duration", hint)

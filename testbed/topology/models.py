@@ -1,0 +1,190 @@
+"""The topology file, version 1."""
+
+from collections.abc import Collection, Mapping
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
+
+from testbed import units
+from testbed.topology.base import EmptyIsDefault, Model, key
+from testbed.topology.impairment import Impairment
+from testbed.topology.problems import nearest
+from testbed.topology.profiles import PROFILES
+from testbed.topology.values import (
+    Address,
+    Command,
+    Cpus,
+    Image,
+    Name,
+    Port,
+    Reader,
+    SomeDuration,
+    SomeSize,
+    Subnet,
+    Sysctl,
+    Text,
+    Variable,
+    describe,
+)
+from testbed.topology.workloads import Entry, Together, Workload
+
+Engine = Literal["auto", "netem", "userspace"]
+Runtime = Literal["auto", "docker", "netns"]
+
+
+def _profile(value: object) -> str:
+    if not isinstance(value, str) or value not in PROFILES:
+        found = f"{describe(value)}, which is no profile"
+        hint = nearest(str(value), PROFILES, "profiles")
+        raise PydanticCustomError("unknown-profile", "{said}", {"said": found, "hint": hint})
+    return value
+
+
+ProfileName = Annotated[str, Reader(_profile, {"enum": list(PROFILES)})]
+
+
+class Network(Model):
+    """One L2 segment."""
+
+    subnet: Subnet | None = key("IPv4 subnet; allocated from 198.18.0.0/15 unless given", default=None)
+    mtu: Annotated[int, Field(strict=True, ge=576, le=9000)] = key("Bytes of the largest IP packet", default=1500)
+    internal: Annotated[bool, Field(strict=True)] = key("Whether traffic stays on this machine", default=True)
+
+    def fixed_subnet(self, addresses: Collection[IPv4Address]) -> IPv4Network | None:
+        """The subnet that the file settles: the one given, else the /24 that holds the `addresses` given; else None."""
+        if self.subnet is None and addresses:
+            return IPv4Network((min(addresses), 24), strict=False)
+        return self.subnet
+
+
+class Attachment(Model):
+    """A node on a network."""
+
+    address: Address | None = key("IPv4 address; the next free one unless given", default=None)
+
+
+class Ready(Model):
+    """When a node counts as up."""
+
+    tcp: Port = key("TCP port that must accept a connection")
+    timeout_ns: SomeDuration = key(
+        "How long to wait for that", alias="timeout", default=units.DURATION.parse("10s"), written="10s"
+    )
+
+
+def _attachments_tag(value: object) -> str:
+    return "<list>" if isinstance(value, list) else "<mapping>"
+
+
+Attachments = Annotated[
+    Annotated[tuple[Name, ...], Tag("<list>"), Field(min_length=1)]
+    | Annotated[Mapping[Name, Annotated[Attachment, EmptyIsDefault()]], Tag("<mapping>"), Field(min_length=1)],
+    Discriminator(_attachments_tag),
+]
+
+
+class Node(Model):
+    """One container or namespace."""
+
+    networks: Attachments | None = key(
+        "The networks it is on: names, or names with an address; needed only where the file has several", default=None
+    )
+    image: Image | None = key("Docker image; the testbed's own unless given", default=None)
+    command: Command = key("What to run in it, as text or as a list of words", default=())
+    environment: Mapping[Variable, Text] = key("Variables of the command", default={})
+    cpus_milli: Cpus | None = key("CPU cores it may use", alias="cpus", default=None)
+    memory_bytes: SomeSize | None = key("Memory it may use", alias="memory", default=None)
+    sysctls: Mapping[Sysctl, Text] = key("Settings of its network stack", default={})
+    ready: Ready | None = key("When it counts as up; at once unless given", default=None)
+
+    def attachments(self, networks: Collection[str]) -> Mapping[str, Attachment]:
+        """Its networks by name, where the file has `networks`; none where it had to say which and did not."""
+        if self.networks is None:
+            return {name: Attachment() for name in networks} if len(networks) == 1 else {}
+        return self.networks if isinstance(self.networks, Mapping) else dict.fromkeys(self.networks, Attachment())
+
+
+class Link(Impairment):
+    """What both forms of a link share."""
+
+    network: Name | None = key("Which network it is on; needed only where the nodes share several", default=None)
+    profile: ProfileName | None = key("An impairment by name; keys given beside it replace its own", default=None)
+    engine: Engine | None = key("What carries it out; as for the whole topology unless given", default=None)
+
+    @property
+    def impairment(self) -> Impairment:
+        """The profile's, with the link's own keys over it."""
+        base = PROFILES[self.profile] if self.profile else Impairment()
+        own = self.model_fields_set & Impairment.model_fields.keys()
+        return base.model_copy(update={name: getattr(self, name) for name in own})
+
+
+class Pair(Link):
+    """Both directions between two nodes."""
+
+    between: Annotated[tuple[Name, ...], Field(min_length=2, max_length=2)] = key("The two nodes; both directions")
+
+    @property
+    def directions(self) -> tuple[tuple[str, str], ...]:
+        """Source and destination of each direction."""
+        one, other = self.between
+        return (one, other), (other, one)
+
+
+class Direction(Link):
+    """One direction between two nodes; where a `between` covers it too, this one counts and the other does not."""
+
+    source: Name = key("The node that packets come from", alias="from")
+    destination: Name = key("The node that packets go to", alias="to")
+
+    @property
+    def directions(self) -> tuple[tuple[str, str], ...]:
+        """Source and destination of each direction."""
+        return ((self.source, self.destination),)
+
+
+def _link_tag(value: object) -> str:
+    return "<pair>" if isinstance(value, dict) and "between" in value else "<direction>"
+
+
+AnyLink = Annotated[Annotated[Pair, Tag("<pair>")] | Annotated[Direction, Tag("<direction>")], Discriminator(_link_tag)]
+
+
+class Topology(Model):
+    """A small network: nodes, the networks between them, how bad each link is, and what traffic to run."""
+
+    name: Name = key("The topology's name; a lab's too, unless another is given")
+    description: Text = key("What it shows, in one line", default="")
+    seed: Annotated[int, Field(strict=True, ge=0, lt=1 << 63)] | None = key(
+        "Where all that is random starts from; derived from the name unless given", default=None
+    )
+    runtime: Runtime = key("What nodes are made of", default="auto")
+    engine: Engine = key("What carries the shapes of links out", default="auto")
+    networks: Annotated[Mapping[Name, Annotated[Network, EmptyIsDefault()]], Field(min_length=1)] = key(
+        "L2 segments by name; one called `lan` unless given", default={"lan": Network()}
+    )
+    nodes: Annotated[Mapping[Name, Annotated[Node, EmptyIsDefault()]], Field(min_length=1)] = key(
+        "Containers or namespaces by name"
+    )
+    links: tuple[AnyLink, ...] = key("How bad the way between two nodes is; perfect where nothing is said", default=())
+    workloads: tuple[Entry, ...] = key("Traffic, one after the other; `together` runs some at once", default=())
+
+    def attachments(self, node: str) -> Mapping[str, Attachment]:
+        """The networks that a node is on, by name."""
+        return self.nodes[node].attachments(self.networks)
+
+    def addresses(self, network: str) -> Mapping[str, IPv4Address]:
+        """The addresses that the file gives on a network, by node."""
+        attached = {node: self.attachments(node).get(network) for node in self.nodes}
+        return {node: one.address for node, one in attached.items() if one and one.address}
+
+    def network_between(self, one: str, other: str, asked: str | None) -> str:
+        """The network that two nodes share; `asked` where they share several."""
+        return asked or next(name for name in self.attachments(one) if name in self.attachments(other))
+
+    @property
+    def stages(self) -> tuple[tuple[Workload, ...], ...]:
+        """The workloads, stage after stage; those within one run at the same time."""
+        return tuple(entry.together if isinstance(entry, Together) else (entry,) for entry in self.workloads)

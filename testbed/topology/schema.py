@@ -1,0 +1,47 @@
+"""The JSON Schema of the topology file, for editors. Regenerate it with `python -m testbed.topology.schema`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from testbed.topology.models import Topology
+
+PATH = Path(__file__).with_name("schema.json")
+"""Where the schema ships."""
+
+
+class _Generator(GenerateJsonSchema):
+    """Says what the file may hold rather than what the models may: a key is left out, never empty."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        result = super().default_schema(schema)
+        return {name: value for name, value in result.items() if (name, value) != ("default", None)}
+
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+        result = super().dict_schema(schema)
+        result.pop("propertyNames", None)
+        return {**result, "additionalProperties": False}
+
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
+        return False
+
+
+def schema() -> dict[str, Any]:
+    """The schema, generated from the models."""
+    generated = Topology.model_json_schema(schema_generator=_Generator)
+    return {"$schema": _Generator.schema_dialect, "title": "testbed topology", **generated}
+
+
+def text() -> str:
+    """The schema as its file has it."""
+    return json.dumps(schema(), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    PATH.write_text(text(), encoding="utf-8")

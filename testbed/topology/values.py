@@ -1,0 +1,229 @@
+"""The kinds of value that a topology file holds: how each is read, and what the JSON Schema says of it."""
+
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Any
+
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import PydanticCustomError, core_schema
+
+from testbed import units
+from testbed.topology.document import Float, Integer
+from testbed.topology.problems import quote
+
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
+"""A DNS label (RFC 1123, section 2.1), of at most 32 characters: names become host names and file names."""
+
+_BDP = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?bdp")
+_PACKETS = re.compile(r"([0-9]{1,9}) ?packets?")
+
+
+def fault(said: str, hint: str = "") -> PydanticCustomError:
+    """A value that is of the right type but wrong; `said` follows the path in the message."""
+    return PydanticCustomError("bad-value", "{said}", {"said": said, "hint": hint})
+
+
+def wrong_type(value: object, expected: str) -> PydanticCustomError:
+    """A value of the wrong type."""
+    return PydanticCustomError("wrong-type", "{said}", {"said": f"{describe(value)}, must be {expected}", "hint": ""})
+
+
+def describe(value: object) -> str:
+    """What a message says of a value found: `is 5`, `is a list`."""
+    if isinstance(value, dict):
+        return "is a mapping"
+    if isinstance(value, list):
+        return "is a list"
+    if value is None:
+        return "has no value"
+    return f"is {value.text}" if isinstance(value, Integer | Float) else f"is {quote(value)}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reader:
+    """Annotates a type with how its value is read from the file and what the JSON Schema says of it."""
+
+    read: Callable[[object], object]
+    schema: JsonSchemaValue
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Read with `read` and nothing else."""
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The schema given."""
+        return dict(self.schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """How much waits before a bottleneck, in the unit it was asked for; exactly one is not None.
+
+    Attributes:
+        size_bytes: bytes of frames.
+        packets: full frames.
+        time_ns: what the rate sends in that time.
+        bdp: multiples of rate times round-trip delay.
+    """
+
+    size_bytes: int | None = None
+    packets: int | None = None
+    time_ns: int | None = None
+    bdp: Fraction | int | None = None
+
+
+def _text(value: object, expected: str = "text") -> str:
+    """A scalar as it was written; numbers too, for `PORT: 80` and `command: [sleep, 5]`."""
+    if isinstance(value, Integer | Float):
+        return value.text
+    if not isinstance(value, str):
+        raise wrong_type(value, f"{expected} (put it in quotes)" if isinstance(value, bool) else expected)
+    if "\0" in value:
+        raise fault("holds a NUL character")
+    return value
+
+
+def _name(value: object) -> str:
+    text = _text(value, "a name")
+    if not re.fullmatch(NAME_PATTERN, text):
+        hint = "lower-case letters, digits and hyphens, at most 32, no hyphen at either end: it becomes a host name"
+        raise PydanticCustomError("bad-name", "{said}", {"said": f"is {quote(text)}, which is no name", "hint": hint})
+    return text
+
+
+def _matching(pattern: str, expected: str, example: str) -> Reader:
+    """Text that matches `pattern`."""
+
+    def read(value: object) -> str:
+        text = _text(value, expected)
+        if not re.fullmatch(pattern, text):
+            raise fault(f"is {quote(text)}, which is not {expected}", f"write it like {example}")
+        return text
+
+    return Reader(read, {"type": "string", "pattern": pattern, "examples": [example]})
+
+
+def _quantity(quantity: units.Quantity | units.Probability, *, least: int = 0, most: int = units.LARGEST) -> Reader:
+    """A quantity with its unit, from `least` to `most`."""
+
+    def read(value: object) -> int:
+        text = _text(value, quantity.noun)
+        try:
+            number = quantity.parse(text)
+        except ValueError as error:
+            raise fault(f"is wrong: {error}") from None
+        if number < least:
+            raise fault(f"is {quote(text)}, must be at least {quantity.format(least)}")
+        if number > most:
+            raise fault(f"is {quote(text)}, must be at most {quantity.format(most)}")
+        return number
+
+    types: list[str] = ["string"] if least else ["string", "integer"]
+    zero = {} if least else {"minimum": 0, "maximum": 0}
+    return Reader(read, {"type": types, "pattern": quantity.pattern, "examples": list(quantity.examples), **zero})
+
+
+def _cpus(value: object) -> int:
+    try:
+        milli = units.parse_cpus(_text(value, "a number"))
+    except ValueError as error:
+        raise fault(f"is wrong: {error}") from None
+    if not milli:
+        raise fault("is 0, must be more")
+    return milli
+
+
+def _queue(value: object) -> Queue:
+    text = _text(value, "a queue")
+    if found := _BDP.fullmatch(text):
+        queue = Queue(bdp=Fraction(found[1]))
+    elif found := _PACKETS.fullmatch(text):
+        queue = Queue(packets=int(found[1]))
+    elif re.fullmatch(units.DURATION.pattern, text):
+        queue = Queue(time_ns=units.DURATION.parse(text))
+    elif re.fullmatch(units.SIZE.pattern, text):
+        queue = Queue(size_bytes=units.SIZE.parse(text))
+    else:
+        hint = "write it in bytes (64KB), packets (100 packets), time (100ms) or bandwidth-delay products (1bdp)"
+        raise fault(f"is {quote(text)}, which is not a queue", hint)
+    if not (queue.bdp or queue.packets or queue.time_ns or queue.size_bytes):
+        raise fault(f"is {quote(text)}, must be more", "a queue that holds nothing would drop every second packet")
+    return queue
+
+
+def _subnet(value: object) -> IPv4Network:
+    text = _text(value, "a subnet")
+    try:
+        subnet = IPv4Network(text)
+    except ValueError as error:
+        raise fault(f"is {quote(text)}, which is no IPv4 subnet", f"{error}; write it like 198.18.7.0/24") from None
+    if not _usable(subnet.network_address):
+        raise fault(f"is {quote(text)}, which no node can have", "write it like 198.18.7.0/24")
+    if not 8 <= subnet.prefixlen <= 29:  # noqa: PLR2004
+        raise fault(f"is {quote(text)}, must have a prefix of 8 to 29 bits", "write it like 198.18.7.0/24")
+    return subnet
+
+
+def _address(value: object) -> IPv4Address:
+    text = _text(value, "an address")
+    try:
+        address = IPv4Address(text)
+    except ValueError:
+        raise fault(f"is {quote(text)}, which is no IPv4 address", "write it like 198.18.7.10") from None
+    if not _usable(address):
+        raise fault(f"is {quote(text)}, which no node can have", "write it like 198.18.7.10")
+    return address
+
+
+def _usable(address: IPv4Address) -> bool:
+    """Whether a node's interface can have it."""
+    return not (address.is_multicast or address.is_loopback or address.is_reserved or address.packed[0] == 0)
+
+
+def _command(value: object) -> tuple[str, ...]:
+    if isinstance(value, list):
+        return tuple(_text(word, "a word of the command") for word in value)
+    text = _text(value, "a command: text or a list of words")
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise fault(f"is {quote(text)}, which a shell would not read either: {error}") from None
+
+
+def _any_of(*examples: str) -> dict[str, Any]:
+    return {"type": "string", "examples": list(examples)}
+
+
+Name = Annotated[str, Reader(_name, {"type": "string", "pattern": NAME_PATTERN})]
+Text = Annotated[str, Reader(_text, {"type": ["string", "number"]})]
+Image = Annotated[str, _matching(r"^[a-zA-Z0-9][\w.:/@-]{0,255}$", "an image", "nginx:1.27")]
+Variable = Annotated[str, _matching(r"^[A-Za-z_][A-Za-z0-9_]{0,255}$", "a variable's name", "HTTP_PORT")]
+Sysctl = Annotated[
+    str, _matching(r"^net\.[a-z0-9_.]{1,100}$", "a sysctl of the network stack", "net.ipv4.tcp_congestion_control")
+]
+Congestion = Annotated[str, _matching(r"^[a-z][a-z0-9_]{0,14}$", "a congestion control", "cubic")]
+Duration = Annotated[int, _quantity(units.DURATION)]
+SomeDuration = Annotated[int, _quantity(units.DURATION, least=1)]
+Rate = Annotated[int, _quantity(units.RATE)]
+SomeRate = Annotated[int, _quantity(units.RATE, least=1)]
+SomeSize = Annotated[int, _quantity(units.SIZE, least=1)]
+DatagramSize = Annotated[int, _quantity(units.SIZE, least=16, most=65507)]
+"""Bytes of a UDP or ICMP payload: from what a sequence number and a time need to what IPv4 carries."""
+Loss = Annotated[int, _quantity(units.PROBABILITY)]
+Cpus = Annotated[int, Reader(_cpus, {"type": "number", "exclusiveMinimum": 0, "examples": [0.5]})]
+QueueSize = Annotated[Queue, Reader(_queue, _any_of("64KB", "100 packets", "100ms", "1bdp"))]
+Subnet = Annotated[IPv4Network, Reader(_subnet, _any_of("198.18.7.0/24"))]
+Address = Annotated[IPv4Address, Reader(_address, _any_of("198.18.7.10"))]
+Command = Annotated[
+    tuple[str, ...],
+    Reader(_command, {"type": ["string", "array"], "items": {"type": ["string", "number"]}, "examples": ["sleep 60"]}),
+]
+Count = Annotated[int, Field(strict=True, ge=1, le=10_000_000)]
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
