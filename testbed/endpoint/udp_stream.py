@@ -51,7 +51,7 @@ def initiate(spec: Spec, owner: Owner) -> None:
                 owner.check()
                 owner.progress(number / total)
     owner.emit_sent(sent_ns)
-    owner.emit("end", count=total)
+    owner.emit("end", count=total, start_ns=start_ns)
 
 
 def listen(spec: Spec, owner: Owner) -> None:

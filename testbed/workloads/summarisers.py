@@ -164,10 +164,10 @@ class UdpStream(_Base):
         return self.summary(figures)
 
     def _pacing_late_ns(self, size: int) -> int | None:
-        """How late the 99th of 100 datagrams was sent, against the first one and the rate."""
-        rate, sent_ns = int(self.workload.parameters["rate_bps"]), self.messages.sent_ns
+        """How late the 99th of 100 datagrams was sent."""
+        rate, start_ns = int(self.workload.parameters["rate_bps"]), self.initiator["start_ns"]
         bits = 8 * size * _SECOND
-        late = sorted(at - sent_ns[0] - number * bits // rate for number, at in enumerate(sent_ns))
+        late = sorted(at - start_ns - number * bits // rate for number, at in enumerate(self.messages.sent_ns))
         return metrics.percentile(late, 99) if late else None
 
 

@@ -1,0 +1,92 @@
+"""Endpoints as real processes on loopback."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Start = Callable[..., "Endpoint"]
+
+GRACE_S = 60
+
+
+class Endpoint:
+    """One endpoint process, and its lines."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "testbed.endpoint", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def line(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        fields: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return fields
+
+    def stop(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    def end(self) -> tuple[int, list[dict[str, Any]]]:
+        """Wait for its end without stopping it: its exit status and the lines that are left; it never says more."""
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        lines = [json.loads(line) for line in self.process.stdout]
+        assert self.process.stderr.read() == ""
+        return self.process.wait(GRACE_S), lines
+
+    def discard(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+@pytest.fixture
+def start_raw() -> Iterator[Callable[..., Endpoint]]:
+    started: list[Endpoint] = []
+
+    def start(*arguments: str) -> Endpoint:
+        started.append(Endpoint(*arguments))
+        return started[-1]
+
+    yield start
+    for endpoint in started:
+        endpoint.discard()
+
+
+@pytest.fixture
+def start(start_raw: Callable[..., Endpoint], port: int) -> Start:
+    def started(kind: str, role: str, *, to_port: int = port, **parameters: Any) -> Endpoint:
+        spec = {
+            "kind": kind,
+            "role": role,
+            "address": "127.0.0.1",
+            "port": to_port,
+            "seed": 7,
+            "parameters": parameters,
+        }
+        return start_raw(json.dumps(spec))
+
+    return started

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from testbed.endpoint.columns import decode
+from testbed.endpoint.ping import checksum
+
+
+def columns(lines: list[dict[str, Any]], event: str, name: str) -> list[int]:
+    return [value for line in lines if line["event"] == event for value in decode(line[name])]
+
+
+def may_open_raw_sockets() -> bool:
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).close()
+    except PermissionError:
+        return False
+    return True
+
+
+def test_the_checksum_of_rfc_1071():
+    assert checksum(bytes.fromhex("0001f203f4f5f6f7")) == 0xFFFF - 0xDDF2  # the RFC's own example, section 3
+    assert checksum(b"\x01") == checksum(b"\x01\x00")
+
+
+@pytest.mark.skipif(not may_open_raw_sockets(), reason="needs CAP_NET_RAW")
+@pytest.mark.parametrize("size", [0, 56, 1401])
+def test_the_kernel_answers(start, size):
+    status, lines = start("ping", "initiator", count=5, interval_ns=20_000_000, size_bytes=size).end()
+    assert (status, lines[-1]) == (0, {"event": "end"})
+    sent, received = columns(lines, "sent", "sent_ns"), columns(lines, "received", "received_ns")
+    assert columns(lines, "received", "seq") == [0, 1, 2, 3, 4]
+    assert all(before < after for before, after in zip(sent, received, strict=True))
+    assert sent[4] - sent[0] >= 80_000_000 - 1_000_000

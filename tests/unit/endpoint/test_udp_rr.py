@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Any
+
+from testbed.endpoint.columns import decode
+from testbed.endpoint.udp import HEADER
+
+REQUESTS = {"count": 40, "size_bytes": 50, "reply_bytes": 700, "timeout_ns": 20 * 10**9}
+
+
+def columns(lines: list[dict[str, Any]], event: str, name: str) -> list[int]:
+    return [value for line in lines if line["event"] == event for value in decode(line[name])]
+
+
+def test_every_request_is_answered(start):
+    listener = start("udp-rr", "listener", **REQUESTS)
+    listener.line()
+    status, lines = start("udp-rr", "initiator", **REQUESTS).end()
+    assert (status, lines[-1]) == (0, {"event": "end", "strangers": 0})
+    sent, received = columns(lines, "sent", "sent_ns"), columns(lines, "received", "received_ns")
+    assert columns(lines, "received", "seq") == list(range(40))
+    assert all(before < after for before, after in zip(sent, received, strict=True))
+    listener.stop()
+    status, lines = listener.end()
+    assert (status, lines[-1]) == (0, {"event": "end", "strangers": 0, "drops": 0})
+
+
+def test_lost_late_and_double_replies(start, port):
+    """A listener of the test's own: it answers request 0 twice, 1 never, and 2 once 3 has come, before 3."""
+    timeout_ns = 1_500_000_000
+    parameters = {**REQUESTS, "count": 4, "timeout_ns": timeout_ns}
+    with socket.socket(type=socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", port))
+
+        def answer():
+            for replies in ([0, 0], [], [], [2, 3]):
+                _, peer = server.recvfrom(1000)
+                for number in replies:
+                    server.sendto(HEADER.pack(7, number) + bytes(700 - HEADER.size), peer)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        status, lines = start("udp-rr", "initiator", **parameters).end()
+        thread.join()
+    assert status == 0
+    seq, received = columns(lines, "received", "seq"), columns(lines, "received", "received_ns")
+    sent = columns(lines, "sent", "sent_ns")
+    assert seq == [0, 0, 2, 3]
+    assert received[2] - sent[2] > timeout_ns
+    assert sent[2] - sent[1] >= timeout_ns

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from testbed.endpoint.columns import decode
+from testbed.endpoint.spec import Spec
+from testbed.endpoint.udp import HEADER
+from testbed.endpoint.udp_stream import count
+
+RATE = {"rate_bps": 800_000, "size_bytes": 100, "duration_ns": 500_000_000}  # 1000 datagrams/s
+
+
+def columns(lines: list[dict[str, Any]], event: str, name: str) -> list[int]:
+    return [value for line in lines if line["event"] == event for value in decode(line[name])]
+
+
+def spec(rate_bps: int, size_bytes: int, duration_ns: int) -> Spec:
+    parameters = {"rate_bps": rate_bps, "size_bytes": size_bytes, "duration_ns": duration_ns}
+    return Spec(kind="udp-stream", role="initiator", address="127.0.0.1", port=1, seed=7, parameters=parameters)
+
+
+def test_a_stream_has_the_datagrams_that_are_due_before_its_end():
+    assert count(spec(800_000, 100, 500_000_000)) == 500
+    assert count(spec(800_000, 100, 500_000_001)) == 501
+    assert count(spec(1, 1000, 1)) == 1
+
+
+def test_datagrams_are_sent_on_time_and_noted(start):
+    listener = start("udp-stream", "listener", **RATE)
+    listener.line()
+    status, lines = start("udp-stream", "initiator", **RATE).end()
+    assert (status, lines[-1]["event"], lines[-1]["count"]) == (0, "end", 500)
+    sent, start_ns = columns(lines, "sent", "sent_ns"), lines[-1]["start_ns"]
+    assert len(sent) == 500
+    listener.stop()
+    status, lines = listener.end()
+    assert status == 0
+    seq, received = columns(lines, "received", "seq"), columns(lines, "received", "received_ns")
+    assert seq == list(range(500))  # loopback
+    assert all(sent[number] < at for number, at in zip(seq, received, strict=True))
+    assert all(at - start_ns >= number * 1_000_000 for number, at in enumerate(sent))  # never early
+    assert lines[-1] == {"event": "end", "strangers": 0, "drops": 0}
+
+
+def test_duplicates_disorder_and_strangers_show_in_the_record(start, port):
+    listener = start("udp-stream", "listener", **RATE)
+    listener.line()
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        sender.connect(("127.0.0.1", port))
+        for number in (0, 2, 1, 1):
+            sender.send(HEADER.pack(7, number) + bytes(88))
+        sender.send(HEADER.pack(8, 3) + bytes(88))  # another workload's
+        sender.send(HEADER.pack(7, 3) + bytes(87))  # another size
+        sender.send(b"")
+    listener.stop()
+    _, lines = listener.end()
+    assert columns(lines, "received", "seq") == [0, 2, 1, 1]
+    assert lines[-1] == {"event": "end", "strangers": 3, "drops": 0}
+
+
+def test_more_datagrams_than_can_be_are_an_error(start, port):
+    listener = start("udp-stream", "listener", rate_bps=1, size_bytes=100, duration_ns=1)
+    listener.line()
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        for _ in range(3000):
+            sender.sendto(HEADER.pack(7, 0) + bytes(88), ("127.0.0.1", port))
+    status, lines = listener.end()
+    assert (status, lines[-1]["code"]) == (1, "too-many-datagrams")
