@@ -231,6 +231,8 @@ class Worker:
         if name in self._links:
             raise ValueError(f"link {name} is here already")
         source, output = sockets
+        if {source.family, output.family} != {socket.AF_PACKET}:
+            raise ValueError(f"not packet sockets: {source}, {output}")
         link = Link(LinkEmulator(shape, seed), source, output)
         self._poll.register(link.input, select.EPOLLIN)
         self._live[link.input.fileno()] = link

@@ -1,0 +1,96 @@
+"""How fast the userspace engine is: `python -m tests.bench.bench_engine`, as root, from the project's root.
+
+On the two nodes of the live test's network, each figure with and without the engine in the way: the RTT of ping on an
+idle link (what the engine adds, per direction), UDP datagrams delivered and what they cost the worker, TCP goodput.
+"""
+
+import asyncio
+import json
+import os
+import statistics
+from pathlib import Path
+from typing import Any
+
+from testbed.agent.userspace.engine import UserspaceEngine
+from testbed.shape import CLEAR, Shape
+from tests.live.test_userspace_worker import ShapedPair
+
+SECONDS = 4
+MS = 1_000_000
+SHAPES = {
+    "clear": CLEAR,
+    "delay 10 ms": Shape(delay_ns=10 * MS),
+    "10 ms +- 2 ms, loss 1 in 2^32": Shape(delay_ns=10 * MS, jitter_ns=2 * MS, loss=1),
+    "10 ms, 10 Gbit/s, 10 MB queue": Shape(delay_ns=10 * MS, rate_bps=10**10, queue_bytes=10**7),
+}
+
+
+async def iperf3(pair: ShapedPair, *options: str) -> dict[str, Any]:
+    """The report of an iperf3 client in a, its server in b."""
+    inside = ("ip", "netns", "exec")
+    command = (*inside, f"{pair.prefix}-b", "iperf3", "--server", "--one-off")
+    server = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    await asyncio.sleep(0.5)
+    options = ("--json", "-c", pair.addresses["b"], "-t", str(SECONDS), *options)
+    client = await asyncio.create_subprocess_exec(
+        *inside, f"{pair.prefix}-a", "iperf3", *options, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await client.communicate()
+    await server.communicate()
+    end: dict[str, Any] = json.loads(output)["end"]
+    return end
+
+
+def cpu_seconds(pid: int) -> float:
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+async def rtt(pair: ShapedPair) -> tuple[float, float]:
+    """Median and 99th percentile, microseconds."""
+    values = sorted((await pair.ping(300, "0.01")).values())
+    return statistics.median(values) * 1000, values[int(len(values) * 0.99)] * 1000
+
+
+async def udp(pair: ShapedPair, engine: UserspaceEngine, size: int) -> str:
+    pid = engine._carrier["b"]._process.pid
+    before, cpu = (await engine.stats())["b"], cpu_seconds(pid)
+    await iperf3(pair, "-u", "-b", "0", "-l", str(size))
+    after, cpu = (await engine.stats())["b"], cpu_seconds(pid) - cpu
+    packets = after.packets_out - before.packets_out
+    return (
+        f"{packets / SECONDS:9,.0f}/s {packets / cpu:9,.0f} per CPU second, "
+        f"{after.dropped_for_time - before.dropped_for_time:,} too many"
+    )
+
+
+async def measure() -> None:
+    """Print the table."""
+    with ShapedPair() as pair:
+        plain = await rtt(pair)
+        goodput = (await iperf3(pair))["sum_received"]["bits_per_second"]
+        print(f"without engine: RTT p50 {plain[0]:.0f} us, p99 {plain[1]:.0f} us; TCP {goodput / 1e6:,.0f} Mbit/s")
+        async with UserspaceEngine() as engine:
+            await pair.shape(engine, "b", CLEAR)
+            await pair.shape(engine, "a", CLEAR)
+            for name, shape in SHAPES.items():
+                await engine.replace("a", shape)
+                await engine.replace("b", shape)
+                print(name)
+                if not shape.jitter_ns:
+                    shaped = await rtt(pair)
+                    p50, p99 = ((x - y) / 2 - shape.delay_ns / 1000 for x, y in zip(shaped, plain, strict=True))
+                    print(f"  added delay, per direction, idle    p50 {p50:.0f} us, p99 {p99:.0f} us")
+                print(f"  UDP   64 byte datagrams             {await udp(pair, engine, 64)}")
+                print(f"  UDP 1400 byte datagrams             {await udp(pair, engine, 1400)}")
+                goodput = (await iperf3(pair))["sum_received"]["bits_per_second"]
+                print(f"  TCP                                 {goodput / 1e6:,.0f} Mbit/s")
+
+
+def main() -> None:
+    """Measure and print."""
+    asyncio.run(measure())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The emulator against a slow, obvious model of the same link."""
+
+from fractions import Fraction
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testbed.agent.userspace.core import LinkEmulator
+from testbed.shape import CERTAIN, Shape
+
+
+class ObviousLink:
+    """Keeps every frame for ever and adds up the queue anew each time."""
+
+    def __init__(self, seed):
+        self.loss = Random(f"{seed}:loss")
+        self.jitter = Random(f"{seed}:jitter")
+        self.due = 0
+        self.end = Fraction(0)  # of the last transmission
+        self.sent = []  # (start, bytes) of every transmission
+        self.out = []  # (time, number)
+
+    def accept(self, number, size, now, shape):
+        if self.loss.getrandbits(32) < shape.loss:
+            return
+        hold = shape.delay_ns
+        if shape.jitter_ns:
+            hold += self.jitter.getrandbits(32) * (2 * shape.jitter_ns + 1) // 2**32 - shape.jitter_ns
+        self.due = max(self.due, now + hold)
+        if not shape.rate_bps:
+            self.out.append((max(self.due, int(self.end)), number))
+            return
+        start = max(Fraction(self.due), self.end)
+        waiting = sum(bytes_ for begin, bytes_ in self.sent if int(begin) > self.due)
+        if int(start) > self.due and waiting + size > shape.queue_bytes:
+            return
+        self.sent.append((start, size))
+        self.end = start + Fraction(size * 8 * 10**9, shape.rate_bps)
+        self.out.append((int(self.end), number))
+
+    def replace(self):
+        self.end = Fraction(int(self.end))
+
+
+@st.composite
+def shapes(draw):
+    delay = draw(st.sampled_from([0, 1, 1000, 10**6]) | st.integers(0, 10**7))
+    rate = draw(st.just(0) | st.integers(1, 10**10))
+    return Shape(
+        delay_ns=delay,
+        jitter_ns=draw(st.integers(0, delay)),
+        loss=draw(st.sampled_from([0, CERTAIN]) | st.integers(0, CERTAIN)),
+        rate_bps=rate,
+        queue_bytes=draw(st.integers(1, 5000)) if rate else 0,
+    )
+
+
+arrivals = st.tuples(st.integers(0, 2 * 10**6), st.integers(4, 1514))  # ns after the one before, bytes
+steps = st.lists(arrivals | shapes() | st.none(), max_size=60)  # None: the process wakes
+
+
+def released(link, until):
+    while (wakeup := link.next_wakeup()) is not None and (until is None or wakeup <= until):
+        (packet,) = link.release(wakeup if until is None else until, 1)
+        yield wakeup, int.from_bytes(packet[:4], "big")
+
+
+@given(first=shapes(), steps=steps, seed=st.integers(0, 2**64 - 1))
+def test_the_emulator_does_what_the_obvious_model_does(first, steps, seed):
+    link, model = LinkEmulator(first, seed), ObviousLink(seed)
+    shape, now, number, out = first, 0, 0, []
+    for step in steps:
+        match step:
+            case Shape():
+                shape = step
+                link.replace(shape)
+                model.replace()
+            case None:
+                out += released(link, now)
+            case wait, size:
+                now += wait
+                link.accept([number.to_bytes(4, "big") + bytes(size - 4)], now)
+                model.accept(number, size, now, shape)
+                number += 1
+    out += released(link, None)
+    assert out == model.out
+    stats = link.stats()
+    assert stats.packets_in == number
+    assert stats.packets_out == len(out)
+    assert stats.lost + stats.queue_drops + len(out) == number
+    assert stats.in_flight == 0
+
+
+@given(shape=shapes(), sizes=st.lists(st.integers(4, 1514), max_size=40), seed=st.integers(0, 2**64 - 1))
+def test_a_batch_is_the_same_as_one_frame_after_another(shape, sizes, seed):
+    frames = [number.to_bytes(4, "big") + bytes(size - 4) for number, size in enumerate(sizes)]
+    together, apart = LinkEmulator(shape, seed), LinkEmulator(shape, seed)
+    together.accept(frames, 5)
+    for frame in frames:
+        apart.accept([frame], 5)
+    assert list(released(together, None)) == list(released(apart, None))
+
+
+@given(shape=shapes(), arrivals=st.lists(arrivals, max_size=60), seed=st.integers(0, 2**64 - 1))
+def test_frames_leave_in_order_and_never_before_their_time(shape, arrivals, seed):
+    link, now, arrived = LinkEmulator(shape, seed), 0, []
+    for number, (wait, size) in enumerate(arrivals):
+        now += wait
+        arrived.append(now)
+        link.accept([number.to_bytes(4, "big") + bytes(size - 4)], now)
+    out = list(released(link, None))
+    assert out == sorted(out)
+    assert [number for _, number in out] == sorted({number for _, number in out})
+    assert all(time >= arrived[number] + shape.delay_ns - shape.jitter_ns for time, number in out)
