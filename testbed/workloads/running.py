@@ -202,7 +202,7 @@ class _Dialogue:
 
     def _with_others(self, failure: WorkloadError, node: str) -> WorkloadError:
         """The failure of one endpoint with what the other says of its own: often that is the cause."""
-        deadline = monotonic() + _OTHERS_SAY_S
+        deadline = monotonic() + (_OTHERS_SAY_S if len(self._processes) > 1 else 0)
         while (left := deadline - monotonic()) > 0:
             try:
                 other, said = self._heard.get(timeout=left)

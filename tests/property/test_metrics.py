@@ -1,0 +1,92 @@
+"""The formulas against slow and obvious versions of them, and their laws."""
+
+from __future__ import annotations
+
+from array import array
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testbed.endpoint.columns import decode, encode
+from testbed.workloads.metrics import jitter_ns, loss_runs, percentile, rate_bps, reordered
+
+times = st.integers(min_value=0, max_value=10**12)
+
+
+@given(st.lists(times, min_size=1), st.integers(1, 100))
+def test_a_percentile_is_the_least_value_that_enough_do_not_exceed(values, percent):
+    found = percentile(sorted(values), percent)
+    enough = [value for value in values if 100 * sum(other <= value for other in values) >= percent * len(values)]
+    assert found == min(enough)
+
+
+def test_percentiles_of_a_hundred():
+    assert [percentile(range(1, 101), percent) for percent in (1, 50, 99, 100)] == [1, 50, 99, 100]
+    assert percentile([5], 50) == percentile([5], 99) == 5
+
+
+@given(st.lists(st.booleans()))
+def test_loss_runs_are_those_between_arrivals(arrived):
+    text = "".join("." if here else "x" for here in arrived)
+    assert loss_runs(arrived) == [len(run) for run in text.split(".") if run]
+
+
+@given(st.lists(st.booleans()))
+def test_loss_runs_add_up_to_what_was_lost(arrived):
+    assert sum(loss_runs(arrived)) == arrived.count(False)
+
+
+@given(st.permutations(range(12)))
+def test_a_packet_is_reordered_when_a_later_one_came_before_it(sequence):
+    overtaken = sum(any(earlier > number for earlier in sequence[:at]) for at, number in enumerate(sequence))
+    assert reordered(sequence) == overtaken
+
+
+@given(st.sets(st.integers(0, 1000)))
+def test_loss_is_no_reordering(numbers):
+    assert reordered(sorted(numbers)) == 0
+
+
+def test_the_example_of_rfc_4737():
+    assert reordered([1, 2, 3, 5, 6, 4, 7]) == 1  # one late packet is one reordered packet, not three
+    assert reordered([1, 4, 5, 6, 2, 3]) == 2
+
+
+@given(st.lists(times, min_size=2), times)
+def test_a_constant_delay_is_no_jitter_and_its_size_does_not_matter(sent, delay):
+    sent.sort()
+    assert jitter_ns(sent, [at + delay for at in sent]) == 0
+
+
+@given(st.lists(st.tuples(times, times), min_size=2))
+def test_jitter_is_at_most_the_largest_change_of_delay(pairs):
+    sent, received = [pair[0] for pair in pairs], [pair[0] + pair[1] for pair in pairs]
+    delays = [pair[1] for pair in pairs]
+    changes = [abs(later - earlier) for earlier, later in pairwise(delays)]
+    jitter = jitter_ns(sent, received)
+    assert jitter is not None
+    assert 0 <= jitter <= max(changes) * (1 + 1e-9)
+
+
+def test_jitter_takes_a_sixteenth_of_each_change():
+    assert jitter_ns([0, 10, 20], [5, 31, 41]) == pytest.approx(15 / 16)  # transits 5, 21, 21: changes 16, 0
+    assert jitter_ns([0], [5]) is None
+    assert jitter_ns([], []) is None
+
+
+@given(st.integers(0, 10**12), st.integers(1, 10**12))
+def test_a_rate_times_its_time_is_the_amount(size, duration):
+    rate = rate_bps(size, duration)
+    assert rate is not None
+    assert rate * duration / 8e9 == pytest.approx(size)
+
+
+def test_no_rate_over_no_time():
+    assert rate_bps(1000, 0) is None
+
+
+@given(st.lists(st.integers(-(1 << 62), (1 << 62) - 1)))
+def test_coded_columns_decode_to_what_they_were(values):
+    assert decode(encode(values)) == array("q", values)

@@ -1,0 +1,84 @@
+"""A lab of two nodes that are both this machine: real endpoints, over loopback."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from testbed.plan.model import Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+
+class Local:
+    """An endpoint that runs here."""
+
+    def __init__(self, program: list[str]) -> None:
+        self.process = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __iter__(self) -> Iterator[str]:
+        assert self.process.stdout is not None
+        return iter(self.process.stdout)
+
+    def close_stdin(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def wait(self) -> int:
+        return self.process.wait()
+
+
+class Here:
+    """Nodes that are all here. `programs` replaces the endpoint of a node; `detour` is where its initiator connects."""
+
+    def __init__(self) -> None:
+        self.started: dict[str, Local] = {}
+        self.programs: dict[str, str] = {}
+        self.detour: int | None = None
+
+    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Local:
+        if self.detour is not None and spec["role"] == "initiator":
+            spec = {**spec, "port": self.detour}
+        program = ["-c", self.programs[node]] if node in self.programs else ["-m", "testbed.endpoint"]
+        self.started[node] = Local([sys.executable, *program, json.dumps(spec)])
+        return self.started[node]
+
+
+@pytest.fixture
+def here() -> Iterator[Here]:
+    nodes = Here()
+    yield nodes
+    for local in nodes.started.values():
+        assert local.process.poll() is not None, "run left an endpoint behind"
+        for stream in (local.process.stdin, local.process.stdout):
+            if stream is not None:
+                stream.close()
+
+
+@pytest.fixture
+def workload() -> Callable[..., Workload]:
+    def make(kind: str, **parameters: str | int) -> Workload:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        return Workload(
+            name="download",
+            kind=kind,
+            source="client",
+            destination="server",
+            address="127.0.0.1",
+            port=port,
+            seed=7,
+            parameters=parameters,
+        )
+
+    return make
