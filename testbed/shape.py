@@ -48,6 +48,21 @@ class Shape:
         """Whether packets cross untouched, so that nothing needs to be done to the link."""
         return self == CLEAR
 
+    def describe(self) -> str:
+        """The shape in words: `delay 40 ms, loss 2 %`."""
+        parts = [
+            f"{name} {unit.format(value)}"
+            for name, unit, value in (
+                ("delay", units.DURATION, self.delay_ns),
+                ("jitter", units.DURATION, self.jitter_ns),
+                ("loss", units.PROBABILITY, self.loss),
+                ("rate", units.RATE, self.rate_bps),
+                ("queue", units.SIZE, self.queue_bytes),
+            )
+            if value
+        ]
+        return ", ".join(parts) or "clear"
+
     def to_json(self) -> dict[str, int]:
         """The shape as a JSON object: field name to integer."""
         return asdict(self)

@@ -126,6 +126,11 @@ class Link:
     profile: str | None
 
     @property
+    def ends(self) -> tuple[str, str, str]:
+        """Source, destination and network: what tells links apart."""
+        return self.source, self.destination, self.network
+
+    @property
     def name(self) -> str:
         """The link's name in messages and results."""
         return f"{self.source} -> {self.destination}"

@@ -20,9 +20,14 @@ if TYPE_CHECKING:
 
 CONGESTION = "net.ipv4.tcp_congestion_control"
 
-SYSCTLS = {CONGESTION: "cubic", "net.ipv4.tcp_no_metrics_save": "1"}
-"""What every node has unless the file says otherwise: machines differ in their defaults, and a TCP connection must not
-start from what the one before it found out."""
+SYSCTLS = {"net.ipv4.tcp_no_metrics_save": "1"}
+"""What every node has unless the file says otherwise: a TCP connection must not start from what the one before it found
+out."""
+
+DEFAULT_CONGESTION = "cubic"
+"""Of a workload's connections, which choose it themselves: machines differ in their defaults, and outside the first
+network namespace the kernel refuses a default that is not the machine's own or reno (net/ipv4/tcp_cong.c,
+`tcp_set_default_congestion_control`)."""
 
 FIRST_PORT = 5001
 """Of the first workload; each has the next."""
@@ -127,7 +132,10 @@ def _workload(topology: Topology, workload: AskedWorkload, nodes: Mapping[str, N
     network = topology.network_between(workload.source, workload.destination, workload.network)
     parameters = workload.parameters
     if workload.kind.startswith("tcp-"):
-        parameters = {"congestion": nodes[workload.source].sysctls[CONGESTION], **parameters}
+        parameters = {
+            "congestion": nodes[workload.source].sysctls.get(CONGESTION, DEFAULT_CONGESTION),
+            **parameters,
+        }
     return Workload(
         name=workload.name,
         kind=workload.kind,

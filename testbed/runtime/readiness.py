@@ -37,6 +37,6 @@ def wait(agent: Agent, plan: Plan) -> None:
             raise LabError(
                 "not-ready",
                 f"{node.name} accepted no connection on TCP port {port} within "
-                f"{units.format_duration(node.ready.timeout_ns)}",
+                f"{units.DURATION.format(node.ready.timeout_ns)}",
                 "does its command listen on that port, on all addresses? give it longer with ready.timeout",
             ) from None

@@ -1,0 +1,100 @@
+"""The command line. Commands are imported when they are called, so that `testbed --help` costs next to nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from testbed import __version__
+from testbed.errors import TestbedError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+INTERRUPTED = 130
+
+COMMANDS = {
+    "up": ("testbed.cli.labs", "Bring a topology up and leave it up."),
+    "run": ("testbed.cli.runs", "Check a lab's links, run its workloads, keep the result."),
+    "down": ("testbed.cli.labs", "Take a lab down, or all of them."),
+    "ps": ("testbed.cli.labs", "List the labs that are up."),
+    "check": ("testbed.cli.runs", "Measure whether the links are as bad as asked."),
+    "impair": ("testbed.cli.labs", "Change what a link of a lab does, while it is up."),
+    "exec": ("testbed.cli.labs", "Run a command in a node."),
+    "shell": ("testbed.cli.labs", "Open a shell in a node."),
+    "validate": ("testbed.cli.files", "Check topology files."),
+    "show": ("testbed.cli.files", "Show what a topology resolves to."),
+    "schema": ("testbed.cli.files", "Print the JSON Schema of topology files, for editors."),
+    "doctor": ("testbed.cli.machine", "Say what this machine can do, and what to install for the rest."),
+}
+"""Name of a command to the module that has it and what the list of commands says of it."""
+
+
+class _Commands(click.Group):
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = import_module(COMMANDS[name][0])
+        command: click.Command = getattr(module, f"{name}_command")
+        return command
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+def cli() -> None:
+    """Bring small, badly connected networks up from one YAML file, run TCP and UDP across them, measure.
+
+    \b
+    testbed run lossy                    bring it up, check its links, run its workloads, take it down
+    testbed up lossy; testbed shell lossy client
+
+    Exit status: 0 fine, 1 an expectation or a check failed, 2 the file or the command line is wrong,
+    3 this machine can't, 4 the lab failed, 130 interrupted.
+    """  # noqa: D301  # \b is click's
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its status."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except TestbedError as error:
+        _show(error)
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # whoever was reading has enough, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(INTERRUPTED)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    """Leave as on Ctrl-C, so that everything is put in order on the way."""
+    sys.exit(128 + number)
+
+
+def _show(error: TestbedError) -> None:
+    text = f"error: {error.message}" if error.code in error.message else f"error: {error.code}: {error.message}"
+    click.echo(text, err=True)
+    if error.hint:
+        click.echo(f"  hint: {error.hint}", err=True)
+    for note in getattr(error, "__notes__", ()):
+        click.echo(f"  note: {note}", err=True)

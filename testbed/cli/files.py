@@ -1,0 +1,49 @@
+"""Commands about topology files: validate, show, schema."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from testbed import plan, topology
+from testbed.cli import options, plans
+from testbed.errors import UsageError
+
+
+@click.command("validate")
+@click.argument("files", metavar="TOPOLOGY...", nargs=-1, required=True)
+def validate_command(files: tuple[str, ...]) -> int:
+    """Check topology files; every error of every file, at its line."""
+    status = 0
+    for name in files:
+        try:
+            path = topology.find(name)
+            plan.resolve(topology.load(path))
+        except UsageError as error:
+            click.echo(str(error), err=True)
+            status = UsageError.exit_code
+        else:
+            click.echo(f"{path}: fine")
+    return status
+
+
+@click.command("show")
+@click.argument("file", metavar="TOPOLOGY")
+@options.bring_up
+@options.as_json
+def show_command(
+    file: str, name: str | None, runtime: str | None, engine: str | None, seed: int | None, *, as_json: bool
+) -> None:
+    """Show what TOPOLOGY resolves to: every address, link and workload."""
+    resolved = plan.resolve(topology.load(topology.find(file)), lab=name, runtime=runtime, engine=engine, seed=seed)
+    if as_json:
+        click.echo(json.dumps(resolved.to_json() | {"digest": resolved.digest}, indent=2))
+        return
+    plans.show(resolved)
+
+
+@click.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of topology files."""
+    click.echo(json.dumps(topology.schema(), indent=2))

@@ -1,0 +1,108 @@
+"""Commands about labs: up, down, ps, impair, exec, shell."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+
+import click
+
+from testbed import lab as labs
+from testbed.cli import options
+from testbed.cli.screen import Screen
+from testbed.errors import LabError, UsageError
+from testbed.lab import Lab
+
+
+@click.command("up")
+@click.argument("topology")
+@options.bring_up
+def up_command(topology: str, name: str | None, runtime: str | None, engine: str | None, seed: int | None) -> None:
+    """Bring TOPOLOGY up and leave it up: a file, or the name of one of topologies/ or of those that are shipped."""
+    with Screen() as screen:
+        lab = Lab.up(topology, name=name, runtime=runtime, engine=engine, seed=seed, observer=screen)
+        if lab.was_up:
+            screen.say("up", f"{lab.name} is up already ({lab.runtime}); nothing changed")
+    node = lab.plan.nodes[0].name
+    click.echo(f"next    testbed shell {lab.name} {node}, testbed run {lab.name}, testbed down {lab.name}")
+
+
+@click.command("down")
+@click.argument("name", metavar="[LAB]", required=False)
+@click.option("--all", "every", is_flag=True, help="Take all labs down, and what is left of any.")
+def down_command(name: str | None, *, every: bool) -> None:
+    """Take LAB down, whatever state it is in; nothing to take down is fine."""
+    if every == (name is not None):
+        raise UsageError("which-lab", "say which lab to take down", "testbed down LAB, or testbed down --all")
+    names = sorted({status.lab for status in labs.all_labs()}) if every else [str(name)]
+    for each in names:
+        removed = labs.take_down(each)
+        click.echo(f"down    {each}{'' if removed else ': there was nothing'}")
+    if not names:
+        click.echo("down    there was nothing")
+
+
+@click.command("ps")
+@options.as_json
+def ps_command(*, as_json: bool) -> None:
+    """List the labs that are up, and what is left of others."""
+    found = labs.all_labs()
+    if as_json:
+        click.echo(json.dumps([asdict(status) for status in found], indent=2))
+        return
+    if not found:
+        click.echo("no labs; testbed up TOPOLOGY brings one up")
+    for status in found:
+        nodes = ", ".join(
+            name if state == "running" else f"{name} ({state})" for name, state in sorted(status.nodes.items())
+        )
+        verdict = "up" if status.healthy else f"broken: {status.problem}; testbed down {status.lab}"
+        click.echo(f"{status.lab:<20} {status.runtime:<7} {verdict:<6} {nodes}")
+
+
+@click.command("impair")
+@click.argument("name", metavar="LAB")
+@click.argument("source", metavar="FROM")
+@click.argument("destination", metavar="TO")
+@click.argument("changes", metavar="KEY=VALUE...", nargs=-1, required=True)
+@click.option("--network", help="Which one, where the nodes share several.")
+def impair_command(name: str, source: str, destination: str, changes: tuple[str, ...], network: str | None) -> None:
+    """Change what the link FROM -> TO does, from now on: delay=80ms jitter=5ms loss=10% rate=5mbit queue=100ms."""
+    wrong = [change for change in changes if "=" not in change]
+    if wrong:
+        raise UsageError("not-key-value", f"{wrong[0]!r} is no KEY=VALUE", "as in loss=10% or delay=80ms")
+    link = Lab.attach(name).link(source, destination, network)
+    shape = link.update(**dict(change.split("=", 1) for change in changes))
+    click.echo(f"impair  {source} -> {destination}   {shape.describe()}")
+
+
+@click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("name", metavar="LAB")
+@click.argument("node")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def exec_command(name: str, node: str, command: tuple[str, ...]) -> int:
+    """Run COMMAND in a node, on this terminal: testbed exec lossy client -- ping -c3 server."""
+    argv = command[1:] if command[0] == "--" else command
+    return _interact(name, node, argv, tty=sys.stdin.isatty() and sys.stdout.isatty())
+
+
+@click.command("shell")
+@click.argument("name", metavar="LAB")
+@click.argument("node")
+def shell_command(name: str, node: str) -> int:
+    """Open a shell in a node; its exit status is the shell's."""
+    if not sys.stdin.isatty():
+        raise UsageError("no-terminal", "a shell needs a terminal", f"testbed exec {name} {node} -- COMMAND")
+    script = "command -v bash >/dev/null && exec bash || exec sh"
+    return _interact(name, node, ("sh", "-c", script), tty=True)
+
+
+def _interact(name: str, node: str, command: tuple[str, ...], *, tty: bool) -> int:
+    lab = Lab.attach(name)
+    try:
+        lab[node]
+    except KeyError:
+        nodes = ", ".join(each.name for each in lab.plan.nodes)
+        raise LabError("no-such-node", f"lab {name} has no node {node!r}", f"its nodes are: {nodes}") from None
+    return lab.interact(node, command, tty=tty)

@@ -1,0 +1,84 @@
+"""A plan as tables for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from testbed import units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rich.console import RenderableType
+
+    from testbed.plan.model import Plan
+
+
+def show(plan: Plan) -> None:
+    """Print a plan."""
+    console = Console(highlight=False)
+    for part in _parts(plan):
+        console.print(part)
+        console.print()
+
+
+def _parts(plan: Plan) -> Iterator[RenderableType]:
+    """Head, nodes, links and workloads of a plan."""
+    yield Text.assemble((plan.topology, "bold"), f"   {plan.description}")
+    yield Text(f"lab {plan.lab}   runtime {plan.runtime}   seed {plan.seed}   digest {plan.digest[:12]}")
+    nodes = _table("node", "network", "address", "mac", "image", "command")
+    for node in plan.nodes:
+        for number, interface in enumerate(node.interfaces):
+            first = number == 0
+            nodes.add_row(
+                node.name if first else "",
+                interface.network,
+                f"{interface.address}/{interface.prefix_length}",
+                interface.mac,
+                (node.image or "testbed") if first else "",
+                " ".join(node.command) if first else "",
+            )
+    yield nodes
+    if plan.links:
+        links = _table("link", "network", "shape", "profile", "engine")
+        for link in plan.links:
+            links.add_row(link.name, link.network, link.shape.describe(), link.profile or "", link.engine)
+        yield links
+    if plan.stages:
+        workloads = _table("workload", "kind", "from", "to", "parameters")
+        for number, stage in enumerate(plan.stages):
+            for workload in stage:
+                mark = " +" if len(stage) > 1 else ""
+                workloads.add_row(
+                    f"{number + 1}{mark} {workload.name}",
+                    workload.kind,
+                    workload.source,
+                    workload.destination,
+                    _parameters(workload.parameters),
+                )
+        yield workloads
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _parameters(parameters: Mapping[str, int | str | bool]) -> str:
+    """Parameters with units, as a person would write them; the unit is in the name's ending."""
+    formats = {"_ns": units.DURATION, "_bps": units.RATE, "_bytes": units.SIZE}
+    shown = []
+    for name, value in parameters.items():
+        for ending, form in formats.items():
+            if name.endswith(ending) and isinstance(value, int):
+                shown.append(f"{name.removesuffix(ending)} {form.format(value)}")
+                break
+        else:
+            shown.append(f"{name} {value}")
+    return ", ".join(shown)

@@ -1,0 +1,83 @@
+"""What a person sees while the work goes on: lines as it is done, bars on long work where there is a terminal."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from testbed.lab import Observer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.progress import TaskID
+
+_PLAIN_WIDTH = 120
+_BAR = 20
+
+
+class Screen(Observer):
+    """Shows a lab's progress on standard output; `quiet` shows nothing, for `--json`."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = Console(highlight=False, quiet=quiet, soft_wrap=False)
+        if not self.console.is_terminal:
+            self.console.width = _PLAIN_WIDTH
+        self._bars = Progress(
+            TextColumn("{task.fields[stage]:<7}"),
+            TextColumn("{task.description}"),
+            BarColumn(_BAR),
+            TimeElapsedColumn(),
+            console=self.console,
+            transient=True,
+            disable=quiet or not self.console.is_terminal,
+        )
+        self._tasks: dict[tuple[str, str], TaskID] = {}
+        self._begun: dict[str, float] = {}
+        self._chosen: set[tuple[str, str]] = set()
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def say(self, label: str, text: str) -> None:
+        """Print a line that stays."""
+        self.console.print(f"[bold]{label:<7}[/] {text}", soft_wrap=True)
+
+    def show(self, renderable: RenderableType) -> None:
+        """Print a table, or whatever rich can show."""
+        self.console.print(renderable)
+
+    def chosen(self, what: str, value: str, why: str) -> None:
+        """See `Observer`."""
+        if (what, value) not in self._chosen:
+            self._chosen.add((what, value))
+            self.say(what, value if why in ("asked for", "") or why in value else f"{value}: {why}")
+
+    def begun(self, stage: str, detail: str = "") -> None:
+        """See `Observer`."""
+        self._begun.setdefault(stage, time.monotonic())
+        self._bar(stage, "", detail, None)
+
+    def ended(self, stage: str, detail: str) -> None:
+        """See `Observer`."""
+        for key in [key for key in self._tasks if key[0] == stage]:
+            self._bars.remove_task(self._tasks.pop(key))
+        seconds = time.monotonic() - self._begun.pop(stage, time.monotonic())
+        self.say(stage, f"{detail:<64} {seconds:5.1f} s")
+
+    def progressed(self, stage: str, what: str, fraction: float) -> None:
+        """See `Observer`."""
+        self._bar(stage, what, what, fraction)
+
+    def _bar(self, stage: str, what: str, text: str, fraction: float | None) -> None:
+        key = (stage, what)
+        if key not in self._tasks:
+            total = None if fraction is None else 1.0
+            self._tasks[key] = self._bars.add_task(text, total=total, stage=stage)
+        self._bars.update(self._tasks[key], description=text, completed=fraction)

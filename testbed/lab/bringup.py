@@ -1,0 +1,179 @@
+"""From a plan to a lab that is up, and away again: which runtime, in what order, and what if a step fails."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from testbed import runtime as runtimes
+from testbed.errors import LabError, MachineError, TestbedError
+from testbed.plan import Plan
+from testbed.runtime import state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from ipaddress import IPv4Network
+    from types import FrameType
+
+    from testbed.lab.observer import Observer
+    from testbed.plan.model import Link
+    from testbed.runtime import LabStatus, Runtime
+
+_SUBNET_TRIES = 5
+
+
+def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
+    """The runtime that a plan asks for; of `auto`, the first that can be had here and can do all of it.
+
+    Raises:
+        MachineError: none can; the message says of each why not.
+    """
+    wanted = list(runtimes.BACKENDS) if plan.runtime == "auto" else [plan.runtime]
+    refusals: list[str] = []
+    hints: list[str] = []
+    for name in wanted:
+        runtime = runtimes.load(name)
+        found = runtime.probe()
+        reason = found.reason if not found.usable else runtime.supports(plan)
+        if reason is None:
+            why = "; ".join(refusals) or ("asked for" if plan.runtime != "auto" else found.description)
+            observer.chosen("runtime", f"{name} ({found.description})", why)
+            return runtime
+        refusals.append(f"{name}: {reason}")
+        if found.hint:
+            hints.append(found.hint)
+    raise MachineError("no-runtime", "; ".join(refusals), " - or - ".join(hints) or "testbed doctor says more")
+
+
+def bring_up(resolve: Callable[[Iterable[IPv4Network]], Plan], observer: Observer) -> tuple[Plan, Runtime, bool]:
+    """Bring a plan up, or find that it is up already.
+
+    Args:
+        resolve: makes the plan, given the subnets that it must keep clear of.
+        observer: hears of it.
+
+    Returns:
+        The plan as it is up (an allocated subnet may have moved), its runtime, and whether it was up before.
+
+    Raises:
+        MachineError, LabError: after undoing what was done.
+    """
+    plan = resolve(())
+    with state.locked(plan.lab):
+        present = find(plan.lab)
+        if present:
+            return _same(plan, present), present, True
+        runtime = choose_runtime(plan, observer)
+        for attempt in range(_SUBNET_TRIES):
+            plan = resolve(runtime.taken())
+            try:
+                with _undone_on_failure(runtime, plan.lab, observer):
+                    _make(plan, runtime, observer)
+            except LabError as error:
+                if error.code != "subnet-taken" or attempt == _SUBNET_TRIES - 1:
+                    raise
+            else:
+                break
+        return plan, runtime, False
+
+
+def _make(plan: Plan, runtime: Runtime, observer: Observer) -> None:
+    observer.begun("up", "starting")
+    runtime.up(plan, lambda step: observer.begun("up", step))
+    agent = runtime.connect(plan.lab)
+    observer.begun("up", "links")
+    shaped = agent.call("shape", links=[as_request(link) for link in plan.links])
+    for engine, why in sorted({(made["engine"], made["why"]) for made in shaped}):
+        observer.chosen("engine", engine, why)
+    agent.call("remember", plan=plan.to_json())
+
+
+def as_request(link: Link) -> dict[str, Any]:
+    """A link as the agent's call `shape` takes it."""
+    return {
+        "source": link.source,
+        "destination": link.destination,
+        "network": link.network,
+        "shape": link.shape.to_json(),
+        "seed": link.seed,
+        "engine": link.engine,
+    }
+
+
+def _same(plan: Plan, runtime: Runtime) -> Plan:
+    """The plan of the lab that is up under the same name.
+
+    Raises:
+        LabError: it is another one, or broken.
+    """
+    hint = f"testbed down {plan.lab} takes it down; --name brings this one up beside it"
+    held = runtime.connect(plan.lab).call("hello")["plan"]
+    if held is None:
+        raise LabError("lab-incomplete", f"a lab {plan.lab} was left half-way", hint)
+    found = Plan.from_json(held)
+    if found.digest != plan.digest:
+        raise LabError("lab-differs", f"a lab {plan.lab} is up, but of another topology or an older version of it", hint)
+    return found
+
+
+def find(lab: str) -> Runtime | None:
+    """The runtime of a lab that is there, in whatever state; None where there is none of that name."""
+    for name in reversed(runtimes.BACKENDS):  # the cheap one to ask first
+        runtime = runtimes.load(name)
+        with suppress(MachineError):
+            if any(status.lab == lab for status in runtime.labs()):
+                return runtime
+    return None
+
+
+def all_labs() -> list[LabStatus]:
+    """Every lab that can be found, of all runtimes that can be asked."""
+    found: list[LabStatus] = []
+    for name in runtimes.BACKENDS:
+        with suppress(MachineError):
+            found += runtimes.load(name).labs()
+    return found
+
+
+def take_down(lab: str) -> bool:
+    """Remove all of a lab, whatever state it is in, of every runtime; False where there was nothing."""
+    with state.locked(lab):
+        removed = False
+        for name in runtimes.BACKENDS:
+            with suppress(MachineError):
+                removed |= runtimes.load(name).down(lab)
+        return removed
+
+
+@contextmanager
+def _undone_on_failure(runtime: Runtime, lab: str, observer: Observer) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        with uninterrupted(observer):
+            observer.begun("down", "undoing")
+            try:
+                runtime.down(lab)
+            except TestbedError as second:
+                error.add_note(f"and what was made could not be removed: {second}; testbed down {lab} tries again")
+        raise
+
+
+@contextmanager
+def uninterrupted(observer: Observer) -> Iterator[None]:
+    """Let Ctrl-C wait while things are put in order; whoever presses it is told."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+
+    def wait(_number: int, _frame: FrameType | None) -> None:
+        observer.begun("down", "one moment, cleaning up")
+
+    before = {number: signal.signal(number, wait) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

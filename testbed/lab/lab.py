@@ -1,0 +1,215 @@
+"""A plan that is up: its nodes, its links, its workloads."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from testbed import plan, topology
+from testbed.errors import LabError
+from testbed.plan import changes
+from testbed.lab import bringup, running
+from testbed.lab.observer import SILENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from testbed.agent.client import Process
+    from testbed.check import LinkCheck
+    from testbed.lab.observer import Observer
+    from testbed.plan.model import Link, Plan
+    from testbed.results import Run
+    from testbed.runtime import Completed, Runtime
+    from testbed.shape import Shape
+    from testbed.topology import Topology
+    from testbed.workloads import Summary
+
+
+class Lab:
+    """A lab that is up. As a context, it is taken down at the end."""
+
+    def __init__(self, plan: Plan, runtime: Runtime, *, was_up: bool) -> None:
+        self.plan = plan
+        self.was_up = was_up
+        self._runtime = runtime
+        self.agent = runtime.connect(plan.lab)
+
+    @classmethod
+    def up(
+        cls,
+        source: Topology | Path | str,
+        *,
+        name: str | None = None,
+        runtime: str | None = None,
+        engine: str | None = None,
+        seed: int | None = None,
+        observer: Observer = SILENT,
+    ) -> Self:
+        """Bring a topology up; nothing changes where it is up already.
+
+        Args:
+            source: a topology, a file, or the name of a topology that is shipped or in `topologies/`.
+            name: of the lab; the topology's unless given.
+            runtime: `auto`, `docker` or `netns`; the file's unless given.
+            engine: `auto`, `netem` or `userspace`; the file's unless given.
+            seed: of all that is random; the file's unless given.
+            observer: hears of the progress.
+
+        Raises:
+            UsageError: the file is wrong.
+            MachineError: this machine lacks something.
+            LabError: a step failed, and what was done is undone.
+        """
+        loaded = source if isinstance(source, topology.Topology) else topology.load(topology.find(str(source)))
+        resolve = functools.partial(plan.resolve, loaded, lab=name, runtime=runtime, engine=engine, seed=seed)
+        made, chosen, was_up = bringup.bring_up(lambda taken: resolve(taken=taken), observer)
+        return cls(made, chosen, was_up=was_up)
+
+    @classmethod
+    def attach(cls, name: str) -> Self:
+        """The lab of that name, which another process has brought up.
+
+        Raises:
+            LabError: `no-such-lab`, `lab-incomplete`, `agent-gone`.
+        """
+        runtime = bringup.find(name)
+        if runtime is None:
+            raise LabError("no-such-lab", f"no lab {name!r} is up", "testbed ps lists them; testbed up brings one up")
+        held = runtime.connect(name).call("hello")["plan"]
+        if held is None:
+            raise LabError("lab-incomplete", f"lab {name} was left half-way", f"testbed down {name} removes it")
+        return cls(plan.Plan.from_json(held), runtime, was_up=True)
+
+    @property
+    def name(self) -> str:
+        """The lab's name."""
+        return self.plan.lab
+
+    @property
+    def runtime(self) -> str:
+        """`docker` or `netns`."""
+        return self._runtime.name
+
+    def down(self) -> None:
+        """Take the lab down, whatever state it is in; safe to repeat."""
+        bringup.take_down(self.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
+    def __getitem__(self, node: str) -> NodeHandle:
+        """A node by its name; KeyError where there is none."""
+        self.plan.node(node)
+        return NodeHandle(self.name, node, self._runtime)
+
+    def link(self, source: str, destination: str, network: str | None = None) -> LinkHandle:
+        """One direction between two nodes, shaped or not.
+
+        Raises:
+            UsageError: there are no such nodes, they share no network, or several and none is given.
+        """
+        return LinkHandle(self, changes.locate(self.plan, source, destination, network))
+
+    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Process:
+        """Start the endpoint program in a node; see `testbed.workloads.Nodes`."""
+        return self.agent.endpoint(node, spec)
+
+    def statistics(self) -> list[dict[str, Any]]:
+        """What became of the packets of each shaped link, as its engine counts; see the agent's `Links`."""
+        counted: list[dict[str, Any]] = self.agent.call("statistics")
+        return counted
+
+    def check(self, *, progress: Callable[[float], None] | None = None) -> tuple[LinkCheck, ...]:
+        """Measure every shaped link and compare it with what was asked for."""
+        return check.measure(self.plan, self, progress=progress)
+
+    def run_workload(self, name: str) -> Summary:
+        """Carry out one workload of the file and summarise it; nothing is kept on disk.
+
+        Raises:
+            UsageError: there is no workload of that name.
+            LabError: it failed.
+        """
+        return running.run_one(self, name)
+
+    def run(self, results: Path = Path("results"), *, only: Sequence[str] = (), observer: Observer = SILENT) -> Run:
+        """Check the links, carry out the workloads and leave a run on disk.
+
+        Args:
+            results: the directory that runs go to, `results/LAB/TIME-ID`.
+            only: names of workloads; all of them unless given.
+            observer: hears of the progress.
+
+        Raises:
+            UsageError: there is no workload of that name.
+            LabError: a workload failed; the run is on disk, marked incomplete.
+        """
+        return running.run(self, results, only=only, observer=observer)
+
+    def interact(self, node: str, argv: Sequence[str], *, tty: bool) -> int:
+        """Run a command in a node on this process's own standard streams; its exit status."""
+        return self._runtime.attach(self.name, node, argv, tty=tty)
+
+
+class NodeHandle:
+    """A node of a lab that is up."""
+
+    def __init__(self, lab: str, name: str, runtime: Runtime) -> None:
+        self.name = name
+        self._lab = lab
+        self._runtime = runtime
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float | None = None) -> Completed:
+        """Run a command in the node and wait for it.
+
+        Args:
+            argv: the command; no shell sees it.
+            stdin: what it reads.
+            timeout: seconds after which it is killed.
+
+        Raises:
+            LabError: `command-timeout`.
+        """
+        return self._runtime.run(self._lab, self.name, argv, stdin=stdin, timeout=timeout)
+
+
+class LinkHandle:
+    """One direction between two nodes of a lab that is up."""
+
+    def __init__(self, lab: Lab, link: Link) -> None:
+        self._lab = lab
+        self._link = link
+
+    @property
+    def shape(self) -> Shape:
+        """What the link does to packets now."""
+        for each in self._lab.statistics():
+            if (each["source"], each["destination"], each["network"]) == self._link.ends:
+                return type(self._link.shape).from_json(each["shape"])
+        return self._link.shape
+
+    def update(self, **to: str) -> Shape:
+        """Change what the link does, from now on: `update(loss="10%", delay="80ms")`. The rest stays.
+
+        The new shape takes the place of the old one as a whole; packets on their way keep their fate.
+
+        Args:
+            to: keys of a link in a topology file (delay, jitter, loss, rate, queue) and their values there.
+
+        Returns:
+            The new shape.
+
+        Raises:
+            UsageError: a key or a value is wrong.
+            LabError: the shape could not be applied.
+        """
+        link = changes.changed(self._lab.plan, replace(self._link, shape=self.shape), to)
+        self._lab.agent.call("shape", links=[bringup.as_request(link)])
+        return link.shape
+
+

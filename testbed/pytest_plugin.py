@@ -1,0 +1,104 @@
+"""Labs in tests: `@pytest.mark.topology("lossy")` and the fixture `lab`.
+
+    @pytest.mark.topology("lossy")
+    def test_my_client_survives_loss(lab):
+        assert lab["client"].run(["my-client", "server"]).status == 0
+
+A lab that can't come up here skips the test with the reason; with `--testbed-require=docker,netem` (or whatever it must
+be) it fails instead. Nothing heavy is imported before a test asks for a lab.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testbed.errors import MachineError
+    from testbed.lab import Lab
+
+CAPABILITIES = {
+    "docker": "a Docker Engine that answers, and the testbed's image",
+    "netns": "network namespaces, as root or in a user namespace",
+    "netem": "a kernel with sch_netem",
+    "userns": "user namespaces for an ordinary user",
+    "userspace": "packet sockets in a namespace of our own",
+    "guest": "what it takes to boot a guest kernel",
+}
+"""What `--testbed-require` can ask for."""
+
+_NAME_LENGTH = 20
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add our option."""
+    parser.getgroup("testbed").addoption(
+        "--testbed-require",
+        metavar="CAPABILITIES",
+        default="",
+        help=f"fail instead of skip where one of these is lacking: {', '.join(CAPABILITIES)}; separated by commas",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register our marker and check our option."""
+    config.addinivalue_line(
+        "markers",
+        "topology(source, runtime=None, engine=None, seed=None): what the fixture `lab` brings up: a topology by name, "
+        "a file, or a Topology",
+    )
+    unknown = required(config) - CAPABILITIES.keys()
+    if unknown:
+        raise pytest.UsageError(
+            f"--testbed-require: {', '.join(sorted(unknown))} is none of {', '.join(CAPABILITIES)}"
+        )
+
+
+def required(config: pytest.Config) -> set[str]:
+    """The capabilities whose lack is a failure."""
+    return set(filter(None, config.getoption("--testbed-require").split(",")))
+
+
+def lacking(config: pytest.Config, capabilities: set[str], reason: str) -> None:
+    """Skip the running test for want of `capabilities`, or fail it where one of them is required."""
+    if capabilities & required(config):
+        pytest.fail(f"required, but lacking: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """The lab of the test's `topology` marker: up before the test, gone after it, under a name of its own."""
+    from testbed.errors import MachineError
+    from testbed.lab import Lab
+
+    marker = request.node.get_closest_marker("topology")
+    if marker is None or len(marker.args) != 1:
+        raise pytest.UsageError('the fixture `lab` wants to know which: @pytest.mark.topology("lossy")')
+    name = f"{_stem(marker.args[0])}-{secrets.token_hex(4)}"
+    try:
+        up = Lab.up(marker.args[0], name=name, **marker.kwargs)
+    except MachineError as error:
+        lacking(request.config, _wanted(error, marker.kwargs), str(error))
+    with up:
+        yield up
+
+
+def _stem(source: Any) -> str:  # noqa: ANN401  # whatever Lab.up takes
+    """The part of a lab's name that says what it is."""
+    text = getattr(source, "name", None) or str(source)
+    stem = re.sub(r"[^a-z0-9]+", "-", text.rsplit("/", 1)[-1].removesuffix(".yml").lower()).strip("-")
+    return stem[:_NAME_LENGTH].strip("-") or "lab"
+
+
+def _wanted(error: MachineError, options: dict[str, Any]) -> set[str]:
+    """The capabilities that a lab asked for by name and that its failure may be due to."""
+    if error.code == "engine-unavailable":
+        return {"netem"}
+    runtime = options.get("runtime")
+    return {"docker", "netns"} if runtime in (None, "auto") else {runtime}
