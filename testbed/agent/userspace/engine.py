@@ -145,7 +145,7 @@ class UserspaceEngine:
             worker = await self._least_busy(link)
             try:
                 await worker.ask("add", link, (source, output), shape=shape.to_json(), seed=seed)
-            except BaseException:
+            except LabError:  # when cancelled the link may be up: it stays known, to be removed
                 worker.links.discard(link)
                 self._carrier.pop(link, None)
                 raise
@@ -189,15 +189,16 @@ class UserspaceEngine:
 
     async def stats(self) -> dict[str, LinkStats]:
         """The counters of every link; of those whose worker died only `dead` is known."""
-        return {link: await self._stats(link, worker) for link, worker in self._carrier.items()}
-
-    async def _stats(self, link: str, worker: _WorkerProcess) -> LinkStats:
-        try:
-            return LinkStats.from_json((await worker.ask("stats", link))["stats"])
-        except LabError as error:
-            if worker.death:
-                return LinkStats(dead=worker.death)
-            raise error from None
+        counters = {}
+        for link, worker in tuple(self._carrier.items()):
+            try:
+                counters[link] = LinkStats.from_json((await worker.ask("stats", link))["stats"])
+            except LabError:
+                if worker.death:
+                    counters[link] = LinkStats(dead=worker.death)
+                elif link in self._carrier:  # else it was removed meanwhile
+                    raise
+        return counters
 
     def _worker(self, link: str) -> _WorkerProcess:
         try:
