@@ -10,10 +10,10 @@ from testbed.errors import UsageError
 from testbed.topology.check import check
 from testbed.topology.document import MOST_BYTES, Document, read
 from testbed.topology.find import find
+from testbed.topology.json_schema import schema
 from testbed.topology.messages import show, translate
 from testbed.topology.models import Topology
 from testbed.topology.problems import Problem, TopologyError
-from testbed.topology.schema import schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,16 +1,11 @@
-"""The JSON Schema of the topology file, for editors. Regenerate it with `python -m testbed.topology.schema`."""
+"""The JSON Schema of the topology file, for editors. It ships as `schema.json`; a test keeps that up to date."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from testbed.topology.models import Topology
-
-PATH = Path(__file__).with_name("schema.json")
-"""Where the schema ships."""
 
 
 class _Generator(GenerateJsonSchema):
@@ -36,12 +31,3 @@ def schema() -> dict[str, Any]:
     """The schema, generated from the models."""
     generated = Topology.model_json_schema(schema_generator=_Generator)
     return {"$schema": _Generator.schema_dialect, "title": "testbed topology", **generated}
-
-
-def text() -> str:
-    """The schema as its file has it."""
-    return json.dumps(schema(), indent=2) + "\n"
-
-
-if __name__ == "__main__":
-    PATH.write_text(text(), encoding="utf-8")

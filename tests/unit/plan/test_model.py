@@ -1,0 +1,123 @@
+import copy
+import dataclasses
+import json
+
+import pytest
+
+from testbed.plan import Plan, resolve
+from testbed.topology import loads
+
+TEXT = """
+name: x
+nodes:
+  a: {environment: {A: b}, ready: {tcp: 80}}
+  b: {cpus: 0.5, command: sleep 5}
+links: [{between: [a, b], profile: lte}]
+workloads:
+  - {name: w, kind: tcp-rr, from: a, to: b}
+  - together: [{name: v, kind: ping, from: b, to: a}]
+"""
+
+
+@pytest.fixture
+def plan():
+    return resolve(loads(TEXT, "file.yml"))
+
+
+def test_a_plan_cannot_be_changed(plan):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        plan.seed = 1
+    with pytest.raises(TypeError):
+        plan.nodes[0].environment["A"] = "c"
+    with pytest.raises(TypeError):
+        plan.workloads[0].parameters["count"] = 1
+
+
+def test_nor_through_what_it_was_made_from(plan):
+    environment = {"A": "b"}
+    node = dataclasses.replace(plan.nodes[0], environment=environment)
+    environment["A"] = "c"
+    assert node.environment == {"A": "b"}
+
+
+def test_a_plan_is_hashable(plan):
+    assert {plan: 1}[resolve(loads(TEXT, "file.yml"))] == 1
+
+
+def test_to_json_and_back(plan):
+    text = json.dumps(plan.to_json())
+    again = Plan.from_json(json.loads(text))
+    assert again == plan
+    assert again.digest == plan.digest
+    assert isinstance(again.nodes[0].interfaces, tuple)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data.update(version=2),
+        lambda data: data.pop("version"),
+        lambda data: data.pop("links"),
+        lambda data: data.update(extra=1),
+        lambda data: data["nodes"][0].update(extra=1),
+        lambda data: data["nodes"][0].pop("image"),
+        lambda data: data["links"][0]["shape"].update(loss=-1),
+        lambda data: data["stages"][0][0].pop("port"),
+    ],
+)
+def test_what_is_no_plan_is_refused(plan, change):
+    data = copy.deepcopy(plan.to_json())
+    change(data)
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        Plan.from_json(data)
+
+
+def test_digest_leaves_out_what_decides_nothing(plan):
+    same = dataclasses.replace(plan.links[0], profile=None)
+    for other in (
+        plan.with_lab("y"),
+        dataclasses.replace(plan, description="y", runtime="docker"),
+        dataclasses.replace(plan, links=(same, *plan.links[1:])),
+        resolve(loads(TEXT, "file.yml"), lab="elsewhere"),
+    ):
+        assert other.digest == plan.digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "seed: 1",
+        "engine: userspace",
+        "networks: {lan: {mtu: 1400}}",
+        "networks: {lan: {internal: false}}",
+        "networks: {lan: {subnet: 198.18.7.0/24}}",
+    ],
+)
+def test_digest_tells_what_decides_something(plan, change):
+    assert resolve(loads(TEXT + change, "file.yml")).digest != plan.digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("A: b", "A: c"),
+        ("cpus: 0.5", "cpus: 0.6"),
+        ("sleep 5", "sleep 6"),
+        ("tcp: 80", "tcp: 81"),
+        ("profile: lte", "profile: lte, loss: 1%"),
+        ("kind: ping", "kind: ping, count: 21"),
+        ("from: b, to: a", "from: a, to: b"),
+        ("between: [a, b]", "from: a, to: b"),
+    ],
+)
+def test_so_does_every_part(plan, old, new):
+    changed = TEXT.replace(old, new)
+    assert changed != TEXT
+    assert resolve(loads(changed, "file.yml")).digest != plan.digest
+
+
+def test_a_given_subnet_counts_as_it_is():
+    def digest(subnet):
+        return resolve(loads(f"{TEXT}networks: {{lan: {{subnet: {subnet}}}}}", "file.yml")).digest
+
+    assert digest("198.18.7.0/24") != digest("198.18.8.0/24")
