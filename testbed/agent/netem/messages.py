@@ -1,0 +1,121 @@
+"""netem and tbf on the wire (include/uapi/linux/pkt_sched.h).
+
+pyroute2 0.9.7 knows neither netem's attributes of 64 bits and its loss models, nor a tbf without a table of
+transmission times; the message classes here do.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pyroute2.netlink import nla
+from pyroute2.netlink.rtnl.tcmsg import tcmsg
+
+
+class NetemOptions(nla):  # type: ignore[misc]
+    """`TCA_OPTIONS` of netem: `struct tc_netem_qopt`, then attributes."""
+
+    fields = (("latency", "I"), ("limit", "I"), ("loss", "I"), ("gap", "I"), ("duplicate", "I"), ("jitter", "I"))
+    nla_map = (
+        ("TCA_NETEM_UNSPEC", "none"),
+        ("TCA_NETEM_CORR", "Correlations"),
+        ("TCA_NETEM_DELAY_DIST", "none"),
+        ("TCA_NETEM_REORDER", "Chance"),
+        ("TCA_NETEM_CORRUPT", "Chance"),
+        ("TCA_NETEM_LOSS", "LossModel"),
+        ("TCA_NETEM_RATE", "Rate"),
+        ("TCA_NETEM_ECN", "uint32"),
+        ("TCA_NETEM_RATE64", "uint64"),
+        ("TCA_NETEM_PAD", "none"),
+        ("TCA_NETEM_LATENCY64", "int64"),
+        ("TCA_NETEM_JITTER64", "int64"),
+        ("TCA_NETEM_SLOT", "none"),
+        ("TCA_NETEM_SLOT_DIST", "none"),
+        ("TCA_NETEM_PRNG_SEED", "uint64"),
+    )
+
+    class Correlations(nla):  # type: ignore[misc]
+        """`struct tc_netem_corr`."""
+
+        fields = (("delay", "I"), ("loss", "I"), ("duplicate", "I"))
+
+    class Chance(nla):  # type: ignore[misc]
+        """`struct tc_netem_reorder` and `struct tc_netem_corrupt`."""
+
+        fields = (("probability", "I"), ("correlation", "I"))
+
+    class Rate(nla):  # type: ignore[misc]
+        """`struct tc_netem_rate`."""
+
+        fields = (("rate", "I"), ("packet_overhead", "i"), ("cell_size", "I"), ("cell_overhead", "i"))
+
+    class LossModel(nla):  # type: ignore[misc]
+        """One of the two models of correlated loss."""
+
+        nla_map = (
+            ("NETEM_LOSS_UNSPEC", "none"),
+            ("NETEM_LOSS_GI", "FourState"),
+            ("NETEM_LOSS_GE", "GilbertElliott"),
+        )
+
+        class FourState(nla):  # type: ignore[misc]
+            """`struct tc_netem_gimodel`."""
+
+            fields = (("p13", "I"), ("p31", "I"), ("p32", "I"), ("p14", "I"), ("p23", "I"))
+
+        class GilbertElliott(nla):  # type: ignore[misc]
+            """`struct tc_netem_gemodel`."""
+
+            fields = (("p", "I"), ("r", "I"), ("h", "I"), ("k1", "I"))
+
+
+class TbfOptions(nla):  # type: ignore[misc]
+    """`TCA_OPTIONS` of tbf."""
+
+    nla_map = (
+        ("TCA_TBF_UNSPEC", "none"),
+        ("TCA_TBF_PARMS", "Parameters"),
+        ("TCA_TBF_RTAB", "none"),
+        ("TCA_TBF_PTAB", "none"),
+        ("TCA_TBF_RATE64", "uint64"),
+    )
+
+    class Parameters(nla):  # type: ignore[misc]
+        """`struct tc_tbf_qopt`, with the two `struct tc_ratespec` in it written out."""
+
+        fields = (
+            ("cell_log", "B"),
+            ("linklayer", "B"),
+            ("overhead", "H"),
+            ("cell_align", "h"),
+            ("mpu", "H"),
+            ("rate", "I"),
+            ("peak_cell_log", "B"),
+            ("peak_linklayer", "B"),
+            ("peak_overhead", "H"),
+            ("peak_cell_align", "h"),
+            ("peak_mpu", "H"),
+            ("peak_rate", "I"),
+            ("limit", "I"),
+            ("buffer", "I"),
+            ("mtu", "I"),
+        )
+
+
+class QdiscMessage(tcmsg):  # type: ignore[misc]
+    """A message about a queueing discipline that knows the options above."""
+
+    _nlmsg_base__compiled_nla = False  # pyroute2 compiles `nla_map` once a class; a subclass would inherit the parent's
+
+    @staticmethod
+    def get_options(message: tcmsg, *args: object, **kwargs: object) -> type[nla]:
+        """The class of the options of the message's kind."""
+        own = {"netem": NetemOptions, "tbf": TbfOptions}.get(message.get_attr("TCA_KIND"))
+        return own or tcmsg.get_options(message, *args, **kwargs)
+
+    @classmethod
+    def reread(cls, message: tcmsg) -> Self:
+        """The same bytes as a message of this class."""
+        again = cls(message.data, offset=message.offset)
+        again.decode()
+        return again
