@@ -43,7 +43,7 @@ class TcpStream(Workload):
         "How long to send; instead of bytes", alias="duration", default=None, written="10s"
     )
     size_bytes: SomeSize | None = key("How much to send; instead of duration", alias="bytes", default=None)
-    congestion: Congestion | None = key("TCP congestion control; the sender's sysctl unless given", default=None)
+    congestion: Congestion | None = key("TCP congestion control; the sending node's sysctl, else cubic", default=None)
 
     @property
     def parameters(self) -> dict[str, int | str | bool]:
@@ -60,7 +60,7 @@ class TcpRr(Workload):
     size_bytes: SomeSize = key("Bytes of a request", alias="size", default=64, written="64B")
     reply_bytes: SomeSize | None = key("Bytes of a response; as the request unless given", alias="reply", default=None)
     connect: Literal["once", "each"] = key("One connection for all requests, or one for each", default="once")
-    congestion: Congestion | None = key("TCP congestion control; the client's sysctl unless given", default=None)
+    congestion: Congestion | None = key("TCP congestion control; the node's sysctl, else cubic", default=None)
 
     @property
     def parameters(self) -> dict[str, int | str | bool]:

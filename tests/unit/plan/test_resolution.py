@@ -157,6 +157,13 @@ def test_the_plans_seed_decides_all_others():
 def test_sysctls_of_the_file_win():
     made = plan("name: x\nnodes: {a: {sysctls: {net.ipv4.tcp_congestion_control: reno}}}\n")
     assert made.nodes[0].sysctls == {"net.ipv4.tcp_congestion_control": "reno", "net.ipv4.tcp_no_metrics_save": "1"}
+    made = plan("name: x\nnodes: {a: {sysctls: {net.ipv4.tcp_no_metrics_save: 0}}}\n")
+    assert made.nodes[0].sysctls == {"net.ipv4.tcp_no_metrics_save": "0"}
+
+
+def test_connections_use_cubic_unless_something_else_is_said():
+    made = plan(TWO + "workloads: [{name: w, kind: tcp-stream, from: client, to: server}]\n")
+    assert made.workloads[0].parameters["congestion"] == "cubic"
 
 
 @pytest.mark.parametrize(
