@@ -21,8 +21,8 @@ _START_SECONDS = 30
 _END_SECONDS = 10
 _POLL_MS = 2
 
-_lifelines: dict[Path, IO[bytes]] = {}
-"""Standard inputs of the agents started here, by socket: an agent whose lab is not up yet ends with this process."""
+_started: dict[Path, subprocess.Popen[bytes]] = {}
+"""The agents started here, by socket. As long as its lab is not up, an agent ends with its standard input, so with us."""
 
 
 def start(runtime: str, lab: str, *, isolate: bool) -> Agent:
@@ -49,10 +49,9 @@ def start(runtime: str, lab: str, *, isolate: bool) -> Agent:
             cwd="/",
             start_new_session=True,
         )
-    assert process.stdin  # noqa: S101  # a pipe was asked for
-    _lifelines[directory.socket] = process.stdin
+    _started[directory.socket] = process
     poll = select.poll()
-    poll.register(process.stdin, 0)  # tells when no agent holds the other end any more
+    poll.register(_lifeline(process), 0)  # tells when no agent holds the other end any more
     deadline = time.monotonic() + _START_SECONDS
     while not directory.socket.exists():
         if poll.poll(_POLL_MS) or time.monotonic() > deadline:
@@ -80,28 +79,32 @@ def connect(runtime: str, lab: str) -> Agent:
 def stop(runtime: str, lab: str) -> bool:
     """End the agent of a lab and all processes that are its own, whatever state they are in; False where none was."""
     path = LabDirectory(runtime, lab).socket
-    watched = [(pid, pidfd) for pid in _pids(path) if (pidfd := _pidfd(pid)) is not None]
+    watched = [pidfd for pid in _pids(path) if (pidfd := _pidfd(pid)) is not None]
     with suppress(LabError):
         Agent.at(path).call("shutdown")
     deadline = time.monotonic() + _END_SECONDS
-    for pid, pidfd in watched:
+    for pidfd in watched:
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
         if not poll.poll(max(0, deadline - time.monotonic()) * 1000):
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             poll.poll(_END_SECONDS * 1000)
-        with suppress(ChildProcessError):
-            os.waitpid(pid, 0)  # it may be a child of ours
         os.close(pidfd)
-    if lifeline := _lifelines.pop(path, None):
-        lifeline.close()
+    if process := _started.pop(path, None):
+        _lifeline(process).close()
+        process.wait()
     return bool(watched)
 
 
 def sweep(lab: str) -> None:
     """Remove the devices that a killed agent of a lab left in the machine's own network namespace (as root)."""
     subprocess.run([sys.executable, "-m", "testbed.agent", "--lab", lab, "--sweep"], check=True, cwd="/")
+
+
+def _lifeline(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    assert process.stdin  # noqa: S101  # a pipe was asked for
+    return process.stdin
 
 
 def _pids(path: Path) -> list[int]:

@@ -1,0 +1,108 @@
+"""What this machine can do, probed for real; and that no test leaves anything of a lab behind."""
+
+from __future__ import annotations
+
+import functools
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from testbed.agent import protocol
+from testbed.pytest_plugin import lacking
+from testbed.runtime import load
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parents[1]
+MARKERS = {
+    "docker": "needs a Docker Engine that answers, and the testbed's image",
+    "netns": "needs network namespaces",
+    "netem": "needs a kernel with sch_netem",
+    "userns": "needs to be root, to become an ordinary user who may make user namespaces",
+    "live": "measures with real packets",
+}
+
+
+def pytest_configure(config):
+    for name, text in MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {text}")
+
+
+@functools.cache
+def missing(capability: str) -> str | None:
+    """Why this machine has not got a capability, or None where it has."""
+    if capability == "docker":
+        found = load("docker").probe()
+        if not found.usable:
+            return found.reason
+        images = subprocess.run(["docker", "image", "inspect", "testbed:latest"], capture_output=True, check=False)
+        return "no image testbed:latest; make images builds it" if images.returncode else None
+    if capability == "netns":
+        found = load("netns").probe()
+        return None if found.usable else found.reason
+    if capability == "netem":
+        return probed()["without_netem"] and probed()["without_netem"]["message"]
+    if capability == "userns":
+        if os.geteuid() != 0 or not shutil.which("setpriv"):
+            return "only root can become an ordinary user (setpriv, util-linux)"
+        tried = as_user(["unshare", "--user", "--map-root-user", "--net", "true"])
+        return f"user namespaces: {tried.stderr.strip()}" if tried.returncode else None
+    raise AssertionError(capability)
+
+
+@functools.cache
+def probed():
+    agent = [sys.executable, "-m", "testbed.agent", "--isolate", "--probe"]
+    return protocol.decode(subprocess.run(agent, capture_output=True, check=True).stdout)
+
+
+def as_user(argv, **options):
+    """Run a command as `nobody`."""
+    demoted = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--", *argv]
+    return subprocess.run(demoted, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture(autouse=True)
+def _capabilities(request):
+    for capability in MARKERS.keys() - {"live"}:
+        if request.node.get_closest_marker(capability) and (reason := missing(capability)):
+            lacking(request.config, {capability}, reason)
+
+
+def remains(lab: str) -> list[str]:
+    """What can be found of a lab on this machine: containers, networks, processes, devices, files."""
+    found = []
+    label = f"label=testbed.lab={lab}"
+    if shutil.which("docker") and not missing("docker"):
+        for what, command in (("container", ["ps", "-aq"]), ("network", ["network", "ls", "-q"])):
+            listed = subprocess.run(["docker", *command, "--filter", label], capture_output=True, text=True, check=True)
+            found += [f"{what} {line}" for line in listed.stdout.split()]
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
+            try:
+                argv = (process / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if b"testbed.agent" in argv and lab.encode() in argv:
+                found.append(f"process {process.name}")
+    for alias in Path("/sys/class/net").glob("*/ifalias"):
+        try:
+            if alias.read_text().startswith(f"testbed {lab} "):
+                found.append(f"interface {alias.parent.name}")
+        except OSError:
+            continue
+    found += [str(path) for path in Path("/run/testbed").glob(f"*/{lab}")]
+    return found
+
+
+@pytest.fixture
+def lab_name():
+    """A name for a lab of which nothing must be left after the test."""
+    name = f"test-{secrets.token_hex(5)}"
+    yield name
+    assert remains(name) == []

@@ -1,0 +1,183 @@
+"""What every runtime promises with every engine: one suite for {docker, netns} x {netem, userspace}."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+from tests.conftest import remains
+
+from testbed.errors import LabError
+from testbed.lab import Lab, find
+from testbed.topology import loads
+
+TOPOLOGY = """
+name: contract
+networks:
+  one: {}
+  two: {}
+nodes:
+  a: {networks: [one]}
+  b: {networks: [one, two]}
+  c: {networks: [one]}
+  far: {networks: [two]}
+links:
+  - {from: a, to: b, delay: 20ms}
+  - {from: b, to: a, delay: 10ms}
+  - {from: c, to: b, delay: 50ms}
+  - {between: [b, far], delay: 5ms}
+"""
+
+BACKENDS = [
+    pytest.param((runtime, engine), marks=[getattr(pytest.mark, runtime), *marks], id=f"{runtime}-{engine}")
+    for runtime in ("docker", "netns")
+    for engine, marks in (("userspace", ()), ("netem", (pytest.mark.netem,)))
+]
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    return request.param
+
+
+@pytest.fixture
+def up(backend, lab_name):
+    """Brings a topology up with the backend under test; takes it down at the end."""
+    runtime, engine = backend
+    yield lambda text=TOPOLOGY: Lab.up(loads(text, "test.yml"), name=lab_name, runtime=runtime, engine=engine)
+    while find(lab_name):
+        find(lab_name).down(lab_name)
+
+
+def quickest(node, target, count=10):
+    """The least round-trip time in ms, by ping: what a busy machine adds comes on top of it."""
+    done = node.run(["ping", "-n", "-c", str(count), "-i", "0.05", target])
+    times = [float(value) for value in re.findall(r"time=([\d.]+) ms", done.stdout)]
+    assert len(times) == count, done.stdout + done.stderr
+    return min(times)
+
+
+def test_links_are_shaped_each_by_itself(up):
+    lab = up()
+    assert 30 <= quickest(lab["a"], "b") <= 31.5
+    assert 50 <= quickest(lab["c"], "b") <= 51.5
+    assert 10 <= quickest(lab["far"], "b") <= 11.5
+    assert quickest(lab["a"], "c") < 5
+    counted = {(each["source"], each["destination"]): each for each in lab.statistics()}
+    assert set(counted) == {("a", "b"), ("b", "a"), ("c", "b"), ("b", "far"), ("far", "b")}
+
+
+def test_a_shape_is_replaced_while_the_lab_is_up(up):
+    lab = up()
+    link = lab.link("a", "b")
+    assert link.update(delay="60ms").delay_ns == 60_000_000
+    assert link.shape.delay_ns == 60_000_000
+    assert 70 <= quickest(lab["a"], "b") <= 71.5
+    link.update(loss="100%")
+    assert lab["a"].run(["ping", "-c2", "-W1", "-i0.2", "b"]).status == 1
+    link.update(loss="0", delay="20ms")
+    assert 30 <= quickest(lab["a"], "b") <= 31.5
+    unshaped = lab.link("a", "c")
+    unshaped.update(delay="15ms")
+    assert 15 <= quickest(lab["a"], "c") <= 16.5
+
+
+def test_up_again_changes_nothing_and_down_twice_is_fine(up, lab_name):
+    lab = up()
+    before = lab.agent.call("hello")["pid"]
+    again = up()
+    assert again.was_up
+    assert not lab.was_up
+    assert again.plan == lab.plan
+    assert lab.agent.call("hello")["pid"] == before
+    with pytest.raises(LabError, match="lab-differs"):
+        up(TOPOLOGY.replace("20ms", "21ms"))
+    lab.down()
+    assert remains(lab_name) == []
+    lab.down()
+
+
+def test_commands_in_nodes(up):
+    lab = up()
+    done = lab["a"].run(["sh", "-c", "cat; echo oops >&2; hostname; exit 3"], stdin=b"hello\n")
+    assert (done.status, done.stdout, done.stderr) == (3, "hello\na\n", "oops\n")
+    assert lab["a"].run(["no-such-program"]).status == 127
+    assert lab["a"].run(["sh", "-c", "kill -9 $$"]).status == 137
+    with pytest.raises(LabError, match="command-timeout"):
+        lab["a"].run(["sleep", "60"], timeout=0.5)
+    with pytest.raises(KeyError):
+        lab["nobody"]
+
+
+def test_when_the_agent_dies_shaped_links_pass_nothing(up, backend, lab_name):
+    lab = up()
+    runtime, engine = backend
+    if runtime == "netns":
+        agent_pid = next(int(entry.split()[1]) for entry in remains(lab_name) if entry.startswith("process"))
+        os.kill(agent_pid, signal.SIGKILL)
+        with pytest.raises(LabError, match="agent-gone"):
+            lab["a"].run(["true"])
+    else:
+        os.kill(lab.agent.call("hello")["pid"], signal.SIGKILL)
+        reached = lab["a"].run(["ping", "-c3", "-W1", "-i0.2", "b"]).status == 0
+        assert reached == (engine == "netem")  # the kernel goes on shaping; what it must not be is perfect
+        if reached:
+            assert quickest(lab["a"], "b", 3) >= 30
+        assert lab["a"].run(["ping", "-c1", "-W1", "c"]).status == 0
+    assert not find(lab_name).labs()[0].healthy
+    assert find(lab_name).down(lab_name)
+    assert remains(lab_name) == []
+
+
+NODES = """
+name: nodes
+nodes:
+  server:
+    command: [python3, -m, http.server, "8080"]
+    environment: {COLOUR: green}
+    sysctls: {net.ipv4.ip_default_ttl: "77"}
+    ready: {tcp: 8080}
+  client: {}
+"""
+
+
+def test_a_nodes_own_command_environment_and_settings(up):
+    lab = up(NODES)
+    fetched = lab["client"].run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "http://server:8080/"])
+    assert fetched.stdout == "200"
+    assert lab["server"].run(["sh", "-c", "echo $COLOUR"]).stdout == "green\n"
+    assert " ttl=77 " in lab["client"].run(["ping", "-n", "-c1", "server"]).stdout
+
+
+def test_a_node_that_does_not_get_ready_is_undone(up, lab_name):
+    with pytest.raises(LabError, match="not-ready"):
+        up(NODES.replace("tcp: 8080", "tcp: 8081, timeout: 300ms"))
+    assert remains(lab_name) == []
+
+
+def test_a_setting_that_the_kernel_refuses_is_an_error_and_undone(up, lab_name):
+    with pytest.raises(LabError):
+        up(NODES.replace('ip_default_ttl: "77"', 'ip_default_ttl: "none"'))
+    assert remains(lab_name) == []
+
+
+def test_two_labs_of_one_file_live_side_by_side(up, backend, lab_name):
+    first = up()
+    second = Lab.up(loads(TOPOLOGY, "test.yml"), name=f"{lab_name}-2", runtime=backend[0], engine=backend[1])
+    with second:
+        second.link("a", "b").update(loss="100%")
+        assert second["a"].run(["ping", "-c1", "-W1", "b"]).status == 1
+        assert first["a"].run(["ping", "-c1", "-W1", "b"]).status == 0
+    assert remains(f"{lab_name}-2") == []
+    assert first["a"].run(["ping", "-c1", "-W1", "b"]).status == 0
+
+
+def test_the_orchestrators_directory_holds_no_state_that_matters(up, lab_name):
+    lab = up()
+    for directory in Path("/run/testbed").glob(f"*/{lab_name}"):
+        (directory / "agent.sock").unlink()
+    lab.down()
+    assert remains(lab_name) == []
