@@ -1,0 +1,47 @@
+"""What topologies/README.md says of the format is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from testbed import units
+from testbed.topology import loads, schema
+from testbed.topology.profiles import PROFILES
+
+FOLDER = Path(__file__).parents[3] / "topologies"
+TEXT = (FOLDER / "README.md").read_text()
+
+
+@pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL), ids=lambda text: text[:20])
+def test_examples_are_valid(example):
+    assert loads(example, "README.md").name
+
+
+def test_every_key_is_in_it():
+    for part in [schema(), *schema()["$defs"].values()]:
+        for key in part["properties"]:
+            assert f"`{key}`" in TEXT or f"{{{key}:" in TEXT, key
+
+
+def test_every_shipped_file_is_in_it():
+    for path in FOLDER.glob("*.yml"):
+        assert f"| `{path.stem}` |" in TEXT
+
+
+def test_profiles_are_as_in_it():
+    def row(name, profile):
+        cells = [
+            unit.format(value) if value else ""
+            for unit, value in (
+                (units.DURATION, profile.delay_ns),
+                (units.DURATION, profile.jitter_ns),
+                (units.PROBABILITY, profile.loss),
+                (units.RATE, profile.rate_bps),
+            )
+        ]
+        return re.sub(" +", " ", f"| `{name}` | {' | '.join(cells)} |")
+
+    assert [line for line in TEXT.splitlines() if line in [row(*one) for one in PROFILES.items()]] == [
+        row(*one) for one in PROFILES.items()
+    ]
