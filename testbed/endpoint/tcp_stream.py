@@ -21,6 +21,10 @@ BUCKET_NS = 100_000_000
 _LINE = 10  # buckets, or samples, in one line
 _READ_BYTES = 1 << 17  # stays in the cache between the kernel's copy and our comparison
 _WRITE_BYTES = 1 << 18
+_LEAST_UNSENT_BYTES = 1 << 14
+_MOST_UNSENT_BYTES = (1 << 31) - 1
+_UNSENT_NS = 100_000_000
+_TCP_NOTSENT_LOWAT = 25
 _FILE_BYTES = PERIOD * 16
 _SEND_WAKE_MS = 20  # sendfile may wait as long for each 64 KB, and the stream is to end on time
 _UNLIMITED = 1 << 63
@@ -116,12 +120,19 @@ class _Buckets:
 
 
 class _Samples:
-    """The sender's state, sampled regularly."""
+    """The sender's state, sampled regularly.
+
+    Attributes:
+        unsent: bytes that may wait in the kernel, unsent; it is told after each sample. What the path takes in 0.1 s at
+            its latest rate is enough to keep TCP busy. Left alone, the kernel takes megabytes, and on a slow path a
+            stream would end minutes after its time.
+    """
 
     def __init__(self, connection: socket.socket, owner: Owner) -> None:
         self._connection = connection
         self._owner = owner
         self._stall = tcp.Stall()
+        self.unsent = _LEAST_UNSENT_BYTES
         self._rows: list[dict[str, int]] = []
 
     def take(self, now: int) -> int:
@@ -135,6 +146,8 @@ class _Samples:
         row = {"at_ns": now, **tcp_info.read(self._connection)}
         self._stall.check(row["bytes_acked"])
         self._rows.append(row)
+        self.unsent = max(_LEAST_UNSENT_BYTES, min(row["delivery_rate"] * _UNSENT_NS // 10**9, _MOST_UNSENT_BYTES))
+        self._connection.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, self.unsent)
         if len(self._rows) >= _LINE:
             self.write()
         return now + BUCKET_NS
@@ -167,13 +180,16 @@ def _send(connection: socket.socket, spec: Spec, owner: Owner, samples: _Samples
     start_ns = monotonic_ns()
     end_ns = start_ns + duration_ns
     send, clock, target = os.sendfile, monotonic_ns, connection.fileno()
-    sent = offset = sample_ns = 0
+    sent = offset = 0
+    sample_ns = samples.take(start_ns)
+    owner.progress(0)
+    chunk = samples.unsent
     with open(os.memfd_create("testbed-pattern"), "w+b", buffering=0) as file:  # noqa: PTH123 (it is a descriptor)
         file.write(pattern(spec.seed, _FILE_BYTES))
         source = file.fileno()
         while sent < size:
             try:
-                count = send(target, source, offset, min(_WRITE_BYTES, _FILE_BYTES - offset, size - sent))
+                count = send(target, source, offset, min(chunk, _FILE_BYTES - offset, size - sent))
             except BlockingIOError:
                 count = 0
             sent += count
@@ -183,6 +199,7 @@ def _send(connection: socket.socket, spec: Spec, owner: Owner, samples: _Samples
                 break
             if now >= sample_ns:
                 sample_ns = samples.take(now)
+                chunk = min(samples.unsent, _WRITE_BYTES)
                 owner.progress(max(sent / size, (now - start_ns) / duration_ns))
     return sent
 
