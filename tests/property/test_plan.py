@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import yaml
 from hypothesis import assume, given, reject, settings
-from hypothesis import settings, strategies as st
+from hypothesis import strategies as st
 
 from testbed.errors import MachineError
 from testbed.plan import Plan, resolve

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from hypothesis import given, settings
-from hypothesis import settings, strategies as st
+from hypothesis import strategies as st
 
 from testbed.topology import Topology, TopologyError, loads
 

@@ -1,5 +1,5 @@
 from hypothesis import given, settings
-from hypothesis import settings, strategies as st
+from hypothesis import strategies as st
 
 from testbed.units import CERTAIN, DURATION, LARGEST, PROBABILITY, RATE, SIZE, parse_cpus
 
