@@ -1,0 +1,65 @@
+"""Whether the emulation kept up with the traffic: what the engines' own counters say against a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from testbed import units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+LATENESS_NS = 5_000_000
+LATENESS_RATIO = 0.1
+"""The most by which 99 of 100 packets may be late, the larger of the two. An engine that has a core when it needs one
+is late by tenths of a millisecond; one that has to wait for other work's time slices (3 ms each in Linux) by more."""
+
+_FAULTS = {
+    "kernel_drops": "packets dropped by the kernel because the engine did not read them in time",
+    "backlog_drops": "packets dropped because more were in flight than the engine holds",
+    "oversize": "packets dropped because they are larger than the MTU: an offload is on that must be off",
+    "send_failures": "packets that the receiver's port refused",
+}
+"""Counters of the userspace engine that are 0 in a run to be trusted (`testbed.agent.userspace.stats`). The kernel's
+engine counts nothing of the kind."""
+
+
+def trust(statistics: Sequence[Mapping[str, Any]], *, before: Sequence[Mapping[str, Any]] = ()) -> tuple[str, ...]:
+    """Why a run is not to be trusted.
+
+    Args:
+        statistics: what the agent's call `statistics` says after the run.
+        before: what it said before; what had gone wrong by then is not the run's. Lateness is since the link was made.
+
+    Returns:
+        A sentence per reason; none where the run can be trusted.
+    """
+    earlier = {_ends(link): link["counts"] for link in before}
+    reasons = [
+        f"{_ends(link)}: {reason}"
+        for link in statistics
+        if link["engine"] == "userspace"
+        for reason in _reasons(link, earlier.get(_ends(link), {}))
+    ]
+    gone = earlier.keys() - {_ends(link) for link in statistics}
+    return (*reasons, *(f"{ends}: its counters are gone" for ends in sorted(gone)))
+
+
+def _ends(link: Mapping[str, Any]) -> str:
+    return f"{link['source']} -> {link['destination']} on {link['network']}"
+
+
+def _reasons(link: Mapping[str, Any], earlier: Mapping[str, Any]) -> Iterator[str]:
+    counts = link["counts"]
+    if counts["dead"] is not None:
+        yield f"the link is dead: {counts['dead']}"
+    for name, what in _FAULTS.items():
+        count = counts[name] - earlier.get(name, 0)
+        if count:
+            yield f"{count} {what}"
+    late_ns, bound_ns = counts["lateness_p99_ns"], max(LATENESS_NS, link["shape"]["delay_ns"] * LATENESS_RATIO)
+    if late_ns > bound_ns:
+        yield (
+            f"one packet in 100 left {units.DURATION.format(late_ns)} late or more; "
+            f"the most is {units.DURATION.format(round(bound_ns))}"
+        )

@@ -1,0 +1,14 @@
+"""A run on disk: written while it goes on, read back later. What a terminal shows of it is in `testbed.results.tables`.
+
+results/LAB/20261122T113000Z-7f3a/    whole; `.partial` at the end of the name while it goes on, `.incomplete` if it
+                                      failed, was interrupted or (`.partial`, then) was killed
+    run.json                          all but the samples, see `testbed.results.run.Run`
+    samples/WORKLOAD.jsonl            what the endpoints said, a line each, see `testbed.endpoint`
+results/latest                        a link to the last whole run of any lab
+"""
+
+from testbed.results.reading import load
+from testbed.results.run import Engine, Run
+from testbed.results.writing import RunWriter
+
+__all__ = ["Engine", "Run", "RunWriter", "load"]

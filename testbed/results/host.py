@@ -1,0 +1,63 @@
+"""Facts about the machine that a result may depend on, as far as they are to be had for nothing. No names of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from testbed import __version__
+
+
+def facts() -> dict[str, Any]:
+    """The machine: processor, cores (and how many this process may use), memory in bytes, load averages, defaults.
+
+    What can't be found out is None. `virtualisation` is a list of hints: what the firmware says the machine is, that
+    the processor knows of a hypervisor, that this is a container.
+    """
+    cpu, meminfo = _fields("/proc/cpuinfo"), _fields("/proc/meminfo")
+    memory = meminfo.get("MemTotal", "").split()
+    return {
+        "architecture": platform.machine(),
+        "cpu_model": cpu.get("model name"),
+        "cores": os.cpu_count(),
+        "usable_cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": int(memory[0]) * 1024 if memory else None,
+        "load": list(os.getloadavg()),
+        "congestion": _text("/proc/sys/net/ipv4/tcp_congestion_control"),
+        "clock_source": _text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        "virtualisation": _virtualisation(cpu.get("flags", "")),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what runs here whatever the runtime."""
+    return {"kernel": platform.release(), "python": platform.python_version(), "testbed": __version__}
+
+
+def _virtualisation(flags: str) -> list[str]:
+    hints = [_text(f"/sys/class/dmi/id/{name}") for name in ("sys_vendor", "product_name")]
+    if "hypervisor" in flags.split():
+        hints.append("hypervisor")
+    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
+        hints.append("container")
+    if "microsoft" in platform.release().lower():
+        hints.append("WSL")
+    return [hint for hint in hints if hint]
+
+
+def _text(path: str) -> str | None:
+    with suppress(OSError):
+        return Path(path).read_text().strip() or None
+    return None
+
+
+def _fields(path: str) -> dict[str, str]:
+    """The fields `name: value` of a file, the first of each name."""
+    found: dict[str, str] = {}
+    for line in (_text(path) or "").splitlines():
+        name, _, value = line.partition(":")
+        found.setdefault(name.strip(), value.strip())
+    return found

@@ -1,0 +1,56 @@
+"""Runs found on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from testbed.errors import UsageError
+from testbed.results.run import Run
+
+RUN_FILE = "run.json"
+LATEST = "latest"
+PARTIAL = ".partial"
+INCOMPLETE = ".incomplete"
+
+_TIME_LENGTH = len("YYYYmmddTHHMMSSZ")
+
+
+def load(name: str | Path, root: Path = Path("results")) -> Run:
+    """A run that was written.
+
+    Args:
+        name: the run's directory, whole or not; or the name of a lab, for its latest whole run; or `latest`.
+        root: the directory of all runs.
+
+    Raises:
+        UsageError: `no-such-run`; `run-unreadable`, with the reason.
+    """
+    path = _find(name, root)
+    file = path / RUN_FILE
+    try:
+        return Run.from_json(json.loads(file.read_text()), path)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise UsageError("run-unreadable", f"{file}: {error!r}", "was it written by another version?") from error
+
+
+def _find(name: str | Path, root: Path) -> Path:
+    given = Path(name)
+    if (given / RUN_FILE).is_file():
+        return given.resolve()
+    if name == LATEST:
+        if (root / LATEST / RUN_FILE).is_file():
+            return (root / LATEST).resolve()
+    elif given.name == str(name) and (runs := whole_runs(root / name)):
+        return runs[-1].resolve()
+    labs = sorted({file.parent.parent.name for file in root.glob(f"*/*/{RUN_FILE}")})
+    known = f"labs with runs are: {', '.join(labs)}" if labs else f"there are no runs in {root} yet"
+    raise UsageError(
+        "no-such-run", f"{str(name)!r} is neither a run's directory nor a lab that has a whole run in {root}", known
+    )
+
+
+def whole_runs(directory: Path) -> list[Path]:
+    """The whole runs of a lab, the latest last."""
+    runs = [file.parent for file in directory.glob(f"*/{RUN_FILE}") if file.parent.suffix not in (PARTIAL, INCOMPLETE)]
+    return sorted(runs, key=lambda run: (run.name[:_TIME_LENGTH], (run / RUN_FILE).stat().st_mtime_ns))

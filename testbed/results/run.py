@@ -1,0 +1,132 @@
+"""What is known of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Self
+
+from testbed.check import LinkCheck
+from testbed.plan.model import Plan
+from testbed.workloads import Summary
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+VERSION = 1
+"""The version of the form of run.json."""
+
+RUNNING = "running"
+COMPLETE = "complete"
+FAILED = "failed"
+INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """What carries a link's shape out, and why that."""
+
+    source: str
+    destination: str
+    network: str
+    engine: str
+    why: str
+
+    @classmethod
+    def of(cls, link: Mapping[str, Any]) -> Self:
+        """The engine of a link in the answer of the agent's call `statistics`."""
+        return cls(**{one.name: link[one.name] for one in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run, but for the samples.
+
+    Attributes:
+        path: its directory, as it was when this was made.
+        status: `complete`, or else it is not whole: `failed`, `interrupted`, or `running` (killed, if it is not).
+        error: why it is not whole, or None.
+        started, ended: UTC, ISO 8601; `ended` is None while it runs.
+        plan: of the lab. Its digest is in run.json beside it, and so are the seeds, in the plan.
+        runtime: what the nodes are made of, `docker` or `netns`.
+        versions: of `kernel`, `python`, `testbed`, and the runtime's own.
+        host: facts about the machine that results depend on, see `testbed.results.host`.
+        engines: of each shaped link.
+        checks: of each shaped link, before the workloads.
+        summaries: of each workload that ended, in the order in which they did.
+        statistics_before, statistics_after: what the agent's call `statistics` said before the workloads and after.
+        distrust: why the run is not to be trusted; empty where it is. Before `ended` it says nothing.
+    """
+
+    path: Path
+    status: str
+    error: str | None
+    started: str
+    ended: str | None
+    plan: Plan
+    runtime: str
+    versions: Mapping[str, str]
+    host: Mapping[str, Any]
+    engines: tuple[Engine, ...] = ()
+    checks: tuple[LinkCheck, ...] = ()
+    summaries: tuple[Summary, ...] = ()
+    statistics_before: tuple[Mapping[str, Any], ...] = ()
+    statistics_after: tuple[Mapping[str, Any], ...] = ()
+    distrust: tuple[str, ...] = ()
+    version: int = field(default=VERSION)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the run went on to its end."""
+        return self.status == COMPLETE
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it is whole, all links were as asked, and the emulation kept up."""
+        return self.is_whole and not self.distrust and all(check.passed for check in self.checks)
+
+    def summary(self, workload: str) -> Summary:
+        """The summary of a workload; KeyError where there is none."""
+        for summary in self.summaries:
+            if summary.workload == workload:
+                return summary
+        raise KeyError(workload)
+
+    def to_json(self) -> dict[str, Any]:
+        """The run as a JSON object; `from_json` is the way back."""
+        data: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "path"}
+        data["plan"] = self.plan.to_json()
+        data["plan_digest"] = self.plan.digest
+        data["trusted"] = self.trusted
+        data["engines"] = [{one.name: getattr(each, one.name) for one in fields(each)} for each in self.engines]
+        data["checks"] = [check.to_json() for check in self.checks]
+        data["summaries"] = [summary.to_json() for summary in self.summaries]
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], path: Path) -> Self:
+        """The run that `to_json` made `data` from, found in `path`.
+
+        Raises:
+            ValueError: `data` is of another version, or the plan is not the one that was digested.
+            KeyError, TypeError: it is no run.
+        """
+        if data.get("version") != VERSION:
+            raise ValueError(f"a run of version {data.get('version')!r}; this is for version {VERSION}")
+        plan = Plan.from_json(data["plan"])
+        if plan.digest != data["plan_digest"]:
+            raise ValueError(f"the digest of its plan is {plan.digest}; it says {data['plan_digest']}")
+        return cls(
+            **{one.name: data[one.name] for one in fields(cls) if one.name not in ("path", "plan", *_TUPLES)},
+            path=path,
+            plan=plan,
+            engines=tuple(Engine(**one) for one in data["engines"]),
+            checks=tuple(LinkCheck.from_json(one) for one in data["checks"]),
+            summaries=tuple(Summary.from_json(one) for one in data["summaries"]),
+            statistics_before=tuple(data["statistics_before"]),
+            statistics_after=tuple(data["statistics_after"]),
+            distrust=tuple(data["distrust"]),
+        )
+
+
+_TUPLES = ("engines", "checks", "summaries", "statistics_before", "statistics_after", "distrust")
