@@ -54,9 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     unknown = required(config) - CAPABILITIES.keys()
     if unknown:
-        raise pytest.UsageError(
-            f"--testbed-require: {', '.join(sorted(unknown))} is none of {', '.join(CAPABILITIES)}"
-        )
+        raise pytest.UsageError(f"--testbed-require: {', '.join(sorted(unknown))} is none of {', '.join(CAPABILITIES)}")
 
 
 def required(config: pytest.Config) -> set[str]:
@@ -74,8 +72,8 @@ def lacking(config: pytest.Config, capabilities: set[str], reason: str) -> None:
 @pytest.fixture
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """The lab of the test's `topology` marker: up before the test, gone after it, under a name of its own."""
-    from testbed.errors import MachineError
-    from testbed.lab import Lab
+    from testbed.errors import MachineError  # noqa: PLC0415  # not before a test asks for a lab
+    from testbed.lab import Lab  # noqa: PLC0415
 
     marker = request.node.get_closest_marker("topology")
     if marker is None or len(marker.args) != 1:

@@ -24,9 +24,7 @@ def main() -> int:
     parser.add_argument("--lab", default="", help="name of the lab")
     parser.add_argument("--socket", type=Path, help="Unix socket to listen on")
     parser.add_argument("--isolate", action="store_true", help="live in namespaces of its own (runtime netns)")
-    parser.add_argument(
-        "--lifeline", action="store_true", help="end when standard input ends before the lab is up"
-    )
+    parser.add_argument("--lifeline", action="store_true", help="end when standard input ends before the lab is up")
     parser.add_argument("--probe", action="store_true", help="say in JSON what an agent can do here, and end")
     parser.add_argument("--sweep", action="store_true", help="remove what a killed agent of the lab left, and end")
     arguments = parser.parse_args()
@@ -74,9 +72,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         await home.ip.link("set", index=1, state="up")
         wiring = Wiring(switch)
         shaped = links.Links(arguments.lab, wiring, home, userspace, await netem.probe(switch.ip))
-        server = Server(
-            arguments.lab, wiring, shaped, arguments.socket.parent, isolated=arguments.isolate
-        )
+        server = Server(arguments.lab, wiring, shaped, arguments.socket.parent, isolated=arguments.isolate)
         with socket.socket(socket.AF_UNIX) as listener:
             _listen(listener, arguments.socket)
             loop = asyncio.get_running_loop()

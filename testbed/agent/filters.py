@@ -29,7 +29,7 @@ class _Options(cls_u32.options):  # type: ignore[misc]
 
     _nlmsg_base__compiled_nla = False  # pyroute2 compiles `nla_map` once a class; a subclass would inherit the parent's
 
-    class u32_sel(nla):  # type: ignore[misc]  # noqa: D106, N801
+    class u32_sel(nla):  # type: ignore[misc]  # noqa: N801
         fields = cls_u32.options.u32_sel.fields
 
         def encode(self) -> None:

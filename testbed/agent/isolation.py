@@ -74,4 +74,6 @@ def _hint() -> str:
             name = path.removeprefix("/proc/sys/").replace("/", ".")
             good = {"0": "1"}.get(refusing, "0") if "max" not in path else "15000"
             return f"{name} is {refusing}: sudo sysctl -w {name}={good}, or run as root"
-    return "run as root, or allow user namespaces (in a container: --cap-add SYS_ADMIN, or a seccomp profile with unshare)"
+    return (
+        "run as root, or allow user namespaces (in a container: --cap-add SYS_ADMIN, or a seccomp profile with unshare)"
+    )

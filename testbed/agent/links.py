@@ -1,8 +1,8 @@
 """Shaped links: for each a device on the switch side, and a filter on the receiver's port that leads to it.
 
-    source -> bridge -> port --clsact egress, u32 by source MAC, mirred--> device of the link
-                          ^                                                    |
-                          +---- netem on ifb, or the userspace engine ---------+
+source -> bridge -> port --clsact egress, u32 by source MAC, mirred--> device of the link
+                      ^                                                    |
+                      +---- netem on ifb, or the userspace engine ---------+
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ from testbed.shape import Shape
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pyroute2 import AsyncIPRoute
+
     from testbed.agent.userspace.engine import UserspaceEngine
     from testbed.agent.wiring import NetworkNamespace, Port, Wiring
 
-_ADDRESS_GENERATION_OFF = 1  # IN6_ADDR_GEN_MODE_NONE: no link-local address, so no IPv6 chatter on a link's device
+_ADDRESS_GENERATION_OFF = 1  # IN6_ADDR_GEN_MODE_NONE, include/uapi/linux/if_link.h
 _SO_ATTACH_FILTER = 26
 
 
@@ -125,6 +127,8 @@ class Links:
     def _choose(self, key: Key, shape: Shape, wanted: str) -> tuple[str, str]:
         mtu = self.wiring.port(key.destination, key.network).mtu
         reason = self.without_netem.message if self.without_netem else netem.supports(shape, mtu=mtu)
+        if wanted == "auto":
+            reason = reason or netem.compromises(shape, mtu=mtu)
         if wanted == "userspace":
             return "userspace", "asked for"
         if wanted == "netem":
@@ -163,22 +167,21 @@ class Links:
 
     async def _make_ifb(self, name: str, mtu: int) -> int:
         ip = self.wiring.switch.ip
-        await ip.link("add", ifname=name, kind="ifb", mtu=mtu, state="up")
+        await ip.link("add", ifname=name, kind="ifb", mtu=mtu)
         index: int = (await ip.link_lookup(ifname=name))[0]
+        await _quietly_up(ip, index)
         return index
 
     async def _make_pair(self, name: str, mtu: int) -> tuple[int, int]:
         """A veth pair: a device without offloads on the switch side, its far end in the agent's own namespace."""
         near, far = f"{name}i", f"{name}o"
-        quiet = {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDRESS_GENERATION_OFF)]})]}
         peer = {"ifname": far, "net_ns_fd": self.home.fd, "mtu": mtu}
         await self.wiring.switch.ip.link("add", ifname=near, kind="veth", mtu=mtu, peer=peer)
         found = []
         for namespace, device in ((self.home, far), (self.wiring.switch, near)):
             index = (await namespace.ip.link_lookup(ifname=device))[0]
             offloads.switch_off(namespace.fd, device, offloads.ALL)
-            await namespace.ip.link("set", index=index, IFLA_AF_SPEC=quiet)
-            await namespace.ip.link("set", index=index, state="up")
+            await _quietly_up(namespace.ip, index)
             found.append(index)
         return found[1], found[0]
 
@@ -201,6 +204,13 @@ class Links:
             with suppress(NetlinkError):  # gone with its namespace
                 await self.wiring.switch.ip.link("del", index=link.device)
         self._links.clear()
+
+
+async def _quietly_up(ip: AsyncIPRoute, index: int) -> None:
+    """Switch a device on without IPv6 addresses, so that the kernel sends nothing of its own through it."""
+    quiet = {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDRESS_GENERATION_OFF)]})]}
+    await ip.link("set", index=index, IFLA_AF_SPEC=quiet)
+    await ip.link("set", index=index, state="up")
 
 
 def alias(lab: str) -> str:

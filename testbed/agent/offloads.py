@@ -31,13 +31,13 @@ def switch_off(network: int, interface: str, features: tuple[str, ...]) -> None:
         try:
             found = ethtool.get_features()
             for feature in features:
-                if feature in found and found[feature]:
+                if feature in found and found.is_active(feature):
                     found[feature] = False
             ethtool.set_features(found)
             after = ethtool.get_features()
         finally:
             ethtool.close()
-    stuck = [feature for feature in features if feature in after and after[feature]]
+    stuck = [feature for feature in features if feature in after and after.is_active(feature)]
     if stuck:
         raise LabError(
             "offload-stays-on",

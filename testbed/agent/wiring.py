@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -149,7 +151,14 @@ class Wiring:
                         "net_ns_fd": fd,
                     }
                     await self.switch.ip.link(
-                        "add", index=port, ifname=f"port{port}", kind="veth", mtu=mtu, master=bridge, state="up", peer=peer
+                        "add",
+                        index=port,
+                        ifname=f"port{port}",
+                        kind="veth",
+                        mtu=mtu,
+                        master=bridge,
+                        state="up",
+                        peer=peer,
                     )
                     self.ports[node["name"], interface["network"]] = Port(
                         node=node["name"],
@@ -221,6 +230,8 @@ async def _configure(network: int, interfaces: Sequence[Mapping[str, Any]]) -> N
 
 def _no_ipv6() -> None:
     """Keep autoconfiguration quiet in the current namespace, as Docker does on networks without IPv6."""
+    with suppress(OSError):
+        socket.socket(socket.AF_INET6).close()  # has the kernel load the module, if it is one, before we set it
     for scope in ("all", "default"):
         setting = Path(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6")
         if setting.exists():

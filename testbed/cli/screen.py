@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.progress import TaskID
 
+    from testbed.plan.model import Plan
+
 _PLAIN_WIDTH = 120
 _BAR = 20
 
@@ -44,6 +46,10 @@ class Screen(Observer):
 
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
+
+    def title(self, plan: Plan) -> None:
+        """Print what is about to be brought up."""
+        self.console.print(f"[bold]{plan.topology}[/]   {plan.description}", soft_wrap=True)
 
     def say(self, label: str, text: str) -> None:
         """Print a line that stays."""

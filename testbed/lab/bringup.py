@@ -114,7 +114,9 @@ def _same(plan: Plan, runtime: Runtime) -> Plan:
         raise LabError("lab-incomplete", f"a lab {plan.lab} was left half-way", hint)
     found = Plan.from_json(held)
     if found.digest != plan.digest:
-        raise LabError("lab-differs", f"a lab {plan.lab} is up, but of another topology or an older version of it", hint)
+        raise LabError(
+            "lab-differs", f"a lab {plan.lab} is up, but of another topology or an older version of it", hint
+        )
     return found
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from testbed import plan, topology
 from testbed.errors import LabError
-from testbed.plan import changes
 from testbed.lab import bringup, running
 from testbed.lab.observer import SILENT
+from testbed.plan import changes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from testbed.agent.client import Process
     from testbed.check import LinkCheck
@@ -124,9 +124,13 @@ class Lab:
         counted: list[dict[str, Any]] = self.agent.call("statistics")
         return counted
 
-    def check(self, *, progress: Callable[[float], None] | None = None) -> tuple[LinkCheck, ...]:
+    def versions(self) -> dict[str, str]:
+        """What the nodes are made of, with its version, for the record of a run."""
+        return {self.runtime: self._runtime.probe().description}
+
+    def check(self, *, observer: Observer = SILENT) -> tuple[LinkCheck, ...]:
         """Measure every shaped link and compare it with what was asked for."""
-        return check.measure(self.plan, self, progress=progress)
+        return running.checked(self, observer)
 
     def run_workload(self, name: str) -> Summary:
         """Carry out one workload of the file and summarise it; nothing is kept on disk.
@@ -211,5 +215,3 @@ class LinkHandle:
         link = changes.changed(self._lab.plan, replace(self._link, shape=self.shape), to)
         self._lab.agent.call("shape", links=[bringup.as_request(link)])
         return link.shape
-
-

@@ -1,0 +1,149 @@
+"""A run: the links checked, the workloads carried out stage after stage, everything kept on disk."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import suppress
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from testbed import check, results, workloads
+from testbed.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from testbed.agent.client import Process
+    from testbed.lab.lab import Lab
+    from testbed.lab.observer import Observer
+    from testbed.plan.model import Plan, Workload
+    from testbed.results import Run, RunWriter
+    from testbed.workloads import Summary
+
+_SLACK_NS = 500_000_000
+"""How much longer than the links' own delays a packet may be under way, in the kernel and in our own programs."""
+
+
+def run(lab: Lab, root: Path, *, only: Sequence[str], observer: Observer) -> Run:
+    """See `Lab.run`."""
+    chosen = [_named(lab.plan, name).name for name in only] or [workload.name for workload in lab.plan.workloads]
+    with results.RunWriter(root, lab.plan, runtime=lab.runtime, versions=lab.versions()) as writer:
+        writer.checked(checked(lab, observer))
+        before = lab.statistics()
+        writer.begun(before)
+        if chosen:
+            observer.begun("run")
+            for stage in lab.plan.stages:
+                together = [workload for workload in stage if workload.name in chosen]
+                _carry_out(lab, together, writer, observer)
+            observer.ended("run", _number(len(chosen), "workload"))
+        after = lab.statistics()
+        writer.finished(after, check.trust(after, before=before))
+    return writer.run
+
+
+def checked(lab: Lab, observer: Observer) -> tuple[check.LinkCheck, ...]:
+    """Measure every shaped link and compare it with what was asked for."""
+    if not lab.plan.links:
+        return ()
+    observer.begun("check", "probing the links")
+    found = check.measure(lab.plan, lab, progress=lambda done: observer.progressed("check", "probes", done))
+    failed = sum(not each.passed for each in found)
+    verdict = "as asked" if not failed else f"{failed} NOT as asked"
+    observer.ended("check", f"{_number(len(found), 'link')} {verdict}")
+    return found
+
+
+def run_one(lab: Lab, name: str) -> Summary:
+    """See `Lab.run_workload`."""
+    workload = _named(lab.plan, name)
+    return workloads.run(workload, lab, record=StringIO(), in_flight_ns=_in_flight_ns(lab.plan, workload))
+
+
+class _Nodes:
+    """A lab's nodes until one of the workloads fails; from then on nothing runs in them for the others either."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._lock = threading.Lock()
+        self._processes: list[Process] = []
+        self._given_up = False
+
+    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Process:
+        """See `testbed.workloads.Nodes`."""
+        process = self._lab.endpoint(node, spec)
+        with self._lock:
+            self._processes.append(process)
+            if self._given_up:
+                process.kill()
+        return process
+
+    def give_up(self) -> None:
+        """Kill what runs and whatever is still to be started, so that the threads that wait for it end."""
+        with self._lock:
+            self._given_up = True
+            for process in self._processes:
+                process.kill()
+
+
+def _carry_out(lab: Lab, together: Sequence[Workload], writer: RunWriter, observer: Observer) -> None:
+    """Carry out the workloads of one stage at once; the first failure ends all of them."""
+    nodes = _Nodes(lab)
+    progress: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
+
+    def work(workload: Workload) -> Summary:
+        with writer.samples(workload.name) as record:
+            return workloads.run(
+                workload,
+                nodes,
+                record=record,
+                progress=lambda done: progress.put((_label(workload), done)),
+                in_flight_ns=_in_flight_ns(lab.plan, workload),
+            )
+
+    with ThreadPoolExecutor(max_workers=max(1, len(together))) as pool:
+        pending = {pool.submit(work, workload): workload for workload in together}
+        try:
+            unfinished = set(pending)
+            while unfinished:
+                done, unfinished = wait(unfinished, timeout=0.1, return_when=FIRST_EXCEPTION)
+                with suppress(queue.Empty):
+                    while True:
+                        observer.progressed("run", *progress.get_nowait())
+                for future in done:
+                    writer.ended(future.result())
+                    observer.progressed("run", _label(pending[future]), 1.0)
+        except BaseException:
+            nodes.give_up()
+            raise
+
+
+def _label(workload: Workload) -> str:
+    return f"{workload.name:<12} {workload.kind:<10} {workload.source} -> {workload.destination}"
+
+
+def _in_flight_ns(plan: Plan, workload: Workload) -> int:
+    """The longest that a packet of a workload may be under way: delay, jitter and a full queue."""
+    shapes = [link.shape for link in plan.links if (link.source, link.destination) == (workload.source, workload.destination)]
+    longest = max((each.delay_ns + each.jitter_ns + _queueing_ns(each.queue_bytes, each.rate_bps) for each in shapes), default=0)
+    return longest + _SLACK_NS
+
+
+def _queueing_ns(queue_bytes: int, rate_bps: int) -> int:
+    return queue_bytes * 8 * 10**9 // rate_bps if rate_bps else 0
+
+
+def _named(plan: Plan, name: str) -> Workload:
+    for workload in plan.workloads:
+        if workload.name == name:
+            return workload
+    names = ", ".join(workload.name for workload in plan.workloads) or "none"
+    raise UsageError("unknown-workload", f"{plan.topology} has no workload {name!r}", f"its workloads are: {names}")
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

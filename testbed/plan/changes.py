@@ -30,7 +30,9 @@ def locate(plan: Plan, source: str, destination: str, network: str | None = None
     names = [node.name for node in plan.nodes]
     for node in (source, destination):
         if node not in names:
-            raise UsageError("unknown-node", f"lab {plan.lab} has no node {node!r}", f"its nodes are: {', '.join(names)}")
+            raise UsageError(
+                "unknown-node", f"lab {plan.lab} has no node {node!r}", f"its nodes are: {', '.join(names)}"
+            )
     reachable = [interface.network for interface in plan.node(destination).interfaces]
     shared = [each.network for each in plan.node(source).interfaces if each.network in reachable]
     if source == destination or not shared:
@@ -89,5 +91,7 @@ def changed(plan: Plan, link: Link, changes: Mapping[str, str]) -> Link:
         queue = now.queue_bytes if keeps_queue else whole.queue_bytes(mtu=mtu, delay_back_ns=back)
         shape = replace(now, **given, queue_bytes=queue)
     except ValueError as error:
-        raise UsageError("bad-shape", f"{link.name}: {error}", "change the other part too, in the same command") from None
+        raise UsageError(
+            "bad-shape", f"{link.name}: {error}", "change the other part too, in the same command"
+        ) from None
     return replace(link, shape=shape)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from ipaddress import IPv4Network
 
     from testbed.agent.client import Agent
     from testbed.plan.model import Plan
 
-Progress = Callable[[str], None] if TYPE_CHECKING else object
+Progress = Callable[[str], None]
 """Told, in a few words, what step of a bring-up is under way."""
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.agent import protocol
@@ -61,7 +62,9 @@ class NetnsRuntime:
         """Start the agent and have it make everything in its own namespaces."""
         if reason := self.supports(plan):
             raise MachineError(
-                "runtime-cannot", f"runtime netns can't make this lab: {reason}", "use --runtime docker, or leave it out"
+                "runtime-cannot",
+                f"runtime netns can't make this lab: {reason}",
+                "use --runtime docker, or leave it out",
             )
         progress("agent")
         agent = local_agent.start(self.name, plan.lab, isolate=True)
@@ -157,12 +160,15 @@ class NetnsRuntime:
     def attach(self, lab: str, node: str, argv: Sequence[str], *, tty: bool) -> int:
         """See `testbed.runtime.Runtime`."""
         agent = self.connect(lab)
+        here = str(Path.cwd())
         if tty:
-            with terminal.Pty() as pty:
-                with agent.spawn(node, argv, cwd=os.getcwd(), stdio=[pty.slave] * 3, tty=True) as process:
-                    pty.run(process.wait)
-                    return _as_shell(process.wait())
-        with agent.spawn(node, argv, cwd=os.getcwd(), stdio=[0, 1, 2]) as process:
+            with (
+                terminal.Pty() as pty,
+                agent.spawn(node, argv, cwd=here, stdio=[pty.slave] * 3, tty=True) as process,
+            ):
+                pty.run(process.wait)
+                return _as_shell(process.wait())
+        with agent.spawn(node, argv, cwd=here, stdio=[0, 1, 2]) as process:
             while True:
                 try:
                     return _as_shell(process.wait())

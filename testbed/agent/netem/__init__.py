@@ -3,6 +3,6 @@
 `supports` and `probe` say whether it will do; `apply` sets a shape, and sets another; `statistics` counts.
 """
 
-from testbed.agent.netem.engine import Statistics, apply, probe, statistics, supports
+from testbed.agent.netem.engine import Statistics, apply, compromises, probe, statistics, supports
 
-__all__ = ["Statistics", "apply", "probe", "statistics", "supports"]
+__all__ = ["Statistics", "apply", "compromises", "probe", "statistics", "supports"]

@@ -83,6 +83,19 @@ def supports(shape: Shape, *, mtu: int) -> str | None:
     return next(_objections(shape, mtu + _ETHERNET_HEADER), None)
 
 
+def compromises(shape: Shape, *, mtu: int) -> str | None:
+    """What the kernel does of a shape that it supports, but not to the letter, or None.
+
+    tbf sends a frame on when its transmission starts, not when its last bit is out; at a low rate that is noticeable.
+
+    Args:
+        shape: of the link, one that `supports` has nothing against.
+        mtu: bytes of an IP packet on the link's network.
+    """
+    early = (mtu + _ETHERNET_HEADER) * 8 * 10**9 // shape.rate_bps if shape.rate_bps else 0
+    return f"tbf would deliver full frames {early / 1e6:.1f} ms early at this rate" if early > _EARLY_MOST_NS else None
+
+
 def _objections(shape: Shape, frame: int) -> Iterator[str]:
     if shape.jitter_ns:
         yield "netem reorders packets under jitter"

@@ -1,0 +1,110 @@
+"""Commands that measure: run, check."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from testbed import lab as labs
+from testbed import plan, topology
+from testbed.cli import options
+from testbed.cli.screen import Screen
+from testbed.errors import UsageError
+from testbed.lab import Lab
+
+FAILED = 1
+
+
+@click.command("run")
+@click.argument("source", metavar="TOPOLOGY|LAB")
+@options.bring_up
+@click.option("--only", metavar="WORKLOAD", multiple=True, help="Run this one only; may be given several times.")
+@click.option("--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Where runs go.")
+@options.as_json
+def run_command(  # noqa: D103  # the docstring is the help
+    source: str,
+    name: str | None,
+    runtime: str | None,
+    engine: str | None,
+    seed: int | None,
+    only: tuple[str, ...],
+    results: Path,
+    *,
+    as_json: bool,
+) -> int:
+    """Check the links of a lab, run its workloads and keep the result.
+
+    A lab that is not up is brought up, and taken down afterwards.
+    """
+    from testbed.results import tables
+
+    with ExitStack() as stack:
+        screen = stack.enter_context(Screen(quiet=as_json))
+        lab = _lab(stack, source, screen, name=name, runtime=runtime, engine=engine, seed=seed)
+        run = lab.run(results, only=only, observer=screen)
+        if as_json:
+            click.echo(json.dumps(run.to_json() | {"path": str(run.path)}, indent=2))
+        if run.checks:
+            screen.show("")
+            screen.show(tables.link_table(run.checks))
+        if run.summaries:
+            screen.show("")
+            screen.show(tables.workload_table(run.summaries))
+        screen.show("")
+        for reason in run.distrust:
+            screen.say("doubt", reason)
+        screen.say("result", str(run.path))
+    return 0 if all(each.passed for each in run.checks) else FAILED
+
+
+@click.command("check")
+@click.argument("source", metavar="TOPOLOGY|LAB")
+@options.bring_up
+@options.as_json
+def check_command(  # noqa: D103
+    source: str, name: str | None, runtime: str | None, engine: str | None, seed: int | None, *, as_json: bool
+) -> int:
+    """Measure every shaped link of a lab and compare it with what was asked for.
+
+    A lab that is not up is brought up, and taken down afterwards. Exit status 1 where a link is not as asked.
+    """
+    from testbed.results import rows, tables
+
+    with ExitStack() as stack:
+        screen = stack.enter_context(Screen(quiet=as_json))
+        lab = _lab(stack, source, screen, name=name, runtime=runtime, engine=engine, seed=seed)
+        checks = lab.check(observer=screen)
+        if as_json:
+            click.echo(json.dumps([rows.link_row(each) for each in checks], indent=2))
+        elif checks:
+            screen.show("")
+            screen.show(tables.link_table(checks))
+        else:
+            screen.say("check", "no link is shaped: there is nothing to measure")
+    return 0 if all(each.passed for each in checks) else FAILED
+
+
+def _lab(stack: ExitStack, source: str, screen: Screen, **options: str | int | None) -> Lab:
+    """The lab that is up under that name, or one brought up now and taken down when the stack is left."""
+    if not any(value is not None for value in options.values()) and labs.find(source):
+        lab = Lab.attach(source)
+    else:
+        try:
+            path = topology.find(source)
+        except UsageError as error:
+            error.add_note(f"nor is a lab of that name up; testbed ps lists those that are")
+            raise
+        loaded = topology.load(path)
+        screen.title(plan.resolve(loaded, lab=None))
+        lab = Lab.up(loaded, observer=screen, **options)
+    if not lab.was_up:
+        stack.callback(_down, lab, screen)
+    return lab
+
+
+def _down(lab: Lab, screen: Screen) -> None:
+    with labs.uninterrupted(screen):
+        lab.down()
