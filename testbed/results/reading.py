@@ -30,7 +30,7 @@ def load(name: str | Path, root: Path = Path("results")) -> Run:
     file = path / RUN_FILE
     try:
         return Run.from_json(json.loads(file.read_text()), path)
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise UsageError("run-unreadable", f"{file}: {error!r}", "was it written by another version?") from error
 
 

@@ -78,7 +78,7 @@ def workload_row(summary: Summary) -> dict[str, Any]:
     return {"workload": summary.workload, "kind": summary.kind, **summary.values}
 
 
-WORKLOAD_COLUMNS = ("goodput", "delivered", "lost", "retransmitted", "set-up", "first byte", "p50", "p99")
+WORKLOAD_COLUMNS = ("goodput", "delivered", "lost", "retrans", "set-up", "first byte", "p50", "p99")
 
 
 def workload_cells(summary: Summary) -> dict[str, str]:
@@ -88,7 +88,7 @@ def workload_cells(summary: Summary) -> dict[str, str]:
         "goodput": _cell(values, "goodput_bps", rate),
         "delivered": _delivered(values),
         "lost": _cell(values, "loss_ratio", ratio) if summary.kind in _CONNECTIONLESS else NOT_APPLICABLE,
-        "retransmitted": _cell(values, "retransmits", str),
+        "retrans": _cell(values, "retransmits", str),
         "set-up": "none" if summary.kind in _CONNECTIONLESS else _cell(values, "setup_ns", duration),
         "first byte": _cell(values, "first_byte_ns", duration),
         "p50": _cell(values, "latency_p50_ns", duration),

@@ -22,27 +22,32 @@ def link_table(checks: Sequence[LinkCheck]) -> Table:
     """What was asked of each link, what was measured, and the verdict."""
     properties = rows.asked_properties(checks)
     several = len({check.network for check in checks}) > 1
-    table = _table("link", *(["network"] if several else []), *(f"{name}: measured" for name in properties), "")
-    for check in checks:
-        table.add_row(
+    head = ("link", *(["network"] if several else []), *(f"{name}: measured" for name in properties), "verdict")
+    lines: list[tuple[str | Text, ...]] = [
+        (
             check.link,
             *([check.network] if several else []),
             *(rows.link_cell(check, name) for name in properties),
             Text(check.verdict, style=_OK if check.passed else _NOT_OK),
         )
-    return table
+        for check in checks
+    ]
+    return _table(head, lines)
 
 
 def workload_table(summaries: Sequence[Summary]) -> Table:
     """The main figures of each workload; `-` where its kind has no such figure, `?` where it could not be had."""
-    table = _table("workload", "kind", *rows.WORKLOAD_COLUMNS)
-    for summary in summaries:
-        table.add_row(summary.workload, summary.kind, *rows.workload_cells(summary).values())
-    return table
+    lines = [(summary.workload, summary.kind, *rows.workload_cells(summary).values()) for summary in summaries]
+    return _table(("workload", "kind", *rows.WORKLOAD_COLUMNS), lines)
 
 
-def _table(*columns: str) -> Table:
+def _table(head: Sequence[str], lines: Sequence[Sequence[str | Text]]) -> Table:
+    """Where it gets narrow, heads, the first column (names) and the last (words, maybe) break; figures don't."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for number, name in enumerate(head):
+        figures = 0 < number < len(head) - 1
+        widest = max((len(line[number]) for line in lines), default=0) if figures else None
+        table.add_column(name, overflow="fold", min_width=widest)
+    for line in lines:
+        table.add_row(*line)
     return table

@@ -1,0 +1,98 @@
+"""The statistics of checks against exact arithmetic, and against what defines them."""
+
+import math
+import random
+from fractions import Fraction
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from testbed.check import statistics
+
+
+@st.composite
+def counts(draw, most=60):
+    trials = draw(st.integers(1, most))
+    return draw(st.integers(0, trials)), trials
+
+
+probabilities = st.integers(1, 999).map(lambda thousandths: Fraction(thousandths, 1000))
+
+
+def exact_pmf(count, trials, probability):
+    return math.comb(trials, count) * probability**count * (1 - probability) ** (trials - count)
+
+
+@settings(deadline=None)
+@given(counts(), probabilities)
+def test_probabilities_are_those_of_exact_arithmetic(case, probability):
+    count, trials = case
+    assert math.isclose(
+        statistics.binomial_pmf(count, trials, float(probability)),
+        exact_pmf(count, trials, probability),
+        rel_tol=1e-9,
+        abs_tol=1e-300,
+    )
+    exact = sum(exact_pmf(k, trials, probability) for k in range(count + 1))
+    assert math.isclose(statistics.binomial_cdf(count, trials, float(probability)), exact, rel_tol=1e-9, abs_tol=1e-300)
+
+
+@settings(deadline=None)
+@given(counts(), probabilities)
+def test_the_p_value_is_the_sum_of_all_that_is_no_likelier(case, probability):
+    count, trials = case
+    likelihoods = [exact_pmf(k, trials, probability) for k in range(trials + 1)]
+    exact = sum(one for one in likelihoods if one <= likelihoods[count])
+    assert math.isclose(statistics.binomial_test(count, trials, float(probability)), exact, rel_tol=1e-6)
+
+
+@settings(deadline=None)
+@given(counts(500), st.sampled_from([0.9, 0.95, 0.99, 0.999]))
+def test_the_bounds_are_where_a_tail_has_the_rest(case, confidence):
+    count, trials = case
+    low, high = statistics.clopper_pearson(count, trials, confidence)
+    assert 0 <= low <= count / trials <= high <= 1
+    tail = (1 - confidence) / 2
+    if count:
+        assert math.isclose(1 - statistics.binomial_cdf(count - 1, trials, low), tail, rel_tol=1e-4)
+    if count < trials:
+        assert math.isclose(statistics.binomial_cdf(count, trials, high), tail, rel_tol=1e-4)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 40), probabilities)
+def test_the_interval_covers_with_at_least_its_confidence(trials, probability):
+    covered = sum(
+        exact_pmf(count, trials, probability)
+        for count in range(trials + 1)
+        for low, high in [statistics.clopper_pearson(count, trials, 0.95)]
+        if low <= probability <= high
+    )
+    assert covered >= 0.95
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=200), st.sampled_from([0.25, 0.5, 0.75]))
+def test_a_quantile_lies_in_its_interval_and_in_the_sample(values, fraction):
+    ordered = sorted(values)
+    low, high = statistics.quantile_interval(ordered, fraction, 0.9)
+    assert low <= statistics.quantile(ordered, fraction) <= high
+    assert {low, high} <= {*values, -math.inf, math.inf}
+
+
+@settings(deadline=None)
+@given(st.integers(20, 200), st.sampled_from([0.25, 0.5, 0.75]), st.integers(0, 1 << 32))
+def test_the_interval_of_a_quantile_is_as_wide_as_it_must_be_and_no_wider(size, fraction, seed):
+    """By the definition: the chance that the count below the quantile is at least the rank, and one rank further in."""
+    rng = random.Random(seed)
+    ordered = sorted(rng.sample(range(10**6), size))
+    low, high = statistics.quantile_interval(ordered, fraction, 0.9)
+    f = Fraction(fraction)
+    if low != -math.inf:
+        rank = ordered.index(low)  # values below it
+        assert sum(exact_pmf(k, size, f) for k in range(rank + 1)) <= Fraction(1, 20) + Fraction(1, 10**12)
+        assert sum(exact_pmf(k, size, f) for k in range(rank + 2)) > Fraction(1, 20) - Fraction(1, 10**12)
+    if high != math.inf:
+        rank = ordered.index(high)
+        assert sum(exact_pmf(k, size, f) for k in range(rank + 1, size + 1)) <= Fraction(1, 20) + Fraction(1, 10**12)
+        assert sum(exact_pmf(k, size, f) for k in range(rank, size + 1)) > Fraction(1, 20) - Fraction(1, 10**12)

@@ -1,0 +1,48 @@
+from dataclasses import asdict
+
+import pytest
+
+from testbed.agent.netem.engine import Statistics
+from testbed.agent.userspace.stats import LinkStats
+from testbed.check import trust
+from testbed.shape import Shape
+
+
+def link(counts, engine="userspace", delay_ns=20_000_000):
+    ends = {"source": "client", "destination": "server", "network": "wan"}
+    return {**ends, "engine": engine, "shape": Shape(delay_ns=delay_ns).to_json(), "counts": asdict(counts)}
+
+
+def test_an_engine_that_kept_up_is_trusted():
+    counts = LinkStats(packets_in=100, packets_out=90, lost=5, queue_drops=5, lateness_p99_ns=300_000)
+    kernel = Statistics(packets=90, bytes=9000, lost=5, overflowed=5, queued_packets=0, queued_bytes=0)
+    assert trust([link(counts), link(kernel, engine="netem")]) == ()
+
+
+@pytest.mark.parametrize("fault", ["kernel_drops", "backlog_drops", "oversize", "send_failures"])
+def test_a_packet_that_the_shape_would_not_have_dropped_is_a_reason(fault):
+    (reason,) = trust([link(LinkStats.from_json({fault: 3}))])
+    assert reason.startswith("client -> server on wan: 3 packets")
+
+
+def test_what_had_gone_wrong_before_is_not_the_runs():
+    before, after = link(LinkStats(kernel_drops=3)), link(LinkStats(kernel_drops=4))
+    assert trust([before], before=[before]) == ()
+    assert trust([after], before=[before])[0].startswith("client -> server on wan: 1 packets")
+
+
+def test_a_dead_link_is_a_reason():
+    assert trust([link(LinkStats(dead="its port is gone"))]) == (
+        "client -> server on wan: the link is dead: its port is gone",
+    )
+
+
+def test_a_link_whose_counters_are_gone_is_a_reason():
+    assert trust([], before=[link(LinkStats())]) == ("client -> server on wan: its counters are gone",)
+
+
+@pytest.mark.parametrize(
+    ("delay_ns", "late_ns", "trusted"), [(0, 4_900_000, True), (0, 5_100_000, False), (10**9, 9 * 10**7, True)]
+)
+def test_lateness_has_a_bound(delay_ns, late_ns, trusted):
+    assert (trust([link(LinkStats(lateness_p99_ns=late_ns), delay_ns=delay_ns)]) == ()) is trusted

@@ -1,0 +1,76 @@
+import json
+
+import pytest
+
+from testbed import units
+from testbed.results import rows
+from testbed.shape import CERTAIN, Shape
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0 ns"), (40_249_999, "40.2 ms"), (999.6, "1 us"), (1_234_567_890, "1.23 s"), (123_456_789_012, "123 s")],
+)
+def test_durations_have_three_digits(value, text):
+    assert rows.duration(value) == text
+    units.DURATION.parse(text)
+
+
+def test_rates_have_three_digits():
+    assert rows.rate(6_131_234.5) == "6.13 mbit/s"
+    assert rows.rate(62_693.4) == "62.7 kbit/s"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0 %"), (1, "100 %"), (0.0213456, "2.13 %"), (0.978, "97.8 %"), (1e-9, "0 %"), (1e-5, "0.001 %")],
+)
+def test_ratios_have_three_digits(value, text):
+    assert rows.ratio(value) == text
+
+
+def test_the_cells_of_a_tcp_stream(download):
+    assert rows.workload_cells(download) == {
+        "goodput": "6.13 mbit/s",
+        "delivered": "100 %",
+        "lost": "-",
+        "retrans": "183",
+        "set-up": "80.4 ms",
+        "first byte": "161 ms",
+        "p50": "-",
+        "p99": "-",
+    }
+
+
+def test_the_cells_of_a_udp_stream(voice):
+    """No connection is set up, and a figure that the kind has but that could not be had shows."""
+    assert rows.workload_cells(voice) == {
+        "goodput": "62.7 kbit/s",
+        "delivered": "97.8 %",
+        "lost": "2.2 %",
+        "retrans": "-",
+        "set-up": "none",
+        "first byte": "40.2 ms",
+        "p50": "40.3 ms",
+        "p99": "?",
+    }
+
+
+def test_the_columns_are_those_of_the_cells(voice):
+    assert tuple(rows.workload_cells(voice)) == rows.WORKLOAD_COLUMNS
+
+
+def test_rows_for_scripts_are_json(voice, make_check):
+    row = rows.link_row(make_check())
+    assert json.loads(json.dumps(row)) == row
+    assert (row["delay_asked"], row["delay_measured"], row["passed"]) == (20_000_000, 20_200_000, True)
+    assert rows.workload_row(voice)["latency_p50_ns"] == 40_312_345
+
+
+def test_a_link_shows_what_it_was_asked_for(make_check):
+    plain, slow = make_check(), make_check(Shape(rate_bps=10**6, queue_bytes=10**4, loss=CERTAIN // 50))
+    assert rows.asked_properties([plain]) == ["delay", "loss"]
+    assert rows.asked_properties([plain, slow]) == ["delay", "loss", "rate"]
+    assert rows.link_cell(plain, "delay") == "20 ms: 20.2 ms"
+    assert rows.link_cell(plain, "loss") == "2 %: 2 % (1.04 to 3.44)"
+    assert rows.link_cell(slow, "rate") == "1 mbit/s: ?"

@@ -1,0 +1,51 @@
+import io
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from testbed.check import LinkCheck
+from testbed.results import tables
+from testbed.shape import Shape
+
+
+def shown(table, width=100):
+    file = io.StringIO()
+    Console(file=file, width=width, force_terminal=False).print(table)
+    return file.getvalue()
+
+
+def test_workloads_fit_into_100_columns(download, voice):
+    header, *_, first, second = shown(tables.workload_table([download, voice])).splitlines()
+    assert header.split()[:4] == ["workload", "kind", "goodput", "delivered"]
+    assert " ".join(first.split()) == "download tcp-stream 6.13 mbit/s 100 % - 183 80.4 ms 161 ms - -"
+    assert " ".join(second.split()) == "voice udp-stream 62.7 kbit/s 97.8 % 2.2 % - none 40.2 ms 40.3 ms ?"
+
+
+def test_links_show_asked_measured_and_verdict(make_check):
+    header, good, bad = shown(tables.link_table([make_check(), make_check(delay_ns=30_000_000)])).splitlines()
+    assert "delay: measured" in header
+    assert "20 ms: 20.2 ms" in good
+    assert good.rstrip().endswith("as asked")
+    assert bad.rstrip().endswith("delay too high")
+
+
+def test_a_link_that_could_not_be_probed_is_shown_with_the_reason():
+    broken = LinkCheck(
+        source="client",
+        destination="server",
+        network="wan",
+        asked=Shape(delay_ns=1),
+        sent=0,
+        arrived=0,
+        findings=(),
+        problem="[Errno 1] no",
+    )
+    assert "not measured: [Errno 1] no" in shown(tables.link_table([broken]))
+
+
+@pytest.mark.parametrize("module", ["testbed.results", "testbed.check"])
+def test_rich_is_not_imported_before_it_is_needed(module):
+    code = f"import sys, {module}; sys.exit('rich' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
