@@ -30,13 +30,7 @@ def lab(tmp_path_factory):
 @pytest.fixture
 def changed(lab):
     """A link that does something else than the plan says, during a test."""
-    links = []
-
-    def change(source, destination, **changes):
-        links.append((lab.link(source, destination), changes))
-        links[-1][0].update(**changes)
-
-    yield change
+    yield lambda source, destination, **changes: lab.link(source, destination).update(**changes)
     lab.link("client", "server").update(delay="20ms", loss="5%")
     lab.link("server", "client").update(delay="30ms", jitter="5ms", loss="0%")
 
