@@ -57,11 +57,11 @@ def link_row(check: LinkCheck) -> dict[str, Any]:
 
 
 def link_cell(check: LinkCheck, name: str) -> str:
-    """What was asked for and what was measured of a property: `2 %: 1.8 % (1.1 % to 2.9 %)`."""
+    """What was asked for and what was measured of delay, jitter or loss: `2 %: 1.8 % (1.1 % to 2.9 %)`."""
     finding = check.finding(name)
     if finding is None:
         return UNMEASURED
-    show = {"loss": ratio, "rate": rate}.get(name, duration)
+    show = ratio if name == "loss" else duration
     measured = UNMEASURED if finding.measured is None else show(finding.measured)
     return f"{show(finding.asked)}: {measured}{_interval(finding)}"
 
@@ -113,6 +113,6 @@ def _delivered(values: Mapping[str, Any]) -> str:
 
 
 def asked_properties(checks: Iterable[LinkCheck]) -> list[str]:
-    """The properties to show: delay and loss, and what else any link was asked for."""
+    """The properties to show: delay and loss, and jitter where any link was asked for it."""
     asked = {finding.name for check in checks for finding in check.findings if finding.asked}
-    return [name for name in ("delay", "jitter", "loss", "rate") if name in ("delay", "loss") or name in asked]
+    return [name for name in ("delay", "jitter", "loss") if name != "jitter" or name in asked]

@@ -22,7 +22,7 @@ def link_table(checks: Sequence[LinkCheck]) -> Table:
     """What was asked of each link, what was measured, and the verdict."""
     properties = rows.asked_properties(checks)
     several = len({check.network for check in checks}) > 1
-    head = ("link", *(["network"] if several else []), *(f"{name}: measured" for name in properties), "verdict")
+    head = ("link", *(["network"] if several else []), *properties, "verdict")
     lines: list[tuple[str | Text, ...]] = [
         (
             check.link,
@@ -32,7 +32,10 @@ def link_table(checks: Sequence[LinkCheck]) -> Table:
         )
         for check in checks
     ]
-    return _table(head, lines)
+    table = _table(head, lines)
+    table.caption = "asked: measured" + (", rates are not" if any(check.asked.rate_bps for check in checks) else "")
+    table.caption_justify = "left"
+    return table
 
 
 def workload_table(summaries: Sequence[Summary]) -> Table:
@@ -42,12 +45,10 @@ def workload_table(summaries: Sequence[Summary]) -> Table:
 
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str | Text]]) -> Table:
-    """Where it gets narrow, heads, the first column (names) and the last (words, maybe) break; figures don't."""
+    """Where it gets too narrow, cells go on in the next line; nothing is cut off."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, name in enumerate(head):
-        figures = 0 < number < len(head) - 1
-        widest = max((len(line[number]) for line in lines), default=0) if figures else None
-        table.add_column(name, overflow="fold", min_width=widest)
+    for name in head:
+        table.add_column(name, overflow="fold")
     for line in lines:
         table.add_row(*line)
     return table

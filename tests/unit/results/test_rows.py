@@ -68,9 +68,9 @@ def test_rows_for_scripts_are_json(voice, make_check):
 
 
 def test_a_link_shows_what_it_was_asked_for(make_check):
-    plain, slow = make_check(), make_check(Shape(rate_bps=10**6, queue_bytes=10**4, loss=CERTAIN // 50))
+    plain, shaky = make_check(), make_check(Shape(delay_ns=20_000_000, jitter_ns=1_000_000, loss=CERTAIN // 50))
     assert rows.asked_properties([plain]) == ["delay", "loss"]
-    assert rows.asked_properties([plain, slow]) == ["delay", "loss", "rate"]
+    assert rows.asked_properties([plain, shaky]) == ["delay", "jitter", "loss"]
     assert rows.link_cell(plain, "delay") == "20 ms: 20.2 ms"
     assert rows.link_cell(plain, "loss") == "2 %: 2 % (1.04 to 3.44)"
-    assert rows.link_cell(slow, "rate") == "1 mbit/s: ?"
+    assert rows.link_cell(shaky, "jitter") == "1 ms: 0 ns"

@@ -24,11 +24,26 @@ def test_workloads_fit_into_100_columns(download, voice):
 
 
 def test_links_show_asked_measured_and_verdict(make_check):
-    header, good, bad = shown(tables.link_table([make_check(), make_check(delay_ns=30_000_000)])).splitlines()
-    assert "delay: measured" in header
+    header, good, bad, caption = shown(tables.link_table([make_check(), make_check(delay_ns=30_000_000)])).splitlines()
+    assert header.split() == ["link", "delay", "loss", "verdict"]
+    assert caption.strip() == "asked: measured"
     assert "20 ms: 20.2 ms" in good
     assert good.rstrip().endswith("as asked")
     assert bad.rstrip().endswith("delay too high")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_nothing_is_cut_off(make_check, download, voice, width):
+    text = shown(tables.link_table([make_check(delay_ns=30_000_000)]), width)
+    text += shown(tables.workload_table([download, voice]), width)
+    words = text.split()
+    for word in ("too", "high", "measured", "6.13", "62.7", "183", "80.4", "161", "40.2", "40.3", "?"):
+        assert word in words
+
+
+def test_a_rate_is_said_not_to_be_measured(make_check):
+    slow = make_check(Shape(delay_ns=20_000_000, rate_bps=10**6, queue_bytes=10**4))
+    assert "rates are not" in shown(tables.link_table([slow]))
 
 
 def test_a_link_that_could_not_be_probed_is_shown_with_the_reason():
