@@ -1,0 +1,133 @@
+"""`testbed doctor`: what this machine can do, tried for real, and what to install or enable for the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from testbed import lab as labs
+from testbed import runtime
+from testbed.agent import protocol
+from testbed.cli import options
+from testbed.errors import MachineError
+
+_TOOLS = ("ping", "iperf3", "tcpdump", "curl", "ethtool")
+_RECEIVE_BUFFER = Path("/proc/sys/net/core/rmem_max")
+_RECEIVE_BUFFER_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of the examination.
+
+    Attributes:
+        what: was examined.
+        fine: whether it is as it should be.
+        found: what was found.
+        hint: what to do about it; empty where nothing needs to be done.
+    """
+
+    what: str
+    fine: bool
+    found: str
+    hint: str = ""
+
+
+@click.command("doctor")
+@options.as_json
+def doctor_command(*, as_json: bool) -> int:
+    """Say what this machine can do, and what to install or enable for the rest.
+
+    Exit status 3 where no lab can be brought up at all.
+    """
+    findings = _examine()
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            mark = click.style("ok", fg="green") if finding.fine else click.style("--", fg="yellow")
+            click.echo(f"{mark}  {finding.what:<20} {finding.found}")
+            if finding.hint and not finding.fine:
+                click.echo(f"    {'':<20} hint: {finding.hint}")
+    runtimes = [finding.fine for finding in findings if finding.what.startswith("runtime")]
+    return 0 if any(runtimes) else MachineError.exit_code
+
+
+def _examine() -> list[Finding]:
+    findings = []
+    for name in runtime.BACKENDS:
+        found = runtime.load(name).probe()
+        findings.append(
+            Finding(
+                what=f"runtime {name}", fine=found.usable, found=found.description or found.reason, hint=found.hint
+            )
+        )
+        if name == "docker" and found.usable:
+            findings.append(_image())
+    return [*findings, *_engines(), _buffer(), _tools(), _leftovers()]
+
+
+def _image() -> Finding:
+    from testbed.runtime.docker import objects  # noqa: PLC0415  # the docker package only where an engine answers
+    from testbed.runtime.docker.engine import Engine  # noqa: PLC0415
+
+    try:
+        objects.ensure_image(Engine(), objects.OWN_IMAGE)
+    except MachineError as error:
+        return Finding(what="image", fine=False, found=error.message, hint=error.hint or "")
+    return Finding(what="image", fine=True, found=f"{objects.OWN_IMAGE} is there")
+
+
+def _engines() -> list[Finding]:
+    command = [sys.executable, "-m", "testbed.agent", "--isolate", "--probe"]
+    trial = subprocess.run(command, capture_output=True, check=False, cwd="/")
+    if not trial.stdout:
+        return [Finding(what="engines", fine=False, found="can't be tried without runtime netns")]
+    answer = protocol.decode(trial.stdout)
+    lacking = answer["without_netem"]
+    netem = Finding(
+        what="engine netem",
+        fine=lacking is None,
+        found=lacking["message"] if lacking else f"in kernel {answer['kernel']}",
+        hint=(lacking["hint"] or "") if lacking else "",
+    )
+    return [netem, Finding(what="engine userspace", fine=True, found=f"{len(os.sched_getaffinity(0))} cores to work on")]
+
+
+def _buffer() -> Finding:
+    """Only root may exceed the limit on receive buffers."""
+    limit = int(_RECEIVE_BUFFER.read_text("ascii"))
+    enough = os.geteuid() == 0 or limit >= _RECEIVE_BUFFER_BYTES
+    return Finding(
+        what="receive buffers",
+        fine=enough,
+        found="large enough" if enough else f"net.core.rmem_max is {limit}: fast links may lose packets as not asked for",
+        hint=f"sudo sysctl -w net.core.rmem_max={_RECEIVE_BUFFER_BYTES}",
+    )
+
+
+def _tools() -> Finding:
+    missing = [tool for tool in _TOOLS if not shutil.which(tool)]
+    return Finding(
+        what="tools",
+        fine=not missing,
+        found=f"not here: {', '.join(missing)}" if missing else ", ".join(_TOOLS),
+        hint="for use in nodes of runtime netns: apt-get install iputils-ping iperf3 tcpdump curl ethtool",
+    )
+
+
+def _leftovers() -> Finding:
+    broken = [status.lab for status in labs.all_labs() if not status.healthy]
+    return Finding(
+        what="labs",
+        fine=not broken,
+        found=f"broken: {', '.join(broken)}" if broken else f"{len(labs.all_labs())} up, none broken",
+        hint="testbed down --all takes everything down",
+    )
