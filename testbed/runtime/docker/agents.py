@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from docker.errors import APIError
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from docker.errors import APIError, NotFound
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 import testbed
 from testbed.agent import protocol
@@ -79,20 +79,31 @@ def start(engine: Engine, plan: Plan) -> Agent:
     )
     with refusals("agent"):
         patiently(engine.api.start, container)
-    agent = Agent(lambda: _Channel(engine, container))
-    retrying = Retrying(
-        retry=retry_if_exception_type(LabError),
+    attempts = Retrying(
+        retry=retry_if_result(lambda listens: listens is None),
         wait=wait_fixed(0.05),
         stop=stop_after_delay(_START_SECONDS),
-        reraise=True,
     )
-    for attempt in retrying:
-        with attempt:
-            if engine.containers(lab=plan.lab, agent=None)[0]["State"] == "exited":
-                break
-            agent.call("hello")
-            return agent
-    raise _why(engine.log_tail(container))
+    try:
+        listens = attempts(_listens, engine, container)
+    except RetryError:
+        listens = False
+    if not listens:
+        raise _why(engine.log_tail(container))
+    return Agent(lambda: _Channel(engine, container))
+
+
+def _listens(engine: Engine, container: str) -> bool | None:
+    """Whether the agent's socket is there; None while it may still come. `docker exec` is too dear to ask so often."""
+    with refusals("agent"):
+        try:
+            stream, _ = engine.api.get_archive(container, _SOCKET)
+        except NotFound:
+            running = engine.api.inspect_container(container)["State"]["Running"]
+            return None if running else False
+        for _ in stream:
+            pass  # of a socket there is nothing but a header; the connection is free again once it is read
+    return True
 
 
 def connect(engine: Engine, lab: str) -> Agent:

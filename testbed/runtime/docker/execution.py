@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import struct
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from testbed.errors import LabError, UsageError
+from testbed.errors import LabError, TestbedError, UsageError
 from testbed.runtime.docker.engine import patiently, refusals
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterator, Sequence
 
     from testbed.runtime.docker.engine import Engine
@@ -23,8 +26,11 @@ STDOUT, STDERR = 1, 2
 _HEADER = struct.Struct(">BxxxL")
 """Stream and length of a frame, where there is no terminal (Docker Engine API, "Attach to a container")."""
 
-_ENGINE_SAYS = b"OCI runtime exec failed"
+_END_OF_MESSAGE = b"\r\n"
+"""What the Docker Engine says when it can't start a command comes as the command's output, and ends so."""
+
 _STEP_SECONDS = 10
+_MOST_IDLE_SECONDS = 60
 _CHUNK = 1 << 16
 
 
@@ -60,36 +66,76 @@ class Execution:
                 self._api.exec_create, container, list(argv), stdin=stdin, tty=tty, environment=environment
             )["Id"]
             stream: Any = self._api.exec_start(self._id, tty=tty, socket=True)
-        # The socket of a TLS connection is given as such, any other as a file. Reading goes through the client's
-        # buffer, which may already hold what followed the headers; the client itself would lose it.
+        # The socket of a TLS connection is given as such, any other as a file.
         self._socket: socket.socket = getattr(stream, "_sock", stream)
         self._response = stream._response  # noqa: SLF001
-        self._reader = self._response.raw._fp.fp  # noqa: SLF001
+        self._early = self._take_early(self._response.raw._fp.fp)  # noqa: SLF001
+
+    def _take_early(self, reader: io.BufferedReader) -> bytes:
+        """What the client has read beyond the headers of the answer; it would lose that itself."""
+        self._socket.settimeout(0)
+        early = b""
+        with suppress(ssl.SSLWantReadError):
+            early = reader.peek()
         self._socket.settimeout(None)
+        return early
 
     def output(self) -> Iterator[tuple[int, bytes]]:
         """What the command writes, as pairs of `STDOUT` or `STDERR` and bytes, until it closes its streams.
 
         Raises:
-            UsageError: `command-not-found`, `command-refused`; the command was never started.
-            LabError: `docker-gone`, the connection broke.
+            UsageError: `command-not-found`, `command-refused`.
+            LabError: `command-not-started`; `docker-gone`, the connection broke.
         """
         try:
-            for stream, data in self._frames():
+            frames = self._frames()
+            for stream, data in islice(frames, 1):
                 if error := self._never_started(data):
                     raise error
                 yield stream, data
-        except (OSError, ValueError, struct.error) as error:
+            yield from frames
+        except (OSError, ValueError) as error:
             raise LabError("docker-gone", f"the connection to the Docker Engine broke: {error}") from None
 
     def _frames(self) -> Iterator[tuple[int, bytes]]:
         if self._tty:
-            while data := self._reader.read1(_CHUNK):
+            while data := self._receive():
                 yield STDOUT, data
             return
-        while header := self._reader.read(_HEADER.size):
-            stream, length = _HEADER.unpack(header)
-            yield stream, self._reader.read(length)
+        buffer = b""
+        while data := self._receive():
+            buffer += data
+            while len(buffer) >= _HEADER.size:
+                stream, length = _HEADER.unpack_from(buffer)
+                end = _HEADER.size + length
+                if len(buffer) < end:
+                    break
+                yield stream, buffer[_HEADER.size : end]
+                buffer = buffer[end:]
+        if buffer:
+            raise ConnectionError("it ended within a frame")
+
+    def _receive(self) -> bytes:
+        """The next bytes from the Docker Engine; none at the end."""
+        if early := self._early:
+            self._early = b""
+            return early
+        idle = 1
+        while not self._readable(idle):
+            # A container that ends while a command is started in it may leave the stream open for ever.
+            if self._has_ended() and not self._readable(1):
+                raise ConnectionError("the command is gone, and its output never ended")
+            idle = min(2 * idle, _MOST_IDLE_SECONDS)
+        return self._socket.recv(_CHUNK)
+
+    def _readable(self, seconds: float) -> bool:
+        return bool(select.select([self._socket], [], [], seconds)[0])
+
+    def _has_ended(self) -> bool:
+        try:
+            return self._inspect()["ExitCode"] is not None
+        except LabError:
+            return True
 
     def sendall(self, data: bytes, /) -> None:
         """Write to the standard input of the command."""
@@ -136,12 +182,17 @@ class Execution:
         except RetryError:
             raise LabError(code, f"{message} after {_STEP_SECONDS} s") from None
 
-    def _never_started(self, said: bytes) -> UsageError | None:
+    def _never_started(self, said: bytes) -> TestbedError | None:
         """Why the command could not be started, where `said` comes from the Docker Engine and not from the command."""
-        if not said.startswith(_ENGINE_SAYS) or self._inspect()["Pid"]:
+        if not said.endswith(_END_OF_MESSAGE):
+            return None
+        found = self._inspect()
+        if found["Pid"] or found["ExitCode"] is None:
             return None
         text = said.decode(errors="replace").strip().removesuffix(": unknown")
-        what = text.partition("exec: ")[2] or text
+        _, its_own, what = text.partition("exec: ")
+        if not its_own:
+            return LabError("command-not-started", text)
         missing = "not found" in what or "no such file" in what
         return UsageError("command-not-found" if missing else "command-refused", what)
 

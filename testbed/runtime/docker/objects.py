@@ -137,7 +137,7 @@ def create_node(engine: Engine, plan: Plan, node: Node) -> str:
             hostname=node.name,
             environment=dict(node.environment),
             labels=labels(plan.lab, NODE, node.name),
-            networking_config=NetworkingConfig(at_once),
+            networking_config=NetworkingConfig(at_once),  # type: ignore[arg-type]  # the stub is wrong
             host_config=api.create_host_config(
                 network_mode=first,
                 nano_cpus=node.cpus_milli * 1_000_000 or None,
