@@ -8,6 +8,8 @@ import shutil
 
 import pytest
 
+from testbed.pytest_plugin import lacking
+
 TOOLS = ("apt-get", "docker", "dockerd", "dpkg", "gcc", "ip", "iptables-legacy", "taskset", "unshare")
 
 
@@ -15,7 +17,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "guest: boots a guest kernel that has netem (x86-64, root, Debian)")
 
 
-def lacking() -> str | None:
+def unfit() -> str | None:
     """Why no guest can boot here, or None where one can."""
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         return f"the guest is x86-64 Linux, this is {platform.machine()} {platform.system()}"
@@ -28,8 +30,5 @@ def lacking() -> str | None:
 @pytest.fixture
 def guest(request: pytest.FixtureRequest) -> None:
     """Skip with the reason where no guest can boot, or fail under `--testbed-require=guest`."""
-    reason = lacking()
-    if reason is None:
-        return
-    required = request.config.getoption("--testbed-require", default=None) or ""
-    (pytest.fail if "guest" in required.split(",") else pytest.skip)(reason)
+    if reason := unfit():
+        lacking(request.config, {"guest"}, reason)
