@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, Self
 
 from testbed import units
@@ -10,38 +10,258 @@ from testbed import units
 CERTAIN = units.CERTAIN
 """The probability 1 in the unit of every probability here, 1/2^32."""
 
+DISTRIBUTIONS = ("uniform", "normal", "pareto", "paretonormal", "table")
+DISCIPLINES = ("droptail", "drophead", "codel", "fq_codel")
+
+
+def _within(probability: int, what: str) -> None:
+    if not 0 <= probability <= CERTAIN:
+        raise ValueError(f"{what} of {probability} is not between 0 and {CERTAIN}, which is always")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chance:
+    """Something that happens to some packets.
+
+    Attributes:
+        probability: that it happens to a packet, in 1/2^32.
+        correlation: how much each draw takes after the one before it, in 1/2^32: netem's linear mix of the two
+            (net/sched/sch_netem.c, `get_crandom`), with its known effect on the probability itself.
+    """
+
+    probability: int = 0
+    correlation: int = 0
+
+    def __post_init__(self) -> None:
+        _within(self.probability, "a probability")
+        _within(self.correlation, "a correlation")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GilbertElliott:
+    """Loss that comes in bursts: a chain of a good and a bad state, which moves before each packet (RFC 6534, 3.2).
+
+    Attributes, all probabilities in 1/2^32:
+        to_bad, to_good: of leaving the good state and the bad one.
+        loss_good, loss_bad: of losing a packet in each.
+    """
+
+    to_bad: int
+    to_good: int
+    loss_good: int = 0
+    loss_bad: int = CERTAIN
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            _within(getattr(self, one.name), one.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FourState:
+    """Loss by netem's Markov chain of four states (Salsano et al., "Definition of a general and intuitive loss model").
+
+    State 1 delivers (good), 2 delivers within a burst, 3 loses within a burst, 4 loses one packet alone. All in 1/2^32.
+    """
+
+    p13: int
+    p31: int
+    p32: int
+    p23: int
+    p14: int
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            _within(getattr(self, one.name), one.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """Packets lost by script: of those that match, the numbered ones, or every so many.
+
+    Attributes:
+        protocol: `any` (whatever the frame), `arp`, `icmp`, `tcp` or `udp` (over IPv4 or IPv6).
+        port: source or destination port of TCP or UDP; 0 is any.
+        flags: letters of the TCP flags that must be set, of `fsrpau`; a letter in capitals must not be set.
+        with_payload: only packets that carry TCP or UDP payload.
+        numbers: which of the packets that match, counted from 1 since the shape was applied, ascending.
+        every: the n-th, 2n-th, ... that match; 0 is none.
+    """
+
+    protocol: str = "any"
+    port: int = 0
+    flags: str = ""
+    with_payload: bool = False
+    numbers: tuple[int, ...] = ()
+    every: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variation:
+    """How the delay of a packet differs from the link's.
+
+    Attributes:
+        distribution: one of `DISTRIBUTIONS`. `uniform` spreads the delay evenly over `jitter_ns` either way; of the
+            others `jitter_ns` is the standard deviation, and a packet is never sent before it came.
+        table: of the distribution `table` only: its quantiles at equal steps, in 1/8192 of a standard deviation
+            (netem's unit, NETEM_DIST_SCALE).
+        correlation: of one packet's deviation with the one before, in 1/2^32, as in `Chance`.
+        keeps_order: no packet overtakes the one before it; else they come out as their delays say.
+    """
+
+    distribution: str = "uniform"
+    table: tuple[int, ...] = ()
+    correlation: int = 0
+    keeps_order: bool = True
+
+    def __post_init__(self) -> None:
+        if self.distribution not in DISTRIBUTIONS:
+            raise ValueError(f"no distribution is called {self.distribution!r}")
+        if (self.distribution == "table") != bool(self.table):
+            raise ValueError("a table goes with the distribution of that name")
+        _within(self.correlation, "a correlation")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reorder:
+    """Packets that leave their place: either they skip the delay, or they are held longer.
+
+    Attributes:
+        chance: that it happens to a packet.
+        gap: only every so many packets can be chosen, as netem's `gap`; 0 and 1 are any.
+        late_ns: 0: a chosen packet is sent at once and so overtakes those in flight (what netem does); else a chosen
+            packet is held for so much longer, and those behind it overtake.
+    """
+
+    chance: Chance
+    gap: int = 0
+    late_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corruption:
+    """One bit, at random, is inverted in some packets.
+
+    Attributes:
+        chance: that it happens to a packet.
+        fix_checksum: the bit is one of the TCP or UDP payload and the checksum is made to fit, so that the
+            application sees it; else any bit of the IP packet, and the checksum tells (or the header is beyond use).
+    """
+
+    chance: Chance
+    fix_checksum: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opportunities:
+    """A bottleneck that sends at given times, as in Mahimahi's traces: one line, one packet.
+
+    Attributes:
+        times_ns: when it may send, ascending, since the shape was applied; they repeat every `period_ns`.
+        frame_bytes: how much may be sent each time; smaller frames share an opportunity.
+        period_ns: more than zero, and not less than the last of the times.
+    """
+
+    times_ns: tuple[int, ...]
+    frame_bytes: int
+    period_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateSteps:
+    """A bottleneck whose rate changes.
+
+    Attributes:
+        starts_ns: when each rate begins, ascending from 0, since the shape was applied; they repeat every `period_ns`.
+        rates_bps: the rates; 0 is a pause.
+        period_ns: more than the last of the starts.
+    """
+
+    starts_ns: tuple[int, ...]
+    rates_bps: tuple[int, ...]
+    period_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discipline:
+    """What the bottleneck's queue drops, or marks.
+
+    Attributes:
+        name: one of `DISCIPLINES`: a full queue drops the packet that comes (`droptail`) or the oldest
+            (`drophead`); CoDel (RFC 8289) also drops what has waited too long, FQ-CoDel (RFC 8290) each flow by itself.
+        target_ns, interval_ns: CoDel's.
+        ecn: CoDel marks packets that can be marked (RFC 3168) instead of dropping them.
+    """
+
+    name: str = "droptail"
+    target_ns: int = 5_000_000
+    interval_ns: int = 100_000_000
+    ecn: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name not in DISCIPLINES:
+            raise ValueError(f"no queue discipline is called {self.name!r}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """One direction of a link. A packet meets the stages in this order, in both engines:
+    """One direction of a link.
 
-    1. loss: it is dropped with a probability, independently of all others;
-    2. delay: it is held for `delay_ns`, give or take up to `jitter_ns` (uniform); packets keep their order;
-    3. bottleneck: it waits in a droptail queue of `queue_bytes` for a transmitter of `rate_bps`.
+    A packet meets the stages in this order, in both engines:
+
+    1. script: it is dropped if `drops` says so;
+    2. loss: it is dropped at random;
+    3. corruption: a bit of it is inverted at random;
+    4. duplication: it goes on twice at random;
+    5. delay: it is held for `delay_ns`, give or take its jitter; it may leave its place;
+    6. bottleneck: it waits in a queue for a transmitter of limited rate, or of a rate that follows a trace.
 
     Attributes:
         delay_ns: propagation delay, nanoseconds.
-        jitter_ns: the most by which the delay of a packet differs from `delay_ns`, nanoseconds; at most `delay_ns`.
-        loss: probability that a packet is lost, in 1/2^32, from 0 to `CERTAIN`.
+        jitter_ns: how far a packet's delay differs from that, at most `delay_ns`; `variation` says how.
+        variation: of the delay.
+        loss: probability that a packet is lost, independently of all others, in 1/2^32, from 0 to `CERTAIN`.
+        loss_model: loss of another kind, instead of `loss`.
+        drops: losses by script.
+        corruption, duplicate, reorder: None where it does not happen.
         rate_bps: rate of the bottleneck, bit/s of Ethernet frames without preamble and checksum; 0 is unlimited.
-        queue_bytes: bytes of waiting frames that the bottleneck's queue holds; 0 only where `rate_bps` is 0.
+        trace: the bottleneck's rate over time, instead of `rate_bps`.
+        overhead_bytes: what each frame counts for at the bottleneck beside its own bytes.
+        queue_bytes: bytes of waiting frames that the bottleneck's queue holds; 0 only where there is no bottleneck.
+        discipline: of that queue.
     """
 
     delay_ns: int = 0
     jitter_ns: int = 0
+    variation: Variation = Variation()
     loss: int = 0
+    loss_model: Chance | GilbertElliott | FourState | None = None
+    drops: tuple[Drop, ...] = ()
+    corruption: Corruption | None = None
+    duplicate: Chance | None = None
+    reorder: Reorder | None = None
     rate_bps: int = 0
+    trace: Opportunities | RateSteps | None = None
+    overhead_bytes: int = 0
     queue_bytes: int = 0
+    discipline: Discipline = Discipline()
 
     def __post_init__(self) -> None:
-        if min(self.delay_ns, self.jitter_ns, self.loss, self.rate_bps, self.queue_bytes) < 0:
+        if min(self.delay_ns, self.jitter_ns, self.rate_bps, self.queue_bytes, self.overhead_bytes) < 0:
             raise ValueError(f"a shape has no negative part: {self}")
+        _within(self.loss, "loss")
         if self.jitter_ns > self.delay_ns:
             raise ValueError(f"jitter {self.jitter_ns} ns is more than the delay, {self.delay_ns} ns")
-        if self.loss > CERTAIN:
-            raise ValueError(f"loss {self.loss} is more than {CERTAIN}, which is always")
-        if bool(self.rate_bps) != bool(self.queue_bytes):
-            raise ValueError(f"a rate and a queue go together: {self.rate_bps} bit/s, {self.queue_bytes} bytes")
+        if self.loss and self.loss_model:
+            raise ValueError("a link has one model of loss")
+        if self.rate_bps and self.trace:
+            raise ValueError("a bottleneck has a rate or a trace, not both")
+        if self.has_bottleneck != bool(self.queue_bytes):
+            raise ValueError(f"a bottleneck and a queue go together: {self.rate_bps} bit/s, {self.queue_bytes} bytes")
+
+    @property
+    def has_bottleneck(self) -> bool:
+        """Whether the rate is limited."""
+        return bool(self.rate_bps or self.trace)
 
     @property
     def is_clear(self) -> bool:
@@ -63,14 +283,50 @@ class Shape:
         ]
         return ", ".join(parts) or "clear"
 
-    def to_json(self) -> dict[str, int]:
-        """The shape as a JSON object: field name to integer."""
-        return asdict(self)
+    def to_json(self) -> dict[str, Any]:
+        """The shape as a JSON object: what differs from a clear one. The keys of a part tell its kind."""
+        return {one.name: _plain(value) for one in fields(self) if (value := getattr(self, one.name)) != one.default}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """The shape that `to_json` made `data` from."""
-        return cls(**data)
+        """The shape that `to_json` made `data` from, also after a round trip through JSON text.
+
+        Raises:
+            ValueError, TypeError, KeyError: `data` is no shape.
+        """
+        made = dict(data)
+        for name, kinds in _PARTS.items():
+            if name in made:
+                made[name] = _part(made[name], kinds)
+        made["drops"] = tuple(_part(one, (Drop,)) for one in made.get("drops", ()))
+        return cls(**made)
 
 
 CLEAR = Shape()
+
+_PARTS: dict[str, tuple[type, ...]] = {
+    "variation": (Variation,),
+    "loss_model": (Chance, GilbertElliott, FourState),
+    "corruption": (Corruption,),
+    "duplicate": (Chance,),
+    "reorder": (Reorder,),
+    "trace": (Opportunities, RateSteps),
+    "discipline": (Discipline,),
+}
+"""Names of the parts of a shape that are objects to what each may be."""
+
+
+def _part(data: dict[str, Any], kinds: tuple[type, ...]) -> Any:  # noqa: ANN401  # one of `kinds`
+    kind = next((one for one in kinds if {field.name for field in fields(one)} == set(data)), None)
+    if kind is None:
+        raise ValueError(f"{data} is none of {', '.join(one.__name__ for one in kinds)}")
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    if "chance" in values:
+        values["chance"] = Chance(**values["chance"])
+    return kind(**values)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  # a field of a shape, to JSON
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from testbed import units
+from testbed.shape import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -57,9 +57,9 @@ def _reasons(link: Mapping[str, Any], earlier: Mapping[str, Any]) -> Iterator[st
         count = counts[name] - earlier.get(name, 0)
         if count:
             yield f"{count} {what}"
-    late_ns, bound_ns = counts["lateness_p99_ns"], max(LATENESS_NS, link["shape"]["delay_ns"] * LATENESS_RATIO)
+    late_ns, bound_ns = counts["lateness_p99_ns"], max(LATENESS_NS, Shape.from_json(link["shape"]).delay_ns * LATENESS_RATIO)
     if late_ns > bound_ns:
         yield (
-            f"one packet in 100 left {units.DURATION.format(late_ns)} late or more; "
-            f"the most is {units.DURATION.format(round(bound_ns))}"
+            f"one packet in 100 left {late_ns / 1e6:.1f} ms late or more, {bound_ns / 1e6:.0f} ms are the most: "
+            "this machine was too busy"
         )

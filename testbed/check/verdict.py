@@ -102,7 +102,7 @@ class LinkCheck:
 
     def to_json(self) -> dict[str, Any]:
         """The check as a JSON object; `from_json` is the way back."""
-        return {**asdict(self), "passed": self.passed, "verdict": self.verdict}
+        return {**asdict(self), "asked": self.asked.to_json(), "passed": self.passed, "verdict": self.verdict}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

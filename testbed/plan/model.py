@@ -247,6 +247,8 @@ def _freeze(instance: object, *names: str) -> None:
 
 def _plain(value: Any) -> Any:  # noqa: ANN401
     """A part of the plan as JSON has it."""
+    if isinstance(value, Shape):
+        return value.to_json()
     if is_dataclass(value):
         return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, Mapping):
