@@ -19,6 +19,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.agent import filters, namespaces, netem, offloads
 from testbed.agent.userspace import sockets
+from testbed.agent.wiring import NetworkNamespace
 from testbed.errors import LabError, MachineError
 from testbed.shape import Shape
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pyroute2 import AsyncIPRoute
 
     from testbed.agent.userspace.engine import UserspaceEngine
-    from testbed.agent.wiring import NetworkNamespace, Port, Wiring
+    from testbed.agent.wiring import Port, Wiring
 
 _ADDRESS_GENERATION_OFF = 1  # IN6_ADDR_GEN_MODE_NONE, include/uapi/linux/if_link.h
 _SO_ATTACH_FILTER = 26
@@ -74,7 +75,8 @@ class Links:
         """Give links their shapes; a link that has one gets the new one in its place, whole.
 
         Args:
-            wanted: `source`, `destination`, `network`, `shape`, `seed`, `engine` of each link.
+            wanted: `source`, `destination`, `network`, `addresses` (of both, by name), `shape`, `seed` and `engine` of
+                each link.
 
         Returns:
             `engine` and `why` of each, in the same order.
@@ -95,6 +97,7 @@ class Links:
                 else:
                     # The new filter comes behind the old one, so that removing the old one is the moment of change.
                     self._links[key] = await self._make(key, shape, each["seed"], engine, why)
+                    await self._introduce(key, each["addresses"])
                     if present:
                         await self._remove(present)
             except NetlinkError as error:
@@ -164,6 +167,18 @@ class Links:
         await filters.prepare(ip, port.index)
         await filters.redirect(ip, port.index, self._made, source.mac, device)
         return link
+
+    async def _introduce(self, key: Key, addresses: Mapping[str, str]) -> None:
+        """Have both ends know each other's MAC for good.
+
+        No ARP of theirs then crosses the link, as none would cross the long line that it stands for: the first packet
+        takes no longer than the others, and which packet is the n-th does not depend on when ARP asks again.
+        """
+        for node, other in ((key.source, key.destination), (key.destination, key.source)):
+            here, there = self.wiring.port(node, key.network), self.wiring.port(other, key.network)
+            async with NetworkNamespace(self.wiring.node(node).network) as inside:
+                (index,) = await inside.ip.link_lookup(ifname=here.interface)
+                await inside.ip.neigh("replace", ifindex=index, dst=addresses[other], lladdr=there.mac, state="permanent")
 
     async def _make_ifb(self, name: str, mtu: int) -> int:
         ip = self.wiring.switch.ip

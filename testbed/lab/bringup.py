@@ -84,18 +84,19 @@ def _make(plan: Plan, runtime: Runtime, observer: Observer) -> None:
     runtime.up(plan, lambda step: observer.begun("up", step))
     agent = runtime.connect(plan.lab)
     observer.begun("up", "links")
-    shaped = agent.call("shape", links=[as_request(link) for link in plan.links])
+    shaped = agent.call("shape", links=[as_request(plan, link) for link in plan.links])
     for engine, why in sorted({(made["engine"], made["why"]) for made in shaped}):
         observer.chosen("engine", engine, why)
     agent.call("remember", plan=plan.to_json())
 
 
-def as_request(link: Link) -> dict[str, Any]:
+def as_request(plan: Plan, link: Link) -> dict[str, Any]:
     """A link as the agent's call `shape` takes it."""
     return {
         "source": link.source,
         "destination": link.destination,
         "network": link.network,
+        "addresses": {node: plan.node(node).on(link.network).address for node in (link.source, link.destination)},
         "shape": link.shape.to_json(),
         "seed": link.seed,
         "engine": link.engine,

@@ -213,5 +213,5 @@ class LinkHandle:
             LabError: the shape could not be applied.
         """
         link = changes.changed(self._lab.plan, replace(self._link, shape=self.shape), to)
-        self._lab.agent.call("shape", links=[bringup.as_request(link)])
+        self._lab.agent.call("shape", links=[bringup.as_request(self._lab.plan, link)])
         return link.shape
