@@ -11,7 +11,7 @@ from testbed.agent import protocol
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -75,7 +75,7 @@ class Connection:
         line, _, self._buffer = self._buffer.partition(b"\n")
         return protocol.decode(line)
 
-    def result(self) -> Iterator[dict[str, Any]]:
+    def result(self) -> Generator[dict[str, Any], None, Any]:
         """The events of the call under way; the result is the value of the generator.
 
         Raises:

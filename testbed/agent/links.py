@@ -178,7 +178,8 @@ class Links:
             here, there = self.wiring.port(node, key.network), self.wiring.port(other, key.network)
             async with NetworkNamespace(self.wiring.node(node).network) as inside:
                 (index,) = await inside.ip.link_lookup(ifname=here.interface)
-                await inside.ip.neigh("replace", ifindex=index, dst=addresses[other], lladdr=there.mac, state="permanent")
+                known = {"ifindex": index, "dst": addresses[other], "lladdr": there.mac, "state": "permanent"}
+                await inside.ip.neigh("replace", **known)
 
     async def _make_ifb(self, name: str, mtu: int) -> int:
         ip = self.wiring.switch.ip

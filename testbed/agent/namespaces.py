@@ -38,7 +38,7 @@ def _checked(result: int, what: str) -> None:
 
 
 def unshare(flags: int) -> None:
-    """Move the calling process into new namespaces; see unshare(2).
+    """Move this process into new namespaces: the system call of that name.
 
     Raises:
         OSError: as the kernel says.
@@ -47,7 +47,7 @@ def unshare(flags: int) -> None:
 
 
 def setns(fd: int, kind: int) -> None:
-    """Move the calling thread into the namespace that `fd` refers to; see setns(2).
+    """Move this thread into the namespace that `fd` refers to: the system call of that name.
 
     Raises:
         OSError: as the kernel says.
@@ -56,7 +56,7 @@ def setns(fd: int, kind: int) -> None:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0) -> None:
-    """Mount; see mount(2).
+    """Attach a file system: the system call of that name.
 
     Raises:
         OSError: as the kernel says.

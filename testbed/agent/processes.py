@@ -7,6 +7,7 @@ import fcntl
 import os
 import signal
 import socket
+import subprocess
 import termios
 from contextlib import suppress
 from pathlib import Path
@@ -70,7 +71,7 @@ async def start(
         raise UsageError("command-not-found", f"no such file or directory: {error.filename}") from None
     except PermissionError as error:
         raise UsageError("command-refused", f"not allowed to run {error.filename}") from None
-    except Exception as error:  # what subprocess raises when preexec_fn fails
+    except subprocess.SubprocessError as error:  # `enter` failed
         raise LabError("not-in-node", f"could not start {argv[0]} in {node.name}: {error}") from None
 
 

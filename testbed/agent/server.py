@@ -76,10 +76,10 @@ class Connection:
 
 async def _readable(channel: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-    loop.add_reader(channel, lambda: ready.done() or ready.set_result(None))
+    ready = asyncio.Event()
+    loop.add_reader(channel, ready.set)
     try:
-        await ready
+        await ready.wait()
     finally:
         loop.remove_reader(channel)
 
@@ -132,11 +132,7 @@ class Server:
                     if name in ("spawn", "endpoint"):
                         await self._run(connection, name, arguments)
                         return
-                    if name not in self._calls:
-                        raise LabError("unknown-call", f"this agent knows no call {name!r}", "its version is another")
-                    async with self._exclusive:
-                        result = await self._calls[name](**arguments)
-                    await connection.send({"result": result})
+                    await connection.send({"result": await self._call(name, arguments)})
                 except TestbedError as error:
                     await connection.send({"error": protocol.error_to_json(error)})
                 except Exception as error:  # noqa: BLE001  # whoever asked must hear of it, whatever it is
@@ -145,6 +141,12 @@ class Server:
                     await connection.send({"error": protocol.error_to_json(failed)})
         finally:
             connection.close()
+
+    async def _call(self, name: str, arguments: dict[str, Any]) -> object:
+        if name not in self._calls:
+            raise LabError("unknown-call", f"this agent knows no call {name!r}", "it is of another version")
+        async with self._exclusive:
+            return await self._calls[name](**arguments)
 
     async def _hello(self) -> dict[str, Any]:
         """Who answers, and what it holds."""

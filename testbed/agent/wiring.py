@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 from contextlib import suppress
@@ -113,8 +114,8 @@ class Wiring:
 
         Args:
             networks: `name`, `mtu`.
-            nodes: `name`, `sysctls`, `environment`, `hosts` (text of its /etc/hosts) and `interfaces`, each with `network`, `name`,
-                `address`, `prefix_length`, `mac`.
+            nodes: `name`, `sysctls`, `environment`, `hosts` (text of its /etc/hosts) and `interfaces`, each with
+                `network`, `name`, `address`, `prefix_length`, `mac`.
             hosts: directory for the hosts files.
 
         Raises:
@@ -122,56 +123,48 @@ class Wiring:
         """
         with namespaces.inside(self.switch.fd):
             _no_ipv6()
+        indexes = itertools.count(_FIRST_INDEX)
         try:
-            bridges = {}
-            for index, network in enumerate(networks, start=_FIRST_INDEX):
-                await self.switch.ip.link(
-                    "add", index=index, ifname=f"net{index}", kind="bridge", mtu=network["mtu"], br_mcast_snooping=0
-                )
-                await self.switch.ip.link("set", index=index, state="up")
-                bridges[network["name"]] = (index, network["mtu"])
-            hosts.mkdir(exist_ok=True)
-            port = _FIRST_INDEX + len(bridges)
+            bridges = {each["name"]: await self._make_bridge(next(indexes), each["mtu"]) for each in networks}
             for node in nodes:
-                file = hosts / node["name"]
-                file.write_text(node["hosts"], "utf-8")
-                fd = namespaces.new_network()
-                self.nodes[node["name"]] = Node(
-                    name=node["name"], network=fd, hosts=file, environment=node["environment"]
-                )
-                with namespaces.inside(fd):
-                    _no_ipv6()
-                    _set_sysctls(node["name"], node["sysctls"])
+                self._make_node(node, hosts / node["name"])
                 for interface in node["interfaces"]:
-                    bridge, mtu = bridges[interface["network"]]
-                    peer = {
-                        "ifname": interface["name"],
-                        "address": interface["mac"],
-                        "mtu": mtu,
-                        "net_ns_fd": fd,
-                    }
-                    await self.switch.ip.link(
-                        "add",
-                        index=port,
-                        ifname=f"port{port}",
-                        kind="veth",
-                        mtu=mtu,
-                        master=bridge,
-                        state="up",
-                        peer=peer,
-                    )
-                    self.ports[node["name"], interface["network"]] = Port(
-                        node=node["name"],
-                        network=interface["network"],
-                        index=port,
-                        mac=interface["mac"],
-                        interface=interface["name"],
-                        mtu=mtu,
-                    )
-                    port += 1
-                await _configure(fd, node["interfaces"])
+                    await self._cable(node["name"], interface, next(indexes), bridges[interface["network"]])
+                await _configure(self.nodes[node["name"]].network, node["interfaces"])
         except NetlinkError as error:
             raise LabError("wiring-failed", f"the kernel refused a device or an address: {error}") from None
+
+    async def _make_bridge(self, index: int, mtu: int) -> tuple[int, int]:
+        """A switch; its index and MTU."""
+        await self.switch.ip.link("add", index=index, ifname=f"net{index}", kind="bridge", mtu=mtu, br_mcast_snooping=0)
+        await self.switch.ip.link("set", index=index, state="up")
+        return index, mtu
+
+    def _make_node(self, node: Mapping[str, Any], hosts: Path) -> None:
+        hosts.parent.mkdir(exist_ok=True)
+        hosts.write_text(node["hosts"], "utf-8")
+        network = namespaces.new_network()
+        name = node["name"]
+        self.nodes[name] = Node(name=name, network=network, hosts=hosts, environment=node["environment"])
+        with namespaces.inside(network):
+            _no_ipv6()
+            _set_sysctls(name, node["sysctls"])
+
+    async def _cable(self, node: str, interface: Mapping[str, Any], index: int, bridge: tuple[int, int]) -> None:
+        """Connect a node to a switch; the end at the switch, which is the port, gets the index."""
+        network, mtu = self.nodes[node].network, bridge[1]
+        peer = {"ifname": interface["name"], "address": interface["mac"], "mtu": mtu, "net_ns_fd": network}
+        await self.switch.ip.link(
+            "add", index=index, ifname=f"port{index}", kind="veth", mtu=mtu, master=bridge[0], state="up", peer=peer
+        )
+        self.ports[node, interface["network"]] = Port(
+            node=node,
+            network=interface["network"],
+            index=index,
+            mac=interface["mac"],
+            interface=interface["name"],
+            mtu=mtu,
+        )
 
     async def adopt(self, nodes: Sequence[Mapping[str, Any]]) -> None:
         """Find the ports of nodes that are there already.

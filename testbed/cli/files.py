@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from testbed import plan, topology
 from testbed.cli import options, plans
 from testbed.errors import UsageError
+
+if TYPE_CHECKING:
+    from testbed.cli.options import BringUp
 
 
 @click.command("validate")
@@ -32,11 +36,10 @@ def validate_command(files: tuple[str, ...]) -> int:
 @click.argument("file", metavar="TOPOLOGY")
 @options.bring_up
 @options.as_json
-def show_command(
-    file: str, name: str | None, runtime: str | None, engine: str | None, seed: int | None, *, as_json: bool
-) -> None:
+def show_command(file: str, how: BringUp, *, as_json: bool) -> None:
     """Show what TOPOLOGY resolves to: every address, link and workload."""
-    resolved = plan.resolve(topology.load(topology.find(file)), lab=name, runtime=runtime, engine=engine, seed=seed)
+    loaded = topology.load(topology.find(file))
+    resolved = plan.resolve(loaded, lab=how.name, runtime=how.runtime, engine=how.engine, seed=how.seed)
     if as_json:
         click.echo(json.dumps(resolved.to_json() | {"digest": resolved.digest}, indent=2))
         return

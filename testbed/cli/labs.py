@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,14 +15,17 @@ from testbed.cli.screen import Screen
 from testbed.errors import LabError, UsageError
 from testbed.lab import Lab
 
+if TYPE_CHECKING:
+    from testbed.cli.options import BringUp
+
 
 @click.command("up")
 @click.argument("topology")
 @options.bring_up
-def up_command(topology: str, name: str | None, runtime: str | None, engine: str | None, seed: int | None) -> None:
+def up_command(topology: str, how: BringUp) -> None:
     """Bring TOPOLOGY up and leave it up: a file, or the name of one of topologies/ or of those that are shipped."""
     with Screen() as screen:
-        lab = Lab.up(topology, name=name, runtime=runtime, engine=engine, seed=seed, observer=screen)
+        lab = Lab.up(topology, **asdict(how), observer=screen)
         if lab.was_up:
             screen.say("up", f"{lab.name} is up already ({lab.runtime}); nothing changed")
     node = lab.plan.nodes[0].name

@@ -65,9 +65,7 @@ def _examine() -> list[Finding]:
     for name in runtime.BACKENDS:
         found = runtime.load(name).probe()
         findings.append(
-            Finding(
-                what=f"runtime {name}", fine=found.usable, found=found.description or found.reason, hint=found.hint
-            )
+            Finding(what=f"runtime {name}", fine=found.usable, found=found.description or found.reason, hint=found.hint)
         )
         if name == "docker" and found.usable:
             findings.append(_image())
@@ -92,23 +90,25 @@ def _engines() -> list[Finding]:
         return [Finding(what="engines", fine=False, found="can't be tried without runtime netns")]
     answer = protocol.decode(trial.stdout)
     lacking = answer["without_netem"]
+    cores = len(os.sched_getaffinity(0))
     netem = Finding(
         what="engine netem",
         fine=lacking is None,
         found=lacking["message"] if lacking else f"in kernel {answer['kernel']}",
         hint=(lacking["hint"] or "") if lacking else "",
     )
-    return [netem, Finding(what="engine userspace", fine=True, found=f"{len(os.sched_getaffinity(0))} cores to work on")]
+    return [netem, Finding(what="engine userspace", fine=True, found=f"{cores} cores to work on")]
 
 
 def _buffer() -> Finding:
     """Only root may exceed the limit on receive buffers."""
     limit = int(_RECEIVE_BUFFER.read_text("ascii"))
     enough = os.geteuid() == 0 or limit >= _RECEIVE_BUFFER_BYTES
+    found = "large enough" if enough else f"net.core.rmem_max is {limit}: engine userspace may lose packets of a burst"
     return Finding(
         what="receive buffers",
         fine=enough,
-        found="large enough" if enough else f"net.core.rmem_max is {limit}: fast links may lose packets as not asked for",
+        found=found,
         hint=f"sudo sysctl -w net.core.rmem_max={_RECEIVE_BUFFER_BYTES}",
     )
 

@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-F = TypeVar("F", bound="Callable[..., Any]")
-
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
-def bring_up(command: F) -> F:
-    """How a lab is brought up."""
-    for option in reversed(
-        (
-            click.option("--name", metavar="LAB", help="Name of the lab; the topology's unless given."),
-            click.option("--runtime", type=click.Choice(["auto", "docker", "netns"]), help="What nodes are made of."),
-            click.option(
-                "--engine", type=click.Choice(["auto", "netem", "userspace"]), help="What carries the shapes out."
-            ),
-            click.option("--seed", type=click.IntRange(min=0), help="Where all that is random starts from."),
-        )
-    ):
-        command = option(command)
-    return command
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BringUp:
+    """How a lab is to be brought up, where it is not as the file says; None is as the file says.
+
+    Attributes:
+        name: of the lab.
+        runtime: `auto`, `docker` or `netns`.
+        engine: `auto`, `netem` or `userspace`.
+        seed: of all that is random.
+    """
+
+    name: str | None
+    runtime: str | None
+    engine: str | None
+    seed: int | None
+
+    @property
+    def as_the_file_says(self) -> bool:
+        """Whether nothing is to be otherwise."""
+        return self == BringUp(name=None, runtime=None, engine=None, seed=None)
+
+
+def bring_up(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of `BringUp` to a command, which gets them as its argument `how`."""
+
+    @click.option("--name", metavar="LAB", help="Name of the lab; the topology's unless given.")
+    @click.option("--runtime", type=click.Choice(["auto", "docker", "netns"]), help="What nodes are made of.")
+    @click.option("--engine", type=click.Choice(["auto", "netem", "userspace"]), help="What carries the shapes out.")
+    @click.option("--seed", type=click.IntRange(min=0), help="Where all that is random starts from.")
+    @functools.wraps(command)
+    def collecting(
+        *args: object, name: str | None, runtime: str | None, engine: str | None, seed: int | None, **others: object
+    ) -> object:
+        return command(*args, how=BringUp(name=name, runtime=runtime, engine=engine, seed=seed), **others)
+
+    return collecting

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +16,10 @@ from testbed.cli import options
 from testbed.cli.screen import Screen
 from testbed.errors import UsageError
 from testbed.lab import Lab
+from testbed.results import rows, tables
+
+if TYPE_CHECKING:
+    from testbed.cli.options import BringUp
 
 FAILED = 1
 
@@ -24,26 +30,14 @@ FAILED = 1
 @click.option("--only", metavar="WORKLOAD", multiple=True, help="Run this one only; may be given several times.")
 @click.option("--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Where runs go.")
 @options.as_json
-def run_command(  # noqa: D103  # the docstring is the help
-    source: str,
-    name: str | None,
-    runtime: str | None,
-    engine: str | None,
-    seed: int | None,
-    only: tuple[str, ...],
-    results: Path,
-    *,
-    as_json: bool,
-) -> int:
+def run_command(source: str, how: BringUp, only: tuple[str, ...], results: Path, *, as_json: bool) -> int:
     """Check the links of a lab, run its workloads and keep the result.
 
-    A lab that is not up is brought up, and taken down afterwards.
+    A lab that is not up is brought up, and taken down afterwards. Exit status 1 where a link is not as asked.
     """
-    from testbed.results import tables
-
     with ExitStack() as stack:
         screen = stack.enter_context(Screen(quiet=as_json))
-        lab = _lab(stack, source, screen, name=name, runtime=runtime, engine=engine, seed=seed)
+        lab = _lab(stack, source, how, screen)
         run = lab.run(results, only=only, observer=screen)
         if as_json:
             click.echo(json.dumps(run.to_json() | {"path": str(run.path)}, indent=2))
@@ -64,19 +58,14 @@ def run_command(  # noqa: D103  # the docstring is the help
 @click.argument("source", metavar="TOPOLOGY|LAB")
 @options.bring_up
 @options.as_json
-def check_command(  # noqa: D103
-    source: str, name: str | None, runtime: str | None, engine: str | None, seed: int | None, *, as_json: bool
-) -> int:
+def check_command(source: str, how: BringUp, *, as_json: bool) -> int:
     """Measure every shaped link of a lab and compare it with what was asked for.
 
     A lab that is not up is brought up, and taken down afterwards. Exit status 1 where a link is not as asked.
     """
-    from testbed.results import rows, tables
-
     with ExitStack() as stack:
         screen = stack.enter_context(Screen(quiet=as_json))
-        lab = _lab(stack, source, screen, name=name, runtime=runtime, engine=engine, seed=seed)
-        checks = lab.check(observer=screen)
+        checks = _lab(stack, source, how, screen).check(observer=screen)
         if as_json:
             click.echo(json.dumps([rows.link_row(each) for each in checks], indent=2))
         elif checks:
@@ -87,19 +76,18 @@ def check_command(  # noqa: D103
     return 0 if all(each.passed for each in checks) else FAILED
 
 
-def _lab(stack: ExitStack, source: str, screen: Screen, **options: str | int | None) -> Lab:
+def _lab(stack: ExitStack, source: str, how: BringUp, screen: Screen) -> Lab:
     """The lab that is up under that name, or one brought up now and taken down when the stack is left."""
-    if not any(value is not None for value in options.values()) and labs.find(source):
-        lab = Lab.attach(source)
-    else:
-        try:
-            path = topology.find(source)
-        except UsageError as error:
-            error.add_note(f"nor is a lab of that name up; testbed ps lists those that are")
-            raise
-        loaded = topology.load(path)
-        screen.title(plan.resolve(loaded, lab=None))
-        lab = Lab.up(loaded, observer=screen, **options)
+    if how.as_the_file_says and labs.find(source):
+        return Lab.attach(source)
+    try:
+        path = topology.find(source)
+    except UsageError as error:
+        error.add_note("nor is a lab of that name up; testbed ps lists those that are")
+        raise
+    loaded = topology.load(path)
+    screen.title(plan.resolve(loaded))
+    lab = Lab.up(loaded, **asdict(how), observer=screen)
     if not lab.was_up:
         stack.callback(_down, lab, screen)
     return lab

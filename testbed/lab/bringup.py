@@ -123,7 +123,7 @@ def _same(plan: Plan, runtime: Runtime) -> Plan:
 
 def find(lab: str) -> Runtime | None:
     """The runtime of a lab that is there, in whatever state; None where there is none of that name."""
-    for name in reversed(runtimes.BACKENDS):  # the cheap one to ask first
+    for name in reversed(list(runtimes.BACKENDS)):  # the cheap one to ask first
         runtime = runtimes.load(name)
         with suppress(MachineError):
             if any(status.lab == lab for status in runtime.labs()):

@@ -128,9 +128,10 @@ def _label(workload: Workload) -> str:
 
 def _in_flight_ns(plan: Plan, workload: Workload) -> int:
     """The longest that a packet of a workload may be under way: delay, jitter and a full queue."""
-    shapes = [link.shape for link in plan.links if (link.source, link.destination) == (workload.source, workload.destination)]
-    longest = max((each.delay_ns + each.jitter_ns + _queueing_ns(each.queue_bytes, each.rate_bps) for each in shapes), default=0)
-    return longest + _SLACK_NS
+    ends = workload.source, workload.destination
+    shapes = [link.shape for link in plan.links if link.ends[:2] == ends]
+    held = [each.delay_ns + each.jitter_ns + _queueing_ns(each.queue_bytes, each.rate_bps) for each in shapes]
+    return max(held, default=0) + _SLACK_NS
 
 
 def _queueing_ns(queue_bytes: int, rate_bps: int) -> int:

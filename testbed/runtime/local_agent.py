@@ -22,7 +22,7 @@ _END_SECONDS = 10
 _POLL_MS = 2
 
 _started: dict[Path, subprocess.Popen[bytes]] = {}
-"""The agents started here, by socket. As long as its lab is not up, an agent ends with its standard input, so with us."""
+"""The agents started here, by socket. Until its lab is up, an agent ends with its standard input, and so with us."""
 
 
 def start(runtime: str, lab: str, *, isolate: bool) -> Agent:

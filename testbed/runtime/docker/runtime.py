@@ -91,8 +91,11 @@ class DockerRuntime:
             return False
         if not directory.path.exists() and not engine.containers(lab=lab) and not engine.networks(lab=lab):
             return False
-        complete = agents.end(engine, lab)
-        objects.remove_all(engine, lab, settled=complete)
+        complete = False
+        try:
+            complete = agents.end(engine, lab)
+        finally:  # an agent that can't be ended is no reason to leave the rest
+            objects.remove_all(engine, lab, settled=complete)
         directory.remove()
         return True
 
