@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_STUCK_SECONDS = 10
+"""An agent says hello at once, whatever else it does."""
+
+
 def gone() -> LabError:
     """What there is to say when the agent does not answer any more."""
     return LabError(
@@ -33,6 +37,10 @@ class Channel(Protocol):
 
     def recv(self, size: int, /) -> bytes:
         """Up to `size` bytes; none at the end of the stream."""
+        ...
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        """Let `recv` raise TimeoutError when nothing comes for so long."""
         ...
 
     def close(self) -> None:
@@ -62,11 +70,15 @@ class Connection:
         """The next message.
 
         Raises:
-            LabError: `agent-gone`, the stream ended.
+            LabError: `agent-gone`, the stream ended; `agent-stuck`, nothing came within the time that was set.
         """
         while b"\n" not in self._buffer:
             try:
                 data = self._channel.recv(1 << 16)
+            except TimeoutError:
+                raise LabError(
+                    "agent-stuck", "the lab's agent runs, but does not answer", "testbed down ends it"
+                ) from None
             except OSError:
                 data = b""
             if not data:
@@ -128,10 +140,6 @@ class Process:
                 return
             yield from event.items()
 
-    def write(self, text: str) -> None:
-        """Send text to the standard input of the process."""
-        self._connection.send({"tell": {"stdin": text}})
-
     def close_stdin(self) -> None:
         """End the standard input of the process; nothing happens where the process has ended."""
         with suppress(LabError):
@@ -186,9 +194,30 @@ class Agent:
         """Make a call and wait for its result.
 
         Raises:
-            TestbedError: the one that the agent raised; `agent-gone` where it does not answer.
+            TestbedError: the one that the agent raised; `agent-gone` where there is none any more.
         """
-        connection = Connection(self._connect())
+        return self._call(name, arguments)
+
+    def hello(self) -> dict[str, Any]:
+        """Who answers, and what it holds; see `Server`.
+
+        Raises:
+            LabError: `agent-gone`; `agent-stuck`; `agent-differs`, it is of another version.
+        """
+        found: dict[str, Any] = self._call("hello", {}, seconds=_STUCK_SECONDS)
+        if found["version"] != protocol.VERSION:
+            raise LabError(
+                "agent-differs",
+                f"the lab was brought up by a testbed whose agent speaks version {found['version']}, "
+                f"this one {protocol.VERSION}",
+                "take the lab down and bring it up again",
+            )
+        return found
+
+    def _call(self, name: str, arguments: dict[str, Any], *, seconds: float | None = None) -> Any:  # noqa: ANN401  # JSON
+        channel = self._connect()
+        channel.settimeout(seconds)
+        connection = Connection(channel)
         try:
             connection.send({"call": name, "with": arguments})
             result = connection.result()
@@ -213,7 +242,7 @@ class Agent:
             node: its name.
             argv: the command.
             cwd: where it starts; None is the root directory.
-            stdio: three file descriptors that become its standard streams; else they are pipes to here.
+            stdio: file descriptors that become its standard streams, in their order; the rest are pipes to here.
             tty: the first of `stdio` is a terminal and becomes the controlling one.
         """
         return self._start("spawn", {"node": node, "argv": list(argv), "cwd": cwd, "tty": tty}, stdio)

@@ -105,6 +105,10 @@ class Links:
             done.append({"engine": engine, "why": why})
         return done
 
+    def dead(self) -> dict[str, str]:
+        """The links that pass nothing any more because what carried them has ended, and how that was."""
+        return self.userspace.dead()
+
     async def statistics(self) -> list[dict[str, Any]]:
         """What became of the packets of each link, as its engine counts."""
         by_userspace = await self.userspace.stats()

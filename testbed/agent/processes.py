@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.wiring import Node
 
+_STREAMS = 3
 _OUTPUT_CHUNK = 1 << 16
 
 
@@ -33,7 +34,7 @@ async def start(
         node: where.
         argv: the command, looked up in PATH.
         cwd: where it starts; None is the root directory.
-        stdio: three file descriptors for its standard streams, or none for pipes.
+        stdio: file descriptors for its standard streams, in their order; the rest are pipes.
         tty: the first of them is a terminal and becomes the controlling one.
         own_filesystem: the node has no file system of its own (it is no container): give the process a view of
             this one with the node's hosts file, host name and /sys.
@@ -54,7 +55,7 @@ async def start(
         if own_filesystem:
             _enter_filesystem(node)
 
-    streams = stdio or (asyncio.subprocess.PIPE,) * 3
+    streams = (*stdio, *(asyncio.subprocess.PIPE,) * (_STREAMS - len(stdio)))
     try:
         return await asyncio.create_subprocess_exec(
             *argv,

@@ -6,8 +6,8 @@ A client connects and makes one call at a time:
     <- {"event": {...}}                      any number, while the call lasts
     <- {"result": ...}  or  {"error": {"kind", "code", "message", "hint"}}
 
-While a `spawn` or `endpoint` call lasts, the client may send `{"tell": {"stdin": TEXT}}`, `{"tell": {"eof": true}}`
-or `{"tell": {"signal": N}}`; when it closes the connection, the process is killed.
+While a `spawn` or `endpoint` call lasts, the client may send `{"tell": {"eof": true}}`, which ends the process's
+standard input, or `{"tell": {"signal": N}}`; when it closes the connection, the process is killed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from testbed.errors import LabError, MachineError, TestbedError, UsageError
 
-VERSION = 1
+VERSION = 2
 """Raised whenever a client and an agent of different ages would not understand each other."""
 
 _KINDS: dict[str, type[TestbedError]] = {kind.__name__: kind for kind in (UsageError, MachineError, LabError)}

@@ -145,6 +145,8 @@ class Server:
     async def _call(self, name: str, arguments: dict[str, Any]) -> object:
         if name not in self._calls:
             raise LabError("unknown-call", f"this agent knows no call {name!r}", "it is of another version")
+        if name == "hello":  # is asked of an agent that may be busy, or stuck
+            return await self._hello()
         async with self._exclusive:
             return await self._calls[name](**arguments)
 
@@ -158,6 +160,7 @@ class Server:
             "plan": self._plan,
             "kernel": os.uname().release,
             "without_netem": without_netem.message if without_netem else None,
+            "dead_links": self._links.dead(),
             "nodes": {
                 name: "running" if command is None or command.returncode is None else f"exited {command.returncode}"
                 for name in self._wiring.nodes
@@ -245,10 +248,6 @@ async def _obey(connection: Connection, process: asyncio.subprocess.Process) -> 
     """Carry out what a client tells a running process; kill it when the client goes away."""
     while message := await connection.receive():
         tell = message["tell"]
-        if "stdin" in tell and process.stdin:
-            process.stdin.write(tell["stdin"].encode())
-            with suppress(ConnectionError):
-                await process.stdin.drain()
         if "eof" in tell and process.stdin:
             process.stdin.close()
         if "signal" in tell:

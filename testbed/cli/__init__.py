@@ -92,9 +92,6 @@ def _end(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _show(error: TestbedError) -> None:
-    text = f"error: {error.message}" if error.code in error.message else f"error: {error.code}: {error.message}"
-    click.echo(text, err=True)
-    if error.hint:
-        click.echo(f"  hint: {error.hint}", err=True)
+    click.echo(str(error), err=True)
     for note in getattr(error, "__notes__", ()):
         click.echo(f"  note: {note}", err=True)

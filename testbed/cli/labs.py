@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ def up_command(topology: str, how: BringUp) -> None:
     """Bring TOPOLOGY up and leave it up: a file, or the name of one of topologies/ or of those that are shipped."""
     with Screen() as screen:
         lab = Lab.up(topology, **asdict(how), observer=screen)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # the lab is up: too late to be interrupted
         if lab.was_up:
             screen.say("up", f"{lab.name} is up already ({lab.runtime}); nothing changed")
     node = lab.plan.nodes[0].name

@@ -110,7 +110,7 @@ def _same(plan: Plan, runtime: Runtime) -> Plan:
         LabError: it is another one, or broken.
     """
     hint = f"testbed down {plan.lab} takes it down; --name brings this one up beside it"
-    held = runtime.connect(plan.lab).call("hello")["plan"]
+    held = runtime.connect(plan.lab).hello()["plan"]
     if held is None:
         raise LabError("lab-incomplete", f"a lab {plan.lab} was left half-way", hint)
     found = Plan.from_json(held)

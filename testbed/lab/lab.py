@@ -77,7 +77,7 @@ class Lab:
         runtime = bringup.find(name)
         if runtime is None:
             raise LabError("no-such-lab", f"no lab {name!r} is up", "testbed ps lists them; testbed up brings one up")
-        held = runtime.connect(name).call("hello")["plan"]
+        held = runtime.connect(name).hello()["plan"]
         if held is None:
             raise LabError("lab-incomplete", f"lab {name} was left half-way", f"testbed down {name} removes it")
         return cls(plan.Plan.from_json(held), runtime, was_up=True)

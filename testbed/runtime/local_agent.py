@@ -72,7 +72,7 @@ def connect(runtime: str, lab: str) -> Agent:
     if not directory.path.exists():
         raise LabError("no-such-lab", f"no lab {lab!r} is up", "testbed ps lists them; testbed up FILE brings one up")
     agent = Agent.at(directory.socket)
-    agent.call("hello")
+    agent.hello()
     return agent
 
 
@@ -80,8 +80,10 @@ def stop(runtime: str, lab: str) -> bool:
     """End the agent of a lab and all processes that are its own, whatever state they are in; False where none was."""
     path = LabDirectory(runtime, lab).socket
     watched = [pidfd for pid in _pids(path) if (pidfd := _pidfd(pid)) is not None]
-    with suppress(LabError):
-        Agent.at(path).call("shutdown")
+    for pidfd in watched:
+        for number in (signal.SIGTERM, signal.SIGCONT):  # one that is stopped hears of nothing but SIGCONT
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, number)
     deadline = time.monotonic() + _END_SECONDS
     for pidfd in watched:
         poll = select.poll()

@@ -94,7 +94,7 @@ class NetnsRuntime:
         )
         for node in plan.nodes:
             if node.command:
-                agent.call("launch", node=node.name, argv=list(node.command))
+                _launch(agent, node)
         progress("ready")
         readiness.wait(agent, plan)
 
@@ -109,11 +109,12 @@ class NetnsRuntime:
 
     def _status(self, lab: str) -> LabStatus:
         try:
-            hello = self.connect(lab).call("hello")
+            hello = self.connect(lab).hello()
         except TestbedError as error:
             return LabStatus(lab=lab, runtime=self.name, nodes={}, healthy=False, problem=error.message)
         problem = "it was never brought up completely" if hello["plan"] is None else ""
         problem = problem or ", ".join(f"{n} {s}" for n, s in hello["nodes"].items() if s != "running")
+        problem = problem or "; ".join(f"{link}: {death}" for link, death in hello["dead_links"].items())
         return LabStatus(lab=lab, runtime=self.name, nodes=hello["nodes"], healthy=not problem, problem=problem)
 
     def connect(self, lab: str) -> Agent:
@@ -125,7 +126,10 @@ class NetnsRuntime:
     ) -> Completed:
         """See `testbed.runtime.Runtime`."""
         try:
-            process = self.connect(lab).spawn(node, argv)
+            with os.fdopen(os.memfd_create("stdin"), "r+b") as file:  # no pipe: nobody need feed it meanwhile
+                file.write(stdin)
+                file.seek(0)
+                process = self.connect(lab).spawn(node, argv, stdio=[file.fileno()])
         except UsageError as error:
             return Completed(status=_NOT_FOUND, stdout="", stderr=error.message)
         expired = threading.Event()
@@ -139,9 +143,6 @@ class NetnsRuntime:
             if timer:
                 timer.start()
             try:
-                if stdin:
-                    process.write(stdin.decode())
-                process.close_stdin()
                 stdout = stderr = ""
                 for stream, text in process.output():
                     if stream == "stdout":
@@ -174,6 +175,15 @@ class NetnsRuntime:
                     return _as_shell(process.wait())
                 except KeyboardInterrupt:
                     process.signal(signal.SIGINT)
+
+
+def _launch(agent: Agent, node: Node) -> None:
+    try:
+        agent.call("launch", node=node.name, argv=list(node.command))
+    except UsageError as error:
+        raise LabError(
+            error.code, f"node {node.name}: {error.message}", "without containers a command must be on this machine"
+        ) from None
 
 
 def _as_shell(status: int) -> int:

@@ -77,11 +77,18 @@ def locked(lab: str) -> Iterator[None]:
     Raises:
         LabError: another command holds it.
     """
-    with (root() / f"{lab}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LabError(
-                "lab-busy", f"another command is bringing {lab} up or down", "wait for it to end, then try again"
-            ) from None
-        yield
+    path = root() / f"{lab}.lock"
+    while True:
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise LabError(
+                    "lab-busy", f"another command is bringing {lab} up or down", "wait for it to end, then try again"
+                ) from None
+            if os.fstat(file.fileno()).st_nlink:  # else its last holder has removed it meanwhile: it locks nothing
+                try:
+                    yield
+                finally:
+                    path.unlink()
+                return

@@ -200,6 +200,10 @@ class UserspaceEngine:
                     raise
         return counters
 
+    def dead(self) -> dict[str, str]:
+        """The links whose worker has ended, and how."""
+        return {link: worker.death for link, worker in self._carrier.items() if worker.death}
+
     def _worker(self, link: str) -> _WorkerProcess:
         try:
             return self._carrier[link]

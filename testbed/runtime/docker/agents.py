@@ -53,6 +53,7 @@ class _Channel:
             raise gone() from None
         self._output = self._execution.output()
         self.sendall = self._execution.sendall
+        self.settimeout = self._execution.settimeout
         self.close = self._execution.close
 
     def recv(self, _size: int, /) -> bytes:
@@ -133,7 +134,7 @@ def end(engine: Engine, lab: str) -> bool:
     container = _container(engine, lab)
     try:
         agent = connect(engine, lab)
-        complete = agent.call("hello")["plan"] is not None
+        complete = agent.hello()["plan"] is not None
         if container:
             agent.call("shutdown")
             engine.api.wait(container["Id"], timeout=_END_SECONDS)

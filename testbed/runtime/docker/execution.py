@@ -61,6 +61,7 @@ class Execution:
     ) -> None:
         self._api = engine.api
         self._tty = tty
+        self._timeout_seconds: float | None = None
         with refusals(f"{argv[0]} in {container}"):
             self._id: str = patiently(
                 self._api.exec_create, container, list(argv), stdin=stdin, tty=tty, environment=environment
@@ -120,6 +121,8 @@ class Execution:
         if early := self._early:
             self._early = b""
             return early
+        if self._timeout_seconds is not None and not self._readable(self._timeout_seconds):
+            raise TimeoutError(f"nothing came within {self._timeout_seconds:g} s")
         idle = 1
         while not self._readable(idle):
             # A container that ends while a command is started in it may leave the stream open for ever.
@@ -136,6 +139,10 @@ class Execution:
             return self._inspect()["ExitCode"] is not None
         except LabError:
             return True
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        """How long to wait for the next output; None is for ever."""
+        self._timeout_seconds = seconds
 
     def sendall(self, data: bytes, /) -> None:
         """Write to the standard input of the command."""

@@ -116,8 +116,9 @@ class DockerRuntime:
 
     def _status(self, lab: str, nodes: dict[str, str]) -> LabStatus:
         try:
-            complete = self.connect(lab).call("hello")["plan"] is not None
-            problem = "" if complete else "it was never brought up completely"
+            hello = self.connect(lab).hello()
+            problem = "it was never brought up completely" if hello["plan"] is None else ""
+            problem = problem or "; ".join(f"{link}: {death}" for link, death in hello["dead_links"].items())
         except TestbedError as error:
             problem = error.message
         problem = problem or ", ".join(f"{node} is {now}" for node, now in nodes.items() if now != "running")
