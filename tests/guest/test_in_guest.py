@@ -12,7 +12,7 @@ import pytest
 
 HERE = Path(__file__).parent
 SELECTION = ("-m", "netem", "--testbed-require=docker,netem", "tests", "--ignore=tests/guest")
-LIMIT_S = 900
+LIMIT_S = 1800
 
 
 @pytest.mark.guest
