@@ -19,9 +19,6 @@ import pytest
 from pyroute2 import AsyncIPRoute
 
 from testbed.agent import netem
-from testbed.agent.netem import engine
-from testbed.agent.netem.qdiscs import Netem
-from testbed.errors import LabError
 from testbed.shape import CERTAIN, Shape
 
 pytestmark = pytest.mark.netem
@@ -213,19 +210,6 @@ def test_a_shape_is_replaced_whole(apply):
     assert "loss-random" not in good["netem"]
     assert good["tbf"]["rate"] > 1 << 32
     assert len(round_trips(ping("-c", "20", "-i", "0.01"))) == 20
-
-
-def test_what_the_kernel_did_not_do_is_an_error(path, apply, monkeypatch):
-    """A kernel before 6.6 takes a seed without a word, and ignores it."""
-    monkeypatch.setattr(engine, "_delay", lambda _: Netem(limit=1000, seed=7))
-    path.runner.run(path.ip.tc("del", "netem", path.index, root=True))
-    try:
-        apply(Shape())
-    except LabError as error:
-        assert error.code == "shape-not-applied"  # noqa: PT017
-        assert "seed is None, asked for 7" in error.message  # noqa: PT017
-    else:
-        assert show()["netem"]["seed"] == 7
 
 
 def show():

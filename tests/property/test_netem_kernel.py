@@ -11,10 +11,14 @@ from hypothesis import strategies as st
 from pyroute2 import AsyncIPRoute
 
 from testbed.agent import netem
-from testbed.agent.netem import engine
+from testbed.agent.netem import engine, translation
 from testbed.agent.netem.messages import QdiscMessage
-from testbed.agent.netem.qdiscs import FourState, GilbertElliott, Netem, Tbf
-from testbed.shape import CERTAIN, Shape
+from testbed.agent.netem.qdiscs import FourState, GilbertElliott, Netem
+from testbed.agent.netem.queues import Bfifo, Codel, FqCodel, Tbf
+from testbed.errors import LabError
+from testbed.shape import CERTAIN, Chance, Corruption, Discipline, Reorder, Shape, Variation
+from testbed.shape import FourState as FourStateLoss
+from testbed.shape import GilbertElliott as GilbertElliottLoss
 
 pytestmark = pytest.mark.netem
 
@@ -24,17 +28,64 @@ MTU = 1500
 Kernel = namedtuple("Kernel", "runner ip index")  # noqa: PYI024
 
 u32 = st.integers(0, (1 << 32) - 1)
-shapes = st.builds(
-    lambda delay, loss, rate: Shape(delay_ns=delay, loss=loss, **rate),
-    delay=st.integers(0, 1 << 50),
-    loss=st.sampled_from([0, CERTAIN]) | st.integers(2, CERTAIN),
-    rate=st.just({})
-    | st.fixed_dictionaries(
+probabilities = st.sampled_from([0, CERTAIN]) | st.integers(2, CERTAIN)
+chances = st.builds(Chance, probability=probabilities, correlation=probabilities)
+certain = st.integers(0, CERTAIN)
+half = st.integers(0, CERTAIN // 2)
+losses = st.one_of(
+    st.fixed_dictionaries({"loss": probabilities}),
+    st.fixed_dictionaries(
         {
-            "rate_bps": st.integers(375, 1 << 40).map(lambda rate: rate * 8),
-            "queue_bytes": st.integers(1514, (1 << 32) - 1),
+            "loss_model": st.one_of(
+                chances,
+                st.builds(GilbertElliottLoss, to_bad=certain, to_good=certain, loss_good=certain, loss_bad=certain),
+                st.builds(FourStateLoss, p13=half, p31=half, p32=half, p23=certain, p14=half),
+            )
         }
     ),
+)
+spoiling = st.one_of(
+    st.builds(
+        lambda lost, chance: lost | {"corruption": chance and Corruption(chance=chance)}, losses, st.none() | chances
+    ),
+    st.fixed_dictionaries({"duplicate": chances}),
+)
+variations = st.one_of(
+    st.builds(
+        Variation, distribution=st.sampled_from(["uniform", "normal", "pareto"]), keeps_order=st.sampled_from([False])
+    ),
+    st.builds(
+        lambda table: Variation(distribution="table", table=tuple(sorted(table)), keeps_order=False),
+        st.lists(st.integers(-32767, 32767), min_size=1, max_size=50),
+    ),
+)
+delays = st.builds(
+    lambda delay, jitter, variation: {"delay_ns": delay + jitter, "jitter_ns": jitter, "variation": variation},
+    delay=st.integers(0, 1 << 50),
+    jitter=st.just(0) | st.integers(0, (1 << 31) - 1),
+    variation=variations,
+)
+disciplines = st.builds(
+    Discipline,
+    name=st.sampled_from(["droptail", "codel", "fq_codel"]),
+    target_ns=st.integers(512, 1 << 40),
+    interval_ns=st.integers(512, 1 << 40),
+    ecn=st.booleans(),
+)
+bottlenecks: st.SearchStrategy[dict[str, object]] = st.one_of(
+    st.just({}),
+    st.builds(lambda chance, gap: {"reorder": Reorder(chance=chance, gap=gap)}, chances, u32),
+    st.fixed_dictionaries(
+        {
+            "rate_bps": st.integers(10_000, 1 << 40).map(lambda rate: rate * 8),
+            "overhead_bytes": st.integers(0, 1000),
+            "queue_bytes": st.integers(1514, (1 << 32) - 1),
+            "discipline": disciplines,
+        }
+    ),
+)
+shapes = st.builds(
+    lambda *parts: Shape(**{k: v for part in parts for k, v in part.items()}), spoiling, delays, bottlenecks
 )
 gilbert_elliott = st.builds(GilbertElliott, p=u32, r=u32, h=u32, k1=u32)
 four_state = st.builds(FourState, p13=u32, p31=u32, p32=u32, p14=u32, p23=u32)
@@ -44,6 +95,7 @@ netems = st.builds(
     delay_ns=st.integers(0, (1 << 63) - 1),
     jitter_ns=st.integers(0, (1 << 31) - 1),
     delay_correlation=u32,
+    delay_table=st.lists(st.integers(-32768, 32767), max_size=16384).map(tuple) | st.just(tuple(range(-8192, 8192))),
     loss=u32,
     loss_correlation=u32,
     loss_model=st.none() | gilbert_elliott | four_state,
@@ -55,6 +107,19 @@ netems = st.builds(
     corrupt=u32,
     corrupt_correlation=u32,
     rate=u32 | st.integers(0, (1 << 64) - 1),
+)
+codel_times = st.integers(1, (1 << 31) - 1)
+queues = st.one_of(
+    st.builds(Bfifo, limit=u32),
+    st.builds(Codel, limit=u32, target=codel_times, interval=codel_times, ecn=st.booleans()),
+    st.builds(
+        FqCodel,
+        limit=u32,
+        target=codel_times,
+        interval=codel_times,
+        ecn=st.booleans(),
+        quantum=st.integers(256, 1 << 20),
+    ),
 )
 
 
@@ -82,7 +147,7 @@ def kernel():
 async def read(kernel):
     """What `tc qdisc show` would: not the kernel's answer to the change, but another question."""
     messages = [QdiscMessage.reread(message) async for message in await kernel.ip.tc("dump", index=kernel.index)]
-    kinds = {qdisc.kind: qdisc for qdisc in (Netem, Tbf)}
+    kinds = {qdisc.kind: qdisc for qdisc in (Netem, Tbf, Bfifo, Codel, FqCodel)}
     return [kinds[message.get_attr("TCA_KIND")].decode(message.get_attr("TCA_OPTIONS")) for message in messages]
 
 
@@ -94,10 +159,31 @@ few = settings(max_examples=50, deadline=None)
 def test_any_supported_shape_replaces_the_one_before_it(kernel, shape):
     assert netem.supports(shape, mtu=MTU) is None
     kernel.runner.run(netem.apply(kernel.ip, kernel.index, shape, mtu=MTU))
-    assert kernel.runner.run(read(kernel)) == [engine._delay(shape), engine._bottleneck(shape, MTU)]
+    asked = translation.translate(shape, mtu=MTU)
+    found = kernel.runner.run(read(kernel))
+    assert [one.kind for one in found] == [one.kind for one in asked]
+    assert [engine._differences(one, other) for one, other in zip(asked, found, strict=True)] == ["", "", ""]
 
 
 @few
 @given(asked=netems)
 def test_any_netem_is_read_back_as_it_was_sent(kernel, asked):
     assert engine._differences(asked, kernel.runner.run(engine._set(kernel.ip, kernel.index, asked))) == ""
+
+
+@few
+@given(asked=queues)
+def test_any_queue_is_read_back_as_it_was_sent(kernel, asked):
+    kernel.runner.run(netem.apply(kernel.ip, kernel.index, Shape(), mtu=MTU))
+    assert kernel.runner.run(engine._set(kernel.ip, kernel.index, asked)) == asked
+
+
+def test_a_seed_is_taken_or_the_kernel_says_that_it_is_not(kernel):
+    """6.6 and later take one."""
+    seeded = netem.apply(kernel.ip, kernel.index, Shape(delay_ns=1), mtu=MTU, seed=7)
+    if kernel.runner.run(netem.reproducible(kernel.ip)) is None:
+        kernel.runner.run(seeded)
+        assert kernel.runner.run(read(kernel))[0].seed == 7
+    else:
+        with pytest.raises(LabError, match="seed is None, asked for 7"):
+            kernel.runner.run(seeded)

@@ -1,15 +1,10 @@
-"""Shapes carried out by the kernel: netem for loss and delay, and under it tbf for the bottleneck.
+"""Shapes carried out by the kernel: netem for loss and delay, and under it tbf for the bottleneck, with its queue.
 
-    root  netem 1:   loss (net/sched/sch_netem.c: at enqueue), then delay
-    1:1   tbf 2:     the bottleneck; a packet is enqueued here when netem's delay is over, drops are the queue's
-
-The tree is the same for every shape, and a new shape changes both in place, so packets in flight and in the queue stay
-where they are. A shape without a rate has a bottleneck too fast to matter: taking tbf away would drop what waits in it
-(and, in kernels without "netem: account for backlog updates from child qdisc" of 2024, confuse netem's count of its
-packets until it passes none).
+The tree (`testbed.agent.netem.translation`) is the same for every shape, and a new shape changes all of it in place, so
+packets in flight and in the queue stay where they are.
 
 How a tbf differs from a real transmitter: a frame leaves when its transmission starts, not when it ends, so it arrives
-up to the transmission time of one frame, and `_LATENESS_NS` more, early. Which frames the full queue drops is
+up to the transmission time of one frame, and `LATENESS_NS` more, early. Which frames the full queue drops is
 the same: those that wait are counted, with their Ethernet header, and the one in transmission is not.
 """
 
@@ -18,38 +13,42 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_ECHO, NLM_F_REPLACE, NLM_F_REQUEST
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl import RTM_GETQDISC, RTM_NEWQDISC, TC_H_ROOT
 
+from testbed.agent.netem.fidelity import supports
 from testbed.agent.netem.messages import QdiscMessage
-from testbed.agent.netem.qdiscs import TICK_NS, Netem, Qdisc, Tbf
+from testbed.agent.netem.qdiscs import Netem
+from testbed.agent.netem.queues import Bfifo, Codel, FqCodel, Tbf
+from testbed.agent.netem.translation import emulator, translate
 from testbed.errors import LabError, MachineError
 from testbed.shape import Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator
 
     from pyroute2 import AsyncIPRoute
 
-_PLACES = {Netem.kind: (TC_H_ROOT, 0x0001_0000), Tbf.kind: (0x0001_0001, 0x0002_0000)}
-"""Parent and handle of each queueing discipline: 1: at the root, 2: under 1:1."""
+    from testbed.agent.netem.translation import Qdisc
 
-_ETHERNET_HEADER = 14
+_ROOT, _BOTTLENECK = 0x0001_0000, 0x0002_0000
+_PLACES = {
+    Netem.kind: (TC_H_ROOT, _ROOT),
+    Tbf.kind: (_ROOT | 1, _BOTTLENECK),
+    Bfifo.kind: (_BOTTLENECK | 1, 0x0003_0000),
+    Codel.kind: (_BOTTLENECK | 1, 0x0004_0000),
+    FqCodel.kind: (_BOTTLENECK | 1, 0x0005_0000),
+}
+"""Parent and handle of each queueing discipline."""
+
+_UNREADABLE = "delay_table"
+_TRIED_SEED = 1
 _U32_MAX = (1 << 32) - 1
-
-_LATENESS_NS = 1_000_000
-"""How late the timer that wakes tbf may be without loss of rate. The bucket has to hold more than one frame: it is full
-at the very moment when the next frame may go, and what it would gain from then on until the timer fires is lost."""
-
-_UNLIMITED = 1 << 40
-"""Bytes/s of a bottleneck that is none: 8.8 Tbit/s; its bucket holds a gigabyte, so it delays and drops nothing."""
-
-_IN_FLIGHT_SLACK = 1_000
-_IN_FLIGHT_MOST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +62,7 @@ class Statistics:
             both in one). Too many by those that the queue drops while the counters are read, one after the other.
         overflowed: packets that the bottleneck's full queue dropped.
         queued_packets, queued_bytes: waiting for the bottleneck now.
+        dropped_early, marked: packets that CoDel dropped, or marked, since the queue has this discipline.
     """
 
     packets: int
@@ -71,68 +71,33 @@ class Statistics:
     overflowed: int
     queued_packets: int
     queued_bytes: int
+    dropped_early: int = 0
+    marked: int = 0
 
 
-def supports(shape: Shape, *, mtu: int) -> str | None:
-    """Why the kernel can't do exactly what a shape asks, or None where it can.
-
-    Args:
-        shape: of the link.
-        mtu: bytes of an IP packet on the link's network.
-    """
-    return next(_objections(shape, mtu + _ETHERNET_HEADER), None)
-
-
-def compromises(shape: Shape, *, mtu: int) -> str | None:
-    """What the kernel does of a shape that it supports, but not to the letter, or None.
-
-    tbf sends a frame on when its transmission starts, not when its last bit is out; at a low rate that is noticeable.
-
-    Args:
-        shape: of the link, one that `supports` has nothing against.
-        mtu: bytes of an IP packet on the link's network.
-    """
-    early = (mtu + _ETHERNET_HEADER) * 8 * 10**9 // shape.rate_bps if shape.rate_bps else 0
-    return f"tbf would deliver full frames {early / 1e6:.1f} ms early at this rate" if early > _EARLY_MOST_NS else None
-
-
-def _objections(shape: Shape, frame: int) -> Iterator[str]:
-    if shape.jitter_ns:
-        yield "netem reorders packets under jitter"
-    if shape.loss == 1:
-        yield "the smallest loss that netem knows is 2 in 2^32 packets, not 1"
-    if not shape.rate_bps:
-        return
-    if shape.rate_bps % 8:
-        yield f"tbf's rate is in whole bytes per second; {shape.rate_bps} bit/s are not"
-    elif _buffer(shape.rate_bps // 8, frame) * TICK_NS > _U32_MAX:
-        yield f"a frame of {frame} bytes takes longer at {shape.rate_bps} bit/s than the 4.29 s that tbf can count"
-    if shape.queue_bytes < frame:
-        yield f"every frame passes tbf's queue, and one of {frame} bytes would not fit into {shape.queue_bytes}"
-    if shape.queue_bytes > _U32_MAX:
-        yield f"tbf's queue holds at most {_U32_MAX} bytes, not {shape.queue_bytes}"
-
-
-async def apply(ip: AsyncIPRoute, index: int, shape: Shape, *, mtu: int) -> None:
+async def apply(ip: AsyncIPRoute, index: int, shape: Shape, *, mtu: int, seed: int | None = None) -> None:
     """Have a device carry out a shape, instead of the one it had.
 
     Packets in flight keep their delay, and those in the queue their place; these go at the new rate once the next
     packet comes or the first of them would have gone at the old one. When the delay gets shorter, later packets
-    overtake those in flight.
+    overtake those in flight. Another discipline of the queue drops what waits in it.
 
     Args:
         ip: in the namespace of the device.
         index: of the device, an ifb with no other queueing disciplines than from here.
         shape: one that `supports` has nothing against.
         mtu: bytes of an IP packet on the link's network.
+        seed: of netem's random numbers, 64 bits; the sequence starts again with every shape. None: the kernel takes one
+            of its own.
 
     Raises:
         LabError: `shape-not-supported`; `shape-not-applied` where the kernel refuses, or says that it did another
-            thing than asked.
+            thing than asked, such as to use a seed where `reproducible` gives a reason. That a table of delays is in
+            use is the one thing that the kernel does not tell.
     """
     if reason := supports(shape, mtu=mtu):
         raise LabError("shape-not-supported", f"{shape}: {reason}", "use engine: userspace")
-    for qdisc in (_delay(shape), _bottleneck(shape, mtu)):
+    for qdisc in translate(shape, mtu=mtu, seed=seed):
         try:
             found = await _set(ip, index, qdisc)
         except NetlinkError as error:
@@ -153,15 +118,24 @@ async def statistics(ip: AsyncIPRoute, index: int) -> Statistics:
     Raises:
         LabError: `shape-missing` where the device is gone or has not the queueing disciplines of `apply`.
     """
-    tbf = await _counters(ip, index, Tbf.kind)
-    netem = await _counters(ip, index, Netem.kind)
+    tbf = await _counters(ip, index, *_PLACES[Tbf.kind])
+    netem = await _counters(ip, index, *_PLACES[Netem.kind])
+    queue = await _counters(ip, index, _BOTTLENECK | 1)
+    overflowed = tbf["drops"]
+    early = 0
+    if "drop_overlimit" in queue:
+        early = queue["drops"] - queue["drop_overlimit"]
+        if queue["kind"] == FqCodel.kind:  # which takes a packet and drops another, so that tbf sees no drop
+            overflowed += queue["drop_overlimit"]
     return Statistics(
         packets=netem["packets"],
         bytes=netem["bytes"],
         lost=(netem["drops"] - tbf["drops"]) & _U32_MAX,  # netem's count includes those that its child refuses
-        overflowed=tbf["drops"],
+        overflowed=overflowed & _U32_MAX,
         queued_packets=tbf["qlen"],
         queued_bytes=tbf["backlog"],
+        dropped_early=early & _U32_MAX,
+        marked=queue.get("ecn_mark", 0),
     )
 
 
@@ -171,22 +145,40 @@ async def probe(ip: AsyncIPRoute) -> MachineError | None:
     Args:
         ip: in a namespace where devices may be made.
     """
-    name = f"tbprobe{secrets.token_hex(4)}"  # the 15 characters that a name may have
     try:
-        await ip.link("add", ifname=name, kind="ifb")
+        async with _scratch(ip) as index:
+            for qdisc in translate(Shape(delay_ns=1, rate_bps=8_000_000, queue_bytes=10_000), mtu=1500):
+                try:
+                    await _set(ip, index, qdisc)
+                except NetlinkError as error:
+                    return _missing(f"sch_{qdisc.kind}", error)
     except NetlinkError as error:
         return _missing("ifb", error)
+    return None
+
+
+async def reproducible(ip: AsyncIPRoute) -> str | None:
+    """Why this kernel's netem does not repeat a sequence, found by trying, or None where a seed sees to it.
+
+    Args:
+        ip: in a namespace where devices may be made, of a kernel that `probe` has nothing against.
+    """
+    async with _scratch(ip) as index:
+        asked = emulator(Shape(), _TRIED_SEED)
+        found = await _set(ip, index, asked)
+    return "this kernel's netem takes no seed (Linux 6.6 and later do)" if _differences(asked, found) else None
+
+
+@asynccontextmanager
+async def _scratch(ip: AsyncIPRoute) -> AsyncIterator[int]:
+    """A device to try things on."""
+    name = f"tbprobe{secrets.token_hex(4)}"  # the 15 characters that a name may have
+    await ip.link("add", ifname=name, kind="ifb")
     try:
         [link] = await ip.link("get", ifname=name)
-        shape = Shape(delay_ns=1, rate_bps=8_000_000, queue_bytes=10_000)
-        for qdisc in (_delay(shape), _bottleneck(shape, mtu=1500)):
-            try:
-                await _set(ip, link["index"], qdisc)
-            except NetlinkError as error:
-                return _missing(f"sch_{qdisc.kind}", error)
+        yield link["index"]
     finally:
         await ip.link("del", ifname=name)
-    return None
 
 
 def _missing(module: str, error: NetlinkError) -> MachineError:
@@ -208,29 +200,6 @@ def _said(error: NetlinkError) -> str:
     return os.strerror(error.code)
 
 
-def _delay(shape: Shape) -> Netem:
-    """The stages loss and delay.
-
-    How many packets are in flight is up to the sender, not to the bottleneck behind: at most one per microsecond here,
-    which is more than a core sends, and never more than a million, some 2 GB.
-    """
-    in_flight = min(shape.delay_ns // 1_000, _IN_FLIGHT_MOST)
-    return Netem(limit=_IN_FLIGHT_SLACK + in_flight, delay_ns=shape.delay_ns, loss=max(shape.loss - 1, 0))
-
-
-def _bottleneck(shape: Shape, mtu: int) -> Tbf:
-    """The stage bottleneck. Its bucket holds one frame and what accumulates while the timer is late."""
-    if not shape.rate_bps:
-        return Tbf(rate=_UNLIMITED, limit=_U32_MAX, buffer=_buffer(_UNLIMITED, 0))
-    rate = shape.rate_bps // 8
-    return Tbf(rate=rate, limit=shape.queue_bytes, buffer=_buffer(rate, mtu + _ETHERNET_HEADER))
-
-
-def _buffer(rate: int, frame: int) -> int:
-    """Depth of tbf's bucket for a rate in bytes/s and the longest frame in bytes, in ticks, rounded up."""
-    return -(-(frame * 1_000_000_000 + _LATENESS_NS * rate) // (rate * TICK_NS))
-
-
 async def _set(ip: AsyncIPRoute, index: int, qdisc: Qdisc) -> Qdisc:
     """Make a queueing discipline, or change it in place; returns what the kernel then says it is (`NLM_F_ECHO`)."""
     message = QdiscMessage()
@@ -241,16 +210,24 @@ async def _set(ip: AsyncIPRoute, index: int, qdisc: Qdisc) -> Qdisc:
     return qdisc.decode(answer.get_attr("TCA_OPTIONS"))
 
 
-async def _counters(ip: AsyncIPRoute, index: int, kind: str) -> dict[str, int]:
+async def _counters(ip: AsyncIPRoute, index: int, parent: int, handle: int = 0) -> dict[str, Any]:
+    """The kind and the counters of a queueing discipline: of that handle, or whichever is there."""
     message = QdiscMessage()
     message["index"] = index
-    message["parent"], message["handle"] = _PLACES[kind]
+    message["parent"], message["handle"] = parent, handle
     try:
         answer = await _request(ip, message, RTM_GETQDISC)
     except NetlinkError as error:
-        raise LabError("shape-missing", f"no {kind} on device {index}: {_said(error)}") from error
+        where = f"{parent >> 16:x}:{parent & 0xFFFF:x} of device {index}"
+        raise LabError("shape-missing", f"no queueing discipline of a link at {where}: {_said(error)}") from error
     counters = answer.get_attr("TCA_STATS2")
-    return {**counters.get_attr("TCA_STATS_BASIC"), **counters.get_attr("TCA_STATS_QUEUE")}
+    own = counters.get_attr("TCA_STATS_APP") or {}
+    return {
+        "kind": answer.get_attr("TCA_KIND"),
+        **own,
+        **counters.get_attr("TCA_STATS_BASIC"),
+        **counters.get_attr("TCA_STATS_QUEUE"),
+    }
 
 
 async def _request(ip: AsyncIPRoute, message: QdiscMessage, kind: int, flags: int = 0) -> QdiscMessage:
@@ -266,5 +243,5 @@ def _differences(asked: Qdisc, found: Qdisc) -> str:
     return ", ".join(
         f"{name} is {got[name]}, asked for {value}"
         for name, value in asdict(asked).items()
-        if got[name] != value and (name, value) != ("seed", None)  # the kernel then took one of its own
+        if got[name] != value and name != _UNREADABLE and (name, value) != ("seed", None)  # then it took one of its own
     )

@@ -1,7 +1,7 @@
-"""netem and tbf on the wire (include/uapi/linux/pkt_sched.h).
+"""The queueing disciplines of a link on the wire (include/uapi/linux/pkt_sched.h).
 
-pyroute2 0.9.7 knows neither netem's attributes of 64 bits and its loss models, nor a tbf without a table of
-transmission times; the message classes here do.
+pyroute2 0.9.7 knows neither netem's attributes of 64 bits, its loss models and tables, nor a tbf without a table of
+transmission times, nor bfifo; the message classes here do. Those of codel and fq_codel are pyroute2's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class NetemOptions(nla):  # type: ignore[misc]
     nla_map = (
         ("TCA_NETEM_UNSPEC", "none"),
         ("TCA_NETEM_CORR", "Correlations"),
-        ("TCA_NETEM_DELAY_DIST", "none"),
+        ("TCA_NETEM_DELAY_DIST", "cdata"),
         ("TCA_NETEM_REORDER", "Chance"),
         ("TCA_NETEM_CORRUPT", "Chance"),
         ("TCA_NETEM_LOSS", "LossModel"),
@@ -102,6 +102,12 @@ class TbfOptions(nla):  # type: ignore[misc]
         )
 
 
+class FifoOptions(nla):  # type: ignore[misc]
+    """`TCA_OPTIONS` of bfifo: `struct tc_fifo_qopt`."""
+
+    fields = (("limit", "I"),)
+
+
 class QdiscMessage(tcmsg):  # type: ignore[misc]
     """A message about a queueing discipline that knows the options above."""
 
@@ -110,7 +116,7 @@ class QdiscMessage(tcmsg):  # type: ignore[misc]
     @staticmethod
     def get_options(message: tcmsg, *args: object, **kwargs: object) -> type[nla]:
         """The class of the options of the message's kind."""
-        own = {"netem": NetemOptions, "tbf": TbfOptions}.get(message.get_attr("TCA_KIND"))
+        own = {"netem": NetemOptions, "tbf": TbfOptions, "bfifo": FifoOptions}.get(message.get_attr("TCA_KIND"))
         return own or tcmsg.get_options(message, *args, **kwargs)
 
     @classmethod

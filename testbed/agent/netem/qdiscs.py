@@ -1,26 +1,21 @@
-"""The two queueing disciplines of a link, netem and tbf, as values in the kernel's own units.
+"""netem's configuration as a value in the kernel's own units.
 
-A value holds the whole configuration, and all of it is always sent, since the kernel keeps what is not
-(net/sched/sch_netem.c, `netem_change`). What is read back then equals what was sent.
+It is whole, and all of it is always sent, since the kernel keeps what is not (net/sched/sch_netem.c, `netem_change`).
+What is read back then equals what was sent, but for the table of delays, which the kernel tells nobody.
 """
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
-
-from testbed.agent.netem.messages import TbfOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyroute2.netlink import nla
 
-TICK_NS = 64
-"""Nanoseconds in a tick of traffic control (include/net/pkt_sched.h, `PSCHED_SHIFT`)."""
-
 _U32_MAX = (1 << 32) - 1
-_LINKLAYER_ETHERNET = 1  # has the kernel compute transmission times itself, without a table of ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +60,20 @@ _LOSS_MODELS: tuple[type[GilbertElliott], type[FourState]] = (GilbertElliott, Fo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Netem:
-    """All of netem's configuration but delay tables, slots and ECN, which nothing here sets.
+    """All of netem's configuration but slots and ECN, which nothing here sets.
 
-    Probabilities and correlations are the kernel's 32-bit thresholds: 0 is never, v > 0 is (v + 1) / 2^32.
+    Probabilities and correlations are the kernel's 32-bit thresholds: 0 is never, v > 0 is (v + 1) / 2^32. Only a
+    `reorder` of 0 is 1 / 2^32 too, where there is a gap.
 
     Attributes:
         limit: packets that may be in flight.
-        delay_ns, jitter_ns: 64 bits, signed.
+        delay_ns: 64 bits, signed.
+        jitter_ns: of the standard deviation of the delay, at most 2^31 - 1.
+        delay_table: the deviations that are drawn from, in 1/8192 of the jitter; at most 16384 (NETEM_DIST_MAX).
+            Without any the kernel keeps those it has, and only a new netem spreads the delay evenly then. They
+            can't be read back.
         loss: of independent loss; 0 with a `loss_model`.
-        gap: every gap-th packet may overtake; 0 is no reordering.
+        gap: every gap-th packet may overtake, 1 is any; 0 is no reordering.
         rate: netem's own, bytes/s, whose queue is not apart from the packets in flight; 0 is unlimited.
         seed: of the generator, from kernel 6.6; None leaves it to the kernel.
     """
@@ -83,6 +83,7 @@ class Netem:
     limit: int
     delay_ns: int = 0
     jitter_ns: int = 0
+    delay_table: tuple[int, ...] = ()
     delay_correlation: int = 0
     loss: int = 0
     loss_correlation: int = 0
@@ -118,6 +119,8 @@ class Netem:
             ),
             ("TCA_NETEM_RATE64", self.rate),
         ]
+        if self.delay_table:
+            attributes.append(("TCA_NETEM_DELAY_DIST", array("h", self.delay_table).tobytes()))
         if self.loss_model is not None:
             model = {name: getattr(self.loss_model, name) for name in type(self.loss_model).__slots__}
             attributes.append(("TCA_NETEM_LOSS", {"attrs": [(self.loss_model.attribute, model)]}))
@@ -154,53 +157,13 @@ class Netem:
             reorder_correlation=reorder["correlation"],
             corrupt=corrupt["probability"],
             corrupt_correlation=corrupt["correlation"],
-            rate=_rate(options.get_attr("TCA_NETEM_RATE"), options.get_attr("TCA_NETEM_RATE64")),
+            rate=rate(options.get_attr("TCA_NETEM_RATE"), options.get_attr("TCA_NETEM_RATE64")),
             seed=options.get_attr("TCA_NETEM_PRNG_SEED"),
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tbf:
-    """All of tbf's configuration but peak rates and overheads, which nothing here sets.
-
-    Attributes:
-        rate: bytes/s.
-        limit: bytes of frames that wait.
-        buffer: depth of the bucket: ticks of transmission at `rate`. What is longer than that is dropped.
-    """
-
-    kind: ClassVar[str] = "tbf"
-
-    rate: int
-    limit: int
-    buffer: int
-
-    def encode(self) -> dict[str, Any]:
-        """The value of `TCA_OPTIONS`."""
-        parameters = dict.fromkeys((name for name, _ in TbfOptions.Parameters.fields), 0) | {
-            "linklayer": _LINKLAYER_ETHERNET,
-            "rate": min(self.rate, _U32_MAX),
-            "limit": self.limit,
-            "buffer": self.buffer,
-        }
-        return {"attrs": [("TCA_TBF_PARMS", parameters), ("TCA_TBF_RATE64", self.rate)]}
-
-    @classmethod
-    def decode(cls, options: nla) -> Self:
-        """What the kernel says in `TCA_OPTIONS`."""
-        parameters = options.get_attr("TCA_TBF_PARMS")
-        return cls(
-            rate=_rate(parameters, options.get_attr("TCA_TBF_RATE64")),
-            limit=parameters["limit"],
-            buffer=parameters["buffer"],
-        )
-
-
-Qdisc = Netem | Tbf
-
-
-def _rate(narrow: Mapping[str, int], wide: int | None) -> int:
-    """A rate of 32 bits, or of 64 where the kernel or we had to send that, in bytes/s."""
+def rate(narrow: Mapping[str, int], wide: int | None) -> int:
+    """A rate in bytes/s as the kernel says it: in 32 bits, or in 64 where there is that attribute."""
     return narrow["rate"] if wide is None else wide
 
 
