@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_STUCK_SECONDS = 10
+_STUCK_SECONDS = 5
 """An agent says hello at once, whatever else it does."""
 
 

@@ -170,11 +170,12 @@ class NetnsRuntime:
                 pty.run(process.wait)
                 return _as_shell(process.wait())
         with agent.spawn(node, argv, cwd=here, stdio=[0, 1, 2]) as process:
-            while True:
-                try:
-                    return _as_shell(process.wait())
-                except KeyboardInterrupt:
-                    process.signal(signal.SIGINT)
+            numbers = iter([signal.SIGINT])  # the second Ctrl-C kills it
+            before = signal.signal(signal.SIGINT, lambda *_: process.signal(next(numbers, signal.SIGKILL)))
+            try:
+                return _as_shell(process.wait())
+            finally:
+                signal.signal(signal.SIGINT, before)
 
 
 def _launch(agent: Agent, node: Node) -> None:
