@@ -1,0 +1,238 @@
+"""What becomes of a lab when something goes wrong: nothing of it remains, and whoever asked is told."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import secrets
+import signal
+import tempfile
+import time
+
+import pytest
+
+from tests.conftest import missing, remains
+from tests.live.command_line import (
+    PATIENCE_S,
+    begin,
+    down_twice,
+    eventually,
+    nothing_remains,
+    processes,
+    run,
+    running,
+    up_of,
+)
+
+NOWHERE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
+
+TOPOLOGY = """
+name: faults
+networks: {one: {}, two: {}}
+nodes:
+  a: {networks: [one]}
+  b: {networks: [one, two], command: [python3, -m, http.server, "8080"], ready: {tcp: 8080}}
+  c: {networks: [two]}
+links:
+  - {between: [a, b], delay: 10ms}
+  - {between: [b, c], delay: 10ms}
+"""
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("netns", "docker")])
+def runtime(request):
+    return request.param
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes a topology file."""
+
+    def write(text):
+        path = tmp_path / "faults.yml"
+        path.write_text(text, "utf-8")
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def up_command(runtime, written, lab_name):
+    """The command that brings the lab up; whatever becomes of it, it is taken down at the end."""
+    yield up_of(written(TOPOLOGY), lab_name, runtime)
+    if remains(lab_name):
+        run("down", lab_name)
+
+
+@pytest.fixture
+def up(up_command, lab_name):
+    """The name of a lab that is up."""
+    done = run(*up_command, lab=lab_name)
+    assert done.returncode == 0, done.stderr
+    return lab_name
+
+
+@functools.cache
+def undisturbed_s(runtime):
+    """Seconds that `up` takes undisturbed from its first line on, when the runtime is chosen and the making begins."""
+    lab = f"test-{secrets.token_hex(5)}"
+    with tempfile.NamedTemporaryFile("w", suffix=".yml", encoding="utf-8") as file:
+        file.write(TOPOLOGY)
+        file.flush()
+        with begin(*up_of(file.name, lab, runtime), lab=lab) as process:
+            process.stdout.readline()
+            begun = time.monotonic()
+            assert process.wait(PATIENCE_S) == 0, process.stderr.read()
+            taken = time.monotonic() - begun
+        run("down", lab)
+    return taken
+
+
+def disturbed(command, lab, number, delay_s):
+    """Send `up` a signal some time after its first line; its exit status and what it said."""
+    with begin(*command, lab=lab) as process:
+        process.stdout.readline()
+        time.sleep(delay_s)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, stderr.decode()
+
+
+@pytest.mark.parametrize("fraction", [0, 0.15, 0.3, 0.5, 0.7, 0.9])
+def test_up_killed(up_command, runtime, lab_name, fraction):
+    status, _ = disturbed(up_command, lab_name, signal.SIGKILL, fraction * undisturbed_s(runtime))
+    assert status in (-signal.SIGKILL, 0)  # 0: it was quicker this time
+    down_twice(lab_name)
+    assert nothing_remains(lab_name)
+
+
+@pytest.mark.parametrize(
+    ("number", "fraction"),
+    [(signal.SIGINT, 0), (signal.SIGINT, 0.3), (signal.SIGINT, 0.6), (signal.SIGINT, 0.9), (signal.SIGTERM, 0.5)],
+)
+def test_up_interrupted(up_command, runtime, lab_name, number, fraction):
+    delay_s = fraction * undisturbed_s(runtime)
+    while (found := disturbed(up_command, lab_name, number, delay_s))[0] == 0:  # it was quicker this time
+        run("down", lab_name)
+        delay_s /= 2
+    status, stderr = found
+    assert status == 128 + number, stderr
+    assert "Traceback" not in stderr
+    assert nothing_remains(lab_name)
+
+
+def test_agent_killed(up, lab_name):
+    agents = running("testbed.agent", processes(lab_name))
+    os.kill(max(agents), signal.SIGKILL)
+    assert eventually(lambda: "broken" in run("ps").stdout)
+    done = run("check", lab_name)
+    assert done.returncode == 4
+    assert "agent-gone" in done.stderr
+    down_twice(lab_name)
+    assert nothing_remains(lab_name)
+
+
+def test_agent_stopped(up, lab_name):
+    for agent in running("testbed.agent", processes(lab_name)):
+        os.kill(agent, signal.SIGSTOP)
+    done = run("ps")
+    assert re.search(rf"^{lab_name} .*broken", done.stdout, re.MULTILINE)
+    down_twice(lab_name)
+    assert nothing_remains(lab_name)
+
+
+def test_worker_killed(up, lab_name):
+    workers = running("testbed.agent.userspace.worker", processes(lab_name))
+    assert workers
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    assert run("exec", lab_name, "a", "--", "ping", "-c2", "-i0.2", "-W1", "b").returncode == 1
+    assert re.search(rf"^{lab_name} .*broken.*worker", run("ps").stdout, re.MULTILINE)
+    down_twice(lab_name)
+    assert nothing_remains(lab_name)
+
+
+FAILING = {
+    "a setting that the kernel refuses": (4, "b: {sysctls: {net.ipv4.ip_default_ttl: none}}"),
+    "a command that is not there": (4, "b: {command: [no-such-program]}"),
+    "a port that never accepts": (4, "b: {ready: {tcp: 9, timeout: 300ms}}"),
+}
+
+
+@pytest.mark.parametrize("what", FAILING)
+def test_a_step_that_fails_is_undone(runtime, written, lab_name, what):
+    status, node = FAILING[what]
+    path = written(f"name: fails\nnodes:\n  a: {{}}\n  {node}\nlinks:\n  - {{between: [a, b], delay: 10ms}}\n")
+    done = run(*up_of(path, lab_name, runtime), lab=lab_name)
+    assert done.returncode == status, done.stderr
+    assert re.match(r"[a-z-]+: ", done.stderr)
+    assert nothing_remains(lab_name)
+
+
+@pytest.mark.docker
+def test_an_image_that_is_nowhere_is_what_the_machine_lacks(written, lab_name):
+    path = written("name: fails\nnodes: {a: {image: 'testbed.invalid/none:1'}, b: {}}\n")
+    done = run(*up_of(path, lab_name, "docker"), lab=lab_name)
+    assert done.returncode == 3
+    assert "image-unavailable" in done.stderr
+    assert "testbed.invalid/none:1" in done.stderr
+    assert "hint:" in done.stderr
+    assert nothing_remains(lab_name)
+
+
+@pytest.mark.netns
+def test_an_engine_that_is_not_here(written, lab_name):
+    if not missing("netem"):
+        pytest.skip("this kernel has sch_netem")
+    done = run("up", written(TOPOLOGY), "--name", lab_name, "--runtime", "netns", "--engine", "netem", lab=lab_name)
+    assert done.returncode == 3
+    assert "hint:" in done.stderr
+    assert nothing_remains(lab_name)
+
+
+def test_a_wrong_file(written):
+    path = written("name: wrong\nnodes: {a: {}, b: {}}\nlinks:\n  - {between: [a, c], delay: 10}\n")
+    done = run("up", path)
+    assert done.returncode == 2
+    unknown, _, unitless = done.stderr.splitlines()
+    assert unknown.startswith(f"{path}:4:19: unknown-node: ")
+    assert unitless.startswith(f"{path}:4:30: bad-value: ")
+
+
+def test_names_that_are_not_there(lab_name):
+    done = run("up", "losy")
+    assert done.returncode == 2
+    assert "lossy" in done.stderr
+    assert run("down", lab_name).returncode == 0
+    for argv in (["exec", lab_name, "a", "--", "true"], ["impair", lab_name, "a", "b", "loss=1%"]):
+        done = run(*argv)
+        assert done.returncode == 4
+        assert "no-such-lab" in done.stderr
+
+
+def test_up_again(up, up_command, lab_name):
+    before = running("testbed.agent", processes(lab_name))
+    done = run(*up_command)
+    assert done.returncode == 0
+    assert f"{lab_name} is up already" in done.stdout
+    assert running("testbed.agent", processes(lab_name)) == before
+    done = run("exec", lab_name, "z", "--", "true")
+    assert done.returncode == 4
+    assert "a, b, c" in done.stderr
+
+
+def test_without_docker(written, lab_name):
+    path = written("name: plain\nnodes: {a: {}, b: {}}\n")
+    done = run(*up_of(path, lab_name, "docker"), lab=lab_name, env=NOWHERE)
+    assert done.returncode == 3
+    assert "hint:" in done.stderr
+    assert "/nowhere/docker.sock" in done.stderr
+    assert nothing_remains(lab_name)
+    done = run("up", path, "--name", lab_name, lab=lab_name, env=NOWHERE)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^runtime *netns .*docker: no Docker Engine.*/nowhere/docker.sock", done.stdout, re.MULTILINE)
+    assert run("down", lab_name, env=NOWHERE).returncode == 0
+    assert nothing_remains(lab_name)
