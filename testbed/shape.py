@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from typing import Any, Self
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Self
 
 from testbed import units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CERTAIN = units.CERTAIN
 """The probability 1 in the unit of every probability here, 1/2^32."""
 
 DISTRIBUTIONS = ("uniform", "normal", "pareto", "paretonormal", "table")
 DISCIPLINES = ("droptail", "drophead", "codel", "fq_codel")
+PROTOCOLS = ("any", "arp", "icmp", "tcp", "udp")
+
+_FLAGS = "fsrpau"
+_SECOND_NS = 10**9
 
 
 def _within(probability: int, what: str) -> None:
     if not 0 <= probability <= CERTAIN:
         raise ValueError(f"{what} of {probability} is not between 0 and {CERTAIN}, which is always")
+
+
+def _percent(probability: int) -> str:
+    """`probability` to three significant digits, for people to read."""
+    return f"{100 * probability / CERTAIN:.3g} %"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +48,10 @@ class Chance:
     def __post_init__(self) -> None:
         _within(self.probability, "a probability")
         _within(self.correlation, "a correlation")
+
+    def __str__(self) -> str:
+        correlated = f" correlated by {_percent(self.correlation)}" if self.correlation else ""
+        return f"{_percent(self.probability)}{correlated}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +72,13 @@ class GilbertElliott:
         for one in fields(self):
             _within(getattr(self, one.name), one.name)
 
+    def __str__(self) -> str:
+        if (self.loss_good, self.loss_bad) == (0, CERTAIN) and self.to_bad and self.to_good:
+            rate = CERTAIN * self.to_bad // (self.to_bad + self.to_good)
+            return f"{_percent(rate)} in bursts of {CERTAIN / self.to_good:.3g}"
+        good, bad = _percent(self.loss_good), _percent(self.loss_bad)
+        return f"{good} (good) and {bad} (bad, entered {_percent(self.to_bad)}, left {_percent(self.to_good)})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FourState:
@@ -72,6 +96,13 @@ class FourState:
     def __post_init__(self) -> None:
         for one in fields(self):
             _within(getattr(self, one.name), one.name)
+
+    def __str__(self) -> str:
+        return (
+            "of four states ("
+            + ", ".join(f"{one.name} {_percent(getattr(self, one.name))}" for one in fields(self))
+            + ")"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +124,33 @@ class Drop:
     with_payload: bool = False
     numbers: tuple[int, ...] = ()
     every: int = 0
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(f"no protocol is called {self.protocol!r}")
+        if not 0 <= self.port < 1 << 16:
+            raise ValueError(f"{self.port} is no port")
+        if self.protocol in ("arp", "icmp") and (self.port or self.with_payload):
+            raise ValueError(f"{self.protocol} has neither ports nor a payload that counts")
+        if self.flags and self.protocol != "tcp":
+            raise ValueError(f"only tcp has flags, not {self.protocol}")
+        letters = self.flags.lower()
+        if len(set(letters)) < len(letters) or not set(letters) <= set(_FLAGS):
+            raise ValueError(f"{self.flags!r} are no TCP flags: each of {_FLAGS} once at most")
+        if self.every < 0 or min(self.numbers, default=1) < 1:
+            raise ValueError("packets are counted from 1")
+        if any(one >= other for one, other in pairwise(self.numbers)):
+            raise ValueError(f"{self.numbers} do not ascend")
+        if not self.numbers and not self.every:
+            raise ValueError("a script says which packets it drops: numbers or every")
+
+    def __str__(self) -> str:
+        which = [f"no. {', '.join(map(str, self.numbers))}"] * bool(self.numbers) + [f"every {self.every}."] * bool(
+            self.every
+        )
+        what = [self.protocol] * (self.protocol != "any") + [f"flags {self.flags}"] * bool(self.flags)
+        what += [f"port {self.port}"] * bool(self.port) + ["with payload"] * self.with_payload
+        return f"{' and '.join(which)} of {' '.join(what) or 'all'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +178,10 @@ class Variation:
             raise ValueError("a table goes with the distribution of that name")
         _within(self.correlation, "a correlation")
 
+    def __str__(self) -> str:
+        correlated = [f"correlated by {_percent(self.correlation)}"] * bool(self.correlation)
+        return " ".join([self.distribution, *correlated, *["in any order"] * (not self.keeps_order)])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reorder:
@@ -136,6 +198,16 @@ class Reorder:
     gap: int = 0
     late_ns: int = 0
 
+    def __post_init__(self) -> None:
+        if min(self.gap, self.late_ns) < 0:
+            raise ValueError(f"a negative gap or time: {self.gap}, {self.late_ns}")
+
+    def __str__(self) -> str:
+        gap = [f"of every {self.gap}."] * (self.gap > 1)
+        return " ".join(
+            [str(self.chance), *gap, f"{units.DURATION.format(self.late_ns)} late" if self.late_ns else "ahead"]
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corruption:
@@ -149,6 +221,9 @@ class Corruption:
 
     chance: Chance
     fix_checksum: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.chance}{' with the right checksum' if self.fix_checksum else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +240,19 @@ class Opportunities:
     frame_bytes: int
     period_ns: int
 
+    def __post_init__(self) -> None:
+        if not self.times_ns or self.frame_bytes < 1 or self.period_ns < 1:
+            raise ValueError("a bottleneck that never sends anything")
+        if self.times_ns[0] < 0 or self.times_ns[-1] > self.period_ns:
+            raise ValueError(f"opportunities outside of the period, 0 to {self.period_ns} ns")
+        if any(one > other for one, other in pairwise(self.times_ns)):
+            raise ValueError("opportunities that do not ascend")
+
+    @property
+    def mean_bps(self) -> int:
+        """The rate on average over a period."""
+        return len(self.times_ns) * self.frame_bytes * 8 * _SECOND_NS // self.period_ns
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateSteps:
@@ -179,6 +267,20 @@ class RateSteps:
     starts_ns: tuple[int, ...]
     rates_bps: tuple[int, ...]
     period_ns: int
+
+    def __post_init__(self) -> None:
+        if len(self.starts_ns) != len(self.rates_bps):
+            raise ValueError(f"{len(self.starts_ns)} starts and {len(self.rates_bps)} rates")
+        if min(self.rates_bps, default=0) < 0 or not any(self.rates_bps):
+            raise ValueError("rates that are negative, or all zero")
+        if self.starts_ns[0] != 0 or any(one >= other for one, other in pairwise((*self.starts_ns, self.period_ns))):
+            raise ValueError("starts that do not ascend from 0 to the period")
+
+    @property
+    def mean_bps(self) -> int:
+        """The rate on average over a period."""
+        lengths = [end - start for start, end in pairwise((*self.starts_ns, self.period_ns))]
+        return sum(rate * length for rate, length in zip(self.rates_bps, lengths, strict=True)) // self.period_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +302,11 @@ class Discipline:
     def __post_init__(self) -> None:
         if self.name not in DISCIPLINES:
             raise ValueError(f"no queue discipline is called {self.name!r}")
+        if min(self.target_ns, self.interval_ns) < 1:
+            raise ValueError("CoDel's target and interval are more than 0")
+
+    def __str__(self) -> str:
+        return f"{self.name}{' with ECN' if self.ecn else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,18 +377,34 @@ class Shape:
 
     def describe(self) -> str:
         """The shape in words: `delay 40 ms, loss 2 %`."""
-        parts = [
-            f"{name} {unit.format(value)}"
-            for name, unit, value in (
-                ("delay", units.DURATION, self.delay_ns),
-                ("jitter", units.DURATION, self.jitter_ns),
-                ("loss", units.PROBABILITY, self.loss),
-                ("rate", units.RATE, self.rate_bps),
-                ("queue", units.SIZE, self.queue_bytes),
-            )
-            if value
-        ]
-        return ", ".join(parts) or "clear"
+        return ", ".join(self._words()) or "clear"
+
+    def _words(self) -> Iterator[str]:
+        if self.delay_ns:
+            yield f"delay {units.DURATION.format(self.delay_ns)}"
+        if self.jitter_ns:
+            how = "" if self.variation == Variation() else f" {self.variation}"
+            yield f"jitter {units.DURATION.format(self.jitter_ns)}{how}"
+        if self.loss:
+            yield f"loss {units.PROBABILITY.format(self.loss)}"
+        for name, part in (
+            ("loss", self.loss_model),
+            *(("drop", one) for one in self.drops),
+            ("corrupt", self.corruption),
+            ("duplicate", self.duplicate),
+            ("reorder", self.reorder),
+        ):
+            if part is not None:
+                yield f"{name} {part}"
+        if self.rate_bps:
+            yield f"rate {units.RATE.format(self.rate_bps)}"
+        if self.trace:
+            yield f"rate {self.trace.mean_bps / 10**6:.3g} mbit/s on average, by trace"
+        if self.overhead_bytes:
+            yield f"overhead {units.SIZE.format(self.overhead_bytes)}"
+        if self.queue_bytes:
+            how = "" if self.discipline == Discipline() else f" {self.discipline}"
+            yield f"queue {units.SIZE.format(self.queue_bytes)}{how}"
 
     def to_json(self) -> dict[str, Any]:
         """The shape as a JSON object: what differs from a clear one. The keys of a part tell its kind."""
