@@ -57,6 +57,9 @@ class Engine:
                 "forward it, ssh -N -L /tmp/docker.sock:/var/run/docker.sock HOST, "
                 "and set DOCKER_HOST=unix:///tmp/docker.sock",
             )
+        address = host or f"unix://{_DEFAULT_SOCKET}"
+        if address.startswith("unix://"):
+            _knock(address.removeprefix("unix://"))
         try:
             self.api = APIClient(**kwargs_from_env(), version="auto", timeout=_CALL_SECONDS, max_pool_size=WORKERS)
             found = self.api.version()
@@ -164,6 +167,19 @@ def reason(error: Exception) -> str:
     if isinstance(error, APIError) and error.explanation:
         return error.explanation.strip()
     return str(error)
+
+
+def _knock(path: str) -> None:
+    """Connect to the Docker Engine's socket before the SDK does, which leaves its own open where nobody answers.
+
+    Raises:
+        MachineError: nobody does.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(path)
+        except OSError as error:
+            raise _unreachable(error) from None
 
 
 def _unreachable(error: Exception) -> MachineError:
