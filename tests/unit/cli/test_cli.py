@@ -1,0 +1,72 @@
+"""The command line where no lab is needed."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from testbed.cli import COMMANDS, cli
+from testbed.plan import resolve
+from testbed.topology import find, load, schema
+
+
+def command_line(*arguments, **options):
+    command = [sys.executable, "-m", "testbed", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def test_help_lists_every_command_and_imports_nothing_heavy():
+    heavy = ("pydantic", "docker", "pyroute2", "rich", "yaml", "testbed.lab")
+    script = f"import sys, testbed.cli; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"
+    shown = CliRunner().invoke(cli, ["--help"])
+    assert shown.exit_code == 0
+    for name, (_, text) in COMMANDS.items():
+        assert f"  {name} " in shown.output
+        assert text.split()[0] in shown.output
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name):
+    shown = CliRunner().invoke(cli, [name, "--help"])
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.startswith("Usage:")
+
+
+def test_show_as_json_is_the_plan():
+    shown = json.loads(CliRunner().invoke(cli, ["show", "lossy", "--json"]).output)
+    plan = resolve(load(find("lossy")))
+    assert shown.pop("digest") == plan.digest
+    assert shown == json.loads(json.dumps(plan.to_json()))
+
+
+def test_show_for_people_names_every_node_link_and_workload():
+    shown = CliRunner().invoke(cli, ["show", "star"]).output
+    plan = resolve(load(find("star")))
+    for each in (*plan.nodes, *plan.links, *plan.workloads):
+        assert each.name in shown
+    assert plan.digest[:12] in shown
+
+
+def test_schema():
+    assert json.loads(CliRunner().invoke(cli, ["schema"]).output) == schema()
+
+
+def test_validate_tells_all_errors_of_all_files_and_exits_with_2(tmp_path):
+    good, bad = tmp_path / "good.yml", tmp_path / "bad.yml"
+    good.write_text("name: good\nnodes: {a: {}, b: {}}\n")
+    bad.write_text("name: bad\nnodes: {a: {}, b: {}}\nlinks:\n  - {between: [a, c], delay: 40}\n")
+    done = command_line("validate", str(bad), str(good))
+    assert done.returncode == 2
+    assert f"{good}: fine" in done.stdout
+    assert f"{bad}:4:" in done.stderr
+    assert "unknown-node" in done.stderr
+    assert "has no unit" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["up"], ["nosuch"], ["up", "lan", "--runtime", "vmware"], ["down"]])
+def test_a_wrong_command_line_exits_with_2(arguments):
+    assert command_line(*arguments).returncode == 2
