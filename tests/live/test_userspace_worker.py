@@ -148,7 +148,7 @@ def test_one_direction_of_40_ms_adds_40_ms_to_the_rtt(pair):
 def test_a_seed_loses_the_same_pings_every_time(pair):
     loss = CERTAIN // 5
     answered, stats = asyncio.run(pings_answered(pair, Shape(loss=loss)))
-    draw = Random(f"{SEED}:loss").getrandbits
+    draw = Random(f"{SEED}:0:loss").getrandbits
     lost = {number for number in range(1, 301) if draw(32) < loss}
     assert set(range(1, 301)) - answered == lost
     assert stats.lost == len(lost)

@@ -14,22 +14,23 @@ class ObviousLink:
     """Keeps every frame for ever and adds up the queue anew each time."""
 
     def __init__(self, seed):
-        self.loss = Random(f"{seed}:loss")
-        self.jitter = Random(f"{seed}:jitter")
+        self.seed = seed
+        self.shapes = -1
+        self.had_rate = False
         self.due = 0
         self.end = Fraction(0)  # of the last transmission
         self.sent = []  # (start, bytes) of every transmission
         self.out = []  # (time, number)
 
     def accept(self, number, size, now, shape):
-        if self.loss.getrandbits(32) < shape.loss:
+        if shape.loss and self.loss.getrandbits(32) < shape.loss:
             return
         hold = shape.delay_ns
         if shape.jitter_ns:
             hold += self.jitter.getrandbits(32) * (2 * shape.jitter_ns + 1) // 2**32 - shape.jitter_ns
         self.due = max(self.due, now + hold)
         if not shape.rate_bps:
-            self.out.append((max(self.due, int(self.end)), number))
+            self.out.append((self.due, number))
             return
         start = max(Fraction(self.due), self.end)
         waiting = sum(bytes_ for begin, bytes_ in self.sent if int(begin) > self.due)
@@ -39,8 +40,17 @@ class ObviousLink:
         self.end = start + Fraction(size * 8 * 10**9, shape.rate_bps)
         self.out.append((int(self.end), number))
 
-    def replace(self):
-        self.end = Fraction(int(self.end))
+    def replace(self, shape):
+        self.shapes += 1
+        self.loss = Random(f"{self.seed}:{self.shapes}:loss")
+        self.jitter = Random(f"{self.seed}:{self.shapes}:jitter")
+        if self.had_rate and shape.rate_bps:
+            self.end = Fraction(int(self.end))
+        else:  # whatever is still on its way goes first, and does not wait in the new queue
+            self.due = max([self.due, *(time for time, _ in self.out)])
+            self.end = Fraction(0)
+            self.sent.clear()
+        self.had_rate = bool(shape.rate_bps)
 
 
 @st.composite
@@ -68,14 +78,15 @@ def released(link, until):
 
 @given(first=shapes(), steps=steps, seed=st.integers(0, 2**64 - 1))
 def test_the_emulator_does_what_the_obvious_model_does(first, steps, seed):
-    link, model = LinkEmulator(first, seed), ObviousLink(seed)
+    link, model = LinkEmulator(first, seed, 0), ObviousLink(seed)
+    model.replace(first)
     shape, now, number, out = first, 0, 0, []
     for step in steps:
         match step:
             case Shape():
                 shape = step
-                link.replace(shape)
-                model.replace()
+                link.replace(shape, now)
+                model.replace(shape)
             case None:
                 out += released(link, now)
             case wait, size:
@@ -95,7 +106,7 @@ def test_the_emulator_does_what_the_obvious_model_does(first, steps, seed):
 @given(shape=shapes(), sizes=st.lists(st.integers(4, 1514), max_size=40), seed=st.integers(0, 2**64 - 1))
 def test_a_batch_is_the_same_as_one_frame_after_another(shape, sizes, seed):
     frames = [number.to_bytes(4, "big") + bytes(size - 4) for number, size in enumerate(sizes)]
-    together, apart = LinkEmulator(shape, seed), LinkEmulator(shape, seed)
+    together, apart = LinkEmulator(shape, seed, 0), LinkEmulator(shape, seed, 0)
     together.accept(frames, 5)
     for frame in frames:
         apart.accept([frame], 5)
@@ -104,7 +115,7 @@ def test_a_batch_is_the_same_as_one_frame_after_another(shape, sizes, seed):
 
 @given(shape=shapes(), arrivals=st.lists(arrivals, max_size=60), seed=st.integers(0, 2**64 - 1))
 def test_frames_leave_in_order_and_never_before_their_time(shape, arrivals, seed):
-    link, now, arrived = LinkEmulator(shape, seed), 0, []
+    link, now, arrived = LinkEmulator(shape, seed, 0), 0, []
     for number, (wait, size) in enumerate(arrivals):
         now += wait
         arrived.append(now)

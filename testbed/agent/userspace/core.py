@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
-from testbed.agent.userspace.stages import Bottleneck, Delay, Frame, Loss
+from testbed.agent.userspace.lines import AnyOrder, InOrder, Line
+from testbed.agent.userspace.queueing.bottleneck import (
+    Backlog,
+    EventfulBottleneck,
+    StraightBottleneck,
+    decides_on_arrival,
+)
+from testbed.agent.userspace.queueing.transmitters import transmitter
+from testbed.agent.userspace.stages.corruption import BitErrors
+from testbed.agent.userspace.stages.delay import Delay, delay, in_order
+from testbed.agent.userspace.stages.duplication import Duplication
+from testbed.agent.userspace.stages.loss import loss
+from testbed.agent.userspace.stages.script import Script
+from testbed.agent.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame, Stage
 from testbed.agent.userspace.stats import LatenessHistogram, LinkStats
 
 if TYPE_CHECKING:
@@ -16,25 +28,32 @@ if TYPE_CHECKING:
 HELD_BYTES_MOST = 128 << 20
 """Bytes that the frames in flight on one link may take (1 Gbit/s for a second); what comes on top is dropped."""
 
-FRAME_OVERHEAD_BYTES = 256
-"""What holding a frame costs beside its bytes: objects for it, its time, and its place in two queues."""
-
 
 class LinkEmulator:
     """What a shape does to the frames of one link, decided by a seed.
 
-    Frames cross the stages of `testbed.shape.Shape` when they arrive, which settles whether and when each leaves; they
-    are then held until that time. So the outcome is the same however late or seldom `release` is called.
+    Frames cross the stages of `testbed.shape.Shape` when they arrive, those only that the shape asks for, and are then
+    held until they leave. The outcome is the same however late or seldom `release` is called.
 
-    All times are nanoseconds of one monotonic clock. The order of random draws is that of
-    `testbed.agent.userspace.stages`: word n of the loss generator decides on the n-th frame accepted.
+    All times are nanoseconds of one monotonic clock. Random words are drawn as `testbed.agent.userspace.stages` says.
+
+    Args:
+        shape: the first shape.
+        seed: of the link.
+        now: when the shape is applied.
+
+    Raises:
+        ValueError: the shape makes no sense.
     """
 
-    def __init__(self, shape: Shape, seed: int) -> None:
-        self._loss = Loss(shape, seed)
-        self._delay = Delay(shape, seed)
-        self._bottleneck = Bottleneck(shape)
-        self._in_flight: deque[Frame] = deque()
+    def __init__(self, shape: Shape, seed: int, now: int) -> None:
+        self._seed = seed
+        self._shapes = 0
+        self._counts = Counts()
+        self._delay: Delay | None = None
+        self._bottleneck: StraightBottleneck | EventfulBottleneck | None = None
+        self._line: Line = InOrder()
+        self._left: Line = InOrder()  # what is in flight by the shapes before
         self._held_bytes = 0
         self._lateness = LatenessHistogram()
         self._packets_in = 0
@@ -42,60 +61,123 @@ class LinkEmulator:
         self._packets_out = 0
         self._bytes_out = 0
         self._backlog_drops = 0
+        self.replace(shape, now)
+
+    def replace(self, shape: Shape, now: int) -> None:
+        """Shape the frames from `now` on by `shape`, which begins anew: counts of scripts, traces, random words.
+
+        Frames in flight keep their fate. Where the new shape keeps order, no later frame overtakes them; they count in
+        the new queue while they wait for the old one's transmitter.
+
+        Raises:
+            ValueError: the shape makes no sense; the link keeps the one it has.
+        """
+        seed = f"{self._seed}:{self._shapes}"
+        counts = self._counts
+        script = Script(shape.drops, counts) if shape.drops else None
+        sender = transmitter(shape, now) if shape.has_bottleneck else None
+        self._shapes += 1
+
+        backlog = Backlog()
+        after = self._delay.last_ns if self._delay else 0
+        frames = sorted(self._left.drain() + self._line.drain(), key=lambda frame: frame[0])
+        self._left = InOrder()
+        self._left.add(frames)
+        if self._bottleneck and sender:
+            backlog = self._bottleneck.backlog
+        elif frames:
+            after = max(after, frames[-1][0])
+
+        self._delay = None
+        if shape.delay_ns or shape.reorder or after > now:
+            self._delay = delay(shape, seed, counts, after)
+        self._bottleneck = None
+        self._line = InOrder() if in_order(shape) else AnyOrder()
+        straight = None
+        if decides_on_arrival(shape):
+            self._bottleneck = straight = StraightBottleneck(shape, counts, backlog)
+        elif sender:
+            self._bottleneck = self._line = EventfulBottleneck(
+                shape, seed, counts, self._line, sender, applied=now, backlog=backlog
+            )
+        self._choosing = _present(
+            script,
+            loss(shape, seed, counts),
+            BitErrors(shape.corruption, seed, counts) if shape.corruption else None,
+            Duplication(shape.duplicate, seed, counts) if shape.duplicate else None,
+        )
+        self._timing = _present(self._delay, straight)
 
     def accept(self, packets: Sequence[bytes], now: int) -> None:
         """Take frames that arrived at `now`, in order; `now` may not be earlier than at the call before."""
-        size = sum(map(len, packets))
         self._packets_in += len(packets)
-        self._bytes_in += size
-        frames = self._loss.cross([(now, packet) for packet in packets])
-        if self._held_bytes + size > HELD_BYTES_MOST:
+        self._bytes_in += sum(map(len, packets))
+        frames = [(now, packet) for packet in packets]
+        for stage in self._choosing:
+            frames = stage.cross(frames)
+        if self._held_bytes - self._counts.dropped_bytes + _cost(frames) > HELD_BYTES_MOST:
             self._backlog_drops += len(frames)
             return
-        frames = self._bottleneck.cross(self._delay.cross(frames))
-        self._held_bytes += sum([len(packet) for _, packet in frames]) + FRAME_OVERHEAD_BYTES * len(frames)
-        self._in_flight.extend(frames)
+        for stage in self._timing:
+            frames = stage.cross(frames)
+        self._held_bytes += _cost(frames)
+        self._line.add(frames)
 
     def next_wakeup(self) -> int | None:
-        """When the next frame is due; None while none is in flight."""
-        return self._in_flight[0][0] if self._in_flight else None
+        """When `release` may next have something to do; None while nothing is in flight."""
+        wakeup = self._line.next_wakeup()
+        if not self._left:
+            return wakeup
+        left = self._left.next_wakeup()
+        return left if wakeup is None else wakeup if left is None else min(left, wakeup)
 
     def release(self, now: int, most: int) -> list[bytes]:
         """Take out the frames due at `now`, in order; at most `most` of them, the rest stays due."""
-        in_flight = self._in_flight
-        packets: list[bytes] = []
-        late = []
-        size = 0
-        while in_flight and in_flight[0][0] <= now and len(packets) < most:
-            due, packet = in_flight.popleft()
-            packets.append(packet)
-            late.append(now - due)
-            size += len(packet)
+        frames = self._take_in_turn(now, most) if self._left else self._line.take(now, most)
+        packets = [packet for _, packet in frames]
+        size = sum(map(len, packets))
         self._packets_out += len(packets)
         self._bytes_out += size
         self._held_bytes -= size + FRAME_OVERHEAD_BYTES * len(packets)
-        self._lateness.record(late)
+        self._lateness.record([now - due for due, _ in frames])
         return packets
 
-    def replace(self, shape: Shape) -> None:
-        """Shape later frames by `shape`. Frames in flight keep their fate, and no later one overtakes them."""
-        self._loss.replace(shape)
-        self._delay.replace(shape)
-        self._bottleneck.replace(shape)
+    def _take_in_turn(self, now: int, most: int) -> list[Frame]:
+        """What is due of this shape and of those before, one by one."""
+        taken: list[Frame] = []
+        while len(taken) < most and (wakeup := self.next_wakeup()) is not None and wakeup <= now:
+            taken += (self._left if self._left.next_wakeup() == wakeup else self._line).take(wakeup, 1)
+        return taken
 
     def stats(self) -> LinkStats:
         """The counters so far, as far as they are known here."""
+        counts = self._counts
         return LinkStats(
             packets_in=self._packets_in,
             bytes_in=self._bytes_in,
             packets_out=self._packets_out,
             bytes_out=self._bytes_out,
-            lost=self._loss.lost,
-            queue_drops=self._bottleneck.dropped,
+            scripted=counts.scripted,
+            lost=counts.lost,
+            corrupted=counts.corrupted,
+            duplicated=counts.duplicated,
+            reordered=counts.reordered,
+            queue_drops=counts.queue_drops,
+            codel_drops=counts.codel_drops,
+            marked=counts.marked,
             backlog_drops=self._backlog_drops,
-            in_flight=len(self._in_flight),
-            queue_most_bytes=self._bottleneck.most_waiting_bytes,
+            in_flight=len(self._left) + len(self._line),
+            queue_most_bytes=counts.queue_most_bytes,
             lateness_p50_ns=self._lateness.quantile(0.5),
             lateness_p99_ns=self._lateness.quantile(0.99),
             lateness_max_ns=self._lateness.most,
         )
+
+
+def _present(*stages: Stage | None) -> tuple[Stage, ...]:
+    return tuple(stage for stage in stages if stage)
+
+
+def _cost(frames: list[Frame]) -> int:
+    """Bytes that holding the frames takes."""
+    return sum([len(packet) for _, packet in frames]) + FRAME_OVERHEAD_BYTES * len(frames)

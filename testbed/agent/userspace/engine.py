@@ -8,14 +8,18 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from testbed.agent.userspace.stats import LinkStats
 from testbed.agent.userspace.worker import REQUEST_BYTES
+from testbed.distributions import quantiles
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from testbed.shape import Shape
@@ -64,7 +68,15 @@ class _WorkerProcess:
         status = self._process.returncode
         return None if status is None else f"its worker process ended with status {status}"
 
-    async def ask(self, do: str, link: str, sockets: tuple[socket.socket, ...] = (), **more: object) -> dict[str, Any]:
+    async def ask(
+        self,
+        do: str,
+        link: str,
+        *,
+        shape: Shape | None = None,
+        sockets: tuple[socket.socket, ...] = (),
+        **more: object,
+    ) -> dict[str, Any]:
         """The answer to a request, once it took effect.
 
         Raises:
@@ -75,7 +87,8 @@ class _WorkerProcess:
                 self._questions += 1
                 number = self._questions
                 data = json.dumps({"id": number, "do": do, "link": link, **more}).encode()
-                socket.send_fds(self._control, [data], [sock.fileno() for sock in sockets])
+                with _in_file(shape) as files:
+                    socket.send_fds(self._control, [data], [*files, *(sock.fileno() for sock in sockets)])
                 answer = await self._next_answer()
                 while answer["id"] != number:  # that one answers a question whose asker was cancelled
                     answer = await self._next_answer()
@@ -108,6 +121,24 @@ class _WorkerProcess:
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
+
+
+@contextmanager
+def _in_file(shape: Shape | None) -> Iterator[list[int]]:
+    """A descriptor of a file in memory with the shape in it; none without one.
+
+    A computed distribution goes as its table, for the worker has better to do than to compute it.
+    """
+    if shape is None:
+        yield []
+        return
+    variation = shape.variation
+    if table := quantiles(variation):
+        shape = replace(shape, variation=replace(variation, distribution="table", table=table))
+    with open(os.memfd_create("shape"), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+        json.dump(shape.to_json(), file)
+        file.flush()
+        yield [file.fileno()]
 
 
 class UserspaceEngine:
@@ -144,7 +175,7 @@ class UserspaceEngine:
                 raise LabError("userspace-engine-refused", f"link {link} is shaped already")
             worker = await self._least_busy(link)
             try:
-                await worker.ask("add", link, (source, output), shape=shape.to_json(), seed=seed)
+                await worker.ask("add", link, shape=shape, sockets=(source, output), seed=seed)
             except LabError:  # when cancelled the link may be up: it stays known, to be removed
                 worker.links.discard(link)
                 self._carrier.pop(link, None)
@@ -173,7 +204,17 @@ class UserspaceEngine:
         Raises:
             LabError: there is no such link, or it is dead.
         """
-        await self._worker(link).ask("replace", link, shape=shape.to_json())
+        await self._worker(link).ask("replace", link, shape=shape)
+
+    async def restart(self, link: str, shape: Shape, seed: int) -> None:
+        """Begin the link anew: nothing in flight, nothing counted, and every random word as at first.
+
+        So the n-th packet from then on meets the same fate every time that the seed is the same.
+
+        Raises:
+            LabError: there is no such link, or it is dead.
+        """
+        await self._worker(link).ask("restart", link, shape=shape, seed=seed)
 
     async def remove(self, link: str) -> None:
         """Carry the link no more; frames in flight are dropped. A link whose worker died is forgotten.

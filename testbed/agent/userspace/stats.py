@@ -11,13 +11,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkStats:
-    """Counters of one link since it was added; packets unless the name says otherwise.
+    """Counters of one link since it was added or restarted; packets unless the name says otherwise.
 
     Attributes:
         packets_in, bytes_in: frames read from the link's device, from the MAC header on.
         packets_out, bytes_out: frames released, whether or not they could then be sent.
+        scripted: dropped by the shape's script.
         lost: dropped by the shape's loss.
+        corrupted, duplicated, reordered: that this happened to; a copy is one of `duplicated`, not of `packets_in`.
         queue_drops: dropped because the bottleneck's queue was full.
+        codel_drops, marked: what CoDel dropped or marked.
         backlog_drops: dropped because more was in flight than this engine holds.
         in_flight: held at this moment.
         queue_most_bytes: the most that the bottleneck's queue has held.
@@ -27,6 +30,8 @@ class LinkStats:
         kernel_drops: dropped by the kernel because they were not read in time.
         oversize: frames larger than the device's MTU allows, dropped: an offload is on that must be off.
         send_failures: released, but refused by the receiver's port (down, or its queue full).
+        worker: the process that carries the link, and maybe others; 0 where it has ended.
+        worker_cpu_ns: processor time that this process has used since it began.
         dead: why the link passes nothing any more, or None where it works.
     """
 
@@ -34,8 +39,14 @@ class LinkStats:
     bytes_in: int = 0
     packets_out: int = 0
     bytes_out: int = 0
+    scripted: int = 0
     lost: int = 0
+    corrupted: int = 0
+    duplicated: int = 0
+    reordered: int = 0
     queue_drops: int = 0
+    codel_drops: int = 0
+    marked: int = 0
     backlog_drops: int = 0
     in_flight: int = 0
     queue_most_bytes: int = 0
@@ -45,6 +56,8 @@ class LinkStats:
     kernel_drops: int = 0
     oversize: int = 0
     send_failures: int = 0
+    worker: int = 0
+    worker_cpu_ns: int = 0
     dead: str | None = None
 
     @property

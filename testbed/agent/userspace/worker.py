@@ -1,10 +1,13 @@
 """The process that carries frames: `python -m testbed.agent.userspace.worker FD`.
 
-FD is one end of a SOCK_SEQPACKET pair. Each datagram on it is a request, a JSON object with `id`, `do`, `link` and:
+FD is one end of a SOCK_SEQPACKET pair. Each datagram on it is a request, a JSON object with `id`, `do`, `link` and,
+as descriptors that come along:
 
-- `add`: `shape` (as `Shape.to_json`), `seed`, and two packet sockets as ancillary data: input, output;
-- `replace`: `shape`;
-- `remove`, `stats`: nothing more.
+- `add`, with `seed`: a file with the shape (as JSON of `Shape.to_json`: a trace is too large for a datagram), and two
+  packet sockets, input and output;
+- `replace`: a file with the shape;
+- `restart`, with `seed`: a file with the shape;
+- `remove`, `stats`: nothing.
 
 It is answered by `{"id": …}` once it took effect, with `stats` where asked for, or by `{"id": …, "error": …}`. When
 the other end closes, the process exits; so it never outlives the agent.
@@ -15,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import os
 import select
 import socket
 import sys
@@ -33,6 +37,9 @@ if TYPE_CHECKING:
 REQUEST_BYTES: Final = 65536
 """The most bytes of one request or answer."""
 
+_DESCRIPTORS = 3
+"""The most descriptors that come with a request."""
+
 _READ_BATCH = 32
 """Frames read from one link before the next has its turn."""
 
@@ -50,22 +57,35 @@ class DeviceGoneError(Exception):
 class Link:
     """A link's emulator between its two sockets.
 
+    Args:
+        shape, seed: what the link does.
+        source, output: its packet sockets.
+
     Attributes:
         emulator: what holds and drops the frames.
         input: the packet socket that they come from.
         dead: why the link passes nothing any more, or None.
     """
 
-    def __init__(self, emulator: LinkEmulator, source: socket.socket, output: socket.socket) -> None:
-        self.emulator = emulator
+    def __init__(self, shape: Shape, seed: int, source: socket.socket, output: socket.socket) -> None:
         self.input = source
         self.dead: str | None = None
         self._output = output
         self._limit = frame_limit(source)
         self._arrived = 0
+        self.restart(shape, seed)
+
+    def restart(self, shape: Shape, seed: int) -> None:
+        """Begin anew, with nothing in flight and all counters at zero.
+
+        Raises:
+            ValueError: the shape makes no sense; the link goes on as it was.
+        """
+        self.emulator = LinkEmulator(shape, seed, time.monotonic_ns())
         self._oversize = 0
         self._send_failures = 0
         self._kernel_drops = 0
+        kernel_drops(self.input)  # asking begins a new count
 
     def read(self) -> None:
         """Take a batch of frames from the input.
@@ -122,6 +142,8 @@ class Link:
             kernel_drops=self._kernel_drops,
             oversize=self._oversize,
             send_failures=self._send_failures,
+            worker=os.getpid(),
+            worker_cpu_ns=time.process_time_ns(),
             dead=self.dead,
         )
 
@@ -193,24 +215,31 @@ class Worker:
 
     def _serve_request(self) -> bool:
         """Answer one request; False where the other end has closed."""
+        descriptors: list[int] = []
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._control, REQUEST_BYTES, 2)
+            data, descriptors, _, _ = socket.recv_fds(self._control, REQUEST_BYTES, _DESCRIPTORS)
             if not data:
                 return False
             request = json.loads(data)
-            answer = {"id": request["id"], **self._answer(request, [socket.socket(fileno=fd) for fd in descriptors])}
+            answer = {"id": request["id"], **self._answer(request, descriptors)}
             self._control.send(json.dumps(answer).encode())
         except (BrokenPipeError, ConnectionResetError):
             return False
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
         return True
 
-    def _answer(self, request: dict[str, Any], sockets: list[socket.socket]) -> dict[str, Any]:
+    def _answer(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
         try:
             match request["do"], request["link"]:
                 case "add", str(name):
-                    self._add(name, Shape.from_json(request["shape"]), request["seed"], sockets)
+                    self._add(name, _read_shape(descriptors[0]), request["seed"], descriptors[1:])
                 case "replace", str(name):
-                    self._checked(name).emulator.replace(Shape.from_json(request["shape"]))
+                    shape = _read_shape(descriptors[0])
+                    self._checked(name).emulator.replace(shape, time.monotonic_ns())
+                case "restart", str(name):
+                    self._checked(name).restart(_read_shape(descriptors[0]), request["seed"])
                 case "remove", str(name):
                     link = self._links.pop(name)
                     self._retire(link)
@@ -221,19 +250,22 @@ class Worker:
                     return {"stats": self._links[name].stats().to_json()}
                 case other:
                     raise ValueError(f"no request is {other}")  # noqa: TRY301 - errors are answered in one place
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            for sock in sockets:
-                sock.close()
+        except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
             return {"error": f"{type(error).__name__}: {error}"}
         return {}
 
-    def _add(self, name: str, shape: Shape, seed: int, sockets: list[socket.socket]) -> None:
+    def _add(self, name: str, shape: Shape, seed: int, descriptors: list[int]) -> None:
         if name in self._links:
             raise ValueError(f"link {name} is here already")
-        source, output = sockets
-        if {source.family, output.family} != {socket.AF_PACKET}:
-            raise ValueError(f"not packet sockets: {source}, {output}")
-        link = Link(LinkEmulator(shape, seed), source, output)
+        source, output = [socket.socket(fileno=os.dup(descriptor)) for descriptor in descriptors]
+        try:
+            if {source.family, output.family} != {socket.AF_PACKET}:
+                raise ValueError(f"not packet sockets: {source}, {output}")  # noqa: TRY301 - closes both
+            link = Link(shape, seed, source, output)
+        except BaseException:
+            source.close()
+            output.close()
+            raise
         self._poll.register(link.input, select.EPOLLIN)
         self._live[link.input.fileno()] = link
         self._links[name] = link
@@ -252,6 +284,17 @@ class Worker:
         """Serve the link no more."""
         if self._live.pop(link.input.fileno(), None):
             self._poll.unregister(link.input)
+
+
+def _read_shape(descriptor: int) -> Shape:
+    """The shape in a file.
+
+    Raises:
+        OSError, ValueError, TypeError, KeyError: there is none in it.
+    """
+    with open(os.dup(descriptor), encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+        file.seek(0)
+        return Shape.from_json(json.load(file))
 
 
 def main() -> None:

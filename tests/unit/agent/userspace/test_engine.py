@@ -33,11 +33,12 @@ def test_a_link_that_a_worker_refuses_is_not_kept_and_its_sockets_are_closed():
     assert asyncio.run(use()) == ("userspace-engine-refused", [-1, -1], {})
 
 
-@pytest.mark.parametrize("do", ["replace", "remove"])
+@pytest.mark.parametrize("do", ["replace", "restart", "remove"])
 def test_a_link_that_is_not_there_is_an_error(do):
     async def use():
         async with UserspaceEngine() as engine:
-            await (engine.replace("x", CLEAR) if do == "replace" else engine.remove("x"))
+            arguments = {"replace": (CLEAR,), "restart": (CLEAR, 1), "remove": ()}[do]
+            await getattr(engine, do)("x", *arguments)
 
     with pytest.raises(LabError, match="link x is not shaped here; those are: none"):
         asyncio.run(use())

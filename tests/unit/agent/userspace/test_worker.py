@@ -3,6 +3,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,14 @@ def worker():
         process.wait(30)
 
 
-def ask(control, sockets=(), **request):
-    socket.send_fds(control, [json.dumps({"id": 1, **request}).encode()], [sock.fileno() for sock in sockets])
-    return json.loads(control.recv(65536))
+def ask(control, sockets=(), shape=None, **request):
+    with tempfile.TemporaryFile("w") as file:
+        json.dump(shape, file)
+        file.flush()
+        descriptors = [file.fileno()] if shape is not None else []
+        descriptors += [sock.fileno() for sock in sockets]
+        socket.send_fds(control, [json.dumps({"id": 1, **request}).encode()], descriptors)
+        return json.loads(control.recv(65536))
 
 
 def test_the_worker_ends_when_the_agent_does(worker):
@@ -36,10 +42,10 @@ def test_the_worker_ends_when_the_agent_does(worker):
     assert process.wait(30) == 0
 
 
-@pytest.mark.parametrize("do", ["replace", "remove", "stats"])
+@pytest.mark.parametrize("do", ["replace", "restart", "remove", "stats"])
 def test_an_unknown_link_is_an_error(worker, do):
     _, control = worker
-    assert "KeyError: 'a -> b'" in ask(control, do=do, link="a -> b", shape=CLEAR.to_json())["error"]
+    assert "KeyError: 'a -> b'" in ask(control, do=do, link="a -> b", shape=CLEAR.to_json(), seed=1)["error"]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +53,8 @@ def test_an_unknown_link_is_an_error(worker, do):
     [
         ({"do": "dance", "link": "x"}, "no request is"),
         ({"do": "add"}, "link"),
-        ({"do": "add", "link": "x", "shape": {"loss": -1}, "seed": 1}, "negative"),
+        ({"do": "add", "link": "x", "seed": 1}, "IndexError"),
+        ({"do": "add", "link": "x", "shape": {"loss": -1}, "seed": 1}, "loss of -1"),
         ({"do": "add", "link": "x", "shape": {"lots": 1}, "seed": 1}, "lots"),
         ({"do": "add", "link": "x", "shape": CLEAR.to_json(), "seed": 1}, "unpack"),
     ],
