@@ -1,0 +1,226 @@
+"""Links measured by tools that are none of ours: ping, iperf3, irtt, tcpdump and the kernel's own counters.
+
+Bounds hold on a busy machine too: what it adds comes on top of a delay, and takes off a rate.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+import signal
+import statistics
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from testbed.lab import Lab, find
+from testbed.topology import loads
+
+TOOLS = {"ping", "iperf3", "irtt", "tcpdump"}
+PROBES = 20_000
+LOSS = 0.02
+PAYLOAD = 1448 / 1514
+"""Of a full TCP frame, with time stamps (RFC 7323): MTU 1500 and 14 bytes of Ethernet."""
+CLOCK = 1.01
+"""iperf3 counts what arrives until a little after its clock has stopped."""
+
+pytestmark = [pytest.mark.live, pytest.mark.netns]
+
+
+@pytest.fixture(params=["userspace", pytest.param("netem", marks=pytest.mark.netem)])
+def engine(request):
+    return request.param
+
+
+@pytest.fixture
+def up(engine, lab_name):
+    """Brings a star of nodes up with the links given, one after the other under the same name."""
+    if missing := {tool for tool in TOOLS if not shutil.which(tool)}:
+        pytest.fail(f"not installed: {', '.join(missing)}")
+
+    def bring_up(*links, seed=1):
+        nodes = "client: {}, other: {}, server: {}"
+        text = f"name: measured\nseed: {seed}\nnodes: {{{nodes}}}\nlinks:\n" + "".join(
+            f"  - {link}\n" for link in links
+        )
+        return Lab.up(loads(text, "measured.yml"), name=lab_name, runtime="netns", engine=engine)
+
+    yield bring_up
+    while runtime := find(lab_name):
+        runtime.down(lab_name)
+
+
+def say(text):
+    print(text)  # noqa: T201  # for whoever looks at the figures: pytest -rA
+
+
+def output(lab, node, *argv):
+    done = lab[node].run(argv)
+    assert done.status == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+class Background:
+    """A command in a node that says when it is at work, ended by Ctrl-C."""
+
+    def __init__(self, lab, node, *argv, ready):
+        self._process = lab.agent.spawn(node, argv)
+        self._written = ""
+        self._output = self._process.output()
+        while not re.search(ready, self._written):
+            self._written += next(self._output)[1]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+    def end(self):
+        """All that it wrote."""
+        self._process.signal(signal.SIGINT)
+        self._written += "".join(text for _, text in self._output)
+        return self._written
+
+
+def received_by_iperf3(lab, source, seconds):
+    """Bit/s of TCP that the server receives from a node over the whole test, and in its best second."""
+    with Background(lab, source, "iperf3", "-s", "--forceflush", ready="listening"):
+        report = json.loads(output(lab, "server", "iperf3", "-J", "-R", "-c", source, "-t", str(seconds)))
+    seconds_sums = [each["sum"] for each in report["intervals"]]
+    best = max(each["bits_per_second"] for each in seconds_sums if each["seconds"] > 0.9)  # not what is left at the end
+    return report["end"]["sum_received"]["bits_per_second"], best
+
+
+def test_delay_as_ping_sees_it(up, engine):
+    lab = up("{between: [client, server], delay: 40ms}")
+    shown = output(lab, "client", "ping", "-n", "-c60", "-i0.02", "server")
+    times = [float(value) for value in re.findall(r"time=([\d.]+) ms", shown)]
+    assert len(times) == 60
+    say(f"{engine}: ping {min(times)} ms at least, {statistics.median(times)} ms at the median, asked for 80 ms")
+    assert 80 <= min(times) <= 81.5
+
+
+def acceptance(number, probability, level):
+    """The counts between which a binomial variable lies, but for (1 - level) / 2 on either side, exactly."""
+    tail = (1 - level) / 2
+    logs = [
+        math.lgamma(number + 1)
+        - math.lgamma(count + 1)
+        - math.lgamma(number - count + 1)
+        + count * math.log(probability)
+        + (number - count) * math.log1p(-probability)
+        for count in range(number + 1)
+    ]
+    weights = [math.exp(value) for value in logs]
+    below, low = 0.0, 0
+    while below + weights[low] <= tail:
+        below += weights[low]
+        low += 1
+    above, high = 0.0, number
+    while above + weights[high] <= tail:
+        above += weights[high]
+        high -= 1
+    return low, high
+
+
+def datagrams(lab, node):
+    """UDP datagrams that a node's kernel has received and sent (/proc/net/snmp)."""
+    names, values = (line.split()[1:] for line in output(lab, node, "grep", "^Udp:", "/proc/net/snmp").splitlines())
+    count = dict(zip(names, map(int, values), strict=True))
+    return count["InDatagrams"] + count["InErrors"], count["OutDatagrams"]
+
+
+def test_loss_of_datagrams_sent_by_irtt(up, engine):
+    lab = up(f"{{from: client, to: server, loss: {LOSS:%}}}")
+    sent = arrived = 0
+    with Background(lab, "server", "irtt", "server", "-i", "0", ready="starting"):
+        while sent < PROBES:  # a busy machine sends fewer in the time
+            before = datagrams(lab, "server")[0], datagrams(lab, "client")[1]
+            output(lab, "client", "irtt", "client", "-Q", "-i", "100us", "-d", "2500ms", "--wait=100ms", "server")
+            arrived += datagrams(lab, "server")[0] - before[0]
+            sent += datagrams(lab, "client")[1] - before[1]
+    low, high = acceptance(sent, LOSS, 0.999)
+    say(f"{engine}: {sent - arrived} of {sent} datagrams lost, {low} to {high} expected")
+    assert low <= sent - arrived <= high
+
+
+def test_rate_as_iperf3_sees_it(up, engine):
+    lab = up("{from: client, to: server, rate: 20mbit, queue: 64KB}")
+    watching = ("tcpdump", "-n", "-e", "-l", "-c", "2000", "tcp and greater 1400")
+    with Background(lab, "server", *watching, ready="listening on") as frames:
+        whole, best = received_by_iperf3(lab, "client", 5)
+        seen = frames.end()
+    say(f"{engine}: {whole / 1e6:.2f} Mbit/s, {best / 1e6:.2f} in the best second, asked for 20")
+    assert whole <= 20e6 * PAYLOAD * CLOCK
+    assert best >= 18.5e6
+    lengths = {int(length) for length in re.findall(r", length (\d+): ", seen)}
+    assert max(lengths) == 1514, lengths
+
+
+def test_links_into_one_receiver_keep_their_own_rates(up, engine):
+    lab = up(
+        "{from: client, to: server, rate: 16mbit, queue: 64KB}", "{from: other, to: server, rate: 4mbit, queue: 32KB}"
+    )
+    with ThreadPoolExecutor(2) as both:
+        rates = {
+            16e6: both.submit(received_by_iperf3, lab, "client", 4),
+            4e6: both.submit(received_by_iperf3, lab, "other", 4),
+        }
+    for asked, found in rates.items():
+        whole, best = found.result()
+        say(f"{engine}: {whole / 1e6:.2f} Mbit/s, {best / 1e6:.2f} in the best second, asked for {asked / 1e6}")
+        assert whole <= asked * PAYLOAD * CLOCK
+        assert best >= asked * 0.9
+
+
+CAPTURE = r"(\d+\.\d+) .*ICMP echo (request|reply), id \d+, seq (\d+)"
+
+
+def test_packets_leave_when_sent_and_arrive_when_delivered(up):
+    lab = up("{from: client, to: server, delay: 100ms}")
+    watching = ("tcpdump", "-n", "-tt", "-l", "--immediate-mode", "-i", "any", "icmp")
+    with (
+        Background(lab, "client", *watching, ready="listening on") as at_client,
+        Background(lab, "server", *watching, ready="listening on") as at_server,
+    ):
+        shown = output(lab, "client", "ping", "-n", "-D", "-c10", "-i0.1", "server")
+        captured = [
+            {(kind, int(number)): float(when) for when, kind, number in re.findall(CAPTURE, each.end())}
+            for each in (at_client, at_server)
+        ]
+    pinged = re.findall(r"\[([\d.]+)\] .* icmp_seq=(\d+) .*time=([\d.]+) ms", shown)
+    assert len(pinged) == 10
+    held, under_way, back = [], [], []
+    for received, text, milliseconds in pinged:
+        number = int(text)
+        client, server = captured
+        held.append(client["request", number] - (float(received) - float(milliseconds) / 1000))
+        under_way.append(server["request", number] - client["request", number])
+        back.append(client["reply", number] - server["reply", number])
+    assert min(map(abs, held)) < 0.005
+    assert max(held) < 0.1
+    assert 0.1 <= min(under_way) < 0.1015
+    assert min(back) < 0.005
+
+
+def unanswered(lab):
+    """Numbers of the pings that get no answer."""
+    shown = lab["client"].run(["ping", "-n", "-c200", "-i0.004", "-W1", "server"]).stdout
+    return set(range(1, 201)) - {int(number) for number in re.findall(r"icmp_seq=(\d+) ", shown)}
+
+
+@pytest.mark.parametrize("engine", ["userspace"])
+def test_a_seed_loses_the_same_packets_in_every_lab(up):
+    lost = []
+    for seed in (5, 5, 6):
+        with up("{from: client, to: server, loss: 10%}", seed=seed) as lab:
+            lost.append(unanswered(lab))
+            (link,) = lab.statistics()
+            assert link["counts"]["lost"] == len(lost[-1])
+            assert {"kernel_drops", "backlog_drops", "lateness_p99_ns"} <= link["counts"].keys()
+    assert lost[0]
+    assert lost[0] == lost[1]
+    assert lost[0] != lost[2]
