@@ -55,6 +55,7 @@ class _Link:
     engine: str
     why: str
     shape: Shape
+    seed: int
     device: int
 
 
@@ -108,6 +109,15 @@ class Links:
     def dead(self) -> dict[str, str]:
         """The links that pass nothing any more because what carried them has ended, and how that was."""
         return self.userspace.dead()
+
+    async def restart(self) -> None:
+        """Have every link begin anew: the same seed then gives packet n the same fate, whatever crossed before.
+
+        Packets in flight are dropped. The kernel's engine has nothing to begin anew.
+        """
+        for key, link in self._links.items():
+            if link.engine == "userspace":
+                await self.userspace.restart(str(key), link.shape, link.seed)
 
     async def statistics(self) -> list[dict[str, Any]]:
         """What became of the packets of each link, as its engine counts."""
@@ -167,7 +177,9 @@ class Links:
                 outgoing = sockets.open_output(port.index)
             await self.userspace.add(str(key), shape, seed, incoming, outgoing)
         await ip.link("set", index=device, ifalias=f"{alias(self.lab)}{key}")
-        link = _Link(key=key, port=port, number=self._made, engine=engine, why=why, shape=shape, device=device)
+        link = _Link(
+            key=key, port=port, number=self._made, engine=engine, why=why, shape=shape, seed=seed, device=device
+        )
         await filters.prepare(ip, port.index)
         await filters.redirect(ip, port.index, self._made, source.mac, device)
         return link

@@ -104,6 +104,7 @@ class Server:
             "launch": self._launch,
             "accepts": self._accepts,
             "shape": self._shape,
+            "restart": self._restart,
             "statistics": self._statistics,
             "remember": self._remember,
             "shutdown": self._shutdown,
@@ -192,6 +193,9 @@ class Server:
 
     async def _shape(self, links: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
         return await self._links.shape(links)
+
+    async def _restart(self) -> None:
+        await self._links.restart()
 
     async def _statistics(self) -> list[dict[str, Any]]:
         return await self._links.statistics()

@@ -33,6 +33,7 @@ def run(lab: Lab, root: Path, *, only: Sequence[str], observer: Observer) -> Run
     chosen = [_named(lab.plan, name).name for name in only] or [workload.name for workload in lab.plan.workloads]
     with results.RunWriter(root, lab.plan, runtime=lab.runtime, versions=lab.versions()) as writer:
         writer.checked(checked(lab, observer))
+        lab.agent.call("restart")  # what a seed decides must not depend on how many probes there were
         before = lab.statistics()
         writer.begun(before)
         if chosen:
