@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import queue
 import select
-import shutil
 import signal
 import sys
 import termios
@@ -202,7 +201,7 @@ def _raw(execution: Execution) -> Iterator[None]:
     """Hand every key to the command's terminal, and keep its size that of ours."""
 
     def resize(*_: object) -> None:
-        columns, lines = shutil.get_terminal_size()
+        columns, lines = os.get_terminal_size(0)
         execution.resize(lines, columns)
 
     saved = termios.tcgetattr(0)

@@ -101,19 +101,28 @@ class Engine:
         except OSError:
             return False
 
+    def info(self) -> dict[str, Any]:
+        """What it tells of itself and of its machine."""
+        with refusals("info"):
+            found: dict[str, Any] = self.api.info()
+        return found
+
     def containers(self, **labels: str | None) -> list[dict[str, Any]]:
         """All containers, running or not, with the labels given (None: whatever its value)."""
-        found: list[dict[str, Any]] = self.api.containers(all=True, filters=_with(labels))
+        with refusals("list of containers"):
+            found: list[dict[str, Any]] = self.api.containers(all=True, filters=_with(labels))
         return found
 
     def networks(self, **labels: str | None) -> list[dict[str, Any]]:
-        """All networks with the labels given (None: whatever its value)."""
-        found: list[dict[str, Any]] = self.api.networks(filters=_with(labels))
+        """All networks with the labels given (None: whatever its value), all there are without any."""
+        with refusals("list of networks"):
+            found: list[dict[str, Any]] = self.api.networks(filters=_with(labels))
         return found
 
     def log_tail(self, container: str, lines: int = 10) -> str:
         """The last lines that a container wrote."""
-        return self.api.logs(container, tail=lines).decode(errors="replace").strip()
+        with refusals("log"):
+            return self.api.logs(container, tail=lines).decode(errors="replace").strip()
 
 
 def _with(labels: dict[str, str | None]) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from docker.errors import APIError, ImageNotFound, NotFound
 from docker.types import IPAMConfig, IPAMPool, NetworkingConfig
 from docker.utils import parse_repository_tag, version_lt
+from requests.exceptions import RequestException
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
 from testbed import __version__
@@ -63,19 +64,19 @@ def ensure_image(engine: Engine, image: str) -> None:
     Raises:
         MachineError: `image-missing`, `image-unavailable`.
     """
-    with suppress(ImageNotFound):
+    with refusals(f"image {image}"), suppress(ImageNotFound):
         engine.api.inspect_image(image)  # type: ignore[no-untyped-call]
         return
     if image == OWN_IMAGE:
         raise MachineError("image-missing", f"the testbed's own image, {image}, is not here", "make images")
     repository, tag = parse_repository_tag(image)
     try:
-        problems = [
+        problems: list[str] = [
             event["error"]
             for event in engine.api.pull(repository, tag or "latest", stream=True, decode=True)
             if "error" in event
         ]
-    except APIError as error:
+    except (APIError, RequestException) as error:
         problems = [reason(error)]
     if problems:
         raise MachineError(
@@ -263,7 +264,7 @@ def _removal(refused: list[str], remove: partial[None]) -> bool:
 
 def subnets(engine: Engine) -> Iterable[IPv4Network]:
     """The IPv4 subnets of all networks of the Docker Engine."""
-    for network in engine.api.networks():
+    for network in engine.networks():
         for pool in network["IPAM"]["Config"] or ():
             subnet = ip_network(pool["Subnet"])
             if subnet.version == 4:  # noqa: PLR2004

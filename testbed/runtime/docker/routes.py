@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,4 +26,4 @@ def destinations(table: Path = _TABLE) -> Iterator[IPv4Network]:
 
 
 def _address(word: str) -> IPv4Address:
-    return IPv4Address(bytes.fromhex(word)[::-1])
+    return IPv4Address(int(word, 16).to_bytes(4, sys.byteorder))

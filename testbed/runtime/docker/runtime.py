@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from testbed.errors import LabError, MachineError, TestbedError
 from testbed.runtime import Availability, LabStatus, readiness, state
@@ -41,7 +41,7 @@ class DockerRuntime:
     def supports(self, plan: Plan) -> str | None:
         """Limits are all that a Docker Engine may not have: it would leave them out with a warning."""
         limited = [node for node in plan.nodes if node.cpus_milli or node.memory_bytes]
-        info: dict[str, Any] = self._engine.api.info() if limited else {}
+        info = self._engine.info() if limited else {}
         for node in limited:
             if node.memory_bytes and not info["MemoryLimit"]:
                 return f"node {node.name} asks for a limit on memory, which the Docker Engine can't set here"
@@ -112,7 +112,7 @@ class DockerRuntime:
             found = nodes.setdefault(each["Labels"][objects.LAB], {})
             if node := each["Labels"].get(objects.NODE):
                 found[node] = each["State"]
-        return [self._status(lab, found) for lab, found in sorted(nodes.items())]
+        return [self._status(lab, dict(sorted(found.items()))) for lab, found in sorted(nodes.items())]
 
     def _status(self, lab: str, nodes: dict[str, str]) -> LabStatus:
         try:
@@ -146,7 +146,9 @@ class DockerRuntime:
                 "no-such-lab", f"no lab {lab!r} is up", "testbed ps lists them; testbed up FILE brings one up"
             )
         if node not in containers:
-            raise LabError("no-such-node", f"the lab has no node {node!r}", f"its nodes are: {', '.join(containers)}")
+            raise LabError(
+                "no-such-node", f"the lab has no node {node!r}", f"its nodes are: {', '.join(sorted(containers))}"
+            )
         container = containers[node]
         if container["State"] != "running":
             raise LabError(
