@@ -60,9 +60,10 @@ class Statistics:
         bytes: delivered, Ethernet headers included.
         lost: packets that netem dropped: by loss, or because more were in flight than it holds (the kernel counts
             both in one). Too many by those that the queue drops while the counters are read, one after the other.
-        overflowed: packets that the bottleneck's full queue dropped.
+        overflowed: packets that the bottleneck's queue dropped.
         queued_packets, queued_bytes: waiting for the bottleneck now.
-        dropped_early, marked: packets that CoDel dropped, or marked, since the queue has this discipline.
+        dropped_early, marked: packets that CoDel dropped (of those above), or marked, since the queue has this
+            discipline.
     """
 
     packets: int
@@ -121,20 +122,14 @@ async def statistics(ip: AsyncIPRoute, index: int) -> Statistics:
     tbf = await _counters(ip, index, *_PLACES[Tbf.kind])
     netem = await _counters(ip, index, *_PLACES[Netem.kind])
     queue = await _counters(ip, index, _BOTTLENECK | 1)
-    overflowed = tbf["drops"]
-    early = 0
-    if "drop_overlimit" in queue:
-        early = queue["drops"] - queue["drop_overlimit"]
-        if queue["kind"] == FqCodel.kind:  # which takes a packet and drops another, so that tbf sees no drop
-            overflowed += queue["drop_overlimit"]
     return Statistics(
         packets=netem["packets"],
         bytes=netem["bytes"],
-        lost=(netem["drops"] - tbf["drops"]) & _U32_MAX,  # netem's count includes those that its child refuses
-        overflowed=overflowed & _U32_MAX,
+        lost=(netem["drops"] - tbf["drops"]) & _U32_MAX,  # netem's count includes those of its child
+        overflowed=tbf["drops"],
         queued_packets=tbf["qlen"],
         queued_bytes=tbf["backlog"],
-        dropped_early=early & _U32_MAX,
+        dropped_early=(queue["drops"] - queue.get("drop_overlimit", queue["drops"])) & _U32_MAX,
         marked=queue.get("ecn_mark", 0),
     )
 
@@ -211,7 +206,7 @@ async def _set(ip: AsyncIPRoute, index: int, qdisc: Qdisc) -> Qdisc:
 
 
 async def _counters(ip: AsyncIPRoute, index: int, parent: int, handle: int = 0) -> dict[str, Any]:
-    """The kind and the counters of a queueing discipline: of that handle, or whichever is there."""
+    """The counters of a queueing discipline: of that handle, or whichever is there."""
     message = QdiscMessage()
     message["index"] = index
     message["parent"], message["handle"] = parent, handle
@@ -221,10 +216,8 @@ async def _counters(ip: AsyncIPRoute, index: int, parent: int, handle: int = 0) 
         where = f"{parent >> 16:x}:{parent & 0xFFFF:x} of device {index}"
         raise LabError("shape-missing", f"no queueing discipline of a link at {where}: {_said(error)}") from error
     counters = answer.get_attr("TCA_STATS2")
-    own = counters.get_attr("TCA_STATS_APP") or {}
     return {
-        "kind": answer.get_attr("TCA_KIND"),
-        **own,
+        **(counters.get_attr("TCA_STATS_APP") or {}),
         **counters.get_attr("TCA_STATS_BASIC"),
         **counters.get_attr("TCA_STATS_QUEUE"),
     }
