@@ -162,12 +162,12 @@ def test_rate_as_iperf3_sees_it(up, engine):
 
 def test_links_into_one_receiver_keep_their_own_rates(up, engine):
     lab = up(
-        "{from: client, to: server, rate: 16mbit, queue: 64KB}", "{from: other, to: server, rate: 4mbit, queue: 32KB}"
+        "{from: client, to: server, rate: 6mbit, queue: 32KB}", "{from: other, to: server, rate: 3mbit, queue: 32KB}"
     )
     with ThreadPoolExecutor(2) as both:
         rates = {
-            16e6: both.submit(received_by_iperf3, lab, "client", 4),
-            4e6: both.submit(received_by_iperf3, lab, "other", 4),
+            6e6: both.submit(received_by_iperf3, lab, "client", 4),
+            3e6: both.submit(received_by_iperf3, lab, "other", 4),
         }
     for asked, found in rates.items():
         whole, best = found.result()

@@ -1,0 +1,126 @@
+"""Labs of an ordinary user: in a user namespace, and on a Docker Engine that the user's group may use.
+
+The user has neither a home directory nor a runtime directory, and can read nothing of this checkout: what the command
+needs is copied to where anybody can read it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.conftest import ROOT
+from tests.live.command_line import MARK, PATIENCE_S, nothing_remains
+
+NOBODY = 65534
+DOCKER_SOCKET = Path("/var/run/docker.sock")
+TOPOLOGY = """
+name: rootless
+nodes: {client: {}, server: {}}
+links:
+  - {between: [client, server], delay: 25ms}
+"""
+
+pytestmark = [pytest.mark.live, pytest.mark.userns]
+
+
+def needed(name, found):
+    """The distributions that one needs, all the way down, itself included."""
+    if name not in found:
+        found[name] = metadata.distribution(name)
+        for text in found[name].requires or ():
+            requirement = Requirement(text)
+            if not requirement.marker or requirement.marker.evaluate({"extra": ""}):
+                needed(requirement.name, found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed():
+    """A directory that anybody can read, with the package, what it needs, and a topology."""
+    directory = Path(tempfile.mkdtemp(prefix="testbed-rootless-"))
+    shutil.copytree(ROOT / "testbed", directory / "testbed", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, distribution in needed("testbed", {}).items():
+        for file in distribution.files or ():
+            if name != "testbed" and ".." not in file.parts and "__pycache__" not in file.parts:
+                (directory / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(distribution.locate_file(file), directory / file)
+    (directory / "rootless.yml").write_text(TOPOLOGY, "utf-8")
+    subprocess.run(["chmod", "-R", "a+rX", directory], check=True)
+    yield directory
+    shutil.rmtree(directory)
+
+
+def command_of(user, installed, lab):
+    """Runs the command line as a user, given as options of setpriv."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1", MARK: lab}
+    program = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", user, "--", os.path.realpath(sys.executable)]
+
+    def testbed(*argv):
+        return subprocess.run(
+            [*program, "-m", "testbed", *argv],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            env=environment,
+            timeout=PATIENCE_S,
+        )
+
+    return testbed
+
+
+def goes_through_its_life(testbed, installed, lab, runtime):
+    """Bring a lab up, look at it, use it, change it, take it down; what `up` said."""
+    try:
+        done = testbed("up", str(installed / "rootless.yml"), "--name", lab, "--runtime", runtime)
+        assert done.returncode == 0, done.stderr
+        said = done.stdout
+        assert re.search(rf"^{lab} +{runtime} +up +client, server$", testbed("ps").stdout, re.MULTILINE)
+        assert 50 <= quickest(testbed, lab) <= 51.5
+        assert testbed("impair", lab, "client", "server", "delay=45ms").returncode == 0
+        assert 70 <= quickest(testbed, lab) <= 71.5
+    finally:
+        done = testbed("down", lab)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert nothing_remains(lab)
+    assert not list(Path(f"/tmp/testbed-{NOBODY}").glob(f"**/{lab}*"))
+    return said
+
+
+def quickest(testbed, lab):
+    done = testbed("exec", lab, "client", "--", "ping", "-n", "-c8", "-i0.2", "server")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return min(float(value) for value in re.findall(r"time=([\d.]+) ms", done.stdout))
+
+
+@pytest.mark.netns
+def test_in_a_user_namespace(installed, lab_name):
+    testbed = command_of("--clear-groups", installed, lab_name)
+    said = goes_through_its_life(testbed, installed, lab_name, "netns")
+    assert "network namespaces of an ordinary user" in said
+
+
+@pytest.mark.docker
+def test_in_the_docker_group(installed, lab_name):
+    group = DOCKER_SOCKET.stat().st_gid
+    testbed = command_of(f"--groups={group}", installed, lab_name)
+    goes_through_its_life(testbed, installed, lab_name, "docker")
+
+
+@pytest.mark.docker
+def test_outside_the_docker_group(installed, lab_name):
+    testbed = command_of("--clear-groups", installed, lab_name)
+    done = testbed("up", str(installed / "rootless.yml"), "--name", lab_name, "--runtime", "docker")
+    assert done.returncode == 3
+    assert f"user {NOBODY} may not open {DOCKER_SOCKET}" in done.stderr
+    assert "usermod -aG docker" in done.stderr

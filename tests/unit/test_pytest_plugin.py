@@ -1,0 +1,178 @@
+"""The pytest plugin, in test sessions of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import remains
+
+TOPOLOGY = """
+name: pair
+nodes: {client: {}, server: {}}
+links:
+  - {from: client, to: server, delay: 30ms}
+"""
+NOTES = """
+import pathlib
+import pytest
+
+@pytest.fixture(autouse=True)
+def note(lab):
+    with pathlib.Path("labs").open("a") as file:
+        file.write(f"{lab.name}\\n")
+"""
+
+
+@pytest.fixture
+def session(pytester):
+    """Runs a test session in a process of its own, over a test file that uses `lab`; the labs are noted in a file."""
+    pytester.makefile(".yml", pair=TOPOLOGY)
+
+    def run(text, *arguments, notes=NOTES):
+        pytester.makeconftest(notes)
+        pytester.makepyfile(text)
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-rsfE", *arguments)
+
+    return run
+
+
+def labs(pytester):
+    return (pytester.path / "labs").read_text("utf-8").split()
+
+
+@pytest.mark.netns
+def test_a_lab_by_file_used_and_changed(session, pytester):
+    result = session(
+        """
+        import pytest
+
+        def quickest(lab):
+            done = lab["client"].run(["ping", "-n", "-c5", "-i0.05", "server"])
+            assert done.status == 0
+            return float(done.stdout.splitlines()[-1].split("=")[1].split("/")[0])
+
+        @pytest.mark.topology("pair.yml", runtime="netns", engine="userspace")
+        def test_link(lab):
+            assert lab.runtime == "netns"
+            assert 30 <= quickest(lab) < 32
+            lab.link("client", "server").update(delay="60ms")
+            assert 60 <= quickest(lab) < 62
+            lab.link("client", "server").update(loss="100%")
+            assert lab["client"].run(["ping", "-c1", "-W0.2", "server"]).status == 1
+        """
+    )
+    result.assert_outcomes(passed=1)
+    (name,) = labs(pytester)
+    assert name.startswith("pair-")
+    assert remains(name) == []
+
+
+@pytest.mark.netns
+def test_a_lab_by_name_is_gone_after_a_test_that_fails(session, pytester):
+    result = session(
+        """
+        import pytest
+
+        @pytest.mark.topology("lossy", runtime="netns", engine="userspace")
+        def test_fails(lab):
+            assert lab["client"].run(["hostname"]).stdout == "server"
+
+        @pytest.mark.topology("lossy", runtime="netns", engine="userspace")
+        def test_passes(lab):
+            assert lab["client"].run(["hostname"]).stdout == "client\\n"
+        """
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    first, second = labs(pytester)
+    assert first.startswith("lossy-")
+    assert first != second
+    assert remains(first) == remains(second) == []
+
+
+@pytest.mark.netns
+def test_sessions_side_by_side_do_not_collide(session, pytester):
+    text = """
+        import pathlib, subprocess, sys
+        import pytest
+
+        @pytest.mark.topology("pair.yml", runtime="netns", engine="userspace")
+        def test_outer(lab):
+            inner = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "inner.py"], check=False)
+            assert inner.returncode == 0
+            assert lab["client"].run(["ping", "-c1", "server"]).status == 0
+        """
+    inner = """
+        import pytest
+
+        @pytest.mark.topology("pair.yml", runtime="netns", engine="userspace")
+        def test_inner(lab):
+            lab.link("client", "server").update(loss="100%")
+            assert lab["client"].run(["ping", "-c1", "-W0.2", "server"]).status == 1
+        """
+    pytester.makepyfile(inner=inner)
+    session(text).assert_outcomes(passed=1)
+    outer, within = labs(pytester)
+    assert outer != within
+    assert remains(outer) == remains(within) == []
+
+
+LACKING = """
+    import pytest
+
+    @pytest.mark.topology("pair.yml", runtime="docker")
+    def test_never_runs(lab):
+        raise AssertionError
+    """
+
+
+def test_what_the_machine_lacks_skips_with_the_reason(session, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    result = session(LACKING)
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*no Docker Engine is here*/nowhere/docker.sock*"])
+
+
+def test_what_is_required_fails(session, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    result = session(LACKING, "--testbed-require=docker,netem")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*required, but lacking: *no Docker Engine is here*"])
+    session(LACKING, "--testbed-require=netem").assert_outcomes(skipped=1)
+
+
+def test_an_unknown_capability_is_an_error_of_use(session):
+    result = session("def test_nothing(): pass", "--testbed-require=docker,warp", notes="")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--testbed-require: warp is none of docker, *"])
+
+
+def test_a_wrong_file_fails_and_a_missing_marker_says_how(session):
+    result = session(
+        """
+        import pytest
+
+        @pytest.mark.topology("no-such-topology")
+        def test_wrong(lab):
+            raise AssertionError
+
+        def test_unmarked(lab):
+            raise AssertionError
+        """,
+        notes="",
+    )
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*no-such-topology*", "*pytest.mark.topology*"])
+
+
+def test_a_session_without_labs_imports_nothing_heavy(session):
+    result = session(
+        """
+        import sys
+
+        def test_imports(request):
+            assert request.config.pluginmanager.has_plugin("testbed")
+            assert not {"pydantic", "docker", "pyroute2", "rich", "click", "yaml", "testbed.lab"} & set(sys.modules)
+        """,
+        notes="",
+    )
+    result.assert_outcomes(passed=1)
