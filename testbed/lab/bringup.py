@@ -27,24 +27,26 @@ _SUBNET_TRIES = 5
 def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
     """The runtime that a plan asks for; of `auto`, the first that can be had here and can do all of it.
 
+    The last one to be had is not tried beforehand: bringing the lab up tells soon enough.
+
     Raises:
         MachineError: none can; the message says of each why not.
     """
-    wanted = list(runtimes.BACKENDS) if plan.runtime == "auto" else [plan.runtime]
+    *others, last = list(runtimes.BACKENDS) if plan.runtime == "auto" else [plan.runtime]
     refusals: list[str] = []
-    hints: list[str] = []
-    for name in wanted:
+    for name in others:
         runtime = runtimes.load(name)
         found = runtime.probe()
-        reason = found.reason if not found.usable else runtime.supports(plan)
+        reason = runtime.supports(plan) if found.usable else found.reason
         if reason is None:
-            why = "; ".join(refusals) or ("asked for" if plan.runtime != "auto" else found.description)
-            observer.chosen("runtime", f"{name} ({found.description})", why)
+            observer.chosen("runtime", f"{name} ({found.description})", "it answers")
             return runtime
         refusals.append(f"{name}: {reason}")
-        if found.hint:
-            hints.append(found.hint)
-    raise MachineError("no-runtime", "; ".join(refusals), " - or - ".join(hints) or "testbed doctor says more")
+    runtime = runtimes.load(last)
+    if reason := runtime.supports(plan):
+        raise MachineError("no-runtime", "; ".join([*refusals, f"{last}: {reason}"]), "testbed doctor says more")
+    observer.chosen("runtime", last, "; ".join(refusals) or "asked for")
+    return runtime
 
 
 def bring_up(resolve: Callable[[Iterable[IPv4Network]], Plan], observer: Observer) -> tuple[Plan, Runtime, bool]:
@@ -62,10 +64,10 @@ def bring_up(resolve: Callable[[Iterable[IPv4Network]], Plan], observer: Observe
     """
     plan = resolve(())
     with state.locked(plan.lab):
-        present = find(plan.lab)
-        if present:
-            return _same(plan, present), present, True
-        runtime = choose_runtime(plan, observer)
+        present = next(iter(_with_a_directory(plan.lab)), None)
+        runtime = present or choose_runtime(plan, observer)
+        if present or _holds(runtime, plan.lab):
+            return _same(plan, runtime), runtime, True
         for attempt in range(_SUBNET_TRIES):
             plan = resolve(runtime.taken())
             try:
@@ -123,12 +125,21 @@ def _same(plan: Plan, runtime: Runtime) -> Plan:
 
 def find(lab: str) -> Runtime | None:
     """The runtime of a lab that is there, in whatever state; None where there is none of that name."""
-    for name in reversed(list(runtimes.BACKENDS)):  # the cheap one to ask first
-        runtime = runtimes.load(name)
-        with suppress(MachineError):
-            if any(status.lab == lab for status in runtime.labs()):
-                return runtime
-    return None
+    if ours := _with_a_directory(lab):
+        return ours[0]
+    return next((each for each in map(runtimes.load, runtimes.BACKENDS) if _holds(each, lab)), None)
+
+
+def _with_a_directory(lab: str) -> list[Runtime]:
+    """The runtimes of labs of that name that this user has brought up on this machine: cheap to tell."""
+    return [runtimes.load(name) for name in runtimes.BACKENDS if lab in state.labs(name)]
+
+
+def _holds(runtime: Runtime, lab: str) -> bool:
+    """Whether a runtime has a lab of that name, whoever has brought it up."""
+    with suppress(MachineError):
+        return any(status.lab == lab for status in runtime.labs())
+    return False
 
 
 def all_labs() -> list[LabStatus]:
@@ -143,10 +154,12 @@ def all_labs() -> list[LabStatus]:
 def take_down(lab: str) -> bool:
     """Remove all of a lab, whatever state it is in, of every runtime; False where there was nothing."""
     with state.locked(lab):
+        if ours := _with_a_directory(lab):
+            return any([runtime.down(lab) for runtime in ours])
         removed = False
-        for name in runtimes.BACKENDS:
-            with suppress(MachineError):
-                removed |= runtimes.load(name).down(lab)
+        for runtime in map(runtimes.load, runtimes.BACKENDS):
+            with suppress(MachineError):  # a runtime that can't be asked here
+                removed |= runtime.down(lab)
         return removed
 
 
