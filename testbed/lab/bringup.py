@@ -155,7 +155,8 @@ def take_down(lab: str) -> bool:
     """Remove all of a lab, whatever state it is in, of every runtime; False where there was nothing."""
     with state.locked(lab):
         if ours := _with_a_directory(lab):
-            return any([runtime.down(lab) for runtime in ours])
+            removals = [runtime.down(lab) for runtime in ours]
+            return any(removals)
         removed = False
         for runtime in map(runtimes.load, runtimes.BACKENDS):
             with suppress(MachineError):  # a runtime that can't be asked here
