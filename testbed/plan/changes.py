@@ -12,10 +12,14 @@ from testbed.errors import UsageError
 from testbed.plan.model import Link, Plan
 from testbed.plan.seeds import derive
 from testbed.shape import CLEAR
+from testbed.topology.document import read
 from testbed.topology.impairment import Impairment
+from testbed.topology.messages import show, translate, valueless
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from testbed.topology.document import Document
 
 KEYS = tuple(field.alias or name for name, field in Impairment.model_fields.items())
 """What of a link can be changed, by the names in a topology file."""
@@ -60,12 +64,13 @@ def locate(plan: Plan, source: str, destination: str, network: str | None = None
 
 
 def changed(plan: Plan, link: Link, changes: Mapping[str, str]) -> Link:
-    """The link with some keys of its shape changed.
+    """The link with some keys of its shape changed, each as a whole.
 
     Args:
         plan: that the link is of.
         link: as it is now.
-        changes: keys and values as in a topology file. A rate that is new without a queue gets the default one.
+        changes: keys and values as in a topology file; a mapping or a list in braces or brackets. A rate that is new
+            without a queue gets the default one. Files that a value names are looked for in the working directory.
 
     Raises:
         UsageError: a key or a value is wrong, or they contradict what the link does otherwise.
@@ -74,24 +79,26 @@ def changed(plan: Plan, link: Link, changes: Mapping[str, str]) -> Link:
         near = get_close_matches(name, KEYS, 1)
         hint = f"did you mean {near[0]}?" if near else f"keys are: {', '.join(KEYS)}"
         raise UsageError("unknown-key", f"a link has no {name!r}", hint)
+    document = _document(changes)
     try:
-        asked = Impairment.model_validate(dict(changes))
+        asked = Impairment.model_validate(document.data)
     except ValidationError as error:
-        first = error.errors()[0]
-        reason = str(first.get("ctx", {}).get("error", first["msg"]))
-        raise UsageError("bad-value", f"{first['loc'][0]}: {reason}", "as in loss=10% delay=80ms rate=5mbit") from None
-    given = asked.model_dump(exclude_unset=True, exclude={"queue"})
+        first = min(translate(error, document))
+        raise UsageError(first.code, first.message, first.hint or "as in loss=10% delay=80ms rate=5mbit") from None
     back = locate(plan, link.destination, link.source, link.network).shape.delay_ns
     mtu = next(network.mtu for network in plan.networks if network.name == link.network)
-    now = link.shape
-    rate = given.get("rate_bps", now.rate_bps)
-    keeps_queue = asked.queue is None and rate and now.queue_bytes
-    whole = asked.model_copy(update={"delay_ns": given.get("delay_ns", now.delay_ns), "rate_bps": rate})
-    try:
-        queue = now.queue_bytes if keeps_queue else whole.queue_bytes(mtu=mtu, delay_back_ns=back)
-        shape = replace(now, **given, queue_bytes=queue)
-    except ValueError as error:
-        raise UsageError(
-            "bad-shape", f"{link.name}: {error}", "change the other part too, in the same command"
-        ) from None
-    return replace(link, shape=shape)
+    for fault in asked.contradictions(link.shape, mtu=mtu):
+        hint = fault.hint or "change the other part too, in the same command"
+        raise UsageError(fault.code, f"{link.name}: {show(fault.path)} {fault.said}", hint)
+    return replace(link, shape=asked.shape(link.shape, mtu=mtu, delay_back_ns=back))
+
+
+def _document(changes: Mapping[str, str]) -> Document:
+    """The changes as a topology file would have them, a line for each."""
+    for name, value in changes.items():
+        if len(value.splitlines()) > 1:
+            raise UsageError("bad-value", f"{name} has a value of several lines", "write it in one")
+    document = read("\n".join(f"{name}: {value}" for name, value in changes.items()) or "{}", "change")
+    if problems := [*document.problems, *valueless(document)]:
+        raise UsageError("bad-value", problems[0].message, problems[0].hint or None)
+    return document

@@ -171,6 +171,8 @@ class Plan:
         lab: the name that the lab goes by; the topology's unless another was given.
         topology: the name in the file.
         runtime: `auto`, `docker` or `netns`, as the file or the command line asks.
+        seed_given: the seed was asked for, so that it matters that a run can be repeated; else the name gave it. What
+            is done is the same, so it is not part of the digest.
         stages: the workloads, stage after stage; those within one stage run together.
     """
 
@@ -183,6 +185,7 @@ class Plan:
     nodes: tuple[Node, ...]
     links: tuple[Link, ...]
     stages: tuple[tuple[Workload, ...], ...]
+    seed_given: bool = False
     version: int = field(default=VERSION)
 
     @property
@@ -227,11 +230,12 @@ class Plan:
     def digest(self) -> str:
         """SHA-256 (hex) of all that decides what the plan does.
 
-        Two runs with the same digest asked for the same thing. The lab's name, the description, the runtime and the
-        names of profiles are left out, and of an allocated subnet only the position of each address in it counts.
+        Two runs with the same digest asked for the same thing. The lab's name, the description, the runtime,
+        whether the seed was given and the names of profiles are left out, and of an allocated subnet only the position
+        of each address in it counts.
         """
         data = self.to_json()
-        for name in ("lab", "description", "runtime"):
+        for name in ("lab", "description", "runtime", "seed_given"):
             del data[name]
         for link in data["links"]:
             del link["profile"]

@@ -60,6 +60,7 @@ def resolve(
         MachineError: no subnet is free.
     """
     lab = lab or topology.name
+    seed_given = seed is not None or topology.seed is not None
     if seed is None:
         seed = of_name(topology.name) if topology.seed is None else topology.seed
     members = {
@@ -78,6 +79,7 @@ def resolve(
         topology=topology.name,
         description=topology.description,
         seed=seed,
+        seed_given=seed_given,
         runtime=runtime or topology.runtime,
         networks=tuple(
             Network(

@@ -1,6 +1,7 @@
 """What all models of the topology file have in common."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -29,6 +30,52 @@ class EmptyIsDefault:
 
 def _filled(value: object) -> object:
     return {} if value is None else value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Short:
+    """Annotates a model, or a union of models: a value that is no mapping stands for a mapping with it at one key.
+
+    Attributes:
+        key: that key.
+        schema: what the JSON Schema says of such a value.
+    """
+
+    key: str
+    schema: JsonSchemaValue
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """A mapping as it is, anything else at its key."""
+        return core_schema.no_info_before_validator_function(self._long, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Either form."""
+        return {"anyOf": [self.schema, handler(schema)]}
+
+    def _long(self, value: object) -> object:
+        return value if isinstance(value, dict | Model) else {self.key: value}
+
+
+class Fault(NamedTuple):
+    """A contradiction between values that are right by themselves.
+
+    Attributes:
+        path: keys from the model where it was found to the value at fault.
+        code: kebab-case name of the kind of fault.
+        said: follows the path in the message.
+        hint: what to write instead; empty where nothing can be said.
+    """
+
+    path: tuple[str | int, ...]
+    code: str
+    said: str
+    hint: str = ""
+
+    def under(self, *path: str | int) -> "Fault":
+        """The same fault, seen from the model that has this one at `path`."""
+        return self._replace(path=(*path, *self.path))
 
 
 def key(description: str, *, alias: str | None = None, default: Any = ..., written: str | None = None) -> Any:  # noqa: ANN401

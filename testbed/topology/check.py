@@ -11,11 +11,10 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from testbed import units
 from testbed.topology.document import Document, Path
-from testbed.topology.impairment import ETHERNET_HEADER
+from testbed.topology.files import Files
 from testbed.topology.messages import show
-from testbed.topology.models import AnyLink, Direction, Network, Node, Pair
+from testbed.topology.models import SMALLEST_MTU, AnyLink, Direction, Network, Node, Pair
 from testbed.topology.problems import Problem, nearest, quote
 from testbed.topology.workloads import AnyWorkload, Ends, TcpStream, Workload
 
@@ -28,8 +27,8 @@ _WORKLOAD: TypeAdapter[Workload] = TypeAdapter(AnyWorkload)
 Part = TypeVar("Part")
 
 
-def check(document: Document) -> Iterator[Problem]:
-    """The contradictions in `document`, as far as its parts can be read."""
+def check(document: Document, files: Files) -> Iterator[Problem]:
+    """The contradictions in `document`, which names `files`, as far as its parts can be read."""
     data = document.data if isinstance(document.data, dict) else {}
     networks = {name: _read(entry, _NETWORK) for name, entry in _entries(data.get("networks", {"lan": {}}))}
     nodes = {name: _read(entry, _NODE, "networks") for name, entry in _entries(data.get("nodes"))}
@@ -38,14 +37,14 @@ def check(document: Document) -> Iterator[Problem]:
         for name, node in nodes.items()
         if node is not None
     }
-    checker = _Checker(document, networks, nodes, on)
+    checker = _Checker(document, files, networks, nodes, on)
     yield from checker.attachments()
     yield from checker.addressing()
     yield from checker.links(_items(data.get("links"), ("links",)))
     yield from checker.workloads(_workloads(data.get("workloads")))
 
 
-def _read(data: object, adapter: TypeAdapter[Part], *keys: str) -> Part | None:
+def _read(data: object, adapter: TypeAdapter[Part], *keys: str, files: Files | None = None) -> Part | None:
     """The part of the file that `data` holds, or None where that is not valid (which is told elsewhere).
 
     With `keys`, only those of `data` are read, so that a fault in another does not matter.
@@ -54,7 +53,7 @@ def _read(data: object, adapter: TypeAdapter[Part], *keys: str) -> Part | None:
     if keys and isinstance(entry, dict):
         entry = {key: value for key, value in entry.items() if key in keys}
     try:
-        return adapter.validate_python(entry)
+        return adapter.validate_python(entry, context=files)
     except ValidationError:
         return None
 
@@ -85,6 +84,7 @@ class _Checker:
     """
 
     document: Document
+    files: Files
     networks: Mapping[str, Network | None]
     nodes: Mapping[str, Node | None]
     on: Mapping[str, Mapping[str, IPv4Address | None]]
@@ -193,7 +193,7 @@ class _Checker:
                 yield network
             elif network is not None:
                 yield from self.duplicates(path, ends, network, seen)
-            link = _read(item, _LINK)
+            link = _read(item, _LINK, files=self.files)
             if link is not None:
                 yield from self.impairment(path, link, self.networks.get(str(network)))
 
@@ -212,24 +212,9 @@ class _Checker:
 
     def impairment(self, path: Path, link: Pair | Direction, network: Network | None) -> Iterator[Problem]:
         """A link's keys, with those of its profile, can be had together."""
-        asked = link.impairment
-        delay, jitter, rate = asked.delay_ns or 0, asked.jitter_ns or 0, asked.rate_bps or 0
-        if jitter > delay:
-            message = f"is {units.DURATION.format(jitter)}, more than the delay, {units.DURATION.format(delay)}"
-            yield self.problem(
-                (*path, "jitter"), "jitter-exceeds-delay", message, "a packet cannot arrive before it left"
-            )
-        if asked.queue is None:
-            return
-        if not rate:
-            hint = "a queue is what waits for the bottleneck: give a rate"
-            yield self.problem((*path, "queue"), "queue-without-rate", "has no rate beside it", hint)
-        elif network is not None:
-            frame = network.mtu + ETHERNET_HEADER
-            held = asked.queue_bytes(mtu=network.mtu, delay_back_ns=0)
-            if not frame <= held <= units.LARGEST:
-                message = f"comes to {units.SIZE.format(held)}, must hold at least one full frame, {frame} B"
-                yield self.problem((*path, "queue"), "queue-too-small", message)
+        mtu = network.mtu if network else SMALLEST_MTU
+        for fault in link.impairment.contradictions(mtu=mtu):
+            yield self.problem((*path, *fault.path), fault.code, fault.said, fault.hint)
 
     def workloads(self, items: Iterator[tuple[Path, object]]) -> Iterator[Problem]:
         """Workloads have names of their own and lead somewhere."""

@@ -1,63 +1,131 @@
 """What a link is asked to do to packets."""
 
-from testbed.shape import Shape
-from testbed.topology.base import Model, key
-from testbed.topology.values import Duration, Loss, Queue, QueueSize, Rate
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+from testbed import units
+from testbed.shape import CERTAIN, CLEAR, Shape
+from testbed.topology.base import Fault, Model, key
+from testbed.topology.bottleneck import QueueValue, RateValue, Traced
+from testbed.topology.effects import CorruptedValue, DuplicationValue, JitterValue, ReorderingValue
+from testbed.topology.losses import Drops, Loss, drop_faults, drops
+from testbed.topology.values import Duration, Flag, Limit, Overhead
 
 ETHERNET_HEADER = 14
 """Bytes that a frame has beyond its IP packet, in `Shape`'s count."""
 
-LEAST_FRAMES = 10
-"""Full frames that a queue given in bandwidth-delay products holds at least: what a TCP sends at once (RFC 6928)."""
+Parts = Mapping[str, Any]
+"""Fields of a `Shape`."""
 
 
 class Impairment(Model):
     """The part of a link that says what happens to packets. What is None is not asked for."""
 
     delay_ns: Duration | None = key("Propagation delay of one direction", alias="delay", default=None)
-    jitter_ns: Duration | None = key(
-        "How far a packet's delay may be off, either way, uniformly; packets keep their order",
-        alias="jitter",
+    jitter: JitterValue | None = key(
+        "How far a packet's delay may be off, either way, uniformly; packets keep their order. Or a mapping: another "
+        "distribution",
         default=None,
     )
-    loss: Loss | None = key("Share of packets that are lost, independently of each other", default=None)
-    rate_bps: Rate | None = key(
-        "Rate of the bottleneck, in bits of Ethernet frames; 0 is unlimited", alias="rate", default=None
+    loss: Loss | None = key(
+        "Share of packets that are lost, independently of each other. Or a mapping: other kinds of loss", default=None
     )
-    queue: QueueSize | None = key(
+    drop: Drops | None = key("Packets lost by script: their numbers, from 1, or which of what kind", default=None)
+    blackhole: Flag | None = key("Everything is lost, whatever else is asked for", default=None)
+    corrupt: CorruptedValue | None = key("Share of packets in which one bit is inverted", default=None)
+    duplicate: DuplicationValue | None = key("Share of packets that arrive twice", default=None)
+    reorder: ReorderingValue | None = key("Share of packets that overtake others, or are overtaken", default=None)
+    rate: RateValue | None = key(
+        "Rate of the bottleneck, in bits of Ethernet frames; 0 is unlimited. Or a mapping: a trace", default=None
+    )
+    overhead_bytes: Overhead | None = key(
+        "What each frame counts for at the bottleneck beside its own bytes", alias="overhead", default=None
+    )
+    queue: QueueValue | None = key(
         "What waits before the bottleneck: bytes (64KB), full frames (100 packets), time at the rate (100ms) or "
-        "bandwidth-delay products of the round trip (1bdp, the default; at least 10 full frames)",
+        "bandwidth-delay products of the round trip (1bdp, the default; at least 10 full frames). Or a mapping: other "
+        "disciplines than droptail",
         default=None,
     )
 
-    def shape(self, *, mtu: int, delay_back_ns: int) -> Shape:
-        """The shape asked for.
+    def shape(self, now: Shape = CLEAR, *, mtu: int, delay_back_ns: int) -> Shape:
+        """The shape of a link of which this is asked.
 
         Args:
+            now: what the link does; it stays where nothing else is asked for. A bottleneck that is new has the default
+                queue, and one that goes takes its queue along.
             mtu: bytes of an IP packet on the network.
             delay_back_ns: delay of the opposite direction, for a queue in bandwidth-delay products.
 
         Raises:
-            ValueError: the parts contradict each other.
+            ValueError: there are `contradictions`.
         """
-        return Shape(
-            delay_ns=self.delay_ns or 0,
-            jitter_ns=self.jitter_ns or 0,
-            loss=self.loss or 0,
-            rate_bps=self.rate_bps or 0,
-            queue_bytes=self.queue_bytes(mtu=mtu, delay_back_ns=delay_back_ns),
-        )
+        for fault in self.contradictions(now, mtu=mtu):
+            raise ValueError(f"{'.'.join(map(str, fault.path))} {fault.said}")
+        return Shape(**self._whole(now, mtu + ETHERNET_HEADER, delay_back_ns))
 
-    def queue_bytes(self, *, mtu: int, delay_back_ns: int) -> int:
-        """Bytes of frames that the queue holds, at least one; 0 where none is asked for."""
-        frame = mtu + ETHERNET_HEADER
-        rate = self.rate_bps or 0
-        queue = self.queue or (Queue(bdp=1) if rate else Queue(size_bytes=0))
-        if queue.size_bytes is not None:
-            return queue.size_bytes
-        if queue.packets is not None:
-            return queue.packets * frame
-        if queue.time_ns is not None:
-            return rate * queue.time_ns // (8 * 10**9)
-        round_trip = (self.delay_ns or 0) + delay_back_ns
-        return max(int((queue.bdp or 0) * rate * round_trip // (8 * 10**9)), LEAST_FRAMES * frame)
+    def contradictions(self, now: Shape = CLEAR, *, mtu: int) -> Iterator[Fault]:
+        """What cannot be had together: within one key, between keys, or with what the link does `now`."""
+        found = list(self._within())
+        yield from found or self._between(self._whole(now, mtu + ETHERNET_HEADER, 0), mtu + ETHERNET_HEADER)
+
+    def _within(self) -> Iterator[Fault]:
+        for name, value in (("jitter", self.jitter), ("loss", self.loss), ("queue", self.queue)):
+            if value is not None:
+                yield from (fault.under(name) for fault in value.faults())
+        if self.drop is not None:
+            yield from (fault.under("drop") for fault in drop_faults(self.drop))
+
+    def _between(self, parts: Parts, frame: int) -> Iterator[Fault]:
+        delay, jitter = parts["delay_ns"], parts["jitter_ns"]
+        if jitter > delay:
+            message = f"is {units.DURATION.format(jitter)}, more than the delay, {units.DURATION.format(delay)}"
+            yield Fault(("jitter",), "jitter-exceeds-delay", message, "a packet cannot arrive before it left")
+        if parts["reorder"] and not parts["reorder"].late_ns and not delay:
+            hint = "a packet overtakes those in flight: give a delay, or say how much later it comes (late: 10ms)"
+            yield Fault(("reorder",), "reorder-without-delay", "has no delay beside it", hint)
+        if not (parts["rate_bps"] or parts["trace"]):
+            if self.overhead_bytes:
+                hint = "overhead is what the bottleneck counts: give a rate"
+                yield Fault(("overhead",), "overhead-without-rate", "has no rate beside it", hint)
+            if self.queue is not None:
+                hint = "a queue is what waits for the bottleneck: give a rate"
+                yield Fault(("queue",), "queue-without-rate", "has no rate beside it", hint)
+        elif not frame <= parts["queue_bytes"] <= units.LARGEST:
+            message = (
+                f"comes to {units.SIZE.format(parts['queue_bytes'])}, must hold at least one full frame, {frame} B"
+            )
+            yield Fault(("queue",), "queue-too-small", message)
+
+    def _whole(self, now: Shape, frame: int, delay_back_ns: int) -> dict[str, Any]:
+        """The fields of the shape asked for, possible or not."""
+        parts = {one.name: getattr(now, one.name) for one in fields(now)} | self._asked()
+        trace, rate_bps = parts["trace"], parts["rate_bps"]
+        if not (rate_bps or trace):
+            return parts | {name: getattr(CLEAR, name) for name in ("overhead_bytes", "queue_bytes", "discipline")}
+        limit = self.queue.limit if self.queue else None
+        if limit or not now.has_bottleneck:
+            parts["queue_bytes"] = (limit or Limit(bdp=1)).bytes(
+                frame=frame,
+                rate_bps=trace.mean_bps if trace else rate_bps,
+                round_trip_ns=parts["delay_ns"] + delay_back_ns,
+            )
+        return parts
+
+    def _asked(self) -> dict[str, Any]:
+        """The fields of a shape that the keys given are about, without the size of the queue."""
+        parts: dict[str, Any] = {}
+        if self.delay_ns is not None:
+            parts["delay_ns"] = self.delay_ns
+        for value in (self.jitter, self.loss, self.corrupt, self.duplicate, self.reorder, self.queue):
+            parts |= value.parts if value is not None else {}
+        if self.blackhole or (self.blackhole is False and self.loss is None):
+            parts |= {"loss": CERTAIN if self.blackhole else 0, "loss_model": None}
+        if self.drop is not None:
+            parts["drops"] = drops(self.drop)
+        if self.rate is not None:
+            parts |= self.rate.parts if isinstance(self.rate, Traced) else {"rate_bps": self.rate, "trace": None}
+        if self.overhead_bytes is not None:
+            parts["overhead_bytes"] = self.overhead_bytes
+        return parts

@@ -47,6 +47,22 @@ def translate(error: ValidationError, document: Document) -> Iterator[Problem]:
             yield problem
 
 
+_ENTRIES = {("networks", "*"), ("nodes", "*"), ("nodes", "*", "networks", "*")}
+"""Where a key without a value stands for defaults."""
+
+
+def valueless(document: Document) -> Iterator[Problem]:
+    """Keys without a value that need one."""
+    for path, place in document.places.items():
+        value = document.data
+        for part in path:
+            value = value[part]  # type: ignore[index]
+        pattern = tuple("*" if depth % 2 else part for depth, part in enumerate(path))
+        if value is None and path and pattern not in _ENTRIES:
+            hint = "give it one, or leave it out"
+            yield Problem(document.name, *place.value, "no-value", f"{show(path)} has no value", hint)
+
+
 def _path(loc: tuple[int | str, ...], document: Document) -> tuple[Path, bool]:
     """Where in the data pydantic's `loc` is, without names of union members; and whether it means the key there."""
     path: Path = ()
@@ -66,7 +82,7 @@ def _say_missing(detail: ErrorDetails, path: Path, document: Document) -> Proble
 def _say_unknown_key(detail: ErrorDetails, path: Path, document: Document) -> Problem:
     name = str(detail["loc"][-1])
     model = _model(detail["loc"][:-1])
-    hint = nearest(name, _fields(model), "keys") if model else ""
+    hint = nearest(name, _keys(detail["loc"][:-1]), "keys") if model else ""
     return document.problem(path, "unknown-key", f"{show(path[:-1])} has no key {quote(name)}", hint, at_key=True)
 
 
@@ -143,6 +159,25 @@ def _model(loc: tuple[int | str, ...]) -> type[BaseModel] | None:
         found = _step(found, part)
     found = _bare(found)
     return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+
+
+def _keys(loc: tuple[int | str, ...]) -> dict[str, Any]:
+    """What the mapping that pydantic's `loc` leads to may hold, in any of its forms; a workload, in its kind."""
+    tag = str(loc[-1]) if loc else ""
+    models = [_model(loc)]
+    if tag.startswith("<") and tag[1:-1] not in KINDS:
+        models += [_model((*loc[:-1], other)) for other in _tags(loc[:-1])]
+    return {name: field for model in models if model for name, field in _fields(model).items()}
+
+
+def _tags(loc: tuple[int | str, ...]) -> list[str]:
+    """The members of the union that pydantic's `loc` leads to."""
+    found: Any = Topology
+    for part in loc:
+        found = _step(found, part)
+    return [
+        mark.tag for one in get_args(_bare(found)) for mark in getattr(one, "__metadata__", ()) if isinstance(mark, Tag)
+    ]
 
 
 def _step(annotation: Any, part: int | str) -> Any:  # noqa: ANN401

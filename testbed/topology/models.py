@@ -30,6 +30,9 @@ from testbed.topology.values import (
 )
 from testbed.topology.workloads import Entry, Together, Workload
 
+SMALLEST_MTU = 576
+"""What every host takes in (RFC 791, section 3.1)."""
+
 Engine = Literal["auto", "netem", "userspace"]
 Runtime = Literal["auto", "docker", "netns"]
 
@@ -49,7 +52,9 @@ class Network(Model):
     """One L2 segment."""
 
     subnet: Subnet | None = key("IPv4 subnet; allocated from 198.18.0.0/15 unless given", default=None)
-    mtu: Annotated[int, Field(strict=True, ge=576, le=9000)] = key("Bytes of the largest IP packet", default=1500)
+    mtu: Annotated[int, Field(strict=True, ge=SMALLEST_MTU, le=9000)] = key(
+        "Bytes of the largest IP packet", default=1500
+    )
     internal: Annotated[bool, Field(strict=True)] = key("Whether traffic stays on this machine", default=True)
 
     def fixed_subnet(self, addresses: Collection[IPv4Address]) -> IPv4Network | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -19,6 +19,10 @@ from testbed.topology.problems import quote
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
 """A DNS label (RFC 1123, section 2.1), of at most 32 characters: names become host names and file names."""
 
+LEAST_FRAMES = 10
+"""Full frames that a queue given in bandwidth-delay products holds at least: what a TCP sends at once (RFC 6928)."""
+
+_BIT_NS = 8 * 10**9
 _BDP = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?bdp")
 _PACKETS = re.compile(r"([0-9]{1,9}) ?packets?")
 
@@ -63,8 +67,8 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
-    """How much waits before a bottleneck, in the unit it was asked for; exactly one is not None.
+class Limit:
+    """How much a queue holds, in the unit it was asked for; exactly one is not None.
 
     Attributes:
         size_bytes: bytes of frames.
@@ -78,8 +82,24 @@ class Queue:
     time_ns: int | None = None
     bdp: Fraction | int | None = None
 
+    def bytes(self, *, frame: int, rate_bps: int, round_trip_ns: int) -> int:
+        """Bytes of frames.
 
-def _text(value: object, expected: str = "text") -> str:
+        Args:
+            frame: bytes of a full one.
+            rate_bps: of the bottleneck.
+            round_trip_ns: for a limit in bandwidth-delay products, which is `LEAST_FRAMES` at least.
+        """
+        if self.size_bytes is not None:
+            return self.size_bytes
+        if self.packets is not None:
+            return self.packets * frame
+        if self.time_ns is not None:
+            return rate_bps * self.time_ns // _BIT_NS
+        return max(int((self.bdp or 0) * rate_bps * round_trip_ns // _BIT_NS), LEAST_FRAMES * frame)
+
+
+def text_of(value: object, expected: str = "text") -> str:
     """A scalar as it was written; numbers too, for `PORT: 80` and `command: [sleep, 5]`."""
     if isinstance(value, Integer | Float):
         return value.text
@@ -91,7 +111,7 @@ def _text(value: object, expected: str = "text") -> str:
 
 
 def _name(value: object) -> str:
-    text = _text(value, "a name")
+    text = text_of(value, "a name")
     if not re.fullmatch(NAME_PATTERN, text):
         hint = "lower-case letters, digits and hyphens, at most 32, no hyphen at either end: it becomes a host name"
         raise PydanticCustomError("bad-name", "{said}", {"said": f"is {quote(text)}, which is no name", "hint": hint})
@@ -102,7 +122,7 @@ def _matching(pattern: str, expected: str, example: str) -> Reader:
     """Text that matches `pattern`."""
 
     def read(value: object) -> str:
-        text = _text(value, expected)
+        text = text_of(value, expected)
         if not re.fullmatch(pattern, text):
             raise fault(f"is {quote(text)}, which is not {expected}", f"write it like {example}")
         return text
@@ -114,7 +134,7 @@ def _quantity(quantity: units.Quantity | units.Probability, *, least: int = 0, m
     """A quantity with its unit, from `least` to `most`."""
 
     def read(value: object) -> int:
-        text = _text(value, quantity.noun)
+        text = text_of(value, quantity.noun)
         try:
             number = quantity.parse(text)
         except ValueError as error:
@@ -132,7 +152,7 @@ def _quantity(quantity: units.Quantity | units.Probability, *, least: int = 0, m
 
 def _cpus(value: object) -> int:
     try:
-        milli = units.parse_cpus(_text(value, "a number"))
+        milli = units.parse_cpus(text_of(value, "a number"))
     except ValueError as error:
         raise fault(f"is wrong: {error}") from None
     if not milli:
@@ -140,26 +160,33 @@ def _cpus(value: object) -> int:
     return milli
 
 
-def _queue(value: object) -> Queue:
-    text = _text(value, "a queue")
+def _limit(value: object) -> Limit:
+    text = text_of(value, "a queue")
     if found := _BDP.fullmatch(text):
-        queue = Queue(bdp=Fraction(found[1]))
+        limit = Limit(bdp=Fraction(found[1]))
     elif found := _PACKETS.fullmatch(text):
-        queue = Queue(packets=int(found[1]))
+        limit = Limit(packets=int(found[1]))
     elif re.fullmatch(units.DURATION.pattern, text):
-        queue = Queue(time_ns=units.DURATION.parse(text))
+        limit = Limit(time_ns=units.DURATION.parse(text))
     elif re.fullmatch(units.SIZE.pattern, text):
-        queue = Queue(size_bytes=units.SIZE.parse(text))
+        limit = Limit(size_bytes=units.SIZE.parse(text))
     else:
         hint = "write it in bytes (64KB), packets (100 packets), time (100ms) or bandwidth-delay products (1bdp)"
         raise fault(f"is {quote(text)}, which is not a queue", hint)
-    if not (queue.bdp or queue.packets or queue.time_ns or queue.size_bytes):
+    if not (limit.bdp or limit.packets or limit.time_ns or limit.size_bytes):
         raise fault(f"is {quote(text)}, must be more", "a queue that holds nothing would drop every second packet")
-    return queue
+    return limit
+
+
+def _burst(value: object) -> Fraction:
+    text = text_of(value, "a number of packets")
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or Fraction(text) < 1:
+        raise fault(f"is {quote(text)}, must be a number of packets from 1 to 999999, such as 4 or 2.5")
+    return Fraction(text)
 
 
 def _subnet(value: object) -> IPv4Network:
-    text = _text(value, "a subnet")
+    text = text_of(value, "a subnet")
     try:
         subnet = IPv4Network(text)
     except ValueError as error:
@@ -172,7 +199,7 @@ def _subnet(value: object) -> IPv4Network:
 
 
 def _address(value: object) -> IPv4Address:
-    text = _text(value, "an address")
+    text = text_of(value, "an address")
     try:
         address = IPv4Address(text)
     except ValueError:
@@ -189,12 +216,17 @@ def _usable(address: IPv4Address) -> bool:
 
 def _command(value: object) -> tuple[str, ...]:
     if isinstance(value, list):
-        return tuple(_text(word, "a word of the command") for word in value)
-    text = _text(value, "a command: text or a list of words")
+        return tuple(text_of(word, "a word of the command") for word in value)
+    text = text_of(value, "a command: text or a list of words")
     try:
         return tuple(shlex.split(text))
     except ValueError as error:
         raise fault(f"is {quote(text)}, which a shell would not read either: {error}") from None
+
+
+def schema_of(annotated: Any) -> JsonSchemaValue:  # noqa: ANN401
+    """What the JSON Schema says of a kind of value below, for where it stands beside other forms."""
+    return next(one.schema for one in get_args(annotated) if isinstance(one, Reader))
 
 
 def _any_of(*examples: str) -> dict[str, Any]:
@@ -202,7 +234,7 @@ def _any_of(*examples: str) -> dict[str, Any]:
 
 
 Name = Annotated[str, Reader(_name, {"type": "string", "pattern": NAME_PATTERN})]
-Text = Annotated[str, Reader(_text, {"type": ["string", "number"]})]
+Text = Annotated[str, Reader(text_of, {"type": ["string", "number"]})]
 Image = Annotated[str, _matching(r"^[a-zA-Z0-9][\w.:/@-]{0,255}$", "an image", "nginx:1.27")]
 Variable = Annotated[str, _matching(r"^[A-Za-z_][A-Za-z0-9_]{0,255}$", "a variable's name", "HTTP_PORT")]
 Sysctl = Annotated[
@@ -213,12 +245,14 @@ Duration = Annotated[int, _quantity(units.DURATION)]
 SomeDuration = Annotated[int, _quantity(units.DURATION, least=1)]
 Rate = Annotated[int, _quantity(units.RATE)]
 SomeRate = Annotated[int, _quantity(units.RATE, least=1)]
+Overhead = Annotated[int, _quantity(units.SIZE, most=1000)]
 SomeSize = Annotated[int, _quantity(units.SIZE, least=1)]
 DatagramSize = Annotated[int, _quantity(units.SIZE, least=16, most=65507)]
 """Bytes of a UDP or ICMP payload: from what a sequence number and a time need to what IPv4 carries."""
-Loss = Annotated[int, _quantity(units.PROBABILITY)]
+Probability = Annotated[int, _quantity(units.PROBABILITY)]
 Cpus = Annotated[int, Reader(_cpus, {"type": "number", "exclusiveMinimum": 0, "examples": [0.5]})]
-QueueSize = Annotated[Queue, Reader(_queue, _any_of("64KB", "100 packets", "100ms", "1bdp"))]
+QueueLimit = Annotated[Limit, Reader(_limit, _any_of("64KB", "100 packets", "100ms", "1bdp"))]
+Burst = Annotated[Fraction, Reader(_burst, {"type": "number", "minimum": 1, "maximum": 999_999, "examples": [4]})]
 Subnet = Annotated[IPv4Network, Reader(_subnet, _any_of("198.18.7.0/24"))]
 Address = Annotated[IPv4Address, Reader(_address, _any_of("198.18.7.10"))]
 Command = Annotated[
@@ -227,3 +261,4 @@ Command = Annotated[
 ]
 Count = Annotated[int, Field(strict=True, ge=1, le=10_000_000)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+Flag = Annotated[bool, Field(strict=True)]

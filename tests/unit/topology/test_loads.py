@@ -271,8 +271,8 @@ def test_keys_beside_a_profile_replace_its_own():
     text = HEAD + "links: [{between: [client, server], profile: lte, delay: 0, loss: 1%}]\n"
     [link] = loads(text, "file.yml").links
     impairment = link.impairment
-    assert (impairment.delay_ns, impairment.rate_bps) == (0, 12_000_000)
-    assert impairment.loss == units.PROBABILITY.parse("1%")
+    assert (impairment.delay_ns, impairment.rate) == (0, 12_000_000)
+    assert impairment.shape(mtu=1500, delay_back_ns=0).loss == units.PROBABILITY.parse("1%")
 
 
 def test_a_directory_and_a_missing_file_are_usage_errors(tmp_path):

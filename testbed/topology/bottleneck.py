@@ -1,0 +1,86 @@
+"""The bottleneck of a link: how fast it sends, and what waits before it."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Tag
+
+from testbed import units
+from testbed.shape import Discipline, Opportunities, RateSteps
+from testbed.topology import traces
+from testbed.topology.base import Fault, Model, Short, key
+from testbed.topology.files import Beside
+from testbed.topology.values import Flag, QueueLimit, Rate, SomeDuration, schema_of
+
+MANAGED = ("codel", "fq_codel")
+"""The disciplines that drop before the queue is full."""
+
+
+class Traced(Model):
+    """A rate that changes as a trace says."""
+
+    trace: Annotated[Opportunities | RateSteps, Beside(traces.trace, ("traces/mobile.trace", "traces/drive.csv"))] = (
+        key("A file beside the topology: TIME,RATE lines in a .csv, else Mahimahi's format")
+    )
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What the shape has."""
+        return {"rate_bps": 0, "trace": self.trace}
+
+
+class Queue(Model):
+    """What waits before the bottleneck."""
+
+    limit: QueueLimit | None = key(
+        "Bytes (64KB), full frames (100 packets), time at the rate (100ms) or bandwidth-delay products of the round "
+        "trip (1bdp, the default; at least 10 full frames)",
+        default=None,
+    )
+    discipline: Literal["droptail", "drophead", "codel", "fq_codel"] = key(
+        "What it drops: the packet that finds it full, the oldest one then, or early, by CoDel, for all or per flow",
+        default="droptail",
+    )
+    target_ns: SomeDuration | None = key(
+        "CoDel's target: the wait it puts up with; 5ms unless given", alias="target", default=None
+    )
+    interval_ns: SomeDuration | None = key(
+        "CoDel's interval: how long it does so; 100ms unless given", alias="interval", default=None
+    )
+    ecn: Flag | None = key("Whether CoDel marks packets that can be marked instead of dropping them", default=None)
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What the shape has, but for the size, which depends on more than this."""
+        return {"discipline": self._discipline}
+
+    @property
+    def _discipline(self) -> Discipline:
+        standard = Discipline(name=self.discipline)
+        return Discipline(
+            name=self.discipline,
+            target_ns=self.target_ns or standard.target_ns,
+            interval_ns=self.interval_ns or standard.interval_ns,
+            ecn=bool(self.ecn),
+        )
+
+    def faults(self) -> Iterator[Fault]:
+        """What is CoDel's goes with CoDel, and it puts up with a wait for longer than that wait."""
+        for name, value in (("target", self.target_ns), ("interval", self.interval_ns), ("ecn", self.ecn)):
+            if value is not None and self.discipline not in MANAGED:
+                message = f"is CoDel's, and the discipline is {self.discipline}"
+                yield Fault((name,), "conflicting-keys", message, f"disciplines with it are: {', '.join(MANAGED)}")
+        chosen = self._discipline
+        if chosen.target_ns >= chosen.interval_ns:
+            message = (
+                f"is {units.DURATION.format(chosen.target_ns)}, must be less than the interval, "
+                f"{units.DURATION.format(chosen.interval_ns)}"
+            )
+            yield Fault(("target",), "target-exceeds-interval", message, "RFC 8289 takes 5 to 10 % of the interval")
+
+
+RateValue = Annotated[
+    Annotated[Rate, Tag("<rate>")] | Annotated[Traced, Tag("<trace>")],
+    Discriminator(lambda value: "<trace>" if isinstance(value, dict | Traced) else "<rate>"),
+]
+QueueValue = Annotated[Queue, Short("limit", schema_of(QueueLimit))]

@@ -1,0 +1,104 @@
+"""What else a link does to packets than lose them: delays that vary, copies, other orders, wrong bits."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from testbed.shape import Chance, Corruption, Reorder, Variation
+from testbed.topology.base import Fault, Model, Short, key
+from testbed.topology.files import Beside
+from testbed.topology.traces import delays
+from testbed.topology.values import Count, Duration, Probability, SomeDuration, schema_of
+
+
+class Jitter(Model):
+    """How delays vary."""
+
+    spread_ns: Duration = key(
+        "How far a delay is off: either way where it is uniform, else the standard deviation", alias="spread"
+    )
+    distribution: Literal["uniform", "normal", "pareto", "paretonormal"] | None = key(
+        "How the delays are distributed; uniform unless given", default=None
+    )
+    table: Annotated[tuple[int, ...], Beside(delays, ("delays.txt",))] | None = key(
+        "A file beside the topology, of measured delays; they give the distribution", default=None
+    )
+    correlation: Probability = key("How much each delay takes after the one before it", default=0, written="0%")
+    order: Literal["keep", "free"] = key(
+        "Whether packets keep their order, or arrive as their delays say", default="keep"
+    )
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What the shape has; where delays do not vary, how they do it does not matter."""
+        variation = Variation(
+            distribution="table" if self.table else self.distribution or "uniform",
+            table=self.table or (),
+            correlation=self.correlation,
+            keeps_order=self.order == "keep",
+        )
+        return {"jitter_ns": self.spread_ns, "variation": variation if self.spread_ns else Variation()}
+
+    def faults(self) -> Iterator[Fault]:
+        """There is one distribution."""
+        if self.table and self.distribution:
+            yield Fault(("distribution",), "conflicting-keys", "is given beside table, which is one", "leave one out")
+
+
+class Share(Model):
+    """Something that happens to some packets."""
+
+    rate: Probability = key("Share of packets that it happens to")
+    correlation: Probability = key("How much each draw takes after the one before it", default=0, written="0%")
+
+    @property
+    def chance(self) -> Chance:
+        """The two together."""
+        return Chance(probability=self.rate, correlation=self.correlation)
+
+
+class Duplication(Share):
+    """Packets that arrive twice."""
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What the shape has."""
+        return {"duplicate": self.chance if self.rate else None}
+
+
+class Corrupted(Share):
+    """Packets of which a bit is inverted."""
+
+    checksum: Literal["keep", "fix"] = key(
+        "Whether the checksum stays, so that the receiver notices, or is made to fit, so that the application sees it",
+        default="keep",
+    )
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What the shape has."""
+        corruption = Corruption(chance=self.chance, fix_checksum=self.checksum == "fix")
+        return {"corruption": corruption if self.rate else None}
+
+
+class Reordering(Share):
+    """Packets that leave their place."""
+
+    gap: Count | None = key("Only every so many packets can; any unless given", default=None)
+    late_ns: SomeDuration | None = key(
+        "How much longer they are held; unless given, they are sent at once and overtake those in flight",
+        alias="late",
+        default=None,
+    )
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What the shape has."""
+        reorder = Reorder(chance=self.chance, gap=self.gap or 0, late_ns=self.late_ns or 0)
+        return {"reorder": reorder if self.rate else None}
+
+
+_SHARE = Short("rate", schema_of(Probability))
+JitterValue = Annotated[Jitter, Short("spread", schema_of(Duration))]
+DuplicationValue = Annotated[Duplication, _SHARE]
+CorruptedValue = Annotated[Corrupted, _SHARE]
+ReorderingValue = Annotated[Reordering, _SHARE]

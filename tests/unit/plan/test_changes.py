@@ -1,0 +1,98 @@
+"""Links changed while their lab is up, by the words of the file."""
+
+import pytest
+
+from testbed.errors import UsageError
+from testbed.plan import changes, resolve
+from testbed.topology import loads
+
+PLAN = resolve(
+    loads(
+        "name: x\nnodes: {a: , b: }\nlinks:\n"
+        "  - {from: a, to: b, delay: 40ms, jitter: 4ms, loss: 2%, rate: 10mbit, queue: 50KB, overhead: 4B}\n",
+        "file.yml",
+    )
+)
+
+
+def describe(source="a", destination="b", **asked):
+    link = changes.locate(PLAN, source, destination)
+    return changes.changed(PLAN, link, asked).shape.describe()
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"loss": "10%"}, "delay 40 ms, jitter 4 ms, loss 10 %, rate 10 mbit/s, overhead 4 B, queue 50 KB"),
+        ({"loss": "{rate: 2%, burst: 4}"}, "delay 40 ms, jitter 4 ms, loss 2 % in bursts of 4, rate 10 mbit/s, "),
+        ({"jitter": "{spread: 1ms, distribution: normal}"}, "delay 40 ms, jitter 1 ms normal, loss 2 %"),
+        ({"drop": "[3, 17]"}, "loss 2 %, drop no. 3, 17 of all, rate"),
+        ({"drop": "{first: syn}"}, "drop no. 1 of tcp flags sA, rate"),
+        ({"blackhole": "true"}, "delay 40 ms, jitter 4 ms, loss 100 %, rate"),
+        ({"blackhole": "false"}, "delay 40 ms, jitter 4 ms, rate"),
+        ({"rate": "0"}, "delay 40 ms, jitter 4 ms, loss 2 %"),
+        ({"rate": "5mbit"}, "rate 5 mbit/s, overhead 4 B, queue 50 KB"),
+        ({"queue": "100ms"}, "rate 10 mbit/s, overhead 4 B, queue 125 KB"),
+        ({"queue": "{discipline: codel}"}, "rate 10 mbit/s, overhead 4 B, queue 50 KB codel"),
+        ({"delay": "1ms", "jitter": "0"}, "delay 1 ms, loss 2 %, rate 10 mbit/s, overhead 4 B, queue 50 KB"),
+        ({"duplicate": "1%", "reorder": "{rate: 1%, late: 10ms}"}, "duplicate 1 %, reorder 1 % 10 ms late"),
+    ],
+)
+def test_the_rest_stays(asked, words):
+    assert words in describe(**asked)
+
+
+def test_nothing_is_left_of_a_bottleneck_that_goes():
+    assert describe(rate="0") == "delay 40 ms, jitter 4 ms, loss 2 %"
+
+
+def test_a_clear_direction_gets_the_default_queue():
+    assert describe("b", "a", rate="10mbit", delay="10ms") == "delay 10 ms, rate 10 mbit/s, queue 62.5 KB"
+
+
+def test_a_trace_is_looked_for_in_the_working_directory(tmp_path, monkeypatch):
+    (tmp_path / "up.csv").write_text("0s,2mbit\n1s,4mbit\n")
+    monkeypatch.chdir(tmp_path)
+    assert "rate 3 mbit/s on average, by trace, overhead 4 B, queue 50 KB" in describe(rate="{trace: up.csv}")
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "words"),
+    [
+        ({"los": "1%"}, "unknown-key", "did you mean loss"),
+        ({"loss": "10"}, "bad-value", 'loss is wrong: "10" has no unit'),
+        ({"loss": ""}, "bad-value", "loss has no value"),
+        ({"loss": "{rate: }"}, "bad-value", "loss.rate has no value"),
+        ({"loss": "2%\ndelay: 3ms"}, "bad-value", "several lines"),
+        ({"loss": "{rate: 2%, brust: 4}"}, "unknown-key", 'loss has no key "brust"'),
+        ({"loss": "{rate: 90%, burst: 2}"}, "impossible-burst", "loss.rate is 90 %"),
+        ({"delay": "1ms"}, "jitter-exceeds-delay", "a -> b: jitter is 4 ms, more than the delay, 1 ms"),
+        ({"rate": "0", "queue": "100ms"}, "queue-without-rate", "no rate"),
+        ({"rate": "0", "overhead": "4B"}, "overhead-without-rate", "no rate"),
+        ({"queue": "10B"}, "queue-too-small", "10 B"),
+        ({"blackhole": "yes"}, "wrong-type", "true or false"),
+        ({"loss": "[1"}, "invalid-topology", "change:1:"),
+        ({"loss": "{a: 1, a: 2}"}, "bad-value", "given twice"),
+    ],
+)
+def test_faults(asked, code, words):
+    with pytest.raises(UsageError) as raised:
+        describe(**asked)
+    assert raised.value.code == code
+    assert words in str(raised.value)
+
+
+def test_a_link_that_is_not_in_the_plan_is_a_clear_one_with_the_seed_it_would_have():
+    link = changes.locate(PLAN, "b", "a")
+    assert link.shape.is_clear
+    assert link.seed != changes.locate(PLAN, "a", "b").seed
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"),
+    [(("a", "c"), "unknown-node"), (("a", "a"), "not-linked"), (("a", "b", "wan"), "not-linked")],
+)
+def test_links_that_cannot_be(ends, code):
+    with pytest.raises(UsageError) as raised:
+        changes.locate(PLAN, *ends)
+    assert raised.value.code == code

@@ -1,0 +1,216 @@
+"""What the keys of a link come to, and which of them cannot be had."""
+
+import pytest
+
+from testbed.plan import resolve
+from testbed.shape import (
+    CERTAIN,
+    Chance,
+    Corruption,
+    Discipline,
+    Drop,
+    FourState,
+    GilbertElliott,
+    Opportunities,
+    RateSteps,
+    Reorder,
+    Shape,
+    Variation,
+)
+from testbed.topology import TopologyError, load, loads
+from testbed.topology.impairment import Impairment
+from testbed.topology.traces import FRAME_BYTES
+from testbed.units import PROBABILITY
+
+HEAD = "name: x\nnodes: {a: , b: }\nlinks:\n  - {from: a, to: b, "
+PERCENT = PROBABILITY.parse("1%")
+QUARTER = CERTAIN // 4
+MS = 10**6
+
+
+def shape(keys, directory=None):
+    links = resolve(loads(f"{HEAD}{keys}}}\n", "file.yml", directory)).links
+    return links[0].shape if links else Shape()
+
+
+def fault(keys, directory=None):
+    with pytest.raises(TopologyError) as raised:
+        loads(f"{HEAD}{keys}}}\n", "file.yml", directory)
+    [problem] = raised.value.problems
+    assert problem.line == 4
+    return problem
+
+
+ONE_PERCENT = Chance(probability=PERCENT)
+CORRELATED = Chance(probability=PERCENT, correlation=QUARTER)
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("delay: 9ms, jitter: 4ms", Shape(delay_ns=9 * MS, jitter_ns=4 * MS)),
+        ("delay: 9ms, jitter: {spread: 4ms}", Shape(delay_ns=9 * MS, jitter_ns=4 * MS)),
+        ("delay: 9ms, jitter: {spread: 0, distribution: normal, order: free}", Shape(delay_ns=9 * MS)),
+        (
+            "delay: 9ms, jitter: {spread: 4ms, distribution: pareto, correlation: 25%, order: free}",
+            Shape(
+                delay_ns=9 * MS,
+                jitter_ns=4 * MS,
+                variation=Variation(distribution="pareto", correlation=QUARTER, keeps_order=False),
+            ),
+        ),
+        ("loss: 1%", Shape(loss=PERCENT)),
+        ("loss: {rate: 1%}", Shape(loss=PERCENT)),
+        ("loss: {rate: 1%, correlation: 25%}", Shape(loss_model=CORRELATED)),
+        ("loss: {rate: 0, correlation: 25%}", Shape()),
+        ("loss: {rate: 0, burst: 3}", Shape()),
+        ("loss: {rate: 50%, burst: 4}", Shape(loss_model=GilbertElliott(to_bad=QUARTER, to_good=QUARTER))),
+        ("loss: {rate: 20%, burst: 2.5}", Shape(loss_model=GilbertElliott(to_bad=CERTAIN // 10, to_good=1717986918))),
+        ("loss: {rate: 80%, burst: 4}", Shape(loss_model=GilbertElliott(to_bad=CERTAIN, to_good=QUARTER))),
+        ("loss: {to_bad: 1%, to_good: 25%}", Shape(loss_model=GilbertElliott(to_bad=PERCENT, to_good=QUARTER))),
+        (
+            "loss: {to_bad: 1%, to_good: 25%, good: 1%, bad: 50%}",
+            Shape(loss_model=GilbertElliott(to_bad=PERCENT, to_good=QUARTER, loss_good=PERCENT, loss_bad=CERTAIN // 2)),
+        ),
+        (
+            "loss: {p13: 1%, p31: 25%}",
+            Shape(loss_model=FourState(p13=PERCENT, p31=QUARTER, p32=0, p23=CERTAIN, p14=0)),
+        ),
+        ("blackhole: true", Shape(loss=CERTAIN)),
+        ("blackhole: true, loss: {rate: 1%, burst: 3}, delay: 1ms", Shape(loss=CERTAIN, delay_ns=MS)),
+        ("blackhole: false, loss: 1%", Shape(loss=PERCENT)),
+        ("drop: [3, 17]", Shape(drops=(Drop(numbers=(3, 17)),))),
+        ("drop: []", Shape()),
+        ("drop: {every: 50}", Shape(drops=(Drop(every=50),))),
+        ("drop: {first: syn}", Shape(drops=(Drop(protocol="tcp", flags="sA", numbers=(1,)),))),
+        (
+            "drop: {first: data, port: 80}",
+            Shape(drops=(Drop(protocol="tcp", with_payload=True, port=80, numbers=(1,)),)),
+        ),
+        (
+            "drop: [{packets: arp, every: 2}, {packets: ack, numbers: [1, 3]}, {first: udp, port: 53}]",
+            Shape(
+                drops=(
+                    Drop(protocol="arp", every=2),
+                    Drop(protocol="tcp", flags="aSFR", numbers=(1, 3)),
+                    Drop(protocol="udp", port=53, numbers=(1,)),
+                )
+            ),
+        ),
+        ("corrupt: 1%, duplicate: 1%", Shape(corruption=Corruption(chance=ONE_PERCENT), duplicate=ONE_PERCENT)),
+        ("corrupt: 0, duplicate: 0, reorder: 0", Shape()),
+        (
+            "corrupt: {rate: 1%, correlation: 25%, checksum: fix}",
+            Shape(corruption=Corruption(chance=CORRELATED, fix_checksum=True)),
+        ),
+        ("duplicate: {rate: 1%, correlation: 25%}", Shape(duplicate=CORRELATED)),
+        ("delay: 1ms, reorder: 1%", Shape(delay_ns=MS, reorder=Reorder(chance=ONE_PERCENT))),
+        ("delay: 1ms, reorder: {rate: 1%, gap: 5}", Shape(delay_ns=MS, reorder=Reorder(chance=ONE_PERCENT, gap=5))),
+        ("reorder: {rate: 1%, late: 10ms}", Shape(reorder=Reorder(chance=ONE_PERCENT, late_ns=10 * MS))),
+        (
+            "rate: 8mbit, overhead: 4B, queue: {limit: 10ms, discipline: codel, target: 2ms, interval: 9ms, ecn: true}",
+            Shape(
+                rate_bps=8 * MS,
+                queue_bytes=10_000,
+                overhead_bytes=4,
+                discipline=Discipline(name="codel", target_ns=2 * MS, interval_ns=9 * MS, ecn=True),
+            ),
+        ),
+        (
+            "rate: 8mbit, queue: {discipline: drophead}",
+            Shape(rate_bps=8 * MS, queue_bytes=15140, discipline=Discipline(name="drophead")),
+        ),
+        (
+            "profile: lossy, rate: {trace: t.csv}, delay: 0, loss: 0, queue: 10ms",
+            Shape(
+                trace=RateSteps(starts_ns=(0, 1000 * MS), rates_bps=(2 * MS, 14 * MS), period_ns=2000 * MS),
+                queue_bytes=10_000,
+            ),
+        ),
+    ],
+)
+def test_shapes(keys, expected, tmp_path):
+    (tmp_path / "t.csv").write_text("0s,2mbit\n1s,14mbit\n")
+    assert shape(keys, tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "words"),
+    [
+        ("delay: 1ms, jitter: {spread: 4ms}", "jitter-exceeds-delay", "jitter is 4 ms, more than the delay, 1 ms"),
+        ("jitter: {distribution: normal}", "missing-key", 'lacks "spread"'),
+        ("delay: 1ms, jitter: {spread: 1ms, distribution: gauss}", "unknown-value", "normal"),
+        ("delay: 1ms, jitter: {spread: 1ms, table: d.txt, distribution: normal}", "conflicting-keys", "beside table"),
+        ("loss: {rate: 90%, burst: 2}", "impossible-burst", "at most 66.67 %"),
+        ("loss: {rate: 100%, burst: 2}", "impossible-burst", "links[0].loss.rate is 100 %"),
+        ("loss: {rate: 0.00000003%, burst: 999999}", "impossible-burst", "too little"),
+        ("loss: {rate: 2%, burst: 0.5}", "bad-value", "from 1 to 999999"),
+        ("loss: {burst: 4}", "missing-key", 'lacks "rate"'),
+        ("loss: {rate: 2%, brust: 4}", "unknown-key", 'did you mean "burst"?'),
+        ("loss: {to_bad: 2%}", "missing-key", 'lacks "to_good"'),
+        ("loss: {to_bad: 2%, to_good: 2%, burst: 4}", "unknown-key", '"burst"'),
+        ("loss: {p13: 60%, p14: 60%, p31: 1%}", "impossible-loss", "p13 and p14 add up to 120 %"),
+        ("loss: {p13: 6%, p31: 60%, p32: 41%}", "impossible-loss", "p31 and p32 add up to 101 %"),
+        ("loss: [2%]", "wrong-type", "is a list"),
+        ("blackhole: 1", "wrong-type", "true or false"),
+        ("drop: 3", "wrong-type", "links[0].drop is 3"),
+        ("drop: [3, 3]", "not-ascending", "drop[1] is 3, after 3"),
+        ("drop: [0]", "out-of-range", "drop[0] is 0"),
+        ("drop: {}", "missing-key", "which packets"),
+        ("drop: {packets: syn}", "missing-key", "which packets"),
+        ("drop: {first: syn, every: 3}", "conflicting-keys", "drop.every is given beside first"),
+        ("drop: {first: syn, packets: syn}", "conflicting-keys", "drop.packets is given beside first"),
+        ("drop: [{every: 3}, {numbers: [2, 1]}]", "not-ascending", "drop[1].numbers[1] is 1, after 2"),
+        ("drop: {first: arp, port: 80}", "conflicting-keys", "arp has no ports"),
+        ("drop: {first: sny}", "unknown-value", 'did you mean "syn"?'),
+        ("reorder: 1%", "reorder-without-delay", "late: 10ms"),
+        ("corrupt: {rate: 1%, checksum: right}", "unknown-value", "keep, fix"),
+        ("overhead: 4B", "overhead-without-rate", "no rate"),
+        ("rate: 1mbit, overhead: 2000B", "bad-value", "at most 1 KB"),
+        ("queue: {discipline: codel}", "queue-without-rate", "no rate"),
+        ("rate: 1mbit, queue: 100B", "queue-too-small", "one full frame, 1514 B"),
+        ("rate: 1mbit, queue: {ecn: true}", "conflicting-keys", "codel, fq_codel"),
+        ("rate: 1mbit, queue: {discipline: codel, target: 1s}", "target-exceeds-interval", "the interval, 100 ms"),
+        ("rate: {}", "missing-key", 'lacks "trace"'),
+        ("rate: {trace: none.csv}", "bad-value", "no file"),
+        ("rate: {trace: ../t.csv}", "bad-value", "not below"),
+        ("rate: {trace: /etc/passwd}", "bad-value", "not below"),
+        ("rate: {trace: .}", "bad-value", "no file"),
+        ("rate: {trace: d.txt}", "bad-value", "line 1 is no whole number of milliseconds: '1.5ms'"),
+        ("delay: 1ms, jitter: {spread: 1ms, table: same.txt}", "bad-value", "all the same"),
+        ("delay: 1ms, jitter: {spread: 1ms, table: bytes.txt}", "bad-value", "UTF-8"),
+    ],
+)
+def test_faults(keys, code, words, tmp_path):
+    (tmp_path / "d.txt").write_text("1.5ms\n2ms\n")
+    (tmp_path / "same.txt").write_text("1\n1\n")
+    (tmp_path / "bytes.txt").write_bytes(b"\xff")
+    problem = fault(keys, tmp_path)
+    assert problem.code == code
+    assert words in str(problem)
+
+
+def test_files_are_beside_the_topology_wherever_it_is_loaded_from(tmp_path):
+    (tmp_path / "traces").mkdir()
+    (tmp_path / "traces" / "t.trace").write_text("# ours\n1\n1\n4\n")
+    path = tmp_path / "x.yml"
+    path.write_text(f"{HEAD}rate: {{trace: traces/t.trace}}, queue: 20KB}}\n")
+    [link] = resolve(load(path)).links
+    assert link.shape.trace == Opportunities(times_ns=(MS, MS, 4 * MS), frame_bytes=FRAME_BYTES, period_ns=4 * MS)
+
+
+def test_a_table_of_measured_delays(tmp_path):
+    (tmp_path / "d.txt").write_text("\n".join(f"{value}us" for value in (30, 10, 20)))
+    asked = shape("delay: 9ms, jitter: {spread: 1ms, table: d.txt}", tmp_path)
+    assert asked.variation == Variation(distribution="table", table=(-10033, 0, 10033))
+
+
+def test_a_queue_in_bandwidth_delay_products_takes_the_mean_rate_of_a_trace(tmp_path):
+    (tmp_path / "t.csv").write_text("0s,2mbit\n1s,14mbit\n")
+    assert shape("delay: 100ms, rate: {trace: t.csv}, queue: 2bdp", tmp_path).queue_bytes == 200_000
+
+
+def test_an_impossible_shape_is_not_made_either():
+    asked = Impairment.model_validate({"jitter": "4ms"})
+    with pytest.raises(ValueError, match="jitter is 4 ms, more than the delay"):
+        asked.shape(mtu=1500, delay_back_ns=0)
