@@ -11,7 +11,6 @@ from testbed.agent.userspace.queueing.bottleneck import (
     StraightBottleneck,
     decides_on_arrival,
 )
-from testbed.agent.userspace.queueing.transmitters import transmitter
 from testbed.agent.userspace.stages.corruption import BitErrors
 from testbed.agent.userspace.stages.delay import Delay, delay, in_order
 from testbed.agent.userspace.stages.duplication import Duplication
@@ -41,9 +40,6 @@ class LinkEmulator:
         shape: the first shape.
         seed: of the link.
         now: when the shape is applied.
-
-    Raises:
-        ValueError: the shape makes no sense.
     """
 
     def __init__(self, shape: Shape, seed: int, now: int) -> None:
@@ -68,14 +64,9 @@ class LinkEmulator:
 
         Frames in flight keep their fate. Where the new shape keeps order, no later frame overtakes them; they count in
         the new queue while they wait for the old one's transmitter.
-
-        Raises:
-            ValueError: the shape makes no sense; the link keeps the one it has.
         """
         seed = f"{self._seed}:{self._shapes}"
         counts = self._counts
-        script = Script(shape.drops, counts) if shape.drops else None
-        sender = transmitter(shape, now) if shape.has_bottleneck else None
         self._shapes += 1
 
         backlog = Backlog()
@@ -83,7 +74,7 @@ class LinkEmulator:
         frames = sorted(self._left.drain() + self._line.drain(), key=lambda frame: frame[0])
         self._left = InOrder()
         self._left.add(frames)
-        if self._bottleneck and sender:
+        if self._bottleneck and shape.has_bottleneck:
             backlog = self._bottleneck.backlog
         elif frames:
             after = max(after, frames[-1][0])
@@ -96,12 +87,12 @@ class LinkEmulator:
         straight = None
         if decides_on_arrival(shape):
             self._bottleneck = straight = StraightBottleneck(shape, counts, backlog)
-        elif sender:
+        elif shape.has_bottleneck:
             self._bottleneck = self._line = EventfulBottleneck(
-                shape, seed, counts, self._line, sender, applied=now, backlog=backlog
+                shape, seed, counts, self._line, applied=now, backlog=backlog
             )
         self._choosing = _present(
-            script,
+            Script(shape.drops, counts) if shape.drops else None,
             loss(shape, seed, counts),
             BitErrors(shape.corruption, seed, counts) if shape.corruption else None,
             Duplication(shape.duplicate, seed, counts) if shape.duplicate else None,

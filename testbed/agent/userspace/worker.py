@@ -76,11 +76,7 @@ class Link:
         self.restart(shape, seed)
 
     def restart(self, shape: Shape, seed: int) -> None:
-        """Begin anew, with nothing in flight and all counters at zero.
-
-        Raises:
-            ValueError: the shape makes no sense; the link goes on as it was.
-        """
+        """Begin anew, with nothing in flight and all counters at zero."""
         self.emulator = LinkEmulator(shape, seed, time.monotonic_ns())
         self._oversize = 0
         self._send_failures = 0

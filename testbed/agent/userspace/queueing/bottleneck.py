@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 from testbed.agent.userspace.queueing.disciplines import CoDel, DropHead, Fifo, Queue
 from testbed.agent.userspace.queueing.fq_codel import FqCoDel
-from testbed.agent.userspace.queueing.transmitters import BYTE_WORK
+from testbed.agent.userspace.queueing.transmitters import BYTE_WORK, transmitter
 from testbed.agent.userspace.stages.delay import in_order
 from testbed.agent.userspace.stages.stage import Counts, Frame, words
 
 if TYPE_CHECKING:
     from testbed.agent.userspace.lines import Line
-    from testbed.agent.userspace.queueing.transmitters import Transmitter
     from testbed.shape import Shape
 
 _NEVER = 1 << 63
@@ -132,22 +131,12 @@ class EventfulBottleneck:
         "_waiting",
     )
 
-    def __init__(
-        self,
-        shape: Shape,
-        seed: str,
-        counts: Counts,
-        line: Line,
-        transmitter: Transmitter,
-        *,
-        applied: int,
-        backlog: Backlog,
-    ) -> None:
+    def __init__(self, shape: Shape, seed: str, counts: Counts, line: Line, *, applied: int, backlog: Backlog) -> None:
         self._queue = _queue(shape, seed, counts)
         self._queue_bytes = shape.queue_bytes
         self._counts = counts
         self._line = line
-        self._transmitter = transmitter
+        self._transmitter = transmitter(shape, applied)
         self._before = deque(backlog.waiting)
         self._before_bytes = sum(size for _, size in backlog.waiting)
         self._clock = applied  # of the last event

@@ -25,11 +25,7 @@ class Transmitter(Protocol):
 
 
 def transmitter(shape: Shape, applied: int) -> Transmitter:
-    """The shape's transmitter, its trace begun at `applied`.
-
-    Raises:
-        ValueError: it would never send anything.
-    """
+    """The shape's transmitter, its trace begun at `applied`."""
     match shape.trace:
         case Opportunities() as trace:
             return TracedTransmitter(trace, shape.overhead_bytes, applied)
@@ -48,8 +44,6 @@ class SteppedTransmitter:
     __slots__ = ("_applied", "_carry", "_free", "_overhead", "_period", "_rates", "_starts")
 
     def __init__(self, trace: RateSteps, overhead: int, applied: int) -> None:
-        if not any(trace.rates_bps):
-            raise ValueError("a bottleneck of no rate at any time sends nothing")
         self._starts = trace.starts_ns
         self._rates = trace.rates_bps
         self._period = trace.period_ns
@@ -100,8 +94,6 @@ class TracedTransmitter:
     __slots__ = ("_applied", "_at", "_bytes", "_left", "_next", "_overhead", "_period", "_times")
 
     def __init__(self, trace: Opportunities, overhead: int, applied: int) -> None:
-        if not trace.times_ns or trace.frame_bytes <= 0 or trace.period_ns <= 0:
-            raise ValueError("a trace without opportunities sends nothing")
         self._times = trace.times_ns
         self._bytes = trace.frame_bytes
         self._period = trace.period_ns

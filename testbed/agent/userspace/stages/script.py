@@ -11,21 +11,16 @@ if TYPE_CHECKING:
     from testbed.shape import Drop
 
 _FLAGS: Final = {letter: 1 << bit for bit, letter in enumerate("fsrpau")}
-_PROTOCOLS: Final = ("any", "arp", "icmp", "tcp", "udp")
 
 
 class _Rule:
     """One `Drop`, and how many frames matched it."""
 
     def __init__(self, drop: Drop) -> None:
-        if drop.protocol not in _PROTOCOLS:
-            raise ValueError(f"no protocol is called {drop.protocol!r}")
-        if strange := set(drop.flags.lower()) - _FLAGS.keys():
-            raise ValueError(f"no TCP flag has the letter {', '.join(sorted(strange))}")
         self._protocol = drop.protocol
         self._port = drop.port
-        self._set = sum(_FLAGS[letter] for letter in set(drop.flags) if letter.islower())
-        self._unset = sum(_FLAGS[letter.lower()] for letter in set(drop.flags) if letter.isupper())
+        self._set = sum(_FLAGS[letter] for letter in drop.flags if letter.islower())
+        self._unset = sum(_FLAGS[letter.lower()] for letter in drop.flags if letter.isupper())
         self._with_payload = drop.with_payload
         self._numbers = frozenset(drop.numbers)
         self._every = drop.every
@@ -44,7 +39,7 @@ class _Rule:
             return False
         if self._set or self._unset:
             flags = headers.tcp_flags(frame, parsed)
-            if parsed.protocol != "tcp" or not parsed.transport or flags & self._unset or ~flags & self._set:
+            if not parsed.transport or flags & self._unset or ~flags & self._set:
                 return False
         return bool(parsed.payload) or not self._with_payload
 

@@ -1,0 +1,400 @@
+"""All stages of one shape against a slow, obvious model of the same link, which sees all frames before it begins."""
+
+from dataclasses import replace
+from fractions import Fraction
+from math import isqrt
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from testbed.agent.userspace.core import LinkEmulator
+from testbed.distributions import quantiles
+from testbed.shape import (
+    CERTAIN,
+    Chance,
+    Discipline,
+    Drop,
+    FourState,
+    GilbertElliott,
+    Opportunities,
+    RateSteps,
+    Reorder,
+    Shape,
+    Variation,
+)
+
+MS = 10**6
+probabilities = st.sampled_from([0, CERTAIN // 3, CERTAIN]) | st.integers(0, CERTAIN)
+chances = st.builds(Chance, probability=probabilities, correlation=st.just(0) | probabilities)
+
+
+class ObviousLink:
+    def __init__(self, shape, seed):
+        self.shape = shape
+        self.seed = seed
+
+    def words(self, stage, correlation=0):
+        draw = Random(f"{self.seed}:0:{stage}").getrandbits
+        last = draw(32) if correlation else 0
+        while True:
+            last = (draw(32) * (2**32 - correlation) + last * correlation) // 2**32
+            yield last
+
+    def out(self, frames):
+        """(time, number) of what leaves, from (time, number, size) of what comes."""
+        frames = [frame for place, frame in enumerate(frames, 1) if not self.scripted(place)]
+        frames = [frame for frame, lost in zip(frames, self.losses(), strict=False) if not lost]
+        if self.shape.duplicate:
+            words = self.words("duplicate", self.shape.duplicate.correlation)
+            frames = [
+                frame
+                for original in frames
+                for frame in [original] * (1 + (next(words) < self.shape.duplicate.probability))
+            ]
+        frames = sorted(self.delayed(frames), key=lambda frame: frame[0])
+        if self.shape.has_bottleneck:
+            frames = self.sent(frames)
+        return [(time, number) for time, number, _ in frames]
+
+    def scripted(self, place):
+        return any(place in drop.numbers or (drop.every and place % drop.every == 0) for drop in self.shape.drops)
+
+    def losses(self):
+        model = self.shape.loss_model
+        match model:
+            case GilbertElliott():
+                words, good = self.words("loss"), True
+                while True:
+                    good ^= next(words) < (model.to_bad if good else model.to_good)
+                    yield next(words) < (model.loss_good if good else model.loss_bad)
+            case FourState():
+                state = 1
+                for word in self.words("loss"):
+                    match state:
+                        case 1:
+                            state = 4 if word < model.p14 else 3 if word < model.p14 + model.p13 else 1
+                        case 2:
+                            state = 3 if word < model.p23 else 2
+                        case 3:
+                            state = 2 if word < model.p32 else 1 if word < model.p32 + model.p31 else 3
+                        case 4:
+                            state = 1
+                    yield state in (3, 4)
+            case _:
+                chance = model or Chance(probability=self.shape.loss)
+                for word in self.words("loss", chance.correlation):
+                    yield word < chance.probability
+
+    def delayed(self, frames):
+        shape, variation, reorder = self.shape, self.shape.variation, self.shape.reorder
+        jitter = self.words("jitter", variation.correlation)
+        choice = self.words("reorder", reorder.chance.correlation) if reorder else None
+        last, unchosen = 0, 0
+        for now, number, size in frames:
+            hold = shape.delay_ns
+            if shape.jitter_ns and variation.distribution == "uniform":
+                hold += next(jitter) * (2 * shape.jitter_ns + 1) // 2**32 - shape.jitter_ns
+            elif shape.jitter_ns:
+                table = quantiles(variation)
+                deviation = Fraction(table[next(jitter) * len(table) // 2**32] * shape.jitter_ns, 8192)
+                hold = max(hold + (1 if deviation > 0 else -1) * int(abs(deviation) + Fraction(1, 2)), 0)
+            chosen = False
+            if reorder:
+                unchosen += 1
+                if unchosen >= reorder.gap and next(choice) < reorder.chance.probability:
+                    chosen, unchosen = True, 0
+            if chosen:
+                yield now + hold + reorder.late_ns if reorder.late_ns else now, number, size
+            elif variation.keeps_order:
+                last = max(last, now + hold)
+                yield last, number, size
+            else:
+                yield now + hold, number, size
+
+    def sent(self, coming):
+        """Time stops wherever a frame comes or could be sent."""
+        queue, out = [], []
+        codel = ObviousCoDel(self.shape.discipline) if self.shape.discipline.name == "codel" else None
+        transmitter = {Opportunities: ObviousTrace, RateSteps: ObviousSteps, type(None): ObviousSteps}[
+            type(self.shape.trace)
+        ](self.shape)
+        clock = 0
+        while coming or queue:
+            start = transmitter.start(clock)
+            if queue and (not coming or start <= coming[0][0]):
+                clock = start
+                frame = codel.deque(queue, clock) if codel else queue.pop(0)[1]
+                if frame:
+                    out.append((transmitter.send(clock, frame[2] + self.shape.overhead_bytes), *frame[1:]))
+                continue
+            frame = coming.pop(0)
+            clock = frame[0]
+            if codel:
+                codel.maxpacket = max(codel.maxpacket, frame[2])
+            waiting = sum(waits[2] for _, waits in queue)
+            free = not queue and transmitter.start(clock) == clock
+            if self.shape.discipline.name == "drophead":
+                while queue and frame[2] <= self.shape.queue_bytes < waiting + frame[2]:
+                    waiting -= queue.pop(0)[1][2]
+            if free or waiting + frame[2] <= self.shape.queue_bytes:
+                queue.append((clock, frame))
+        return out
+
+
+class ObviousSteps:
+    """Adds up bits rate by rate."""
+
+    def __init__(self, shape):
+        self.trace = shape.trace or RateSteps(starts_ns=(0,), rates_bps=(shape.rate_bps,), period_ns=1)
+        self.end = Fraction(0)
+
+    def step(self, now):
+        into = now % self.trace.period_ns
+        index = max(index for index, begin in enumerate(self.trace.starts_ns) if begin <= into)
+        ends = (*self.trace.starts_ns, self.trace.period_ns)[index + 1]
+        return self.trace.rates_bps[index], now - into + ends
+
+    def start(self, clock):
+        now = max(clock, int(self.end))
+        while not self.step(now)[0]:
+            now = self.step(now)[1]
+        return now
+
+    def send(self, start, size):
+        now = max(Fraction(start), self.end)
+        bits = Fraction(size * 8 * 10**9)
+        while bits:
+            rate, until = self.step(now)
+            if (rate and now + bits / rate <= until) or len(self.trace.rates_bps) == 1:
+                now += bits / rate
+                break
+            bits -= rate * (until - now)
+            now = until
+        self.end = now
+        return int(now)
+
+
+class ObviousTrace:
+    """Goes through all opportunities from the first."""
+
+    def __init__(self, shape):
+        self.trace = shape.trace
+        self.opportunities = [
+            [turn * shape.trace.period_ns + time, shape.trace.frame_bytes]
+            for turn in range(500)
+            for time in shape.trace.times_ns
+        ]
+        self.end = 0
+
+    def start(self, clock):
+        return next(time for time, left in self.opportunities if left and time >= max(clock, self.end))
+
+    def send(self, start, size):
+        while not self.opportunities[0][1] or self.opportunities[0][0] < start:
+            self.opportunities.pop(0)
+        for one in self.opportunities:
+            used = min(size, one[1])
+            one[1] -= used
+            size -= used
+            if not size:
+                self.end = one[0]
+                return self.end
+        raise AssertionError("more opportunities are needed")
+
+
+class ObviousCoDel:
+    """The pseudo-code of RFC 8289, section 5, line by line."""
+
+    def __init__(self, discipline):
+        self.target, self.interval = discipline.target_ns, discipline.interval_ns
+        self.first_above_time = self.drop_next = self.count = self.lastcount = self.maxpacket = 0
+        self.dropping = False
+
+    def dodeque(self, queue, now):
+        if not queue:
+            self.first_above_time = 0
+            return None, False
+        tstamp, packet = queue.pop(0)
+        ok_to_drop = False
+        if now - tstamp < self.target or sum(frame[2] for _, frame in queue) <= self.maxpacket:
+            self.first_above_time = 0
+        elif self.first_above_time == 0:
+            self.first_above_time = now + self.interval
+        elif now >= self.first_above_time:
+            ok_to_drop = True
+        return packet, ok_to_drop
+
+    def control_law(self, time):
+        return time + self.interval * 2**32 // isqrt(self.count * 2**64)
+
+    def deque(self, queue, now):
+        packet, ok_to_drop = self.dodeque(queue, now)
+        if self.dropping:
+            if not ok_to_drop:
+                self.dropping = False
+            while now >= self.drop_next and self.dropping:
+                self.count += 1
+                packet, ok_to_drop = self.dodeque(queue, now)
+                if not ok_to_drop:
+                    self.dropping = False
+                else:
+                    self.drop_next = self.control_law(self.drop_next)
+        elif ok_to_drop:
+            packet, ok_to_drop = self.dodeque(queue, now)
+            self.dropping = True
+            delta = self.count - self.lastcount
+            self.count = 1
+            if delta > 1 and now - self.drop_next < 16 * self.interval:
+                self.count = delta
+            self.drop_next = self.control_law(now)
+            self.lastcount = self.count
+        return packet
+
+
+@st.composite
+def opportunities(draw):
+    times = sorted(draw(st.lists(st.integers(0, 3 * MS), min_size=1, max_size=6)))
+    period = max(times[-1], 10**5) + draw(st.integers(0, MS))
+    return Opportunities(times_ns=tuple(times), frame_bytes=draw(st.integers(300, 1514)), period_ns=period)
+
+
+@st.composite
+def rate_steps(draw):
+    starts = (0, *sorted(draw(st.sets(st.integers(1, 3 * MS), max_size=3))))
+    rates = draw(st.lists(st.just(0) | st.integers(10**6, 10**9), min_size=len(starts), max_size=len(starts)))
+    rates[draw(st.integers(0, len(rates) - 1))] = 10**7
+    return RateSteps(starts_ns=starts, rates_bps=tuple(rates), period_ns=starts[-1] + draw(st.integers(1, MS)))
+
+
+@st.composite
+def loss(draw):
+    four = st.builds(
+        lambda p13, p14, p31, p32, p23: FourState(p13=p13 // 2, p14=p14 // 2, p31=p31 // 2, p32=p32 // 2, p23=p23),
+        *[probabilities] * 5,
+    )
+    bursts = st.builds(
+        GilbertElliott, to_bad=probabilities, to_good=probabilities, loss_good=probabilities, loss_bad=probabilities
+    )
+    model = draw(st.none() | chances | bursts | four)
+    return {"loss_model": model} if model else {"loss": draw(st.just(0) | probabilities)}
+
+
+@st.composite
+def delays(draw):
+    delay = draw(st.integers(0, 3 * MS))
+    distribution = draw(st.sampled_from(["uniform", "normal", "table"]))
+    variation = Variation(
+        distribution=distribution,
+        table=(-8192, 8192, 20000) if distribution == "table" else (),
+        correlation=draw(st.just(0) | probabilities),
+        keeps_order=draw(st.booleans()),
+    )
+    reorder = st.builds(Reorder, chance=chances, gap=st.integers(0, 4), late_ns=st.just(0) | st.integers(1, MS))
+    return {
+        "delay_ns": delay,
+        "jitter_ns": draw(st.just(0) | st.integers(0, delay)),
+        "variation": variation,
+        "reorder": draw(st.none() | reorder),
+    }
+
+
+@st.composite
+def bottlenecks(draw):
+    rate = draw(st.integers(10**5, 10**9))
+    kind = draw(
+        st.none()
+        | st.just({"rate_bps": rate})
+        | st.builds(lambda trace: {"trace": trace}, opportunities() | rate_steps())
+    )
+    if not kind:
+        return {}
+    discipline = Discipline(
+        name=draw(st.sampled_from(["droptail", "drophead", "codel"])),
+        target_ns=draw(st.integers(1, MS)),
+        interval_ns=draw(st.integers(1, 3 * MS)),
+    )
+    return {
+        **kind,
+        "queue_bytes": draw(st.integers(1, 10000)),
+        "overhead_bytes": draw(st.integers(0, 40)),
+        "discipline": discipline,
+    }
+
+
+@st.composite
+def shapes(draw):
+    numbers = st.sets(st.integers(1, 9), min_size=1, max_size=2).map(lambda numbers: tuple(sorted(numbers)))
+    drop = st.builds(Drop, numbers=numbers, every=st.integers(0, 5))
+    return Shape(
+        drops=tuple(draw(st.lists(drop, max_size=2))),
+        duplicate=draw(st.none() | chances),
+        **draw(loss()),
+        **draw(delays()),
+        **draw(bottlenecks()),
+    )
+
+
+arrivals = st.lists(st.tuples(st.integers(0, MS // 2), st.integers(60, 1514), st.booleans()), max_size=40)
+
+
+def carried(link, arrivals):
+    """What leaves when the process wakes as `arrivals` say, at any time between one frame and the next."""
+    now, out = 0, []
+    for number, (wait, size, wakes) in enumerate(arrivals):
+        if wakes:
+            out += released(link, now + wait // 2)
+        now += wait
+        link.accept([number.to_bytes(4, "big") + bytes(size - 4)], now)
+    return out + released(link, 1 << 62)
+
+
+def released(link, until):
+    out = []
+    while (wakeup := link.next_wakeup()) is not None and wakeup <= until:
+        out += [(wakeup, int.from_bytes(packet[:4], "big")) for packet in link.release(wakeup, 1)]
+    return out
+
+
+@settings(deadline=None)
+@given(shape=shapes(), arrivals=arrivals, seed=st.integers(0, 2**64 - 1))
+def test_every_stage_does_what_the_obvious_model_does(shape, arrivals, seed):
+    link, now, coming = LinkEmulator(shape, seed, 0), 0, []
+    for number, (wait, size, _) in enumerate(arrivals):
+        now += wait
+        coming.append((now, number, size))
+    out = carried(link, arrivals)
+    assert out == ObviousLink(shape, seed).out(coming)
+    stats = link.stats()
+    dropped = stats.scripted + stats.lost + stats.queue_drops + stats.codel_drops
+    assert stats.packets_in + stats.duplicated - dropped == stats.packets_out == len(out)
+    assert stats.in_flight == 0
+    assert link._held_bytes == link._counts.dropped_bytes
+
+
+@settings(deadline=None)
+@given(first=shapes(), second=shapes(), arrivals=arrivals, later=arrivals, seed=st.integers(0, 2**64 - 1))
+def test_frames_in_flight_keep_their_fate_when_the_shape_is_replaced(first, second, arrivals, later, seed):
+    alone, replaced = LinkEmulator(first, seed, 0), LinkEmulator(first, seed, 0)
+    now = 0
+    for number, (wait, size, _) in enumerate(arrivals):
+        now += wait
+        for link in (alone, replaced):
+            link.accept([number.to_bytes(4, "big") + bytes(size - 4)], now)
+    replaced.replace(second, now)
+    for number, (wait, size, _) in enumerate(later, len(arrivals)):
+        now += wait
+        replaced.accept([number.to_bytes(4, "big") + bytes(size - 4)], now)
+    out = released(replaced, 1 << 62)
+    assert [(time, number) for time, number in out if number < len(arrivals)] == released(alone, 1 << 62)
+    assert [time for time, _ in out] == sorted(time for time, _ in out)
+    assert replaced.stats().in_flight == 0
+
+
+@settings(deadline=None)
+@given(shape=shapes(), arrivals=arrivals, seed=st.integers(0, 2**64 - 1))
+def test_the_outcome_of_flow_queues_does_not_depend_on_when_the_process_wakes(shape, arrivals, seed):
+    if shape.has_bottleneck:
+        shape = replace(shape, discipline=replace(shape.discipline, name="fq_codel"))
+    asleep = [(wait, size, False) for wait, size, _ in arrivals]
+    assert carried(LinkEmulator(shape, seed, 0), arrivals) == carried(LinkEmulator(shape, seed, 0), asleep)
