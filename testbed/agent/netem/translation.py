@@ -6,7 +6,7 @@
 
 A shape without a rate has a bottleneck too fast to matter: taking tbf away would drop what waits in it (and, in kernels
 without "netem: account for backlog updates from child qdisc" of 2024, confuse netem's count of its packets until it
-passes none).
+passes none; there codel and fq_codel do the same whenever they drop).
 """
 
 from __future__ import annotations
