@@ -1,44 +1,49 @@
-"""Links measured by probes: a train of small datagrams from each link's source to its destination."""
+"""Links measured by datagrams from source to destination: small and few for delay and loss, then fast and large."""
 
 from __future__ import annotations
 
-import io
-import json
-from bisect import bisect_right
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any, Self
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from testbed import workloads
-from testbed.check.verdict import FRAME_BYTES, LinkCheck, Sample, judge
-from testbed.errors import LabError, TestbedError
-from testbed.plan.model import Workload
-from testbed.shape import CLEAR
-from testbed.units import CERTAIN
-from testbed.workloads import metrics
-from testbed.workloads.messages import Messages
+from testbed.check import expected, rates, schedules, together, trains
+from testbed.check.judging import TIMING, TOO_LOW, judge
+from testbed.check.verdict import Finding, LinkCheck, unmeasured
+from testbed.errors import TestbedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
+    from testbed.check.schedules import Schedule
+    from testbed.check.trains import Seen
     from testbed.plan.model import Link, Plan
-    from testbed.shape import Shape
-    from testbed.workloads import Nodes, Process
+    from testbed.workloads import Nodes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """How thoroughly links are measured.
+
+    Attributes:
+        probes_ns: how long each is probed for delay and loss, unless it takes longer to see enough.
+        train_ns: how long each with a bottleneck is kept busy, unless it takes longer to see enough.
+        queues: whether the queues before bottlenecks are filled.
+    """
+
+    probes_ns: int
+    train_ns: int
+    queues: bool
+
+
+QUICK = Depth(probes_ns=1_800_000_000, train_ns=100_000_000, queues=False)
+"""Before a run: a few seconds."""
+
+DEEP = Depth(probes_ns=20_000_000_000, train_ns=1_000_000_000, queues=True)
+"""All that can be measured: half a minute, or more with many links."""
 
 SIGNIFICANCE = 0.001
 """The probability with which a property of links that are all as asked is found wrong on any of them: it is shared
-by the links (Bonferroni), so that a large lab does not fail more often than a small one."""
-
-DEPTH_NS = 1_800_000_000
-"""How long a link is probed, unless it takes longer to see enough."""
-
-INTERVAL_NS = 2_000_000
-"""Between two probes at least: 500 a second are nothing to the machine."""
-
-LOAD = 10
-"""Probes take at most one part in so many of a link's rate."""
-
-ARRIVALS_LEAST = 50
-"""Probes that should arrive for the bounds of medians and quartiles to be bounds at all."""
+by the links and their properties (Bonferroni), so that a large lab does not fail more often than a small one."""
 
 AT_ONCE = 16
 """Links probed at the same time: more would measure the machine."""
@@ -47,12 +52,12 @@ FIRST_PORT = 61_000
 """Of the first link's probes; above the ports that kernels hand out, and far from those of the workloads."""
 
 _PORTS = 4_000
-_SIZE_BYTES = 12
+_PROPERTIES = 10
 _ATTEMPTS = 3
-_SLACK_NS = 300_000_000
-_LOSS_FACTOR_MOST = 100
-_SECOND = 1_000_000_000
-_TICK_S = 0.1
+"""Until what this machine may have spoiled counts as the link's."""
+
+_LOSS_MOST = 0.9
+"""Of the datagrams of a train: beyond, too many would have to be sent."""
 
 
 def measure(
@@ -60,199 +65,130 @@ def measure(
     nodes: Nodes,
     *,
     links: Iterable[Link] | None = None,
-    depth_ns: int = DEPTH_NS,
+    depth: Depth = QUICK,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[LinkCheck, ...]:
     """Probe links and compare what was measured with the shapes asked for. Takes about 3 s for 16 links.
 
+    First all links are probed for delay and loss, side by side; then those with a bottleneck are kept busy for a
+    moment, a few at a time, so that neither the machine nor the links before and behind tell in a rate.
     It takes longer where probes must be few (a low rate, a large jitter) or most of them are lost. Other traffic on
-    the links shows in what is measured.
+    the links shows in what is measured, and scripted drops count the probes like all else: afterwards they have to be
+    started anew.
 
     Args:
         plan: of the lab.
         nodes: of the lab.
         links: those to probe, with the shapes to compare with; all of the plan's unless given.
-        depth_ns: how long to probe each, ns.
+        depth: `QUICK` or `DEEP`.
         progress: called with the fraction done, in the calling thread.
 
     Returns:
         A check per link, in their order; one that could not be probed has a `problem`, and has not passed.
     """
     probed = plan.links if links is None else tuple(links)
-    fractions = dict.fromkeys(range(len(probed)), 0.0)
-    level = SIGNIFICANCE / max(len(probed), 1)
-    with _Killing(nodes) as guarded, ThreadPoolExecutor(AT_ONCE, thread_name_prefix="check") as pool:
-
-        def check(number: int) -> LinkCheck:
-            probe = _Probe(plan, probed[number], number, depth_ns)
-            result = probe.check(guarded, level, lambda fraction: fractions.update({number: fraction}))
-            fractions[number] = 1.0
-            return result
-
-        checks = [pool.submit(check, number) for number in fractions]
-        try:
-            pending = {*checks}
-            while pending:
-                pending = wait(pending, timeout=_TICK_S).not_done
-                if progress is not None:
-                    progress(sum(fractions.values()) / len(fractions))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            guarded.kill()
-            raise
-        return tuple(each.result() for each in checks)
-
-
-class _Killing:
-    """A lab's nodes, until they are to do no more: then what runs in them is killed, and nothing can be started."""
-
-    def __init__(self, nodes: Nodes) -> None:
-        self._nodes = nodes
-        self._processes: list[Process] = []
-        self._killed = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Process:
-        """See `testbed.workloads.Nodes`."""
-        process = self._nodes.endpoint(node, spec)
-        self._processes.append(process)
-        if self._killed:
-            process.kill()
-        return process
-
-    def kill(self) -> None:
-        """Kill all that runs, and all that is started from now on."""
-        self._killed = True
-        for process in self._processes:
-            process.kill()
+    level = SIGNIFICANCE / max(len(probed) * _PROPERTIES, 1)
+    probes = [_Probe(plan, link, number, depth, level) for number, link in enumerate(probed)]
+    busy = [probe for probe in probes if probe.fillable]
+    with together.Killing(nodes) as guarded:
+        told = together.Told(progress, len(probes) + len(busy))
+        together.each(probes, AT_ONCE, lambda probe, say: probe.sample(guarded, say), told, guarded)
+        together.each(busy, os.cpu_count() or 1, lambda probe, say: probe.fill(guarded, say), told, guarded)
+    return tuple(probe.result() for probe in probes)
 
 
 class _Probe:
-    """The probes of one link."""
+    """The probes of one link, and what they found."""
 
-    def __init__(self, plan: Plan, link: Link, number: int, depth_ns: int) -> None:
+    def __init__(self, plan: Plan, link: Link, number: int, depth: Depth, level: float) -> None:
         self._link = link
-        self._shape = shape = link.shape
+        self._shape = link.shape
         self._address = plan.node(link.destination).on(link.network).address
+        self._mtu = next(network.mtu for network in plan.networks if network.name == link.network)
         self._port = FIRST_PORT + number % _PORTS
-        self._interval_ns = interval_ns(shape)
-        self._count = probes(shape, depth_ns)
-        # The first train begins with ARP, there and back; see `_counting`.
-        back = _reverse(plan, link)
-        longest_ns = shape.delay_ns + shape.jitter_ns
-        self._settling_ns = 3 * longest_ns + back.delay_ns + back.jitter_ns
-        self._in_flight_ns = longest_ns + _SLACK_NS
+        self._depth = depth
+        self._level = level
+        self._check = LinkCheck(
+            source=link.source,
+            destination=link.destination,
+            network=link.network,
+            asked=link.shape,
+            sent=0,
+            arrived=0,
+            findings=(),
+        )
 
-    def check(self, nodes: Nodes, level: float, progress: Callable[[float], None]) -> LinkCheck:
-        """Probe the link and judge."""
+    @property
+    def fillable(self) -> bool:
+        """Whether the link has a bottleneck that can be kept busy."""
+        return self._shape.has_bottleneck and expected.of(self._shape).loss.rate < _LOSS_MOST
+
+    def result(self) -> LinkCheck:
+        """All that was found."""
+        return self._check
+
+    def sample(self, nodes: Nodes, say: Callable[[float], None]) -> None:
+        """Probe for delay and loss, and judge. A hesitation of the machine passes, a wrong delay does not."""
+        shape = self._shape
+        apart, crowd = schedules.apart(shape, self._depth.probes_ns), schedules.crowd(shape, self._depth.probes_ns)
+        scripted = expected.scripted(shape.drops, apart.count + (crowd.count if crowd else 0), self._port)
+        parts = 2 if crowd else 1
         try:
-            sample = self._sample(nodes, progress)
+            sample = self._send(apart, nodes, lambda done: say(done / parts)).sample(scripted=scripted)
+            if crowd:
+                more = self._send(crowd, nodes, lambda done: say((1 + done) / parts)).sample(scripted=scripted)
+                sample = sample.with_losses_of(more)
+            findings = judge(shape, sample, level=self._level)
+            for _ in range(_ATTEMPTS - 1):
+                if all(each.passed for each in findings if each.name in TIMING):
+                    break
+                again = self._send(apart, nodes, lambda _: None).sample(scripted=scripted)
+                sample = again.with_losses_of(sample)
+                findings = judge(shape, sample, level=self._level)
         except TestbedError as error:
-            return self._result(problem=error.message)
-        return self._result(sample, level)
+            self._check = replace(self._check, problem=error.message)
+            return
+        self._check = replace(self._check, sent=sample.sent, arrived=sample.arrived)
+        self._found(*findings)
+        if shape.drops:
+            self._found(unmeasured("drops", len(shape.drops), "a script is for the packets that it names"))
+        if shape.has_bottleneck and not self.fillable:
+            self._found(unmeasured("rate", rates.mean_bps(shape), "too much is lost to keep the link busy"))
 
-    def _result(self, sample: Sample | None = None, level: float = 0, problem: str | None = None) -> LinkCheck:
-        return LinkCheck(
-            source=self._link.source,
-            destination=self._link.destination,
-            network=self._link.network,
-            asked=self._shape,
-            sent=sample.sent if sample else 0,
-            arrived=len(sample.delays_ns) if sample else 0,
-            findings=judge(self._shape, sample, level=level) if sample else (),
-            problem=problem,
-        )
+    def fill(self, nodes: Nodes, say: Callable[[float], None]) -> None:
+        """Keep the link busy, and judge its rate, and its queue if asked to."""
+        if self._check.problem is not None or not self._check.arrived:
+            return
+        parts = 2 if self._depth.queues else 1
+        try:
+            self._found(self._rate(nodes, lambda done: say(done / parts)))
+            if self._depth.queues:
+                self._found(self._queue(nodes, lambda done: say((1 + done) / parts)))
+        except TestbedError as error:
+            self._check = replace(self._check, problem=error.message)
 
-    def _sample(self, nodes: Nodes, progress: Callable[[float], None]) -> Sample:
-        """A train of which at least half counts, or the last of several: ARP is lost like all else."""
-        for attempt in range(_ATTEMPTS):
-            sample = self._train(nodes, attempt, progress)
-            if (2 * sample.sent >= self._count and sample.delays_ns) or self._shape.loss == CERTAIN:
+    def _found(self, *findings: Finding) -> None:
+        self._check = replace(self._check, findings=(*self._check.findings, *findings))
+
+    def _send(self, schedule: Schedule, nodes: Nodes, say: Callable[[float], None]) -> Seen:
+        return trains.send(schedule, self._link, nodes, address=self._address, port=self._port, progress=say)
+
+    def _rate(self, nodes: Nodes, say: Callable[[float], None]) -> Finding:
+        """A machine with other things to do lets the link fall idle, never hurries it: then another train is sent."""
+        schedule = schedules.busy(self._shape, self._mtu, self._depth.train_ns)
+        best = None
+        for _ in range(_ATTEMPTS):
+            train = self._send(schedule, nodes, say).train()
+            found = rates.judge_rate(self._shape, train, level=self._level)
+            if found is not None and (best is None or (found.measured or 0) > (best.measured or 0)):
+                best = found
+            if best is not None and best.verdict != TOO_LOW:
                 break
-        if not sample.sent:
-            raise LabError("probes-held-up", f"{self._link.name}: probes arrive, but only after all had been sent")
-        return sample
+        return best or rates.unfilled(self._shape, train)
 
-    def _train(self, nodes: Nodes, attempt: int, progress: Callable[[float], None]) -> Sample:
-        workload = self._workload(attempt)
-        record = io.StringIO()
-        summary = workloads.run(workload, nodes, record=record, in_flight_ns=self._in_flight_ns, progress=progress)
-        if summary.number("receiver_drops"):
-            raise LabError("probes-dropped", f"{self._link.name}: this machine was too busy to receive all probes")
-        messages = Messages()
-        for line in record.getvalue().splitlines():
-            messages.add(json.loads(line))
-        return counting(messages)
-
-    def _workload(self, attempt: int) -> Workload:
-        return Workload(
-            name=f"check {self._link.name}",
-            kind="udp-stream",
-            source=self._link.source,
-            destination=self._link.destination,
-            address=self._address,
-            port=self._port,
-            seed=(self._link.seed + attempt) % (1 << 64),
-            parameters={
-                "rate_bps": max(8 * _SIZE_BYTES * _SECOND // self._interval_ns, 1),
-                "size_bytes": _SIZE_BYTES,
-                "duration_ns": self._count * self._interval_ns + self._settling_ns,
-            },
-        )
-
-
-def interval_ns(shape: Shape) -> int:
-    """The time between two probes of a link.
-
-    A packet never overtakes the one before it, but at twice the jitter after it, it can't have caught up either: so
-    the delays are independent of each other, and those that the shape asks for.
-    """
-    light_ns = -(-8 * FRAME_BYTES * LOAD * _SECOND // shape.rate_bps) if shape.rate_bps else 0
-    return max(INTERVAL_NS, 2 * shape.jitter_ns, light_ns)
-
-
-def probes(shape: Shape, depth_ns: int) -> int:
-    """How many probes of a link should count."""
-    per_arrival = min(CERTAIN / max(CERTAIN - shape.loss, 1), _LOSS_FACTOR_MOST) if shape.loss < CERTAIN else 1
-    return max(depth_ns // interval_ns(shape), round(ARRIVALS_LEAST * per_arrival))
-
-
-def counting(messages: Messages) -> Sample:
-    """Leave out the probes that waited for ARP, and those behind them.
-
-    Until the destination's address is known, its packets wait in the source and then go in one burst. The first arrival
-    says that it is known; when all that were sent before that have arrived, the burst is over. What is sent from then
-    on counts; when that is, its own fate has no part in. Where nothing arrives, all count.
-    """
-    arrivals = messages.arrivals()
-    sent_ns = messages.sent_ns
-    first = 0
-    if arrivals.sequence:
-        burst = bisect_right(sent_ns, arrivals.received_ns[0])
-        over_ns = max(
-            at_ns for number, at_ns in zip(arrivals.sequence, arrivals.received_ns, strict=True) if number < burst
-        )
-        first = bisect_right(sent_ns, over_ns)
-    delays_ns = (
-        at_ns - sent_ns[number]
-        for number, at_ns in zip(arrivals.sequence, arrivals.received_ns, strict=True)
-        if number >= first
-    )
-    return Sample(
-        sent=len(sent_ns) - first,
-        delays_ns=sorted(delays_ns),
-        duplicates=arrivals.duplicates,
-        reordered=metrics.reordered(arrivals.sequence),
-    )
-
-
-def _reverse(plan: Plan, link: Link) -> Shape:
-    """The shape of the way back."""
-    ends = (link.destination, link.source, link.network)
-    shapes = (each.shape for each in plan.links if (each.source, each.destination, each.network) == ends)
-    return next(shapes, CLEAR)
+    def _queue(self, nodes: Nodes, say: Callable[[float], None]) -> Finding:
+        shape = self._shape
+        if reason := schedules.unfillable(shape):
+            return unmeasured("queue", shape.queue_bytes, reason)
+        train = self._send(schedules.overflowing(shape, self._mtu), nodes, say).train()
+        return rates.judge_queue(shape, train, base_ns=shape.delay_ns)

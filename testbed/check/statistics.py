@@ -1,8 +1,10 @@
-"""Exact intervals and tests for counts and quantiles. Standard library only; no normal approximation anywhere."""
+"""Intervals and tests: exact for counts and quantiles, without a normal approximation. Standard library only."""
 
 from __future__ import annotations
 
-from math import exp, fsum, inf, lgamma, log, log1p
+from bisect import bisect_left, bisect_right
+from math import exp, fsum, inf, lgamma, log, log1p, sqrt
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def clopper_pearson(count: int, trials: int, confidence: float) -> tuple[float, 
     return low, high
 
 
-def quantile(ordered: Sequence[int], fraction: float) -> float:
+def quantile(ordered: Sequence[float], fraction: float) -> float:
     """The quantile of a sample in ascending order, interpolated between neighbours (R's type 7)."""
     position = fraction * (len(ordered) - 1)
     below = int(position)
@@ -81,6 +83,61 @@ def quantile_interval(ordered: Sequence[int], fraction: float, confidence: float
             break
         high = ordered[size - 1 - rank]
     return low, high
+
+
+def share_below(ordered: Sequence[float], bound: float) -> float:
+    """The share of the values, in ascending order, that are less than a bound."""
+    return bisect_left(ordered, bound) / len(ordered)
+
+
+def distance_beyond(sample: Sequence[float], asked: Sequence[float], *, early: float, late: float) -> float:
+    """How far the distribution of a sample is from the one asked for: Kolmogorov and Smirnov's distance.
+
+    Each value of the sample may be less by `early` or more by `late` than what was drawn; only what that can't explain
+    counts.
+
+    Args:
+        sample: in ascending order.
+        asked: quantiles at equal steps, ascending.
+        early: not negative.
+        late: not negative.
+    """
+    furthest = 0.0
+    for rank, value in enumerate(sample):
+        least = bisect_left(asked, value - late) / len(asked)
+        most = bisect_right(asked, value + early) / len(asked)
+        furthest = max(furthest, least - rank / len(sample), (rank + 1) / len(sample) - most)
+    return furthest
+
+
+def distance_test(distance: float, size: int) -> float:
+    """The most that the p-value of a Kolmogorov-Smirnov distance of an independent sample can be.
+
+    Dvoretzky, Kiefer and Wolfowitz's inequality with Massart's constant (Annals of Probability 18, 1990): it holds for
+    any distribution and any size.
+    """
+    return min(2 * exp(-2 * size * distance**2), 1.0)
+
+
+def deviation(sample: Sequence[float]) -> float:
+    """The standard deviation of what a sample is from; 0 of a single value."""
+    return sqrt(_spread(sample)[0])
+
+
+def deviation_interval(sample: Sequence[float], confidence: float) -> tuple[float, float]:
+    """The interval of that, for large samples, by their own fourth moment (H. Cramer, Mathematical Methods, 27.4)."""
+    variance, error = _spread(sample)
+    reach = NormalDist().inv_cdf((1 + confidence) / 2) * error
+    return sqrt(max(variance - reach, 0.0)), sqrt(variance + reach)
+
+
+def _spread(sample: Sequence[float]) -> tuple[float, float]:
+    """The variance, and the standard error of that."""
+    size, mean = len(sample), fsum(sample) / len(sample)
+    squares = [(value - mean) ** 2 for value in sample]
+    variance = fsum(squares) / max(size - 1, 1)
+    fourth = fsum(square**2 for square in squares) / size
+    return variance, sqrt(max(fourth - variance**2, 0.0) / size)
 
 
 def _bisect(is_below: Callable[[float], bool]) -> float:

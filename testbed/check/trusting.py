@@ -32,34 +32,46 @@ def trust(statistics: Sequence[Mapping[str, Any]], *, before: Sequence[Mapping[s
         before: what it said before; what had gone wrong by then is not the run's. Lateness is since the link was made.
 
     Returns:
-        A sentence per reason; none where the run can be trusted.
+        A sentence per kind of reason, with the worst link's figures where several give it; none where the run can be
+        trusted.
     """
     earlier = {_ends(link): link["counts"] for link in before}
-    reasons = [
-        f"{_ends(link)}: {reason}"
-        for link in statistics
-        if link["engine"] == "userspace"
-        for reason in _reasons(link, earlier.get(_ends(link), {}))
-    ]
-    gone = earlier.keys() - {_ends(link) for link in statistics}
-    return (*reasons, *(f"{ends}: its counters are gone" for ends in sorted(gone)))
+    reasons: dict[str, list[tuple[float, str, str]]] = {}
+    for link in statistics:
+        if link["engine"] == "userspace":
+            for kind, size, reason in _reasons(link, earlier.get(_ends(link), {})):
+                reasons.setdefault(kind, []).append((size, _ends(link), reason))
+    for ends in sorted(earlier.keys() - {_ends(link) for link in statistics}):
+        reasons.setdefault("gone", []).append((0, ends, "its counters are gone"))
+    return tuple(_together(found) for found in reasons.values())
+
+
+def _together(found: Sequence[tuple[float, str, str]]) -> str:
+    """One sentence for a reason that several links give."""
+    _, ends, reason = max(found, key=lambda each: each[0])
+    if len(found) == 1:
+        return f"{ends}: {reason}"
+    return f"{len(found)} links: {reason} (the worst of them: {ends})"
 
 
 def _ends(link: Mapping[str, Any]) -> str:
     return f"{link['source']} -> {link['destination']} on {link['network']}"
 
 
-def _reasons(link: Mapping[str, Any], earlier: Mapping[str, Any]) -> Iterator[str]:
+def _reasons(link: Mapping[str, Any], earlier: Mapping[str, Any]) -> Iterator[tuple[str, float, str]]:
+    """Per reason its kind, how bad it is, and the sentence."""
     counts = link["counts"]
     if counts["dead"] is not None:
-        yield f"the link is dead: {counts['dead']}"
+        yield "dead", 0, f"the link is dead: {counts['dead']}"
     for name, what in _FAULTS.items():
         count = counts[name] - earlier.get(name, 0)
-        if count:
-            yield f"{count} {what}"
-    late_ns, bound_ns = counts["lateness_p99_ns"], max(LATENESS_NS, Shape.from_json(link["shape"]).delay_ns * LATENESS_RATIO)
+        if count > 0:
+            yield name, count, f"{count} {what}"
+    delay_ns = Shape.from_json(link["shape"]).delay_ns
+    late_ns, bound_ns = counts["lateness_p99_ns"], max(LATENESS_NS, delay_ns * LATENESS_RATIO)
     if late_ns > bound_ns:
-        yield (
+        sentence = (
             f"one packet in 100 left {late_ns / 1e6:.1f} ms late or more, {bound_ns / 1e6:.0f} ms are the most: "
             "this machine was too busy"
         )
+        yield "late", late_ns, sentence

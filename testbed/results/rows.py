@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from math import floor, log10
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from testbed import units
+from testbed.check import AS_ASKED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from testbed.check import Finding, LinkCheck
     from testbed.workloads import Summary
@@ -41,8 +43,37 @@ def _rounded(value: float) -> int:
     return round(whole, _DIGITS - 1 - floor(log10(whole))) if whole else 0
 
 
+def size(value_bytes: float) -> str:
+    """A size, bytes, to three digits: `64.2 KB`."""
+    return units.SIZE.format(_rounded(value_bytes))
+
+
+def number(value: float) -> str:
+    """A number to three digits: `3.96`."""
+    return f"{value:.3g}"
+
+
+_LINK_COLUMNS: Mapping[str, Callable[[float], str]] = MappingProxyType(
+    {
+        "delay": duration,
+        "jitter": duration,
+        "loss": ratio,
+        "burst": number,
+        "duplicates": ratio,
+        "reordered": ratio,
+        "corruption": ratio,
+        "rate": rate,
+        "queue": size,
+    }
+)
+"""The properties of links that tables show, each with the way its figures are written."""
+
+_ALWAYS = ("delay", "loss")
+_WITH_INTERVAL = ("loss", "burst", "duplicates", "reordered", "corruption")
+
+
 def link_row(check: LinkCheck) -> dict[str, Any]:
-    """A link's check in plain values: asked and measured delay and jitter (ns), loss (ratio), rate (bit/s); verdict."""
+    """A link's check in plain values: of each property what was asked and measured, see `Finding`; and the verdict."""
     row: dict[str, Any] = {
         "link": check.link,
         "network": check.network,
@@ -53,24 +84,47 @@ def link_row(check: LinkCheck) -> dict[str, Any]:
         row |= {f"{finding.name}_asked": finding.asked, f"{finding.name}_measured": finding.measured}
         if finding.interval is not None:
             row[f"{finding.name}_interval"] = list(finding.interval)
+        row[f"{finding.name}_verdict"] = finding.verdict
     return {**row, "verdict": check.verdict, "passed": check.passed}
 
 
 def link_cell(check: LinkCheck, name: str) -> str:
-    """What was asked for and what was measured of delay, jitter or loss: `2 %: 1.8 % (1.1 % to 2.9 %)`."""
+    """What was asked for and what was measured of a property: `2 %: 1.8 % (1.1 to 2.9)`."""
     finding = check.finding(name)
     if finding is None:
-        return UNMEASURED
-    show = ratio if name == "loss" else duration
+        return UNMEASURED if name in _ALWAYS else NOT_APPLICABLE
+    show = _LINK_COLUMNS[name]
     measured = UNMEASURED if finding.measured is None else show(finding.measured)
     return f"{show(finding.asked)}: {measured}{_interval(finding)}"
 
 
 def _interval(finding: Finding) -> str:
-    if finding.name != "loss" or finding.interval is None:
+    if finding.name not in _WITH_INTERVAL or finding.interval is None:
         return ""
-    low, high = (ratio(bound).removesuffix(" %") for bound in finding.interval)
+    low, high = (_LINK_COLUMNS[finding.name](bound).removesuffix(" %") for bound in finding.interval)
     return f" ({low} to {high})"
+
+
+def asked_properties(checks: Sequence[LinkCheck]) -> list[str]:
+    """The properties to show: delay and loss, and what else any link was asked for, or is not as asked in."""
+    shown = {*_ALWAYS}
+    for check in checks:
+        named = {finding.name for finding in check.findings if finding.asked or not finding.passed}
+        if check.asked.loss_model is None and AS_ASKED in {
+            each.verdict for each in check.findings if each.name == "burst"
+        }:
+            named.discard("burst")  # that losses are single is what everybody expects
+        shown |= named
+    return [name for name in _LINK_COLUMNS if name in shown]
+
+
+def reservations(checks: Sequence[LinkCheck]) -> list[str]:
+    """What is not proven of the links, each once, with the links: `client -> server: drops not measured: ...`."""
+    found: dict[str, list[str]] = {}
+    for check in checks:
+        for each in check.reservations:
+            found.setdefault(each, []).append(check.link)
+    return [f"{links[0] if len(links) == 1 else f'{len(links)} links'}: {each}" for each, links in found.items()]
 
 
 def workload_row(summary: Summary) -> dict[str, Any]:
@@ -110,9 +164,3 @@ def _delivered(values: Mapping[str, Any]) -> str:
     if sent not in values:
         return NOT_APPLICABLE
     return ratio(values[delivered] / values[sent]) if values[sent] else UNMEASURED
-
-
-def asked_properties(checks: Iterable[LinkCheck]) -> list[str]:
-    """The properties to show: delay and loss, and jitter where any link was asked for it."""
-    asked = {finding.name for check in checks for finding in check.findings if finding.asked}
-    return [name for name in ("delay", "jitter", "loss") if name != "jitter" or name in asked]

@@ -33,7 +33,8 @@ def link_table(checks: Sequence[LinkCheck]) -> Table:
         for check in checks
     ]
     table = _table(head, lines)
-    table.caption = "asked: measured" + (", rates are not" if any(check.asked.rate_bps for check in checks) else "")
+    legend = "asked: measured" + ("; of jitter the standard deviation" if "jitter" in properties else "")
+    table.caption = "\n".join([legend, *rows.reservations(checks)])
     table.caption_justify = "left"
     return table
 

@@ -46,3 +46,14 @@ def test_a_link_whose_counters_are_gone_is_a_reason():
 )
 def test_lateness_has_a_bound(delay_ns, late_ns, trusted):
     assert (trust([link(LinkStats(lateness_p99_ns=late_ns), delay_ns=delay_ns)]) == ()) is trusted
+
+
+def test_the_same_reason_of_several_links_is_given_once_with_the_worst():
+    links = [
+        {**link(LinkStats(lateness_p99_ns=late_ns, kernel_drops=drops)), "source": name}
+        for name, late_ns, drops in (("a", 6_000_000, 0), ("b", 12_600_000, 1), ("c", 8_000_000, 2))
+    ]
+    late, drops = sorted(trust(links), key=lambda reason: "late" not in reason)
+    assert late.startswith("3 links: one packet in 100 left 12.6 ms late or more")
+    assert late.endswith("(the worst of them: b -> server on wan)")
+    assert drops.startswith("2 links: 2 packets dropped by the kernel")

@@ -1,6 +1,7 @@
 import pytest
 
-from testbed.check.verdict import LinkCheck, Sample, judge
+from testbed.check import LinkCheck
+from testbed.check.judging import Sample, judge
 from testbed.plan.model import Interface, Link, Network, Node, Plan, Workload
 from testbed.shape import CERTAIN, Shape
 from testbed.workloads import Summary
@@ -55,7 +56,7 @@ def plan():
 @pytest.fixture
 def make_check():
     def make(shape=SHAPE, *, lost=20, delay_ns=20_200_000):
-        found = Sample(sent=1000, delays_ns=[delay_ns] * (1000 - lost), duplicates=0, reordered=0)
+        found = Sample(sent=1000, arrived=1000 - lost, delays_ns=[delay_ns] * (1000 - lost), runs=lost)
         return LinkCheck(
             source="client",
             destination="server",

@@ -1,11 +1,13 @@
 import io
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from testbed.check import LinkCheck
+from testbed.check.verdict import unmeasured
 from testbed.results import tables
 from testbed.shape import Shape
 
@@ -41,9 +43,17 @@ def test_nothing_is_cut_off(make_check, download, voice, width):
         assert word in words
 
 
-def test_a_rate_is_said_not_to_be_measured(make_check):
-    slow = make_check(Shape(delay_ns=20_000_000, rate_bps=10**6, queue_bytes=10**4))
-    assert "rates are not" in shown(tables.link_table([slow]))
+def test_what_was_not_measured_is_said(make_check):
+    check = make_check()
+    slow = replace(check, findings=(*check.findings, unmeasured("rate", 10**10, "this machine is too slow")))
+    text = shown(tables.link_table([slow]))
+    assert "10 gbit/s: ?" in text
+    assert "client -> server: rate not measured: this machine is too slow" in text
+
+
+def test_jitter_is_said_to_be_the_standard_deviation(make_check):
+    shaky = make_check(Shape(delay_ns=20_000_000, jitter_ns=1_000_000))
+    assert "standard deviation" in shown(tables.link_table([shaky]))
 
 
 def test_a_link_that_could_not_be_probed_is_shown_with_the_reason():

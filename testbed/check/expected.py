@@ -1,0 +1,147 @@
+"""What a shape makes of probes that are far enough apart not to disturb each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from math import ceil, log
+from typing import TYPE_CHECKING
+
+from testbed import distributions
+from testbed.check import processes, statistics
+from testbed.shape import CERTAIN, Opportunities, RateSteps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from testbed.check.processes import Process
+    from testbed.shape import Drop, Reorder, Shape, Variation
+
+FRAME_BYTES = 54
+"""Of a probe on the link: 12 bytes of payload and the headers of UDP, IPv4 and Ethernet."""
+
+_UNIFORM_STEPS = 4096
+_INDEPENDENT = 0.05
+"""A correlation that is as good as none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What becomes of probes.
+
+    Attributes:
+        loss: a probe that does not arrive as it was sent: lost, or corrupted.
+        duplicates: one that arrives twice.
+        displaced: one that leaves its place.
+        corrupted: one that arrives with another payload.
+        delays_ns: quantiles at equal steps of the delay of a probe that keeps its place, ascending.
+        displaced_ns: the same, of one that does not.
+    """
+
+    loss: Process
+    duplicates: Process
+    displaced: Process
+    corrupted: Process
+    delays_ns: Sequence[float]
+    displaced_ns: Sequence[float]
+
+    def below(self, bound_ns: float) -> float:
+        """The share of probes with a delay of less."""
+        share = self.displaced.rate
+        return (1 - share) * statistics.share_below(self.delays_ns, bound_ns) + share * statistics.share_below(
+            self.displaced_ns, bound_ns
+        )
+
+
+def of(shape: Shape) -> Expected:
+    """What `shape` makes of probes. Scripted drops are left out."""
+    corrupted = processes.of(shape.corruption.chance if shape.corruption else None)
+    lost = processes.of(shape.loss_model) if shape.loss_model else processes.independent(shape.loss / CERTAIN)
+    delays_ns = in_place_ns(shape)
+    displaced, displaced_ns = processes.NEVER, delays_ns
+    if shape.reorder:
+        displaced = _displaced(shape.reorder)
+        displaced_ns = [each + shape.reorder.late_ns for each in delays_ns] if shape.reorder.late_ns else [0.0]
+    return Expected(
+        loss=lost.or_else(corrupted.rate),
+        duplicates=processes.of(shape.duplicate),
+        displaced=displaced,
+        corrupted=corrupted if shape.corruption and shape.corruption.fix_checksum else processes.NEVER,
+        delays_ns=delays_ns,
+        displaced_ns=displaced_ns,
+    )
+
+
+def in_place_ns(shape: Shape) -> Sequence[float]:
+    """Quantiles at equal steps of a packet's delay, without the bottleneck's."""
+    if not shape.jitter_ns:
+        return (float(shape.delay_ns),)
+    return [max(shape.delay_ns + each * shape.jitter_ns, 0.0) for each in _deviations(shape.variation)]
+
+
+def thinning(shape: Shape) -> int:
+    """Every so many probes have delays that are as good as independent."""
+    correlation = shape.variation.correlation / CERTAIN if shape.jitter_ns else 0
+    return 1 if correlation <= _INDEPENDENT else ceil(log(_INDEPENDENT) / log(min(correlation, 0.99)))
+
+
+def apart_ns(shape: Shape) -> int:
+    """How far apart packets have to be sent so that hardly one catches up with the one before it.
+
+    All deviations but the uniform ones are within four standard deviations, and so are nearly all differences of two.
+    """
+    if not shape.variation.keeps_order:
+        return 0
+    return shape.jitter_ns * (2 if shape.variation.distribution == "uniform" else 4)
+
+
+def longest_ns(shape: Shape) -> int:
+    """The longest that a packet may be under way, but for what it waits at the bottleneck."""
+    late_ns = shape.reorder.late_ns if shape.reorder else 0
+    return ceil(in_place_ns(shape)[-1]) + late_ns
+
+
+def bottleneck_wait_ns(shape: Shape) -> float:
+    """The longest that the bottleneck holds a lone probe.
+
+    In netem a lone frame leaves when its transmission starts, in the userspace engine when it ends: both are allowed.
+    """
+    bits = 8 * (FRAME_BYTES + shape.overhead_bytes) * 10**9
+    match shape.trace:
+        case Opportunities() as trace:
+            wrapped = trace.times_ns[0] + trace.period_ns - trace.times_ns[-1]
+            return max([wrapped, *(later - earlier for earlier, later in pairwise(trace.times_ns))])
+        case RateSteps() as trace:
+            ends_ns = (*trace.starts_ns[1:], trace.period_ns)
+            pauses = [
+                end - start
+                for start, end, rate in zip(trace.starts_ns, ends_ns, trace.rates_bps, strict=True)
+                if not rate
+            ]
+            return sum(pauses) + bits / min(rate for rate in trace.rates_bps if rate)
+    return bits / shape.rate_bps if shape.rate_bps else 0
+
+
+def scripted(drops: Sequence[Drop], packets: int, port: int) -> int:
+    """How many of a train of UDP packets to a port may be lost by script: what else has crossed is not known."""
+    return sum(
+        min(len(each.numbers) + (packets // each.every + 1 if each.every else 0), packets)
+        for each in drops
+        if each.protocol in ("any", "udp") and each.port in (0, port) and not each.flags
+    )
+
+
+@cache
+def _deviations(variation: Variation) -> tuple[float, ...]:
+    """Quantiles at equal steps of a packet's deviation from the delay, in units of the jitter."""
+    if variation.distribution == "uniform":
+        return tuple((2 * step + 1) / _UNIFORM_STEPS - 1 for step in range(_UNIFORM_STEPS))
+    return tuple(each / distributions.SCALE for each in distributions.quantiles(variation))
+
+
+def _displaced(reorder: Reorder) -> Process:
+    """Packets that leave their place: of those since the last one the `gap`-th is the first that may."""
+    process = processes.of(reorder.chance)
+    between = max(reorder.gap - 1, 0)
+    return processes.independent(process.rate / (1 + between * process.rate)) if between else process

@@ -1,0 +1,152 @@
+"""How many datagrams are sent over a link to measure it, how large and how fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from testbed.check import expected, rates
+from testbed.check.expected import FRAME_BYTES
+from testbed.check.rates import PRESSURE
+
+if TYPE_CHECKING:
+    from testbed.shape import Shape
+
+INTERVAL_NS = 2_000_000
+"""Between two probes at least: 500 a second are nothing to the machine."""
+
+LOAD = 10
+"""Probes take at most one part in so many of a link's rate."""
+
+ARRIVALS_LEAST = 60
+"""Probes that should arrive for the bounds of medians and quartiles to be bounds at all."""
+
+_FRAMES_LEAST = 24
+_FRAMES_MOST = 6_000
+"""Of a train. As many as the agent of a node takes in a tenth of a second."""
+
+_LOW_RATE_NS = 400_000_000
+"""A train's frames are so small that the fewest of them take no longer than this."""
+
+_TRACE_NS = 2_000_000_000
+"""The least that a link with a trace is kept busy."""
+
+_FILLING_MOST_NS = 10_000_000_000
+_OVERFLOW = 2
+"""A train brings so many times what it takes to fill the queue, so that the queue stays full for a while."""
+
+_LOSS_FACTOR_MOST = 100
+_ETHERNET_BYTES = 14
+_SLACK_NS = 300_000_000
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How a train is sent.
+
+    Attributes:
+        count: of datagrams.
+        rate_bps: of frames; datagrams are evenly spaced.
+        frame_bytes: of each on the link.
+        in_flight_ns: the longest that one may be under way.
+    """
+
+    count: int
+    rate_bps: int
+    frame_bytes: int
+    in_flight_ns: int
+
+
+def interval_ns(shape: Shape) -> int:
+    """The time between two probes of a link: enough for their delays to be those that the shape asks for."""
+    return max(_light_ns(shape), expected.apart_ns(shape))
+
+
+def apart(shape: Shape, probes_ns: int) -> Schedule:
+    """Probes that do not disturb each other."""
+    loss = expected.of(shape).loss.rate
+    per_arrival = min(1 / (1 - loss), _LOSS_FACTOR_MOST) if loss < 1 else 1
+    least = round(ARRIVALS_LEAST * expected.thinning(shape) * per_arrival)
+    return _spaced(shape, max(probes_ns // interval_ns(shape), least), interval_ns(shape))
+
+
+def crowd(shape: Shape, probes_ns: int) -> Schedule | None:
+    """More of them, closer together, where those that are apart are too few to tell of loss; else None."""
+    enough = probes_ns // _light_ns(shape) // 2
+    return _spaced(shape, enough, _light_ns(shape)) if apart(shape, probes_ns).count < enough else None
+
+
+def _spaced(shape: Shape, count: int, interval_ns: int) -> Schedule:
+    return Schedule(
+        count=count,
+        rate_bps=max(8 * FRAME_BYTES * _SECOND // interval_ns, 1),
+        frame_bytes=FRAME_BYTES,
+        in_flight_ns=expected.longest_ns(shape) + _SLACK_NS,
+    )
+
+
+def _light_ns(shape: Shape) -> int:
+    """The time between two probes that are no load to the link."""
+    if not shape.has_bottleneck:
+        return INTERVAL_NS
+    bits = 8 * (FRAME_BYTES + shape.overhead_bytes) * LOAD
+    return max(INTERVAL_NS, -(-bits * _SECOND // max(round(rates.mean_bps(shape)), 1)))
+
+
+def busy(shape: Shape, mtu: int, train_ns: int) -> Schedule:
+    """A train that keeps a link's bottleneck busy for a time."""
+    window_ns = max(train_ns, _TRACE_NS) if shape.trace else train_ns
+    peak_bps = rates.peak_bps(shape, train_ns)
+    frame_bytes = _frame_bytes(shape, mtu, peak_bps)
+    counted = 8 * (frame_bytes + shape.overhead_bytes)
+    pressure = PRESSURE / (1 - expected.of(shape).loss.rate)
+    count = round(min(max(peak_bps * window_ns / _SECOND / counted, _FRAMES_LEAST), _FRAMES_MOST) * pressure)
+    return Schedule(
+        count=count,
+        rate_bps=round(peak_bps * pressure * frame_bytes * 8 / counted),
+        frame_bytes=frame_bytes,
+        in_flight_ns=_drained_ns(shape, count * counted),
+    )
+
+
+def overflowing(shape: Shape, mtu: int) -> Schedule:
+    """A train that fills a link's queue and more, at twice the rate."""
+    frame_bytes = _frame_bytes(shape, mtu, shape.rate_bps)
+    pressure = 2 / (1 - expected.of(shape).loss.rate)
+    count = round((shape.queue_bytes * _OVERFLOW / frame_bytes + _FRAMES_LEAST) * pressure)
+    return Schedule(
+        count=count,
+        rate_bps=round(shape.rate_bps * pressure * frame_bytes / (frame_bytes + shape.overhead_bytes)),
+        frame_bytes=frame_bytes,
+        in_flight_ns=_drained_ns(shape, 8 * shape.queue_bytes),
+    )
+
+
+def unfillable(shape: Shape) -> str | None:
+    """Why the depth of a queue is not measured, or None."""
+    if shape.trace:
+        return "the rate before it varies"
+    if shape.discipline.name not in ("droptail", "drophead"):
+        return f"{shape.discipline.name} keeps it short"
+    if _queueing_ns(shape) > _FILLING_MOST_NS:
+        return f"filling it takes {_queueing_ns(shape) / 1e9:.0f} s"
+    return None
+
+
+def _frame_bytes(shape: Shape, mtu: int, rate_bps: float) -> int:
+    """Full frames, but at low rates smaller ones; those of a trace take one opportunity each."""
+    most = min(mtu + _ETHERNET_BYTES, getattr(shape.trace, "frame_bytes", mtu + _ETHERNET_BYTES))
+    fitting = int(rate_bps * _LOW_RATE_NS / _SECOND / 8 / _FRAMES_LEAST) - shape.overhead_bytes
+    return max(min(most, fitting), FRAME_BYTES)
+
+
+def _queueing_ns(shape: Shape) -> int:
+    return round(8 * shape.queue_bytes * _SECOND / rates.mean_bps(shape))
+
+
+def _drained_ns(shape: Shape, bits: float) -> int:
+    """The longest that the last datagram of a train of so many bits is under way."""
+    waiting_ns = min(round(bits * _SECOND / rates.mean_bps(shape)), _queueing_ns(shape), _FILLING_MOST_NS)
+    period_ns = shape.trace.period_ns if shape.trace else 0
+    return expected.longest_ns(shape) + min(waiting_ns + period_ns, _FILLING_MOST_NS) + _SLACK_NS

@@ -1,0 +1,124 @@
+"""Trains of datagrams over one link: how they are sent, and what became of them."""
+
+from __future__ import annotations
+
+import io
+import json
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from testbed import workloads
+from testbed.check.judging import Sample
+from testbed.check.rates import HEADER_BYTES, Train
+from testbed.endpoint.columns import decode
+from testbed.errors import LabError
+from testbed.plan.model import Workload
+from testbed.workloads import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from testbed.check.schedules import Schedule
+    from testbed.plan.model import Link
+    from testbed.workloads import Nodes
+
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What became of a train, by sequence number and in the order of arrival."""
+
+    frame_bytes: int
+    sent_ns: array[int]
+    sequence: array[int]
+    received_ns: array[int]
+    strangers: int
+
+    def train(self) -> Train:
+        """As evidence of a rate."""
+        return Train(
+            frame_bytes=self.frame_bytes,
+            sent_ns=self.sent_ns,
+            sequence=self.sequence,
+            received_ns=self.received_ns,
+        )
+
+    def sample(self, *, scripted: int) -> Sample:
+        """As evidence of delay and loss."""
+        first: dict[int, int] = {}
+        for number, at_ns in zip(self.sequence, self.received_ns, strict=True):
+            first.setdefault(number, at_ns)
+        return Sample(
+            sent=len(self.sent_ns),
+            arrived=len(first),
+            delays_ns=[first[number] - self.sent_ns[number] for number in sorted(first)],
+            runs=len(metrics.loss_runs(number in first for number in range(len(self.sent_ns)))),
+            duplicates=len(self.sequence) - len(first),
+            reordered=metrics.reordered(first),
+            strangers=self.strangers,
+            scripted=scripted,
+        )
+
+
+def send(  # a train is told by its place, its form and its time
+    schedule: Schedule,
+    link: Link,
+    nodes: Nodes,
+    *,
+    address: str,
+    port: int,
+    progress: Callable[[float], None],
+) -> Seen:
+    """Send a train from the link's source to its destination.
+
+    Raises:
+        LabError: an endpoint failed, or the receiver was too busy to take in all that came.
+    """
+    size_bytes = schedule.frame_bytes - HEADER_BYTES
+    rate_bps = max(schedule.rate_bps * size_bytes // schedule.frame_bytes, 1)
+    workload = Workload(
+        name=f"check {link.name}",
+        kind="udp-stream",
+        source=link.source,
+        destination=link.destination,
+        address=address,
+        port=port,
+        seed=link.seed,
+        parameters={
+            "rate_bps": rate_bps,
+            "size_bytes": size_bytes,
+            "duration_ns": max(schedule.count * 8 * size_bytes * _SECOND // rate_bps, 1),
+        },
+    )
+    record = io.StringIO()
+    try:
+        workloads.run(workload, nodes, record=record, in_flight_ns=schedule.in_flight_ns, progress=progress)
+    except workloads.WorkloadError as error:
+        if error.code != "unknown-message":  # a number that was corrupted; by then all is recorded
+            raise
+    return _seen(record, schedule.frame_bytes, link)
+
+
+def _seen(record: io.StringIO, frame_bytes: int, link: Link) -> Seen:
+    sent_ns, sequence, received_ns = array("q"), array("q"), array("q")
+    strangers = 0
+    for told in map(json.loads, record.getvalue().splitlines()):
+        if told["event"] == "sent":
+            sent_ns.extend(decode(told["sent_ns"]))
+        elif told["event"] == "received":
+            sequence.extend(decode(told["seq"]))
+            received_ns.extend(decode(told["received_ns"]))
+        elif told["event"] == "end" and told["node"] == link.destination:
+            strangers = told["strangers"]
+            if told["drops"]:
+                raise LabError("probes-dropped", f"{link.name}: this machine was too busy to receive all probes")
+    known = [place for place, number in enumerate(sequence) if number < len(sent_ns)]
+    return Seen(
+        frame_bytes=frame_bytes,
+        sent_ns=sent_ns,
+        sequence=array("q", [sequence[place] for place in known]),
+        received_ns=array("q", [received_ns[place] for place in known]),
+        strangers=strangers + len(sequence) - len(known),
+    )

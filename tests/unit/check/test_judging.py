@@ -1,0 +1,250 @@
+import random
+
+import pytest
+
+from testbed.check import AS_ASKED, LinkCheck
+from testbed.check.expected import FRAME_BYTES
+from testbed.check.judging import Sample, judge
+from testbed.shape import (
+    CERTAIN,
+    Chance,
+    Corruption,
+    Drop,
+    GilbertElliott,
+    Opportunities,
+    RateSteps,
+    Reorder,
+    Shape,
+    Variation,
+)
+
+MS = 1_000_000
+LEVEL = 0.001
+
+
+def sample(*, sent=1000, lost=0, delay_ns=20 * MS, jitter_ns=0, late_ns=200_000, duplicates=0, reordered=0, runs=None):
+    """Delays as a link and a machine that is a little late make them."""
+    rng = random.Random(1)
+    delays = (delay_ns + rng.uniform(-jitter_ns, jitter_ns) + rng.expovariate(1 / late_ns) for _ in range(sent - lost))
+    return made(
+        [*map(round, delays)],
+        sent=sent,
+        runs=lost if runs is None else runs,
+        duplicates=duplicates,
+        reordered=reordered,
+    )
+
+
+def made(delays_ns, *, sent=None, runs=0, **counts):
+    """What arrived, and of `sent` so many runs lost."""
+    return Sample(sent=sent or len(delays_ns), arrived=len(delays_ns), delays_ns=delays_ns, runs=runs, **counts)
+
+
+def check(shape, found):
+    return LinkCheck(
+        source="client",
+        destination="server",
+        network="wan",
+        asked=shape,
+        sent=found.sent,
+        arrived=found.arrived,
+        findings=judge(shape, found, level=LEVEL),
+    )
+
+
+def percent(value):
+    return CERTAIN * value // 100
+
+
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [
+        (Shape(delay_ns=20 * MS), sample()),
+        (Shape(delay_ns=20 * MS, loss=percent(5)), sample(lost=62)),
+        (Shape(delay_ns=20 * MS, jitter_ns=10 * MS), sample(jitter_ns=10 * MS, sent=100)),
+        (Shape(delay_ns=500 * MS), sample(delay_ns=509 * MS)),
+        # A frame leaves when its transmission ends (userspace) or starts (netem).
+        (Shape(delay_ns=20 * MS, rate_bps=8 * FRAME_BYTES * 100, queue_bytes=3000), sample(delay_ns=30 * MS)),
+        (Shape(delay_ns=20 * MS, rate_bps=8 * FRAME_BYTES * 100, queue_bytes=3000), sample(delay_ns=20 * MS)),
+        (Shape(loss=CERTAIN), sample(sent=900, lost=900)),
+    ],
+)
+def test_what_is_as_asked_passes(shape, found):
+    result = check(shape, found)
+    assert (result.verdict, result.passed) == (AS_ASKED, True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "found", "verdict"),
+    [
+        (Shape(delay_ns=20 * MS), sample(delay_ns=22 * MS), "delay too high"),
+        (Shape(delay_ns=20 * MS), sample(delay_ns=19 * MS), "delay too low"),
+        (Shape(delay_ns=500 * MS), sample(delay_ns=511 * MS), "delay too high"),
+        (Shape(delay_ns=20 * MS, jitter_ns=10 * MS), sample(sent=100), "jitter too low"),
+        (Shape(delay_ns=20 * MS, jitter_ns=4 * MS), sample(jitter_ns=15 * MS), "jitter too high"),
+        (Shape(delay_ns=20 * MS), sample(jitter_ns=4 * MS), "jitter too high"),
+        (Shape(delay_ns=20 * MS), sample(lost=1), "loss too high"),
+        (Shape(delay_ns=20 * MS, loss=percent(5)), sample(lost=100), "loss too high"),
+        (Shape(delay_ns=20 * MS, loss=percent(5)), sample(), "loss too low"),
+        (Shape(delay_ns=20 * MS, loss=CERTAIN), sample(lost=999), "loss too low"),
+        (Shape(delay_ns=20 * MS, loss=percent(90)), sample(lost=1000), "loss of everything: nothing arrives"),
+        (Shape(delay_ns=20 * MS, loss=CERTAIN - 1), sample(lost=1000), "loss of everything: nothing arrives"),
+        (Shape(delay_ns=20 * MS), sample(duplicates=2), "duplicates packets where there should be none"),
+        (Shape(delay_ns=20 * MS), sample(reordered=2), "reordered packets where there should be none"),
+    ],
+)
+def test_what_is_not_as_asked_is_said(shape, found, verdict):
+    result = check(shape, found)
+    assert not result.passed
+    assert verdict in result.verdict
+
+
+def test_too_few_arrivals_prove_nothing():
+    result = check(Shape(delay_ns=20 * MS, loss=percent(90)), sample(sent=50, lost=45))
+    assert not result.passed
+    assert "delay unknown: too few probes arrived" in result.verdict
+
+
+def test_the_measured_jitter_is_the_standard_deviation():
+    shape = Shape(delay_ns=50 * MS, jitter_ns=20 * MS)
+    jitter = check(shape, sample(sent=5000, delay_ns=50 * MS, jitter_ns=20 * MS)).finding("jitter")
+    assert jitter.asked == pytest.approx(20 * MS / 3**0.5, rel=0.001)
+    assert jitter.measured == pytest.approx(jitter.asked, rel=0.05)
+    assert jitter.interval[0] <= jitter.asked <= jitter.interval[1]
+
+
+NORMAL = Shape(delay_ns=100 * MS, jitter_ns=20 * MS, variation=Variation(distribution="normal"))
+
+
+def normal(count=400, deviation_ns=20 * MS):
+    rng = random.Random(3)
+    return [round(rng.gauss(100 * MS, deviation_ns)) for _ in range(count)]
+
+
+def test_a_normal_jitter_passes_as_normal_and_not_as_uniform():
+    assert check(NORMAL, made(normal())).verdict == AS_ASKED
+    assert "jitter" in check(NORMAL, made(normal(deviation_ns=40 * MS))).verdict
+    uniform = [round(100 * MS + (2 * n / 5000 - 1) * 20 * MS * 3**0.5) for n in range(5000)]
+    assert "distribution is another one" in check(NORMAL, made(uniform)).verdict
+
+
+def test_the_tail_of_a_busy_machine_is_said_but_not_held_against_the_link():
+    delays = [20 * MS] * 900 + [60 * MS] * 100
+    found = check(Shape(delay_ns=20 * MS), made(delays))
+    assert found.passed
+    assert found.reservations == ("delay_p95 40 ms late: this machine is busy",)
+
+
+def bursts(count, rng, *, to_bad, to_good):
+    """Whether each of so many packets is lost, by a Gilbert model."""
+    bad, lost = False, []
+    for _ in range(count):
+        bad = rng.random() < (1 - to_good if bad else to_bad)
+        lost.append(bad)
+    return lost
+
+
+def lossy(lost):
+    starts = sum(one and not before for before, one in zip([False, *lost], lost, strict=False))
+    return made([20 * MS] * (len(lost) - sum(lost)), sent=len(lost), runs=starts)
+
+
+GILBERT = GilbertElliott(to_bad=round(CERTAIN * 0.25 * 0.05 / 0.95), to_good=CERTAIN // 4)
+
+
+def test_losses_in_bursts_are_judged_as_such():
+    shape = Shape(delay_ns=20 * MS, loss_model=GILBERT)
+    rng = random.Random(5)
+    found = check(shape, lossy(bursts(5000, rng, to_bad=0.25 * 0.05 / 0.95, to_good=0.25)))
+    assert found.verdict == AS_ASKED
+    assert found.finding("burst").asked == pytest.approx(4, rel=1e-6)
+    low, high = found.finding("burst").interval
+    assert low < 4 < high
+    single = check(shape, lossy(bursts(5000, rng, to_bad=0.05, to_good=0.95)))
+    assert single.verdict == "burst too short"
+    assert (
+        "burst too long"
+        in check(
+            Shape(delay_ns=20 * MS, loss=percent(5)), lossy(bursts(5000, rng, to_bad=0.25 * 0.05 / 0.95, to_good=0.25))
+        ).verdict
+    )
+
+
+def test_the_interval_of_a_bursty_loss_is_wider():
+    found = lossy(bursts(5000, random.Random(5), to_bad=0.25 * 0.05 / 0.95, to_good=0.25))
+    bursty = check(Shape(delay_ns=20 * MS, loss_model=GILBERT), found).finding("loss").interval
+    plain = check(Shape(delay_ns=20 * MS, loss=percent(5)), found).finding("loss").interval
+    assert bursty[0] < plain[0]
+    assert bursty[1] > plain[1]
+
+
+@pytest.mark.parametrize(
+    ("duplicates", "verdict"), [(30, AS_ASKED), (0, "duplicates too low"), (90, "duplicates too high")]
+)
+def test_duplicates(duplicates, verdict):
+    shape = Shape(delay_ns=20 * MS, duplicate=Chance(probability=percent(3)))
+    assert check(shape, made([20 * MS] * 1000, duplicates=duplicates)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("reorder", "out_of_place_ns"),
+    [
+        (Reorder(chance=Chance(probability=percent(25))), 0),
+        (Reorder(chance=Chance(probability=percent(25)), late_ns=10 * MS), 30 * MS),
+    ],
+)
+@pytest.mark.parametrize(("count", "verdict"), [(250, AS_ASKED), (0, "reordered too low"), (400, "reordered too high")])
+def test_packets_that_leave_their_place_are_counted_by_their_delay(reorder, out_of_place_ns, count, verdict):
+    found = made([20 * MS] * (1000 - count) + [out_of_place_ns] * count, reordered=count)
+    assert check(Shape(delay_ns=20 * MS, reorder=reorder), found).verdict == verdict
+
+
+def test_reordering_with_a_gap_is_rarer():
+    reorder = Reorder(chance=Chance(probability=CERTAIN), gap=5)
+    found = check(Shape(delay_ns=20 * MS, reorder=reorder), made([20 * MS] * 800 + [0] * 200))
+    assert found.finding("reordered").asked == pytest.approx(0.2)
+    assert found.verdict == AS_ASKED
+
+
+def test_what_is_corrupted_counts_as_lost():
+    shape = Shape(delay_ns=20 * MS, loss=percent(5), corruption=Corruption(chance=Chance(probability=percent(5))))
+    assert check(shape, sample(lost=98, runs=90)).verdict == AS_ASKED
+    assert check(shape, sample(lost=40, runs=37)).verdict == "loss too low"
+
+
+def test_corruption_that_the_application_sees_is_seen():
+    corruption = Corruption(chance=Chance(probability=percent(10)), fix_checksum=True)
+    shape = Shape(delay_ns=20 * MS, corruption=corruption)
+    found = made([20 * MS] * 900, sent=1000, runs=90, strangers=90, duplicates=9)
+    assert check(shape, found).finding("corruption").measured == pytest.approx(0.1, rel=0.05)
+    assert check(shape, found).verdict == AS_ASKED
+    assert "corruption too low" in check(shape, made([20 * MS] * 900, sent=1000, runs=90)).verdict
+
+
+def test_scripted_drops_may_be_missing():
+    shape = Shape(delay_ns=20 * MS, drops=(Drop(every=50),))
+    assert check(shape, made([20 * MS] * 980, sent=1000, runs=20, scripted=21)).verdict == AS_ASKED
+    assert "loss too high" in check(shape, made([20 * MS] * 940, sent=1000, runs=60, scripted=21)).verdict
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        Opportunities(times_ns=(0, 5 * MS, 30 * MS), frame_bytes=1514, period_ns=40 * MS),
+        RateSteps(starts_ns=(0, 40 * MS), rates_bps=(10**7, 0), period_ns=65 * MS),
+    ],
+)
+def test_a_lone_packet_may_wait_for_a_trace(trace):
+    shape = Shape(delay_ns=20 * MS, trace=trace, queue_bytes=30_000)
+    assert check(shape, made([20 * MS + n % 25 * MS for n in range(1000)])).finding("delay").passed
+    assert not check(shape, made([50 * MS] * 1000)).finding("delay").passed
+
+
+def test_of_all_that_is_as_asked_hardly_anything_is_found_wrong():
+    """Gilbert-Elliott, where the counts are far from independent: one false alarm in a thousand is what is granted."""
+    rng = random.Random(11)
+    shape = Shape(delay_ns=20 * MS, loss_model=GILBERT)
+    wrong = sum(
+        not check(shape, lossy(bursts(900, rng, to_bad=0.25 * 0.05 / 0.95, to_good=0.25))).passed for _ in range(150)
+    )
+    assert wrong <= 3

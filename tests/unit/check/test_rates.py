@@ -1,0 +1,144 @@
+import random
+from dataclasses import replace
+
+import pytest
+
+from testbed.check import AS_ASKED, rates
+from testbed.check.rates import Train, judge_queue, judge_rate
+from testbed.shape import CERTAIN, Chance, Corruption, Opportunities, RateSteps, Shape
+
+MS = 1_000_000
+SECOND = 10**9
+FRAME = 1514
+LEVEL = 0.0001
+
+
+def crossed(
+    rate_bps,
+    *,
+    pressure=1.25,
+    asked_bps=None,
+    count=500,
+    queue_bytes=10**9,
+    delay_ns=10 * MS,
+    late_ns=100_000,
+    hiccups=0,
+):
+    """A train over a droptail queue and a transmitter, seen by a machine that is a little late."""
+    rng = random.Random(1)
+    sent_ns, sequence, received_ns = [], [], []
+    step_ns = 8 * FRAME * SECOND / (asked_bps or rate_bps) / pressure
+    free_ns, shift_ns = 0.0, 0
+    last_ns = 0
+    for number in range(count):
+        if hiccups and number % (count // hiccups) == count // hiccups - 1:
+            shift_ns += 20 * MS
+        at_ns = round(number * step_ns + shift_ns)
+        sent_ns.append(at_ns)
+        came_ns = at_ns + delay_ns
+        free_ns = max(free_ns, came_ns)
+        if (free_ns - came_ns) * rate_bps / (8 * SECOND) > queue_bytes:
+            continue
+        free_ns += 8 * FRAME * SECOND / rate_bps
+        last_ns = max(last_ns, round(free_ns + rng.expovariate(1 / late_ns)))
+        sequence.append(number)
+        received_ns.append(last_ns)
+    return Train(frame_bytes=FRAME, sent_ns=sent_ns, sequence=sequence, received_ns=received_ns)
+
+
+def judged(asked, train):
+    found = judge_rate(asked, train, level=LEVEL)
+    assert found is not None
+    return found
+
+
+def shape(rate_bps, **more):
+    return Shape(**{"delay_ns": 10 * MS, "rate_bps": rate_bps, "queue_bytes": 10**6, **more})
+
+
+@pytest.mark.parametrize("rate_bps", [10**6, 20 * 10**6, 5 * 10**8])
+@pytest.mark.parametrize("queue_bytes", [10**9, 15_000])
+def test_a_rate_as_asked_passes_whatever_the_queue_drops(rate_bps, queue_bytes):
+    found = judged(shape(rate_bps), crossed(rate_bps, queue_bytes=queue_bytes))
+    assert found.verdict == AS_ASKED
+    assert found.measured == pytest.approx(rate_bps, rel=0.01)
+    assert found.interval[0] <= found.measured <= found.interval[1]
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(0.9, "too low"), (1.1, "too high"), (3, "too high")])
+def test_another_rate_fails(factor, verdict):
+    found = judged(shape(10**7), crossed(round(factor * 10**7), asked_bps=10**7))
+    assert (found.verdict, found.passed) == (verdict, False)
+
+
+def test_a_machine_that_falls_asleep_does_not_lower_the_rate():
+    train = crossed(10**8, hiccups=4)
+    assert len(train.busy(shape(10**8))) < len(train.received_ns)
+    assert judged(shape(10**8), train).measured == pytest.approx(10**8, rel=0.01)
+
+
+def test_a_machine_that_cannot_fill_the_link_says_so():
+    found = judged(shape(10**10), crossed(10**10, pressure=0.1))
+    assert found.passed
+    assert found.measured is None
+    assert found.verdict == "not measured: this machine sends no more than 1000 mbit/s at a time"
+
+
+def test_a_link_that_was_not_busy_proves_nothing():
+    whole = crossed(10**7, count=40)
+    train = replace(whole, sequence=whole.sequence[::4], received_ns=whole.received_ns[::4])
+    assert judge_rate(shape(10**7), train, level=LEVEL) is None
+    assert not rates.unfilled(shape(10**7), train).passed
+
+
+def test_corrupted_frames_take_their_time_too():
+    train = crossed(10**7, count=2000)
+    kept = [place for place in range(2000) if place % 10]
+    seen = Train(
+        frame_bytes=FRAME,
+        sent_ns=train.sent_ns,
+        sequence=[train.sequence[place] for place in kept],
+        received_ns=[train.received_ns[place] for place in kept],
+    )
+    corrupting = shape(10**7, corruption=Corruption(chance=Chance(probability=CERTAIN // 10)))
+    assert judged(corrupting, seen).verdict == AS_ASKED
+    assert judged(shape(10**7), seen).verdict == "too low"
+
+
+@pytest.mark.parametrize(
+    ("depth", "verdict"),
+    [(100_000, AS_ASKED), (80_000, "too shallow"), (150_000, "too deep"), (10**9, "too deep: nothing was dropped")],
+)
+def test_the_depth_of_a_queue(depth, verdict):
+    asked = shape(10**7, queue_bytes=100_000)
+    found = judge_queue(asked, crossed(10**7, pressure=2, queue_bytes=depth), base_ns=10 * MS)
+    assert found.verdict == verdict
+    if depth < 10**9:
+        assert found.measured == pytest.approx(depth, abs=3 * FRAME)
+
+
+def test_a_queue_that_the_machine_cannot_fill_is_not_judged():
+    found = judge_queue(shape(10**7, queue_bytes=100_000), crossed(10**7, pressure=0.5), base_ns=10 * MS)
+    assert found.passed
+    assert found.measured is None
+
+
+EVERY_OTHER = RateSteps(starts_ns=(0, 100 * MS), rates_bps=(2 * 10**7, 0), period_ns=200 * MS)
+TICKS = Opportunities(times_ns=(0, 0, 5 * MS, 9 * MS), frame_bytes=FRAME, period_ns=10 * MS)
+
+
+def test_what_a_trace_lets_pass():
+    steps, ticks = (Shape(trace=trace, queue_bytes=10**5) for trace in (EVERY_OTHER, TICKS))
+    assert rates.mean_bps(steps) == 10**7
+    assert rates.mean_bps(ticks) == 8 * 4 * FRAME * 100
+    assert rates.peak_bps(steps, 100 * MS) == pytest.approx(2 * 10**7)
+    assert rates.peak_bps(steps, 150 * MS) == pytest.approx(2 * 10**7 * 2 / 3)
+    assert rates.peak_bps(ticks, 2 * MS) == pytest.approx(3 * 8 * FRAME * 500)  # at 9 ms, and at 10 ms twice
+
+
+@pytest.mark.parametrize(
+    ("rate_bps", "verdict"), [(10**7, AS_ASKED), (1.5 * 10**7, "too high"), (5 * 10**6, "too low")]
+)
+def test_the_rate_of_a_trace_is_the_mean(rate_bps, verdict):
+    train = crossed(round(rate_bps), count=2000)
+    assert judged(Shape(trace=EVERY_OTHER, queue_bytes=10**5), train).verdict == verdict
