@@ -371,6 +371,12 @@ class Shape:
         return bool(self.rate_bps or self.trace)
 
     @property
+    def is_random(self) -> bool:
+        """Whether chance has a part in what becomes of a packet."""
+        parts = self.loss_model, self.corruption, self.duplicate, self.reorder
+        return bool(self.jitter_ns or 0 < self.loss < CERTAIN or any(parts))
+
+    @property
     def is_clear(self) -> bool:
         """Whether packets cross untouched, so that nothing needs to be done to the link."""
         return self == CLEAR

@@ -71,7 +71,9 @@ async def _serve(arguments: argparse.Namespace) -> None:
     async with NetworkNamespace(switch_fd) as switch, NetworkNamespace(home_fd) as home, UserspaceEngine() as userspace:
         await home.ip.link("set", index=1, state="up")
         wiring = Wiring(switch)
-        shaped = links.Links(arguments.lab, wiring, home, userspace, await netem.probe(switch.ip))
+        without_netem = await netem.probe(switch.ip)
+        unrepeatable = None if without_netem else await netem.reproducible(switch.ip)
+        shaped = links.Links(arguments.lab, wiring, home, userspace, without_netem, unrepeatable)
         server = Server(arguments.lab, wiring, shaped, arguments.socket.parent, isolated=arguments.isolate)
         with socket.socket(socket.AF_UNIX) as listener:
             _listen(listener, arguments.socket)

@@ -69,6 +69,8 @@ class Links:
     userspace: UserspaceEngine
     without_netem: MachineError | None
     """Why the kernel's engine can't be had here."""
+    unrepeatable: str | None
+    """Why the kernel's engine does not repeat what a seed has it do."""
     _links: dict[Key, _Link] = field(default_factory=dict)
     _made: int = 0
 
@@ -76,8 +78,8 @@ class Links:
         """Give links their shapes; a link that has one gets the new one in its place, whole.
 
         Args:
-            wanted: `source`, `destination`, `network`, `addresses` (of both, by name), `shape`, `seed` and `engine` of
-                each link.
+            wanted: `source`, `destination`, `network`, `addresses` (of both, by name), `shape`, `seed`, `engine` and
+                `repeatable` (the seed was asked for) of each link.
 
         Returns:
             `engine` and `why` of each, in the same order.
@@ -90,7 +92,7 @@ class Links:
         for each in wanted:
             key = Key(each["source"], each["destination"], each["network"])
             shape = Shape.from_json(each["shape"])
-            engine, why = self._choose(key, shape, each["engine"])
+            engine, why = self._choose(key, shape, each["engine"], repeatable=each["repeatable"])
             try:
                 present = self._links.get(key)
                 if present and present.engine == engine:
@@ -141,11 +143,13 @@ class Links:
             )
         return found
 
-    def _choose(self, key: Key, shape: Shape, wanted: str) -> tuple[str, str]:
+    def _choose(self, key: Key, shape: Shape, wanted: str, *, repeatable: bool) -> tuple[str, str]:
         mtu = self.wiring.port(key.destination, key.network).mtu
         reason = self.without_netem.message if self.without_netem else netem.supports(shape, mtu=mtu)
         if wanted == "auto":
             reason = reason or netem.compromises(shape, mtu=mtu)
+            if repeatable and shape.is_random:
+                reason = reason or self.unrepeatable
         if wanted == "userspace":
             return "userspace", "asked for"
         if wanted == "netem":
@@ -167,7 +171,7 @@ class Links:
         if engine == "netem":
             offloads.switch_off(self.wiring.node(key.source).network, source.interface, offloads.SEGMENTATION)
             device = await self._make_ifb(f"{name}b", port.mtu)
-            await netem.apply(ip, device, shape, mtu=port.mtu)
+            await netem.apply(ip, device, shape, mtu=port.mtu, seed=None if self.unrepeatable else seed)
         else:
             device, far = await self._make_pair(name, port.mtu)
             with namespaces.inside(self.home.fd):
@@ -219,7 +223,8 @@ class Links:
 
     async def _replace(self, link: _Link, shape: Shape) -> None:
         if link.engine == "netem":
-            await netem.apply(self.wiring.switch.ip, link.device, shape, mtu=link.port.mtu)
+            seed = None if self.unrepeatable else link.seed
+            await netem.apply(self.wiring.switch.ip, link.device, shape, mtu=link.port.mtu, seed=seed)
         else:
             await self.userspace.replace(str(link.key), shape)
         link.shape = shape

@@ -57,15 +57,16 @@ def run_command(source: str, how: BringUp, only: tuple[str, ...], results: Path,
 @click.command("check")
 @click.argument("source", metavar="TOPOLOGY|LAB")
 @options.bring_up
+@click.option("--deep", is_flag=True, help="Take longer and see more.")
 @options.as_json
-def check_command(source: str, how: BringUp, *, as_json: bool) -> int:
+def check_command(source: str, how: BringUp, *, deep: bool, as_json: bool) -> int:
     """Measure every shaped link of a lab and compare it with what was asked for.
 
     A lab that is not up is brought up, and taken down afterwards. Exit status 1 where a link is not as asked.
     """
     with ExitStack() as stack:
         screen = stack.enter_context(Screen(quiet=as_json))
-        checks = _lab(stack, source, how, screen).check(observer=screen)
+        checks = _lab(stack, source, how, screen).check(deep=deep, observer=screen)
         if as_json:
             click.echo(json.dumps([rows.link_row(each) for each in checks], indent=2))
         elif checks:

@@ -102,6 +102,7 @@ def as_request(plan: Plan, link: Link) -> dict[str, Any]:
         "shape": link.shape.to_json(),
         "seed": link.seed,
         "engine": link.engine,
+        "repeatable": plan.seed_given,
     }
 
 

@@ -128,9 +128,9 @@ class Lab:
         """What the nodes are made of, with its version, for the record of a run."""
         return {self.runtime: self._runtime.probe().description}
 
-    def check(self, *, observer: Observer = SILENT) -> tuple[LinkCheck, ...]:
-        """Measure every shaped link and compare it with what was asked for."""
-        return running.checked(self, observer)
+    def check(self, *, deep: bool = False, observer: Observer = SILENT) -> tuple[LinkCheck, ...]:
+        """Measure every shaped link and compare it with what was asked for; `deep` takes longer and sees more."""
+        return running.checked(self, observer, deep=deep)
 
     def run_workload(self, name: str) -> Summary:
         """Carry out one workload of the file and summarise it; nothing is kept on disk.

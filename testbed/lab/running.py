@@ -47,12 +47,17 @@ def run(lab: Lab, root: Path, *, only: Sequence[str], observer: Observer) -> Run
     return writer.run
 
 
-def checked(lab: Lab, observer: Observer) -> tuple[check.LinkCheck, ...]:
-    """Measure every shaped link and compare it with what was asked for."""
+def checked(lab: Lab, observer: Observer, *, deep: bool = False) -> tuple[check.LinkCheck, ...]:
+    """See `Lab.check`."""
     if not lab.plan.links:
         return ()
     observer.begun("check", "probing the links")
-    found = check.measure(lab.plan, lab, progress=lambda done: observer.progressed("check", "probes", done))
+    found = check.measure(
+        lab.plan,
+        lab,
+        depth=check.DEEP if deep else check.QUICK,
+        progress=lambda done: observer.progressed("check", "probes", done),
+    )
     failed = sum(not each.passed for each in found)
     verdict = "as asked" if not failed else f"{failed} NOT as asked"
     observer.ended("check", f"{_number(len(found), 'link')} {verdict}")
