@@ -20,7 +20,7 @@ from testbed.agent.userspace.engine import UserspaceEngine
 from testbed.agent.userspace.sockets import open_input, open_output
 from testbed.agent.userspace.stats import LinkStats
 from testbed.errors import LabError
-from testbed.shape import CERTAIN, CLEAR, Shape
+from testbed.shape import CERTAIN, CLEAR, Drop, Opportunities, Shape
 
 TOOLS = ("ip", "tc", "ethtool", "ping")
 SEED = 7
@@ -155,6 +155,53 @@ def test_a_seed_loses_the_same_pings_every_time(pair):
     pair.switched("tc", "qdisc", "del", "dev", "port-b", "clsact")
     again, _ = asyncio.run(pings_answered(pair, Shape(loss=loss, delay_ns=3_000_000, jitter_ns=2_000_000)))
     assert again == answered
+
+
+@pytest.mark.live
+def test_a_restarted_link_does_the_same_again_and_counts_from_zero(pair):
+    shape = Shape(loss=CERTAIN // 5)
+
+    async def measure():
+        async with UserspaceEngine() as engine:
+            await pair.shape(engine, "b", shape)
+            await pair.ping(7, "0.004")
+            rounds = []
+            for _ in range(2):
+                await engine.restart("b", shape, SEED)
+                rounds.append((await pair.ping(100, "0.004"), (await engine.stats())["b"]))
+            return rounds
+
+    (first, before), (second, after) = asyncio.run(measure())
+    assert set(first) == set(second) != set(range(1, 101))
+    assert before.packets_in == after.packets_in == 100
+    assert before.lost == after.lost == 100 - len(first)
+    assert after.worker == before.worker != os.getpid()
+    assert 0 < before.worker_cpu_ns < after.worker_cpu_ns
+
+
+@pytest.mark.live
+def test_a_trace_of_any_length_reaches_the_worker(pair):
+    trace = Opportunities(times_ns=tuple(range(0, 10**10, 10**5)), frame_bytes=1514, period_ns=10**10)
+
+    async def measure():
+        async with UserspaceEngine() as engine:
+            await pair.shape(engine, "b", CLEAR)
+            await engine.replace("b", Shape(trace=trace, queue_bytes=100_000))
+            return await pair.ping(5, "0.02")
+
+    assert len(asyncio.run(measure())) == 5
+
+
+@pytest.mark.live
+def test_the_scripted_packets_are_lost_and_no_others(pair):
+    async def measure():
+        async with UserspaceEngine() as engine:
+            await pair.shape(engine, "b", Shape(drops=(Drop(protocol="icmp", numbers=(2, 5)),)))
+            return await pair.ping(6, "0.02"), (await engine.stats())["b"]
+
+    answered, stats = asyncio.run(measure())
+    assert set(answered) == {1, 3, 4, 6}
+    assert stats.scripted == 2
 
 
 @pytest.mark.live

@@ -74,7 +74,7 @@ class LinkEmulator:
         frames = sorted(self._left.drain() + self._line.drain(), key=lambda frame: frame[0])
         self._left = InOrder()
         self._left.add(frames)
-        if self._bottleneck and shape.has_bottleneck:
+        if self._bottleneck is not None and shape.has_bottleneck:
             backlog = self._bottleneck.backlog
         elif frames:
             after = max(after, frames[-1][0])
@@ -166,7 +166,7 @@ class LinkEmulator:
 
 
 def _present(*stages: Stage | None) -> tuple[Stage, ...]:
-    return tuple(stage for stage in stages if stage)
+    return tuple(stage for stage in stages if stage is not None)
 
 
 def _cost(frames: list[Frame]) -> int:

@@ -106,7 +106,8 @@ class Link:
             kept = [packet for packet in packets if len(packet) < size]
             self._oversize += len(packets) - len(kept)
             packets = kept
-        self._arrived = max(self._arrived, time.monotonic_ns() - read_lag(self.input))
+        lag = read_lag(self.input)  # first: where the process is interrupted now, the frame counts as late, not early
+        self._arrived = max(self._arrived, time.monotonic_ns() - lag)
         self.emulator.accept(packets, self._arrived)
 
     def release(self, now: int) -> None:
