@@ -8,11 +8,11 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.conftest import remains
 
 from testbed.errors import LabError
 from testbed.lab import Lab, find
 from testbed.topology import loads
+from tests.conftest import remains
 
 TOPOLOGY = """
 name: contract
@@ -48,8 +48,8 @@ def up(backend, lab_name):
     """Brings a topology up with the backend under test; takes it down at the end."""
     runtime, engine = backend
     yield lambda text=TOPOLOGY: Lab.up(loads(text, "test.yml"), name=lab_name, runtime=runtime, engine=engine)
-    while find(lab_name):
-        find(lab_name).down(lab_name)
+    while runtime := find(lab_name):
+        runtime.down(lab_name)
 
 
 def quickest(node, target, count=10):
@@ -127,8 +127,11 @@ def test_when_the_agent_dies_shaped_links_pass_nothing(up, backend, lab_name):
         if reached:
             assert quickest(lab["a"], "b", 3) >= 30
         assert lab["a"].run(["ping", "-c1", "-W1", "c"]).status == 0
-    assert not find(lab_name).labs()[0].healthy
-    assert find(lab_name).down(lab_name)
+    found = find(lab_name)
+    assert found
+    (status,) = (each for each in found.labs() if each.lab == lab_name)
+    assert not status.healthy
+    assert found.down(lab_name)
     assert remains(lab_name) == []
 
 

@@ -45,8 +45,10 @@ def test_show_as_json_is_the_plan():
 def test_show_for_people_names_every_node_link_and_workload():
     shown = CliRunner().invoke(cli, ["show", "star"]).output
     plan = resolve(load(find("star")))
-    for each in (*plan.nodes, *plan.links, *plan.workloads):
-        assert each.name in shown
+    for name in (*(node.name for node in plan.nodes), *(link.name for link in plan.links)):
+        assert name in shown
+    for workload in plan.workloads:
+        assert workload.name in shown
     assert plan.digest[:12] in shown
 
 
