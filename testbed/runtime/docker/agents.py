@@ -120,7 +120,7 @@ def connect(engine: Engine, lab: str) -> Agent:
     try:
         return local_agent.connect(_RUNTIME, lab)
     except LabError as error:
-        if error.code == "no-such-lab" and engine.containers(lab=lab):
+        if error.code == "no-such-lab" and (engine.containers(lab=lab) or engine.networks(lab=lab)):
             raise gone() from None
         raise
 
@@ -222,6 +222,4 @@ def _why(log: str) -> TestbedError:
     last = log.splitlines()[-1:] or ["nothing"]
     with suppress(ValueError, KeyError):
         return protocol.error_from_json(protocol.decode(last[0].encode())["error"])
-    return LabError(
-        "agent-failed", f"the agent did not start; it said: {log or 'nothing'}", "this is a bug: please report it"
-    )
+    return LabError("agent-failed", f"the agent failed; it said: {log or 'nothing'}", "this is a bug: please report it")
