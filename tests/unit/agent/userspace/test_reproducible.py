@@ -30,7 +30,7 @@ SHAPE = Shape(
     corruption=Corruption(chance=Chance(probability=CERTAIN // 20)),
     duplicate=Chance(probability=CERTAIN // 20, correlation=CERTAIN // 5),
     reorder=Reorder(chance=Chance(probability=CERTAIN // 10), gap=3),
-    trace=RateSteps(starts_ns=(0, 70 * MS), rates_bps=(10_000_000, 3_000_000), period_ns=100 * MS),
+    trace=RateSteps(starts_ns=(0, 70 * MS), rates_bps=(4_000_000, 1_000_000), period_ns=100 * MS),
     queue_bytes=50_000,
     discipline=Discipline(name="fq_codel", ecn=True),
 )
