@@ -149,7 +149,7 @@ class Links:
         if wanted == "auto":
             reason = reason or netem.compromises(shape, mtu=mtu)
             if repeatable and shape.is_random:
-                reason = reason or self.unrepeatable
+                reason = reason or self.unrepeatable or netem.unrepeatable(shape)
         if wanted == "userspace":
             return "userspace", "asked for"
         if wanted == "netem":
