@@ -9,6 +9,7 @@ import secrets
 import signal
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -122,6 +123,37 @@ def test_up_interrupted(up_command, runtime, lab_name, number, fraction):
     assert status == 128 + number, stderr
     assert "Traceback" not in stderr
     assert nothing_remains(lab_name)
+
+
+WORKLOADS = """
+workloads:
+  - together:
+      - {name: stream, kind: udp-stream, from: a, to: b, rate: 100kbit, size: 100B, duration: 300s}
+      - {name: ping, kind: ping, from: c, to: b, count: 1000, interval: 300ms}
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("finished", ["engine", "check"])
+def test_run_disturbed(runtime, written, lab_name, number, finished):
+    """While the links are checked, once the engine is known, and while the workloads run, once they are checked."""
+    file = Path(written(TOPOLOGY + WORKLOADS))
+    results = file.with_name("results")
+    _, *options = up_of(str(file), lab_name, runtime)
+    with begin("run", *options, "--results", str(results), lab=lab_name) as process:
+        while not (line := process.stdout.readline()).startswith(finished.encode()):
+            assert line, process.stderr.read()
+        if finished == "check":
+            assert eventually(lambda: running("testbed.endpoint", processes(lab_name)))
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=PATIENCE_S)
+    assert b"Traceback" not in stderr
+    if number == signal.SIGKILL:
+        down_twice(lab_name)
+    else:
+        assert process.returncode == 130
+    assert nothing_remains(lab_name)
+    assert all(run.suffix in (".incomplete", ".partial") for run in results.glob("*/*"))
 
 
 def test_agent_killed(up, lab_name):

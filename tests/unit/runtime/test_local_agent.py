@@ -1,0 +1,79 @@
+"""An agent that is a process of this machine: whoever asks one that does not answer, or another's, is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+
+import pytest
+
+from testbed.agent import client, protocol
+from testbed.agent.client import Agent
+from testbed.errors import LabError
+from testbed.runtime import local_agent
+from testbed.runtime.state import LabDirectory
+
+pytestmark = pytest.mark.netns
+
+
+@pytest.fixture
+def agent(lab_name):
+    yield local_agent.start("netns", lab_name, isolate=True)
+    local_agent.stop("netns", lab_name)
+    LabDirectory("netns", lab_name).remove()
+
+
+def test_an_agent_starts_answers_and_ends(agent, lab_name):
+    assert agent.hello()["lab"] == lab_name
+    assert local_agent.connect("netns", lab_name).hello()["plan"] is None
+    assert local_agent.stop("netns", lab_name)
+    assert not local_agent.stop("netns", lab_name)
+    with pytest.raises(LabError, match="agent-gone"):
+        local_agent.connect("netns", lab_name)
+
+
+def test_there_is_no_such_lab(lab_name):
+    with pytest.raises(LabError, match="no-such-lab"):
+        local_agent.connect("netns", lab_name)
+    assert not local_agent.stop("netns", lab_name)
+
+
+def test_a_stopped_agent_counts_as_stuck_and_is_ended(agent, lab_name, monkeypatch):
+    monkeypatch.setattr(client, "_STUCK_SECONDS", 0.2)
+    for pid in local_agent._pids(LabDirectory("netns", lab_name).socket):
+        os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(LabError, match="agent-stuck"):
+        local_agent.connect("netns", lab_name)
+    assert local_agent.stop("netns", lab_name)
+
+
+def test_errors_keep_their_kind_and_the_agent_goes_on(agent):
+    with pytest.raises(LabError, match="unknown-call"):
+        agent.call("dance")
+    with pytest.raises(LabError, match="no-such-node"):
+        agent.call("accepts", node="nobody", address="198.18.0.1", port=1)
+    with pytest.raises(LabError, match="agent-failed"):
+        agent.call("accepts")
+    assert agent.hello()
+
+
+def test_an_agent_of_another_version(tmp_path):
+    """As after an upgrade, with labs still up."""
+    path = tmp_path / "agent.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def answer():
+            channel, _ = listener.accept()
+            with channel:
+                channel.recv(1 << 16)
+                channel.sendall(protocol.encode({"result": {"version": protocol.VERSION - 1}}))
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(LabError, match="agent-differs"):
+            Agent.at(path).hello()
+        thread.join()

@@ -1,0 +1,50 @@
+"""Locks of labs."""
+
+import threading
+import time
+
+import pytest
+
+from testbed.errors import LabError
+from testbed.runtime import state
+
+
+@pytest.fixture(autouse=True)
+def root(monkeypatch, tmp_path):
+    monkeypatch.setattr(state, "root", lambda: tmp_path)
+    return tmp_path
+
+
+def test_one_command_at_a_time_and_no_lock_is_left(root):
+    with state.locked("a"):
+        with pytest.raises(LabError, match="lab-busy"), state.locked("a"):
+            pass
+        with state.locked("b"):
+            pass
+    assert not list(root.iterdir())
+    with state.locked("a"):
+        pass
+
+
+def test_whoever_gets_a_lock_has_the_one_that_others_see():
+    inside = most = turns = 0
+
+    def take_turns():
+        nonlocal inside, most, turns
+        while turns < 300:
+            try:
+                with state.locked("a"):
+                    inside += 1
+                    most = max(most, inside)
+                    turns += 1
+                    time.sleep(0)  # let others try
+                    inside -= 1
+            except LabError:
+                continue
+
+    threads = [threading.Thread(target=take_turns) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
