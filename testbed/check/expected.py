@@ -9,7 +9,7 @@ from math import ceil, log
 from typing import TYPE_CHECKING
 
 from testbed import distributions
-from testbed.check import processes, statistics
+from testbed.check import processes
 from testbed.shape import CERTAIN, Opportunities, RateSteps
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ class Expected:
         displaced: one that leaves its place.
         corrupted: one that arrives with another payload.
         delays_ns: quantiles at equal steps of the delay of a probe that keeps its place, ascending.
-        displaced_ns: the same, of one that does not.
     """
 
     loss: Process
@@ -44,32 +43,18 @@ class Expected:
     displaced: Process
     corrupted: Process
     delays_ns: Sequence[float]
-    displaced_ns: Sequence[float]
-
-    def below(self, bound_ns: float) -> float:
-        """The share of probes with a delay of less."""
-        share = self.displaced.rate
-        return (1 - share) * statistics.share_below(self.delays_ns, bound_ns) + share * statistics.share_below(
-            self.displaced_ns, bound_ns
-        )
 
 
 def of(shape: Shape) -> Expected:
     """What `shape` makes of probes. Scripted drops are left out."""
     corrupted = processes.of(shape.corruption.chance if shape.corruption else None)
     lost = processes.of(shape.loss_model) if shape.loss_model else processes.independent(shape.loss / CERTAIN)
-    delays_ns = in_place_ns(shape)
-    displaced, displaced_ns = processes.NEVER, delays_ns
-    if shape.reorder:
-        displaced = _displaced(shape.reorder)
-        displaced_ns = [each + shape.reorder.late_ns for each in delays_ns] if shape.reorder.late_ns else [0.0]
     return Expected(
         loss=lost.or_else(corrupted.rate),
         duplicates=processes.of(shape.duplicate),
-        displaced=displaced,
+        displaced=_displaced(shape.reorder) if shape.reorder else processes.NEVER,
         corrupted=corrupted if shape.corruption and shape.corruption.fix_checksum else processes.NEVER,
-        delays_ns=delays_ns,
-        displaced_ns=displaced_ns,
+        delays_ns=in_place_ns(shape),
     )
 
 

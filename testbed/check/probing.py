@@ -176,14 +176,16 @@ class _Probe:
     def _rate(self, nodes: Nodes, say: Callable[[float], None]) -> Finding:
         """A machine with other things to do lets the link fall idle, never hurries it: then another train is sent."""
         schedule = schedules.busy(self._shape, self._mtu, self._depth.train_ns)
-        best = None
+        tries = []
         for _ in range(_ATTEMPTS):
             train = self._send(schedule, nodes, say).train()
             found = rates.judge_rate(self._shape, train, level=self._level)
-            if found is not None and (best is None or (found.measured or 0) > (best.measured or 0)):
-                best = found
-            if best is not None and best.verdict != TOO_LOW:
+            if found is None:
+                continue
+            tries.append(found)
+            if found.verdict != TOO_LOW and rates.is_sharp(found):
                 break
+        best = min(tries, key=lambda each: (each.verdict == TOO_LOW, rates.width(each)), default=None)
         return best or rates.unfilled(self._shape, train)
 
     def _queue(self, nodes: Nodes, say: Callable[[float], None]) -> Finding:

@@ -135,6 +135,16 @@ def judge_rate(shape: Shape, train: Train, *, level: float) -> Finding | None:
     )
 
 
+def width(finding: Finding) -> float:
+    """How wide a finding's interval is; 0 where it has none."""
+    return finding.interval[1] - finding.interval[0] if finding.interval else 0.0
+
+
+def is_sharp(finding: Finding) -> bool:
+    """Whether a finding on a rate tells as much as it has to."""
+    return width(finding) <= 2 * RATE_RATIO * finding.asked
+
+
 def unfilled(shape: Shape, train: Train) -> Finding:
     """The finding on a rate when no train kept the link busy, though each was sent fast enough."""
     return Finding(

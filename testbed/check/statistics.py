@@ -85,11 +85,6 @@ def quantile_interval(ordered: Sequence[int], fraction: float, confidence: float
     return low, high
 
 
-def share_below(ordered: Sequence[float], bound: float) -> float:
-    """The share of the values, in ascending order, that are less than a bound."""
-    return bisect_left(ordered, bound) / len(ordered)
-
-
 def distance_beyond(sample: Sequence[float], asked: Sequence[float], *, early: float, late: float) -> float:
     """How far the distribution of a sample is from the one asked for: Kolmogorov and Smirnov's distance.
 

@@ -132,7 +132,7 @@ def test_the_tail_of_a_busy_machine_is_said_but_not_held_against_the_link():
     delays = [20 * MS] * 900 + [60 * MS] * 100
     found = check(Shape(delay_ns=20 * MS), made(delays))
     assert found.passed
-    assert found.reservations == ("delay_p95 40 ms late: this machine is busy",)
+    assert found.reservations == ("delay_p95 late: this machine is busy",)
 
 
 def bursts(count, rng, *, to_bad, to_good):
@@ -186,22 +186,38 @@ def test_duplicates(duplicates, verdict):
     assert check(shape, made([20 * MS] * 1000, duplicates=duplicates)).verdict == verdict
 
 
-@pytest.mark.parametrize(
-    ("reorder", "out_of_place_ns"),
-    [
-        (Reorder(chance=Chance(probability=percent(25))), 0),
-        (Reorder(chance=Chance(probability=percent(25)), late_ns=10 * MS), 30 * MS),
-    ],
-)
+AHEAD, LATE = (Reorder(chance=Chance(probability=percent(25)), late_ns=late_ns) for late_ns in (0, 10 * MS))
+
+
+@pytest.mark.parametrize(("reorder", "counted"), [(AHEAD, "overtaking"), (LATE, "reordered")])
 @pytest.mark.parametrize(("count", "verdict"), [(250, AS_ASKED), (0, "reordered too low"), (400, "reordered too high")])
-def test_packets_that_leave_their_place_are_counted_by_their_delay(reorder, out_of_place_ns, count, verdict):
-    found = made([20 * MS] * (1000 - count) + [out_of_place_ns] * count, reordered=count)
+def test_packets_that_leave_their_place_are_counted_by_their_order(reorder, counted, count, verdict):
+    found = made([20 * MS] * 1000, **{counted: count})
     assert check(Shape(delay_ns=20 * MS, reorder=reorder), found).verdict == verdict
+
+
+def test_a_packet_shows_only_if_another_keeps_its_place():
+    """Held for one interval: those before one that is held too don't show."""
+    half = Reorder(chance=Chance(probability=CERTAIN // 2), late_ns=2 * MS)
+    found = check(Shape(delay_ns=20 * MS, reorder=half), made([20 * MS] * 1000, reordered=250)).finding("reordered")
+    assert found.verdict == AS_ASKED
+    assert found.measured == pytest.approx(0.5)
+
+
+def test_what_moves_less_than_the_distance_of_two_probes_is_not_measured():
+    near = Reorder(chance=Chance(probability=CERTAIN // 2), late_ns=MS)
+    assert check(Shape(delay_ns=20 * MS, reorder=near), made([20 * MS] * 1000)).finding("reordered").measured is None
+
+
+def test_packets_out_of_place_are_no_jitter():
+    found = made([20 * MS] * 600 + [0] * 400, overtaking=400)
+    reorder = Reorder(chance=Chance(probability=percent(40)))
+    assert check(Shape(delay_ns=20 * MS, reorder=reorder), found).verdict == AS_ASKED
 
 
 def test_reordering_with_a_gap_is_rarer():
     reorder = Reorder(chance=Chance(probability=CERTAIN), gap=5)
-    found = check(Shape(delay_ns=20 * MS, reorder=reorder), made([20 * MS] * 800 + [0] * 200))
+    found = check(Shape(delay_ns=20 * MS, reorder=reorder), made([20 * MS] * 1000, overtaking=200))
     assert found.finding("reordered").asked == pytest.approx(0.2)
     assert found.verdict == AS_ASKED
 
