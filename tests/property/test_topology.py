@@ -19,13 +19,17 @@ SCALARS = st.one_of(
     st.floats(),
     st.text(max_size=8),
     st.sampled_from(["client", "server", "lan", "wan", "ping", "tcp-stream", "40ms", "2%", "20mbit", "1bdp", "lte"]),
+    st.sampled_from(["60%", "100%", "syn", "data", "normal", "codel", "free", "fix", "traces/train.csv", "64KB"]),
 )
 KEYS = st.sampled_from(
     re.findall(
         r"\w+",
         """name description seed runtime engine networks nodes links workloads subnet mtu internal address image command
         environment cpus memory sysctls ready tcp timeout between from to network profile delay jitter loss rate queue
-        kind together duration bytes size reply count connect congestion interval client server lan wan""",
+        kind together duration bytes size reply count connect congestion interval client server lan wan
+        spread distribution table correlation order burst to_bad to_good good bad p13 p31 p32 p23 p14 drop first packets
+        numbers every blackhole corrupt checksum duplicate reorder gap late trace overhead limit discipline target
+        ecn""",
     )
 )
 DATA = st.recursive(

@@ -121,3 +121,12 @@ def test_a_given_subnet_counts_as_it_is():
         return resolve(loads(f"{TEXT}networks: {{lan: {{subnet: {subnet}}}}}", "file.yml")).digest
 
     assert digest("198.18.7.0/24") != digest("198.18.8.0/24")
+
+
+def test_whether_the_seed_was_given_is_told_and_does_not_change_the_digest():
+    plan = resolve(loads("name: x\nnodes: {a: }", "file.yml"))
+    given = resolve(loads(f"name: x\nseed: {plan.seed}\nnodes: {{a: }}", "file.yml"))
+    asked = resolve(loads("name: x\nnodes: {a: }", "file.yml"), seed=plan.seed)
+    assert [one.seed_given for one in (plan, given, asked)] == [False, True, True]
+    assert plan.digest == given.digest == asked.digest
+    assert Plan.from_json(given.to_json()) == given

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from testbed import units
+from testbed.agent.netem import compromises, supports
+from testbed.plan import resolve
 from testbed.topology import loads, schema
 from testbed.topology.profiles import PROFILES
 
@@ -21,7 +23,19 @@ def test_examples_are_valid(example):
 def test_every_key_is_in_it():
     for part in [schema(), *schema()["$defs"].values()]:
         for key in part["properties"]:
-            assert f"`{key}`" in TEXT or f"{{{key}:" in TEXT, key
+            assert re.search(rf"`{key}`|[{{ ]{key}: ", TEXT), key
+
+
+@pytest.mark.parametrize(
+    ("asked", "netem"), re.findall(r"^\| `([^`]*: [^`]*)` \| (yes|no|nearly)\b.*\|$", TEXT, re.MULTILINE)
+)
+def test_netem_can_do_what_it_says_and_no_more(asked, netem):
+    text = f"name: x\nnodes: {{a: , b: }}\nlinks: [{{from: a, to: b, {asked}}}]\n"
+    [link] = resolve(loads(text, "README.md", FOLDER)).links
+    if reason := supports(link.shape, mtu=1500):
+        assert netem == "no", reason
+    else:
+        assert netem == ("nearly" if compromises(link.shape, mtu=1500) else "yes")
 
 
 def test_every_shipped_file_is_in_it():
