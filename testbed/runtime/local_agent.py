@@ -100,8 +100,15 @@ def stop(runtime: str, lab: str) -> bool:
 
 
 def sweep(lab: str) -> None:
-    """Remove the devices that a killed agent of a lab left in the machine's own network namespace (as root)."""
-    subprocess.run([sys.executable, "-m", "testbed.agent", "--lab", lab, "--sweep"], check=True, cwd="/")
+    """Remove the devices that a killed agent of a lab left in the machine's own network namespace (as root).
+
+    Raises:
+        LabError: `not-removed`.
+    """
+    command = [sys.executable, "-m", "testbed.agent", "--lab", lab, "--sweep"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    if done.returncode:
+        raise LabError("not-removed", f"the devices of lab {lab} could not be removed: {done.stderr.strip()}")
 
 
 def _lifeline(process: subprocess.Popen[bytes]) -> IO[bytes]:

@@ -39,7 +39,12 @@ class DockerRuntime:
             return Availability(usable=False, description="", reason=error.message, hint=error.hint or "")
 
     def supports(self, plan: Plan) -> str | None:
-        """Limits are all that a Docker Engine may not have: it would leave them out with a warning."""
+        """Our own image may be missing, and limits: a Docker Engine would leave these out with a warning."""
+        if any(node.image is None for node in plan.nodes) or not self._engine.hosts_agent:
+            try:
+                objects.ensure_image(self._engine, objects.OWN_IMAGE)
+            except MachineError as error:
+                return f"{error.message}; {error.hint} builds it"
         limited = [node for node in plan.nodes if node.cpus_milli or node.memory_bytes]
         info = self._engine.info() if limited else {}
         for node in limited:
