@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from math import ceil, log
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ FRAME_BYTES = 54
 """Of a probe on the link: 12 bytes of payload and the headers of UDP, IPv4 and Ethernet."""
 
 _UNIFORM_STEPS = 4096
+_MIXED_DRAWS = 1 << 16
 _INDEPENDENT = 0.05
 """A correlation that is as good as none."""
 
@@ -62,7 +63,10 @@ def in_place_ns(shape: Shape) -> Sequence[float]:
     """Quantiles at equal steps of a packet's delay, without the bottleneck's."""
     if not shape.jitter_ns:
         return (float(shape.delay_ns),)
-    return [max(shape.delay_ns + each * shape.jitter_ns, 0.0) for each in _deviations(shape.variation)]
+    deviations = _deviations(shape.variation)
+    if shape.variation.correlation:
+        deviations = _mixed(shape.variation)
+    return [max(shape.delay_ns + each * shape.jitter_ns, 0.0) for each in deviations]
 
 
 def thinning(shape: Shape) -> int:
@@ -84,7 +88,7 @@ def apart_ns(shape: Shape) -> int:
 def longest_ns(shape: Shape) -> int:
     """The longest that a packet may be under way, but for what it waits at the bottleneck."""
     late_ns = shape.reorder.late_ns if shape.reorder else 0
-    return ceil(in_place_ns(shape)[-1]) + late_ns
+    return ceil(shape.delay_ns + shape.jitter_ns * _deviations(shape.variation)[-1]) + late_ns
 
 
 def bottleneck_wait_ns(shape: Shape) -> float:
@@ -123,6 +127,14 @@ def _deviations(variation: Variation) -> tuple[float, ...]:
     if variation.distribution == "uniform":
         return tuple((2 * step + 1) / _UNIFORM_STEPS - 1 for step in range(_UNIFORM_STEPS))
     return tuple(each / distributions.SCALE for each in distributions.quantiles(variation))
+
+
+@cache
+def _mixed(variation: Variation) -> tuple[float, ...]:
+    """The same where each draw takes after the one before, and so is rarely near either end."""
+    deviations = _deviations(variation)
+    draws = islice(processes.mixed(variation.correlation), _MIXED_DRAWS)
+    return tuple(sorted(deviations[int(draw * len(deviations))] for draw in draws))
 
 
 def _displaced(reorder: Reorder) -> Process:

@@ -229,7 +229,7 @@ def _losses(expected: Expected, sample: Sample, level: float) -> list[Finding]:
     by_chance = max(min(lost, round(loss.rate * sample.sent)), lost - sample.scripted)
     found = _share("loss", loss, by_chance, sample.sent, level)
     if by_chance != lost:
-        found = replace(found, measured=lost / sample.sent)
+        found = replace(found, measured=lost / sample.sent, interval=None)
     return [found, *_burst(expected, sample, level)]
 
 

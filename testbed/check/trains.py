@@ -57,7 +57,7 @@ class Seen:
             runs=len(metrics.loss_runs(number in first for number in range(len(self.sent_ns)))),
             duplicates=len(self.sequence) - len(first),
             reordered=metrics.reordered(first),
-            overtaking=metrics.reordered(-number for number in reversed(first)),
+            overtaking=metrics.reordered(len(self.sent_ns) - number for number in reversed(first)),
             interval_ns=(self.sent_ns[-1] - self.sent_ns[0]) // max(len(self.sent_ns) - 1, 1) or 1,
             strangers=self.strangers,
             scripted=scripted,
