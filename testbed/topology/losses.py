@@ -134,8 +134,8 @@ Kind = Literal["any", "arp", "icmp", "udp", "tcp", "syn", "syn-ack", "ack", "dat
 _KINDS: dict[str, Drop] = {
     "syn": Drop(protocol="tcp", flags="sA", every=1),
     "syn-ack": Drop(protocol="tcp", flags="sa", every=1),
-    "ack": Drop(protocol="tcp", flags="aSFR", every=1),
-    "data": Drop(protocol="tcp", with_payload=True, every=1),
+    "ack": Drop(protocol="tcp", flags="aSFR", payload=False, every=1),
+    "data": Drop(protocol="tcp", payload=True, every=1),
     "fin": Drop(protocol="tcp", flags="f", every=1),
     "rst": Drop(protocol="tcp", flags="r", every=1),
 }
@@ -163,7 +163,7 @@ class Script(Model):
         return Drop(
             protocol=chosen.protocol if chosen else kind,
             flags=chosen.flags if chosen else "",
-            with_payload=chosen.with_payload if chosen else False,
+            payload=chosen.payload if chosen else None,
             port=self.port or 0,
             numbers=self.numbers or ((1,) if self.first else ()),
             every=self.every or 0,

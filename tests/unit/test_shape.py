@@ -48,7 +48,7 @@ SHAPES = {
         drops=(
             Drop(numbers=(3, 17)),
             Drop(protocol="tcp", flags="sA", port=80, numbers=(1,)),
-            Drop(protocol="udp", with_payload=True, every=5),
+            Drop(protocol="udp", payload=True, every=5),
         )
     ),
     "delay 1 ms, corrupt 1 % correlated by 25 % with the right checksum, duplicate 1 % correlated by 25 %, "

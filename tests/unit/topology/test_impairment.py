@@ -85,14 +85,14 @@ CORRELATED = Chance(probability=PERCENT, correlation=QUARTER)
         ("drop: {first: syn}", Shape(drops=(Drop(protocol="tcp", flags="sA", numbers=(1,)),))),
         (
             "drop: {first: data, port: 80}",
-            Shape(drops=(Drop(protocol="tcp", with_payload=True, port=80, numbers=(1,)),)),
+            Shape(drops=(Drop(protocol="tcp", payload=True, port=80, numbers=(1,)),)),
         ),
         (
             "drop: [{packets: arp, every: 2}, {packets: ack, numbers: [1, 3]}, {first: udp, port: 53}]",
             Shape(
                 drops=(
                     Drop(protocol="arp", every=2),
-                    Drop(protocol="tcp", flags="aSFR", numbers=(1, 3)),
+                    Drop(protocol="tcp", flags="aSFR", payload=False, numbers=(1, 3)),
                     Drop(protocol="udp", port=53, numbers=(1,)),
                 )
             ),

@@ -21,7 +21,7 @@ class _Rule:
         self._port = drop.port
         self._set = sum(_FLAGS[letter] for letter in drop.flags if letter.islower())
         self._unset = sum(_FLAGS[letter.lower()] for letter in drop.flags if letter.isupper())
-        self._with_payload = drop.with_payload
+        self._payload = drop.payload
         self._numbers = frozenset(drop.numbers)
         self._every = drop.every
         self._matched = 0
@@ -41,7 +41,7 @@ class _Rule:
             flags = headers.tcp_flags(frame, parsed)
             if not parsed.transport or flags & self._unset or ~flags & self._set:
                 return False
-        return bool(parsed.payload) or not self._with_payload
+        return self._payload is None or bool(parsed.payload) == self._payload
 
 
 class Script:

@@ -40,11 +40,11 @@ def handshake(frames):
         (Drop(protocol="tcp", flags="sA", every=1), {3}),
         (Drop(protocol="tcp", flags="sa", every=1), {4}),
         (Drop(protocol="tcp", flags="S", every=1), {5, 6, 7, 8}),
-        (Drop(protocol="tcp", with_payload=True, numbers=(2,)), {7}),
+        (Drop(protocol="tcp", payload=True, numbers=(2,)), {7}),
         (Drop(protocol="tcp", port=443, numbers=(2,)), {4}),
         (Drop(protocol="tcp", port=80, every=1), set()),
         (Drop(port=80, every=1), {2}),
-        (Drop(with_payload=True, every=1), {2, 6, 7}),
+        (Drop(payload=True, every=1), {2, 6, 7}),
     ],
 )
 def test_the_packets_that_match_are_counted_and_the_numbered_ones_dropped(handshake, drop, places):

@@ -1,0 +1,26 @@
+"""What a link does to the packets that cross it, in integers: the vocabulary that plan and engines share."""
+
+from testbed.shape.bottleneck import DISCIPLINES, Discipline, Opportunities, RateSteps
+from testbed.shape.effects import DISTRIBUTIONS, Corruption, Reorder, Variation
+from testbed.shape.losses import PROTOCOLS, Drop, FourState, GilbertElliott
+from testbed.shape.probability import CERTAIN, Chance
+from testbed.shape.whole import CLEAR, Shape
+
+__all__ = [
+    "CERTAIN",
+    "CLEAR",
+    "DISCIPLINES",
+    "DISTRIBUTIONS",
+    "PROTOCOLS",
+    "Chance",
+    "Corruption",
+    "Discipline",
+    "Drop",
+    "FourState",
+    "GilbertElliott",
+    "Opportunities",
+    "RateSteps",
+    "Reorder",
+    "Shape",
+    "Variation",
+]

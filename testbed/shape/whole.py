@@ -1,0 +1,167 @@
+"""One direction of a link: everything that it does to packets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from testbed import units
+from testbed.shape.bottleneck import DROPTAIL, Discipline, Opportunities, RateSteps
+from testbed.shape.effects import EVEN, Corruption, Reorder, Variation
+from testbed.shape.losses import Drop, FourState, GilbertElliott
+from testbed.shape.probability import CERTAIN, Chance, within
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """One direction of a link.
+
+    A packet meets the stages in this order, in both engines:
+
+    1. script: it is dropped if `drops` says so;
+    2. loss: it is dropped at random;
+    3. corruption: a bit of it is inverted at random;
+    4. duplication: it goes on twice at random;
+    5. delay: it is held for `delay_ns`, give or take its jitter; it may leave its place;
+    6. bottleneck: it waits in a queue for a transmitter of limited rate, or of a rate that follows a trace.
+
+    Attributes:
+        delay_ns: propagation delay, nanoseconds.
+        jitter_ns: how far a packet's delay differs from that, at most `delay_ns`; `variation` says how.
+        variation: of the delay.
+        loss: probability that a packet is lost, independently of all others, in 1/2^32, from 0 to `CERTAIN`.
+        loss_model: loss of another kind, instead of `loss`.
+        drops: losses by script.
+        corruption, duplicate, reorder: None where it does not happen.
+        rate_bps: rate of the bottleneck, bit/s of Ethernet frames without preamble and checksum; 0 is unlimited.
+        trace: the bottleneck's rate over time, instead of `rate_bps`.
+        overhead_bytes: what each frame counts for at the bottleneck beside its own bytes.
+        queue_bytes: bytes of waiting frames that the bottleneck's queue holds; 0 only where there is no bottleneck.
+        discipline: of that queue.
+    """
+
+    delay_ns: int = 0
+    jitter_ns: int = 0
+    variation: Variation = EVEN
+    loss: int = 0
+    loss_model: Chance | GilbertElliott | FourState | None = None
+    drops: tuple[Drop, ...] = ()
+    corruption: Corruption | None = None
+    duplicate: Chance | None = None
+    reorder: Reorder | None = None
+    rate_bps: int = 0
+    trace: Opportunities | RateSteps | None = None
+    overhead_bytes: int = 0
+    queue_bytes: int = 0
+    discipline: Discipline = DROPTAIL
+
+    def __post_init__(self) -> None:
+        if min(self.delay_ns, self.jitter_ns, self.rate_bps, self.queue_bytes, self.overhead_bytes) < 0:
+            raise ValueError(f"a shape has no negative part: {self}")
+        within(self.loss, "loss")
+        if self.jitter_ns > self.delay_ns:
+            raise ValueError(f"jitter {self.jitter_ns} ns is more than the delay, {self.delay_ns} ns")
+        if self.loss and self.loss_model:
+            raise ValueError("a link has one model of loss")
+        if self.rate_bps and self.trace:
+            raise ValueError("a bottleneck has a rate or a trace, not both")
+        if self.has_bottleneck != bool(self.queue_bytes):
+            raise ValueError(f"a bottleneck and a queue go together: {self.rate_bps} bit/s, {self.queue_bytes} bytes")
+
+    @property
+    def has_bottleneck(self) -> bool:
+        """Whether the rate is limited."""
+        return bool(self.rate_bps or self.trace)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether chance has a part in what becomes of a packet."""
+        parts = self.loss_model, self.corruption, self.duplicate, self.reorder
+        return bool(self.jitter_ns or 0 < self.loss < CERTAIN or any(parts))
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether packets cross untouched, so that nothing needs to be done to the link."""
+        return self == CLEAR
+
+    def describe(self) -> str:
+        """The shape in words: `delay 40 ms, loss 2 %`."""
+        return ", ".join(self._words()) or "clear"
+
+    def _words(self) -> Iterator[str]:
+        if self.delay_ns:
+            yield f"delay {units.DURATION.format(self.delay_ns)}"
+        if self.jitter_ns:
+            how = "" if self.variation == Variation() else f" {self.variation}"
+            yield f"jitter {units.DURATION.format(self.jitter_ns)}{how}"
+        if self.loss:
+            yield f"loss {units.PROBABILITY.format(self.loss)}"
+        for name, part in (
+            ("loss", self.loss_model),
+            *(("drop", one) for one in self.drops),
+            ("corrupt", self.corruption),
+            ("duplicate", self.duplicate),
+            ("reorder", self.reorder),
+        ):
+            if part is not None:
+                yield f"{name} {part}"
+        if self.rate_bps:
+            yield f"rate {units.RATE.format(self.rate_bps)}"
+        if self.trace:
+            yield f"rate {self.trace.mean_bps / 10**6:.3g} mbit/s on average, by trace"
+        if self.overhead_bytes:
+            yield f"overhead {units.SIZE.format(self.overhead_bytes)}"
+        if self.queue_bytes:
+            how = "" if self.discipline == Discipline() else f" {self.discipline}"
+            yield f"queue {units.SIZE.format(self.queue_bytes)}{how}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The shape as a JSON object: what differs from a clear one. The keys of a part tell its kind."""
+        return {one.name: _plain(value) for one in fields(self) if (value := getattr(self, one.name)) != one.default}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The shape that `to_json` made `data` from, also after a round trip through JSON text.
+
+        Raises:
+            ValueError, TypeError, KeyError: `data` is no shape.
+        """
+        made = dict(data)
+        for name, kinds in _PARTS.items():
+            if name in made:
+                made[name] = _part(made[name], kinds)
+        made["drops"] = tuple(_part(one, (Drop,)) for one in made.get("drops", ()))
+        return cls(**made)
+
+
+CLEAR = Shape()
+
+_PARTS: dict[str, tuple[type, ...]] = {
+    "variation": (Variation,),
+    "loss_model": (Chance, GilbertElliott, FourState),
+    "corruption": (Corruption,),
+    "duplicate": (Chance,),
+    "reorder": (Reorder,),
+    "trace": (Opportunities, RateSteps),
+    "discipline": (Discipline,),
+}
+"""Names of the parts of a shape that are objects to what each may be."""
+
+
+def _part(data: dict[str, Any], kinds: tuple[type, ...]) -> Any:  # noqa: ANN401  # one of `kinds`
+    kind = next((one for one in kinds if {field.name for field in fields(one)} == set(data)), None)
+    if kind is None:
+        raise ValueError(f"{data} is none of {', '.join(one.__name__ for one in kinds)}")
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    if "chance" in values:
+        values["chance"] = Chance(**values["chance"])
+    return kind(**values)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  # a field of a shape, to JSON
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
