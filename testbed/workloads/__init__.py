@@ -3,11 +3,12 @@
 `run` carries out one workload; `summarise` computes the same summary again from a record that was kept.
 """
 
+from testbed.metrics import METRICS, Metric
 from testbed.workloads.errors import WorkloadError
 from testbed.workloads.kinds import KINDS, Kind
 from testbed.workloads.nodes import Nodes, Process
 from testbed.workloads.running import run
 from testbed.workloads.summarising import summarise
-from testbed.workloads.summary import METRICS, Metric, Summary
+from testbed.workloads.summary import Summary
 
 __all__ = ["KINDS", "METRICS", "Kind", "Metric", "Nodes", "Process", "Summary", "WorkloadError", "run", "summarise"]
