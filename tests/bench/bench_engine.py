@@ -6,13 +6,11 @@ idle link (what the engine adds, per direction), UDP datagrams delivered and wha
 
 import asyncio
 import json
-import os
 import statistics
-from pathlib import Path
 from typing import Any
 
 from testbed.agent.userspace.engine import UserspaceEngine
-from testbed.shape import CLEAR, Shape
+from testbed.shape import CLEAR, Discipline, Shape
 from tests.live.test_userspace_worker import ShapedPair
 
 SECONDS = 4
@@ -22,6 +20,9 @@ SHAPES = {
     "delay 10 ms": Shape(delay_ns=10 * MS),
     "10 ms +- 2 ms, loss 1 in 2^32": Shape(delay_ns=10 * MS, jitter_ns=2 * MS, loss=1),
     "10 ms, 10 Gbit/s, 10 MB queue": Shape(delay_ns=10 * MS, rate_bps=10**10, queue_bytes=10**7),
+    "10 ms, 10 Gbit/s, 10 MB CoDel": Shape(
+        delay_ns=10 * MS, rate_bps=10**10, queue_bytes=10**7, discipline=Discipline(name="codel")
+    ),
 }
 
 
@@ -41,11 +42,6 @@ async def iperf3(pair: ShapedPair, *options: str) -> dict[str, Any]:
     return end
 
 
-def cpu_seconds(pid: int) -> float:
-    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
 async def rtt(pair: ShapedPair) -> tuple[float, float]:
     """Median and 99th percentile, microseconds."""
     values = sorted((await pair.ping(300, "0.01")).values())
@@ -53,10 +49,10 @@ async def rtt(pair: ShapedPair) -> tuple[float, float]:
 
 
 async def udp(pair: ShapedPair, engine: UserspaceEngine, size: int) -> str:
-    pid = engine._carrier["b"]._process.pid
-    before, cpu = (await engine.stats())["b"], cpu_seconds(pid)
+    before = (await engine.stats())["b"]
     await iperf3(pair, "-u", "-b", "0", "-l", str(size))
-    after, cpu = (await engine.stats())["b"], cpu_seconds(pid) - cpu
+    after = (await engine.stats())["b"]
+    cpu = (after.worker_cpu_ns - before.worker_cpu_ns) / 1e9
     packets = after.packets_out - before.packets_out
     return (
         f"{packets / SECONDS:9,.0f}/s {packets / cpu:9,.0f} per CPU second, "

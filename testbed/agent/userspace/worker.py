@@ -46,6 +46,14 @@ _READ_BATCH = 32
 _RELEASE_BATCH = 64
 """Frames released to one link before the next has its turn; more than are read, so that a backlog shrinks."""
 
+_REST_NS = 60_000
+"""How long the worker rests once it has read all there is: in a stream of frames the next come together, and cost less
+than if each woke it. A frame that comes alone is not delayed."""
+
+_WORK_MOST_NS = 1_000_000
+"""How long the worker goes on without rest. The two together leave the processor to others for more than 5 % of the
+time: the kernel stops a real-time process that does not for 50 ms of every second (sched_rt_runtime_us)."""
+
 _SLEEP_SHARE = 0.998
 """The kernel may let a sleep last 0.1 % longer (fs/select.c, select_estimate_accuracy): sleep less, then the rest."""
 
@@ -83,8 +91,11 @@ class Link:
         self._kernel_drops = 0
         kernel_drops(self.input)  # asking begins a new count
 
-    def read(self) -> None:
+    def read(self) -> bool:
         """Take a batch of frames from the input.
+
+        Returns:
+            Whether there may be more.
 
         Raises:
             DeviceGoneError: nothing will come any more.
@@ -101,7 +112,8 @@ class Link:
         except OSError:
             self.check_devices()
         if not packets:
-            return
+            return False
+        more = len(packets) == _READ_BATCH
         if max(map(len, packets)) == size:
             kept = [packet for packet in packets if len(packet) < size]
             self._oversize += len(packets) - len(kept)
@@ -109,6 +121,7 @@ class Link:
         lag = read_lag(self.input)  # first: where the process is interrupted now, the frame counts as late, not early
         self._arrived = max(self._arrived, time.monotonic_ns() - lag)
         self.emulator.accept(packets, self._arrived)
+        return more
 
     def release(self, now: int) -> None:
         """Send a batch of the frames that are due at `now`, ns.
@@ -159,13 +172,14 @@ class Worker:
         self._live: dict[int, Link] = {}  # by the descriptor of the input
         self._poll = select.epoll()
         self._poll.register(control, select.EPOLLIN)
+        self._rested = 0  # when
 
     def run(self) -> None:
         """Serve until the control socket's other end closes."""
         live = self._live
         control = self._control.fileno()
         while True:
-            requested = False
+            requested = more = False
             events = self._poll.poll(0)
             for descriptor, _ in events:
                 if descriptor == control:
@@ -173,14 +187,19 @@ class Worker:
                     continue
                 link = live[descriptor]
                 try:
-                    link.read()
+                    more |= link.read()
                 except DeviceGoneError:
                     self._retire(link)
             wakeup = self._release_due()
             if requested and not self._serve_request():
                 return
-            if not events:
+            now = time.monotonic_ns()
+            if now - self._rested > _WORK_MOST_NS:
+                self._rest(_REST_NS)
+            elif not events:
                 self._sleep(wakeup)
+            elif not more:
+                self._rest(_REST_NS if wakeup is None else min(_REST_NS, wakeup - now))
 
     def _release_due(self) -> int | None:
         """Release what is due on every link; returns when the next frame is due."""
@@ -209,6 +228,13 @@ class Worker:
             if timeout <= 0:
                 return
         select.select([self._poll], [], [], timeout)
+        self._rested = time.monotonic_ns()
+
+    def _rest(self, duration: int) -> None:
+        """For `duration`, ns, whatever comes."""
+        if duration > 0:
+            time.sleep(duration / 1e9)
+            self._rested = time.monotonic_ns()
 
     def _serve_request(self) -> bool:
         """Answer one request; False where the other end has closed."""
@@ -298,6 +324,8 @@ def main() -> None:
     """Serve the control socket whose descriptor is the first argument."""
     with contextlib.suppress(OSError):  # without it sleeps last up to 50 us longer, which the lateness shows
         Path("/proc/self/timerslack_ns").write_text("1", encoding="ascii")
+    with contextlib.suppress(PermissionError):  # an ordinary user's worker waits for its turn like everyone
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
     gc.disable()  # nothing here makes cycles, and looking for them among the frames in flight takes milliseconds
     Worker(socket.socket(fileno=int(sys.argv[1]))).run()
 
