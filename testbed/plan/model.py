@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 from typing import Any
 
+from testbed.expectations import Expectation, parse
 from testbed.shape import Shape
 
 VERSION = 1
@@ -174,6 +175,8 @@ class Plan:
         seed_given: the seed was asked for, so that it matters that a run can be repeated; else the name gave it. What
             is done is the same, so it is not part of the digest.
         stages: the workloads, stage after stage; those within one stage run together.
+        expectations: what must hold of what is measured. They change nothing of what is done, so they are not part of
+            the digest: runs stay comparable when an expectation is added.
     """
 
     lab: str
@@ -186,6 +189,7 @@ class Plan:
     links: tuple[Link, ...]
     stages: tuple[tuple[Workload, ...], ...]
     seed_given: bool = False
+    expectations: tuple[Expectation, ...] = ()
     version: int = field(default=VERSION)
 
     @property
@@ -218,12 +222,14 @@ class Plan:
         """
         if data.get("version") != VERSION:
             raise ValueError(f"a plan of version {data.get('version')!r}; this is for version {VERSION}")
-        parts = {
+        parts: dict[str, Any] = {
             "networks": tuple(Network(**one) for one in data["networks"]),
             "nodes": tuple(_node(one) for one in data["nodes"]),
             "links": tuple(Link(**{**one, "shape": Shape.from_json(one["shape"])}) for one in data["links"]),
             "stages": tuple(tuple(Workload(**one) for one in stage) for stage in data["stages"]),
         }
+        kinds = {workload.name: workload.kind for stage in parts["stages"] for workload in stage}
+        parts["expectations"] = tuple(parse(text, kinds) for text in data.get("expectations", ()))
         return cls(**{**data, **parts})
 
     @property
@@ -231,11 +237,11 @@ class Plan:
         """SHA-256 (hex) of all that decides what the plan does.
 
         Two runs with the same digest asked for the same thing. The lab's name, the description, the runtime,
-        whether the seed was given and the names of profiles are left out, and of an allocated subnet only the position
-        of each address in it counts.
+        whether the seed was given, what is expected and the names of profiles are left out, and of an allocated subnet
+        only the position of each address in it counts.
         """
         data = self.to_json()
-        for name in ("lab", "description", "runtime", "seed_given"):
+        for name in ("lab", "description", "runtime", "seed_given", "expectations"):
             del data[name]
         for link in data["links"]:
             del link["profile"]
@@ -253,6 +259,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
     """A part of the plan as JSON has it."""
     if isinstance(value, Shape):
         return value.to_json()
+    if isinstance(value, Expectation):
+        return str(value)
     if is_dataclass(value):
         return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, Mapping):

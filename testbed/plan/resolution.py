@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import count
 from typing import TYPE_CHECKING
 
+from testbed.expectations import parse
 from testbed.plan import addresses
 from testbed.plan.links import resolve_links
 from testbed.plan.model import Interface, Network, Node, Plan, Ready, Workload
@@ -74,6 +75,7 @@ def resolve(
     )
     hosts = {name: addresses.hosts(subnet, members[name], given[name]) for name, subnet in subnets.items()}
     nodes = tuple(_node(topology, name, subnets, hosts) for name in topology.nodes)
+    kinds = {workload.name: workload.kind for stage in topology.stages for workload in stage}
     return Plan(
         lab=lab,
         topology=topology.name,
@@ -95,6 +97,7 @@ def resolve(
         nodes=nodes,
         links=resolve_links(topology, seed=seed, engine=engine),
         stages=_stages(topology, {node.name: node for node in nodes}, seed),
+        expectations=tuple(parse(text, kinds) for text in topology.expect),
     )
 
 

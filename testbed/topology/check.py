@@ -11,12 +11,13 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from testbed.expectations import ExpectationError, parse
 from testbed.topology.document import Document, Path
 from testbed.topology.files import Files
 from testbed.topology.messages import show
 from testbed.topology.models import SMALLEST_MTU, AnyLink, Direction, Network, Node, Pair
 from testbed.topology.problems import Problem, nearest, quote
-from testbed.topology.workloads import AnyWorkload, Ends, TcpStream, Workload
+from testbed.topology.workloads import KINDS, AnyWorkload, Ends, TcpStream, Workload
 
 _NETWORK = TypeAdapter(Network)
 _NODE = TypeAdapter(Node)
@@ -42,6 +43,7 @@ def check(document: Document, files: Files) -> Iterator[Problem]:
     yield from checker.addressing()
     yield from checker.links(_items(data.get("links"), ("links",)))
     yield from checker.workloads(_workloads(data.get("workloads")))
+    yield from checker.expectations(_items(data.get("expect"), ("expect",)), _kinds(data.get("workloads")))
 
 
 def _read(data: object, adapter: TypeAdapter[Part], *keys: str, files: Files | None = None) -> Part | None:
@@ -74,6 +76,22 @@ def _workloads(data: object) -> Iterator[tuple[Path, object]]:
             yield from _items(item["together"], (*path, "together"))
         else:
             yield path, item
+
+
+def _kinds(data: object) -> Mapping[str, str | None]:
+    """The kind of each workload that has a name; None where that is no kind."""
+    kinds: dict[str, str | None] = {}
+    for _, item in _workloads(data):
+        if isinstance(item, dict) and (name := _text(item.get("name"))) is not None:
+            kind = _text(item.get("kind"))
+            kinds[name] = kind if kind in KINDS else None
+    return kinds
+
+
+def _text(value: object) -> str | None:
+    """What a scalar that may stand for text was written as."""
+    text = getattr(value, "text", value)
+    return text if isinstance(text, str) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,3 +254,15 @@ class _Checker:
             if isinstance(stream, TcpStream) and stream.duration_ns is not None and stream.size_bytes is not None:
                 hint = "duration says how long to send, bytes says how much: leave one out"
                 yield self.problem((*path, "bytes"), "conflicting-keys", "is given beside duration", hint)
+
+    def expectations(self, items: Iterator[tuple[Path, object]], kinds: Mapping[str, str | None]) -> Iterator[Problem]:
+        """Expectations can be read, and are about what the workloads have."""
+        for path, item in items:
+            if (text := _text(item)) is None:
+                continue
+            try:
+                parse(text, kinds)
+            except ExpectationError as error:
+                place = self.document.place_within(path, text, error.at)
+                hint = nearest(error.found, error.allowed, error.what) if error.what else error.hint
+                yield Problem(self.document.name, *place, error.code, f"{show(path)} {error.said}", hint)

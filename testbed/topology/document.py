@@ -71,12 +71,14 @@ class Document:
         name: of the file, as the user gave it.
         data: dict, list, str, int, float, bool or None.
         places: of every value in `data`.
+        lines: of the text.
         problems: faults that did not prevent reading on.
     """
 
     name: str
     data: object
     places: Mapping[Path, Place]
+    lines: tuple[str, ...]
     problems: tuple[Problem, ...]
 
     def problem(self, path: Path, code: str, message: str, hint: str = "", *, at_key: bool = False) -> Problem:
@@ -85,6 +87,13 @@ class Document:
             path = path[:-1]
         place = self.places[path]
         return Problem(self.name, *(place.key if at_key else place.value), code, message, hint)
+
+    def place_within(self, path: Path, text: str, offset: int) -> Mark:
+        """Where `offset` of the `text` at `path` is; where that text begins if it is not written as it reads."""
+        line, column = self.places[path].value
+        written = self.lines[line - 1][column - 1 :] if line <= len(self.lines) else ""
+        quotes = int(written[:1] in ("'", '"'))
+        return Mark(line, column + quotes + offset if written.startswith(text, quotes) else column)
 
 
 @dataclass(slots=True)
@@ -261,7 +270,8 @@ def read(text: str | bytes, name: str) -> Document:
         raise composer.fatal(mark, "bad-yaml", "this escape stands for nothing") from None
     places: dict[Path, Place] = {}
     data = _data(root, (), root.mark, places)
-    return Document(name=name, data=data, places=places, problems=tuple(composer.problems))
+    lines = tuple(decoded.splitlines())
+    return Document(name=name, data=data, places=places, lines=lines, problems=tuple(composer.problems))
 
 
 def _data(node: _Node, path: Path, key: Mark, places: dict[Path, Place]) -> object:

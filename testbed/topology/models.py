@@ -16,6 +16,7 @@ from testbed.topology.values import (
     Address,
     Command,
     Cpus,
+    ExpectationText,
     Image,
     Name,
     Port,
@@ -175,6 +176,7 @@ class Topology(Model):
     )
     links: tuple[AnyLink, ...] = key("How bad the way between two nodes is; perfect where nothing is said", default=())
     workloads: tuple[Entry, ...] = key("Traffic, one after the other; `together` runs some at once", default=())
+    expect: tuple[ExpectationText, ...] = key("What must hold of what is measured", default=())
 
     def attachments(self, node: str) -> Mapping[str, Attachment]:
         """The networks that a node is on, by name."""

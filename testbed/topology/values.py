@@ -259,6 +259,13 @@ Command = Annotated[
     tuple[str, ...],
     Reader(_command, {"type": ["string", "array"], "items": {"type": ["string", "number"]}, "examples": ["sleep 60"]}),
 ]
+ExpectationText = Annotated[
+    str,
+    Reader(
+        lambda value: text_of(value, "an expectation"),
+        {"type": "string", "examples": ["download.goodput >= 5 mbit", "voice.loss <= 5%"]},
+    ),
+]
 Count = Annotated[int, Field(strict=True, ge=1, le=10_000_000)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Flag = Annotated[bool, Field(strict=True)]

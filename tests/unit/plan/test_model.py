@@ -16,6 +16,7 @@ links: [{between: [a, b], profile: lte}]
 workloads:
   - {name: w, kind: tcp-rr, from: a, to: b}
   - together: [{name: v, kind: ping, from: b, to: a}]
+expect: [v.loss <= 5%, w.latency.p99 < 400ms]
 """
 
 
@@ -63,6 +64,7 @@ def test_to_json_and_back(plan):
         lambda data: data["nodes"][0].pop("image"),
         lambda data: data["links"][0]["shape"].update(loss=-1),
         lambda data: data["stages"][0][0].pop("port"),
+        lambda data: data["expectations"].append("u.loss <= 5%"),
     ],
 )
 def test_what_is_no_plan_is_refused(plan, change):
@@ -78,6 +80,7 @@ def test_digest_leaves_out_what_decides_nothing(plan):
         plan.with_lab("y"),
         dataclasses.replace(plan, description="y", runtime="docker"),
         dataclasses.replace(plan, links=(same, *plan.links[1:])),
+        dataclasses.replace(plan, expectations=()),
         resolve(loads(TEXT, "file.yml"), lab="elsewhere"),
     ):
         assert other.digest == plan.digest

@@ -81,7 +81,11 @@ def test_as_in_the_design():
         ("workloads: [{kind: tcp-steam}]", (3, 20), "unknown-kind", ['did you mean "tcp-stream"?']),
         ("workloads: [3]", (3, 13), "wrong-type", ["workloads[0] is 3, must be a mapping"]),
         ("workloads: [{together: []}]", (3, 24), "wrong-length", ["together has 0 entries"]),
-        ("expect: []", (3, 1), "unknown-key", ['has no key "expect"']),
+        ("expekt: []", (3, 1), "unknown-key", ['has no key "expekt"', 'did you mean "expect"?']),
+        ("expect: voice.loss <= 5%", (3, 9), "wrong-type", ["expect is", "must be a list"]),
+        ("expect: [{a: b}]", (3, 10), "wrong-type", ["expect[0] is a mapping, must be an expectation"]),
+        ("expect: [5]", (3, 10), "bad-expectation", ["expect[0] has no metric on its left side"]),
+        ("expect: [voice.loss <= 5%]", (3, 10), "unknown-workload", ['names "voice"', "workloads are: none"]),
     ],
 )  # fmt: skip
 def test_one_fault(lines, place, code, words):
@@ -285,3 +289,35 @@ def test_a_directory_and_a_missing_file_are_usage_errors(tmp_path):
 def test_an_endless_file_is_not_read_to_its_end():
     with pytest.raises(TopologyError, match="too-large"):
         load(Path("/dev/zero"))
+
+
+EXPECTING = """name: x
+nodes: {client: , server: }
+workloads:
+  - {name: download, kind: tcp-stream, from: server, to: client}
+  - together: [{name: 5, kind: udp-stream, from: client, to: server}]
+  - {name: odd, kind: nonsense, from: client, to: server}
+expect:
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "code", "words"),
+    [
+        ("download.godput >= 5 mbit", 14, "unknown-metric", ['did you mean "goodput"?', "metrics of tcp-stream are:"]),
+        ("'download.goodput >= 5 ms'", 26, "wrong-unit", ["has 5 ms, which is a duration", "is a rate", "20mbit"]),
+        ('"5.loss <= 2 * dowload.goodput"', 20, "unknown-workload", ['did you mean "download"?']),
+        ('"5.los\\x73 <= 5"', 5, "wrong-unit", ["has 5, which is a count", "like 2%"]),
+        ("5.loss <= 5%\n    and more", 5, "bad-expectation", ['has "and" where it should end']),
+    ],
+)
+def test_a_wrong_expectation_is_told_where_it_is_wrong(text, column, code, words):
+    problem = next(one for one in faults(f"{EXPECTING}  - {text}\n") if one.line >= 8)
+    assert (problem.line, problem.column, problem.code) == (8, column, code)
+    for word in words:
+        assert word in str(problem)
+
+
+def test_expectations_of_a_workload_that_is_wrong_itself_are_not_held_against_it():
+    found = faults(f"{EXPECTING}  - odd.goodput >= 5 mbit\n  - 5.loss <= 5%\n")
+    assert [one.code for one in found] == ["unknown-kind"]

@@ -1,0 +1,16 @@
+"""What a topology expects of its runs: `voice.loss <= 5%`, read from text and held against what was measured.
+
+    expectation = side comparison side          the left side has a metric at least
+    side        = term { ("+" | "-") term }
+    term        = [ number "*" ] workload.metric | number [ unit ]
+    comparison  = ">=" | "<=" | ">" | "<" | "==" | "!="
+
+Metrics go by their labels (`testbed.metrics.Metric.label`). All terms have the same unit; a number without one is a
+count, and 0 is anything. Numbers are exact: neither 5 % nor 0.1 ms is rounded to what a float can hold.
+"""
+
+from testbed.expectations.evaluation import Outcome, evaluate
+from testbed.expectations.model import Expectation
+from testbed.expectations.parser import ExpectationError, parse
+
+__all__ = ["Expectation", "ExpectationError", "Outcome", "evaluate", "parse"]

@@ -1,0 +1,107 @@
+"""An expectation held against what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Protocol
+
+from testbed.expectations.model import COMPARISONS, Amount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from testbed.expectations.model import Expectation, Figure, Side
+
+
+class Measured(Protocol):
+    """The metrics of one workload by name, and why there is none where it is None; see `testbed.workloads.Summary`."""
+
+    @property
+    def values(self) -> Mapping[str, int | float | str | None]:
+        """By name."""
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """By name of those that are None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of an expectation.
+
+    Attributes:
+        expectation: its text.
+        comparison: its comparison.
+        unit: of both values: `ns`, `bit/s`, `bytes`, `ratio` or `count`.
+        found, wanted: the values of its left and its right side; None where they can't be told.
+        passed: it holds. What can't be told does not pass.
+        reason: why it can't be told, or None.
+    """
+
+    expectation: str
+    comparison: str
+    unit: str
+    found: float | None
+    wanted: float | None
+    passed: bool
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The outcome as a JSON object."""
+        return asdict(self)
+
+
+def evaluate(expectation: Expectation, measured: Mapping[str, Measured]) -> Outcome:
+    """Whether an expectation holds.
+
+    Args:
+        expectation: as `parse` returns it.
+        measured: by workload.
+    """
+    missing = [*_missing(expectation.left, measured), *_missing(expectation.right, measured)]
+    found, wanted = (_value(side, measured) for side in (expectation.left, expectation.right))
+    holds = found is not None and wanted is not None and COMPARISONS[expectation.comparison](found, wanted)
+    return Outcome(
+        expectation=str(expectation),
+        comparison=expectation.comparison,
+        unit=expectation.unit,
+        found=_plain(found),
+        wanted=_plain(wanted),
+        passed=holds,
+        reason="; ".join(dict.fromkeys(missing)) or None,
+    )
+
+
+def _missing(side: Side, measured: Mapping[str, Measured]) -> Iterator[str]:
+    """Why the value of a side can't be told."""
+    for figure in side.figures:
+        if figure.workload not in measured:
+            yield f"{figure.workload} was not run"
+        elif _number(figure, measured) is None:
+            why = measured[figure.workload].missing.get(figure.metric.name, "there is no such figure")
+            yield f"{figure.workload}.{figure.metric.label}: {why}"
+
+
+def _value(side: Side, measured: Mapping[str, Measured]) -> Fraction | None:
+    total = Fraction(0)
+    for term in side.terms:
+        value = term.of.value if isinstance(term.of, Amount) else _number(term.of, measured)
+        if value is None:
+            return None
+        total += -value if term.subtracted else value
+    return total
+
+
+def _number(figure: Figure, measured: Mapping[str, Measured]) -> Fraction | None:
+    """A metric's value. A float stands for the shortest decimal that reads as it: 0.05 is 5 %, not a little more."""
+    values = measured[figure.workload].values if figure.workload in measured else {}
+    value = values.get(figure.metric.name)
+    return None if value is None else figure.factor * Fraction(str(value))
+
+
+def _plain(value: Fraction | None) -> float | None:
+    """The nearest number that JSON has."""
+    if value is None:
+        return None
+    return value.numerator if value.denominator == 1 else float(value)

@@ -1,0 +1,107 @@
+"""An expectation, read: two sums of terms and how they compare. Its text reads as the same again."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from fractions import Fraction
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from testbed.metrics import Metric
+
+COMPARISONS: Mapping[str, Callable[[Fraction, Fraction], bool]] = MappingProxyType(
+    {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq, "!=": operator.ne}
+)
+"""Every comparison by its sign."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A metric of a workload, or a multiple of it.
+
+    Attributes:
+        times: the number before it, as it was written; empty without one.
+    """
+
+    workload: str
+    metric: Metric
+    times: str = ""
+
+    @property
+    def factor(self) -> Fraction:
+        """What the metric is multiplied by."""
+        return Fraction(self.times or 1)
+
+    def __str__(self) -> str:
+        return f"{f'{self.times} * ' if self.times else ''}{self.workload}.{self.metric.label}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """A number with its unit.
+
+    Attributes:
+        number: as it was written.
+        unit: as it was written; empty without one.
+        value: in the unit of the metrics it is compared with.
+    """
+
+    number: str
+    unit: str
+    value: Fraction
+
+    def __str__(self) -> str:
+        return f"{self.number}{'' if self.unit in ('', '%') else ' '}{self.unit}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """What is added, or else subtracted."""
+
+    subtracted: bool
+    of: Figure | Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A sum; its first term is never subtracted."""
+
+    terms: tuple[Term, ...]
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """The metrics in it."""
+        return tuple(term.of for term in self.terms if isinstance(term.of, Figure))
+
+    def __str__(self) -> str:
+        first, *others = self.terms
+        return str(first.of) + "".join(f" {'-' if term.subtracted else '+'} {term.of}" for term in others)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """How two sums are to compare.
+
+    Attributes:
+        left: has a metric at least; its value is the one found.
+        comparison: one of `COMPARISONS`.
+        right: its value is the one wanted.
+        unit: of both: `ns`, `bit/s`, `bytes`, `ratio`, or `count`.
+    """
+
+    left: Side
+    comparison: str
+    right: Side
+    unit: str
+
+    @property
+    def workloads(self) -> frozenset[str]:
+        """The workloads it is about."""
+        return frozenset(figure.workload for side in (self.left, self.right) for figure in side.figures)
+
+    def __str__(self) -> str:
+        return f"{self.left} {self.comparison} {self.right}"

@@ -1,0 +1,237 @@
+"""The text of an expectation to what it says; every fault with its place in the text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import deque
+from dataclasses import dataclass, field
+from fractions import Fraction
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from testbed import units
+from testbed.expectations.model import COMPARISONS, Amount, Expectation, Figure, Side, Term
+from testbed.metrics import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+EXAMPLE = "download.goodput >= 5 mbit"
+
+_QUANTITIES = MappingProxyType({"ns": units.DURATION, "bit/s": units.RATE, "bytes": units.SIZE})
+_NOUNS = MappingProxyType(
+    {
+        "ns": "a duration, like 40ms",
+        "bit/s": "a rate, like 20mbit",
+        "bytes": "a size, like 64KB",
+        "ratio": "a share, like 2%",
+        "count": "a count, like 100",
+    }
+)
+
+_SHOWN = 40
+"""Characters of a piece of text that a message shows."""
+
+_TOKEN = re.compile(
+    r"""
+    (?P<figure> [A-Za-z0-9][\w-]* \. [A-Za-z_][\w.]* )
+  | (?P<number> [0-9]{1,18} (?: \. [0-9]{1,18} )? ) (?: [ ]? (?P<unit> % | [A-Za-z]+ (?: /s )? ) (?! [\w./] ) )?
+  | (?P<comparison> >= | <= | == | != | > | < )
+  | (?P<sign> [+-] )
+  | (?P<times> \* )
+  | (?P<other> [\w.-]+ | \S )
+    """,
+    re.VERBOSE | re.ASCII,
+)
+
+
+class ExpectationError(ValueError):
+    """A text that is no expectation.
+
+    Attributes:
+        code: kebab-case name of the kind of fault.
+        said: what is wrong, to follow the name of the place.
+        at: where in the text, from 0.
+        hint: what to write instead; empty where `allowed` says it.
+        found, allowed, what: a name that is none of those allowed, and the plural noun for them.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        said: str,
+        at: int,
+        hint: str = "",
+        *,
+        found: str = "",
+        allowed: Iterable[str] = (),
+        what: str = "",
+    ) -> None:
+        super().__init__(said)
+        self.code = code
+        self.said = said
+        self.at = at
+        self.hint = hint
+        self.found = found
+        self.allowed = tuple(allowed)
+        self.what = what
+
+
+def parse(text: str, kinds: Mapping[str, str | None]) -> Expectation:
+    """The expectation that `text` states.
+
+    Args:
+        text: such as `rpc.latency.p99 < 400ms`.
+        kinds: the kind of every workload by name; None where it is not known, and any metric is taken.
+
+    Raises:
+        ExpectationError: it states none.
+    """
+    return _Parser(tokens=_tokens(text), kinds=kinds).expectation()
+
+
+class _Token(NamedTuple):
+    """A piece of the text; `kind` is a group of `_TOKEN`, or `end`."""
+
+    kind: str
+    text: str
+    at: int
+    unit: str = ""
+
+
+def _tokens(text: str) -> deque[_Token]:
+    found = [
+        _Token("number", one["number"], one.start(), one["unit"] or "")
+        if one["number"]
+        else _Token(str(one.lastgroup), one[0], one.start())
+        for one in _TOKEN.finditer(text)
+    ]
+    return deque([*found, _Token("end", "", len(text.rstrip()))])
+
+
+@dataclass(slots=True, kw_only=True)
+class _Parser:
+    """Takes one token after the other; `parts` is what was read, with its unit and its place."""
+
+    tokens: deque[_Token]
+    kinds: Mapping[str, str | None]
+    parts: list[tuple[Figure | Amount, str, int]] = field(default_factory=list)
+
+    def take(self, kind: str) -> _Token | None:
+        """The next token if it is of that kind."""
+        return self.tokens.popleft() if self.tokens[0].kind == kind else None
+
+    def unexpected(self, wanted: str, hint: str = "") -> NoReturn:
+        token = self.tokens[0]
+        found = f"has {_quote(token.text)}" if token.text else "ends"
+        raise ExpectationError(
+            "bad-expectation", f"{found} where {wanted}", token.at, hint or f"write it like {EXAMPLE}"
+        )
+
+    def expectation(self) -> Expectation:
+        left = self.side()
+        if not left.figures:
+            message = "has no metric on its left side"
+            raise ExpectationError("bad-expectation", message, 0, f"the metric comes first: {EXAMPLE}")
+        comparison = self.take("comparison")
+        if comparison is None:
+            self.unexpected(f"a comparison should be: {', '.join(COMPARISONS)}")
+        right = self.side()
+        if self.tokens[0].kind != "end":
+            self.unexpected("it should end", "an expectation is one comparison; write others in lines of their own")
+        return Expectation(left=left, comparison=comparison.text, right=right, unit=self.unit())
+
+    def side(self) -> Side:
+        terms = [Term(subtracted=False, of=self.part())]
+        while sign := self.take("sign"):
+            terms.append(Term(subtracted=sign.text == "-", of=self.part()))
+        return Side(tuple(terms))
+
+    def part(self) -> Figure | Amount:
+        number = self.take("number")
+        if number and not number.unit and self.take("times"):
+            figure = self.take("figure")
+            if figure is None:
+                self.unexpected("a metric should be", "it is a number times a metric: 2 * download.goodput")
+            return self.figure(figure, number.text)
+        if number:
+            return self.amount(number)
+        figure = self.take("figure")
+        if figure is None:
+            self.unexpected("a metric or a number should be", f"a metric is WORKLOAD.METRIC, as in {EXAMPLE}")
+        return self.figure(figure, "")
+
+    def figure(self, token: _Token, times: str) -> Figure:
+        workload, label = token.text.split(".", 1)
+        if workload not in self.kinds:
+            raise ExpectationError(
+                "unknown-workload",
+                f"names {_quote(workload)}, which is no workload",
+                token.at,
+                found=workload,
+                allowed=self.kinds,
+                what="workloads",
+            )
+        kind = self.kinds[workload]
+        metrics = {one.label: one for one in METRICS.values() if kind is None or kind in one.kinds}
+        if label not in metrics:
+            raise ExpectationError(
+                "unknown-metric",
+                f"names {_quote(label)}, which is no metric of {kind or 'any workload'}",
+                token.at + len(workload) + 1,
+                found=label,
+                allowed=(name for name, one in metrics.items() if one.unit != "name"),
+                what=f"metrics of {kind}" if kind else "metrics",
+            )
+        metric = metrics[label]
+        if metric.unit == "name":
+            message = f"names {_quote(label)}, which is text"
+            raise ExpectationError("unknown-metric", message, token.at, "only numbers can be compared")
+        figure = Figure(workload=workload, metric=metric, times=times)
+        self.parts.append((figure, metric.unit if metric.unit in _NOUNS else "count", token.at))
+        return figure
+
+    def amount(self, token: _Token) -> Amount:
+        unit, worth = _worth(token)
+        amount = Amount(number=token.text, unit=token.unit, value=Fraction(token.text) * worth)
+        self.parts.append((amount, unit, token.at))
+        return amount
+
+    def unit(self) -> str:
+        """The unit that all parts share."""
+        first, unit = next((part, unit) for part, unit, _ in self.parts if isinstance(part, Figure))
+        for part, other, at in self.parts:
+            is_zero = isinstance(part, Amount) and not part.unit and not part.value
+            if other != unit and not is_zero:
+                noun = _NOUNS[unit].split(",")[0]
+                message = f"has {part}, which is {_NOUNS[other].split(',')[0]}, and {first} is {noun}"
+                raise ExpectationError("wrong-unit", message, at, f"write {_NOUNS[unit]}")
+        return unit
+
+
+def _worth(token: _Token) -> tuple[str, Fraction]:
+    """The unit that a number is in, as of metrics, and what the unit written is worth in it."""
+    if not token.unit:
+        return "count", Fraction(1)
+    if token.unit == "%":
+        return "ratio", Fraction(1, 100)
+    for unit, quantity in _QUANTITIES.items():
+        worths = {**quantity.units, **quantity.input_units}
+        name = token.unit.removesuffix(quantity.suffix)
+        name = name.lower() if quantity.ignore_case else name
+        if name in worths:
+            return unit, Fraction(worths[name])
+    known = ("%", *(name for quantity in _QUANTITIES.values() for name in (*quantity.units, *quantity.input_units)))
+    raise ExpectationError(
+        "unknown-unit",
+        f"has {_quote(token.unit)}, which is no unit",
+        token.at,
+        found=token.unit,
+        allowed=known,
+        what="units",
+    )
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text[:_SHOWN], ensure_ascii=not text.isprintable())
