@@ -90,6 +90,8 @@ def _make(plan: Plan, runtime: Runtime, observer: Observer) -> None:
     for engine, why in sorted({(made["engine"], made["why"]) for made in shaped}):
         observer.chosen("engine", engine, why)
     agent.call("remember", plan=plan.to_json())
+    counts = (len(plan.nodes), "node"), (len(plan.networks), "network"), (len(plan.links), "link")
+    observer.ended("up", ", ".join(f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts))
 
 
 def as_request(plan: Plan, link: Link) -> dict[str, Any]:

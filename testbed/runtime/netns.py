@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from testbed.plan.model import Node, Plan
     from testbed.runtime import Progress
 
+_LAST_LINES = 10
+_SETTLING_SECONDS = 0.1  # in which a command that can't do its work gives up
 _NOT_FOUND = 127  # what a shell says of a command that is not there
 _TOLD_BY_SIGNAL = 128
 
@@ -96,7 +99,10 @@ class NetnsRuntime:
             if node.command:
                 _launch(agent, node)
         progress("ready")
-        readiness.wait(agent, plan)
+        try:
+            readiness.wait(agent, plan)
+        finally:
+            _check_running(self.name, agent, plan)  # where a node has ended, that is the reason of whatever failed
 
     def down(self, lab: str) -> bool:
         """End the agent; the kernel removes the rest."""
@@ -185,6 +191,18 @@ def _launch(agent: Agent, node: Node) -> None:
         raise LabError(
             error.code, f"node {node.name}: {error.message}", "without containers a command must be on this machine"
         ) from None
+
+
+def _check_running(runtime: str, agent: Agent, plan: Plan) -> None:
+    if any(node.command for node in plan.nodes):
+        time.sleep(_SETTLING_SECONDS)
+    for node, how in agent.hello()["nodes"].items():
+        if how != "running":
+            log = LabDirectory(runtime, plan.lab).path / f"{node}.log"
+            said = log.read_text("utf-8", "replace").strip().splitlines()[-_LAST_LINES:] or ["nothing"]
+            raise LabError(
+                "node-exited", f"node {node} {how} at once; it said: {'; '.join(said)}", "a node's command must stay"
+            )
 
 
 def _as_shell(status: int) -> int:

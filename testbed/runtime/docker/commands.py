@@ -88,7 +88,7 @@ class Commands:
         except LabError:
             if not expired.is_set():
                 raise
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             self._kill(execution, signal.SIGKILL)
             raise
         finally:
@@ -105,8 +105,12 @@ class Commands:
         with self._interrupting() as started, Execution(self._engine, self._container, argv, stdin=True) as execution:
             _need_half_close(execution)
             started(execution)
-            with _standard_input(execution, at_end=execution.close_stdin):
-                _write_out(execution)
+            try:
+                with _standard_input(execution, at_end=execution.close_stdin):
+                    _write_out(execution)
+            except SystemExit:  # a signal that means to end us: the command must not outlive us
+                self._kill(execution, signal.SIGKILL)
+                raise
             return execution.status()
 
     def attach_terminal(self, argv: Sequence[str]) -> int:
