@@ -162,7 +162,7 @@ def test_a_node_that_does_not_get_ready_is_undone(up, lab_name):
 
 
 def test_a_node_whose_command_ends_at_once_is_undone(up, lab_name):
-    with pytest.raises(LabError, match="node-exited.*server.*boom"):
+    with pytest.raises(LabError, match=r"(?s)node-exited.*server.*boom"):
         up(NODES.replace('[python3, -m, http.server, "8080"]', '[sh, -c, "echo boom >&2; exit 3"]'))
     assert remains(lab_name) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from testbed.agent.client import Agent
     from testbed.plan.model import Node, Plan
     from testbed.runtime import Completed, Progress
+
+_NOTICING_SECONDS = 0.5  # until the Docker Engine knows that a container's process has ended
 
 
 class DockerRuntime:
@@ -82,6 +85,10 @@ class DockerRuntime:
             agent.call("adopt", nodes=[_adopted(node, pid) for node, pid in zip(plan.nodes, pids, strict=True)])
             progress("ready")
             readiness.wait(agent, plan)
+        except LabError as error:
+            if error.code == "node-gone":
+                time.sleep(_NOTICING_SECONDS)
+            raise
         finally:
             objects.check_running(engine, plan.lab)  # where a node has ended, that is the reason of whatever failed
 
