@@ -29,6 +29,7 @@ COMMANDS = {
     "shell": ("testbed.cli.labs", "Open a shell in a node."),
     "validate": ("testbed.cli.files", "Check topology files."),
     "show": ("testbed.cli.files", "Show what a topology resolves to."),
+    "metrics": ("testbed.cli.metrics", "List what is measured, by kind of workload."),
     "schema": ("testbed.cli.files", "Print the JSON Schema of topology files, for editors."),
     "doctor": ("testbed.cli.machine", "Say what this machine can do, and what to install for the rest."),
 }

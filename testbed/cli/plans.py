@@ -27,7 +27,7 @@ def show(plan: Plan) -> None:
 
 
 def _parts(plan: Plan) -> Iterator[RenderableType]:
-    """Head, nodes, links and workloads of a plan."""
+    """Head, nodes, links, workloads and expectations of a plan."""
     yield Text.assemble((plan.topology, "bold"), f"   {plan.description}")
     yield Text(f"lab {plan.lab}   runtime {plan.runtime}   seed {plan.seed}   digest {plan.digest[:12]}")
     nodes = _table("node", "network", "address", "mac", "image", "command")
@@ -61,6 +61,11 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
                     _parameters(workload.parameters),
                 )
         yield workloads
+    if plan.expectations:
+        expectations = _table("expect")
+        for expectation in plan.expectations:
+            expectations.add_row(str(expectation))
+        yield expectations
 
 
 def _table(*columns: str) -> Table:

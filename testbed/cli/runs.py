@@ -17,8 +17,11 @@ from testbed.cli.screen import Screen
 from testbed.errors import UsageError
 from testbed.lab import Lab
 from testbed.results import rows, tables
+from testbed.results.junit import junit_report
 
 if TYPE_CHECKING:
+    from typing import IO
+
     from testbed.cli.options import BringUp
 
 FAILED = 1
@@ -29,11 +32,17 @@ FAILED = 1
 @options.bring_up
 @click.option("--only", metavar="WORKLOAD", multiple=True, help="Run this one only; may be given several times.")
 @click.option("--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Where runs go.")
+@click.option(
+    "--junit", type=click.File("wb", lazy=False), metavar="FILE", help="Write links and expectations as JUnit."
+)
 @options.as_json
-def run_command(source: str, how: BringUp, only: tuple[str, ...], results: Path, *, as_json: bool) -> int:
+def run_command(
+    source: str, how: BringUp, only: tuple[str, ...], results: Path, junit: IO[bytes] | None, *, as_json: bool
+) -> int:
     """Check the links of a lab, run its workloads and keep the result.
 
-    A lab that is not up is brought up, and taken down afterwards. Exit status 1 where a link is not as asked.
+    A lab that is not up is brought up, and taken down afterwards. Exit status 1 where a link is not as asked, or an
+    expectation does not hold.
     """
     with ExitStack() as stack:
         screen = stack.enter_context(Screen(quiet=as_json))
@@ -47,11 +56,18 @@ def run_command(source: str, how: BringUp, only: tuple[str, ...], results: Path,
         if run.summaries:
             screen.show("")
             screen.show(tables.workload_table(run.summaries))
+        if run.outcomes:
+            screen.show("")
+            screen.show(tables.outcome_table(run.outcomes))
         screen.show("")
+        if left_out := len(run.plan.expectations) - len(run.outcomes):
+            screen.say("expect", f"{left_out} left out: not all of their workloads were run")
         for reason in run.distrust:
             screen.say("doubt", reason)
         screen.say("result", str(run.path))
-    return 0 if all(each.passed for each in run.checks) else FAILED
+        if junit is not None:
+            junit.write(junit_report(run))
+    return 0 if run.as_expected else FAILED
 
 
 @click.command("check")

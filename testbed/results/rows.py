@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from testbed.check import Finding, LinkCheck
+    from testbed.expectations import Outcome
     from testbed.workloads import Summary
 
 NOT_APPLICABLE = "-"
@@ -148,6 +149,37 @@ def workload_cells(summary: Summary) -> dict[str, str]:
         "p50": _cell(values, "latency_p50_ns", duration),
         "p99": _cell(values, "latency_p99_ns", duration),
     }
+
+
+_BY_UNIT: Mapping[str, tuple[Callable[[float], str], Callable[[float], str]]] = MappingProxyType(
+    {
+        "ns": (duration, lambda value: units.DURATION.format(round(value))),
+        "bit/s": (rate, lambda value: units.RATE.format(round(value))),
+        "bytes": (size, lambda value: units.SIZE.format(round(value))),
+        "ratio": (ratio, lambda value: f"{100 * value!r} %"),
+        "count": (lambda value: f"{value:.6g}", repr),
+    }
+)
+"""By an outcome's unit, how its values are written: to three digits, and in full."""
+
+
+def outcome_cells(outcome: Outcome) -> tuple[str, str]:
+    """What was found and what was wanted: `6.13 mbit/s`, `>= 5 mbit/s`; in full where they would look alike."""
+    for show in _BY_UNIT[outcome.unit]:
+        found, wanted = (
+            UNMEASURED if value is None else "-" * (value < 0) + show(abs(value))
+            for value in (outcome.found, outcome.wanted)
+        )
+        if found != wanted or outcome.found == outcome.wanted:
+            break
+    return found, f"{outcome.comparison} {wanted}"
+
+
+def outcome_verdict(outcome: Outcome) -> str:
+    """`ok`, `NOT ok`, or why it can't be told."""
+    if outcome.reason is not None:
+        return f"can't be told: {outcome.reason}"
+    return "ok" if outcome.passed else "NOT ok"
 
 
 def _cell(values: Mapping[str, Any], name: str, show: Any) -> str:  # noqa: ANN401  # any way to show a number

@@ -6,12 +6,15 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
 from testbed.check import LinkCheck
+from testbed.expectations import evaluate
 from testbed.plan.model import Plan
 from testbed.workloads import Summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from testbed.expectations import Outcome
 
 VERSION = 1
 """The version of the form of run.json."""
@@ -85,6 +88,18 @@ class Run:
         """Whether it is whole, all links were as asked, and the emulation kept up."""
         return self.is_whole and not self.distrust and all(check.passed for check in self.checks)
 
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """What became of each expectation whose workloads were all run, in the order of the file."""
+        ran = {summary.workload: summary for summary in self.summaries}
+        return tuple(evaluate(one, ran) for one in self.plan.expectations if one.workloads <= ran.keys())
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether it is whole, all links were as asked, and no expectation failed."""
+        links_hold = all(check.passed for check in self.checks)
+        return self.is_whole and links_hold and all(outcome.passed for outcome in self.outcomes)
+
     def summary(self, workload: str) -> Summary:
         """The summary of a workload; KeyError where there is none."""
         for summary in self.summaries:
@@ -100,6 +115,7 @@ class Run:
         data["trusted"] = self.trusted
         data["engines"] = [{one.name: getattr(each, one.name) for one in fields(each)} for each in self.engines]
         data["checks"] = [check.to_json() for check in self.checks]
+        data["outcomes"] = [outcome.to_json() for outcome in self.outcomes]
         data["summaries"] = [summary.to_json() for summary in self.summaries]
         return data
 

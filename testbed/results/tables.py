@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.check import LinkCheck
+    from testbed.expectations import Outcome
     from testbed.workloads import Summary
 
 _OK, _NOT_OK = "green", "red"
@@ -43,6 +44,19 @@ def workload_table(summaries: Sequence[Summary]) -> Table:
     """The main figures of each workload; `-` where its kind has no such figure, `?` where it could not be had."""
     lines = [(summary.workload, summary.kind, *rows.workload_cells(summary).values()) for summary in summaries]
     return _table(("workload", "kind", *rows.WORKLOAD_COLUMNS), lines)
+
+
+def outcome_table(outcomes: Sequence[Outcome]) -> Table:
+    """Each expectation, what was found, what was wanted, and whether that is so."""
+    lines: list[tuple[str | Text, ...]] = [
+        (
+            outcome.expectation,
+            *rows.outcome_cells(outcome),
+            Text(rows.outcome_verdict(outcome), style=_OK if outcome.passed else _NOT_OK),
+        )
+        for outcome in outcomes
+    ]
+    return _table(("expect", "found", "wanted", ""), lines)
 
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str | Text]]) -> Table:

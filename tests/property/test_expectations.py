@@ -7,6 +7,7 @@ from testbed.expectations.model import COMPARISONS
 from testbed.metrics import METRICS
 from testbed.plan import Plan, resolve
 from testbed.topology import TopologyError, loads
+from testbed.workloads import Summary
 
 KINDS = {"a": "tcp-stream", "b-2": "udp-stream", "5": "tcp-rr", "d": "udp-rr", "e": "ping", "f": None}
 UNITS = {
@@ -52,11 +53,11 @@ def test_what_is_printed_reads_as_the_same(text):
 @settings(deadline=None)
 @given(expectations(), st.dictionaries(st.sampled_from(list(METRICS)), st.none() | st.floats(0, 1e15) | st.integers()))
 def test_every_expectation_can_be_held_against_anything(text, values):
-    class Measured:
-        missing = dict.fromkeys(values, "made up")
-
-    Measured.values = values
-    outcome = evaluate(parse(text, KINDS), dict.fromkeys(KINDS, Measured()))
+    measured = {
+        name: Summary(workload=name, kind=kind or "", values=values, missing=dict.fromkeys(values, "made up"))
+        for name, kind in KINDS.items()
+    }
+    outcome = evaluate(parse(text, KINDS), measured)
     assert (outcome.reason is None) == (outcome.found is not None and outcome.wanted is not None)
     assert not (outcome.passed and outcome.reason)
 

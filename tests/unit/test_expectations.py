@@ -1,20 +1,17 @@
-from dataclasses import dataclass, field
-
 import pytest
 
 from testbed.expectations import ExpectationError, evaluate, parse
+from testbed.workloads import Summary
 
 KINDS = {"download": "tcp-stream", "voice": "udp-stream", "rpc": "tcp-rr", "odd": None}
 
 
-@dataclass
-class Measured:
-    values: dict
-    missing: dict = field(default_factory=dict)
+def summary(values, missing=None):
+    return Summary(workload="any", kind="any", values=values, missing=missing or {})
 
 
 def outcome(text, **measured):
-    return evaluate(parse(text, KINDS), {name: Measured(values) for name, values in measured.items()})
+    return evaluate(parse(text, KINDS), {name: summary(values) for name, values in measured.items()})
 
 
 @pytest.mark.parametrize(
@@ -125,7 +122,7 @@ def test_sums_and_multiples():
 
 
 def test_what_cannot_be_told_does_not_pass():
-    measured = {"voice": Measured({"goodput_bps": None}, {"goodput_bps": "a rate needs two arrivals"})}
+    measured = {"voice": summary({"goodput_bps": None}, {"goodput_bps": "a rate needs two arrivals"})}
     found = evaluate(parse("voice.goodput >= 0", KINDS), measured)
     assert (found.passed, found.found, found.wanted) == (False, None, 0)
     assert found.reason == "voice.goodput: a rate needs two arrivals"

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from testbed.cli import COMMANDS, cli
+from testbed.metrics import METRICS
 from testbed.plan import resolve
 from testbed.topology import find, load, schema
 
@@ -54,6 +55,16 @@ def test_show_for_people_names_every_node_link_and_workload():
 
 def test_schema():
     assert json.loads(CliRunner().invoke(cli, ["schema"]).output) == schema()
+
+
+def test_metrics_lists_all_or_those_of_a_kind():
+    shown = CliRunner().invoke(cli, ["metrics"]).output
+    for metric in METRICS.values():
+        assert f"{metric.label} " in shown
+    listed = json.loads(CliRunner().invoke(cli, ["metrics", "ping", "--json"]).output)
+    assert [one["name"] for one in listed] == [one.name for one in METRICS.values() if "ping" in one.kinds]
+    assert {"label", "name", "unit", "kinds", "description"} == listed[0].keys()
+    assert CliRunner().invoke(cli, ["metrics", "pong"]).exit_code == 2
 
 
 def test_validate_tells_all_errors_of_all_files_and_exits_with_2(tmp_path):

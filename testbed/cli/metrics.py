@@ -1,0 +1,43 @@
+"""The command about what is measured: metrics."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from testbed.cli import options
+from testbed.metrics import METRICS
+
+_PLAIN_WIDTH = 120
+
+KINDS = tuple(dict.fromkeys(kind for metric in METRICS.values() for kind in metric.kinds))
+
+_WRITTEN = {"ns": "duration", "bit/s": "rate", "bytes": "size", "ratio": "%", "name": "text"}
+
+
+@click.command("metrics")
+@click.argument("kind", type=click.Choice(KINDS), required=False)
+@options.as_json
+def metrics_command(kind: str | None, *, as_json: bool) -> None:
+    """List what is measured of workloads, or of those of one KIND.
+
+    The names are those of `expect` in a topology file: download.goodput >= 5 mbit
+    """
+    shown = [metric for metric in METRICS.values() if kind is None or kind in metric.kinds]
+    if as_json:
+        click.echo(json.dumps([{"label": metric.label, **asdict(metric)} for metric in shown], indent=2))
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("metric", "unit", *([] if kind else ["kinds"]), "meaning"):
+        table.add_column(column, overflow="fold", no_wrap=column in ("metric", "unit"))
+    for metric in shown:
+        kinds = [] if kind else [", ".join(metric.kinds)]
+        table.add_row(metric.label, _WRITTEN.get(metric.unit, metric.unit), *kinds, metric.description)
+    console.print(table)
