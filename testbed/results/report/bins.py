@@ -1,0 +1,117 @@
+"""Any number of values over time, or over anything, in a bounded number of bins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LIMIT = 600
+"""The most bins: about the width of a plot in pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bin:
+    """What fell into one bin.
+
+    Attributes:
+        start: where it begins.
+        count: how many values.
+        total, low, high: their sum, the least and the greatest.
+    """
+
+    start: int
+    count: int
+    total: float
+    low: float
+    high: float
+
+    @property
+    def mean(self) -> float:
+        """Of the values."""
+        return self.total / self.count
+
+
+class Bins:
+    """Bins of one width. When there are too many, neighbours become one and the width doubles.
+
+    Attributes:
+        width: of each by now.
+    """
+
+    def __init__(self, width: int, limit: int = LIMIT) -> None:
+        self.width = width
+        self._limit = limit
+        self._origin: int | None = None
+        self._bins: dict[int, list[float]] = {}
+
+    def add(self, position: int, value: float = 1) -> None:
+        """Take in a value; the first one's position is where a bin begins."""
+        if self._origin is None:
+            self._origin = position
+        key = (position - self._origin) // self.width
+        found = self._bins.get(key)
+        if found is None:
+            self._bins[key] = [1, value, value, value]
+            while len(self._bins) > self._limit:
+                self._coarsen()
+        else:
+            found[0] += 1
+            found[1] += value
+            if value < found[2]:
+                found[2] = value
+            elif value > found[3]:
+                found[3] = value
+
+    def _coarsen(self) -> None:
+        coarse: dict[int, list[float]] = {}
+        for key, one in self._bins.items():
+            other = coarse.get(key >> 1)
+            if other is None:
+                coarse[key >> 1] = one
+            else:
+                coarse[key >> 1] = [
+                    one[0] + other[0],
+                    one[1] + other[1],
+                    min(one[2], other[2]),
+                    max(one[3], other[3]),
+                ]
+        self._bins = coarse
+        self.width *= 2
+
+    def __bool__(self) -> bool:
+        return bool(self._bins)
+
+    def __iter__(self) -> Iterator[Bin]:
+        """The bins that hold anything, in order."""
+        origin = self._origin or 0
+        for key in sorted(self._bins):
+            count, total, low, high = self._bins[key]
+            yield Bin(start=origin + key * self.width, count=int(count), total=total, low=low, high=high)
+
+
+class Distribution:
+    """How values that are not negative are distributed, to one part in 2000."""
+
+    _DIGITS = 11
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._counts: dict[int, int] = {}
+
+    def add(self, value: int) -> None:
+        """Take in a value."""
+        shift = max(0, value.bit_length() - self._DIGITS)
+        key = value >> shift << shift
+        self._counts[key] = self._counts.get(key, 0) + 1
+        self.count += 1
+
+    def greater(self) -> list[tuple[int, int]]:
+        """Values in ascending order, each with how many are greater."""
+        left, found = self.count, []
+        for value in sorted(self._counts):
+            left -= self._counts[value]
+            found.append((value, left))
+        return found

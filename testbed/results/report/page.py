@@ -1,0 +1,214 @@
+"""The page: a verdict, the topology, the tables, the figures of each stage, and the facts that results depend on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from testbed.results import rows
+from testbed.results.report import drawn_topology
+from testbed.results.report.figures import stage_figures
+from testbed.results.report.markup import Element, document, element
+from testbed.results.report.samples import read
+from testbed.results.report.style import SHEET
+from testbed.workloads import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from testbed.plan.model import Workload
+    from testbed.results.run import Run
+
+Cell = str | Element
+
+
+def page(run: Run) -> str:
+    """The report of a run, as HTML."""
+    body: list[Element] = [
+        *_title(run),
+        _verdict(run),
+        drawn_topology.draw(run.plan),
+        *_links(run),
+        *_workloads(run),
+        *_stages(run),
+        element("h2", "What it depends on"),
+        *_facts(run),
+        element("footer", f"Made by testbed {run.versions.get('testbed', '')} from {run.path.name}."),
+    ]
+    head = [
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", f"{run.plan.lab}, {run.path.name}"),
+        element("style", SHEET),
+    ]
+    return document(head, body)
+
+
+def _title(run: Run) -> Iterator[Element]:
+    started = datetime.fromisoformat(run.started)
+    length = ""
+    if run.ended is not None:
+        length = f", {(datetime.fromisoformat(run.ended) - started).total_seconds():.0f} s"
+    yield element("h1", run.plan.topology)
+    if run.plan.description:
+        yield element("p", run.plan.description)
+    lab = f"lab {run.plan.lab}, " if run.plan.lab != run.plan.topology else ""
+    yield element("p", f"{lab}{started:%Y-%m-%d %H:%M:%S} UTC{length}, runtime {run.runtime}", class_="soft")
+
+
+def _verdict(run: Run) -> Element:
+    reasons = list(run.distrust)
+    if not run.is_whole:
+        reasons.insert(0, f"it is not whole: {run.status}{f', {run.error}' if run.error else ''}")
+    reasons += [f"{check.link} on {check.network}: {check.verdict}" for check in run.checks if not check.passed]
+    if run.checks:
+        right = sum(check.passed for check in run.checks)
+        asked = (
+            f"{right} of {len(run.checks)} links as asked." if right < len(run.checks) else "All links are as asked."
+        )
+    else:
+        asked = "No link was checked: none is shaped." if not run.plan.links else "The links were not checked."
+    kept_up = " The emulation kept up." if run.engines and not run.distrust and run.is_whole else ""
+    return element(
+        "section",
+        element("strong", "✓ This run can be trusted" if run.trusted else "✗ This run is not to be trusted"),
+        element("ul", *(element("li", reason) for reason in reasons)) if reasons else None,
+        element("p", asked + kept_up),
+        *(element("p", f"Not proven: {each}", class_="soft") for each in rows.reservations(run.checks)),
+        class_=f"verdict {'good' if run.trusted else 'bad'}",
+    )
+
+
+def _links(run: Run) -> Iterator[Element]:
+    if not run.checks:
+        return
+    properties = rows.asked_properties(run.checks)
+    several = len({check.network for check in run.checks}) > 1
+    head = ["link", *(["network"] if several else []), *properties, "verdict"]
+    lines: list[list[Cell]] = []
+    for check in run.checks:
+        verdict = element("td", check.verdict, class_="good" if check.passed else "bad")
+        cells = [_asked_measured(rows.link_cell(check, name)) for name in properties]
+        lines.append([element("td", check.link, class_="name"), *([check.network] if several else []), *cells, verdict])
+    yield element("h2", "Links", element("small", "measured before the run; below each figure what was asked for"))
+    yield _table(head, lines)
+    if "jitter" in properties:
+        yield element("p", "Jitter is the standard deviation of the delay.", class_="soft")
+
+
+def _asked_measured(cell: str) -> Element:
+    asked, colon, measured = cell.partition(": ")
+    if not colon:
+        return element("td", cell)
+    return element("td", measured, element("span", asked, class_="asked"))
+
+
+def _workloads(run: Run) -> Iterator[Element]:
+    if not run.plan.workloads:
+        return
+    yield element("h2", "Workloads")
+    by_name = {workload.name: workload for workload in run.plan.workloads}
+    order = list(by_name)
+    lines: list[list[Cell]] = []
+    for summary in sorted(run.summaries, key=lambda each: order.index(each.workload)):
+        workload = by_name[summary.workload]
+        ends = f"{workload.source} → {workload.destination}"
+        figures = (element("td", cell, class_="figure") for cell in rows.workload_cells(summary).values())
+        name = element("td", summary.workload, element("span", f"{summary.kind}, {ends}", class_="asked"))
+        lines.append([name, *figures])
+    yield _table(["workload", *rows.WORKLOAD_COLUMNS], lines, figures=len(rows.WORKLOAD_COLUMNS))
+    without = [name for name in order if name not in {each.workload for each in run.summaries}]
+    if without:
+        yield element("p", f"Without result: {', '.join(without)}.")
+
+
+def _stages(run: Run) -> Iterator[Element]:
+    for number, stage in enumerate(run.plan.stages):
+        figures: list[Element] = []
+        together, problems = [], []
+        for workload in stage:
+            try:
+                together.append(read(_file(run, workload), workload))
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                problems.append(element("p", f"The samples of {workload.name} can't be shown: {error}", class_="soft"))
+        figures = [*stage_figures(run.plan, together), *problems]
+        if figures:
+            names = ", ".join(workload.name for workload in stage)
+            place = f"stage {number + 1} of {len(run.plan.stages)}{', together' if len(stage) > 1 else ''}"
+            yield element("h2", names, element("small", place), id=f"stage-{number + 1}")
+            yield from figures
+
+
+def _file(run: Run, workload: Workload) -> Path:
+    return run.path / "samples" / f"{workload.name}.jsonl"
+
+
+def _facts(run: Run) -> Iterator[Element]:
+    plan = run.plan
+    engines: dict[str, list[str]] = {}
+    for each in run.engines:
+        engines.setdefault(f"{each.engine}: {each.why}", []).append(f"{each.source} -> {each.destination}")
+    facts: dict[str, object] = {f"engine {name}": ", ".join(links) for name, links in engines.items()}
+    facts |= {f"version of {name}": value for name, value in run.versions.items()}
+    yield _folded("Engine and versions", _pairs(facts))
+    yield _folded("Machine", _pairs({name.replace("_", " "): _plain(value) for name, value in run.host.items()}))
+    seeds: dict[str, object] = {"plan digest (SHA-256)": plan.digest}
+    seeds["seed"] = f"{plan.seed}{'' if plan.seed_given else ', of the name'}"
+    seeds |= {f"seed of {link.name} on {link.network}": link.seed for link in plan.links}
+    seeds |= {f"seed of {workload.name}": workload.seed for workload in plan.workloads}
+    yield _folded("Plan and seeds", _pairs(seeds))
+    figures = [
+        [summary.workload, name, "-" if value is None else _plain(value), _meaning(name, summary.missing.get(name))]
+        for summary in run.summaries
+        for name, value in summary.values.items()
+    ]
+    if figures:
+        yield _folded("All figures", _table(["workload", "figure", "value", "what it is"], figures))
+
+
+def _meaning(name: str, missing: str | None) -> str:
+    metric = METRICS.get(name)
+    words = f"{metric.unit}. {metric.description}" if metric else ""
+    return f"None: {missing}. {words}" if missing else words
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return f"{value:.10g}" if isinstance(value, float) else "unknown" if value is None else str(value)
+
+
+def _pairs(facts: Mapping[str, object]) -> Element:
+    return element(
+        "table",
+        *(
+            element("tr", element("th", name), element("td", element("code", str(value))))
+            for name, value in facts.items()
+        ),
+    )
+
+
+def _folded(title: str, *content: Element) -> Element:
+    return element("details", element("summary", title), *content)
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[Cell]], *, figures: int = 0) -> Element:
+    """A table; the last so many columns are figures."""
+    words = len(head) - figures
+    return element(
+        "div",
+        element(
+            "table",
+            element(
+                "tr", *(element("th", name, class_="figure" if i >= words else None) for i, name in enumerate(head))
+            ),
+            *(
+                element("tr", *(element("td", cell) if isinstance(cell, str) else cell for cell in line))
+                for line in lines
+            ),
+        ),
+        class_="scroll short" if figures else "scroll",
+    )
