@@ -89,7 +89,7 @@ class ObviousLink:
     def delayed(self, frames):
         shape, variation, reorder = self.shape, self.shape.variation, self.shape.reorder
         jitter = self.words("jitter", variation.correlation)
-        choice = self.words("reorder", reorder.chance.correlation) if reorder else None
+        choice = self.words("reorder", reorder.chance.correlation if reorder else 0)
         last, unchosen = 0, 0
         for now, number, size in frames:
             hold = shape.delay_ns
@@ -114,11 +114,11 @@ class ObviousLink:
 
     def sent(self, coming):
         """Time stops wherever a frame comes or could be sent."""
-        queue, out = [], []
+        queue: list[tuple[int, tuple[int, int, int]]] = []
+        out = []
         codel = ObviousCoDel(self.shape.discipline) if self.shape.discipline.name == "codel" else None
-        transmitter = {Opportunities: ObviousTrace, RateSteps: ObviousSteps, type(None): ObviousSteps}[
-            type(self.shape.trace)
-        ](self.shape)
+        traced = isinstance(self.shape.trace, Opportunities)
+        transmitter = ObviousTrace(self.shape) if traced else ObviousSteps(self.shape)
         clock = 0
         while coming or queue:
             start = transmitter.start(clock)

@@ -46,13 +46,10 @@ _READ_BATCH = 32
 _RELEASE_BATCH = 64
 """Frames released to one link before the next has its turn; more than are read, so that a backlog shrinks."""
 
-_REST_NS = 60_000
-"""How long the worker rests once it has read all there is: in a stream of frames the next come together, and cost less
-than if each woke it. A frame that comes alone is not delayed."""
-
 _WORK_MOST_NS = 1_000_000
-"""How long the worker goes on without rest. The two together leave the processor to others for more than 5 % of the
-time: the kernel stops a real-time process that does not for 50 ms of every second (sched_rt_runtime_us)."""
+_REST_S = 60e-6
+"""How long the worker goes on without rest, and how long it rests then: more than 5 % of the time, because the kernel
+stops a real-time process that takes all of it for 50 ms of every second (sched_rt_runtime_us)."""
 
 _SLEEP_SHARE = 0.998
 """The kernel may let a sleep last 0.1 % longer (fs/select.c, select_estimate_accuracy): sleep less, then the rest."""
@@ -91,11 +88,8 @@ class Link:
         self._kernel_drops = 0
         kernel_drops(self.input)  # asking begins a new count
 
-    def read(self) -> bool:
+    def read(self) -> None:
         """Take a batch of frames from the input.
-
-        Returns:
-            Whether there may be more.
 
         Raises:
             DeviceGoneError: nothing will come any more.
@@ -112,8 +106,7 @@ class Link:
         except OSError:
             self.check_devices()
         if not packets:
-            return False
-        more = len(packets) == _READ_BATCH
+            return
         if max(map(len, packets)) == size:
             kept = [packet for packet in packets if len(packet) < size]
             self._oversize += len(packets) - len(kept)
@@ -121,7 +114,6 @@ class Link:
         lag = read_lag(self.input)  # first: where the process is interrupted now, the frame counts as late, not early
         self._arrived = max(self._arrived, time.monotonic_ns() - lag)
         self.emulator.accept(packets, self._arrived)
-        return more
 
     def release(self, now: int) -> None:
         """Send a batch of the frames that are due at `now`, ns.
@@ -172,34 +164,28 @@ class Worker:
         self._live: dict[int, Link] = {}  # by the descriptor of the input
         self._poll = select.epoll()
         self._poll.register(control, select.EPOLLIN)
-        self._rested = 0  # when
+        self._rested = time.monotonic_ns()
 
     def run(self) -> None:
         """Serve until the control socket's other end closes."""
         live = self._live
         control = self._control.fileno()
+        events: list[tuple[int, int]] = []
         while True:
-            requested = more = False
-            events = self._poll.poll(0)
+            requested = False
             for descriptor, _ in events:
                 if descriptor == control:
                     requested = True
                     continue
                 link = live[descriptor]
                 try:
-                    more |= link.read()
+                    link.read()
                 except DeviceGoneError:
                     self._retire(link)
             wakeup = self._release_due()
             if requested and not self._serve_request():
                 return
-            now = time.monotonic_ns()
-            if now - self._rested > _WORK_MOST_NS:
-                self._rest(_REST_NS)
-            elif not events:
-                self._sleep(wakeup)
-            elif not more:
-                self._rest(_REST_NS if wakeup is None else min(_REST_NS, wakeup - now))
+            events = self._wait(wakeup)
 
     def _release_due(self) -> int | None:
         """Release what is due on every link; returns when the next frame is due."""
@@ -220,21 +206,24 @@ class Worker:
                 earliest = wakeup
         return earliest
 
-    def _sleep(self, wakeup: int | None) -> None:
-        """Until a socket is readable or `wakeup`, ns. epoll's own timeout is in milliseconds, select's in micro."""
-        timeout = None
-        if wakeup is not None:
+    def _wait(self, wakeup: int | None) -> list[tuple[int, int]]:
+        """What can be read, as epoll says, as soon as there is anything; nothing where `wakeup`, ns, is earlier."""
+        if time.monotonic_ns() - self._rested > _WORK_MOST_NS:
+            time.sleep(_REST_S)
+            self._rested = time.monotonic_ns()
+        events = self._poll.poll(0)
+        if events:
+            return events
+        if wakeup is None:
+            events = self._poll.poll()
+        else:
             timeout = (wakeup - time.monotonic_ns()) * _SLEEP_SHARE / 1e9
             if timeout <= 0:
-                return
-        select.select([self._poll], [], [], timeout)
+                return events
+            select.select([self._poll], [], [], timeout)  # epoll's own timeout is in milliseconds
+            events = self._poll.poll(0)
         self._rested = time.monotonic_ns()
-
-    def _rest(self, duration: int) -> None:
-        """For `duration`, ns, whatever comes."""
-        if duration > 0:
-            time.sleep(duration / 1e9)
-            self._rested = time.monotonic_ns()
+        return events
 
     def _serve_request(self) -> bool:
         """Answer one request; False where the other end has closed."""

@@ -16,12 +16,12 @@ def internet_checksum(data):
     return ~total & 0xFFFF
 
 
-def _transport(protocol, source, destination, flags, payload):
+def _transport(protocol, ports, flags, payload):
     if protocol == "tcp":
         bits = sum(1 << _FLAGS.index(letter) for letter in flags)
-        return struct.pack("!HHIIBBHHH", source, destination, 1, 2, 5 << 4, bits, 1000, 0, 0) + payload
+        return struct.pack("!HHIIBBHHH", *ports, 1, 2, 5 << 4, bits, 1000, 0, 0) + payload
     if protocol == "udp":
-        return struct.pack("!HHHH", source, destination, 8 + len(payload), 0) + payload
+        return struct.pack("!HHHH", *ports, 8 + len(payload), 0) + payload
     return b"\x08\x00\x00\x00" + payload
 
 
@@ -34,7 +34,7 @@ class Frames:
         ethernet = b"\x02\0\0\0\0\x02\x02\0\0\0\0\x01"
         if protocol == "arp":
             return ethernet + b"\x08\x06" + bytes(28)
-        segment = _transport(protocol, *ports, flags, payload)
+        segment = _transport(protocol, ports, flags, payload)
         family, number = (socket.AF_INET6, 58) if ipv6 else (socket.AF_INET, 1)
         number = number if protocol == "icmp" else _NUMBERS[protocol]
         hosts = ("fd00::1", "fd00::2") if ipv6 else ("198.18.0.1", "198.18.0.2")

@@ -2,6 +2,7 @@ import pytest
 
 from testbed.agent.userspace import core
 from testbed.agent.userspace.core import LinkEmulator
+from testbed.agent.userspace.stages.stage import FRAME_OVERHEAD_BYTES
 from testbed.shape import CERTAIN, CLEAR, Shape
 
 MS = 1_000_000
@@ -198,7 +199,7 @@ def test_frames_after_a_rate_limit_is_lifted_stay_behind_those_that_wait():
 
 
 def test_what_is_in_flight_is_bounded_and_the_excess_counted(monkeypatch):
-    monkeypatch.setattr(core, "HELD_BYTES_MOST", 3 * (1000 + core.FRAME_OVERHEAD_BYTES))
+    monkeypatch.setattr(core, "HELD_BYTES_MOST", 3 * (1000 + FRAME_OVERHEAD_BYTES))
     link = LinkEmulator(Shape(delay_ns=MS), 1, 0)
     for frame in numbered(5):
         link.accept([frame], 0)

@@ -51,8 +51,9 @@ def test_codel_brings_the_standing_queue_of_a_flow_that_obeys_down_to_its_target
     """A sender that keeps a window in flight: on a drop it halves it, else it grows by a packet per round trip."""
 
     def waits(link):
-        window, in_flight, waited = 40, 0, []
-        events, now = [], 0
+        window, in_flight, waited = 40.0, 0, []
+        events: list[int] = []
+        now = 0
         while now < 20_000 * MS:
             drops = link.stats().codel_drops
             while in_flight < int(window):

@@ -59,7 +59,7 @@ def test_a_full_queue_drops_from_the_head_of_the_longest_flow(frames):
 
 def test_each_flow_has_a_codel_of_its_own(frames):
     link = fair()
-    out = Counter()
+    out: Counter[int] = Counter()
     for now in range(0, 1000 * MS, MS):
         link.accept([packet(frames, 1)] * 2, now)
         if now % (10 * MS) == 0:

@@ -17,8 +17,7 @@ def delays(count=FRAMES, interval=100 * MS, **shape):
     held = [0] * count
     for number in range(count):
         link.accept([number.to_bytes(4, "big")], number * interval)
-    for _ in range(count):
-        now = link.next_wakeup()
+    while (now := link.next_wakeup()) is not None:
         (packet,) = link.release(now, 1)
         held[int.from_bytes(packet, "big")] = now - int.from_bytes(packet, "big") * interval
     return held

@@ -27,7 +27,7 @@ def test_some_frames_come_twice_the_copy_right_behind():
 
 def test_each_copy_has_its_own_delay():
     out, _ = carried(duplicate=Chance(probability=CERTAIN), delay_ns=10**9, jitter_ns=10**9)
-    times = {}
+    times: dict[int, list[int]] = {}
     for time, number in out:
         times.setdefault(number, []).append(time)
     assert all(len(each) == 2 for each in times.values())

@@ -22,7 +22,7 @@ def losses(**shape):
 
 def runs(lost):
     """Lengths of the runs of losses, and of those of deliveries."""
-    lengths = {True: [], False: []}
+    lengths: dict[bool, list[int]] = {True: [], False: []}
     for kind, run in groupby(lost):
         lengths[kind].append(len(list(run)))
     return lengths[True], lengths[False]
