@@ -1,0 +1,383 @@
+"""Whether links are what was asked for, by tools that are not ours: `python -m tests.bench.fidelity`, as root.
+
+Each cell of a grid of shapes is one link (or a link and its way back) between two nodes of their own, measured by ping,
+irtt, iperf3 and tcpdump; the error is what they say less what was asked. Here with the userspace engine, and in a guest
+whose kernel has netem (tests/guest) with both engines. Writes docs/fidelity.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed import topology
+from testbed.check.statistics import clopper_pearson
+from testbed.distributions import SCALE, quantiles
+from testbed.lab import Lab
+from testbed.shape import Variation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs" / "fidelity.md"
+GUEST_LIMIT_S = 1500
+FRAME, PAYLOAD = 1514, 1472
+LOSS_PINGS = 10_000
+AT_ONCE = 4
+
+DELAY_GOAL_MS = 0.3
+_TABLE = quantiles(Variation(distribution="paretonormal"))
+PARETONORMAL_QUARTILES = (_TABLE[3 * len(_TABLE) // 4] - _TABLE[len(_TABLE) // 4]) / SCALE
+DELAYS_MS = (1, 5, 20, 50, 100, 300)
+JITTERS = (
+    ("20ms", "{spread: 5ms, order: ORDER}", 5.0),
+    ("50ms", "{spread: 5ms, distribution: normal, order: ORDER}", 6.745),
+    ("100ms", "{spread: 20ms, distribution: paretonormal, order: ORDER}", 20 * PARETONORMAL_QUARTILES),
+)
+LOSSES = (0.1, 0.3, 1, 3, 10, 30)
+BURSTS = ((1, 2), (2, 4), (5, 8), (10, 5))
+RATES_MBIT = (
+    (0.1, "10 packets"),
+    (1, "10 packets"),
+    *((rate, "100ms") for rate in (5, 20, 100, 200, 500)),
+)
+QUEUES_MS = (10, 50, 200, 1000)
+QUEUE_MBIT = 10
+
+
+INTRODUCTION = """\
+# Fidelity: what was asked for against what tools that are not ours measure
+
+Made by `make fidelity` (tests/bench/fidelity.py), {day}; load before and after: {before:.1f}, {after:.1f}.
+
+- delay: half the median of 300 round trips of ping, timed by tcpdump, both ways shaped. Goal: off by 0.3 ms at most.
+- jitter: the distance of the quartiles of irtt's one-way delay; that of a sample of 400 is itself off by some percent.
+- loss: {pings} pings of which tcpdump sees those that arrive. Goal: what was asked for is within the 99 % interval (in
+  brackets) of what was measured; of a hundred true cells, one is not.
+- bursts: the same, of the mean number of packets lost in a row.
+- rate: iperf3 sends a tenth more than the link carries, tcpdump tells the time of what arrives. Goal: 1 %.
+- queue: how much longer than on the idle link a ping takes while iperf3 keeps the queue full. Goal: two frames and 2 %.
+"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A row of the table: a shape, and how one property of it is measured. `shape` is a topology's link in YAML."""
+
+    kind: str
+    shape: str
+    tool: str
+    value: float
+    unit: str
+    both_ways: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was measured. `within` is whether that meets the goal, None where there is no goal."""
+
+    cell: Cell
+    engine: str
+    measured: float
+    error: str
+    within: bool | None
+    note: str = ""
+
+
+def grid(engine: str) -> list[Cell]:
+    """All that is measured."""
+    order = "free" if engine == "netem" else "keep"
+    return [
+        *(Cell("delay", f"delay: {each}ms", "ping, tcpdump", each, "ms", both_ways=True) for each in DELAYS_MS),
+        *(
+            Cell("jitter", f"delay: {delay}, jitter: {spread.replace('ORDER', order)}", "irtt", deviation, "ms")
+            for delay, spread, deviation in JITTERS
+        ),
+        *(Cell("loss", f"delay: 5ms, loss: {each}%", "ping, tcpdump", each, "%") for each in LOSSES),
+        *(
+            Cell("bursts", f"delay: 5ms, loss: {{rate: {rate}%, burst: {burst}}}", "ping, tcpdump", burst, "packets")
+            for rate, burst in BURSTS
+        ),
+        *(
+            Cell(
+                "rate", f"delay: 5ms, rate: {round(each * 1000)}kbit, queue: {depth}", "iperf3, tcpdump", each, "mbit/s"
+            )
+            for each, depth in RATES_MBIT
+        ),
+        *(
+            Cell("queue", f"delay: 5ms, rate: {QUEUE_MBIT}mbit, queue: {each}ms", "iperf3, ping", each, "ms")
+            for each in QUEUES_MS
+        ),
+    ]
+
+
+@contextmanager
+def lab(cells: Sequence[Cell], engine: str) -> Iterator[Lab]:
+    """Two nodes per cell, `a0` and `b0` and so on, on a network of their own."""
+    lines = ["name: fidelity", "networks:"]
+    lines += [f"  n{number}:" for number in range(len(cells))]
+    lines += ["nodes:"]
+    lines += [f"  {side}{number}: {{networks: [n{number}]}}" for number in range(len(cells)) for side in "ab"]
+    lines += ["links:"]
+    for number, cell in enumerate(cells):
+        ends = f"between: [a{number}, b{number}]" if cell.both_ways else f"from: a{number}, to: b{number}"
+        lines.append(f"  - {{{ends}, {cell.shape}}}")
+    loaded = topology.loads("\n".join(lines), "fidelity")
+    with Lab.up(loaded, name=f"fidelity-{engine}", runtime="netns", engine=engine) as up:
+        yield up
+
+
+class Pair:
+    """The two nodes of a cell."""
+
+    def __init__(self, up: Lab, number: int) -> None:
+        self.a, self.b = up[f"a{number}"], up[f"b{number}"]
+        self.address = up.plan.node(f"b{number}").interfaces[0].address
+
+    def output(self, side: str, *argv: str) -> str:
+        """What a command says, whatever its exit status."""
+        return (self.a if side == "a" else self.b).run(argv).stdout
+
+    @contextmanager
+    def meanwhile(self, side: str, *argv: str) -> Iterator[list[str]]:
+        """A command in the background, that ends by itself; its output is there afterwards."""
+        said: list[str] = []
+        thread = threading.Thread(target=lambda: said.append(self.output(side, *argv)))
+        thread.start()
+        time.sleep(0.7)
+        yield said
+        thread.join()
+
+    def flood(self, seconds: float, bits: float, size: int = PAYLOAD) -> None:
+        """UDP datagrams at a rate, from a to b."""
+        target = ("-c", self.address, "-u", "-b", f"{bits:.0f}", "-l", str(size), "-t", f"{seconds:.0f}")
+        with self.meanwhile("b", "iperf3", "-s", "-1"):
+            self.output("a", "iperf3", *target)
+
+
+def round_trips_ms(text: str) -> list[float]:
+    """What ping prints."""
+    return [float(value) for value in re.findall(r" time=([\d.]+) ms", text)]
+
+
+def irtt(pair: Pair, interval: str, seconds: int) -> list[dict[str, int]]:
+    """The delays that irtt measures, ns: `rtt`, `send` (a to b; both have the same clock) and `receive`."""
+    server = f"{pair.address}:2112"
+    with pair.meanwhile("b", "timeout", f"{seconds + 8}", "irtt", "server", "-b", server):
+        text = pair.output("a", "irtt", "client", "-i", interval, "-d", f"{seconds}s", "-Q", "-o", "-", server)
+    trips = json.loads(text[text.index("{") :])["round_trips"]
+    return [trip["delay"] for trip in trips if {"rtt", "send"} <= trip.get("delay", {}).keys()]
+
+
+def delay(cell: Cell, pair: Pair) -> tuple[float, str, bool, str]:
+    """Half the median round trip, of which the both ways are shaped alike, as tcpdump sees it at the sender."""
+    with captured(pair, "a", "icmp") as said:
+        pair.output("a", "ping", "-q", "-n", "-i", "0.01", "-c", "300", pair.address)
+    times = {
+        kind: {
+            number: float(at)
+            for at, number in re.findall(rf"^(\S+) .* echo {kind}, .* seq (\d+)", said[0], re.MULTILINE)
+        }
+        for kind in ("request", "reply")
+    }
+    trips = [at - times["request"][number] for number, at in times["reply"].items()]
+    measured = 1000 * statistics.median(trips) / 2
+    return measured, f"{measured - cell.value:+.3f} ms", abs(measured - cell.value) <= DELAY_GOAL_MS, ""
+
+
+def jitter(cell: Cell, pair: Pair) -> tuple[float, str, None, str]:
+    """The distance of the quartiles of the one-way delay; probes are so far apart that none holds up another."""
+    trips = irtt(pair, "100ms", 40)
+    low, _, high = statistics.quantiles((trip["send"] / 1e6 for trip in trips), n=4)
+    return high - low, f"{100 * ((high - low) / cell.value - 1):+.1f} %", None, f"n = {len(trips)}"
+
+
+@contextmanager
+def captured(pair: Pair, side: str, what: str) -> Iterator[list[str]]:
+    """What tcpdump sees meanwhile, a line per packet that begins with its time, s."""
+    script = 'tcpdump -nn -tt -l -i eth0 "$2" & until [ -e "$1" ]; do sleep 0.2; done; kill $!; wait'
+    with tempfile.TemporaryDirectory() as directory:
+        stop = Path(directory) / "stop"
+        with pair.meanwhile(side, "sh", "-c", script, "sh", str(stop), what) as said:
+            yield said
+            stop.touch()
+
+
+def arrived(pair: Pair) -> list[bool]:
+    """Of so many pings, which arrive, as tcpdump sees them."""
+    with captured(pair, "b", "icmp[icmptype] == icmp-echo") as said:
+        pair.output("a", "ping", "-q", "-n", "-i", "0.002", "-c", str(LOSS_PINGS), "-W", "1", pair.address)
+    seen = {int(number) for number in re.findall(r"echo request, id \d+, seq (\d+)", said[0])}
+    return [number in seen for number in range(1, LOSS_PINGS + 1)]
+
+
+def loss(cell: Cell, pair: Pair) -> tuple[float, str, bool, str]:
+    """The share that is lost, and the 99 % interval of that."""
+    lost = arrived(pair).count(False)
+    low, high = (100 * bound for bound in clopper_pearson(lost, LOSS_PINGS, 0.99))
+    measured = 100 * lost / LOSS_PINGS
+    return measured, f"{measured - cell.value:+.3f} %", low <= cell.value <= high, f"{low:.3g} to {high:.3g} %"
+
+
+def bursts(cell: Cell, pair: Pair) -> tuple[float, str, bool, str]:
+    """The mean length of a burst; each packet that is lost ends one with the same probability."""
+    fates = arrived(pair)
+    lost, runs = fates.count(False), sum(not fate for fate, _ in groupby(fates))
+    low, high = clopper_pearson(runs, lost, 0.99)
+    measured = lost / runs
+    within = 1 / high <= cell.value <= 1 / low
+    note = f"{1 / high:.3g} to {1 / low:.3g}; {100 * lost / LOSS_PINGS:.2f} % lost"
+    return measured, f"{measured - cell.value:+.2f}", within, note
+
+
+def rate(cell: Cell, pair: Pair) -> tuple[float, str, bool, str]:
+    """Frames per time of what arrives, of more than the link carries: the median over pairs half of the time apart."""
+    seconds = 8 if cell.value < 1 else 4
+    sniff = ("timeout", f"{seconds + 6}", "tcpdump", "-nn", "-tt", "-s", "60", "-B", "65536", "-i", "eth0", "-w", "-")
+    capture = f"{' '.join(sniff)} 'udp and greater {PAYLOAD}' | tcpdump -nn -tt -r - 2>/dev/null"
+    with pair.meanwhile("b", "sh", "-c", capture) as said:
+        pair.flood(seconds, cell.value * 1.1e6)
+    times = [float(line.split(" ", 1)[0]) for line in said[0].splitlines() if line[:1].isdigit()]
+    half = len(times) // 2
+    gap = statistics.median(times[place + half] - times[place] for place in range(half))
+    measured = 8e-6 * FRAME * half / gap
+    error = 100 * (measured / cell.value - 1)
+    payload = f"payload {measured * PAYLOAD / FRAME:.4g} mbit/s"
+    return measured, f"{error:+.2f} %", abs(error) <= 1, payload
+
+
+def queue(cell: Cell, pair: Pair) -> tuple[float, str, bool, str]:
+    """How much longer than on the idle link a ping takes that found room in the queue while more comes than goes."""
+    idle = statistics.median(round_trips_ms(pair.output("a", "ping", "-n", "-i", "0.02", "-c", "50", pair.address)))
+    filled = 2.5 * cell.value / 1000  # at one and a half times the rate
+    with ThreadPoolExecutor(1) as pool:
+        load = pool.submit(pair.flood, filled + 6, QUEUE_MBIT * 1.5e6)
+        time.sleep(filled + 2.5)
+        trips = round_trips_ms(pair.output("a", "ping", "-n", "-i", "0.02", "-w", "3", pair.address))
+        load.result()
+    measured = statistics.median(trip - idle for trip in trips)
+    frame_ms = 8e-3 * FRAME / QUEUE_MBIT
+    within = abs(measured - cell.value) <= 2 * frame_ms + 0.02 * cell.value
+    return measured, f"{(measured - cell.value) / frame_ms:+.1f} frames", within, ""
+
+
+MEASURES: dict[str, Callable[[Cell, Pair], tuple[float, str, bool | None, str]]] = {
+    "delay": delay,
+    "jitter": jitter,
+    "loss": loss,
+    "bursts": bursts,
+    "rate": rate,
+    "queue": queue,
+}
+TOGETHER = ("jitter", "loss", "bursts")
+"""Kinds of which several are measured at once: their figures don't depend on when exactly a packet comes."""
+
+
+def measure(engine: str) -> Iterator[Found]:
+    """The whole grid with one engine."""
+    cells = grid(engine)
+    with lab(cells, engine) as up:
+
+        def one(number: int) -> Found:
+            cell = cells[number]
+            measured, error, within, note = MEASURES[cell.kind](cell, Pair(up, number))
+            found = Found(cell, engine, measured, error, within, note)
+            print(f"  {engine:<9} {cell.kind:<7} {cell.shape:<80} {measured:10.4g} {error:>12} {note}", file=sys.stderr)
+            return found
+
+        for kind in MEASURES:
+            numbers = [number for number, cell in enumerate(cells) if cell.kind == kind]
+            with ThreadPoolExecutor(AT_ONCE if kind in TOGETHER else 1) as pool:
+                yield from pool.map(one, numbers)
+
+
+def machine() -> str:
+    """What it ran on."""
+    model = "?"
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            model = line.partition(": ")[2]
+    return f"{model}, {os.cpu_count()} CPUs, Linux {platform.release()}"
+
+
+def in_guest(engines: Sequence[str]) -> tuple[str, list[Found]]:
+    """The same in the guest: what it is, and what was found."""
+    guest = Path(os.environ.get("GUEST_DIR", Path.home() / ".cache" / "testbed-guest"))
+    inside = (sys.executable, "-m", "tests.bench.fidelity", "--json", "/run/out/fidelity.json", *engines)
+    boot = (ROOT / "tests/guest/run-guest.sh", "-m", "1G", "-t", str(GUEST_LIMIT_S), "--")
+    subprocess.run([*boot, *inside], cwd=ROOT, env={**os.environ, "GUEST_DIR": str(guest)}, check=True)
+    said = json.loads((guest / "out" / "fidelity.json").read_text(encoding="utf-8"))
+    return said["machine"], [Found(**{**each, "cell": Cell(**each["cell"])}) for each in said["found"]]
+
+
+def table(found: Sequence[Found]) -> Iterator[str]:
+    """A Markdown table."""
+    yield "| | asked for | measured by | measured | error | within the goal |"
+    yield "|---|---|---|---|---|---|"
+    for each in found:
+        cell = each.cell
+        within = {True: "yes", False: "**no**", None: ""}[each.within]
+        note = f" ({each.note})" if each.note else ""
+        measured = f"{each.measured:.4g} {cell.unit}{note}"
+        yield f"| {cell.kind} | `{cell.shape}` | {cell.tool} | {measured} | {each.error} | {within} |"
+
+
+def summary(found: Sequence[Found]) -> str:
+    """How many of the cells that have a goal meet it."""
+    goals = [each for each in found if each.within is not None]
+    return f"{sum(each.within is True for each in goals)} of {len(goals)} cells with a goal are within it."
+
+
+def document(sections: Sequence[tuple[str, str, Sequence[Found]]], loads: tuple[float, float]) -> str:
+    """The whole page."""
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    lines = [INTRODUCTION.format(day=day, before=loads[0], after=loads[1], pings=LOSS_PINGS)]
+    for title, where, found in sections:
+        lines += [f"## {title}", "", f"{where}. {summary(found)}", "", *table(found), ""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.fidelity", description=__doc__)
+    parser.add_argument("engines", nargs="*", default=["userspace"], help="to measure here; userspace unless given")
+    parser.add_argument("--guest", action="store_true", help="measure in the guest too")
+    parser.add_argument("--json", type=Path, help="write what was found to this file instead of the document")
+    options = parser.parse_args()
+    before = os.getloadavg()[0]
+    here = {engine: list(measure(engine)) for engine in options.engines}
+    if options.json:
+        told = [asdict(each) for engine in here.values() for each in engine]
+        options.json.write_text(json.dumps({"machine": machine(), "found": told}), encoding="utf-8")
+        return
+    sections = [(f"Engine {engine}", machine(), found) for engine, found in here.items()]
+    if options.guest:
+        where, all_found = in_guest(["userspace", "netem"])
+        sections += [
+            (f"Engine {engine}, in the guest", where, [each for each in all_found if each.engine == engine])
+            for engine in ("userspace", "netem")
+        ]
+    DOCUMENT.parent.mkdir(exist_ok=True)
+    DOCUMENT.write_text(document(sections, (before, os.getloadavg()[0])), encoding="utf-8")
+    for title, _, found in sections:
+        print(f"{title}: {summary(found)}")
+
+
+if __name__ == "__main__":
+    main()
