@@ -23,6 +23,7 @@ COMMANDS = {
     "run": ("testbed.cli.runs", "Check a lab's links, run its workloads, keep the result."),
     "down": ("testbed.cli.labs", "Take a lab down, or all of them."),
     "ps": ("testbed.cli.labs", "List the labs that are up."),
+    "report": ("testbed.cli.reports", "Write a run's report.html again, and say where it is."),
     "check": ("testbed.cli.runs", "Measure whether the links are as bad as asked."),
     "impair": ("testbed.cli.labs", "Change what a link of a lab does, while it is up."),
     "exec": ("testbed.cli.labs", "Run a command in a node."),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from testbed.results.report.markup import Element
     from testbed.results.report.samples import Flow, Messages, Samples, Sender
 
-TIME = "time since the first of them began, s"
+TIME = "time since the stage began, s"
 _ONE_WAY = ("udp-stream", "tcp-messages")
 _SECOND = 1_000_000_000
 _WIDE = 8
@@ -167,9 +167,10 @@ def _latency(plan: Plan, samples: Samples, style: int, time: Axis, origin_ns: in
 def _latency_axis(values: Sequence[float], asked_ns: float) -> tuple[Axis, str]:
     """An axis for latencies and what to call its unit."""
     low, high = min(values), max([*values, asked_ns])
+    least = min([low, *([asked_ns] if asked_ns else [])])
     unit = time_unit(high)
     if low > 0 and high > _WIDE * low:
-        return Logarithmic(low=low * 0.6, high=high * 1.15, unit=unit), f"{unit.name}, logarithmic"
+        return Logarithmic(low=least * 0.7, high=high * 1.15, unit=unit), f"{unit.name}, logarithmic"
     return Linear.up_to(high, unit), unit.name
 
 

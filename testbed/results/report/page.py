@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from testbed.metrics import METRICS
 from testbed.results import rows
 from testbed.results.report import drawn_topology
 from testbed.results.report.figures import stage_figures
 from testbed.results.report.markup import Element, document, element
 from testbed.results.report.samples import read
 from testbed.results.report.style import SHEET
-from testbed.workloads import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from testbed.plan.model import Workload
     from testbed.results.run import Run
+    from testbed.workloads.summary import Summary, Value
 
 Cell = str | Element
 
@@ -30,6 +31,7 @@ def page(run: Run) -> str:
         _verdict(run),
         drawn_topology.draw(run.plan),
         *_links(run),
+        *_expectations(run),
         *_workloads(run),
         *_stages(run),
         element("h2", "What it depends on"),
@@ -59,6 +61,10 @@ def _title(run: Run) -> Iterator[Element]:
 
 def _verdict(run: Run) -> Element:
     reasons = list(run.distrust)
+    good = run.trusted and run.as_expected
+    title = "This run can be trusted" if run.trusted else "This run is not to be trusted"
+    if run.trusted and not good:
+        title += ", and it is not as expected"
     if not run.is_whole:
         reasons.insert(0, f"it is not whole: {run.status}{f', {run.error}' if run.error else ''}")
     reasons += [f"{check.link} on {check.network}: {check.verdict}" for check in run.checks if not check.passed]
@@ -69,15 +75,22 @@ def _verdict(run: Run) -> Element:
         )
     else:
         asked = "No link was checked: none is shaped." if not run.plan.links else "The links were not checked."
-    kept_up = " The emulation kept up." if run.engines and not run.distrust and run.is_whole else ""
+    kept_up = ["The emulation kept up."] if run.engines and not run.distrust and run.is_whole else []
     return element(
         "section",
-        element("strong", "✓ This run can be trusted" if run.trusted else "✗ This run is not to be trusted"),
+        element("strong", f"{'✓' if good else '✗'} {title}"),
         element("ul", *(element("li", reason) for reason in reasons)) if reasons else None,
-        element("p", asked + kept_up),
+        element("p", " ".join([asked, *kept_up, *_held(run)])),
         *(element("p", f"Not proven: {each}", class_="soft") for each in rows.reservations(run.checks)),
-        class_=f"verdict {'good' if run.trusted else 'bad'}",
+        class_=f"verdict {'good' if good else 'bad'}",
     )
+
+
+def _held(run: Run) -> list[str]:
+    failed = sum(not outcome.passed for outcome in run.outcomes)
+    if failed:
+        return [f"{failed} of {len(run.outcomes)} expectations do not hold."]
+    return ["All expectations hold."] if run.outcomes else []
 
 
 def _links(run: Run) -> Iterator[Element]:
@@ -104,6 +117,17 @@ def _asked_measured(cell: str) -> Element:
     return element("td", measured, element("span", asked, class_="asked"))
 
 
+def _expectations(run: Run) -> Iterator[Element]:
+    if not run.outcomes:
+        return
+    yield element("h2", "Expectations")
+    lines: list[list[Cell]] = []
+    for outcome in run.outcomes:
+        verdict = element("td", rows.outcome_verdict(outcome), class_="good" if outcome.passed else "bad")
+        lines.append([outcome.expectation, *rows.outcome_cells(outcome), verdict])
+    yield _table(["expected", "found", "wanted", "verdict"], lines)
+
+
 def _workloads(run: Run) -> Iterator[Element]:
     if not run.plan.workloads:
         return
@@ -125,7 +149,6 @@ def _workloads(run: Run) -> Iterator[Element]:
 
 def _stages(run: Run) -> Iterator[Element]:
     for number, stage in enumerate(run.plan.stages):
-        figures: list[Element] = []
         together, problems = [], []
         for workload in stage:
             try:
@@ -160,19 +183,19 @@ def _facts(run: Run) -> Iterator[Element]:
     seeds |= {f"seed of {link.name} on {link.network}": link.seed for link in plan.links}
     seeds |= {f"seed of {workload.name}": workload.seed for workload in plan.workloads}
     yield _folded("Plan and seeds", _pairs(seeds))
-    figures = [
-        [summary.workload, name, "-" if value is None else _plain(value), _meaning(name, summary.missing.get(name))]
-        for summary in run.summaries
-        for name, value in summary.values.items()
-    ]
+    figures = [_figure(summary, name, value) for summary in run.summaries for name, value in summary.values.items()]
     if figures:
         yield _folded("All figures", _table(["workload", "figure", "value", "what it is"], figures))
 
 
-def _meaning(name: str, missing: str | None) -> str:
+def _figure(summary: Summary, name: str, value: Value | None) -> list[Cell]:
+    """The row of a figure: whose it is, its name, its value in full, and what it means."""
     metric = METRICS.get(name)
-    words = f"{metric.unit}. {metric.description}" if metric else ""
-    return f"None: {missing}. {words}" if missing else words
+    said = f"{metric.unit}. {metric.description}" if metric else ""
+    if value is None:
+        said = f"None: {summary.missing[name]}. {said}"
+    label = metric.label if metric else name
+    return [summary.workload, label, rows.NOT_APPLICABLE if value is None else _plain(value), said]
 
 
 def _plain(value: object) -> str:

@@ -94,6 +94,7 @@ class Messages:
             raise ValueError(f"a line tells of message {record['first']}; {len(self.sent_ns)} is next")
         self.sent_ns.extend(decode(record["sent_ns"]))
         self._arrived.extend(bytes(len(self.sent_ns) - len(self._arrived)))
+        self._sort_out()
 
     def received(self, record: Mapping[str, Any], flow: Flow | None, size: int) -> None:
         """Take in a line `received`; what arrived in time goes to `flow` too, `size` bytes each."""
@@ -102,6 +103,10 @@ class Messages:
             for at_ns in at:
                 flow.add(at_ns, size)
         self._pending.append((seq, at))
+        self._sort_out()
+
+    def _sort_out(self) -> None:
+        """Take in the arrivals of messages of which it is known when they were sent."""
         while self._pending and max(self._pending[0][0], default=0) < len(self.sent_ns):
             self._arrivals(*self._pending.pop(0))
 

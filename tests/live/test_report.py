@@ -1,0 +1,107 @@
+"""The report in a real browser, where there is one: that it is drawn, in light and in dark, and fits the page."""
+
+import shutil
+import struct
+import subprocess
+import zlib
+
+import pytest
+
+from testbed.pytest_plugin import lacking
+from testbed.results import load
+from tests.live.command_line import run
+
+pytestmark = [pytest.mark.live, pytest.mark.netns]
+
+WIDTH, HEIGHT = 500, 1500
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=1")
+LOOKS = {
+    "light": ((), (0xFF, 0xFF, 0xFF), (0x1F, 0x66, 0xB5)),
+    "dark": (("--blink-settings=preferredColorScheme=0",), (0x0F, 0x13, 0x18), (0x6C, 0xB0, 0xFF)),
+}
+"""How to ask for it, the colour of the paper and that of the first series (`testbed.results.report.style`)."""
+PATIENCE_S = 120
+
+
+@pytest.fixture
+def browser(request):
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        lacking(request.config, {"chromium"}, "no Chromium (Debian: chromium)")
+    return found
+
+
+@pytest.fixture
+def report(tmp_path, lab_name):
+    done = run(
+        "run", "slow", "--name", lab_name, "--runtime", "netns", "--only", "ping-idle", "--results", tmp_path / "kept"
+    )
+    assert done.returncode in (0, 1), done.stderr
+    made = run("report", lab_name, "--results", tmp_path / "kept")
+    assert made.returncode == 0, made.stderr
+    path = load(lab_name, tmp_path / "kept").path / "report.html"
+    assert made.stdout.strip() == str(path)
+    return path
+
+
+def screenshot(browser, report, tmp_path, *options):
+    """The pixels of the page, rows of (red, green, blue)."""
+    picture = tmp_path / "picture.png"
+    argv = [browser, *QUIET, *options, f"--user-data-dir={tmp_path / 'profile'}"]
+    argv += [f"--window-size={WIDTH},{HEIGHT}", f"--screenshot={picture}", report.as_uri()]
+    subprocess.run(argv, check=True, capture_output=True, timeout=PATIENCE_S)
+    return pixels(picture.read_bytes())
+
+
+def pixels(data):
+    """A PNG of 8 bits a channel, decoded (RFC 2083)."""
+    at, packed, width, channels = 8, b"", 0, 0
+    while at < len(data):
+        (length,), kind = struct.unpack_from("!I", data, at), data[at + 4 : at + 8]
+        if kind == b"IHDR":
+            width, _, depth, colours = struct.unpack_from("!IIBB", data, at + 8)
+            assert depth == 8
+            channels = {2: 3, 6: 4}[colours]
+        elif kind == b"IDAT":
+            packed += data[at + 8 : at + 8 + length]
+        at += 12 + length
+    raw, size = zlib.decompress(packed), width * channels
+    before, rows = bytearray(size), []
+    for start in range(0, len(raw), size + 1):
+        before = unfiltered(raw[start], bytearray(raw[start + 1 : start + 1 + size]), before, channels)
+        rows.append([tuple(before[x : x + 3]) for x in range(0, size, channels)])
+    return rows
+
+
+def unfiltered(kind, line, above, channels):
+    """A row of a PNG without its filter (RFC 2083, 6)."""
+    for x in range(len(line)):
+        left = line[x - channels] if x >= channels else 0
+        corner = above[x - channels] if x >= channels else 0
+        line[x] = (line[x] + predicted(kind, left, above[x], corner)) & 255
+    return line
+
+
+def predicted(kind, left, up, corner):
+    if kind == 4:
+        guess = left + up - corner
+        return min((left, up, corner), key=lambda one: abs(guess - one))
+    return (0, left, up, (left + up) // 2)[kind]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_browser_draws_it_in_light_and_dark(browser, report, tmp_path, look):
+    options, paper, line = LOOKS[look]
+    rows = screenshot(browser, report, tmp_path, *options)
+    assert rows[2][2] == paper
+    assert {row[-8] for row in rows} == {paper}, "something is wider than the page"
+    drawn = [number for number, row in enumerate(rows) if line in row]
+    assert drawn[-1] - drawn[0] > len(rows) // 10, "neither topology nor plots"
+
+
+def test_it_can_be_printed(browser, report, tmp_path):
+    path = tmp_path / "report.pdf"
+    argv = [browser, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", f"--print-to-pdf={path}", report.as_uri()]
+    subprocess.run(argv, check=True, capture_output=True, timeout=PATIENCE_S)
+    assert path.read_bytes().startswith(b"%PDF-")

@@ -1,0 +1,111 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from testbed.endpoint.columns import encode
+from testbed.results.report.figures import jain
+from testbed.results.report.samples import Flow, read
+
+MS = 1_000_000
+
+
+@pytest.fixture
+def voice_workload(plan):
+    return plan.workloads[0]
+
+
+@pytest.fixture
+def record(tmp_path):
+    def write(*lines):
+        path = tmp_path / "samples.jsonl"
+        path.write_text("".join(json.dumps({"node": "client", **line}) + "\n" for line in lines))
+        return path
+
+    return write
+
+
+def sent(times, first=0):
+    return {"event": "sent", "first": first, "sent_ns": encode(times)}
+
+
+def received(seq, times):
+    return {"event": "received", "seq": encode(seq), "received_ns": encode(times)}
+
+
+def test_losses_reordering_and_duplicates_are_told_apart(record, voice_workload):
+    times = [number * 20 * MS for number in range(6)]
+    arrivals = [(0, 40), (2, 41), (1, 42), (2, 43), (5, 150)]
+    path = record(sent(times), received([seq for seq, _ in arrivals], [at * MS for _, at in arrivals]))
+    messages = read(path, voice_workload).messages
+    assert [one.start for one in messages.lost] == [3, 4]
+    assert [one.start for one in messages.reordered] == [1]
+    assert [one.start for one in messages.duplicated] == [2]
+    assert [one.total for one in messages.fate] == [0, 0, 0, 1, 1, 0]
+    assert [value for value, _ in messages.latencies.greater()] == pytest.approx(
+        [MS, 22 * MS, 40 * MS, 50 * MS], rel=0.001
+    )
+
+
+def test_the_order_of_lines_does_not_matter(record, voice_workload):
+    samples = read(record(received([0, 1], [30, 40]), sent([10], 0), sent([20], 1)), voice_workload)
+    assert not samples.messages.lost
+    assert samples.begun_ns == 10
+
+
+def test_what_was_answered_too_late_is_lost(record, voice_workload):
+    patient = replace(voice_workload, kind="udp-rr", parameters={"timeout_ns": 10})
+    messages = read(record(sent([100, 200]), received([0, 1], [111, 210])), patient).messages
+    assert [one.start for one in messages.lost] == [0]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [sent([1, 2], first=3)],
+        [sent([1]), received([1], [2])],
+        [{"event": "received", "seq": [1]}],
+    ],
+)
+def test_a_record_that_is_not_whole_is_refused(record, voice_workload, lines):
+    with pytest.raises((ValueError, KeyError)):
+        read(record(*lines), voice_workload)
+
+
+def test_tcp_senders_are_kept_with_what_is_new_of_retransmissions(record, voice_workload):
+    stream = replace(voice_workload, kind="tcp-stream", parameters={"duration_ns": 1})
+    columns = {
+        "at_ns": [0, 100 * MS, 200 * MS],
+        "rtt_ns": [40 * MS, 41 * MS, 40 * MS],
+        "cwnd": [10, 20, 15],
+        "ssthresh": [0x7FFFFFFF, 0x7FFFFFFF, 15],
+        "retransmits": [0, 3, 3],
+    }
+    info = {"event": "tcp-info", **{name: encode(values) for name, values in columns.items()}}
+    heard = {"event": "bytes", "start_ns": 50 * MS, "bucket_ns": 100 * MS, "bytes": encode([1000, 0, 500])}
+    samples = read(record(info, heard), stream)
+    sender = samples.senders["client"]
+    assert [one.mean for one in sender.cwnd] == [10, 20, 15]
+    assert [one.mean for one in sender.ssthresh] == [15]
+    assert [(one.start, one.total) for one in sender.retransmits] == [(100 * MS, 3)]
+    assert samples.flow is not None
+    assert [one.total for one in samples.flow.delivered] == [1000, 0, 500]
+
+
+@pytest.mark.parametrize(("shares", "index"), [([1, 1], 1), ([1, 0], 0.5), ([2, 1], 0.9), ([1, 1, 1, 1], 1)])
+def test_jains_index(shares, index):
+    flows = []
+    for share in shares:
+        flow = Flow()
+        for number in range(10):
+            flow.add(number * 100 * MS, share * 1000)
+        flows.append(flow)
+    assert jain(flows) == pytest.approx(index)
+
+
+def test_flows_that_never_met_share_nothing():
+    first, second = Flow(), Flow()
+    first.add(100 * MS, 1)
+    second.add(900 * MS, 1)
+    assert jain([first, second]) is None
+    assert jain([first]) is None
