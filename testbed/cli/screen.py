@@ -56,7 +56,8 @@ class Screen(Observer):
         self.console.print(f"[bold]{label:<7}[/] {text}", soft_wrap=True)
 
     def show(self, renderable: RenderableType) -> None:
-        """Print a table, or whatever rich can show."""
+        """Print a table, or whatever rich can show; the bars, which are redrawn all the time, end before it."""
+        self._bars.stop()
         self.console.print(renderable)
 
     def chosen(self, what: str, value: str, why: str) -> None:
