@@ -144,7 +144,6 @@ def create_node(engine: Engine, plan: Plan, node: Node) -> str:
                 nano_cpus=node.cpus_milli * 1_000_000 or None,
                 mem_limit=node.memory_bytes or None,
                 sysctls=dict(node.sysctls),
-                security_opt=["no-new-privileges"],
             ),
         )["Id"]
         for network in others:
