@@ -60,7 +60,7 @@ doctor: $(bin)/installed ## Say what this machine can do, and what to install fo
 	@$(testbed) doctor $(args)
 
 # ---- the project -----------------------------------------------------------------------------------------------------
-.PHONY: images test lint bench clean
+.PHONY: images test lint bench fidelity clean
 images: $(bin)/installed ## Build the testbed's own image (needs a Docker Engine)
 	@PYTHON=$(bin)/python images/build
 
@@ -76,6 +76,9 @@ lint: $(bin)/installed-dev ## Check style, types and the layers
 
 bench: $(bin)/installed-dev nodes-image ## Measure the testbed beside its peers: args="bringup engine stream"
 	@$(bin)/python -m tests.bench $(args)
+
+fidelity: $(bin)/installed-dev ## Measure by independent tools whether links are what was asked: docs/fidelity.md
+	@$(bin)/python -m tests.bench.fidelity --guest $(args)
 
 clean: ## Remove the virtual environment, caches and fetched packages; results and labs stay
 	@echo "clean    .venv, caches, images/wheels"
