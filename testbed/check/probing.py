@@ -68,7 +68,7 @@ def measure(
     depth: Depth = QUICK,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[LinkCheck, ...]:
-    """Probe links and compare what was measured with the shapes asked for. Takes about 3 s for 16 links.
+    """Probe links and compare what was measured with the shapes asked for. Takes some 4 s for a few links.
 
     First all links are probed for delay and loss, side by side; then those with a bottleneck are kept busy for a
     moment, a few at a time, so that neither the machine nor the links before and behind tell in a rate.

@@ -96,3 +96,15 @@ def test_the_interval_of_a_quantile_is_as_wide_as_it_must_be_and_no_wider(size, 
         rank = ordered.index(int(high))
         assert sum(exact_pmf(k, size, f) for k in range(rank + 1, size + 1)) <= Fraction(1, 20) + Fraction(1, 10**12)
         assert sum(exact_pmf(k, size, f) for k in range(rank, size + 1)) > Fraction(1, 20) - Fraction(1, 10**12)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(20, 400), st.integers(0, 1 << 32), st.floats(0, 5), st.floats(0, 5))
+def test_what_is_drawn_from_a_distribution_and_comes_late_is_told_from_it_by_chance_only(size, seed, early, late):
+    """Massart's bound holds whatever the distribution, the size, and how late or early within what is granted."""
+    rng = random.Random(seed)
+    asked = sorted(rng.gauss(0, 10) for _ in range(4096))
+    sample = sorted(rng.choice(asked) + rng.uniform(-early, late) for _ in range(size))
+    distance = statistics.distance_beyond(sample, asked, early=early, late=late)
+    assert statistics.distance_test(distance, size) > 1e-6
+    assert statistics.distance_beyond(sample, asked, early=early + 1, late=late + 1) <= distance

@@ -41,3 +41,29 @@ def test_a_small_sample_bounds_no_quartile():
     low, high = statistics.quantile_interval(range(10), 0.25, 0.99)
     assert low == -math.inf
     assert high < 10
+
+
+def test_a_sample_of_the_distribution_is_at_no_distance():
+    asked = range(1000)
+    assert statistics.distance_beyond(range(0, 1000, 10), asked, early=0, late=0) <= 0.01
+    assert statistics.distance_test(0.01, 100) == 1
+
+
+def test_the_distance_is_the_greatest_difference_of_shares():
+    asked = [value / 1000 for value in range(1000)]
+    shifted = [value + 0.3 for value in asked]
+    assert statistics.distance_beyond(shifted, asked, early=0, late=0) == pytest.approx(0.3, abs=0.002)
+    assert statistics.distance_beyond(shifted, asked, early=0, late=0.3) == pytest.approx(0, abs=0.002)
+    assert statistics.distance_beyond(shifted, asked, early=0.3, late=0) == pytest.approx(0.3, abs=0.002)
+    sooner = [value - 0.3 for value in asked]
+    assert statistics.distance_beyond(sooner, asked, early=0.1, late=9) == pytest.approx(0.2, abs=0.002)
+    assert statistics.distance_test(0.3, 100) == pytest.approx(2 * math.exp(-18))
+
+
+def test_the_standard_deviation_and_its_interval():
+    sample = [1, 2, 3, 4, 5]
+    assert statistics.deviation(sample) == pytest.approx(math.sqrt(2.5))
+    assert statistics.deviation([7]) == 0
+    low, high = statistics.deviation_interval(sample, 0.99)
+    assert low < math.sqrt(2.5) < high
+    assert statistics.deviation_interval([7] * 9, 0.99) == (0, 0)
