@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Console
+from rich.table import Table
 
 from testbed import results
-from testbed.results import report
+from testbed.cli import options
+from testbed.errors import UsageError
+from testbed.results import comparison, report, rows
+from testbed.results.comparison import Change, Limit, Side
+from testbed.results.plan_differences import plan_differences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+FAILED = 1
+_PLAIN_WIDTH = 120
+_AT_LEAST = 2
+_SHOW: dict[str, Callable[[float], str]] = {
+    "ns": rows.duration,
+    "bit/s": rows.rate,
+    "bytes": rows.size,
+    "ratio": rows.ratio,
+}
 
 _kept = click.option(
     "--results", "root", type=click.Path(path_type=Path), default="results", show_default=True, help="Where runs are."
@@ -23,3 +44,113 @@ def report_command(run: str, root: Path) -> None:
     RUN is a run's directory; of a LAB it is the last whole run. The report needs no network and no script.
     """
     click.echo(report.write(results.load(run, root)))
+
+
+@click.command("compare")
+@click.argument("names", nargs=-1, required=True, metavar="A B [C...]")
+@click.option("--different-plans", is_flag=True, help="Compare runs of different plans, and show how those differ.")
+@click.option("--fail-if", "limits", multiple=True, metavar="CHANGE", help="As in: download.goodput < -10%")
+@_kept
+@options.as_json
+def compare_command(
+    names: tuple[str, ...], limits: tuple[str, ...], root: Path, *, different_plans: bool, as_json: bool
+) -> int:
+    """Compare runs with the first: every figure, its change, and whether it may be chance.
+
+    Each of A, B... is a run's directory, a LAB for its last whole run, or a directory of runs of one lab
+    (results/LAB) for all of them as repetitions: figures are then means over the runs, with an interval of the
+    change (99 %, bootstrap over the runs). Exit status 1 where a change is one of --fail-if.
+    """
+    if len(names) < _AT_LEAST:
+        raise UsageError("nothing-to-compare", f"only {names[0]} was named", "name another run, or more")
+    unwanted = [Limit.parse(text) for text in limits]
+    first, *others = [comparison.side(name, root) for name in names]
+    if not different_plans and (other := next((one for one in others if not comparison.same_plans(first, one)), None)):
+        raise UsageError(
+            "different-plans",
+            f"{first.label} and {other.label} are of different plans: {_first_difference(first, other)}",
+            "--different-plans compares them all the same",
+        )
+    found = [(other, comparison.changes(first, other)) for other in others]
+    violations = [
+        f"{other.label}: {said}" for other, changes in found for limit in unwanted if (said := limit.violation(changes))
+    ]
+    if as_json:
+        click.echo(json.dumps([_plain(first, other, changes) for other, changes in found], indent=2))
+    else:
+        for other, changes in found:
+            _show(first, other, changes)
+    for violation in violations:
+        click.echo(f"failed  {violation}", err=True)
+    return FAILED if violations else 0
+
+
+def _first_difference(one: Side, other: Side) -> str:
+    found = plan_differences(one.runs[0].plan, other.runs[0].plan)
+    return f"{found[0][0]} is {found[0][1]} and {found[0][2]}" if found else "in seeds or addresses"
+
+
+def _plain(first: Side, other: Side, changes: Sequence[Change]) -> dict[str, Any]:
+    return {
+        "before": {"label": first.label, "runs": [str(run.path) for run in first.runs]},
+        "after": {"label": other.label, "runs": [str(run.path) for run in other.runs]},
+        "same_plans": comparison.same_plans(first, other),
+        "plan_differences": plan_differences(first.runs[0].plan, other.runs[0].plan),
+        "doubts": comparison.doubts(first, other),
+        "changes": [change.to_json() for change in changes],
+    }
+
+
+def _show(first: Side, other: Side, changes: Sequence[Change]) -> None:
+    """Print what is compared and its changes, those that are none in one line."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    _show_sides(console, first, other)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("metric", "before", "after", "change", "verdict"):
+        table.add_column(column, overflow="fold")
+    same = [change.label for change in changes if change.verdict == comparison.THE_SAME]
+    for change in changes:
+        if change.label not in same:
+            cells = _cell(change, change.before), _cell(change, change.after), _change(change)
+            table.add_row(change.label, *cells, change.verdict)
+    console.print()
+    if table.row_count:
+        console.print(table)
+    if any(change.verdict == comparison.MAY_BE_CHANCE for change in changes):
+        console.print(f"May be chance: {comparison.ENOUGH} runs of each side or more would tell.")
+    if same:
+        console.print(f"The same in all runs: {', '.join(same)}.", markup=False)
+    console.print()
+
+
+def _show_sides(console: Console, first: Side, other: Side) -> None:
+    """Print both sides, how their plans differ, and what speaks against comparing them at all."""
+    for name, side in (("before", first), ("after", other)):
+        runs = f"{len(side.runs)} run{'' if len(side.runs) == 1 else 's'}"
+        console.print(f"{name:<7} {side.label}   {runs}", markup=False, soft_wrap=True)
+    for path, one, two in plan_differences(first.runs[0].plan, other.runs[0].plan):
+        console.print(f"plan    {path}: {one}, {two}", markup=False, soft_wrap=True)
+    for doubt in comparison.doubts(first, other):
+        console.print(f"doubt   {doubt}", markup=False, soft_wrap=True)
+
+
+def _cell(change: Change, value: float | None) -> str:
+    if value is None:
+        return rows.UNMEASURED
+    show = _SHOW.get(change.unit, rows.number)
+    return f"-{show(-value)}" if value < 0 else show(value)
+
+
+def _change(change: Change) -> str:
+    """The change in percent with its interval, or as it is where there was nothing before."""
+    if change.ratio is None:
+        return rows.NOT_APPLICABLE
+    if not change.before:
+        return f"by {_cell(change, change.difference)}"
+    low_high = ""
+    if change.interval is not None:
+        low, high = (100 * bound / abs(change.before) for bound in change.interval)
+        low_high = f" ({low:+.3g} to {high:+.3g})"
+    return f"{100 * change.ratio:+.3g} %{low_high}"
