@@ -8,6 +8,8 @@ from math import ceil, floor, log10
 from typing import Protocol, Self
 
 _STEPS = (1, 2, 5, 10)
+_NARROW = 0.3
+"""Below so many decades equal steps and equal ratios look alike, and round numbers are rare."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +119,8 @@ class Logarithmic:
         """See `Axis`."""
         low, high = self.low / self.unit.worth, self.high / self.unit.worth
         decades = log10(high / low)
+        if decades < _NARROW:
+            return Linear(low=self.low, high=self.high, unit=self.unit).ticks()
         digits = (1,) if decades > 4 else (1, 2, 5) if decades > 0.7 else (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)  # noqa: PLR2004
         marks = []
         for power in count(floor(log10(low))):

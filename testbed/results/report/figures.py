@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TIME = "time since the stage began, s"
 _ONE_WAY = ("udp-stream", "tcp-messages")
 _SECOND = 1_000_000_000
+_PARTS = 100
 _WIDE = 8
 """From which ratio of the greatest to the least latency on the axis is logarithmic."""
 
@@ -221,7 +222,8 @@ def _tail(together: Sequence[Samples], styles: Mapping[str, int]) -> Element:
 
 
 def _sequence(workload: Workload, messages: Messages) -> Element:
-    bars = [(one.start, one.start + messages.fate.width, one.mean) for one in messages.fate]
+    bars = messages.loss(_PARTS)
+    size = bars[0][1]
     most = max(value for _, _, value in bars)
     rugs = [
         ("lost", "bad", messages.lost),
@@ -235,7 +237,7 @@ def _sequence(workload: Workload, messages: Messages) -> Element:
     x = Linear(low=0, high=len(messages), unit=ONE, most_ticks=10)
     panels = [
         Panel(
-            label=f"loss, % of every {messages.fate.width}" if messages.fate.width > 1 else "loss, %",
+            label=f"loss, % of every {size}" if size > 1 else "loss, %",
             y=Linear.up_to(most or 0.01, PERCENT),
             marks=[Columns(name="", style=0, bars=bars)],
             height=90,

@@ -70,14 +70,12 @@ class Messages:
         latency: over the time of sending, ns.
         latencies: their distribution, ns.
         lost_at: the lost over the time of sending, ns.
-        fate: 1 for each that was lost, 0 for each other, over the sequence number.
         lost, reordered, duplicated: those that were, over the sequence number.
     """
 
     def __init__(self, timeout_ns: int | None) -> None:
         self.latency, self.lost_at = Bins(_FINEST_NS), Bins(_FINEST_NS)
         self.latencies = Distribution()
-        self.fate = Bins(1, limit=100)
         self.lost, self.reordered, self.duplicated = (Bins(1) for _ in range(3))
         self.sent_ns = array("q")
         self._arrived = bytearray()
@@ -130,11 +128,24 @@ class Messages:
         """Sort out what was lost, when all lines are in."""
         if self._pending:
             raise ValueError("messages arrived that were never sent")
-        for number, arrived in enumerate(self._arrived):
-            self.fate.add(number, 1 - arrived)
-            if not arrived:
-                self.lost.add(number)
-                self.lost_at.add(self.sent_ns[number])
+        number = self._arrived.find(0)
+        while number >= 0:
+            self.lost.add(number)
+            self.lost_at.add(self.sent_ns[number])
+            number = self._arrived.find(0, number + 1)
+
+    def loss(self, parts: int) -> list[tuple[int, int, float]]:
+        """The share that was lost in no more than so many equal parts of the sequence (the last may be shorter).
+
+        Returns:
+            Of each part the first number, the one after the last, and the share, from 0 to 1.
+        """
+        size = -(-len(self) // parts)
+        starts = range(0, len(self), size)
+        return [
+            (at, min(at + size, len(self)), self._arrived[at : at + size].count(0) / min(size, len(self) - at))
+            for at in starts
+        ]
 
 
 class Samples:

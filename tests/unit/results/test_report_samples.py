@@ -41,7 +41,8 @@ def test_losses_reordering_and_duplicates_are_told_apart(record, voice_workload)
     assert [one.start for one in messages.lost] == [3, 4]
     assert [one.start for one in messages.reordered] == [1]
     assert [one.start for one in messages.duplicated] == [2]
-    assert [one.total for one in messages.fate] == [0, 0, 0, 1, 1, 0]
+    assert messages.loss(2) == [(0, 3, 0), (3, 6, pytest.approx(2 / 3))]
+    assert messages.loss(4) == [(0, 2, 0), (2, 4, 0.5), (4, 6, 0.5)]
     assert [value for value, _ in messages.latencies.greater()] == pytest.approx(
         [MS, 22 * MS, 40 * MS, 50 * MS], rel=0.001
     )
