@@ -130,7 +130,7 @@ def _sender(plan: Plan, workload: Workload, node: str, sender: Sender, time: Axi
             y=Linear.up_to(max(rtt_most, asked_ns), unit),
             marks=[
                 Line(name="", style=0, points=_means(sender.rtt, origin_ns)),
-                *([Level(value=asked_ns, name=f"{rows.duration(asked_ns)}, as asked for")] if asked_ns else []),
+                *([Level(value=asked_ns, name=f"{rows.duration(asked_ns)}, delay asked for")] if asked_ns else []),
                 *again,
             ],
             height=110,
@@ -151,7 +151,7 @@ def _latency(plan: Plan, samples: Samples, style: int, time: Axis, origin_ns: in
     y, label = _latency_axis([value for one in ranges for value in (one[1], one[3])], asked_ns)
     marks: list[Mark] = [Dots(name="", style=style, ranges=ranges)]
     if asked_ns:
-        marks.append(Level(value=asked_ns, name=f"{rows.duration(asked_ns)}, as asked for"))
+        marks.append(Level(value=asked_ns, name=f"{rows.duration(asked_ns)}, delay asked for"))
     if messages.lost_at:
         marks.append(
             Rug(name="lost", positions=[_middle(messages.lost_at, one.start) - origin_ns for one in messages.lost_at])
