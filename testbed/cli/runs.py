@@ -16,7 +16,7 @@ from testbed.cli import options
 from testbed.cli.screen import Screen
 from testbed.errors import UsageError
 from testbed.lab import Lab
-from testbed.results import rows, tables
+from testbed.results import report, rows, tables
 from testbed.results.junit import junit_report
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def run_command(
         for reason in run.distrust:
             screen.say("doubt", reason)
         screen.say("result", str(run.path))
+        screen.say("report", str(report.write(run)))
         if junit is not None:
             junit.write(junit_report(run))
     return 0 if run.as_expected else FAILED

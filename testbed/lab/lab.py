@@ -130,7 +130,7 @@ class Lab:
 
     def check(self, *, deep: bool = False, observer: Observer = SILENT) -> tuple[LinkCheck, ...]:
         """Measure every shaped link and compare it with what was asked for; `deep` takes longer and sees more."""
-        return running.checked(self, observer, deep=deep)
+        return running.check_links(self, observer, deep=deep)
 
     def run_workload(self, name: str) -> Summary:
         """Carry out one workload of the file and summarise it; nothing is kept on disk.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from testbed import check, results, workloads
 from testbed.errors import UsageError
+from testbed.runtime import state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,9 +31,14 @@ _SLACK_NS = 500_000_000
 
 def run(lab: Lab, root: Path, *, only: Sequence[str], observer: Observer) -> Run:
     """See `Lab.run`."""
+    with state.locked(lab.name, "measuring in it"):
+        return _run(lab, root, only=only, observer=observer)
+
+
+def _run(lab: Lab, root: Path, *, only: Sequence[str], observer: Observer) -> Run:
     chosen = [_named(lab.plan, name).name for name in only] or [workload.name for workload in lab.plan.workloads]
     with results.RunWriter(root, lab.plan, runtime=lab.runtime, versions=lab.versions()) as writer:
-        writer.checked(checked(lab, observer))
+        writer.checked(_checked(lab, observer))
         lab.agent.call("restart")  # what a seed decides must not depend on how many probes there were
         before = lab.statistics()
         writer.begun(before)
@@ -47,8 +53,13 @@ def run(lab: Lab, root: Path, *, only: Sequence[str], observer: Observer) -> Run
     return writer.run
 
 
-def checked(lab: Lab, observer: Observer, *, deep: bool = False) -> tuple[check.LinkCheck, ...]:
+def check_links(lab: Lab, observer: Observer, *, deep: bool) -> tuple[check.LinkCheck, ...]:
     """See `Lab.check`."""
+    with state.locked(lab.name, "measuring in it"):
+        return _checked(lab, observer, deep=deep)
+
+
+def _checked(lab: Lab, observer: Observer, *, deep: bool = False) -> tuple[check.LinkCheck, ...]:
     if not lab.plan.links:
         return ()
     observer.begun("check", "probing the links")

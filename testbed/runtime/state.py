@@ -71,20 +71,24 @@ def labs(runtime: str) -> list[str]:
 
 
 @contextmanager
-def locked(lab: str) -> Iterator[None]:
-    """Keep other commands from changing the lab meanwhile; the lock goes when its holder ends, however it ends.
+def locked(lab: str, doing: str = "bringing it up or down") -> Iterator[None]:
+    """Keep other commands from doing the same to a lab meanwhile; the lock goes with its holder, however that ends.
+
+    Args:
+        lab: its name.
+        doing: what only one may do at a time, for the message.
 
     Raises:
-        LabError: another command holds it.
+        LabError: `lab-busy`, another command is at it.
     """
-    path = root() / f"{lab}.lock"
+    path = root() / f"{lab}.{doing.split(maxsplit=1)[0]}.lock"
     while True:
         with path.open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise LabError(
-                    "lab-busy", f"another command is bringing {lab} up or down", "wait for it to end, then try again"
+                    "lab-busy", f"lab {lab}: another command is {doing}", "wait for it to end, then try again"
                 ) from None
             if os.fstat(file.fileno()).st_nlink:  # else its last holder has removed it meanwhile: it locks nothing
                 try:
