@@ -37,6 +37,11 @@ BACKENDS = [
     for engine, marks in (("userspace", ()), ("netem", (pytest.mark.netem,)))
 ]
 
+once = pytest.mark.parametrize(
+    "backend", [each for each in BACKENDS if each.values[0][1] == "userspace"], indirect=True
+)
+"""For what no engine has a part in: one of them will do."""
+
 
 @pytest.fixture(params=BACKENDS)
 def backend(request):
@@ -85,6 +90,7 @@ def test_a_shape_is_replaced_while_the_lab_is_up(up):
     assert 15 <= quickest(lab["a"], "c") <= 16.5
 
 
+@once
 def test_up_again_changes_nothing_and_down_twice_is_fine(up, lab_name):
     lab = up()
     before = lab.agent.call("hello")["pid"]
@@ -100,6 +106,7 @@ def test_up_again_changes_nothing_and_down_twice_is_fine(up, lab_name):
     lab.down()
 
 
+@once
 def test_commands_in_nodes(up):
     lab = up()
     done = lab["a"].run(["sh", "-c", "cat; echo oops >&2; hostname; exit 3"], stdin=b"hello\n")
@@ -147,6 +154,7 @@ nodes:
 """
 
 
+@once
 def test_a_nodes_own_command_environment_and_settings(up):
     lab = up(NODES)
     fetched = lab["client"].run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "http://server:8080/"])
@@ -155,18 +163,21 @@ def test_a_nodes_own_command_environment_and_settings(up):
     assert " ttl=77 " in lab["client"].run(["ping", "-n", "-c1", "server"]).stdout
 
 
+@once
 def test_a_node_that_does_not_get_ready_is_undone(up, lab_name):
     with pytest.raises(LabError, match="not-ready"):
         up(NODES.replace("tcp: 8080", "tcp: 8081, timeout: 300ms"))
     assert remains(lab_name) == []
 
 
+@once
 def test_a_node_whose_command_ends_at_once_is_undone(up, lab_name):
     with pytest.raises(LabError, match=r"(?s)node-exited.*server.*boom"):
         up(NODES.replace('[python3, -m, http.server, "8080"]', '[sh, -c, "echo boom >&2; exit 3"]'))
     assert remains(lab_name) == []
 
 
+@once
 def test_a_setting_that_the_kernel_refuses_is_an_error_and_undone(up, lab_name):
     with pytest.raises(LabError):
         up(NODES.replace('ip_default_ttl: "77"', 'ip_default_ttl: "none"'))
@@ -184,6 +195,7 @@ def test_two_labs_of_one_file_live_side_by_side(up, backend, lab_name):
     assert first["a"].run(["ping", "-c1", "-W1", "b"]).status == 0
 
 
+@once
 def test_the_orchestrators_directory_holds_no_state_that_matters(up, lab_name):
     lab = up()
     for directory in Path("/run/testbed").glob(f"*/{lab_name}"):
