@@ -42,6 +42,8 @@ links:
 
 pytestmark = pytest.mark.live
 
+TRIES = 10
+
 
 @pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("netns", "docker")])
 def runtime(request):
@@ -102,7 +104,7 @@ def disturbed(command, lab, number, delay_s):
     return process.returncode, stderr.decode()
 
 
-@pytest.mark.parametrize("fraction", [0, 0.15, 0.3, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("fraction", [0, 0.2, 0.4, 0.7])
 def test_up_killed(up_command, runtime, lab_name, fraction):
     status, _ = disturbed(up_command, lab_name, signal.SIGKILL, fraction * undisturbed_s(runtime))
     assert status in (-signal.SIGKILL, 0)  # 0: it was quicker this time
@@ -112,14 +114,16 @@ def test_up_killed(up_command, runtime, lab_name, fraction):
 
 @pytest.mark.parametrize(
     ("number", "fraction"),
-    [(signal.SIGINT, 0), (signal.SIGINT, 0.3), (signal.SIGINT, 0.6), (signal.SIGINT, 0.9), (signal.SIGTERM, 0.5)],
+    [(signal.SIGINT, 0), (signal.SIGINT, 0.3), (signal.SIGINT, 0.8), (signal.SIGTERM, 0.5)],
 )
 def test_up_interrupted(up_command, runtime, lab_name, number, fraction):
     delay_s = fraction * undisturbed_s(runtime)
-    while (found := disturbed(up_command, lab_name, number, delay_s))[0] == 0:  # it was quicker this time
+    for _ in range(TRIES):
+        status, stderr = disturbed(up_command, lab_name, number, delay_s)
+        if status != 0:
+            break
         run("down", lab_name)
-        delay_s /= 2
-    status, stderr = found
+        delay_s /= 2  # it was quicker this time
     assert status == 128 + number, stderr
     assert "Traceback" not in stderr
     assert nothing_remains(lab_name)
