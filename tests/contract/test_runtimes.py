@@ -31,15 +31,18 @@ links:
   - {between: [b, far], delay: 5ms}
 """
 
-BACKENDS = [
-    pytest.param((runtime, engine), marks=[getattr(pytest.mark, runtime), *marks], id=f"{runtime}-{engine}")
-    for runtime in ("docker", "netns")
-    for engine, marks in (("userspace", ()), ("netem", (pytest.mark.netem,)))
-]
 
-once = pytest.mark.parametrize(
-    "backend", [each for each in BACKENDS if each.values[0][1] == "userspace"], indirect=True
-)
+def backends(engine, *marks):
+    return [
+        pytest.param((runtime, engine), marks=[getattr(pytest.mark, runtime), *marks], id=f"{runtime}-{engine}")
+        for runtime in ("docker", "netns")
+    ]
+
+
+USERSPACE = backends("userspace")
+BACKENDS = [*USERSPACE, *backends("netem", pytest.mark.netem)]
+
+once = pytest.mark.parametrize("backend", USERSPACE, indirect=True)
 """For what no engine has a part in: one of them will do."""
 
 
