@@ -357,8 +357,8 @@ def test_attach_with_a_terminal(standing):
         ended(attached),
     ):
         read_until(master, b"$ ")
-        os.write(master, b"stty size\n")
-        read_until(master, b"33 111")
+        os.write(master, b"until stty size | grep 33.111; do sleep 0.1; done\n")  # it is told once the shell runs
+        read_until(master, b"\n33 111")
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("4H", 44, 122, 0, 0))
         attached.send_signal(signal.SIGWINCH)
         os.write(master, b"until stty size | grep 44.122; do sleep 0.1; done\n")
