@@ -109,14 +109,18 @@ def test_shell_on_a_terminal(lab):
     shown = terminal.read_until(r"\d+ \d+\r\n")
     assert "42 on a\r\n" in shown
     assert "a terminal\r\n" in shown
-    assert "30 100\r\n" in shown
+
+    def sized(size):  # a moment after the shell runs, or the window has changed
+        def shown():
+            terminal.type("stty size\n")
+            return f"{size}\r\n" in terminal.read_until(r"\d+ \d+\r\n")
+
+        return shown
+
+    assert eventually(sized("30 100"))
     terminal.resize(40, 120)
 
-    def resized():
-        terminal.type("stty size\n")
-        return "40 120\r\n" in terminal.read_until(r"\d+ \d+\r\n")
-
-    assert eventually(resized)
+    assert eventually(sized("40 120"))
     terminal.type("sleep 1000\n")
     terminal.read_until("sleep 1000\r\n")
     terminal.type("\x03")  # Ctrl-C is for the program in the node
