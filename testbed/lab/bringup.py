@@ -45,7 +45,7 @@ def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
     runtime = runtimes.load(last)
     if reason := runtime.supports(plan):
         raise MachineError("no-runtime", "; ".join([*refusals, f"{last}: {reason}"]), "testbed doctor says more")
-    observer.chosen("runtime", last, "; ".join(refusals) or "asked for")
+    observer.chosen("runtime", f"{last} ({runtime.description})", "; ".join(refusals) or "asked for")
     return runtime
 
 

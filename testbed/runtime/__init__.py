@@ -72,6 +72,15 @@ class Runtime(Protocol):
 
     name: str
 
+    @property
+    def description(self) -> str:
+        """What nodes are made of, for people, told without trying whether it works.
+
+        Raises:
+            MachineError: not even that can be told.
+        """
+        ...
+
     def probe(self) -> Availability:
         """Try, for real, whether labs can be brought up here; never raises for a machine that can't."""
         ...

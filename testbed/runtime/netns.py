@@ -35,13 +35,17 @@ class NetnsRuntime:
 
     name = "netns"
 
+    @property
+    def description(self) -> str:
+        """Whose namespaces they are."""
+        return f"network namespaces of {'root' if os.geteuid() == 0 else 'an ordinary user'}"
+
     def probe(self) -> Availability:
         """Try to make all the namespaces that an agent needs."""
-        who = "root" if os.geteuid() == 0 else "an ordinary user"
         command = [sys.executable, "-m", "testbed.agent", "--isolate", "--probe"]
         trial = subprocess.run(command, capture_output=True, check=False, cwd="/")
         if trial.stdout:
-            return Availability(usable=True, description=f"network namespaces of {who}")
+            return Availability(usable=True, description=self.description)
         try:
             error = protocol.error_from_json(protocol.decode(trial.stderr.splitlines()[-1])["error"])
         except (ValueError, KeyError, IndexError):

@@ -34,10 +34,15 @@ class DockerRuntime:
     def _engine(self) -> Engine:
         return Engine()
 
+    @property
+    def description(self) -> str:
+        """The Docker Engine's version."""
+        return self._engine.description
+
     def probe(self) -> Availability:
         """See `testbed.runtime.Runtime`."""
         try:
-            return Availability(usable=True, description=self._engine.description)
+            return Availability(usable=True, description=self.description)
         except MachineError as error:
             return Availability(usable=False, description="", reason=error.message, hint=error.hint or "")
 
