@@ -126,7 +126,7 @@ class Lab:
 
     def versions(self) -> dict[str, str]:
         """What the nodes are made of, with its version, for the record of a run."""
-        return {self.runtime: self._runtime.probe().description}
+        return {self.runtime: self._runtime.description}
 
     def check(self, *, deep: bool = False, observer: Observer = SILENT) -> tuple[LinkCheck, ...]:
         """Measure every shaped link and compare it with what was asked for; `deep` takes longer and sees more."""
