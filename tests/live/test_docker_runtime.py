@@ -359,10 +359,10 @@ def test_attach_with_a_terminal(standing):
     ):
         read_until(master, b"$ ")
         os.write(master, b"until stty size | grep 33.111; do sleep 0.1; done\n")  # it is told once the shell runs
-        read_until(master, b"\n33 111")
+        read_until(master, b"33 111")
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("4H", 44, 122, 0, 0))
         os.write(master, b"until stty size | grep 44.122; do sleep 0.1; done\n")
-        read_until(master, b"\n44 122", lambda: attached.send_signal(signal.SIGWINCH))  # an engine may miss one
+        read_until(master, b"44 122", lambda: attached.send_signal(signal.SIGWINCH))  # an engine may miss one
         os.write(master, b"sleep 4713\n")
         assert eventually(lambda: "sleep 4713" in commands(runtime, plan.lab))
         os.write(master, b"\x03")

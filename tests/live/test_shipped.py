@@ -80,7 +80,7 @@ def test_what_tcp_and_udp_promise_and_cost(run):
     assert of("rpc-tcp-once").number("latency_max_ns") >= 2 * round_trip
     # What the path loses is lost, here and there about as often as it was asked to.
     assert loss / 4 < of("stream-udp").number("loss_ratio") < 4 * loss
-    assert of("stream-udp").number("latency_max_ns") < round_trip + one_way
+    assert of("stream-udp").number("latency_p50_ns") < round_trip
 
 
 @pytest.mark.netns
