@@ -265,4 +265,5 @@ class _Checker:
             except ExpectationError as error:
                 place = self.document.place_within(path, text, error.at)
                 hint = nearest(error.found, error.allowed, error.what) if error.what else error.hint
-                yield Problem(self.document.name, *place, error.code, f"{show(path)} {error.said}", hint)
+                file = self.document.places[path].file
+                yield Problem(file, *place, error.code, f"{show(path)} {error.said}", hint)

@@ -45,10 +45,11 @@ class Mark(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a value is, and its key if it is in a mapping (else the value again)."""
+    """Where a value is, its key if it is in a mapping (else the value again), and in what: the name of a file."""
 
     value: Mark
     key: Mark
+    file: str
 
 
 class Integer(int):
@@ -86,12 +87,12 @@ class Document:
         while path not in self.places:
             path = path[:-1]
         place = self.places[path]
-        return Problem(self.name, *(place.key if at_key else place.value), code, message, hint)
+        return Problem(place.file, *(place.key if at_key else place.value), code, message, hint)
 
     def place_within(self, path: Path, text: str, offset: int) -> Mark:
         """Where `offset` of the `text` at `path` is; where that text begins if it is not written as it reads."""
-        line, column = self.places[path].value
-        written = self.lines[line - 1][column - 1 :] if line <= len(self.lines) else ""
+        (line, column), _, file = self.places[path]
+        written = self.lines[line - 1][column - 1 :] if file == self.name and line <= len(self.lines) else ""
         quotes = int(written[:1] in ("'", '"'))
         return Mark(line, column + quotes + offset if written.startswith(text, quotes) else column)
 
@@ -269,18 +270,22 @@ def read(text: str | bytes, name: str) -> Document:
         mark = Mark(loader.line + 1, loader.column + 1)
         raise composer.fatal(mark, "bad-yaml", "this escape stands for nothing") from None
     places: dict[Path, Place] = {}
-    data = _data(root, (), root.mark, places)
+    data = _data(root, (), Place(root.mark, root.mark, name), places)
     lines = tuple(decoded.splitlines())
     return Document(name=name, data=data, places=places, lines=lines, problems=tuple(composer.problems))
 
 
-def _data(node: _Node, path: Path, key: Mark, places: dict[Path, Place]) -> object:
+def _data(node: _Node, path: Path, place: Place, places: dict[Path, Place]) -> object:
     """The plain data in `node`; notes the place of every value in it."""
-    places[path] = Place(node.mark, key)
+    places[path] = place
+
+    def within(part: str | int, item: _Node, key: Mark) -> object:
+        return _data(item, (*path, part), Place(item.mark, key, place.file), places)
+
     if isinstance(node.content, list):
-        return [_data(item, (*path, index), item.mark, places) for index, item in enumerate(node.content)]
+        return [within(index, item, item.mark) for index, item in enumerate(node.content)]
     if isinstance(node.content, dict):
-        return {name: _data(item, (*path, name), at, places) for name, (at, item) in node.content.items()}
+        return {name: within(name, item, at) for name, (at, item) in node.content.items()}
     return node.content
 
 

@@ -60,7 +60,7 @@ def valueless(document: Document) -> Iterator[Problem]:
         pattern = tuple("*" if depth % 2 else part for depth, part in enumerate(path))
         if value is None and path and pattern not in _ENTRIES:
             hint = "give it one, or leave it out"
-            yield Problem(document.name, *place.value, "no-value", f"{show(path)} has no value", hint)
+            yield Problem(place.file, *place.value, "no-value", f"{show(path)} has no value", hint)
 
 
 def _path(loc: tuple[int | str, ...], document: Document) -> tuple[Path, bool]:
