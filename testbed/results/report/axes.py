@@ -32,6 +32,12 @@ _RATE = (
     Unit(name="mbit/s", worth=1e6),
     Unit(name="gbit/s", worth=1e9),
 )
+_SIZE = (
+    Unit(name="bytes", worth=1),
+    Unit(name="KB", worth=1e3),
+    Unit(name="MB", worth=1e6),
+    Unit(name="GB", worth=1e9),
+)
 SECONDS = _TIME[3]
 PERCENT = Unit(name="%", worth=0.01)
 ONE = Unit(name="", worth=1)
@@ -45,6 +51,11 @@ def time_unit(most: float) -> Unit:
 def rate_unit(most: float) -> Unit:
     """The unit in which to write rates up to `most`, bit/s."""
     return _fitting(_RATE, most)
+
+
+def size_unit(most: float) -> Unit:
+    """The unit in which to write sizes up to `most`, bytes."""
+    return _fitting(_SIZE, most)
 
 
 def _fitting(units: tuple[Unit, ...], most: float) -> Unit:
@@ -86,7 +97,7 @@ class Linear:
     @classmethod
     def up_to(cls, high: float, unit: Unit = ONE, most_ticks: int = 5) -> Self:
         """From zero to the first tick that is not below `high`."""
-        step = _step(high / unit.worth or 1, most_ticks)
+        step = round_step(high / unit.worth or 1, most_ticks)
         return cls(low=0, high=max(1, ceil(high / unit.worth / step - 1e-9)) * step * unit.worth, unit=unit)
 
     def at(self, value: float) -> float:
@@ -96,7 +107,7 @@ class Linear:
     def ticks(self) -> list[tuple[float, str]]:
         """See `Axis`."""
         low, high = self.low / self.unit.worth, self.high / self.unit.worth
-        step = _step(high - low or 1, self.most_ticks)
+        step = round_step(high - low or 1, self.most_ticks)
         marks = [number * step for number in range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1)]
         return [(mark * self.unit.worth, _number(mark)) for mark in marks]
 
@@ -132,8 +143,17 @@ class Logarithmic:
         return [(mark * self.unit.worth, _number(mark)) for mark in marks]
 
 
-def _step(span: float, most: int) -> float:
-    """The least round step that divides a span into no more than `most` parts."""
+class Percentiles(Logarithmic):
+    """A logarithmic axis of shares that are greater, with the percentile that each one is."""
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """See `Axis`."""
+        marks = Logarithmic.ticks(self)
+        return [(share, f"p{_number(100 * (1 - share))} · {label}" if share < 1 else label) for share, label in marks]
+
+
+def round_step(span: float, most: int) -> float:
+    """The least round step (1, 2 or 5 of a power of ten) that divides a span into no more than `most` parts."""
     power: float = 10 ** floor(log10(span / most))
     return next(digit * power for digit in _STEPS if span / (digit * power) <= most * (1 + 1e-9))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 LIMIT = 600
 """The most bins: about the width of a plot in pixels."""
@@ -49,21 +49,29 @@ class Bins:
 
     def add(self, position: int, value: float = 1) -> None:
         """Take in a value; the first one's position is where a bin begins."""
+        self.extend((position,), (value,))
+
+    def extend(self, positions: Sequence[int], values: Sequence[float]) -> None:
+        """Take in values, each at its position."""
+        if not positions:
+            return
         if self._origin is None:
-            self._origin = position
-        key = (position - self._origin) // self.width
-        found = self._bins.get(key)
-        if found is None:
-            self._bins[key] = [1, value, value, value]
-            while len(self._bins) > self._limit:
-                self._coarsen()
-        else:
-            found[0] += 1
-            found[1] += value
-            if value < found[2]:
-                found[2] = value
-            elif value > found[3]:
-                found[3] = value
+            self._origin = positions[0]
+        origin = self._origin
+        for position, value in zip(positions, values, strict=True):
+            key = (position - origin) // self.width
+            found = self._bins.get(key)
+            if found is None:
+                self._bins[key] = [1, value, value, value]
+                while len(self._bins) > self._limit:
+                    self._coarsen()
+            else:
+                found[0] += 1
+                found[1] += value
+                if value < found[2]:
+                    found[2] = value
+                elif value > found[3]:
+                    found[3] = value
 
     def _coarsen(self) -> None:
         coarse: dict[int, list[float]] = {}
@@ -80,6 +88,18 @@ class Bins:
                 ]
         self._bins = coarse
         self.width *= 2
+
+    def regrouped(self, width: float) -> dict[int, float]:
+        """The sums of what fell into equal parts of at least `width`, by where each begins.
+
+        A bin counts for the part in which its middle is.
+        """
+        parts: dict[int, float] = {}
+        whole = max(1, round(width))
+        for one in self:
+            start = (one.start + self.width // 2) // whole * whole
+            parts[start] = parts.get(start, 0) + one.total
+        return parts
 
     def __bool__(self) -> bool:
         return bool(self._bins)
@@ -103,10 +123,16 @@ class Distribution:
 
     def add(self, value: int) -> None:
         """Take in a value."""
-        shift = max(0, value.bit_length() - self._DIGITS)
-        key = value >> shift << shift
-        self._counts[key] = self._counts.get(key, 0) + 1
-        self.count += 1
+        self.extend((value,))
+
+    def extend(self, values: Sequence[int]) -> None:
+        """Take in values."""
+        counts, digits = self._counts, self._DIGITS
+        for value in values:
+            shift = value.bit_length() - digits
+            key = value if shift < 0 else value >> shift << shift
+            counts[key] = counts.get(key, 0) + 1
+        self.count += len(values)
 
     def greater(self) -> list[tuple[int, int]]:
         """Values in ascending order, each with how many are greater."""

@@ -67,13 +67,16 @@ class Mark(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A line through points, by steps or straight; `style` numbers its colour and dashes."""
+    """A line through points, by steps or straight; `style` numbers its colour and dashes.
+
+    `look` is empty, `thin` (what goes with another line of that style) or `faint` (one of many).
+    """
 
     name: str
     style: int
     points: Sequence[tuple[float, float]]
     steps: bool = False
-    thin: bool = False
+    look: str = ""
 
     def draw(self, frame: Frame) -> Iterator[Element]:
         """See `Mark`."""
@@ -94,7 +97,7 @@ class Line:
 
     @property
     def _class(self) -> str:
-        return f"line s{self.style % STYLES}{' thin' if self.thin else ''}"
+        return f"line s{self.style % STYLES} {self.look}".rstrip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,10 +160,9 @@ class Rug:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Bars from the x axis: `(from, to, height)`."""
+    """Bars from the x axis: `(from, to, height)`, of what is bad."""
 
     name: str
-    style: int
     bars: Sequence[tuple[float, float, float]]
 
     def draw(self, frame: Frame) -> Iterator[Element]:
@@ -171,11 +173,11 @@ class Columns:
             gap = 0.5 if right - left > 3 else 0  # noqa: PLR2004 (pixels)
             if frame.up(0) - top > _NEAR:
                 parts.append(f"M{left + gap:.1f} {frame.up(0):.1f}V{top:.1f}H{right - gap:.1f}V{frame.up(0):.1f}z")
-        yield element("path", d="".join(parts), class_=f"bars s{self.style % STYLES}")
+        yield element("path", d="".join(parts), class_="bars")
 
     def sample(self, x: float, y: float) -> Iterator[Element]:
         """See `Mark`."""
-        yield element("rect", x=x + 10, y=y - 4, width=14, height=8, class_=f"bars s{self.style % STYLES}")
+        yield element("rect", x=x + 10, y=y - 4, width=14, height=8, class_="bars")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

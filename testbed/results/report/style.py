@@ -3,11 +3,11 @@
 SHEET = """
 :root { color-scheme: light dark;
   --paper: #ffffff; --ink: #1c2128; --soft: #57606a; --line: #d4d9df; --grid: #e8ebef; --card: #f6f8fa;
-  --good: #1a7f37; --bad: #c0261b; --odd: #8250df; --also: #9a6700;
+  --good: #1a7f37; --bad: #c0261b; --odd: #8250df; --also: #9a6700; --moment: #7a4a00;
   --s0: #1f66b5; --s1: #c2560c; --s2: #1a7f4b; --s3: #8a3fc0; --s4: #b3246b; --s5: #4b6472; }
 @media (prefers-color-scheme: dark) { :root {
   --paper: #0f1318; --ink: #e2e7ed; --soft: #98a2ae; --line: #343c46; --grid: #222932; --card: #171c23;
-  --good: #4ac26b; --bad: #ff7b72; --odd: #c297ff; --also: #e3b341;
+  --good: #4ac26b; --bad: #ff7b72; --odd: #c297ff; --also: #e3b341; --moment: #f2cc60;
   --s0: #6cb0ff; --s1: #ffa457; --s2: #56d39a; --s3: #cfa3ff; --s4: #ff8fc0; --s5: #9fb8c6; } }
 * { box-sizing: border-box; }
 body { background: var(--paper); color: var(--ink); margin: 0 auto; max-width: 944px; padding: 28px 32px 64px;
@@ -35,10 +35,12 @@ svg .end { text-anchor: end; } svg .middle { text-anchor: middle; } svg .strong 
 svg .grid { stroke: var(--grid); } svg .axis { stroke: var(--soft); } svg polyline { fill: none; }
 svg .level { stroke: var(--soft); stroke-dasharray: 1 3; }
 .line { stroke-width: 1.7; stroke-linejoin: round; } .line.thin { stroke-width: 1.1; }
+.line.faint { stroke-width: 1; opacity: .35; }
+polyline.moment { stroke: var(--moment); stroke-dasharray: 5 3; } svg text.moment { fill: var(--moment); }
 .range { fill: none; stroke-width: 1; opacity: .45; } .dots { stroke: none; }
 .s0 { --c: var(--s0); } .s1 { --c: var(--s1); } .s2 { --c: var(--s2); }
 .s3 { --c: var(--s3); } .s4 { --c: var(--s4); } .s5 { --c: var(--s5); }
-.line, .range { stroke: var(--c); } .dots, .bars { fill: var(--c); }
+.line, .range { stroke: var(--c); } .dots { fill: var(--c); } .bars { fill: var(--bad); }
 .line.s1 { stroke-dasharray: 7 3; } .line.s2 { stroke-dasharray: 2 2.5; } .line.s3 { stroke-dasharray: 9 3 2 3; }
 .line.s4 { stroke-dasharray: 4 2; } .line.s5 { stroke-dasharray: 12 4; }
 .rug { fill: none; stroke-width: 1.2; } .rug.bad { stroke: var(--bad); } .rug.odd { stroke: var(--odd); }

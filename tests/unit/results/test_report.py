@@ -58,8 +58,11 @@ def make_run(tmp_path, plan, make_check, voice, statistics):
                     sent = [number * 20 * MS for number in range(50)]
                     arrived = [number for number in range(50) if number % 10]
                     seen = {"seq": encode(arrived), "received_ns": encode([sent[n] + 20 * MS for n in arrived])}
-                    for line in ({"event": "sent", "first": 0, "sent_ns": encode(sent)}, {"event": "received", **seen}):
-                        record.write(json.dumps({"node": "client", **line}) + "\n")
+                    for line in (
+                        {"node": "client", "event": "sent", "first": 0, "sent_ns": encode(sent)},
+                        {"node": "server", "event": "received", **seen},
+                    ):
+                        record.write(json.dumps(line) + "\n")
                 if fail:
                     raise fail
                 writer.ended(voice)
@@ -120,7 +123,7 @@ def test_the_plots_an_engineer_looks_for(make_run):
 
 def test_what_was_lost_is_said_and_drawn(make_run):
     page = shown(make_run())
-    assert "Of 50 datagrams: 5 lost, 0 reordered, 0 duplicates." in page.text
+    assert "Of 50 messages: 5 lost, 0 reordered, 0 duplicates." in page.text
     rugs = [each["d"].count("M") for each in page.tags("path") if each["class"] == "rug bad"]
     assert 5 in rugs
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 
 from testbed.endpoint.columns import encode
-from testbed.results.report.figures import jain
-from testbed.results.report.samples import Flow, read
+from testbed.results.report.goodput import jain
+from testbed.results.report.messages import Flow
+from testbed.results.report.samples import read
 
 MS = 1_000_000
 
@@ -81,13 +82,18 @@ def test_tcp_senders_are_kept_with_what_is_new_of_retransmissions(record, voice_
         "cwnd": [10, 20, 15],
         "ssthresh": [0x7FFFFFFF, 0x7FFFFFFF, 15],
         "retransmits": [0, 3, 3],
+        "delivery_rate": [0, 1000, (1 << 63) - 1],
+        "busy_ns": [0, 50 * MS, 150 * MS],
     }
     info = {"event": "tcp-info", **{name: encode(values) for name, values in columns.items()}}
     heard = {"event": "bytes", "start_ns": 50 * MS, "bucket_ns": 100 * MS, "bytes": encode([1000, 0, 500])}
     samples = read(record(info, heard), stream)
-    sender = samples.senders["client"]
-    assert [one.mean for one in sender.cwnd] == [10, 20, 15]
-    assert [one.mean for one in sender.ssthresh] == [15]
+    (sender,) = samples.senders
+    assert sender.node == "client"
+    assert [one.mean for one in sender.columns["cwnd"]] == [10, 20, 15]
+    assert [one.mean for one in sender.columns["ssthresh"]] == [15]
+    assert [one.mean for one in sender.columns["delivery_rate"]] == [0, 8000]
+    assert [one.mean for one in sender.columns["busy_ns"]] == [0.5, 1]
     assert [(one.start, one.total) for one in sender.retransmits] == [(100 * MS, 3)]
     assert samples.flow is not None
     assert [one.total for one in samples.flow.delivered] == [1000, 0, 500]
@@ -102,6 +108,29 @@ def test_jains_index(shares, index):
             flow.add(number * 100 * MS, share * 1000)
         flows.append(flow)
     assert jain(flows) == pytest.approx(index)
+
+
+def test_whether_messages_go_one_way_is_told_by_where_they_arrive(record, voice_workload):
+    there = {**received([0, 1], [30, 240]), "node": "server"}
+    one_way = read(record(sent([10, 20]), there), voice_workload)
+    assert one_way.messages.one_way
+    assert one_way.flow is not None
+    assert sum(one.total for one in one_way.flow.delivered) == 2 * 160
+    answered = read(record(sent([10, 20]), received([0, 1], [30, 240])), voice_workload)
+    assert not answered.messages.one_way
+    assert answered.flow is None
+
+
+def test_columns_of_an_event_that_nobody_knows_are_kept(record, voice_workload):
+    told = {"event": "fan", "at_ns": encode([MS, 9 * MS]), "speed": encode([5, 7]), "delay_ns": encode([1, 2])}
+    (series,) = read(record(told), voice_workload).series.values()
+    assert [one.mean for one in series.columns["speed"]] == [5, 7]
+    assert series.quantity("delay_ns").axis(50 * MS)[1] == "delay, ms"
+
+
+def test_columns_of_different_lengths_are_refused(record, voice_workload):
+    with pytest.raises(ValueError, match="1 values of speed for 2 times"):
+        read(record({"event": "fan", "at_ns": [1, 2], "speed": [5]}), voice_workload)
 
 
 def test_flows_that_never_met_share_nothing():

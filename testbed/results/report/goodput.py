@@ -1,0 +1,76 @@
+"""Goodput over time, of all that ran together in one plot, and how fairly they shared."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from testbed.results import rows
+from testbed.results.report.axes import Linear, rate_unit
+from testbed.results.report.marks import Line
+from testbed.results.report.plot import Panel
+from testbed.results.report.stage import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from testbed.results.report.bins import Bins
+    from testbed.results.report.markup import Element
+    from testbed.results.report.messages import Flow
+    from testbed.results.report.stage import Stage
+
+_SECOND = 1_000_000_000
+_TWO = 2
+
+
+def goodput(stage: Stage) -> Iterator[Element]:
+    """The figure of the stage's flows, where there are any."""
+    flows = {each: each.flow for each in stage.together if each.flow is not None}
+    if not any(len(list(flow.delivered)) > 1 for flow in flows.values()):
+        return
+    lines = {each: rates(flow.delivered, stage.origin_ns) for each, flow in flows.items()}
+    most = max((rate for points in lines.values() for _, rate in points), default=1)
+    unit = rate_unit(most)
+    widths = sorted({flow.delivered.width for flow in flows.values()})
+    note = f"Payload delivered per {' or '.join(rows.duration(width) for width in widths)}."
+    index = jain(list(flows.values()))
+    if index is not None:
+        note += f" Jain's fairness index of the {len(flows)}, while all of them ran: {index:.3f} (1 is all alike)."
+    marks = [
+        Line(name=each.workload.name, style=stage.style(each), points=points, steps=True)
+        for each, points in lines.items()
+    ]
+    panel = Panel(label=f"goodput, {unit.name}", y=Linear.up_to(most, unit), marks=marks, height=170)
+    yield stage.figure(f"Goodput of {listed([each.workload.name for each in flows])}", [panel], note=note)
+
+
+def rates(delivered: Bins, origin_ns: int) -> list[tuple[float, float]]:
+    """Goodput, bit/s, from the beginning of each bin on, 0 where nothing came; the last one, not full, is left out."""
+    points: list[tuple[float, float]] = []
+    width, found = delivered.width, list(delivered)
+    for one, following in pairwise(found):
+        points.append((one.start - origin_ns, one.total * 8 * _SECOND / width))
+        if following.start > one.start + width:
+            points.append((one.start + width - origin_ns, 0))
+    points.append((found[-1].start - origin_ns, points[-1][1] if points else 0))
+    return points
+
+
+def jain(flows: Sequence[Flow]) -> float | None:
+    """Jain's fairness index of what flows had delivered while all of them ran.
+
+    R. Jain, D. Chiu, W. Hawe, "A Quantitative Measure of Fairness and Discrimination", DEC-TR-301 (1984). None for
+    fewer than two flows, or where they never ran together.
+    """
+    if len(flows) < _TWO:
+        return None
+    begun, ended = max(flow.first_ns for flow in flows), min(flow.last_ns for flow in flows)
+    if ended <= begun:
+        return None
+    shares = []
+    for flow in flows:
+        width = flow.delivered.width
+        inside = [one.total for one in flow.delivered if begun <= one.start + width / 2 <= ended]
+        shares.append(sum(inside) * _SECOND / width)
+    squares = sum(share * share for share in shares)
+    return sum(shares) ** 2 / (len(shares) * squares) if squares else None

@@ -1,0 +1,141 @@
+"""Messages and what became of them, and payload delivered over time."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Any
+
+from testbed.endpoint.columns import decode
+from testbed.results.report.bins import Bins, Distribution
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+GOODPUT_NS = 100_000_000
+FINEST_NS = 1_000_000
+
+
+class Flow:
+    """Payload delivered over time.
+
+    Attributes:
+        delivered: bytes, over time, ns.
+        first_ns, last_ns: about when the first and the last arrived.
+    """
+
+    def __init__(self) -> None:
+        self.delivered = Bins(GOODPUT_NS)
+        self.first_ns = self.last_ns = 0
+
+    def add(self, at_ns: int, size: int) -> None:
+        """Take in what arrived."""
+        self.extend((at_ns,), (size,))
+
+    def extend(self, times_ns: Sequence[int], sizes: Sequence[int]) -> None:
+        """Take in what arrived, in order of time."""
+        if times_ns:
+            self.first_ns = self.first_ns or times_ns[0]
+            self.last_ns = max(self.last_ns, times_ns[-1])
+            self.delivered.extend(times_ns, sizes)
+
+
+class Messages:
+    """What became of messages. What is kept is bounded but for 9 bytes of each: when it was sent, whether it arrived.
+
+    Attributes:
+        sender, receiver: the nodes where they were sent and where they, or their answers, arrived; None where none.
+        latency: over the time of sending, ns.
+        latencies: their distribution, ns.
+        lost_at: the lost over the time of sending, ns.
+        lost, reordered, duplicated: those that were, over the sequence number.
+    """
+
+    def __init__(self, timeout_ns: int | None = None) -> None:
+        """Begin with none.
+
+        Args:
+            timeout_ns: after how long an answer counts as lost; None where all that came count.
+        """
+        self.sender: str | None = None
+        self.receiver: str | None = None
+        self.latency, self.lost_at = Bins(FINEST_NS), Bins(FINEST_NS)
+        self.latencies = Distribution()
+        self.lost, self.reordered, self.duplicated = (Bins(1) for _ in range(3))
+        self.sent_ns = array("q")
+        self._arrived = bytearray()
+        self._timeout_ns = timeout_ns
+        self._expected = 0
+        self._pending: list[tuple[array[int], array[int]]] = []
+
+    def __len__(self) -> int:
+        return len(self.sent_ns)
+
+    @property
+    def one_way(self) -> bool:
+        """Whether they arrive at another node than the one that sent them; else it is answers that arrive."""
+        return self.sender is not None and self.receiver not in (None, self.sender)
+
+    def sent(self, record: Mapping[str, Any]) -> None:
+        """Take in a line `sent`."""
+        if record["first"] != len(self.sent_ns):
+            raise ValueError(f"a line tells of message {record['first']}; {len(self.sent_ns)} is next")
+        self.sender = record["node"]
+        self.sent_ns.extend(decode(record["sent_ns"]))
+        self._arrived.extend(bytes(len(self.sent_ns) - len(self._arrived)))
+        self._sort_out()
+
+    def received(self, record: Mapping[str, Any], flow: Flow, size: int) -> None:
+        """Take in a line `received`; what arrived goes to `flow` too, `size` bytes each."""
+        seq, at = decode(record["seq"]), decode(record["received_ns"])
+        self.receiver = record["node"]
+        flow.extend(at, [size] * len(at))
+        self._pending.append((seq, at))
+        self._sort_out()
+
+    def _sort_out(self) -> None:
+        """Take in the arrivals of messages of which it is known when they were sent."""
+        while self._pending and max(self._pending[0][0], default=0) < len(self.sent_ns):
+            self._arrivals(*self._pending.pop(0))
+
+    def _arrivals(self, seq: array[int], at: array[int]) -> None:
+        arrived, sent_ns = self._arrived, self.sent_ns
+        sent, latencies = array("q"), array("q")
+        for number, at_ns in zip(seq, at, strict=True):
+            if arrived[number]:
+                self.duplicated.add(number)
+                continue
+            latency_ns = at_ns - sent_ns[number]
+            if self._timeout_ns is not None and latency_ns > self._timeout_ns:
+                continue
+            arrived[number] = 1
+            sent.append(sent_ns[number])
+            latencies.append(max(0, latency_ns))
+            if number < self._expected:
+                self.reordered.add(number)
+            else:
+                self._expected = number + 1
+        self.latency.extend(sent, latencies)
+        self.latencies.extend(latencies)
+
+    def finish(self) -> None:
+        """Sort out what was lost, when all lines are in."""
+        if self._pending:
+            raise ValueError("messages arrived that were never sent")
+        number = self._arrived.find(0)
+        while number >= 0:
+            self.lost.add(number)
+            self.lost_at.add(self.sent_ns[number])
+            number = self._arrived.find(0, number + 1)
+
+    def loss(self, parts: int) -> list[tuple[int, int, float]]:
+        """The share that was lost in no more than so many equal parts of the sequence (the last may be shorter).
+
+        Returns:
+            Of each part the first number, the one after the last, and the share, from 0 to 1.
+        """
+        size = -(-len(self) // parts)
+        starts = range(0, len(self), size)
+        return [
+            (at, min(at + size, len(self)), self._arrived[at : at + size].count(0) / min(size, len(self) - at))
+            for at in starts
+        ]
