@@ -6,12 +6,15 @@ Below the topology, whose `expect` names them; what computes them is `testbed.wo
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from testbed.errors import MachineError
+from testbed.third_party import third_party
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _SUFFIXES: Mapping[str, str] = MappingProxyType({"ns": "_ns", "bit/s": "_bps", "ratio": "_ratio"})
 """What a name says of its unit; `_bytes` stays in labels, for bytes delivered are not messages delivered."""
@@ -25,13 +28,13 @@ class Metric:
         name: with its unit where it has one.
         unit: `ns`, `bytes`, `bit/s`, a thing that is counted, `ratio` (from 0 to 1) or `name` (text).
         description: one sentence, with the RFC that defines it.
-        kinds: the kinds of workload that have it.
+        kinds: the kinds of workload that have it; of a third party's, whatever it declares it for.
     """
 
     name: str
     unit: str
     description: str
-    kinds: tuple[str, ...]
+    kinds: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -39,6 +42,8 @@ class Metric:
         bare = self.name.removesuffix(_SUFFIXES.get(self.unit, ""))
         return re.sub(r"_(min|max|mean|p[0-9]+)$", r".\1", bare)
 
+
+GROUP = "testbed.metrics"
 
 _TCP = ("tcp-stream", "tcp-rr")
 _STREAMS = ("tcp-stream", "udp-stream")
@@ -51,7 +56,7 @@ def _metric(name: str, unit: str, kinds: tuple[str, ...], description: str) -> M
     return Metric(name=name, unit=unit, kinds=kinds, description=description)
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
+OWN: Mapping[str, Metric] = MappingProxyType(
     {
         metric.name: metric
         for metric in (
@@ -113,4 +118,31 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         )
     }
 )
-"""Every metric by name. A summary has exactly those of its workload's kind."""
+"""The metrics of the testbed's own kinds."""
+
+
+def with_kinds(metrics: Mapping[str, Metric], kinds: Mapping[str, Iterable[Metric | str]]) -> dict[str, Metric]:
+    """Metrics, and those of further kinds.
+
+    Args:
+        metrics: by name.
+        kinds: of each further kind its metrics: new ones, and names of those that there are.
+
+    Raises:
+        MachineError: `broken-plugin`: a name that is not there, or is there with another unit.
+    """
+    found = dict(metrics)
+    for kind, declared in kinds.items():
+        for one in declared:
+            name = one if isinstance(one, str) else one.name
+            known = found.get(name, None if isinstance(one, str) else one)
+            if known is None or not (isinstance(one, str) or one.unit == known.unit):
+                has = f"{name!r} in {one.unit}" if isinstance(one, Metric) else f"{name!r}"
+                there = f"it is there in {known.unit}" if known else "which is no metric"
+                raise MachineError("broken-plugin", f"the kind {kind!r} has {has}; {there}", "mend or uninstall it")
+            found[name] = replace(known, kinds=(*(known.kinds if name in found else ()), kind))
+    return found
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType(with_kinds(OWN, third_party(GROUP)))
+"""Every metric by name, those of third parties too. A summary has exactly those of its workload's kind."""

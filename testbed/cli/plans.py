@@ -75,7 +75,7 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _parameters(parameters: Mapping[str, int | str | bool]) -> str:
+def _parameters(parameters: Mapping[str, int | str | bool | tuple[str, ...]]) -> str:
     """Parameters with units, as a person would write them; the unit is in the name's ending."""
     formats = {"_ns": units.DURATION, "_bps": units.RATE, "_bytes": units.SIZE}
     shown = []
@@ -85,5 +85,5 @@ def _parameters(parameters: Mapping[str, int | str | bool]) -> str:
                 shown.append(f"{name.removesuffix(ending)} {form.format(value)}")
                 break
         else:
-            shown.append(f"{name} {value}")
+            shown.append(f"{name} {shlex.join(value) if isinstance(value, tuple) else value}")
     return ", ".join(shown)

@@ -9,11 +9,18 @@ from array import array
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
+from testbed.endpoint.parameters import COUNT, Integer, Parameters
 from testbed.endpoint.pattern import pattern
 
 if TYPE_CHECKING:
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
+
+PARAMETERS: Parameters = {
+    "count": COUNT,
+    "interval_ns": Integer(),
+    "size_bytes": Integer(least=0, most=65507),
+}
 
 _HEADER = struct.Struct("!BBHHH")  # type, code, checksum, identifier, sequence number
 _ECHO_REPLY, _ECHO_REQUEST = 0, 8

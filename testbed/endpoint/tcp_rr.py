@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING
 
 from testbed.endpoint import tcp, tcp_info
 from testbed.endpoint.errors import EndpointError
+from testbed.endpoint.parameters import CONGESTION, COUNT, Integer, Parameters, Text
 from testbed.endpoint.pattern import pattern
 
 if TYPE_CHECKING:
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
+
+PARAMETERS: Parameters = {
+    "count": COUNT,
+    "size_bytes": Integer(),
+    "reply_bytes": Integer(),
+    "connect": Text(choices=("once", "each")),
+    "congestion": CONGESTION,
+}
 
 _WAKE_S = 0.1
 _READ_BYTES = 1 << 16

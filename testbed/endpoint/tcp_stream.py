@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING
 
 from testbed.endpoint import tcp, tcp_info
 from testbed.endpoint.errors import EndpointError
+from testbed.endpoint.parameters import CONGESTION, Integer, Parameters
 from testbed.endpoint.pattern import PERIOD, pattern
 
 if TYPE_CHECKING:
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
+
+PARAMETERS: Parameters = {
+    "duration_ns": Integer(required=False),
+    "size_bytes": Integer(required=False),
+    "congestion": CONGESTION,
+}
+ONE_OF = frozenset({"duration_ns", "size_bytes"})
 
 BUCKET_NS = 100_000_000
 """Bytes received are counted per bucket of this length, and the sender's state is sampled as often."""

@@ -7,7 +7,7 @@ import struct
 from time import monotonic_ns, sleep
 from typing import TYPE_CHECKING
 
-from testbed.endpoint.spec import HEADER_BYTES
+from testbed.endpoint.parameters import Integer
 
 if TYPE_CHECKING:
     from testbed.endpoint.owner import Owner
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 HEADER = struct.Struct("!QI")
 """The workload's seed and the datagram's sequence number."""
 
-assert HEADER.size == HEADER_BYTES  # noqa: S101 (two modules, one number)
+DATAGRAM = Integer(least=HEADER.size, most=65507)
+"""Bytes of payload: at least the header, so that strangers show."""
 
 _SPIN_NS = 80_000  # the kernel wakes a sleeper up to 50 us late (its timer slack), and then has to schedule it
 _SLEEP_NS = 100_000_000

@@ -8,12 +8,20 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from testbed.endpoint import tcp, udp
+from testbed.endpoint.parameters import COUNT, Integer, Parameters
 from testbed.endpoint.pattern import pattern
-from testbed.endpoint.spec import HEADER_BYTES
+from testbed.endpoint.udp import DATAGRAM, HEADER
 
 if TYPE_CHECKING:
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
+
+PARAMETERS: Parameters = {
+    "count": COUNT,
+    "size_bytes": DATAGRAM,
+    "reply_bytes": DATAGRAM,
+    "timeout_ns": Integer(),
+}
 
 _LONGEST = 1 << 16
 _WAKE_S = 0.1
@@ -30,7 +38,7 @@ def initiate(spec: Spec, owner: Owner) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         replies = _Replies(client, spec, owner)
         for number in range(total):
-            udp.HEADER.pack_into(request, 0, spec.seed, number)
+            HEADER.pack_into(request, 0, spec.seed, number)
             sent_ns.append(monotonic_ns())
             client.sendto(request, (spec.address, spec.port))
             replies.wait(number, sent_ns[-1] + spec.parameters["timeout_ns"])
@@ -98,6 +106,6 @@ def listen(spec: Spec, owner: Owner) -> None:
             if length != spec.parameters["size_bytes"] or udp.HEADER.unpack_from(data)[0] != spec.seed:
                 strangers += 1
                 continue
-            reply[:HEADER_BYTES] = data[:HEADER_BYTES]
+            reply[: HEADER.size] = data[: HEADER.size]
             server.sendto(reply, peer)
         owner.emit("end", strangers=strangers, drops=udp.drops(server))

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 
 from testbed.endpoint import tcp, udp
 from testbed.endpoint.errors import EndpointError
+from testbed.endpoint.parameters import Integer, Parameters
 from testbed.endpoint.pattern import pattern
-from testbed.endpoint.spec import HEADER_BYTES
+from testbed.endpoint.udp import DATAGRAM
 
 if TYPE_CHECKING:
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
+
+PARAMETERS: Parameters = {"rate_bps": Integer(), "size_bytes": DATAGRAM, "duration_ns": Integer()}
+
+_HEADER_BYTES = udp.HEADER.size
 
 _SECOND = 1_000_000_000
 _LOOK = 256  # datagrams between two looks at the owner
@@ -63,13 +68,13 @@ def listen(spec: Spec, owner: Owner) -> None:
     with udp.bound(spec.address, spec.port) as server:
         tcp.wake(server)
         room = 2 * count(spec) + _SPARE  # for duplicates
-        headers = bytearray(HEADER_BYTES * room)
+        headers = bytearray(_HEADER_BYTES * room)
         received_ns = memoryview(bytearray(8 * room)).cast("q")
         owner.emit("listening")
         arrived = _receive(server, spec, owner, headers, received_ns)
         dropped = udp.drops(server)
     seq, at_ns = array("q"), array("q")
-    decoded = udp.HEADER.iter_unpack(memoryview(headers)[: arrived * HEADER_BYTES])
+    decoded = udp.HEADER.iter_unpack(memoryview(headers)[: arrived * _HEADER_BYTES])
     for (seed, number), time_ns in zip(decoded, received_ns, strict=False):
         if time_ns and seed == spec.seed:
             seq.append(number)
@@ -85,9 +90,9 @@ def _receive(server: socket.socket, spec: Spec, owner: Owner, headers: bytearray
     arrived = 0
     while arrived < room:
         flags = socket.MSG_TRUNC | (socket.MSG_DONTWAIT if owner.stopping else 0)
-        start = arrived * HEADER_BYTES
+        start = arrived * _HEADER_BYTES
         try:
-            length = receive(view[start : start + HEADER_BYTES], HEADER_BYTES, flags)
+            length = receive(view[start : start + _HEADER_BYTES], _HEADER_BYTES, flags)
         except BlockingIOError:
             if flags & socket.MSG_DONTWAIT:
                 return arrived

@@ -142,13 +142,13 @@ class Workload:
     """Traffic from one node to another.
 
     Attributes:
-        kind: `tcp-stream`, `tcp-rr`, `udp-stream`, `udp-rr` or `ping`.
+        kind: one of `testbed.workloads.KINDS`.
         source: the node that starts (and, of a stream, sends).
         destination: the node that listens.
         address: of the destination on the network that both share.
         port: TCP or UDP port of the listener, one per workload.
         seed: 64 bits.
-        parameters: the kind's own, all integers, strings or booleans; units are in their names.
+        parameters: the kind's own, integers, strings, booleans or strings in a row; units are in their names.
     """
 
     name: str
@@ -158,7 +158,7 @@ class Workload:
     address: str
     port: int
     seed: int
-    parameters: Mapping[str, int | str | bool] = field(hash=False)
+    parameters: Mapping[str, int | str | bool | tuple[str, ...]] = field(hash=False)
 
     def __post_init__(self) -> None:
         _freeze(self, "parameters")
@@ -226,7 +226,7 @@ class Plan:
             "networks": tuple(Network(**one) for one in data["networks"]),
             "nodes": tuple(_node(one) for one in data["nodes"]),
             "links": tuple(Link(**{**one, "shape": Shape.from_json(one["shape"])}) for one in data["links"]),
-            "stages": tuple(tuple(Workload(**one) for one in stage) for stage in data["stages"]),
+            "stages": tuple(tuple(_workload(one) for one in stage) for stage in data["stages"]),
         }
         kinds = {workload.name: workload.kind for stage in parts["stages"] for workload in stage}
         parts["expectations"] = tuple(parse(text, kinds) for text in data.get("expectations", ()))
@@ -278,6 +278,13 @@ def _node(data: Mapping[str, Any]) -> Node:
         "ready": None if data["ready"] is None else Ready(**data["ready"]),
     }
     return Node(**{**data, **parts})
+
+
+def _workload(data: Mapping[str, Any]) -> Workload:
+    """The workload that `_plain` made `data` from."""
+    given = data["parameters"].items()
+    parameters = {name: tuple(value) if isinstance(value, list) else value for name, value in given}
+    return Workload(**{**data, "parameters": parameters})
 
 
 def _relative(data: dict[str, Any], allocated: list[IPv4Network]) -> dict[str, Any]:

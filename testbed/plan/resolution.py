@@ -136,7 +136,7 @@ def _stages(topology: Topology, nodes: Mapping[str, Node], seed: int) -> tuple[t
 def _workload(topology: Topology, workload: AskedWorkload, nodes: Mapping[str, Node], port: int, seed: int) -> Workload:
     network = topology.network_between(workload.source, workload.destination, workload.network)
     parameters = workload.parameters
-    if workload.kind.startswith("tcp-"):
+    if "congestion" in type(workload).model_fields:
         parameters = {
             "congestion": nodes[workload.source].sysctls.get(CONGESTION, DEFAULT_CONGESTION),
             **parameters,

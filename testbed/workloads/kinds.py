@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from testbed.workloads import summarisers
+from testbed.third_party import third_party
 from testbed.workloads.errors import WorkloadError
+from testbed.workloads.summarisers.ping import Ping
+from testbed.workloads.summarisers.tcp import TcpRequestResponse, TcpStream
+from testbed.workloads.summarisers.udp import UdpRequestResponse, UdpStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,34 +19,25 @@ if TYPE_CHECKING:
     from testbed.workloads.summarisers import Summariser
 
 
-class Kind(Protocol):
-    """How a kind of workload is carried out by endpoints."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """How a kind of workload is carried out by endpoints.
 
-    def listener(self, workload: Workload) -> Mapping[str, Any] | None:
-        """The spec of the endpoint in the destination, which starts first; None where none is needed."""
+    Attributes:
+        summariser: makes what makes the summary of a workload.
+        listens: an endpoint of ours listens in the destination, and starts first; else something else does there.
+    """
 
-    def initiator(self, workload: Workload) -> Mapping[str, Any]:
-        """The spec of the endpoint in the source."""
-
-    def summariser(self, workload: Workload) -> Summariser:
-        """What makes the summary."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Own:
-    """A kind that the testbed's own endpoint carries out."""
-
-    make_summariser: Callable[[Workload], Summariser]
+    summariser: Callable[[Workload], Summariser]
     listens: bool = True
 
     def listener(self, workload: Workload) -> Mapping[str, Any] | None:
+        """The spec of the endpoint in the destination; None where none is needed."""
         return _spec(workload, "listener") if self.listens else None
 
     def initiator(self, workload: Workload) -> Mapping[str, Any]:
+        """The spec of the endpoint in the source."""
         return _spec(workload, "initiator")
-
-    def summariser(self, workload: Workload) -> Summariser:
-        return self.make_summariser(workload)
 
 
 def _spec(workload: Workload, role: str) -> Mapping[str, Any]:
@@ -57,16 +51,21 @@ def _spec(workload: Workload, role: str) -> Mapping[str, Any]:
     }
 
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
+GROUP = "testbed.workloads"
+
+OWN: Mapping[str, Kind] = MappingProxyType(
     {
-        "tcp-stream": _Own(summarisers.TcpStream),
-        "tcp-rr": _Own(summarisers.TcpRequestResponse),
-        "udp-stream": _Own(summarisers.UdpStream),
-        "udp-rr": _Own(summarisers.UdpRequestResponse),
-        "ping": _Own(summarisers.Ping, listens=False),
+        "tcp-stream": Kind(summariser=TcpStream),
+        "tcp-rr": Kind(summariser=TcpRequestResponse),
+        "udp-stream": Kind(summariser=UdpStream),
+        "udp-rr": Kind(summariser=UdpRequestResponse),
+        "ping": Kind(summariser=Ping, listens=False),
     }
 )
-"""Every kind by its name in the file."""
+"""The testbed's own kinds."""
+
+KINDS: Mapping[str, Kind] = MappingProxyType({**OWN, **third_party(GROUP, own=OWN)})
+"""Every kind by its name in the file, those of third parties too."""
 
 
 def kind_of(workload: Workload) -> Kind:

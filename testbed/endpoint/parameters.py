@@ -1,0 +1,99 @@
+"""What the parameters of a kind may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.endpoint.errors import EndpointError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Integer:
+    """An integer within bounds, both included."""
+
+    least: int = 1
+    most: int = (1 << 63) - 1
+    required: bool = True
+
+    def problem(self, value: object) -> str | None:
+        """What the value has to be, or None where it is that."""
+        if isinstance(value, int) and not isinstance(value, bool) and self.least <= value <= self.most:
+            return None
+        return f"an integer from {self.least} to {self.most}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A text that is not empty; one of `choices` where there are any."""
+
+    choices: tuple[str, ...] = ()
+    required: bool = True
+
+    def problem(self, value: object) -> str | None:
+        """What the value has to be, or None where it is that."""
+        if isinstance(value, str) and value and (not self.choices or value in self.choices):
+            return None
+        return f"one of {', '.join(self.choices)}" if self.choices else "a text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """At least one text, each of any length."""
+
+    required: bool = True
+
+    def problem(self, value: object) -> str | None:
+        """What the value has to be, or None where it is that."""
+        if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+            return None
+        return "a list of texts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """True or false."""
+
+    required: bool = True
+
+    def problem(self, value: object) -> str | None:
+        """What the value has to be, or None where it is that."""
+        return None if isinstance(value, bool) else "true or false"
+
+
+Parameters = Mapping[str, Integer | Text | Texts | Flag]
+"""The parameters of a kind, by their names in the plan."""
+
+CONGESTION = Text(required=False)
+COUNT = Integer(most=(1 << 32) - 1)
+
+
+def check(kind: str, given: Mapping[str, Any], allowed: Parameters, *, one_of: frozenset[str] = frozenset()) -> None:
+    """Accept parameters, or say what is wrong with them.
+
+    Args:
+        kind: whose they are.
+        given: what the spec says.
+        allowed: what there may be.
+        one_of: of these exactly one has to be there.
+
+    Raises:
+        EndpointError: `invalid-spec`, with what was found and what is allowed.
+    """
+    for name in given:
+        if name not in allowed:
+            raise invalid(f"{kind} has no parameter {name!r}; it has {', '.join(allowed)}")
+    for name, form in allowed.items():
+        if name not in given:
+            if form.required:
+                raise invalid(f"{kind} needs {name}, {form.problem(None)}")
+        elif problem := form.problem(given[name]):
+            raise invalid(f"{name} is {given[name]!r}; it has to be {problem}")
+    if one_of and len(given.keys() & one_of) != 1:
+        raise invalid(f"{kind} needs one of {' and '.join(sorted(one_of))}; found {dict(given)}")
+
+
+def invalid(message: str) -> EndpointError:
+    """The error of a spec that can't be carried out."""
+    return EndpointError("invalid-spec", message)

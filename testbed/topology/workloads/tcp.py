@@ -1,0 +1,40 @@
+"""TCP between endpoints of the testbed's own."""
+
+from typing import Literal
+
+from testbed.topology.base import key
+from testbed.topology.values import Congestion, Count, SomeDuration, SomeSize
+from testbed.topology.workloads.base import SECOND, Parameter, Workload
+
+
+class TcpStream(Workload):
+    """One TCP connection that carries as much as it can."""
+
+    kind: Literal["tcp-stream"] = key("One TCP connection that carries as much as it can")
+    duration_ns: SomeDuration | None = key(
+        "How long to send; instead of bytes", alias="duration", default=None, written="10s"
+    )
+    size_bytes: SomeSize | None = key("How much to send; instead of duration", alias="bytes", default=None)
+    congestion: Congestion | None = key("TCP congestion control; the sending node's sysctl, else cubic", default=None)
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """As of any workload; ten seconds unless something else is said."""
+        given = super().parameters
+        return given if {"duration_ns", "size_bytes"} & given.keys() else {"duration_ns": 10 * SECOND, **given}
+
+
+class TcpRr(Workload):
+    """Requests and responses over TCP, one after the other."""
+
+    kind: Literal["tcp-rr"] = key("Requests and responses over TCP, one after the other")
+    count: Count = key("How many requests", default=100)
+    size_bytes: SomeSize = key("Bytes of a request", alias="size", default=64, written="64B")
+    reply_bytes: SomeSize | None = key("Bytes of a response; as the request unless given", alias="reply", default=None)
+    connect: Literal["once", "each"] = key("One connection for all requests, or one for each", default="once")
+    congestion: Congestion | None = key("TCP congestion control; the node's sysctl, else cubic", default=None)
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """As of any workload; a response is as large as its request."""
+        return {"reply_bytes": self.size_bytes, **super().parameters}
