@@ -233,6 +233,11 @@ class Agent:
         """Start the endpoint program in a node."""
         return self._start("endpoint", {"node": node, "spec": dict(spec)})
 
+    def capture(self, node: str, network: str, *, snap_bytes: int, size_bytes: int) -> Process:
+        """Start a capture at a node's interface; see `testbed.agent.capture.__main__` for what the process says."""
+        limits = {"snap_bytes": snap_bytes, "size_bytes": size_bytes}
+        return self._start("capture", {"node": node, "network": network, **limits})
+
     def spawn(
         self, node: str, argv: Sequence[str], *, cwd: str | None = None, stdio: Sequence[int] = (), tty: bool = False
     ) -> Process:

@@ -6,8 +6,8 @@ A client connects and makes one call at a time:
     <- {"event": {...}}                      any number, while the call lasts
     <- {"result": ...}  or  {"error": {"kind", "code", "message", "hint"}}
 
-While a `spawn` or `endpoint` call lasts, the client may send `{"tell": {"eof": true}}`, which ends the process's
-standard input, or `{"tell": {"signal": N}}`; when it closes the connection, the process is killed.
+While a `spawn`, `endpoint` or `capture` call lasts, the client may send `{"tell": {"eof": true}}`, which ends the
+process's standard input, or `{"tell": {"signal": N}}`; when it closes the connection, the process is killed.
 """
 
 from __future__ import annotations

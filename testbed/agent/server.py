@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import json
 import os
 import signal
 import socket
 import sys
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from testbed.agent import namespaces, processes, protocol
@@ -130,7 +132,7 @@ class Server:
             while message := await connection.receive():
                 name, arguments = message["call"], message["with"]
                 try:
-                    if name in ("spawn", "endpoint"):
+                    if name in ("spawn", "endpoint", "capture"):
                         await self._run(connection, name, arguments)
                         return
                     await connection.send({"result": await self._call(name, arguments)})
@@ -214,12 +216,21 @@ class Server:
         found = self._wiring.node(node)
         return await processes.start(found, argv, cwd=cwd, stdio=stdio, tty=tty, own_filesystem=self._isolated)
 
+    async def _capture(self, node: str, network: str, **limits: int) -> asyncio.subprocess.Process:
+        """Start a capture at a port. What it costs is not held against the node."""
+        spec = {"interface": self._wiring.port(node, network).interface, **limits}
+        argv = [sys.executable, "-m", "testbed.agent.capture", json.dumps(spec)]
+        found = replace(self._wiring.node(node), cgroups=(), environment={})
+        return await processes.start(found, argv, cwd=None, stdio=(), tty=False, own_filesystem=False)
+
     async def _run(self, connection: Connection, call: str, arguments: dict[str, Any]) -> None:
         fds = connection.take_fds()
         try:
             if call == "endpoint":
                 argv = [sys.executable, "-m", "testbed.endpoint", protocol.encode(arguments["spec"]).decode().strip()]
                 process = await self._start(arguments["node"], argv)
+            elif call == "capture":
+                process = await self._capture(**arguments)
             else:
                 process = await self._start(
                     arguments["node"], arguments["argv"], cwd=arguments["cwd"], stdio=fds, tty=arguments["tty"]

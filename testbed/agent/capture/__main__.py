@@ -1,0 +1,115 @@
+"""The process that captures at a port: `python -m testbed.agent.capture SPEC`, in the node's network namespace.
+
+SPEC is a JSON object with `interface`, `snap_bytes` and `size_bytes`. It writes JSON lines:
+
+    {"event": "begun", "interface", "clock_offset_ns"}      from now on no packet is missed unseen
+    {"event": "end", "packets", "dropped", "overwritten", "cpu_ns", "clock_offset_ns"}
+    {"event": "data", "base64"}                             the pcap file, piece by piece
+
+The last two come when its standard input ends. `{"error": ...}` is an error, in the agent's form.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import select
+import sys
+import tempfile
+import time
+from typing import TYPE_CHECKING, Any
+
+from testbed.agent import protocol
+from testbed.agent.capture import pcap
+from testbed.agent.capture.spool import Spool
+from testbed.agent.capture.tap import Tap, records
+from testbed.errors import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_NICENESS = 10
+"""Whoever is measured comes first; what has to wait is in the kernel's ring."""
+
+_PIECE_BYTES = 3 << 14
+_CLOCK_READINGS = 5
+
+
+def capture(interface: str, *, snap_bytes: int, size_bytes: int) -> None:
+    """Capture until standard input ends, then write what was kept.
+
+    Raises:
+        OSError: the interface can't be captured at, or there is no room for its packets.
+    """
+    with tempfile.TemporaryFile() as file, Tap(interface, snap_bytes) as tap:
+        spool = Spool(file.fileno(), size_bytes)
+        cpu_ns = time.process_time_ns()
+        _emit("begun", interface=interface, clock_offset_ns=clock_offset_ns())
+        poll = select.poll()
+        poll.register(sys.stdin, select.POLLIN)
+        poll.register(tap, select.POLLIN)
+        while sys.stdin.fileno() not in dict(poll.poll()):
+            for block, packets in tap.blocks():
+                spool.put(block, packets)
+        for block, packets in tap.last_blocks():
+            spool.put(block, packets)
+        _emit(
+            "end",
+            packets=spool.packets,
+            dropped=tap.dropped,
+            overwritten=spool.overwritten,
+            cpu_ns=time.process_time_ns() - cpu_ns,
+            clock_offset_ns=clock_offset_ns(),
+        )
+        for piece in _pieces(spool, snap_bytes):
+            _emit("data", base64=base64.b64encode(piece).decode())
+
+
+def clock_offset_ns() -> int:
+    """How far the wall clock, which packets are stamped with, is ahead of CLOCK_MONOTONIC, which samples are."""
+    return min(_clock_reading() for _ in range(_CLOCK_READINGS))[1]
+
+
+def _clock_reading() -> tuple[int, int]:
+    """How long it took to read both clocks, and their difference."""
+    before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+    return after - before, wall - (before + after) // 2
+
+
+def _pieces(spool: Spool, snap_bytes: int) -> Iterator[bytes]:
+    """A pcap file of the packets that were kept."""
+    piece = bytearray(pcap.file_header(snap_bytes))
+    for block in spool:
+        for record in records(block):
+            piece += record
+            if len(piece) >= _PIECE_BYTES:
+                yield bytes(piece)
+                piece.clear()
+    yield bytes(piece)
+
+
+def _emit(event: str, **fields: object) -> None:
+    _write({"event": event, **fields})
+
+
+def _write(message: dict[str, Any]) -> None:
+    sys.stdout.buffer.write(protocol.encode(message))
+    sys.stdout.buffer.flush()
+
+
+def main() -> int:
+    """Parse the command line and run."""
+    spec: Mapping[str, Any] = json.loads(sys.argv[1])
+    os.nice(_NICENESS)
+    try:
+        capture(**spec)
+    except OSError as error:
+        failed = LabError("capture-failed", f"capturing at {spec['interface']}: {error}")
+        _write({"error": protocol.error_to_json(failed)})
+        return failed.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
