@@ -26,6 +26,8 @@ COMMANDS = {
     "check": ("testbed.cli.runs", "Measure whether the links are as bad as asked."),
     "report": ("testbed.cli.reports", "Write a run's report.html again, and say where it is."),
     "compare": ("testbed.cli.reports", "Compare runs: every figure, its change, and whether it may be chance."),
+    "replay": ("testbed.cli.replays", "Repeat a run from its folder or its export, and compare."),
+    "export": ("testbed.cli.replays", "Make one file of a run, to attach to a ticket."),
     "impair": ("testbed.cli.labs", "Change what a link of a lab does, while it is up."),
     "exec": ("testbed.cli.labs", "Run a command in a node."),
     "shell": ("testbed.cli.labs", "Open a shell in a node."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+kept = click.option(
+    "--results", "root", type=click.Path(path_type=Path), default="results", show_default=True, help="Where runs are."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

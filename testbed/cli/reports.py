@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +18,7 @@ from testbed.results.plan_differences import plan_differences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 FAILED = 1
 _PLAIN_WIDTH = 120
@@ -30,14 +30,10 @@ _SHOW: dict[str, Callable[[float], str]] = {
     "ratio": rows.ratio,
 }
 
-_kept = click.option(
-    "--results", "root", type=click.Path(path_type=Path), default="results", show_default=True, help="Where runs are."
-)
-
 
 @click.command("report")
 @click.argument("run", default="latest", metavar="[RUN|LAB|latest]")
-@_kept
+@options.kept
 def report_command(run: str, root: Path) -> None:
     """Write the report of a run again, and print where it is.
 
@@ -50,7 +46,7 @@ def report_command(run: str, root: Path) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="A B [C...]")
 @click.option("--different-plans", is_flag=True, help="Compare runs of different plans, and show how those differ.")
 @click.option("--fail-if", "limits", multiple=True, metavar="CHANGE", help="As in: download.goodput < -10%")
-@_kept
+@options.kept
 @options.as_json
 def compare_command(
     names: tuple[str, ...], limits: tuple[str, ...], root: Path, *, different_plans: bool, as_json: bool

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from testbed.cli.options import BringUp
+    from testbed.results import Run
 
 FAILED = 1
 
@@ -50,25 +51,30 @@ def run_command(
         run = lab.run(results, only=only, observer=screen)
         if as_json:
             click.echo(json.dumps(run.to_json() | {"path": str(run.path)}, indent=2))
-        if run.checks:
-            screen.show("")
-            screen.show(tables.link_table(run.checks))
-        if run.summaries:
-            screen.show("")
-            screen.show(tables.workload_table(run.summaries))
-        if run.outcomes:
-            screen.show("")
-            screen.show(tables.outcome_table(run.outcomes))
-        screen.show("")
-        if left_out := len(run.plan.expectations) - len(run.outcomes):
-            screen.say("expect", f"{left_out} left out: not all of their workloads were run")
-        for reason in run.distrust:
-            screen.say("doubt", reason)
-        screen.say("result", str(run.path))
-        screen.say("report", str(report.write(run)))
+        show(run, screen)
         if junit is not None:
             junit.write(junit_report(run))
     return 0 if run.as_expected else FAILED
+
+
+def show(run: Run, screen: Screen) -> None:
+    """Show what came of a run, and write its report."""
+    if run.checks:
+        screen.show("")
+        screen.show(tables.link_table(run.checks))
+    if run.summaries:
+        screen.show("")
+        screen.show(tables.workload_table(run.summaries))
+    if run.outcomes:
+        screen.show("")
+        screen.show(tables.outcome_table(run.outcomes))
+    screen.show("")
+    if left_out := len(run.plan.expectations) - len(run.outcomes):
+        screen.say("expect", f"{left_out} left out: not all of their workloads were run")
+    for reason in run.distrust:
+        screen.say("doubt", reason)
+    screen.say("result", str(run.path))
+    screen.say("report", str(report.write(run)))
 
 
 @click.command("check")

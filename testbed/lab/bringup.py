@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from testbed import runtime as runtimes
@@ -13,7 +15,7 @@ from testbed.plan import Plan
 from testbed.runtime import state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from ipaddress import IPv4Network
     from types import FrameType
 
@@ -49,12 +51,17 @@ def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
     return runtime
 
 
-def bring_up(resolve: Callable[[Iterable[IPv4Network]], Plan], observer: Observer) -> tuple[Plan, Runtime, bool]:
+def bring_up(
+    resolve: Callable[[Collection[IPv4Network]], Plan],
+    observer: Observer,
+    engines: Mapping[tuple[str, str, str], str] = MappingProxyType({}),
+) -> tuple[Plan, Runtime, bool]:
     """Bring a plan up, or find that it is up already.
 
     Args:
         resolve: makes the plan, given the subnets that it must keep clear of.
         observer: hears of it.
+        engines: by ends, of links that are to have another engine than the plan says.
 
     Returns:
         The plan as it is up (an allocated subnet may have moved), its runtime, and whether it was up before.
@@ -72,7 +79,7 @@ def bring_up(resolve: Callable[[Iterable[IPv4Network]], Plan], observer: Observe
             plan = resolve(runtime.taken())
             try:
                 with _undone_on_failure(runtime, plan.lab, observer):
-                    _make(plan, runtime, observer)
+                    _make(plan, runtime, observer, engines)
             except LabError as error:
                 if error.code != "subnet-taken" or attempt == _SUBNET_TRIES - 1:
                     raise
@@ -81,12 +88,13 @@ def bring_up(resolve: Callable[[Iterable[IPv4Network]], Plan], observer: Observe
         return plan, runtime, False
 
 
-def _make(plan: Plan, runtime: Runtime, observer: Observer) -> None:
+def _make(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[tuple[str, str, str], str]) -> None:
     observer.begun("up", "starting")
     runtime.up(plan, lambda step: observer.begun("up", step))
     agent = runtime.connect(plan.lab)
     observer.begun("up", "links")
-    shaped = agent.call("shape", links=[as_request(plan, link) for link in plan.links])
+    links = [replace(link, engine=engines.get(link.ends, link.engine)) for link in plan.links]
+    shaped = agent.call("shape", links=[as_request(plan, link) for link in links])
     for engine, why in sorted({(made["engine"], made["why"]) for made in shaped}):
         observer.chosen("engine", engine, why)
     agent.call("remember", plan=plan.to_json())

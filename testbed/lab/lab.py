@@ -68,6 +68,42 @@ class Lab:
         return cls(made, chosen, was_up=was_up)
 
     @classmethod
+    def up_again(
+        cls,
+        run: Run,
+        *,
+        name: str | None = None,
+        runtime: str | None = None,
+        engine: str | None = None,
+        observer: Observer = SILENT,
+    ) -> Self:
+        """Bring the lab of a run up anew, from what the run knows: the same plan, on the same runtime and engines.
+
+        Allocated subnets may be others, which changes nothing of what the plan asks for.
+
+        Args:
+            run: any; no topology file is needed.
+            name: of the lab; the run's unless given.
+            runtime: `auto`, `docker` or `netns`; the run's unless given.
+            engine: `auto`, `netem` or `userspace`, of all links; of each what the run had unless given.
+            observer: hears of the progress.
+
+        Raises:
+            MachineError: this machine lacks something, an engine or the runtime perhaps.
+            LabError: `lab-exists`; a step failed, and what was done is undone.
+        """
+        wanted = replace(run.plan, lab=name or run.plan.lab, runtime=runtime or run.runtime)
+        engines = {each.ends: engine or each.engine for each in run.engines}
+        made, chosen, was_up = bringup.bring_up(lambda taken: plan.relocate(wanted, taken), observer, engines)
+        if was_up:
+            raise LabError(
+                "lab-exists",
+                f"a lab {wanted.lab} is up, and may have been changed since",
+                f"testbed down {wanted.lab} takes it down; --name brings this one up beside it",
+            )
+        return cls(made, chosen, was_up=False)
+
+    @classmethod
     def attach(cls, name: str) -> Self:
         """The lab of that name, which another process has brought up.
 
@@ -127,6 +163,10 @@ class Lab:
     def versions(self) -> dict[str, str]:
         """What the nodes are made of, with its version, for the record of a run."""
         return {self.runtime: self._runtime.description}
+
+    def images(self) -> Mapping[str, str]:
+        """Of each image that the nodes are made of, what it is, for the record of a run."""
+        return self._runtime.images(self.name)
 
     def check(self, *, deep: bool = False, observer: Observer = SILENT) -> tuple[LinkCheck, ...]:
         """Measure every shaped link and compare it with what was asked for; `deep` takes longer and sees more."""

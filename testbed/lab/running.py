@@ -37,7 +37,7 @@ def run(lab: Lab, root: Path, *, only: Sequence[str], observer: Observer) -> Run
 
 def _run(lab: Lab, root: Path, *, only: Sequence[str], observer: Observer) -> Run:
     chosen = [_named(lab.plan, name).name for name in only] or [workload.name for workload in lab.plan.workloads]
-    with results.RunWriter(root, lab.plan, runtime=lab.runtime, versions=lab.versions()) as writer:
+    with results.RunWriter(root, lab.plan, runtime=lab.runtime, versions=lab.versions(), images=lab.images()) as writer:
         writer.checked(_checked(lab, observer))
         lab.agent.call("restart")  # what a seed decides must not depend on how many probes there were
         before = lab.statistics()

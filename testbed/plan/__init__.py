@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.plan.model import Interface, Link, Network, Node, Plan, Ready, Workload
+from testbed.plan.relocation import relocate
 
 if TYPE_CHECKING:
     from testbed.plan.resolution import resolve
 
-__all__ = ["Interface", "Link", "Network", "Node", "Plan", "Ready", "Workload", "resolve"]
+__all__ = ["Interface", "Link", "Network", "Node", "Plan", "Ready", "Workload", "relocate", "resolve"]
 
 
 def __getattr__(name: str) -> object:

@@ -18,7 +18,8 @@ from testbed.check.statistics import quantile
 from testbed.errors import UsageError
 from testbed.metrics import METRICS
 from testbed.results.plan_differences import alike_but_for_seeds
-from testbed.results.reading import RUN_FILE, load, whole_runs
+from testbed.results.reading import load, whole_runs
+from testbed.results.run import RUN_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -197,6 +198,8 @@ _MACHINERY: dict[str, Callable[[Run], str]] = {
     "engine": lambda run: ", ".join(sorted({engine.engine for engine in run.engines})) or "none",
     "kernel": lambda run: run.versions.get("kernel", "unknown"),
     "testbed": lambda run: run.versions.get("testbed", "unknown"),
+    "images": lambda run: ", ".join(f"{name} {what}" for name, what in sorted(run.images.items())) or "none",
+    "processor": lambda run: f"{run.host.get('cpu_model')}, {run.host.get('usable_cores')} cores",
 }
 
 

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from testbed.errors import UsageError
-from testbed.results.run import Run
+from testbed.results import archive
+from testbed.results.run import RUN_FILE, Run
 
-RUN_FILE = "run.json"
 LATEST = "latest"
 PARTIAL = ".partial"
 INCOMPLETE = ".incomplete"
@@ -20,11 +20,12 @@ def load(name: str | Path, root: Path = Path("results")) -> Run:
     """A run that was written.
 
     Args:
-        name: the run's directory, whole or not; or the name of a lab, for its latest whole run; or `latest`.
+        name: the run's directory, whole or not, or its run.json; a file that `testbed export` wrote, which is unpacked
+            below `root`; the name of a lab, for its latest whole run; or `latest`.
         root: the directory of all runs.
 
     Raises:
-        UsageError: `no-such-run`; `run-unreadable`, with the reason.
+        UsageError: `no-such-run`; `run-unreadable`, with the reason; what `archive.unpack` raises.
     """
     path = _find(name, root)
     file = path / RUN_FILE
@@ -38,6 +39,8 @@ def _find(name: str | Path, root: Path) -> Path:
     given = Path(name)
     if (given / RUN_FILE).is_file():
         return given.resolve()
+    if given.is_file():
+        return given.resolve().parent if given.name == RUN_FILE else archive.unpack(given, root).resolve()
     if name == LATEST:
         if (root / LATEST / RUN_FILE).is_file():
             return (root / LATEST).resolve()
@@ -46,7 +49,9 @@ def _find(name: str | Path, root: Path) -> Path:
     labs = sorted({file.parent.parent.name for file in root.glob(f"*/*/{RUN_FILE}")})
     known = f"labs with runs are: {', '.join(labs)}" if labs else f"there are no runs in {root} yet"
     raise UsageError(
-        "no-such-run", f"{str(name)!r} is neither a run's directory nor a lab that has a whole run in {root}", known
+        "no-such-run",
+        f"{str(name)!r} is neither a run's directory or file nor a lab that has a whole run in {root}",
+        known,
     )
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 VERSION = 1
 """The version of the form of run.json."""
 
+RUN_FILE = "run.json"
+
 RUNNING = "running"
 COMPLETE = "complete"
 FAILED = "failed"
@@ -34,6 +36,11 @@ class Engine:
     network: str
     engine: str
     why: str
+
+    @property
+    def ends(self) -> tuple[str, str, str]:
+        """Of the link: what tells links apart, see `testbed.plan.Link`."""
+        return self.source, self.destination, self.network
 
     @classmethod
     def of(cls, link: Mapping[str, Any]) -> Self:
@@ -53,6 +60,7 @@ class Run:
         plan: of the lab. Its digest is in run.json beside it, and so are the seeds, in the plan.
         runtime: what the nodes are made of, `docker` or `netns`.
         versions: of `kernel`, `python`, `testbed`, and the runtime's own.
+        images: of each image that nodes were made of, what it was: its digest in a registry, or its id.
         host: facts about the machine that results depend on, see `testbed.results.host`.
         engines: of each shaped link.
         checks: of each shaped link, before the workloads.
@@ -70,6 +78,7 @@ class Run:
     runtime: str
     versions: Mapping[str, str]
     host: Mapping[str, Any]
+    images: Mapping[str, str] = field(default_factory=dict)
     engines: tuple[Engine, ...] = ()
     checks: tuple[LinkCheck, ...] = ()
     summaries: tuple[Summary, ...] = ()
@@ -133,9 +142,10 @@ class Run:
         if plan.digest != data["plan_digest"]:
             raise ValueError(f"the digest of its plan is {plan.digest}; it says {data['plan_digest']}")
         return cls(
-            **{one.name: data[one.name] for one in fields(cls) if one.name not in ("path", "plan", *_TUPLES)},
+            **{one.name: data[one.name] for one in fields(cls) if one.name not in ("path", "plan", "images", *_TUPLES)},
             path=path,
             plan=plan,
+            images=data.get("images", {}),
             engines=tuple(Engine(**one) for one in data["engines"]),
             checks=tuple(LinkCheck.from_json(one) for one in data["checks"]),
             summaries=tuple(Summary.from_json(one) for one in data["summaries"]),

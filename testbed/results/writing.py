@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from testbed.errors import UsageError
 from testbed.results import host
-from testbed.results.reading import INCOMPLETE, LATEST, PARTIAL, RUN_FILE
-from testbed.results.run import COMPLETE, FAILED, INTERRUPTED, RUNNING, Engine, Run
+from testbed.results.reading import INCOMPLETE, LATEST, PARTIAL
+from testbed.results.run import COMPLETE, FAILED, INTERRUPTED, RUN_FILE, RUNNING, Engine, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -40,7 +40,15 @@ class RunWriter:
         run: what is known by now; its `path` is where the files are at that moment.
     """
 
-    def __init__(self, root: Path, plan: Plan, *, runtime: str, versions: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        plan: Plan,
+        *,
+        runtime: str,
+        versions: Mapping[str, str] | None = None,
+        images: Mapping[str, str] | None = None,
+    ) -> None:
         """Begin a run; nothing is written before the context is entered.
 
         Args:
@@ -48,6 +56,7 @@ class RunWriter:
             plan: of the lab.
             runtime: `docker` or `netns`.
             versions: of what the runtime is made of.
+            images: that the nodes are made of, see `Run`.
 
         Raises:
             UsageError: the lab's name is that of the link to the latest run.
@@ -68,6 +77,7 @@ class RunWriter:
             runtime=runtime,
             versions={**host.versions(), **(versions or {})},
             host=host.facts(),
+            images=images or {},
         )
 
     def __enter__(self) -> Self:

@@ -110,6 +110,10 @@ class Runtime(Protocol):
         """All labs of this runtime that can be found, broken ones too."""
         ...
 
+    def images(self, lab: str) -> Mapping[str, str]:
+        """Of each image that nodes of the lab are made of, what it is: its digest in a registry, or else its id."""
+        ...
+
     def connect(self, lab: str) -> Agent:
         """A connection to the lab's agent.
 

@@ -17,7 +17,7 @@ from testbed.runtime import Availability, Completed, LabStatus, local_agent, rea
 from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from ipaddress import IPv4Network
 
     from testbed.agent.client import Agent
@@ -126,6 +126,10 @@ class NetnsRuntime:
         problem = problem or ", ".join(f"{n} {s}" for n, s in hello["nodes"].items() if s != "running")
         problem = problem or "; ".join(f"{link}: {death}" for link, death in hello["dead_links"].items())
         return LabStatus(lab=lab, runtime=self.name, nodes=hello["nodes"], healthy=not problem, problem=problem)
+
+    def images(self, lab: str) -> Mapping[str, str]:  # noqa: ARG002
+        """None: nodes use this machine's programs."""
+        return {}
 
     def connect(self, lab: str) -> Agent:
         """See `testbed.runtime.Runtime`."""

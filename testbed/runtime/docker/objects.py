@@ -86,6 +86,21 @@ def ensure_image(engine: Engine, image: str) -> None:
         )
 
 
+def images(engine: Engine, lab: str) -> dict[str, str]:
+    """By name, what the images of a lab's nodes are: the digest in a registry, or the id of one that is in none.
+
+    The nodes tell, for a name may stand for another image by now.
+    """
+    used = {each["Image"]: each["ImageID"] for each in engine.containers(lab=lab, node=None)}
+    found = {}
+    for name, identity in used.items():
+        with refusals(f"image {name}"):
+            described = engine.api.inspect_image(identity)  # type: ignore[no-untyped-call]
+        digests = sorted(each.rpartition("@")[2] for each in described.get("RepoDigests") or ())
+        found[name] = digests[0] if digests else identity
+    return found
+
+
 def create_network(engine: Engine, lab: str, network: Network) -> None:
     """Make a network as a bridge.
 

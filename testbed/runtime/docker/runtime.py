@@ -15,7 +15,7 @@ from testbed.runtime.docker.engine import Engine, in_parallel
 from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from ipaddress import IPv4Network
 
     from testbed.agent.client import Agent
@@ -140,6 +140,10 @@ class DockerRuntime:
             problem = error.message
         problem = problem or ", ".join(f"{node} is {now}" for node, now in nodes.items() if now != "running")
         return LabStatus(lab=lab, runtime=self.name, nodes=nodes, healthy=not problem, problem=problem)
+
+    def images(self, lab: str) -> Mapping[str, str]:
+        """See `testbed.runtime.Runtime`."""
+        return objects.images(self._engine, lab)
 
     def connect(self, lab: str) -> Agent:
         """See `testbed.runtime.Runtime`."""

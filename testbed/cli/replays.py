@@ -1,0 +1,100 @@
+"""Commands that carry runs elsewhere: replay, export."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from testbed import lab as labs
+from testbed import results
+from testbed.cli import options, runs
+from testbed.cli.reports import compare_command
+from testbed.cli.screen import Screen
+from testbed.errors import MachineError, UsageError
+from testbed.lab import Lab
+from testbed.results import archive, report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testbed.results import Run
+
+
+@click.command("replay")
+@click.argument("name", metavar="RUN|FILE|LAB|latest")
+@click.option("--name", "lab", metavar="LAB", help="Name of the lab; the run's unless given.")
+@click.option("--runtime", type=click.Choice(["auto", "docker", "netns"]), help="Instead of the run's.")
+@click.option("--engine", type=click.Choice(["auto", "netem", "userspace"]), help="Instead of what each link had.")
+@options.kept
+@options.as_json
+@click.pass_context
+def replay_command(
+    context: click.Context,
+    name: str,
+    root: Path,
+    *,
+    lab: str | None,
+    runtime: str | None,
+    engine: str | None,
+    as_json: bool,
+) -> int:
+    """Repeat a run, on this machine or any other, and compare the new one with it.
+
+    RUN is a run's directory, FILE what testbed export made of one; of a LAB it is the last whole run. Nothing else is
+    needed: plan, seeds and traces are in it. The same workloads run on the same runtime and engines, or it fails.
+    Exit status 1 where a link is not as asked, or an expectation does not hold.
+    """
+    old = results.load(name, root)
+    if not old.is_whole:
+        raise UsageError(
+            "run-incomplete",
+            f"{old.path} is {old.status}: {old.error}",
+            "only a whole run can be compared with; testbed run its topology instead",
+        )
+    with Screen(quiet=as_json) as screen:
+        screen.title(old.plan)
+        screen.say("replay", f"{old.path}   plan {old.plan.digest[:12]}   seed {old.plan.seed}")
+        with _insisting():
+            repeated = Lab.up_again(old, name=lab, runtime=runtime, engine=engine, observer=screen)
+        try:
+            new = repeated.run(root, only=[summary.workload for summary in old.summaries], observer=screen)
+        finally:
+            with labs.uninterrupted(screen):
+                repeated.down()
+        runs.show(new, screen)
+        screen.show("")
+    context.invoke(compare_command, names=(str(old.path), str(new.path)), root=root, as_json=as_json)
+    return 0 if new.as_expected else runs.FAILED
+
+
+@contextmanager
+def _insisting() -> Iterator[None]:
+    """Say what to do where this machine lacks what the run was made with."""
+    try:
+        yield
+    except MachineError as error:
+        error.add_note("--runtime and --engine auto replay with what is here; the comparison then tells the difference")
+        raise
+
+
+@click.command("export")
+@click.argument("name", default="latest", metavar="[RUN|LAB|latest]")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="[default: LAB-TIME-ID.zip]")
+@options.kept
+def export_command(name: str, output: Path | None, root: Path) -> None:
+    """Make one file of a run, whole or not: all that is known of it, samples and report; print its name.
+
+    testbed report, compare and replay take that file for the run, anywhere. It has the plan with it, and so what
+    the topology gives nodes as environment.
+    """
+    run = results.load(name, root)
+    if not (run.path / report.REPORT_FILE).exists():
+        report.write(run)
+    click.echo(archive.export(run, output or _file_of(run)))
+
+
+def _file_of(run: Run) -> Path:
+    return Path(f"{run.plan.lab}-{run.path.name}.zip")

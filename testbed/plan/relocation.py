@@ -1,0 +1,73 @@
+"""A plan that was made elsewhere, for this machine: allocated subnets move where they are in use here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING
+
+from testbed.errors import MachineError
+from testbed.plan import addresses
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from testbed.plan.model import Interface, Plan
+
+Moves = dict[IPv4Network, IPv4Network]
+
+
+def relocate(plan: Plan, taken: Collection[IPv4Network]) -> Plan:
+    """The same plan, of the same digest, clear of the subnets that are in use.
+
+    Args:
+        plan: any.
+        taken: what is in use on this machine.
+
+    Raises:
+        MachineError: a subnet that the file gave is in use, or no other is free.
+    """
+    subnets = {network.name: IPv4Network(network.subnet) for network in plan.networks}
+    for network in plan.networks:
+        subnet = subnets[network.name]
+        if not network.allocated and any(subnet.overlaps(other) for other in taken):
+            raise MachineError(
+                "subnet-taken",
+                f"network {network.name}: {subnet}, which the topology asks for, is in use on this machine",
+                "free it, or use --runtime netns, whose labs meet nobody else's addresses",
+            )
+    clear = {name: subnet for name, subnet in subnets.items() if not any(subnet.overlaps(one) for one in taken)}
+    members = {name: sum(name in {at.network for at in node.interfaces} for node in plan.nodes) for name in subnets}
+    found = addresses.subnets(
+        {name: (clear.get(name), members[name]) for name in subnets}, lab=plan.lab, taken=list(taken)
+    )
+    return _moved(plan, {subnets[name]: subnet for name, subnet in found.items()})
+
+
+def _moved(plan: Plan, moves: Moves) -> Plan:
+    networks = tuple(
+        replace(network, subnet=str(moves[IPv4Network(network.subnet)]), gateway=_address(network.gateway, moves))
+        for network in plan.networks
+    )
+    nodes = tuple(
+        replace(node, interfaces=tuple(_interface(interface, moves) for interface in node.interfaces))
+        for node in plan.nodes
+    )
+    stages = tuple(
+        tuple(replace(workload, address=_address(workload.address, moves)) for workload in stage)
+        for stage in plan.stages
+    )
+    return replace(plan, networks=networks, nodes=nodes, stages=stages)
+
+
+def _interface(interface: Interface, moves: Moves) -> Interface:
+    address = _address(interface.address, moves)
+    return replace(interface, address=address, mac=addresses.mac(IPv4Address(address)))
+
+
+def _address(address: str, moves: Mapping[IPv4Network, IPv4Network]) -> str:
+    """The address at the same position of the subnet that took the place of its own."""
+    for before, after in moves.items():
+        if IPv4Address(address) in before:
+            return str(after[int(IPv4Address(address)) - int(before.network_address)])
+    return address
