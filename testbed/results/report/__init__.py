@@ -5,23 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.results.report.page import page
+from testbed.results.report.samples import Recorded, read_all
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.results.run import Run
 
+__all__ = ["REPORT_FILE", "Recorded", "read_all", "write"]
+
 REPORT_FILE = "report.html"
 
 
-def write(run: Run) -> Path:
+def write(run: Run, recorded: Recorded | None = None) -> Path:
     """Write the report of a run into its directory, over the one that is there.
+
+    Args:
+        run: what to report.
+        recorded: its samples, where they have been read already (`read_all`).
 
     Returns:
         Its path.
     """
     path = run.path / REPORT_FILE
     temporary = path.with_suffix(".new")
-    temporary.write_text(page(run), encoding="utf-8")
+    temporary.write_text(page(run, recorded or read_all(run)), encoding="utf-8")
     temporary.replace(path)
     return path

@@ -91,7 +91,7 @@ def _brackets(plan: Plan) -> list[_Bracket]:
             _Bracket(
                 left=min(places[link.source], places[link.destination]),
                 right=max(places[link.source], places[link.destination]),
-                label=_label(link, several=several),
+                label=_label(link, several=several, each_way=alike),
                 to_left=alike or not rightwards,
                 to_right=alike or rightwards,
             )
@@ -104,9 +104,9 @@ def _brackets(plan: Plan) -> list[_Bracket]:
     return found
 
 
-def _label(link: Link, *, several: bool) -> str:
+def _label(link: Link, *, several: bool, each_way: bool) -> str:
     where = f" ({link.network})" if several else ""
-    return f"{link.shape.describe()}{where}"
+    return f"{link.shape.describe()}{where}{', each way' if each_way else ''}"
 
 
 def _boxes(plan: Plan, brackets: Sequence[_Bracket]) -> list[_Box]:
@@ -148,4 +148,4 @@ def _link(each: _Bracket, left: float, right: float, bottom: float) -> list[Elem
     for x, tipped in ((left, each.to_left), (right, each.to_right)):
         if tipped:
             parts.append(element("path", d=f"M{x:.1f} {bottom + 1:.1f}l4 8h-8z", class_="tip"))
-    return [*parts, text((left + right) / 2, y - 5, each.label, "small middle")]
+    return [*parts, text((left + right) / 2, y - 5, each.label, "middle")]

@@ -37,3 +37,18 @@ def stage_figures(
         yield from latency.sequence(each)
     for each in together:
         yield from senders.others(stage, each)
+
+
+def twin_figures(plan: Plan, stages: Sequence[Sequence[Samples]]) -> Iterator[Element]:
+    """Figures that hold workloads of different stages against each other that sent the same in the same way."""
+    alike: dict[tuple[object, ...], list[tuple[int, Samples]]] = {}
+    for number, stage in enumerate(stages):
+        for each in stage:
+            messages, parameters = each.messages, each.workload.parameters
+            if messages.one_way and messages.latency and {"rate_bps", "size_bytes"} <= parameters.keys():
+                way = messages.sender, messages.receiver, each.workload.address
+                key = *way, parameters["rate_bps"], parameters["size_bytes"]
+                alike.setdefault(key, []).append((number, each))
+    for group in alike.values():
+        if len({number for number, _ in group}) > 1:
+            yield from latency.twins(plan, [each for _, each in group])

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from testbed.results import rows
-from testbed.results.report.axes import ONE, PERCENT, Axis, Linear, Logarithmic, Nothing, Percentiles, time_unit
+from testbed.results.report import asked
+from testbed.results.report.axes import (
+    ONE,
+    PERCENT,
+    SECONDS,
+    Axis,
+    Linear,
+    Logarithmic,
+    Nothing,
+    Percentiles,
+    time_unit,
+)
 from testbed.results.report.marks import Columns, Dots, Level, Line, Mark, Rug
 from testbed.results.report.plot import Panel, figure
-from testbed.results.report.stage import listed
+from testbed.results.report.stage import Stage, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,7 +29,6 @@ if TYPE_CHECKING:
     from testbed.results.report.bins import Bins
     from testbed.results.report.markup import Element
     from testbed.results.report.samples import Samples
-    from testbed.results.report.stage import Stage
 
 _PARTS = 100
 _LEAST_IN_PART = 10
@@ -41,24 +52,51 @@ def _over_time(stage: Stage, group: Sequence[Samples], what: str, *, one_way: bo
     In one panel it shows what they make of the same packets: a loss delays all that is behind it in a TCP stream, and
     nothing else of what is sent as datagrams (head-of-line blocking).
     """
-    asked = {each: delay_asked_ns(stage.plan, each) for each in group}
-    values = [value for each in group for one in each.messages.latency for value in (one.low, one.high)]
-    y, unit = _axis(values, list(asked.values()))
+    levels = {each: _asked_ns(stage.plan, each) for each in group}
+    y, unit = _axis(group, list(levels.values()))
     together = [list(group)] if one_way and len(group) <= _IN_ONE_PANEL else [[each] for each in group]
     panels = []
     for one in together:
         label = f"{what}, {unit}" if len(together) == 1 else f"{one[0].workload.name}, {unit}"
         marks: list[Mark] = [_dots(stage, each, named=len(one) > 1) for each in one]
-        levels = sorted({asked[each] for each in one} - {0})
-        marks += [Level(value=level, name=f"{rows.duration(level)}, delay asked for") for level in levels]
+        marks += [_level(level) for level in sorted({levels[each] for each in one} - {0})]
         marks += _losses(stage, one)
         panels.append(Panel(label=label, y=y, marks=marks, height=170 if len(one) > 1 else 120))
+    title = f"{what.capitalize()} of {listed([each.workload.name for each in group])}"
+    return stage.figure(title, panels, note=_note(group))
+
+
+def _note(group: Sequence[Samples]) -> str:
+    """How to read the dots of these workloads."""
     note = "At the time of sending."
     widths = {each.messages.latency.width for each in group if any(bin_.count > 1 for bin_ in each.messages.latency)}
     if widths:
         per = " or ".join(rows.duration(width) for width in sorted(widths))
         note += f" The mean of each {per}, with a stroke from the least to the greatest."
-    return stage.figure(f"{what.capitalize()} of {listed([each.workload.name for each in group])}", panels, note=note)
+    return note
+
+
+def twins(plan: Plan, group: Sequence[Samples]) -> Iterator[Element]:
+    """Workloads that sent alike, one way and at different times, each from its own beginning: their delays."""
+    stages = [stage for each in group if (stage := Stage.of(plan, [each])) is not None]
+    y, unit = _axis(group, [_asked_ns(plan, each) for each in group])
+    marks: list[Mark] = []
+    for style, stage in enumerate(stages):
+        (each,) = stage.together
+        marks.append(replace(_dots(stage, each, named=True), style=style))
+    marks += [_level(level) for level in sorted({_asked_ns(plan, each) for each in group} - {0})]
+    losses = [rug for stage in stages for rug in _losses(stage, stage.together)]
+    marks += [replace(rug, row=row) for row, rug in enumerate(losses)]
+    x = Linear(low=0, high=max(stage.length_ns for stage in stages), unit=SECONDS, most_ticks=12)
+    names = listed([each.workload.name for each in group])
+    panel = Panel(label=f"one-way delay, {unit}", y=y, marks=marks, height=170)
+    yield figure(f"One-way delay of {names}", x, "time since each began, s", [panel], note=_note(group))
+    lines = [Line(name=each.workload.name, style=style, points=tail_points(each)) for style, each in enumerate(group)]
+    yield tail_figure(f"Tail of the latency of {names}", lines)
+
+
+def _level(asked_ns: int) -> Level:
+    return Level(value=asked_ns, name=f"{rows.duration(asked_ns)}, delay asked for")
 
 
 def _dots(stage: Stage, samples: Samples, *, named: bool) -> Dots:
@@ -72,7 +110,7 @@ def _losses(stage: Stage, together: Sequence[Samples]) -> list[Rug]:
     losing = [each for each in together if each.messages.lost_at]
     return [
         Rug(
-            name="lost" if len(together) == 1 else f"{each.workload.name}: lost",
+            name="lost" if len(together) == 1 else f"lost of {each.workload.name}",
             positions=stage.middles(each.messages.lost_at),
             row=row,
         )
@@ -80,8 +118,9 @@ def _losses(stage: Stage, together: Sequence[Samples]) -> list[Rug]:
     ]
 
 
-def _axis(values: Sequence[float], asked_ns: Sequence[float]) -> tuple[Axis, str]:
-    """An axis for latencies and what to call its unit."""
+def _axis(group: Sequence[Samples], asked_ns: Sequence[float]) -> tuple[Axis, str]:
+    """An axis for the latencies of workloads and what to call its unit."""
+    values = [value for each in group for one in each.messages.latency for value in (one.low, one.high)]
     high = max(*values, *asked_ns)
     least = min(value for value in (*values, *asked_ns) if value or value in values)
     unit = time_unit(high)
@@ -90,15 +129,12 @@ def _axis(values: Sequence[float], asked_ns: Sequence[float]) -> tuple[Axis, str
     return Linear.up_to(high, unit), unit.name
 
 
-def delay_asked_ns(plan: Plan, samples: Samples) -> int:
-    """What the links of a workload's path were asked to delay: its messages, or its round trips where it has none."""
-    workload, messages = samples.workload, samples.messages
-    destination = plan.node(workload.destination)
-    network = next((each.network for each in destination.interfaces if each.address == workload.address), None)
-    ways = {(workload.source, workload.destination, network), (workload.destination, workload.source, network)}
+def _asked_ns(plan: Plan, samples: Samples) -> int:
+    """What the links were asked to delay the messages of a workload, or they and their answers."""
+    messages, workload = samples.messages, samples.workload
     if messages.one_way:
-        ways = {(str(messages.sender), str(messages.receiver), network)}
-    return sum(link.shape.delay_ns for link in plan.links if link.ends in ways)
+        return asked.one_way_ns(plan, workload, str(messages.sender), str(messages.receiver))
+    return asked.round_trip_ns(plan, workload)
 
 
 def tail(stage: Stage) -> Iterator[Element]:

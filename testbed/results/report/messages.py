@@ -40,7 +40,7 @@ class Flow:
 
 
 class Messages:
-    """What became of messages. What is kept is bounded but for 9 bytes of each: when it was sent, whether it arrived.
+    """What became of messages. What is kept is bounded but for a byte of each: whether it arrived.
 
     Attributes:
         sender, receiver: the nodes where they were sent and where they, or their answers, arrived; None where none.
@@ -61,14 +61,14 @@ class Messages:
         self.latency, self.lost_at = Bins(FINEST_NS), Bins(FINEST_NS)
         self.latencies = Distribution()
         self.lost, self.reordered, self.duplicated = (Bins(1) for _ in range(3))
-        self.sent_ns = array("q")
+        self._sent_ns = array("q")
         self._arrived = bytearray()
         self._timeout_ns = timeout_ns
         self._expected = 0
         self._pending: list[tuple[array[int], array[int]]] = []
 
     def __len__(self) -> int:
-        return len(self.sent_ns)
+        return len(self._arrived)
 
     @property
     def one_way(self) -> bool:
@@ -77,11 +77,11 @@ class Messages:
 
     def sent(self, record: Mapping[str, Any]) -> None:
         """Take in a line `sent`."""
-        if record["first"] != len(self.sent_ns):
-            raise ValueError(f"a line tells of message {record['first']}; {len(self.sent_ns)} is next")
+        if record["first"] != len(self):
+            raise ValueError(f"a line tells of message {record['first']}; {len(self)} is next")
         self.sender = record["node"]
-        self.sent_ns.extend(decode(record["sent_ns"]))
-        self._arrived.extend(bytes(len(self.sent_ns) - len(self._arrived)))
+        self._sent_ns.extend(decode(record["sent_ns"]))
+        self._arrived.extend(bytes(len(self._sent_ns) - len(self._arrived)))
         self._sort_out()
 
     def received(self, record: Mapping[str, Any], flow: Flow, size: int) -> None:
@@ -94,11 +94,11 @@ class Messages:
 
     def _sort_out(self) -> None:
         """Take in the arrivals of messages of which it is known when they were sent."""
-        while self._pending and max(self._pending[0][0], default=0) < len(self.sent_ns):
+        while self._pending and max(self._pending[0][0], default=0) < len(self):
             self._arrivals(*self._pending.pop(0))
 
     def _arrivals(self, seq: array[int], at: array[int]) -> None:
-        arrived, sent_ns = self._arrived, self.sent_ns
+        arrived, sent_ns = self._arrived, self._sent_ns
         sent, latencies = array("q"), array("q")
         for number, at_ns in zip(seq, at, strict=True):
             if arrived[number]:
@@ -118,14 +118,15 @@ class Messages:
         self.latencies.extend(latencies)
 
     def finish(self) -> None:
-        """Sort out what was lost, when all lines are in."""
+        """Sort out what was lost, when all lines are in; forget when each was sent (8 bytes of each until then)."""
         if self._pending:
             raise ValueError("messages arrived that were never sent")
         number = self._arrived.find(0)
         while number >= 0:
             self.lost.add(number)
-            self.lost_at.add(self.sent_ns[number])
+            self.lost_at.add(self._sent_ns[number])
             number = self._arrived.find(0, number + 1)
+        self._sent_ns = array("q")
 
     def loss(self, parts: int) -> list[tuple[int, int, float]]:
         """The share that was lost in no more than so many equal parts of the sequence (the last may be shorter).

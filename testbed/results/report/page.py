@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING
 from testbed.metrics import METRICS
 from testbed.results import rows
 from testbed.results.report import drawn_topology
-from testbed.results.report.figures import stage_figures
+from testbed.results.report.figures import stage_figures, twin_figures
 from testbed.results.report.markup import Element, document, element
-from testbed.results.report.samples import read
+from testbed.results.report.start import start
 from testbed.results.report.style import SHEET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
-    from testbed.plan.model import Workload
+    from testbed.results.report.samples import Recorded
     from testbed.results.run import Run
     from testbed.workloads.summary import Summary, Value
 
 Cell = str | Element
 
 
-def page(run: Run) -> str:
+def page(run: Run, recorded: Recorded) -> str:
     """The report of a run, as HTML."""
     body: list[Element] = [
         *_title(run),
@@ -33,7 +32,8 @@ def page(run: Run) -> str:
         *_links(run),
         *_expectations(run),
         *_workloads(run),
-        *_stages(run),
+        *start(run.plan, run.summaries),
+        *_stages(run, recorded),
         element("h2", "What it depends on"),
         *_facts(run),
         element("footer", f"Made by testbed {run.versions.get('testbed', '')} from {run.path.name}."),
@@ -134,12 +134,14 @@ def _workloads(run: Run) -> Iterator[Element]:
     yield element("h2", "Workloads")
     by_name = {workload.name: workload for workload in run.plan.workloads}
     order = list(by_name)
+    stages = {each.name: number for number, stage in enumerate(run.plan.stages, 1) for each in stage}
     lines: list[list[Cell]] = []
     for summary in sorted(run.summaries, key=lambda each: order.index(each.workload)):
         workload = by_name[summary.workload]
         ends = f"{workload.source} → {workload.destination}"
         figures = (element("td", cell, class_="figure") for cell in rows.workload_cells(summary).values())
-        name = element("td", summary.workload, element("span", f"{summary.kind}, {ends}", class_="asked"))
+        link = element("a", summary.workload, href=f"#stage-{stages[summary.workload]}")
+        name = element("td", link, element("span", f"{summary.kind}, {ends}", class_="asked"))
         lines.append([name, *figures])
     yield _table(["workload", *rows.WORKLOAD_COLUMNS], lines, figures=len(rows.WORKLOAD_COLUMNS))
     without = [name for name in order if name not in {each.workload for each in run.summaries}]
@@ -147,26 +149,26 @@ def _workloads(run: Run) -> Iterator[Element]:
         yield element("p", f"Without result: {', '.join(without)}.")
 
 
-def _stages(run: Run) -> Iterator[Element]:
-    for number, stage in enumerate(run.plan.stages):
-        together, problems = [], []
-        for workload in stage:
-            try:
-                together.append(read(_file(run, workload), workload))
-            except FileNotFoundError:
-                continue
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                problems.append(element("p", f"The samples of {workload.name} can't be shown: {error}", class_="soft"))
-        figures = [*stage_figures(run.plan, together), *problems]
+def _stages(run: Run, recorded: Recorded) -> Iterator[Element]:
+    for number, stage in enumerate(run.plan.stages, 1):
+        together = [recorded.samples[each.name] for each in stage if each.name in recorded.samples]
+        figures = [*stage_figures(run.plan, together)]
+        for each in stage:
+            if each.name in recorded.problems:
+                said = f"The samples of {each.name} can't be shown: {recorded.problems[each.name]}"
+                figures.append(element("p", said, class_="soft"))
         if figures:
             names = ", ".join(workload.name for workload in stage)
-            place = f"stage {number + 1} of {len(run.plan.stages)}{', together' if len(stage) > 1 else ''}"
-            yield element("h2", names, element("small", place), id=f"stage-{number + 1}")
+            place = f"stage {number} of {len(run.plan.stages)}{', together' if len(stage) > 1 else ''}"
+            yield element("h2", names, element("small", place), id=f"stage-{number}")
             yield from figures
-
-
-def _file(run: Run, workload: Workload) -> Path:
-    return run.path / "samples" / f"{workload.name}.jsonl"
+    stages = [
+        [recorded.samples[each.name] for each in stage if each.name in recorded.samples] for stage in run.plan.stages
+    ]
+    twins = [*twin_figures(run.plan, stages)]
+    if twins:
+        yield element("h2", "Side by side", element("small", "workloads that sent the same, one after the other"))
+        yield from twins
 
 
 def _facts(run: Run) -> Iterator[Element]:

@@ -17,6 +17,7 @@ CLOCK_MONOTONIC):
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from testbed.endpoint.columns import decode
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.plan.model import Workload
+    from testbed.results.run import Run
 
 TCP_INFO = "tcp-info"
 
@@ -114,3 +116,29 @@ def read(path: Path, workload: Workload) -> Samples:
             samples.add(json.loads(line))
     samples.messages.finish()
     return samples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """The samples of a run.
+
+    Attributes:
+        samples: by workload, of those that have any.
+        problems: by workload, why there are none that can be read.
+    """
+
+    samples: Mapping[str, Samples]
+    problems: Mapping[str, str]
+
+
+def read_all(run: Run) -> Recorded:
+    """The samples of a run's workloads; files that are not whole are problems."""
+    samples, problems = {}, {}
+    for workload in run.plan.workloads:
+        try:
+            samples[workload.name] = read(run.path / "samples" / f"{workload.name}.jsonl", workload)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problems[workload.name] = str(error) or type(error).__name__
+    return Recorded(samples=samples, problems=problems)

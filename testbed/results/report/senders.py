@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.results import rows
+from testbed.results.report import asked
 from testbed.results.report.axes import Linear, round_step
-from testbed.results.report.latency import delay_asked_ns
 from testbed.results.report.marks import Columns, Level, Line, Mark
 from testbed.results.report.markup import element
 from testbed.results.report.plot import Panel, multiples
@@ -66,7 +66,7 @@ def _line(stage: Stage, bins: Bins, style: int = 0, name: str = "", look: str = 
 
 def _rtt(stage: Stage, samples: Samples, series: Series) -> Iterator[Panel]:
     for bins in series.telling("rtt_ns").values():
-        asked_ns = delay_asked_ns(stage.plan, samples) if not samples.messages.one_way else 0
+        asked_ns = asked.round_trip_ns(stage.plan, samples.workload)
         y, label = series.quantity("rtt_ns").axis(max(asked_ns, *(one.high for one in bins)))
         marks: list[Mark] = [Line(name="", style=0, points=stage.means(bins))]
         if asked_ns:

@@ -27,6 +27,7 @@ th, td { border-bottom: 1px solid var(--grid); padding: 5px 16px 5px 0; text-ali
 th { border-bottom-color: var(--line); color: var(--soft); font-weight: 600; white-space: nowrap; }
 td.figure, th.figure { text-align: right; } .short td { white-space: nowrap; } td.name { white-space: nowrap; }
 td .asked { color: var(--soft); display: block; font-size: 12.5px; }
+a { color: inherit; text-decoration-color: var(--line); text-underline-offset: 3px; }
 figure { margin: 22px 0 30px; } figcaption { font-size: 14px; margin-bottom: 8px; }
 svg { display: block; height: auto; max-width: 100%; overflow: visible; }
 svg text { fill: var(--ink); font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
@@ -43,6 +44,8 @@ polyline.moment { stroke: var(--moment); stroke-dasharray: 5 3; } svg text.momen
 .line, .range { stroke: var(--c); } .dots { fill: var(--c); } .bars { fill: var(--bad); }
 .line.s1 { stroke-dasharray: 7 3; } .line.s2 { stroke-dasharray: 2 2.5; } .line.s3 { stroke-dasharray: 9 3 2 3; }
 .line.s4 { stroke-dasharray: 4 2; } .line.s5 { stroke-dasharray: 12 4; }
+.setup { fill: var(--s1); } .wait { fill: var(--s0); } tspan.soft { fill: var(--soft); }
+details.more { border: 0; padding: 0; margin: -16px 0 26px; } details.more figcaption { display: none; }
 .rug { fill: none; stroke-width: 1.2; } .rug.bad { stroke: var(--bad); } .rug.odd { stroke: var(--odd); }
 .rug.also { stroke: var(--also); }
 .box { fill: var(--card); stroke: var(--ink); stroke-width: 1.2; } .bus { stroke: var(--soft); stroke-width: 5;
