@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -15,37 +16,67 @@ from testbed.topology.json_schema import schema
 from testbed.topology.messages import translate, valueless
 from testbed.topology.models import Topology
 from testbed.topology.problems import Problem, TopologyError
+from testbed.topology.settings import Factor, Setting, applied, factors_in, parse_factor
 
-__all__ = ["Problem", "Topology", "TopologyError", "find", "load", "loads", "schema"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "Factor",
+    "Problem",
+    "Setting",
+    "Topology",
+    "TopologyError",
+    "factors",
+    "find",
+    "load",
+    "loads",
+    "parse_factor",
+    "schema",
+]
 
 
-def load(path: Path) -> Topology:
-    """The topology in the file at `path`.
+def load(path: Path, settings: Iterable[Setting] = ()) -> Topology:
+    """The topology in the file at `path`, with the values of `settings` in place of its own.
 
     Raises:
         TopologyError: the file is not valid; it tells all that is wrong.
         UsageError: the file cannot be read.
     """
+    return loads(_text(path), str(path), path.parent, settings)
+
+
+def factors(path: Path) -> tuple[Factor, ...]:
+    """What the `sweep` of the file at `path` varies; of a file that is not valid, what can be read.
+
+    Raises:
+        TopologyError: it is no YAML.
+        UsageError: the file cannot be read.
+    """
+    return factors_in(read(_text(path), str(path)))
+
+
+def _text(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            text = file.read(MOST_BYTES + 1)
+            return file.read(MOST_BYTES + 1)
     except OSError as error:
         raise UsageError("unreadable-file", f"{path}: {error.strerror or error}", "name a topology file") from None
-    return loads(text, str(path), path.parent)
 
 
-def loads(text: str | bytes, name: str, directory: Path | None = None) -> Topology:
+def loads(text: str | bytes, name: str, directory: Path | None = None, settings: Iterable[Setting] = ()) -> Topology:
     """The topology in `text`.
 
     Args:
         text: YAML; bytes must be UTF-8.
         name: what messages call the file.
         directory: of the files that it names (traces, measured delays); the working directory unless given.
+        settings: values that take the place of those in the text.
 
     Raises:
         TopologyError: the text is not valid; it tells all that is wrong.
     """
-    document = read(text, name)
+    document = applied(read(text, name), settings)
     files = Files(directory or Path())
     problems = [*document.problems, *valueless(document)]
     told = {(problem.line, problem.column) for problem in problems}

@@ -17,6 +17,7 @@ from testbed.topology.files import Files
 from testbed.topology.messages import show
 from testbed.topology.models import SMALLEST_MTU, AnyLink, Direction, Network, Node, Pair
 from testbed.topology.problems import Problem, nearest, quote
+from testbed.topology.settings import factors_in, located
 from testbed.topology.workloads import KINDS, AnyWorkload, Ends, TcpStream, Workload
 
 _NETWORK = TypeAdapter(Network)
@@ -43,6 +44,7 @@ def check(document: Document, files: Files) -> Iterator[Problem]:
     yield from checker.addressing()
     yield from checker.links(_items(data.get("links"), ("links",)))
     yield from checker.workloads(_workloads(data.get("workloads")))
+    yield from checker.sweep()
     yield from checker.expectations(_items(data.get("expect"), ("expect",)), _kinds(data.get("workloads")))
 
 
@@ -254,6 +256,14 @@ class _Checker:
             if isinstance(stream, TcpStream) and stream.duration_ns is not None and stream.size_bytes is not None:
                 hint = "duration says how long to send, bytes says how much: leave one out"
                 yield self.problem((*path, "bytes"), "conflicting-keys", "is given beside duration", hint)
+
+    def sweep(self) -> Iterator[Problem]:
+        """What is varied is in the file, and takes each value once."""
+        for factor in factors_in(self.document):
+            yield from factor.faults
+            for level in factor.levels[:1]:
+                if isinstance(path := located(self.document, level), Problem):
+                    yield path
 
     def expectations(self, items: Iterator[tuple[Path, object]], kinds: Mapping[str, str | None]) -> Iterator[Problem]:
         """Expectations can be read, and are about what the workloads have."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
@@ -21,6 +21,7 @@ from testbed.topology.values import (
     Name,
     Port,
     Reader,
+    SettingPath,
     SomeDuration,
     SomeSize,
     Subnet,
@@ -36,6 +37,7 @@ SMALLEST_MTU = 576
 
 Engine = Literal["auto", "netem", "userspace"]
 Runtime = Literal["auto", "docker", "netns"]
+Repetitions = Annotated[int, Field(strict=True, ge=1, le=1000)]
 
 
 def _profile(value: object) -> str:
@@ -158,6 +160,15 @@ def _link_tag(value: object) -> str:
 AnyLink = Annotated[Annotated[Pair, Tag("<pair>")] | Annotated[Direction, Tag("<direction>")], Discriminator(_link_tag)]
 
 
+class Sweep(Model):
+    """What `testbed sweep` varies."""
+
+    set: Mapping[SettingPath, Annotated[tuple[Any, ...], Field(min_length=1)]] = key(
+        "The values to try, by the path of what they are for: `links[0].loss: [1%, 2%]`"
+    )
+    repeat: Repetitions = key("How often each combination of them is run", default=5)
+
+
 class Topology(Model):
     """A small network: nodes, the networks between them, how bad each link is, and what traffic to run."""
 
@@ -177,6 +188,7 @@ class Topology(Model):
     links: tuple[AnyLink, ...] = key("How bad the way between two nodes is; perfect where nothing is said", default=())
     workloads: tuple[Entry, ...] = key("Traffic, one after the other; `together` runs some at once", default=())
     expect: tuple[ExpectationText, ...] = key("What must hold of what is measured", default=())
+    sweep: Sweep | None = key("What `testbed sweep` varies", default=None)
 
     def attachments(self, node: str) -> Mapping[str, Attachment]:
         """The networks that a node is on, by name."""

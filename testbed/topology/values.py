@@ -19,6 +19,10 @@ from testbed.topology.problems import quote
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
 """A DNS label (RFC 1123, section 2.1), of at most 32 characters: names become host names and file names."""
 
+_PART = r'([A-Za-z0-9_-]+|"[^"]+")'
+SETTING_PATH = rf"^{_PART}(\.{_PART}|\[[0-9]{{1,4}}\])*$"
+"""Where a value is in the file, as `testbed sweep` takes it."""
+
 LEAST_FRAMES = 10
 """Full frames that a queue given in bandwidth-delay products holds at least: what a TCP sends at once (RFC 6928)."""
 
@@ -240,6 +244,7 @@ Variable = Annotated[str, _matching(r"^[A-Za-z_][A-Za-z0-9_]{0,255}$", "a variab
 Sysctl = Annotated[
     str, _matching(r"^net\.[a-z0-9_.]{1,100}$", "a sysctl of the network stack", "net.ipv4.tcp_congestion_control")
 ]
+SettingPath = Annotated[str, _matching(SETTING_PATH, "the path of a value", "links[0].loss")]
 Congestion = Annotated[str, _matching(r"^[a-z][a-z0-9_]{0,14}$", "a congestion control", "cubic")]
 Duration = Annotated[int, _quantity(units.DURATION)]
 SomeDuration = Annotated[int, _quantity(units.DURATION, least=1)]

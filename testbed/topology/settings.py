@@ -1,0 +1,204 @@
+"""Values put in place of a file's own: what a sweep varies, said in the file or on the command line.
+
+A path says what is set: `links[0].loss`, `workloads.download.congestion` (by its name, also within `together`),
+`nodes.server.sysctls."net.ipv4.tcp_ecn"`. All but its last part must be in the file.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from testbed.errors import UsageError
+from testbed.topology.document import Document, Mark, Path, Place, read
+from testbed.topology.messages import show
+from testbed.topology.problems import Problem, TopologyError, nearest, quote
+from testbed.topology.values import SETTING_PATH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_EXAMPLE = "links[0].loss=0%,1%,2%"
+
+_FIXED = {
+    "name": "runs of other topologies can't be compared",
+    "seed": "--repeat runs everything with other seeds, --seed says where they start from",
+    "sweep": "it says what varies",
+}
+"""What can't be set, and what to do instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Setting:
+    """A value that takes the place of the file's own.
+
+    Attributes:
+        path: what is set, as it is written.
+        text: the value, as the file would write it on one line.
+        document, at: where the value is written.
+        key: where, in the same document, the path is.
+    """
+
+    path: str
+    text: str
+    document: Document
+    at: Path
+    key: Mark
+
+    def fault(self, code: str, message: str, hint: str = "") -> Problem:
+        """A fault of the path."""
+        return Problem(self.document.name, *self.key, code, message, hint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Factor:
+    """What is varied, and the values that it takes: factor and levels, in the terms of the design of experiments."""
+
+    path: str
+    levels: tuple[Setting, ...]
+
+    @property
+    def faults(self) -> Iterator[Problem]:
+        """Levels that are there twice."""
+        texts = [level.text for level in self.levels]
+        for index, level in enumerate(self.levels):
+            if level.text in texts[:index]:
+                yield level.document.problem(level.at, "duplicate-value", f"{self.path} takes {level.text} twice")
+
+
+def parse_factor(text: str) -> Factor:
+    """What an option `--set PATH=VALUE,VALUE...` says; the values are those of a list in YAML.
+
+    Raises:
+        UsageError: it is none, or the values are no YAML.
+    """
+    name = f"--set {shlex.quote(text)}"
+    path, equals, values = text.partition("=")
+    if not equals or re.fullmatch(SETTING_PATH, path) is None:
+        raise UsageError("bad-setting", f"{name} is not a path, =, and values", f"write it like {_EXAMPLE}")
+    document = read(f"{' ' * len(path)}[{values}]", name)  # columns are those of the text
+    factor = _factor(path, document, (), Mark(1, 1))
+    if not factor.levels:
+        raise UsageError("no-values", f"{name} has no values", f"write it like {_EXAMPLE}")
+    if problems := [*document.problems, *factor.faults]:
+        raise TopologyError(problems)
+    return factor
+
+
+def factors_in(document: Document) -> tuple[Factor, ...]:
+    """What a file's own `sweep` varies, as far as it can be read."""
+    sweep = document.data.get("sweep") if isinstance(document.data, dict) else None
+    varied = sweep.get("set") if isinstance(sweep, dict) else None
+    paths = [path for path in varied if re.fullmatch(SETTING_PATH, path)] if isinstance(varied, dict) else []
+    at: dict[str, Path] = {path: ("sweep", "set", path) for path in paths}
+    return tuple(_factor(path, document, at[path], document.places[at[path]].key) for path in paths)
+
+
+def _factor(path: str, document: Document, at: Path, key: Mark) -> Factor:
+    """The factor whose levels are the list at `at` of a document."""
+    values = _value(document, at)
+    levels = (
+        Setting(path=path, text=written(value), document=document, at=(*at, index), key=key)
+        for index, value in enumerate(values if isinstance(values, list) else ())
+    )
+    return Factor(path=path, levels=tuple(levels))
+
+
+def _value(document: Document, at: Path) -> object:
+    value = document.data
+    for part in at:
+        value = value[part]  # type: ignore[index]
+    return value
+
+
+def written(value: object) -> str:
+    """A value as a file would write it on one line."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}: {written(one)}' for name, one in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(written, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(getattr(value, "text", value))
+
+
+def applied(document: Document, settings: Iterable[Setting]) -> Document:
+    """The document with each setting's value in its place; settings without a place become problems of it."""
+    seen: list[Path] = []
+    for setting in settings:
+        path = located(document, setting)
+        if isinstance(path, Problem):
+            document = replace(document, problems=(*document.problems, path))
+            continue
+        if any(path[: len(other)] == other[: len(path)] for other in seen):
+            problem = setting.fault("duplicate-setting", f"{show(path)} is set twice", "vary it once")
+            document = replace(document, problems=(*document.problems, problem))
+        seen.append(path)
+        document = _replaced(document, path, setting)
+    return document
+
+
+def located(document: Document, setting: Setting) -> Path | Problem:
+    """Where in the document's data a setting goes, or why it goes nowhere."""
+    parts = _parts(setting.path)
+    if parts[0] in _FIXED:
+        return setting.fault("unknown-path", f"{parts[0]} can't be varied", _FIXED[str(parts[0])])
+    path: Path = ()
+    value = document.data
+    for number, part in enumerate(parts):
+        entries = dict(_entries(value))
+        is_new_key = number == len(parts) - 1 and isinstance(part, str) and isinstance(value, dict | None)
+        if part not in entries and not is_new_key:
+            wanted, *names = (f"[{name}]" if isinstance(name, int) else name for name in (part, *entries))
+            hint = nearest(wanted, names, "its parts")
+            return setting.fault("unknown-path", f"{show(path)} has no {quote(wanted)}", hint)
+        steps, value = entries.get(part, ((part,), None))
+        path += steps
+    return path
+
+
+def _parts(path: str) -> list[str | int]:
+    """The parts of a path: keys and names as text, indices as numbers."""
+    return [
+        int(part[1:-1]) if part.startswith("[") else part.strip('"')
+        for part in re.findall(r'"[^"]+"|\[[0-9]+\]|[^."\[\]]+', path)
+    ]
+
+
+def _entries(value: object) -> Iterator[tuple[str | int, tuple[Path, object]]]:
+    """What a part of a path may lead to within a value, each with the way there; in lists by their names, too."""
+    if isinstance(value, dict):
+        yield from ((name, ((name,), one)) for name, one in value.items())
+    for index, one in enumerate(value if isinstance(value, list) else ()):
+        yield index, ((index,), one)
+        together = one.get("together") if isinstance(one, dict) else None
+        ways: list[tuple[Path, object]] = [((index,), one)]
+        if isinstance(together, list):
+            ways = [((index, "together", number), each) for number, each in enumerate(together)]
+        for way, item in ways:
+            if isinstance(item, dict) and isinstance(item.get("name"), str):
+                yield item["name"], (way, item)
+
+
+def _replaced(document: Document, path: Path, setting: Setting) -> Document:
+    """The document with the setting's value, and the places of all its parts, at `path`."""
+    kept = {one: place for one, place in document.places.items() if one[: len(path)] != path}
+    size = len(setting.at)
+    added = {(*path, *one[size:]): place for one, place in setting.document.places.items() if one[:size] == setting.at}
+    added[path] = Place(added[path].value, setting.key, added[path].file)
+    return replace(
+        document, data=_with(document.data, path, _value(setting.document, setting.at)), places={**kept, **added}
+    )
+
+
+def _with(data: object, path: Path, value: object) -> object:
+    """The data with a value in the place that `path` leads to."""
+    if not path:
+        return value
+    first, rest = path[0], path[1:]
+    if isinstance(data, list):
+        return [_with(one, rest, value) if index == first else one for index, one in enumerate(data)]
+    entries = data if isinstance(data, dict) else {}
+    return {**entries, str(first): _with(entries.get(first), rest, value)}
