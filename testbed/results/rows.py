@@ -160,7 +160,17 @@ _BY_UNIT: Mapping[str, tuple[Callable[[float], str], Callable[[float], str]]] = 
         "count": (lambda value: f"{value:.6g}", repr),
     }
 )
-"""By an outcome's unit, how its values are written: to three digits, and in full."""
+"""By a metric's unit, how its values are written: to three digits, and in full."""
+
+
+def figure(value: float, unit: str, *, in_full: bool = False) -> str:
+    """A value of a metric with its unit, to three digits or in full; what is counted, without, to the last."""
+    show = _BY_UNIT.get(unit, (_count, _count))[in_full]
+    return "-" * (value < 0) + show(abs(value))
+
+
+def _count(value: float) -> str:
+    return f"{value:.3g}" if value < 10**_DIGITS and value % 1 else f"{round(value)}"
 
 
 def outcome_cells(outcome: Outcome) -> tuple[str, str]:

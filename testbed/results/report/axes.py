@@ -98,7 +98,8 @@ class Linear:
     def up_to(cls, high: float, unit: Unit = ONE, most_ticks: int = 5) -> Self:
         """From zero to the first tick that is not below `high`."""
         step = round_step(high / unit.worth or 1, most_ticks)
-        return cls(low=0, high=max(1, ceil(high / unit.worth / step - 1e-9)) * step * unit.worth, unit=unit)
+        top = max(1, ceil(high / unit.worth / step - 1e-9)) * step * unit.worth
+        return cls(low=0, high=top, unit=unit, most_ticks=most_ticks)
 
     def at(self, value: float) -> float:
         """See `Axis`."""

@@ -5,22 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from testbed.metrics import METRICS
 from testbed.results import rows
 from testbed.results.report import drawn_topology
+from testbed.results.report.blocks import Cell, page_of, table
+from testbed.results.report.facts import facts
 from testbed.results.report.figures import stage_figures, twin_figures
-from testbed.results.report.markup import Element, document, element
+from testbed.results.report.markup import Element, element
 from testbed.results.report.start import start
-from testbed.results.report.style import SHEET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
-    from testbed.results.report.samples import Recorded
+    from testbed.results.report.samples import Recorded, Samples
     from testbed.results.run import Run
-    from testbed.workloads.summary import Summary, Value
-
-Cell = str | Element
 
 
 def page(run: Run, recorded: Recorded) -> str:
@@ -35,16 +32,10 @@ def page(run: Run, recorded: Recorded) -> str:
         *start(run.plan, run.summaries),
         *_stages(run, recorded),
         element("h2", "What it depends on"),
-        *_facts(run),
+        *facts(run),
         element("footer", f"Made by testbed {run.versions.get('testbed', '')} from {run.path.name}."),
     ]
-    head = [
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", f"{run.plan.lab}, {run.path.name}"),
-        element("style", SHEET),
-    ]
-    return document(head, body)
+    return page_of(f"{run.plan.lab}, {run.path.name}", body)
 
 
 def _title(run: Run) -> Iterator[Element]:
@@ -105,7 +96,7 @@ def _links(run: Run) -> Iterator[Element]:
         cells = [_asked_measured(rows.link_cell(check, name)) for name in properties]
         lines.append([element("td", check.link, class_="name"), *([check.network] if several else []), *cells, verdict])
     yield element("h2", "Links", element("small", "measured before the run; below each figure what was asked for"))
-    yield _table(head, lines)
+    yield table(head, lines)
     if "jitter" in properties:
         yield element("p", "Jitter is the standard deviation of the delay.", class_="soft")
 
@@ -125,7 +116,7 @@ def _expectations(run: Run) -> Iterator[Element]:
     for outcome in run.outcomes:
         verdict = element("td", rows.outcome_verdict(outcome), class_="good" if outcome.passed else "bad")
         lines.append([outcome.expectation, *rows.outcome_cells(outcome), verdict])
-    yield _table(["expected", "found", "wanted", "verdict"], lines)
+    yield table(["expected", "found", "wanted", "verdict"], lines)
 
 
 def _workloads(run: Run) -> Iterator[Element]:
@@ -143,13 +134,14 @@ def _workloads(run: Run) -> Iterator[Element]:
         link = element("a", summary.workload, href=f"#stage-{stages[summary.workload]}")
         name = element("td", link, element("span", f"{summary.kind}, {ends}", class_="asked"))
         lines.append([name, *figures])
-    yield _table(["workload", *rows.WORKLOAD_COLUMNS], lines, figures=len(rows.WORKLOAD_COLUMNS))
+    yield table(["workload", *rows.WORKLOAD_COLUMNS], lines, figures=len(rows.WORKLOAD_COLUMNS))
     without = [name for name in order if name not in {each.workload for each in run.summaries}]
     if without:
         yield element("p", f"Without result: {', '.join(without)}.")
 
 
 def _stages(run: Run, recorded: Recorded) -> Iterator[Element]:
+    stages: list[list[Samples]] = []
     for number, stage in enumerate(run.plan.stages, 1):
         together = [recorded.samples[each.name] for each in stage if each.name in recorded.samples]
         figures = [*stage_figures(run.plan, together)]
@@ -162,78 +154,8 @@ def _stages(run: Run, recorded: Recorded) -> Iterator[Element]:
             place = f"stage {number} of {len(run.plan.stages)}{', together' if len(stage) > 1 else ''}"
             yield element("h2", names, element("small", place), id=f"stage-{number}")
             yield from figures
-    stages = [
-        [recorded.samples[each.name] for each in stage if each.name in recorded.samples] for stage in run.plan.stages
-    ]
+        stages.append(together)
     twins = [*twin_figures(run.plan, stages)]
     if twins:
         yield element("h2", "Side by side", element("small", "workloads that sent the same, one after the other"))
         yield from twins
-
-
-def _facts(run: Run) -> Iterator[Element]:
-    plan = run.plan
-    engines: dict[str, list[str]] = {}
-    for each in run.engines:
-        engines.setdefault(f"{each.engine}: {each.why}", []).append(f"{each.source} -> {each.destination}")
-    facts: dict[str, object] = {f"engine {name}": ", ".join(links) for name, links in engines.items()}
-    facts |= {f"version of {name}": value for name, value in run.versions.items()}
-    yield _folded("Engine and versions", _pairs(facts))
-    yield _folded("Machine", _pairs({name.replace("_", " "): _plain(value) for name, value in run.host.items()}))
-    seeds: dict[str, object] = {"plan digest (SHA-256)": plan.digest}
-    seeds["seed"] = f"{plan.seed}{'' if plan.seed_given else ', of the name'}"
-    seeds |= {f"seed of {link.name} on {link.network}": link.seed for link in plan.links}
-    seeds |= {f"seed of {workload.name}": workload.seed for workload in plan.workloads}
-    yield _folded("Plan and seeds", _pairs(seeds))
-    figures = [_figure(summary, name, value) for summary in run.summaries for name, value in summary.values.items()]
-    if figures:
-        yield _folded("All figures", _table(["workload", "figure", "value", "what it is"], figures))
-
-
-def _figure(summary: Summary, name: str, value: Value | None) -> list[Cell]:
-    """The row of a figure: whose it is, its name, its value in full, and what it means."""
-    metric = METRICS.get(name)
-    said = f"{metric.unit}. {metric.description}" if metric else ""
-    if value is None:
-        said = f"None: {summary.missing[name]}. {said}"
-    label = metric.label if metric else name
-    return [summary.workload, label, rows.NOT_APPLICABLE if value is None else _plain(value), said]
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_plain, value))
-    return f"{value:.10g}" if isinstance(value, float) else "unknown" if value is None else str(value)
-
-
-def _pairs(facts: Mapping[str, object]) -> Element:
-    return element(
-        "table",
-        *(
-            element("tr", element("th", name), element("td", element("code", str(value))))
-            for name, value in facts.items()
-        ),
-    )
-
-
-def _folded(title: str, *content: Element) -> Element:
-    return element("details", element("summary", title), *content)
-
-
-def _table(head: Sequence[str], lines: Iterable[Sequence[Cell]], *, figures: int = 0) -> Element:
-    """A table; the last so many columns are figures."""
-    words = len(head) - figures
-    return element(
-        "div",
-        element(
-            "table",
-            element(
-                "tr", *(element("th", name, class_="figure" if i >= words else None) for i, name in enumerate(head))
-            ),
-            *(
-                element("tr", *(element("td", cell) if isinstance(cell, str) else cell for cell in line))
-                for line in lines
-            ),
-        ),
-        class_="scroll short" if figures else "scroll",
-    )

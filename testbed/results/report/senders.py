@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from testbed.results import rows
 from testbed.results.report import asked
-from testbed.results.report.axes import Linear, round_step
+from testbed.results.report.axes import PERCENT, Linear, round_step
 from testbed.results.report.marks import Columns, Level, Line, Mark
 from testbed.results.report.markup import element
 from testbed.results.report.plot import Panel, multiples
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from testbed.results.report.series import Series
     from testbed.results.report.stage import Stage
 
-_MAIN = ("rtt_ns", "cwnd", "ssthresh", "retransmits", "delivery_rate", "pacing_rate")
 _NUMBERS_OF_THE_KERNEL = ("state", "ca_state")
-_HELD_UP = ("rwnd_limited_ns", "sndbuf_limited_ns")
+_HELD_UP = {"rwnd_limited_ns": "the receiver's window", "sndbuf_limited_ns": "the send buffer"}
+_MAIN = ("rtt_ns", "cwnd", "ssthresh", "retransmits", "delivery_rate", "pacing_rate", *_HELD_UP)
 _BARS = 100
 _LEAST_BAR_NS = 100_000_000
 
@@ -115,8 +115,6 @@ def _held_up(stage: Stage, series: Series) -> Iterator[Panel]:
     """What kept TCP from sending more where it was not the network: its share of the time."""
     found = series.telling(*_HELD_UP)
     if found:
-        y, label = quantity("", "held up_ratio").axis(1)
-        marks = [
-            _line(stage, bins, number, series.quantity(name).label) for number, (name, bins) in enumerate(found.items())
-        ]
-        yield Panel(label=label, y=y, marks=marks, height=56)
+        marks = [_line(stage, bins, number, _HELD_UP[name]) for number, (name, bins) in enumerate(found.items())]
+        y = Linear.up_to(1, PERCENT, most_ticks=2)
+        yield Panel(label="held up, % of the time, by", y=y, marks=marks, height=56)

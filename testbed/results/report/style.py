@@ -25,7 +25,8 @@ code { font: 13px ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: an
 table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { border-bottom: 1px solid var(--grid); padding: 5px 16px 5px 0; text-align: left; vertical-align: top; }
 th { border-bottom-color: var(--line); color: var(--soft); font-weight: 600; white-space: nowrap; }
-td.figure, th.figure { text-align: right; } .short td { white-space: nowrap; } td.name { white-space: nowrap; }
+td.figure, th.figure { text-align: right; } .short td { white-space: nowrap; }
+.short td:first-child { white-space: normal; } td.name { white-space: nowrap; }
 td .asked { color: var(--soft); display: block; font-size: 12.5px; }
 a { color: inherit; text-decoration-color: var(--line); text-underline-offset: 3px; }
 figure { margin: 22px 0 30px; } figcaption { font-size: 14px; margin-bottom: 8px; }
