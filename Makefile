@@ -1,5 +1,5 @@
 # make help lists the targets. The first one that needs Python makes the virtual environment .venv.
-# Variables: topology=NAME|FILE, node=NAME, command="...", args="..." (further options of the command), PYTHON=python3.
+# Variables: topology=NAME|FILE, run=DIRECTORY|FILE|LAB, node=NAME, command="...", args="..." (further options of the command), PYTHON=python3.
 
 PYTHON ?= python3
 SHELL := /bin/bash
@@ -9,6 +9,7 @@ SHELL := /bin/bash
 bin := .venv/bin
 testbed := $(bin)/testbed
 lab ?= $(basename $(notdir $(topology)))
+run ?= latest
 
 # What a target needs to be told, said before anything is done.
 require = $(if $($1),,$(error say $2: make $(MAKECMDGOALS) $3))
@@ -28,7 +29,7 @@ help: ## List the targets
 	@echo '  with topology=NAME (or a file), args="further options"; PYTHON=/usr/bin/python3 chooses the interpreter'
 
 # ---- labs ----------------------------------------------------------------------------------------------------------
-.PHONY: run up check show validate down ps shell exec doctor
+.PHONY: run up check show validate down ps shell exec replay export doctor
 run: $(bin)/installed nodes-image ## Bring a topology up, run its workloads, take it down: topology=lossy
 	@$(testbed) run "$(topology)" $(args)
 
@@ -55,6 +56,12 @@ shell: $(bin)/installed ## Open a shell in a node: topology=lossy node=client
 
 exec: $(bin)/installed ## Run a command in a node: topology=lossy node=client command="ping -c1 server"
 	@$(testbed) exec "$(lab)" "$(node)" $(args) -- $(command)
+
+replay: $(bin)/installed nodes-image ## Repeat a run and compare: run=results/LAB/TIME-ID, or what export made of it
+	@$(testbed) replay "$(run)" $(args)
+
+export: $(bin)/installed ## Make one file of a run, to attach to a ticket: run=results/LAB/TIME-ID
+	@$(testbed) export "$(run)" $(args)
 
 doctor: $(bin)/installed ## Say what this machine can do, and what to install for the rest
 	@$(testbed) doctor $(args)
