@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 from typing import Any
 
+from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.expectations import Expectation, parse
 from testbed.shape import Shape
 
@@ -165,6 +166,21 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """What packets are captured during a run.
+
+    Attributes:
+        nodes: where, on each of their networks.
+        snap_bytes: what is kept of a packet.
+        size_bytes: what the packets of a port may take; the newest are kept.
+    """
+
+    nodes: tuple[str, ...] = ()
+    snap_bytes: int = SNAP_BYTES
+    size_bytes: int = SIZE_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A topology with nothing left to choose.
 
@@ -177,6 +193,7 @@ class Plan:
         stages: the workloads, stage after stage; those within one stage run together.
         expectations: what must hold of what is measured. They change nothing of what is done, so they are not part of
             the digest: runs stay comparable when an expectation is added.
+        capture: what packets are captured. That changes nothing of the traffic, so it is not part of the digest.
     """
 
     lab: str
@@ -190,6 +207,7 @@ class Plan:
     stages: tuple[tuple[Workload, ...], ...]
     seed_given: bool = False
     expectations: tuple[Expectation, ...] = ()
+    capture: Capture = Capture()
     version: int = field(default=VERSION)
 
     @property
@@ -230,6 +248,8 @@ class Plan:
         }
         kinds = {workload.name: workload.kind for stage in parts["stages"] for workload in stage}
         parts["expectations"] = tuple(parse(text, kinds) for text in data.get("expectations", ()))
+        if "capture" in data:
+            parts["capture"] = Capture(**{**data["capture"], "nodes": tuple(data["capture"]["nodes"])})
         return cls(**{**data, **parts})
 
     @property
@@ -237,11 +257,11 @@ class Plan:
         """SHA-256 (hex) of all that decides what the plan does.
 
         Two runs with the same digest asked for the same thing. The lab's name, the description, the runtime,
-        whether the seed was given, what is expected and the names of profiles are left out, and of an allocated subnet
-        only the position of each address in it counts.
+        whether the seed was given, what is expected, what is captured and the names of profiles are left out, and of an
+        allocated subnet only the position of each address in it counts.
         """
         data = self.to_json()
-        for name in ("lab", "description", "runtime", "seed_given", "expectations"):
+        for name in ("lab", "description", "runtime", "seed_given", "expectations", "capture"):
             del data[name]
         for link in data["links"]:
             del link["profile"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from testbed.expectations import parse
 from testbed.plan import addresses
 from testbed.plan.links import resolve_links
-from testbed.plan.model import Interface, Network, Node, Plan, Ready, Workload
+from testbed.plan.model import Capture, Interface, Network, Node, Plan, Ready, Workload
 from testbed.plan.seeds import derive, of_name
 
 if TYPE_CHECKING:
@@ -98,7 +98,13 @@ def resolve(
         links=resolve_links(topology, seed=seed, engine=engine),
         stages=_stages(topology, {node.name: node for node in nodes}, seed),
         expectations=tuple(parse(text, kinds) for text in topology.expect),
+        capture=_capture(topology),
     )
+
+
+def _capture(topology: Topology) -> Capture:
+    asked = topology.capture
+    return Capture(nodes=asked.nodes, snap_bytes=asked.snap_bytes, size_bytes=asked.size_bytes) if asked else Capture()
 
 
 def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hosts: Addresses) -> Node:

@@ -44,6 +44,7 @@ def check(document: Document, files: Files) -> Iterator[Problem]:
     yield from checker.addressing()
     yield from checker.links(_items(data.get("links"), ("links",)))
     yield from checker.workloads(_workloads(data.get("workloads")))
+    yield from checker.capture(data.get("capture"))
     yield from checker.sweep()
     yield from checker.expectations(_items(data.get("expect"), ("expect",)), _kinds(data.get("workloads")))
 
@@ -256,6 +257,17 @@ class _Checker:
             if isinstance(stream, TcpStream) and stream.duration_ns is not None and stream.size_bytes is not None:
                 hint = "duration says how long to send, bytes says how much: leave one out"
                 yield self.problem((*path, "bytes"), "conflicting-keys", "is given beside duration", hint)
+
+    def capture(self, data: object) -> Iterator[Problem]:
+        """Nodes where packets are captured exist."""
+        path: Path = ("capture",)
+        if isinstance(data, dict):
+            data, path = data.get("nodes"), ("capture", "nodes")
+        for at, item in _items(data, path):
+            name = _text(item)
+            if name is not None and name not in self.nodes:
+                hint = nearest(name, self.nodes, "nodes")
+                yield self.problem(at, "unknown-node", f"names {quote(name)}, which is no node", hint)
 
     def sweep(self) -> Iterator[Problem]:
         """What is varied is in the file, and takes each value once."""

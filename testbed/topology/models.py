@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from testbed import units
 from testbed.topology.base import EmptyIsDefault, Model, key
+from testbed.topology.captures import CaptureValue
 from testbed.topology.impairment import Impairment
 from testbed.topology.problems import nearest
 from testbed.topology.profiles import PROFILES
@@ -188,6 +189,7 @@ class Topology(Model):
     links: tuple[AnyLink, ...] = key("How bad the way between two nodes is; perfect where nothing is said", default=())
     workloads: tuple[Entry, ...] = key("Traffic, one after the other; `together` runs some at once", default=())
     expect: tuple[ExpectationText, ...] = key("What must hold of what is measured", default=())
+    capture: CaptureValue | None = key("The nodes where packets are captured during a run", default=None)
     sweep: Sweep | None = key("What `testbed sweep` varies", default=None)
 
     def attachments(self, node: str) -> Mapping[str, Attachment]:

@@ -252,6 +252,9 @@ Rate = Annotated[int, _quantity(units.RATE)]
 SomeRate = Annotated[int, _quantity(units.RATE, least=1)]
 Overhead = Annotated[int, _quantity(units.SIZE, most=1000)]
 SomeSize = Annotated[int, _quantity(units.SIZE, least=1)]
+SnapSize = Annotated[int, _quantity(units.SIZE, least=64, most=1 << 16)]
+"""Bytes of a packet: from TCP's header without options to the longest IP packet."""
+CaptureSize = Annotated[int, _quantity(units.SIZE, least=10**6)]
 DatagramSize = Annotated[int, _quantity(units.SIZE, least=16, most=65507)]
 """Bytes of a UDP or ICMP payload: from what a sequence number and a time need to what IPv4 carries."""
 Probability = Annotated[int, _quantity(units.PROBABILITY)]
