@@ -28,7 +28,7 @@ def show(plan: Plan) -> None:
 
 
 def _parts(plan: Plan) -> Iterator[RenderableType]:
-    """Head, nodes, links, workloads and expectations of a plan."""
+    """Head, nodes, links, workloads, timeline and expectations of a plan."""
     yield Text.assemble((plan.topology, "bold"), f"   {plan.description}")
     yield Text(f"lab {plan.lab}   runtime {plan.runtime}   seed {plan.seed}   digest {plan.digest[:12]}")
     nodes = _table("node", "network", "address", "mac", "image", "command")
@@ -50,23 +50,41 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
             links.add_row(link.name, link.network, link.shape.describe(), link.profile or "", link.engine)
         yield links
     if plan.stages:
-        workloads = _table("workload", "kind", "from", "to", "parameters")
-        for number, stage in enumerate(plan.stages):
-            for workload in stage:
-                mark = " +" if len(stage) > 1 else ""
-                workloads.add_row(
-                    f"{number + 1}{mark} {workload.name}",
-                    workload.kind,
-                    workload.source,
-                    workload.destination,
-                    _parameters(workload.parameters),
-                )
-        yield workloads
+        yield _workloads(plan)
+    if plan.timeline:
+        yield _timeline(plan)
     if plan.expectations:
         expectations = _table("expect")
         for expectation in plan.expectations:
             expectations.add_row(str(expectation))
         yield expectations
+
+
+def _workloads(plan: Plan) -> Table:
+    workloads = _table("workload", "kind", "from", "to", "parameters")
+    for number, stage in enumerate(plan.stages):
+        for workload in stage:
+            mark = " +" if len(stage) > 1 else ""
+            workloads.add_row(
+                f"{number + 1}{mark} {workload.name}",
+                workload.kind,
+                workload.source,
+                workload.destination,
+                _parameters(workload.parameters),
+            )
+    return workloads
+
+
+def _timeline(plan: Plan) -> Table:
+    timeline = _table("at", "event", "link", "shape from then on")
+    for event in plan.timeline:
+        at, what = units.DURATION.format(event.at_ns), event.what
+        if not event.changes:
+            timeline.add_row(at, what, "", "nothing changes")
+        for change in event.changes:
+            timeline.add_row(at, what, f"{change.source} -> {change.destination}", change.shape.describe())
+            at = what = ""
+    return timeline
 
 
 def _table(*columns: str) -> Table:

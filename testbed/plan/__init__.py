@@ -9,11 +9,24 @@ from typing import TYPE_CHECKING
 
 from testbed.plan.model import Interface, Link, Network, Node, Plan, Ready, Workload
 from testbed.plan.relocation import relocate
+from testbed.plan.timeline import Change, Event
 
 if TYPE_CHECKING:
     from testbed.plan.resolution import resolve
 
-__all__ = ["Interface", "Link", "Network", "Node", "Plan", "Ready", "Workload", "relocate", "resolve"]
+__all__ = [
+    "Change",
+    "Event",
+    "Interface",
+    "Link",
+    "Network",
+    "Node",
+    "Plan",
+    "Ready",
+    "Workload",
+    "relocate",
+    "resolve",
+]
 
 
 def __getattr__(name: str) -> object:

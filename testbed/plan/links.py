@@ -1,4 +1,4 @@
-"""Links of the file to links of the plan: one per direction that anything is asked of."""
+"""Links and timeline of the file to those of the plan: links one per direction that anything is ever asked of."""
 
 from __future__ import annotations
 
@@ -6,26 +6,36 @@ from typing import TYPE_CHECKING
 
 from testbed.plan.model import Link
 from testbed.plan.seeds import derive
-from testbed.topology.models import Direction, Topology
+from testbed.plan.timeline import Change, Event
+from testbed.shape import CLEAR
+from testbed.topology.course import Course, asked_links, in_time
 
 if TYPE_CHECKING:
-    from testbed.topology.models import Pair
-
-Key = tuple[str, str, str]
-"""Source, destination, network."""
+    from testbed.topology.models import Topology
 
 
-def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple[Link, ...]:
-    """The links of `topology`, in the order of the file; `engine` overrides the file's."""
-    asked = _asked(topology)
-    links = []
-    for (source, destination, network), link in asked.items():
-        back = asked.get((destination, source, network))
-        shape = link.impairment.shape(
-            mtu=topology.networks[network].mtu,
-            delay_back_ns=(back.impairment.delay_ns or 0) if back else 0,
+def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple[tuple[Link, ...], tuple[Event, ...]]:
+    """The links of `topology`, in the order of the file, and its timeline, in the order of time.
+
+    Args:
+        topology: as it was read.
+        seed: of the plan.
+        engine: instead of the file's.
+    """
+    asked, course = asked_links(topology), Course(topology)
+    timeline = []
+    for _, event in in_time(topology):
+        changes = (
+            Change(source=source, destination=destination, network=network, shape=shape)
+            for (source, destination, network), shape in course.meet(event).items()
         )
-        if not shape.is_clear:
+        timeline.append(Event(at_ns=event.at_ns, what=str(event), changes=tuple(changes)))
+    changed = dict.fromkeys(change.ends for event in timeline for change in event.changes)
+    links = []
+    for key in dict.fromkeys((*asked, *changed)):
+        source, destination, network = key
+        link, shape = asked.get(key), course.file.get(key, CLEAR)
+        if not shape.is_clear or key in changed:
             links.append(
                 Link(
                     source=source,
@@ -33,19 +43,8 @@ def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple
                     network=network,
                     shape=shape,
                     seed=derive(seed, f"link {network} {source} {destination}"),
-                    engine=engine or link.engine or topology.engine,
-                    profile=link.profile,
+                    engine=engine or (link and link.engine) or topology.engine,
+                    profile=link.profile if link else None,
                 )
             )
-    return tuple(links)
-
-
-def _asked(topology: Topology) -> dict[Key, Pair | Direction]:
-    """By direction, the link that counts: `from`/`to` before `between`, whichever comes first in the file."""
-    asked: dict[Key, Pair | Direction] = {}
-    for link in topology.links:
-        for source, destination in link.directions:
-            key = (source, destination, topology.network_between(source, destination, link.network))
-            if key not in asked or isinstance(link, Direction):
-                asked[key] = link
-    return asked
+    return tuple(links), tuple(timeline)

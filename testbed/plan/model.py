@@ -12,6 +12,7 @@ from typing import Any
 
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.expectations import Expectation, parse
+from testbed.plan.timeline import Event
 from testbed.shape import Shape
 
 VERSION = 1
@@ -113,7 +114,8 @@ class Link:
     Attributes:
         source, destination: names of nodes.
         network: the network that both are on.
-        shape: never clear; links that do nothing are not in the plan.
+        shape: as the file has it; clear only where the timeline gives it another. Links that never do anything are
+            not in the plan.
         seed: of all that is random on this link, 64 bits, derived from the plan's seed and the link's ends.
         engine: `auto`, `netem` or `userspace`, as the file asks.
         profile: the profile that the shape started from, or None; for people to read.
@@ -191,6 +193,7 @@ class Plan:
         seed_given: the seed was asked for, so that it matters that a run can be repeated; else the name gave it. What
             is done is the same, so it is not part of the digest.
         stages: the workloads, stage after stage; those within one stage run together.
+        timeline: what happens while the workloads run, in the order of time.
         expectations: what must hold of what is measured. They change nothing of what is done, so they are not part of
             the digest: runs stay comparable when an expectation is added.
         capture: what packets are captured. That changes nothing of the traffic, so it is not part of the digest.
@@ -206,6 +209,7 @@ class Plan:
     links: tuple[Link, ...]
     stages: tuple[tuple[Workload, ...], ...]
     seed_given: bool = False
+    timeline: tuple[Event, ...] = ()
     expectations: tuple[Expectation, ...] = ()
     capture: Capture = Capture()
     version: int = field(default=VERSION)
@@ -221,6 +225,12 @@ class Plan:
             if node.name == name:
                 return node
         raise KeyError(name)
+
+    def shapes(self, ends: tuple[str, str, str]) -> tuple[Shape, ...]:
+        """All the shapes that a link has in a run, by its source, destination and network; the file's first."""
+        first = (link.shape for link in self.links if link.ends == ends)
+        later = (change.shape for event in self.timeline for change in event.changes if change.ends == ends)
+        return tuple(dict.fromkeys((*first, *later)))
 
     def with_lab(self, lab: str) -> Plan:
         """The same plan under another lab name."""
@@ -246,6 +256,7 @@ class Plan:
             "links": tuple(Link(**{**one, "shape": Shape.from_json(one["shape"])}) for one in data["links"]),
             "stages": tuple(tuple(_workload(one) for one in stage) for stage in data["stages"]),
         }
+        parts["timeline"] = tuple(Event.from_json(one) for one in data.get("timeline", ()))
         kinds = {workload.name: workload.kind for stage in parts["stages"] for workload in stage}
         parts["expectations"] = tuple(parse(text, kinds) for text in data.get("expectations", ()))
         if "capture" in data:
@@ -257,14 +268,18 @@ class Plan:
         """SHA-256 (hex) of all that decides what the plan does.
 
         Two runs with the same digest asked for the same thing. The lab's name, the description, the runtime,
-        whether the seed was given, what is expected, what is captured and the names of profiles are left out, and of an
-        allocated subnet only the position of each address in it counts.
+        whether the seed was given, what is expected, what is captured, and the names of profiles and of events are
+        left out, and of an allocated subnet only the position of each address in it counts.
         """
         data = self.to_json()
         for name in ("lab", "description", "runtime", "seed_given", "expectations", "capture"):
             del data[name]
         for link in data["links"]:
             del link["profile"]
+        for event in data["timeline"]:
+            del event["what"]
+        if not self.timeline:  # as before there were any
+            del data["timeline"]
         decisive = _relative(data, [IPv4Network(network.subnet) for network in self.networks if network.allocated])
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 

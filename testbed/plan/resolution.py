@@ -75,6 +75,7 @@ def resolve(
     )
     hosts = {name: addresses.hosts(subnet, members[name], given[name]) for name, subnet in subnets.items()}
     nodes = tuple(_node(topology, name, subnets, hosts) for name in topology.nodes)
+    links, timeline = resolve_links(topology, seed=seed, engine=engine)
     kinds = {workload.name: workload.kind for stage in topology.stages for workload in stage}
     return Plan(
         lab=lab,
@@ -95,8 +96,9 @@ def resolve(
             for name, network in topology.networks.items()
         ),
         nodes=nodes,
-        links=resolve_links(topology, seed=seed, engine=engine),
+        links=links,
         stages=_stages(topology, {node.name: node for node in nodes}, seed),
+        timeline=timeline,
         expectations=tuple(parse(text, kinds) for text in topology.expect),
         capture=_capture(topology),
     )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from testbed.plan.model import Plan
 
-_NOT_DECISIVE = ("lab", "description", "runtime", "seed_given", "expectations", "profile", "mac")
+_NOT_DECISIVE = ("lab", "description", "runtime", "seed_given", "expectations", "profile", "what", "mac")
 _ADDRESSES = ("address", "gateway", "subnet")
 """Most are allocated and mean nothing, so they are left out of what is shown."""
 

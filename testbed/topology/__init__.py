@@ -9,11 +9,12 @@ from pydantic import ValidationError
 
 from testbed.errors import UsageError
 from testbed.topology.check import check
+from testbed.topology.course import timeline_faults
 from testbed.topology.document import MOST_BYTES, read
 from testbed.topology.files import Files
 from testbed.topology.find import find
 from testbed.topology.json_schema import schema
-from testbed.topology.messages import translate, valueless
+from testbed.topology.messages import show, translate, valueless
 from testbed.topology.models import Topology
 from testbed.topology.problems import Problem, TopologyError
 from testbed.topology.settings import Factor, Setting, applied, factors_in, parse_factor
@@ -86,6 +87,9 @@ def loads(text: str | bytes, name: str, directory: Path | None = None, settings:
     except ValidationError as error:
         problems += [one for one in translate(error, document) if (one.line, one.column) not in told]
     problems += check(document, files)
+    if topology and not problems:  # what an event makes of a link depends on all that is before it
+        for fault in timeline_faults(topology):
+            problems.append(document.problem(fault.path, fault.code, f"{show(fault.path)} {fault.said}", fault.hint))
     if problems or topology is None:
         raise TopologyError(problems)
     return topology

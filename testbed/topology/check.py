@@ -13,11 +13,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from testbed.expectations import ExpectationError, parse
 from testbed.topology.document import Document, Path
+from testbed.topology.ends import DirectionEnds, PairEnds
 from testbed.topology.files import Files
 from testbed.topology.messages import show
 from testbed.topology.models import SMALLEST_MTU, AnyLink, Direction, Network, Node, Pair
 from testbed.topology.problems import Problem, nearest, quote
 from testbed.topology.settings import factors_in, located
+from testbed.topology.timeline_check import check_timeline
 from testbed.topology.workloads import KINDS, AnyWorkload, Ends, TcpStream, Workload
 
 _NETWORK = TypeAdapter(Network)
@@ -39,13 +41,14 @@ def check(document: Document, files: Files) -> Iterator[Problem]:
         for name, node in nodes.items()
         if node is not None
     }
-    checker = _Checker(document, files, networks, nodes, on)
+    checker = Checker(document, files, networks, nodes, on)
     yield from checker.attachments()
     yield from checker.addressing()
     yield from checker.links(_items(data.get("links"), ("links",)))
     yield from checker.workloads(_workloads(data.get("workloads")))
     yield from checker.capture(data.get("capture"))
     yield from checker.sweep()
+    yield from check_timeline(checker, document)
     yield from checker.expectations(_items(data.get("expect"), ("expect",)), _kinds(data.get("workloads")))
 
 
@@ -98,7 +101,7 @@ def _text(value: object) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Checker:
+class Checker:
     """The parts that others refer to; None stands for one that has a name but is not valid.
 
     `on` is the networks that a valid node is on, with the address it asks for there.
@@ -111,6 +114,7 @@ class _Checker:
     on: Mapping[str, Mapping[str, IPv4Address | None]]
 
     def problem(self, path: Path, code: str, message: str, hint: str = "", *, at_key: bool = False) -> Problem:
+        """A fault of what `path` leads to; the message follows the path."""
         return self.document.problem(path, code, f"{show(path)} {message}", hint, at_key=at_key)
 
     def attachments(self) -> Iterator[Problem]:
@@ -169,15 +173,26 @@ class _Checker:
                 yield self.problem(path, "address-taken", f"is {address}, which is {owners[address]}")
             owners.setdefault(address, f"that of {node}")
 
+    def existing(self, at: Path, node: str) -> Iterator[Problem]:
+        """There is a node of that name."""
+        if node not in self.nodes:
+            hint = nearest(node, self.nodes, "nodes")
+            yield self.problem(at, "unknown-node", f"names {quote(node)}, which is no node", hint)
+
     def ends(self, path: Path, ends: Mapping[Path, str]) -> Iterator[Problem]:
         """Both ends exist and differ; `ends` is node by where it is named."""
         for at, node in ends.items():
-            if node not in self.nodes:
-                hint = nearest(node, self.nodes, "nodes")
-                yield self.problem(at, "unknown-node", f"names {quote(node)}, which is no node", hint)
+            yield from self.existing(at, node)
         if len(set(ends.values())) == 1:
             node = next(iter(ends.values()))
             yield self.problem(path, "same-node", f"leads from {quote(node)} to itself")
+
+    def named_ends(self, path: Path, ends: PairEnds | DirectionEnds) -> Iterator[Problem]:
+        """As `ends`, of either form of a link."""
+        if isinstance(ends, PairEnds):
+            yield from self.ends(path, {(*path, "between", i): node for i, node in enumerate(ends.between)})
+        else:
+            yield from self.ends(path, {(*path, "from"): ends.source, (*path, "to"): ends.destination})
 
     def shared(self, path: Path, one: str, other: str, asked: str | None) -> str | Problem | None:
         """The network that two nodes are to meet on; None where that cannot be told."""
@@ -204,10 +219,7 @@ class _Checker:
             ends = _read(item, _LINK, "between", "from", "to", "network")
             if ends is None:
                 continue
-            if isinstance(ends, Pair):
-                yield from self.ends(path, {(*path, "between", i): node for i, node in enumerate(ends.between)})
-            else:
-                yield from self.ends(path, {(*path, "from"): ends.source, (*path, "to"): ends.destination})
+            yield from self.named_ends(path, ends)
             source, destination = ends.directions[0]
             network = self.shared(path, source, destination, ends.network)
             if isinstance(network, Problem):

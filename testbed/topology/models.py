@@ -8,11 +8,14 @@ from pydantic import Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from testbed import units
+from testbed.topology import ends
 from testbed.topology.base import EmptyIsDefault, Model, key
 from testbed.topology.captures import CaptureValue
+from testbed.topology.ends import DirectionEnds, PairEnds
 from testbed.topology.impairment import Impairment
 from testbed.topology.problems import nearest
 from testbed.topology.profiles import PROFILES
+from testbed.topology.timeline import AnyEvent
 from testbed.topology.values import (
     Address,
     Command,
@@ -118,7 +121,6 @@ class Node(Model):
 class Link(Impairment):
     """What both forms of a link share."""
 
-    network: Name | None = key("Which network it is on; needed only where the nodes share several", default=None)
     profile: ProfileName | None = key("An impairment by name; keys given beside it replace its own", default=None)
     engine: Engine | None = key("What carries it out; as for the whole topology unless given", default=None)
 
@@ -130,35 +132,15 @@ class Link(Impairment):
         return base.model_copy(update={name: getattr(self, name) for name in own})
 
 
-class Pair(Link):
+class Pair(PairEnds, Link):
     """Both directions between two nodes."""
 
-    between: Annotated[tuple[Name, ...], Field(min_length=2, max_length=2)] = key("The two nodes; both directions")
 
-    @property
-    def directions(self) -> tuple[tuple[str, str], ...]:
-        """Source and destination of each direction."""
-        one, other = self.between
-        return (one, other), (other, one)
-
-
-class Direction(Link):
+class Direction(DirectionEnds, Link):
     """One direction between two nodes; where a `between` covers it too, this one counts and the other does not."""
 
-    source: Name = key("The node that packets come from", alias="from")
-    destination: Name = key("The node that packets go to", alias="to")
 
-    @property
-    def directions(self) -> tuple[tuple[str, str], ...]:
-        """Source and destination of each direction."""
-        return ((self.source, self.destination),)
-
-
-def _link_tag(value: object) -> str:
-    return "<pair>" if isinstance(value, dict) and "between" in value else "<direction>"
-
-
-AnyLink = Annotated[Annotated[Pair, Tag("<pair>")] | Annotated[Direction, Tag("<direction>")], Discriminator(_link_tag)]
+AnyLink = Annotated[Annotated[Pair, Tag("<pair>")] | Annotated[Direction, Tag("<direction>")], Discriminator(ends.tag)]
 
 
 class Sweep(Model):
@@ -188,6 +170,7 @@ class Topology(Model):
     )
     links: tuple[AnyLink, ...] = key("How bad the way between two nodes is; perfect where nothing is said", default=())
     workloads: tuple[Entry, ...] = key("Traffic, one after the other; `together` runs some at once", default=())
+    timeline: tuple[AnyEvent, ...] = key("What changes at given times of a run", default=())
     expect: tuple[ExpectationText, ...] = key("What must hold of what is measured", default=())
     capture: CaptureValue | None = key("The nodes where packets are captured during a run", default=None)
     sweep: Sweep | None = key("What `testbed sweep` varies", default=None)

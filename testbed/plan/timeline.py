@@ -1,0 +1,52 @@
+"""What happens at given times of a run: events, each resolved to the links that it changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from testbed.shape import Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A link that gets another shape.
+
+    Attributes:
+        source, destination, network: which link.
+        shape: all of the new one.
+    """
+
+    source: str
+    destination: str
+    network: str
+    shape: Shape
+
+    @property
+    def ends(self) -> tuple[str, str, str]:
+        """Source, destination and network: what tells links apart."""
+        return self.source, self.destination, self.network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happens once in a run.
+
+    Attributes:
+        at_ns: when, from the start of the workloads on.
+        what: it is, for people to read: `partition client | server`.
+        changes: the links that are different from then on; none where it changes nothing.
+    """
+
+    at_ns: int
+    what: str
+    changes: tuple[Change, ...]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The event from its fields as JSON has them."""
+        changes = tuple(Change(**{**one, "shape": Shape.from_json(one["shape"])}) for one in data["changes"])
+        return cls(at_ns=data["at_ns"], what=data["what"], changes=changes)

@@ -1,0 +1,144 @@
+"""The shapes of links in the course of a topology's timeline."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import permutations, product
+
+from testbed import units
+from testbed.shape import CLEAR, Shape
+from testbed.topology.base import Fault
+from testbed.topology.ends import DirectionEnds, PairEnds
+from testbed.topology.models import Direction, Pair, Topology
+from testbed.topology.timeline import DARK, Change, Event, Heal, Partition
+
+Key = tuple[str, str, str]
+"""What tells links apart: source, destination, network."""
+
+
+def asked_links(topology: Topology) -> dict[Key, Pair | Direction]:
+    """By link, the entry that counts: `from`/`to` before `between`, whichever comes first in the file."""
+    asked: dict[Key, Pair | Direction] = {}
+    for link in topology.links:
+        for key in _keys(topology, link):
+            if key not in asked or isinstance(link, Direction):
+                asked[key] = link
+    return asked
+
+
+class Course:
+    """All links, as one event follows the other.
+
+    Attributes:
+        file: the shapes that the file has under `links`; other links are clear.
+        now: the shapes after the events that have happened.
+    """
+
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
+        asked = asked_links(topology)
+        self.file: Mapping[Key, Shape] = {
+            key: link.impairment.shape(mtu=self._mtu(key), delay_back_ns=_delay_ns(asked.get(_back(key))))
+            for key, link in asked.items()
+        }
+        self.now: dict[Key, Shape] = dict(self.file)
+
+    def contradictions(self, event: Event) -> Iterator[Fault]:
+        """What the event asks for that can't be had, by itself or beside what its links do by then."""
+        if isinstance(event, Change):
+            for key in _keys(self._topology, event.link):
+                yield from event.contradictions(self._shape(key), mtu=self._mtu(key))
+
+    def meet(self, event: Event) -> dict[Key, Shape]:
+        """Have an event happen; the links that it makes different, and how they are then.
+
+        Raises:
+            ValueError: there are `contradictions`.
+        """
+        after = {key: shape for key, shape in self._after(event).items() if shape != self._shape(key)}
+        self.now |= after
+        return after
+
+    def _after(self, event: Event) -> dict[Key, Shape]:
+        if isinstance(event, Heal):
+            healed = list(self.now) if isinstance(event.heal, str) else _keys(self._topology, event.heal)
+            return {key: self.file.get(key, CLEAR) for key in healed}
+        if isinstance(event, Partition):
+            on = {node: self._topology.attachments(node) for node in self._topology.nodes}
+            cut = separated(on, event.partition)
+            return {key: DARK.shape(self._shape(key), mtu=self._mtu(key), delay_back_ns=0) for key in cut}
+        changed = _keys(self._topology, event.link)
+        return {
+            key: event.shape(
+                self._shape(key), mtu=self._mtu(key), delay_back_ns=self._delay_after_ns(_back(key), event, changed)
+            )
+            for key in changed
+        }
+
+    def _delay_after_ns(self, key: Key, event: Change, changed: Collection[Key]) -> int:
+        """The delay of a link, after an event that changes some."""
+        named = event.delay_ns if key in changed else None
+        return self._shape(key).delay_ns if named is None else named
+
+    def _shape(self, key: Key) -> Shape:
+        return self.now.get(key, CLEAR)
+
+    def _mtu(self, key: Key) -> int:
+        return self._topology.networks[key[2]].mtu
+
+
+def in_time(topology: Topology) -> list[tuple[int, Event]]:
+    """The events in the order in which they happen, each with its number in the file; those at one time as there."""
+    return sorted(enumerate(topology.timeline), key=lambda each: each[1].at_ns)
+
+
+def timeline_faults(topology: Topology) -> Iterator[Fault]:
+    """What is wrong with the timeline of a file of which all else is right."""
+    if (length_ns := _length_ns(topology)) is not None:
+        for number, event in enumerate(topology.timeline):
+            if event.at_ns >= length_ns:
+                took = f"workloads take {units.DURATION.format(length_ns)}" if length_ns else "there are no workloads"
+                said = f"is {units.DURATION.format(event.at_ns)}, and {took}"
+                hint = "events happen while workloads run: let it be earlier, or them be longer"
+                yield Fault(("timeline", number, "at"), "event-after-end", said, hint)
+    course = Course(topology)
+    for number, event in in_time(topology):
+        if contradictions := list(course.contradictions(event)):
+            yield from (fault.under("timeline", number) for fault in contradictions)
+            return  # what the later ones would meet is not known
+        course.meet(event)
+
+
+def _length_ns(topology: Topology) -> int | None:
+    """How long the workloads take, ns; None where one of them does not say so beforehand."""
+    total = 0
+    for stage in topology.stages:
+        lengths = [workload.parameters.get("duration_ns") for workload in stage]
+        known = [length for length in lengths if isinstance(length, int)]
+        if len(known) < len(lengths):
+            return None
+        total += max(known)
+    return total
+
+
+def separated(on: Mapping[str, Collection[str]], groups: Iterable[Iterable[str]]) -> Iterator[Key]:
+    """The links between nodes of different groups.
+
+    Args:
+        on: the networks that each node is on.
+        groups: of nodes.
+    """
+    for one, other in permutations(groups, 2):
+        for source, destination in product(one, other):
+            yield from ((source, destination, name) for name in on[source] if name in on[destination])
+
+
+def _keys(topology: Topology, ends: PairEnds | DirectionEnds) -> list[Key]:
+    return [(one, other, topology.network_between(one, other, ends.network)) for one, other in ends.directions]
+
+
+def _back(key: Key) -> Key:
+    source, destination, network = key
+    return destination, source, network
+
+
+def _delay_ns(link: Pair | Direction | None) -> int:
+    return (link.impairment.delay_ns or 0) if link else 0

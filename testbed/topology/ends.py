@@ -1,0 +1,52 @@
+"""How a file names a link: by the two nodes at its ends, in both directions or in one."""
+
+from typing import Annotated
+
+from pydantic import Discriminator, Field, Tag
+
+from testbed.topology.base import Model, key
+from testbed.topology.values import Name
+
+_NETWORK = "Which network it is on; needed only where the nodes share several"
+
+
+class PairEnds(Model):
+    """Both directions between two nodes."""
+
+    between: Annotated[tuple[Name, ...], Field(min_length=2, max_length=2)] = key("The two nodes; both directions")
+    network: Name | None = key(_NETWORK, default=None)
+
+    @property
+    def directions(self) -> tuple[tuple[str, str], ...]:
+        """Source and destination of each direction."""
+        one, other = self.between
+        return (one, other), (other, one)
+
+    def __str__(self) -> str:
+        return " <-> ".join(self.between)
+
+
+class DirectionEnds(Model):
+    """One direction between two nodes."""
+
+    source: Name = key("The node that packets come from", alias="from")
+    destination: Name = key("The node that packets go to", alias="to")
+    network: Name | None = key(_NETWORK, default=None)
+
+    @property
+    def directions(self) -> tuple[tuple[str, str], ...]:
+        """Source and destination of each direction."""
+        return ((self.source, self.destination),)
+
+    def __str__(self) -> str:
+        return f"{self.source} -> {self.destination}"
+
+
+def tag(value: object) -> str:
+    """Which of the two forms a mapping has."""
+    return "<pair>" if isinstance(value, dict) and "between" in value else "<direction>"
+
+
+AnyEnds = Annotated[
+    Annotated[PairEnds, Tag("<pair>")] | Annotated[DirectionEnds, Tag("<direction>")], Discriminator(tag)
+]

@@ -1,0 +1,79 @@
+"""The timeline of the topology file: what changes at given times of a run."""
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from testbed.topology import ends
+from testbed.topology.base import Model, key
+from testbed.topology.ends import DirectionEnds, PairEnds
+from testbed.topology.impairment import Impairment
+from testbed.topology.values import Duration, Name
+
+DARK = Impairment(blackhole=True)
+"""What a partition does to the links that it cuts."""
+
+_AT = "When, from the start of the workloads on"
+
+
+class Change(Impairment):
+    """A link's shape changes; what is not named stays as it is by then."""
+
+    at_ns: Duration = key(_AT, alias="at")
+    link: ends.AnyEnds = key("The link that changes: `{between: [a, b]}`, or `{from: a, to: b}`")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it names nothing that is to change."""
+        return not self.model_fields_set & Impairment.model_fields.keys()
+
+    def __str__(self) -> str:
+        return f"change {self.link}"
+
+
+class Partition(Model):
+    """Nodes of different groups no longer reach each other."""
+
+    at_ns: Duration = key(_AT, alias="at")
+    partition: Annotated[tuple[Annotated[tuple[Name, ...], Field(min_length=1)], ...], Field(min_length=2)] = key(
+        "Groups of nodes, cut off from each other: `[[client], [server]]`"
+    )
+
+    def __str__(self) -> str:
+        return f"partition {' | '.join(', '.join(group) for group in self.partition)}"
+
+
+def _heal_tag(value: object) -> str:
+    return ends.tag(value) if isinstance(value, dict) else "<all>"
+
+
+Healed = Annotated[
+    Annotated[Literal["all"], Tag("<all>")]
+    | Annotated[PairEnds, Tag("<pair>")]
+    | Annotated[DirectionEnds, Tag("<direction>")],
+    Discriminator(_heal_tag),
+]
+
+
+class Heal(Model):
+    """Links are again as the file has them under `links`."""
+
+    at_ns: Duration = key(_AT, alias="at")
+    heal: Healed = key("`all`, or the link: `{between: [a, b]}`, or `{from: a, to: b}`")
+
+    def __str__(self) -> str:
+        return f"heal {self.heal}"
+
+
+Event = Change | Partition | Heal
+
+
+def _event_tag(value: object) -> str:
+    named = value if isinstance(value, dict) else {}
+    return "<partition>" if "partition" in named else "<heal>" if "heal" in named else "<change>"
+
+
+AnyEvent = Annotated[
+    Annotated[Change, Tag("<change>")] | Annotated[Partition, Tag("<partition>")] | Annotated[Heal, Tag("<heal>")],
+    Discriminator(_event_tag),
+]
