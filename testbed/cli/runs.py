@@ -64,7 +64,7 @@ def show(run: Run, screen: Screen) -> None:
         screen.show(tables.link_table(run.checks))
     if run.summaries:
         screen.show("")
-        screen.show(tables.workload_table(run.summaries))
+        screen.show(tables.workload_table(run.summaries, recorded))
     if run.outcomes:
         screen.show("")
         screen.show(tables.outcome_table(run.outcomes))
@@ -72,9 +72,10 @@ def show(run: Run, screen: Screen) -> None:
     if left_out := len(run.plan.expectations) - len(run.outcomes):
         screen.say("expect", f"{left_out} left out: not all of their workloads were run")
     for reason in run.distrust:
+    recorded = report.read_all(run)
         screen.say("doubt", reason)
     screen.say("result", str(run.path))
-    screen.say("report", str(report.write(run)))
+    screen.say("report", str(report.write(run, recorded)))
 
 
 @click.command("check")

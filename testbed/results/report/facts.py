@@ -35,7 +35,7 @@ def facts(run: Run) -> Iterator[Element]:
     yield folded("Plan and seeds", pairs(seeds))
     if run.summaries:
         parts = [run.summaries[at : at + _ABREAST] for at in range(0, len(run.summaries), _ABREAST)]
-        yield folded("All figures", *(block for part in parts for block in _figures(part)))
+        yield folded("All figures", *(block for part in parts for block in _figures(part)), _meanings(run.summaries))
 
 
 def _figures(summaries: Sequence[Summary]) -> Iterator[Element]:
@@ -44,16 +44,20 @@ def _figures(summaries: Sequence[Summary]) -> Iterator[Element]:
     lines: list[list[Cell]] = []
     for name in names:
         metric = METRICS.get(name)
-        label = element("td", metric.label if metric else name)
-        if metric:
-            label.append(element("span", metric.description, class_="asked"))
         unit = metric.unit if metric else ""
-        lines.append([label, *(element("td", _value(each, name, unit), class_="figure") for each in summaries)])
+        cells = (element("td", _value(each, name, unit), class_="figure") for each in summaries)
+        lines.append([metric.label if metric else name, *cells])
     yield table(["figure", *(each.workload for each in summaries)], lines, figures=len(summaries))
     for each in summaries:
         for name, why in each.missing.items():
             called = METRICS[name].label if name in METRICS else name
             yield element("p", f"No {each.workload}.{called}: {why}.", class_="soft")
+
+
+def _meanings(summaries: Sequence[Summary]) -> Element:
+    names = dict.fromkeys(name for summary in summaries for name in summary.values)
+    known = (METRICS[name] for name in names if name in METRICS)
+    return table(["figure", "what it is"], ([each.label, each.description] for each in known))
 
 
 def _value(summary: Summary, name: str, unit: str) -> str:

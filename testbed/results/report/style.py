@@ -25,8 +25,7 @@ code { font: 13px ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: an
 table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { border-bottom: 1px solid var(--grid); padding: 5px 16px 5px 0; text-align: left; vertical-align: top; }
 th { border-bottom-color: var(--line); color: var(--soft); font-weight: 600; white-space: nowrap; }
-td.figure, th.figure { text-align: right; } .short td { white-space: nowrap; }
-.short td:first-child { white-space: normal; } td.name { white-space: nowrap; }
+td.figure, th.figure { text-align: right; } .short td { white-space: nowrap; } td.name { white-space: nowrap; }
 td .asked { color: var(--soft); display: block; font-size: 12.5px; }
 a { color: inherit; text-decoration-color: var(--line); text-underline-offset: 3px; }
 figure { margin: 22px 0 30px; } figcaption { font-size: 14px; margin-bottom: 8px; }
@@ -53,7 +52,8 @@ details.more { border: 0; padding: 0; margin: -16px 0 26px; } details.more figca
   stroke-linecap: round; } .wire { stroke: var(--soft); stroke-width: 1.4; } .link { stroke: var(--s0);
   stroke-width: 1.4; } .tip { fill: var(--s0); } .knot { fill: var(--soft); }
 details { border-top: 1px solid var(--line); padding: 10px 0; } details:last-of-type { border-bottom: 1px solid
-  var(--line); } summary { cursor: pointer; font-weight: 600; } details table { margin: 10px 0; }
+  var(--line); } summary { cursor: pointer; font-weight: 600; }
+details .scroll, details > table { margin: 10px 0 18px; }
 footer { color: var(--soft); font-size: 13px; margin-top: 24px; }
 @media print { :root { color-scheme: light; --paper: #fff; --ink: #000; --soft: #444; --line: #aaa; --grid: #ddd;
   --card: #fff; --good: #1a7f37; --bad: #c0261b; --odd: #8250df; --also: #9a6700; --s0: #1f66b5; --s1: #c2560c;

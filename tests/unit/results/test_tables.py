@@ -9,6 +9,8 @@ from rich.console import Console
 from testbed.check import LinkCheck
 from testbed.check.verdict import unmeasured
 from testbed.results import tables
+from testbed.results.report import Recorded
+from testbed.results.report.samples import Samples
 from testbed.shape import Shape
 
 
@@ -23,6 +25,33 @@ def test_workloads_fit_into_100_columns(download, voice):
     assert header.split()[:4] == ["workload", "kind", "goodput", "delivered"]
     assert " ".join(first.split()) == "download tcp-stream 6.13 mbit/s 100 % - 183 80.4 ms 161 ms - -"
     assert " ".join(second.split()) == "voice udp-stream 62.7 kbit/s 97.8 % 2.2 % - none 40.2 ms 40.3 ms ?"
+
+
+@pytest.fixture
+def recorded(plan):
+    samples = Samples(plan.workloads[0])
+    samples.add({"node": "server", "event": "bytes", "start_ns": 0, "bucket_ns": 10**8, "bytes": [5] * 10})
+    return Recorded(samples={"voice": samples}, problems={})
+
+
+def test_what_no_workload_has_is_left_out(voice):
+    header, _ = shown(tables.workload_table([voice])).splitlines()
+    assert "retrans" not in header
+    assert "set-up" in header
+
+
+def test_a_course_is_shown_where_there_is_room(download, voice, recorded):
+    for width, expected in ((200, True), (100, False)):
+        text = shown(tables.workload_table([download, voice], recorded), width)
+        assert ("▁" in text) is expected
+        assert ("over time" in text) is expected
+
+
+def test_no_course_is_shown_where_there_are_no_signs_for_it(voice, recorded):
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    Console(file=file, width=200).print(tables.workload_table([voice], recorded))
+    file.seek(0)
+    assert "over time" not in file.read()
 
 
 def test_links_show_asked_measured_and_verdict(make_check):
