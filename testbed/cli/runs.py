@@ -32,13 +32,26 @@ FAILED = 1
 @click.argument("source", metavar="TOPOLOGY|LAB")
 @options.bring_up
 @click.option("--only", metavar="WORKLOAD", multiple=True, help="Run this one only; may be given several times.")
+@click.option(
+    "--capture",
+    metavar="NODE",
+    multiple=True,
+    help="Capture packets at this node too, or at all of them (all); may be given several times.",
+)
 @click.option("--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Where runs go.")
 @click.option(
     "--junit", type=click.File("wb", lazy=False), metavar="FILE", help="Write links and expectations as JUnit."
 )
 @options.as_json
 def run_command(
-    source: str, how: BringUp, only: tuple[str, ...], results: Path, junit: IO[bytes] | None, *, as_json: bool
+    source: str,
+    how: BringUp,
+    *,
+    only: tuple[str, ...],
+    capture: tuple[str, ...],
+    results: Path,
+    junit: IO[bytes] | None,
+    as_json: bool,
 ) -> int:
     """Check the links of a lab, run its workloads and keep the result.
 
@@ -48,7 +61,7 @@ def run_command(
     with ExitStack() as stack:
         screen = stack.enter_context(Screen(quiet=as_json))
         lab = _lab(stack, source, how, screen)
-        run = lab.run(results, only=only, observer=screen)
+        run = lab.run(results, only=only, capture=capture, observer=screen)
         if as_json:
             click.echo(json.dumps(run.to_json() | {"path": str(run.path)}, indent=2))
         show(run, screen)
@@ -59,6 +72,7 @@ def run_command(
 
 def show(run: Run, screen: Screen) -> None:
     """Show what came of a run, and write its report."""
+    recorded = report.read_all(run)
     if run.checks:
         screen.show("")
         screen.show(tables.link_table(run.checks))
@@ -72,7 +86,6 @@ def show(run: Run, screen: Screen) -> None:
     if left_out := len(run.plan.expectations) - len(run.outcomes):
         screen.say("expect", f"{left_out} left out: not all of their workloads were run")
     for reason in run.distrust:
-    recorded = report.read_all(run)
         screen.say("doubt", reason)
     screen.say("result", str(run.path))
     screen.say("report", str(report.write(run, recorded)))

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from testbed import plan, topology
+from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.errors import LabError
-from testbed.lab import bringup, running
+from testbed.lab import bringup, capturing, running
 from testbed.lab.observer import SILENT
 from testbed.plan import changes
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.client import Process
     from testbed.check import LinkCheck
+    from testbed.lab.capturing import Capturing
     from testbed.lab.observer import Observer
     from testbed.plan.model import Link, Plan
     from testbed.results import Run
@@ -181,19 +183,51 @@ class Lab:
         """
         return running.run_one(self, name)
 
-    def run(self, results: Path = Path("results"), *, only: Sequence[str] = (), observer: Observer = SILENT) -> Run:
+    def run(
+        self,
+        results: Path = Path("results"),
+        *,
+        only: Sequence[str] = (),
+        capture: Sequence[str] = (),
+        observer: Observer = SILENT,
+    ) -> Run:
         """Check the links, carry out the workloads and leave a run on disk.
 
         Args:
             results: the directory that runs go to, `results/LAB/TIME-ID`.
             only: names of workloads; all of them unless given.
+            capture: names of nodes where packets are captured, besides those of the file; `all` is every node.
             observer: hears of the progress.
 
         Raises:
-            UsageError: there is no workload of that name.
-            LabError: a workload failed; the run is on disk, marked incomplete.
+            UsageError: there is no workload or node of that name.
+            LabError: a workload or a capture failed; the run is on disk, marked incomplete.
         """
-        return running.run(self, results, only=only, observer=observer)
+        return running.run(self, results, only=only, capture=capture, observer=observer)
+
+    def capture(
+        self,
+        node: str,
+        file: Path,
+        *,
+        network: str | None = None,
+        snap_bytes: int = SNAP_BYTES,
+        size_bytes: int = SIZE_BYTES,
+    ) -> Capturing:
+        """Capture packets at a node while a context lasts: `with lab.capture("client", Path("client.pcap")): ...`.
+
+        Args:
+            node: its name.
+            file: where they go, as pcap.
+            network: where the node is on several.
+            snap_bytes: what is kept of a packet.
+            size_bytes: what the packets may take meanwhile; the newest are kept.
+
+        Raises:
+            UsageError: there is no such node or network.
+        """
+        port = capturing.find_port(self.plan, node, network)
+        return capturing.Capturing(self.agent, {port: file}, snap_bytes=snap_bytes, size_bytes=size_bytes)
 
     def interact(self, node: str, argv: Sequence[str], *, tty: bool) -> int:
         """Run a command in a node on this process's own standard streams; its exit status."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from testbed import check, results, workloads
 from testbed.errors import UsageError
+from testbed.lab import capturing
 from testbed.runtime import state
 
 if TYPE_CHECKING:
@@ -29,13 +30,14 @@ _SLACK_NS = 500_000_000
 """How much longer than the links' own delays a packet may be under way, in the kernel and in our own programs."""
 
 
-def run(lab: Lab, root: Path, *, only: Sequence[str], observer: Observer) -> Run:
+def run(lab: Lab, root: Path, *, only: Sequence[str], capture: Sequence[str], observer: Observer) -> Run:
     """See `Lab.run`."""
     with state.locked(lab.name, "measuring in it"):
-        return _run(lab, root, only=only, observer=observer)
+        return _run(lab, root, only=only, capture=capture, observer=observer)
 
 
-def _run(lab: Lab, root: Path, *, only: Sequence[str], observer: Observer) -> Run:
+def _run(lab: Lab, root: Path, *, only: Sequence[str], capture: Sequence[str], observer: Observer) -> Run:
+    ports = capturing.ports_of(lab.plan, [*lab.plan.capture.nodes, *capture])
     chosen = [_named(lab.plan, name).name for name in only] or [workload.name for workload in lab.plan.workloads]
     with results.RunWriter(root, lab.plan, runtime=lab.runtime, versions=lab.versions(), images=lab.images()) as writer:
         writer.checked(_checked(lab, observer))
@@ -43,11 +45,12 @@ def _run(lab: Lab, root: Path, *, only: Sequence[str], observer: Observer) -> Ru
         before = lab.statistics()
         writer.begun(before)
         if chosen:
-            observer.begun("run")
-            for stage in lab.plan.stages:
-                together = [workload for workload in stage if workload.name in chosen]
-                _carry_out(lab, together, writer, observer)
-            observer.ended("run", _number(len(chosen), "workload"))
+            with capturing.during_run(lab, ports, writer, observer):
+                observer.begun("run")
+                for stage in lab.plan.stages:
+                    together = [workload for workload in stage if workload.name in chosen]
+                    _carry_out(lab, together, writer, observer)
+                observer.ended("run", _number(len(chosen), "workload"))
         after = lab.statistics()
         writer.finished(after, check.trust(after, before=before))
     return writer.run

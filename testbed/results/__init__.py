@@ -4,6 +4,7 @@ results/LAB/20261122T113000Z-7f3a/    whole; `.partial` at the end of the name w
                                       failed, was interrupted or (`.partial`, then) was killed
     run.json                          all but the samples, see `testbed.results.run.Run`
     samples/WORKLOAD.jsonl            what the endpoints said, a line each, see `testbed.endpoint`
+    captures/NODE-NETWORK.pcap        packets, where they were captured, see `testbed.results.captures`
 results/latest                        a link to the last whole run of any lab
 """
 

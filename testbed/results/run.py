@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from testbed.check import LinkCheck
 from testbed.expectations import evaluate
 from testbed.plan.model import Plan
+from testbed.results.captures import Capture
 from testbed.workloads import Summary
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Run:
         checks: of each shaped link, before the workloads.
         summaries: of each workload that ended, in the order in which they did.
         statistics_before, statistics_after: what the agent's call `statistics` said before the workloads and after.
+        captures: of packets, one per port where they were captured.
         distrust: why the run is not to be trusted; empty where it is. Before `ended` it says nothing.
     """
 
@@ -84,6 +86,7 @@ class Run:
     summaries: tuple[Summary, ...] = ()
     statistics_before: tuple[Mapping[str, Any], ...] = ()
     statistics_after: tuple[Mapping[str, Any], ...] = ()
+    captures: tuple[Capture, ...] = ()
     distrust: tuple[str, ...] = ()
     version: int = field(default=VERSION)
 
@@ -124,6 +127,7 @@ class Run:
         data["trusted"] = self.trusted
         data["engines"] = [{one.name: getattr(each, one.name) for one in fields(each)} for each in self.engines]
         data["checks"] = [check.to_json() for check in self.checks]
+        data["captures"] = [capture.to_json() for capture in self.captures]
         data["outcomes"] = [outcome.to_json() for outcome in self.outcomes]
         data["summaries"] = [summary.to_json() for summary in self.summaries]
         return data
@@ -151,8 +155,9 @@ class Run:
             summaries=tuple(Summary.from_json(one) for one in data["summaries"]),
             statistics_before=tuple(data["statistics_before"]),
             statistics_after=tuple(data["statistics_after"]),
+            captures=tuple(Capture.from_json(one) for one in data.get("captures", ())),
             distrust=tuple(data["distrust"]),
         )
 
 
-_TUPLES = ("engines", "checks", "summaries", "statistics_before", "statistics_after", "distrust")
+_TUPLES = ("engines", "checks", "summaries", "statistics_before", "statistics_after", "captures", "distrust")

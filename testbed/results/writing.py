@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from testbed.check import LinkCheck
     from testbed.plan.model import Plan
+    from testbed.results.captures import Capture
     from testbed.workloads import Summary
 
 
@@ -102,6 +103,10 @@ class RunWriter:
         """Note that a workload has ended."""
         with self._lock:
             self.run = replace(self.run, summaries=(*self.run.summaries, summary))
+
+    def captured(self, captures: Iterable[Capture]) -> None:
+        """Note what packets were captured."""
+        self.run = replace(self.run, captures=tuple(captures))
 
     def finished(self, statistics: Sequence[Mapping[str, Any]], distrust: Iterable[str]) -> None:
         """Note what the agent's call `statistics` says after the workloads, and why not to trust the run, if so."""

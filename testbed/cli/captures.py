@@ -1,0 +1,80 @@
+"""`testbed capture`: packets at a node of a lab that is up, into a pcap file."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from pydantic import TypeAdapter, ValidationError
+
+from testbed import units
+from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
+from testbed.lab import Lab
+from testbed.lab.capturing import find_port
+from testbed.results.captures import describe
+from testbed.topology.values import CaptureSize, SnapSize, SomeDuration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STANDARD_OUTPUT = "-"
+_SECOND = 10**9
+
+
+def _read_as(kind: Any) -> Callable[[click.Context, click.Parameter, str | None], int | None]:  # noqa: ANN401
+    """Reads an option as topology files read such a value."""
+    adapter: TypeAdapter[int] = TypeAdapter(kind)
+
+    def read(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+        try:
+            return None if value is None else adapter.validate_python(value)
+        except ValidationError as error:
+            raise click.BadParameter(error.errors()[0]["msg"]) from None
+
+    return read
+
+
+@click.command("capture")
+@click.argument("name", metavar="LAB")
+@click.argument("node")
+@click.option("--network", help="Which one, where the node is on several.")
+@click.option(
+    "-o", "--output", metavar="FILE", help="Where packets go; NODE-NETWORK.pcap unless given, - is standard output."
+)
+@click.option(
+    "--duration", metavar="TIME", callback=_read_as(SomeDuration), help="How long (10s); until Ctrl-C unless given."
+)
+@click.option(
+    "--snap",
+    metavar="SIZE",
+    default=units.SIZE.format(SNAP_BYTES),
+    show_default=True,
+    callback=_read_as(SnapSize),
+    help="What is kept of a packet.",
+)
+@click.option(
+    "--size",
+    metavar="SIZE",
+    default=units.SIZE.format(SIZE_BYTES),
+    show_default=True,
+    callback=_read_as(CaptureSize),
+    help="What packets may take meanwhile; the newest are kept.",
+)
+def capture_command(
+    name: str, node: str, *, network: str | None, output: str | None, duration: int | None, snap: int, size: int
+) -> None:
+    """Capture what a node of LAB sends and receives, until Ctrl-C: testbed capture lossy client -o client.pcap."""
+    lab = Lab.attach(name)
+    port = find_port(lab.plan, node, network)
+    file = Path("/dev/stdout" if output == STANDARD_OUTPUT else output or port.file)
+    capturing = lab.capture(node, file, network=port.network, snap_bytes=snap, size_bytes=size)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # they end it as Ctrl-C does: what was captured is kept
+    with capturing, suppress(KeyboardInterrupt):
+        ends = "Ctrl-C ends it" if duration is None else f"for {units.DURATION.format(duration)}"
+        click.echo(f"capture {node} on {port.network}; {ends}", err=True)
+        capturing.wait(None if duration is None else duration / _SECOND)
+    click.echo(f"capture {output or file}   {describe(capturing.captures)}", err=True)

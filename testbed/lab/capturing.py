@@ -1,0 +1,236 @@
+"""Packets captured at nodes while something else goes on, one file per port."""
+
+from __future__ import annotations
+
+import base64
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from testbed.agent import protocol
+from testbed.errors import LabError, TestbedError, UsageError
+from testbed.results.captures import Capture, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import TracebackType
+    from typing import BinaryIO
+
+    from testbed.agent.client import Agent, Process
+    from testbed.lab.lab import Lab
+    from testbed.lab.observer import Observer
+    from testbed.plan.model import Plan
+    from testbed.results import RunWriter
+
+ALL = "all"
+"""Stands for all nodes."""
+
+DIRECTORY = "captures"
+"""Where a run has its captures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """A node's attachment to a network, by their names."""
+
+    node: str
+    network: str
+
+    @property
+    def file(self) -> str:
+        """What its capture is called unless somebody says otherwise."""
+        return f"{self.node}-{self.network}.pcap"
+
+
+def find_port(plan: Plan, node: str, network: str | None) -> Port:
+    """The port of a node on a network, which may be left out where there is one only.
+
+    Raises:
+        UsageError: `unknown-node`, `unknown-network`, `which-network`.
+    """
+    ports = ports_of(plan, [node])
+    names = ", ".join(port.network for port in ports)
+    if network is None and len(ports) > 1:
+        raise UsageError("which-network", f"{node} is on several networks", f"say --network; they are: {names}")
+    for port in ports:
+        if network in (None, port.network):
+            return port
+    raise UsageError("unknown-network", f"{node} is on no network {network!r}", f"its networks are: {names}")
+
+
+def ports_of(plan: Plan, nodes: Sequence[str]) -> list[Port]:
+    """All ports of nodes; `all` stands for all of them.
+
+    Raises:
+        UsageError: `unknown-node`.
+    """
+    known = [node.name for node in plan.nodes]
+    for name in nodes:
+        if name not in (ALL, *known):
+            raise UsageError(
+                "unknown-node", f"{plan.lab} has no node {name!r} to capture at", f"its nodes are: {', '.join(known)}"
+            )
+    return [
+        Port(node=node.name, network=interface.network)
+        for node in plan.nodes
+        for interface in node.interfaces
+        if ALL in nodes or node.name in nodes
+    ]
+
+
+class _Running:
+    """A capture under way: its process, and its file, which a thread fills as soon as the process says something."""
+
+    def __init__(self, agent: Agent, port: Port, path: Path, file: BinaryIO, limits: Mapping[str, int]) -> None:
+        self._port = port
+        self._path = path
+        self._file = file
+        self._limits = limits
+        self.process: Process = agent.capture(port.node, port.network, **limits)
+        self._lines = iter(self.process)
+
+    def begin(self) -> None:
+        """Wait until no packet is missed any more.
+
+        Raises:
+            TestbedError: what was in the way.
+        """
+        self._begun = self._next("begun")
+
+    def collect(self) -> Capture:
+        """Write the file, which comes when the process is told to end.
+
+        Raises:
+            TestbedError: the capture failed, or ended by itself.
+        """
+        ended = self._next("end")
+        for line in self._lines:
+            self._file.write(base64.b64decode(protocol.decode(line.encode())["base64"]))
+        self._file.flush()
+        if status := self.process.wait():
+            raise self._failed(f"its process ended with status {status}")
+        offsets = self._begun["clock_offset_ns"], ended.pop("clock_offset_ns")
+        del ended["event"]
+        return Capture(
+            node=self._port.node,
+            network=self._port.network,
+            interface=self._begun["interface"],
+            file=str(self._path),
+            size_bytes=self._file.tell(),
+            snap_bytes=self._limits["snap_bytes"],
+            clock_offset_ns=offsets,
+            **ended,
+        )
+
+    def _next(self, event: str) -> dict[str, Any]:
+        line = next(self._lines, None)
+        if line is None:
+            raise self._failed(self.process.stderr.strip() or "its process ended")
+        message = protocol.decode(line.encode())
+        if "error" in message:
+            raise protocol.error_from_json(message["error"])
+        if message["event"] != event:
+            raise self._failed(f"it said {message['event']} where {event} was due")
+        return message
+
+    def _failed(self, why: str) -> LabError:
+        return LabError("capture-failed", f"capturing at {self._port.node} on {self._port.network}: {why}")
+
+
+class Capturing:
+    """Packets are captured from when the context is entered until it is left; then the files are complete.
+
+    Where it is left by an interruption, what was captured is dropped.
+
+    Args:
+        agent: of the lab.
+        files: where the packets of each port go.
+        snap_bytes: what is kept of a packet.
+        size_bytes: what the packets of a port may take while they are captured; the newest are kept.
+
+    Attributes:
+        captures: what was captured, once the context was left.
+    """
+
+    def __init__(self, agent: Agent, files: Mapping[Port, Path], *, snap_bytes: int, size_bytes: int) -> None:
+        self.captures: tuple[Capture, ...] = ()
+        self._agent = agent
+        self._files = files
+        self._limits = {"snap_bytes": snap_bytes, "size_bytes": size_bytes}
+        self._running: list[_Running] = []
+        self._pending: list[Future[Capture]] = []
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for port, path in self._files.items():
+                file = stack.enter_context(_open(path))
+                running = _Running(self._agent, port, path, file, self._limits)
+                stack.enter_context(running.process)
+                self._running.append(running)
+            for running in self._running:
+                running.begin()
+            pool = stack.enter_context(ThreadPoolExecutor(max_workers=len(self._running)))
+            self._pending = [pool.submit(running.collect) for running in self._running]
+            self._stack = stack.pop_all()
+        return self
+
+    def wait(self, seconds: float | None) -> None:
+        """Go on for so long, or until a capture ends, which it does by itself only where it fails."""
+        wait(self._pending, timeout=seconds, return_when=FIRST_COMPLETED)
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        with self._stack:
+            if error is not None and not isinstance(error, Exception):
+                for running in self._running:
+                    running.process.kill()
+                return
+            for running in self._running:
+                running.process.close_stdin()
+            try:
+                self.captures = tuple(future.result() for future in self._pending)
+            except TestbedError as second:
+                if error is None:
+                    raise
+                error.add_note(f"and the captures are lost: {second}")
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("wb")
+    except OSError as error:
+        raise UsageError("file-refused", f"{path} can't be written: {error.strerror}") from None
+
+
+@contextmanager
+def during_run(lab: Lab, ports: Sequence[Port], writer: RunWriter, observer: Observer) -> Iterator[None]:
+    """Capture at ports for as long as the context lasts, and note it in the run.
+
+    Raises:
+        TestbedError: a capture failed.
+    """
+    if not ports:
+        yield
+        return
+    observer.begun("capture", ", ".join(f"{port.node} on {port.network}" for port in ports))
+    directory = writer.run.path / DIRECTORY
+    directory.mkdir()
+    files = {port: directory / port.file for port in ports}
+    if len(set(files.values())) < len(files):
+        raise UsageError("same-file", "two ports have the same name for their captures", "capture at one of them only")
+    how = lab.plan.capture
+    capturing = Capturing(lab.agent, files, snap_bytes=how.snap_bytes, size_bytes=how.size_bytes)
+    try:
+        with capturing:
+            yield
+    finally:
+        if not capturing.captures:  # interrupted, or failed: then they are not whole
+            for path in files.values():
+                path.unlink(missing_ok=True)
+        writer.captured(
+            replace(each, file=str(Path(each.file).relative_to(writer.run.path))) for each in capturing.captures
+        )
+    observer.ended("capture", describe(capturing.captures))

@@ -1,0 +1,71 @@
+"""What is known of a capture: the packets of one port in a file, and those that are not in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
+
+from testbed.results import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """The packets that a node sent and received on a network while they were captured.
+
+    Attributes:
+        node: its name.
+        network: its name.
+        interface: of the node, where they were seen.
+        file: the pcap file; of a run's capture, as seen from the run's directory.
+        packets: in the file.
+        dropped: packets that the kernel could not hand over, because the capture did not get its turn in time.
+        overwritten: packets that made room for newer ones.
+        size_bytes: of the file.
+        snap_bytes: the most that is kept of one packet.
+        cpu_ns: processor time that capturing took.
+        clock_offset_ns: how far the wall clock, of which the time stamps in the file are, was ahead of CLOCK_MONOTONIC,
+            of which those of samples are: at the beginning, and at the end. They differ where the clock was set.
+    """
+
+    node: str
+    network: str
+    interface: str
+    file: str
+    packets: int
+    dropped: int
+    overwritten: int
+    size_bytes: int
+    snap_bytes: int
+    cpu_ns: int
+    clock_offset_ns: tuple[int, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """The capture as a JSON object; `from_json` is the way back."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The capture that `to_json` made `data` from.
+
+        Raises:
+            KeyError, TypeError: it is none.
+        """
+        return cls(**{**data, "clock_offset_ns": tuple(data["clock_offset_ns"])})
+
+
+def describe(captures: Sequence[Capture]) -> str:
+    """How much was captured, and what is missing, in one line."""
+    packets, dropped, overwritten = (
+        sum(getattr(capture, name) for capture in captures) for name in ("packets", "dropped", "overwritten")
+    )
+    size = rows.size(sum(capture.size_bytes for capture in captures))
+    files = f" in {len(captures)} files" if len(captures) > 1 else ""
+    parts = [f"{packets:,} packets{files}, {size}"]
+    if dropped:
+        parts.append(f"{dropped:,} DROPPED by the kernel")
+    if overwritten:
+        parts.append(f"{overwritten:,} older ones overwritten")
+    return ", ".join(parts)
