@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,20 +16,16 @@ from testbed.errors import UsageError
 from testbed.results import comparison, report, rows
 from testbed.results.comparison import Change, Limit, Side
 from testbed.results.plan_differences import plan_differences
+from testbed.results.report import compared
+from testbed.results.report.compared import Comparison
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
+
 
 FAILED = 1
 _PLAIN_WIDTH = 120
 _AT_LEAST = 2
-_SHOW: dict[str, Callable[[float], str]] = {
-    "ns": rows.duration,
-    "bit/s": rows.rate,
-    "bytes": rows.size,
-    "ratio": rows.ratio,
-}
 
 
 @click.command("report")
@@ -45,11 +42,20 @@ def report_command(run: str, root: Path) -> None:
 @click.command("compare")
 @click.argument("names", nargs=-1, required=True, metavar="A B [C...]")
 @click.option("--different-plans", is_flag=True, help="Compare runs of different plans, and show how those differ.")
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a page with plots."
+)
 @click.option("--fail-if", "limits", multiple=True, metavar="CHANGE", help="As in: download.goodput < -10%")
 @options.kept
 @options.as_json
 def compare_command(
-    names: tuple[str, ...], limits: tuple[str, ...], root: Path, *, different_plans: bool, as_json: bool
+    names: tuple[str, ...],
+    limits: tuple[str, ...],
+    root: Path,
+    html: Path | None,
+    *,
+    different_plans: bool,
+    as_json: bool,
 ) -> int:
     """Compare runs with the first: every figure, its change, and whether it may be chance.
 
@@ -76,6 +82,9 @@ def compare_command(
     else:
         for other, changes in found:
             _show(first, other, changes)
+    if html is not None:
+        compared.write(html, first, [Comparison(other=other, changes=changes) for other, changes in found], violations)
+        click.echo(f"report  {html}", err=as_json)
     for violation in violations:
         click.echo(f"failed  {violation}", err=True)
     return FAILED if violations else 0
@@ -109,8 +118,7 @@ def _show(first: Side, other: Side, changes: Sequence[Change]) -> None:
     same = [change.label for change in changes if change.verdict == comparison.THE_SAME]
     for change in changes:
         if change.label not in same:
-            cells = _cell(change, change.before), _cell(change, change.after), _change(change)
-            table.add_row(change.label, *cells, change.verdict)
+            table.add_row(change.label, *rows.change_cells(change), change.verdict)
     console.print()
     if table.row_count:
         console.print(table)
@@ -130,23 +138,3 @@ def _show_sides(console: Console, first: Side, other: Side) -> None:
         console.print(f"plan    {path}: {one}, {two}", markup=False, soft_wrap=True)
     for doubt in comparison.doubts(first, other):
         console.print(f"doubt   {doubt}", markup=False, soft_wrap=True)
-
-
-def _cell(change: Change, value: float | None) -> str:
-    if value is None:
-        return rows.UNMEASURED
-    show = _SHOW.get(change.unit, rows.number)
-    return f"-{show(-value)}" if value < 0 else show(value)
-
-
-def _change(change: Change) -> str:
-    """The change in percent with its interval, or as it is where there was nothing before."""
-    if change.ratio is None:
-        return rows.NOT_APPLICABLE
-    if not change.before:
-        return f"by {_cell(change, change.difference)}"
-    low_high = ""
-    if change.interval is not None:
-        low, high = (100 * bound / abs(change.before) for bound in change.interval)
-        low_high = f" ({low:+.3g} to {high:+.3g})"
-    return f"{100 * change.ratio:+.3g} %{low_high}"

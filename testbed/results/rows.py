@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from testbed.check import Finding, LinkCheck
     from testbed.expectations import Outcome
+    from testbed.results.comparison import Change
     from testbed.workloads import Summary
 
 NOT_APPLICABLE = "-"
@@ -171,6 +172,23 @@ def figure(value: float, unit: str, *, in_full: bool = False) -> str:
 
 def _count(value: float) -> str:
     return f"{value:.3g}" if value < 10**_DIGITS and value % 1 else f"{round(value)}"
+
+
+def change_cells(change: Change) -> tuple[str, str, str]:
+    """A figure before and after, and its change: in percent with the interval, or as it is where nothing was before."""
+    before, after, difference = (
+        UNMEASURED if value is None else figure(value, change.unit)
+        for value in (change.before, change.after, change.difference)
+    )
+    if change.ratio is None:
+        return before, after, NOT_APPLICABLE
+    if not change.before:
+        return before, after, f"by {difference}"
+    text = f"{100 * change.ratio:+.3g} %"
+    if change.interval is not None:
+        low, high = (100 * bound / abs(change.before) for bound in change.interval)
+        text += f" ({low:+.3g} to {high:+.3g})"
+    return before, after, text
 
 
 def outcome_cells(outcome: Outcome) -> tuple[str, str]:

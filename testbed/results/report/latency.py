@@ -163,7 +163,7 @@ def tail_points(samples: Samples) -> list[tuple[float, float]]:
     return [(float(greater[0][0]), 1.0), *((float(value), (left + lost) / sent) for value, left in greater)]
 
 
-def tail_figure(title: str, lines: Sequence[Line]) -> Element:
+def tail_figure(title: str, lines: Sequence[Line], *, note: str = "") -> Element:
     """A figure of curves of `tail_points`."""
     low = min(line.points[0][0] for line in lines)
     high = max(line.points[-1][0] for line in lines)
@@ -177,9 +177,9 @@ def tail_figure(title: str, lines: Sequence[Line]) -> Element:
             points.append((x.high, points[-1][1]))
         marks.append(Line(name=line.name, style=line.style, points=points, steps=True, look=line.look))
     y = Percentiles(low=min(0.01, floor) * 0.8, high=1.0, unit=PERCENT)
-    note = "How many of the messages sent took longer. What was lost never arrives: the curve stays at its share."
+    read = "How many of the messages sent took longer. What was lost never arrives: the curve stays at its share."
     panel = Panel(label="percentile · share that took longer, %, logarithmic", y=y, marks=marks, height=190)
-    return figure(title, x, f"latency, {unit.name}, logarithmic", [panel], note=note)
+    return figure(title, x, f"latency, {unit.name}, logarithmic", [panel], note=f"{read} {note}".rstrip())
 
 
 def sequence(samples: Samples) -> Iterator[Element]:

@@ -14,10 +14,12 @@ body { background: var(--paper); color: var(--ink); margin: 0 auto; max-width: 9
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
 h1 { font-size: 26px; line-height: 1.2; margin: 0; }
 h2 { font-size: 18px; margin: 40px 0 10px; padding-top: 14px; border-top: 1px solid var(--line); }
+h3 { font-size: 15px; margin: 18px 0 4px; }
 h2 small { color: var(--soft); font-size: 14px; font-weight: normal; margin-left: 8px; }
 p { margin: 4px 0; } .soft, figcaption { color: var(--soft); } figcaption b { color: var(--ink); }
 code { font: 13px ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 .verdict { background: var(--card); border-left: 5px solid; border-radius: 3px; margin: 20px 0; padding: 12px 18px; }
+.verdict.plain { border-color: var(--soft); }
 .verdict.good { border-color: var(--good); } .verdict.bad { border-color: var(--bad); }
 .verdict strong { display: block; font-size: 18px; } .verdict ul { margin: 4px 0; padding-left: 20px; }
 .verdict.good strong, td.good { color: var(--good); } .verdict.bad strong, td.bad { color: var(--bad); }
@@ -25,11 +27,14 @@ code { font: 13px ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: an
 table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { border-bottom: 1px solid var(--grid); padding: 5px 16px 5px 0; text-align: left; vertical-align: top; }
 th { border-bottom-color: var(--line); color: var(--soft); font-weight: 600; white-space: nowrap; }
-td.figure, th.figure { text-align: right; } .short td { white-space: nowrap; } td.name { white-space: nowrap; }
+td.figure, th.figure { text-align: right; } td.strong { font-weight: 600; }
+.short td { white-space: nowrap; } td.name { white-space: nowrap; }
 td .asked { color: var(--soft); display: block; font-size: 12.5px; }
 a { color: inherit; text-decoration-color: var(--line); text-underline-offset: 3px; }
 figure { margin: 22px 0 30px; } figcaption { font-size: 14px; margin-bottom: 8px; }
 svg { display: block; height: auto; max-width: 100%; overflow: visible; }
+svg.inline { display: inline-block; margin-right: 8px; }
+.open { fill: var(--paper); stroke: var(--c); stroke-width: 1.5; }
 svg text { fill: var(--ink); font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
 svg .tick, svg .small { fill: var(--soft); font-size: 11px; } svg .label { font-weight: 600; }
 svg .end { text-anchor: end; } svg .middle { text-anchor: middle; } svg .strong { font-weight: 600; font-size: 13px; }

@@ -1,0 +1,160 @@
+"""The page of a comparison: what is compared, the change of each figure with its interval, and overlaid plots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from testbed.results import comparison, rows
+from testbed.results.comparison import MAY_BE_CHANCE, THE_SAME
+from testbed.results.plan_differences import plan_differences
+from testbed.results.report.blocks import Cell, page_of, table
+from testbed.results.report.marks import STYLES
+from testbed.results.report.markup import Element, drawing, element, path
+from testbed.results.report.overlays import Overlaid, overlays
+from testbed.results.report.samples import read_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from testbed.results.comparison import Change, Side
+
+_WIDTH, _HEIGHT = 190, 18
+_WIDEST = 1.0
+_LEAST_SCALE = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A side compared with the first one.
+
+    Attributes:
+        other: the side.
+        changes: from the first one to it.
+    """
+
+    other: Side
+    changes: Sequence[Change]
+
+
+def write(path: Path, first: Side, compared: Sequence[Comparison], violations: Sequence[str] = ()) -> None:
+    """Write the page of a comparison to a file.
+
+    Args:
+        path: of the file; what is there is replaced.
+        first: the side that all others are compared with.
+        compared: the others.
+        violations: changes that were not to be, in words.
+    """
+    sides = [first, *(each.other for each in compared)]
+    body = [
+        element("h1", f"{first.label} against {', '.join(each.other.label for each in compared)}"),
+        _verdict(compared, violations),
+        *_sides(sides),
+    ]
+    for each in compared:
+        body += _changes(first, each)
+    body += _plots(sides)
+    body.append(
+        element("footer", "Figures are means over runs. A change's interval is of 99 %, by bootstrap over runs.")
+    )
+    path.write_text(page_of(" against ".join(side.label for side in sides), body), encoding="utf-8")
+
+
+def _verdict(compared: Sequence[Comparison], violations: Sequence[str]) -> Element:
+    changes = [change for each in compared for change in each.changes]
+    beyond = [change for change in changes if change.verdict in ("higher", "lower")]
+    perhaps = sum(change.verdict == MAY_BE_CHANCE for change in changes)
+    if violations:
+        title = "✗ What was not to change did"
+    elif beyond:
+        title = f"{len(beyond)} of {len(changes)} figures differ by more than chance"
+    elif perhaps:
+        title = f"What differs may be chance: {comparison.ENOUGH} runs of each side or more would tell"
+    else:
+        title = "No difference to be seen"
+    said = [*violations, *(f"{change.label}: {rows.change_cells(change)[2]}, {change.verdict}" for change in beyond)]
+    return element(
+        "section",
+        element("strong", title),
+        element("ul", *(element("li", each) for each in said)) if said else None,
+        class_=f"verdict {'bad' if violations else 'plain'}",
+    )
+
+
+def _sides(sides: Sequence[Side]) -> Iterator[Element]:
+    yield element("h2", "What is compared")
+    lines: list[list[Cell]] = []
+    for number, side in enumerate(sides):
+        sample = drawing(30, 12, "its lines", path([(1, 6), (29, 6)], f"line s{number % STYLES}"), class_="inline")
+        runs = ", ".join(run.path.name for run in side.runs)
+        lines.append([element("td", sample, side.label, class_="name"), str(len(side.runs)), runs])
+    yield table(["side", "runs", "which"], lines)
+
+
+def _changes(first: Side, compared: Comparison) -> Iterator[Element]:
+    yield element("h2", compared.other.label, element("small", f"compared with {first.label}"))
+    for doubt in comparison.doubts(first, compared.other):
+        yield element("p", element("b", "Doubt: "), doubt)
+    differences = plan_differences(first.runs[0].plan, compared.other.runs[0].plan)
+    if differences:
+        yield element("h3", "Their plans differ")
+        yield table(["where", first.label, compared.other.label], differences)
+        yield element("h3", "Figures")
+    shown = [change for change in compared.changes if change.verdict != THE_SAME]
+    if shown:
+        scale = _scale(shown)
+        lines: list[list[Cell]] = [
+            [
+                change.label,
+                *(element("td", cell, class_="figure") for cell in rows.change_cells(change)),
+                element("td", _whisker(change, scale)),
+                element("td", change.verdict, class_="strong" if change.verdict in ("higher", "lower") else None),
+            ]
+            for change in shown
+        ]
+        label = f"-{100 * scale:.3g} % to +{100 * scale:.3g} %"
+        yield table(["figure", "before", "after", "change", label, "verdict"], lines)
+    same = [change.label for change in compared.changes if change.verdict == THE_SAME]
+    if same:
+        yield element("p", f"The same in all runs: {', '.join(same)}.", class_="soft")
+
+
+def _scale(changes: Sequence[Change]) -> float:
+    """How far the axis of relative changes goes either way."""
+    found = [abs(change.ratio) for change in changes if change.ratio is not None and isfinite(change.ratio)]
+    return min(_WIDEST, max([_LEAST_SCALE, *found]) * 1.2)
+
+
+def _whisker(change: Change, scale: float) -> Element | None:
+    """The change as a dot and its interval as a line, left or right of none; cut off at the ends of the axis."""
+    if change.ratio is None:
+        return None
+
+    def across(ratio: float) -> float:
+        return _WIDTH / 2 + (_WIDTH / 2 - 4) * min(1, max(-1, ratio / scale))
+
+    middle = _HEIGHT / 2
+    parts = [path([(_WIDTH / 2, 0), (_WIDTH / 2, _HEIGHT)], "axis")]
+    if change.interval is not None and change.before:
+        low, high = (across(bound / abs(change.before)) for bound in change.interval)
+        parts.append(path([(low, middle), (high, middle)], "line s0"))
+    clear = change.verdict in ("higher", "lower")
+    parts.append(element("circle", cx=across(change.ratio), cy=middle, r=3.5, class_="dots s0" if clear else "open s0"))
+    return drawing(_WIDTH, _HEIGHT, change.label, *parts)
+
+
+def _plots(sides: Sequence[Side]) -> Iterator[Element]:
+    recorded = [[read_all(run).samples for run in side.runs] for side in sides]
+    names = dict.fromkeys(workload.name for side in sides for workload in side.runs[0].plan.workloads)
+    for name in names:
+        overlaid = [
+            Overlaid(label=side.label, style=number, runs=tuple(run[name] for run in runs if name in run))
+            for number, (side, runs) in enumerate(zip(sides, recorded, strict=True))
+        ]
+        figures = [*overlays(name, overlaid)]
+        if figures:
+            yield element("h2", name)
+            yield from figures
