@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from testbed.results.comparison import Change, Side
 
-_WIDTH, _HEIGHT = 190, 18
+_FIGURES = 5
+_WIDTH, _HEIGHT = 130, 18
 _WIDEST = 1.0
 _LEAST_SCALE = 0.01
 
@@ -50,7 +51,7 @@ def write(path: Path, first: Side, compared: Sequence[Comparison], violations: S
     """
     sides = [first, *(each.other for each in compared)]
     body = [
-        element("h1", f"{first.label} against {', '.join(each.other.label for each in compared)}"),
+        element("h1", f"{', '.join(each.other.label for each in compared)} compared with {first.label}"),
         _verdict(compared, violations),
         *_sides(sides),
     ]
@@ -60,7 +61,7 @@ def write(path: Path, first: Side, compared: Sequence[Comparison], violations: S
     body.append(
         element("footer", "Figures are means over runs. A change's interval is of 99 %, by bootstrap over runs.")
     )
-    path.write_text(page_of(" against ".join(side.label for side in sides), body), encoding="utf-8")
+    path.write_text(page_of(" and ".join(side.label for side in sides), body), encoding="utf-8")
 
 
 def _verdict(compared: Sequence[Comparison], violations: Sequence[str]) -> Element:
@@ -99,9 +100,12 @@ def _changes(first: Side, compared: Comparison) -> Iterator[Element]:
     for doubt in comparison.doubts(first, compared.other):
         yield element("p", element("b", "Doubt: "), doubt)
     differences = plan_differences(first.runs[0].plan, compared.other.runs[0].plan)
+    seeds = [where for where, _, _ in differences if where.endswith("seed")]
     if differences:
         yield element("h3", "Their plans differ")
-        yield table(["where", first.label, compared.other.label], differences)
+        yield table(["where", first.label, compared.other.label], [one for one in differences if one[0] not in seeds])
+        if seeds:
+            yield element("p", f"Seeds differ: {', '.join(seeds)}.", class_="soft")
         yield element("h3", "Figures")
     shown = [change for change in compared.changes if change.verdict != THE_SAME]
     if shown:
@@ -110,13 +114,13 @@ def _changes(first: Side, compared: Comparison) -> Iterator[Element]:
             [
                 change.label,
                 *(element("td", cell, class_="figure") for cell in rows.change_cells(change)),
-                element("td", _whisker(change, scale)),
-                element("td", change.verdict, class_="strong" if change.verdict in ("higher", "lower") else None),
+                element("td", _whisker(change, scale), class_="figure"),
+                element("td", change.verdict, class_=f"figure{' strong' * (change.verdict in ('higher', 'lower'))}"),
             ]
             for change in shown
         ]
-        label = f"-{100 * scale:.3g} % to +{100 * scale:.3g} %"
-        yield table(["figure", "before", "after", "change", label, "verdict"], lines)
+        axis = f"±{100 * scale:.3g} %"
+        yield table(["figure", "before", "after", "change", axis, "verdict"], lines, figures=_FIGURES)
     same = [change.label for change in compared.changes if change.verdict == THE_SAME]
     if same:
         yield element("p", f"The same in all runs: {', '.join(same)}.", class_="soft")
@@ -137,7 +141,7 @@ def _whisker(change: Change, scale: float) -> Element | None:
         return _WIDTH / 2 + (_WIDTH / 2 - 4) * min(1, max(-1, ratio / scale))
 
     middle = _HEIGHT / 2
-    parts = [path([(_WIDTH / 2, 0), (_WIDTH / 2, _HEIGHT)], "axis")]
+    parts = [path([(4, middle), (_WIDTH - 4, middle)], "grid"), path([(_WIDTH / 2, 0), (_WIDTH / 2, _HEIGHT)], "axis")]
     if change.interval is not None and change.before:
         low, high = (across(bound / abs(change.before)) for bound in change.interval)
         parts.append(path([(low, middle), (high, middle)], "line s0"))

@@ -31,6 +31,7 @@ def page(run: Run, recorded: Recorded) -> str:
         *_workloads(run),
         *start(run.plan, run.summaries),
         *_stages(run, recorded),
+        *_captures(run),
         element("h2", "What it depends on"),
         *facts(run),
         element("footer", f"Made by testbed {run.versions.get('testbed', '')} from {run.path.name}."),
@@ -159,3 +160,19 @@ def _stages(run: Run, recorded: Recorded) -> Iterator[Element]:
     if twins:
         yield element("h2", "Side by side", element("small", "workloads that sent the same, one after the other"))
         yield from twins
+
+
+def _captures(run: Run) -> Iterator[Element]:
+    if not run.captures:
+        return
+    yield element("h2", "Captures", element("small", "in the run's directory, for tcpdump, tshark or Wireshark"))
+    lines: list[list[Cell]] = []
+    for each in run.captures:
+        counts = (f"{each.packets:,}", rows.size(each.size_bytes), f"{each.dropped:,}", f"{each.overwritten:,}")
+        figures = (element("td", count, class_="figure") for count in counts)
+        where = element("td", each.node, element("span", f"{each.network}, {each.interface}", class_="asked"))
+        lines.append([where, element("td", element("code", each.file)), *figures])
+    yield table(["port", "file", "packets", "size", "dropped", "overwritten"], lines, figures=4)
+    if any(each.dropped or each.overwritten for each in run.captures):
+        said = "Dropped: the capture did not get its turn in time. Overwritten: made room for newer packets."
+        yield element("p", said, class_="soft")

@@ -27,7 +27,7 @@ code { font: 13px ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: an
 table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { border-bottom: 1px solid var(--grid); padding: 5px 16px 5px 0; text-align: left; vertical-align: top; }
 th { border-bottom-color: var(--line); color: var(--soft); font-weight: 600; white-space: nowrap; }
-td.figure, th.figure { text-align: right; } td.strong { font-weight: 600; }
+td.figure, th.figure { text-align: right; } td svg { display: inline-block; } td.strong { font-weight: 600; }
 .short td { white-space: nowrap; } td.name { white-space: nowrap; }
 td .asked { color: var(--soft); display: block; font-size: 12.5px; }
 a { color: inherit; text-decoration-color: var(--line); text-underline-offset: 3px; }
@@ -41,7 +41,7 @@ svg .end { text-anchor: end; } svg .middle { text-anchor: middle; } svg .strong 
 svg .grid { stroke: var(--grid); } svg .axis { stroke: var(--soft); } svg polyline { fill: none; }
 svg .level { stroke: var(--soft); stroke-dasharray: 1 3; }
 .line { stroke-width: 1.7; stroke-linejoin: round; } .line.thin { stroke-width: 1.1; }
-.line.faint { stroke-width: 1; opacity: .35; }
+.line.line.faint { stroke-width: 1; stroke-dasharray: none; opacity: .35; }
 polyline.moment { stroke: var(--moment); stroke-dasharray: 5 3; } svg text.moment { fill: var(--moment); }
 .range { fill: none; stroke-width: 1; opacity: .45; } .dots { stroke: none; }
 .s0 { --c: var(--s0); } .s1 { --c: var(--s1); } .s2 { --c: var(--s2); }
