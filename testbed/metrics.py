@@ -45,88 +45,174 @@ class Metric:
 
 GROUP = "testbed.metrics"
 
-_TCP = ("tcp-stream", "tcp-rr")
-_STREAMS = ("tcp-stream", "udp-stream")
-_MESSAGES = ("tcp-rr", "udp-stream", "udp-rr", "ping")
-_LOSSY = ("udp-stream", "udp-rr", "ping")
-_LATENCY = "latency (tcp-rr, udp-rr: request to whole reply; udp-stream: one way, RFC 7679; ping: round trip, RFC 2681)"
+_LATENCY = (
+    "latency (tcp-rr, udp-rr: request to whole reply; udp-stream, tcp-messages: one way, RFC 7679; "
+    "ping: round trip, RFC 2681)"
+)
 
 
-def _metric(name: str, unit: str, kinds: tuple[str, ...], description: str) -> Metric:
-    return Metric(name=name, unit=unit, kinds=kinds, description=description)
+def _metric(name: str, unit: str, description: str) -> Metric:
+    return Metric(name=name, unit=unit, description=description)
 
 
-OWN: Mapping[str, Metric] = MappingProxyType(
+_DEFINED: Mapping[str, Metric] = MappingProxyType(
     {
         metric.name: metric
         for metric in (
-            _metric("sent", "messages", _MESSAGES, "Datagrams, requests or echo requests sent."),
-            _metric("delivered", "messages", _MESSAGES, "Of those sent, how many arrived or were answered in time."),
-            _metric(
-                "lost", "messages", _MESSAGES, "Of those sent, how many never arrived or were not answered in time."
-            ),
-            _metric("loss_ratio", "ratio", _MESSAGES, "Lost per sent (one way: RFC 7680)."),
-            _metric("late", "messages", ("udp-rr",), "Of those lost, how many were answered after the time-out."),
-            _metric("duplicates", "messages", _LOSSY, "Arrivals of what had arrived before (RFC 5560)."),
-            _metric("reordered", "messages", ("udp-stream", "ping"), "Type-P-Reordered messages (RFC 4737, 3.3)."),
-            _metric("loss_runs", "runs", _LOSSY, "Runs of messages lost in a row (loss periods, RFC 3357)."),
-            _metric("loss_run_mean", "messages", _LOSSY, "Mean length of those runs."),
-            _metric("loss_run_max", "messages", _LOSSY, "Length of the longest of those runs."),
-            _metric("sent_bytes", "bytes", _STREAMS, "Payload handed to the sender's kernel."),
-            _metric(
-                "delivered_bytes", "bytes", _STREAMS, "Payload that arrived, each byte counted (TCP: checked) once."
-            ),
+            _metric("sent", "messages", "Datagrams, requests or echo requests sent."),
+            _metric("delivered", "messages", "Of those sent, how many arrived or were answered in time."),
+            _metric("lost", "messages", "Of those sent, how many never arrived or were not answered in time."),
+            _metric("loss_ratio", "ratio", "Lost per sent (one way: RFC 7680)."),
+            _metric("late", "messages", "Of those lost, how many were answered after the time-out."),
+            _metric("duplicates", "messages", "Arrivals of what had arrived before (RFC 5560)."),
+            _metric("reordered", "messages", "Type-P-Reordered messages (RFC 4737, 3.3)."),
+            _metric("loss_runs", "runs", "Runs of messages lost in a row (loss periods, RFC 3357)."),
+            _metric("loss_run_mean", "messages", "Mean length of those runs."),
+            _metric("loss_run_max", "messages", "Length of the longest of those runs."),
+            _metric("sent_bytes", "bytes", "Payload handed to the sender's kernel."),
+            _metric("delivered_bytes", "bytes", "Payload that arrived, each byte counted (TCP: checked) once."),
             _metric(
                 "goodput_bps",
                 "bit/s",
-                _STREAMS,
-                "Payload delivered per time from the first arrival to the last (UDP: what came after the first).",
+                "Payload delivered per time from the first arrival to the last (of messages: what came after it).",
             ),
             _metric(
-                "setup_ns", "ns", _TCP, "Connection set-up, from the connect call to its return; median of several."
+                "setup_ns",
+                "ns",
+                "Connection set-up, from the connect call to its return, TLS included; median of several.",
             ),
-            _metric("connections", "connections", _TCP, "Connections set up."),
-            _metric("first_byte_ns", "ns", _STREAMS, "From the sender's connect or first send to the first arrival."),
-            _metric("retransmits", "segments", _TCP, "TCP segments sent again, by both ends (tcp-stream: the sender)."),
-            _metric("congestion", "name", _TCP, "TCP congestion control that the initiator used, as its kernel says."),
-            _metric("latency_min_ns", "ns", _MESSAGES, f"Least {_LATENCY}."),
-            _metric("latency_p50_ns", "ns", _MESSAGES, f"Median, nearest rank, of the {_LATENCY}."),
-            _metric("latency_p90_ns", "ns", _MESSAGES, f"90th percentile, nearest rank, of the {_LATENCY}."),
-            _metric("latency_p99_ns", "ns", _MESSAGES, f"99th percentile, nearest rank, of the {_LATENCY}."),
-            _metric("latency_max_ns", "ns", _MESSAGES, f"Greatest {_LATENCY}."),
+            _metric("tls_ns", "ns", "Of that TLS: from the end of TCP's handshake to the end of its own."),
+            _metric("connections", "connections", "Connections set up."),
+            _metric("first_byte_ns", "ns", "From the sender's connect or first send to the first arrival."),
+            _metric("retransmits", "segments", "TCP segments sent again, by both ends (of a stream: the sender)."),
+            _metric("rtt_min_ns", "ns", "Least round-trip time that the initiator's TCP has measured (tcpi_min_rtt)."),
+            _metric("rtt_p50_ns", "ns", "Median of its smoothed round-trip time, sampled each 0.1 s (RFC 6298)."),
             _metric(
-                "jitter_ns", "ns", ("udp-stream",), "Interarrival jitter at the end of the stream (RFC 3550, 6.4.1)."
+                "rwnd_limited_ratio",
+                "ratio",
+                "Of the time that the sender had data under way, how long the receiver's window held it up.",
             ),
+            _metric(
+                "sndbuf_limited_ratio",
+                "ratio",
+                "Of the time that the sender had data under way, how long its own send buffer held it up.",
+            ),
+            _metric("congestion", "name", "TCP congestion control that the initiator used, as its kernel says."),
+            _metric("latency_min_ns", "ns", f"Least {_LATENCY}."),
+            _metric("latency_p50_ns", "ns", f"Median, nearest rank, of the {_LATENCY}."),
+            _metric("latency_p90_ns", "ns", f"90th percentile, nearest rank, of the {_LATENCY}."),
+            _metric("latency_p99_ns", "ns", f"99th percentile, nearest rank, of the {_LATENCY}."),
+            _metric("latency_max_ns", "ns", f"Greatest {_LATENCY}."),
+            _metric("jitter_ns", "ns", "Interarrival jitter at the end of the stream (RFC 3550, 6.4.1)."),
             _metric(
                 "receiver_drops",
                 "datagrams",
-                ("udp-stream", "udp-rr"),
                 "Datagrams that reached the listener's socket and found it full: lost by the machine, not the path.",
             ),
             _metric(
                 "strangers",
                 "datagrams",
-                ("udp-stream", "udp-rr"),
                 "Datagrams of other senders, or of another size, that reached the workload's sockets.",
             ),
             _metric(
                 "pacing_late_p99_ns",
                 "ns",
-                ("udp-stream",),
-                "99th percentile, nearest rank, of how long after its due time a datagram was sent.",
+                "99th percentile, nearest rank, of how long after its due time a message was sent (TCP: made).",
             ),
+            _metric("duration_ns", "ns", "From the start of the program to its end."),
+            _metric("samples", "samples", "Lines of its output that are JSON objects."),
+            _metric("lines", "lines", "Other lines of what it wrote, errors included."),
         )
     }
 )
-"""The metrics of the testbed's own kinds."""
+"""The metrics, without their kinds."""
+
+_MESSAGES = ("sent", "delivered", "lost", "loss_ratio")
+_LATENCIES = tuple(f"latency_{which}_ns" for which in ("min", "p50", "p90", "p99", "max"))
+_TCP = ("setup_ns", "tls_ns", "connections", "retransmits", "rtt_min_ns", "rtt_p50_ns", "congestion")
+_LOSSES = ("duplicates", "loss_runs", "loss_run_mean", "loss_run_max")
+
+OWN: Mapping[str, Iterable[str]] = MappingProxyType(
+    {
+        "tcp-stream": (
+            "sent_bytes",
+            "delivered_bytes",
+            "goodput_bps",
+            "first_byte_ns",
+            *_TCP,
+            "rwnd_limited_ratio",
+            "sndbuf_limited_ratio",
+        ),
+        "tcp-rr": (
+            *_MESSAGES,
+            *_LATENCIES,
+            *_TCP,
+        ),
+        "tcp-messages": (
+            *_MESSAGES,
+            *_LATENCIES,
+            "sent_bytes",
+            "delivered_bytes",
+            "goodput_bps",
+            "first_byte_ns",
+            "jitter_ns",
+            "pacing_late_p99_ns",
+            *_TCP,
+        ),
+        "udp-stream": (
+            *_MESSAGES,
+            *_LATENCIES,
+            *_LOSSES,
+            "reordered",
+            "sent_bytes",
+            "delivered_bytes",
+            "goodput_bps",
+            "first_byte_ns",
+            "jitter_ns",
+            "receiver_drops",
+            "strangers",
+            "pacing_late_p99_ns",
+        ),
+        "udp-rr": (
+            *_MESSAGES,
+            *_LATENCIES,
+            *_LOSSES,
+            "late",
+            "receiver_drops",
+            "strangers",
+        ),
+        "ping": (
+            *_MESSAGES,
+            *_LATENCIES,
+            *_LOSSES,
+            "reordered",
+        ),
+        "iperf3": (
+            *_MESSAGES,
+            "sent_bytes",
+            "delivered_bytes",
+            "goodput_bps",
+            "retransmits",
+            "congestion",
+            "reordered",
+            "jitter_ns",
+        ),
+        "command": (
+            "duration_ns",
+            "samples",
+            "lines",
+        ),
+    }
+)
+"""Of each kind of the testbed's own its metrics."""
 
 
 def with_kinds(metrics: Mapping[str, Metric], kinds: Mapping[str, Iterable[Metric | str]]) -> dict[str, Metric]:
-    """Metrics, and those of further kinds.
+    """Metrics with their kinds, and those that kinds add.
 
     Args:
         metrics: by name.
-        kinds: of each further kind its metrics: new ones, and names of those that there are.
+        kinds: of each kind its metrics: new ones, and names of those that there are.
 
     Raises:
         MachineError: `broken-plugin`: a name that is not there, or is there with another unit.
@@ -144,5 +230,5 @@ def with_kinds(metrics: Mapping[str, Metric], kinds: Mapping[str, Iterable[Metri
     return found
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(with_kinds(OWN, third_party(GROUP)))
+METRICS: Mapping[str, Metric] = MappingProxyType(with_kinds(_DEFINED, {**OWN, **third_party(GROUP, own=OWN)}))
 """Every metric by name, those of third parties too. A summary has exactly those of its workload's kind."""

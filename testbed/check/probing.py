@@ -10,6 +10,7 @@ from testbed.check import expected, rates, schedules, together, trains
 from testbed.check.judging import TIMING, judge
 from testbed.check.verdict import Finding, LinkCheck, unmeasured
 from testbed.errors import TestbedError
+from testbed.workloads import Guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -90,7 +91,7 @@ def measure(
     level = SIGNIFICANCE / max(len(probed) * _PROPERTIES, 1)
     probes = [_Probe(plan, link, number, depth, level) for number, link in enumerate(probed)]
     busy = [probe for probe in probes if probe.fillable]
-    with together.Killing(nodes) as guarded:
+    with Guarded(nodes) as guarded:
         told = together.Told(progress, len(probes) + len(busy))
         together.each(probes, AT_ONCE, lambda probe, say: probe.sample(guarded, say), told, guarded)
         together.each(busy, os.cpu_count() or 1, lambda probe, say: probe.fill(guarded, say), told, guarded)

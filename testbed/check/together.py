@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
-    from testbed.workloads import Nodes, Process
+    from testbed.workloads import Guarded
 
 _TICK_S = 0.1
 
@@ -44,7 +44,7 @@ def each(
     at_once: int,
     work: Callable[[Item, Callable[[float], None]], None],
     told: Told,
-    guarded: Killing,
+    guarded: Guarded,
 ) -> None:
     """Do something with each of `items`, so many at once, and say in this thread how far that is."""
 
@@ -64,32 +64,3 @@ def each(
             pool.shutdown(wait=False, cancel_futures=True)
             guarded.kill()
             raise
-
-
-class Killing:
-    """A lab's nodes, until they are to do no more: then what runs in them is killed, and nothing can be started."""
-
-    def __init__(self, nodes: Nodes) -> None:
-        self._nodes = nodes
-        self._processes: list[Process] = []
-        self._killed = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Process:
-        """See `testbed.workloads.Nodes`."""
-        process = self._nodes.endpoint(node, spec)
-        self._processes.append(process)
-        if self._killed:
-            process.kill()
-        return process
-
-    def kill(self) -> None:
-        """Kill all that runs, and all that is started from now on."""
-        self._killed = True
-        for process in self._processes:
-            process.kill()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from testbed.lab.observer import Observer
     from testbed.plan.model import Link, Plan
     from testbed.results import Run
-    from testbed.runtime import Completed, Runtime
+    from testbed.runtime import Completed, Program, Runtime
     from testbed.shape import Shape
     from testbed.topology import Topology
     from testbed.workloads import Summary
@@ -156,6 +156,10 @@ class Lab:
     def endpoint(self, node: str, spec: Mapping[str, Any]) -> Process:
         """Start the endpoint program in a node; see `testbed.workloads.Nodes`."""
         return self.agent.endpoint(node, spec)
+
+    def program(self, node: str, argv: Sequence[str]) -> Program:
+        """Start a command in a node; see `testbed.workloads.Nodes`."""
+        return self._runtime.start(self.name, node, argv)
 
     def statistics(self) -> list[dict[str, Any]]:
         """What became of the packets of each shaped link, as its engine counts; see the agent's `Links`."""

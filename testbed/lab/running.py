@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from io import StringIO
@@ -15,11 +14,9 @@ from testbed.lab import capturing
 from testbed.runtime import state
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
-    from typing import Any
 
-    from testbed.agent.client import Process
     from testbed.lab.lab import Lab
     from testbed.lab.observer import Observer
     from testbed.plan.model import Plan, Workload
@@ -84,35 +81,9 @@ def run_one(lab: Lab, name: str) -> Summary:
     return workloads.run(workload, lab, record=StringIO(), in_flight_ns=_in_flight_ns(lab.plan, workload))
 
 
-class _Nodes:
-    """A lab's nodes until one of the workloads fails; from then on nothing runs in them for the others either."""
-
-    def __init__(self, lab: Lab) -> None:
-        self._lab = lab
-        self._lock = threading.Lock()
-        self._processes: list[Process] = []
-        self._given_up = False
-
-    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Process:
-        """See `testbed.workloads.Nodes`."""
-        process = self._lab.endpoint(node, spec)
-        with self._lock:
-            self._processes.append(process)
-            if self._given_up:
-                process.kill()
-        return process
-
-    def give_up(self) -> None:
-        """Kill what runs and whatever is still to be started, so that the threads that wait for it end."""
-        with self._lock:
-            self._given_up = True
-            for process in self._processes:
-                process.kill()
-
-
 def _carry_out(lab: Lab, together: Sequence[Workload], writer: RunWriter, observer: Observer) -> None:
     """Carry out the workloads of one stage at once; the first failure ends all of them."""
-    nodes = _Nodes(lab)
+    nodes = workloads.Guarded(lab)
     progress: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
 
     def work(workload: Workload) -> Summary:
@@ -138,7 +109,7 @@ def _carry_out(lab: Lab, together: Sequence[Workload], writer: RunWriter, observ
                     writer.ended(future.result())
                     observer.progressed("run", _label(pending[future]), 1.0)
         except BaseException:
-            nodes.give_up()
+            nodes.kill()
             raise
 
 

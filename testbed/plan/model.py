@@ -166,6 +166,13 @@ class Workload:
     def __post_init__(self) -> None:
         _freeze(self, "parameters")
 
+    def number(self, name: str) -> int:
+        """A parameter that is an integer; KeyError where the kind has no such parameter, TypeError where it is none."""
+        value = self.parameters[name]
+        if not isinstance(value, int):
+            raise TypeError(f"{name} is {value!r}, no integer")
+        return value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capture:

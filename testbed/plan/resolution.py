@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from testbed.topology.models import Topology
+    from testbed.topology.workloads import Work
     from testbed.topology.workloads import Workload as AskedWorkload
 
 CONGESTION = "net.ipv4.tcp_congestion_control"
@@ -141,10 +142,12 @@ def _stages(topology: Topology, nodes: Mapping[str, Node], seed: int) -> tuple[t
     )
 
 
-def _workload(topology: Topology, workload: AskedWorkload, nodes: Mapping[str, Node], port: int, seed: int) -> Workload:
+def _workload(
+    topology: Topology, workload: AskedWorkload | Work, nodes: Mapping[str, Node], port: int, seed: int
+) -> Workload:
     network = topology.network_between(workload.source, workload.destination, workload.network)
     parameters = workload.parameters
-    if "congestion" in type(workload).model_fields:
+    if workload.by_endpoint and "congestion" in type(workload).model_fields:
         parameters = {
             "congestion": nodes[workload.source].sysctls.get(CONGESTION, DEFAULT_CONGESTION),
             **parameters,

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from ipaddress import IPv4Network
 
     from testbed.agent.client import Agent
@@ -61,6 +61,35 @@ class Completed:
     status: int
     stdout: str
     stderr: str
+
+
+class Program(Protocol):
+    """A command that runs in a node. `stop` and `kill` do nothing on one that has ended."""
+
+    @property
+    def stderr(self) -> str:
+        """What it has written to its standard error; whole when it has ended."""
+        ...
+
+    def __iter__(self) -> Iterator[str]:
+        """The lines of its standard output, as they come, until it ends.
+
+        Raises:
+            UsageError: `command-not-found`, `command-refused`.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Ask it to end (SIGTERM)."""
+        ...
+
+    def kill(self) -> None:
+        """End it at once."""
+        ...
+
+    def wait(self) -> int:
+        """Its exit status as a shell gives it, when it has ended."""
+        ...
 
 
 class Runtime(Protocol):
@@ -129,6 +158,15 @@ class Runtime(Protocol):
 
         Raises:
             LabError: `no-such-node`; `command-timeout` after `timeout` seconds, the command being killed.
+        """
+        ...
+
+    def start(self, lab: str, node: str, argv: Sequence[str]) -> Program:
+        """Start a command in a node, without any input, and go on.
+
+        Raises:
+            LabError: `no-such-node`.
+            UsageError: `command-not-found`, `command-refused`; if not here, then from its lines.
         """
         ...
 

@@ -17,10 +17,10 @@ from testbed.runtime import Availability, Completed, LabStatus, local_agent, rea
 from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from ipaddress import IPv4Network
 
-    from testbed.agent.client import Agent
+    from testbed.agent.client import Agent, Process
     from testbed.plan.model import Node, Plan
     from testbed.runtime import Progress
 
@@ -172,6 +172,11 @@ class NetnsRuntime:
             )
         return Completed(status=_as_shell(process.wait()), stdout=stdout, stderr=stderr)
 
+    def start(self, lab: str, node: str, argv: Sequence[str]) -> _Program:
+        """See `testbed.runtime.Runtime`."""
+        with Path(os.devnull).open() as nothing:
+            return _Program(self.connect(lab).spawn(node, argv, stdio=[nothing.fileno()]))
+
     def attach(self, lab: str, node: str, argv: Sequence[str], *, tty: bool) -> int:
         """See `testbed.runtime.Runtime`."""
         agent = self.connect(lab)
@@ -190,6 +195,29 @@ class NetnsRuntime:
                 return _as_shell(process.wait())
             finally:
                 signal.signal(signal.SIGINT, before)
+
+
+class _Program:
+    """See `testbed.runtime.Program`."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    @property
+    def stderr(self) -> str:
+        return self._process.stderr
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._process)
+
+    def stop(self) -> None:
+        self._process.signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def wait(self) -> int:
+        return _as_shell(self._process.wait())
 
 
 def _launch(agent: Agent, node: Node) -> None:

@@ -20,13 +20,14 @@ from testbed.topology.models import SMALLEST_MTU, AnyLink, Direction, Network, N
 from testbed.topology.problems import Problem, nearest, quote
 from testbed.topology.settings import factors_in, located
 from testbed.topology.timeline_check import check_timeline
-from testbed.topology.workloads import KINDS, AnyWorkload, Ends, TcpStream, Workload
+from testbed.topology.workloads import KINDS, AnyWorkload, Ends, Place, TcpStream, Work, Workload
 
 _NETWORK = TypeAdapter(Network)
 _NODE = TypeAdapter(Node)
 _LINK: TypeAdapter[Pair | Direction] = TypeAdapter(AnyLink)
 _ENDS = TypeAdapter(Ends)
-_WORKLOAD: TypeAdapter[Workload] = TypeAdapter(AnyWorkload)
+_PLACE = TypeAdapter(Place)
+_WORKLOAD: TypeAdapter[Workload | Work] = TypeAdapter(AnyWorkload)
 
 Part = TypeVar("Part")
 
@@ -253,14 +254,20 @@ class Checker:
         """Workloads have names of their own and lead somewhere."""
         names: dict[str, Path] = {}
         for path, item in items:
+            place = _read(item, _PLACE, "name", "in")
             ends = _read(item, _ENDS, "name", "from", "to", "network")
-            if ends is None:
+            named = place or ends
+            if named is None:
                 continue
-            first = names.setdefault(ends.name, path)
+            first = names.setdefault(named.name, path)
             if first != path:
                 line = self.document.places[first].value.line
-                message = f"is {quote(ends.name)}, as is that of {show(first)} at line {line}"
+                message = f"is {quote(named.name)}, as is that of {show(first)} at line {line}"
                 yield self.problem((*path, "name"), "duplicate-name", message)
+            if place is not None:
+                yield from self.existing((*path, "in"), place.node)
+            if ends is None:
+                continue
             yield from self.ends(path, {(*path, "from"): ends.source, (*path, "to"): ends.destination})
             network = self.shared(path, ends.source, ends.destination, ends.network)
             if isinstance(network, Problem):

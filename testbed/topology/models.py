@@ -34,7 +34,7 @@ from testbed.topology.values import (
     Variable,
     describe,
 )
-from testbed.topology.workloads import Entry, Together, Workload
+from testbed.topology.workloads import Entry, Together, Work, Workload
 
 SMALLEST_MTU = 576
 """What every host takes in (RFC 791, section 3.1)."""
@@ -189,6 +189,6 @@ class Topology(Model):
         return asked or next(name for name in self.attachments(one) if name in self.attachments(other))
 
     @property
-    def stages(self) -> tuple[tuple[Workload, ...], ...]:
+    def stages(self) -> tuple[tuple[Workload | Work, ...], ...]:
         """The workloads, stage after stage; those within one run at the same time."""
         return tuple(entry.together if isinstance(entry, Together) else (entry,) for entry in self.workloads)

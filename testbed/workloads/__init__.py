@@ -6,9 +6,22 @@
 from testbed.metrics import METRICS, Metric
 from testbed.workloads.errors import WorkloadError
 from testbed.workloads.kinds import KINDS, Kind
-from testbed.workloads.nodes import Nodes, Process
+from testbed.workloads.nodes import Guarded, Nodes, Process, Program
 from testbed.workloads.running import run
 from testbed.workloads.summarising import summarise
 from testbed.workloads.summary import Summary
 
-__all__ = ["KINDS", "METRICS", "Kind", "Metric", "Nodes", "Process", "Summary", "WorkloadError", "run", "summarise"]
+__all__ = [
+    "KINDS",
+    "METRICS",
+    "Guarded",
+    "Kind",
+    "Metric",
+    "Nodes",
+    "Process",
+    "Program",
+    "Summary",
+    "WorkloadError",
+    "run",
+    "summarise",
+]

@@ -7,15 +7,21 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from testbed.third_party import third_party
+from testbed.workloads import command, iperf3
 from testbed.workloads.errors import WorkloadError
+from testbed.workloads.programs import ReadProgram
+from testbed.workloads.summarisers.command import Command
+from testbed.workloads.summarisers.iperf3 import Iperf3
 from testbed.workloads.summarisers.ping import Ping
-from testbed.workloads.summarisers.tcp import TcpRequestResponse, TcpStream
+from testbed.workloads.summarisers.tcp import TcpMessages, TcpRequestResponse, TcpStream
 from testbed.workloads.summarisers.udp import UdpRequestResponse, UdpStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from testbed.plan.model import Workload
+    from testbed.workloads.nodes import Nodes, Process
+    from testbed.workloads.programs import Reader
     from testbed.workloads.summarisers import Summariser
 
 
@@ -25,19 +31,41 @@ class Kind:
 
     Attributes:
         summariser: makes what makes the summary of a workload.
-        listens: an endpoint of ours listens in the destination, and starts first; else something else does there.
+        listens: an endpoint listens in the destination, and starts first; else something else does there.
     """
 
     summariser: Callable[[Workload], Summariser]
     listens: bool = True
 
-    def listener(self, workload: Workload) -> Mapping[str, Any] | None:
-        """The spec of the endpoint in the destination; None where none is needed."""
-        return _spec(workload, "listener") if self.listens else None
+    def listen(self, workload: Workload, nodes: Nodes) -> Process:
+        """Start the endpoint in the destination."""
+        return nodes.endpoint(workload.destination, _spec(workload, "listener"))
 
-    def initiator(self, workload: Workload) -> Mapping[str, Any]:
-        """The spec of the endpoint in the source."""
-        return _spec(workload, "initiator")
+    def initiate(self, workload: Workload, nodes: Nodes) -> Process:
+        """Start the endpoint in the source."""
+        return nodes.endpoint(workload.source, _spec(workload, "initiator"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramKind(Kind):
+    """A kind that programs of the nodes' own carry out.
+
+    Attributes:
+        initiator: makes what reads the program in the source.
+        server: makes what reads the program in the destination, if one is started there.
+    """
+
+    initiator: Callable[[Workload], Reader]
+    server: Callable[[Workload], Reader] | None = None
+
+    def listen(self, workload: Workload, nodes: Nodes) -> Process:
+        """Start the program in the destination."""
+        assert self.server is not None  # noqa: S101 (it listens)
+        return ReadProgram(nodes, workload.destination, self.server(workload))
+
+    def initiate(self, workload: Workload, nodes: Nodes) -> Process:
+        """Start the program in the source."""
+        return ReadProgram(nodes, workload.source, self.initiator(workload))
 
 
 def _spec(workload: Workload, role: str) -> Mapping[str, Any]:
@@ -57,9 +85,12 @@ OWN: Mapping[str, Kind] = MappingProxyType(
     {
         "tcp-stream": Kind(summariser=TcpStream),
         "tcp-rr": Kind(summariser=TcpRequestResponse),
+        "tcp-messages": Kind(summariser=TcpMessages),
         "udp-stream": Kind(summariser=UdpStream),
         "udp-rr": Kind(summariser=UdpRequestResponse),
         "ping": Kind(summariser=Ping, listens=False),
+        "iperf3": ProgramKind(summariser=Iperf3, initiator=iperf3.Client, server=iperf3.Server),
+        "command": ProgramKind(summariser=Command, initiator=command.Reader, listens=False),
     }
 )
 """The testbed's own kinds."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+import threading
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 class Process(Protocol):
@@ -24,8 +25,72 @@ class Process(Protocol):
         """Its exit status, when it has ended."""
 
 
+class Program(Protocol):
+    """A program of a node's own that runs there. `stop` and `kill` do nothing on one that has ended."""
+
+    @property
+    def stderr(self) -> str:
+        """What it has written to its standard error; whole when it has ended."""
+
+    def __iter__(self) -> Iterator[str]:
+        """The lines of its standard output, as they come, until it ends; UsageError where there is no such program."""
+
+    def stop(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+    def wait(self) -> int:
+        """Its exit status, when it has ended."""
+
+
 class Nodes(Protocol):
     """A lab's nodes."""
 
     def endpoint(self, node: str, spec: Mapping[str, Any]) -> Process:
         """Start `python -m testbed.endpoint SPEC` in the namespaces and the cgroup of a node."""
+
+    def program(self, node: str, argv: Sequence[str]) -> Program:
+        """Start a program of a node's own in it."""
+
+
+class Guarded:
+    """A lab's nodes, until they are to do no more: then what runs in them is killed, and nothing can be started."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+        self._lock = threading.Lock()
+        self._started: list[Process | Program] = []
+        self._killed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Process:
+        """See `Nodes`."""
+        process = self._nodes.endpoint(node, spec)
+        self._guard(process)
+        return process
+
+    def program(self, node: str, argv: Sequence[str]) -> Program:
+        """See `Nodes`."""
+        program = self._nodes.program(node, argv)
+        self._guard(program)
+        return program
+
+    def _guard(self, started: Process | Program) -> None:
+        with self._lock:
+            self._started.append(started)
+            if self._killed:
+                started.kill()
+
+    def kill(self) -> None:
+        """Kill all that runs, and all that is started from now on, so that the threads that wait for it end."""
+        with self._lock:
+            self._killed = True
+            for each in self._started:
+                each.kill()

@@ -6,13 +6,13 @@ import json
 import queue
 import threading
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from testbed.workloads.errors import WorkloadError
 from testbed.workloads.kinds import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import TextIO
 
     from testbed.plan.model import Workload
@@ -57,14 +57,13 @@ def run(
     """
     kind = kind_of(workload)
     summariser = kind.summariser(workload)
-    with _Dialogue(workload, nodes, record, summariser, progress) as dialogue:
-        listener = kind.listener(workload)
-        if listener is not None:
-            dialogue.start(workload.destination, listener)
+    with _Dialogue(workload, record, summariser, progress) as dialogue:
+        if kind.listens:
+            dialogue.start(workload.destination, kind.listen(workload, nodes))
             dialogue.hear_until(lambda: dialogue.listening)
-        dialogue.start(workload.source, kind.initiator(workload))
+        dialogue.start(workload.source, kind.initiate(workload, nodes))
         dialogue.hear_until(lambda: dialogue.has_ended(workload.source))
-        if listener is not None:
+        if kind.listens:
             dialogue.hear_for(in_flight_ns / 1e9, unless_ended=workload.destination)
             dialogue.stop(workload.destination)
             dialogue.hear_until(lambda: dialogue.has_ended(workload.destination))
@@ -81,14 +80,12 @@ class _Dialogue:
     def __init__(
         self,
         workload: Workload,
-        nodes: Nodes,
         record: TextIO,
         summariser: Summariser,
         progress: Callable[[float], None] | None,
     ) -> None:
         self.listening = False
         self._workload = workload
-        self._nodes = nodes
         self._record = record
         self._summariser = summariser
         self._progress = progress
@@ -107,9 +104,8 @@ class _Dialogue:
         for thread in self._threads:
             thread.join(_THREAD_S)
 
-    def start(self, node: str, spec: Mapping[str, Any]) -> None:
-        """Start an endpoint in a node, and a thread that listens to it."""
-        process = self._nodes.endpoint(node, spec)
+    def start(self, node: str, process: Process) -> None:
+        """Have a thread listen to an endpoint that was started in a node."""
         self._processes[node] = process
         thread = threading.Thread(target=self._read, args=(node, process), daemon=True)
         self._threads.append(thread)

@@ -10,9 +10,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from testbed.plan.model import Workload
 from testbed.workloads import run
@@ -53,6 +53,9 @@ class Namespaces:
 
     def endpoint(self, node: str, spec: Mapping[str, Any]) -> Endpoint:
         return Endpoint(node, spec)
+
+    def program(self, node: str, argv: Sequence[str]) -> NoReturn:
+        raise NotImplementedError(f"{argv[0]} in {node}: an endpoint is all that is measured here")
 
 
 def ip(*arguments: str) -> None:

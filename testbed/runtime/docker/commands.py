@@ -6,6 +6,7 @@ the command's pid on its machine, and the agent lives there: a shell of the agen
 
 from __future__ import annotations
 
+import codecs
 import os
 import queue
 import select
@@ -100,6 +101,10 @@ class Commands:
                 "command-timeout", f"{' '.join(argv)} in {self._node} did not end within {seconds:g} s and {fate}"
             )
 
+    def start(self, argv: Sequence[str]) -> Program:
+        """See `testbed.runtime.Runtime.start`."""
+        return Program(Execution(self._engine, self._container, argv), self._kill)
+
     def attach(self, argv: Sequence[str]) -> int:
         """Run a command on this process's own streams. Ctrl-C interrupts it; a second one kills it. Its exit status."""
         with self._interrupting() as started, Execution(self._engine, self._container, argv, stdin=True) as execution:
@@ -150,6 +155,42 @@ class Commands:
         if pid := execution.pid:
             with self._agent().spawn(self._node, ["sh", "-c", f"kill -{number.value} -{pid}"]) as killer:
                 killer.wait()
+
+
+class Program:
+    """See `testbed.runtime.Program`."""
+
+    def __init__(self, execution: Execution, kill: Callable[[Execution, signal.Signals], None]) -> None:
+        self.stderr = ""
+        self._execution = execution
+        self._kill = kill
+
+    def __iter__(self) -> Iterator[str]:
+        text = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in (STDOUT, STDERR)}
+        partial = ""
+        for stream, data in self._execution.output():
+            if stream == STDERR:
+                self.stderr += text[stream].decode(data)
+                continue
+            *lines, partial = (partial + text[stream].decode(data)).split("\n")
+            yield from lines
+        if partial:
+            yield partial
+
+    def stop(self) -> None:
+        """Ask it to end (SIGTERM)."""
+        self._kill(self._execution, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill it, if it is still there, and let go of its streams, which others may hold."""
+        self._kill(self._execution, signal.SIGKILL)
+        self._execution.close()
+
+    def wait(self) -> int:
+        """Its exit status as a shell gives it, when it has ended."""
+        status = self._execution.status()
+        self._execution.close()
+        return status
 
 
 def _need_half_close(execution: Execution) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from testbed.errors import LabError, MachineError, TestbedError
 from testbed.runtime import Availability, LabStatus, readiness, state
 from testbed.runtime.docker import agents, objects, routes
-from testbed.runtime.docker.commands import Commands
+from testbed.runtime.docker.commands import Commands, Program
 from testbed.runtime.docker.engine import Engine, in_parallel
 from testbed.runtime.state import LabDirectory
 
@@ -154,6 +154,10 @@ class DockerRuntime:
     ) -> Completed:
         """See `testbed.runtime.Runtime`."""
         return self._commands(lab, node).run(argv, stdin=stdin, timeout=timeout)
+
+    def start(self, lab: str, node: str, argv: Sequence[str]) -> Program:
+        """See `testbed.runtime.Runtime`."""
+        return self._commands(lab, node).start(argv)
 
     def attach(self, lab: str, node: str, argv: Sequence[str], *, tty: bool) -> int:
         """See `testbed.runtime.Runtime`."""

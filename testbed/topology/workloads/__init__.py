@@ -13,27 +13,44 @@ from pydantic import Discriminator, Field, Tag
 
 from testbed.third_party import third_party
 from testbed.topology.base import Model, key
-from testbed.topology.workloads.base import Ends, Parameter, Workload
+from testbed.topology.workloads.base import Ends, Parameter, Place, Work, Workload
 from testbed.topology.workloads.ping import Ping
-from testbed.topology.workloads.tcp import TcpRr, TcpStream
+from testbed.topology.workloads.programs import Command, Iperf3
+from testbed.topology.workloads.tcp import TcpMessages, TcpRr, TcpStream
 from testbed.topology.workloads.udp import UdpRr, UdpStream
 
-__all__ = ["GROUP", "KINDS", "OWN", "AnyWorkload", "Ends", "Entry", "Parameter", "TcpStream", "Together", "Workload"]
+__all__ = [
+    "GROUP",
+    "KINDS",
+    "OWN",
+    "AnyWorkload",
+    "Ends",
+    "Entry",
+    "Parameter",
+    "Place",
+    "TcpStream",
+    "Together",
+    "Work",
+    "Workload",
+]
 
 GROUP = "testbed.topology"
 
-OWN: Mapping[str, type[Workload]] = MappingProxyType(
+OWN: Mapping[str, type[Workload | Work]] = MappingProxyType(
     {
         "tcp-stream": TcpStream,
         "tcp-rr": TcpRr,
+        "tcp-messages": TcpMessages,
         "udp-stream": UdpStream,
         "udp-rr": UdpRr,
         "ping": Ping,
+        "iperf3": Iperf3,
+        "command": Command,
     }
 )
 """The testbed's own kinds."""
 
-KINDS: Mapping[str, type[Workload]] = MappingProxyType({**OWN, **third_party(GROUP, own=OWN)})
+KINDS: Mapping[str, type[Workload | Work]] = MappingProxyType({**OWN, **third_party(GROUP, own=OWN)})
 """Every kind by its name in the file, those of third parties too."""
 
 
@@ -44,7 +61,7 @@ def _kind_tag(value: object) -> str | None:
 
 
 if TYPE_CHECKING:
-    AnyWorkload = Workload
+    AnyWorkload = Workload | Work
 else:
     _TAGGED: list[Any] = [Annotated[model, Tag(f"<{kind}>")] for kind, model in KINDS.items()]
     AnyWorkload = Annotated[reduce(or_, _TAGGED), Discriminator(_kind_tag)]

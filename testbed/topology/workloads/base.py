@@ -1,5 +1,7 @@
 """What all kinds of workload share."""
 
+from typing import ClassVar
+
 from testbed import units
 from testbed.topology.base import Model, key
 from testbed.topology.values import Name
@@ -20,12 +22,58 @@ class Ends(Model):
 
 
 class Workload(Ends):
-    """What all kinds share."""
+    """What all kinds of traffic share.
+
+    Attributes:
+        by_endpoint: endpoints of the testbed's carry it out, so that the plan chooses all that they can be told; else
+            programs of the nodes' own.
+    """
+
+    by_endpoint: ClassVar[bool] = True
 
     kind: str = key("What traffic it is")
 
     @property
     def parameters(self) -> dict[str, Parameter]:
         """The kind's own, by the plan's names; what is left to the plan is not there."""
-        own = {name: getattr(self, name) for name in type(self).model_fields if name not in Workload.model_fields}
-        return {name: value for name, value in own.items() if value is not None}
+        return own(self, Workload)
+
+
+class Place(Model):
+    """What a workload is called and where it is, if it goes nowhere."""
+
+    name: Name = key("The workload's name, in results and in `expect`")
+    node: Name = key("The node that it is in", alias="in")
+
+
+class Work(Place):
+    """What all kinds share that concern one node."""
+
+    by_endpoint: ClassVar[bool] = False
+
+    kind: str = key("What work it is")
+
+    @property
+    def source(self) -> str:
+        """The node."""
+        return self.node
+
+    @property
+    def destination(self) -> str:
+        """The same node: nothing goes anywhere, as far as the testbed knows."""
+        return self.node
+
+    @property
+    def network(self) -> None:
+        """None: any that the node is on."""
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """The kind's own, by the plan's names."""
+        return own(self, Work)
+
+
+def own(model: Model, base: type[Model]) -> dict[str, Parameter]:
+    """The fields of a model that its base has not, but for those without a value."""
+    found = {name: getattr(model, name) for name in type(model).model_fields if name not in base.model_fields}
+    return {name: value for name, value in found.items() if value is not None}

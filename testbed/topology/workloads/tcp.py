@@ -3,8 +3,10 @@
 from typing import Literal
 
 from testbed.topology.base import key
-from testbed.topology.values import Congestion, Count, SomeDuration, SomeSize
+from testbed.topology.values import Congestion, Count, Flag, SomeDuration, SomeRate, SomeSize
 from testbed.topology.workloads.base import SECOND, Parameter, Workload
+
+_TLS = "TLS 1.3 over the connection; not unless given"
 
 
 class TcpStream(Workload):
@@ -16,6 +18,7 @@ class TcpStream(Workload):
     )
     size_bytes: SomeSize | None = key("How much to send; instead of duration", alias="bytes", default=None)
     congestion: Congestion | None = key("TCP congestion control; the sending node's sysctl, else cubic", default=None)
+    tls: Flag | None = key(_TLS, default=None)
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -33,8 +36,20 @@ class TcpRr(Workload):
     reply_bytes: SomeSize | None = key("Bytes of a response; as the request unless given", alias="reply", default=None)
     connect: Literal["once", "each"] = key("One connection for all requests, or one for each", default="once")
     congestion: Congestion | None = key("TCP congestion control; the node's sysctl, else cubic", default=None)
+    tls: Flag | None = key(_TLS, default=None)
 
     @property
     def parameters(self) -> dict[str, Parameter]:
         """As of any workload; a response is as large as its request."""
         return {"reply_bytes": self.size_bytes, **super().parameters}
+
+
+class TcpMessages(Workload):
+    """Messages at a steady rate over one TCP connection."""
+
+    kind: Literal["tcp-messages"] = key("Messages at a steady rate over one TCP connection")
+    rate_bps: SomeRate = key("Rate, in bits of payload", alias="rate", default=10**6, written="1mbit")
+    size_bytes: SomeSize = key("Bytes of a message", alias="size", default=160, written="160B")
+    duration_ns: SomeDuration = key("How long to send", alias="duration", default=10 * SECOND, written="10s")
+    congestion: Congestion | None = key("TCP congestion control; the sending node's sysctl, else cubic", default=None)
+    tls: Flag | None = key(_TLS, default=None)

@@ -12,19 +12,22 @@ from testbed.workloads.summarisers.base import Base
 from testbed.workloads.summary import Figures, Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from testbed.plan.model import Workload
 
 
 class Tcp(Base):
-    """What the TCP kinds have: connections."""
+    """What the TCP kinds have: connections, and the initiator's state over time."""
 
     def __init__(self, workload: Workload) -> None:
         super().__init__(workload)
         self.begun_ns = array("q")
         self._connected_ns = array("q")
+        self._secured_ns = array("q")
         self._congestion: str | None = None
+        self._rtt_ns = array("q")
+        self._latest: dict[str, int] = {}
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Take in the next line of the record."""
@@ -32,16 +35,48 @@ class Tcp(Base):
         if record["event"] == "connections":
             self.begun_ns.extend(decode(record["begun_ns"]))
             self._connected_ns.extend(decode(record["connected_ns"]))
+            self._secured_ns.extend(decode(record.get("secured_ns", ())))
         elif record["event"] == "congestion":
             self._congestion = record["name"]
+        elif record["event"] == "tcp-info":
+            self._rtt_ns.extend(decode(record["rtt_ns"]))
+            self._latest = {name: sum(record[name]) for name in _LATEST if name in record}
 
     def put_connections(self, figures: Figures) -> None:
         """Set what is known of the connections."""
-        times = sorted(done - begun for begun, done in zip(self.begun_ns, self._connected_ns, strict=True))
+        ready_ns = self._secured_ns or self._connected_ns
         none = "no connection was set up"
-        figures.put("setup_ns", metrics.percentile(times, 50) if times else None, unless=none)
-        figures.put("connections", len(times))
+        figures.put("setup_ns", _median(_differences(self.begun_ns, ready_ns)), unless=none)
+        tls_ns = _median(_differences(self._connected_ns, self._secured_ns)) if self._secured_ns else None
+        figures.put("tls_ns", tls_ns, unless="TLS was not asked for")
+        figures.put("connections", len(ready_ns))
         figures.put("congestion", self._congestion, unless=none)
+
+    def put_state(self, figures: Figures) -> None:
+        """Set what TCP says of the path."""
+        none = "no connection carried it all, so none was sampled"
+        figures.put("rtt_min_ns", self._latest.get("min_rtt_ns"), unless="TCP measured none" if self._rtt_ns else none)
+        figures.put("rtt_p50_ns", _median(self._rtt_ns), unless=none)
+
+    def put_limits(self, figures: Figures) -> None:
+        """Set what kept the sender from sending more, where it was not the network."""
+        busy_ns = self._latest.get("busy_ns", 0)
+        for name in ("rwnd_limited", "sndbuf_limited"):
+            ratio = self._latest[f"{name}_ns"] / busy_ns if busy_ns else None
+            figures.put(f"{name}_ratio", ratio, unless="the sender was never seen busy")
+
+
+_LATEST = ("min_rtt_ns", "busy_ns", "rwnd_limited_ns", "sndbuf_limited_ns")
+"""Columns of which the last sample tells all."""
+
+
+def _differences(before: Iterable[int], after: Iterable[int]) -> Iterator[int]:
+    return (late - early for early, late in zip(before, after, strict=True))
+
+
+def _median(values: Iterable[int]) -> int | None:
+    ordered = sorted(values)
+    return metrics.percentile(ordered, 50) if ordered else None
 
 
 class TcpStream(Tcp):
@@ -60,6 +95,8 @@ class TcpStream(Tcp):
         figures.put("first_byte_ns", first_byte_ns, unless=NOTHING_DELIVERED)
         figures.put("retransmits", sender["retransmits"])
         self.put_connections(figures)
+        self.put_state(figures)
+        self.put_limits(figures)
         return self.summary(figures)
 
 
@@ -74,4 +111,32 @@ class TcpRequestResponse(Tcp):
         arrivals.put_counts(figures)
         arrivals.put_latency(figures)
         self.put_connections(figures)
+        self.put_state(figures)
+        return self.summary(figures)
+
+
+class TcpMessages(Tcp):
+    """tcp-messages."""
+
+    def finish(self) -> Summary:
+        """The summary of all lines."""
+        figures = Figures()
+        sender, receiver, size = self.initiator, self.listener, self.workload.number("size_bytes")
+        arrivals = self.messages.arrivals()
+        arrivals.put_counts(figures)
+        arrivals.put_latency(figures)
+        arrivals.put_stream(figures, size)
+        first_ns = receiver["first_byte_ns"]
+        first_byte_ns = first_ns - self.begun_ns[0] if first_ns and self.begun_ns else None
+        figures.put("first_byte_ns", first_byte_ns, unless=NOTHING_DELIVERED)
+        pacing_late_ns = metrics.pacing_late_ns(
+            self.messages.sent_ns,
+            start_ns=sender["start_ns"],
+            rate_bps=self.workload.number("rate_bps"),
+            size_bytes=size,
+        )
+        figures.put("pacing_late_p99_ns", pacing_late_ns, unless="nothing was sent")
+        figures.put("retransmits", sender["retransmits"])
+        self.put_connections(figures)
+        self.put_state(figures)
         return self.summary(figures)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from testbed.errors import UsageError
 from testbed.plan.model import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 
 class Local:
@@ -40,7 +42,8 @@ class Local:
 class Here:
     """Nodes that are all here. `programs` replaces the endpoint of a node; `detour` is where its initiator connects."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.started: dict[str, Local] = {}
         self.programs: dict[str, str] = {}
         self.detour: int | None = None
@@ -52,10 +55,38 @@ class Here:
         self.started[node] = Local([sys.executable, *program, json.dumps(spec)])
         return self.started[node]
 
+    def program(self, node: str, argv: Sequence[str]) -> LocalProgram:
+        try:
+            self.started[node] = LocalProgram(list(argv), self.directory / f"{node}-stderr")
+        except FileNotFoundError as error:
+            raise UsageError("command-not-found", f"no such file or directory: {error.filename}") from None
+        return self.started[node]
+
+
+class LocalProgram(Local):
+    """A program of a node's own, which runs here."""
+
+    def __init__(self, argv: list[str], errors: Path) -> None:
+        self._errors = errors
+        with errors.open("w") as stderr:
+            self.process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True
+            )
+
+    @property
+    def stderr(self) -> str:
+        return self._errors.read_text()
+
+    def __iter__(self) -> Iterator[str]:
+        return (line.rstrip("\n") for line in super().__iter__())
+
+    def stop(self) -> None:
+        self.process.terminate()
+
 
 @pytest.fixture
-def here() -> Iterator[Here]:
-    nodes = Here()
+def here(tmp_path: Path) -> Iterator[Here]:
+    nodes = Here(tmp_path)
     yield nodes
     for local in nodes.started.values():
         assert local.process.poll() is not None, "run left an endpoint behind"

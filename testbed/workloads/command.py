@@ -1,0 +1,48 @@
+"""command: any program in a node; what it writes is kept, and is samples where it is JSON."""
+
+from __future__ import annotations
+
+import json
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+from testbed.workloads.programs import failed_with
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from testbed.plan.model import Workload
+
+
+class Reader:
+    """Reads the program; see `testbed.workloads.programs.Reader`.
+
+    A line that is a JSON object is a `sample` with that as `data`, any other an `output` with the `line`.
+    """
+
+    def __init__(self, workload: Workload) -> None:
+        argv = workload.parameters["command"]
+        assert isinstance(argv, tuple)  # noqa: S101 (the file's model)
+        self.argv: Sequence[str] = argv
+        self.lasts_ns = self.timeout_ns = workload.number("timeout_ns")
+        self._started_ns = monotonic_ns()
+
+    def line(self, line: str, at_ns: int) -> Iterator[Mapping[str, Any]]:
+        """The events that a line of its standard output makes."""
+        try:
+            data = json.loads(line)
+        except ValueError:
+            data = None
+        if isinstance(data, dict):
+            yield {"event": "sample", "at_ns": at_ns, "data": data}
+        else:
+            yield {"event": "output", "at_ns": at_ns, "line": line}
+
+    def end(self, status: int, stderr: str, at_ns: int) -> Iterator[Mapping[str, Any]]:
+        """What it said of errors, and how it ended."""
+        for line in stderr.splitlines():
+            yield {"event": "output", "at_ns": at_ns, "line": line, "stream": "stderr"}
+        if status:
+            yield failed_with(self.argv, status, stderr)
+        else:
+            yield {"event": "end", "duration_ns": at_ns - self._started_ns}

@@ -1,0 +1,88 @@
+"""iperf3: the nodes' own, in the source as client and in the destination as server; all of its results are kept."""
+
+from __future__ import annotations
+
+import json
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+from testbed.workloads.programs import failed_with, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from testbed.plan.model import Workload
+
+_INTERVAL_S = 0.5
+_GRACE_NS = 60_000_000_000
+"""How much longer than its sending iperf3 may take, to connect and to exchange results over a bad link."""
+
+
+class Server:
+    """Reads iperf3 in the destination, which serves one client; see `testbed.workloads.programs.Reader`."""
+
+    def __init__(self, workload: Workload) -> None:
+        self.argv: Sequence[str] = ("iperf3", "--server", "--one-off", "--forceflush", "--port", str(workload.port))
+        self.lasts_ns = workload.number("duration_ns")
+        self.timeout_ns = self.lasts_ns + 2 * _GRACE_NS
+        self._said: list[str] = []
+
+    def line(self, line: str, at_ns: int) -> Iterator[Mapping[str, Any]]:  # noqa: ARG002
+        """It listens when it says so; nothing else is of interest, for the client is told the results."""
+        self._said.append(line)
+        if "Server listening on" in line:
+            yield {"event": "listening"}
+
+    def end(self, status: int, stderr: str, at_ns: int) -> Iterator[Mapping[str, Any]]:  # noqa: ARG002
+        """How it ended."""
+        said = stderr or "\n".join(self._said)
+        yield failed_with(self.argv, status, said) if status else {"event": "end"}
+
+
+class Client:
+    """Reads iperf3 in the source; see `testbed.workloads.programs.Reader`.
+
+    Its document is the event `iperf3` as it is. Each of its intervals is a `sample` as well; when it was is counted
+    from the program's start, for iperf3 tells no finer time of its own than the second.
+    """
+
+    def __init__(self, workload: Workload) -> None:
+        given = workload.parameters
+        self.lasts_ns = workload.number("duration_ns")
+        self.timeout_ns = self.lasts_ns + _GRACE_NS
+        options = ["--client", workload.address, "--port", str(workload.port), "--json"]
+        options += ["--time", f"{self.lasts_ns / 1e9:g}", "--interval", f"{_INTERVAL_S:g}"]
+        options += ["--parallel", str(given["streams"])]
+        if given["protocol"] == "udp":
+            options += ["--udp"]
+        elif "congestion" in given:
+            options += ["--congestion", str(given["congestion"])]
+        if "rate_bps" in given:
+            options += ["--bitrate", str(given["rate_bps"])]
+        if "size_bytes" in given:
+            options += ["--length", str(given["size_bytes"])]
+        self.argv: Sequence[str] = ("iperf3", *options)
+        self._started_ns = monotonic_ns()
+        self._lines: list[str] = []
+
+    def line(self, line: str, at_ns: int) -> Iterator[Mapping[str, Any]]:  # noqa: ARG002
+        """Nothing yet: all lines are one document."""
+        self._lines.append(line)
+        yield from ()
+
+    def end(self, status: int, stderr: str, at_ns: int) -> Iterator[Mapping[str, Any]]:  # noqa: ARG002
+        """Its document, the intervals, and how it ended."""
+        said = "\n".join(self._lines)
+        try:
+            document = json.loads(said)
+        except ValueError:
+            yield failed_with(self.argv, status, stderr or said)
+            return
+        if "error" in document or status:
+            yield failure("command-failed", f"iperf3: {document.get('error', f'ended with status {status}')}")
+            return
+        yield {"event": "iperf3", "document": document}
+        for interval in document["intervals"]:
+            data = {name: value for name, value in interval["sum"].items() if isinstance(value, int | float)}
+            yield {"event": "sample", "at_ns": self._started_ns + round(data["end"] * 1e9), "data": data}
+        yield {"event": "end"}

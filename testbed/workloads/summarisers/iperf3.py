@@ -1,0 +1,59 @@
+"""The summary of iperf3, which is iperf3's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from testbed.workloads.errors import WorkloadError
+from testbed.workloads.summarisers.base import Base
+from testbed.workloads.summary import Figures, Summary
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from testbed.plan.model import Workload
+
+
+class Iperf3(Base):
+    """iperf3."""
+
+    def __init__(self, workload: Workload) -> None:
+        super().__init__(workload)
+        self._document: Mapping[str, Any] | None = None
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take in the next line of the record."""
+        super().add(record)
+        if record["event"] == "iperf3":
+            self._document = record["document"]
+
+    def finish(self) -> Summary:
+        """The summary of all lines."""
+        if self._document is None:
+            raise WorkloadError("incomplete-record", f"workload {self.workload.name}: the record has no results")
+        end = self._document["end"]
+        sent, received, udp = end["sum_sent"], end["sum_received"], self.workload.parameters["protocol"] == "udp"
+        figures = Figures()
+        figures.put("sent_bytes", sent["bytes"])
+        figures.put("delivered_bytes", received["bytes"])
+        figures.put("goodput_bps", received["bits_per_second"])
+        figures.put("retransmits", sent.get("retransmits"), unless="UDP sends nothing again" if udp else "not told")
+        congestion = end.get("sender_tcp_congestion")
+        figures.put("congestion", congestion, unless="UDP has no congestion control" if udp else "not told")
+        if udp:
+            self._put_datagrams(figures, end)
+        else:
+            for name in ("sent", "delivered", "lost", "loss_ratio", "reordered", "jitter_ns"):
+                figures.put(name, None, unless="TCP carries no messages")
+        return self.summary(figures)
+
+    def _put_datagrams(self, figures: Figures, end: Mapping[str, Any]) -> None:
+        """Set what the server has seen of the datagrams."""
+        seen, streams = end["sum"], [each["udp"] for each in end["streams"]]
+        packets, lost = seen["packets"], seen["lost_packets"]
+        figures.put("sent", packets)
+        figures.put("delivered", packets - lost)
+        figures.put("lost", lost)
+        figures.put("loss_ratio", lost / packets if packets else None, unless="nothing was sent")
+        figures.put("reordered", sum(each["out_of_order"] for each in streams))
+        figures.put("jitter_ns", round(seen["jitter_ms"] * 1e6))

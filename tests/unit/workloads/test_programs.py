@@ -1,0 +1,67 @@
+"""Programs of the nodes' own in an endpoint's place: real ones, over loopback."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+
+from testbed.workloads import WorkloadError, run, summarise
+
+
+def command(workload, *argv, seconds=60):
+    made = workload("command", command=argv, timeout_ns=seconds * 10**9)
+    return replace(made, name="work", source="client", destination="client")
+
+
+def carried_out(asked, here):
+    record = io.StringIO()
+    summary = run(asked, here, record=record)
+    events = [json.loads(line) for line in record.getvalue().splitlines()]
+    assert summarise(asked, events) == summary
+    return summary, events
+
+
+def test_a_command_says_samples_and_other_lines(workload, here):
+    script = "echo '{\"depth\": 3}'; echo plain; echo 17; echo odd >&2"
+    summary, events = carried_out(command(workload, "sh", "-c", script), here)
+    assert summary.values["samples"] == 1
+    assert summary.values["lines"] == 3
+    assert summary.number("duration_ns") > 0
+    assert [event["data"] for event in events if event["event"] == "sample"] == [{"depth": 3}]
+    assert [event["line"] for event in events if event["event"] == "output"] == ["plain", "17", "odd"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "said"),
+    [
+        (("sh", "-c", "echo it broke >&2; exit 3"), "command-failed", "status 3; it said: it broke"),
+        (("sleep", "600"), "command-timeout", "sleep did not end within 1 s"),
+        (("no-such-program",), "command-not-found", "no-such-program"),
+    ],
+)
+def test_a_command_that_does_not_do_it_fails_the_workload(workload, here, argv, code, said):
+    with pytest.raises(WorkloadError) as error:
+        run(command(workload, *argv, seconds=1 if argv[0] == "sleep" else 60), here, record=io.StringIO())
+    assert error.value.code == code
+    assert said in error.value.message
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_iperf3_is_its_own_witness(workload, here, protocol):
+    asked = workload("iperf3", protocol=protocol, duration_ns=10**9, streams=2, rate_bps=10**6, size_bytes=1000)
+    summary, events = carried_out(asked, here)
+    (document,) = [event["document"] for event in events if event["event"] == "iperf3"]
+    assert document["start"]["test_start"]["num_streams"] == 2
+    assert summary.values["delivered_bytes"] == document["end"]["sum_received"]["bytes"] > 0
+    assert (summary.values["sent"] is None) == (protocol == "tcp")
+    assert (summary.values["retransmits"] is None) == (protocol == "udp")
+    assert len([event for event in events if event["event"] == "sample"]) == len(document["intervals"])
+
+
+def test_iperf3_that_can_not_connect_says_why(workload, here):
+    asked = workload("iperf3", protocol="tcp", duration_ns=10**9, streams=1)
+    with pytest.raises(WorkloadError, match="iperf3"):
+        run(replace(asked, address="255.255.255.255"), here, record=io.StringIO())
