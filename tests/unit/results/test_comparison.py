@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from math import inf
 from random import Random
@@ -194,3 +195,29 @@ def test_command_as_json(keep, plan):
     assert one["same_plans"] is False
     assert one["plan_differences"][0][0] == "links.client -> server on wan.shape"
     assert {change["label"]: change["after"] for change in one["changes"]}["voice.goodput"] == 80
+
+
+def test_command_writes_a_page(keep, keep_several, plan, tmp_path):
+    sides = keep_several("a", [100, 102, 98, 101, 99]), keep_several("b", [80, 81, 79, 82, 78])
+    third = keep(100, plan=other_plan(plan))
+    file = tmp_path / "compared.html"
+    shown = command(*sides, third, "--different-plans", "--html", file, "--fail-if", "voice.goodput < -10%")
+    assert f"report  {file}" in shown.output
+    text = file.read_text()
+    assert not re.search(r"<script|url\(|@import|https?://", text)
+    for word in (
+        "What was not to change did",
+        "voice.goodput",
+        "-20 % (",
+        "lower",
+        "may be chance",
+        "Their plans differ",
+    ):
+        assert word in text
+    assert text.count("<circle") > 1
+
+
+def test_with_json_the_path_of_the_page_is_told_elsewhere(keep, tmp_path):
+    shown = command(keep(100), keep(80), "--json", "--html", tmp_path / "compared.html")
+    assert json.loads(shown.stdout)
+    assert "compared.html" in shown.stderr
