@@ -1,0 +1,213 @@
+"""The command that runs a topology with many values: sweep."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import click
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+from rich.table import Column, Table
+from rich.text import Text
+
+from testbed import sweep, topology
+from testbed.cli import options
+from testbed.cli.screen import Screen
+from testbed.errors import LabError
+from testbed.sweep import SweepObserver, rows
+
+if TYPE_CHECKING:
+    from rich.progress import Task
+
+    from testbed.cli.options import BringUp
+    from testbed.results import Run
+    from testbed.sweep import Matrix, Measure, Outcome, Trial
+
+FAILED = 1
+_BAR = 20
+_MINUTE = 60
+
+
+@click.command("sweep")
+@click.argument("source", metavar="TOPOLOGY")
+@click.option(
+    "--set", "varied", metavar="PATH=VALUE,...", multiple=True, help="What to vary; may be given several times."
+)
+@click.option("--repeat", type=click.IntRange(1, 1000), help="How often each combination is run.  [default: 5]")
+@click.option("--metric", "metrics", metavar="WORKLOAD.METRIC", multiple=True, help="A figure to show, of several.")
+@click.option("--again", is_flag=True, help="Also run again what is not to be trusted.")
+@options.bring_up
+@click.option("--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Where runs go.")
+@options.as_json
+def sweep_command(
+    source: str,
+    *,
+    varied: tuple[str, ...],
+    repeat: int | None,
+    metrics: tuple[str, ...],
+    how: BringUp,
+    results: Path,
+    again: bool,
+    as_json: bool,
+) -> int:
+    """Run a topology with every combination of some values, several times, and show what each comes to.
+
+    \b
+    testbed sweep lossy --set 'links[0].loss=0%,1%,2%,5%' --set 'workloads.download.congestion=cubic,bbr'
+
+    What the file's own `sweep` says is varied too; a --set of the same path replaces it. With the same file and options
+    a sweep that was interrupted goes on where it stopped, and one that has ended grows with --repeat. Exit status 1
+    where in any run a link is not as asked or an expectation does not hold, 4 where runs failed.
+    """  # noqa: D301  # \b is click's
+    path = topology.find(source)
+    matrix = sweep.matrix(path, [topology.parse_factor(text) for text in varied], **asdict(how))
+    measures = sweep.measures(matrix.plan, metrics)
+    file = matrix.cells[0].topology.sweep
+    with SweepScreen(matrix, measures, quiet=as_json) as screen:
+        outcome = sweep.carry_out(
+            matrix,
+            results,
+            repeat=repeat or (file.repeat if file else 5),
+            measures=measures,
+            again=again,
+            observer=screen,
+        )
+    page = sweep.write(outcome)
+    if as_json:
+        click.echo(json.dumps(outcome.to_json() | {"path": str(outcome.directory)}, indent=2))
+    screen.summary(outcome, page)
+    if outcome.missing:
+        raise LabError(
+            "runs-failed", f"{len(outcome.missing)} runs failed", "the same command tries them again, and only them"
+        )
+    return 0 if outcome.as_expected else FAILED
+
+
+class SweepScreen(SweepObserver):
+    """Shows a sweep's progress: a bar where there is a terminal, else a line per run; nothing if `quiet`."""
+
+    def __init__(self, matrix: Matrix, measures: tuple[Measure, ...], *, quiet: bool) -> None:
+        self._matrix = matrix
+        self._measures = measures
+        self._screen = Screen(quiet=quiet)
+        self._console = self._screen.console
+        self._bar = Progress(
+            TextColumn("[bold]sweep  [/]"),
+            BarColumn(_BAR),
+            TextColumn("{task.completed} of {task.total}"),
+            _TimeLeft(),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+            console=self._console,
+            transient=True,
+            disable=quiet or not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=None, until=None, visible=False)
+        self._done = self._total = 0
+        self._label = self._place = ""
+        self._until: float | None = None
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._bar.stop()
+        if kind is not None and self._total:
+            self._screen.say(
+                "sweep", f"stopped: {self._done} of {self._total} runs are there; the same command goes on"
+            )
+
+    def planned(self, done: int, total: int) -> None:
+        """See `SweepObserver`."""
+        self._done, self._total = done, total
+        plan = self._matrix.plan
+        self._screen.title(plan)
+        cells = len(self._matrix.cells)
+        varied = [f"{len(levels)} of {path}" for path, levels in self._matrix.factors.items() if len(levels) > 1]
+        product = f" ({' x '.join(varied)})" if len(varied) > 1 else ""
+        self._screen.say("sweep", escape(f"{cells} cells{product}, {total // cells} times each: {total} runs"))
+        if done == total:
+            self._screen.say("sweep", "all of them are there already; a greater --repeat makes more")
+        elif done:
+            self._screen.say("sweep", f"goes on where it stopped: {done} of the runs are there already")
+        self._bar.update(self._task, total=total, completed=done, visible=True)
+
+    def started(self, trial: Trial, number: int, left_s: float | None) -> None:
+        """See `SweepObserver`."""
+        levels = rows.levels_text(self._matrix, trial.cell.levels)
+        self._label = f"repetition {trial.repetition}{f', {levels}' if levels else ''}"
+        self._place = f"{number} of {self._total}"
+        self._until = None if left_s is None else time.monotonic() + left_s
+        self._bar.update(self._task, description=escape(self._label), until=self._until)
+
+    def chosen(self, what: str, value: str, why: str) -> None:
+        """See `Observer`."""
+        self._screen.chosen(what, value, why)
+
+    def begun(self, stage: str, detail: str = "") -> None:
+        """See `Observer`."""
+        self._step(stage if stage != "down" else detail or stage)
+
+    def progressed(self, stage: str, what: str, fraction: float) -> None:
+        """See `Observer`."""
+        self._step(f"{stage} {100 * fraction:.0f} %" if what else stage)
+
+    def _step(self, text: str) -> None:
+        self._bar.update(self._task, description=escape(f"{self._label}, {text}"))
+
+    def finished(self, run: Run) -> None:
+        """See `SweepObserver`."""
+        self._done += 1
+        self._bar.update(self._task, advance=1)
+        if not self._console.is_terminal:
+            values = ((measure, measure.of(run)) for measure in self._measures)
+            found = [f"{measure.label} {rows.value_text(value, measure)}" for measure, value in values]
+            self._screen.say("run", escape(f"{self._place}  {self._label}  {', '.join(found)}{self._left()}"))
+        if not run.trusted:
+            reason = "; ".join(run.distrust) or "a link was not as asked"
+            self._screen.say("doubt", escape(f"{self._label}: {reason}"))
+
+    def failed(self, error: LabError) -> None:
+        """See `SweepObserver`."""
+        click.echo(f"failed  {self._label}: {error}", err=True)
+
+    def _left(self) -> str:
+        return f"  {_left(self._until)}" if self._until is not None and self._done < self._total else ""
+
+    def summary(self, outcome: Outcome, page: Path) -> None:
+        """Print the table, the slopes and what speaks against them."""
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for name in rows.head(outcome):
+            table.add_column(Text(name), overflow="fold")
+        for line in rows.lines(outcome):
+            table.add_row(*(Text(cell, style="red" if "in doubt" in cell else "") for cell in line))
+        table.caption = "mean of each figure over the runs, and its 95 % interval"
+        table.caption_justify = "left"
+        self._screen.show("")
+        self._screen.show(table)
+        self._screen.show("")
+        for slope in outcome.slopes:
+            self._screen.say("slope", escape(rows.slope_text(outcome, slope)))
+        for doubt in rows.doubts(outcome):
+            self._screen.say("doubt", escape(doubt))
+        self._screen.say("result", str(outcome.directory))
+        self._screen.say("report", str(page))
+
+
+class _TimeLeft(ProgressColumn):
+    """How long it will take from now on, as far as that is known."""
+
+    def render(self, task: Task) -> Text:
+        """See `ProgressColumn`."""
+        until = task.fields["until"]
+        return Text("" if until is None else _left(until))
+
+
+def _left(until: float) -> str:
+    """How long it is until then."""
+    seconds = max(0, until - time.monotonic())
+    return f"{seconds:.0f} s left" if seconds < 2 * _MINUTE else f"{seconds / _MINUTE:.0f} min left"

@@ -1,0 +1,81 @@
+"""Which figures of the workloads a sweep shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from testbed.errors import UsageError
+from testbed.metrics import METRICS, Metric
+from testbed.topology.problems import nearest, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from testbed.plan.model import Plan, Workload
+    from testbed.results import Run
+
+_MAIN = ("latency_p50_ns", "goodput_bps")
+_BESIDE = "loss_ratio"
+_LOSES = "loss_runs"
+"""A metric of those kinds whose messages can be lost for good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """A figure of a workload."""
+
+    workload: str
+    metric: Metric
+
+    @property
+    def label(self) -> str:
+        """As people write it: `download.goodput`."""
+        return f"{self.workload}.{self.metric.label}"
+
+    def of(self, run: Run) -> float | None:
+        """Its value in a run; None where there is none."""
+        return next((one.number(self.metric.name) for one in run.summaries if one.workload == self.workload), None)
+
+
+def measures(plan: Plan, asked: Sequence[str] = ()) -> tuple[Measure, ...]:
+    """The figures to show.
+
+    Args:
+        plan: whose workloads they are of.
+        asked: their labels, `download.goodput`; unless given, of each workload the median latency or the goodput, and
+            the loss where there is such a thing.
+
+    Raises:
+        UsageError: `unknown-workload`, `unknown-metric`.
+    """
+    if asked:
+        return tuple(_named(plan, label) for label in dict.fromkeys(asked))
+    return tuple(
+        Measure(workload=workload.name, metric=metric) for workload in plan.workloads for metric in _main(workload)
+    )
+
+
+def _main(workload: Workload) -> list[Metric]:
+    metrics = _numbers(workload.kind)
+    main = [name for name in _MAIN if name in metrics][:1] or [*metrics][:1]
+    beside = [_BESIDE] if _LOSES in metrics else []
+    return [metrics[name] for name in (*main, *beside)]
+
+
+def _named(plan: Plan, label: str) -> Measure:
+    name, _, wanted = label.partition(".")
+    kinds = {workload.name: workload.kind for workload in plan.workloads}
+    if name not in kinds:
+        hint = nearest(name, kinds, "workloads")
+        raise UsageError("unknown-workload", f"--metric {quote(label)}: there is no workload {quote(name)}", hint)
+    metrics = {metric.label: metric for metric in _numbers(kinds[name]).values()}
+    if wanted not in metrics:
+        hint = nearest(wanted, metrics, f"those of {kinds[name]}")
+        raise UsageError("unknown-metric", f"--metric {quote(label)}: no number is called {quote(wanted)}", hint)
+    return Measure(workload=name, metric=metrics[wanted])
+
+
+def _numbers(kind: str) -> dict[str, Metric]:
+    """The metrics of a kind that are numbers, by name."""
+    return {name: metric for name, metric in METRICS.items() if kind in metric.kinds and metric.unit != "name"}

@@ -1,0 +1,189 @@
+"""What came of a sweep: the runs that are there, and what they tell of each cell."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from testbed.results.reading import load, whole_runs
+from testbed.sweep.estimates import CONFIDENCE, Estimate, slope
+from testbed.sweep.scale import Curve, Layout, is_wide
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from testbed.results import Run
+    from testbed.sweep.matrix import Cell, Matrix, Trial
+    from testbed.sweep.measures import Measure
+
+SWEEP_FILE = "sweep.json"
+VERSION = 1
+"""The version of the form of sweep.json."""
+
+_AT_LEAST = 3
+"""Points that a slope is through."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slope:
+    """How a figure grows along a curve: with which power of what is varied.
+
+    Attributes:
+        x: the path of what is varied along the curve.
+        exponent: over repetitions, each fitted by itself.
+    """
+
+    measure: Measure
+    x: str
+    curve: Curve
+    exponent: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The runs of a sweep.
+
+    Attributes:
+        directory: of the sweep.
+        repeat: how many repetitions are wanted.
+        runs: whole ones, by `Trial.key`.
+        measures: the figures to show.
+    """
+
+    matrix: Matrix
+    directory: Path
+    repeat: int
+    runs: Mapping[tuple[str, int], Run]
+    measures: tuple[Measure, ...]
+
+    def trials(self, cell: Cell) -> list[tuple[Trial, Run]]:
+        """The runs that there are of a cell, by repetition."""
+        mine = (self.matrix.trial(cell, repetition) for repetition in range(1, self.repeat + 1))
+        return [(trial, self.runs[trial.key]) for trial in mine if trial.key in self.runs]
+
+    def estimate(self, cell: Cell, measure: Measure) -> Estimate | None:
+        """A figure over the runs of a cell; None where no run has it."""
+        values = (measure.of(run) for _, run in self.trials(cell))
+        return Estimate.of([value for value in values if value is not None])
+
+    @property
+    def missing(self) -> list[Trial]:
+        """What was not run, or not to its end."""
+        return [trial for trial in self.matrix.trials(self.repeat) if trial.key not in self.runs]
+
+    @property
+    def untrusted(self) -> list[Run]:
+        """Runs that are not to be trusted. They count as any other: to leave them out could favour a cell."""
+        return [run for run in self.runs.values() if not run.trusted]
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether in all runs the links were as asked, and no expectation failed."""
+        return all(run.as_expected for run in self.runs.values())
+
+    @property
+    def mixture(self) -> list[str]:
+        """What the runs do not have in common, and should: versions, runtime, engines."""
+        found = []
+        for name, of in (
+            ("runtime", lambda run: run.runtime),
+            ("engine", lambda run: ", ".join(sorted({each.engine for each in run.engines})) or "none"),
+            ("kernel", lambda run: run.versions.get("kernel", "unknown")),
+            ("testbed", lambda run: run.versions.get("testbed", "unknown")),
+        ):
+            values = sorted({of(run) for run in self.runs.values()})
+            if len(values) > 1:
+                found.append(f"runs differ in {name}: {' and '.join(values)}")
+        return found
+
+    @property
+    def slopes(self) -> Iterator[Slope]:
+        """The slope of each curve that is on two logarithmic axes."""
+        layout = Layout.of(self.matrix)
+        if not layout.is_logarithmic:
+            return
+        for measure in self.measures:
+            means = [one.mean for cell in self.matrix.cells if (one := self.estimate(cell, measure))]
+            for curve in layout.curves(self.matrix) if is_wide(means) else ():
+                exponent = self._exponent(layout, curve, measure)
+                if exponent is not None:
+                    yield Slope(measure=measure, x=layout.x, curve=curve, exponent=exponent)
+
+    def _exponent(self, layout: Layout, curve: Curve, measure: Measure) -> Estimate | None:
+        x = [layout.at(cell, ()) for cell in curve.cells]
+        by_repetition: dict[int, list[float]] = {}
+        for cell in curve.cells:
+            for trial, run in self.trials(cell):
+                by_repetition.setdefault(trial.repetition, []).append(measure.of(run) or 0)
+        complete = [values for values in by_repetition.values() if len(values) == len(x) and min(values) > 0]
+        return Estimate.of([slope(x, values) for values in complete]) if len(x) >= _AT_LEAST else None
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it in plain values. Figures are in the units of `testbed.metrics`."""
+        matrix = self.matrix
+        return {
+            "version": VERSION,
+            "name": matrix.name,
+            "topology": matrix.plan.topology,
+            "description": matrix.plan.description,
+            "digest": matrix.digest,
+            "seed": matrix.seed,
+            "repeat": self.repeat,
+            "runtime": matrix.runtime,
+            "engine": matrix.engine,
+            "factors": {path: list(levels) for path, levels in matrix.factors.items()},
+            "metrics": {measure.label: measure.metric.unit for measure in self.measures},
+            "confidence": CONFIDENCE,
+            "missing": len(self.missing),
+            "cells": [self._cell(cell) for cell in matrix.cells],
+            "slopes": [
+                {"metric": each.measure.label, "levels": each.curve.levels, **asdict(each.exponent)}
+                for each in self.slopes
+            ],
+        }
+
+    def _cell(self, cell: Cell) -> dict[str, Any]:
+        estimates = {measure.label: self.estimate(cell, measure) for measure in self.measures}
+        return {
+            "levels": dict(cell.levels),
+            "lab": cell.lab,
+            "runs": [
+                {
+                    "repetition": trial.repetition,
+                    "seed": trial.seed,
+                    "path": f"{cell.lab}/{run.path.name}",
+                    "trusted": run.trusted,
+                    "as_expected": run.as_expected,
+                    "values": {measure.label: measure.of(run) for measure in self.measures},
+                }
+                for trial, run in self.trials(cell)
+            ],
+            "estimates": {
+                label: one and {"mean": one.mean, "interval": one.interval} for label, one in estimates.items()
+            },
+        }
+
+    def write(self) -> Path:
+        """Write sweep.json, over the one that is there."""
+        path = self.directory / SWEEP_FILE
+        temporary = path.with_suffix(".new")
+        temporary.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+        return path
+
+
+def kept(matrix: Matrix, directory: Path) -> dict[tuple[str, int], Run]:
+    """The whole runs in a sweep's directory, by `Trial.key`; of several for one, the last that can be trusted.
+
+    Raises:
+        UsageError: `run-unreadable`.
+    """
+    found: dict[tuple[str, int], Run] = {}
+    for cell in matrix.cells:
+        for run in map(load, whole_runs(directory / cell.lab)):
+            key = run.plan.lab, run.plan.seed
+            if key not in found or run.trusted or not found[key].trusted:
+                found[key] = run
+    return found

@@ -1,0 +1,95 @@
+"""What is shown of a sweep, as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.results import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from testbed.sweep.estimates import Estimate
+    from testbed.sweep.matrix import Cell, Matrix
+    from testbed.sweep.measures import Measure
+    from testbed.sweep.outcome import Outcome, Slope
+
+
+def short_names(paths: Iterable[str]) -> dict[str, str]:
+    """What to call factors where there is little room: the last part of the path if it tells them apart."""
+    last = {path: path.rpartition(".")[2] for path in paths}
+    names = list(last.values())
+    return {path: name if names.count(name) == 1 else path for path, name in last.items()}
+
+
+def levels_text(matrix: Matrix, levels: Mapping[str, str]) -> str:
+    """The values of the factors that are varied: `loss 1%, congestion bbr`."""
+    short = short_names(matrix.factors)
+    return ", ".join(f"{short[path]} {level}" for path, level in levels.items() if len(matrix.factors[path]) > 1)
+
+
+def head(outcome: Outcome) -> tuple[str, ...]:
+    """The heads of the columns of `lines`; those of factors come first."""
+    short = short_names(outcome.matrix.factors)
+    return (*short.values(), "runs", *(measure.label for measure in outcome.measures))
+
+
+def lines(outcome: Outcome) -> list[tuple[str, ...]]:
+    """A line per cell: its values, its runs, and the mean of each figure with its interval."""
+    return [
+        (
+            *cell.levels.values(),
+            _runs(outcome, cell),
+            *(estimate_text(outcome.estimate(cell, measure), measure) for measure in outcome.measures),
+        )
+        for cell in outcome.matrix.cells
+    ]
+
+
+def _runs(outcome: Outcome, cell: Cell) -> str:
+    runs = [run for _, run in outcome.trials(cell)]
+    text = f"{len(runs)}" if len(runs) == outcome.repeat else f"{len(runs)} of {outcome.repeat}"
+    doubtful = sum(not run.trusted for run in runs)
+    return f"{text}, {doubtful} in doubt" if doubtful else text
+
+
+def estimate_text(estimate: Estimate | None, measure: Measure) -> str:
+    """A mean and its interval: `5.31 mbit/s (4.92 to 5.7)`."""
+    mean = value_text(estimate.mean if estimate else None, measure)
+    if estimate is None:
+        return mean
+    if estimate.interval is None:
+        return mean
+    return f"{mean} ({_range(mean, [rows.figure(bound, measure.metric.unit) for bound in estimate.interval])})"
+
+
+def value_text(value: float | None, measure: Measure) -> str:
+    """A figure: `5.31 mbit/s`."""
+    return rows.UNMEASURED if value is None else rows.figure(value, measure.metric.unit)
+
+
+def _range(mean: str, bounds: Sequence[str]) -> str:
+    """Two bounds, without their units where those are all the mean's."""
+    unit = mean.partition(" ")[2]
+    if unit and all(bound.partition(" ")[2] == unit for bound in bounds):
+        bounds = [bound.partition(" ")[0] for bound in bounds]
+    return " to ".join(bounds)
+
+
+def slope_text(outcome: Outcome, slope: Slope) -> str:
+    """How a figure grows: `flow.goodput ~ loss ^ -0.51 (-0.55 to -0.47), congestion reno`."""
+    x = short_names(outcome.matrix.factors)[slope.x]
+    interval = slope.exponent.interval
+    bounds = f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else ""
+    beside = levels_text(outcome.matrix, slope.curve.levels)
+    return f"{slope.measure.label} ~ {x} ^ {slope.exponent.mean:.2f}{bounds}{f', {beside}' if beside else ''}"
+
+
+def doubts(outcome: Outcome) -> list[str]:
+    """What speaks against the result, in lines."""
+    found = []
+    if missing := len(outcome.missing):
+        found.append(f"{missing} of {missing + len(outcome.runs)} runs are missing")
+    if untrusted := outcome.untrusted:
+        found.append(f"{len(untrusted)} of {len(outcome.runs)} runs are not to be trusted; they count as the others do")
+    return [*found, *outcome.mixture]
