@@ -12,6 +12,7 @@ import traceback
 from pathlib import Path
 
 from testbed.agent import isolation, links, namespaces, netem, protocol
+from testbed.agent.choosing import Kernel
 from testbed.agent.server import Server
 from testbed.agent.userspace.engine import UserspaceEngine
 from testbed.agent.wiring import NetworkNamespace, Wiring
@@ -73,7 +74,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
         wiring = Wiring(switch)
         without_netem = await netem.probe(switch.ip)
         unrepeatable = None if without_netem else await netem.reproducible(switch.ip)
-        shaped = links.Links(arguments.lab, wiring, home, userspace, without_netem, unrepeatable)
+        kernel = Kernel(without_netem=without_netem, unrepeatable=unrepeatable)
+        shaped = links.Links(arguments.lab, wiring, home, userspace, kernel)
         server = Server(arguments.lab, wiring, shaped, arguments.socket.parent, isolated=arguments.isolate)
         with socket.socket(socket.AF_UNIX) as listener:
             _listen(listener, arguments.socket)

@@ -252,6 +252,16 @@ class Agent:
         """
         return self._start("spawn", {"node": node, "argv": list(argv), "cwd": cwd, "tty": tty}, stdio)
 
+    def begin(self, name: str, **arguments: object) -> Connection:
+        """Begin a call that tells of events before it has a result; the caller closes the connection."""
+        connection = Connection(self._connect())
+        try:
+            connection.send({"call": name, "with": arguments})
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
     def _start(self, call: str, arguments: dict[str, Any], fds: Sequence[int] = ()) -> Process:
         connection = Connection(self._connect())
         try:

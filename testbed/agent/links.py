@@ -20,7 +20,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from testbed.agent import filters, namespaces, netem, offloads
 from testbed.agent.userspace import sockets
 from testbed.agent.wiring import NetworkNamespace
-from testbed.errors import LabError, MachineError
+from testbed.errors import LabError
 from testbed.shape import Shape
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from pyroute2 import AsyncIPRoute
 
+    from testbed.agent.choosing import Kernel
     from testbed.agent.userspace.engine import UserspaceEngine
     from testbed.agent.wiring import Port, Wiring
 
@@ -67,10 +68,7 @@ class Links:
     wiring: Wiring
     home: NetworkNamespace
     userspace: UserspaceEngine
-    without_netem: MachineError | None
-    """Why the kernel's engine can't be had here."""
-    unrepeatable: str | None
-    """Why the kernel's engine does not repeat what a seed has it do."""
+    kernel: Kernel
     _links: dict[Key, _Link] = field(default_factory=dict)
     _made: int = 0
 
@@ -78,8 +76,8 @@ class Links:
         """Give links their shapes; a link that has one gets the new one in its place, whole.
 
         Args:
-            wanted: `source`, `destination`, `network`, `addresses` (of both, by name), `shape`, `seed`, `engine` and
-                `repeatable` (the seed was asked for) of each link.
+            wanted: `source`, `destination`, `network`, `addresses` (of both, by name), `shape`, `later` (the shapes
+                that a run gives it), `seed`, `engine` and `repeatable` (the seed was asked for) of each link.
 
         Returns:
             `engine` and `why` of each, in the same order.
@@ -92,7 +90,11 @@ class Links:
         for each in wanted:
             key = Key(each["source"], each["destination"], each["network"])
             shape = Shape.from_json(each["shape"])
-            engine, why = self._choose(key, shape, each["engine"], repeatable=each["repeatable"])
+            later = [Shape.from_json(one) for one in each["later"]]
+            mtu = self.wiring.port(key.destination, key.network).mtu
+            engine, why = self.kernel.choose(
+                str(key), [shape, *later], each["engine"], mtu=mtu, repeatable=each["repeatable"]
+            )
             try:
                 present = self._links.get(key)
                 if present and present.engine == engine:
@@ -107,6 +109,31 @@ class Links:
                 raise LabError("shape-not-applied", f"{key}: the kernel refused: {error}") from None
             done.append({"engine": engine, "why": why})
         return done
+
+    async def change(self, changes: Iterable[Mapping[str, Any]]) -> None:
+        """Give shaped links other shapes, by the engines that they have. All are tried, whatever becomes of the others.
+
+        Args:
+            changes: `source`, `destination`, `network` and `shape` of each link.
+
+        Raises:
+            LabError: the first failure: a link is not shaped, or a shape could not be applied.
+        """
+        failures: list[LabError] = []
+        for each in changes:
+            key, shape = Key(each["source"], each["destination"], each["network"]), Shape.from_json(each["shape"])
+            try:
+                if self._shaped(key).shape != shape:
+                    await self._replace(self._shaped(key), shape)
+            except LabError as failure:
+                failures.append(failure)
+        if failures:
+            raise failures[0]
+
+    def _shaped(self, key: Key) -> _Link:
+        if key not in self._links:
+            raise LabError("not-shaped", f"{key} is not a shaped link", "take the lab down and bring it up again")
+        return self._links[key]
 
     def dead(self) -> dict[str, str]:
         """The links that pass nothing any more because what carried them has ended, and how that was."""
@@ -143,25 +170,6 @@ class Links:
             )
         return found
 
-    def _choose(self, key: Key, shape: Shape, wanted: str, *, repeatable: bool) -> tuple[str, str]:
-        mtu = self.wiring.port(key.destination, key.network).mtu
-        reason = self.without_netem.message if self.without_netem else netem.supports(shape, mtu=mtu)
-        if wanted == "auto":
-            reason = reason or netem.compromises(shape, mtu=mtu)
-            if repeatable and shape.is_random:
-                reason = reason or self.unrepeatable or netem.unrepeatable(shape)
-        if wanted == "userspace":
-            return "userspace", "asked for"
-        if wanted == "netem":
-            if reason:
-                raise MachineError(
-                    "engine-unavailable",
-                    f"{key}: engine netem can't do this link: {reason}",
-                    (self.without_netem and self.without_netem.hint) or "leave engine out (auto), or ask for userspace",
-                )
-            return "netem", "asked for"
-        return ("userspace", reason) if reason else ("netem", "this kernel has it and it does exactly what is asked")
-
     async def _make(self, key: Key, shape: Shape, seed: int, engine: str, why: str) -> _Link:
         port = self.wiring.port(key.destination, key.network)
         source = self.wiring.port(key.source, key.network)
@@ -171,7 +179,7 @@ class Links:
         if engine == "netem":
             offloads.switch_off(self.wiring.node(key.source).network, source.interface, offloads.SEGMENTATION)
             device = await self._make_ifb(f"{name}b", port.mtu)
-            await netem.apply(ip, device, shape, mtu=port.mtu, seed=None if self.unrepeatable else seed)
+            await netem.apply(ip, device, shape, mtu=port.mtu, seed=None if self.kernel.unrepeatable else seed)
         else:
             device, far = await self._make_pair(name, port.mtu)
             with namespaces.inside(self.home.fd):
@@ -223,7 +231,7 @@ class Links:
 
     async def _replace(self, link: _Link, shape: Shape) -> None:
         if link.engine == "netem":
-            seed = None if self.unrepeatable else link.seed
+            seed = None if self.kernel.unrepeatable else link.seed
             await netem.apply(self.wiring.switch.ip, link.device, shape, mtu=link.port.mtu, seed=seed)
         else:
             await self.userspace.replace(str(link.key), shape)

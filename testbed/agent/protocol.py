@@ -8,6 +8,7 @@ A client connects and makes one call at a time:
 
 While a `spawn`, `endpoint` or `capture` call lasts, the client may send `{"tell": {"eof": true}}`, which ends the
 process's standard input, or `{"tell": {"signal": N}}`; when it closes the connection, the process is killed.
+Of `timeline`, anything that the client tells is the end, as is closing the connection.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from testbed.errors import LabError, MachineError, TestbedError, UsageError
 
-VERSION = 2
+VERSION = 3
 """Raised whenever a client and an agent of different ages would not understand each other."""
 
 _KINDS: dict[str, type[TestbedError]] = {kind.__name__: kind for kind in (UsageError, MachineError, LabError)}

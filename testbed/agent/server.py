@@ -9,12 +9,13 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from testbed.agent import namespaces, processes, protocol
+from testbed.agent import namespaces, processes, protocol, timeline
 from testbed.errors import LabError, TestbedError
 
 if TYPE_CHECKING:
@@ -135,6 +136,10 @@ class Server:
                     if name in ("spawn", "endpoint", "capture"):
                         await self._run(connection, name, arguments)
                         return
+                    if name == "timeline":
+                        await timeline.carry_out(connection, **arguments, change=self._change)
+                        await connection.send({"result": None})
+                        return
                     await connection.send({"result": await self._call(name, arguments)})
                 except TestbedError as error:
                     await connection.send({"error": protocol.error_to_json(error)})
@@ -155,7 +160,7 @@ class Server:
 
     async def _hello(self) -> dict[str, Any]:
         """Who answers, and what it holds."""
-        without_netem = self._links.without_netem
+        without_netem = self._links.kernel.without_netem
         return {
             "version": protocol.VERSION,
             "lab": self._lab,
@@ -195,6 +200,13 @@ class Server:
 
     async def _shape(self, links: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
         return await self._links.shape(links)
+
+    async def _change(self, changes: Sequence[dict[str, Any]]) -> tuple[int, int]:
+        """Change shaped links; when that began and when it was done, ns."""
+        async with self._exclusive:
+            begun_ns = time.monotonic_ns()
+            await self._links.change(changes)
+            return begun_ns, time.monotonic_ns()
 
     async def _restart(self) -> None:
         await self._links.restart()

@@ -82,6 +82,10 @@ class Screen(Observer):
         """See `Observer`."""
         self._bar(stage, what, what, fraction)
 
+    def happened(self, at: str, what: str) -> None:
+        """See `Observer`."""
+        self.say("event", f"{at:<7} {what}")
+
     def _bar(self, stage: str, what: str, text: str, fraction: float | None) -> None:
         key = (stage, what)
         if key not in self._tasks:

@@ -110,6 +110,7 @@ def as_request(plan: Plan, link: Link) -> dict[str, Any]:
         "network": link.network,
         "addresses": {node: plan.node(node).on(link.network).address for node in (link.source, link.destination)},
         "shape": link.shape.to_json(),
+        "later": [shape.to_json() for shape in plan.shapes(link.ends) if plan.timeline],
         "seed": link.seed,
         "engine": link.engine,
         "repeatable": plan.seed_given,

@@ -18,5 +18,8 @@ class Observer:
     def progressed(self, stage: str, what: str, fraction: float) -> None:
         """So much, from 0 to 1, of a part of the stage is done."""
 
+    def happened(self, at: str, what: str) -> None:
+        """An event of the run's timeline has happened, which was asked for at that time."""
+
 
 SILENT = Observer()

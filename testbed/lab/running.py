@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from testbed import check, results, workloads
 from testbed.errors import UsageError
 from testbed.lab import capturing
+from testbed.lab.timeline import Timeline
 from testbed.runtime import state
 
 if TYPE_CHECKING:
@@ -44,12 +45,14 @@ def _run(lab: Lab, root: Path, *, only: Sequence[str], capture: Sequence[str], o
         if chosen:
             with capturing.during_run(lab, ports, writer, observer):
                 observer.begun("run")
-                for stage in lab.plan.stages:
-                    together = [workload for workload in stage if workload.name in chosen]
-                    _carry_out(lab, together, writer, observer)
+                with Timeline(lab.plan, lab.agent, writer.happened, observer) as timeline:
+                    for stage in lab.plan.stages:
+                        together = [workload for workload in stage if workload.name in chosen]
+                        _carry_out(lab, together, writer, observer, timeline)
+                    timeline.require_all()
                 observer.ended("run", _number(len(chosen), "workload"))
         after = lab.statistics()
-        writer.finished(after, check.trust(after, before=before))
+        writer.finished(after, (*check.trust(after, before=before), *results.doubts(writer.run.timeline)))
     return writer.run
 
 
@@ -81,8 +84,10 @@ def run_one(lab: Lab, name: str) -> Summary:
     return workloads.run(workload, lab, record=StringIO(), in_flight_ns=_in_flight_ns(lab.plan, workload))
 
 
-def _carry_out(lab: Lab, together: Sequence[Workload], writer: RunWriter, observer: Observer) -> None:
-    """Carry out the workloads of one stage at once; the first failure ends all of them."""
+def _carry_out(
+    lab: Lab, together: Sequence[Workload], writer: RunWriter, observer: Observer, timeline: Timeline
+) -> None:
+    """Carry out the workloads of one stage at once; the first failure, also of the timeline, ends all of them."""
     nodes = workloads.Guarded(lab)
     progress: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
 
@@ -105,6 +110,7 @@ def _carry_out(lab: Lab, together: Sequence[Workload], writer: RunWriter, observ
                 with suppress(queue.Empty):
                     while True:
                         observer.progressed("run", *progress.get_nowait())
+                timeline.follow()
                 for future in done:
                     writer.ended(future.result())
                     observer.progressed("run", _label(pending[future]), 1.0)
@@ -120,7 +126,7 @@ def _label(workload: Workload) -> str:
 def _in_flight_ns(plan: Plan, workload: Workload) -> int:
     """The longest that a packet of a workload may be under way: delay, jitter and a full queue."""
     ends = workload.source, workload.destination
-    shapes = [link.shape for link in plan.links if link.ends[:2] == ends]
+    shapes = [shape for link in plan.links if link.ends[:2] == ends for shape in plan.shapes(link.ends)]
     held = [each.delay_ns + each.jitter_ns + _queueing_ns(each.queue_bytes, each.rate_bps) for each in shapes]
     return max(held, default=0) + _SLACK_NS
 

@@ -25,11 +25,11 @@ def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple
     asked, course = asked_links(topology), Course(topology)
     timeline = []
     for _, event in in_time(topology):
-        changes = (
+        changes = tuple(
             Change(source=source, destination=destination, network=network, shape=shape)
             for (source, destination, network), shape in course.meet(event).items()
         )
-        timeline.append(Event(at_ns=event.at_ns, what=str(event), changes=tuple(changes)))
+        timeline.append(Event(at_ns=event.at_ns, what=course.describe(event), changes=changes))
     changed = dict.fromkeys(change.ends for event in timeline for change in event.changes)
     links = []
     for key in dict.fromkeys((*asked, *changed)):

@@ -37,7 +37,7 @@ class Event:
 
     Attributes:
         at_ns: when, from the start of the workloads on.
-        what: it is, for people to read: `partition client | server`.
+        what: it is, for people to read: `client <-> server: loss 20 %`, `partition client | server`.
         changes: the links that are different from then on; none where it changes nothing.
     """
 

@@ -10,6 +10,7 @@ results/latest                        a link to the last whole run of any lab
 
 from testbed.results.reading import load
 from testbed.results.run import Engine, Run
+from testbed.results.timeline import Happening, doubts
 from testbed.results.writing import RunWriter
 
-__all__ = ["Engine", "Run", "RunWriter", "load"]
+__all__ = ["Engine", "Happening", "Run", "RunWriter", "doubts", "load"]

@@ -9,6 +9,7 @@ from testbed.check import LinkCheck
 from testbed.expectations import evaluate
 from testbed.plan.model import Plan
 from testbed.results.captures import Capture
+from testbed.results.timeline import Happening
 from testbed.workloads import Summary
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Run:
         summaries: of each workload that ended, in the order in which they did.
         statistics_before, statistics_after: what the agent's call `statistics` said before the workloads and after.
         captures: of packets, one per port where they were captured.
+        timeline: when the events of the plan's timeline happened, as far as they did.
         distrust: why the run is not to be trusted; empty where it is. Before `ended` it says nothing.
     """
 
@@ -87,6 +89,7 @@ class Run:
     statistics_before: tuple[Mapping[str, Any], ...] = ()
     statistics_after: tuple[Mapping[str, Any], ...] = ()
     captures: tuple[Capture, ...] = ()
+    timeline: tuple[Happening, ...] = ()
     distrust: tuple[str, ...] = ()
     version: int = field(default=VERSION)
 
@@ -130,6 +133,7 @@ class Run:
         data["captures"] = [capture.to_json() for capture in self.captures]
         data["outcomes"] = [outcome.to_json() for outcome in self.outcomes]
         data["summaries"] = [summary.to_json() for summary in self.summaries]
+        data["timeline"] = [each.to_json() for each in self.timeline]
         return data
 
     @classmethod
@@ -156,8 +160,18 @@ class Run:
             statistics_before=tuple(data["statistics_before"]),
             statistics_after=tuple(data["statistics_after"]),
             captures=tuple(Capture.from_json(one) for one in data.get("captures", ())),
+            timeline=tuple(Happening(**one) for one in data.get("timeline", ())),
             distrust=tuple(data["distrust"]),
         )
 
 
-_TUPLES = ("engines", "checks", "summaries", "statistics_before", "statistics_after", "captures", "distrust")
+_TUPLES = (
+    "engines",
+    "checks",
+    "summaries",
+    "statistics_before",
+    "statistics_after",
+    "captures",
+    "timeline",
+    "distrust",
+)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from testbed.check import LinkCheck
     from testbed.plan.model import Plan
     from testbed.results.captures import Capture
+    from testbed.results.timeline import Happening
     from testbed.workloads import Summary
 
 
@@ -35,7 +36,7 @@ class RunWriter:
             writer.finished(agent.call("statistics"), reasons)
         writer.run.path
 
-    `samples` and `ended` may be called by threads at once.
+    `samples`, `ended` and `happened` may be called by threads at once.
 
     Attributes:
         run: what is known by now; its `path` is where the files are at that moment.
@@ -107,6 +108,11 @@ class RunWriter:
     def captured(self, captures: Iterable[Capture]) -> None:
         """Note what packets were captured."""
         self.run = replace(self.run, captures=tuple(captures))
+
+    def happened(self, event: Happening) -> None:
+        """Note that an event of the timeline has happened."""
+        with self._lock:
+            self.run = replace(self.run, timeline=(*self.run.timeline, event))
 
     def finished(self, statistics: Sequence[Mapping[str, Any]], distrust: Iterable[str]) -> None:
         """Note what the agent's call `statistics` says after the workloads, and why not to trust the run, if so."""

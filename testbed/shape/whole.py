@@ -89,9 +89,10 @@ class Shape:
 
     def describe(self) -> str:
         """The shape in words: `delay 40 ms, loss 2 %`."""
-        return ", ".join(self._words()) or "clear"
+        return ", ".join(self.words()) or "clear"
 
-    def _words(self) -> Iterator[str]:
+    def words(self) -> Iterator[str]:
+        """What it does, one by one; each begins with the word that a topology file has for it: `delay 40 ms`."""
         if self.delay_ns:
             yield f"delay {units.DURATION.format(self.delay_ns)}"
         if self.jitter_ns:

@@ -57,6 +57,14 @@ class Course:
         self.now |= after
         return after
 
+    def describe(self, event: Event) -> str:
+        """What an event is that has just happened, in short: `a <-> b: loss 20 %`, `partition a | b`."""
+        if not isinstance(event, Change):
+            return str(event)
+        words = {word.partition(" ")[0]: word for word in self._shape(_keys(self._topology, event.link)[0]).words()}
+        named = dict.fromkeys("loss" if key == "blackhole" else key for key in event.named)
+        return f"{event.link}: {', '.join(words.get(key, f'no {key}') for key in named)}"
+
     def _after(self, event: Event) -> dict[Key, Shape]:
         if isinstance(event, Heal):
             healed = list(self.now) if isinstance(event.heal, str) else _keys(self._topology, event.heal)

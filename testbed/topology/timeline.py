@@ -23,12 +23,10 @@ class Change(Impairment):
     link: ends.AnyEnds = key("The link that changes: `{between: [a, b]}`, or `{from: a, to: b}`")
 
     @property
-    def is_empty(self) -> bool:
-        """Whether it names nothing that is to change."""
-        return not self.model_fields_set & Impairment.model_fields.keys()
-
-    def __str__(self) -> str:
-        return f"change {self.link}"
+    def named(self) -> tuple[str, ...]:
+        """The keys of a shape that it changes."""
+        fields = Impairment.model_fields.items()
+        return tuple(field.alias or name for name, field in fields if name in self.model_fields_set)
 
 
 class Partition(Model):

@@ -33,7 +33,7 @@ def check_timeline(checker: Checker, document: Document) -> Iterator[Problem]:
             continue  # which is told elsewhere
         if isinstance(event, Change):
             yield from _link(checker, (*path, "link"), event)
-            if event.is_empty:
+            if not event.named:
                 hint = "say what it changes, such as loss: 20%"
                 yield checker.problem(path, "missing-key", "names nothing that changes", hint)
         elif isinstance(event, Heal):

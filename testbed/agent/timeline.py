@@ -1,0 +1,66 @@
+"""A run's timeline, carried out on the agent's own clock.
+
+It belongs to a connection: when the client says that the run has ended, or goes away, what is still to happen no longer
+does, and the links get their shapes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from testbed.errors import TestbedError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from testbed.agent.server import Connection
+
+    Changes = Sequence[dict[str, Any]]
+
+
+async def carry_out(
+    connection: Connection,
+    events: Sequence[dict[str, Any]],
+    restored: Changes,
+    change: Callable[[Changes], Awaitable[tuple[int, int]]],
+) -> None:
+    """Have events happen at their times from now on, until the client says that it is the end.
+
+    The client is told `{"started_ns": N}`, and of each event, when it has happened, `{"number": its place,
+    "begun_ns": N, "done_ns": N}`: between these two its links changed, one after the other.
+
+    Args:
+        connection: to the client.
+        events: `at_ns`, ascending, and `changes` of each.
+        restored: the changes that undo all of them.
+        change: makes changes; returns when it began and when it was done, ns of the monotonic clock.
+
+    Raises:
+        TestbedError: an event could not be carried out, or the links have not got their shapes back.
+    """
+    started_ns = time.monotonic_ns()
+    await connection.send({"event": {"started_ns": started_ns}})
+    ended = asyncio.create_task(connection.receive())
+    try:
+        for number, event in enumerate(events):
+            if await _over(ended, started_ns + event["at_ns"]):
+                break
+            begun_ns, done_ns = await change(event["changes"])
+            await connection.send({"event": {"number": number, "begun_ns": begun_ns, "done_ns": done_ns}})
+        await ended
+    except Exception:
+        with suppress(TestbedError):  # the first failure is the one to tell
+            await change(restored)
+        raise
+    finally:
+        ended.cancel()
+    await change(restored)
+
+
+async def _over(ended: asyncio.Task[Any], due_ns: int) -> bool:
+    """Wait until something is due; True as soon as the run has ended before that."""
+    await asyncio.wait([ended], timeout=max(0, due_ns - time.monotonic_ns()) / 1e9)
+    return ended.done()

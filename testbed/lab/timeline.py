@@ -1,0 +1,120 @@
+"""The timeline of a run: handed to the agent, which carries it out, and followed."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+from testbed import units
+from testbed.errors import LabError
+from testbed.results import Happening
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from testbed.agent.client import Agent, Connection
+    from testbed.lab.observer import Observer
+    from testbed.plan.model import Plan
+    from testbed.shape import Shape
+
+
+class Timeline:
+    """The events of a plan, which happen while this context lasts. At its end the links are as the plan has them.
+
+    Args:
+        plan: whose events they are.
+        agent: of the lab.
+        note: told of each event that has happened, by a thread.
+        observer: told of it by `follow`.
+    """
+
+    def __init__(self, plan: Plan, agent: Agent, note: Callable[[Happening], None], observer: Observer) -> None:
+        self._plan = plan
+        self._agent = agent
+        self._note = note
+        self._observer = observer
+        self._connection: Connection | None = None
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._untold: queue.SimpleQueue[Happening] = queue.SimpleQueue()
+        self._happened = 0
+        self._failure: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        if self._plan.timeline:
+            changed = {change.ends for event in self._plan.timeline for change in event.changes}
+            self._connection = self._agent.begin(
+                "timeline",
+                events=[
+                    {"at_ns": event.at_ns, "changes": [_change(*each.ends, each.shape) for each in event.changes]}
+                    for event in self._plan.timeline
+                ],
+                restored=[_change(*link.ends, link.shape) for link in self._plan.links if link.ends in changed],
+            )
+            self._reader.start()
+        return self
+
+    def _read(self) -> None:
+        """Take in what the agent tells, until its result or its failure."""
+        assert self._connection is not None  # noqa: S101  # __enter__ has set it
+        started_ns = 0
+        try:
+            for told in self._connection.result():
+                if "started_ns" in told:
+                    started_ns = told["started_ns"]
+                    continue
+                event = self._plan.timeline[told.pop("number")]
+                happening = Happening(at_ns=event.at_ns, what=event.what, due_ns=started_ns + event.at_ns, **told)
+                self._note(happening)
+                self._happened += 1
+                self._untold.put(happening)
+        except BaseException as error:  # noqa: BLE001  # it is raised again by whoever follows
+            self._failure = error
+
+    def follow(self) -> None:
+        """Tell the observer of what has happened since the last time.
+
+        Raises:
+            TestbedError: an event could not be carried out.
+        """
+        with suppress(queue.Empty):
+            while True:
+                event = self._untold.get_nowait()
+                self._observer.happened(units.DURATION.format(event.at_ns), event.what)
+        if self._failure is not None:
+            raise self._failure
+
+    def require_all(self) -> None:
+        """See to it that the workloads did not end before the last event.
+
+        Raises:
+            LabError: `timeline-cut-short`.
+        """
+        self.follow()
+        if missed := self._plan.timeline[self._happened :]:
+            first = missed[0]
+            raise LabError(
+                "timeline-cut-short",
+                f"the workloads ended before {units.DURATION.format(first.at_ns)}, when {first.what} was to happen",
+                "events happen while workloads run: let it be earlier, or them be longer",
+            )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self._connection is None:
+            return
+        try:
+            with suppress(LabError):  # the agent has gone, or has given up: the reader knows
+                self._connection.send({"tell": {"end": True}})
+            self._reader.join()
+        finally:
+            self._connection.close()
+        if kind is None and self._failure is not None:
+            raise self._failure
+
+
+def _change(source: str, destination: str, network: str, shape: Shape) -> dict[str, Any]:
+    return {"source": source, "destination": destination, "network": network, "shape": shape.to_json()}

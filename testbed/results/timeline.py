@@ -1,0 +1,46 @@
+"""When the events of a run's timeline happened."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from testbed import units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LATE_NS = 100_000_000
+"""By how much an event may be late. What is read of a run over time is no finer: goodput is drawn per 100 ms."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """An event of the plan's timeline that happened. Times but `at_ns` are of the clock of the samples, ns.
+
+    Attributes:
+        at_ns: when it was asked for, from the start of the workloads on.
+        what: as in the plan.
+        due_ns: when that was.
+        begun_ns, done_ns: between these its links changed, one after the other.
+    """
+
+    at_ns: int
+    what: str
+    due_ns: int
+    begun_ns: int
+    done_ns: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The happening as a JSON object."""
+        return asdict(self)
+
+
+def doubts(timeline: Iterable[Happening]) -> tuple[str, ...]:
+    """A sentence for each event that happened so late that the run is not to be trusted."""
+    return tuple(
+        f"{each.what}, asked for at {units.DURATION.format(each.at_ns)}, happened "
+        f"{(each.done_ns - each.due_ns) / 1e6:.0f} ms late: this machine was too busy"
+        for each in timeline
+        if each.done_ns - each.due_ns > LATE_NS
+    )

@@ -1,0 +1,99 @@
+"""A timeline carried out for a client: when, told how, and undone at its end."""
+
+import asyncio
+import socket
+import time
+
+import pytest
+
+from testbed.agent import client, timeline
+from testbed.agent.server import Connection
+from testbed.errors import LabError
+
+MS = 1_000_000
+EVENTS = [{"at_ns": at_ns, "changes": [{"at": at_ns}]} for at_ns in (0, 50 * MS, 50 * MS, 80 * MS)]
+RESTORED = [{"shape": "as before"}]
+
+
+class Lab:
+    """What is done to links, and what a client hears of it; `failing` changes fail."""
+
+    def __init__(self, *failing):
+        self.failing = failing
+        self.done = []
+        self.heard = []
+
+    async def change(self, changes):
+        begun_ns = time.monotonic_ns()
+        self.done.append((begun_ns, changes))
+        if changes in self.failing:
+            raise LabError("broken", f"{changes}")
+        return begun_ns, time.monotonic_ns()
+
+    def carry_out(self, events, listen):
+        """Carry events out while `listen` does in a thread what a client does."""
+
+        async def main():
+            ours, theirs = socket.socketpair()
+            agents, clients = Connection(ours), client.Connection(theirs)
+            try:
+                work = timeline.carry_out(agents, events, RESTORED, self.change)
+                await asyncio.gather(work, asyncio.to_thread(listen, clients))
+            finally:
+                agents.close()
+                clients.close()
+
+        asyncio.run(main())
+
+    def hear(self, connection, until):
+        while len(self.heard) < until:
+            self.heard.append(connection.receive()["event"])
+
+
+def end(connection):
+    connection.send({"tell": {"end": True}})
+
+
+def test_events_happen_in_turn_no_earlier_than_asked_and_are_undone_at_the_end():
+    lab = Lab()
+
+    def listen(connection):
+        lab.hear(connection, 1 + len(EVENTS))
+        end(connection)
+
+    lab.carry_out(EVENTS, listen)
+    started, *told = lab.heard
+    assert [changes for _, changes in lab.done] == [*(event["changes"] for event in EVENTS), RESTORED]
+    assert [one["number"] for one in told] == [0, 1, 2, 3]
+    for event, (began_ns, _), one in zip(EVENTS, lab.done, told, strict=False):
+        assert started["started_ns"] + event["at_ns"] <= began_ns == one["begun_ns"] <= one["done_ns"]
+
+
+@pytest.mark.parametrize("leave", [end, client.Connection.close])
+def test_what_has_not_happened_by_the_end_no_longer_does(leave):
+    lab = Lab()
+
+    def listen(connection):
+        lab.hear(connection, 2)
+        leave(connection)
+
+    lab.carry_out([EVENTS[0], {"at_ns": 3600 * 1000 * MS, "changes": [{"at": "never"}]}], listen)
+    assert [changes for _, changes in lab.done] == [EVENTS[0]["changes"], RESTORED]
+
+
+def test_the_first_failure_is_told_and_all_is_undone():
+    lab = Lab(EVENTS[1]["changes"], RESTORED)
+    with pytest.raises(LabError, match=r"broken.*50000000"):
+        lab.carry_out(EVENTS, lambda connection: lab.hear(connection, 2))
+    assert [changes for _, changes in lab.done] == [*(event["changes"] for event in EVENTS[:2]), RESTORED]
+
+
+def test_that_it_could_not_be_undone_is_told():
+    lab = Lab(RESTORED)
+
+    def listen(connection):
+        lab.hear(connection, 2)
+        end(connection)
+
+    with pytest.raises(LabError, match="as before"):
+        lab.carry_out(EVENTS[:1], listen)
