@@ -145,7 +145,7 @@ class Workload:
     """Traffic from one node to another.
 
     Attributes:
-        kind: one of `testbed.workloads.KINDS`.
+        kind: one of `testbed.workloads.kinds`.
         source: the node that starts (and, of a stream, sends).
         destination: the node that listens.
         address: of the destination on the network that both share.

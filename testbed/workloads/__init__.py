@@ -5,14 +5,13 @@
 
 from testbed.metrics import METRICS, Metric
 from testbed.workloads.errors import WorkloadError
-from testbed.workloads.kinds import KINDS, Kind
+from testbed.workloads.kinds import Kind, ProgramKind, kinds
 from testbed.workloads.nodes import Guarded, Nodes, Process, Program
 from testbed.workloads.running import run
 from testbed.workloads.summarising import summarise
 from testbed.workloads.summary import Summary
 
 __all__ = [
-    "KINDS",
     "METRICS",
     "Guarded",
     "Kind",
@@ -20,8 +19,10 @@ __all__ = [
     "Nodes",
     "Process",
     "Program",
+    "ProgramKind",
     "Summary",
     "WorkloadError",
+    "kinds",
     "run",
     "summarise",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -95,8 +96,11 @@ OWN: Mapping[str, Kind] = MappingProxyType(
 )
 """The testbed's own kinds."""
 
-KINDS: Mapping[str, Kind] = MappingProxyType({**OWN, **third_party(GROUP, own=OWN)})
-"""Every kind by its name in the file, those of third parties too."""
+
+@cache
+def kinds() -> Mapping[str, Kind]:
+    """Every kind by its name in the file, those of third parties too, which import this package."""
+    return MappingProxyType({**OWN, **third_party(GROUP, own=OWN)})
 
 
 def kind_of(workload: Workload) -> Kind:
@@ -105,8 +109,8 @@ def kind_of(workload: Workload) -> Kind:
     Raises:
         WorkloadError: there is no such kind.
     """
-    if workload.kind not in KINDS:
+    if workload.kind not in kinds():
         raise WorkloadError(
-            "unknown-kind", f"workload {workload.name} is of kind {workload.kind!r}", f"kinds are {', '.join(KINDS)}"
+            "unknown-kind", f"workload {workload.name} is of kind {workload.kind!r}", f"kinds are {', '.join(kinds())}"
         )
-    return KINDS[workload.kind]
+    return kinds()[workload.kind]

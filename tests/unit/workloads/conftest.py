@@ -57,10 +57,11 @@ class Here:
 
     def program(self, node: str, argv: Sequence[str]) -> LocalProgram:
         try:
-            self.started[node] = LocalProgram(list(argv), self.directory / f"{node}-stderr")
+            program = LocalProgram(list(argv), self.directory / f"{node}-stderr")
         except FileNotFoundError as error:
             raise UsageError("command-not-found", f"no such file or directory: {error.filename}") from None
-        return self.started[node]
+        self.started[node] = program
+        return program
 
 
 class LocalProgram(Local):

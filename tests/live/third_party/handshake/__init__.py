@@ -1,0 +1,1 @@
+"""A kind of workload that is not the testbed's own: TCP connections, set up and closed."""

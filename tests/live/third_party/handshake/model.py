@@ -1,0 +1,14 @@
+"""Its keys in a topology file."""
+
+from typing import Literal
+
+from testbed.topology.base import key
+from testbed.topology.values import Count
+from testbed.topology.workloads import Workload
+
+
+class Handshake(Workload):
+    """TCP connections, set up and closed."""
+
+    kind: Literal["handshake"] = key("TCP connections, set up and closed")
+    count: Count = key("How many connections", default=10)
