@@ -37,6 +37,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "udp-stream": "testbed.endpoint.udp_stream",
         "udp-rr": "testbed.endpoint.udp_rr",
         "ping": "testbed.endpoint.ping",
+        "http": "testbed.endpoint.http",
     }
 )
 """Where each kind of our own is; imported when it is wanted, for some are large."""

@@ -41,7 +41,7 @@ def listener(spec: Spec) -> socket.socket:
     server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _choose_congestion(server, spec)
+        choose_congestion(server, spec)
         server.bind((spec.address, spec.port))
         server.listen(socket.SOMAXCONN)
         wake(server)
@@ -79,7 +79,7 @@ def connect(spec: Spec, owner: Owner) -> tuple[socket.socket, int, int]:
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _choose_congestion(connection, spec)
+        choose_congestion(connection, spec)
         connection.setblocking(False)  # noqa: FBT003 (the standard library's signature)
         begun_ns = monotonic_ns()
         _await_set_up(connection, spec, owner)
@@ -118,7 +118,12 @@ def congestion(connection: socket.socket) -> str:
     return raw.split(b"\0")[0].decode("ascii")
 
 
-def _choose_congestion(connection: socket.socket, spec: Spec) -> None:
+def choose_congestion(connection: socket.socket, spec: Spec) -> None:
+    """Give `connection` the congestion control that the spec names, if it does.
+
+    Raises:
+        EndpointError: `congestion-control-unavailable`.
+    """
     name = spec.parameters.get("congestion")
     if name is None:
         return

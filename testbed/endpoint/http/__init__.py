@@ -1,0 +1,42 @@
+"""http: requests for one resource to a web server that is none of ours, HTTP/1.1 (RFC 9112) or HTTP/2 (RFC 9113).
+
+| event | what it says here |
+|---|---|
+| `connections` | also `secured_ns` with TLS: when its handshake was done |
+| `sent` | when each request was begun; with `connect: each` that is when its connection was |
+| `received` | when the last byte came of each answered with 2xx; by `seq`, for parallel requests have no order |
+| `responses` | of each whole response: `seq`, `status`, `first_byte_ns`, `received_ns`, `bytes` of the body |
+| `failed` | of requests without a whole response: `seq`, and why, `code` and `message` |
+| `bytes` | bytes of bodies as they came |
+| `end` | `retransmits` of this end, and what the server is: `server`, `protocol`, `tls`, `certificate` (its SHA-256) |
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from testbed.endpoint.http.client import Client
+from testbed.endpoint.parameters import CONGESTION, COUNT, Flag, Integer, Parameters, Text
+
+if TYPE_CHECKING:
+    from testbed.endpoint.owner import Owner
+    from testbed.endpoint.spec import Spec
+
+PARAMETERS: Parameters = {
+    "host": Text(),
+    "path": Text(),
+    "version": Text(choices=("1.1", "2")),
+    "tls": Flag(),
+    "count": Integer(most=COUNT.most, required=False),
+    "duration_ns": Integer(required=False),
+    "concurrency": Integer(most=1000),
+    "connect": Text(choices=("once", "each")),
+    "congestion": CONGESTION,
+}
+ONE_OF = frozenset({"count", "duration_ns"})
+
+
+def initiate(spec: Spec, owner: Owner) -> None:
+    """Request the resource so often, or for so long, with so many requests under way at a time."""
+    asyncio.run(Client(spec, owner).run())

@@ -1,0 +1,169 @@
+"""The HTTP client: as many workers as requests may be under way, on connections of their own or on one together."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic_ns
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from testbed.endpoint.errors import EndpointError
+from testbed.endpoint.http.connections import Connections
+from testbed.endpoint.http.exchange import Request, Unanswered
+from testbed.endpoint.http.http1 import Http1
+from testbed.endpoint.http.http2 import Http2
+from testbed.endpoint.http.records import Records
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from testbed.endpoint.http.exchange import Session
+    from testbed.endpoint.owner import Owner
+    from testbed.endpoint.spec import Spec
+
+_VERSIONS: Mapping[str, type[Http1 | Http2]] = MappingProxyType({"1.1": Http1, "2": Http2})
+_TRIES = 3
+_UNLIMITED = 1 << 63
+_WAKE_S = 0.1
+_AFTER_FAILURE_S = 0.1
+
+
+class Client:
+    """Carries out the spec of an http workload."""
+
+    def __init__(self, spec: Spec, owner: Owner) -> None:
+        self._owner = owner
+        self._parameters = spec.parameters
+        self._request = Request.of(spec)
+        self._each = spec.parameters["connect"] == "each"
+        self._session = _VERSIONS[spec.parameters["version"]]
+        self._connections = Connections(spec)
+        self._records = Records()
+        self._quota = _Quota(spec.parameters.get("count"), spec.parameters.get("duration_ns"))
+
+    async def run(self) -> None:
+        """Request until enough is requested, and write what became of it.
+
+        Raises:
+            EndpointError: a request failed before any was answered: the server can't be what was asked for.
+            Stopped: the owner wants us to end.
+        """
+        tasks = asyncio.create_task(self._watch()), asyncio.create_task(self._work_all())
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for error in [task.exception() for task in done]:
+            if error is not None:
+                raise error
+        self._write()
+
+    async def _watch(self) -> None:
+        """Tell the owner how far we are, and stop when it wants us to."""
+        while True:
+            self._owner.check()
+            self._owner.progress(self._quota.fraction)
+            await asyncio.sleep(_WAKE_S)
+
+    async def _work_all(self) -> None:
+        """A worker for each request that may be under way; those of HTTP/2 share a connection that is kept."""
+        number = min(self._parameters["concurrency"], self._quota.most)
+        kept = [_Kept(self._open) for _ in range(number)]
+        if self._session is Http2 and not self._each:
+            kept = kept[:1] * number
+        await asyncio.gather(*(self._work(one) for one in kept))
+        for one in kept:
+            one.end()
+
+    async def _work(self, kept: _Kept) -> None:
+        while self._quota.take():
+            await self._request_once(kept)
+
+    async def _request_once(self, kept: _Kept) -> None:
+        """Request, and note what became of it; where a connection is for this only, it is part of it."""
+        number = self._records.begin() if self._each else None
+        try:
+            for left in reversed(range(_TRIES)):
+                session = await kept.session()
+                number = self._records.begin() if number is None else number
+                try:
+                    self._records.answer(number, await session.get())
+                except Unanswered as ended:
+                    if not left:
+                        raise ended.failure from ended
+                else:
+                    break
+        except EndpointError as error:
+            if not self._records.answered:
+                raise
+            self._records.fail(self._records.begin() if number is None else number, error)
+            await asyncio.sleep(_AFTER_FAILURE_S)
+        if self._each:
+            kept.end()
+
+    async def _open(self) -> Session:
+        """A session on a connection of its own."""
+        connection = await self._connections.open()
+        return self._session(self._connections, connection, self._request, self._records.flow)
+
+    def _write(self) -> None:
+        made = self._connections
+        columns = {"begun_ns": made.begun_ns, "connected_ns": made.connected_ns}
+        if made.secured_ns:
+            columns["secured_ns"] = made.secured_ns
+        self._owner.emit_columns("connections", columns)
+        self._owner.emit("congestion", name=made.congestion)
+        self._records.write(self._owner)
+        self._owner.emit(
+            "end",
+            retransmits=made.retransmits,
+            server=self._records.server,
+            protocol=f"HTTP/{self._parameters['version']}",
+            tls=made.tls,
+            certificate=made.certificate,
+        )
+
+
+class _Kept:
+    """A session that is set up when it is needed, and again when the one before has come to its end."""
+
+    def __init__(self, set_up: Callable[[], Awaitable[Session]]) -> None:
+        self._set_up = set_up
+        self._session: Session | None = None
+        self._setting_up = asyncio.Lock()
+
+    async def session(self) -> Session:
+        """A usable one."""
+        async with self._setting_up:
+            if self._session is None or not self._session.usable:
+                self.end()
+                self._session = await self._set_up()
+            return self._session
+
+    def end(self) -> None:
+        """End it."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+class _Quota:
+    """How many requests there are to be, or for how long.
+
+    Attributes:
+        most: there will not be more.
+    """
+
+    def __init__(self, count: int | None, duration_ns: int | None) -> None:
+        self.most = _UNLIMITED if count is None else count
+        self._duration_ns = _UNLIMITED if duration_ns is None else duration_ns
+        self._taken = 0
+        self._start_ns = monotonic_ns()
+
+    def take(self) -> bool:
+        """Whether there is to be another one, which is then counted."""
+        more = self.fraction < 1
+        self._taken += more
+        return more
+
+    @property
+    def fraction(self) -> float:
+        """How much is done, or at least begun; from 1 on it is enough."""
+        return max(self._taken / self.most, (monotonic_ns() - self._start_ns) / self._duration_ns)

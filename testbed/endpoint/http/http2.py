@@ -1,0 +1,161 @@
+"""HTTP/2 (RFC 9113): any number of requests at a time, each a stream of one connection."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from h2 import events
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes, Settings
+
+from testbed.endpoint.errors import EndpointError
+from testbed.endpoint.http.connections import other_version
+from testbed.endpoint.http.exchange import Flow, Request, Response, Unanswered
+
+if TYPE_CHECKING:
+    from testbed.endpoint.http.connections import Connection, Connections
+
+_WINDOW_BYTES = 1 << 24
+"""What the server may send on a stream, and on the connection, before we acknowledge: as large as a browser's, so that
+TCP is the limit. RFC 9113 begins with 64 KB, which would cap a stream at 64 KB per round trip."""
+
+_STREAMS = 100
+"""Requests that may be under way until the server says how many (SETTINGS_MAX_CONCURRENT_STREAMS, RFC 9113, 6.5.2)."""
+
+
+class Http2:
+    """See `testbed.endpoint.http.exchange.Session`."""
+
+    def __init__(self, connections: Connections, connection: Connection, request: Request, flow: Flow) -> None:
+        self.usable = True
+        self._connections = connections
+        self._connection = connection
+        self._flow = flow
+        self._headers = [
+            (":method", "GET"),
+            (":scheme", request.scheme),
+            (":authority", request.authority),
+            (":path", request.path),
+            ("user-agent", request.agent),
+        ]
+        self._unannounced = request.scheme == "http"
+        self._streams: dict[int, tuple[Response, asyncio.Future[None]]] = {}
+        self._most_streams = _STREAMS
+        self._room = asyncio.Condition()
+        self._protocol = _begun()
+        self._send()
+        self._reading = asyncio.create_task(self._read())
+
+    async def get(self) -> Response:
+        """See `testbed.endpoint.http.exchange.Session`."""
+        async with self._room:
+            await self._room.wait_for(lambda: len(self._streams) < self._most_streams or not self.usable)
+            if not self.usable:
+                raise Unanswered(_closed(""))
+            stream = self._protocol.get_next_available_stream_id()
+            response = Response(flow=self._flow)
+            whole = asyncio.get_running_loop().create_future()
+            self._streams[stream] = response, whole
+            self._protocol.send_headers(stream, self._headers, end_stream=True)
+            self._send()
+        try:
+            await whole
+        finally:
+            async with self._room:
+                del self._streams[stream]
+                self._room.notify()
+        response.check()
+        return response
+
+    async def _read(self) -> None:
+        """Take in what the server says until it ends the connection."""
+        heard = False
+        error: EndpointError | Unanswered = _closed("")
+        try:
+            while data := await self._connection.read():
+                self._take_in(data)
+                heard = True
+        except ProtocolError as wrong:
+            error = EndpointError("protocol-error", f"what the server said is not HTTP/2: {wrong}")
+        except (EndpointError, Unanswered) as ended:
+            error = ended
+        if self._unannounced and not heard:
+            reason = error.failure if isinstance(error, Unanswered) else error
+            error = other_version(f"the server does not take HTTP/2 without TLS (h2c): {reason.message}")
+        self._fail(error)
+
+    def _take_in(self, data: bytes) -> None:
+        now = monotonic_ns()
+        for event in self._protocol.receive_data(data):
+            if isinstance(event, events.RemoteSettingsChanged):
+                self._most_streams = self._protocol.remote_settings.max_concurrent_streams
+            elif isinstance(event, events.ConnectionTerminated):
+                raise _ended(event)
+            elif (under_way := self._streams.get(getattr(event, "stream_id", 0))) and not under_way[1].done():
+                self._take(event, *under_way, now)
+        self._send()
+
+    def _take(self, event: events.Event, response: Response, whole: asyncio.Future[None], now: int) -> None:
+        """Take in what is about one request."""
+        if isinstance(event, events.ResponseReceived):
+            response.first_byte_ns = now
+            headers = dict(event.headers)
+            response.begin(int(headers[b":status"]), headers.items())
+        elif isinstance(event, events.DataReceived):
+            response.add(event.data)
+            self._protocol.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        elif isinstance(event, events.StreamEnded):
+            response.received_ns = now
+            whole.set_result(None)
+        elif isinstance(event, events.StreamReset):
+            whole.set_exception(EndpointError("stream-reset", f"the server reset a stream: {_name(event.error_code)}"))
+
+    def _fail(self, error: Exception) -> None:
+        """End all requests that are under way."""
+        self.usable = False
+        for _, whole in self._streams.values():
+            if not whole.done():
+                whole.set_exception(error)
+
+    def _send(self) -> None:
+        self._connection.writer.write(self._protocol.data_to_send())
+
+    def close(self) -> None:
+        """See `testbed.endpoint.http.exchange.Session`."""
+        self._reading.cancel()
+        if self.usable:
+            self._protocol.close_connection()
+            self._send()
+        self._connections.close(self._connection)
+
+
+def _begun() -> H2Connection:
+    """The protocol's state, with what is to be sent first: the preface and our settings."""
+    protocol = H2Connection(H2Configuration(client_side=True))
+    ours = {SettingCodes.ENABLE_PUSH: 0, SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW_BYTES}
+    protocol.local_settings = Settings(client=True, initial_values=ours)
+    protocol.initiate_connection()
+    protocol.increment_flow_control_window(_WINDOW_BYTES)
+    return protocol
+
+
+def _ended(event: events.ConnectionTerminated) -> EndpointError | Unanswered:
+    """What the server's GOAWAY means for the requests under way.
+
+    h2 takes in nothing behind it, so those that the server would still answer are sent again too: a GET does no harm.
+    """
+    error = _closed(f" ({_name(event.error_code)})")
+    return Unanswered(error) if event.error_code == ErrorCodes.NO_ERROR else error
+
+
+def _closed(why: str) -> EndpointError:
+    return EndpointError("connection-closed", f"the server ended the connection before a response's end{why}")
+
+
+def _name(code: object) -> str:
+    return code.name if isinstance(code, ErrorCodes) else f"error {code}"
