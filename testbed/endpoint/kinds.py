@@ -34,6 +34,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
     {
         "tcp-stream": "testbed.endpoint.tcp_stream",
         "tcp-rr": "testbed.endpoint.tcp_rr",
+        "tcp-messages": "testbed.endpoint.tcp_messages",
         "udp-stream": "testbed.endpoint.udp_stream",
         "udp-rr": "testbed.endpoint.udp_rr",
         "ping": "testbed.endpoint.ping",

@@ -66,6 +66,7 @@ Parameters = Mapping[str, Integer | Text | Texts | Flag]
 """The parameters of a kind, by their names in the plan."""
 
 CONGESTION = Text(required=False)
+TLS = Flag(required=False)
 COUNT = Integer(most=(1 << 32) - 1)
 
 

@@ -1,4 +1,4 @@
-"""TCP connections of endpoints: made, accepted, with the congestion control asked for, never waiting without end."""
+"""TCP connections of endpoints: made, accepted, with the congestion control and TLS asked for, never stuck."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import os
 import select
 import socket
 import struct
+from array import array
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
+from testbed.endpoint import tls
 from testbed.endpoint.errors import EndpointError
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ def wake(connection: socket.socket, *, receive_ms: int = _WAKE_MS, send_ms: int 
 
 def listener(spec: Spec) -> socket.socket:
     """A socket that listens at the spec's address; what it accepts has its congestion control."""
+    if uses_tls(spec):
+        tls.server_context(spec.seed)  # now, not while an initiator waits
     server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,11 +56,17 @@ def listener(spec: Spec) -> socket.socket:
     return server
 
 
-def accept(server: socket.socket, owner: Owner) -> socket.socket:
-    """The next connection, whenever it comes.
+def uses_tls(spec: Spec) -> bool:
+    """Whether the workload asks for TLS."""
+    return bool(spec.parameters.get("tls"))
+
+
+def accept(server: socket.socket, spec: Spec, owner: Owner) -> socket.socket:
+    """The next connection, whenever it comes, ready for use.
 
     Raises:
         Stopped: the owner did not want to wait longer.
+        EndpointError: TLS failed.
     """
     while True:
         try:
@@ -63,19 +74,29 @@ def accept(server: socket.socket, owner: Owner) -> socket.socket:
         except BlockingIOError:
             owner.check()
         else:
-            return connection
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            wake(connection)
+            return tls.secure(connection, tls.server_context(spec.seed), owner) if uses_tls(spec) else connection
 
 
-def connect(spec: Spec, owner: Owner) -> tuple[socket.socket, int, int]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetUp:
+    """A connection, and when its set-up began, when TCP's was done and, with TLS, when that was; ns."""
+
+    connection: socket.socket
+    begun_ns: int
+    connected_ns: int
+    secured_ns: int | None
+
+
+def connect(spec: Spec, owner: Owner) -> SetUp:
     """Set up a connection to the spec's address.
 
-    Returns:
-        The connection, and when its set-up began and was done.
-
     Raises:
-        EndpointError: `connect-timeout`, after `CONNECT_NS`.
+        EndpointError: `connect-timeout`, after `CONNECT_NS`; TLS failed.
         OSError: the kernel's reason.
     """
+    context = tls.client_context(spec.seed) if uses_tls(spec) else None  # takes a while, so before we begin
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -86,10 +107,32 @@ def connect(spec: Spec, owner: Owner) -> tuple[socket.socket, int, int]:
         connected_ns = monotonic_ns()
         connection.setblocking(True)  # noqa: FBT003
         wake(connection)
+        secured_ns = None
+        if context is not None:
+            connection = tls.secure(connection, context, owner)
+            secured_ns = monotonic_ns()
     except BaseException:
         connection.close()
         raise
-    return connection, begun_ns, connected_ns
+    return SetUp(connection=connection, begun_ns=begun_ns, connected_ns=connected_ns, secured_ns=secured_ns)
+
+
+class SetUps:
+    """When each of a workload's connections was set up."""
+
+    def __init__(self) -> None:
+        self._columns = {name: array("q") for name in ("begun_ns", "connected_ns", "secured_ns")}
+
+    def add(self, one: SetUp) -> None:
+        """Note a connection."""
+        for name, times in self._columns.items():
+            time_ns = getattr(one, name)
+            if time_ns is not None:
+                times.append(time_ns)
+
+    def write(self, owner: Owner) -> None:
+        """Write what was noted: a line `connections`, or several."""
+        owner.emit_columns("connections", {name: times for name, times in self._columns.items() if times})
 
 
 def _await_set_up(connection: socket.socket, spec: Spec, owner: Owner) -> None:

@@ -1,57 +1,57 @@
-"""The state of a TCP sender as the kernel tells it: struct tcp_info of include/uapi/linux/tcp.h."""
+"""The state of an endpoint's TCP connection, now and over time; see `testbed.tcp_info` for what it says."""
 
 from __future__ import annotations
 
 import socket
-import struct
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
+from testbed.endpoint import tcp
+from testbed.tcp_info import parse, parse_congestion
 
-class _Field(NamedTuple):
-    name: str
-    offset: int
-    form: str
-    scale: int = 1
+if TYPE_CHECKING:
+    from testbed.endpoint.owner import Owner
 
+INTERVAL_NS = 100_000_000
+"""Time from one sample to the next."""
 
-_MICROSECONDS = 1000
-_FIELDS = (
-    _Field("state", 0, "B"),
-    _Field("ca_state", 1, "B"),
-    _Field("lost", 32, "I"),
-    _Field("rtt_ns", 68, "I", _MICROSECONDS),
-    _Field("rttvar_ns", 72, "I", _MICROSECONDS),
-    _Field("ssthresh", 76, "I"),
-    _Field("cwnd", 80, "I"),
-    _Field("reordering", 88, "I"),
-    _Field("retransmits", 100, "I"),
-    _Field("pacing_rate", 104, "Q"),
-    _Field("bytes_acked", 120, "Q"),
-    _Field("delivery_rate", 160, "Q"),
-    _Field("busy_ns", 168, "Q", _MICROSECONDS),
-    _Field("rwnd_limited_ns", 176, "Q", _MICROSECONDS),
-    _Field("sndbuf_limited_ns", 184, "Q", _MICROSECONDS),
-)
+_LINE = 10  # samples in one line
 _LONGEST = 512
-_LARGEST = (1 << 63) - 1
-
-
-def parse(raw: bytes) -> dict[str, int]:
-    """The fields of a struct tcp_info; those that an older kernel's shorter struct does not have are left out.
-
-    Returns:
-        `state` and `ca_state` (numbers of the kernel's), `lost` (segments now thought lost), `rtt_ns` (smoothed) and
-        `rttvar_ns`, `ssthresh` and `cwnd` (segments), `reordering` (segments), `retransmits` (segments, so far),
-        `pacing_rate` and `delivery_rate` (bytes/s; the largest signed 64-bit integer where unlimited), `bytes_acked`,
-        and how long the sender was busy, and held up by the receiver's window and by its own send buffer.
-    """
-    return {
-        field.name: min(struct.unpack_from(f"={field.form}", raw, field.offset)[0] * field.scale, _LARGEST)
-        for field in _FIELDS
-        if field.offset + struct.calcsize(f"={field.form}") <= len(raw)
-    }
+_TCP_CC_INFO = 26
 
 
 def read(connection: socket.socket) -> dict[str, int]:
-    """The state of `connection` now, see `parse`."""
+    """The state of `connection` now."""
     return parse(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LONGEST))
+
+
+class Sampler:
+    """The state of a connection, sampled regularly and told in lines `tcp-info`, with what congestion control adds."""
+
+    def __init__(self, connection: socket.socket, owner: Owner) -> None:
+        self._connection = connection
+        self._owner = owner
+        self._congestion = tcp.congestion(connection)
+        self._rows: list[dict[str, int]] = []
+        self._due_ns = 0
+
+    def is_due(self, now_ns: int) -> bool:
+        """Whether it is time for the next sample."""
+        return now_ns >= self._due_ns
+
+    def take(self, now_ns: int) -> dict[str, int]:
+        """Sample; what was found. The next is due after `INTERVAL_NS`."""
+        raw = self._connection.getsockopt(socket.IPPROTO_TCP, _TCP_CC_INFO, _LONGEST)
+        row = {"at_ns": now_ns, **read(self._connection), **parse_congestion(self._congestion, raw)}
+        if self._rows and row.keys() != self._rows[0].keys():  # there was no least round-trip time yet
+            self.write()
+        self._rows.append(row)
+        if len(self._rows) >= _LINE:
+            self.write()
+        self._due_ns = now_ns + INTERVAL_NS
+        return row
+
+    def write(self) -> None:
+        """Write what has not been written."""
+        if self._rows:
+            self._owner.emit_columns("tcp-info", {name: [row[name] for row in self._rows] for name in self._rows[0]})
+            self._rows = []

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import selectors
-import socket
 from array import array
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from testbed.endpoint import tcp, tcp_info
 from testbed.endpoint.errors import EndpointError
-from testbed.endpoint.parameters import CONGESTION, COUNT, Integer, Parameters, Text
+from testbed.endpoint.parameters import CONGESTION, COUNT, TLS, Integer, Parameters, Text
 from testbed.endpoint.pattern import pattern
+from testbed.endpoint.tcp_info import Sampler
 
 if TYPE_CHECKING:
+    import socket
+
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
 
@@ -23,6 +25,7 @@ PARAMETERS: Parameters = {
     "reply_bytes": Integer(),
     "connect": Text(choices=("once", "each")),
     "congestion": CONGESTION,
+    "tls": TLS,
 }
 
 _WAKE_S = 0.1
@@ -37,7 +40,7 @@ def initiate(spec: Spec, owner: Owner) -> None:
     """
     count = spec.parameters["count"]
     each = spec.parameters["connect"] == "each"
-    begun, connected, sent, received = (array("q") for _ in range(4))
+    sent, received, set_ups = array("q"), array("q"), tcp.SetUps()
     retransmits = 0
     exchange = _Exchange(spec, owner)
     connection: socket.socket | None = None
@@ -45,12 +48,14 @@ def initiate(spec: Spec, owner: Owner) -> None:
         for number in range(count):
             owner.check()
             if connection is None:
-                connection, begun_ns, connected_ns = tcp.connect(spec, owner)
-                begun.append(begun_ns)
-                connected.append(connected_ns)
+                set_up = tcp.connect(spec, owner)
+                connection = set_up.connection
+                set_ups.add(set_up)
                 if number == 0:
                     owner.emit("congestion", name=tcp.congestion(connection))
-            sent.append(begun[-1] if each else monotonic_ns())
+                if not each:
+                    exchange.sampler = Sampler(connection, owner)
+            sent.append(set_up.begun_ns if each else monotonic_ns())
             exchange.run(connection)
             received.append(monotonic_ns())
             if each or number == count - 1:
@@ -61,16 +66,22 @@ def initiate(spec: Spec, owner: Owner) -> None:
     finally:
         if connection is not None:
             connection.close()
-    owner.emit_columns("connections", {"begun_ns": begun, "connected_ns": connected})
+    exchange.write_samples()
+    set_ups.write(owner)
     owner.emit_sent(sent)
     owner.emit_columns("received", {"seq": range(count), "received_ns": received})
     owner.emit("end", retransmits=retransmits)
 
 
 class _Exchange:
-    """One request and its reply."""
+    """One request and its reply.
+
+    Attributes:
+        sampler: of the connection, if it is the one that carries all of them.
+    """
 
     def __init__(self, spec: Spec, owner: Owner) -> None:
+        self.sampler: Sampler | None = None
         self._owner = owner
         self._request = pattern(spec.seed, spec.parameters["size_bytes"])
         self._expected = pattern(spec.seed, spec.parameters["reply_bytes"])
@@ -83,6 +94,7 @@ class _Exchange:
             EndpointError: the reply is not what the listener sends, or does not come.
         """
         send_all(connection, self._request, self._owner)
+        self._sample()
         rest = memoryview(self._reply)
         stall = tcp.Stall()
         while rest:
@@ -90,6 +102,7 @@ class _Exchange:
                 size = connection.recv_into(rest)
             except BlockingIOError:
                 self._owner.check()
+                self._sample()
                 stall.check(len(rest))
                 continue
             if not size:
@@ -97,6 +110,17 @@ class _Exchange:
             rest = rest[size:]
         if self._reply != self._expected:
             raise EndpointError("corrupt-data", "a reply differs from what the listener sends")
+
+    def _sample(self) -> None:
+        """Sample the connection's state while the reply is under way, if it is time to."""
+        now = monotonic_ns()
+        if self.sampler is not None and self.sampler.is_due(now):
+            self.sampler.take(now)
+
+    def write_samples(self) -> None:
+        """Write the samples that have not been written."""
+        if self.sampler is not None:
+            self.sampler.write()
 
 
 def send_all(connection: socket.socket, data: bytes, owner: Owner) -> None:
@@ -147,6 +171,7 @@ class _Service:
     def __init__(self, spec: Spec, owner: Owner) -> None:
         self.closed = 0
         self.retransmits = 0
+        self._spec = spec
         self._owner = owner
         self._request = pattern(spec.seed, spec.parameters["size_bytes"])
         self._reply = pattern(spec.seed, spec.parameters["reply_bytes"])
@@ -154,9 +179,7 @@ class _Service:
 
     def open(self, server: socket.socket) -> socket.socket:
         """Accept the connection that has come."""
-        connection, _ = server.accept()
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        tcp.wake(connection)
+        connection = tcp.accept(server, self._spec, self._owner)
         self._read[connection] = 0
         return connection
 
@@ -167,7 +190,10 @@ class _Service:
             EndpointError: what has come is not what the initiator sends.
         """
         have = self._read[connection]
-        data = connection.recv(min(_READ_BYTES, len(self._request) - have))
+        try:
+            data = connection.recv(min(_READ_BYTES, len(self._request) - have))
+        except BlockingIOError:  # of a TLS record, only a part has come
+            return True
         if not data:
             return False
         if not self._request.startswith(data, have):

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import socket
+from functools import partial
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from testbed.endpoint import tcp, tcp_info
 from testbed.endpoint.errors import EndpointError
-from testbed.endpoint.parameters import CONGESTION, Integer, Parameters
+from testbed.endpoint.parameters import CONGESTION, TLS, Integer, Parameters
 from testbed.endpoint.pattern import PERIOD, pattern
+from testbed.endpoint.tcp_info import INTERVAL_NS, Sampler
+from testbed.endpoint.tls import TlsSocket
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
 
@@ -20,13 +25,14 @@ PARAMETERS: Parameters = {
     "duration_ns": Integer(required=False),
     "size_bytes": Integer(required=False),
     "congestion": CONGESTION,
+    "tls": TLS,
 }
 ONE_OF = frozenset({"duration_ns", "size_bytes"})
 
 BUCKET_NS = 100_000_000
-"""Bytes received are counted per bucket of this length, and the sender's state is sampled as often."""
+"""Bytes received are counted per bucket of this length."""
 
-_LINE = 10  # buckets, or samples, in one line
+_LINE = 10  # buckets in one line
 _READ_BYTES = 1 << 17  # stays in the cache between the kernel's copy and our comparison
 _WRITE_BYTES = 1 << 18
 _LEAST_UNSENT_BYTES = 1 << 14
@@ -42,10 +48,9 @@ def listen(spec: Spec, owner: Owner) -> None:
     """Accept one connection, and check and count its bytes until the sender shuts it down."""
     with tcp.listener(spec) as server:
         owner.emit("listening")
-        connection = tcp.accept(server, owner)
+        connection = tcp.accept(server, spec, owner)
     with connection:
         owner.emit("accepted", at_ns=monotonic_ns())
-        tcp.wake(connection)
         _receive(connection, spec, owner)
 
 
@@ -127,8 +132,8 @@ class _Buckets:
         self._counts = []
 
 
-class _Samples:
-    """The sender's state, sampled regularly.
+class _Watch:
+    """Watches the sender.
 
     Attributes:
         unsent: bytes that may wait in the kernel, unsent; it is told after each sample. What the path takes in 0.1 s at
@@ -139,65 +144,63 @@ class _Samples:
     def __init__(self, connection: socket.socket, owner: Owner) -> None:
         self._connection = connection
         self._owner = owner
+        self._sampler = Sampler(connection, owner)
         self._stall = tcp.Stall()
         self.unsent = _LEAST_UNSENT_BYTES
-        self._rows: list[dict[str, int]] = []
 
-    def take(self, now: int) -> int:
-        """Sample; when to do so next.
+    def look(self, now: int) -> int:
+        """Sample the sender's state; when to do so next.
 
         Raises:
             Stopped: the owner wants us to end.
             EndpointError: the stream has stalled.
         """
         self._owner.check()
-        row = {"at_ns": now, **tcp_info.read(self._connection)}
+        row = self._sampler.take(now)
         self._stall.check(row["bytes_acked"])
-        self._rows.append(row)
         self.unsent = max(_LEAST_UNSENT_BYTES, min(row["delivery_rate"] * _UNSENT_NS // 10**9, _MOST_UNSENT_BYTES))
         self._connection.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, self.unsent)
-        if len(self._rows) >= _LINE:
-            self.write()
-        return now + BUCKET_NS
+        return now + INTERVAL_NS
 
-    def write(self) -> None:
+    def end(self) -> None:
         """Write what has not been written."""
-        if self._rows:
-            self._owner.emit_columns("tcp-info", {name: [row[name] for row in self._rows] for name in self._rows[0]})
-            self._rows = []
+        self._sampler.write()
 
 
 def initiate(spec: Spec, owner: Owner) -> None:
     """Connect and send, for the time or the number of bytes asked for, until the other end has everything."""
-    connection, begun_ns, connected_ns = tcp.connect(spec, owner)
-    with connection:
-        owner.emit_columns("connections", {"begun_ns": [begun_ns], "connected_ns": [connected_ns]})
+    set_up = tcp.connect(spec, owner)
+    with set_up.connection as connection:
+        set_ups = tcp.SetUps()
+        set_ups.add(set_up)
+        set_ups.write(owner)
         owner.emit("congestion", name=tcp.congestion(connection))
         tcp.wake(connection, send_ms=_SEND_WAKE_MS)
-        samples = _Samples(connection, owner)
-        sent = _send(connection, spec, owner, samples)
+        watch = _Watch(connection, owner)
+        sent = _send(connection, spec, owner, watch)
         connection.shutdown(socket.SHUT_WR)
-        _await_close(connection, samples)
-        samples.write()
+        _await_close(connection, watch)
+        watch.end()
         owner.emit("end", bytes=sent, retransmits=tcp_info.read(connection)["retransmits"])
 
 
-def _send(connection: socket.socket, spec: Spec, owner: Owner, samples: _Samples) -> int:
-    """Send from a file in memory, which the kernel need not copy; the number of bytes."""
+def _send(connection: socket.socket, spec: Spec, owner: Owner, watch: _Watch) -> int:
+    """Send the pattern again and again; the number of bytes."""
     size, duration_ns = spec.parameters.get("size_bytes", _UNLIMITED), spec.parameters.get("duration_ns", _UNLIMITED)
     start_ns = monotonic_ns()
     end_ns = start_ns + duration_ns
-    send, clock, target = os.sendfile, monotonic_ns, connection.fileno()
+    clock = monotonic_ns
     sent = offset = 0
-    sample_ns = samples.take(start_ns)
+    sample_ns = watch.look(start_ns)
     owner.progress(0)
-    chunk = samples.unsent
+    chunk = watch.unsent
+    content = pattern(spec.seed, _FILE_BYTES)
     with open(os.memfd_create("testbed-pattern"), "w+b", buffering=0) as file:  # noqa: PTH123 (it is a descriptor)
-        file.write(pattern(spec.seed, _FILE_BYTES))
-        source = file.fileno()
+        file.write(content)
+        send = _sending(connection, file.fileno(), content)
         while sent < size:
             try:
-                count = send(target, source, offset, min(chunk, _FILE_BYTES - offset, size - sent))
+                count = send(offset, min(chunk, _FILE_BYTES - offset, size - sent))
             except BlockingIOError:
                 count = 0
             sent += count
@@ -206,19 +209,30 @@ def _send(connection: socket.socket, spec: Spec, owner: Owner, samples: _Samples
             if now >= end_ns:
                 break
             if now >= sample_ns:
-                sample_ns = samples.take(now)
-                chunk = min(samples.unsent, _WRITE_BYTES)
+                sample_ns = watch.look(now)
+                chunk = min(watch.unsent, _WRITE_BYTES)
                 owner.progress(max(sent / size, (now - start_ns) / duration_ns))
     return sent
 
 
-def _await_close(connection: socket.socket, samples: _Samples) -> None:
+def _sending(connection: socket.socket, file: int, content: bytes) -> Callable[[int, int], int]:
+    """What sends of the content from an offset on so many bytes: from a file in memory, which the kernel need not copy.
+
+    TLS has to see the bytes, so there they are sent from here.
+    """
+    if isinstance(connection, TlsSocket):
+        view = memoryview(content)
+        return lambda offset, count: connection.send(view[offset : offset + count])
+    return partial(os.sendfile, connection.fileno(), file)
+
+
+def _await_close(connection: socket.socket, watch: _Watch) -> None:
     """Wait until the other end has read everything and closed; sample meanwhile."""
     sample_ns = 0
     while True:
         now = monotonic_ns()
         if now >= sample_ns:
-            sample_ns = samples.take(now)
+            sample_ns = watch.look(now)
         try:
             if not connection.recv(1):
                 return

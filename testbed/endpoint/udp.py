@@ -1,16 +1,11 @@
-"""What the UDP kinds share: a datagram's header, the wait until a time, and the receiver's buffer."""
+"""What the UDP kinds share: a datagram's header, and the receiver's buffer."""
 
 from __future__ import annotations
 
 import socket
 import struct
-from time import monotonic_ns, sleep
-from typing import TYPE_CHECKING
 
 from testbed.endpoint.parameters import Integer
-
-if TYPE_CHECKING:
-    from testbed.endpoint.owner import Owner
 
 HEADER = struct.Struct("!QI")
 """The workload's seed and the datagram's sequence number."""
@@ -18,8 +13,6 @@ HEADER = struct.Struct("!QI")
 DATAGRAM = Integer(least=HEADER.size, most=65507)
 """Bytes of payload: at least the header, so that strangers show."""
 
-_SPIN_NS = 80_000  # the kernel wakes a sleeper up to 50 us late (its timer slack), and then has to schedule it
-_SLEEP_NS = 100_000_000
 _RECEIVE_BUFFER = 1 << 25
 _SO_RCVBUFFORCE = 33
 _SO_MEMINFO = 55
@@ -52,16 +45,3 @@ def drops(server: socket.socket) -> int:
         0
     ]
     return count
-
-
-def wait_until(due_ns: int, owner: Owner, fraction: float) -> None:
-    """Return at `due_ns`, or at once if that has passed: asleep, but for the last moment.
-
-    Raises:
-        Stopped: the owner wants us to end.
-    """
-    while (left := due_ns - monotonic_ns()) > 0:
-        if left > _SPIN_NS:
-            owner.check()
-            owner.progress(fraction)
-            sleep(min(left - _SPIN_NS, _SLEEP_NS) / 1e9)

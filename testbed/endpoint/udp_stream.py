@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from testbed.endpoint import tcp, udp
 from testbed.endpoint.errors import EndpointError
+from testbed.endpoint.pacing import SECOND, count, wait_until
 from testbed.endpoint.parameters import Integer, Parameters
 from testbed.endpoint.pattern import pattern
 from testbed.endpoint.udp import DATAGRAM
@@ -21,23 +22,14 @@ PARAMETERS: Parameters = {"rate_bps": Integer(), "size_bytes": DATAGRAM, "durati
 
 _HEADER_BYTES = udp.HEADER.size
 
-_SECOND = 1_000_000_000
 _LOOK = 256  # datagrams between two looks at the owner
 _SPARE = 1024
-
-
-def count(spec: Spec) -> int:
-    """How many datagrams a stream has: those that are due before its duration is over; at least one."""
-    parameters = spec.parameters
-    bits: int = parameters["rate_bps"] * parameters["duration_ns"]
-    datagram_bits: int = 8 * parameters["size_bytes"] * _SECOND
-    return -(-bits // datagram_bits)
 
 
 def initiate(spec: Spec, owner: Owner) -> None:
     """Send datagram n when n datagrams' bits are due at the rate, never earlier; how late shows in `sent_ns`."""
     total, rate = count(spec), spec.parameters["rate_bps"]
-    datagram_bits = 8 * spec.parameters["size_bytes"] * _SECOND
+    datagram_bits = 8 * spec.parameters["size_bytes"] * SECOND
     data = bytearray(pattern(spec.seed, spec.parameters["size_bytes"]))
     sent_ns = memoryview(bytearray(8 * total)).cast("q")
     put_header, clock, seed = udp.HEADER.pack_into, monotonic_ns, spec.seed
@@ -49,7 +41,7 @@ def initiate(spec: Spec, owner: Owner) -> None:
             due_ns = start_ns + number * datagram_bits // rate
             put_header(data, 0, seed, number)
             if clock() < due_ns:
-                udp.wait_until(due_ns, owner, number / total)
+                wait_until(due_ns, owner, number / total)
             sent_ns[number] = clock()
             send(data, target)
             if not number % _LOOK:

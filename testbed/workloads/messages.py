@@ -114,3 +114,14 @@ class Arrivals:
             value = metrics.percentile(ordered, percent) if ordered else None
             figures.put(f"latency_p{percent}_ns", value, unless=NOTHING_DELIVERED)
         figures.put("latency_max_ns", ordered[-1] if ordered else None, unless=NOTHING_DELIVERED)
+
+    def put_stream(self, figures: Figures, size: int) -> None:
+        """Set how much was delivered of a stream of messages of `size` bytes, how fast and how evenly."""
+        delivered = len(self.sequence)
+        figures.put("sent_bytes", len(self.arrived) * size)
+        figures.put("delivered_bytes", delivered * size)
+        lasted_ns = self.received_ns[-1] - self.received_ns[0] if delivered else 0
+        goodput = metrics.rate_bps((delivered - 1) * size, lasted_ns)
+        figures.put("goodput_bps", goodput, unless="a rate needs two arrivals")
+        jitter_ns = metrics.jitter_ns(self.sent_ns, self.received_ns)
+        figures.put("jitter_ns", None if jitter_ns is None else round(jitter_ns), unless="jitter needs two arrivals")

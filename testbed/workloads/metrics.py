@@ -65,3 +65,17 @@ def loss_runs(arrived: Iterable[int]) -> list[int]:
 def rate_bps(size_bytes: int, duration_ns: int) -> float | None:
     """Bits per second; None over no time at all."""
     return size_bytes * 8 * _SECOND / duration_ns if duration_ns > 0 else None
+
+
+def pacing_late_ns(sent_ns: Sequence[int], *, start_ns: int, rate_bps: int, size_bytes: int) -> int | None:
+    """How long after it was due the 99th of 100 messages of a steady stream was sent; None where none was.
+
+    Args:
+        sent_ns: per message.
+        start_ns: when the first was due.
+        rate_bps: message n is due when n messages' bits are.
+        size_bytes: of a message.
+    """
+    bits = 8 * size_bytes * _SECOND
+    late = sorted(at - start_ns - number * bits // rate_bps for number, at in enumerate(sent_ns))
+    return percentile(late, 99) if late else None

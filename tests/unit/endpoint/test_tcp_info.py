@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import socket
-import struct
 
 import pytest
 
-from testbed.endpoint import tcp_info
+from testbed.endpoint import tcp, tcp_info
+from testbed.endpoint.columns import decode
+from testbed.endpoint.owner import Owner
 
 ESTABLISHED = 1
 
@@ -18,13 +19,27 @@ def connection():
             yield client, accepted
 
 
-def test_the_state_of_a_live_connection(connection):
-    client, peer = connection
+def exchange(client, peer):
     client.sendall(b"x" * 5000)
     received = 0
     while received < 5000:
         received += len(peer.recv(5000))
-    info = tcp_info.read(client)
+
+
+class Listening(Owner):
+    """Keeps what an owner would hear."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    def emit_columns(self, event, columns, **_):
+        self.lines.append((event, {name: list(values) for name, values in columns.items()}))
+
+
+def test_the_state_of_a_live_connection(connection):
+    exchange(*connection)
+    info = tcp_info.read(connection[0])
     assert info["state"] == ESTABLISHED
     assert info["bytes_acked"] <= 5001  # the SYN counts as one
     assert info["cwnd"] >= 1
@@ -34,26 +49,30 @@ def test_the_state_of_a_live_connection(connection):
     assert all(0 <= value < 1 << 63 for value in info.values())
 
 
-def test_each_field_is_read_from_its_own_place():
-    raw = bytearray(232)
-    struct.pack_into("=I", raw, 68, 40_000)  # tcpi_rtt, us
-    struct.pack_into("=I", raw, 80, 12)  # tcpi_snd_cwnd
-    struct.pack_into("=I", raw, 100, 3)  # tcpi_total_retrans
-    struct.pack_into("=Q", raw, 104, (1 << 64) - 1)  # tcpi_pacing_rate: unlimited
-    struct.pack_into("=Q", raw, 160, 125_000)  # tcpi_delivery_rate
-    found = {name: value for name, value in tcp_info.parse(bytes(raw)).items() if value}
-    assert found == {
-        "rtt_ns": 40_000_000,
-        "cwnd": 12,
-        "retransmits": 3,
-        "pacing_rate": (1 << 63) - 1,
-        "delivery_rate": 125_000,
-    }
+def test_samples_are_due_at_an_interval_and_told_in_columns(connection):
+    owner = Listening()
+    sampler = tcp_info.Sampler(connection[0], owner)
+    times = [number * tcp_info.INTERVAL_NS for number in range(1, 26)]
+    for now in times:
+        assert sampler.is_due(now)
+        sampler.take(now)
+        assert not sampler.is_due(now + tcp_info.INTERVAL_NS - 1)
+    sampler.write()
+    sampler.write()
+    assert {event for event, _ in owner.lines} == {"tcp-info"}
+    assert [at for _, columns in owner.lines for at in columns["at_ns"]] == times
+    for _, columns in owner.lines:
+        assert {len(values) for values in columns.values()} == {len(columns["at_ns"])}
 
 
-def test_the_shorter_struct_of_an_old_kernel_has_fewer_fields():
-    info = tcp_info.parse(bytes(104))
-    assert "retransmits" in info
-    assert "pacing_rate" not in info
-    assert "pacing_rate" not in tcp_info.parse(bytes(111))
-    assert "pacing_rate" in tcp_info.parse(bytes(112))
+def test_samples_of_bbr_tell_of_its_model(start):
+    parameters = {"rate_bps": 800_000, "size_bytes": 1000, "duration_ns": 300_000_000, "congestion": "bbr"}
+    available = tcp._AVAILABLE.read_text().split()
+    if "bbr" not in available:
+        pytest.skip("this kernel has no bbr loaded")
+    start("tcp-messages", "listener", **parameters).line()
+    status, lines = start("tcp-messages", "initiator", **parameters).end()
+    assert status == 0
+    samples = [line for line in lines if line["event"] == "tcp-info"]
+    assert all(value > 0 for line in samples for value in decode(line["bbr_pacing_gain_percent"]))
+    assert max(value for line in samples for value in decode(line["bbr_bw_bps"])) > 0

@@ -4,9 +4,9 @@ import socket
 from typing import Any
 
 from testbed.endpoint.columns import decode
+from testbed.endpoint.pacing import count
 from testbed.endpoint.spec import Spec
 from testbed.endpoint.udp import HEADER
-from testbed.endpoint.udp_stream import count
 
 RATE = {"rate_bps": 800_000, "size_bytes": 100, "duration_ns": 500_000_000}  # 1000 datagrams/s
 

@@ -1,0 +1,177 @@
+"""tcp-messages: the initiator sends messages at a steady rate over one stream; the listener notes when each is whole.
+
+The twin of udp-stream: what TCP does to messages that would have done without its order. When a segment is lost, all
+messages behind it wait in the listener's kernel until it has come again (head-of-line blocking).
+
+A message is made when it is due, whether or not the connection takes it: what the socket has no room for waits its turn
+before it. `sent` is when it was made, so that this wait is part of its delay. Were a message made only when the one
+before it had been taken, a blocked socket would hide the delays of all those that it kept from being made (coordinated
+omission). How late this process made it after it was due counts apart, as of udp-stream.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from array import array
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from testbed.endpoint import tcp, tcp_info
+from testbed.endpoint.errors import EndpointError
+from testbed.endpoint.pacing import SECOND, count, wait_until
+from testbed.endpoint.parameters import CONGESTION, TLS, Integer, Parameters
+from testbed.endpoint.pattern import PERIOD, pattern
+from testbed.endpoint.tcp_info import Sampler
+
+if TYPE_CHECKING:
+    from testbed.endpoint.owner import Owner
+    from testbed.endpoint.spec import Spec
+
+PARAMETERS: Parameters = {
+    "rate_bps": Integer(),
+    "size_bytes": Integer(),
+    "duration_ns": Integer(),
+    "congestion": CONGESTION,
+    "tls": TLS,
+}
+
+_READ_BYTES = 1 << 16
+_WAKE_NS = 100_000_000
+
+
+def initiate(spec: Spec, owner: Owner) -> None:
+    """Connect, send message n when n messages' bits are due at the rate, and wait until the listener has them all."""
+    set_up = tcp.connect(spec, owner)
+    with set_up.connection as connection:
+        set_ups = tcp.SetUps()
+        set_ups.add(set_up)
+        set_ups.write(owner)
+        owner.emit("congestion", name=tcp.congestion(connection))
+        connection.setblocking(False)  # noqa: FBT003 (the standard library's signature)
+        sender = _Sender(connection, spec, owner)
+        sender.send_all()
+        connection.shutdown(socket.SHUT_WR)
+        sender.await_close()
+        owner.emit_sent(sender.made_ns)
+        owner.emit(
+            "end",
+            count=len(sender.made_ns),
+            start_ns=sender.start_ns,
+            retransmits=tcp_info.read(connection)["retransmits"],
+        )
+
+
+class _Sender:
+    """Messages, made and sent.
+
+    Attributes:
+        start_ns: when the first message is due.
+        made_ns: when each was made.
+    """
+
+    def __init__(self, connection: socket.socket, spec: Spec, owner: Owner) -> None:
+        self.made_ns = array("q")
+        self._connection = connection
+        self._owner = owner
+        self._count = count(spec)
+        self._size: int = spec.parameters["size_bytes"]
+        self._rate: int = spec.parameters["rate_bps"]
+        self._content = memoryview(pattern(spec.seed, PERIOD + self._size))
+        self._sent = 0
+        self._sampler = Sampler(connection, owner)
+        self._stall = tcp.Stall()
+        self.start_ns = monotonic_ns()
+
+    def send_all(self) -> None:
+        """Make and send all messages, each in a call of its own.
+
+        Raises:
+            Stopped: the owner wants us to end.
+            EndpointError: the stream has stalled.
+        """
+        while self._sent < self._count * self._size:
+            made, wake_ns = len(self.made_ns), monotonic_ns() + _WAKE_NS
+            due_ns = min(self._due_ns(made), wake_ns) if made < self._count else wake_ns
+            if self._sent < made * self._size:
+                self._await_room(due_ns)
+            else:
+                wait_until(due_ns, self._owner, made / self._count)
+            now = monotonic_ns()
+            while len(self.made_ns) < self._count and self._due_ns(len(self.made_ns)) <= now:
+                self.made_ns.append(now)
+            self._send()
+            self._look()
+
+    def _due_ns(self, number: int) -> int:
+        return self.start_ns + number * 8 * self._size * SECOND // self._rate
+
+    def _await_room(self, until_ns: int) -> None:
+        """Wait until the connection takes more, but no longer than so."""
+        select.select([], [self._connection], [], max(0, until_ns - monotonic_ns()) / 1e9)
+
+    def _send(self) -> None:
+        """Send of what was made as much as the connection takes."""
+        made = len(self.made_ns) * self._size
+        while self._sent < made:
+            offset, left = self._sent % PERIOD, self._size - self._sent % self._size
+            try:
+                self._sent += self._connection.send(self._content[offset : offset + left])
+            except BlockingIOError:
+                return
+
+    def _look(self) -> None:
+        """Look at the owner and at the state of the connection, if it is time to."""
+        now = monotonic_ns()
+        if self._sampler.is_due(now):
+            self._owner.check()
+            self._owner.progress(len(self.made_ns) / self._count)
+            row = self._sampler.take(now)
+            self._stall.check(row["bytes_acked"] if row["unacked"] else now)
+
+    def await_close(self) -> None:
+        """Wait until the listener has read everything and closed."""
+        while True:
+            self._look()
+            select.select([self._connection], [], [], _WAKE_NS / 1e9)
+            try:
+                if not self._connection.recv(1):
+                    break
+            except BlockingIOError:
+                continue
+        self._sampler.write()
+
+
+def listen(spec: Spec, owner: Owner) -> None:
+    """Accept one connection, check its bytes, and note when the last one of each message was there."""
+    with tcp.listener(spec) as server:
+        owner.emit("listening")
+        connection = tcp.accept(server, spec, owner)
+    with connection:
+        received_ns, first_ns = _receive(connection, spec, owner)
+    owner.emit_columns("received", {"seq": range(len(received_ns)), "received_ns": received_ns})
+    owner.emit("end", first_byte_ns=first_ns)
+
+
+def _receive(connection: socket.socket, spec: Spec, owner: Owner) -> tuple[array[int], int]:
+    """When each message was complete, and when the first byte was there (0 where none was)."""
+    size = spec.parameters["size_bytes"]
+    expected = memoryview(pattern(spec.seed, PERIOD + _READ_BYTES))
+    data = bytearray(_READ_BYTES)
+    received_ns = array("q")
+    total = first_ns = 0
+    while True:
+        try:
+            length = connection.recv_into(data)
+        except BlockingIOError:
+            owner.check()
+            continue
+        now = monotonic_ns()
+        if not length:
+            return received_ns, first_ns
+        offset = total % PERIOD
+        if not data.startswith(expected[offset : offset + length]):
+            raise EndpointError("corrupt-data", f"message {total // size} or one soon after is not what was sent")
+        first_ns = first_ns or now
+        total += length
+        received_ns.extend([now] * (total // size - len(received_ns)))

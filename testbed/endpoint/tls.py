@@ -1,0 +1,170 @@
+"""TLS 1.3 over the TCP connections of endpoints, with a key that both ends derive from the workload's seed.
+
+So nothing has to be handed from one node to the other: the listener makes the key and a certificate signed by it, the
+initiator makes the same and trusts that certificate alone. Ed25519 (RFC 8032) needs no randomness, for the key any 32
+bytes will do, and its signatures are deterministic: both ends get the same certificate, byte for byte. Whoever knows
+the seed knows the key: this protects nothing, it costs what TLS costs.
+
+There are no session tickets, thus no resumption and no 0-RTT: each handshake takes its one round trip (RFC 8446, 2).
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from testbed.endpoint.errors import EndpointError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.x509 import Certificate
+
+    from testbed.endpoint.owner import Owner
+
+NAME = "testbed"
+"""The host that the certificate is for."""
+
+HANDSHAKE_NS = 60_000_000_000
+"""How long a handshake may take, lost packets included."""
+
+_WAKE_S = 0.1
+_RECORD_BYTES = 1 << 14
+_BEGINNING, _END = datetime(2000, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+def key_of(seed: int) -> Ed25519PrivateKey:
+    """The private key of a workload."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 (takes its time)
+
+    return Ed25519PrivateKey.from_private_bytes(sha256(b"testbed key %d" % seed).digest())
+
+
+def certificate_of(seed: int) -> Certificate:
+    """The certificate of a workload's key, signed by itself, for `NAME`. It depends on nothing but the seed."""
+    from cryptography import x509  # noqa: PLC0415
+
+    key = key_of(seed)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
+    builder = x509.CertificateBuilder(
+        issuer_name=name,
+        subject_name=name,
+        public_key=key.public_key(),
+        serial_number=1,
+        not_valid_before=_BEGINNING,
+        not_valid_after=_END,
+    )
+    return builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False).sign(key, None)
+
+
+@cache
+def server_context(seed: int) -> ssl.SSLContext:
+    """What a listener's side of the connections of a workload needs; made once, which takes some 100 ms."""
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+    )
+
+    context = _context(ssl.PROTOCOL_TLS_SERVER)
+    context.num_tickets = 0
+    with open(os.memfd_create("testbed-key"), "w+b", buffering=0) as file:  # noqa: PTH123 (it is a descriptor)
+        file.write(key_of(seed).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        file.write(certificate_of(seed).public_bytes(Encoding.PEM))
+        context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")  # OpenSSL takes it from a file only
+    return context
+
+
+@cache
+def client_context(seed: int) -> ssl.SSLContext:
+    """What an initiator's side of the connections of a workload needs: it trusts the workload's certificate only."""
+    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
+
+    context = _context(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=certificate_of(seed).public_bytes(Encoding.DER))
+    return context
+
+
+def _context(protocol: int) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.sslsocket_class = TlsSocket
+    return context
+
+
+class TlsSocket(ssl.SSLSocket):
+    """A TLS connection that behaves as a socket of `tcp.wake` does: a call that waits for long raises BlockingIOError.
+
+    Raises on reading, sending and the handshake:
+        EndpointError: `tls-failed`, with OpenSSL's reason.
+    """
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        """Up to `buflen` bytes; none at the end."""
+        with _as_sockets_do():
+            return super().recv(buflen, flags)
+
+    def recv_into(self, buffer: bytearray | memoryview, nbytes: int | None = None, flags: int = 0) -> int:  # type: ignore[override]
+        """Fill `buffer` with what is there, of one record at most; how many bytes that are."""
+        with _as_sockets_do():
+            return super().recv_into(buffer, nbytes, flags)
+
+    def send(self, data: bytes | memoryview, flags: int = 0) -> int:  # type: ignore[override]
+        """Send one record at most; how many bytes of `data` that are. After BlockingIOError, send the same again."""
+        with _as_sockets_do():
+            return super().send(memoryview(data)[:_RECORD_BYTES], flags)
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 (the standard library's signature)
+        """Go on with the handshake."""
+        with _as_sockets_do():
+            super().do_handshake(block)
+
+
+@contextmanager
+def _as_sockets_do() -> Iterator[None]:
+    try:
+        yield
+    except (TimeoutError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        raise BlockingIOError from None
+    except ssl.SSLError as error:  # its errno is none: it counts OpenSSL's own kinds
+        raise EndpointError("tls-failed", f"TLS: {error.reason or error}") from error
+
+
+def secure(connection: socket.socket, context: ssl.SSLContext, owner: Owner) -> TlsSocket:
+    """Set TLS up over a connection, which is closed where that fails.
+
+    Raises:
+        EndpointError: `tls-failed`; `tls-timeout`, after `HANDSHAKE_NS`.
+        Stopped: the owner wants us to end.
+    """
+    server_side = context.protocol == ssl.PROTOCOL_TLS_SERVER
+    name = None if server_side else NAME
+    connection.settimeout(_WAKE_S)
+    secured = context.wrap_socket(
+        connection, server_side=server_side, server_hostname=name, do_handshake_on_connect=False
+    )
+    assert isinstance(secured, TlsSocket)  # noqa: S101 (the context makes no others)
+    deadline_ns = monotonic_ns() + HANDSHAKE_NS
+    try:
+        while True:
+            try:
+                secured.do_handshake()
+            except BlockingIOError:
+                owner.check()
+                if monotonic_ns() > deadline_ns:
+                    raise EndpointError(
+                        "tls-timeout", f"no TLS handshake within {HANDSHAKE_NS // 10**9} s", "is the path partitioned?"
+                    ) from None
+            else:
+                return secured
+    except BaseException:
+        secured.close()
+        raise
