@@ -1,25 +1,40 @@
-"""What the links of a workload's path were asked for."""
+"""What the links of a workload's path were asked for, while the run's timeline changed them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from testbed.plan.model import Plan, Workload
+    from testbed.results.timeline import Happening
+
+Course = list[tuple[int, int]]
+"""Values, each with the time from which on it was so, CLOCK_MONOTONIC ns; the first one has 0."""
 
 
-def one_way_ns(plan: Plan, workload: Workload, sender: str, receiver: str) -> int:
+def one_way_ns(
+    plan: Plan, workload: Workload, sender: str, receiver: str, timeline: Sequence[Happening] = ()
+) -> Course:
     """The delay from one node to another on the network that the workload uses."""
-    return _delay_ns(plan, workload, (sender, receiver))
+    return _delay_ns(plan, workload, timeline, (sender, receiver))
 
 
-def round_trip_ns(plan: Plan, workload: Workload) -> int:
+def round_trip_ns(plan: Plan, workload: Workload, timeline: Sequence[Happening] = ()) -> Course:
     """The delay of both ways between the workload's nodes."""
     there = workload.source, workload.destination
-    return _delay_ns(plan, workload, there, there[::-1])
+    return _delay_ns(plan, workload, timeline, there, there[::-1])
 
 
-def _delay_ns(plan: Plan, workload: Workload, *ways: tuple[str, str]) -> int:
+def _delay_ns(plan: Plan, workload: Workload, timeline: Sequence[Happening], *ways: tuple[str, str]) -> Course:
     destination = plan.node(workload.destination)
     network = next((each.network for each in destination.interfaces if each.address == workload.address), None)
-    return sum(link.shape.delay_ns for link in plan.links if link.ends in {(*way, network) for way in ways})
+    links = {(*way, network) for way in ways}
+    delays = {link.ends: link.shape.delay_ns for link in plan.links if link.ends in links}
+    course = [(0, sum(delays.values()))]
+    for event, happening in zip(plan.timeline, timeline, strict=False):  # a run that failed has not seen all
+        delays |= {change.ends: change.shape.delay_ns for change in event.changes if change.ends in links}
+        if sum(delays.values()) != course[-1][1]:
+            course.append((happening.begun_ns, sum(delays.values())))
+    return course

@@ -13,19 +13,12 @@ if TYPE_CHECKING:
     from testbed.plan.model import Plan
     from testbed.results.report.markup import Element
     from testbed.results.report.samples import Samples
+    from testbed.results.timeline import Happening
 
 
-def stage_figures(
-    plan: Plan, together: Sequence[Samples], happened: Sequence[tuple[int, str]] = ()
-) -> Iterator[Element]:
-    """The figures of the workloads of one stage; those over time share one axis.
-
-    Args:
-        plan: asked for them.
-        together: their samples.
-        happened: what happened when, CLOCK_MONOTONIC ns, during the run; it is marked.
-    """
-    stage = Stage.of(plan, together, happened)
+def stage_figures(plan: Plan, together: Sequence[Samples], timeline: Sequence[Happening] = ()) -> Iterator[Element]:
+    """The figures of the workloads of one stage; those over time share one axis, on which the timeline is marked."""
+    stage = Stage.of(plan, together, timeline)
     if stage is None:
         return
     yield from goodput.goodput(stage)
@@ -39,7 +32,9 @@ def stage_figures(
         yield from senders.others(stage, each)
 
 
-def twin_figures(plan: Plan, stages: Sequence[Sequence[Samples]]) -> Iterator[Element]:
+def twin_figures(
+    plan: Plan, stages: Sequence[Sequence[Samples]], timeline: Sequence[Happening] = ()
+) -> Iterator[Element]:
     """Figures that hold workloads of different stages against each other that sent the same in the same way."""
     alike: dict[tuple[object, ...], list[tuple[int, Samples]]] = {}
     for number, stage in enumerate(stages):
@@ -51,4 +46,4 @@ def twin_figures(plan: Plan, stages: Sequence[Sequence[Samples]]) -> Iterator[El
                 alike.setdefault(key, []).append((number, each))
     for group in alike.values():
         if len({number for number, _ in group}) > 1:
-            yield from latency.twins(plan, [each for _, each in group])
+            yield from latency.twins(plan, [each for _, each in group], timeline)

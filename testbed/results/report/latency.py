@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from testbed.results.report.bins import Bins
     from testbed.results.report.markup import Element
     from testbed.results.report.samples import Samples
+    from testbed.results.timeline import Happening
 
 _PARTS = 100
 _LEAST_IN_PART = 10
@@ -52,14 +53,13 @@ def _over_time(stage: Stage, group: Sequence[Samples], what: str, *, one_way: bo
     In one panel it shows what they make of the same packets: a loss delays all that is behind it in a TCP stream, and
     nothing else of what is sent as datagrams (head-of-line blocking).
     """
-    levels = {each: _asked_ns(stage.plan, each) for each in group}
-    y, unit = _axis(group, list(levels.values()))
+    y, unit = _axis(group, [value for each in group for _, value in _asked_ns(stage, each)])
     together = [list(group)] if one_way and len(group) <= _IN_ONE_PANEL else [[each] for each in group]
     panels = []
     for one in together:
         label = f"{what}, {unit}" if len(together) == 1 else f"{one[0].workload.name}, {unit}"
         marks: list[Mark] = [_dots(stage, each, named=len(one) > 1) for each in one]
-        marks += [_level(level) for level in sorted({levels[each] for each in one} - {0})]
+        marks += _levels([(stage, each) for each in one])
         marks += _losses(stage, one)
         panels.append(Panel(label=label, y=y, marks=marks, height=170 if len(one) > 1 else 120))
     title = f"{what.capitalize()} of {listed([each.workload.name for each in group])}"
@@ -76,15 +76,15 @@ def _note(group: Sequence[Samples]) -> str:
     return note
 
 
-def twins(plan: Plan, group: Sequence[Samples]) -> Iterator[Element]:
+def twins(plan: Plan, group: Sequence[Samples], timeline: Sequence[Happening]) -> Iterator[Element]:
     """Workloads that sent alike, one way and at different times, each from its own beginning: their delays."""
-    stages = [stage for each in group if (stage := Stage.of(plan, [each])) is not None]
-    y, unit = _axis(group, [_asked_ns(plan, each) for each in group])
+    stages = [stage for each in group if (stage := Stage.of(plan, [each], timeline)) is not None]
+    y, unit = _axis(group, [value for stage in stages for _, value in _asked_ns(stage, *stage.together)])
     marks: list[Mark] = []
     for style, stage in enumerate(stages):
         (each,) = stage.together
         marks.append(replace(_dots(stage, each, named=True), style=style))
-    marks += [_level(level) for level in sorted({_asked_ns(plan, each) for each in group} - {0})]
+    marks += _levels([(stage, each) for stage in stages for each in stage.together])
     losses = [rug for stage in stages for rug in _losses(stage, stage.together)]
     marks += [replace(rug, row=row) for row, rug in enumerate(losses)]
     x = Linear(low=0, high=max(stage.length_ns for stage in stages), unit=SECONDS, most_ticks=12)
@@ -95,8 +95,10 @@ def twins(plan: Plan, group: Sequence[Samples]) -> Iterator[Element]:
     yield tail_figure(f"Tail of the latency of {names}", lines)
 
 
-def _level(asked_ns: int) -> Level:
-    return Level(value=asked_ns, name=f"{rows.duration(asked_ns)}, delay asked for")
+def _levels(workloads: Sequence[tuple[Stage, Samples]]) -> list[Level]:
+    """Lines at the delays that were asked for; one for all that were asked for the same."""
+    found = {level.name: level for stage, each in workloads for level in stage.level(_asked_ns(stage, each))}
+    return list(found.values())
 
 
 def _dots(stage: Stage, samples: Samples, *, named: bool) -> Dots:
@@ -129,12 +131,13 @@ def _axis(group: Sequence[Samples], asked_ns: Sequence[float]) -> tuple[Axis, st
     return Linear.up_to(high, unit), unit.name
 
 
-def _asked_ns(plan: Plan, samples: Samples) -> int:
+def _asked_ns(stage: Stage, samples: Samples) -> asked.Course:
     """What the links were asked to delay the messages of a workload, or they and their answers."""
     messages, workload = samples.messages, samples.workload
     if messages.one_way:
-        return asked.one_way_ns(plan, workload, str(messages.sender), str(messages.receiver))
-    return asked.round_trip_ns(plan, workload)
+        ends = str(messages.sender), str(messages.receiver)
+        return asked.one_way_ns(stage.plan, workload, *ends, stage.timeline)
+    return asked.round_trip_ns(stage.plan, workload, stage.timeline)
 
 
 def tail(stage: Stage) -> Iterator[Element]:

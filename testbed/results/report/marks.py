@@ -182,15 +182,18 @@ class Columns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """A thin line across at a value that was asked for, with what it is."""
+    """A thin line at values that were asked for, each from a place on; the first from the left edge."""
 
-    value: float
     name: str
+    steps: Sequence[tuple[float, float]]
 
     def draw(self, frame: Frame) -> Iterator[Element]:
         """See `Mark`."""
-        y = frame.up(self.value)
-        yield path([(frame.left, y), (frame.right, y)], "level")
+        points: list[tuple[float, float]] = []
+        for x, value in self.steps:
+            across = frame.across(x) if points else frame.left
+            points += [(across, points[-1][1] if points else frame.up(value)), (across, frame.up(value))]
+        yield path([*points, (frame.right, points[-1][1])], "level")
 
     def sample(self, x: float, y: float) -> Iterator[Element]:
         """See `Mark`."""

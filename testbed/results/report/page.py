@@ -27,6 +27,7 @@ def page(run: Run, recorded: Recorded) -> str:
         _verdict(run),
         drawn_topology.draw(run.plan),
         *_links(run),
+        *_timeline(run),
         *_expectations(run),
         *_workloads(run),
         *start(run.plan, run.summaries),
@@ -109,6 +110,22 @@ def _asked_measured(cell: str) -> Element:
     return element("td", measured, element("span", asked, class_="asked"))
 
 
+def _timeline(run: Run) -> Iterator[Element]:
+    if not run.plan.timeline:
+        return
+    yield element("h2", "Timeline", element("small", "marked in the plots"))
+    lines: list[list[Cell]] = []
+    for number, event in enumerate(run.plan.timeline):
+        late = "did not happen"
+        if number < len(run.timeline):
+            late = f"{rows.duration(run.timeline[number].done_ns - run.timeline[number].due_ns)} later"
+        at = rows.duration(event.at_ns)
+        lines.append(
+            [at, event.what, *(element("td", cell, class_="figure") for cell in (str(len(event.changes)), late))]
+        )
+    yield table(["at", "what", "links changed", "done"], lines, figures=2)
+
+
 def _expectations(run: Run) -> Iterator[Element]:
     if not run.outcomes:
         return
@@ -145,7 +162,7 @@ def _stages(run: Run, recorded: Recorded) -> Iterator[Element]:
     stages: list[list[Samples]] = []
     for number, stage in enumerate(run.plan.stages, 1):
         together = [recorded.samples[each.name] for each in stage if each.name in recorded.samples]
-        figures = [*stage_figures(run.plan, together)]
+        figures = [*stage_figures(run.plan, together, run.timeline)]
         for each in stage:
             if each.name in recorded.problems:
                 said = f"The samples of {each.name} can't be shown: {recorded.problems[each.name]}"
@@ -156,7 +173,7 @@ def _stages(run: Run, recorded: Recorded) -> Iterator[Element]:
             yield element("h2", names, element("small", place), id=f"stage-{number}")
             yield from figures
         stages.append(together)
-    twins = [*twin_figures(run.plan, stages)]
+    twins = [*twin_figures(run.plan, stages, run.timeline)]
     if twins:
         yield element("h2", "Side by side", element("small", "workloads that sent the same, one after the other"))
         yield from twins

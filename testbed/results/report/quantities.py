@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from testbed.results.report.axes import ONE, PERCENT, Linear, rate_unit, size_unit, time_unit
+from testbed.results.report.axes import ONE, PERCENT, Linear, Unit, rate_unit, size_unit, time_unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from testbed.results.report.axes import Unit
 
 _NONE = 1 << 62
 """From here on a number stands for "unlimited"."""
@@ -52,20 +50,39 @@ def _share(_most: float) -> Unit:
     return PERCENT
 
 
-_UNITS: Mapping[str, Callable[[float], Unit]] = MappingProxyType(
-    {"_ns": time_unit, "_bps": rate_unit, "_ratio": _share, "_bytes": size_unit}
+def _percent(_most: float) -> Unit:
+    return Unit(name="%", worth=1)
+
+
+_UNITS: Mapping[str, tuple[Callable[[float], Unit], float]] = MappingProxyType(
+    {
+        "_ns": (time_unit, 1),
+        "_us": (time_unit, 1e3),
+        "_ms": (time_unit, 1e6),
+        "_s": (time_unit, 1e9),
+        "_bps": (rate_unit, 1),
+        "bits_per_second": (rate_unit, 1),
+        "_ratio": (_share, 1),
+        "_percent": (_percent, 1),
+        "_bytes": (size_unit, 1),
+    }
 )
-"""By the end of a name. What has none of them is counted."""
+"""By the end of a name, the unit to draw it in, and what one of it is in that. What has none of them is counted."""
 
 _TCP_INFO: Mapping[str, Quantity] = MappingProxyType(
     {
         "rtt_ns": Quantity(label="smoothed round-trip time", unit=time_unit),
         "rttvar_ns": Quantity(label="its mean deviation", unit=time_unit),
+        "rto_ns": Quantity(label="retransmission time-out", unit=time_unit),
+        "backoff": Quantity(label="time-outs in a row", unit=_count),
+        "unacked": Quantity(label="in flight, segments", unit=_count),
+        "sacked": Quantity(label="of them SACKed", unit=_count),
+        "retrans_out": Quantity(label="of them sent again", unit=_count),
         "min_rtt_ns": Quantity(label="least round-trip time", unit=time_unit),
         "cwnd": Quantity(label="congestion window, segments", unit=_count),
         "ssthresh": Quantity(label="slow-start threshold", unit=_count, below=_INFINITE_SSTHRESH),
         "retransmits": Quantity(label="segments sent again, per s", unit=_count, total=True),
-        "lost": Quantity(label="segments thought lost", unit=_count),
+        "lost": Quantity(label="of them thought lost", unit=_count),
         "reordering": Quantity(label="reordering seen, segments", unit=_count),
         "pacing_rate": Quantity(label="pacing rate", unit=rate_unit, worth=_BITS),
         "delivery_rate": Quantity(label="delivery rate", unit=rate_unit, worth=_BITS),
@@ -93,4 +110,5 @@ def quantity(event: str, name: str) -> Quantity:
     if event == "tcp-info" and name in _TCP_INFO:
         return _TCP_INFO[name]
     suffix = next((each for each in _UNITS if name.endswith(each)), "")
-    return Quantity(label=name.removesuffix(suffix).replace("_", " "), unit=_UNITS.get(suffix, _count))
+    unit, worth = _UNITS.get(suffix, (_count, 1))
+    return Quantity(label=name.removesuffix(suffix).replace("_", " ").strip() or "rate", unit=unit, worth=worth)

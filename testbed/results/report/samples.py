@@ -12,6 +12,7 @@ CLOCK_MONOTONIC):
 | `connections` | `begun_ns` | when the workload began |
 | `tcp-info` | `at_ns` and fields of struct tcp_info | round-trip time, window, retransmissions |
 | any other | `at_ns` and whatever else | each column over time; the end of its name tells the unit |
+| any other | one time, `at_ns`, and an object `data` | each number in it over time, in the same way |
 """
 
 from __future__ import annotations
@@ -83,7 +84,13 @@ class Samples:
             self._bytes(record["start_ns"], record["bucket_ns"], decode(record["bytes"]))
         elif isinstance(record.get(TIME_COLUMN), list):
             self._spanned(record[TIME_COLUMN])
-            self.series.setdefault((event, record["node"]), Series(event, record["node"])).add(record)
+            self._series(event, record["node"]).add(record)
+        elif isinstance(record.get("data"), dict) and isinstance(record.get(TIME_COLUMN), int):
+            self._spanned([record[TIME_COLUMN]])
+            self._series(event, record["node"]).add_sample(record[TIME_COLUMN], record["data"])
+
+    def _series(self, event: str, node: str) -> Series:
+        return self.series.setdefault((event, node), Series(event, node))
 
     def _bytes(self, start_ns: int, bucket_ns: int, sizes: Iterable[int]) -> None:
         sizes = list(sizes)

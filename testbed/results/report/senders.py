@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from testbed.results import rows
 from testbed.results.report import asked
 from testbed.results.report.axes import PERCENT, Linear, round_step
-from testbed.results.report.marks import Columns, Level, Line, Mark
+from testbed.results.report.marks import Columns, Line, Mark
 from testbed.results.report.markup import element
 from testbed.results.report.plot import Panel, multiples
 from testbed.results.report.quantities import quantity
@@ -38,7 +38,7 @@ def senders(stage: Stage, samples: Samples) -> Iterator[Element]:
         if panels:
             title = f"TCP sender of {samples.workload.name}"
             yield stage.figure(title, panels, note=f"TCP_INFO of {series.node}.")
-        rest = series.telling(*(name for name in series.columns if name not in (*_MAIN, *_NUMBERS_OF_THE_KERNEL)))
+        rest = {name: bins for name, bins in series.varying().items() if name not in (*_MAIN, *_NUMBERS_OF_THE_KERNEL)}
         if rest:
             title = f"More of the TCP sender of {samples.workload.name}"
             yield element("details", element("summary", title), _columns(stage, series, rest, title), class_="more")
@@ -67,11 +67,11 @@ def _line(stage: Stage, bins: Bins, style: int = 0, name: str = "", look: str = 
 
 def _rtt(stage: Stage, samples: Samples, series: Series) -> Iterator[Panel]:
     for bins in series.telling("rtt_ns").values():
-        asked_ns = asked.round_trip_ns(stage.plan, samples.workload)
-        y, label = series.quantity("rtt_ns").axis(max(asked_ns, *(one.high for one in bins)))
-        marks: list[Mark] = [Line(name="", style=0, points=stage.means(bins))]
-        if asked_ns:
-            marks.append(Level(value=asked_ns, name=f"{rows.duration(asked_ns)}, delay asked for"))
+        course = asked.round_trip_ns(stage.plan, samples.workload, stage.timeline)
+        levels = stage.level(course)
+        most = max(value for each in levels for _, value in each.steps) if levels else 0
+        y, label = series.quantity("rtt_ns").axis(max(most, *(one.high for one in bins)))
+        marks: list[Mark] = [Line(name="", style=0, points=stage.means(bins)), *levels]
         yield Panel(label=label, y=y, marks=marks, height=110)
 
 

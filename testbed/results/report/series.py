@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 TIME_COLUMN = "at_ns"
+_TIMES = ("start", "end", "seconds", "time", "timestamp")
 _SECOND = 1_000_000_000
 
 
@@ -29,7 +30,7 @@ class Series:
         self.event, self.node = event, node
         self.columns: dict[str, Bins] = {}
         self.retransmits = Bins(FINEST_NS)
-        self._before: dict[str, tuple[int, int]] = {}
+        self._before: dict[str, tuple[int, float]] = {}
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Take in a line."""
@@ -41,7 +42,13 @@ class Series:
                     raise ValueError(f"{len(values)} values of {name} for {len(at)} times")
                 self._extend(name, at, values)
 
-    def _extend(self, name: str, at: Sequence[int], values: Sequence[int]) -> None:
+    def add_sample(self, at_ns: int, figures: Mapping[str, Any]) -> None:
+        """Take in figures of one time, by name; what is no number is passed over, and so is what tells the time."""
+        for name, value in figures.items():
+            if isinstance(value, int | float) and not isinstance(value, bool) and name not in _TIMES:
+                self._extend(name, (at_ns,), (value,))
+
+    def _extend(self, name: str, at: Sequence[int], values: Sequence[float]) -> None:
         what = self.quantity(name)
         bins = self.columns.setdefault(name, Bins(FINEST_NS))
         if what.total:
@@ -54,7 +61,7 @@ class Series:
             if value < what.below:
                 bins.add(at_ns, value * what.worth)
 
-    def _growth(self, name: str, at: Sequence[int], values: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    def _growth(self, name: str, at: Sequence[int], values: Sequence[float]) -> Iterator[tuple[int, float, int]]:
         """By how much a total grew up to each time, and in how many ns; of the first value that is not known."""
         for at_ns, value in zip(at, values, strict=True):
             before_ns, before = self._before.get(name, (at_ns, value))
@@ -70,3 +77,11 @@ class Series:
         """Of these columns those that there are and that are not zero all the time."""
         found = {name: self.columns[name] for name in names if name in self.columns}
         return {name: bins for name, bins in found.items() if any(one.high for one in bins)}
+
+    def varying(self) -> dict[str, Bins]:
+        """The columns that are not the same all the time."""
+        return {
+            name: bins
+            for name, bins in self.columns.items()
+            if len({edge for one in bins for edge in (one.low, one.high)}) > 1
+        }

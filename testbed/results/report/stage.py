@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from testbed.results import rows
 from testbed.results.report.axes import SECONDS, Linear
+from testbed.results.report.marks import Level
 from testbed.results.report.plot import Moment, Panel, figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.plan.model import Plan
+    from testbed.results.report.asked import Course
     from testbed.results.report.bins import Bins
     from testbed.results.report.markup import Element
     from testbed.results.report.samples import Samples
+    from testbed.results.timeline import Happening
 
 _MOST_TICKS = 12
 
@@ -28,37 +32,47 @@ class Stage:
         together: the samples of its workloads.
         origin_ns: the time that is 0 on the axis, CLOCK_MONOTONIC.
         length_ns: of the axis.
-        moments: what happened meanwhile, on the axis.
+        timeline: what happened during the whole run.
     """
 
     plan: Plan
     together: tuple[Samples, ...]
     origin_ns: int
     length_ns: int
-    moments: tuple[Moment, ...] = ()
+    timeline: tuple[Happening, ...] = ()
 
     @classmethod
-    def of(cls, plan: Plan, together: Sequence[Samples], happened: Sequence[tuple[int, str]] = ()) -> Self | None:
-        """The stage of workloads that ran together; None where nothing of them was recorded.
-
-        Args:
-            plan: asked for it.
-            together: the samples of its workloads.
-            happened: what happened when, CLOCK_MONOTONIC ns, during the whole run.
-        """
+    def of(cls, plan: Plan, together: Sequence[Samples], timeline: Sequence[Happening] = ()) -> Self | None:
+        """The stage of workloads that ran together; None where nothing of them was recorded."""
         begun = [each.begun_ns for each in together if each.begun_ns is not None]
         ended = [each.ended_ns for each in together if each.ended_ns is not None]
         if not begun or not ended:
             return None
-        origin_ns, length_ns = min(begun), max(1, max(ended) - min(begun))
-        moments = (Moment(at=at_ns - origin_ns, label=label) for at_ns, label in happened)
         return cls(
             plan=plan,
             together=tuple(together),
-            origin_ns=origin_ns,
-            length_ns=length_ns,
-            moments=tuple(each for each in moments if 0 <= each.at <= length_ns),
+            origin_ns=min(begun),
+            length_ns=max(1, max(ended) - min(begun)),
+            timeline=tuple(timeline),
         )
+
+    @property
+    def moments(self) -> list[Moment]:
+        """What happened meanwhile, on the axis."""
+        found = [Moment(at=each.begun_ns - self.origin_ns, label=each.what) for each in self.timeline]
+        return [each for each in found if 0 <= each.at <= self.length_ns]
+
+    def level(self, asked: Course) -> list[Level]:
+        """A line at what was asked for meanwhile; none where that is nothing."""
+        before = [value for at_ns, value in asked if at_ns <= self.origin_ns]
+        within = [
+            (at_ns - self.origin_ns, value) for at_ns, value in asked if 0 < at_ns - self.origin_ns < self.length_ns
+        ]
+        steps = [(0, before[-1]), *within]
+        if not any(value for _, value in steps):
+            return []
+        values = " / ".join(dict.fromkeys(rows.duration(value) for _, value in steps))
+        return [Level(name=f"{values}, delay asked for", steps=steps)]
 
     @property
     def time(self) -> Linear:

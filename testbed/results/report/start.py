@@ -78,7 +78,7 @@ def _bar(left: float, right: float, y: float, what: str) -> Element:
 
 def _round_trip_ns(plan: Plan, names: Sequence[str]) -> int:
     """The round trip that the links were asked to make, if it is the same for all these workloads; else 0."""
-    found = {asked.round_trip_ns(plan, each) for each in plan.workloads if each.name in names}
+    found = {asked.round_trip_ns(plan, each)[0][1] for each in plan.workloads if each.name in names}
     return found.pop() if len(found) == 1 else 0
 
 

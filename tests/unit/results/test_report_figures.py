@@ -5,9 +5,12 @@ from dataclasses import replace
 import pytest
 
 from testbed.endpoint.columns import encode
+from testbed.plan.timeline import Change, Event
+from testbed.results import Happening
 from testbed.results.report.figures import stage_figures, twin_figures
 from testbed.results.report.samples import Samples
 from testbed.results.report.start import start
+from testbed.shape import Shape
 from testbed.workloads import Summary
 
 MS = 1_000_000
@@ -111,7 +114,7 @@ def test_whatever_there_is_of_tcp_info_is_drawn(plan, make):
     (figure,) = stage_figures(plan, [small])
     assert "smoothed round-trip time, ms" in words(figure)
     assert "sent again" not in words(figure)
-    more = {"retransmits": [0, 3], "delivery_rate": [0, 10**6], "something_ns": [1, 2], "rttvar_ns": [MS, MS]}
+    more = {"retransmits": [0, 3], "delivery_rate": [0, 10**6], "something_ns": [1, 2], "rttvar_ns": [MS // 2, MS]}
     full = make("full", tcp_info(rtt_ns=[40 * MS, 41 * MS], cwnd=[10, 20], **more))
     figure, folded = stage_figures(plan, [full])
     for word in ("segments sent again per 100 ms", "delivery rate", "rates, mbit/s"):
@@ -128,9 +131,32 @@ def test_columns_of_an_unknown_event_are_drawn(plan, make):
     assert "turns" in words(figure)
 
 
+def happening(what, at_ms):
+    at = START + at_ms * MS
+    return Happening(at_ns=0, what=what, due_ns=at, begun_ns=at, done_ns=at)
+
+
+def test_what_is_asked_for_follows_the_timeline(plan, stream):
+    (link,) = plan.links
+    change = Change(
+        **dict(zip(("source", "destination", "network"), link.ends, strict=True)), shape=Shape(delay_ns=60 * MS)
+    )
+    changed = replace(plan, timeline=(Event(at_ns=100 * MS, what="slower", changes=(change,)),))
+    (figure,) = [
+        each
+        for each in stage_figures(changed, [stream("udp", 0)], [happening("slower", 100)])
+        if "One-way delay of udp" in titles([each])
+    ]
+    assert "20 ms / 60 ms, delay asked for" in words(figure)
+    sample, line = [each for each in figure.iter("polyline") if each.get("class") == "level"]
+    heights = {point.split(",")[1] for point in str(line.get("points")).split()}
+    assert len(heights) == 2
+    assert len(str(sample.get("points")).split()) == 2
+
+
 def test_what_happened_is_marked_where_it_falls_into_the_stage(plan, stream):
-    happened = [(START + 100 * MS, "link down"), (START + 105 * MS, "link up"), (START - 1, "before")]
-    figures = [*stage_figures(plan, [stream("udp", 0)], happened)]
+    timeline = [happening("link down", 100), happening("link up", 105), happening("before", -1)]
+    figures = [*stage_figures(plan, [stream("udp", 0)], timeline)]
     over_time = [figure for figure in figures if "time since" in words(figure)]
     assert len(over_time) == 2
     for figure in over_time:

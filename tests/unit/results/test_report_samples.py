@@ -128,6 +128,18 @@ def test_columns_of_an_event_that_nobody_knows_are_kept(record, voice_workload):
     assert series.quantity("delay_ns").axis(50 * MS)[1] == "delay, ms"
 
 
+def test_figures_of_one_time_are_kept(record, voice_workload):
+    said = [{"bits_per_second": 8e6 * number, "end": number, "ok": True, "name": "x"} for number in (1, 2)]
+    lines = [{"event": "sample", "at_ns": number * MS, "data": data} for number, data in enumerate(said, 1)]
+    samples = read(record(*lines), voice_workload)
+    (series,) = samples.series.values()
+    assert {name: [one.mean for one in bins] for name, bins in series.columns.items()} == {
+        "bits_per_second": [8e6, 16e6]
+    }
+    assert series.quantity("bits_per_second").axis(16e6)[1] == "rate, mbit/s"
+    assert (samples.begun_ns, samples.ended_ns) == (MS, 2 * MS)
+
+
 def test_columns_of_different_lengths_are_refused(record, voice_workload):
     with pytest.raises(ValueError, match="1 values of speed for 2 times"):
         read(record({"event": "fan", "at_ns": [1, 2], "speed": [5]}), voice_workload)
