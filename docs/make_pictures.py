@@ -1,8 +1,8 @@
-"""Pictures of real output: run the commands below on a terminal and draw what it shows in the end, as SVG.
+"""Pictures of real output: of what a terminal shows when a command has ended, as SVG, and of a report, as PNG.
 
-python docs/make_pictures.py [NAME...]    makes docs/NAME.svg; all of them unless given
+python docs/make_pictures.py [NAME...]    makes docs/NAME.svg or docs/NAME.png; all of them unless given
 
-Take them on a machine with nothing else to do: what the commands measure is in the picture.
+Take them on a machine with nothing else to do: what the commands measure is in the picture. Reports need Chromium.
 """
 # ruff: noqa: INP001  # a script, not a package
 
@@ -14,11 +14,13 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import struct
 import subprocess
 import sys
 import tempfile
 import termios
+import zlib
 from pathlib import Path
 
 from rich.console import Console
@@ -31,24 +33,84 @@ PICTURES = {
     "tcp-vs-udp": "testbed run tcp-vs-udp --runtime netns",
 }
 
+REPORTS = {"report": "testbed run tcp-vs-udp --runtime netns"}
+"""Of these commands it is the report that is shown."""
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+IN_COLUMNS = """<style>body { max-width: 1960px; columns: 2; column-gap: 56px; } h2 { break-before: avoid; }
+figure { break-inside: avoid; }</style></head>"""
+WIDE, HIGH, SCALE = 2020, 5000, 0.6
+
 _CONTROL = re.compile(r"\r\n|\n|\r|\x1b\[\??(?P<number>\d*)(?P<what>[A-Zhl])")
 
 
 def main() -> None:
     """Make the pictures that the command line names."""
-    for name in sys.argv[1:] or PICTURES:
-        command = PICTURES[name]
-        shown = [Text.assemble(("$ ", "dim"), command), *map(Text.from_ansi, last_screen(output(command)))]
-        width = max(line.cell_len for line in shown)
-        console = Console(record=True, file=io.StringIO(), width=width, force_terminal=True)
-        for line in shown:
-            console.print(line, no_wrap=True)
-        (HERE / f"{name}.svg").write_text(console.export_svg(title="testbed"), "utf-8")
-        sys.stdout.write(f"{HERE / name}.svg\n")
+    for name in sys.argv[1:] or (*PICTURES, *REPORTS):
+        with tempfile.TemporaryDirectory() as directory:
+            path = picture_of_report(name, directory) if name in REPORTS else picture_of_terminal(name, directory)
+        sys.stdout.write(f"{path}\n")
 
 
-def output(command: str) -> str:
-    """All that a command of this checkout writes to a terminal; its results go to a directory that is thrown away.
+def picture_of_terminal(name: str, directory: str) -> Path:
+    """Draw what a terminal shows."""
+    command = PICTURES[name]
+    written = output(command, directory)
+    shown = [Text.assemble(("$ ", "dim"), command), *map(Text.from_ansi, last_screen(written))]
+    console = Console(record=True, file=io.StringIO(), width=max(line.cell_len for line in shown), force_terminal=True)
+    for line in shown:
+        console.print(line, no_wrap=True)
+    path = HERE / f"{name}.svg"
+    path.write_text(console.export_svg(title="testbed"), "utf-8")
+    return path
+
+
+def picture_of_report(name: str, directory: str) -> Path:
+    """Have a browser draw the report of a run, in two columns."""
+    output(REPORTS[name], directory)
+    page, picture = Path(directory, "page.html"), Path(directory, "page.png")
+    page.write_text(Path(directory, "results/latest/report.html").read_text("utf-8").replace("</head>", IN_COLUMNS))
+    browser = next(filter(None, map(shutil.which, BROWSERS)))
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        f"--user-data-dir={directory}/profile",
+    ]
+    options += [f"--force-device-scale-factor={SCALE}", f"--window-size={WIDE},{HIGH}", f"--screenshot={picture}"]
+    subprocess.run([browser, *options, page.as_uri()], check=True, capture_output=True)
+    path = HERE / f"{name}.png"
+    path.write_bytes(without_blank_end(picture.read_bytes()))
+    return path
+
+
+def without_blank_end(png: bytes) -> bytes:
+    """A PNG of 8 bits a channel (RFC 2083) without the rows at its end that are all the same."""
+    at, chunks = 8, []
+    while at < len(png):
+        (length,) = struct.unpack_from("!I", png, at)
+        chunks.append((png[at + 4 : at + 8], png[at + 8 : at + 8 + length]))
+        at += 12 + length
+    header = next(data for kind, data in chunks if kind == b"IHDR")
+    width, height, _, colours = struct.unpack_from("!IIBB", header)
+    size = 1 + width * {2: 3, 6: 4}[colours]
+    rows = zlib.decompress(b"".join(data for kind, data in chunks if kind == b"IDAT"))
+    while height > 1 and rows[(height - 1) * size : height * size] == rows[(height - 2) * size : (height - 1) * size]:
+        height -= 1
+    kept = (
+        (b"IHDR", struct.pack("!II", width, height) + header[8:]),
+        (b"IDAT", zlib.compress(rows[: height * size], 9)),
+    )
+    written = ((kind, data) for kind, data in (*kept, (b"IEND", b"")))
+    return png[:8] + b"".join(
+        struct.pack("!I", len(data)) + kind + data + struct.pack("!I", zlib.crc32(kind + data))
+        for kind, data in written
+    )
+
+
+def output(command: str, directory: str) -> str:
+    """All that a command of this checkout writes to a terminal, run in a directory, where its results go.
 
     Raises:
         subprocess.CalledProcessError: it failed.
@@ -56,14 +118,13 @@ def output(command: str) -> str:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
     argv = [sys.executable, "-m", *shlex.split(command)]
-    with tempfile.TemporaryDirectory() as directory:
-        environment = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(HERE.parent)}
-        with subprocess.Popen(argv, cwd=directory, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as run:
-            os.close(theirs)
-            written = b""
-            while data := _read(ours):
-                written += data
-        os.close(ours)
+    environment = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(HERE.parent)}
+    with subprocess.Popen(argv, cwd=directory, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as run:
+        os.close(theirs)
+        written = b""
+        while data := _read(ours):
+            written += data
+    os.close(ours)
     if run.returncode:
         raise subprocess.CalledProcessError(run.returncode, argv, written.decode())
     return written.decode()
