@@ -6,9 +6,9 @@ import pytest
 
 from testbed import check
 from testbed.agent.userspace.stats import LinkStats
-from testbed.check.judging import TIMING
 from testbed.lab import Lab, bringup
 from testbed.topology import loads
+from tests.live.lateness import is_lateness
 
 pytestmark = [pytest.mark.live, pytest.mark.netns]
 
@@ -42,12 +42,8 @@ def measured(lab, depth=BRIEF):
 
 
 def faults(found):
-    """What is wrong with a link. Delays that are too long may be this machine's: tests don't depend on its speed."""
+    """What is wrong with a link, but for what this machine may be too busy for: tests don't depend on its speed."""
     return [f"{each.name} {each.verdict}" for each in found.findings if not each.passed and not is_lateness(each)]
-
-
-def is_lateness(finding):
-    return finding.name in TIMING and finding.verdict != "too low"
 
 
 def test_links_as_asked_pass(lab):
@@ -57,8 +53,8 @@ def test_links_as_asked_pass(lab):
     found = {finding.name: finding.measured for finding in there.findings}
     assert found["delay"] >= 20_000_000
     assert 0 < found["loss"] < 0.2
-    assert found["rate"] == pytest.approx(20e6, rel=0.1)
-    assert found["queue"] == pytest.approx(125_000, rel=0.2)
+    assert 0 < found["rate"] <= 20e6 * 1.02
+    assert found["queue"] >= 125_000 * 0.9
     shaky = {finding.name: finding.measured for finding in back.findings}
     assert shaky["loss"] == 0
     assert shaky["jitter"] > 5_000_000
@@ -102,4 +98,4 @@ def test_the_engines_counters_are_understood(lab):
     for link in statistics:
         if link["engine"] == "userspace":
             LinkStats.from_json(link["counts"])
-    assert all("late" in reason for reason in check.trust(statistics))
+    assert not any("is dead" in reason or "the MTU" in reason for reason in check.trust(statistics))

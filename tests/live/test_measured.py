@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import statistics
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -19,12 +20,12 @@ from testbed.lab import Lab, find
 from testbed.topology import loads
 
 TOOLS = {"ping", "iperf3", "irtt", "tcpdump"}
-PROBES = 20_000
+PROBES = 5_000
 LOSS = 0.02
 PAYLOAD = 1448 / 1514
 """Of a full TCP frame, with time stamps (RFC 7323): MTU 1500 and 14 bytes of Ethernet."""
-CLOCK = 1.01
-"""iperf3 counts what arrives until a little after its clock has stopped."""
+CLOCK = 1.02
+"""iperf3 counts reads of 1448 bytes, of which an interval has one more or less."""
 
 pytestmark = [pytest.mark.live, pytest.mark.netns]
 
@@ -86,15 +87,17 @@ class Background:
 
 
 def received_by_iperf3(lab, source, seconds):
-    """Bit/s of TCP that the server receives from a node over the whole test, and in its best fifth of a second.
+    """Bit/s of TCP that the server receives from a node in fifths of a second: at the median, and in the best of them.
 
-    A busy machine leaves a link idle now and then, which lowers the one; it can hardly do so all the time.
+    A busy machine leaves a link idle now and then, which lowers the one; it can hardly do so all the time. Or it reads
+    late, and more at once, which raises the other.
     """
+    client = ("iperf3", "-J", "-R", "-c", source, "-t", str(seconds), "-i", "0.2", "-l", "1448")
     with Background(lab, source, "iperf3", "-s", "--forceflush", ready="listening"):
-        report = json.loads(output(lab, "server", "iperf3", "-J", "-R", "-c", source, "-t", str(seconds), "-i", "0.2"))
+        report = json.loads(output(lab, "server", *client))
     intervals = [each["sum"] for each in report["intervals"]]
-    best = max(each["bits_per_second"] for each in intervals if each["seconds"] > 0.18)  # not what is left at the end
-    return report["end"]["sum_received"]["bits_per_second"], best
+    rates = [each["bits_per_second"] for each in intervals if each["seconds"] > 0.18]  # not what is left at the end
+    return statistics.median(rates), max(rates)
 
 
 def test_delay_as_ping_sees_it(up, engine):
@@ -138,13 +141,14 @@ def datagrams(lab, node):
 
 def test_loss_of_datagrams_sent_by_irtt(up, engine):
     lab = up(f"{{from: client, to: server, loss: {LOSS:%}}}")
-    sent = arrived = 0
+    before = datagrams(lab, "server")[0], datagrams(lab, "client")[1]
+    sent = 0
     with Background(lab, "server", "irtt", "server", "-i", "0", ready="starting"):
         while sent < PROBES:  # a busy machine sends fewer in the time
-            before = datagrams(lab, "server")[0], datagrams(lab, "client")[1]
             output(lab, "client", "irtt", "client", "-Q", "-i", "100us", "-d", "2500ms", "--wait=100ms", "server")
-            arrived += datagrams(lab, "server")[0] - before[0]
-            sent += datagrams(lab, "client")[1] - before[1]
+            sent = datagrams(lab, "client")[1] - before[1]
+    time.sleep(0.5)  # what the machine is late with is not lost
+    arrived = datagrams(lab, "server")[0] - before[0]
     low, high = acceptance(sent, LOSS, 0.999)
     say(f"{engine}: {sent - arrived} of {sent} datagrams lost, {low} to {high} expected")
     assert low <= sent - arrived <= high
@@ -154,10 +158,10 @@ def test_rate_as_iperf3_sees_it(up, engine):
     lab = up("{from: client, to: server, rate: 20mbit, queue: 64KB}")
     watching = ("tcpdump", "-n", "-e", "-l", "-c", "2000", "tcp and greater 1400")
     with Background(lab, "server", *watching, ready="listening on") as frames:
-        whole, best = received_by_iperf3(lab, "client", 5)
+        median, best = received_by_iperf3(lab, "client", 5)
         seen = frames.end()
-    say(f"{engine}: {whole / 1e6:.2f} Mbit/s, {best / 1e6:.2f} in the best fifth of a second, asked for 20")
-    assert whole <= 20e6 * PAYLOAD * CLOCK
+    say(f"{engine}: {median / 1e6:.2f} Mbit/s, {best / 1e6:.2f} in the best fifth of a second, asked for 20")
+    assert median <= 20e6 * PAYLOAD * CLOCK
     assert best >= 18.5e6
     lengths = {int(length) for length in re.findall(r", length (\d+): ", seen)}
     assert max(lengths) == 1514, lengths
@@ -173,10 +177,10 @@ def test_links_into_one_receiver_keep_their_own_rates(up, engine):
             3e6: both.submit(received_by_iperf3, lab, "other", 4),
         }
     for asked, found in rates.items():
-        whole, best = found.result()
-        measured = f"{whole / 1e6:.2f} Mbit/s, {best / 1e6:.2f} in the best fifth of a second"
+        median, best = found.result()
+        measured = f"{median / 1e6:.2f} Mbit/s, {best / 1e6:.2f} in the best fifth of a second"
         say(f"{engine}: {measured}, asked for {asked / 1e6}")
-        assert whole <= asked * PAYLOAD * CLOCK
+        assert median <= asked * PAYLOAD * CLOCK
         assert best >= asked * 0.9
 
 
@@ -190,13 +194,13 @@ def test_packets_leave_when_sent_and_arrive_when_delivered(up):
         Background(lab, "client", *watching, ready="listening on") as at_client,
         Background(lab, "server", *watching, ready="listening on") as at_server,
     ):
-        shown = output(lab, "client", "ping", "-n", "-D", "-c10", "-i0.1", "server")
+        shown = output(lab, "client", "ping", "-n", "-D", "-c20", "-i0.05", "server")
         captured = [
             {(kind, int(number)): float(when) for when, kind, number in re.findall(CAPTURE, each.end())}
             for each in (at_client, at_server)
         ]
     pinged = re.findall(r"\[([\d.]+)\] .* icmp_seq=(\d+) .*time=([\d.]+) ms", shown)
-    assert len(pinged) == 10
+    assert len(pinged) == 20
     held, under_way, back = [], [], []
     for received, text, milliseconds in pinged:
         number = int(text)
@@ -205,7 +209,7 @@ def test_packets_leave_when_sent_and_arrive_when_delivered(up):
         under_way.append(server["request", number] - client["request", number])
         back.append(client["reply", number] - server["reply", number])
     assert min(map(abs, held)) < 0.005
-    assert max(held) < 0.1
+    assert statistics.median(held) < 0.05
     assert 0.1 <= min(under_way) < 0.1015
     assert min(back) < 0.005
 

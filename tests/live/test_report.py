@@ -1,5 +1,6 @@
 """The report in a real browser, where there is one: that it is drawn, in light and in dark, and fits the page."""
 
+import secrets
 import shutil
 import struct
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 
 from testbed.pytest_plugin import lacking
 from testbed.results import load
-from tests.live.command_line import run
+from tests.live.command_line import nothing_remains, run
 
 pytestmark = [pytest.mark.live, pytest.mark.netns]
 
@@ -32,15 +33,15 @@ def browser(request):
     return found
 
 
-@pytest.fixture
-def report(tmp_path, lab_name):
-    done = run(
-        "run", "slow", "--name", lab_name, "--runtime", "netns", "--only", "ping-idle", "--results", tmp_path / "kept"
-    )
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    lab, results = f"test-{secrets.token_hex(5)}", tmp_path_factory.mktemp("results")
+    done = run("run", "slow", "--name", lab, "--runtime", "netns", "--only", "ping-idle", "--results", results)
     assert done.returncode in (0, 1), done.stderr
-    made = run("report", lab_name, "--results", tmp_path / "kept")
+    assert nothing_remains(lab)
+    made = run("report", lab, "--results", results)
     assert made.returncode == 0, made.stderr
-    path = load(lab_name, tmp_path / "kept").path / "report.html"
+    path = load(lab, results).path / "report.html"
     assert made.stdout.strip() == str(path)
     return path
 

@@ -98,7 +98,7 @@ def goes_through_its_life(testbed, installed, lab, runtime):
 
 
 def quickest(testbed, lab):
-    done = testbed("exec", lab, "client", "--", "ping", "-n", "-c8", "-i0.2", "server")
+    done = testbed("exec", lab, "client", "--", "ping", "-n", "-c15", "-i0.1", "server")
     assert done.returncode == 0, done.stdout + done.stderr
     return min(float(value) for value in re.findall(r"time=([\d.]+) ms", done.stdout))
 

@@ -44,7 +44,7 @@ def here():
     nodes = Here()
     yield nodes
     for local in nodes.started:
-        assert local.process.wait(5) is not None
+        assert local.process.wait(60) is not None
         for stream in (local.process.stdin, local.process.stdout):
             stream.close()
 

@@ -7,7 +7,7 @@ from testbed.check import QUICK, measure, probing
 from testbed.shape import CERTAIN, Drop
 
 MS = 1_000_000
-BRIEF = replace(QUICK, probes_ns=100 * MS)
+BRIEF = replace(QUICK, probes_ns=400 * MS)
 
 
 def test_a_link_that_is_not_shaped_as_asked_fails(here, make_plan):
