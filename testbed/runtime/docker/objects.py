@@ -40,6 +40,10 @@ _REMOVAL_SECONDS = 60
 _LATE_SECONDS = 1.0
 """An `up` that was killed leaves calls under way; what they make appears within this time."""
 
+_DETACHING_SECONDS = 1.0
+"""Containers that are gone leave their networks a moment later. Who forces them out meanwhile is in the engine's way:
+20.10 then says of a network that nothing is on that it "has active endpoints", until it is started again."""
+
 _API_OF_MAC_PER_NETWORK = "1.44"
 
 
@@ -224,11 +228,12 @@ def remove_all(engine: Engine, lab: str, *, settled: bool) -> None:
     """
     refused: list[str] = []
 
-    def some_left() -> bool:
+    def some_left(begun: float) -> bool:
         containers, networks = engine.containers(lab=lab), engine.networks(lab=lab)
+        force = time.monotonic() - begun > _DETACHING_SECONDS
         refused.clear()
         in_parallel(partial(_remove_container, engine, refused), [each["Id"] for each in containers])
-        in_parallel(partial(_remove_network, engine, refused), [each["Id"] for each in networks])
+        in_parallel(partial(_remove_network, engine, refused, force=force), [each["Id"] for each in networks])
         return bool(containers or networks)
 
     retrying = Retrying(
@@ -237,10 +242,10 @@ def remove_all(engine: Engine, lab: str, *, settled: bool) -> None:
         stop=stop_after_delay(_REMOVAL_SECONDS),
     )
     try:
-        retrying(some_left)
+        retrying(some_left, time.monotonic())
         if not settled:
             time.sleep(_LATE_SECONDS)
-            retrying(some_left)
+            retrying(some_left, time.monotonic())
     except RetryError:
         raise LabError(
             "not-removed",
@@ -253,8 +258,8 @@ def _remove_container(engine: Engine, refused: list[str], container: str) -> Non
     _removal(refused, partial(engine.api.remove_container, container, v=True, force=True))
 
 
-def _remove_network(engine: Engine, refused: list[str], network: str) -> None:
-    if _removal(refused, partial(engine.api.remove_network, network)):
+def _remove_network(engine: Engine, refused: list[str], network: str, *, force: bool) -> None:
+    if _removal(refused, partial(engine.api.remove_network, network)) or not force:
         return
     # A container of somebody else's hangs on it, or an endpoint that a crash left behind.
     with suppress(APIError):
