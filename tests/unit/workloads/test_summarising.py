@@ -100,6 +100,28 @@ CONNECTIONS: Line = {
     "connected_ns": [40 * MS],
 }
 CONGESTION: Line = {"node": "client", "event": "congestion", "name": "cubic"}
+TCP_INFO: list[Line] = [
+    {
+        "node": "client",
+        "event": "tcp-info",
+        "at_ns": [60 * MS, 100 * MS],
+        "rtt_ns": [50 * MS, 20 * MS],
+        "min_rtt_ns": [43 * MS, -1 * MS],
+        "busy_ns": [10 * MS, 10 * MS],
+        "rwnd_limited_ns": [0, 0],
+        "sndbuf_limited_ns": [0, 0],
+    },
+    {
+        "node": "client",
+        "event": "tcp-info",
+        "at_ns": [260 * MS],
+        "rtt_ns": [42 * MS],
+        "min_rtt_ns": [41 * MS],
+        "busy_ns": [40 * MS],
+        "rwnd_limited_ns": [10 * MS],
+        "sndbuf_limited_ns": [0],
+    },
+]
 
 
 def test_tcp_stream(workload):
@@ -109,6 +131,7 @@ def test_tcp_stream(workload):
         [
             {**CONNECTIONS, "begun_ns": [10 * MS], "connected_ns": [50 * MS]},
             CONGESTION,
+            *TCP_INFO,
             {"node": "server", "event": "end", "bytes": 10_000, "first_byte_ns": 70 * MS, "last_byte_ns": 150 * MS},
             {"node": "client", "event": "end", "bytes": 10_000, "retransmits": 3},
         ],
@@ -120,9 +143,15 @@ def test_tcp_stream(workload):
         "first_byte_ns": 60 * MS,
         "retransmits": 3,
         "setup_ns": 40 * MS,
+        "tls_ns": None,
         "connections": 1,
         "congestion": "cubic",
+        "rtt_min_ns": 41 * MS,
+        "rtt_p50_ns": 50 * MS,
+        "rwnd_limited_ratio": 0.25,
+        "sndbuf_limited_ratio": 0.0,
     }
+    assert summary.missing == {"tls_ns": "TLS was not asked for"}
 
 
 def test_tcp_stream_of_one_segment_has_no_rate(workload):
@@ -130,7 +159,49 @@ def test_tcp_stream_of_one_segment_has_no_rate(workload):
     start = {**CONNECTIONS, "begun_ns": [10 * MS], "connected_ns": [50 * MS]}
     records = [start, CONGESTION, end, {"node": "client", "event": "end", "bytes": 10, "retransmits": 0}]
     summary = summarise(workload("tcp-stream", size_bytes=10), records)
-    assert summary.missing == {"goodput_bps": "everything arrived at once"}
+    assert summary.missing["goodput_bps"] == "everything arrived at once"
+
+
+def test_tcp_messages_wait_for_the_one_that_was_lost(workload):
+    """Made at 0, 10, 20, 30 ms; the second is lost, so that it, and the two behind it, come at 70."""
+    asked = workload("tcp-messages", rate_bps=80_000, size_bytes=100, duration_ns=40 * MS, tls=True)
+    summary = summarise(
+        asked,
+        [
+            {**CONNECTIONS, "begun_ns": [-80 * MS], "connected_ns": [-40 * MS], "secured_ns": [0]},
+            CONGESTION,
+            *TCP_INFO,
+            SENT,
+            {**SENDER_END, "start_ns": 0, "retransmits": 1},
+            {**RECEIVED, "seq": [0, 1, 1, 1], "received_ns": [20 * MS, 50 * MS, 0, 0]},
+            {"node": "server", "event": "end", "first_byte_ns": 20 * MS},
+        ],
+    )
+    assert summary.values == {
+        "sent": 4,
+        "delivered": 4,
+        "lost": 0,
+        "loss_ratio": 0.0,
+        "latency_min_ns": 20 * MS,
+        "latency_p50_ns": 40 * MS,
+        "latency_p90_ns": 60 * MS,
+        "latency_p99_ns": 60 * MS,
+        "latency_max_ns": 60 * MS,
+        "sent_bytes": 400,
+        "delivered_bytes": 400,
+        "goodput_bps": pytest.approx(300 * 8 / 0.05),
+        "jitter_ns": round(((40 / 16 * 15 + 10) / 16 * 15 + 10) * MS / 16),
+        "first_byte_ns": 100 * MS,
+        "pacing_late_p99_ns": 0,
+        "retransmits": 1,
+        "setup_ns": 80 * MS,
+        "tls_ns": 40 * MS,
+        "connections": 1,
+        "congestion": "cubic",
+        "rtt_min_ns": 41 * MS,
+        "rtt_p50_ns": 50 * MS,
+    }
+    assert summary.missing == {}
 
 
 def test_tcp_rr_counts_the_retransmits_of_both_ends(workload):
