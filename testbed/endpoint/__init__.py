@@ -9,12 +9,12 @@ the difference of two times taken in two nodes is a real delay. Closing its stan
 |---|---|---|
 | `listening` | listener | the socket is bound; the initiator may start |
 | `accepted` | tcp-stream listener | `at_ns` |
-| `connections` | TCP initiator | per connection: `begun_ns`, `connected_ns` |
+| `connections` | TCP initiator | per connection: `begun_ns`, `connected_ns`, with TLS also `secured_ns` |
 | `congestion` | TCP initiator | `name`: the congestion control in use, as the kernel says |
 | `sent` | initiator of messages | `sent_ns` of the messages `first`, `first` + 1, ...; in order |
 | `received` | who measures messages | `seq` and `received_ns` per arrival, in order of arrival, duplicates too |
 | `bytes` | tcp-stream listener | `bytes` per `bucket_ns`, the first bucket beginning at `start_ns` |
-| `tcp-info` | tcp-stream initiator | samples of the sender's state, see `testbed.endpoint.tcp_info` |
+| `tcp-info` | TCP initiator with one connection | samples of its state at `at_ns`, see `testbed.tcp_info` |
 | `progress` | initiator | `fraction` done, at least once a second |
 | `error` | both | `code`, `message`, `hint`; the exit status is then not 0 |
 | `end` | both | the last line of an endpoint that did what it was asked, with its totals |
