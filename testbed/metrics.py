@@ -46,7 +46,7 @@ class Metric:
 GROUP = "testbed.metrics"
 
 _LATENCY = (
-    "latency (tcp-rr, udp-rr: request to whole reply; udp-stream, tcp-messages: one way, RFC 7679; "
+    "latency (tcp-rr, udp-rr, http: request to whole reply; udp-stream, tcp-messages: one way, RFC 7679; "
     "ping: round trip, RFC 2681)"
 )
 
@@ -60,7 +60,9 @@ _DEFINED: Mapping[str, Metric] = MappingProxyType(
         metric.name: metric
         for metric in (
             _metric("sent", "messages", "Datagrams, requests or echo requests sent."),
-            _metric("delivered", "messages", "Of those sent, how many arrived or were answered in time."),
+            _metric(
+                "delivered", "messages", "Of those sent, how many arrived or were answered in time (http: with 2xx)."
+            ),
             _metric("lost", "messages", "Of those sent, how many never arrived or were not answered in time."),
             _metric("loss_ratio", "ratio", "Lost per sent (one way: RFC 7680)."),
             _metric("late", "messages", "Of those lost, how many were answered after the time-out."),
@@ -83,8 +85,16 @@ _DEFINED: Mapping[str, Metric] = MappingProxyType(
             ),
             _metric("tls_ns", "ns", "Of that TLS: from the end of TCP's handshake to the end of its own."),
             _metric("connections", "connections", "Connections set up."),
-            _metric("first_byte_ns", "ns", "From the sender's connect or first send to the first arrival."),
-            _metric("retransmits", "segments", "TCP segments sent again, by both ends (of a stream: the sender)."),
+            _metric(
+                "first_byte_ns",
+                "ns",
+                "From the sender's connect or first send to the first arrival (http: from request; median).",
+            ),
+            _metric(
+                "retransmits",
+                "segments",
+                "TCP segments sent again, by both ends (of a stream: the sender; http: the client).",
+            ),
             _metric("rtt_min_ns", "ns", "Least round-trip time that the initiator's TCP has measured (tcpi_min_rtt)."),
             _metric("rtt_p50_ns", "ns", "Median of its smoothed round-trip time, sampled each 0.1 s (RFC 6298)."),
             _metric(
@@ -119,6 +129,14 @@ _DEFINED: Mapping[str, Metric] = MappingProxyType(
                 "ns",
                 "99th percentile, nearest rank, of how long after its due time a message was sent (TCP: made).",
             ),
+            _metric("first_byte_p90_ns", "ns", "90th percentile, nearest rank, of the time to the first byte."),
+            _metric("first_byte_p99_ns", "ns", "99th percentile, nearest rank, of the time to the first byte."),
+            _metric("request_rate", "requests/s", "Requests delivered, from the first request to the last response."),
+            _metric("error_responses", "responses", "Whole responses with a status other than 2xx (RFC 9110, 15)."),
+            _metric("failed", "requests", "Requests without a whole response: not connected, closed, reset, corrupt."),
+            _metric("statuses", "name", "How many responses had which status."),
+            _metric("protocol", "name", "Version of HTTP, and of TLS, as agreed with the server."),
+            _metric("server", "name", "What the server calls itself (RFC 9110, 10.2.4)."),
             _metric("duration_ns", "ns", "From the start of the program to its end."),
             _metric("samples", "samples", "Lines of its output that are JSON objects."),
             _metric("lines", "lines", "Other lines of what it wrote, errors included."),
@@ -186,6 +204,26 @@ OWN: Mapping[str, Iterable[str]] = MappingProxyType(
             *_LATENCIES,
             *_LOSSES,
             "reordered",
+        ),
+        "http": (
+            *_MESSAGES,
+            *_LATENCIES,
+            "delivered_bytes",
+            "goodput_bps",
+            "first_byte_ns",
+            "first_byte_p90_ns",
+            "first_byte_p99_ns",
+            "request_rate",
+            "error_responses",
+            "failed",
+            "statuses",
+            "setup_ns",
+            "tls_ns",
+            "connections",
+            "retransmits",
+            "congestion",
+            "protocol",
+            "server",
         ),
         "iperf3": (
             *_MESSAGES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from testbed.expectations import parse
 from testbed.plan import addresses
@@ -146,7 +146,8 @@ def _workload(
     topology: Topology, workload: AskedWorkload | Work, nodes: Mapping[str, Node], port: int, seed: int
 ) -> Workload:
     network = topology.network_between(workload.source, workload.destination, workload.network)
-    parameters = workload.parameters
+    parameters = dict(workload.parameters)
+    port = cast("int", parameters.pop("port", port))
     if workload.by_endpoint and "congestion" in type(workload).model_fields:
         parameters = {
             "congestion": nodes[workload.source].sysctls.get(CONGESTION, DEFAULT_CONGESTION),

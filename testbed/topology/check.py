@@ -20,7 +20,7 @@ from testbed.topology.models import SMALLEST_MTU, AnyLink, Direction, Network, N
 from testbed.topology.problems import Problem, nearest, quote
 from testbed.topology.settings import factors_in, located
 from testbed.topology.timeline_check import check_timeline
-from testbed.topology.workloads import KINDS, AnyWorkload, Ends, Place, TcpStream, Work, Workload
+from testbed.topology.workloads import KINDS, AnyWorkload, Ends, Place, Work, Workload
 
 _NETWORK = TypeAdapter(Network)
 _NODE = TypeAdapter(Node)
@@ -272,10 +272,9 @@ class Checker:
             network = self.shared(path, ends.source, ends.destination, ends.network)
             if isinstance(network, Problem):
                 yield network
-            stream = _read(item, _WORKLOAD)
-            if isinstance(stream, TcpStream) and stream.duration_ns is not None and stream.size_bytes is not None:
-                hint = "duration says how long to send, bytes says how much: leave one out"
-                yield self.problem((*path, "bytes"), "conflicting-keys", "is given beside duration", hint)
+            workload = _read(item, _WORKLOAD)
+            for fault in workload.contradictions() if isinstance(workload, Workload) else ():
+                yield self.problem((*path, *fault.path), fault.code, fault.said, fault.hint)
 
     def capture(self, data: object) -> Iterator[Problem]:
         """Nodes where packets are captured exist."""

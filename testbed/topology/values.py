@@ -228,6 +228,13 @@ def _command(value: object) -> tuple[str, ...]:
         raise fault(f"is {quote(text)}, which a shell would not read either: {error}") from None
 
 
+def _http_version(value: object) -> str:
+    text = text_of(value, "a version of HTTP")
+    if text not in ("1.1", "2"):
+        raise fault(f"is {quote(text)}, must be 1.1 or 2")
+    return text
+
+
 def schema_of(annotated: Any) -> JsonSchemaValue:  # noqa: ANN401
     """What the JSON Schema says of a kind of value below, for where it stands beside other forms."""
     return next(one.schema for one in get_args(annotated) if isinstance(one, Reader))
@@ -245,6 +252,8 @@ Sysctl = Annotated[
     str, _matching(r"^net\.[a-z0-9_.]{1,100}$", "a sysctl of the network stack", "net.ipv4.tcp_congestion_control")
 ]
 SettingPath = Annotated[str, _matching(SETTING_PATH, "the path of a value", "links[0].loss")]
+RequestPath = Annotated[str, _matching(r"^/[!-~]{0,1000}$", "a path", "/index.html")]
+HttpVersion = Annotated[str, Reader(_http_version, {"enum": ["1.1", "2", 1.1, 2]})]
 Congestion = Annotated[str, _matching(r"^[a-z][a-z0-9_]{0,14}$", "a congestion control", "cubic")]
 Duration = Annotated[int, _quantity(units.DURATION)]
 SomeDuration = Annotated[int, _quantity(units.DURATION, least=1)]

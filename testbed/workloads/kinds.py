@@ -12,6 +12,7 @@ from testbed.workloads import command, iperf3
 from testbed.workloads.errors import WorkloadError
 from testbed.workloads.programs import ReadProgram
 from testbed.workloads.summarisers.command import Command
+from testbed.workloads.summarisers.http import Http
 from testbed.workloads.summarisers.iperf3 import Iperf3
 from testbed.workloads.summarisers.ping import Ping
 from testbed.workloads.summarisers.tcp import TcpMessages, TcpRequestResponse, TcpStream
@@ -90,6 +91,7 @@ OWN: Mapping[str, Kind] = MappingProxyType(
         "udp-stream": Kind(summariser=UdpStream),
         "udp-rr": Kind(summariser=UdpRequestResponse),
         "ping": Kind(summariser=Ping, listens=False),
+        "http": Kind(summariser=Http, listens=False),
         "iperf3": ProgramKind(summariser=Iperf3, initiator=iperf3.Client, server=iperf3.Server),
         "command": ProgramKind(summariser=Command, initiator=command.Reader, listens=False),
     }

@@ -14,6 +14,7 @@ from pydantic import Discriminator, Field, Tag
 from testbed.third_party import third_party
 from testbed.topology.base import Model, key
 from testbed.topology.workloads.base import Ends, Parameter, Place, Work, Workload
+from testbed.topology.workloads.http import Http
 from testbed.topology.workloads.ping import Ping
 from testbed.topology.workloads.programs import Command, Iperf3
 from testbed.topology.workloads.tcp import TcpMessages, TcpRr, TcpStream
@@ -28,7 +29,6 @@ __all__ = [
     "Entry",
     "Parameter",
     "Place",
-    "TcpStream",
     "Together",
     "Work",
     "Workload",
@@ -44,6 +44,7 @@ OWN: Mapping[str, type[Workload | Work]] = MappingProxyType(
         "udp-stream": UdpStream,
         "udp-rr": UdpRr,
         "ping": Ping,
+        "http": Http,
         "iperf3": Iperf3,
         "command": Command,
     }

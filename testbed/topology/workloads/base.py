@@ -1,9 +1,10 @@
 """What all kinds of workload share."""
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from testbed import units
-from testbed.topology.base import Model, key
+from testbed.topology.base import Fault, Model, key
 from testbed.topology.values import Name
 
 SECOND = units.DURATION.parse("1s")
@@ -35,8 +36,15 @@ class Workload(Ends):
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        """The kind's own, by the plan's names; what is left to the plan is not there."""
+        """The kind's own, by the plan's names; what is left to the plan is not there.
+
+        `port` is where somebody else's server listens; for endpoints of ours the plan chooses one.
+        """
         return own(self, Workload)
+
+    def contradictions(self) -> Iterator[Fault]:
+        """What the keys, each right by itself, can't say together."""
+        yield from ()
 
 
 class Place(Model):

@@ -1,8 +1,9 @@
 """TCP between endpoints of the testbed's own."""
 
+from collections.abc import Iterator
 from typing import Literal
 
-from testbed.topology.base import key
+from testbed.topology.base import Fault, key
 from testbed.topology.values import Congestion, Count, Flag, SomeDuration, SomeRate, SomeSize
 from testbed.topology.workloads.base import SECOND, Parameter, Workload
 
@@ -25,6 +26,12 @@ class TcpStream(Workload):
         """As of any workload; ten seconds unless something else is said."""
         given = super().parameters
         return given if {"duration_ns", "size_bytes"} & given.keys() else {"duration_ns": 10 * SECOND, **given}
+
+    def contradictions(self) -> Iterator[Fault]:
+        """How much and how long are not both said."""
+        if self.duration_ns is not None and self.size_bytes is not None:
+            hint = "duration says how long to send, bytes says how much: leave one out"
+            yield Fault(("bytes",), "conflicting-keys", "is given beside duration", hint)
 
 
 class TcpRr(Workload):

@@ -1,0 +1,79 @@
+"""The summary of http."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from testbed.endpoint.columns import decode
+from testbed.workloads import metrics
+from testbed.workloads.messages import NOTHING_DELIVERED
+from testbed.workloads.summarisers.tcp import Tcp
+from testbed.workloads.summary import Figures, Summary
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from testbed.plan.model import Workload
+
+
+class Http(Tcp):
+    """http. What was answered with 2xx counts as delivered; only of that the times count."""
+
+    def __init__(self, workload: Workload) -> None:
+        super().__init__(workload)
+        self._statuses: Counter[int] = Counter()
+        self._failed = 0
+        self._seq, self._first_byte_ns, self._sizes = array("q"), array("q"), array("q")
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take in the next line of the record."""
+        super().add(record)
+        if record["event"] == "responses":
+            self._statuses.update(decode(record["status"]))
+            self._seq.extend(decode(record["seq"]))
+            self._first_byte_ns.extend(decode(record["first_byte_ns"]))
+            self._sizes.extend(decode(record["bytes"]))
+        elif record["event"] == "failed":
+            self._failed += len(record["seq"])
+
+    def finish(self) -> Summary:
+        """The summary of all lines."""
+        figures = Figures()
+        arrivals = self.messages.arrivals()
+        arrivals.put_counts(figures)
+        arrivals.put_latency(figures)
+        delivered = [
+            (self.messages.sent_ns[number], first_ns, size)
+            for number, first_ns, size in zip(self._seq, self._first_byte_ns, self._sizes, strict=True)
+            if arrivals.arrived[number]
+        ]
+        waits = sorted(first_ns - sent_ns for sent_ns, first_ns, _ in delivered)
+        for percent, name in ((50, "first_byte_ns"), (90, "first_byte_p90_ns"), (99, "first_byte_p99_ns")):
+            figures.put(name, metrics.percentile(waits, percent) if waits else None, unless=NOTHING_DELIVERED)
+        size = sum(size for _, _, size in delivered)
+        last_ns = max(arrivals.received_ns, default=0)
+        figures.put("delivered_bytes", size)
+        goodput = metrics.rate_bps(size, last_ns - min((first_ns for _, first_ns, _ in delivered), default=last_ns))
+        figures.put("goodput_bps", goodput, unless="everything arrived at once" if delivered else NOTHING_DELIVERED)
+        rate = len(delivered) * _SECOND / (last_ns - self.messages.sent_ns[0]) if delivered else None
+        figures.put("request_rate", rate, unless=NOTHING_DELIVERED)
+        self._put_outcomes(figures)
+        self.put_connections(figures)
+        return self.summary(figures)
+
+    def _put_outcomes(self, figures: Figures) -> None:
+        """Set what the responses were, and what the server is."""
+        end = self.initiator
+        figures.put("error_responses", sum(n for status, n in self._statuses.items() if status not in _SUCCESS))
+        figures.put("failed", self._failed)
+        said = ", ".join(f"{n} x {status}" for status, n in sorted(self._statuses.items()))
+        figures.put("statuses", said or None, unless="there were no responses")
+        figures.put("retransmits", end["retransmits"])
+        figures.put("protocol", " over ".join(filter(None, (end["protocol"], end["tls"]))))
+        figures.put("server", end["server"], unless="it does not say")
+
+
+_SECOND = 1_000_000_000
+_SUCCESS = range(200, 300)
