@@ -43,6 +43,7 @@ class FourState:
     """Loss by netem's Markov chain of four states (Salsano et al., "Definition of a general and intuitive loss model").
 
     State 1 delivers (good), 2 delivers within a burst, 3 loses within a burst, 4 loses one packet alone. All in 1/2^32.
+    Of the two ways out of state 1 (`p13`, `p14`) one is taken at most, and of those out of state 3 (`p31`, `p32`).
     """
 
     p13: int
@@ -54,6 +55,9 @@ class FourState:
     def __post_init__(self) -> None:
         for one in fields(self):
             within(getattr(self, one.name), one.name)
+        for names, leaving in (("p13 and p14", self.p13 + self.p14), ("p31 and p32", self.p31 + self.p32)):
+            if leaving > CERTAIN:
+                raise ValueError(f"{names} add up to {percent(leaving)}, more than certainty")
 
     def __str__(self) -> str:
         return (

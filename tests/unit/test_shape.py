@@ -21,6 +21,7 @@ from testbed.shape import (
 )
 
 MS = 10**6
+FOUR = {"p13": 0, "p31": 0, "p32": 0, "p23": 0, "p14": 0}
 SOME = Chance(probability=CERTAIN // 100, correlation=CERTAIN // 4)
 STEPS = RateSteps(starts_ns=(0, 10 * MS), rates_bps=(8_000_000, 2_000_000), period_ns=40 * MS)
 OPPORTUNITIES = Opportunities(times_ns=(0, 1 * MS, 1 * MS, 2 * MS), frame_bytes=1514, period_ns=4 * MS)
@@ -81,6 +82,8 @@ def test_through_json_and_back(shape):
     ("kind", "values", "words"),
     [
         (Chance, {"probability": -1}, "not between"),
+        (FourState, {**FOUR, "p13": CERTAIN, "p14": CERTAIN // 2}, "p13 and p14 add up to 150 %"),
+        (FourState, {**FOUR, "p31": CERTAIN, "p32": 1}, "p31 and p32 add up to 100"),
         (Drop, {}, "which packets"),
         (Drop, {"numbers": (0,)}, "from 1"),
         (Drop, {"numbers": (3, 3)}, "ascend"),

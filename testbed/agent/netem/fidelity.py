@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from testbed.agent.netem.queues import TICK_NS
 from testbed.agent.netem.translation import ETHERNET_HEADER, LATENESS_NS, U32_MAX, codel_units, ticks
-from testbed.shape import CERTAIN, Chance, FourState
+from testbed.shape import Chance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,11 +114,6 @@ def _objections_to_chances(shape: Shape) -> Iterator[str]:
             yield f"the smallest probability of {what} that netem knows is 2 in 2^32, not 1"
         if chance.correlation == 1:
             yield f"the smallest correlation of {what} that netem knows is 2 in 2^32, not 1"
-    model = shape.loss_model
-    if isinstance(model, FourState):
-        for names, leaving in (("p13 and p14", model.p13 + model.p14), ("p31 and p32", model.p31 + model.p32)):
-            if leaving > CERTAIN:
-                yield f"{names} add up to {leaving / CERTAIN:.3g}, more than certainty"
 
 
 def _objections_to_delay(shape: Shape) -> Iterator[str]:

@@ -56,8 +56,6 @@ def test_what_netem_does_is_supported(shape):
         (Shape(loss=1), "loss that netem knows is 2 in 2"),
         (Shape(duplicate=RARE), "duplication that netem knows is 2 in 2"),
         (Shape(loss_model=Chance(probability=9, correlation=1)), "correlation of loss that netem knows is 2 in 2"),
-        (Shape(loss_model=FourState(p13=CERTAIN, p14=CERTAIN // 2, p31=0, p32=0, p23=0)), "p13 and p14 add up to 1.5"),
-        (Shape(loss_model=FourState(p13=0, p14=0, p31=CERTAIN, p32=CERTAIN, p23=0)), "p31 and p32 add up to 2"),
         (Shape(drops=(Drop(numbers=(1,)),)), "script"),
         (Shape(trace=Opportunities(times_ns=(1,), frame_bytes=1514, period_ns=1), queue_bytes=20_000), "trace"),
         (Shape(corruption=Corruption(chance=HALF, fix_checksum=True)), "checksums"),
