@@ -23,7 +23,12 @@ def validate_command(files: tuple[str, ...]) -> int:
     for name in files:
         try:
             path = topology.find(name)
-            plan.resolve(topology.load(path))
+            loaded = topology.load(path)
+            plan.resolve(loaded)
+            if loaded.sweep is not None:
+                from testbed.sweep import matrix  # noqa: PLC0415  # only few files need all of it
+
+                matrix(path)
         except UsageError as error:
             click.echo(str(error), err=True)
             status = UsageError.exit_code
