@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
+from operator import le
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,40 +56,38 @@ class Bins:
         self.extend((position,), (value,))
 
     def extend(self, positions: Sequence[int], values: Sequence[float]) -> None:
-        """Take in values, each at its position."""
+        """Take in values, each at its position; fast where positions ascend."""
         if not positions:
             return
         if self._origin is None:
             self._origin = positions[0]
-        origin = self._origin
-        for position, value in zip(positions, values, strict=True):
-            key = (position - origin) // self.width
-            found = self._bins.get(key)
-            if found is None:
-                self._bins[key] = [1, value, value, value]
-                while len(self._bins) > self._limit:
-                    self._coarsen()
+        end, count = 0, len(positions)
+        ascending = all(map(le, positions, islice(positions, 1, None)))
+        while end < count:
+            start = end
+            key = (positions[start] - self._origin) // self.width
+            if ascending:
+                end = bisect_left(positions, self._origin + (key + 1) * self.width, start)
             else:
-                found[0] += 1
-                found[1] += value
-                if value < found[2]:
-                    found[2] = value
-                elif value > found[3]:
-                    found[3] = value
+                end += 1
+            part = values[start:end]
+            self._merge(key, [end - start, sum(part), min(part), max(part)])
+
+    def _merge(self, key: int, one: list[float]) -> None:
+        """Take in what fell into a bin."""
+        other = self._bins.get(key)
+        if other is not None:
+            self._bins[key] = _merged(one, other)
+            return
+        self._bins[key] = one
+        while len(self._bins) > self._limit:
+            self._coarsen()
 
     def _coarsen(self) -> None:
         coarse: dict[int, list[float]] = {}
         for key, one in self._bins.items():
             other = coarse.get(key >> 1)
-            if other is None:
-                coarse[key >> 1] = one
-            else:
-                coarse[key >> 1] = [
-                    one[0] + other[0],
-                    one[1] + other[1],
-                    min(one[2], other[2]),
-                    max(one[3], other[3]),
-                ]
+            coarse[key >> 1] = one if other is None else _merged(one, other)
         self._bins = coarse
         self.width *= 2
 
@@ -112,6 +114,11 @@ class Bins:
             yield Bin(start=origin + key * self.width, count=int(count), total=total, low=low, high=high)
 
 
+def _merged(one: list[float], other: list[float]) -> list[float]:
+    """Count, sum, least and greatest of two bins together."""
+    return [one[0] + other[0], one[1] + other[1], min(one[2], other[2]), max(one[3], other[3])]
+
+
 class Distribution:
     """How values that are not negative are distributed, to one part in 2000."""
 
@@ -126,12 +133,17 @@ class Distribution:
         self.extend((value,))
 
     def extend(self, values: Sequence[int]) -> None:
-        """Take in values."""
-        counts, digits = self._counts, self._DIGITS
-        for value in values:
-            shift = value.bit_length() - digits
-            key = value if shift < 0 else value >> shift << shift
-            counts[key] = counts.get(key, 0) + 1
+        """Take in values; fast where they are of about the same size."""
+        counts = self._counts
+        shift = max(0, max(values, default=0).bit_length() - self._DIGITS)
+        if shift == max(0, min(values, default=0).bit_length() - self._DIGITS):
+            for key, count in Counter([value >> shift for value in values]).items():
+                counts[key << shift] = counts.get(key << shift, 0) + count
+        else:
+            for value in values:
+                shift = max(0, value.bit_length() - self._DIGITS)
+                key = value >> shift << shift
+                counts[key] = counts.get(key, 0) + 1
         self.count += len(values)
 
     def greater(self) -> list[tuple[int, int]]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _SECOND = 1_000_000_000
 _TWO = 2
+_UNLIKE = 20
+"""From which ratio of their peaks on two flows are not drawn on one axis."""
 
 
 def goodput(stage: Stage) -> Iterator[Element]:
@@ -28,20 +30,39 @@ def goodput(stage: Stage) -> Iterator[Element]:
     flows = {each: each.flow for each in stage.together if each.flow is not None}
     if not any(len(list(flow.delivered)) > 1 for flow in flows.values()):
         return
-    lines = {each: rates(flow.delivered, stage.origin_ns) for each, flow in flows.items()}
-    most = max((rate for points in lines.values() for _, rate in points), default=1)
-    unit = rate_unit(most)
+    lines = [
+        Line(
+            name=each.workload.name, style=stage.style(each), points=rates(flow.delivered, stage.origin_ns), steps=True
+        )
+        for each, flow in flows.items()
+    ]
     widths = sorted({flow.delivered.width for flow in flows.values()})
     note = f"Payload delivered per {' or '.join(rows.duration(width) for width in widths)}."
     index = jain(list(flows.values()))
     if index is not None:
         note += f" Jain's fairness index of the {len(flows)}, while all of them ran: {index:.3f} (1 is all alike)."
-    marks = [
-        Line(name=each.workload.name, style=stage.style(each), points=points, steps=True)
-        for each, points in lines.items()
-    ]
-    panel = Panel(label=f"goodput, {unit.name}", y=Linear.up_to(most, unit), marks=marks, height=170)
-    yield stage.figure(f"Goodput of {listed([each.workload.name for each in flows])}", [panel], note=note)
+    panels: list[Panel] = []
+    for alike in _alike(lines):
+        most = _most(alike[0])
+        unit = rate_unit(most)
+        height = 90 if panels else 170
+        panels.append(Panel(label=f"goodput, {unit.name}", y=Linear.up_to(most, unit), marks=alike, height=height))
+    yield stage.figure(f"Goodput of {listed([each.workload.name for each in flows])}", panels, note=note)
+
+
+def _alike(lines: Sequence[Line]) -> list[list[Line]]:
+    """Lines that can be seen on the same axis, the greatest first."""
+    groups: list[list[Line]] = []
+    for line in sorted(lines, key=_most, reverse=True):
+        if groups and _most(line) * _UNLIKE >= _most(groups[-1][0]):
+            groups[-1].append(line)
+        else:
+            groups.append([line])
+    return groups
+
+
+def _most(line: Line) -> float:
+    return max(rate for _, rate in line.points)
 
 
 def rates(delivered: Bins, origin_ns: int) -> list[tuple[float, float]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from array import array
+from itertools import islice
+from operator import lt, sub
 from typing import TYPE_CHECKING, Any
 
 from testbed.endpoint.columns import decode
@@ -98,24 +100,43 @@ class Messages:
             self._arrivals(*self._pending.pop(0))
 
     def _arrivals(self, seq: array[int], at: array[int]) -> None:
-        arrived, sent_ns = self._arrived, self._sent_ns
-        sent, latencies = array("q"), array("q")
+        sent_ns, arrived = self._sent_ns, self._arrived
+        if self._timeout_ns is not None or not self._as_sent(seq):
+            seq, at = self._sorted_out(seq, at)
+        for number in seq:
+            arrived[number] = 1
+        sent = array("q", [sent_ns[number] for number in seq])
+        latencies = array("q", map(sub, at, sent))
+        if min(latencies, default=0) < 0:
+            latencies = array("q", [max(0, each) for each in latencies])
+        self.latency.extend(sent, latencies)
+        self.latencies.extend(latencies)
+
+    def _as_sent(self, seq: array[int]) -> bool:
+        """Whether these arrive in order, behind all that have arrived."""
+        if seq and (seq[0] < self._expected or not all(map(lt, seq, islice(seq, 1, None)))):
+            return False
+        self._expected = seq[-1] + 1 if seq else self._expected
+        return True
+
+    def _sorted_out(self, seq: array[int], at: array[int]) -> tuple[array[int], array[int]]:
+        """The first arrivals in time, without what came twice or too late."""
+        numbers, times = array("q"), array("q")
+        seen: set[int] = set()
         for number, at_ns in zip(seq, at, strict=True):
-            if arrived[number]:
+            if self._arrived[number] or number in seen:
                 self.duplicated.add(number)
                 continue
-            latency_ns = at_ns - sent_ns[number]
-            if self._timeout_ns is not None and latency_ns > self._timeout_ns:
+            if self._timeout_ns is not None and at_ns - self._sent_ns[number] > self._timeout_ns:
                 continue
-            arrived[number] = 1
-            sent.append(sent_ns[number])
-            latencies.append(max(0, latency_ns))
+            seen.add(number)
+            numbers.append(number)
+            times.append(at_ns)
             if number < self._expected:
                 self.reordered.add(number)
             else:
                 self._expected = number + 1
-        self.latency.extend(sent, latencies)
-        self.latencies.extend(latencies)
+        return numbers, times
 
     def finish(self) -> None:
         """Sort out what was lost, when all lines are in; forget when each was sent (8 bytes of each until then)."""

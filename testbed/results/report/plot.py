@@ -127,14 +127,14 @@ def _times(moments: Sequence[Moment]) -> Iterator[float]:
 
 
 def _moment_labels(moments: Sequence[Moment], x: Axis, top: float) -> tuple[list[Element], float]:
-    """The labels of moments, on as many rows as keep them apart, each with its line down; and their height."""
+    """The labels of moments, each with its line down, on rows so that none meets another's; and their height."""
     ends: list[float] = []
     placed: list[tuple[float, int, str]] = []
     for moment in sorted(moments, key=lambda each: each.at):
         at = _LEFT + (WIDTH - _LEFT - _RIGHT) * x.at(moment.at)
         width = width_of(moment.label, _SMALL)
         left = min(at + 4, WIDTH - width)
-        row = next((number for number, end in enumerate(ends) if end < left), len(ends))
+        row = max((number + 1 for number, end in enumerate(ends) if end >= left), default=0)
         ends[row : row + 1] = [left + width + 8]
         placed.append((at, row, moment.label))
     height = _ROW * len(ends)
