@@ -37,6 +37,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "tcp-messages": "testbed.endpoint.tcp_messages",
         "udp-stream": "testbed.endpoint.udp_stream",
         "udp-rr": "testbed.endpoint.udp_rr",
+        "quic": "testbed.endpoint.quic",
         "ping": "testbed.endpoint.ping",
         "http": "testbed.endpoint.http",
     }

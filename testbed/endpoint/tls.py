@@ -65,20 +65,25 @@ def certificate_of(seed: int) -> Certificate:
     return builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False).sign(key, None)
 
 
-@cache
-def server_context(seed: int) -> ssl.SSLContext:
-    """What a listener's side of the connections of a workload needs; made once, which takes some 100 ms."""
+def identity_of(seed: int) -> bytes:
+    """The certificate of a workload and its private key, PEM."""
     from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
         Encoding,
         NoEncryption,
         PrivateFormat,
     )
 
+    key = key_of(seed).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return certificate_of(seed).public_bytes(Encoding.PEM) + key
+
+
+@cache
+def server_context(seed: int) -> ssl.SSLContext:
+    """What a listener's side of the connections of a workload needs; made once, which takes some 100 ms."""
     context = _context(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0
     with open(os.memfd_create("testbed-key"), "w+b", buffering=0) as file:  # noqa: PTH123 (it is a descriptor)
-        file.write(key_of(seed).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        file.write(certificate_of(seed).public_bytes(Encoding.PEM))
+        file.write(identity_of(seed))
         context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")  # OpenSSL takes it from a file only
     return context
 

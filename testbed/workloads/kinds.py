@@ -15,7 +15,7 @@ from testbed.workloads.summarisers.command import Command
 from testbed.workloads.summarisers.http import Http
 from testbed.workloads.summarisers.iperf3 import Iperf3
 from testbed.workloads.summarisers.ping import Ping
-from testbed.workloads.summarisers.tcp import TcpMessages, TcpRequestResponse, TcpStream
+from testbed.workloads.summarisers.tcp import Quic, TcpMessages, TcpRequestResponse, TcpStream
 from testbed.workloads.summarisers.udp import UdpRequestResponse, UdpStream
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ OWN: Mapping[str, Kind] = MappingProxyType(
         "udp-rr": Kind(summariser=UdpRequestResponse),
         "ping": Kind(summariser=Ping, listens=False),
         "http": Kind(summariser=Http, listens=False),
+        "quic": Kind(summariser=Quic),
         "iperf3": ProgramKind(summariser=Iperf3, initiator=iperf3.Client, server=iperf3.Server),
         "command": ProgramKind(summariser=Command, initiator=command.Reader, listens=False),
     }

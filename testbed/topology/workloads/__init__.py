@@ -17,6 +17,7 @@ from testbed.topology.workloads.base import Ends, Parameter, Place, Work, Worklo
 from testbed.topology.workloads.http import Http
 from testbed.topology.workloads.ping import Ping
 from testbed.topology.workloads.programs import Command, Iperf3
+from testbed.topology.workloads.quic import Quic
 from testbed.topology.workloads.tcp import TcpMessages, TcpRr, TcpStream
 from testbed.topology.workloads.udp import UdpRr, UdpStream
 
@@ -45,6 +46,7 @@ OWN: Mapping[str, type[Workload | Work]] = MappingProxyType(
         "udp-rr": UdpRr,
         "ping": Ping,
         "http": Http,
+        "quic": Quic,
         "iperf3": Iperf3,
         "command": Command,
     }

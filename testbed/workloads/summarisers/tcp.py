@@ -1,4 +1,4 @@
-"""The summaries of the TCP kinds."""
+"""The summaries of the TCP kinds, and of QUIC, which takes the place of TCP and TLS."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Tcp(Base):
             self._secured_ns.extend(decode(record.get("secured_ns", ())))
         elif record["event"] == "congestion":
             self._congestion = record["name"]
-        elif record["event"] == "tcp-info":
+        elif record["event"] in _STATES:
             self._rtt_ns.extend(decode(record["rtt_ns"]))
             self._latest = {name: sum(record[name]) for name in _LATEST if name in record}
 
@@ -47,10 +47,13 @@ class Tcp(Base):
         ready_ns = self._secured_ns or self._connected_ns
         none = "no connection was set up"
         figures.put("setup_ns", _median(_differences(self.begun_ns, ready_ns)), unless=none)
-        tls_ns = _median(_differences(self._connected_ns, self._secured_ns)) if self._secured_ns else None
-        figures.put("tls_ns", tls_ns, unless="TLS was not asked for")
         figures.put("connections", len(ready_ns))
         figures.put("congestion", self._congestion, unless=none)
+
+    def put_tls(self, figures: Figures) -> None:
+        """Set what part of the set-up TLS is."""
+        tls_ns = _median(_differences(self._connected_ns, self._secured_ns)) if self._secured_ns else None
+        figures.put("tls_ns", tls_ns, unless="TLS was not asked for")
 
     def put_state(self, figures: Figures) -> None:
         """Set what TCP says of the path."""
@@ -65,6 +68,8 @@ class Tcp(Base):
             ratio = self._latest[f"{name}_ns"] / busy_ns if busy_ns else None
             figures.put(f"{name}_ratio", ratio, unless="the sender was never seen busy")
 
+
+_STATES = ("tcp-info", "quic-info")
 
 _LATEST = ("min_rtt_ns", "busy_ns", "rwnd_limited_ns", "sndbuf_limited_ns")
 """Columns of which the last sample tells all."""
@@ -95,6 +100,7 @@ class TcpStream(Tcp):
         figures.put("first_byte_ns", first_byte_ns, unless=NOTHING_DELIVERED)
         figures.put("retransmits", sender["retransmits"])
         self.put_connections(figures)
+        self.put_tls(figures)
         self.put_state(figures)
         self.put_limits(figures)
         return self.summary(figures)
@@ -111,6 +117,7 @@ class TcpRequestResponse(Tcp):
         arrivals.put_counts(figures)
         arrivals.put_latency(figures)
         self.put_connections(figures)
+        self.put_tls(figures)
         self.put_state(figures)
         return self.summary(figures)
 
@@ -121,6 +128,12 @@ class TcpMessages(Tcp):
     def finish(self) -> Summary:
         """The summary of all lines."""
         figures = Figures()
+        self.put_messages(figures)
+        self.put_tls(figures)
+        return self.summary(figures)
+
+    def put_messages(self, figures: Figures) -> None:
+        """Set what is known of messages over one connection."""
         sender, receiver, size = self.initiator, self.listener, self.workload.number("size_bytes")
         arrivals = self.messages.arrivals()
         arrivals.put_counts(figures)
@@ -139,4 +152,14 @@ class TcpMessages(Tcp):
         figures.put("retransmits", sender["retransmits"])
         self.put_connections(figures)
         self.put_state(figures)
+
+
+class Quic(TcpMessages):
+    """quic, whose handshake is TLS's."""
+
+    def finish(self) -> Summary:
+        """The summary of all lines."""
+        figures = Figures()
+        self.put_messages(figures)
+        figures.put("reordered", metrics.reordered(self.messages.arrivals().sequence))
         return self.summary(figures)

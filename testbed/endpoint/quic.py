@@ -1,0 +1,291 @@
+"""quic: messages at a steady rate over QUIC (RFC 9000), each in a stream of its own or all in one.
+
+The twin of tcp-messages and udp-stream. The protocol is aioquic's, which has no input or output of its own; sockets and
+times are ours. As in tcp-messages a message is made when it is due, and `sent` is when it was made: what the connection
+has no room for waits in it, and that wait is part of the delay.
+
+With a stream each, a lost packet delays the messages that it carried. With one stream for all, those behind it wait in
+the listener until it has come again, as with TCP.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+from array import array
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from aioquic.buffer import Buffer  # type: ignore[attr-defined]
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
+from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, StreamDataReceived
+from aioquic.quic.packet import QuicPacketType, pull_quic_header
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from testbed.endpoint import tls, udp
+from testbed.endpoint.errors import EndpointError
+from testbed.endpoint.pacing import SECOND, count
+from testbed.endpoint.parameters import Integer, Parameters, Text
+from testbed.endpoint.pattern import pattern
+from testbed.endpoint.quic_log import Log
+
+if TYPE_CHECKING:
+    from aioquic.quic.events import QuicEvent
+
+    from testbed.endpoint.owner import Owner
+    from testbed.endpoint.spec import Spec
+
+HEADER = struct.Struct("!I")
+"""A message's sequence number, its first bytes; for in a stream of its own it comes in no order."""
+
+PARAMETERS: Parameters = {
+    "rate_bps": Integer(),
+    "size_bytes": Integer(least=HEADER.size),
+    "duration_ns": Integer(),
+    "streams": Text(choices=("each", "one")),
+    "congestion": Text(choices=("reno", "cubic")),
+}
+
+IDLE_S = 60
+"""How long the other end may stay silent."""
+
+_ALPN = "testbed"
+_IDLE = "Idle timeout"  # what aioquic says of it
+_DATAGRAM_BYTES = 1 << 16
+_WAKE_NS = 100_000_000
+_DONE = b"\1"  # what the listener says, in a stream of its own, when it has all messages
+
+
+class _Connection:
+    """A QUIC connection over a UDP socket, until it is closed.
+
+    Attributes:
+        protocol: what is said; aioquic's.
+        ended: it is closed.
+    """
+
+    def __init__(self, protocol: QuicConnection, own: socket.socket, owner: Owner) -> None:
+        self.protocol = protocol
+        self.ended = False
+        self._socket = own
+        self._owner = owner
+        own.setblocking(False)  # noqa: FBT003 (the standard library's signature)
+
+    def transmit(self) -> None:
+        """Send what there is to be sent."""
+        for data, address in self.protocol.datagrams_to_send(now=_now()):
+            try:
+                self._socket.sendto(data, address)
+            except BlockingIOError:
+                select.select([], [self._socket], [], _WAKE_NS / SECOND)  # else it is lost, and QUIC repeats it
+
+    def receive(self, until_ns: int) -> None:
+        """Take in what comes, or wait for it until then or until a timer of the protocol ends.
+
+        Raises:
+            Stopped: the owner wants us to end.
+        """
+        timer = self.protocol.get_timer()
+        wake_ns = min(until_ns, monotonic_ns() + _WAKE_NS, round(timer * SECOND) if timer else until_ns)
+        select.select([self._socket], [], [], max(0, wake_ns - monotonic_ns()) / SECOND)
+        while True:
+            try:
+                data, address = self._socket.recvfrom(_DATAGRAM_BYTES)
+            except BlockingIOError:
+                break
+            self.protocol.receive_datagram(data, address, now=_now())
+        timer = self.protocol.get_timer()
+        if timer is not None and timer <= _now():
+            self.protocol.handle_timer(now=_now())
+        self._owner.check()
+
+    def events(self) -> list[QuicEvent]:
+        """What has happened.
+
+        Raises:
+            EndpointError: `stalled`; `quic-failed`, the connection has ended on an error.
+        """
+        found = list(iter(self.protocol.next_event, None))
+        for event in found:
+            if isinstance(event, ConnectionTerminated):
+                self.ended = True
+                if event.reason_phrase == _IDLE:
+                    raise EndpointError("stalled", f"nothing has come for {IDLE_S} s", "is the path partitioned?")
+                if event.error_code:
+                    raise EndpointError("quic-failed", f"QUIC: {event.reason_phrase or hex(event.error_code)}")
+        return found
+
+
+def initiate(spec: Spec, owner: Owner) -> None:
+    """Connect, send message n when n messages' bits are due at the rate, and wait until the listener has them all."""
+    configuration = _configuration(spec, is_client=True)
+    log = configuration.quic_logger = Log()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+        udp.enlarge(own)
+        connection = _Connection(QuicConnection(configuration=configuration), own, owner)
+        begun_ns = monotonic_ns()
+        connection.protocol.connect((spec.address, spec.port), now=_now())
+        connection.transmit()
+        while not any(isinstance(event, HandshakeCompleted) for event in connection.events()):
+            connection.receive(begun_ns + IDLE_S * SECOND)
+            connection.transmit()
+        owner.emit_columns("connections", {"begun_ns": [begun_ns], "connected_ns": [monotonic_ns()]})
+        owner.emit("congestion", name=configuration.congestion_control_algorithm)
+        sender = _Sender(connection.protocol, spec)
+        done = False
+        while not done:
+            sender.make(monotonic_ns())
+            connection.transmit()
+            connection.receive(sender.due_ns)
+            done = any(isinstance(event, StreamDataReceived) for event in connection.events())
+            owner.progress(len(sender.made_ns) / sender.count)
+        connection.protocol.close()
+        connection.transmit()
+    log.write(owner)
+    owner.emit_sent(sender.made_ns)
+    owner.emit("end", count=sender.count, start_ns=sender.start_ns, retransmits=log.lost)
+
+
+class _Sender:
+    """Messages, made and given to the connection.
+
+    Attributes:
+        count: how many there are.
+        start_ns: when the first is due.
+        made_ns: when each was made.
+    """
+
+    def __init__(self, protocol: QuicConnection, spec: Spec) -> None:
+        self.count = count(spec)
+        self.made_ns = array("q")
+        self._protocol = protocol
+        self._size: int = spec.parameters["size_bytes"]
+        self._rate: int = spec.parameters["rate_bps"]
+        self._rest = pattern(spec.seed, self._size - HEADER.size)
+        one = spec.parameters["streams"] == "one"
+        self._stream = protocol.get_next_available_stream_id(is_unidirectional=True) if one else None
+        self.start_ns = monotonic_ns()
+
+    @property
+    def due_ns(self) -> int:
+        """When the next message is; long after the last."""
+        made = len(self.made_ns)
+        late_ns = 0 if made < self.count else IDLE_S * SECOND
+        return self.start_ns + made * 8 * self._size * SECOND // self._rate + late_ns
+
+    def make(self, now: int) -> None:
+        """Make all messages that are due."""
+        while len(self.made_ns) < self.count and self.due_ns <= now:
+            message = HEADER.pack(len(self.made_ns)) + self._rest
+            self.made_ns.append(now)
+            last = self._stream is None or len(self.made_ns) == self.count
+            stream = self._stream
+            if stream is None:
+                stream = self._protocol.get_next_available_stream_id(is_unidirectional=True)
+            self._protocol.send_stream_data(stream, message, end_stream=last)
+
+
+def listen(spec: Spec, owner: Owner) -> None:
+    """Accept one connection, check its bytes, and note when the last one of each message was there."""
+    with udp.bound(spec.address, spec.port) as own:
+        owner.emit("listening")
+        connection = _accepted(spec, own, owner)
+        arrivals, answered = _Arrivals(spec), False
+        while not connection.ended:
+            for event in connection.events():
+                if isinstance(event, StreamDataReceived):
+                    arrivals.add(event.stream_id, event.data, monotonic_ns())
+            if arrivals.complete and not answered:
+                answered = True
+                answer = connection.protocol.get_next_available_stream_id(is_unidirectional=True)
+                connection.protocol.send_stream_data(answer, _DONE, end_stream=True)
+            connection.transmit()
+            if answered and owner.stopping:
+                break  # the initiator has ended, and its farewell was lost
+            connection.receive(monotonic_ns() + _WAKE_NS)
+    owner.emit_columns("received", {"seq": arrivals.seq, "received_ns": arrivals.received_ns})
+    owner.emit("end", first_byte_ns=arrivals.first_ns)
+
+
+def _accepted(spec: Spec, own: socket.socket, owner: Owner) -> _Connection:
+    """The connection of the first datagram that begins one."""
+    configuration = _configuration(spec, is_client=False)
+    own.settimeout(_WAKE_NS / SECOND)
+    while True:
+        owner.check()
+        try:
+            data, address = own.recvfrom(_DATAGRAM_BYTES)
+            header = pull_quic_header(Buffer(data=data), host_cid_length=configuration.connection_id_length)
+        except (TimeoutError, ValueError):
+            continue
+        if header.packet_type is QuicPacketType.INITIAL:
+            break
+    protocol = QuicConnection(configuration=configuration, original_destination_connection_id=header.destination_cid)
+    protocol.receive_datagram(data, address, now=_now())
+    return _Connection(protocol, own, owner)
+
+
+class _Arrivals:
+    """Messages as they become whole, in whatever streams.
+
+    Attributes:
+        seq, received_ns: of each, in the order in which they did.
+        first_ns: when the first byte was there; 0 before.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.seq, self.received_ns = array("q"), array("q")
+        self.first_ns = 0
+        self._count = count(spec)
+        self._size: int = spec.parameters["size_bytes"]
+        self._rest = pattern(spec.seed, self._size - HEADER.size)
+        self._partial: dict[int, bytearray] = {}
+
+    @property
+    def complete(self) -> bool:
+        """Whether all have come."""
+        return len(self.seq) == self._count
+
+    def add(self, stream: int, data: bytes, now: int) -> None:
+        """Take in the next bytes of a stream.
+
+        Raises:
+            EndpointError: `corrupt-data`.
+        """
+        self.first_ns = self.first_ns or now
+        partial = self._partial.setdefault(stream, bytearray())
+        partial += data
+        while len(partial) >= self._size:
+            (number,) = HEADER.unpack_from(partial)
+            if partial[HEADER.size : self._size] != self._rest:
+                raise EndpointError("corrupt-data", f"message {number} is not what was sent")
+            self.seq.append(number)
+            self.received_ns.append(now)
+            del partial[: self._size]
+        if not partial:
+            del self._partial[stream]
+
+
+def _configuration(spec: Spec, *, is_client: bool) -> QuicConfiguration:
+    """What a side of the connection needs; the key is that of `tls`, from the workload's seed."""
+    configuration = QuicConfiguration(
+        is_client=is_client,
+        alpn_protocols=[_ALPN],
+        congestion_control_algorithm=spec.parameters["congestion"],
+        idle_timeout=IDLE_S,
+        server_name=tls.NAME,
+    )
+    if is_client:
+        configuration.load_verify_locations(cadata=tls.certificate_of(spec.seed).public_bytes(Encoding.PEM))
+    else:
+        with open(os.memfd_create("testbed-key"), "w+b", buffering=0) as file:  # noqa: PTH123 (it is a descriptor)
+            file.write(tls.identity_of(spec.seed))
+            configuration.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
+    return configuration
+
+
+def _now() -> float:
+    return monotonic_ns() / SECOND
