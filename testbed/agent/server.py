@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from testbed.agent import namespaces, processes, protocol, timeline
+from testbed.agent import namespaces, processes, protocol, sockets, timeline
 from testbed.errors import LabError, TestbedError
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class Server:
         self._isolated = isolated
         self._plan: dict[str, Any] | None = None
         self._commands: dict[str, asyncio.subprocess.Process] = {}
+        self._owners: dict[str, dict[int, sockets.Owner]] = {}
         self._exclusive = asyncio.Lock()
         self.ended = asyncio.Event()
         self._calls: dict[str, Callable[..., Awaitable[object]]] = {
@@ -109,6 +110,7 @@ class Server:
             "shape": self._shape,
             "restart": self._restart,
             "statistics": self._statistics,
+            "sockets": self._sockets,
             "remember": self._remember,
             "shutdown": self._shutdown,
         }
@@ -213,6 +215,13 @@ class Server:
 
     async def _statistics(self) -> list[dict[str, Any]]:
         return await self._links.statistics()
+
+    async def _sockets(self, nodes: Sequence[str]) -> dict[str, Any]:
+        """The TCP connections of nodes, by node; see `sockets.connections`."""
+        return {
+            node: sockets.connections(self._wiring.node(node).network, self._owners.setdefault(node, {}))
+            for node in nodes
+        }
 
     async def _remember(self, plan: dict[str, Any]) -> None:
         """Keep the plan for later commands. The lab is up: it no longer ends with the command that made it."""
