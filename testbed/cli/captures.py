@@ -67,12 +67,13 @@ def capture_command(
     name: str, node: str, *, network: str | None, output: str | None, duration: int | None, snap: int, size: int
 ) -> None:
     """Capture what a node of LAB sends and receives, until Ctrl-C: testbed capture lossy client -o client.pcap."""
+    # Whichever it is told to end by, what was captured is kept; a script's background job has SIGINT ignored at first.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     lab = Lab.attach(name)
     port = find_port(lab.plan, node, network)
     file = Path("/dev/stdout" if output == STANDARD_OUTPUT else output or port.file)
     capturing = lab.capture(node, file, network=port.network, snap_bytes=snap, size_bytes=size)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # they end it as Ctrl-C does: what was captured is kept
     with capturing, suppress(KeyboardInterrupt):
         ends = "Ctrl-C ends it" if duration is None else f"for {units.DURATION.format(duration)}"
         click.echo(f"capture {node} on {port.network}; {ends}", err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -103,12 +103,21 @@ class _Running:
         """Write the file, which comes when the process is told to end.
 
         Raises:
-            TestbedError: the capture failed, or ended by itself.
+            TestbedError: the capture failed or ended by itself, or the file can't be written.
+            BrokenPipeError: it is a pipe, and nobody reads it.
         """
         ended = self._next("end")
-        for line in self._lines:
-            self._file.write(base64.b64decode(protocol.decode(line.encode())["base64"]))
-        self._file.flush()
+        size = 0
+        try:
+            for line in self._lines:
+                size += self._file.write(base64.b64decode(protocol.decode(line.encode())["base64"]))
+            self._file.flush()
+        except OSError as error:
+            with suppress(OSError):
+                self._file.close()  # what it has not written yet fails again
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise _refused(self._path, error) from None
         if status := self.process.wait():
             raise self._failed(f"its process ended with status {status}")
         offsets = self._begun["clock_offset_ns"], ended.pop("clock_offset_ns")
@@ -118,7 +127,7 @@ class _Running:
             network=self._port.network,
             interface=self._begun["interface"],
             file=str(self._path),
-            size_bytes=self._file.tell(),
+            size_bytes=size,
             snap_bytes=self._limits["snap_bytes"],
             clock_offset_ns=offsets,
             **ended,
@@ -142,7 +151,7 @@ class _Running:
 class Capturing:
     """Packets are captured from when the context is entered until it is left; then the files are complete.
 
-    Where it is left by an interruption, what was captured is dropped.
+    Where it is left by an interruption, or a capture fails, no file is kept.
 
     Args:
         agent: of the lab.
@@ -184,6 +193,7 @@ class Capturing:
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         with self._stack:
+            self._stack.callback(self._remove_broken)
             if error is not None and not isinstance(error, Exception):
                 for running in self._running:
                     running.process.kill()
@@ -197,12 +207,22 @@ class Capturing:
                     raise
                 error.add_note(f"and the captures are lost: {second}")
 
+    def _remove_broken(self) -> None:
+        """Leave no file that is not whole."""
+        for path in self._files.values():
+            if not self.captures and path.is_file() and not path.is_symlink():  # as /dev/stdout is
+                path.unlink()
+
 
 def _open(path: Path) -> BinaryIO:
     try:
         return path.open("wb")
     except OSError as error:
-        raise UsageError("file-refused", f"{path} can't be written: {error.strerror}") from None
+        raise _refused(path, error) from None
+
+
+def _refused(path: Path, error: OSError) -> UsageError:
+    return UsageError("file-refused", f"{path} can't be written: {error.strerror}", "give another file, or make room")
 
 
 @contextmanager
@@ -227,9 +247,6 @@ def during_run(lab: Lab, ports: Sequence[Port], writer: RunWriter, observer: Obs
         with capturing:
             yield
     finally:
-        if not capturing.captures:  # interrupted, or failed: then they are not whole
-            for path in files.values():
-                path.unlink(missing_ok=True)
         writer.captured(
             replace(each, file=str(Path(each.file).relative_to(writer.run.path))) for each in capturing.captures
         )
