@@ -101,6 +101,17 @@ def test_a_browser_draws_it_in_light_and_dark(browser, report, tmp_path, look):
     assert drawn[-1] - drawn[0] > len(rows) // 10, "neither topology nor plots"
 
 
+def test_a_comparison_is_drawn_and_fits_the_page(browser, report, tmp_path):
+    page = tmp_path / "compared.html"
+    made = run("compare", report.parent, report.parent, "--html", page)
+    assert made.returncode == 0, made.stderr
+    assert f"report  {page}" in made.stdout
+    rows = screenshot(browser, page, tmp_path)
+    _, paper, line = LOOKS["light"]
+    assert {row[-8] for row in rows} == {paper}, "something is wider than the page"
+    assert any(line in row for row in rows)
+
+
 def test_it_can_be_printed(browser, report, tmp_path):
     path = tmp_path / "report.pdf"
     argv = [browser, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", f"--print-to-pdf={path}", report.as_uri()]

@@ -50,8 +50,7 @@ def over_time(stage: Stage) -> Iterator[Element]:
 def _over_time(stage: Stage, group: Sequence[Samples], what: str, *, one_way: bool) -> Element:
     """The latency of workloads on the same axes: together in one panel what few send one way, else below each other.
 
-    In one panel it shows what they make of the same packets: a loss delays all that is behind it in a TCP stream, and
-    nothing else of what is sent as datagrams (head-of-line blocking).
+    In one panel it shows what a loss does: in a TCP stream it delays all that is behind it, among datagrams nothing.
     """
     y, unit = _axis(group, [value for each in group for _, value in _asked_ns(stage, each)])
     together = [list(group)] if one_way and len(group) <= _IN_ONE_PANEL else [[each] for each in group]
@@ -73,6 +72,8 @@ def _note(group: Sequence[Samples]) -> str:
     if widths:
         per = " or ".join(rows.duration(width) for width in sorted(widths))
         note += f" The mean of each {per}, with a stroke from the least to the greatest."
+    if any(each.messages.one_way and each.senders for each in group) and not all(each.senders for each in group):
+        note += " Where those of a TCP stream climb, all wait for a segment that was lost (head-of-line blocking)."
     return note
 
 

@@ -147,7 +147,8 @@ def _workloads(run: Run) -> Iterator[Element]:
     lines: list[list[Cell]] = []
     for summary in sorted(run.summaries, key=lambda each: order.index(each.workload)):
         workload = by_name[summary.workload]
-        ends = f"{workload.source} → {workload.destination}"
+        there = workload.source != workload.destination
+        ends = f"{workload.source} → {workload.destination}" if there else f"in {workload.source}"
         figures = (element("td", cell, class_="figure") for cell in rows.workload_cells(summary).values())
         link = element("a", summary.workload, href=f"#stage-{stages[summary.workload]}")
         name = element("td", link, element("span", f"{summary.kind}, {ends}", class_="asked"))

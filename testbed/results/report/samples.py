@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from testbed.results.run import Run
 
 TCP_INFO = "tcp-info"
+SAMPLE = "sample"
 
 
 class Samples:

@@ -12,7 +12,7 @@ from testbed.results.report.marks import Columns, Line, Mark
 from testbed.results.report.markup import element
 from testbed.results.report.plot import Panel, multiples
 from testbed.results.report.quantities import quantity
-from testbed.results.report.samples import TCP_INFO
+from testbed.results.report.samples import SAMPLE, TCP_INFO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,8 @@ def others(stage: Stage, samples: Samples) -> Iterator[Element]:
     for (event, node), series in samples.series.items():
         telling = series.telling(*series.columns)
         if event != TCP_INFO and telling:
-            title = f"{event.replace('-', ' ').capitalize()} of {samples.workload.name}, told by {node}"
+            what = "Samples" if event == SAMPLE else event.replace("-", " ").capitalize()
+            title = f"{what} of {samples.workload.name}, told by {node}"
             yield _columns(stage, series, telling, title)
 
 
