@@ -68,7 +68,7 @@ doctor: $(bin)/installed ## Say what this machine can do, and what to install fo
 
 # ---- the project -----------------------------------------------------------------------------------------------------
 .PHONY: images test lint bench fidelity clean
-images: $(bin)/installed ## Build the testbed's own image (needs a Docker Engine)
+images: $(bin)/installed ## Build the testbed's images, its own and the servers' (needs a Docker Engine)
 	@PYTHON=$(bin)/python images/build
 
 test: $(bin)/installed-dev ## Run all tests; what this machine can't run is skipped with the reason
@@ -93,10 +93,14 @@ clean: ## Remove the virtual environment, caches and fetched packages; results a
 	@rm -f images/wheels/*.whl images/wheels/.fetched
 	@find testbed tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Where nodes may become containers, their image is there and current: a fraction of a second when nothing changed.
+# Where nodes may become containers, their images are there and current: a fraction of a second when nothing changed.
+# Of the servers', those that the topology names.
+servers = $(filter $(patsubst images/%/Dockerfile,%,$(wildcard images/*/Dockerfile)),$(patsubst testbed-%,%,$(shell \
+    grep -oh 'testbed-[a-z0-9-]*' $(wildcard topologies/$(topology).yml $(topology)) /dev/null)))
 .PHONY: nodes-image
 nodes-image: $(bin)/installed
-	@$(if $(findstring netns,$(args)),:,if docker version >/dev/null 2>&1; then PYTHON=$(bin)/python images/build; fi)
+	@$(if $(findstring netns,$(args)),:,if docker version >/dev/null 2>&1; then \
+	    PYTHON=$(bin)/python images/build testbed $(sort $(servers)); fi)
 
 # ---- the virtual environment -------------------------------------------------------------------------------------------
 $(bin)/python:

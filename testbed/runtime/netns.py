@@ -56,7 +56,10 @@ class NetnsRuntime:
         """Namespaces have no image and no limits of their own."""
         for node in plan.nodes:
             if node.image:
-                return f"node {node.name} asks for image {node.image!r}"
+                return (
+                    f"node {node.name} asks for image {node.image!r}, and images need a Docker Engine; "
+                    "without one give it a command of this machine's"
+                )
             if node.cpus_milli or node.memory_bytes:
                 return f"node {node.name} asks for a limit on CPU or memory"
         return None

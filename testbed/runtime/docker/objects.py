@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 from functools import partial
@@ -35,6 +36,9 @@ LAB, NODE, NETWORK, AGENT, VERSION = (
     "testbed.agent",
     "testbed.version",
 )
+
+_BUILT_HERE = re.compile(r"testbed(-[a-z0-9-]+)?(:|$)")
+"""What `make images` builds, and no registry has: whatever it had under such a name would be a stranger's."""
 
 _REMOVAL_SECONDS = 60
 _LATE_SECONDS = 1.0
@@ -71,8 +75,8 @@ def ensure_image(engine: Engine, image: str) -> None:
     with refusals(f"image {image}"), suppress(ImageNotFound):
         engine.api.inspect_image(image)  # type: ignore[no-untyped-call]
         return
-    if image == OWN_IMAGE:
-        raise MachineError("image-missing", f"the testbed's own image, {image}, is not here", "make images")
+    if _BUILT_HERE.match(image):
+        raise MachineError("image-missing", f"{image}, an image of the testbed's own, is not here", "make images")
     repository, tag = parse_repository_tag(image)
     try:
         problems: list[str] = [
