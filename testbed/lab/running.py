@@ -91,13 +91,17 @@ def _carry_out(
     nodes = workloads.Guarded(lab)
     progress: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
 
+    def progressed(workload: Workload, done: float) -> None:
+        timeline.start()  # what an endpoint says first is that it is under way
+        progress.put((_label(workload), done))
+
     def work(workload: Workload) -> Summary:
         with writer.samples(workload.name) as record:
             return workloads.run(
                 workload,
                 nodes,
                 record=record,
-                progress=lambda done: progress.put((_label(workload), done)),
+                progress=lambda done: progressed(workload, done),
                 in_flight_ns=_in_flight_ns(lab.plan, workload),
             )
 

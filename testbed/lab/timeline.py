@@ -36,6 +36,7 @@ class Timeline:
         self._agent = agent
         self._note = note
         self._observer = observer
+        self._starting = threading.Lock()
         self._connection: Connection | None = None
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._untold: queue.SimpleQueue[Happening] = queue.SimpleQueue()
@@ -43,7 +44,13 @@ class Timeline:
         self._failure: BaseException | None = None
 
     def __enter__(self) -> Self:
-        if self._plan.timeline:
+        return self
+
+    def start(self) -> None:
+        """Have time begin; nothing happens where it has begun already. May be called by threads at once."""
+        with self._starting:
+            if self._connection is not None or not self._plan.timeline:
+                return
             changed = {change.ends for event in self._plan.timeline for change in event.changes}
             self._connection = self._agent.begin(
                 "timeline",
@@ -54,11 +61,10 @@ class Timeline:
                 restored=[_change(*link.ends, link.shape) for link in self._plan.links if link.ends in changed],
             )
             self._reader.start()
-        return self
 
     def _read(self) -> None:
         """Take in what the agent tells, until its result or its failure."""
-        assert self._connection is not None  # noqa: S101  # __enter__ has set it
+        assert self._connection is not None  # noqa: S101  # start has set it
         started_ns = 0
         try:
             for told in self._connection.result():

@@ -36,7 +36,7 @@ class Event:
     """Something that happens once in a run.
 
     Attributes:
-        at_ns: when, from the start of the workloads on.
+        at_ns: when, from when the first workload is under way.
         what: it is, for people to read: `client <-> server: loss 20 %`, `partition client | server`.
         changes: the links that are different from then on; none where it changes nothing.
     """

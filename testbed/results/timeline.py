@@ -19,7 +19,7 @@ class Happening:
     """An event of the plan's timeline that happened. Times but `at_ns` are of the clock of the samples, ns.
 
     Attributes:
-        at_ns: when it was asked for, from the start of the workloads on.
+        at_ns: when it was asked for, from when the first workload was under way.
         what: as in the plan.
         due_ns: when that was.
         begun_ns, done_ns: between these its links changed, one after the other.

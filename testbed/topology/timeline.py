@@ -13,7 +13,7 @@ from testbed.topology.values import Duration, Name
 DARK = Impairment(blackhole=True)
 """What a partition does to the links that it cuts."""
 
-_AT = "When, from the start of the workloads on"
+_AT = "When, from when the first workload is under way"
 
 
 class Change(Impairment):
