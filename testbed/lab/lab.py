@@ -166,6 +166,16 @@ class Lab:
         counted: list[dict[str, Any]] = self.agent.call("statistics")
         return counted
 
+    def sockets(self, *nodes: str) -> dict[str, Any]:
+        """The TCP connections of nodes, or of all of them, by node; see `testbed.agent.sockets.connections`.
+
+        Raises:
+            MachineError: `no-inet-diag`: the kernel can't tell.
+            LabError: `no-such-node`.
+        """
+        found: dict[str, Any] = self.agent.call("sockets", nodes=nodes or [node.name for node in self.plan.nodes])
+        return found
+
     def versions(self) -> dict[str, str]:
         """What the nodes are made of, with its version, for the record of a run."""
         return {self.runtime: self._runtime.description}

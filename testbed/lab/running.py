@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from testbed import check, results, workloads
 from testbed.errors import UsageError
 from testbed.lab import capturing
+from testbed.lab.sockets import Watch
 from testbed.lab.timeline import Timeline
 from testbed.runtime import state
 
@@ -43,7 +44,7 @@ def _run(lab: Lab, root: Path, *, only: Sequence[str], capture: Sequence[str], o
         before = lab.statistics()
         writer.begun(before)
         if chosen:
-            with capturing.during_run(lab, ports, writer, observer):
+            with capturing.during_run(lab, ports, writer, observer), Watch(lab.plan.sockets, lab.agent, writer):
                 observer.begun("run")
                 with Timeline(lab.plan, lab.agent, writer.happened, observer) as timeline:
                     for stage in lab.plan.stages:

@@ -203,6 +203,7 @@ class Plan:
         timeline: what happens while the workloads run, in the order of time.
         expectations: what must hold of what is measured. They change nothing of what is done, so they are not part of
             the digest: runs stay comparable when an expectation is added.
+        sockets: the nodes whose TCP connections are sampled. As what is captured, no part of the digest.
         capture: what packets are captured. That changes nothing of the traffic, so it is not part of the digest.
     """
 
@@ -218,6 +219,7 @@ class Plan:
     seed_given: bool = False
     timeline: tuple[Event, ...] = ()
     expectations: tuple[Expectation, ...] = ()
+    sockets: tuple[str, ...] = ()
     capture: Capture = Capture()
     version: int = field(default=VERSION)
 
@@ -266,6 +268,7 @@ class Plan:
         parts["timeline"] = tuple(Event.from_json(one) for one in data.get("timeline", ()))
         kinds = {workload.name: workload.kind for stage in parts["stages"] for workload in stage}
         parts["expectations"] = tuple(parse(text, kinds) for text in data.get("expectations", ()))
+        parts["sockets"] = tuple(data.get("sockets", ()))
         if "capture" in data:
             parts["capture"] = Capture(**{**data["capture"], "nodes": tuple(data["capture"]["nodes"])})
         return cls(**{**data, **parts})
@@ -275,11 +278,11 @@ class Plan:
         """SHA-256 (hex) of all that decides what the plan does.
 
         Two runs with the same digest asked for the same thing. The lab's name, the description, the runtime,
-        whether the seed was given, what is expected, what is captured, and the names of profiles and of events are
+        whether the seed was given, what is expected, sampled or captured, and the names of profiles and of events are
         left out, and of an allocated subnet only the position of each address in it counts.
         """
         data = self.to_json()
-        for name in ("lab", "description", "runtime", "seed_given", "expectations", "capture"):
+        for name in ("lab", "description", "runtime", "seed_given", "expectations", "sockets", "capture"):
             del data[name]
         for link in data["links"]:
             del link["profile"]

@@ -101,6 +101,7 @@ def resolve(
         stages=_stages(topology, {node.name: node for node in nodes}, seed),
         timeline=timeline,
         expectations=tuple(parse(text, kinds) for text in topology.expect),
+        sockets=topology.sockets,
         capture=_capture(topology),
     )
 

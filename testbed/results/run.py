@@ -9,6 +9,7 @@ from testbed.check import LinkCheck
 from testbed.expectations import evaluate
 from testbed.plan.model import Plan
 from testbed.results.captures import Capture
+from testbed.results.connections import Connections
 from testbed.results.timeline import Happening
 from testbed.workloads import Summary
 
@@ -68,6 +69,7 @@ class Run:
         checks: of each shaped link, before the workloads.
         summaries: of each workload that ended, in the order in which they did.
         statistics_before, statistics_after: what the agent's call `statistics` said before the workloads and after.
+        sockets: the TCP connections of nodes, where they were sampled.
         captures: of packets, one per port where they were captured.
         timeline: when the events of the plan's timeline happened, as far as they did.
         distrust: why the run is not to be trusted; empty where it is. Before `ended` it says nothing.
@@ -88,6 +90,7 @@ class Run:
     summaries: tuple[Summary, ...] = ()
     statistics_before: tuple[Mapping[str, Any], ...] = ()
     statistics_after: tuple[Mapping[str, Any], ...] = ()
+    sockets: tuple[Connections, ...] = ()
     captures: tuple[Capture, ...] = ()
     timeline: tuple[Happening, ...] = ()
     distrust: tuple[str, ...] = ()
@@ -130,6 +133,7 @@ class Run:
         data["trusted"] = self.trusted
         data["engines"] = [{one.name: getattr(each, one.name) for one in fields(each)} for each in self.engines]
         data["checks"] = [check.to_json() for check in self.checks]
+        data["sockets"] = [each.to_json() for each in self.sockets]
         data["captures"] = [capture.to_json() for capture in self.captures]
         data["outcomes"] = [outcome.to_json() for outcome in self.outcomes]
         data["summaries"] = [summary.to_json() for summary in self.summaries]
@@ -159,6 +163,7 @@ class Run:
             summaries=tuple(Summary.from_json(one) for one in data["summaries"]),
             statistics_before=tuple(data["statistics_before"]),
             statistics_after=tuple(data["statistics_after"]),
+            sockets=tuple(Connections.from_json(one) for one in data.get("sockets", ())),
             captures=tuple(Capture.from_json(one) for one in data.get("captures", ())),
             timeline=tuple(Happening(**one) for one in data.get("timeline", ())),
             distrust=tuple(data["distrust"]),
@@ -171,6 +176,7 @@ _TUPLES = (
     "summaries",
     "statistics_before",
     "statistics_after",
+    "sockets",
     "captures",
     "timeline",
     "distrust",

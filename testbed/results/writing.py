@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from testbed.check import LinkCheck
     from testbed.plan.model import Plan
     from testbed.results.captures import Capture
+    from testbed.results.connections import Connections
     from testbed.results.timeline import Happening
     from testbed.workloads import Summary
 
@@ -104,6 +105,10 @@ class RunWriter:
         """Note that a workload has ended."""
         with self._lock:
             self.run = replace(self.run, summaries=(*self.run.summaries, summary))
+
+    def sampled(self, connections: Iterable[Connections]) -> None:
+        """Note whose TCP connections were sampled."""
+        self.run = replace(self.run, sockets=tuple(connections))
 
     def captured(self, captures: Iterable[Capture]) -> None:
         """Note what packets were captured."""

@@ -48,6 +48,7 @@ def check(document: Document, files: Files) -> Iterator[Problem]:
     yield from checker.links(_items(data.get("links"), ("links",)))
     yield from checker.workloads(_workloads(data.get("workloads")))
     yield from checker.capture(data.get("capture"))
+    yield from checker.known(_items(data.get("sockets"), ("sockets",)))
     yield from checker.sweep()
     yield from check_timeline(checker, document)
     yield from checker.expectations(_items(data.get("expect"), ("expect",)), _kinds(data.get("workloads")))
@@ -281,7 +282,11 @@ class Checker:
         path: Path = ("capture",)
         if isinstance(data, dict):
             data, path = data.get("nodes"), ("capture", "nodes")
-        for at, item in _items(data, path):
+        yield from self.known(_items(data, path))
+
+    def known(self, items: Iterator[tuple[Path, object]]) -> Iterator[Problem]:
+        """Nodes of a list exist."""
+        for at, item in items:
             name = _text(item)
             if name is not None and name not in self.nodes:
                 hint = nearest(name, self.nodes, "nodes")

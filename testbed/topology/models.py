@@ -173,6 +173,9 @@ class Topology(Model):
     timeline: tuple[AnyEvent, ...] = key("What changes at given times of a run", default=())
     expect: tuple[ExpectationText, ...] = key("What must hold of what is measured", default=())
     capture: CaptureValue | None = key("The nodes where packets are captured during a run", default=None)
+    sockets: tuple[Name, ...] = key(
+        "The nodes whose TCP connections are sampled during a run, whichever program has them", default=()
+    )
     sweep: Sweep | None = key("What `testbed sweep` varies", default=None)
 
     def attachments(self, node: str) -> Mapping[str, Attachment]:

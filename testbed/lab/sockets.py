@@ -1,0 +1,137 @@
+"""The TCP connections of nodes, looked at regularly while a run goes on."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from testbed.endpoint.columns import encode
+from testbed.results import Connections
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from testbed.agent.client import Agent
+    from testbed.results import RunWriter
+
+INTERVAL_S = 0.5
+"""Time from one look to the next."""
+
+DIRECTORY = "sockets"
+"""Where a run has its samples of them."""
+
+_LINE = 20  # samples of a connection in one line
+
+
+class _Record:
+    """The connections of one node, written to its file.
+
+    Attributes:
+        looks: how often they were looked at.
+        connections: all that there were.
+    """
+
+    def __init__(self, node: str, path: Path, file: TextIO) -> None:
+        self.looks = 0
+        self.connections: set[str] = set()
+        self._node = node
+        self._path = path
+        self._file = file
+        self._heads: dict[str, dict[str, Any]] = {}
+        self._rows: dict[str, list[dict[str, int]]] = {}
+
+    def add(self, seen: Mapping[str, Any]) -> None:
+        """Take in what the agent saw; see `testbed.agent.sockets.connections`."""
+        self.looks += 1
+        present = set()
+        for each in seen["connections"]:
+            name = f"{each['local']} {each['peer']}"
+            present.add(name)
+            head = {"connection": name, "process": each["process"], "congestion": each["congestion"]}
+            row = {"at_ns": seen["at_ns"], **_queues(each), **each["info"]}
+            rows = self._rows.setdefault(name, [])
+            if rows and (len(rows) >= _LINE or rows[0].keys() != row.keys() or self._heads[name] != head):
+                self._write(name)
+            self._heads[name] = head
+            self._rows.setdefault(name, []).append(row)
+        for name in self._rows.keys() - present:
+            self._write(name)
+        self.connections |= present
+
+    def end(self) -> Connections:
+        """Write what is left; what there was."""
+        for name in list(self._rows):
+            self._write(name)
+        return Connections(
+            node=self._node,
+            file=f"{DIRECTORY}/{self._path.name}",
+            connections=len(self.connections),
+            samples=self.looks,
+        )
+
+    def _write(self, name: str) -> None:
+        rows = self._rows.pop(name)
+        columns = {column: encode([row[column] for row in rows]) for column in rows[0]}
+        line = {"node": self._node, "event": "tcp-info", **self._heads.pop(name), **columns}
+        self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+
+
+def _queues(connection: Mapping[str, Any]) -> dict[str, int]:
+    return {name: connection[name] for name in ("send_queue_bytes", "receive_queue_bytes", "drops")}
+
+
+class Watch:
+    """The TCP connections of nodes are sampled while this context lasts, each `INTERVAL_S`, and noted in the run.
+
+    Raises on leaving the context:
+        TestbedError: the agent could not tell.
+    """
+
+    def __init__(self, nodes: Sequence[str], agent: Agent, writer: RunWriter) -> None:
+        self._nodes = nodes
+        self._agent = agent
+        self._writer = writer
+        self._records: dict[str, _Record] = {}
+        self._thread = threading.Thread(target=self._look_again_and_again, daemon=True)
+        self._over = threading.Event()
+        self._failure: Exception | None = None
+        self._files = ExitStack()
+
+    def __enter__(self) -> Self:
+        if self._nodes:
+            directory = self._writer.run.path / DIRECTORY
+            directory.mkdir()
+            for node in self._nodes:
+                path = directory / f"{node}.jsonl"
+                self._records[node] = _Record(node, path, self._files.enter_context(path.open("x", encoding="utf-8")))
+            self._thread.start()
+        return self
+
+    def _look_again_and_again(self) -> None:
+        try:
+            self._look()
+            while not self._over.wait(INTERVAL_S):
+                self._look()
+            self._look()
+        except Exception as error:  # noqa: BLE001  # it is raised again where the context ends
+            self._failure = error
+
+    def _look(self) -> None:
+        for node, seen in self._agent.call("sockets", nodes=list(self._nodes)).items():
+            self._records[node].add(seen)
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if not self._nodes:
+            return
+        self._over.set()
+        self._thread.join()
+        with self._files:
+            self._writer.sampled(record.end() for record in self._records.values())
+        if self._failure is not None and error is None:
+            raise self._failure
