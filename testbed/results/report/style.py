@@ -16,6 +16,7 @@ h1 { font-size: 26px; line-height: 1.2; margin: 0; }
 h2 { font-size: 18px; margin: 40px 0 10px; padding-top: 14px; border-top: 1px solid var(--line); }
 h3 { font-size: 15px; margin: 18px 0 4px; }
 h2 small { color: var(--soft); font-size: 14px; font-weight: normal; margin-left: 8px; }
+h1, h2, h3, p, li { overflow-wrap: anywhere; }
 p { margin: 4px 0; } .soft, figcaption { color: var(--soft); } figcaption b { color: var(--ink); }
 code { font: 13px ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 .verdict { background: var(--card); border-left: 5px solid; border-radius: 3px; margin: 20px 0; padding: 12px 18px; }
