@@ -77,6 +77,7 @@ class Connections:
         plain = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             plain.setblocking(False)  # noqa: FBT003 (the standard library's signature)
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else a request waits for TLS's last ACK
             tcp.choose_congestion(plain, self._spec)
             begun_ns = monotonic_ns()
             async with asyncio.timeout(tcp.CONNECT_NS / 1e9):
