@@ -46,7 +46,7 @@ class Metric:
 GROUP = "testbed.metrics"
 
 _LATENCY = (
-    "latency (tcp-rr, udp-rr, http: request to whole reply; udp-stream, tcp-messages: one way, RFC 7679; "
+    "latency (tcp-rr, udp-rr, http, dns: request to whole reply; udp-stream, tcp-messages: one way, RFC 7679; "
     "ping: round trip, RFC 2681)"
 )
 
@@ -137,6 +137,9 @@ _DEFINED: Mapping[str, Metric] = MappingProxyType(
             _metric("statuses", "name", "How many responses had which status."),
             _metric("protocol", "name", "Version of HTTP, and of TLS, as agreed with the server."),
             _metric("server", "name", "What the server calls itself (RFC 9110, 10.2.4)."),
+            _metric("repeated", "queries", "Queries sent again because no answer had come in time."),
+            _metric("truncated", "answers", "Answers too long for a datagram, asked for again over TCP (RFC 7766, 5)."),
+            _metric("error_answers", "answers", "Answers that were an error: any RCODE but NOERROR (RFC 1035, 4.1.1)."),
             _metric("duration_ns", "ns", "From the start of the program to its end."),
             _metric("samples", "samples", "Lines of its output that are JSON objects."),
             _metric("lines", "lines", "Other lines of what it wrote, errors included."),
@@ -215,6 +218,15 @@ OWN: Mapping[str, Iterable[str]] = MappingProxyType(
             "late",
             "receiver_drops",
             "strangers",
+        ),
+        "dns": (
+            *_MESSAGES,
+            *_LATENCIES,
+            "repeated",
+            "truncated",
+            "error_answers",
+            "setup_ns",
+            "connections",
         ),
         "ping": (
             *_MESSAGES,

@@ -38,6 +38,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "udp-stream": "testbed.endpoint.udp_stream",
         "udp-rr": "testbed.endpoint.udp_rr",
         "quic": "testbed.endpoint.quic",
+        "dns": "testbed.endpoint.dns",
         "ping": "testbed.endpoint.ping",
         "http": "testbed.endpoint.http",
     }

@@ -131,7 +131,9 @@ class SetUps:
                 times.append(time_ns)
 
     def write(self, owner: Owner) -> None:
-        """Write what was noted: a line `connections`, or several."""
+        """Write what was noted, if anything was: a line `connections`, or several."""
+        if not self._columns["begun_ns"]:
+            return
         owner.emit_columns("connections", {name: times for name, times in self._columns.items() if times})
 
 

@@ -12,6 +12,7 @@ from testbed.workloads import command, iperf3
 from testbed.workloads.errors import WorkloadError
 from testbed.workloads.programs import ReadProgram
 from testbed.workloads.summarisers.command import Command
+from testbed.workloads.summarisers.dns import Dns
 from testbed.workloads.summarisers.http import Http
 from testbed.workloads.summarisers.iperf3 import Iperf3
 from testbed.workloads.summarisers.ping import Ping
@@ -90,6 +91,7 @@ OWN: Mapping[str, Kind] = MappingProxyType(
         "tcp-messages": Kind(summariser=TcpMessages),
         "udp-stream": Kind(summariser=UdpStream),
         "udp-rr": Kind(summariser=UdpRequestResponse),
+        "dns": Kind(summariser=Dns, listens=False),
         "ping": Kind(summariser=Ping, listens=False),
         "http": Kind(summariser=Http, listens=False),
         "quic": Kind(summariser=Quic),

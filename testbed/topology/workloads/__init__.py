@@ -14,6 +14,7 @@ from pydantic import Discriminator, Field, Tag
 from testbed.third_party import third_party
 from testbed.topology.base import Model, key
 from testbed.topology.workloads.base import Ends, Parameter, Place, Work, Workload
+from testbed.topology.workloads.dns import Dns
 from testbed.topology.workloads.http import Http
 from testbed.topology.workloads.ping import Ping
 from testbed.topology.workloads.programs import Command, Iperf3
@@ -44,6 +45,7 @@ OWN: Mapping[str, type[Workload | Work]] = MappingProxyType(
         "tcp-messages": TcpMessages,
         "udp-stream": UdpStream,
         "udp-rr": UdpRr,
+        "dns": Dns,
         "ping": Ping,
         "http": Http,
         "quic": Quic,

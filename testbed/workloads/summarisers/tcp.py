@@ -44,11 +44,14 @@ class Tcp(Base):
 
     def put_connections(self, figures: Figures) -> None:
         """Set what is known of the connections."""
+        self.put_set_ups(figures)
+        figures.put("congestion", self._congestion, unless=_NO_CONNECTION)
+
+    def put_set_ups(self, figures: Figures) -> None:
+        """Set how long they took to set up, and how many there were."""
         ready_ns = self._secured_ns or self._connected_ns
-        none = "no connection was set up"
-        figures.put("setup_ns", _median(_differences(self.begun_ns, ready_ns)), unless=none)
+        figures.put("setup_ns", _median(_differences(self.begun_ns, ready_ns)), unless=_NO_CONNECTION)
         figures.put("connections", len(ready_ns))
-        figures.put("congestion", self._congestion, unless=none)
 
     def put_tls(self, figures: Figures) -> None:
         """Set what part of the set-up TLS is."""
@@ -68,6 +71,8 @@ class Tcp(Base):
             ratio = self._latest[f"{name}_ns"] / busy_ns if busy_ns else None
             figures.put(f"{name}_ratio", ratio, unless="the sender was never seen busy")
 
+
+_NO_CONNECTION = "no connection was set up"
 
 _STATES = ("tcp-info", "quic-info")
 

@@ -1,0 +1,159 @@
+"""dns: queries to a real server, one after the other, as a stub resolver asks them (RFC 1034, 5.3.1; RFC 7766).
+
+Over UDP a query that is not answered in time is sent again; an answer too long for a datagram is asked for again over
+TCP. Over TCP each query has a connection of its own, and the kernel sends again what is lost. The messages are
+dnspython's, the sockets and times are ours. What is answered is `received`, whether or not the name exists.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from array import array
+from random import Random
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from dns import flags, message, rcode
+from dns.exception import DNSException
+
+from testbed.endpoint import tcp
+from testbed.endpoint.errors import EndpointError
+from testbed.endpoint.parameters import COUNT, Integer, Parameters, Text
+
+if TYPE_CHECKING:
+    from dns.message import Message
+
+    from testbed.endpoint.owner import Owner
+    from testbed.endpoint.spec import Spec
+
+PARAMETERS: Parameters = {
+    "query": Text(),
+    "type": Text(),
+    "transport": Text(choices=("udp", "tcp")),
+    "count": COUNT,
+    "timeout_ns": Integer(),
+    "tries": Integer(),
+}
+
+UDP_BYTES = 1232
+"""The longest answer asked for over UDP: what fits any path unfragmented (the DNS flag day of 2020)."""
+
+_LENGTH = struct.Struct("!H")
+_LONGEST = 1 << 16
+_WAKE_NS = 100_000_000
+
+
+def initiate(spec: Spec, owner: Owner) -> None:
+    """Ask `count` times."""
+    resolver = _Resolver(spec, owner)
+    total = spec.parameters["count"]
+    for number in range(total):
+        owner.check()
+        resolver.ask(number)
+        owner.progress((number + 1) / total)
+    owner.emit_sent(resolver.sent_ns)
+    owner.emit_columns("received", {"seq": resolver.seq, "received_ns": resolver.received_ns})
+    resolver.set_ups.write(owner)
+    owner.emit("end", repeated=resolver.repeated, truncated=resolver.truncated, errors=resolver.errors)
+
+
+class _Resolver:
+    """Asks, and notes when.
+
+    Attributes:
+        sent_ns: when each query was first sent.
+        seq, received_ns: which were answered, and when.
+        set_ups: of the connections.
+        repeated: how often a query was sent again over UDP.
+        truncated: how many answers were too long for a datagram.
+        errors: how many answers were an error (any RCODE but NOERROR).
+    """
+
+    def __init__(self, spec: Spec, owner: Owner) -> None:
+        self.sent_ns, self.seq, self.received_ns = array("q"), array("q"), array("q")
+        self.set_ups = tcp.SetUps()
+        self.repeated = self.truncated = self.errors = 0
+        self._spec = spec
+        self._owner = owner
+        self._server = (spec.address, spec.port)
+        self._timeout_ns: int = spec.parameters["timeout_ns"]
+        self._ids = Random(spec.seed)
+
+    def ask(self, number: int) -> None:
+        """Ask once, as often as it takes."""
+        parameters = self._spec.parameters
+        query = self._query()
+        self.sent_ns.append(monotonic_ns())
+        over_udp = parameters["transport"] == "udp"
+        answer = self._ask_udp(query) if over_udp else self._ask_tcp(query)
+        if answer is not None and answer.flags & flags.TC:
+            self.truncated += 1
+            answer = self._ask_tcp(query)
+        if answer is not None:
+            self.seq.append(number)
+            self.received_ns.append(monotonic_ns())
+            self.errors += answer.rcode() != rcode.NOERROR
+
+    def _query(self) -> Message:
+        parameters = self._spec.parameters
+        try:
+            return message.make_query(
+                parameters["query"],
+                parameters["type"],
+                use_edns=0,
+                payload=UDP_BYTES,
+                id=self._ids.getrandbits(16),
+            )
+        except DNSException as error:
+            raise EndpointError("invalid-spec", f"{parameters['query']} {parameters['type']}: {error}") from error
+
+    def _ask_udp(self, query: Message) -> Message | None:
+        """The answer, or None where none has come in time to any try."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:  # one each: a port nobody could guess
+            for attempt in range(self._spec.parameters["tries"]):
+                self.repeated += attempt > 0
+                client.sendto(query.to_wire(), self._server)
+                deadline_ns = monotonic_ns() + self._timeout_ns
+                while (left_ns := deadline_ns - monotonic_ns()) > 0:
+                    self._owner.check()
+                    client.settimeout(min(left_ns, _WAKE_NS) / 1e9)
+                    try:
+                        data, sender = client.recvfrom(_LONGEST)
+                    except TimeoutError:
+                        continue
+                    answer = _answer(query, data) if sender == self._server else None
+                    if answer is not None:
+                        return answer
+        return None
+
+    def _ask_tcp(self, query: Message) -> Message | None:
+        """The answer, or None where none has come in the time that all tries have."""
+        deadline_ns = monotonic_ns() + self._timeout_ns * self._spec.parameters["tries"]
+        set_up = tcp.connect(self._spec, self._owner)
+        self.set_ups.add(set_up)
+        with set_up.connection as connection:
+            wire = query.to_wire()
+            connection.sendall(_LENGTH.pack(len(wire)) + wire)
+            data = b""
+            while monotonic_ns() < deadline_ns:
+                self._owner.check()
+                try:
+                    received = connection.recv(_LONGEST)
+                except BlockingIOError:
+                    continue
+                data += received
+                if len(data) >= _LENGTH.size and len(data) >= _LENGTH.size + _LENGTH.unpack_from(data)[0]:
+                    return _answer(query, data[_LENGTH.size :])
+                if not received:
+                    break
+        return None
+
+
+def _answer(query: Message, data: bytes) -> Message | None:
+    """The answer to a query, or None where that is something else."""
+    try:
+        answer = message.from_wire(data)
+    except DNSException:
+        return None
+    return answer if query.is_response(answer) else None

@@ -1,0 +1,24 @@
+"""DNS, of a server that a node runs itself."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from testbed.topology.base import key
+from testbed.topology.values import Count, SomeDuration
+from testbed.topology.workloads.base import SECOND, Workload
+
+
+class Dns(Workload):
+    """DNS queries, one after the other, as a stub resolver asks them."""
+
+    kind: Literal["dns"] = key("DNS queries, one after the other, as a stub resolver asks them")
+    port: Annotated[int, Field(ge=1, le=65535)] = key("Port of the server in `to`", default=53)
+    query: Annotated[str, Field(min_length=1, max_length=253)] = key("The name to ask for")
+    type: Literal["A", "AAAA", "MX", "NS", "PTR", "SOA", "SRV", "TXT"] = key("The type of record", default="A")
+    transport: Literal["udp", "tcp"] = key("UDP, and TCP for what is too long; or TCP at once", default="udp")
+    count: Count = key("How many queries", default=100)
+    timeout_ns: SomeDuration = key(
+        "How long to wait for an answer before asking again", alias="timeout", default=SECOND, written="1s"
+    )
+    tries: Annotated[int, Field(ge=1, le=100)] = key("How often to ask before giving up", default=3)

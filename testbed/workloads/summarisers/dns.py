@@ -1,0 +1,27 @@
+"""The summary of dns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.workloads.summarisers.tcp import Tcp
+from testbed.workloads.summary import Figures
+
+if TYPE_CHECKING:
+    from testbed.workloads.summary import Summary
+
+
+class Dns(Tcp):
+    """dns."""
+
+    def finish(self) -> Summary:
+        """The summary of all lines."""
+        figures = Figures()
+        resolver, arrivals = self.initiator, self.messages.arrivals()
+        arrivals.put_counts(figures)
+        arrivals.put_latency(figures)
+        figures.put("repeated", resolver["repeated"])
+        figures.put("truncated", resolver["truncated"])
+        figures.put("error_answers", resolver["errors"])
+        self.put_set_ups(figures)
+        return self.summary(figures)
