@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.results import comparison, rows
@@ -17,7 +18,6 @@ from testbed.results.report.samples import read_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from testbed.results.comparison import Change, Side
 
@@ -50,18 +50,22 @@ def write(path: Path, first: Side, compared: Sequence[Comparison], violations: S
         violations: changes that were not to be, in words.
     """
     sides = [first, *(each.other for each in compared)]
-    body = [
-        element("h1", f"{', '.join(each.other.label for each in compared)} compared with {first.label}"),
-        _verdict(compared, violations),
-        *_sides(sides),
-    ]
-    for each in compared:
-        body += _changes(first, each)
-    body += _plots(sides)
+    names = _names(sides)
+    title = f"{', '.join(names[1:])} compared with {names[0]}"
+    body = [element("h1", title), _verdict(compared, violations), *_sides(sides, names)]
+    for name, each in zip(names[1:], compared, strict=True):
+        body += _changes(first, each, names[0], name)
+    body += _plots(sides, names)
     body.append(
         element("footer", "Figures are means over runs. A change's interval is of 99 %, by bootstrap over runs.")
     )
-    path.write_text(page_of(" and ".join(side.label for side in sides), body), encoding="utf-8")
+    path.write_text(page_of(title, body), encoding="utf-8")
+
+
+def _names(sides: Sequence[Side]) -> list[str]:
+    """Short names: the last part of each path, with a number where that is not enough."""
+    short = [Path(side.label).name or side.label for side in sides]
+    return [f"{name} ({number})" if short.count(name) > 1 else name for number, name in enumerate(short, 1)]
 
 
 def _verdict(compared: Sequence[Comparison], violations: Sequence[str]) -> Element:
@@ -85,25 +89,25 @@ def _verdict(compared: Sequence[Comparison], violations: Sequence[str]) -> Eleme
     )
 
 
-def _sides(sides: Sequence[Side]) -> Iterator[Element]:
+def _sides(sides: Sequence[Side], names: Sequence[str]) -> Iterator[Element]:
     yield element("h2", "What is compared")
     lines: list[list[Cell]] = []
-    for number, side in enumerate(sides):
+    for number, (side, name) in enumerate(zip(sides, names, strict=True)):
         sample = drawing(30, 12, "its lines", path([(1, 6), (29, 6)], f"line s{number % STYLES}"), class_="inline")
         runs = ", ".join(run.path.name for run in side.runs)
-        lines.append([element("td", sample, side.label, class_="name"), str(len(side.runs)), runs])
-    yield table(["side", "runs", "which"], lines)
+        lines.append([element("td", sample, name, class_="name"), side.label, str(len(side.runs)), runs])
+    yield table(["side", "named as", "runs", "which"], lines)
 
 
-def _changes(first: Side, compared: Comparison) -> Iterator[Element]:
-    yield element("h2", compared.other.label, element("small", f"compared with {first.label}"))
+def _changes(first: Side, compared: Comparison, before: str, after: str) -> Iterator[Element]:
+    yield element("h2", after, element("small", f"compared with {before}"))
     for doubt in comparison.doubts(first, compared.other):
         yield element("p", element("b", "Doubt: "), doubt)
     differences = plan_differences(first.runs[0].plan, compared.other.runs[0].plan)
     seeds = [where for where, _, _ in differences if where.endswith("seed")]
     if differences:
         yield element("h3", "Their plans differ")
-        yield table(["where", first.label, compared.other.label], [one for one in differences if one[0] not in seeds])
+        yield table(["where", before, after], [one for one in differences if one[0] not in seeds])
         if seeds:
             yield element("p", f"Seeds differ: {', '.join(seeds)}.", class_="soft")
         yield element("h3", "Figures")
@@ -150,15 +154,14 @@ def _whisker(change: Change, scale: float) -> Element | None:
     return drawing(_WIDTH, _HEIGHT, change.label, *parts)
 
 
-def _plots(sides: Sequence[Side]) -> Iterator[Element]:
+def _plots(sides: Sequence[Side], names: Sequence[str]) -> Iterator[Element]:
     recorded = [[read_all(run).samples for run in side.runs] for side in sides]
-    names = dict.fromkeys(workload.name for side in sides for workload in side.runs[0].plan.workloads)
-    for name in names:
+    for workload in dict.fromkeys(each.name for side in sides for each in side.runs[0].plan.workloads):
         overlaid = [
-            Overlaid(label=side.label, style=number, runs=tuple(run[name] for run in runs if name in run))
-            for number, (side, runs) in enumerate(zip(sides, recorded, strict=True))
+            Overlaid(label=name, style=number, runs=tuple(run[workload] for run in runs if workload in run))
+            for number, (name, runs) in enumerate(zip(names, recorded, strict=True))
         ]
-        figures = [*overlays(name, overlaid)]
+        figures = [*overlays(workload, overlaid)]
         if figures:
-            yield element("h2", name)
+            yield element("h2", workload)
             yield from figures

@@ -34,7 +34,7 @@ td .asked { color: var(--soft); display: block; font-size: 12.5px; }
 a { color: inherit; text-decoration-color: var(--line); text-underline-offset: 3px; }
 figure { margin: 22px 0 30px; } figcaption { font-size: 14px; margin-bottom: 8px; }
 svg { display: block; height: auto; max-width: 100%; overflow: visible; }
-svg.inline { display: inline-block; margin-right: 8px; }
+svg.inline { display: inline-block; margin-right: 8px; max-width: none; }
 .open { fill: var(--paper); stroke: var(--c); stroke-width: 1.5; }
 svg text { fill: var(--ink); font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
 svg .tick, svg .small { fill: var(--soft); font-size: 11px; } svg .label { font-weight: 600; }
