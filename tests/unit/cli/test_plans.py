@@ -1,0 +1,22 @@
+"""A plan as tables for people."""
+
+from testbed.cli import plans
+from testbed.plan import resolve
+from testbed.topology import loads
+
+TEXT = """name: x
+nodes: {a: , b: }
+workloads: [{name: w, kind: udp-stream, from: a, to: b, duration: 9s}]
+timeline: [{at: 2500ms, partition: [[a], [b]]}, {at: 1s, link: {from: a, to: b}, loss: 0}]
+"""
+
+
+def test_the_timeline_is_listed_in_the_order_of_time(capsys):
+    plans.show(resolve(loads(TEXT, "x.yml")))
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    at = lines.index("at event link shape from then on")
+    assert lines[at + 1 : at + 4] == [
+        "1 s a -> b: no loss nothing changes",
+        "2.5 s partition a | b a -> b loss 100 %",
+        "b -> a loss 100 %",
+    ]
