@@ -11,6 +11,7 @@ from testbed.results.report.blocks import Cell, page_of, table
 from testbed.results.report.facts import facts
 from testbed.results.report.figures import stage_figures, twin_figures
 from testbed.results.report.markup import Element, element
+from testbed.results.report.sockets import connections
 from testbed.results.report.start import start
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def page(run: Run, recorded: Recorded) -> str:
         *_workloads(run),
         *start(run.plan, run.summaries),
         *_stages(run, recorded),
+        *_connections(run),
         *_captures(run),
         element("h2", "What it depends on"),
         *facts(run),
@@ -178,6 +180,12 @@ def _stages(run: Run, recorded: Recorded) -> Iterator[Element]:
     if twins:
         yield element("h2", "Side by side", element("small", "workloads that sent the same, one after the other"))
         yield from twins
+
+
+def _connections(run: Run) -> Iterator[Element]:
+    if run.sockets:
+        yield element("h2", "TCP connections", element("small", "of all processes in a node, as its kernel tells"))
+        yield from connections(run)
 
 
 def _captures(run: Run) -> Iterator[Element]:

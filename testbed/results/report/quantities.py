@@ -91,6 +91,8 @@ _TCP_INFO: Mapping[str, Quantity] = MappingProxyType(
         "bytes_retrans": Quantity(label="sent again", unit=rate_unit, worth=_BITS, total=True),
         "bytes_received": Quantity(label="received", unit=rate_unit, worth=_BITS, total=True),
         "notsent_bytes": Quantity(label="waiting to be sent", unit=size_unit),
+        "send_queue_bytes": Quantity(label="sent and not acknowledged, or waiting", unit=size_unit),
+        "receive_queue_bytes": Quantity(label="waiting to be read", unit=size_unit),
         "busy_ns": Quantity(label="busy", unit=_share, total=True),
         "rwnd_limited_ns": Quantity(label="held up by the receiver's window", unit=_share, total=True),
         "sndbuf_limited_ns": Quantity(label="held up by the send buffer", unit=_share, total=True),

@@ -59,7 +59,7 @@ def _columns(stage: Stage, series: Series, columns: dict[str, Bins], title: str)
     for name, bins in columns.items():
         y, label = series.quantity(name).axis(max(one.high for one in bins))
         panels.append(Panel(label=label, y=y, marks=[_line(stage, bins)]))
-    return multiples(title, replace(stage.time, most_ticks=5), "time since the stage began, s", panels)
+    return multiples(title, replace(stage.time, most_ticks=5), stage.clock, panels)
 
 
 def _line(stage: Stage, bins: Bins, style: int = 0, name: str = "", look: str = "") -> Line:

@@ -33,6 +33,7 @@ class Stage:
         origin_ns: the time that is 0 on the axis, CLOCK_MONOTONIC.
         length_ns: of the axis.
         timeline: what happened during the whole run.
+        clock: what the axis counts, with the unit.
     """
 
     plan: Plan
@@ -40,6 +41,7 @@ class Stage:
     origin_ns: int
     length_ns: int
     timeline: tuple[Happening, ...] = ()
+    clock: str = "time since the stage began, s"
 
     @classmethod
     def of(cls, plan: Plan, together: Sequence[Samples], timeline: Sequence[Happening] = ()) -> Self | None:
@@ -93,7 +95,7 @@ class Stage:
 
     def figure(self, title: str, panels: Sequence[Panel], *, note: str = "") -> Element:
         """A figure over time."""
-        return figure(title, self.time, "time since the stage began, s", panels, note=note, moments=self.moments)
+        return figure(title, self.time, self.clock, panels, note=note, moments=self.moments)
 
 
 def listed(names: Sequence[str]) -> str:

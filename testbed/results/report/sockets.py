@@ -1,0 +1,85 @@
+"""The TCP connections of a node's own processes, as its kernel told of them during a run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from testbed.endpoint.columns import decode
+from testbed.results.report.marks import STYLES, Line
+from testbed.results.report.markup import Element, element
+from testbed.results.report.plot import Panel
+from testbed.results.report.series import TIME_COLUMN, Series
+from testbed.results.report.stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from testbed.results.connections import Connections
+    from testbed.results.run import Run
+
+_COLUMNS = ("rtt_ns", "cwnd", "delivery_rate", "send_queue_bytes", "receive_queue_bytes")
+_MOST = STYLES
+
+
+def connections(run: Run) -> Iterator[Element]:
+    """A figure of each node whose connections were sampled."""
+    for sampled in run.sockets:
+        try:
+            series, span = _read(run.path / sampled.file)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            yield element("p", f"The connections of {sampled.node} can't be shown: {error}", class_="soft")
+            continue
+        if series:
+            yield _figure(run, sampled, series, span)
+        else:
+            yield element("p", f"{sampled.node} had no TCP connection in {sampled.samples} looks.", class_="soft")
+
+
+def _read(path: Path) -> tuple[dict[str, Series], tuple[int, int]]:
+    """The connections that were seen most often, by name, and the times of the first sample and the last."""
+    seen: Counter[str] = Counter()
+    with path.open(encoding="utf-8") as lines:
+        for record in map(json.loads, lines):
+            seen[record["connection"]] += len(record[TIME_COLUMN])
+    found: dict[str, Series] = {}
+    times: list[int] = []
+    chosen = {name for name, _ in seen.most_common(_MOST)}
+    with path.open(encoding="utf-8") as lines:
+        for record in map(json.loads, lines):
+            name = record["connection"]
+            if name in chosen:
+                at = decode(record[TIME_COLUMN])
+                times = [min([at[0], *times]), max([at[-1], *times])]
+                label = f"{record['process'] or 'no process'}, {name.replace(' ', ' to ')}"
+                found.setdefault(label, Series(record["event"], record["node"])).add(record)
+    return found, (times[0], times[1]) if times else (0, 0)
+
+
+def _figure(run: Run, sampled: Connections, series: dict[str, Series], span: tuple[int, int]) -> Element:
+    first, last = span
+    stage = Stage(
+        plan=run.plan,
+        together=(),
+        origin_ns=first,
+        length_ns=max(1, last - first),
+        timeline=run.timeline,
+        clock="time since the first of them was seen, s",
+    )
+    panels: list[Panel] = []
+    for column in _COLUMNS:
+        bins = {label: found for label, each in series.items() if (found := each.telling(column).get(column))}
+        if bins:
+            most = max(one.high for found in bins.values() for one in found)
+            y, label = next(iter(series.values())).quantity(column).axis(most)
+            styles = {name: number for number, name in enumerate(series)}
+            marks = [
+                Line(name="" if panels else name, style=styles[name], points=stage.means(found), steps=True)
+                for name, found in bins.items()
+            ]
+            panels.append(Panel(label=label, y=y, marks=marks, height=100))
+    left_out = sampled.connections - len(series)
+    note = f"Those of {sampled.connections} that were seen most often." if left_out > 0 else ""
+    return stage.figure(f"TCP connections of {sampled.node}", panels, note=note)
