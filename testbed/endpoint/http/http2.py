@@ -43,7 +43,7 @@ class Http2:
             (":path", request.path),
             ("user-agent", request.agent),
         ]
-        self._unannounced = request.scheme == "http"
+        self._agreed = request.scheme == "https"  # by ALPN; else once the server sends its settings
         self._streams: dict[int, tuple[Response, asyncio.Future[None]]] = {}
         self._most_streams = _STREAMS
         self._room = asyncio.Condition()
@@ -74,17 +74,15 @@ class Http2:
 
     async def _read(self) -> None:
         """Take in what the server says until it ends the connection."""
-        heard = False
         error: EndpointError | Unanswered = _closed("")
         try:
             while data := await self._connection.read():
                 self._take_in(data)
-                heard = True
         except ProtocolError as wrong:
             error = EndpointError("protocol-error", f"what the server said is not HTTP/2: {wrong}")
         except (EndpointError, Unanswered) as ended:
             error = ended
-        if self._unannounced and not heard:
+        if not self._agreed:
             reason = error.failure if isinstance(error, Unanswered) else error
             error = other_version(f"the server does not take HTTP/2 without TLS (h2c): {reason.message}")
         self._fail(error)
@@ -93,6 +91,7 @@ class Http2:
         now = monotonic_ns()
         for event in self._protocol.receive_data(data):
             if isinstance(event, events.RemoteSettingsChanged):
+                self._agreed = True
                 self._most_streams = self._protocol.remote_settings.max_concurrent_streams
             elif isinstance(event, events.ConnectionTerminated):
                 raise _ended(event)
@@ -113,7 +112,9 @@ class Http2:
             response.received_ns = now
             whole.set_result(None)
         elif isinstance(event, events.StreamReset):
-            whole.set_exception(EndpointError("stream-reset", f"the server reset a stream: {_name(event.error_code)}"))
+            error = EndpointError("stream-reset", f"the server reset a stream: {_name(event.error_code)}")
+            refused = event.error_code == ErrorCodes.REFUSED_STREAM  # not looked at
+            whole.set_exception(Unanswered(error) if refused else error)
 
     def _fail(self, error: Exception) -> None:
         """End all requests that are under way."""
