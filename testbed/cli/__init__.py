@@ -32,6 +32,7 @@ COMMANDS = {
     "impair": ("testbed.cli.labs", "Change what a link of a lab does, while it is up."),
     "exec": ("testbed.cli.labs", "Run a command in a node."),
     "shell": ("testbed.cli.labs", "Open a shell in a node."),
+    "sockets": ("testbed.cli.sockets", "Show the TCP connections of a lab's nodes, whoever's they are."),
     "capture": ("testbed.cli.captures", "Capture packets at a node of a lab, for tcpdump and Wireshark."),
     "validate": ("testbed.cli.files", "Check topology files."),
     "show": ("testbed.cli.files", "Show what a topology resolves to."),

@@ -1,0 +1,141 @@
+"""`testbed sockets`: the TCP connections of a lab's nodes, whichever program has them."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from testbed.cli import options
+from testbed.lab import Lab
+from testbed.results import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from testbed.plan.model import Plan
+
+_PLAIN_WIDTH = 160
+_INTERVAL_S = 1.0
+_BITS = 8
+_ESTABLISHED = "ESTABLISHED"
+
+
+@click.command("sockets")
+@click.argument("name", metavar="LAB")
+@click.argument("node", required=False)
+@click.option("--watch", is_flag=True, help="Look again each second, until Ctrl-C.")
+@options.as_json
+def sockets_command(name: str, node: str | None, *, watch: bool, as_json: bool) -> None:
+    """Show the TCP connections of LAB's nodes, or of one NODE, as its kernel tells of them: a server's, a database's.
+
+    \b
+    rtt      smoothed round-trip time; least is the least of all
+    cwnd     congestion window, segments; in flight, lost and retrans are segments too
+    to send  bytes not yet acknowledged; to read, bytes that the program has not read
+    held up  share of the time with data to send in which the receiver's window (rwnd) or the send buffer
+             (sndbuf) was in the way, not the network
+
+    With --json and --watch each look is a line.
+    """  # noqa: D301  # \b is click's
+    lab = Lab.attach(name)
+    nodes = (node,) if node else ()
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+
+    def look() -> Table | str:
+        return _table(lab.sockets(*nodes), _names(lab.plan))
+
+    if not watch:
+        click.echo(json.dumps(lab.sockets(*nodes), indent=2)) if as_json else console.print(look())
+        return
+    with suppress(KeyboardInterrupt):  # the way to end it
+        if as_json:
+            _repeat(lambda: click.echo(json.dumps(lab.sockets(*nodes))))
+        elif console.is_terminal:
+            with Live(console=console, auto_refresh=False) as live:
+                _repeat(lambda: live.update(look(), refresh=True))
+        else:
+            _repeat(lambda: console.print(look()))
+
+
+def _repeat(action: Callable[[], None]) -> None:
+    while True:
+        action()
+        time.sleep(_INTERVAL_S)
+
+
+def _names(plan: Plan) -> Mapping[str, str]:
+    """The nodes by their addresses."""
+    return {interface.address: node.name for node in plan.nodes for interface in node.interfaces}
+
+
+def _table(seen: Mapping[str, Any], names: Mapping[str, str]) -> Table | str:
+    """A line for each connection. Columns that would say nothing are left out."""
+    lines = [
+        {"node": node, **_cells(each, names)}
+        for node, one in seen.items()
+        for each in sorted(one["connections"], key=lambda each: (each["local"], each["peer"]))
+    ]
+    if not lines:
+        return f"no TCP connections in {', '.join(seen)}"
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    shown = [name for name in lines[0] if name not in _SELDOM or any(line[name] != _SELDOM[name] for line in lines)]
+    for name in shown:
+        table.add_column(name, overflow="fold", justify="left" if name in _WORDS else "right")
+    for line in lines:
+        table.add_row(*(line[name] for name in shown))
+    return table
+
+
+_WORDS = ("node", "process", "local", "peer", "state", "control")
+_SELDOM: Mapping[str, str] = MappingProxyType(
+    {"state": _ESTABLISHED, "lost": "0", "to read": "0 B", "held up": rows.NOT_APPLICABLE}
+)
+"""Columns that are seldom of interest, each with what it says then."""
+
+
+def _cells(connection: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+    """What is shown of a connection, by column."""
+    info = connection["info"]
+    return {
+        "process": connection["process"] or rows.UNMEASURED,
+        "local": _end(connection["local"], names),
+        "peer": _end(connection["peer"], names),
+        "state": connection["state"],
+        "control": connection["congestion"],
+        "rtt": _cell(info, "rtt_ns", rows.duration),
+        "least": _cell(info, "min_rtt_ns", rows.duration),
+        "cwnd": _cell(info, "cwnd", str),
+        "in flight": _cell(info, "unacked", str),
+        "lost": _cell(info, "lost", str),
+        "retrans": _cell(info, "retransmits", str),
+        "delivery": _cell(info, "delivery_rate", lambda rate: rows.rate(_BITS * rate)),
+        "to send": rows.size(connection["send_queue_bytes"]),
+        "to read": rows.size(connection["receive_queue_bytes"]),
+        "held up": _held_up(info),
+    }
+
+
+def _end(address: str, names: Mapping[str, str]) -> str:
+    """`server:80`, where the address is a node's."""
+    host, _, port = address.rpartition(":")
+    return f"{names.get(host, host)}:{port}"
+
+
+def _cell(info: Mapping[str, int], name: str, show: Callable[[int], str]) -> str:
+    return show(info[name]) if name in info else rows.UNMEASURED
+
+
+def _held_up(info: Mapping[str, int]) -> str:
+    busy_ns = info.get("busy_ns", 0)
+    shares = {name: info.get(f"{name}_limited_ns", 0) / busy_ns if busy_ns else 0 for name in ("rwnd", "sndbuf")}
+    return ", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share) or rows.NOT_APPLICABLE
