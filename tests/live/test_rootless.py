@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
@@ -87,6 +88,7 @@ def goes_through_its_life(testbed, installed, lab, runtime):
         said = done.stdout
         assert re.search(rf"^{lab} +{runtime} +up +client, server$", testbed("ps").stdout, re.MULTILINE)
         assert 50 <= quickest(testbed, lab) <= 51.5
+        assert captured(testbed, lab) > 0
         assert testbed("impair", lab, "client", "server", "delay=45ms").returncode == 0
         assert 70 <= quickest(testbed, lab) <= 71.5
     finally:
@@ -95,6 +97,21 @@ def goes_through_its_life(testbed, installed, lab, runtime):
     assert nothing_remains(lab)
     assert not list(Path(f"/tmp/testbed-{NOBODY}").glob(f"**/{lab}*"))
     return said
+
+
+def captured(testbed, lab):
+    """How many packets a capture has that is taken while some are under way."""
+    file = Path(f"/tmp/{lab}.pcap")
+    ping = "exec", lab, "client", "--", "ping", "-q", "-c100", "-i0.05", "server"
+    with ThreadPoolExecutor(1) as meanwhile:
+        meanwhile.submit(testbed, *ping)
+        done = testbed("capture", lab, "server", "--duration", "1s", "-o", str(file))
+    try:
+        assert done.returncode == 0, done.stderr
+        assert file.read_bytes()[:4] == b"\x4d\x3c\xb2\xa1"
+    finally:
+        file.unlink(missing_ok=True)
+    return int(re.search(r"(\d+) packets", done.stderr)[1])
 
 
 def quickest(testbed, lab):
