@@ -40,11 +40,11 @@ _IN_ONE_PANEL = 3
 
 
 def over_time(stage: Stage) -> Iterator[Element]:
-    """Figures of latency over the time of sending, one for what goes one way and one for round trips."""
+    """Figures of latency over the time of sending, one for what goes one way and one for what is answered."""
     for one_way in (True, False):
         group = [each for each in stage.together if each.messages.latency and each.messages.one_way is one_way]
         if group:
-            yield _over_time(stage, group, "one-way delay" if one_way else "round-trip time", one_way=one_way)
+            yield _over_time(stage, group, "one-way delay" if one_way else "response time", one_way=one_way)
 
 
 def _over_time(stage: Stage, group: Sequence[Samples], what: str, *, one_way: bool) -> Element:
@@ -148,7 +148,7 @@ def tail(stage: Stage) -> Iterator[Element]:
         return
     marks = [
         Line(
-            name=f"{each.workload.name} ({'one way' if each.messages.one_way else 'round trip'})",
+            name=f"{each.workload.name} ({'one way' if each.messages.one_way else 'response'})",
             style=stage.style(each),
             points=points,
             steps=True,

@@ -90,6 +90,8 @@ class Line:
                 drawn.append((at[0], drawn[-1][1]))
             drawn.append(at)
         yield path(drawn, self._class)
+        if len(self.points) == 1:
+            yield element("path", d=marker(self.style, *drawn[0]), class_=f"dots s{self.style % STYLES}")
 
     def sample(self, x: float, y: float) -> Iterator[Element]:
         """See `Mark`."""

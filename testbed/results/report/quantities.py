@@ -64,10 +64,12 @@ _UNITS: Mapping[str, tuple[Callable[[float], Unit], float]] = MappingProxyType(
         "bits_per_second": (rate_unit, 1),
         "_ratio": (_share, 1),
         "_percent": (_percent, 1),
-        "_bytes": (size_unit, 1),
+        "bytes": (size_unit, 1),
     }
 )
 """By the end of a name, the unit to draw it in, and what one of it is in that. What has none of them is counted."""
+
+_NAMELESS = {"bits_per_second": "rate", "bytes": "data"}
 
 _TCP_INFO: Mapping[str, Quantity] = MappingProxyType(
     {
@@ -113,4 +115,5 @@ def quantity(event: str, name: str) -> Quantity:
         return _TCP_INFO[name]
     suffix = next((each for each in _UNITS if name.endswith(each)), "")
     unit, worth = _UNITS.get(suffix, (_count, 1))
-    return Quantity(label=name.removesuffix(suffix).replace("_", " ").strip() or "rate", unit=unit, worth=worth)
+    label = name.removesuffix(suffix).replace("_", " ").strip() or _NAMELESS[suffix]
+    return Quantity(label=label, unit=unit, worth=worth)

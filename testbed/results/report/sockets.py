@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from testbed.plan.model import Plan
     from testbed.results.connections import Connections
     from testbed.results.run import Run
 
@@ -28,7 +29,7 @@ def connections(run: Run) -> Iterator[Element]:
     """A figure of each node whose connections were sampled."""
     for sampled in run.sockets:
         try:
-            series, span = _read(run.path / sampled.file)
+            series, span = _read(run.path / sampled.file, run.plan)
         except (OSError, ValueError, KeyError, TypeError) as error:
             yield element("p", f"The connections of {sampled.node} can't be shown: {error}", class_="soft")
             continue
@@ -38,13 +39,14 @@ def connections(run: Run) -> Iterator[Element]:
             yield element("p", f"{sampled.node} had no TCP connection in {sampled.samples} looks.", class_="soft")
 
 
-def _read(path: Path) -> tuple[dict[str, Series], tuple[int, int]]:
+def _read(path: Path, plan: Plan) -> tuple[dict[str, Series], tuple[int, int]]:
     """The connections that were seen most often, by name, and the times of the first sample and the last."""
     seen: Counter[str] = Counter()
     with path.open(encoding="utf-8") as lines:
         for record in map(json.loads, lines):
             seen[record["connection"]] += len(record[TIME_COLUMN])
     found: dict[str, Series] = {}
+    processes: dict[str, str] = {}
     times: list[int] = []
     chosen = {name for name, _ in seen.most_common(_MOST)}
     with path.open(encoding="utf-8") as lines:
@@ -53,9 +55,17 @@ def _read(path: Path) -> tuple[dict[str, Series], tuple[int, int]]:
             if name in chosen:
                 at = decode(record[TIME_COLUMN])
                 times = [min([at[0], *times]), max([at[-1], *times])]
-                label = f"{record['process'] or 'no process'}, {name.replace(' ', ' to ')}"
-                found.setdefault(label, Series(record["event"], record["node"])).add(record)
-    return found, (times[0], times[1]) if times else (0, 0)
+                found.setdefault(name, Series(record["event"], record["node"])).add(record)
+                processes[name] = record["process"] or processes.get(name, "unknown")
+    named = {f"{processes[name]}, {_named(name, plan)}": series for name, series in found.items()}
+    return named, (times[0], times[1]) if times else (0, 0)
+
+
+def _named(connection: str, plan: Plan) -> str:
+    """A connection by the names of nodes: `server:80 to client:40000`."""
+    nodes = {interface.address: node.name for node in plan.nodes for interface in node.interfaces}
+    ends = (each.rpartition(":") for each in connection.split(" "))
+    return " to ".join(f"{nodes.get(address, address)}:{port}" for address, _, port in ends)
 
 
 def _figure(run: Run, sampled: Connections, series: dict[str, Series], span: tuple[int, int]) -> Element:

@@ -79,7 +79,7 @@ def test_round_trips_are_below_each_other_on_the_same_axes(plan, make):
         make(name, sent([0, 100]), received([(0, 40), (1, 140 + late)], "client"))
         for name, late in (("a", 0), ("b", 300))
     ]
-    (figure,) = [each for each in stage_figures(plan, asked) if "Round-trip time of a and b" in titles([each])]
+    (figure,) = [each for each in stage_figures(plan, asked) if "Response time of a and b" in titles([each])]
     assert len([each for each in figure.iter("polyline") if each.get("class") == "axis"]) == 2
     assert "Goodput" not in " ".join(titles(stage_figures(plan, asked)))
 

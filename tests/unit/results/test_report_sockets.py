@@ -27,7 +27,7 @@ def run(tmp_path, plan):
 def line(number, samples=2, process="nginx"):
     at = [10**12 + each * 500 * MS for each in range(samples)]
     columns = {"at_ns": encode(at), "rtt_ns": encode([40 * MS] * samples), "cwnd": encode([10] * samples)}
-    name = f"198.18.0.2:80 198.18.0.3:{number}"
+    name = f"198.18.7.3:80 198.18.7.2:{number}"
     return {
         "node": "server",
         "event": "tcp-info",
@@ -41,7 +41,7 @@ def line(number, samples=2, process="nginx"):
 def test_each_connection_has_a_line_in_each_panel(run):
     (figure,) = connections(run(line(4000), line(4001, process=None), count=2))
     words = " ".join(figure.itertext())
-    for word in ("nginx, 198.18.0.2:80 to 198.18.0.3:4000", "no process, 198.18.0.2:80", "round-trip", "window"):
+    for word in ("nginx, server:80 to client:4000", "unknown, server:80", "round-trip", "window"):
         assert word in words
     assert "delivery rate" not in words
     drawn = [each for each in figure.iter("polyline") if str(each.get("class")).startswith("line")]
@@ -52,8 +52,8 @@ def test_of_many_those_that_were_seen_most_are_shown(run):
     (figure,) = connections(run(*(line(number, samples=1 + number % 10) for number in range(10)), count=10))
     words = " ".join(figure.itertext())
     assert "Those of 10 that were seen most often." in words
-    assert "198.18.0.3:9" in words
-    assert "198.18.0.3:0" not in words
+    assert "client:9" in words
+    assert "client:0" not in words
 
 
 def test_of_none_that_is_said(run):
