@@ -29,7 +29,7 @@ help: ## List the targets
 	@echo '  with topology=NAME (or a file), args="further options"; PYTHON=/usr/bin/python3 chooses the interpreter'
 
 # ---- labs ----------------------------------------------------------------------------------------------------------
-.PHONY: run up check show validate down ps shell exec replay export doctor
+.PHONY: run up check show validate down ps shell exec capture replay export doctor
 run: $(bin)/installed nodes-image ## Bring a topology up, run its workloads, take it down: topology=lossy
 	@$(testbed) run "$(topology)" $(args)
 
@@ -56,6 +56,9 @@ shell: $(bin)/installed ## Open a shell in a node: topology=lossy node=client
 
 exec: $(bin)/installed ## Run a command in a node: topology=lossy node=client command="ping -c1 server"
 	@$(testbed) exec "$(lab)" "$(node)" $(args) -- $(command)
+
+capture: $(bin)/installed ## Capture packets at a node until Ctrl-C: topology=lossy node=client
+	@$(testbed) capture "$(lab)" "$(node)" $(args)
 
 replay: $(bin)/installed nodes-image ## Repeat a run and compare: run=results/LAB/TIME-ID, or what export made of it
 	@$(testbed) replay "$(run)" $(args)
