@@ -27,9 +27,10 @@ class Server:
         self.timeout_ns = self.lasts_ns + 2 * _GRACE_NS
         self._said: list[str] = []
 
-    def line(self, line: str, at_ns: int) -> Iterator[Mapping[str, Any]]:  # noqa: ARG002
-        """It listens when it says so; nothing else is of interest, for the client is told the results."""
+    def line(self, line: str, at_ns: int) -> Iterator[Mapping[str, Any]]:
+        """All that it says, for it does not tell the client everything; it listens when it says so."""
         self._said.append(line)
+        yield {"event": "output", "at_ns": at_ns, "line": line}
         if "Server listening on" in line:
             yield {"event": "listening"}
 
