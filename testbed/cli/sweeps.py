@@ -81,9 +81,8 @@ def sweep_command(
         click.echo(json.dumps(outcome.to_json() | {"path": str(outcome.directory)}, indent=2))
     screen.summary(outcome, page)
     if outcome.missing:
-        raise LabError(
-            "runs-failed", f"{len(outcome.missing)} runs failed", "the same command tries them again, and only them"
-        )
+        count = "1 run" if len(outcome.missing) == 1 else f"{len(outcome.missing)} runs"
+        raise LabError("runs-failed", f"{count} failed", "the same command tries again what failed, and only that")
     return 0 if outcome.as_expected else FAILED
 
 
@@ -185,10 +184,9 @@ class SweepScreen(SweepObserver):
             table.add_column(Text(name), overflow="fold")
         for line in rows.lines(outcome):
             table.add_row(*(Text(cell, style="red" if "in doubt" in cell else "") for cell in line))
-        table.caption = "mean of each figure over the runs, and its 95 % interval"
-        table.caption_justify = "left"
         self._screen.show("")
         self._screen.show(table)
+        self._screen.show("the mean over the runs of each, and its 95 % interval")
         self._screen.show("")
         for slope in outcome.slopes:
             self._screen.say("slope", escape(rows.slope_text(outcome, slope)))

@@ -1,0 +1,79 @@
+"""A small sweep with labs, interrupted and gone on with; and one with a cell that fails."""
+
+import json
+import signal
+
+import pytest
+
+from tests.conftest import remains
+from tests.live.command_line import begin, eventually, processes, run
+
+pytestmark = [pytest.mark.live, pytest.mark.netns]
+
+TEXT = """
+name: swept
+nodes: {a: , b: }
+links: [{from: a, to: b, delay: 5ms}]
+workloads: [{name: flow, kind: tcp-stream, from: a, to: b, duration: 500ms}]
+sweep:
+  set: {'links[0].delay': [5ms, 20ms]}
+  repeat: 1
+"""
+
+
+@pytest.fixture
+def options(tmp_path, lab_name):
+    file = tmp_path / "swept.yml"
+    file.write_text(TEXT)
+    # A rate that needs no care of the machine's; names of labs begin with that of the sweep.
+    return [str(file), "--set", "links[0].rate=20mbit", "--name", lab_name[:20], "--results", str(tmp_path)]
+
+
+def whole(tmp_path):
+    """The runs that are there, without the link to the latest."""
+    return [file.parent for file in tmp_path.glob("sweeps/*/*-[0-9]/*/run.json") if not file.parent.suffix]
+
+
+def test_a_sweep_that_was_interrupted_goes_on(options, tmp_path, lab_name):
+    command = ["sweep", *options, "--runtime", "netns", "--set", "workloads.flow.congestion=reno,cubic"]
+    first = begin(*command, lab=lab_name)
+    assert eventually(lambda: whole(tmp_path) or first.poll() is not None)
+    assert eventually(lambda: [*tmp_path.glob("sweeps/*/*-[0-9]/*.partial")] or first.poll() is not None)  # another run
+    first.send_signal(signal.SIGINT)
+    said, errors = (text.decode() for text in first.communicate(timeout=60))
+    assert (first.returncode, errors.strip()) == (130, "interrupted"), said
+    kept = whole(tmp_path)
+    assert f"stopped: {len(kept)} of 4 runs are there" in said
+    [half] = tmp_path.glob("sweeps/*/sweep.json")
+    described = json.loads(half.read_text())
+    assert described["missing"] == 4 - len(kept)
+    labs = [cell["lab"] for cell in described["cells"]]
+    assert [remains(lab) for lab in labs] == [[]] * 4
+    assert eventually(lambda: not processes(lab_name))
+
+    done = run(*command, lab=lab_name)
+    assert done.returncode in (0, 1), done.stdout + done.stderr  # 1: a link too slow, on a machine with much to do
+    assert f"{len(kept)} of the runs are there already" in done.stdout
+    assert {*kept} < {*whole(tmp_path)}
+    assert len(whole(tmp_path)) == 4
+    described = json.loads(half.read_text())
+    assert described["missing"] == 0
+    assert len({run["seed"] for cell in described["cells"] for run in cell["runs"]}) == 1
+    for cell in described["cells"]:
+        assert cell["estimates"]["flow.goodput"]["mean"] > 0
+        assert cell["estimates"]["flow.goodput"]["interval"] is None
+    assert half.with_name("sweep.html").is_file()
+    assert [remains(lab) for lab in labs] == [[]] * 4
+
+
+def test_a_cell_that_fails_does_not_stop_the_others(options, tmp_path, lab_name):
+    command = ["sweep", *options, "--runtime", "netns", "--set", "links[0].delay=5ms"]
+    done = run(*command, "--set", "workloads.flow.congestion=reno,nosuch", lab=lab_name)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "runs-failed: 1 run failed" in done.stderr
+    assert "nosuch" in done.stderr
+    assert len(whole(tmp_path)) == 1
+    assert len(list(tmp_path.glob("sweeps/*/*/*.incomplete"))) == 1
+    [described] = (json.loads(file.read_text()) for file in tmp_path.glob("sweeps/*/sweep.json"))
+    assert [len(cell["runs"]) for cell in described["cells"]] == [1, 0]
+    assert [remains(cell["lab"]) for cell in described["cells"]] == [[], []]

@@ -1,0 +1,90 @@
+"""The command sweep, where no lab is needed."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from testbed import plan, sweep, topology
+from testbed.cli import cli
+from testbed.errors import UsageError
+from testbed.results import RunWriter
+from testbed.workloads import Summary
+
+TEXT = """
+name: swept
+nodes: {a: , b: }
+links: [{between: [a, b], delay: 10ms}]
+workloads: [{name: pings, kind: ping, from: a, to: b}]
+expect: [pings.latency.p50 >= 25ms]
+sweep: {set: {'links[0].delay': [10ms, 20ms]}, repeat: 2}
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "swept.yml"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.fixture
+def swept(file, tmp_path):
+    """A file of whose sweep all runs are there."""
+    matrix = sweep.matrix(file)
+    for trial in matrix.trials(2):
+        planned = plan.resolve(trial.cell.topology, lab=trial.cell.lab, seed=trial.seed)
+        with RunWriter(tmp_path / "sweeps" / matrix.identifier, planned, runtime="netns") as writer:
+            values = {"latency_p50_ns": 2 * planned.links[0].shape.delay_ns, "loss_ratio": 0.0}
+            writer.ended(Summary(workload="pings", kind="ping", values=values, missing={}))
+    return file
+
+
+def test_what_is_there_is_shown_and_an_expectation_that_failed_decides(swept, tmp_path):
+    shown = CliRunner().invoke(cli, ["sweep", str(swept), "--results", str(tmp_path)], standalone_mode=False)
+    assert shown.return_value == 1, shown.output
+    lines = [line.split() for line in shown.output.splitlines()]
+    assert ["delay", "runs", "pings.latency.p50", "pings.loss"] in lines
+    assert ["10ms", "2", "20", "ms", "(20", "to", "20)", "0", "%", "(0", "to", "0)"] in lines
+    assert "all of them are there already" in shown.output
+    assert "sweep.html" in shown.output
+
+
+def test_as_json_it_is_the_file_and_nothing_else(swept, tmp_path):
+    shown = CliRunner().invoke(cli, ["sweep", str(swept), "--results", str(tmp_path), "--json"])
+    said = json.loads(shown.output)
+    directory = said.pop("path")
+    assert said == json.loads((tmp_path / "sweeps" / directory.split("/")[-1] / "sweep.json").read_text())
+    assert [cell["estimates"]["pings.latency.p50"]["mean"] for cell in said["cells"]] == [20_000_000, 40_000_000]
+
+
+def test_other_metrics_can_be_shown_of_what_is_there(swept, tmp_path):
+    arguments = ["sweep", str(swept), "--results", str(tmp_path), "--metric", "pings.loss"]
+    shown = CliRunner().invoke(cli, arguments)
+    assert "pings.loss" in shown.output
+    assert "latency" not in shown.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--set", "links[0].delay=5"], "--set 'links[0].delay=5':1:16: bad-value"),
+        (["--set", "links[0].dely=5ms"], 'did you mean "delay"?'),
+        (["--set", "links[0].delay"], "bad-setting"),
+        (["--metric", "pings.losses"], 'did you mean "loss"?'),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_is_run(file, tmp_path, arguments, said):
+    failed = CliRunner().invoke(cli, ["sweep", str(file), "--results", str(tmp_path / "kept"), *arguments])
+    assert isinstance(failed.exception, UsageError)
+    assert said in str(failed.exception)
+    assert not (tmp_path / "kept").exists()
+
+
+def test_validate_looks_at_the_values_of_a_sweep(file, capsys):
+    assert CliRunner().invoke(cli, ["validate", str(file)]).exit_code == 0
+    file.write_text(TEXT.replace("20ms]", "20]"))
+    with pytest.raises(UsageError, match=r"swept\.yml:7:40: bad-value"):
+        topology.load(file, [topology.factors(file)[0].levels[1]])
+    shown = CliRunner().invoke(cli, ["validate", str(file)], standalone_mode=False)
+    assert shown.return_value == 2
