@@ -61,6 +61,7 @@ class Http(Tcp):
         figures.put("request_rate", rate, unless=NOTHING_DELIVERED)
         self._put_outcomes(figures)
         self.put_connections(figures)
+        self.put_tls(figures)
         return self.summary(figures)
 
     def _put_outcomes(self, figures: Figures) -> None:

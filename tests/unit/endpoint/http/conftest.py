@@ -128,9 +128,8 @@ class Server2:
         answered, waiting = 0, []
         with connection, suppress(ConnectionError):
             while data := connection.recv(1 << 16):
-                for event in protocol.receive_data(data):
-                    if isinstance(event, events.StreamEnded):
-                        waiting.append(event.stream_id)
+                heard = protocol.receive_data(data)
+                waiting += [event.stream_id for event in heard if isinstance(event, events.StreamEnded)]
                 ready = len(waiting) >= self.together
                 while ready and waiting and answered < self.last:
                     stream = waiting.pop(0)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+
+from testbed.plan import resolve
+from testbed.topology import TopologyError, loads
+
+
+def file(keys):
+    return (
+        "name: x\nnodes: {client: , web: }\n"
+        f"workloads: [{{name: pages, kind: http, from: client, to: web{keys and ', ' + keys}}}]\n"
+    )
+
+
+def planned(keys):
+    [workload] = resolve(loads(file(keys), "x.yml")).workloads
+    return workload
+
+
+def test_what_is_left_out():
+    workload = planned("")
+    assert workload.port == 80
+    assert workload.parameters == {
+        "host": "web",
+        "path": "/",
+        "version": "1.1",
+        "tls": False,
+        "count": 100,
+        "concurrency": 1,
+        "connect": "once",
+        "congestion": "cubic",
+    }
+
+
+@pytest.mark.parametrize(
+    ("keys", "port", "parameters"),
+    [
+        ("tls: true", 443, {"tls": True}),
+        ("tls: true, port: 8443, path: '/a?b=c#'", 8443, {"path": "/a?b=c#"}),
+        ("version: 2", 80, {"version": "2"}),
+        ("version: 1.1, duration: 3s, concurrency: 8", 80, {"duration_ns": 3 * 10**9, "concurrency": 8}),
+    ],
+)
+def test_what_is_given(keys, port, parameters):
+    workload = planned(keys)
+    assert workload.port == port
+    assert parameters.items() <= workload.parameters.items()
+    assert ("count" in workload.parameters) is ("duration_ns" not in workload.parameters)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("version: 3", "must be 1.1 or 2"),
+        ("version: true", "put it in quotes"),
+        ("path: index.html", "which is not a path"),
+        ("path: '/a b'", "which is not a path"),
+        ("count: 5, duration: 3s", "is given beside duration"),
+        ("concurrency: 0", "must be"),
+        ("concurrency: 1001", "must be"),
+        ("port: 65536", "must be"),
+        ("connect: never", "once"),
+    ],
+)
+def test_what_is_wrong_is_told(keys, said):
+    with pytest.raises(TopologyError) as caught:
+        loads(file(keys), "x.yml")
+    assert said in str(caught.value)
