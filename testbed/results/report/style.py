@@ -65,7 +65,8 @@ footer { color: var(--soft); font-size: 13px; margin-top: 24px; }
   --card: #fff; --good: #1a7f37; --bad: #c0261b; --odd: #8250df; --also: #9a6700; --s0: #1f66b5; --s1: #c2560c;
   --s2: #1a7f4b; --s3: #8a3fc0; --s4: #b3246b; --s5: #4b6472; }
   body { font-size: 11pt; max-width: none; padding: 0; } figure, .verdict, tr { break-inside: avoid; }
-  h2 { break-after: avoid; } .verdict { border: 1px solid; border-left-width: 5px; } .scroll { overflow: visible; }
+  h2, h3, summary { break-after: avoid; } .verdict { border: 1px solid; border-left-width: 5px; }
+  .scroll { overflow: visible; }
   details::details-content { content-visibility: visible; height: auto; } table { font-size: 9.5pt; } }
 @media (max-width: 640px) { body { padding: 16px; } }
 """
