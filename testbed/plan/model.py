@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from types import MappingProxyType
 from typing import Any
 
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.expectations import Expectation, parse
+from testbed.plan.digest import digest
 from testbed.plan.timeline import Event
 from testbed.shape import Shape
 
@@ -275,23 +274,8 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of all that decides what the plan does.
-
-        Two runs with the same digest asked for the same thing. The lab's name, the description, the runtime,
-        whether the seed was given, what is expected, sampled or captured, and the names of profiles and of events are
-        left out, and of an allocated subnet only the position of each address in it counts.
-        """
-        data = self.to_json()
-        for name in ("lab", "description", "runtime", "seed_given", "expectations", "sockets", "capture"):
-            del data[name]
-        for link in data["links"]:
-            del link["profile"]
-        for event in data["timeline"]:
-            del event["what"]
-        if not self.timeline:  # as before there were any
-            del data["timeline"]
-        decisive = _relative(data, [IPv4Network(network.subnet) for network in self.networks if network.allocated])
-        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+        """What tells plans apart that ask for different things; see `testbed.plan.digest`."""
+        return digest(self.to_json(), [IPv4Network(network.subnet) for network in self.networks if network.allocated])
 
 
 def _freeze(instance: object, *names: str) -> None:
@@ -330,26 +314,3 @@ def _workload(data: Mapping[str, Any]) -> Workload:
     given = data["parameters"].items()
     parameters = {name: tuple(value) if isinstance(value, list) else value for name, value in given}
     return Workload(**{**data, "parameters": parameters})
-
-
-def _relative(data: dict[str, Any], allocated: list[IPv4Network]) -> dict[str, Any]:
-    """`to_json`'s `data` with every address in an allocated subnet replaced by its position there."""
-
-    def position(address: str) -> str:
-        for index, subnet in enumerate(allocated):
-            if IPv4Address(address) in subnet:
-                return f"{index}+{int(IPv4Address(address)) - int(subnet.network_address)}"
-        return address
-
-    for network in data["networks"]:
-        network["gateway"] = position(network["gateway"])
-        if network["allocated"]:
-            network["subnet"] = IPv4Network(network["subnet"]).prefixlen
-    for node in data["nodes"]:
-        for interface in node["interfaces"]:
-            interface["address"] = position(interface["address"])
-            del interface["mac"]  # follows from the address
-    for stage in data["stages"]:
-        for workload in stage:
-            workload["address"] = position(workload["address"])
-    return data
