@@ -48,7 +48,6 @@ class Http2:
         self._most_streams = _STREAMS
         self._room = asyncio.Condition()
         self._protocol = _begun()
-        self._send()
         self._reading = asyncio.create_task(self._read())
 
     async def get(self) -> Response:
@@ -136,7 +135,7 @@ class Http2:
 
 
 def _begun() -> H2Connection:
-    """The protocol's state, with what is to be sent first: the preface and our settings."""
+    """The protocol's state. What comes first, the preface and our settings, is sent along with the first request."""
     protocol = H2Connection(H2Configuration(client_side=True))
     ours = {SettingCodes.ENABLE_PUSH: 0, SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW_BYTES}
     protocol.local_settings = Settings(client=True, initial_values=ours)

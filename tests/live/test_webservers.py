@@ -1,0 +1,99 @@
+"""Workloads of kind http against the images' Apache httpd and nginx, beside curl."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+
+import pytest
+
+from testbed.errors import MachineError
+from testbed.lab import Lab, find
+from testbed.topology import loads
+from testbed.workloads import WorkloadError
+
+MS = 1_000_000
+ROUND_TRIP = 40 * MS
+COUNT = 9
+SERVERS = ("apache", "nginx")
+
+pytestmark = [pytest.mark.live, pytest.mark.docker]
+
+
+@pytest.fixture
+def up(lab_name):
+    yield lambda text: Lab.up(loads(f"name: web\n{text}", "web.yml"), name=lab_name, runtime="docker")
+    while runtime := find(lab_name):
+        runtime.down(lab_name)
+
+
+def workload(server, name, keys):
+    return f"  - {{name: {server}-{name}, kind: http, from: client, to: {server}, count: {COUNT}, {keys}}}\n"
+
+
+def test_http_beside_curl(up):
+    nodes = "".join(f"  {server}: {{image: testbed-{server}, ready: {{tcp: 443}}}}\n" for server in SERVERS)
+    links = "".join(f"  - {{between: [client, {server}], delay: 20ms}}\n" for server in SERVERS)
+    kinds = {
+        "plain": "path: /1KB, connect: each",
+        "tls": "path: /1KB, connect: each, tls: true",
+        "h2": "path: /100KB, connect: each, tls: true, version: 2",
+        "h2c": "path: /1MB, version: 2, concurrency: 3",
+    }
+    workloads = "".join(workload(server, *one) for server in SERVERS for one in kinds.items())
+    lab = up(f"nodes:\n  client:\n{nodes}links:\n{links}workloads:\n{workloads}")
+    for server in SERVERS:
+        assert served(lab, server, "100KB") == hashlib.sha256(content(100_000)).hexdigest()
+        for name, url, options, round_trips in (
+            ("plain", f"http://{server}/1KB", "--http1.1", 2),
+            ("tls", f"https://{server}/1KB", "--http1.1", 3),
+            ("h2", f"https://{server}/100KB", "--http2", 3),
+        ):
+            connected, secured, begun, done = by_curl(lab, url, options)
+            ours = lab.run_workload(f"{server}-{name}")
+            assert ours.values["delivered"] == ours.values["connections"] == COUNT, ours
+            assert server in ours.values["server"].lower()
+            assert ours.values["protocol"] == {"plain": "HTTP/1.1", "tls": "HTTP/1.1 over TLSv1.3"}.get(
+                name, "HTTP/2 over TLSv1.3"
+            )
+            assert ours.values["latency_min_ns"] >= round_trips * ROUND_TRIP
+            for figure, theirs in (
+                ("setup_ns", secured or connected),
+                ("first_byte_ns", begun),
+                ("latency_p50_ns", done),
+            ):
+                print(f"{server} {name} {figure}: {ours.values[figure] / MS:.1f} ms, curl {theirs / MS:.1f} ms")  # noqa: T201
+                assert abs(ours.values[figure] - theirs) < ROUND_TRIP / 2, figure
+            if secured:
+                assert ours.values["tls_ns"] >= ROUND_TRIP
+    ours = lab.run_workload("apache-h2c")
+    assert (ours.values["delivered"], ours.values["connections"]) == (COUNT, 1)
+    assert ours.values["delivered_bytes"] == COUNT * 1_000_000
+    with pytest.raises(WorkloadError) as caught:
+        lab.run_workload("nginx-h2c")
+    assert caught.value.code == "http-version-refused"
+
+
+def content(size):
+    return b"".join(b"%d\n" % number for number in range(1, size))[:size]
+
+
+def served(lab, server, name):
+    done = lab["client"].run(["sh", "-c", f"curl -s http://{server}/{name} | sha256sum"])
+    return done.stdout.split()[0]
+
+
+def by_curl(lab, url, options):
+    """Medians, ns, of the times from a request's begin until curl was connected, secured, answered and done."""
+    form = "%{time_connect} %{time_appconnect} %{time_starttransfer} %{time_total}\\n"
+    loop = f"for each in $(seq {COUNT}); do curl -sSk {options} -o /dev/null -w '{form}' {url}; done"
+    done = lab["client"].run(["sh", "-c", loop])
+    assert done.status == 0, done.stderr
+    rows = [[float(value) * 1e9 for value in line.split()] for line in done.stdout.splitlines()]
+    return [statistics.median(column) for column in zip(*rows, strict=True)]
+
+
+def test_an_image_that_make_images_would_build_is_never_pulled(up):
+    with pytest.raises(MachineError) as caught:
+        up("nodes: {a: {image: testbed-nothing}}")
+    assert (caught.value.code, caught.value.hint) == ("image-missing", "make images")
