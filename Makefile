@@ -13,7 +13,7 @@ run ?= latest
 
 # What a target needs to be told, said before anything is done.
 require = $(if $($1),,$(error say $2: make $(MAKECMDGOALS) $3))
-ifneq (,$(filter run up check show validate shell exec,$(MAKECMDGOALS)))
+ifneq (,$(filter run up check sweep show validate shell exec,$(MAKECMDGOALS)))
 $(call require,topology,which,topology=NAME ($(basename $(notdir $(wildcard topologies/*.yml))) or a file))
 endif
 ifneq (,$(filter shell exec,$(MAKECMDGOALS)))
@@ -29,7 +29,7 @@ help: ## List the targets
 	@echo '  with topology=NAME (or a file), args="further options"; PYTHON=/usr/bin/python3 chooses the interpreter'
 
 # ---- labs ----------------------------------------------------------------------------------------------------------
-.PHONY: run up check show validate down ps shell exec capture replay export doctor
+.PHONY: run up check sweep show validate down ps shell exec capture replay export doctor
 run: $(bin)/installed nodes-image ## Bring a topology up, run its workloads, take it down: topology=lossy
 	@$(testbed) run "$(topology)" $(args)
 
@@ -38,6 +38,9 @@ up: $(bin)/installed nodes-image ## Bring a topology up and leave it: topology=l
 
 check: $(bin)/installed nodes-image ## Measure whether the links are as bad as asked: topology=lossy
 	@$(testbed) check "$(topology)" $(args)
+
+sweep: $(bin)/installed nodes-image ## Run a topology with many values, several times: topology=mathis args="--repeat 5"
+	@$(testbed) sweep "$(topology)" $(args)
 
 show: $(bin)/installed ## Show what a topology resolves to: topology=lossy
 	@$(testbed) show "$(topology)" $(args)

@@ -194,4 +194,5 @@ def _y_axis(measure: Measure, marks: Sequence[Mark]) -> tuple[Axis, str]:
 def _in_words(marks: Sequence[Mark]) -> str:
     """The legend as a sentence."""
     names = {mark.name: _MARKERS[mark.style % STYLES] for mark in marks if isinstance(mark, Estimates) and mark.name}
+    names |= {mark.name: "crosses" for mark in marks if isinstance(mark, Crosses)}
     return f"{'; '.join(f'{marker}: {name}' for name, marker in names.items())}.".capitalize() if names else ""
