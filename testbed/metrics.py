@@ -120,6 +120,11 @@ _DEFINED: Mapping[str, Metric] = MappingProxyType(
                 "Datagrams that reached the listener's socket and found it full: lost by the machine, not the path.",
             ),
             _metric(
+                "corrupted",
+                "datagrams",
+                "Datagrams of which a bit of the header was inverted on the way; they count as lost.",
+            ),
+            _metric(
                 "strangers",
                 "datagrams",
                 "Datagrams of other senders, or of another size, that reached the workload's sockets.",
@@ -208,6 +213,7 @@ OWN: Mapping[str, Iterable[str]] = MappingProxyType(
             "first_byte_ns",
             "jitter_ns",
             "receiver_drops",
+            "corrupted",
             "strangers",
             "pacing_late_p99_ns",
         ),
@@ -217,6 +223,7 @@ OWN: Mapping[str, Iterable[str]] = MappingProxyType(
             *_LOSSES,
             "late",
             "receiver_drops",
+            "corrupted",
             "strangers",
         ),
         "dns": (

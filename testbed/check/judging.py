@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import isinf, log2
+from math import isinf
 from typing import TYPE_CHECKING
 
 from testbed.check import expected as expectations
@@ -41,8 +41,6 @@ TIMING = ("delay", "jitter", "distribution")
 TOO_LOW, TOO_HIGH = "too low", "too high"
 _NOTHING_ARRIVES = "nothing arrives"
 _TOO_FEW = "too few probes arrived"
-_HEADER_BITS = 96
-"""All of a probe's payload: a seed and a number, see `testbed.endpoint.udp`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,21 +87,14 @@ def judge(shape: Shape, sample: Sample, *, level: float) -> tuple[Finding, ...]:
     """
     expected = expectations.of(shape)
     findings = [*_delays(shape, expected, sample, level), *_losses(expected, sample, level)]
-    corrupted = expected.corrupted.rate
-    # A corrupted probe is a stranger, or has a number that none has, but for those whose number became another's.
-    mistaken = log2(sample.sent + 1) / _HEADER_BITS
-    twice = expected.duplicates.or_else(corrupted * mistaken)
-    findings.append(_share("duplicates", twice, sample.duplicates, sample.arrived, level))
+    findings.append(_share("duplicates", expected.duplicates, sample.duplicates, sample.arrived, level))
     if shape.reorder:
         findings.append(_displaced(shape, expected, sample, level))
-    elif corrupted:
-        findings.append(unmeasured("reordered", 0, "a corrupted number looks the same"))
     elif shape.variation.keeps_order or not shape.jitter_ns:
         findings.append(_share("reordered", processes.NEVER, sample.reordered, sample.arrived, level))
-    if corrupted:
-        visible = processes.independent(corrupted * (1 - mistaken))
-        found = _share("corruption", visible, sample.strangers, sample.arrived + sample.strangers, level)
-        findings.append(_scaled(found, 1 / (1 - mistaken)))
+    if expected.corrupted.rate:
+        came = sample.arrived + sample.strangers
+        findings.append(_share("corruption", expected.corrupted, sample.strangers, came, level))
     return tuple(findings)
 
 

@@ -8,15 +8,51 @@ import struct
 from testbed.endpoint.parameters import Integer
 
 HEADER = struct.Struct("!QI")
-"""The workload's seed and the datagram's sequence number."""
+"""A datagram's seal and its sequence number."""
 
 DATAGRAM = Integer(least=HEADER.size, most=65507)
 """Bytes of payload: at least the header, so that strangers show."""
 
+_SPREAD = 0x9E3779B97F4A7C15  # odd, 2^64 by the golden ratio
+_MASK = (1 << 64) - 1
+_NUMBER_BITS = 32
 _RECEIVE_BUFFER = 1 << 25
 _SO_RCVBUFFORCE = 33
 _SO_MEMINFO = 55
 _SK_MEMINFO_DROPS = 8
+
+
+def seal(seed: int, number: int) -> int:
+    """The workload's seed and a datagram's number in one: what does not fit the number shows that either was changed.
+
+    The number is spread over 64 bits by multiplicative hashing (D. E. Knuth, The Art of Computer Programming 3, 6.4).
+    """
+    return seed ^ (number * _SPREAD & _MASK)
+
+
+class Foreign:
+    """Datagrams that are none of the workload's as they were sent.
+
+    Attributes:
+        corrupted: those that were, but for one bit of the header, which is what a link with bit errors inverts.
+        strangers: those that never were.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.corrupted = self.strangers = 0
+        self._seed = seed
+
+    def add(self, sealed: int, number: int, *, of_our_size: bool) -> None:
+        """Count one by its header."""
+        if of_our_size and self._is_one_bit_off(sealed, number):
+            self.corrupted += 1
+        else:
+            self.strangers += 1
+
+    def _is_one_bit_off(self, sealed: int, number: int) -> bool:
+        if (seal(self._seed, number) ^ sealed).bit_count() == 1:
+            return True
+        return any(seal(self._seed, number ^ 1 << bit) == sealed for bit in range(_NUMBER_BITS))
 
 
 def bound(address: str, port: int) -> socket.socket:

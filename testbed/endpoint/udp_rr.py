@@ -38,14 +38,14 @@ def initiate(spec: Spec, owner: Owner) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         replies = _Replies(client, spec, owner)
         for number in range(total):
-            HEADER.pack_into(request, 0, spec.seed, number)
+            HEADER.pack_into(request, 0, udp.seal(spec.seed, number), number)
             sent_ns.append(monotonic_ns())
             client.sendto(request, (spec.address, spec.port))
             replies.wait(number, sent_ns[-1] + spec.parameters["timeout_ns"])
             owner.progress((number + 1) / total)
     owner.emit_sent(sent_ns)
     owner.emit_columns("received", {"seq": replies.seq, "received_ns": replies.received_ns})
-    owner.emit("end", strangers=replies.strangers)
+    owner.emit("end", corrupted=replies.foreign.corrupted, strangers=replies.foreign.strangers)
 
 
 class _Replies:
@@ -53,13 +53,13 @@ class _Replies:
 
     Attributes:
         seq, received_ns: of each reply.
-        strangers: datagrams that are none.
+        foreign: datagrams that are none.
     """
 
     def __init__(self, client: socket.socket, spec: Spec, owner: Owner) -> None:
         self.seq = array("q")
         self.received_ns = array("q")
-        self.strangers = 0
+        self.foreign = udp.Foreign(spec.seed)
         self._client = client
         self._spec = spec
         self._owner = owner
@@ -80,9 +80,10 @@ class _Replies:
                 self._owner.progress(number / self._spec.parameters["count"])
                 continue
             now = monotonic_ns()
-            seed, seq = udp.HEADER.unpack_from(self._data)
-            if length != self._spec.parameters["reply_bytes"] or seed != self._spec.seed or seq > number:
-                self.strangers += 1
+            sealed, seq = udp.HEADER.unpack_from(self._data)
+            of_our_size = length == self._spec.parameters["reply_bytes"]
+            if not of_our_size or udp.seal(self._spec.seed, seq) != sealed or seq > number:
+                self.foreign.add(sealed, seq, of_our_size=of_our_size)
                 continue
             self.seq.append(seq)
             self.received_ns.append(now)
@@ -94,7 +95,7 @@ def listen(spec: Spec, owner: Owner) -> None:
     """Answer every request, with its own header, until the owner says stop."""
     reply = bytearray(pattern(spec.seed, spec.parameters["reply_bytes"]))
     data = bytearray(_LONGEST)
-    strangers = 0
+    foreign = udp.Foreign(spec.seed)
     with udp.bound(spec.address, spec.port) as server:
         tcp.wake(server)
         owner.emit("listening")
@@ -103,9 +104,11 @@ def listen(spec: Spec, owner: Owner) -> None:
                 length, peer = server.recvfrom_into(data)
             except BlockingIOError:
                 continue
-            if length != spec.parameters["size_bytes"] or udp.HEADER.unpack_from(data)[0] != spec.seed:
-                strangers += 1
+            sealed, number = HEADER.unpack_from(data)
+            of_our_size = length == spec.parameters["size_bytes"]
+            if not of_our_size or udp.seal(spec.seed, number) != sealed:
+                foreign.add(sealed, number, of_our_size=of_our_size)
                 continue
             reply[: HEADER.size] = data[: HEADER.size]
             server.sendto(reply, peer)
-        owner.emit("end", strangers=strangers, drops=udp.drops(server))
+        owner.emit("end", corrupted=foreign.corrupted, strangers=foreign.strangers, drops=udp.drops(server))

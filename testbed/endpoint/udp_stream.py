@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 from array import array
+from itertools import compress
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from testbed.endpoint import tcp, udp
+from testbed.endpoint.columns import Column, Spool, encode
 from testbed.endpoint.errors import EndpointError
 from testbed.endpoint.pacing import SECOND, count, wait_until
 from testbed.endpoint.parameters import Integer, Parameters
@@ -15,6 +17,8 @@ from testbed.endpoint.pattern import pattern
 from testbed.endpoint.udp import DATAGRAM
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
 
@@ -22,7 +26,7 @@ PARAMETERS: Parameters = {"rate_bps": Integer(), "size_bytes": DATAGRAM, "durati
 
 _HEADER_BYTES = udp.HEADER.size
 
-_LOOK = 256  # datagrams between two looks at the owner
+_LOOK = 256  # datagrams between two looks at the owner, and at the disk
 _SPARE = 1024
 
 
@@ -31,68 +35,105 @@ def initiate(spec: Spec, owner: Owner) -> None:
     total, rate = count(spec), spec.parameters["rate_bps"]
     datagram_bits = 8 * spec.parameters["size_bytes"] * SECOND
     data = bytearray(pattern(spec.seed, spec.parameters["size_bytes"]))
-    sent_ns = memoryview(bytearray(8 * total)).cast("q")
-    put_header, clock, seed = udp.HEADER.pack_into, monotonic_ns, spec.seed
+    sent_ns, column = array("q"), Column()
+    put_header, seal, clock, note, seed = udp.HEADER.pack_into, udp.seal, monotonic_ns, sent_ns.append, spec.seed
     # Not connected: an ICMP error for one datagram must not keep the next from being sent.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         target, send = (spec.address, spec.port), client.sendto
         start_ns = clock()
-        for number in range(total):
-            due_ns = start_ns + number * datagram_bits // rate
-            put_header(data, 0, seed, number)
-            if clock() < due_ns:
-                wait_until(due_ns, owner, number / total)
-            sent_ns[number] = clock()
-            send(data, target)
-            if not number % _LOOK:
-                owner.check()
-                owner.progress(number / total)
-    owner.emit_sent(sent_ns)
+        for first in range(0, total, _LOOK):
+            for number in range(first, min(first + _LOOK, total)):
+                due_ns = start_ns + number * datagram_bits // rate
+                put_header(data, 0, seal(seed, number), number)
+                if clock() < due_ns:
+                    wait_until(due_ns, owner, number / total)
+                note(clock())
+                send(data, target)
+            column.extend(sent_ns)
+            del sent_ns[:]
+            owner.check()
+            owner.progress(first / total)
+    first = 0
+    for rows in column.parts():
+        owner.emit("sent", first=first, sent_ns=encode(rows))
+        first += len(rows)
     owner.emit("end", count=total, start_ns=start_ns)
 
 
 def listen(spec: Spec, owner: Owner) -> None:
     """Note the header and the time of every datagram until the owner says stop; then what waits in the socket.
 
-    Nothing is read from a datagram but its header, and nothing is decoded before the end. Who does not send our
-    datagrams shows in the `strangers` of the last line, and what came too fast for us in `drops`.
+    Nothing is read from a datagram but its header, and nothing is decoded before the end. What is none of our datagrams
+    shows in the last line: `corrupted` once was one, `strangers` never were; and what came too fast for us, in `drops`.
     """
+    arrivals = _Arrivals()
     with udp.bound(spec.address, spec.port) as server:
         tcp.wake(server)
-        room = 2 * count(spec) + _SPARE  # for duplicates
-        headers = bytearray(_HEADER_BYTES * room)
-        received_ns = memoryview(bytearray(8 * room)).cast("q")
         owner.emit("listening")
-        arrived = _receive(server, spec, owner, headers, received_ns)
+        _receive(server, spec, owner, arrivals)
         dropped = udp.drops(server)
-    seq, at_ns = array("q"), array("q")
-    decoded = udp.HEADER.iter_unpack(memoryview(headers)[: arrived * _HEADER_BYTES])
-    for (seed, number), time_ns in zip(decoded, received_ns, strict=False):
-        if time_ns and seed == spec.seed:
-            seq.append(number)
-            at_ns.append(time_ns)
-    owner.emit_columns("received", {"seq": seq, "received_ns": at_ns})
-    owner.emit("end", strangers=arrived - len(seq), drops=dropped)
+    foreign = udp.Foreign(spec.seed)
+    for headers, times_ns in arrivals:
+        ours = [
+            udp.seal(spec.seed, number) == sealed and at_ns > 0
+            for (sealed, number), at_ns in zip(headers, times_ns, strict=True)
+        ]
+        seq = array("q", (number for _, number in compress(headers, ours)))
+        owner.emit_columns("received", {"seq": seq, "received_ns": array("q", compress(times_ns, ours))})
+        for (sealed, number), at_ns, our in zip(headers, times_ns, ours, strict=True):
+            if not our:
+                foreign.add(sealed, number, of_our_size=at_ns > 0)
+    owner.emit("end", corrupted=foreign.corrupted, strangers=foreign.strangers, drops=dropped)
 
 
-def _receive(server: socket.socket, spec: Spec, owner: Owner, headers: bytearray, received_ns: memoryview[int]) -> int:
-    """Fill `headers` and `received_ns` (0 where the size is not ours); how many datagrams have come."""
-    size, room, clock, receive = spec.parameters["size_bytes"], len(received_ns), monotonic_ns, server.recv_into
-    view = memoryview(headers)
-    arrived = 0
-    while arrived < room:
-        flags = socket.MSG_TRUNC | (socket.MSG_DONTWAIT if owner.stopping else 0)
-        start = arrived * _HEADER_BYTES
-        try:
-            length = receive(view[start : start + _HEADER_BYTES], _HEADER_BYTES, flags)
-        except BlockingIOError:
-            if flags & socket.MSG_DONTWAIT:
-                return arrived
-            continue
-        received_ns[arrived] = clock() if length == size else 0
-        arrived += 1
+class _Arrivals:
+    """The headers and times of datagrams, on disk but for the last few.
+
+    Attributes:
+        headers, times_ns: room for the next few, to be filled by the receiver.
+    """
+
+    def __init__(self) -> None:
+        self.headers = bytearray(_HEADER_BYTES * _LOOK)
+        self.times_ns = array("q", bytes(8 * _LOOK))
+        self._headers, self._times_ns = Spool(), Column()
+
+    def keep(self, count: int) -> None:
+        """Note that so many are filled."""
+        self._headers.write(memoryview(self.headers)[: count * _HEADER_BYTES])
+        self._times_ns.extend(self.times_ns[:count])
+
+    def __iter__(self) -> Iterator[tuple[list[tuple[int, int]], array[int]]]:
+        """Headers and times, in order, some at a time."""
+        start = 0
+        for times_ns in self._times_ns.parts():
+            end = start + len(times_ns)
+            yield list(udp.HEADER.iter_unpack(self._headers.read(start * _HEADER_BYTES, end * _HEADER_BYTES))), times_ns
+            start = end
+
+
+def _receive(server: socket.socket, spec: Spec, owner: Owner, arrivals: _Arrivals) -> None:
+    """Note what comes, with the time 0 where the size is not ours."""
+    size, clock, receive = spec.parameters["size_bytes"], monotonic_ns, server.recv_into
+    headers, times_ns = memoryview(arrivals.headers), arrivals.times_ns
+    room = 2 * count(spec) + _SPARE  # for duplicates
+    for arrived in range(room):
+        place = arrived % _LOOK
+        if not place and arrived:
+            arrivals.keep(_LOOK)
+        start = place * _HEADER_BYTES
+        length = None
+        while length is None:
+            flags = socket.MSG_TRUNC | (socket.MSG_DONTWAIT if owner.stopping else 0)
+            try:
+                length = receive(headers[start : start + _HEADER_BYTES], _HEADER_BYTES, flags)
+            except BlockingIOError:
+                if flags & socket.MSG_DONTWAIT:
+                    arrivals.keep(place)
+                    return
+        times_ns[place] = clock() if length == size else 0
     raise EndpointError(
         "too-many-datagrams",
-        f"{arrived} datagrams have come; {count(spec)} are sent",
+        f"{room} datagrams have come; {count(spec)} are sent",
         "does the path send every packet more than twice?",
     )

@@ -188,9 +188,8 @@ class _Dialogue:
         self.listening |= event == "listening"
         if event == "end":
             self._complete.add(node)
-        told = {"node": node, **fields}
-        self._record.write(json.dumps(told, separators=(",", ":")) + "\n")
-        self._summariser.add(told)
+        self._record.write(f'{{"node":{json.dumps(node)},{line.strip()[1:]}\n')
+        self._summariser.add({"node": node, **fields})
         return None
 
     def _error(self, code: str, message: str, hint: str | None = None) -> WorkloadError:

@@ -31,9 +31,9 @@ class Summariser(Protocol):
 class Base:
     """What all have: the endpoints' last lines, and the messages."""
 
-    def __init__(self, workload: Workload) -> None:
+    def __init__(self, workload: Workload, *, timeout_ns: int | None = None) -> None:
         self.workload = workload
-        self.messages = Messages()
+        self.messages = Messages(timeout_ns)
         self._ends: dict[str, Mapping[str, Any]] = {}
 
     def add(self, record: Mapping[str, Any]) -> None:

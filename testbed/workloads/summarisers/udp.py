@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from testbed.workloads import metrics
 from testbed.workloads.errors import WorkloadError
 from testbed.workloads.messages import NOTHING_DELIVERED
 from testbed.workloads.summarisers.base import Base
 from testbed.workloads.summary import Figures, Summary
+
+if TYPE_CHECKING:
+    from testbed.plan.model import Workload
 
 
 class UdpStream(Base):
@@ -27,6 +32,7 @@ class UdpStream(Base):
         first_byte_ns = arrivals.received_ns[0] - self.messages.sent_ns[0] if arrivals.received_ns else None
         figures.put("first_byte_ns", first_byte_ns, unless=NOTHING_DELIVERED)
         figures.put("receiver_drops", receiver["drops"])
+        figures.put("corrupted", receiver["corrupted"])
         figures.put("strangers", receiver["strangers"])
         pacing_late_ns = metrics.pacing_late_ns(
             self.messages.sent_ns,
@@ -41,14 +47,18 @@ class UdpStream(Base):
 class UdpRequestResponse(Base):
     """udp-rr."""
 
+    def __init__(self, workload: Workload) -> None:
+        super().__init__(workload, timeout_ns=workload.number("timeout_ns"))
+
     def finish(self) -> Summary:
         """The summary of all lines."""
         figures = Figures()
-        arrivals = self.messages.arrivals(self.workload.number("timeout_ns"))
+        arrivals = self.messages.arrivals()
         arrivals.put_counts(figures)
         arrivals.put_loss(figures)
         arrivals.put_latency(figures)
         figures.put("late", arrivals.late)
         figures.put("receiver_drops", self.listener["drops"])
-        figures.put("strangers", self.initiator["strangers"] + self.listener["strangers"])
+        for name in ("corrupted", "strangers"):
+            figures.put(name, self.initiator[name] + self.listener[name])
         return self.summary(figures)

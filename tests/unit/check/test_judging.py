@@ -231,7 +231,7 @@ def test_what_is_corrupted_counts_as_lost():
 def test_corruption_that_the_application_sees_is_seen():
     corruption = Corruption(chance=Chance(probability=percent(10)), fix_checksum=True)
     shape = Shape(delay_ns=20 * MS, corruption=corruption)
-    found = made([20 * MS] * 900, sent=1000, runs=90, strangers=90, duplicates=9)
+    found = made([20 * MS] * 900, sent=1000, runs=90, strangers=100)
     assert check(shape, found).finding("corruption").measured == pytest.approx(0.1, rel=0.05)
     assert check(shape, found).verdict == AS_ASKED
     assert "corruption too low" in check(shape, made([20 * MS] * 900, sent=1000, runs=90)).verdict

@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 from testbed.endpoint.columns import decode
-from testbed.endpoint.udp import HEADER
+from testbed.endpoint.udp import HEADER, seal
 
 REQUESTS = {"count": 40, "size_bytes": 50, "reply_bytes": 700, "timeout_ns": 20 * 10**9}
 
@@ -18,13 +18,13 @@ def test_every_request_is_answered(start):
     listener = start("udp-rr", "listener", **REQUESTS)
     listener.line()
     status, lines = start("udp-rr", "initiator", **REQUESTS).end()
-    assert (status, lines[-1]) == (0, {"event": "end", "strangers": 0})
+    assert (status, lines[-1]) == (0, {"event": "end", "corrupted": 0, "strangers": 0})
     sent, received = columns(lines, "sent", "sent_ns"), columns(lines, "received", "received_ns")
     assert columns(lines, "received", "seq") == list(range(40))
     assert all(before < after for before, after in zip(sent, received, strict=True))
     listener.stop()
     status, lines = listener.end()
-    assert (status, lines[-1]) == (0, {"event": "end", "strangers": 0, "drops": 0})
+    assert (status, lines[-1]) == (0, {"event": "end", "corrupted": 0, "strangers": 0, "drops": 0})
 
 
 def test_lost_late_and_double_replies(start, port):
@@ -38,7 +38,7 @@ def test_lost_late_and_double_replies(start, port):
             for replies in ([0, 0], [], [], [2, 3]):
                 _, peer = server.recvfrom(1000)
                 for number in replies:
-                    server.sendto(HEADER.pack(7, number) + bytes(700 - HEADER.size), peer)
+                    server.sendto(HEADER.pack(seal(7, number), number) + bytes(700 - HEADER.size), peer)
 
         thread = threading.Thread(target=answer)
         thread.start()

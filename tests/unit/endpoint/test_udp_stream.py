@@ -6,7 +6,7 @@ from typing import Any
 from testbed.endpoint.columns import decode
 from testbed.endpoint.pacing import count
 from testbed.endpoint.spec import Spec
-from testbed.endpoint.udp import HEADER
+from testbed.endpoint.udp import HEADER, seal
 
 RATE = {"rate_bps": 800_000, "size_bytes": 100, "duration_ns": 500_000_000}  # 1000 datagrams/s
 
@@ -26,6 +26,10 @@ def test_a_stream_has_the_datagrams_that_are_due_before_its_end():
     assert count(spec(1, 1000, 1)) == 1
 
 
+def header(number: int, seed: int = 7) -> bytes:
+    return HEADER.pack(seal(seed, number), number)
+
+
 def test_datagrams_are_sent_on_time_and_noted(start):
     listener = start("udp-stream", "listener", **RATE)
     listener.line()
@@ -40,7 +44,7 @@ def test_datagrams_are_sent_on_time_and_noted(start):
     assert seq == list(range(500))  # loopback
     assert all(sent[number] < at for number, at in zip(seq, received, strict=True))
     assert all(at - start_ns >= number * 1_000_000 for number, at in enumerate(sent))  # never early
-    assert lines[-1] == {"event": "end", "strangers": 0, "drops": 0}
+    assert lines[-1] == {"event": "end", "corrupted": 0, "strangers": 0, "drops": 0}
 
 
 def test_duplicates_disorder_and_strangers_show_in_the_record(start, port):
@@ -49,14 +53,28 @@ def test_duplicates_disorder_and_strangers_show_in_the_record(start, port):
     with socket.socket(type=socket.SOCK_DGRAM) as sender:
         sender.connect(("127.0.0.1", port))
         for number in (0, 2, 1, 1):
-            sender.send(HEADER.pack(7, number) + bytes(88))
-        sender.send(HEADER.pack(8, 3) + bytes(88))  # another workload's
-        sender.send(HEADER.pack(7, 3) + bytes(87))  # another size
+            sender.send(header(number) + bytes(88))
+        sender.send(header(3, seed=8) + bytes(88))  # another workload's
+        sender.send(header(3) + bytes(87))  # another size
         sender.send(b"")
     listener.stop()
     _, lines = listener.end()
     assert columns(lines, "received", "seq") == [0, 2, 1, 1]
-    assert lines[-1] == {"event": "end", "strangers": 3, "drops": 0}
+    assert lines[-1] == {"event": "end", "corrupted": 0, "strangers": 3, "drops": 0}
+
+
+def test_whatever_bit_of_a_header_is_wrong_it_is_known_for_corrupted(start, port):
+    listener = start("udp-stream", "listener", **RATE)
+    listener.line()
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        sender.connect(("127.0.0.1", port))
+        for bit in range(8 * HEADER.size):
+            damaged = int.from_bytes(header(400)) ^ 1 << bit
+            sender.send(damaged.to_bytes(HEADER.size) + bytes(88))
+    listener.stop()
+    _, lines = listener.end()
+    assert columns(lines, "received", "seq") == []
+    assert lines[-1] == {"event": "end", "corrupted": 8 * HEADER.size, "strangers": 0, "drops": 0}
 
 
 def test_more_datagrams_than_can_be_are_an_error(start, port):
@@ -64,6 +82,6 @@ def test_more_datagrams_than_can_be_are_an_error(start, port):
     listener.line()
     with socket.socket(type=socket.SOCK_DGRAM) as sender:
         for _ in range(3000):
-            sender.sendto(HEADER.pack(7, 0) + bytes(88), ("127.0.0.1", port))
+            sender.sendto(header(0) + bytes(88), ("127.0.0.1", port))
     status, lines = listener.end()
     assert (status, lines[-1]["code"]) == (1, "too-many-datagrams")

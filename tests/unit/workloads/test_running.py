@@ -123,6 +123,7 @@ def test_what_a_bad_path_does_is_measured(here, workload):
         "reordered": 1,
         "sent_bytes": 20_000,
         "delivered_bytes": 19_600,
+        "corrupted": 0,
         "strangers": 0,
     }
     assert {name: summary.values[name] for name in expected} == expected

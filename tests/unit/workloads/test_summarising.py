@@ -15,7 +15,7 @@ Line = dict[str, Any]
 SENT: Line = {"node": "client", "event": "sent", "first": 0, "sent_ns": [0, 10 * MS, 10 * MS, 10 * MS]}
 RECEIVED: Line = {"node": "server", "event": "received", "seq": [0, 2, -1], "received_ns": [5 * MS, 21 * MS, 1 * MS]}
 SENDER_END: Line = {"node": "client", "event": "end", "count": 4, "start_ns": -1 * MS}
-RECEIVER_END: Line = {"node": "server", "event": "end", "strangers": 2, "drops": 1}
+RECEIVER_END: Line = {"node": "server", "event": "end", "corrupted": 3, "strangers": 2, "drops": 1}
 RECORD = [SENT, SENDER_END, RECEIVED, RECEIVER_END]
 
 
@@ -48,6 +48,7 @@ def test_udp_stream(stream):
         "latency_max_ns": 17 * MS,
         "jitter_ns": round(1 * MS / 16 * 15 / 16 + 11 * MS / 16),
         "receiver_drops": 1,
+        "corrupted": 3,
         "strangers": 2,
         "pacing_late_p99_ns": 1 * MS,
     }
@@ -76,15 +77,24 @@ def test_an_arrival_of_what_was_never_sent_is_an_error(stream):
     assert raised.value.code == "unknown-message"
 
 
+def test_lines_of_both_ends_may_alternate(stream):
+    """As they do where both tell while they work; an arrival may be told before its sending."""
+    whole = summarise(stream, RECORD)
+    parts = [{**SENT, "sent_ns": [0, 10 * MS]}, {**RECEIVED, "seq": [0], "received_ns": [5 * MS]}]
+    parts += [{**RECEIVED, "seq": [2, -1], "received_ns": [26 * MS, 1 * MS]}]
+    parts += [{**SENT, "first": 2, "sent_ns": [20 * MS, 10 * MS]}]
+    assert summarise(stream, [*parts, SENDER_END, RECEIVER_END]) == whole
+
+
 def test_udp_rr_tells_late_from_lost_from_double(workload):
     asked = workload("udp-rr", count=4, size_bytes=50, reply_bytes=50, timeout_ns=8 * MS)
     replies = {**RECEIVED, "node": "client", "seq": [0, 0, 1], "received_ns": [5 * MS, 1 * MS, 13 * MS]}
-    ends = [{**RECEIVER_END, "node": "client", "strangers": 1}, RECEIVER_END]
+    ends = [{**RECEIVER_END, "node": "client", "corrupted": 1, "strangers": 1}, RECEIVER_END]
     summary = summarise(asked, [SENT, replies, *ends])
     expected = {"sent": 4, "delivered": 1, "lost": 3, "late": 1, "duplicates": 1, "loss_runs": 1, "loss_run_max": 3}
     assert {name: summary.values[name] for name in expected} == expected
     assert summary.number("latency_max_ns") == 5 * MS
-    assert summary.number("strangers") == 3
+    assert (summary.number("corrupted"), summary.number("strangers")) == (4, 3)
 
 
 def test_ping_needs_no_listener(workload):
