@@ -16,6 +16,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
+from testbed.endpoint.errors import EndpointError
 from testbed.endpoint.parameters import invalid
 from testbed.third_party import third_party
 
@@ -52,11 +53,18 @@ def module_of(kind: str) -> ModuleType:
     """The module that carries out a kind.
 
     Raises:
-        EndpointError: `invalid-spec`: there is no such kind here.
+        EndpointError: `invalid-spec`: there is no such kind here; `library-missing`.
         MachineError: `broken-plugin`.
     """
     if kind in _MODULES:
-        return import_module(_MODULES[kind])
+        try:
+            return import_module(_MODULES[kind])
+        except ModuleNotFoundError as error:
+            raise EndpointError(
+                "library-missing",
+                f"{kind} needs the Python package {error.name}, which the agent's Python has not got",
+                "install the testbed's requirements again; in the testbed's image make images does",
+            ) from error
     others: Mapping[str, ModuleType] = third_party(GROUP, own=_MODULES)
     if kind not in others:
         raise invalid(f"kind is {kind!r}; kinds are {', '.join((*_MODULES, *others))}")
