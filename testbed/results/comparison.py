@@ -186,14 +186,14 @@ def doubts(one: Side, other: Side) -> list[str]:
         for run in (*one.runs, *other.runs)
         if not run.trusted
     ]
-    for what, of in _MACHINERY.items():
+    for what, of in MACHINERY.items():
         left, right = ({of(run) for run in each.runs} for each in (one, other))
         if left != right:
             found.append(f"{what}: {' and '.join(sorted(left))} before, {' and '.join(sorted(right))} after")
     return found
 
 
-_MACHINERY: dict[str, Callable[[Run], str]] = {
+MACHINERY: dict[str, Callable[[Run], str]] = {
     "runtime": lambda run: run.runtime,
     "engine": lambda run: ", ".join(sorted({engine.engine for engine in run.engines})) or "none",
     "kernel": lambda run: run.versions.get("kernel", "unknown"),
@@ -201,6 +201,7 @@ _MACHINERY: dict[str, Callable[[Run], str]] = {
     "images": lambda run: ", ".join(f"{name} {what}" for name, what in sorted(run.images.items())) or "none",
     "processor": lambda run: f"{run.host.get('cpu_model')}, {run.host.get('usable_cores')} cores",
 }
+"""What runs should have in common to be comparable, beside their plans."""
 
 
 def changes(one: Side, other: Side) -> tuple[Change, ...]:

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from testbed.results.comparison import MACHINERY
 from testbed.results.reading import load, whole_runs
 from testbed.sweep.estimates import CONFIDENCE, Estimate, slope
 from testbed.sweep.scale import Curve, Layout, is_wide
@@ -85,14 +86,9 @@ class Outcome:
 
     @property
     def mixture(self) -> list[str]:
-        """What the runs do not have in common, and should: versions, runtime, engines."""
+        """What the runs do not have in common, and should: runtime, engines, versions."""
         found = []
-        for name, of in (
-            ("runtime", lambda run: run.runtime),
-            ("engine", lambda run: ", ".join(sorted({each.engine for each in run.engines})) or "none"),
-            ("kernel", lambda run: run.versions.get("kernel", "unknown")),
-            ("testbed", lambda run: run.versions.get("testbed", "unknown")),
-        ):
+        for name, of in MACHINERY.items():
             values = sorted({of(run) for run in self.runs.values()})
             if len(values) > 1:
                 found.append(f"runs differ in {name}: {' and '.join(values)}")
