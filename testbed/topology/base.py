@@ -11,7 +11,7 @@ from pydantic_core import core_schema
 class Model(BaseModel):
     """A mapping of the file. Fields carry their unit (`delay_ns`); their alias is the file's word (`delay`)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class EmptyIsDefault:
