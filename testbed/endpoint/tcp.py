@@ -42,7 +42,7 @@ def wake(connection: socket.socket, *, receive_ms: int = _WAKE_MS, send_ms: int 
 def listener(spec: Spec) -> socket.socket:
     """A socket that listens at the spec's address; what it accepts has its congestion control."""
     if uses_tls(spec):
-        tls.server_context(spec.seed)  # now, not while an initiator waits
+        tls.contexts_of(spec.seed)  # now, not while an initiator waits
     server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -76,7 +76,7 @@ def accept(server: socket.socket, spec: Spec, owner: Owner) -> socket.socket:
         else:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             wake(connection)
-            return tls.secure(connection, tls.server_context(spec.seed), owner) if uses_tls(spec) else connection
+            return tls.secure(connection, tls.contexts_of(spec.seed).server, owner) if uses_tls(spec) else connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ def connect(spec: Spec, owner: Owner) -> SetUp:
         EndpointError: `connect-timeout`, after `CONNECT_NS`; TLS failed.
         OSError: the kernel's reason.
     """
-    context = tls.client_context(spec.seed) if uses_tls(spec) else None  # takes a while, so before we begin
+    context = tls.contexts_of(spec.seed).client if uses_tls(spec) else None  # takes a while, so before we begin
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import os
 import ssl
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from testbed.endpoint.errors import EndpointError
 
@@ -77,9 +77,30 @@ def identity_of(seed: int) -> bytes:
     return certificate_of(seed).public_bytes(Encoding.PEM) + key
 
 
+class Contexts(NamedTuple):
+    """What the two sides of the connections of a workload need."""
+
+    client: ssl.SSLContext
+    server: ssl.SSLContext
+
+
 @cache
-def server_context(seed: int) -> ssl.SSLContext:
-    """What a listener's side of the connections of a workload needs; made once, which takes some 100 ms."""
+def contexts_of(seed: int) -> Contexts:
+    """The contexts of a workload, made once, which takes some 100 ms.
+
+    They have been tried on each other: the first handshake of a process takes OpenSSL some ms more than all others.
+    """
+    contexts = Contexts(client=_client_context(seed), server=_server_context(seed))
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = contexts.client.wrap_bio(to_client, to_server, server_hostname=NAME)
+    server = contexts.server.wrap_bio(to_server, to_client, server_side=True)
+    for side in (client, server, client, server):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    return contexts
+
+
+def _server_context(seed: int) -> ssl.SSLContext:
     context = _context(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0
     with open(os.memfd_create("testbed-key"), "w+b", buffering=0) as file:  # noqa: PTH123 (it is a descriptor)
@@ -88,9 +109,8 @@ def server_context(seed: int) -> ssl.SSLContext:
     return context
 
 
-@cache
-def client_context(seed: int) -> ssl.SSLContext:
-    """What an initiator's side of the connections of a workload needs: it trusts the workload's certificate only."""
+def _client_context(seed: int) -> ssl.SSLContext:
+    """It trusts the workload's certificate only."""
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
 
     context = _context(ssl.PROTOCOL_TLS_CLIENT)

@@ -25,14 +25,14 @@ def handshake(client_seed: int, server_seed: int) -> tuple[tls.TlsSocket, tls.Tl
 
     def serve():
         try:
-            served.append(tls.secure(ends[1], tls.server_context(server_seed), Owner()))
+            served.append(tls.secure(ends[1], tls.contexts_of(server_seed).server, Owner()))
         except EndpointError:
             ends[1].close()
 
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        client = tls.secure(ends[0], tls.client_context(client_seed), Owner())
+        client = tls.secure(ends[0], tls.contexts_of(client_seed).client, Owner())
     finally:
         thread.join()
     return client, served[0]
@@ -109,7 +109,7 @@ def test_the_version_before_is_refused():
     client = threading.Thread(target=lambda: _connect(context, ends[0]))
     client.start()
     with pytest.raises(EndpointError) as raised:
-        tls.secure(ends[1], tls.server_context(7), Owner())
+        tls.secure(ends[1], tls.contexts_of(7).server, Owner())
     client.join()
     assert raised.value.code == "tls-failed"
 
