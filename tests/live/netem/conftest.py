@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
+import select
 import socket
 import struct
 import subprocess
@@ -15,6 +16,9 @@ import pytest
 from pyroute2 import AsyncIPRoute
 
 from testbed.agent import namespaces, netem
+from testbed.agent.userspace.engine import UserspaceEngine
+from testbed.agent.userspace.sockets import open_input, open_output
+from testbed.shape import Shape
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE, SO_TIMESTAMPNS = 32, 33, 35  # asm-generic/socket.h
 QUIET_S = 1.0
@@ -34,6 +38,12 @@ address add {own}/24 dev eth0
 link set eth0 up
 neighbour add {other} lladdr {mac} dev eth0 nud permanent
 """
+FORWARDING_COMMANDS = """
+link add name in0 type veth peer name far0
+link set in0 addrgenmode none up
+link set far0 addrgenmode none up
+"""
+SEED = 7
 
 
 def output(*command, stdin=None):
@@ -135,7 +145,7 @@ class ShapedPath:
             receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 26)
             sender.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 1 << 26)
             receiver.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-            receiver.settimeout(QUIET_S)
+            receiver.settimeout(0)
             sender.connect(receiver.getsockname())
             for number in range(count):
                 sender.send(struct.pack("QQ", number, time.time_ns()).ljust(size - 28, b"\0"))
@@ -154,12 +164,13 @@ class ShapedPath:
 
 def arrivals(receiver):
     """What comes until nothing does for a while."""
-    with contextlib.suppress(TimeoutError):
-        while True:
-            data, [(_, _, stamp)], *_ = receiver.recvmsg(2000, 64)
-            seconds, nanoseconds = struct.unpack("ll", stamp)
-            number, sent = struct.unpack_from("QQ", data)
-            yield Arrival(number, sent, seconds * 1_000_000_000 + nanoseconds)
+    while select.select([receiver], [], [], QUIET_S)[0]:
+        with contextlib.suppress(BlockingIOError):  # in the guest each system call costs, and one a datagram will do
+            while True:
+                data, [(_, _, stamp)], *_ = receiver.recvmsg(2000, 64)
+                seconds, nanoseconds = struct.unpack("ll", stamp)
+                number, sent = struct.unpack_from("QQ", data)
+                yield Arrival(number, sent, seconds * 1_000_000_000 + nanoseconds)
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +190,27 @@ def path():
         made = ShapedPath(switch=names[0], a=names[1], b=names[2], runner=runner, ip=ip)
         made.build()
         yield made
+
+
+@pytest.fixture(scope="module")
+def both(path):
+    """Applies a shape to both ways: the kernel engine carries it out from a to b, the userspace engine back."""
+    path.run(path.switch, "sh", "-c", f"echo '{FORWARDING_COMMANDS}' | ip -batch -")
+    path.run(path.switch, "ethtool", "-K", "in0", "tx", "off", "sg", "off", "tso", "off", "gso", "off")
+    path.redirect("port-a", MAC_B, "in0")
+    indices = [path.runner.run(path.ip.link_lookup(ifname=name))[0] for name in ("far0", "port-a")]
+
+    async def start():
+        return UserspaceEngine()
+
+    engine = path.runner.run(start())
+    with path.inside(path.switch):
+        sockets = open_input(indices[0]), open_output(indices[1])
+    path.runner.run(engine.add("back", Shape(), SEED, *sockets))
+
+    def apply(shape, back=None):
+        path.apply(shape)
+        path.runner.run(engine.replace("back", back or shape))
+
+    yield apply
+    path.runner.run(engine.aclose())

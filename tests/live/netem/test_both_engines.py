@@ -1,105 +1,137 @@
 """The kernel engine one way and the userspace engine the other: the same shape makes the same network of both."""
 
-import itertools
+from __future__ import annotations
+
 import math
-from bisect import bisect_right
+from dataclasses import replace
 
 import pytest
 
-from testbed.agent.userspace.engine import UserspaceEngine
-from testbed.agent.userspace.sockets import open_input, open_output
-from testbed.shape import CERTAIN, GilbertElliott, Shape, Variation
-
-pytestmark = pytest.mark.netem
+from testbed.agent import netem
+from testbed.agent.userspace.core import LinkEmulator
+from testbed.shape import CERTAIN, Chance, FourState, GilbertElliott, Shape, Variation
+from tests.live.netem.alike import Fates, differences, of_one_distribution
+from tests.live.netem.conftest import Arrival
+from tests.live.netem.shapes import JITTER, random_file, shapes_of
 
 MS = 1_000_000
-SEED = 7
-MAC_B = "02:42:c6:12:00:02"
-DEVICES = """
-link add name in0 type veth peer name far0
-link set in0 addrgenmode none up
-link set far0 addrgenmode none up
-"""
-UNLIKELY = 1e-4
+SHAPES = shapes_of(random_file(seed=2))
+FLUKE = 0.001
+"""The probability that all these tests fail of engines that do the same: each property of each shape has its part."""
+
+LATENESS_NS = 3 * MS
+"""How much later than the other an engine may be. That is what a slow machine adds, and little beside the jitter."""
+
+ATTEMPTS = 3
+"""What differs in delays only may be a machine that stood still; a loss or a copy that differs is none."""
+
+by_shape = pytest.mark.parametrize("shape", SHAPES, ids=[shape.describe() for shape in SHAPES])
 
 
-@pytest.fixture(scope="module")
-def both(path):
-    """Applies a shape to both ways."""
-    path.run(path.switch, "sh", "-c", f"echo '{DEVICES}' | ip -batch -")
-    path.run(path.switch, "ethtool", "-K", "in0", "tx", "off", "sg", "off", "tso", "off", "gso", "off")
-    path.redirect("port-a", MAC_B, "in0")
-    indices = [path.runner.run(path.ip.link_lookup(ifname=name))[0] for name in ("far0", "port-a")]
-
-    async def start():
-        return UserspaceEngine()
-
-    engine = path.runner.run(start())
-    with path.inside(path.switch):
-        sockets = open_input(indices[0]), open_output(indices[1])
-    path.runner.run(engine.add("back", Shape(), SEED, *sockets))
-
-    def apply(shape):
-        path.apply(shape)
-        path.runner.run(engine.replace("back", shape))
-
-    yield apply
-    path.runner.run(engine.aclose())
+def is_unlikely(found):
+    """The properties that differ."""
+    return {name: p for name, p in found.items() if p < FLUKE / (len(SHAPES) * 5)}
 
 
-@pytest.mark.parametrize("distribution", ["normal", "pareto"])
-def test_delays_are_of_one_distribution(path, both, distribution):
-    """But for what the engines themselves take, which is little here and taken off with the median."""
-    variation = Variation(distribution=distribution, keeps_order=False)
-    both(Shape(delay_ns=800 * MS, jitter_ns=300 * MS, variation=variation))
-    kernel, userspace = (
-        centred([arrival.delay for arrival in path.send(600, gap_s=0.001, back=back)]) for back in (False, True)
-    )
-    assert len(kernel) == len(userspace) == 600
-    assert kolmogorov_smirnov(kernel, userspace) > UNLIKELY
+def compare(shape, send):
+    """What differs between two ways of a shape: packets with gaps between for delays, as fast as it goes for counts."""
+    count, gap_s, lateness_ns = (1500, 0.001, LATENESS_NS) if shape.jitter_ns else (5000, 0, math.inf)
+    one, other = (Fates.of(count, send(count, gap_s, way)) for way in (0, 1))
+    return differences(one, other, lateness_ns=lateness_ns, bursty=shape.loss_model is not None)
 
 
-def test_losses_come_in_bursts_alike(path, both):
-    both(Shape(loss_model=GilbertElliott(to_bad=CERTAIN // 20, to_good=CERTAIN // 3)))
-    kernel, userspace = (bursts(path.send(4000, back=back), 4000) for back in (False, True))
-    assert kolmogorov_smirnov(kernel, userspace) > UNLIKELY
-    assert kolmogorov_smirnov(kernel, [1] * len(kernel)) < UNLIKELY  # what the test can tell apart
-    expected = 4000 / (20 + 3)  # a burst begins once in the mean of both stays
-    assert abs(len(kernel) - expected) < 5 * math.sqrt(expected)
-    assert abs(len(userspace) - expected) < 5 * math.sqrt(expected)
+def between(path):
+    """Sends packets over the real links."""
+    return lambda count, gap_s, way: path.send(count, gap_s=gap_s, back=bool(way))
 
 
-def bursts(arrivals, count):
-    """The lengths of the runs of lost packets."""
-    came = {arrival.number for arrival in arrivals}
-    return [len(list(run)) for gone, run in itertools.groupby(range(count), lambda n: n not in came) if gone]
+@by_shape
+@pytest.mark.netem
+def test_the_same_shape_makes_the_same_network(path, both, shape):
+    assert netem.supports(shape, mtu=1500) is None
+    assert netem.compromises(shape, mtu=1500) is None
+    both(shape)
+    for _ in range(ATTEMPTS):
+        different = is_unlikely(compare(shape, between(path)))
+        if different.keys() != {"delay"}:
+            break
+    assert not different
 
 
-def centred(values):
-    median = sorted(values)[len(values) // 2]
-    return [value - median for value in values]
+def emulated(*shapes):
+    """Sends packets over two links in virtual time."""
+
+    def send(count, gap_s, way):
+        link = LinkEmulator(shapes[way], seed=way, now=0)
+        for number in range(count):
+            link.accept([number.to_bytes(8, "big") * 8], sent_ns(number, gap_s))
+        while (now := link.next_wakeup()) is not None:
+            for packet in link.release(now, 1):
+                number = int.from_bytes(packet[:8], "big")
+                yield Arrival(number, sent_ns(number, gap_s), now)
+
+    def sent_ns(number, gap_s):
+        return round(number * max(gap_s, 1e-5) * 1e9)
+
+    return lambda *what: list(send(*what))
 
 
-def kolmogorov_smirnov(one, other):
-    """The p-value of two samples' being of one distribution; an upper bound where values are discrete.
+def others(shape):
+    """Shapes that differ in one property; its name, and the shape."""
+    if shape.jitter_ns:
+        following = JITTER[(JITTER.index(shape.variation.distribution) + 1) % len(JITTER)]
+        yield "delay", replace(shape, delay_ns=shape.delay_ns * 11 // 10)
+        yield "delay", replace(shape, jitter_ns=shape.jitter_ns * 2 // 3)
+        yield "delay", replace(shape, variation=replace(shape.variation, distribution=following))
+    if shape.loss:
+        yield "loss", replace(shape, loss=shape.loss * 2)
+    if shape.duplicate:
+        yield "copies", replace(shape, duplicate=Chance(probability=shape.duplicate.probability * 2))
+    match shape.loss_model:
+        case GilbertElliott() as model:
+            yield "losses in a row", replace(shape, loss_model=replace(model, to_good=model.to_good * 2))
+            yield "arrivals in a row", replace(shape, loss_model=replace(model, to_bad=model.to_bad * 2))
+        case FourState() as model:
+            yield "losses in a row", replace(shape, loss_model=replace(model, p31=model.p31 * 2))
+            yield "arrivals in a row", replace(shape, loss_model=None)
 
-    Asymptotic: W. H. Press et al., Numerical Recipes, 14.3.3.
-    """
-    one, other = sorted(one), sorted(other)
-    distance = max(
-        abs(bisect_right(one, value) / len(one) - bisect_right(other, value) / len(other)) for value in one + other
-    )
-    root = math.sqrt(len(one) * len(other) / (len(one) + len(other)))
-    scaled = (root + 0.12 + 0.11 / root) * distance
-    if scaled < 0.2:
-        return 1.0  # to more digits than the series, which converges slowly there
-    terms = ((-1) ** (k - 1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101))
-    return min(2 * math.fsum(terms), 1.0)
+
+@by_shape
+def test_the_same_shape_is_found_to_be(shape):
+    assert not is_unlikely(compare(shape, emulated(shape, shape)))
+
+
+@by_shape
+def test_another_shape_is_found_to_be(shape):
+    for what, other in others(shape):
+        assert what in is_unlikely(compare(shape, emulated(shape, other))), other.describe()
+
+
+def test_a_tenth_more_loss_is_found_in_many_packets():
+    send = emulated(Shape(loss=CERTAIN // 5), Shape(loss=CERTAIN // 5 * 11 // 10))
+    one, other = (Fates.of(50_000, send(50_000, 0, way)) for way in (0, 1))
+    assert "loss" in is_unlikely(differences(one, other, lateness_ns=math.inf, bursty=False))
+
+
+NORMAL = Shape(delay_ns=200 * MS, jitter_ns=50 * MS, variation=Variation(distribution="normal", keeps_order=False))
+UNIFORM = replace(NORMAL, variation=Variation(distribution="uniform", keeps_order=False))
+FREQUENT, MORE_FREQUENT = Shape(loss=CERTAIN * 40 // 100), Shape(loss=CERTAIN * 50 // 100)
+
+
+@pytest.mark.netem
+@pytest.mark.parametrize(
+    ("what", "shape", "other"), [("delay", NORMAL, UNIFORM), ("loss", FREQUENT, MORE_FREQUENT)], ids=["delay", "loss"]
+)
+def test_another_shape_makes_another_network(path, both, what, shape, other):
+    both(shape, other)
+    assert what in is_unlikely(compare(shape, between(path)))
 
 
 def test_the_test_tells_distributions_apart():
     """Samples of 1000 of the uniform and of its square; of the uniform and itself shifted by a hundredth."""
     even = [rank / 1000 for rank in range(1000)]
-    assert kolmogorov_smirnov(even, [value**2 for value in even]) < 1e-9
-    assert kolmogorov_smirnov(even, [value + 0.01 for value in even]) > 0.99
-    assert kolmogorov_smirnov(even, [value + 0.0607 for value in even]) == pytest.approx(0.05, abs=0.005)
+    assert of_one_distribution(even, [value**2 for value in even]) < 1e-9
+    assert of_one_distribution(even, [value + 0.01 for value in even]) > 0.99
+    assert of_one_distribution(even, [value + 0.0607 for value in even]) == pytest.approx(0.05, abs=0.005)
+    assert of_one_distribution(even, [value + 0.0607 for value in even], lateness_ns=0.06) == 1
+    assert of_one_distribution(even, []) == 0
