@@ -50,6 +50,8 @@ _LATENCY = (
     "ping: round trip, RFC 2681)"
 )
 
+_TTFB = "time to the first byte of a response, from its request (with `connect: each`, from the connect call)"
+
 
 def _metric(name: str, unit: str, description: str) -> Metric:
     return Metric(name=name, unit=unit, description=description)
@@ -85,11 +87,7 @@ _DEFINED: Mapping[str, Metric] = MappingProxyType(
             ),
             _metric("tls_ns", "ns", "Of that TLS: from the end of TCP's handshake to the end of its own."),
             _metric("connections", "connections", "Connections set up."),
-            _metric(
-                "first_byte_ns",
-                "ns",
-                "From the sender's connect or first send to the first arrival (http: from request; median).",
-            ),
+            _metric("first_byte_ns", "ns", "From the sender's connect or first send to the first arrival."),
             _metric(
                 "retransmits",
                 "segments",
@@ -134,8 +132,9 @@ _DEFINED: Mapping[str, Metric] = MappingProxyType(
                 "ns",
                 "99th percentile, nearest rank, of how long after its due time a message was sent (TCP: made).",
             ),
-            _metric("first_byte_p90_ns", "ns", "90th percentile, nearest rank, of the time to the first byte."),
-            _metric("first_byte_p99_ns", "ns", "99th percentile, nearest rank, of the time to the first byte."),
+            _metric("ttfb_p50_ns", "ns", f"Median, nearest rank, of the {_TTFB}."),
+            _metric("ttfb_p90_ns", "ns", f"90th percentile, nearest rank, of the {_TTFB}."),
+            _metric("ttfb_p99_ns", "ns", f"99th percentile, nearest rank, of the {_TTFB}."),
             _metric("request_rate", "requests/s", "Requests delivered, from the first request to the last response."),
             _metric("error_responses", "responses", "Whole responses with a status other than 2xx (RFC 9110, 15)."),
             _metric("failed", "requests", "Requests without a whole response: not connected, closed, reset, corrupt."),
@@ -247,8 +246,9 @@ OWN: Mapping[str, Iterable[str]] = MappingProxyType(
             "delivered_bytes",
             "goodput_bps",
             "first_byte_ns",
-            "first_byte_p90_ns",
-            "first_byte_p99_ns",
+            "ttfb_p50_ns",
+            "ttfb_p90_ns",
+            "ttfb_p99_ns",
             "request_rate",
             "error_responses",
             "failed",

@@ -59,7 +59,7 @@ def test_http_beside_curl(up):
             assert ours.values["latency_min_ns"] >= round_trips * ROUND_TRIP
             for figure, theirs in (
                 ("setup_ns", secured or connected),
-                ("first_byte_ns", begun),
+                ("ttfb_p50_ns", begun),
                 ("latency_p50_ns", done),
             ):
                 print(f"{server} {name} {figure}: {ours.values[figure] / MS:.1f} ms, curl {theirs / MS:.1f} ms")  # noqa: T201

@@ -50,8 +50,11 @@ class Http(Tcp):
             if arrivals.arrived[number]
         ]
         waits = sorted(first_ns - sent_ns for sent_ns, first_ns, _ in delivered)
-        for percent, name in ((50, "first_byte_ns"), (90, "first_byte_p90_ns"), (99, "first_byte_p99_ns")):
-            figures.put(name, metrics.percentile(waits, percent) if waits else None, unless=NOTHING_DELIVERED)
+        for percent in (50, 90, 99):
+            ttfb_ns = metrics.percentile(waits, percent) if waits else None
+            figures.put(f"ttfb_p{percent}_ns", ttfb_ns, unless=NOTHING_DELIVERED)
+        first_ns = min((first_ns for _, first_ns, _ in delivered), default=None)
+        figures.put("first_byte_ns", first_ns and first_ns - min(self.begun_ns), unless=NOTHING_DELIVERED)
         size = sum(size for _, _, size in delivered)
         last_ns = max(arrivals.received_ns, default=0)
         figures.put("delivered_bytes", size)

@@ -44,7 +44,7 @@ def changed(**fields: object) -> str:
         (changed(port=True), "True"),
         (changed(port=1 << 16), "65536"),
         (changed(seed=-1), "-1"),
-        (changed(kind="http"), "'http'"),
+        (changed(kind="gopher"), "'gopher'"),
         (changed(kind="ping", role="listener", parameters={"count": 1, "interval_ns": 1, "size_bytes": 1}), "ping"),
         (changed(role="server"), "'server'"),
         (changed(address="localhost"), "'localhost'"),

@@ -62,9 +62,10 @@ def test_http():
         "latency_max_ns": 18 * MS,
         "delivered_bytes": 300,
         "goodput_bps": pytest.approx(300 * 8 / 0.032),
-        "first_byte_ns": 6 * MS,
-        "first_byte_p90_ns": 10 * MS,
-        "first_byte_p99_ns": 10 * MS,
+        "first_byte_ns": 15 * MS,
+        "ttfb_p50_ns": 6 * MS,
+        "ttfb_p90_ns": 10 * MS,
+        "ttfb_p99_ns": 10 * MS,
         "request_rate": pytest.approx(2 / 0.038),
         "error_responses": 1,
         "failed": 1,
@@ -85,4 +86,4 @@ def test_what_is_not_known_is_missing_with_the_reason():
     summary = recorded({"event": "failed", "code": "timeout", "message": "-", "seq": [0]})
     assert summary.values["failed"] == 1
     assert {name for name, value in summary.values.items() if value is None} == summary.missing.keys()
-    assert {"latency_p50_ns", "goodput_bps", "request_rate", "statuses", "first_byte_ns"} <= summary.missing.keys()
+    assert {"latency_p50_ns", "goodput_bps", "request_rate", "statuses", "first_byte_ns", "ttfb_p50_ns"} <= summary.missing.keys()
