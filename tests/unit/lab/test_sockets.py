@@ -1,0 +1,121 @@
+"""What is written of connections, from what an agent says look by look."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from testbed.endpoint.columns import decode
+from testbed.errors import LabError
+from testbed.lab.sockets import Watch
+from testbed.plan import resolve
+from testbed.results import RunWriter, load
+from testbed.topology import loads
+
+if TYPE_CHECKING:
+    from testbed.agent.client import Agent
+
+PLAN = resolve(loads("name: watched\nnodes: {server: , client: }\nsockets: [server]", "watched.yml"))
+
+
+def connection(peer: str, acked: int, *, process: str | None = "nginx", **info: int) -> dict[str, Any]:
+    return {
+        "local": "198.18.0.2:80",
+        "peer": peer,
+        "state": "ESTABLISHED",
+        "congestion": "cubic",
+        "process": process,
+        "pid": 7,
+        "send_queue_bytes": 0,
+        "receive_queue_bytes": 0,
+        "drops": 0,
+        "info": {"bytes_acked": acked, **info},
+    }
+
+
+class Told:
+    """An agent that says these things, one after the other, and the last again and again."""
+
+    def __init__(self, *looks: list[dict[str, Any]] | LabError) -> None:
+        self.looks = looks
+        self.asked = 0
+
+    def call(self, _name: str, *, nodes: list[str]) -> dict[str, Any]:
+        look = self.looks[min(self.asked, len(self.looks) - 1)]
+        self.asked += 1
+        if isinstance(look, LabError):
+            raise look
+        return {node: {"at_ns": 1000 * self.asked, "connections": look} for node in nodes}
+
+
+def watch(root, told, monkeypatch, *, looks):
+    monkeypatch.setattr("testbed.lab.sockets.INTERVAL_S", 0.001)
+    with RunWriter(root, PLAN, runtime="netns") as writer, Watch(["server"], cast("Agent", told), writer) as watching:
+        while told.asked < looks and watching._thread.is_alive():
+            pass
+    (sampled,) = load(writer.run.path).sockets
+    lines = [json.loads(line) for line in (writer.run.path / sampled.file).read_text().splitlines()]
+    return sampled, lines
+
+
+def acked(lines, name):
+    return [value for line in lines if line["connection"] == name for value in decode(line["bytes_acked"])]
+
+
+def test_connections_come_and_go(tmp_path, monkeypatch):
+    one, other = "198.18.0.3:1", "198.18.0.3:2"
+    told = Told([connection(one, 1)], [connection(one, 5), connection(other, 7)], [connection(other, 9)], [])
+    sampled, lines = watch(tmp_path, told, monkeypatch, looks=4)
+    assert (sampled.node, sampled.file, sampled.connections) == ("server", "sockets/server.jsonl", 2)
+    assert sampled.samples == told.asked
+    assert acked(lines, f"198.18.0.2:80 {one}") == [1, 5]
+    assert acked(lines, f"198.18.0.2:80 {other}") == [7, 9]
+    assert {(line["event"], line["node"], line["process"], line["congestion"]) for line in lines} == {
+        ("tcp-info", "server", "nginx", "cubic")
+    }
+    assert decode(lines[0]["at_ns"]).tolist() == [1000, 2000]
+
+
+def test_what_changes_begins_a_new_line_and_nothing_is_lost(tmp_path, monkeypatch):
+    peer = "198.18.0.3:1"
+    told = Told(
+        [connection(peer, 1)],
+        [connection(peer, 2, min_rtt_ns=3)],
+        [connection(peer, 3, min_rtt_ns=3, process=None)],
+        *([connection(peer, number, min_rtt_ns=3, process=None)] for number in range(4, 60)),
+        [],
+    )
+    _, lines = watch(tmp_path, told, monkeypatch, looks=60)
+    assert acked(lines, f"198.18.0.2:80 {peer}") == list(range(1, 60))
+    assert [line["process"] for line in lines[:3]] == ["nginx", "nginx", None]
+    for line in lines:
+        assert len({len(column) for column in line.values() if isinstance(column, list)}) == 1
+
+
+def test_an_agent_that_can_not_tell_fails_the_run(tmp_path, monkeypatch):
+    told = Told([connection("198.18.0.3:1", 1)], LabError("sockets-refused", "no"))
+    with pytest.raises(LabError) as raised:
+        watch(tmp_path, told, monkeypatch, looks=3)
+    assert raised.value.code == "sockets-refused"
+    (left,) = (tmp_path / "watched").iterdir()
+    assert left.name.endswith(".incomplete")
+
+
+def test_what_fails_first_is_what_is_told(tmp_path):
+    told = Told(LabError("sockets-refused", "no"))
+    with (
+        pytest.raises(KeyboardInterrupt),
+        RunWriter(tmp_path, PLAN, runtime="netns") as writer,
+        Watch(["server"], cast("Agent", told), writer),
+    ):
+        raise KeyboardInterrupt
+
+
+def test_nobody_is_asked_where_nothing_is_asked_for(tmp_path):
+    told = Told(LabError("sockets-refused", "no"))
+    with RunWriter(tmp_path, PLAN, runtime="netns") as writer, Watch([], cast("Agent", told), writer):
+        pass
+    assert told.asked == 0
+    assert load(writer.run.path).sockets == ()
