@@ -21,7 +21,7 @@ pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parents[1]
 MARKERS = {
-    "docker": "needs a Docker Engine that answers, and the testbed's image",
+    "docker": "needs a Docker Engine that answers, and the testbed's images",
     "netns": "needs network namespaces",
     "netem": "needs a kernel with sch_netem",
     "userns": "needs to be root, to become an ordinary user who may make user namespaces",
@@ -43,8 +43,9 @@ def missing(capability: str) -> str | None:
         found = load("docker").probe()
         if not found.usable:
             return found.reason
-        images = subprocess.run(["docker", "image", "inspect", "testbed:latest"], capture_output=True, check=False)
-        return "no image testbed:latest; make images builds it" if images.returncode else None
+        servers = [f"testbed-{path.parent.name}" for path in (ROOT / "images").glob("*/Dockerfile")]
+        images = subprocess.run(["docker", "image", "inspect", "testbed", *servers], capture_output=True, check=False)
+        return "not all of the testbed's images are here; make images builds them" if images.returncode else None
     if capability == "netns":
         found = load("netns").probe()
         return None if found.usable else found.reason
