@@ -26,7 +26,7 @@ def encode(values: Sequence[int]) -> list[int]:
 
 def decode(differences: Iterable[int]) -> array[int]:
     """The values that `encode` made `differences` from, as signed 64-bit integers."""
-    return array("q", [*accumulate(differences)])  # faster than from an iterator
+    return array("q", [*accumulate(differences)])
 
 
 class Spool:
@@ -81,7 +81,7 @@ class Column:
             self._spool.write(values)
             return
         left = iter(values)
-        while part := array("q", islice(left, _PART)):
+        while part := array("q", [*islice(left, _PART)]):
             self._spool.write(part)
 
     def rows(self, start: int, end: int) -> array[int]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import socket
 import struct
+from typing import TYPE_CHECKING
 
 from testbed.endpoint.parameters import Integer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 HEADER = struct.Struct("!QI")
 """A datagram's seal and its sequence number."""
@@ -28,6 +32,11 @@ def seal(seed: int, number: int) -> int:
     The number is spread over 64 bits by multiplicative hashing (D. E. Knuth, The Art of Computer Programming 3, 6.4).
     """
     return seed ^ (number * _SPREAD & _MASK)
+
+
+def intact(seed: int, headers: Iterable[tuple[int, int]]) -> list[bool]:
+    """Of each header, a seal and a number, whether they belong together."""
+    return [seed ^ (number * _SPREAD & _MASK) == sealed for sealed, number in headers]
 
 
 class Foreign:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from array import array
 from itertools import compress
+from operator import not_
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
@@ -75,14 +76,12 @@ def listen(spec: Spec, owner: Owner) -> None:
     foreign = udp.Foreign(spec.seed)
     for headers, times_ns in arrivals:
         ours = [
-            udp.seal(spec.seed, number) == sealed and at_ns > 0
-            for (sealed, number), at_ns in zip(headers, times_ns, strict=True)
+            bool(of_ours and at_ns) for of_ours, at_ns in zip(udp.intact(spec.seed, headers), times_ns, strict=True)
         ]
-        seq = array("q", (number for _, number in compress(headers, ours)))
-        owner.emit_columns("received", {"seq": seq, "received_ns": array("q", compress(times_ns, ours))})
-        for (sealed, number), at_ns, our in zip(headers, times_ns, ours, strict=True):
-            if not our:
-                foreign.add(sealed, number, of_our_size=at_ns > 0)
+        seq = array("q", [number for _, number in compress(headers, ours)])
+        owner.emit_columns("received", {"seq": seq, "received_ns": array("q", [*compress(times_ns, ours)])})
+        for (sealed, number), at_ns in compress(zip(headers, times_ns, strict=True), map(not_, ours)):
+            foreign.add(sealed, number, of_our_size=at_ns > 0)
     owner.emit("end", corrupted=foreign.corrupted, strangers=foreign.strangers, drops=dropped)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from fractions import Fraction
-from itertools import groupby, pairwise, repeat
-from operator import rshift
+from itertools import count, groupby, pairwise, repeat
+from operator import floordiv, rshift, sub
 from typing import TYPE_CHECKING, Protocol
 
 from testbed.endpoint.columns import Column
@@ -121,7 +121,9 @@ def pacing_late_ns(sent_ns: Iterable[int], *, start_ns: int, rate_bps: int, size
         rate_bps: message n is due when n messages' bits are.
         size_bytes: of a message.
     """
-    interval = Fraction(8 * size_bytes * _SECOND, rate_bps)
-    late, many, few = Column(), interval.numerator, interval.denominator
-    late.extend(at - start_ns - number * many // few for number, at in enumerate(sent_ns))
+    interval_ns = Fraction(8 * size_bytes * _SECOND, rate_bps)
+    parts = interval_ns.denominator
+    due_ns = map(floordiv, count(start_ns * parts, interval_ns.numerator), repeat(parts))
+    late = Column()
+    late.extend(map(sub, sent_ns, due_ns))
     return percentiles(late, [99])[0] if late else None
