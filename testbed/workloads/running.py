@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import threading
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
@@ -25,8 +26,12 @@ SILENCE_S = 90.0
 
 IN_FLIGHT_NS = 1_000_000_000
 
+_UNHEARD = 64
+"""Lines that wait to be taken in, at most; whoever says more waits meanwhile, so that they don't fill memory."""
+
 _OTHERS_SAY_S = 0.5
 _THREAD_S = 5.0
+_DRAIN_S = 0.01
 
 
 def run(
@@ -93,7 +98,7 @@ class _Dialogue:
         self._threads: list[threading.Thread] = []
         self._ended: set[str] = set()
         self._complete: set[str] = set()
-        self._heard: queue.SimpleQueue[tuple[str, str | int | BaseException]] = queue.SimpleQueue()
+        self._heard: queue.Queue[tuple[str, str | int | BaseException]] = queue.Queue(_UNHEARD)
 
     def __enter__(self) -> Self:
         return self
@@ -101,8 +106,10 @@ class _Dialogue:
     def __exit__(self, *_: object) -> None:
         for process in self._processes.values():
             process.kill()
-        for thread in self._threads:
-            thread.join(_THREAD_S)
+        deadline = monotonic() + _THREAD_S
+        while monotonic() < deadline and any(thread.is_alive() for thread in self._threads):
+            with suppress(queue.Empty):  # a thread may wait for room
+                self._heard.get(timeout=_DRAIN_S)
 
     def start(self, node: str, process: Process) -> None:
         """Have a thread listen to an endpoint that was started in a node."""

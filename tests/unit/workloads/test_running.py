@@ -198,6 +198,15 @@ def test_silence_ends(here, workload, monkeypatch):
     assert "server said nothing" in raised.value.message
 
 
+def test_one_that_never_stops_talking_is_ended_with_the_other(here, workload):
+    here.programs["server"] = 'print(\'{"event":"listening"}\')\nwhile True: print(\'{"event":"more"}\')'
+    here.programs["client"] = 'print(\'{"event":"error","code":"made-up","message":"m","hint":null}\')'
+    before = threading.active_count()
+    with pytest.raises(WorkloadError, match="made-up"):
+        carry_out(workload("udp-rr", **RR, timeout_ns=1), here)
+    assert threading.active_count() == before
+
+
 def test_an_unknown_kind_is_an_error(here, workload):
     with pytest.raises(WorkloadError) as raised:
         carry_out(workload("gopher"), here)
