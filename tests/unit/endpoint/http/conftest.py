@@ -17,7 +17,7 @@ from h2.connection import H2Connection
 from h2.settings import SettingCodes
 
 from testbed.endpoint.columns import decode
-from testbed.endpoint.tls import server_context
+from testbed.endpoint.tls import contexts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,7 +163,7 @@ def server2() -> Iterator[Server2]:
 @pytest.fixture
 def contexts():
     """Two servers' TLS, with different certificates."""
-    return [server_context(1), server_context(2)]
+    return [contexts_of(1).server, contexts_of(2).server]
 
 
 @pytest.fixture
