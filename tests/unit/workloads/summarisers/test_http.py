@@ -86,4 +86,11 @@ def test_what_is_not_known_is_missing_with_the_reason():
     summary = recorded({"event": "failed", "code": "timeout", "message": "-", "seq": [0]})
     assert summary.values["failed"] == 1
     assert {name for name, value in summary.values.items() if value is None} == summary.missing.keys()
-    assert {"latency_p50_ns", "goodput_bps", "request_rate", "statuses", "first_byte_ns", "ttfb_p50_ns"} <= summary.missing.keys()
+    assert {
+        "latency_p50_ns",
+        "goodput_bps",
+        "request_rate",
+        "statuses",
+        "first_byte_ns",
+        "ttfb_p50_ns",
+    } <= summary.missing.keys()
