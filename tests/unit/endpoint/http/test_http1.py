@@ -32,12 +32,12 @@ def test_every_request_is_answered(request_all, server, connect, concurrency):
 
 
 def test_requests_for_a_time(request_all, server):
-    status, lines = request_all(server.server_port, count=None, duration_ns=300_000_000, concurrency=2)
+    status, lines = request_all(server.server_port, count=None, duration_ns=1_000_000_000, concurrency=2)
     assert status == 0
     sent = columns(lines, "sent", "sent_ns")
     assert len(sent) > 2
-    assert sent[-1] - sent[0] < 300_000_000
-    assert max(columns(lines, "received", "received_ns")) - sent[0] > 200_000_000
+    assert sent[-1] - sent[0] < 1_000_000_000
+    assert max(columns(lines, "received", "received_ns")) - sent[0] > 500_000_000
     assert columns(lines, "received", "seq") == list(range(len(sent)))
 
 
