@@ -35,7 +35,9 @@ class Measure:
 
     def of(self, run: Run) -> float | None:
         """Its value in a run; None where there is none."""
-        return next((one.number(self.metric.name) for one in run.summaries if one.workload == self.workload), None)
+        name = self.metric.name
+        mine = (one for one in run.summaries if one.workload == self.workload and name in one.values)
+        return next((one.number(name) for one in mine), None)
 
 
 def measures(plan: Plan, asked: Sequence[str] = ()) -> tuple[Measure, ...]:

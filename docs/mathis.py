@@ -1,0 +1,161 @@
+"""The Mathis relation beside a sweep: draws docs/mathis.svg, prints the tables of docs/mathis.md.
+
+python docs/mathis.py [SWEEP.JSON]    of the last `testbed sweep mathis` unless given
+
+    goodput <= MSS / RTT * C / sqrt(p)
+
+for a sender that halves its window at a loss and grows by one segment per round trip, where packets are lost with
+probability p: M. Mathis, J. Semke, J. Mahdavi, T. Ott, "The Macroscopic Behavior of the TCP Congestion Avoidance
+Algorithm", ACM CCR 27(3), 1997. C is sqrt(3/2) where the window grows by every segment acknowledged, as in Linux
+(`tcp_reno_cong_avoid`), and sqrt(3/4) where it grows by every acknowledgement, and those are delayed.
+"""
+# ruff: noqa: INP001  # a script, not a package
+
+from __future__ import annotations
+
+import json
+import sys
+from math import sqrt
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from testbed.plan import resolve
+from testbed.results import rows
+from testbed.results.report.axes import PERCENT, Logarithmic, rate_unit
+from testbed.results.report.marks import Line, Mark
+from testbed.results.report.markup import element
+from testbed.results.report.plot import WIDTH, Panel, figure
+from testbed.results.report.style import SHEET
+from testbed.sweep.estimates import Estimate, slope
+from testbed.sweep.figures import Estimates
+from testbed.sweep.scale import scale
+from testbed.topology import find, load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from testbed.plan.model import Plan
+
+HERE = Path(__file__).parent
+METRIC, LOSS, CONGESTION = "flow.goodput", "links[0].loss", "workloads.flow.congestion"
+
+C = {"√(3/2)": sqrt(3 / 2), "√(3/4), delayed acknowledgements": sqrt(3 / 4)}
+MSS_BITS = 8 * (1500 - 20 - 20 - 12)
+"""Payload of a segment: the MTU without the headers of IP and TCP and the option of timestamps."""
+
+FEW = 0.02
+"""Up to this loss Mathis's assumption holds, that no loss ends in a time-out."""
+
+_SIDES = 1.4
+_HEIGHT = 320
+_MARGIN = 12
+
+
+class Sweep:
+    """What a sweep.json says: by congestion control, points `(loss, values of the runs)`."""
+
+    def __init__(self, path: Path) -> None:
+        data = json.loads(path.read_text())
+        found = scale(data["factors"][LOSS])
+        if found is None:
+            raise SystemExit(f"{path}: {LOSS} takes values that are no probabilities")
+        self.points: dict[str, list[tuple[float, Estimate]]] = {}
+        self.untrusted = sum(not run["trusted"] for cell in data["cells"] for run in cell["runs"])
+        self.runs = sum(len(cell["runs"]) for cell in data["cells"])
+        for cell in data["cells"]:
+            estimate = Estimate.of([run["values"][METRIC] for run in cell["runs"]])
+            if estimate is not None:
+                points = self.points.setdefault(cell["levels"][CONGESTION], [])
+                points.append((found.values[cell["levels"][LOSS]], estimate))
+
+    def exponent(self, congestion: str, up_to: float = 1) -> Estimate | None:
+        """With which power of the loss the goodput grows: over repetitions, each fitted by itself."""
+        points = [(loss, estimate) for loss, estimate in self.points[congestion] if loss <= up_to]
+        losses = [loss for loss, _ in points]
+        return Estimate.of(
+            [slope(losses, goodputs) for goodputs in zip(*(one.values for _, one in points), strict=True)]
+        )
+
+
+def main() -> None:
+    """Draw and print."""
+    kept = sorted(Path().glob("results/sweeps/mathis-*/sweep.json"), key=lambda path: path.stat().st_mtime)
+    given = [Path(name) for name in sys.argv[1:]] or kept
+    if not given:
+        raise SystemExit("there is no sweep of mathis in results/: testbed sweep mathis")
+    sweep, plan = Sweep(given[-1]), resolve(load(find("mathis")))
+    (HERE / "mathis.svg").write_text(drawing(sweep, plan), encoding="utf-8")
+    sys.stdout.writelines(f"{line}\n" for line in tables(sweep, plan))
+
+
+def mathis_bps(plan: Plan, loss: float, constant: float) -> float:
+    """The bound on the goodput, bit/s."""
+    round_trip_ns = sum(link.shape.delay_ns for link in plan.links)
+    return MSS_BITS * 1e9 / round_trip_ns * constant / sqrt(loss)
+
+
+def drawing(sweep: Sweep, plan: Plan) -> str:
+    """The sweep with the relation's lines, as SVG."""
+    losses = sorted({loss for points in sweep.points.values() for loss, _ in points})
+    x = Logarithmic(low=losses[0] / _SIDES, high=losses[-1] * _SIDES, unit=PERCENT)
+    bottleneck_bps = max(link.shape.rate_bps for link in plan.links)
+    y = Logarithmic(low=1e6, high=bottleneck_bps * _SIDES, unit=rate_unit(bottleneck_bps))
+    marks: list[Mark] = [
+        Line(name=f"Mathis, C = {name}", style=style, look="thin", points=_straight(plan, x, constant))
+        for style, (name, constant) in enumerate(C.items(), 4)
+    ]
+    for style, (congestion, points) in enumerate(sweep.points.items()):
+        marks.append(Estimates(name=congestion, style=style, points=list(_ranges(points))))
+    panel = Panel(label=f"goodput, {y.unit.name}, logarithmic", y=y, marks=marks, height=_HEIGHT)
+    drawn = figure("Goodput by loss", x, "loss, %, logarithmic", [panel])[1]
+    height = float(drawn.attrib["viewBox"].split()[3]) + 2 * _MARGIN
+    width = WIDTH + 2 * _MARGIN
+    drawn.set("xmlns", "http://www.w3.org/2000/svg")
+    drawn.set("viewBox", f"{-_MARGIN} {-_MARGIN} {width} {height}")
+    drawn.insert(0, element("style", f"{SHEET} .paper {{ fill: var(--paper); }}"))
+    drawn.insert(1, element("rect", x=-_MARGIN, y=-_MARGIN, width=width, height=height, class_="paper"))
+    return f"{ET.tostring(drawn, encoding='unicode')}\n"
+
+
+def _straight(plan: Plan, x: Logarithmic, constant: float) -> list[tuple[float, float]]:
+    return [(loss, mathis_bps(plan, loss, constant)) for loss in (x.low, x.high)]
+
+
+def _ranges(points: Sequence[tuple[float, Estimate]]) -> Iterator[tuple[float, float, float, float]]:
+    for loss, estimate in points:
+        low, high = estimate.interval or (estimate.mean, estimate.mean)
+        yield loss, low, estimate.mean, high
+
+
+def tables(sweep: Sweep, plan: Plan) -> Iterator[str]:
+    """Each goodput beside the bound, and the exponents, as Markdown."""
+    (bound, constant), *_ = C.items()
+    losses = sorted({loss for points in sweep.points.values() for loss, _ in points})
+    of: Mapping[str, dict[float, Estimate]] = {name: dict(points) for name, points in sweep.points.items()}
+    yield f"| loss | Mathis, C = {bound} | {' | '.join(f'{name} | of Mathis' for name in of)} |"
+    yield "|---|---|" + "---|---|" * len(of)
+    for loss in losses:
+        most = mathis_bps(plan, loss, constant)
+        cells = [f"{rows.rate(one[loss].mean)} | {one[loss].mean / most:.2f}" for one in of.values()]
+        yield f"| {rows.ratio(loss)} | {rows.rate(most)} | {' | '.join(cells)} |"
+    yield from (
+        "",
+        f"| goodput grows with this power of the loss | up to {rows.ratio(FEW)} | over all |",
+        "|---|---|---|",
+    )
+    yield "| Mathis | -0.5 | -0.5 |"
+    for name in of:
+        yield f"| {name} | {_exponent(sweep.exponent(name, FEW))} | {_exponent(sweep.exponent(name))} |"
+    yield f"\n{sweep.runs} runs, {sweep.untrusted} of them not to be trusted"
+
+
+def _exponent(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.interval is None:
+        return rows.UNMEASURED
+    low, high = estimate.interval
+    return f"{estimate.mean:.2f} ({low:.2f} to {high:.2f})"
+
+
+if __name__ == "__main__":
+    main()
