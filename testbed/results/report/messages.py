@@ -7,7 +7,7 @@ from itertools import islice
 from operator import lt, sub
 from typing import TYPE_CHECKING, Any
 
-from testbed.endpoint.columns import decode
+from testbed.endpoint.columns import Column, decode
 from testbed.results.report.bins import Bins, Distribution
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Flow:
 
 
 class Messages:
-    """What became of messages. What is kept is bounded but for a byte of each: whether it arrived.
+    """What became of messages. Memory is bounded but for a byte of each: whether it arrived.
 
     Attributes:
         sender, receiver: the nodes where they were sent and where they, or their answers, arrived; None where none.
@@ -63,7 +63,7 @@ class Messages:
         self.latency, self.lost_at = Bins(FINEST_NS), Bins(FINEST_NS)
         self.latencies = Distribution()
         self.lost, self.reordered, self.duplicated = (Bins(1) for _ in range(3))
-        self._sent_ns = array("q")
+        self._sent_ns = Column()
         self._arrived = bytearray()
         self._timeout_ns = timeout_ns
         self._expected = 0
@@ -82,8 +82,9 @@ class Messages:
         if record["first"] != len(self):
             raise ValueError(f"a line tells of message {record['first']}; {len(self)} is next")
         self.sender = record["node"]
-        self._sent_ns.extend(decode(record["sent_ns"]))
-        self._arrived.extend(bytes(len(self._sent_ns) - len(self._arrived)))
+        rows = decode(record["sent_ns"])
+        self._sent_ns.extend(rows)
+        self._arrived.extend(bytes(len(rows)))
         self._sort_out()
 
     def received(self, record: Mapping[str, Any], flow: Flow, size: int) -> None:
@@ -100,14 +101,17 @@ class Messages:
             self._arrivals(*self._pending.pop(0))
 
     def _arrivals(self, seq: array[int], at: array[int]) -> None:
-        sent_ns, arrived = self._sent_ns, self._arrived
         if self._timeout_ns is not None or not self._as_sent(seq):
             seq, at = self._sorted_out(seq, at)
+        if not seq:
+            return
+        lowest = min(seq)
+        sent_ns = self._sent_ns.rows(lowest, max(seq) + 1)
         for number in seq:
-            arrived[number] = 1
-        sent = array("q", [sent_ns[number] for number in seq])
+            self._arrived[number] = 1
+        sent = array("q", [sent_ns[number - lowest] for number in seq])
         latencies = array("q", map(sub, at, sent))
-        if min(latencies, default=0) < 0:
+        if min(latencies) < 0:
             latencies = array("q", [max(0, each) for each in latencies])
         self.latency.extend(sent, latencies)
         self.latencies.extend(latencies)
@@ -139,15 +143,17 @@ class Messages:
         return numbers, times
 
     def finish(self) -> None:
-        """Sort out what was lost, when all lines are in; forget when each was sent (8 bytes of each until then)."""
+        """Sort out what was lost, when all lines are in; forget when each was sent (on disk until then)."""
         if self._pending:
             raise ValueError("messages arrived that were never sent")
-        number = self._arrived.find(0)
-        while number >= 0:
-            self.lost.add(number)
-            self.lost_at.add(self._sent_ns[number])
-            number = self._arrived.find(0, number + 1)
-        self._sent_ns = array("q")
+        first = 0
+        for rows in self._sent_ns.parts():
+            lost = [number for number, arrived in enumerate(self._arrived[first : first + len(rows)]) if not arrived]
+            for number in lost:
+                self.lost.add(first + number)
+                self.lost_at.add(rows[number])
+            first += len(rows)
+        self._sent_ns = Column()
 
     def loss(self, parts: int) -> list[tuple[int, int, float]]:
         """The share that was lost in no more than so many equal parts of the sequence (the last may be shorter).
