@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 COMMANDS = {
-    "up": ("testbed.cli.labs", "Bring a topology up and leave it up."),
+    "up": ("testbed.cli.up", "Bring a topology up and leave it up."),
     "run": ("testbed.cli.runs", "Check a lab's links, run its workloads, keep the result."),
     "down": ("testbed.cli.labs", "Take a lab down, or all of them."),
     "ps": ("testbed.cli.labs", "List the labs that are up."),

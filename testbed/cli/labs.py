@@ -1,38 +1,17 @@
-"""Commands about labs: up, down, ps, impair, exec, shell."""
+"""Commands about labs that are up: down, ps, impair, exec, shell."""
 
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import click
 
 from testbed import lab as labs
 from testbed.cli import options
-from testbed.cli.screen import Screen
 from testbed.errors import LabError, UsageError
 from testbed.lab import Lab
-
-if TYPE_CHECKING:
-    from testbed.cli.options import BringUp
-
-
-@click.command("up")
-@click.argument("topology")
-@options.bring_up
-def up_command(topology: str, how: BringUp) -> None:
-    """Bring TOPOLOGY up and leave it up: a file, or the name of one of topologies/ or of those that are shipped."""
-    with Screen() as screen:
-        lab = Lab.up(topology, **asdict(how), observer=screen)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # the lab is up: too late to be interrupted
-        if lab.was_up:
-            screen.say("up", f"{lab.name} is up already ({lab.runtime}); nothing changed")
-    node = lab.plan.nodes[0].name
-    click.echo(f"next    testbed shell {lab.name} {node}, testbed run {lab.name}, testbed down {lab.name}")
 
 
 @click.command("down")

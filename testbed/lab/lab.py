@@ -1,4 +1,8 @@
-"""A plan that is up: its nodes, its links, its workloads."""
+"""A plan that is up: its nodes, its links, its workloads.
+
+What few commands need (the format, checks, results) is imported by the methods that need it: to enter a node or to go
+takes none of it.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from testbed import plan, topology
+from testbed import plan
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.errors import LabError
-from testbed.lab import bringup, capturing, running
+from testbed.lab import bringup
 from testbed.lab.observer import SILENT
-from testbed.plan import changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,6 +67,8 @@ class Lab:
             MachineError: this machine lacks something.
             LabError: a step failed, and what was done is undone.
         """
+        from testbed import topology  # noqa: PLC0415 (see above)
+
         loaded = source if isinstance(source, topology.Topology) else topology.load(topology.find(str(source)))
         resolve = functools.partial(plan.resolve, loaded, lab=name, runtime=runtime, engine=engine, seed=seed)
         made, chosen, was_up = bringup.bring_up(lambda taken: resolve(taken=taken), observer)
@@ -151,6 +156,8 @@ class Lab:
         Raises:
             UsageError: there are no such nodes, they share no network, or several and none is given.
         """
+        from testbed.plan import changes  # noqa: PLC0415 (see above)
+
         return LinkHandle(self, changes.locate(self.plan, source, destination, network))
 
     def endpoint(self, node: str, spec: Mapping[str, Any]) -> Process:
@@ -186,6 +193,8 @@ class Lab:
 
     def check(self, *, deep: bool = False, observer: Observer = SILENT) -> tuple[LinkCheck, ...]:
         """Measure every shaped link and compare it with what was asked for; `deep` takes longer and sees more."""
+        from testbed.lab import running  # noqa: PLC0415 (see above)
+
         return running.check_links(self, observer, deep=deep)
 
     def run_workload(self, name: str) -> Summary:
@@ -195,6 +204,8 @@ class Lab:
             UsageError: there is no workload of that name.
             LabError: it failed.
         """
+        from testbed.lab import running  # noqa: PLC0415 (see above)
+
         return running.run_one(self, name)
 
     def run(
@@ -217,6 +228,8 @@ class Lab:
             UsageError: there is no workload or node of that name.
             LabError: a workload or a capture failed; the run is on disk, marked incomplete.
         """
+        from testbed.lab import running  # noqa: PLC0415 (see above)
+
         return running.run(self, results, only=only, capture=capture, observer=observer)
 
     def capture(
@@ -240,6 +253,8 @@ class Lab:
         Raises:
             UsageError: there is no such node or network.
         """
+        from testbed.lab import capturing  # noqa: PLC0415 (see above)
+
         port = capturing.find_port(self.plan, node, network)
         return capturing.Capturing(self.agent, {port: file}, snap_bytes=snap_bytes, size_bytes=size_bytes)
 
@@ -300,6 +315,8 @@ class LinkHandle:
             UsageError: a key or a value is wrong.
             LabError: the shape could not be applied.
         """
+        from testbed.plan import changes  # noqa: PLC0415 (see above)
+
         link = changes.changed(self._lab.plan, replace(self._link, shape=self.shape), to)
         self._lab.agent.call("shape", links=[bringup.as_request(self._lab.plan, link)])
         return link.shape
