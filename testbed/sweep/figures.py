@@ -21,7 +21,8 @@ from testbed.results.report.marks import STYLES, Dots, Frame, Line, Mark
 from testbed.results.report.markup import Element, element
 from testbed.results.report.plot import Panel, figure, multiples
 from testbed.sweep import rows
-from testbed.sweep.scale import Curve, Layout, is_wide
+from testbed.sweep.layout import Curve, Layout
+from testbed.sweep.scale import is_wide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

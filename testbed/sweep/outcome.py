@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from testbed.results.comparison import MACHINERY
 from testbed.results.reading import load, whole_runs
 from testbed.sweep.estimates import CONFIDENCE, Estimate, slope
-from testbed.sweep.scale import Curve, Layout, is_wide
+from testbed.sweep.layout import Curve, Layout
+from testbed.sweep.scale import is_wide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
