@@ -96,19 +96,22 @@ def test_what_tcp_and_udp_promise_and_cost(shipped):
     assert of("rpc-tcp-each").number("latency_p50_ns") >= 2 * round_trip
     assert round_trip <= of("rpc-tcp-once").number("latency_min_ns") < 2 * round_trip
     assert round_trip <= of("rpc-udp").number("latency_min_ns") < 2 * round_trip
-    assert of("messages-tcp").number("first_byte_ns") >= round_trip + one_way
+    assert of("hello-udp").number("first_byte_ns") >= one_way
+    assert of("hello-tcp").number("first_byte_ns") >= round_trip + one_way
     assert one_way <= of("stream-udp").number("latency_p50_ns") < round_trip
     # TLS takes one more.
     assert of("rpc-tls-each").number("setup_ns") >= 2 * round_trip
     assert of("rpc-tls-each").number("tls_ns") >= round_trip
     assert of("rpc-tls-each").number("latency_p50_ns") >= 3 * round_trip
-    assert of("messages-tls").number("first_byte_ns") >= 2 * round_trip + one_way
+    assert of("hello-tls").number("first_byte_ns") >= 2 * round_trip + one_way
+    # QUIC takes one for both.
+    assert of("hello-quic").number("first_byte_ns") >= round_trip + one_way
     # All is delivered, at the price of sending again, and of waiting for that: at least a round trip, for what is lost.
     assert of("rpc-tcp-once").number("loss_ratio") == 0
     assert of("stream-tcp").number("delivered_bytes") == of("stream-tcp").number("sent_bytes")
     assert of("stream-tcp").number("retransmits") > 0
     # So messages over TCP have a tail that is a round trip behind those over UDP, of which most are as soon there.
-    for name in ("messages-tcp", "messages-tls"):
+    for name in ("messages-tcp", "messages-quic"):
         messages = of(name)
         assert messages.number("sent") == messages.number("delivered") == of("stream-udp").number("sent")
         assert messages.number("latency_p99_ns") >= one_way + round_trip
