@@ -44,7 +44,8 @@ def replay_command(
     """Repeat a run, on this machine or any other, and compare the new one with it.
 
     RUN is a run's directory, FILE what testbed export made of one; of a LAB it is the last whole run. Nothing else is
-    needed: plan, seeds and traces are in it. The same workloads run on the same runtime and engines, or it fails.
+    needed: plan, seeds and traces are in it. The same workloads run, and the same is captured, on the same runtime and
+    engines, or it fails.
     Exit status 1 where a link is not as asked, or an expectation does not hold.
     """
     old = results.load(name, root)
@@ -60,7 +61,12 @@ def replay_command(
         with _insisting():
             repeated = Lab.up_again(old, name=lab, runtime=runtime, engine=engine, observer=screen)
         try:
-            new = repeated.run(root, only=[summary.workload for summary in old.summaries], observer=screen)
+            new = repeated.run(
+                root,
+                only=[summary.workload for summary in old.summaries],
+                capture=[capture.node for capture in old.captures],
+                observer=screen,
+            )
         finally:
             with labs.uninterrupted(screen):
                 repeated.down()
