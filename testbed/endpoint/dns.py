@@ -143,8 +143,9 @@ class _Resolver:
                 except BlockingIOError:
                     continue
                 data += received
-                if len(data) >= _LENGTH.size and len(data) >= _LENGTH.size + _LENGTH.unpack_from(data)[0]:
-                    return _answer(query, data[_LENGTH.size :])
+                end = _LENGTH.size + _LENGTH.unpack_from(data)[0] if len(data) >= _LENGTH.size else _LONGEST
+                if len(data) >= end:
+                    return _answer(query, data[_LENGTH.size : end])
                 if not received:
                     break
         return None

@@ -96,7 +96,11 @@ class Connections:
             raise
         connection = Connection(socket=plain, reader=reader, writer=writer)
         if secure := writer.get_extra_info("ssl_object"):
-            self._check(secure)
+            try:
+                self._check(secure)
+            except EndpointError:
+                writer.close()
+                raise
             self.secured_ns.append(secured_ns)
         self.begun_ns.append(begun_ns)
         self.connected_ns.append(connected_ns)

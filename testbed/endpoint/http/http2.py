@@ -77,7 +77,7 @@ class Http2:
         try:
             while data := await self._connection.read():
                 self._take_in(data)
-        except ProtocolError as wrong:
+        except (ProtocolError, ValueError) as wrong:  # of a status that is no number
             error = EndpointError("protocol-error", f"what the server said is not HTTP/2: {wrong}")
         except (EndpointError, Unanswered) as ended:
             error = ended
@@ -85,6 +85,8 @@ class Http2:
             reason = error.failure if isinstance(error, Unanswered) else error
             error = other_version(f"the server does not take HTTP/2 without TLS (h2c): {reason.message}")
         self._fail(error)
+        async with self._room:
+            self._room.notify_all()  # those without a stream, whom no other's end would wake
 
     def _take_in(self, data: bytes) -> None:
         now = monotonic_ns()
@@ -127,8 +129,8 @@ class Http2:
 
     def close(self) -> None:
         """See `testbed.endpoint.http.exchange.Session`."""
-        self._reading.cancel()
-        if self.usable:
+        if self.usable:  # else reading ends by itself
+            self._reading.cancel()
             self._protocol.close_connection()
             self._send()
         self._connections.close(self._connection)

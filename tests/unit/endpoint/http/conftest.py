@@ -103,12 +103,14 @@ class Server2:
         last: after so many responses on a connection it says GOAWAY.
         resets: streams that it resets, of each connection, and why.
         together: it answers when so many requests are under way.
+        status: of its answers.
         connections: how many there were.
     """
 
     def __init__(self):
         self.most, self.last, self.resets = 100, 10**9, {}
         self.together, self.connections = 1, 0
+        self.status = "200"
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -136,7 +138,7 @@ class Server2:
                     if stream in self.resets:
                         protocol.reset_stream(stream, self.resets[stream])
                         continue
-                    protocol.send_headers(stream, [(":status", "200"), ("server", "two")])
+                    protocol.send_headers(stream, [(":status", self.status), ("server", "two")])
                     protocol.send_data(stream, b"12345", end_stream=True)
                     answered += 1
                 if answered >= self.last:

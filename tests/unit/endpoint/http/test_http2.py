@@ -39,6 +39,19 @@ def test_after_goaway_requests_go_on_on_another_connection(request_all, server2)
     assert server2.connections == 2
 
 
+def test_requests_that_wait_for_a_stream_do_not_wait_on_a_connection_that_has_ended(request_all, server2):
+    server2.most, server2.last = 2, 10
+    status, lines = request_all(server2.port, version="2", concurrency=20, count=60)
+    assert status == 0
+    assert len(columns(lines, "received", "seq")) + sum(len(columns([line], "failed", "seq")) for line in lines) == 60
+
+
+def test_a_status_that_is_no_number_is_the_servers_fault(request_all, server2):
+    server2.status = "fine"
+    status, lines = request_all(server2.port, version="2")
+    assert (status, lines[-1]["code"]) == (1, "protocol-error")
+
+
 @pytest.mark.parametrize(("code", "answered"), [(ErrorCodes.INTERNAL_ERROR, 19), (ErrorCodes.REFUSED_STREAM, 20)])
 def test_a_stream_that_is_reset_fails_alone_and_one_refused_is_tried_again(request_all, server2, code, answered):
     server2.resets = {3: code}
