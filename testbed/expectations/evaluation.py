@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Measured(Protocol):
-    """The metrics of one workload by name, and why there is none where it is None; see `testbed.workloads.Summary`."""
+    """The metrics of one workload by name, and why there is none; see `testbed.workloads.Summary`."""
 
     @property
     def values(self) -> Mapping[str, int | float | str | None]:
@@ -23,7 +23,7 @@ class Measured(Protocol):
 
     @property
     def missing(self) -> Mapping[str, str]:
-        """By name of those that are None."""
+        """By name of those that are None or not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,13 +139,13 @@ WORKLOAD_COLUMNS = ("goodput", "delivered", "lost", "retrans", "set-up", "first 
 
 def workload_cells(summary: Summary) -> dict[str, str]:
     """A workload's figures as text, by the names of `WORKLOAD_COLUMNS`."""
-    values = summary.values
+    values, connectionless = summary.values, _connectionless(summary)
     return {
         "goodput": _cell(values, "goodput_bps", rate),
         "delivered": _delivered(values),
-        "lost": _cell(values, "loss_ratio", ratio) if summary.kind in _CONNECTIONLESS else NOT_APPLICABLE,
+        "lost": _cell(values, "loss_ratio", ratio) if connectionless else NOT_APPLICABLE,
         "retrans": _cell(values, "retransmits", str),
-        "set-up": "none" if summary.kind in _CONNECTIONLESS else _cell(values, "setup_ns", duration),
+        "set-up": "none" if connectionless else _cell(values, "setup_ns", duration),
         "first byte": _cell(values, "first_byte_ns", duration),
         "p50": _cell(values, "latency_p50_ns", duration),
         "p99": _cell(values, "latency_p99_ns", duration),
@@ -208,6 +208,12 @@ def outcome_verdict(outcome: Outcome) -> str:
     if outcome.reason is not None:
         return f"can't be told: {outcome.reason}"
     return "ok" if outcome.passed else "NOT ok"
+
+
+def _connectionless(summary: Summary) -> bool:
+    """Of some kinds all are; of others those that can't have what comes with a connection."""
+    left_out = summary.missing.keys() - summary.values.keys()
+    return summary.kind in _CONNECTIONLESS or not left_out.isdisjoint(("setup_ns", "retransmits"))
 
 
 def _cell(values: Mapping[str, Any], name: str, show: Any) -> str:  # noqa: ANN401  # any way to show a number

@@ -18,8 +18,9 @@ class Summary:
     Attributes:
         workload: its name.
         kind: its kind.
-        values: the metrics of that kind by name; None where there is no such figure.
-        missing: for each None, why.
+        values: the metrics of that kind by name; None where it could not be had; left out where this workload can
+            have none, as retransmits of UDP.
+        missing: for each None, and each that is left out, why.
     """
 
     workload: str
@@ -28,14 +29,14 @@ class Summary:
     missing: Mapping[str, str]
 
     def number(self, name: str) -> int | float | None:
-        """A metric that is a number; KeyError where the kind has no such metric, TypeError where it is text."""
+        """A metric that is a number; KeyError where the workload can have none, TypeError where it is text."""
         value = self.values[name]
         if isinstance(value, str):
             raise TypeError(f"{name} is text, {value!r}")
         return value
 
     def text(self, name: str) -> str | None:
-        """A metric that is text; KeyError where the kind has no such metric, TypeError where it is a number."""
+        """A metric that is text; KeyError where the workload can have none, TypeError where it is a number."""
         value = self.values[name]
         if value is not None and not isinstance(value, str):
             raise TypeError(f"{name} is a number, {value!r}")
@@ -63,6 +64,12 @@ class Figures:
         self.values[name] = value
         if value is None:
             self.missing[name] = unless
+
+    def leave_out(self, *names: str, why: str) -> None:
+        """Say why this workload can have no such metrics, though others of its kind have."""
+        for name in names:
+            self.values.pop(name, None)
+            self.missing[name] = why
 
     def summary(self, workload: str, kind: str) -> Summary:
         """The whole of it."""

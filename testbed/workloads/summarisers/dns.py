@@ -24,4 +24,6 @@ class Dns(Tcp):
         figures.put("truncated", resolver["truncated"])
         figures.put("error_answers", resolver["errors"])
         self.put_set_ups(figures)
+        if self.workload.parameters["transport"] == "udp" and not figures.values["connections"]:
+            figures.leave_out("setup_ns", why="UDP sets no connection up")
         return self.summary(figures)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _REORDERED = re.compile(r"\[SUM\].* (\d+) datagrams received out-of-order")
 """What the server says of each stream, and to nobody else; it is no sum (report_sum_outoforder of iperf_api.c)."""
 
+_OF_DATAGRAMS = ("sent", "delivered", "lost", "loss_ratio", "reordered", "jitter_ns")
+
 
 class Iperf3(Base):
     """iperf3."""
@@ -39,20 +41,29 @@ class Iperf3(Base):
         """The summary of all lines."""
         if self._document is None:
             raise WorkloadError("incomplete-record", f"workload {self.workload.name}: the record has no results")
-        end = self._document["end"]
+        try:
+            return self._summary(self._document["end"])
+        except (KeyError, TypeError) as error:
+            raise WorkloadError(
+                "unknown-results",
+                f"workload {self.workload.name}: iperf3 gave results of a form that is not known: {error!r}",
+                "its version is in the record, event iperf3; 3.1 and later are known to do",
+            ) from error
+
+    def _summary(self, end: Mapping[str, Any]) -> Summary:
         sent, received, udp = end["sum_sent"], end["sum_received"], self.workload.parameters["protocol"] == "udp"
         figures = Figures()
         figures.put("sent_bytes", sent["bytes"])
         figures.put("delivered_bytes", received["bytes"])
         figures.put("goodput_bps", received["bits_per_second"])
-        figures.put("retransmits", sent.get("retransmits"), unless="UDP sends nothing again" if udp else "not told")
-        congestion = end.get("sender_tcp_congestion")
-        figures.put("congestion", congestion, unless="UDP has no congestion control" if udp else "not told")
         if udp:
+            figures.leave_out("retransmits", why="UDP sends nothing again")
+            figures.leave_out("congestion", why="UDP has no congestion control")
             self._put_datagrams(figures, end)
         else:
-            for name in ("sent", "delivered", "lost", "loss_ratio", "reordered", "jitter_ns"):
-                figures.put(name, None, unless="TCP carries no messages")
+            figures.put("retransmits", sent.get("retransmits"), unless="not told")
+            figures.put("congestion", end.get("sender_tcp_congestion"), unless="not told")
+            figures.leave_out(*_OF_DATAGRAMS, why="TCP carries no messages")
         return self.summary(figures)
 
     def _put_datagrams(self, figures: Figures, end: Mapping[str, Any]) -> None:

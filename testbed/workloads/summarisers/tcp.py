@@ -55,8 +55,11 @@ class Tcp(Base):
 
     def put_tls(self, figures: Figures) -> None:
         """Set what part of the set-up TLS is."""
-        tls_ns = _median(_differences(self._connected_ns, self._secured_ns)) if self._secured_ns else None
-        figures.put("tls_ns", tls_ns, unless="TLS was not asked for")
+        if self.workload.parameters.get("tls"):
+            tls_ns = _median(_differences(self._connected_ns, self._secured_ns)) if self._secured_ns else None
+            figures.put("tls_ns", tls_ns, unless=_NO_CONNECTION)
+        else:
+            figures.leave_out("tls_ns", why="TLS was not asked for")
 
     def put_state(self, figures: Figures) -> None:
         """Set what TCP says of the path."""

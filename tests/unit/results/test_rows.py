@@ -58,6 +58,14 @@ def test_the_cells_of_a_udp_stream(voice):
     }
 
 
+def test_what_a_workload_can_not_have_is_no_question(voice):
+    """iperf3 over UDP, dns over UDP: no connection, so nothing is sent again, and loss is what the path lost."""
+    values = {name: value for name, value in voice.values.items() if name != "latency_p99_ns"}
+    for without in ("retransmits", "setup_ns"):
+        cells = rows.workload_cells(replace(voice, kind="iperf3", values=values, missing={without: "of UDP"}))
+        assert (cells["retrans"], cells["set-up"], cells["lost"], cells["p99"]) == ("-", "none", "2.2 %", "-")
+
+
 def test_the_columns_are_those_of_the_cells(voice):
     assert tuple(rows.workload_cells(voice)) == rows.WORKLOAD_COLUMNS
 

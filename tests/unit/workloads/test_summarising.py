@@ -153,7 +153,6 @@ def test_tcp_stream(workload):
         "first_byte_ns": 60 * MS,
         "retransmits": 3,
         "setup_ns": 40 * MS,
-        "tls_ns": None,
         "connections": 1,
         "congestion": "cubic",
         "rtt_min_ns": 41 * MS,

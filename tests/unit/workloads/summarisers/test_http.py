@@ -18,7 +18,7 @@ PAGES = Workload(
     address="198.18.1.2",
     port=443,
     seed=7,
-    parameters={"count": 4},
+    parameters={"count": 4, "tls": True},
 )
 END = {"event": "end", "retransmits": 2, "server": "x/1", "protocol": "HTTP/2", "tls": "TLSv1.3", "certificate": "ab"}
 
