@@ -15,6 +15,9 @@ from testbed.workloads import WorkloadError
 MS = 1_000_000
 ROUND_TRIP = 80 * MS
 COUNT = 5
+ATTEMPTS = 3
+"""Until what this machine may have been too busy for counts."""
+
 SERVERS = ("apache", "nginx")
 
 pytestmark = [pytest.mark.live, pytest.mark.docker]
@@ -49,22 +52,20 @@ def test_http_beside_curl(up):
             ("tls", f"https://{server}/1KB", "--http1.1", 3),
             ("h2", f"https://{server}/1KB", "--http2", 3),
         ):
-            connected, secured, begun, done = by_curl(lab, url, options)
-            ours = lab.run_workload(f"{server}-{name}")
+            for _ in range(ATTEMPTS):
+                ours, theirs = lab.run_workload(f"{server}-{name}"), by_curl(lab, url, options)
+                apart = {figure: abs(ours.values[figure] - theirs[figure]) for figure in theirs}
+                print(f"{server} {name}: {ours.values}, curl {theirs}")  # noqa: T201
+                if max(apart.values()) < ROUND_TRIP / 2:
+                    break
+            assert max(apart.values()) < ROUND_TRIP / 2, apart
             assert ours.values["delivered"] == ours.values["connections"] == COUNT, ours
             assert server in ours.values["server"].lower()
             assert ours.values["protocol"] == {"plain": "HTTP/1.1", "tls": "HTTP/1.1 over TLSv1.3"}.get(
                 name, "HTTP/2 over TLSv1.3"
             )
             assert ours.values["latency_min_ns"] >= round_trips * ROUND_TRIP
-            for figure, theirs in (
-                ("setup_ns", secured or connected),
-                ("ttfb_p50_ns", begun),
-                ("latency_p50_ns", done),
-            ):
-                print(f"{server} {name} {figure}: {ours.values[figure] / MS:.1f} ms, curl {theirs / MS:.1f} ms")  # noqa: T201
-                assert abs(ours.values[figure] - theirs) < ROUND_TRIP / 2, figure
-            if secured:
+            if url.startswith("https"):
                 assert ours.values["tls_ns"] >= ROUND_TRIP
     ours = lab.run_workload("apache-h2c")
     assert (ours.values["delivered"], ours.values["connections"]) == (COUNT, 1)
@@ -84,13 +85,14 @@ def served(lab, server, name):
 
 
 def by_curl(lab, url, options):
-    """Medians, ns, of the times from a request's begin until curl was connected, secured, answered and done."""
+    """Medians, ns, of the times from a request's begin until curl was connected or secured, answered and done."""
     form = "%{time_connect} %{time_appconnect} %{time_starttransfer} %{time_total}\\n"
     loop = f"for each in $(seq {COUNT}); do curl -sSk {options} -o /dev/null -w '{form}' {url}; done"
     done = lab["client"].run(["sh", "-c", loop])
     assert done.status == 0, done.stderr
     rows = [[float(value) * 1e9 for value in line.split()] for line in done.stdout.splitlines()]
-    return [statistics.median(column) for column in zip(*rows, strict=True)]
+    connected, secured, begun, done = (statistics.median(column) for column in zip(*rows, strict=True))
+    return {"setup_ns": secured or connected, "ttfb_p50_ns": begun, "latency_p50_ns": done}
 
 
 def test_an_image_that_make_images_would_build_is_never_pulled(up):
