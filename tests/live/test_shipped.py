@@ -22,7 +22,7 @@ from tests.live.lateness import only_late
 TOPOLOGIES = sorted(path.stem for path in (Path(__file__).parents[2] / "topologies").glob("*.yml"))
 MS = 1_000_000
 ATTEMPTS = 3
-AT_ONCE = 3
+AT_ONCE = 4
 
 pytestmark = pytest.mark.live
 
