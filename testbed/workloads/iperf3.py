@@ -79,11 +79,20 @@ class Client:
         except ValueError:
             yield failed_with(self.argv, status, stderr or said)
             return
-        if "error" in document or status:
-            yield failure("command-failed", f"iperf3: {document.get('error', f'ended with status {status}')}")
+        try:
+            if "error" in document or status:
+                yield failure("command-failed", f"iperf3: {document.get('error', f'ended with status {status}')}")
+                return
+            samples = [*self._samples(document)]
+        except (KeyError, TypeError, AttributeError) as error:
+            yield failure("unknown-results", f"iperf3 gave results of a form that is not known: {error!r}")
             return
         yield {"event": "iperf3", "document": document}
+        yield from samples
+        yield {"event": "end"}
+
+    def _samples(self, document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """Each interval as an event; KeyError or TypeError where they are not what iperf3 writes."""
         for interval in document["intervals"]:
             data = {name: value for name, value in interval["sum"].items() if isinstance(value, int | float)}
             yield {"event": "sample", "at_ns": self._started_ns + round(data["end"] * 1e9), "data": data}
-        yield {"event": "end"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import threading
+from contextlib import suppress
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 PROGRESS_S = 0.5
 """How often progress is told while a program says nothing."""
+
+_UNREAD = 1000
+"""Lines that wait to be read, at most; a program that writes faster waits meanwhile, so that they don't fill memory."""
 
 _LAST = 400  # characters of what a program said last, in an error
 
@@ -57,7 +61,8 @@ class ReadProgram:
 
     def __init__(self, nodes: Nodes, node: str, reader: Reader) -> None:
         self._reader = reader
-        self._heard: queue.SimpleQueue[str | int | TestbedError] = queue.SimpleQueue()
+        self._heard: queue.Queue[str | int | TestbedError] = queue.Queue(_UNREAD)
+        self._over = threading.Event()
         self._started_ns = monotonic_ns()
         self._program: Program | None = None
         try:
@@ -70,14 +75,23 @@ class ReadProgram:
     def _read(self, program: Program) -> None:
         try:
             for line in program:
-                self._heard.put(line)
-            self._heard.put(program.wait())
+                self._pass_on(line)
+            self._pass_on(program.wait())
         except TestbedError as error:
-            self._heard.put(error)
+            self._pass_on(error)
+
+    def _pass_on(self, heard: str | int | TestbedError) -> None:
+        while not self._over.is_set():
+            with suppress(queue.Full):
+                self._heard.put(heard, timeout=PROGRESS_S)
+                return
 
     def __iter__(self) -> Iterator[str]:
         """The events as an endpoint would write them."""
-        yield from map(json.dumps, self._events())
+        try:
+            yield from map(json.dumps, self._events())
+        finally:
+            self._over.set()
 
     def _events(self) -> Iterator[Mapping[str, Any]]:
         reader = self._reader

@@ -47,7 +47,7 @@ class Iperf3(Base):
             raise WorkloadError(
                 "unknown-results",
                 f"workload {self.workload.name}: iperf3 gave results of a form that is not known: {error!r}",
-                "its version is in the record, event iperf3; 3.1 and later are known to do",
+                "they are in the record, as the event iperf3, with the version",
             ) from error
 
     def _summary(self, end: Mapping[str, Any]) -> Summary:

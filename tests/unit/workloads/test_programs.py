@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.workloads import WorkloadError, run, summarise
+from testbed.workloads import WorkloadError, iperf3, run, summarise
 
 
 def command(workload, *argv, seconds=60):
@@ -32,6 +32,12 @@ def test_a_command_says_samples_and_other_lines(workload, here):
     assert summary.number("duration_ns") > 0
     assert [event["data"] for event in events if event["event"] == "sample"] == [{"depth": 3}]
     assert [event["line"] for event in events if event["event"] == "output"] == ["plain", "17", "odd"]
+
+
+def test_a_command_that_says_more_than_may_wait_is_heard_to_its_end(workload, here):
+    summary, events = carried_out(command(workload, "seq", "5000"), here)
+    assert summary.values["lines"] == 5000
+    assert [int(event["line"]) for event in events if event["event"] == "output"] == [*range(1, 5001)]
 
 
 @pytest.mark.parametrize(
@@ -58,6 +64,21 @@ def test_iperf3_is_its_own_witness(workload, here, protocol):
     assert summary.values["delivered_bytes"] == document["end"]["sum_received"]["bytes"] > 0
     assert {"sent", "retransmits"} - summary.values.keys() == {"sent" if protocol == "tcp" else "retransmits"}
     assert len([event for event in events if event["event"] == "sample"]) == len(document["intervals"])
+
+
+@pytest.mark.parametrize("said", ["[]", "17", "{}", '{"intervals": [{}]}', '{"intervals": [{"sum": {"end": "now"}}]}'])
+def test_results_of_a_form_that_iperf3_does_not_have_are_no_results(workload, said):
+    client = iperf3.Client(workload("iperf3", protocol="tcp", duration_ns=10**9, streams=1))
+    assert [*client.line(said, 0)] == []
+    (event,) = client.end(0, "", 0)
+    assert (event["event"], event["code"]) == ("error", "unknown-results")
+
+
+def test_a_record_of_such_results_has_no_summary(workload):
+    asked = workload("iperf3", protocol="tcp", duration_ns=10**9, streams=1)
+    with pytest.raises(WorkloadError, match="sum_received") as error:
+        summarise(asked, [{"event": "iperf3", "node": "client", "document": {"end": {"sum_sent": {"bytes": 1}}}}])
+    assert error.value.code == "unknown-results"
 
 
 def test_iperf3_that_can_not_connect_says_why(workload, here):
