@@ -6,13 +6,11 @@ import json
 from dataclasses import asdict
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from testbed.cli import options
+from testbed.cli.console import make_console
 from testbed.metrics import METRICS
-
-_PLAIN_WIDTH = 120
 
 KINDS = tuple(dict.fromkeys(kind for metric in METRICS.values() for kind in metric.kinds))
 
@@ -31,13 +29,10 @@ def metrics_command(kind: str | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([{"label": metric.label, **asdict(metric)} for metric in shown], indent=2))
         return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _PLAIN_WIDTH
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("metric", "unit", *([] if kind else ["kinds"]), "meaning"):
         table.add_column(column, overflow="fold", no_wrap=column in ("metric", "unit"))
     for metric in shown:
         kinds = [] if kind else [", ".join(metric.kinds)]
         table.add_row(metric.label, _WRITTEN.get(metric.unit, metric.unit), *kinds, metric.description)
-    console.print(table)
+    make_console().print(table)

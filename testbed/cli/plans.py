@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from testbed import units
+from testbed.cli.console import make_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def show(plan: Plan) -> None:
     """Print a plan."""
-    console = Console(highlight=False)
+    console = make_console()
     for part in _parts(plan):
         console.print(part)
         console.print()

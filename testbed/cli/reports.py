@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from testbed import results
 from testbed.cli import options
+from testbed.cli.console import make_console
 from testbed.errors import UsageError
 from testbed.results import comparison, report, rows
 from testbed.results.comparison import Change, Limit, Side
@@ -22,9 +22,9 @@ from testbed.results.report.compared import Comparison
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import Console
 
 FAILED = 1
-_PLAIN_WIDTH = 120
 _AT_LEAST = 2
 
 
@@ -108,9 +108,7 @@ def _plain(first: Side, other: Side, changes: Sequence[Change]) -> dict[str, Any
 
 def _show(first: Side, other: Side, changes: Sequence[Change]) -> None:
     """Print what is compared and its changes, those that are none in one line."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _PLAIN_WIDTH
+    console = make_console()
     _show_sides(console, first, other)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("metric", "before", "after", "change", "verdict"):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from testbed.cli.console import make_console
 from testbed.lab import Observer
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from testbed.plan.model import Plan
 
-_PLAIN_WIDTH = 120
 _BAR = 20
 
 
@@ -24,9 +23,7 @@ class Screen(Observer):
     """Shows a lab's progress on standard output; `quiet` shows nothing, for `--json`."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.console = Console(highlight=False, quiet=quiet, soft_wrap=False)
-        if not self.console.is_terminal:
-            self.console.width = _PLAIN_WIDTH
+        self.console = make_console(quiet=quiet)
         self._bars = Progress(
             TextColumn("{task.fields[stage]:<7}"),
             TextColumn("{task.description}"),

@@ -9,13 +9,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
 from testbed.cli import options
+from testbed.cli.console import make_console
 from testbed.lab import Lab
 from testbed.results import rows
+from testbed.results.columns import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,11 +47,9 @@ def sockets_command(name: str, node: str | None, *, watch: bool, as_json: bool) 
     """  # noqa: D301  # \b is click's
     lab = Lab.attach(name)
     nodes = (node,) if node else ()
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _PLAIN_WIDTH
+    console = make_console(plain_width=_PLAIN_WIDTH)
 
-    def look() -> Table | str:
+    def look() -> Columns | str:
         return _table(lab.sockets(*nodes), _names(lab.plan))
 
     if not watch:
@@ -78,7 +76,7 @@ def _names(plan: Plan) -> Mapping[str, str]:
     return {interface.address: node.name for node in plan.nodes for interface in node.interfaces}
 
 
-def _table(seen: Mapping[str, Any], names: Mapping[str, str]) -> Table | str:
+def _table(seen: Mapping[str, Any], names: Mapping[str, str]) -> Columns | str:
     """A line for each connection. Columns that would say nothing are left out."""
     lines = [
         {"node": node, **_cells(each, names)}
@@ -87,16 +85,17 @@ def _table(seen: Mapping[str, Any], names: Mapping[str, str]) -> Table | str:
     ]
     if not lines:
         return f"no TCP connections in {', '.join(seen)}"
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     shown = [name for name in lines[0] if name not in _SELDOM or any(line[name] != _SELDOM[name] for line in lines)]
-    for name in shown:
-        table.add_column(name, overflow="fold", justify="left" if name in _WORDS else "right")
-    for line in lines:
-        table.add_row(*(line[name] for name in shown))
-    return table
+    return Columns(
+        shown,
+        [[line[name] for name in shown] for line in lines],
+        keys=len(_WHICH),
+        right=[name for name in shown if name not in _WORDS],
+    )
 
 
-_WORDS = ("node", "process", "local", "peer", "state", "control")
+_WHICH = ("node", "process", "local", "peer")
+_WORDS = (*_WHICH, "state", "control")
 _SELDOM: Mapping[str, str] = MappingProxyType(
     {"state": _ESTABLISHED, "lost": "0", "to read": "0 B", "held up": rows.NOT_APPLICABLE}
 )

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Self
 import click
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
-from rich.table import Column, Table
+from rich.table import Column
 from rich.text import Text
 
 from testbed import sweep, topology
 from testbed.cli import options
 from testbed.cli.screen import Screen
 from testbed.errors import LabError
+from testbed.results.columns import Columns
 from testbed.sweep import SweepObserver, rows
 
 if TYPE_CHECKING:
@@ -179,13 +180,11 @@ class SweepScreen(SweepObserver):
 
     def summary(self, outcome: Outcome, page: Path) -> None:
         """Print the table, the slopes and what speaks against them."""
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for name in rows.head(outcome):
-            table.add_column(Text(name), overflow="fold")
-        for line in rows.lines(outcome):
-            table.add_row(*(Text(cell, style="red" if "in doubt" in cell else "") for cell in line))
+        lines = [
+            [Text(cell, style="red" if "in doubt" in cell else "") for cell in line] for line in rows.lines(outcome)
+        ]
         self._screen.show("")
-        self._screen.show(table)
+        self._screen.show(Columns(rows.head(outcome), lines, keys=len(self._matrix.factors)))
         self._screen.show("the mean over the runs of each, and its 95 % interval")
         self._screen.show("")
         for slope in outcome.slopes:

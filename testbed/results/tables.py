@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.measure import Measurement
-from rich.table import Table
 from rich.text import Text
 
 from testbed.results import rows, sparklines
+from testbed.results.columns import GAP, Columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,13 +19,11 @@ if TYPE_CHECKING:
     from testbed.results.report import Recorded
     from testbed.workloads import Summary
 
-_ENDLESS = 10_000
-_BETWEEN = 2
 _OVER_TIME = "over time"
 _OK, _NOT_OK = "green", "red"
 
 
-def link_table(checks: Sequence[LinkCheck]) -> Table:
+def link_table(checks: Sequence[LinkCheck]) -> Columns:
     """What was asked of each link, what was measured, and the verdict."""
     properties = rows.asked_properties(checks)
     several = len({check.network for check in checks}) > 1
@@ -40,11 +37,9 @@ def link_table(checks: Sequence[LinkCheck]) -> Table:
         )
         for check in checks
     ]
-    table = _table(head, lines)
     legend = "asked: measured" + ("; of jitter the standard deviation" if "jitter" in properties else "")
-    table.caption = "\n".join([legend, *rows.reservations(checks)])
-    table.caption_justify = "left"
-    return table
+    caption = "\n".join([legend, *rows.reservations(checks)])
+    return Columns(head, lines, keys=1 + several, caption=caption)
 
 
 def workload_table(summaries: Sequence[Summary], recorded: Recorded | None = None) -> WorkloadTable:
@@ -71,24 +66,21 @@ class WorkloadTable:
         self._recorded = recorded
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = _table(self._head, self._lines)
+        table = Columns(self._head, self._lines)
         if self._recorded is not None and not options.ascii_only:
-            needed = Measurement.get(console, options.update(width=_ENDLESS), table).maximum
-            length = min(sparklines.LENGTH, options.max_width - needed - _BETWEEN)
+            length = min(sparklines.LENGTH, options.max_width - table.width - GAP)
             if length >= len(_OVER_TIME):
                 table = self._with_courses(self._recorded, length)
         yield table
 
-    def _with_courses(self, recorded: Recorded, length: int) -> Table:
+    def _with_courses(self, recorded: Recorded, length: int) -> Columns:
         courses = {name: sparklines.over_time(samples, length) for name, samples in recorded.samples.items()}
         lines = [(*line, courses.get(line[0], "")) for line in self._lines]
-        table = _table((*self._head, _OVER_TIME), lines)
-        table.caption = f"{_OVER_TIME}: goodput; the greatest latencies where there is none"
-        table.caption_justify = "left"
-        return table
+        caption = f"{_OVER_TIME}: goodput; the greatest latencies where there is none"
+        return Columns((*self._head, _OVER_TIME), lines, caption=caption)
 
 
-def outcome_table(outcomes: Sequence[Outcome]) -> Table:
+def outcome_table(outcomes: Sequence[Outcome]) -> Columns:
     """Each expectation, what was found, what was wanted, and whether that is so."""
     lines: list[tuple[str | Text, ...]] = [
         (
@@ -98,14 +90,4 @@ def outcome_table(outcomes: Sequence[Outcome]) -> Table:
         )
         for outcome in outcomes
     ]
-    return _table(("expect", "found", "wanted", ""), lines)
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[str | Text]]) -> Table:
-    """Where it gets too narrow, cells go on in the next line; nothing is cut off."""
-    table = Table(box=None, pad_edge=False, padding=(0, _BETWEEN, 0, 0), header_style="bold")
-    for name in head:
-        table.add_column(name, overflow="fold")
-    for line in lines:
-        table.add_row(*line)
-    return table
+    return Columns(("expect", "found", "wanted", ""), lines)

@@ -1,0 +1,17 @@
+"""The console that commands print tables on."""
+
+from __future__ import annotations
+
+import os
+
+from rich.console import Console
+
+_PLAIN_WIDTH = 120
+
+
+def make_console(*, plain_width: int = _PLAIN_WIDTH, quiet: bool = False) -> Console:
+    """As wide as the terminal; what is no terminal takes `plain_width`, unless COLUMNS says otherwise."""
+    console = Console(highlight=False, quiet=quiet)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = plain_width
+    return console
