@@ -56,7 +56,8 @@ def irtt_statistics(run):
 
 def median_variation_ns(run):
     """How much the delays of two of our datagrams in a row differ (RFC 3393), at the median."""
-    sent_ns, came_ns = [], {}
+    sent_ns: list[int] = []
+    came_ns: dict[int, int] = {}
     for event in map(json.loads, (run.path / "samples" / "ours.jsonl").read_text().splitlines()):
         if event["event"] == "sent":
             sent_ns += decode(event["sent_ns"])

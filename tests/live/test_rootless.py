@@ -111,7 +111,9 @@ def captured(testbed, lab):
         assert file.read_bytes()[:4] == b"\x4d\x3c\xb2\xa1"
     finally:
         file.unlink(missing_ok=True)
-    return int(re.search(r"(\d+) packets", done.stderr)[1])
+    told = re.search(r"(\d+) packets", done.stderr)
+    assert told, done.stderr
+    return int(told[1])
 
 
 def quickest(testbed, lab):
