@@ -175,6 +175,7 @@ class Capturing:
         with ExitStack() as stack:
             for port, path in self._files.items():
                 file = stack.enter_context(_open(path))
+                stack.callback(self._remove_broken, path)
                 running = _Running(self._agent, port, path, file, self._limits)
                 stack.enter_context(running.process)
                 self._running.append(running)
@@ -193,10 +194,8 @@ class Capturing:
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         with self._stack:
-            self._stack.callback(self._remove_broken)
             if error is not None and not isinstance(error, Exception):
-                for running in self._running:
-                    running.process.kill()
+                self._kill()
                 return
             for running in self._running:
                 running.process.close_stdin()
@@ -206,12 +205,18 @@ class Capturing:
                 if error is None:
                     raise
                 error.add_note(f"and the captures are lost: {second}")
+            except BaseException:
+                self._kill()  # the threads that wait for them end, too
+                raise
 
-    def _remove_broken(self) -> None:
+    def _kill(self) -> None:
+        for running in self._running:
+            running.process.kill()
+
+    def _remove_broken(self, path: Path) -> None:
         """Leave no file that is not whole."""
-        for path in self._files.values():
-            if not self.captures and path.is_file() and not path.is_symlink():  # as /dev/stdout is
-                path.unlink()
+        if not self.captures and path.is_file() and not path.is_symlink():  # as /dev/stdout is
+            path.unlink()
 
 
 def _open(path: Path) -> BinaryIO:
