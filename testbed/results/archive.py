@@ -9,8 +9,9 @@ import secrets
 import shutil
 import stat
 from pathlib import Path, PurePosixPath
+from struct import error as StructError  # noqa: N812  # it is a class
 from typing import TYPE_CHECKING
-from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo, is_zipfile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo, is_zipfile
 from zlib import error as ZlibError  # noqa: N812  # it is a class
 
 from testbed.errors import MachineError, UsageError
@@ -53,8 +54,9 @@ def export(run: Run, file: Path) -> Path:
                     shutil.copyfileobj(source, target)
         temporary.replace(file)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UsageError("not-exported", f"{file}: {error.strerror}", "-o FILE writes it elsewhere") from error
+    finally:
+        temporary.unlink(missing_ok=True)
     return file
 
 
@@ -85,7 +87,7 @@ def unpack(file: Path, root: Path) -> Path:
                     return path
                 raise UsageError("run-exists", f"{path} is there, and of another run than {file}", f"rm -r {path}")
             _extract(archive, entries, run, path)
-    except (BadZipFile, ZlibError, EOFError, NotImplementedError) as error:
+    except (BadZipFile, ZlibError, StructError, EOFError, ValueError, NotImplementedError) as error:
         raise _refusal(file, str(error)) from error
     except OSError as error:
         raise UsageError("not-imported", f"{file}: {error}", "--results DIR keeps runs elsewhere") from error
@@ -116,7 +118,11 @@ def _run_of(file: Path, entries: list[ZipInfo]) -> PurePosixPath:
     names = [PurePosixPath(entry.filename) for entry in entries]
     for entry, name in zip(entries, names, strict=True):
         kind = stat.S_IFMT(entry.external_attr >> 16)
-        plain = kind in (0, stat.S_IFREG) and not entry.flag_bits & _ENCRYPTED
+        plain = (
+            kind in (0, stat.S_IFREG)
+            and entry.compress_type in (ZIP_STORED, ZIP_DEFLATED)
+            and not entry.flag_bits & _ENCRYPTED
+        )
         if not plain or name.is_absolute() or str(name) != entry.filename or not all(map(_is_safe, name.parts)):
             raise _refusal(file, f"it has an entry {entry.filename!r}, which no export has")
     runs = {PurePosixPath(*name.parts[:_RUN_DEPTH]) for name in names}

@@ -89,6 +89,12 @@ def link_to(target):
     return entry, target
 
 
+def packed_by(method):
+    entry = zipfile.ZipInfo("lossy/20261122T212613Z-d9a9/packed")
+    entry.compress_type = method
+    return entry, "x"
+
+
 @pytest.mark.parametrize(
     "entry",
     [
@@ -99,6 +105,8 @@ def link_to(target):
         ("lossy\\..\\outside", "x"),
         ("other/run/run.json", "x"),
         link_to("/etc/passwd"),
+        packed_by(zipfile.ZIP_BZIP2),
+        packed_by(zipfile.ZIP_LZMA),
     ],
 )
 def test_what_no_export_has_is_refused(tmp_path, make, entry):
@@ -112,6 +120,13 @@ def test_what_holds_no_run_is_refused(tmp_path, make):
         load(make(without=["run.json"]), tmp_path / "here")
     with pytest.raises(UsageError, match=r"run\.json"):
         load(make(prefix="lossy/"), tmp_path / "here")
+
+
+def test_names_that_are_no_text_are_refused(tmp_path, run, make):
+    file = make((f"lossy/{run.path.name}/é", "x"))
+    file.write_bytes(file.read_bytes().replace("é".encode(), b"\xff\xff"))
+    with pytest.raises(UsageError, match="not-an-export"):
+        load(file, tmp_path / "here")
 
 
 def test_what_is_no_zip_file_is_refused(tmp_path):
