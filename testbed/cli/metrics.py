@@ -18,7 +18,7 @@ _WRITTEN = {"ns": "duration", "bit/s": "rate", "bytes": "size", "ratio": "%", "n
 
 
 @click.command("metrics")
-@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.argument("kind", metavar="[KIND]", type=click.Choice(KINDS), required=False)
 @options.as_json
 def metrics_command(kind: str | None, *, as_json: bool) -> None:
     """List what is measured of workloads, or of those of one KIND.

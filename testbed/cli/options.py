@@ -46,7 +46,7 @@ def bring_up(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--name", metavar="LAB", help="Name of the lab; the topology's unless given.")
     @click.option("--runtime", type=click.Choice(["auto", "docker", "netns"]), help="What nodes are made of.")
     @click.option("--engine", type=click.Choice(["auto", "netem", "userspace"]), help="What carries the shapes out.")
-    @click.option("--seed", type=click.IntRange(min=0), help="Where all that is random starts from.")
+    @click.option("--seed", metavar="N", type=click.IntRange(min=0), help="Where all that is random starts from.")
     @functools.wraps(command)
     def collecting(
         *args: object, name: str | None, runtime: str | None, engine: str | None, seed: int | None, **others: object

@@ -15,11 +15,12 @@ from testbed import plan, topology
 from testbed.cli import options
 from testbed.cli.screen import Screen
 from testbed.errors import UsageError
-from testbed.lab import Lab
+from testbed.lab import Lab, running
 from testbed.results import report, rows, tables
 from testbed.results.junit import junit_report
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import IO
 
     from testbed.cli.options import BringUp
@@ -60,7 +61,7 @@ def run_command(
     """
     with ExitStack() as stack:
         screen = stack.enter_context(Screen(quiet=as_json))
-        lab = _lab(stack, source, how, screen)
+        lab = _lab(stack, source, how, screen, only=only, capture=capture)
         run = lab.run(results, only=only, capture=capture, observer=screen)
         if as_json:
             click.echo(json.dumps(run.to_json() | {"path": str(run.path)}, indent=2))
@@ -114,7 +115,15 @@ def check_command(source: str, how: BringUp, *, deep: bool, as_json: bool) -> in
     return 0 if all(each.passed for each in checks) else FAILED
 
 
-def _lab(stack: ExitStack, source: str, how: BringUp, screen: Screen) -> Lab:
+def _lab(
+    stack: ExitStack,
+    source: str,
+    how: BringUp,
+    screen: Screen,
+    *,
+    only: Sequence[str] = (),
+    capture: Sequence[str] = (),
+) -> Lab:
     """The lab that is up under that name, or one brought up now and taken down when the stack is left."""
     if how.as_the_file_says and labs.find(source):
         return Lab.attach(source)
@@ -124,7 +133,9 @@ def _lab(stack: ExitStack, source: str, how: BringUp, screen: Screen) -> Lab:
         error.add_note("nor is a lab of that name up; testbed ps lists those that are")
         raise
     loaded = topology.load(path)
-    screen.title(plan.resolve(loaded))
+    resolved = plan.resolve(loaded)
+    running.require(resolved, only=only, capture=capture)
+    screen.title(resolved)
     lab = Lab.up(loaded, **asdict(how), observer=screen)
     if not lab.was_up:
         stack.callback(_down, lab, screen)

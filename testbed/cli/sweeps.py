@@ -38,7 +38,9 @@ _MINUTE = 60
 @click.option(
     "--set", "varied", metavar="PATH=VALUE,...", multiple=True, help="What to vary; may be given several times."
 )
-@click.option("--repeat", type=click.IntRange(1, 1000), help="How often each combination is run.  [default: 5]")
+@click.option(
+    "--repeat", metavar="N", type=click.IntRange(1, 1000), help="How often each combination is run.  [default: 5]"
+)
 @click.option("--metric", "metrics", metavar="WORKLOAD.METRIC", multiple=True, help="A figure to show, of several.")
 @click.option("--again", is_flag=True, help="Also run again what is not to be trusted.")
 @options.bring_up

@@ -35,9 +35,23 @@ def run(lab: Lab, root: Path, *, only: Sequence[str], capture: Sequence[str], ob
         return _run(lab, root, only=only, capture=capture, observer=observer)
 
 
+def require(plan: Plan, *, only: Sequence[str], capture: Sequence[str]) -> None:
+    """Refuse names of workloads and nodes that a plan has not, before its lab is brought up for them.
+
+    Raises:
+        UsageError: `unknown-workload`, `unknown-node`.
+    """
+    _chosen(plan, only)
+    capturing.ports_of(plan, capture)
+
+
+def _chosen(plan: Plan, only: Sequence[str]) -> list[str]:
+    return [_named(plan, name).name for name in only] or [workload.name for workload in plan.workloads]
+
+
 def _run(lab: Lab, root: Path, *, only: Sequence[str], capture: Sequence[str], observer: Observer) -> Run:
     ports = capturing.ports_of(lab.plan, [*lab.plan.capture.nodes, *capture])
-    chosen = [_named(lab.plan, name).name for name in only] or [workload.name for workload in lab.plan.workloads]
+    chosen = _chosen(lab.plan, only)
     with results.RunWriter(root, lab.plan, runtime=lab.runtime, versions=lab.versions(), images=lab.images()) as writer:
         writer.checked(_checked(lab, observer))
         lab.agent.call("restart")  # what a seed decides must not depend on how many probes there were

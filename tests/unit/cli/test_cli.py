@@ -36,6 +36,23 @@ def test_every_command_has_help(name):
     assert shown.output.startswith("Usage:")
 
 
+def test_a_misspelled_command_is_told_the_right_one():
+    done = command_line("valdate", "lossy")
+    assert done.returncode == 2
+    assert "No such command 'valdate'. Did you mean 'validate'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [(("--only", "dowload"), "its workloads are: download"), (("--capture", "clint"), "its nodes are: client, server")],
+)
+def test_a_name_that_the_plan_has_not_is_told_before_a_lab_is_made_for_it(wrong, hint):
+    done = command_line("run", "lossy", *wrong)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert hint in done.stderr
+
+
 def test_show_as_json_is_the_plan():
     shown = json.loads(CliRunner().invoke(cli, ["show", "lossy", "--json"]).output)
     plan = resolve(load(find("lossy")))
