@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass
 from ipaddress import IPv4Network
 from types import MappingProxyType
 from typing import Any
 
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.expectations import Expectation, parse
+from testbed.names import checked
 from testbed.plan.digest import digest
 from testbed.plan.timeline import Event
 from testbed.shape import Shape
@@ -222,6 +223,17 @@ class Plan:
     capture: Capture = Capture()
     version: int = field(default=VERSION)
 
+    def __post_init__(self) -> None:
+        """Refuse what can't be a name: files are called by them.
+
+        Raises:
+            UsageError: `bad-name`.
+        """
+        checked(self.lab)
+        for parts in (self.networks, self.nodes, self.workloads):
+            for part in parts:
+                checked(part.name)
+
     @property
     def workloads(self) -> tuple[Workload, ...]:
         """All workloads in the order of the file."""
@@ -240,10 +252,6 @@ class Plan:
         later = (change.shape for event in self.timeline for change in event.changes if change.ends == ends)
         return tuple(dict.fromkeys((*first, *later)))
 
-    def with_lab(self, lab: str) -> Plan:
-        """The same plan under another lab name."""
-        return replace(self, lab=lab)
-
     def to_json(self) -> dict[str, Any]:
         """The plan as a JSON object; `from_json` is the way back."""
         return {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
@@ -255,6 +263,7 @@ class Plan:
         Raises:
             ValueError: `data` is of another version.
             KeyError, TypeError: it is no plan.
+            UsageError: `bad-name`.
         """
         if data.get("version") != VERSION:
             raise ValueError(f"a plan of version {data.get('version')!r}; this is for version {VERSION}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.errors import LabError, MachineError
+from testbed.names import checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,10 +46,14 @@ def root() -> Path:
 
 
 class LabDirectory:
-    """The files of one lab below `root()`."""
+    """The files of one lab below `root()`.
+
+    Raises:
+        UsageError: `bad-name`.
+    """
 
     def __init__(self, runtime: str, lab: str) -> None:
-        self.path = root() / runtime / lab
+        self.path = root() / runtime / checked(lab)
         self.socket = self.path / "agent.sock"
         self.log = self.path / "agent.log"
 
@@ -79,9 +84,10 @@ def locked(lab: str, doing: str = "bringing it up or down") -> Iterator[None]:
         doing: what only one may do at a time, for the message.
 
     Raises:
+        UsageError: `bad-name`.
         LabError: `lab-busy`, another command is at it.
     """
-    path = root() / f"{lab}.{doing.split(maxsplit=1)[0]}.lock"
+    path = root() / f"{checked(lab)}.{doing.split(maxsplit=1)[0]}.lock"
     while True:
         with path.open("w") as file:
             try:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from testbed.errors import UsageError
 from testbed.plan import Plan, resolve
 from testbed.topology import loads
 
@@ -74,10 +75,22 @@ def test_what_is_no_plan_is_refused(plan, change):
         Plan.from_json(data)
 
 
+@pytest.mark.parametrize("part", ["lab", "networks", "nodes", "stages"])
+def test_names_that_lead_elsewhere_are_refused(plan, part):
+    data = plan.to_json() | {"expectations": []}
+    if part == "lab":
+        data["lab"] = "../../etc"
+    else:
+        named = data[part][0][0] if part == "stages" else data[part][0]
+        named["name"] = "../../etc"
+    with pytest.raises(UsageError, match="bad-name"):
+        Plan.from_json(data)
+
+
 def test_digest_leaves_out_what_decides_nothing(plan):
     same = dataclasses.replace(plan.links[0], profile=None)
     for other in (
-        plan.with_lab("y"),
+        dataclasses.replace(plan, lab="y"),
         dataclasses.replace(plan, description="y", runtime="docker"),
         dataclasses.replace(plan, links=(same, *plan.links[1:])),
         dataclasses.replace(plan, expectations=()),

@@ -77,7 +77,7 @@ def test_what_did_not_end_well_is_kept_and_never_looks_whole(tmp_path, plan, voi
 
 def test_the_latest_is_the_last_whole_one_of_any_lab(tmp_path, plan):
     first = write(tmp_path, plan)
-    other = write(tmp_path, plan.with_lab("slow"))
+    other = write(tmp_path, replace(plan, lab="slow"))
     assert load("latest", tmp_path).path == other.path.resolve()
     assert load("lossy", tmp_path).path == first.path.resolve()
     again = write(tmp_path, plan)
@@ -114,4 +114,4 @@ def test_samples_of_one_workload_are_not_overwritten(tmp_path, plan):
 
 def test_a_lab_may_not_go_by_the_name_of_the_link(tmp_path, plan):
     with pytest.raises(UsageError, match="reserved-name"):
-        RunWriter(tmp_path, plan.with_lab("latest"), runtime="netns")
+        RunWriter(tmp_path, replace(plan, lab="latest"), runtime="netns")

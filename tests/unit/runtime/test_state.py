@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from testbed.errors import LabError
+from testbed.errors import LabError, UsageError
 from testbed.runtime import state
 
 
@@ -24,6 +24,16 @@ def test_one_command_at_a_time_and_no_lock_is_left(root):
     assert not list(root.iterdir())
     with state.locked("a"):
         pass
+
+
+@pytest.mark.parametrize("lab", ["../elsewhere", "..", "/etc", "", "a/b", "a\n"])
+def test_a_name_never_leads_out_of_the_directory(root, lab):
+    (root.parent / "elsewhere").mkdir(exist_ok=True)
+    with pytest.raises(UsageError, match="bad-name"):
+        state.LabDirectory("netns", lab)
+    with pytest.raises(UsageError, match="bad-name"), state.locked(lab):
+        pass
+    assert not list(root.iterdir())
 
 
 def test_whoever_gets_a_lock_has_the_one_that_others_see():

@@ -1,0 +1,15 @@
+import pytest
+
+from testbed.errors import UsageError
+from testbed.names import checked
+
+
+@pytest.mark.parametrize("name", ["a", "lossy", "two-networks", "lossy-a1b2c3-12", "Run_1.2"])
+def test_names(name):
+    assert checked(name) == name
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "-rf", ".hidden", "a b", "a/b", "a\n", "a\0b", "é", "x" * 101])
+def test_what_is_no_name(name):
+    with pytest.raises(UsageError, match="bad-name"):
+        checked(name)
