@@ -41,7 +41,7 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
                 f"{interface.address}/{interface.prefix_length}",
                 interface.mac,
                 (node.image or "testbed") if first else "",
-                " ".join(node.command) if first else "",
+                Text(" ".join(node.command) if first else ""),
             )
     yield nodes
     if plan.links:
@@ -70,7 +70,7 @@ def _workloads(plan: Plan) -> Table:
                 workload.kind,
                 workload.source,
                 workload.destination,
-                _parameters(workload.parameters),
+                Text(_parameters(workload.parameters)),
             )
     return workloads
 

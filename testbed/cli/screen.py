@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self
 
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from testbed.cli.console import make_console
@@ -46,11 +47,11 @@ class Screen(Observer):
 
     def title(self, plan: Plan) -> None:
         """Print what is about to be brought up."""
-        self.console.print(f"[bold]{plan.topology}[/]   {plan.description}", soft_wrap=True)
+        self.console.print(f"[bold]{plan.topology}[/]   {escape(plan.description)}", soft_wrap=True)
 
     def say(self, label: str, text: str) -> None:
         """Print a line that stays."""
-        self.console.print(f"[bold]{label:<7}[/] {text}", soft_wrap=True)
+        self.console.print(f"[bold]{label:<7}[/] {escape(text)}", soft_wrap=True)
 
     def show(self, renderable: RenderableType) -> None:
         """Print a table, or whatever rich can show; the bars, which are redrawn all the time, end before it."""

@@ -131,7 +131,7 @@ class SweepScreen(SweepObserver):
         cells = len(self._matrix.cells)
         varied = [f"{len(levels)} of {path}" for path, levels in self._matrix.factors.items() if len(levels) > 1]
         product = f" ({' x '.join(varied)})" if len(varied) > 1 else ""
-        self._screen.say("sweep", escape(f"{cells} cells{product}, {total // cells} times each: {total} runs"))
+        self._screen.say("sweep", f"{cells} cells{product}, {total // cells} times each: {total} runs")
         if done == total:
             self._screen.say("sweep", "all of them are there already; a greater --repeat makes more")
         elif done:
@@ -168,10 +168,10 @@ class SweepScreen(SweepObserver):
         if not self._console.is_terminal:
             values = ((measure, measure.of(run)) for measure in self._measures)
             found = [f"{measure.label} {rows.value_text(value, measure)}" for measure, value in values]
-            self._screen.say("run", escape(f"{self._place}  {self._label}  {', '.join(found)}{self._left()}"))
+            self._screen.say("run", f"{self._place}  {self._label}  {', '.join(found)}{self._left()}")
         if not run.trusted:
             reason = "; ".join(run.distrust) or "a link was not as asked"
-            self._screen.say("doubt", escape(f"{self._label}: {reason}"))
+            self._screen.say("doubt", f"{self._label}: {reason}")
 
     def failed(self, error: LabError) -> None:
         """See `SweepObserver`."""
@@ -190,9 +190,9 @@ class SweepScreen(SweepObserver):
         self._screen.show("the mean over the runs of each, and its 95 % interval")
         self._screen.show("")
         for slope in outcome.slopes:
-            self._screen.say("slope", escape(rows.slope_text(outcome, slope)))
+            self._screen.say("slope", rows.slope_text(outcome, slope))
         for doubt in rows.doubts(outcome):
-            self._screen.say("doubt", escape(doubt))
+            self._screen.say("doubt", doubt)
         self._screen.say("result", str(outcome.directory))
         self._screen.say("report", str(page))
 
