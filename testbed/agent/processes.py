@@ -71,6 +71,8 @@ async def start(
     except FileNotFoundError as error:
         raise UsageError("command-not-found", f"no such file or directory: {error.filename}") from None
     except PermissionError as error:
+        if "/" not in str(error.filename):  # execvp says so too where it may not look into a directory of PATH
+            raise UsageError("command-not-found", f"no {error.filename} in PATH that may be run") from None
         raise UsageError("command-refused", f"not allowed to run {error.filename}") from None
     except subprocess.SubprocessError as error:  # `enter` failed
         raise LabError("not-in-node", f"could not start {argv[0]} in {node.name}: {error}") from None

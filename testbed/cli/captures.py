@@ -32,7 +32,7 @@ def _read_as(kind: Any) -> Callable[[click.Context, click.Parameter, str | None]
         try:
             return None if value is None else adapter.validate_python(value)
         except ValidationError as error:
-            raise click.BadParameter(error.errors()[0]["msg"]) from None
+            raise click.BadParameter(error.errors()[0]["msg"].removeprefix("is wrong: ")) from None
 
     return read
 

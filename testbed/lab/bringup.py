@@ -129,10 +129,19 @@ def _same(plan: Plan, runtime: Runtime) -> Plan:
         raise LabError("lab-incomplete", f"a lab {plan.lab} was left half-way", hint)
     found = Plan.from_json(held)
     if found.digest != plan.digest:
-        raise LabError(
-            "lab-differs", f"a lab {plan.lab} is up, but of another topology or an older version of it", hint
-        )
+        raise LabError("lab-differs", f"a lab {plan.lab} is up, but another one: {_difference(found, plan)}", hint)
     return found
+
+
+def _difference(found: Plan, wanted: Plan) -> str:
+    """In what the lab that is up is another than the one that is wanted."""
+    from testbed.results.plan_differences import plan_differences  # noqa: PLC0415  # only for this error
+
+    if found.topology != wanted.topology:
+        return f"of the topology {found.topology}, not {wanted.topology}"
+    first, *others = plan_differences(found, wanted) or [("an address", "one", "another")]
+    path, has, should = first
+    return f"{path} is {has}, not {should}" + (f", and {len(others)} more" if others else "")
 
 
 def find(lab: str) -> Runtime | None:

@@ -14,6 +14,7 @@ from testbed.lab import capturing
 from testbed.lab.sockets import Watch
 from testbed.lab.timeline import Timeline
 from testbed.runtime import state
+from testbed.shape import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +81,7 @@ def check_links(lab: Lab, observer: Observer, *, deep: bool) -> tuple[check.Link
 def _checked(lab: Lab, observer: Observer, *, deep: bool = False) -> tuple[check.LinkCheck, ...]:
     if not lab.plan.links:
         return ()
+    _tell_of_impairments(lab, observer)
     observer.begun("check", "probing the links")
     found = check.measure(
         lab.plan,
@@ -88,9 +90,18 @@ def _checked(lab: Lab, observer: Observer, *, deep: bool = False) -> tuple[check
         progress=lambda done: observer.progressed("check", "probes", done),
     )
     failed = sum(not each.passed for each in found)
-    verdict = "as asked" if not failed else f"{failed} NOT as asked"
-    observer.ended("check", f"{_number(len(found), 'link')} {verdict}")
+    links = _number(len(found), "link")
+    observer.ended("check", f"{links}, {failed} NOT as asked" if failed else f"{links} as asked")
     return found
+
+
+def _tell_of_impairments(lab: Lab, observer: Observer) -> None:
+    """What `testbed impair` has changed is not as asked: say so before the check does."""
+    asked = {link.ends: link.shape for link in lab.plan.links}
+    for each in lab.statistics():
+        ends, now = (each["source"], each["destination"], each["network"]), Shape.from_json(each["shape"])
+        if now != asked.get(ends, now):
+            observer.chosen("impair", f"{ends[0]} -> {ends[1]} {now.describe()}", "changed since the lab came up")
 
 
 def run_one(lab: Lab, name: str) -> Summary:

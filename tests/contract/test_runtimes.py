@@ -102,7 +102,7 @@ def test_up_again_changes_nothing_and_down_twice_is_fine(up, lab_name):
     assert not lab.was_up
     assert again.plan == lab.plan
     assert lab.agent.call("hello")["pid"] == before
-    with pytest.raises(LabError, match="lab-differs"):
+    with pytest.raises(LabError, match=r"lab-differs: .*shape is delay 20 ms.*, not delay 21 ms"):
         up(TOPOLOGY.replace("20ms", "21ms"))
     lab.down()
     assert remains(lab_name) == []
