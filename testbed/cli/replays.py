@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from testbed import lab as labs
 from testbed import results
 from testbed.cli import options, runs
 from testbed.cli.reports import compare_command
@@ -68,8 +67,7 @@ def replay_command(
                 observer=screen,
             )
         finally:
-            with labs.uninterrupted(screen):
-                repeated.down()
+            repeated.down(screen)
         runs.show(new, screen)
         screen.show("")
     context.invoke(compare_command, names=(str(old.path), str(new.path)), root=root, as_json=as_json)

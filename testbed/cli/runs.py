@@ -138,10 +138,5 @@ def _lab(
     screen.title(resolved)
     lab = Lab.up(loaded, **asdict(how), observer=screen)
     if not lab.was_up:
-        stack.callback(_down, lab, screen)
+        stack.callback(lab.down, screen)
     return lab
-
-
-def _down(lab: Lab, screen: Screen) -> None:
-    with labs.uninterrupted(screen):
-        lab.down()

@@ -135,9 +135,14 @@ class Lab:
         """`docker` or `netns`."""
         return self._runtime.name
 
-    def down(self) -> None:
-        """Take the lab down, whatever state it is in; safe to repeat."""
-        bringup.take_down(self.name)
+    def down(self, observer: Observer = SILENT) -> None:
+        """Take the lab down, whatever state it is in; safe to repeat.
+
+        Args:
+            observer: told where somebody presses Ctrl-C, which waits meanwhile.
+        """
+        with bringup.uninterrupted(observer):
+            bringup.take_down(self.name)
 
     def __enter__(self) -> Self:
         return self

@@ -41,7 +41,9 @@ def export(run: Run, file: Path) -> Path:
     Raises:
         UsageError: it can't be written there.
     """
-    temporary = file.with_name(f".{file.name}.new")
+    if file.exists() and not file.is_file():
+        raise UsageError("not-exported", f"{file} is no file", "-o FILE writes it elsewhere")
+    temporary = file.resolve().with_name(f".{file.name}.new")
     try:
         with ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
             for path in sorted(path for path in run.path.rglob("*") if path.is_file() and not path.is_symlink()):
@@ -52,7 +54,7 @@ def export(run: Run, file: Path) -> Path:
                 entry.file_size = path.stat().st_size
                 with path.open("rb") as source, archive.open(entry, "w") as target:
                     shutil.copyfileobj(source, target)
-        temporary.replace(file)
+        temporary.replace(file.resolve())
     except OSError as error:
         raise UsageError("not-exported", f"{file}: {error.strerror}", "-o FILE writes it elsewhere") from error
     finally:

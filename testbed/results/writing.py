@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from testbed.errors import UsageError
 from testbed.results import host
+from testbed.results.files import make_directory, write_whole
 from testbed.results.reading import INCOMPLETE, LATEST, PARTIAL
 from testbed.results.run import COMPLETE, FAILED, INTERRUPTED, RUN_FILE, RUNNING, Engine, Run
 
@@ -84,7 +85,7 @@ class RunWriter:
         )
 
     def __enter__(self) -> Self:
-        (self.run.path / "samples").mkdir(parents=True)
+        make_directory(self.run.path / "samples")
         self._write()
         return self
 
@@ -137,10 +138,7 @@ class RunWriter:
             self._point_latest()
 
     def _write(self) -> None:
-        file = self.run.path / RUN_FILE
-        temporary = file.with_suffix(".new")
-        temporary.write_text(json.dumps(self.run.to_json(), indent=1) + "\n", encoding="utf-8")
-        temporary.replace(file)
+        write_whole(self.run.path / RUN_FILE, json.dumps(self.run.to_json(), indent=1) + "\n")
 
     def _point_latest(self) -> None:
         """Have the link lead to this run: made beside it and renamed, so that it is never missing."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from testbed.results.comparison import MACHINERY
+from testbed.results.files import write_whole
 from testbed.results.reading import load, whole_runs
 from testbed.sweep.estimates import CONFIDENCE, Estimate, slope
 from testbed.sweep.layout import Curve, Layout
@@ -165,9 +166,7 @@ class Outcome:
     def write(self) -> Path:
         """Write sweep.json, over the one that is there."""
         path = self.directory / SWEEP_FILE
-        temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, json.dumps(self.to_json(), indent=1) + "\n")
         return path
 
 

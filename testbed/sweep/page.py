@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.results.files import write_whole
 from testbed.results.report import drawn_topology
 from testbed.results.report.blocks import Cell, folded, page_of, pairs, table
 from testbed.results.report.markup import Element, element
@@ -22,9 +23,7 @@ PAGE_FILE = "sweep.html"
 def write(outcome: Outcome) -> Path:
     """Write sweep.html into the sweep's directory, over the one that is there."""
     path = outcome.directory / PAGE_FILE
-    temporary = path.with_suffix(".new")
-    temporary.write_text(page(outcome), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, page(outcome))
     return path
 
 

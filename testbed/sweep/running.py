@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from testbed import lab as labs
 from testbed.errors import LabError
 from testbed.lab import Lab, Observer
+from testbed.results.files import make_directory
 from testbed.runtime import state
 from testbed.sweep.outcome import Outcome, kept
 
@@ -74,7 +75,7 @@ def carry_out(
     """
     directory = root / SWEEPS / matrix.identifier
     with state.locked(matrix.identifier, "sweeping"):
-        directory.mkdir(parents=True, exist_ok=True)
+        make_directory(directory)
         trials = list(matrix.trials(repeat))
         found = kept(matrix, directory)
         runs = {trial.key: found[trial.key] for trial in trials if trial.key in found}
@@ -121,13 +122,8 @@ def _run(trial: Trial, directory: Path, runtime: str, engine: str | None, observ
         labs.take_down(name)
     with ExitStack() as stack:
         lab = Lab.up(trial.cell.topology, name=name, runtime=runtime, engine=engine, seed=trial.seed, observer=observer)
-        stack.callback(_down, lab, observer)
+        stack.callback(lab.down, observer)
         return lab.run(directory, observer=observer)
-
-
-def _down(lab: Lab, observer: Observer) -> None:
-    with labs.uninterrupted(observer):
-        lab.down()
 
 
 def _left_s(todo: Sequence[Trial], runs: Mapping[tuple[str, int], Run]) -> float | None:

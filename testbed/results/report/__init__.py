@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.results.files import write_whole
 from testbed.results.report.page import page
 from testbed.results.report.samples import Recorded, read_all
 
@@ -26,9 +27,10 @@ def write(run: Run, recorded: Recorded | None = None) -> Path:
 
     Returns:
         Its path.
+
+    Raises:
+        UsageError: `not-written`.
     """
     path = run.path / REPORT_FILE
-    temporary = path.with_suffix(".new")
-    temporary.write_text(page(run, recorded or read_all(run)), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, page(run, recorded or read_all(run)))
     return path

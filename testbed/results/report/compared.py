@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from testbed.results import comparison, rows
 from testbed.results.comparison import MAY_BE_CHANCE, THE_SAME
+from testbed.results.files import told
 from testbed.results.plan_differences import plan_differences
 from testbed.results.report.blocks import Cell, page_of, table
 from testbed.results.report.marks import STYLES
@@ -59,7 +60,8 @@ def write(path: Path, first: Side, compared: Sequence[Comparison], violations: S
     body.append(
         element("footer", "Figures are means over runs. A change's interval is of 99 %, by bootstrap over runs.")
     )
-    path.write_text(page_of(title, body), encoding="utf-8")
+    with told(path):
+        path.write_text(page_of(title, body), encoding="utf-8")
 
 
 def _names(sides: Sequence[Side]) -> list[str]:

@@ -1,0 +1,49 @@
+"""Files that are whole or not there, and what is said where they can't be."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from testbed.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Have the kernel's refusals to write there end as errors that a person can act on.
+
+    Raises:
+        UsageError: `not-written`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            "not-written", f"{path}: {error.strerror}", "make room, or have it written elsewhere"
+        ) from error
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and those that it is in, as far as they are not there.
+
+    Raises:
+        UsageError: `not-written`.
+    """
+    with told(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file over the one that is there; whoever reads it meanwhile gets one of both, whole.
+
+    Raises:
+        UsageError: `not-written`.
+    """
+    temporary = path.with_suffix(".new")
+    with told(path):
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
