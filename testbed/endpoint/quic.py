@@ -10,7 +10,6 @@ the listener until it has come again, as with TCP.
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 import struct
@@ -285,9 +284,8 @@ def _configuration(spec: Spec, *, is_client: bool) -> QuicConfiguration:
     if is_client:
         configuration.load_verify_locations(cadata=tls.certificate_of(spec.seed).public_bytes(Encoding.PEM))
     else:
-        with open(os.memfd_create("testbed-key"), "w+b", buffering=0) as file:  # noqa: PTH123 (it is a descriptor)
-            file.write(tls.identity_of(spec.seed))
-            configuration.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
+        with tls.identity_file(spec.seed) as path:
+            configuration.load_cert_chain(path)
     return configuration
 
 

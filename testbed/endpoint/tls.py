@@ -77,6 +77,14 @@ def identity_of(seed: int) -> bytes:
     return certificate_of(seed).public_bytes(Encoding.PEM) + key
 
 
+@contextmanager
+def identity_file(seed: int) -> Iterator[str]:
+    """The path of a file, in memory, with `identity_of` a workload: libraries take it from a file only."""
+    with open(os.memfd_create("testbed-key"), "w+b", buffering=0) as file:  # noqa: PTH123 (it is a descriptor)
+        file.write(identity_of(seed))
+        yield f"/proc/self/fd/{file.fileno()}"
+
+
 class Contexts(NamedTuple):
     """What the two sides of the connections of a workload need."""
 
@@ -103,9 +111,8 @@ def contexts_of(seed: int) -> Contexts:
 def _server_context(seed: int) -> ssl.SSLContext:
     context = _context(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0
-    with open(os.memfd_create("testbed-key"), "w+b", buffering=0) as file:  # noqa: PTH123 (it is a descriptor)
-        file.write(identity_of(seed))
-        context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")  # OpenSSL takes it from a file only
+    with identity_file(seed) as path:
+        context.load_cert_chain(path)
     return context
 
 
