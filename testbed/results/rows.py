@@ -129,11 +129,6 @@ def reservations(checks: Sequence[LinkCheck]) -> list[str]:
     return [f"{links[0] if len(links) == 1 else f'{len(links)} links'}: {each}" for each, links in found.items()]
 
 
-def workload_row(summary: Summary) -> dict[str, Any]:
-    """A workload's summary in plain values: its name, its kind and all its metrics, see `testbed.workloads.METRICS`."""
-    return {"workload": summary.workload, "kind": summary.kind, **summary.values}
-
-
 WORKLOAD_COLUMNS = ("goodput", "delivered", "lost", "retrans", "set-up", "first byte", "p50", "p99")
 
 

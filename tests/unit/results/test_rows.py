@@ -70,11 +70,10 @@ def test_the_columns_are_those_of_the_cells(voice):
     assert tuple(rows.workload_cells(voice)) == rows.WORKLOAD_COLUMNS
 
 
-def test_rows_for_scripts_are_json(voice, make_check):
+def test_rows_for_scripts_are_json(make_check):
     row = rows.link_row(make_check())
     assert json.loads(json.dumps(row)) == row
     assert (row["delay_asked"], row["delay_measured"], row["passed"]) == (20_000_000, 20_200_000, True)
-    assert rows.workload_row(voice)["latency_p50_ns"] == 40_312_345
 
 
 def test_a_link_shows_what_it_was_asked_for(make_check):
