@@ -133,6 +133,6 @@ def _show_sides(console: Console, first: Side, other: Side) -> None:
         runs = f"{len(side.runs)} run{'' if len(side.runs) == 1 else 's'}"
         console.print(f"{name:<7} {side.label}   {runs}", markup=False, soft_wrap=True)
     for path, one, two in plan_differences(first.runs[0].plan, other.runs[0].plan):
-        console.print(f"plan    {path}: {one}, {two}", markup=False, soft_wrap=True)
+        console.print(f"plan    {path}: {one} before, {two} after", markup=False, soft_wrap=True)
     for doubt in comparison.doubts(first, other):
         console.print(f"doubt   {doubt}", markup=False, soft_wrap=True)

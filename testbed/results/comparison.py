@@ -190,7 +190,7 @@ def doubts(one: Side, other: Side) -> list[str]:
         left, right = ({of(run) for run in each.runs} for each in (one, other))
         if left != right:
             found.append(f"{what}: {' and '.join(sorted(left))} before, {' and '.join(sorted(right))} after")
-    return found
+    return list(dict.fromkeys(found))
 
 
 MACHINERY: dict[str, Callable[[Run], str]] = {

@@ -16,19 +16,28 @@ _NOT_DECISIVE = ("lab", "description", "runtime", "seed_given", "expectations", 
 _ADDRESSES = ("address", "gateway", "subnet")
 """Most are allocated and mean nothing, so they are left out of what is shown."""
 
+_SEED = "seed"
+
 ABSENT = "absent"
+_THERE = "there"
 
 
 def plan_differences(one: Plan, other: Plan) -> list[tuple[str, str, str]]:
     """Where the plans differ, with what each has there: `("links.a -> b on lan.shape", "loss 1 %", "loss 2 %")`.
 
-    What `Plan.digest` leaves out is left out, and so are addresses.
+    What `Plan.digest` leaves out is left out, and so are addresses. What one of them has not at all is one difference,
+    and so is the seed, which all others come from.
     """
     left, right = dict(_flat(one.to_json(), "")), dict(_flat(other.to_json(), ""))
-    found = []
+    found: list[tuple[str, str, str]] = []
+    lacking: list[str] = []
     for path in dict.fromkeys((*left, *right)):
         exact, shown = zip(left.get(path, (ABSENT, ABSENT)), right.get(path, (ABSENT, ABSENT)), strict=True)
-        if exact[0] != exact[1]:
+        part_of = any(path.startswith(f"{whole}.") for whole in lacking)
+        derived = path.endswith(".seed") and left.get(_SEED) != right.get(_SEED)
+        if ABSENT in exact:
+            lacking.append(path)
+        if exact[0] != exact[1] and not part_of and not derived:
             found.append((path, *(shown if shown[0] != shown[1] else exact)))
     return found
 
@@ -47,12 +56,20 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, tuple[str, str]]]:  # no
                 yield where, (json.dumps(one, sort_keys=True), Shape.from_json(one).describe())
             elif key not in (*_NOT_DECISIVE, *_ADDRESSES):
                 yield from _flat(one, where)
-    elif isinstance(value, list) and value:
+    elif isinstance(value, list):
         for number, one in enumerate(value):
-            yield from _flat(one, f"{path}.{_name(one, number)}")
+            where = f"{path}.{_name(one, number)}"
+            if isinstance(one, dict):
+                yield where, (_THERE, _what(one))
+            yield from _flat(one, where)
     else:
         text = json.dumps(value)
         yield path, (text, text)
+
+
+def _what(item: Mapping[str, Any]) -> str:
+    """What to show of an item that the other plan has not."""
+    return Shape.from_json(item["shape"]).describe() if "shape" in item else item.get("kind", _THERE)
 
 
 def _name(value: Mapping[str, Any] | object, number: int) -> str:

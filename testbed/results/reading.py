@@ -56,6 +56,7 @@ def _find(name: str | Path, root: Path) -> Path:
 
 
 def whole_runs(directory: Path) -> list[Path]:
-    """The whole runs of a lab, the latest last."""
-    runs = [file.parent for file in directory.glob(f"*/{RUN_FILE}") if file.parent.suffix not in (PARTIAL, INCOMPLETE)]
+    """The whole runs of a lab, the latest last; `latest` itself is a link to one, of any lab."""
+    found = (file.parent for file in directory.glob(f"*/{RUN_FILE}"))
+    runs = [run for run in found if run.suffix not in (PARTIAL, INCOMPLETE) and not run.is_symlink()]
     return sorted(runs, key=lambda run: (run.name[:_TIME_LENGTH], (run / RUN_FILE).stat().st_mtime_ns))

@@ -179,11 +179,15 @@ def change_cells(change: Change) -> tuple[str, str, str]:
         return before, after, NOT_APPLICABLE
     if not change.before:
         return before, after, f"by {difference}"
-    text = f"{100 * change.ratio:+.3g} %"
+    text = f"{_signed(100 * change.ratio)} %"
     if change.interval is not None:
         low, high = (100 * bound / abs(change.before) for bound in change.interval)
-        text += f" ({low:+.3g} to {high:+.3g})"
+        text += f" ({_signed(low)} to {_signed(high)})"
     return before, after, text
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3g}" if abs(value) < 10**_DIGITS else f"{value:+.0f}"
 
 
 def outcome_cells(outcome: Outcome) -> tuple[str, str]:

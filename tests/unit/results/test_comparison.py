@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from testbed.cli import cli
 from testbed.errors import UsageError
-from testbed.results import RunWriter, comparison
+from testbed.results import RunWriter, comparison, rows
 from testbed.results.comparison import Limit
 from testbed.shape import Shape
 
@@ -62,6 +62,10 @@ def test_one_run_of_each_tells_the_change_but_not_whether_it_is_chance(keep):
     assert found.ratio == pytest.approx(-0.2)
     assert found.interval is None
     assert found.verdict == "may be chance"
+
+
+def test_a_great_change_is_told_in_full(keep):
+    assert rows.change_cells(goodput(keep(1), keep(40))) == ("1 bit/s", "40 bit/s", "+3900 %")
 
 
 def test_a_change_beyond_chance(keep_several):
@@ -186,7 +190,9 @@ def test_command_refuses_different_plans_unless_told(keep, plan):
     assert refused.exception.code == "different-plans"
     assert "links.client -> server on wan.shape" in refused.exception.message
     shown = command(one, other, "--different-plans")
-    assert "links.client -> server on wan.shape: delay 20 ms, loss 1.99999998 %, delay 30 ms" in shown.output
+    assert (
+        "links.client -> server on wan.shape: delay 20 ms, loss 1.99999998 % before, delay 30 ms after" in shown.output
+    )
 
 
 def test_command_as_json(keep, plan):

@@ -4,6 +4,7 @@ import pytest
 
 from testbed.errors import UsageError
 from testbed.results import RunWriter, load
+from testbed.results.reading import whole_runs
 
 
 @pytest.fixture
@@ -48,3 +49,8 @@ def test_what_is_no_run_is_refused(path, text):
     (path / "run.json").write_text(text)
     with pytest.raises(UsageError, match="run-unreadable"):
         load(path)
+
+
+def test_the_link_to_the_latest_run_is_no_run_of_a_lab(tmp_path, path):
+    assert whole_runs(tmp_path / "lossy") == [path]
+    assert whole_runs(tmp_path) == []
