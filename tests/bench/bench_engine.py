@@ -1,12 +1,16 @@
 """How fast the userspace engine is: `python -m tests.bench.bench_engine`, as root, from the project's root.
 
 On the two nodes of the live test's network, each figure with and without the engine in the way: the RTT of ping on an
-idle link (what the engine adds, per direction), UDP datagrams delivered and what they cost the worker, TCP goodput.
+idle link (what the engine adds, per direction), UDP datagrams delivered and what they cost the worker, also where their
+sender shares the worker's core, TCP goodput.
 """
 
 import asyncio
 import json
+import os
 import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from testbed.agent.userspace.engine import UserspaceEngine
@@ -48,6 +52,19 @@ async def rtt(pair: ShapedPair) -> tuple[float, float]:
     return statistics.median(values) * 1000, values[int(len(values) * 0.99)] * 1000
 
 
+@contextmanager
+def on_one_core(worker: int) -> Iterator[None]:
+    """The worker and all that is started meanwhile share a core."""
+    allowed = os.sched_getaffinity(0)
+    for process in (0, worker):
+        os.sched_setaffinity(process, {min(allowed)})
+    try:
+        yield
+    finally:
+        for process in (0, worker):
+            os.sched_setaffinity(process, allowed)
+
+
 async def udp(pair: ShapedPair, engine: UserspaceEngine, size: int) -> str:
     before = (await engine.stats())["b"]
     await iperf3(pair, "-u", "-b", "0", "-l", str(size))
@@ -79,6 +96,8 @@ async def measure() -> None:
                     print(f"  added delay, per direction, idle    p50 {p50:.0f} us, p99 {p99:.0f} us")
                 print(f"  UDP   64 byte datagrams             {await udp(pair, engine, 64)}")
                 print(f"  UDP 1400 byte datagrams             {await udp(pair, engine, 1400)}")
+                with on_one_core((await engine.stats())["b"].worker):
+                    print(f"  UDP   64 byte datagrams, one core   {await udp(pair, engine, 64)}")
                 goodput = (await iperf3(pair))["sum_received"]["bits_per_second"]
                 print(f"  TCP                                 {goodput / 1e6:,.0f} Mbit/s")
 

@@ -23,16 +23,12 @@ import select
 import socket
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from testbed.agent.userspace.core import LinkEmulator
-from testbed.agent.userspace.sockets import device_name, frame_limit, kernel_drops, read_lag
+from testbed.agent.userspace.link import READ_BATCH, DeviceGoneError, Link
+from testbed.agent.userspace.pace import REST_S, Pace
 from testbed.shape import Shape
-
-if TYPE_CHECKING:
-    from testbed.agent.userspace.stats import LinkStats
 
 REQUEST_BYTES: Final = 65536
 """The most bytes of one request or answer."""
@@ -40,119 +36,8 @@ REQUEST_BYTES: Final = 65536
 _DESCRIPTORS = 3
 """The most descriptors that come with a request."""
 
-_READ_BATCH = 32
-"""Frames read from one link before the next has its turn."""
-
-_RELEASE_BATCH = 64
-"""Frames released to one link before the next has its turn; more than are read, so that a backlog shrinks."""
-
-_WORK_MOST_NS = 1_000_000
-_REST_S = 60e-6
-"""How long the worker goes on without rest, and how long it rests then: more than 5 % of the time, because the kernel
-stops a real-time process that takes all of it for 50 ms of every second (sched_rt_runtime_us)."""
-
 _SLEEP_SHARE = 0.998
 """The kernel may let a sleep last 0.1 % longer (fs/select.c, select_estimate_accuracy): sleep less, then the rest."""
-
-
-class DeviceGoneError(Exception):
-    """A device that a link needs no longer exists."""
-
-
-class Link:
-    """A link's emulator between its two sockets.
-
-    Args:
-        shape, seed: what the link does.
-        source, output: its packet sockets.
-
-    Attributes:
-        emulator: what holds and drops the frames.
-        input: the packet socket that they come from.
-        dead: why the link passes nothing any more, or None.
-    """
-
-    def __init__(self, shape: Shape, seed: int, source: socket.socket, output: socket.socket) -> None:
-        self.input = source
-        self.dead: str | None = None
-        self._output = output
-        self._limit = frame_limit(source)
-        self._arrived = 0
-        self.restart(shape, seed)
-
-    def restart(self, shape: Shape, seed: int) -> None:
-        """Begin anew, with nothing in flight and all counters at zero."""
-        self.emulator = LinkEmulator(shape, seed, time.monotonic_ns())
-        self._oversize = 0
-        self._send_failures = 0
-        self._kernel_drops = 0
-        kernel_drops(self.input)  # asking begins a new count
-
-    def read(self) -> None:
-        """Take a batch of frames from the input.
-
-        Raises:
-            DeviceGoneError: nothing will come any more.
-        """
-        receive = self.input.recv
-        size = self._limit + 1  # one byte more tells a frame that is too large
-        packets: list[bytes] = []
-        take = packets.append
-        try:
-            for _ in range(_READ_BATCH):
-                take(receive(size))
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.check_devices()
-        if not packets:
-            return
-        if max(map(len, packets)) == size:
-            kept = [packet for packet in packets if len(packet) < size]
-            self._oversize += len(packets) - len(kept)
-            packets = kept
-        lag = read_lag(self.input)  # first: where the process is interrupted now, the frame counts as late, not early
-        self._arrived = max(self._arrived, time.monotonic_ns() - lag)
-        self.emulator.accept(packets, self._arrived)
-
-    def release(self, now: int) -> None:
-        """Send a batch of the frames that are due at `now`, ns.
-
-        Raises:
-            DeviceGoneError: nothing will ever be sent any more.
-        """
-        send = self._output.send
-        for packet in self.emulator.release(now, _RELEASE_BATCH):
-            try:
-                send(packet)
-            except OSError:  # the port's queue is full, or it is down, which may pass
-                self._send_failures += 1
-                self.check_devices()
-
-    def check_devices(self) -> None:
-        """Raise DeviceGoneError if a device does not exist any more; one that is down may come back."""
-        for side, sock in (("input", self.input), ("output", self._output)):
-            if not device_name(sock):
-                self.dead = f"the device of the link's {side} is gone"
-                raise DeviceGoneError(self.dead)
-
-    def stats(self) -> LinkStats:
-        """All counters of the link."""
-        self._kernel_drops += kernel_drops(self.input)
-        return replace(
-            self.emulator.stats(),
-            kernel_drops=self._kernel_drops,
-            oversize=self._oversize,
-            send_failures=self._send_failures,
-            worker=os.getpid(),
-            worker_cpu_ns=time.process_time_ns(),
-            dead=self.dead,
-        )
-
-    def close(self) -> None:
-        """Close both sockets."""
-        self.input.close()
-        self._output.close()
 
 
 class Worker:
@@ -164,7 +49,7 @@ class Worker:
         self._live: dict[int, Link] = {}  # by the descriptor of the input
         self._poll = select.epoll()
         self._poll.register(control, select.EPOLLIN)
-        self._rested = time.monotonic_ns()
+        self._pace = Pace(time.monotonic_ns())
 
     def run(self) -> None:
         """Serve until the control socket's other end closes."""
@@ -173,18 +58,28 @@ class Worker:
         events: list[tuple[int, int]] = []
         while True:
             requested = False
+            frames = 0
+            more = False
             for descriptor, _ in events:
                 if descriptor == control:
                     requested = True
                     continue
                 link = live[descriptor]
                 try:
-                    link.read()
+                    read = link.read()
                 except DeviceGoneError:
                     self._retire(link)
+                    continue
+                frames += read
+                more |= read == READ_BATCH
             wakeup = self._release_due()
             if requested and not self._serve_request():
                 return
+            now = time.monotonic_ns()
+            more |= wakeup is not None and wakeup <= now
+            if self._pace.rests(frames, now, more=more):
+                time.sleep(REST_S)
+                self._pace.rested(time.monotonic_ns())
             events = self._wait(wakeup)
 
     def _release_due(self) -> int | None:
@@ -208,9 +103,6 @@ class Worker:
 
     def _wait(self, wakeup: int | None) -> list[tuple[int, int]]:
         """What can be read, as epoll says, as soon as there is anything; nothing where `wakeup`, ns, is earlier."""
-        if time.monotonic_ns() - self._rested > _WORK_MOST_NS:
-            time.sleep(_REST_S)
-            self._rested = time.monotonic_ns()
         events = self._poll.poll(0)
         if events:
             return events
@@ -222,7 +114,7 @@ class Worker:
                 return events
             select.select([self._poll], [], [], timeout)  # epoll's own timeout is in milliseconds
             events = self._poll.poll(0)
-        self._rested = time.monotonic_ns()
+        self._pace.rested(time.monotonic_ns())
         return events
 
     def _serve_request(self) -> bool:
