@@ -21,10 +21,12 @@ pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parents[1]
 MARKERS = {
-    "docker": "needs a Docker Engine that answers, and the testbed's images",
+    "docker": "needs a Docker Engine that answers, and the testbed's image",
+    "servers": "needs the images of servers too; for tests that need a Docker Engine",
     "netns": "needs network namespaces",
     "netem": "needs a kernel with sch_netem",
     "userns": "needs to be root, to become an ordinary user who may make user namespaces",
+    "guest": "boots a guest kernel that has netem",
     "live": "measures with real packets",
 }
 
@@ -43,9 +45,9 @@ def missing(capability: str) -> str | None:
         found = load("docker").probe()
         if not found.usable:
             return found.reason
-        servers = [f"testbed-{path.parent.name}" for path in (ROOT / "images").glob("*/Dockerfile")]
-        images = subprocess.run(["docker", "image", "inspect", "testbed", *servers], capture_output=True, check=False)
-        return "not all of the testbed's images are here; make images builds them" if images.returncode else None
+        return without_images("testbed")
+    if capability == "servers":
+        return without_images(*(f"testbed-{path.parent.name}" for path in (ROOT / "images").glob("*/Dockerfile")))
     if capability == "netns":
         found = load("netns").probe()
         return None if found.usable else found.reason
@@ -58,6 +60,11 @@ def missing(capability: str) -> str | None:
         tried = as_user(["unshare", "--user", "--map-root-user", "--net", "true"])
         return f"user namespaces: {tried.stderr.strip()}" if tried.returncode else None
     raise AssertionError(capability)
+
+
+def without_images(*names: str) -> str | None:
+    found = subprocess.run(["docker", "image", "inspect", *names], capture_output=True, check=False)
+    return f"not all of {', '.join(names)} are here; make images builds them" if found.returncode else None
 
 
 @functools.cache
@@ -74,9 +81,10 @@ def as_user(argv, **options):
 
 @pytest.fixture(autouse=True)
 def _capabilities(request):
-    for capability in MARKERS.keys() - {"live"}:
+    for capability in MARKERS.keys() - {"live", "guest"}:
         if request.node.get_closest_marker(capability) and (reason := missing(capability)):
-            lacking(request.config, {capability}, reason)
+            required = "docker" if capability == "servers" else capability  # who has that can build them
+            lacking(request.config, {required}, reason)
 
 
 def remains(lab: str) -> list[str]:

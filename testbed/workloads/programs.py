@@ -65,12 +65,14 @@ class ReadProgram:
         self._over = threading.Event()
         self._started_ns = monotonic_ns()
         self._program: Program | None = None
+        self._thread: threading.Thread | None = None
         try:
             self._program = nodes.program(node, reader.argv)
         except UsageError as error:  # a runtime may know at once that there is no such program
             self._heard.put(error)
         else:
-            threading.Thread(target=self._read, args=(self._program,), daemon=True).start()
+            self._thread = threading.Thread(target=self._read, args=(self._program,), daemon=True)
+            self._thread.start()
 
     def _read(self, program: Program) -> None:
         try:
@@ -131,5 +133,7 @@ class ReadProgram:
             self._program.kill()
 
     def wait(self) -> int:
-        """0: what became of the program, its events say."""
+        """0, when it has ended: what became of it, its events say."""
+        if self._thread is not None:
+            self._thread.join()
         return 0

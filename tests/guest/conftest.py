@@ -13,10 +13,6 @@ from testbed.pytest_plugin import lacking
 TOOLS = ("apt-get", "docker", "dockerd", "dpkg", "gcc", "ip", "iptables-legacy", "taskset", "unshare")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "guest: boots a guest kernel that has netem (x86-64, root, Debian)")
-
-
 def unfit() -> str | None:
     """Why no guest can boot here, or None where one can."""
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):

@@ -69,6 +69,7 @@ def shipped(request, begun):
 
 
 @pytest.mark.docker
+@pytest.mark.servers
 @pytest.mark.parametrize("shipped", [(name, "docker") for name in TOPOLOGIES], ids=TOPOLOGIES, indirect=True)
 def test_runs_to_its_end_with_links_as_asked(shipped):
     assert shipped.is_whole

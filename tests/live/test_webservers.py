@@ -20,7 +20,7 @@ ATTEMPTS = 3
 
 SERVERS = ("apache", "nginx")
 
-pytestmark = [pytest.mark.live, pytest.mark.docker]
+pytestmark = [pytest.mark.live, pytest.mark.docker, pytest.mark.servers]
 
 
 @pytest.fixture
