@@ -43,9 +43,7 @@ def missing(capability: str) -> str | None:
     """Why this machine has not got a capability, or None where it has."""
     if capability == "docker":
         found = load("docker").probe()
-        if not found.usable:
-            return found.reason
-        return without_images("testbed")
+        return without_images("testbed") if found.usable else found.reason
     if capability == "servers":
         return without_images(*(f"testbed-{path.parent.name}" for path in (ROOT / "images").glob("*/Dockerfile")))
     if capability == "netns":
