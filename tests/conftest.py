@@ -15,7 +15,8 @@ import pytest
 
 from testbed.agent import protocol
 from testbed.pytest_plugin import lacking
-from testbed.runtime import load
+from testbed.runtime import BACKENDS, load
+from testbed.runtime.state import LabDirectory
 
 pytest_plugins = ["pytester"]
 
@@ -93,13 +94,15 @@ def remains(lab: str) -> list[str]:
         for what, command in (("container", ["ps", "-aq"]), ("network", ["network", "ls", "-q"])):
             listed = subprocess.run(["docker", *command, "--filter", label], capture_output=True, text=True, check=True)
             found += [f"{what} {line}" for line in listed.stdout.split()]
+    names = [LabDirectory(runtime, lab).agent_name for runtime in BACKENDS]
     for process in Path("/proc").iterdir():
         if process.name.isdecimal():
             try:
                 argv = (process / "cmdline").read_bytes().split(b"\0")
+                called = (process / "comm").read_text().strip()
             except OSError:
                 continue
-            if b"testbed.agent" in argv and lab.encode() in argv:
+            if b"testbed.agent" in argv and (lab.encode() in argv or called in names):
                 found.append(f"process {process.name}")
     for alias in Path("/sys/class/net").glob("*/ifalias"):
         try:

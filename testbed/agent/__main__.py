@@ -1,4 +1,8 @@
-"""`python -m testbed.agent --lab NAME --socket PATH`: start an agent; it serves until told to shut down."""
+"""`python -m testbed.agent --lab NAME --socket PATH`: start an agent; it serves until told to shut down.
+
+With `--ahead` it may be started before it is known for which lab: when it has imported what it needs, which is what
+takes its time, it says so on standard output, and takes all else from standard input.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +29,21 @@ def main() -> int:
     parser.add_argument("--lab", default="", help="name of the lab")
     parser.add_argument("--socket", type=Path, help="Unix socket to listen on")
     parser.add_argument("--isolate", action="store_true", help="live in namespaces of its own (runtime netns)")
+    parser.add_argument("--ahead", action="store_true", help="take all else from a line of standard input")
+    parser.add_argument("--name", help="what the process is called, by which it is found")
+    parser.add_argument("--log", type=Path, help="where output goes from then on")
     parser.add_argument("--lifeline", action="store_true", help="end when standard input ends before the lab is up")
     parser.add_argument("--probe", action="store_true", help="say in JSON what an agent can do here, and end")
     parser.add_argument("--sweep", action="store_true", help="remove what a killed agent of the lab left, and end")
     arguments = parser.parse_args()
+    if arguments.ahead:
+        os.write(1, protocol.READY)
+        told = sys.stdin.buffer.readline()
+        if not told:
+            return 0  # nobody needs an agent after all
+        arguments = parser.parse_args(protocol.decode(told)["arguments"])
+        namespaces.set_process_name(arguments.name)
+        _log_to(arguments.log)
     try:
         if arguments.sweep:
             asyncio.run(_sweep(arguments.lab))
@@ -41,6 +56,13 @@ def main() -> int:
         sys.stderr.buffer.write(protocol.encode({"error": protocol.error_to_json(error)}))
         return error.exit_code
     return 0
+
+
+def _log_to(path: Path) -> None:
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
 
 
 async def _sweep(lab: str) -> None:

@@ -27,6 +27,7 @@ MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -66,6 +67,11 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0) -> None:
 def die_with_parent() -> None:
     """Have the kernel kill this process when its parent dies; see prctl(2), PR_SET_PDEATHSIG."""
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
+
+
+def set_process_name(name: str) -> None:
+    """Be called so in /proc/PID/comm, as is what is forked from now on; at most 15 bytes. See prctl(2), PR_SET_NAME."""
+    _checked(_libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0), "prctl(PR_SET_NAME)")
 
 
 def current_network() -> int:

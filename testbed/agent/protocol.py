@@ -21,6 +21,9 @@ from testbed.errors import LabError, MachineError, TestbedError, UsageError
 VERSION = 3
 """Raised whenever a client and an agent of different ages would not understand each other."""
 
+READY = b"ready\n"
+"""What an agent that was started ahead writes when it can be told of its lab: `{"arguments": [...]}`."""
+
 _KINDS: dict[str, type[TestbedError]] = {kind.__name__: kind for kind in (UsageError, MachineError, LabError)}
 
 

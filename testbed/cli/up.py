@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from testbed import lab as labs
 from testbed.cli import options
 from testbed.cli.screen import Screen
-from testbed.lab import Lab
 
 if TYPE_CHECKING:
     from testbed.cli.options import BringUp
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @options.bring_up
 def up_command(topology: str, how: BringUp) -> None:
     """Bring TOPOLOGY up and leave it up: a file, or the name of one of topologies/ or of those that are shipped."""
-    with Screen() as screen:
-        lab = Lab.up(topology, **asdict(how), observer=screen)
+    with labs.agent_ahead(how.runtime), Screen() as screen:
+        lab = labs.Lab.up(topology, **asdict(how), observer=screen)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the lab is up: too late to be interrupted
         if lab.was_up:

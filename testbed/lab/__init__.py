@@ -6,8 +6,8 @@ with Lab.up("lossy") as lab:
     lab.run_workload("download").number("goodput_bps")
 """
 
-from testbed.lab.bringup import all_labs, find, take_down
+from testbed.lab.bringup import agent_ahead, all_labs, find, take_down
 from testbed.lab.lab import Lab, LinkHandle, NodeHandle
 from testbed.lab.observer import Observer
 
-__all__ = ["Lab", "LinkHandle", "NodeHandle", "Observer", "all_labs", "find", "take_down"]
+__all__ = ["Lab", "LinkHandle", "NodeHandle", "Observer", "agent_ahead", "all_labs", "find", "take_down"]

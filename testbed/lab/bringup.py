@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from testbed import runtime as runtimes
 from testbed.errors import LabError, MachineError, TestbedError
 from testbed.plan import Plan
-from testbed.runtime import state
+from testbed.runtime import local_agent, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from ipaddress import IPv4Network
     from types import FrameType
 
@@ -49,6 +50,15 @@ def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
         raise MachineError("no-runtime", "; ".join([*refusals, f"{last}: {reason}"]), "testbed doctor says more")
     observer.chosen("runtime", f"{last} ({runtime.description})", "; ".join(refusals) or "asked for")
     return runtime
+
+
+def agent_ahead(runtime: str | None) -> AbstractContextManager[None]:
+    """Have an agent start while it is still found out what is to be brought up, which is done within this context.
+
+    Args:
+        runtime: that will be needed, if it is known; with `docker` the agent may well be a container.
+    """
+    return nullcontext() if runtime == "docker" else local_agent.ahead()
 
 
 def bring_up(

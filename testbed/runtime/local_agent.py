@@ -8,14 +8,17 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from testbed.agent import protocol
 from testbed.agent.client import Agent
 from testbed.errors import LabError, TestbedError
 from testbed.runtime.state import LabDirectory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _START_SECONDS = 30
 _END_SECONDS = 10
@@ -23,6 +26,25 @@ _POLL_MS = 2
 
 _started: dict[Path, subprocess.Popen[bytes]] = {}
 """The agents started here, by socket. Until its lab is up, an agent ends with its standard input, and so with us."""
+
+_waiting: list[subprocess.Popen[bytes]] = []
+"""Agents that were started ahead."""
+
+
+@contextmanager
+def ahead() -> Iterator[None]:
+    """Have an agent start before it is known for which lab, which is brought up within this context.
+
+    To start takes an agent as long as it takes us to read the file. One that was not needed ends with the context.
+    """
+    process = _launch()
+    _waiting.append(process)
+    try:
+        yield
+    finally:
+        if process in _waiting:
+            _waiting.remove(process)
+            _end(process)
 
 
 def start(runtime: str, lab: str, *, isolate: bool) -> Agent:
@@ -39,24 +61,23 @@ def start(runtime: str, lab: str, *, isolate: bool) -> Agent:
     """
     directory = LabDirectory(runtime, lab)
     directory.make()
-    command = [sys.executable, "-m", "testbed.agent", "--lab", lab, "--socket", str(directory.socket), "--lifeline"]
-    with directory.log.open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--isolate"] if isolate else command,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            start_new_session=True,
-        )
+    arguments = ["--name", directory.agent_name, "--log", str(directory.log)]
+    arguments += ["--lab", lab, "--socket", str(directory.socket), "--lifeline", *["--isolate"] * isolate]
+    process = _waiting.pop() if _waiting else _launch()
     _started[directory.socket] = process
+    deadline = time.monotonic() + _START_SECONDS
+    if (said := _first_line(process)) != protocol.READY:
+        stop(runtime, lab)
+        raise _why(said)
+    with suppress(BrokenPipeError):  # it has ended; whoever waits for its socket sees that
+        _lifeline(process).write(protocol.encode({"arguments": arguments}))
+        _lifeline(process).flush()
     poll = select.poll()
     poll.register(_lifeline(process), 0)  # tells when no agent holds the other end any more
-    deadline = time.monotonic() + _START_SECONDS
     while not directory.socket.exists():
         if poll.poll(_POLL_MS) or time.monotonic() > deadline:
             stop(runtime, lab)
-            raise _why(directory.log)
+            raise _why(directory.log.read_bytes() if directory.log.exists() else b"")
     if isolate:
         process.wait()  # it has left the work to a child in the new namespaces
     return Agent.at(directory.socket)
@@ -78,8 +99,8 @@ def connect(runtime: str, lab: str) -> Agent:
 
 def stop(runtime: str, lab: str) -> bool:
     """End the agent of a lab and all processes that are its own, whatever state they are in; False where none was."""
-    path = LabDirectory(runtime, lab).socket
-    watched = [pidfd for pid in _pids(path) if (pidfd := _pidfd(pid)) is not None]
+    directory = LabDirectory(runtime, lab)
+    watched = [pidfd for pid in _pids(directory.agent_name) if (pidfd := _pidfd(pid)) is not None]
     for pidfd in watched:
         for number in (signal.SIGTERM, signal.SIGCONT):  # one that is stopped hears of nothing but SIGCONT
             with suppress(ProcessLookupError):
@@ -93,9 +114,8 @@ def stop(runtime: str, lab: str) -> bool:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             poll.poll(_END_SECONDS * 1000)
         os.close(pidfd)
-    if process := _started.pop(path, None):
-        _lifeline(process).close()
-        process.wait()
+    if process := _started.pop(directory.socket, None):
+        _end(process)
     return bool(watched)
 
 
@@ -111,19 +131,48 @@ def sweep(lab: str) -> None:
         raise LabError("not-removed", f"the devices of lab {lab} could not be removed: {done.stderr.strip()}")
 
 
+def _launch() -> subprocess.Popen[bytes]:
+    """Start an agent that waits to be told of its lab."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "testbed.agent", "--ahead"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End an agent that holds nothing, or see to it that the one started here is no zombie."""
+    process.kill()
+    process.communicate()  # closes both pipes
+
+
+def _first_line(process: subprocess.Popen[bytes]) -> bytes:
+    """What an agent says first: that it is ready; where it can't start, all that it says."""
+    assert process.stdout  # noqa: S101  # a pipe was asked for
+    poll = select.poll()
+    poll.register(process.stdout, select.POLLIN)
+    if not poll.poll(_START_SECONDS * 1000):
+        return b""
+    line = process.stdout.readline()
+    return line if line == protocol.READY else line + process.stdout.read()
+
+
 def _lifeline(process: subprocess.Popen[bytes]) -> IO[bytes]:
     assert process.stdin  # noqa: S101  # a pipe was asked for
     return process.stdin
 
 
-def _pids(path: Path) -> list[int]:
-    """The processes started as the agent that listens at `path`, its init included."""
+def _pids(name: str) -> list[int]:
+    """The processes of an agent, its init included, by what they are called."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with suppress(OSError):
-                argv = (entry / "cmdline").read_bytes().split(b"\0")
-                if b"testbed.agent" in argv and os.fsencode(path) in argv:
+                called = (entry / "comm").read_bytes() == name.encode() + b"\n"
+                if called and b"testbed.agent" in (entry / "cmdline").read_bytes():  # a zombie has no command line
                     found.append(int(entry.name))
     return found
 
@@ -135,9 +184,9 @@ def _pidfd(pid: int) -> int | None:
         return None
 
 
-def _why(log: Path) -> TestbedError:
-    """What the agent wrote last."""
-    lines = log.read_bytes().splitlines() if log.exists() else []
+def _why(said: bytes) -> TestbedError:
+    """The error with which an agent ended, from what it wrote."""
+    lines = said.splitlines()
     if lines:
         with suppress(ValueError, KeyError):
             return protocol.error_from_json(protocol.decode(lines[-1])["error"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import stat
@@ -56,6 +57,11 @@ class LabDirectory:
         self.path = root() / runtime / checked(lab)
         self.socket = self.path / "agent.sock"
         self.log = self.path / "agent.log"
+
+    @property
+    def agent_name(self) -> str:
+        """What the processes of the agent are called, in the 15 bytes that the kernel keeps of a name."""
+        return f"tb-{hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]}"
 
     def make(self) -> None:
         """Create the directory; nothing happens where it is there."""

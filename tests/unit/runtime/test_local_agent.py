@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -34,6 +37,49 @@ def test_an_agent_starts_answers_and_ends(agent, lab_name):
         local_agent.connect("netns", lab_name)
 
 
+def test_an_agent_started_ahead_is_the_labs_and_is_found(lab_name):
+    with local_agent.ahead():
+        (waiting,) = local_agent._waiting
+        assert local_agent.start("netns", lab_name, isolate=True).hello()["lab"] == lab_name
+        assert not local_agent._waiting
+    assert waiting.returncode == 0  # it has left the work to its child
+    assert local_agent.connect("netns", lab_name).hello()
+    assert local_agent.stop("netns", lab_name)
+    LabDirectory("netns", lab_name).remove()
+
+
+def test_an_agent_started_ahead_for_nothing_ends_with_the_context():
+    with local_agent.ahead():
+        (waiting,) = local_agent._waiting
+    assert waiting.returncode == -signal.SIGKILL
+    assert not local_agent._waiting
+
+
+def test_an_agent_started_ahead_ends_when_its_maker_is_killed():
+    script = (
+        "import os; from testbed.runtime import local_agent\n"
+        "with local_agent.ahead():\n"
+        "    print(local_agent._waiting[0].pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    made = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert made.returncode == -signal.SIGKILL
+    try:
+        agent = os.pidfd_open(int(made.stdout))
+    except ProcessLookupError:
+        return
+    ended = select.poll()
+    ended.register(agent, select.POLLIN)
+    assert ended.poll(30_000)
+    os.close(agent)
+
+
+def test_an_agent_that_cannot_even_start_says_why(lab_name, monkeypatch):
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    with pytest.raises(LabError, match=r"agent-failed.*it said: (?!nothing)"):
+        local_agent.start("netns", lab_name, isolate=True)
+    LabDirectory("netns", lab_name).remove()
+
+
 def test_there_is_no_such_lab(lab_name):
     with pytest.raises(LabError, match="no-such-lab"):
         local_agent.connect("netns", lab_name)
@@ -42,7 +88,7 @@ def test_there_is_no_such_lab(lab_name):
 
 def test_a_stopped_agent_counts_as_stuck_and_is_ended(agent, lab_name, monkeypatch):
     monkeypatch.setattr(client, "_STUCK_SECONDS", 0.2)
-    for pid in local_agent._pids(LabDirectory("netns", lab_name).socket):
+    for pid in local_agent._pids(LabDirectory("netns", lab_name).agent_name):
         os.kill(pid, signal.SIGSTOP)
     with pytest.raises(LabError, match="agent-stuck"):
         local_agent.connect("netns", lab_name)
