@@ -69,7 +69,8 @@ class _Commands(click.Group):
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__)
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Bring small, badly connected networks up from one YAML file, run TCP and UDP across them, measure.
 
     \b
@@ -79,6 +80,8 @@ def cli() -> None:
     Exit status: 0 fine, 1 an expectation or a check failed, 2 the file or the command line is wrong,
     3 this machine can't, 4 the lab failed, 130 interrupted.
     """  # noqa: D301  # \b is click's
+    if os.environ.get("NO_COLOR"):
+        context.color = False
 
 
 def main() -> NoReturn:
@@ -93,8 +96,9 @@ def main() -> NoReturn:
     except TestbedError as error:
         _show(error)
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
         click.echo("interrupted", err=True)
+        _show_notes(error.__cause__ or error.__context__ or error)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # whoever was reading has enough, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -109,5 +113,9 @@ def _end(number: int, _frame: FrameType | None) -> NoReturn:
 
 def _show(error: TestbedError) -> None:
     click.echo(str(error), err=True)
+    _show_notes(error)
+
+
+def _show_notes(error: BaseException) -> None:
     for note in getattr(error, "__notes__", ()):
         click.echo(f"  note: {note}", err=True)

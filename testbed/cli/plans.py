@@ -45,9 +45,11 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
             )
     yield nodes
     if plan.links:
-        links = _table("link", "network", "shape", "profile", "engine")
+        profiles = any(link.profile for link in plan.links)
+        links = _table("link", "network", "shape", *(["profile"] if profiles else []), "engine")
         for link in plan.links:
-            links.add_row(link.name, link.network, link.shape.describe(), link.profile or "", link.engine)
+            profile = [link.profile or ""] if profiles else []
+            links.add_row(link.name, link.network, link.shape.describe(), *profile, link.engine)
         yield links
     if plan.stages:
         yield _workloads(plan)

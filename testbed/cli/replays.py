@@ -51,7 +51,7 @@ def replay_command(
     if not old.is_whole:
         raise UsageError(
             "run-incomplete",
-            f"{old.path} is {old.status}: {old.error}",
+            f"{old.path} {old.ending}",
             "only a whole run can be compared with; testbed run its topology instead",
         )
     with Screen(quiet=as_json) as screen:

@@ -47,7 +47,7 @@ class Screen(Observer):
 
     def title(self, plan: Plan) -> None:
         """Print what is about to be brought up."""
-        self.console.print(f"[bold]{plan.topology}[/]   {escape(plan.description)}", soft_wrap=True)
+        self.console.print(f"[bold]{plan.topology}[/]   {escape(plan.description)}".rstrip(), soft_wrap=True)
 
     def say(self, label: str, text: str) -> None:
         """Print a line that stays."""
@@ -78,6 +78,8 @@ class Screen(Observer):
 
     def progressed(self, stage: str, what: str, fraction: float) -> None:
         """See `Observer`."""
+        if (task := self._tasks.pop((stage, ""), None)) is not None:
+            self._bars.remove_task(task)  # what could only say that something goes on
         self._bar(stage, what, what, fraction)
 
     def happened(self, at: str, what: str) -> None:

@@ -164,7 +164,7 @@ def side(name: str, root: Path = Path("results")) -> Side:
     runs = tuple(load(path) for path in several) or (load(name, root),)
     for run in runs:
         if not run.is_whole:
-            raise UsageError("run-incomplete", f"{run.path} is {run.status}: {run.error}", "compare whole runs")
+            raise UsageError("run-incomplete", f"{run.path} {run.ending}", "compare whole runs")
         if not alike_but_for_seeds(runs[0].plan, run.plan):
             raise UsageError(
                 "not-repetitions",

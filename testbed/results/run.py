@@ -102,6 +102,12 @@ class Run:
         return self.status == COMPLETE
 
     @property
+    def ending(self) -> str:
+        """How a run ended that is not whole: `failed: ...`, `was interrupted`, `was killed, or goes on`."""
+        endings = {INTERRUPTED: "was interrupted", RUNNING: "was killed, or goes on"}
+        return endings.get(self.status, f"{self.status}: {self.error}")
+
+    @property
     def trusted(self) -> bool:
         """Whether it is whole, all links were as asked, and the emulation kept up."""
         return self.is_whole and not self.distrust and all(check.passed for check in self.checks)

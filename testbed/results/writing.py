@@ -133,6 +133,8 @@ class RunWriter:
         self._write()
         path = self._root / self.run.plan.lab / (self._name if error is None else f"{self._name}{INCOMPLETE}")
         self.run.path.rename(path)
+        if error is not None:
+            error.add_note(f"what was recorded until then is in {path}")
         self.run = replace(self.run, path=path)
         if error is None:
             self._point_latest()

@@ -34,6 +34,8 @@ def find(name_or_path: str | Path) -> Path:
     files = _files(SHIPPED) | _files(Path("topologies"))
     if text not in files:
         hint = f"{nearest(text, sorted(files), 'topologies')}; a path is written with its suffix, .yml"
+        if near := [file for suffix in _SUFFIXES if (file := Path(f"{text}{suffix}")).is_file()]:
+            hint = f"did you mean the file {quote(str(near[0]))}?"
         raise UsageError("unknown-topology", f"there is no topology {quote(text)}", hint)
     return files[text]
 

@@ -107,3 +107,9 @@ def test_validate_tells_all_errors_of_all_files_and_exits_with_2(tmp_path):
 @pytest.mark.parametrize("arguments", [["up"], ["nosuch"], ["up", "lan", "--runtime", "vmware"], ["down"]])
 def test_a_wrong_command_line_exits_with_2(arguments):
     assert command_line(*arguments).returncode == 2
+
+
+def test_colour_only_where_it_is_wanted(monkeypatch):
+    assert "\x1b[" in CliRunner().invoke(cli, ["doctor"], color=True).output
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in CliRunner().invoke(cli, ["doctor"], color=True).output

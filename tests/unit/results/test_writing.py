@@ -67,6 +67,8 @@ def test_what_did_not_end_well_is_kept_and_never_looks_whole(tmp_path, plan, voi
     with pytest.raises(type(error)), writer:
         begin_and_raise(writer, voice, error)
     run = load(writer.run.path)
+    assert error.__notes__ == [f"what was recorded until then is in {writer.run.path}"]
+    assert run.ending == ("failed: endpoint-died: client died" if status == "failed" else "was interrupted")
     assert run.path.name.endswith(".incomplete")
     assert (run.status, run.is_whole) == (status, False)
     assert run.error

@@ -47,3 +47,11 @@ def test_nearest_spelling(tmp_path):
 def test_a_directory(tmp_path):
     with pytest.raises(UsageError, match="is a directory"):
         find(str(tmp_path))
+
+
+def test_a_file_named_without_its_suffix(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yml").write_text("name: mine")
+    with pytest.raises(UsageError) as raised:
+        find("mine")
+    assert raised.value.hint == 'did you mean the file "mine.yml"?'
