@@ -13,10 +13,14 @@ run ?= latest
 
 # What a target needs to be told, said before anything is done.
 require = $(if $($1),,$(error say $2: make $(MAKECMDGOALS) $3))
-ifneq (,$(filter run up check sweep show validate shell exec,$(MAKECMDGOALS)))
+ifneq (,$(filter run up check sweep show validate shell exec capture,$(MAKECMDGOALS)))
 $(call require,topology,which,topology=NAME ($(basename $(notdir $(wildcard topologies/*.yml))) or a file))
 endif
-ifneq (,$(filter shell exec,$(MAKECMDGOALS)))
+ifneq (,$(filter down,$(MAKECMDGOALS)))
+lab_or_all := $(or $(lab),$(args))
+$(call require,lab_or_all,which,topology=NAME (or args=--all for all labs of this machine))
+endif
+ifneq (,$(filter shell exec capture,$(MAKECMDGOALS)))
 $(call require,node,in which node,topology=$(topology) node=NAME)
 endif
 ifneq (,$(filter exec,$(MAKECMDGOALS)))
@@ -48,8 +52,8 @@ show: $(bin)/installed ## Show what a topology resolves to: topology=lossy
 validate: $(bin)/installed ## Check a topology file: topology=lossy
 	@$(testbed) validate "$(topology)" $(args)
 
-down: $(bin)/installed ## Take a lab down, or all of them: topology=lossy
-	@$(testbed) down $(if $(topology),"$(lab)",--all) $(args)
+down: $(bin)/installed ## Take a lab down: topology=lossy; or all of them: args=--all
+	@$(testbed) down $(if $(lab),"$(lab)") $(args)
 
 ps: $(bin)/installed ## List the labs that are up
 	@$(testbed) ps $(args)

@@ -72,7 +72,7 @@ def lacking(config: pytest.Config, capabilities: set[str], reason: str) -> None:
 @pytest.fixture
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """The lab of the test's `topology` marker: up before the test, gone after it, under a name of its own."""
-    from testbed.errors import MachineError  # noqa: PLC0415  # not before a test asks for a lab
+    from testbed.errors import MachineError, TestbedError  # noqa: PLC0415  # not before a test asks for a lab
     from testbed.lab import Lab  # noqa: PLC0415
 
     marker = request.node.get_closest_marker("topology")
@@ -83,6 +83,8 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         up = Lab.up(marker.args[0], name=name, **marker.kwargs)
     except MachineError as error:
         lacking(request.config, _wanted(error, marker.kwargs), str(error))
+    except TestbedError as error:
+        pytest.fail("\n".join([str(error), *getattr(error, "__notes__", ())]), pytrace=False)
     with up:
         yield up
 

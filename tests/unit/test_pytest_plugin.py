@@ -116,6 +116,20 @@ def test_sessions_side_by_side_do_not_collide(session, pytester):
     assert remains(outer) == remains(within) == []
 
 
+def test_a_topology_that_there_is_not_fails_with_the_hint_and_no_traceback(session):
+    text = """
+        import pytest
+
+        @pytest.mark.topology("lozzy")
+        def test_never_runs(lab):
+            raise AssertionError
+        """
+    result = session(text)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(['*hint: did you mean "lossy"?*'])
+    result.stdout.no_fnmatch_line("*find.py*")
+
+
 LACKING = """
     import pytest
 

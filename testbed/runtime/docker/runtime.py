@@ -52,7 +52,7 @@ class DockerRuntime:
             try:
                 objects.ensure_image(self._engine, objects.OWN_IMAGE)
             except MachineError as error:
-                return f"{error.message}; {error.hint} builds it"
+                return f"{error.message} ({error.hint})" if error.hint else error.message
         limited = [node for node in plan.nodes if node.cpus_milli or node.memory_bytes]
         info = self._engine.info() if limited else {}
         for node in limited:
