@@ -61,7 +61,7 @@ def test_a_stream_of_a_duration_ends_after_it(start):
     assert times == sorted(times)
     assert len(times) > 1  # as often as each 0.1 s where this machine is not busy
     retransmits = [count for line in sent["tcp-info"] for count in decode(line["retransmits"])]
-    assert retransmits[-1] == sent["end"][0]["retransmits"]
+    assert retransmits[-1] <= sent["end"][0]["retransmits"]  # something may be sent again after the last sample
 
 
 def test_the_congestion_control_asked_for_is_the_one_in_use(start):
