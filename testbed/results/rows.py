@@ -137,7 +137,7 @@ def workload_cells(summary: Summary) -> dict[str, str]:
     values, connectionless = summary.values, _connectionless(summary)
     return {
         "goodput": _cell(values, "goodput_bps", rate),
-        "delivered": _delivered(values),
+        "delivered": NOT_APPLICABLE if "sent" in summary.missing else _delivered(values),
         "lost": _cell(values, "loss_ratio", ratio) if connectionless else NOT_APPLICABLE,
         "retrans": _cell(values, "retransmits", str),
         "set-up": "none" if connectionless else _cell(values, "setup_ns", duration),

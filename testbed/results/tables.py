@@ -86,8 +86,11 @@ def outcome_table(outcomes: Sequence[Outcome]) -> Columns:
         (
             outcome.expectation,
             *rows.outcome_cells(outcome),
-            Text(rows.outcome_verdict(outcome), style=_OK if outcome.passed else _NOT_OK),
+            Text(
+                "can't be told" if outcome.reason else rows.outcome_verdict(outcome), _OK if outcome.passed else _NOT_OK
+            ),
         )
         for outcome in outcomes
     ]
-    return Columns(("expect", "found", "wanted", ""), lines)
+    reasons = dict.fromkeys(outcome.reason for outcome in outcomes if outcome.reason)
+    return Columns(("expect", "found", "wanted", ""), lines, caption="\n".join(reasons))

@@ -66,6 +66,12 @@ def test_what_a_workload_can_not_have_is_no_question(voice):
         assert (cells["retrans"], cells["set-up"], cells["lost"], cells["p99"]) == ("-", "none", "2.2 %", "-")
 
 
+def test_bytes_under_way_at_the_end_of_iperf3_are_not_shown_as_lost(download):
+    values = {**download.values, "delivered_bytes": 900}
+    cells = rows.workload_cells(replace(download, kind="iperf3", values=values, missing={"sent": "of TCP"}))
+    assert cells["delivered"] == "-"
+
+
 def test_the_columns_are_those_of_the_cells(voice):
     assert tuple(rows.workload_cells(voice)) == rows.WORKLOAD_COLUMNS
 
