@@ -78,8 +78,9 @@ def show(run: Run, screen: Screen) -> None:
         screen.show("")
         screen.show(tables.link_table(run.checks))
     if run.summaries:
+        order = [workload.name for workload in run.plan.workloads]
         screen.show("")
-        screen.show(tables.workload_table(run.summaries, recorded))
+        screen.show(tables.workload_table(sorted(run.summaries, key=lambda each: order.index(each.workload)), recorded))
     if run.outcomes:
         screen.show("")
         screen.show(tables.outcome_table(run.outcomes))
