@@ -45,6 +45,7 @@ class Here:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.started: dict[str, Local] = {}
+        self.everything: list[Local] = []
         self.programs: dict[str, str] = {}
         self.detour: int | None = None
 
@@ -52,16 +53,20 @@ class Here:
         if self.detour is not None and spec["role"] == "initiator":
             spec = {**spec, "port": self.detour}
         program = ["-c", self.programs[node]] if node in self.programs else ["-m", "testbed.endpoint"]
-        self.started[node] = Local([sys.executable, *program, json.dumps(spec)])
-        return self.started[node]
+        return self._noted(node, Local([sys.executable, *program, json.dumps(spec)]))
 
     def program(self, node: str, argv: Sequence[str]) -> LocalProgram:
         try:
             program = LocalProgram(list(argv), self.directory / f"{node}-stderr")
         except FileNotFoundError as error:
             raise UsageError("command-not-found", f"no such file or directory: {error.filename}") from None
-        self.started[node] = program
+        self._noted(node, program)
         return program
+
+    def _noted(self, node: str, local: Local) -> Local:
+        self.started[node] = local
+        self.everything.append(local)
+        return local
 
 
 class LocalProgram(Local):
@@ -89,11 +94,13 @@ class LocalProgram(Local):
 def here(tmp_path: Path) -> Iterator[Here]:
     nodes = Here(tmp_path)
     yield nodes
-    for local in nodes.started.values():
-        assert local.process.poll() is not None, "run left an endpoint behind"
+    left = [local.process.args for local in nodes.everything if local.process.poll() is None]
+    for local in nodes.everything:
+        local.process.kill()
         for stream in (local.process.stdin, local.process.stdout):
             if stream is not None:
                 stream.close()
+    assert not left, "run left these behind"
 
 
 @pytest.fixture
