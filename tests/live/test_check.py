@@ -12,6 +12,8 @@ from tests.live.lateness import is_lateness
 
 pytestmark = [pytest.mark.live, pytest.mark.netns]
 
+ATTEMPTS = 3
+"""Until a machine that is busy has sent fast enough to tell of a rate, or of a queue."""
 BRIEF = replace(check.QUICK, probes_ns=800_000_000)
 
 TOPOLOGY = """
@@ -71,10 +73,12 @@ def test_links_as_asked_pass(lab):
 )
 def test_a_link_that_does_something_else_fails_and_the_other_does_not(lab, changed, changes, verdicts):
     changed("client", "server", **changes)
-    there, back = measured(lab)
-    assert not there.passed
-    for verdict in verdicts:
-        assert verdict in there.verdict
+    for _ in range(ATTEMPTS):
+        there, back = measured(lab)
+        assert not there.passed
+        if all(verdict in there.verdict for verdict in verdicts):
+            break
+    assert all(verdict in there.verdict for verdict in verdicts), there
     assert faults(back) == []
 
 
@@ -88,7 +92,10 @@ def test_another_jitter_fails(lab, changed):
 @pytest.mark.parametrize(("queue", "verdict"), [("100ms", "queue too deep"), ("20ms", "queue too shallow")])
 def test_another_queue_fails(lab, changed, queue, verdict):
     changed("client", "server", queue=queue)
-    (there,) = check.measure(lab.plan, lab, links=lab.plan.links[:1], depth=replace(BRIEF, queues=True))
+    for _ in range(ATTEMPTS):
+        (there,) = check.measure(lab.plan, lab, links=lab.plan.links[:1], depth=replace(BRIEF, queues=True))
+        if verdict in there.verdict:
+            break
     assert verdict in there.verdict
 
 
