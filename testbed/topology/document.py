@@ -1,20 +1,21 @@
 """YAML text to plain data, strictly: YAML 1.2 core scalars, no duplicate keys, no tags, and the place of every value.
 
-PyYAML parses; what scalars mean is decided here, because PyYAML follows YAML 1.1 (`on` is true, `1e-3` is text).
+PyYAML composes the nodes; what scalars mean is decided here, because PyYAML follows YAML 1.1 (`on` is true, `1e-3` is
+text).
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import yaml
 
 from testbed.topology.problems import Problem, TopologyError, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 MOST_BYTES = 1 << 18
 """Of a file; a topology of a thousand nodes fits."""
@@ -97,124 +98,130 @@ class Document:
         return Mark(line, column + quotes + offset if written.startswith(text, quotes) else column)
 
 
-@dataclass(slots=True)
-class _Node:
-    """A value with its place; `size` counts the values in it, itself included, aliases expanded."""
+class _Composer(
+    yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser, yaml.composer.Composer, yaml.resolver.BaseResolver
+):
+    """PyYAML's composer of nodes with their places, which refuses what a topology must not contain."""
 
-    mark: Mark
-    content: object  # a scalar's value, or list[_Node], or dict[str, tuple[Mark, _Node]]
-    size: int = 1
+    def __init__(self, text: str, name: str) -> None:
+        yaml.reader.Reader.__init__(self, text)
+        yaml.scanner.Scanner.__init__(self)
+        yaml.parser.Parser.__init__(self)
+        yaml.composer.Composer.__init__(self)
+        yaml.resolver.BaseResolver.__init__(self)
+        self.name = name
+        self.problems: list[Problem] = []
+        self._parents: list[yaml.Node | None] = []
 
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node:
+        """As PyYAML does, with limits on depth, tags and aliases.
 
-@dataclass(slots=True)
-class _Composer:
-    """Builds the nodes of one document from PyYAML's events."""
+        Raises:
+            TopologyError: `too-deep`, `unknown-anchor`, `recursive-alias`.
+        """
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
+        mark = _mark(event)
+        if len(self._parents) > MOST_DEPTH:
+            raise self.fatal(mark, "too-deep", f"lists and mappings are nested more than {MOST_DEPTH} deep")
+        if isinstance(event, yaml.AliasEvent) and event.anchor not in self.anchors:
+            raise self.fatal(mark, "unknown-anchor", f"*{event.anchor} refers to no anchor above it")
+        if (tag := getattr(event, "tag", None)) is not None:
+            self.problem(mark, "tag", f"{quote(tag)} is a YAML tag; there are none here", "leave it out")
+        if isinstance(event, yaml.NodeEvent) and not isinstance(event, yaml.AliasEvent):
+            self.anchors.pop(event.anchor, None)  # YAML lets an anchor be defined again; PyYAML does not
+        self._parents.append(parent)
+        node = cast("yaml.Node", super().compose_node(parent, index))
+        if isinstance(event, yaml.AliasEvent) and any(node is one for one in self._parents):
+            raise self.fatal(mark, "recursive-alias", f"*{event.anchor} is inside of what it refers to")
+        self._parents.pop()
+        return node
 
-    name: str
-    events: Iterator[yaml.Event]
-    problems: list[Problem] = field(default_factory=list)
-    anchors: dict[str, _Node | None] = field(default_factory=dict)  # None: still being built
+    def document(self) -> yaml.Node:
+        """The root of the only document of the text.
 
-    def document(self) -> _Node:
-        """The root of the only document there is."""
-        for event in self.events:
-            if isinstance(event, yaml.StreamEndEvent):
-                raise TopologyError(
-                    [
-                        Problem(
-                            self.name,
-                            1,
-                            1,
-                            "empty-file",
-                            "there is nothing in it",
-                            "a topology has at least `name:` and `nodes:`",
-                        )
-                    ]
-                )
-            if isinstance(event, yaml.DocumentStartEvent):
-                break
-        root = self.node(next(self.events), 0)
-        next(self.events)  # the document's end
-        after = next(self.events)
-        if not isinstance(after, yaml.StreamEndEvent):
-            raise self.fatal(
-                _mark(after), "several-documents", "a second document starts here", "one topology per file"
-            )
+        Raises:
+            TopologyError: `empty-file`, `several-documents`, and those of `compose_node`.
+        """
+        if not self.check_node():
+            hint = "a topology has at least `name:` and `nodes:`"
+            raise self.fatal(Mark(1, 1), "empty-file", "there is nothing in it", hint)
+        root = cast("yaml.Node", self.compose_document())
+        if self.check_node():
+            mark = _mark(self.peek_event())  # type: ignore[no-untyped-call]
+            raise self.fatal(mark, "several-documents", "a second document starts here", "one topology per file")
         return root
 
-    def node(self, event: yaml.Event, depth: int) -> _Node:
-        if isinstance(event, yaml.AliasEvent):
-            return self.alias(event)
-        if not isinstance(event, yaml.NodeEvent):
-            raise TypeError(event)
-        mark = _mark(event)
-        if depth > MOST_DEPTH:
-            raise self.fatal(mark, "too-deep", f"lists and mappings are nested more than {MOST_DEPTH} deep")
-        if event.anchor is not None:
-            self.anchors[event.anchor] = None
-        tag = getattr(event, "tag", None)
-        if tag is not None:
-            self.problem(mark, "tag", f"{quote(tag)} is a YAML tag; there are none here", "leave it out")
-        if isinstance(event, yaml.ScalarEvent):
-            node = _Node(mark, self.scalar(event, mark))
-        elif isinstance(event, yaml.SequenceStartEvent):
-            node = self.sequence(mark, depth)
-        else:
-            node = self.mapping(mark, depth)
-        if node.size > MOST_VALUES:
-            raise self.fatal(mark, "too-large", f"more than {MOST_VALUES} values, aliases expanded")
-        if event.anchor is not None:
-            self.anchors[event.anchor] = node
-        return node
+    def problem(self, mark: Mark, code: str, message: str, hint: str = "") -> None:
+        """Note a fault that does not prevent reading on."""
+        self.problems.append(Problem(self.name, *mark, code, message, hint))
 
-    def alias(self, event: yaml.AliasEvent) -> _Node:
-        name = str(event.anchor)
-        if name not in self.anchors:
-            raise self.fatal(_mark(event), "unknown-anchor", f"*{name} refers to no anchor above it")
-        node = self.anchors[name]
-        if node is None:
-            raise self.fatal(_mark(event), "recursive-alias", f"*{name} is inside of what it refers to")
-        return node
+    def fatal(self, mark: Mark, code: str, message: str, hint: str = "") -> TopologyError:
+        """The error that ends reading, with the faults found before."""
+        return TopologyError([*self.problems, Problem(self.name, *mark, code, message, hint)])
 
-    def sequence(self, mark: Mark, depth: int) -> _Node:
-        items: list[_Node] = []
-        size = 1
-        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
-            items.append(self.node(event, depth + 1))
-            size += items[-1].size
-        return _Node(mark, items, size)
 
-    def mapping(self, mark: Mark, depth: int) -> _Node:
-        items: dict[str, tuple[Mark, _Node]] = {}
-        size = 1
-        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
-            at = _mark(event)
-            key = self.key(event, depth)
-            value = self.node(next(self.events), depth + 1)
-            size += value.size
-            if key is None:
+@dataclass(slots=True)
+class _Reader:
+    """Turns composed nodes into plain data and notes where each value is."""
+
+    composer: _Composer
+    places: dict[Path, Place] = field(default_factory=dict)
+    _sizes: dict[int, int] = field(default_factory=dict)
+    _scalars: dict[int, object] = field(default_factory=dict)
+    _pairs: dict[int, dict[str, tuple[Mark, yaml.Node]]] = field(default_factory=dict)
+
+    def read(self, root: yaml.Node) -> object:
+        """The data of a document.
+
+        Raises:
+            TopologyError: `too-large`, `bad-text`.
+        """
+        self._measure(root)
+        at = _mark(root)
+        return self._data(root, (), Place(at, at, self.composer.name))
+
+    def _measure(self, node: yaml.Node) -> int:
+        """The number of values in a node, itself included and aliases expanded; each node is looked at once."""
+        if id(node) not in self._sizes:
+            self._sizes[id(node)] = 1 + sum(map(self._measure, self._within(node)))
+            if self._sizes[id(node)] > MOST_VALUES:
+                raise self.composer.fatal(_mark(node), "too-large", f"more than {MOST_VALUES} values, aliases expanded")
+        return self._sizes[id(node)]
+
+    def _within(self, node: yaml.Node) -> list[yaml.Node]:
+        """The values directly within a node, which is read on the way."""
+        if isinstance(node, yaml.SequenceNode):
+            return list(node.value)
+        if isinstance(node, yaml.MappingNode):
+            self._pairs[id(node)] = self._mapping(node)
+            return [value for _, value in node.value]
+        if isinstance(node, yaml.ScalarNode):
+            self._scalars[id(node)] = self._scalar(node)
+        return []
+
+    def _mapping(self, node: yaml.MappingNode) -> dict[str, tuple[Mark, yaml.Node]]:
+        """The entries of a mapping, with the places of their keys; keys that are no text or come twice are faults."""
+        entries: dict[str, tuple[Mark, yaml.Node]] = {}
+        for key, value in node.value:
+            at = _mark(key)
+            if not isinstance(key, yaml.ScalarNode):
+                self.composer.problem(at, "bad-key", "a key is plain text here", "write `name: value`")
                 continue
-            if key in items:
-                first = items[key][0]
-                self.problem(at, "duplicate-key", f"{quote(key)} is given twice", f"the first is at line {first.line}")
+            self._scalar(key)
+            if key.value in entries:
+                hint = f"the first is at line {entries[key.value][0].line}"
+                self.composer.problem(at, "duplicate-key", f"{quote(key.value)} is given twice", hint)
             else:
-                items[key] = (at, value)
-        return _Node(mark, items, size)
+                entries[key.value] = (at, value)
+        return entries
 
-    def key(self, event: yaml.Event, depth: int) -> str | None:
-        """The text of a key; None, and a problem, where it is no text."""
-        self.node(event, depth + 1)
-        if isinstance(event, yaml.ScalarEvent):
-            return str(event.value)
-        self.problem(_mark(event), "bad-key", "a key is plain text here", "write `name: value`")
-        return None
-
-    def scalar(self, event: yaml.ScalarEvent, mark: Mark) -> object:
+    def _scalar(self, node: yaml.ScalarNode) -> object:
         """What a scalar means in YAML 1.2's core schema (section 10.3.2); infinities and NaN are left as text."""
-        text = str(event.value)
+        text = str(node.value)
         if any("\ud800" <= character <= "\udfff" for character in text):
-            raise self.fatal(mark, "bad-text", f"{quote(text)} holds half of a character (a lone surrogate)")
-        if event.style is not None:
+            message = f"{quote(text)} holds half of a character (a lone surrogate)"
+            raise self.composer.fatal(_mark(node), "bad-text", message)
+        if node.style is not None:
             return text
         if text in _NULL:
             return None
@@ -230,11 +237,18 @@ class _Composer:
         number.text = text
         return number
 
-    def problem(self, mark: Mark, code: str, message: str, hint: str = "") -> None:
-        self.problems.append(Problem(self.name, *mark, code, message, hint))
+    def _data(self, node: yaml.Node, path: Path, place: Place) -> object:
+        """The plain data in a node, aliases expanded; notes the place of every value in it."""
+        self.places[path] = place
 
-    def fatal(self, mark: Mark, code: str, message: str, hint: str = "") -> TopologyError:
-        return TopologyError([*self.problems, Problem(self.name, *mark, code, message, hint)])
+        def within(part: str | int, item: yaml.Node, key: Mark) -> object:
+            return self._data(item, (*path, part), Place(_mark(item), key, place.file))
+
+        if isinstance(node, yaml.SequenceNode):
+            return [within(index, item, _mark(item)) for index, item in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            return {name: within(name, item, at) for name, (at, item) in self._pairs[id(node)].items()}
+        return self._scalars[id(node)]
 
 
 def read(text: str | bytes, name: str) -> Document:
@@ -251,47 +265,32 @@ def read(text: str | bytes, name: str) -> Document:
         if len(text) > MOST_BYTES:
             raise _error(name, Mark(1, 1), "too-large", f"a topology has at most {MOST_BYTES} bytes, this has more")
         decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
-        loader = yaml.SafeLoader(decoded)
+        composer = _Composer(decoded, name)
     except UnicodeDecodeError as error:
         mark = _mark_at(error.object[: error.start].decode(errors="replace"))
         raise _error(name, mark, "not-utf-8", f"byte 0x{error.object[error.start]:02x} is not UTF-8") from None
     except yaml.reader.ReaderError as error:
         mark = _mark_at(decoded[: error.position])
         raise _error(name, mark, "bad-text", f"character U+{error.character:04X} is not allowed in YAML") from None
-    composer = _Composer(name, iter(loader.get_event, None))
+    reader = _Reader(composer)
     try:
-        root = composer.document()
+        data = reader.read(composer.document())
     except yaml.MarkedYAMLError as error:
         at = error.problem_mark
         mark = Mark(at.line + 1, at.column + 1) if at else Mark(1, 1)
         said = f"{error.problem or error} ({error.context})" if error.context else str(error.problem or error)
         raise composer.fatal(mark, "bad-yaml", said) from None
     except (ValueError, OverflowError):  # PyYAML on escapes beyond Unicode and on overlong %YAML versions
-        mark = Mark(loader.line + 1, loader.column + 1)
+        mark = Mark(composer.line + 1, composer.column + 1)
         raise composer.fatal(mark, "bad-yaml", "this escape stands for nothing") from None
-    places: dict[Path, Place] = {}
-    data = _data(root, (), Place(root.mark, root.mark, name), places)
     lines = tuple(decoded.splitlines())
-    return Document(name=name, data=data, places=places, lines=lines, problems=tuple(composer.problems))
+    return Document(name=name, data=data, places=reader.places, lines=lines, problems=tuple(composer.problems))
 
 
-def _data(node: _Node, path: Path, place: Place, places: dict[Path, Place]) -> object:
-    """The plain data in `node`; notes the place of every value in it."""
-    places[path] = place
-
-    def within(part: str | int, item: _Node, key: Mark) -> object:
-        return _data(item, (*path, part), Place(item.mark, key, place.file), places)
-
-    if isinstance(node.content, list):
-        return [within(index, item, item.mark) for index, item in enumerate(node.content)]
-    if isinstance(node.content, dict):
-        return {name: within(name, item, at) for name, (at, item) in node.content.items()}
-    return node.content
-
-
-def _mark(event: yaml.Event) -> Mark:
-    at = event.start_mark
-    return Mark(at.line + 1, at.column + 1) if at else Mark(1, 1)
+def _mark(at: yaml.Event | yaml.Node) -> Mark:
+    """Where an event or a node starts."""
+    start = at.start_mark
+    return Mark(start.line + 1, start.column + 1) if start else Mark(1, 1)
 
 
 def _mark_at(before: str) -> Mark:
