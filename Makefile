@@ -104,13 +104,15 @@ clean: ## Remove the virtual environment, caches and fetched packages; results a
 	@find testbed tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Where nodes may become containers, their images are there and current: a fraction of a second when nothing changed.
-# Of the servers', those that the topology names.
+# Of the servers', those that the topology names. Where they can't be built, the testbed takes network namespaces, or says
+# why the topology needs containers.
 servers = $(filter $(patsubst images/%/Dockerfile,%,$(wildcard images/*/Dockerfile)),$(patsubst testbed-%,%,$(shell \
     grep -oh 'testbed-[a-z0-9-]*' $(wildcard topologies/$(topology).yml $(topology)) /dev/null)))
 .PHONY: nodes-image
 nodes-image: $(bin)/installed
 	@$(if $(findstring netns,$(args)),:,if docker version >/dev/null 2>&1; then \
-	    PYTHON=$(bin)/python images/build testbed $(sort $(servers)); fi)
+	    PYTHON=$(bin)/python images/build testbed $(sort $(servers)) \
+	        || echo "images   not built; nodes become network namespaces unless they need containers"; fi)
 
 # ---- the virtual environment -------------------------------------------------------------------------------------------
 $(bin)/python:

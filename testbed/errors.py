@@ -5,7 +5,10 @@ Every error that leaves the package derives from `TestbedError`; its class decid
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class TestbedError(Exception):
@@ -48,3 +51,13 @@ class LabError(TestbedError):
     """A lab could not be brought up, used or taken down (exit status 4)."""
 
     exit_code = 4
+
+
+def no_such_lab(lab: str) -> UsageError:
+    """The error that no lab of a name is up."""
+    return UsageError("no-such-lab", f"no lab {lab!r} is up", "testbed ps lists them; testbed up FILE brings one up")
+
+
+def no_such_node(node: str, nodes: Iterable[str]) -> UsageError:
+    """The error that a lab has no node of a name; `nodes` are those that it has."""
+    return UsageError("no-such-node", f"the lab has no node {node!r}", f"its nodes are: {', '.join(nodes)}")

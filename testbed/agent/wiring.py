@@ -14,7 +14,7 @@ from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.agent import namespaces
-from testbed.errors import LabError
+from testbed.errors import LabError, no_such_node
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,10 +91,10 @@ class Wiring:
         """The node of that name.
 
         Raises:
-            LabError: `no-such-node`.
+            UsageError: `no-such-node`.
         """
         if name not in self.nodes:
-            raise LabError("no-such-node", f"the lab has no node {name!r}", f"its nodes are: {', '.join(self.nodes)}")
+            raise no_such_node(name, self.nodes)
         return self.nodes[name]
 
     def port(self, node: str, network: str) -> Port:

@@ -10,7 +10,7 @@ import click
 
 from testbed import lab as labs
 from testbed.cli import options
-from testbed.errors import LabError, UsageError
+from testbed.errors import UsageError, no_such_node
 from testbed.lab import Lab
 
 
@@ -89,6 +89,5 @@ def _interact(name: str, node: str, command: tuple[str, ...], *, tty: bool) -> i
     try:
         lab[node]
     except KeyError:
-        nodes = ", ".join(each.name for each in lab.plan.nodes)
-        raise LabError("no-such-node", f"lab {name} has no node {node!r}", f"its nodes are: {nodes}") from None
+        raise no_such_node(node, [each.name for each in lab.plan.nodes]) from None
     return lab.interact(node, command, tty=tty)

@@ -41,7 +41,7 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
                 f"{interface.address}/{interface.prefix_length}",
                 interface.mac,
                 (node.image or "testbed") if first else "",
-                Text(" ".join(node.command) if first else ""),
+                Text(shlex.join(node.command) if first else ""),
             )
     yield nodes
     if plan.links:

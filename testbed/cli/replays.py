@@ -15,6 +15,7 @@ from testbed.cli.screen import Screen
 from testbed.errors import MachineError, UsageError
 from testbed.lab import Lab
 from testbed.results import archive, report
+from testbed.results.files import require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +48,7 @@ def replay_command(
     engines, or it fails.
     Exit status 1 where a link is not as asked, or an expectation does not hold.
     """
+    require_writable(root)
     old = results.load(name, root)
     if not old.is_whole:
         raise UsageError(

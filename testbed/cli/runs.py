@@ -17,6 +17,7 @@ from testbed.cli.screen import Screen
 from testbed.errors import UsageError
 from testbed.lab import Lab, running
 from testbed.results import report, rows, tables
+from testbed.results.files import require_writable
 from testbed.results.junit import junit_report
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def run_command(
     A lab that is not up is brought up, and taken down afterwards. Exit status 1 where a link is not as asked, or an
     expectation does not hold.
     """
+    require_writable(results)
     with ExitStack() as stack:
         screen = stack.enter_context(Screen(quiet=as_json))
         lab = _lab(stack, source, how, screen, only=only, capture=capture)

@@ -19,6 +19,7 @@ from testbed.cli import options
 from testbed.cli.screen import Screen
 from testbed.errors import LabError
 from testbed.results.columns import Columns
+from testbed.results.files import require_writable
 from testbed.sweep import SweepObserver, rows
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def sweep_command(
     a sweep that was interrupted goes on where it stopped, and one that has ended grows with --repeat. Exit status 1
     where in any run a link is not as asked or an expectation does not hold, 4 where runs failed.
     """  # noqa: D301  # \b is click's
+    require_writable(results)
     path = topology.find(source)
     matrix = sweep.matrix(path, [topology.parse_factor(text) for text in varied], **asdict(how))
     measures = sweep.measures(matrix.plan, metrics)

@@ -36,20 +36,33 @@ def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
         MachineError: none can; the message says of each why not.
     """
     *others, last = list(runtimes.BACKENDS) if plan.runtime == "auto" else [plan.runtime]
-    refusals: list[str] = []
+    refusals: dict[str, MachineError] = {}
     for name in others:
         runtime = runtimes.load(name)
         found = runtime.probe()
-        reason = runtime.supports(plan) if found.usable else found.reason
-        if reason is None:
+        try:
+            if not found.usable:
+                raise MachineError("no-runtime", found.reason, found.hint)  # noqa: TRY301
+            runtime.require(plan)
+        except MachineError as error:
+            refusals[name] = error
+        else:
             observer.chosen("runtime", f"{name} ({found.description})", "it answers")
             return runtime
-        refusals.append(f"{name}: {reason}")
     runtime = runtimes.load(last)
-    if reason := runtime.supports(plan):
-        raise MachineError("no-runtime", "; ".join([*refusals, f"{last}: {reason}"]), "testbed doctor says more")
-    observer.chosen("runtime", f"{last} ({runtime.description})", "; ".join(refusals) or "asked for")
+    try:
+        runtime.require(plan)
+    except MachineError as error:
+        refusals[last] = error
+        hints = [refusal.hint for refusal in refusals.values() if refusal.hint]
+        raise MachineError("no-runtime", _listed(refusals), next(iter(hints), "testbed doctor says more")) from None
+    observer.chosen("runtime", f"{last} ({runtime.description})", _listed(refusals) or "asked for")
     return runtime
+
+
+def _listed(refusals: Mapping[str, MachineError]) -> str:
+    """Why each runtime can't be used."""
+    return "; ".join(f"{name}: {error.message}" for name, error in refusals.items())
 
 
 def agent_ahead(runtime: str | None) -> AbstractContextManager[None]:

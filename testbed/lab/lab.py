@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from testbed import plan
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
-from testbed.errors import LabError
+from testbed.errors import LabError, no_such_lab
 from testbed.lab import bringup
 from testbed.lab.observer import SILENT
 
@@ -115,11 +115,12 @@ class Lab:
         """The lab of that name, which another process has brought up.
 
         Raises:
-            LabError: `no-such-lab`, `lab-incomplete`, `agent-gone`.
+            UsageError: `no-such-lab`.
+            LabError: `lab-incomplete`, `agent-gone`.
         """
         runtime = bringup.find(name)
         if runtime is None:
-            raise LabError("no-such-lab", f"no lab {name!r} is up", "testbed ps lists them; testbed up brings one up")
+            raise no_such_lab(name)
         held = runtime.connect(name).hello()["plan"]
         if held is None:
             raise LabError("lab-incomplete", f"lab {name} was left half-way", f"testbed down {name} removes it")
@@ -183,7 +184,7 @@ class Lab:
 
         Raises:
             MachineError: `no-inet-diag`: the kernel can't tell.
-            LabError: `no-such-node`.
+            UsageError: `no-such-node`.
         """
         found: dict[str, Any] = self.agent.call("sockets", nodes=nodes or [node.name for node in self.plan.nodes])
         return found

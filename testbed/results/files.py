@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,22 @@ def told(path: Path) -> Iterator[None]:
         raise UsageError(
             "not-written", f"{path}: {error.strerror}", "make room, or have it written elsewhere"
         ) from error
+
+
+def require_writable(directory: Path) -> None:
+    """Refuse a directory in which nothing can be written, before any work is done for it.
+
+    It need not exist, as long as it can be made.
+
+    Raises:
+        UsageError: `not-writable`.
+    """
+    hint = "name another directory with --results"
+    present = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
+    if not present.is_dir():
+        raise UsageError("not-writable", f"results can't be written to {directory}: {present} is a file", hint)
+    if not os.access(present, os.W_OK | os.X_OK):
+        raise UsageError("not-writable", f"results can't be written to {directory}: {present} is not writable", hint)
 
 
 def make_directory(path: Path) -> None:

@@ -114,8 +114,12 @@ class Runtime(Protocol):
         """Try, for real, whether labs can be brought up here; never raises for a machine that can't."""
         ...
 
-    def supports(self, plan: Plan) -> str | None:
-        """None where every node of the plan can be had, else the reason why not, with the value found."""
+    def require(self, plan: Plan) -> None:
+        """Make sure that every node of the plan can be made here; images that are missing are fetched.
+
+        Raises:
+            MachineError: a node asks for something that this runtime lacks and can't get; the hint says how to get it.
+        """
         ...
 
     def taken(self) -> list[IPv4Network]:
@@ -147,7 +151,8 @@ class Runtime(Protocol):
         """A connection to the lab's agent.
 
         Raises:
-            LabError: `no-such-lab`, or `agent-gone` where nodes are there but no agent answers.
+            UsageError: `no-such-lab`.
+            LabError: `agent-gone` where nodes are there but no agent answers.
         """
         ...
 
@@ -157,7 +162,8 @@ class Runtime(Protocol):
         """Run a command in a node and collect what it writes.
 
         Raises:
-            LabError: `no-such-node`; `command-timeout` after `timeout` seconds, the command being killed.
+            UsageError: `no-such-node`.
+            LabError: `command-timeout` after `timeout` seconds, the command being killed.
         """
         ...
 
@@ -165,8 +171,7 @@ class Runtime(Protocol):
         """Start a command in a node, without any input, and go on.
 
         Raises:
-            LabError: `no-such-node`.
-            UsageError: `command-not-found`, `command-refused`; if not here, then from its lines.
+            UsageError: `no-such-node`, `command-not-found`, `command-refused`; if not here, then from its lines.
         """
         ...
 

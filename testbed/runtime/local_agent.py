@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from testbed.agent import protocol
 from testbed.agent.client import Agent
-from testbed.errors import LabError, TestbedError
+from testbed.errors import LabError, TestbedError, no_such_lab
 from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
@@ -87,11 +87,12 @@ def connect(runtime: str, lab: str) -> Agent:
     """The agent of a lab that is up.
 
     Raises:
-        LabError: `no-such-lab`; `agent-gone` where there is a lab but its agent does not answer.
+        UsageError: `no-such-lab`.
+        LabError: `agent-gone` where there is a lab but its agent does not answer.
     """
     directory = LabDirectory(runtime, lab)
     if not directory.path.exists():
-        raise LabError("no-such-lab", f"no lab {lab!r} is up", "testbed ps lists them; testbed up FILE brings one up")
+        raise no_such_lab(lab)
     agent = Agent.at(directory.socket)
     agent.hello()
     return agent

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from testbed.plan.model import Node, Plan
     from testbed.runtime import Progress
 
+_CONTAINERS = "use --runtime docker on a machine with a Docker Engine"
 _LAST_LINES = 10
 _SETTLING_SECONDS = 0.1  # in which a command that can't do its work gives up
 _NOT_FOUND = 127  # what a shell says of a command that is not there
@@ -52,17 +53,16 @@ class NetnsRuntime:
             return Availability(usable=False, description="", reason=trial.stderr.decode(errors="replace").strip())
         return Availability(usable=False, description="", reason=error.message, hint=error.hint or "")
 
-    def supports(self, plan: Plan) -> str | None:
-        """Namespaces have no image and no limits of their own."""
+    def require(self, plan: Plan) -> None:
+        """See `testbed.runtime.Runtime`. Namespaces have no image and no limits of their own."""
         for node in plan.nodes:
             if node.image:
-                return (
-                    f"node {node.name} asks for image {node.image!r}, and images need a Docker Engine; "
-                    "without one give it a command of this machine's"
-                )
+                message = f"node {node.name} asks for image {node.image!r}, and images need containers"
+                hint = f"{_CONTAINERS}, or give it a command of this machine's"
+                raise MachineError("needs-containers", message, hint)
             if node.cpus_milli or node.memory_bytes:
-                return f"node {node.name} asks for a limit on CPU or memory"
-        return None
+                message = f"node {node.name} asks for a limit on CPU or memory, and limits need containers"
+                raise MachineError("needs-containers", message, f"{_CONTAINERS}, or leave the limit out")
 
     def taken(self) -> list[IPv4Network]:
         """Nothing: every lab has a network of its own, and meets no other."""
@@ -70,12 +70,7 @@ class NetnsRuntime:
 
     def up(self, plan: Plan, progress: Progress) -> None:
         """Start the agent and have it make everything in its own namespaces."""
-        if reason := self.supports(plan):
-            raise MachineError(
-                "runtime-cannot",
-                f"runtime netns can't make this lab: {reason}",
-                "use --runtime docker, or leave it out",
-            )
+        self.require(plan)
         progress("agent")
         agent = local_agent.start(self.name, plan.lab, isolate=True)
         progress("nodes")

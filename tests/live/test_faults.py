@@ -245,7 +245,7 @@ def test_names_that_are_not_there(lab_name):
     assert run("down", lab_name).returncode == 0
     for argv in (["exec", lab_name, "a", "--", "true"], ["impair", lab_name, "a", "b", "loss=1%"]):
         done = run(*argv)
-        assert done.returncode == 4
+        assert done.returncode == 2
         assert "no-such-lab" in done.stderr
 
 
@@ -256,7 +256,7 @@ def test_up_again(up, up_command, lab_name):
     assert f"{lab_name} is up already" in done.stdout
     assert running("testbed.agent", processes(lab_name)) == before
     done = run("exec", lab_name, "z", "--", "true")
-    assert done.returncode == 4
+    assert done.returncode == 2
     assert "a, b, c" in done.stderr
 
 

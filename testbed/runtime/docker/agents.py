@@ -14,7 +14,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 import testbed
 from testbed.agent import protocol
 from testbed.agent.client import Agent, gone
-from testbed.errors import LabError, TestbedError
+from testbed.errors import LabError, TestbedError, UsageError
 from testbed.runtime import local_agent
 from testbed.runtime.docker import objects
 from testbed.runtime.docker.engine import patiently, refusals
@@ -111,7 +111,8 @@ def connect(engine: Engine, lab: str) -> Agent:
     """The agent of a lab, in a container or not.
 
     Raises:
-        LabError: `no-such-lab`; `agent-gone`.
+        UsageError: `no-such-lab`.
+        LabError: `agent-gone`.
     """
     if container := _container(engine, lab):
         if container["State"] != "running":
@@ -119,8 +120,8 @@ def connect(engine: Engine, lab: str) -> Agent:
         return Agent(lambda: _Channel(engine, container["Id"]))
     try:
         return local_agent.connect(_RUNTIME, lab)
-    except LabError as error:
-        if error.code == "no-such-lab" and (engine.containers(lab=lab) or engine.networks(lab=lab)):
+    except UsageError:  # no such lab, as far as its directory tells
+        if engine.containers(lab=lab) or engine.networks(lab=lab):
             raise gone() from None
         raise
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from testbed.errors import LabError, MachineError, TestbedError
+from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, no_such_node
 from testbed.runtime import Availability, LabStatus, readiness, state
 from testbed.runtime.docker import agents, objects, routes
 from testbed.runtime.docker.commands import Commands, Program
@@ -46,23 +46,21 @@ class DockerRuntime:
         except MachineError as error:
             return Availability(usable=False, description="", reason=error.message, hint=error.hint or "")
 
-    def supports(self, plan: Plan) -> str | None:
-        """Our own image may be missing, and limits: a Docker Engine would leave these out with a warning."""
-        if any(node.image is None for node in plan.nodes) or not self._engine.hosts_agent:
-            try:
-                objects.ensure_image(self._engine, objects.OWN_IMAGE)
-            except MachineError as error:
-                return f"{error.message} ({error.hint})" if error.hint else error.message
+    def require(self, plan: Plan) -> None:
+        """See `testbed.runtime.Runtime`. Limits are looked at too: a Docker Engine leaves them out with a warning."""
+        images = {node.image or objects.OWN_IMAGE for node in plan.nodes}
+        images |= set() if self._engine.hosts_agent else {objects.OWN_IMAGE}
+        in_parallel(partial(objects.ensure_image, self._engine), sorted(images))
         limited = [node for node in plan.nodes if node.cpus_milli or node.memory_bytes]
         info = self._engine.info() if limited else {}
         for node in limited:
             if node.memory_bytes and not info["MemoryLimit"]:
-                return f"node {node.name} asks for a limit on memory, which the Docker Engine can't set here"
+                raise _no_limit(node, "memory", "memory")
             if node.cpus_milli and not info["CpuCfsQuota"]:
-                return f"node {node.name} asks for a limit on CPU time, which the Docker Engine can't set here"
+                raise _no_limit(node, "CPU time", "cpus")
             if node.cpus_milli > info["NCPU"] * 1000:
-                return f"node {node.name} asks for {node.cpus_milli / 1000:g} CPUs of {info['NCPU']}"
-        return None
+                message = f"node {node.name} asks for {node.cpus_milli / 1000:g} CPUs of {info['NCPU']}"
+                raise MachineError("too-few-cpus", message, f"lower its cpus to {info['NCPU']} or less")
 
     def taken(self) -> list[IPv4Network]:
         """The subnets of the Docker Engine's networks, and where this machine has routes to."""
@@ -71,12 +69,8 @@ class DockerRuntime:
     def up(self, plan: Plan, progress: Progress) -> None:
         """See `testbed.runtime.Runtime`. The agent starts while the containers do."""
         engine = self._engine
-        if reason := self.supports(plan):
-            raise MachineError("runtime-cannot", f"runtime docker can't make this lab: {reason}", "ask for less")
         progress("images")
-        images = {node.image or objects.OWN_IMAGE for node in plan.nodes}
-        images |= set() if engine.hosts_agent else {objects.OWN_IMAGE}
-        in_parallel(partial(objects.ensure_image, engine), sorted(images))
+        self.require(plan)
         LabDirectory(self.name, plan.lab).make()
         with ThreadPoolExecutor(1) as background:
             starting = background.submit(agents.start, engine, plan)
@@ -167,19 +161,20 @@ class DockerRuntime:
     def _commands(self, lab: str, node: str) -> Commands:
         containers = {each["Labels"][objects.NODE]: each for each in self._engine.containers(lab=lab, node=None)}
         if not containers:
-            raise LabError(
-                "no-such-lab", f"no lab {lab!r} is up", "testbed ps lists them; testbed up FILE brings one up"
-            )
+            raise no_such_lab(lab)
         if node not in containers:
-            raise LabError(
-                "no-such-node", f"the lab has no node {node!r}", f"its nodes are: {', '.join(sorted(containers))}"
-            )
+            raise no_such_node(node, sorted(containers))
         container = containers[node]
         if container["State"] != "running":
             raise LabError(
                 "node-exited", f"node {node} is {container['State']}", "take the lab down and bring it up again"
             )
         return Commands(self._engine, container["Id"], node, partial(self.connect, lab))
+
+
+def _no_limit(node: Node, what: str, key: str) -> MachineError:
+    message = f"node {node.name} asks for a limit on {what}, which the Docker Engine can't set here"
+    return MachineError("no-limits", message, f"leave its {key} out, or enable that cgroup controller")
 
 
 def _bring_up(engine: Engine, plan: Plan, node: Node) -> int:

@@ -1,6 +1,7 @@
 """The command line where no lab is needed."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -58,6 +59,27 @@ def test_a_name_that_the_plan_has_not_is_told_before_a_lab_is_made_for_it(wrong,
     assert done.returncode == 2
     assert done.stdout == ""
     assert hint in done.stderr
+
+
+@pytest.mark.parametrize("command", [("run", "lan"), ("sweep", "mathis")])
+def test_results_that_cannot_be_written_are_refused_before_a_lab_comes_up(command, tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    done = command_line(*command, "--results", str(tmp_path / "file" / "results"))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert f"not-writable: results can't be written to {tmp_path}/file/results: {tmp_path}/file is a file" in done.stderr
+
+
+def test_show_quotes_commands_so_that_they_can_be_pasted(tmp_path):
+    path = tmp_path / "quoted.yml"
+    path.write_text("name: quoted\nnodes: {a: {command: [sh, -c, 'sleep 9; echo \"x y\"']}}\n", encoding="utf-8")
+    done = command_line("show", str(path), env={**os.environ, "COLUMNS": "300"})
+    assert """sh -c 'sleep 9; echo "x y"'""" in done.stdout
+
+
+def test_a_lab_and_a_topology_that_are_not_there_end_with_the_same_status():
+    assert command_line("exec", "no-such-lab", "a", "--", "true").returncode == 2
+    assert command_line("up", "no-such-topology").returncode == 2
 
 
 def test_show_as_json_is_the_plan():

@@ -14,7 +14,7 @@ import pytest
 
 from testbed.agent import client, protocol
 from testbed.agent.client import Agent
-from testbed.errors import LabError
+from testbed.errors import LabError, UsageError
 from testbed.runtime import local_agent
 from testbed.runtime.state import LabDirectory
 
@@ -81,7 +81,7 @@ def test_an_agent_that_cannot_even_start_says_why(lab_name, monkeypatch):
 
 
 def test_there_is_no_such_lab(lab_name):
-    with pytest.raises(LabError, match="no-such-lab"):
+    with pytest.raises(UsageError, match="no-such-lab"):
         local_agent.connect("netns", lab_name)
     assert not local_agent.stop("netns", lab_name)
 
@@ -98,7 +98,7 @@ def test_a_stopped_agent_counts_as_stuck_and_is_ended(agent, lab_name, monkeypat
 def test_errors_keep_their_kind_and_the_agent_goes_on(agent):
     with pytest.raises(LabError, match="unknown-call"):
         agent.call("dance")
-    with pytest.raises(LabError, match="no-such-node"):
+    with pytest.raises(UsageError, match="no-such-node"):
         agent.call("accepts", node="nobody", address="198.18.0.1", port=1)
     with pytest.raises(LabError, match="agent-failed"):
         agent.call("accepts")
