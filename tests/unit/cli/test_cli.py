@@ -67,7 +67,8 @@ def test_results_that_cannot_be_written_are_refused_before_a_lab_comes_up(comman
     done = command_line(*command, "--results", str(tmp_path / "file" / "results"))
     assert done.returncode == 2
     assert done.stdout == ""
-    assert f"not-writable: results can't be written to {tmp_path}/file/results: {tmp_path}/file is a file" in done.stderr
+    said = f"not-writable: results can't be written to {tmp_path}/file/results: {tmp_path}/file is a file"
+    assert said in done.stderr
 
 
 def test_show_quotes_commands_so_that_they_can_be_pasted(tmp_path):
