@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from testbed import logs
 from testbed.agent import isolation, links, namespaces, netem, protocol
 from testbed.agent.choosing import Kernel
 from testbed.agent.server import Server
@@ -33,6 +35,7 @@ def main() -> int:
     parser.add_argument("--name", help="what the process is called, by which it is found")
     parser.add_argument("--log", type=Path, help="where output goes from then on")
     parser.add_argument("--lifeline", action="store_true", help="end when standard input ends before the lab is up")
+    parser.add_argument("--debug", action="store_true", help="log everything")
     parser.add_argument("--probe", action="store_true", help="say in JSON what an agent can do here, and end")
     parser.add_argument("--sweep", action="store_true", help="remove what a killed agent of the lab left, and end")
     arguments = parser.parse_args()
@@ -44,6 +47,7 @@ def main() -> int:
         arguments = parser.parse_args(protocol.decode(told)["arguments"])
         namespaces.set_process_name(arguments.name)
         _log_to(arguments.log)
+    logs.configure(logging.DEBUG if arguments.debug else logging.INFO)
     try:
         if arguments.sweep:
             asyncio.run(_sweep(arguments.lab))
@@ -63,6 +67,9 @@ def _log_to(path: Path) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
+
+
+_log = logging.getLogger("testbed.agent")
 
 
 async def _sweep(lab: str) -> None:
@@ -105,9 +112,11 @@ async def _serve(arguments: argparse.Namespace) -> None:
             loop.add_signal_handler(signal.SIGTERM, server.ended.set)
             if arguments.lifeline:
                 loop.add_reader(0, _lifeline, server)
+            _log.info("agent of lab %s answers, pid %d", arguments.lab, os.getpid())
             serving = asyncio.create_task(server.serve(listener))
             serving.add_done_callback(lambda _: server.ended.set())
             await server.ended.wait()
+            _log.info("agent ends")
             serving.cancel()
             arguments.socket.unlink(missing_ok=True)
             await shaped.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import json
+import logging
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from testbed import logs
 from testbed.agent import namespaces, processes, protocol, sockets, timeline
 from testbed.errors import LabError, TestbedError
 
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
 
     from testbed.agent.links import Links
     from testbed.agent.wiring import Wiring
+
+_log = logging.getLogger(__name__)
+
+_FREQUENT = ("accepts", "statistics", "sockets")
+"""Calls that come many times a second; they are logged where everything is."""
 
 _CHUNK = 1 << 16
 _MOST_FDS = 3
@@ -158,7 +165,8 @@ class Server:
         if name == "hello":  # is asked of an agent that may be busy, or stuck
             return await self._hello()
         async with self._exclusive:
-            return await self._calls[name](**arguments)
+            with logs.timed(_log, name, level=logging.DEBUG if name in _FREQUENT else logging.INFO):
+                return await self._calls[name](**arguments)
 
     async def _hello(self) -> dict[str, Any]:
         """Who answers, and what it holds."""
@@ -259,6 +267,7 @@ class Server:
         finally:
             for fd in fds:
                 os.close(fd)
+        _log.debug("%s in %s: pid %d", call, arguments["node"], process.pid)
         try:
             await connection.send({"event": {"pid": process.pid}})
             listening = asyncio.create_task(_obey(connection, process))

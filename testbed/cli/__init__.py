@@ -6,6 +6,7 @@ import difflib
 import os
 import signal
 import sys
+import traceback
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
@@ -44,6 +45,29 @@ COMMANDS = {
 """Name of a command to the module that has it and what the list of commands says of it."""
 
 
+def _log(_context: click.Context, option: click.Parameter, asked: bool) -> None:  # noqa: FBT001  # click's signature
+    """Have log records written to standard error."""
+    if asked:
+        import logging  # noqa: PLC0415  # only where it is asked for
+
+        from testbed import logs  # noqa: PLC0415
+
+        logs.configure(logging.DEBUG if option.name == "debug" else logging.INFO)
+
+
+_LOGGING: list[click.Parameter] = [
+    click.Option(["-v", "--verbose"], is_flag=True, expose_value=False, callback=_log, help="Log what is done."),
+    click.Option(
+        ["--debug"],
+        is_flag=True,
+        expose_value=False,
+        callback=_log,
+        help="Log everything, the agent too; show where an error comes from.",
+    ),
+]
+"""Options of every command."""
+
+
 class _Commands(click.Group):
     def list_commands(self, _context: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -53,6 +77,8 @@ class _Commands(click.Group):
             return None
         module = import_module(COMMANDS[name][0])
         command: click.Command = getattr(module, f"{name}_command")
+        if not any(option in command.params for option in _LOGGING):
+            command.params += _LOGGING
         return command
 
     def resolve_command(
@@ -94,6 +120,10 @@ def main() -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except TestbedError as error:
+        from testbed import logs  # noqa: PLC0415  # only now
+
+        if logs.debugging():
+            traceback.print_exc()
         _show(error)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:

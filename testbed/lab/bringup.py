@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from contextlib import contextmanager, nullcontext, suppress
@@ -9,6 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from testbed import logs
 from testbed import runtime as runtimes
 from testbed.errors import LabError, MachineError, TestbedError
 from testbed.plan import Plan
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from testbed.lab.observer import Observer
     from testbed.plan.model import Link
     from testbed.runtime import LabStatus, Runtime
+
+_log = logging.getLogger(__name__)
 
 _SUBNET_TRIES = 5
 
@@ -113,11 +117,13 @@ def bring_up(
 
 def _make(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[tuple[str, str, str], str]) -> None:
     observer.begun("up", "starting")
-    runtime.up(plan, lambda step: observer.begun("up", step))
+    with logs.timed(_log, f"make nodes of lab {plan.lab} by {runtime.name}"):
+        runtime.up(plan, lambda step: observer.begun("up", step))
     agent = runtime.connect(plan.lab)
     observer.begun("up", "links")
     links = [replace(link, engine=engines.get(link.ends, link.engine)) for link in plan.links]
-    shaped = agent.call("shape", links=[as_request(plan, link) for link in links])
+    with logs.timed(_log, f"impair {len(links)} links"):
+        shaped = agent.call("shape", links=[as_request(plan, link) for link in links])
     for engine, why in sorted({(made["engine"], made["why"]) for made in shaped}):
         observer.chosen("engine", engine, why)
     agent.call("remember", plan=plan.to_json())
@@ -197,7 +203,7 @@ def all_labs() -> list[LabStatus]:
 
 def take_down(lab: str) -> bool:
     """Remove all of a lab, whatever state it is in, of every runtime; False where there was nothing."""
-    with state.locked(lab):
+    with state.locked(lab), logs.timed(_log, f"take lab {lab} down"):
         if ours := _with_a_directory(lab):
             removals = [runtime.down(lab) for runtime in ours]
             return any(removals)

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from testbed import logs
 from testbed.agent import protocol
 from testbed.agent.client import Agent
 from testbed.errors import LabError, TestbedError, no_such_lab
@@ -63,6 +64,7 @@ def start(runtime: str, lab: str, *, isolate: bool) -> Agent:
     directory.make()
     arguments = ["--name", directory.agent_name, "--log", str(directory.log)]
     arguments += ["--lab", lab, "--socket", str(directory.socket), "--lifeline", *["--isolate"] * isolate]
+    arguments += ["--debug"] * logs.debugging()
     process = _waiting.pop() if _waiting else _launch()
     _started[directory.socket] = process
     deadline = time.monotonic() + _START_SECONDS

@@ -12,6 +12,7 @@ from docker.errors import APIError, NotFound
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 import testbed
+from testbed import logs
 from testbed.agent import protocol
 from testbed.agent.client import Agent, gone
 from testbed.errors import LabError, TestbedError, UsageError
@@ -73,7 +74,7 @@ def start(engine: Engine, plan: Plan) -> Agent:
     if engine.hosts_agent:
         return local_agent.start(_RUNTIME, plan.lab, isolate=False)
     limited = any(node.cpus_milli or node.memory_bytes for node in plan.nodes)
-    command = ["--lab", plan.lab, "--socket", _SOCKET]
+    command = ["--lab", plan.lab, "--socket", _SOCKET, *["--debug"] * logs.debugging()]
     # No node is called so: a node's name has no dot.
     container = _create(
         engine, plan.lab, command, objects.OWN_IMAGE, name=f"testbed-{plan.lab}.agent", limits_nodes=limited

@@ -83,6 +83,20 @@ def test_a_lab_and_a_topology_that_are_not_there_end_with_the_same_status():
     assert command_line("up", "no-such-topology").returncode == 2
 
 
+def test_debug_shows_where_an_error_comes_from():
+    done = command_line("up", "losy", "--debug")
+    assert done.returncode == 2
+    assert done.stderr.startswith("Traceback")
+    assert "unknown-topology" in done.stderr.splitlines()[-2]
+    assert "Traceback" not in command_line("up", "losy", "--verbose").stderr
+
+
+def test_options_of_a_command_in_a_node_are_its_own():
+    done = command_line("exec", "no-such-lab", "a", "--", "true", "--debug")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
 def test_show_as_json_is_the_plan():
     shown = json.loads(CliRunner().invoke(cli, ["show", "lossy", "--json"]).output)
     plan = resolve(load(find("lossy")))
