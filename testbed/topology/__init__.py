@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from testbed.errors import UsageError
-from testbed.topology.check import check
 from testbed.topology.course import timeline_faults
 from testbed.topology.document import MOST_BYTES, read
 from testbed.topology.files import Files
 from testbed.topology.find import find
 from testbed.topology.json_schema import schema
-from testbed.topology.messages import show, translate, valueless
+from testbed.topology.messages import located, translate, valueless
 from testbed.topology.models import Topology
 from testbed.topology.problems import Problem, TopologyError
-from testbed.topology.settings import Factor, Setting, applied, factors_in, parse_factor
+from testbed.topology.rules import broken_rules
+from testbed.topology.rules.parts import Parts
+from testbed.topology.settings import Factor, Setting, applied, factor_problems, factors_in, parse_factor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,16 +81,16 @@ def loads(text: str | bytes, name: str, directory: Path | None = None, settings:
     document = applied(read(text, name), settings)
     files = Files(directory or Path())
     problems = [*document.problems, *valueless(document)]
-    told = {(problem.line, problem.column) for problem in problems}
+    known = {(problem.line, problem.column) for problem in problems}
     topology = None
     try:
         topology = Topology.model_validate(document.data, context=files)
     except ValidationError as error:
-        problems += [one for one in translate(error, document) if (one.line, one.column) not in told]
-    problems += check(document, files)
+        problems += [problem for problem in translate(error, document) if (problem.line, problem.column) not in known]
+    problems += [located(fault, document) for fault in broken_rules(Parts(document, files.models))]
+    problems += [problem for factor in factors_in(document) for problem in factor_problems(factor, document)]
     if topology and not problems:  # what an event makes of a link depends on all that is before it
-        for fault in timeline_faults(topology):
-            problems.append(document.problem(fault.path, fault.code, f"{show(fault.path)} {fault.said}", fault.hint))
+        problems += [located(fault, document) for fault in timeline_faults(topology)]
     if problems or topology is None:
         raise TopologyError(problems)
     return topology

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
@@ -58,20 +58,44 @@ class Short:
         return value if isinstance(value, dict | Model) else {self.key: value}
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Annotates a part of the file: its model is kept in the context's `models`, by the identity of the raw data.
+
+    Rules about several parts then find the models that validation has made, also where other parts are not valid.
+    """
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Validate as without this, and record."""
+        return core_schema.with_info_wrap_validator_function(self._record, handler(source))
+
+    def _record(
+        self, value: object, handler: core_schema.ValidatorFunctionWrapHandler, info: ValidationInfo[Any]
+    ) -> object:
+        model = handler(value)
+        if info.context is not None:
+            info.context.models[id(value)] = model
+        return model
+
+
 class Fault(NamedTuple):
-    """A contradiction between values that are right by themselves.
+    """What is wrong with a value, or between values that are right by themselves.
 
     Attributes:
-        path: keys from the model where it was found to the value at fault.
+        path: keys from the model where it was found (in a rule: from the top of the file) to the value at fault.
         code: kebab-case name of the kind of fault.
         said: follows the path in the message.
         hint: what to write instead; empty where nothing can be said.
+        at_key: the fault is the key's, not its value's.
+        offset: of the fault within a text, in characters.
     """
 
     path: tuple[str | int, ...]
     code: str
     said: str
     hint: str = ""
+    at_key: bool = False
+    offset: int = 0
 
     def under(self, *path: str | int) -> "Fault":
         """The same fault, seen from the model that has this one at `path`."""

@@ -90,8 +90,16 @@ class Document:
         place = self.places[path]
         return Problem(place.file, *(place.key if at_key else place.value), code, message, hint)
 
-    def place_within(self, path: Path, text: str, offset: int) -> Mark:
-        """Where `offset` of the `text` at `path` is; where that text begins if it is not written as it reads."""
+    def value(self, path: Path) -> object:
+        """The value that `path` leads to."""
+        found = self.data
+        for part in path:
+            found = found[part]  # type: ignore[index]
+        return found
+
+    def place_within(self, path: Path, offset: int) -> Mark:
+        """Where `offset` of the text at `path` is; where that text begins if it is not written as it reads."""
+        text = str(self.value(path))
         (line, column), _, file = self.places[path]
         written = self.lines[line - 1][column - 1 :] if file == self.name and line <= len(self.lines) else ""
         quotes = int(written[:1] in ("'", '"'))

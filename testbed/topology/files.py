@@ -29,10 +29,14 @@ class Files:
     """What a topology may read: regular files below its own directory. The context that models are validated in.
 
     Each is read once, so that all parts of a topology see the same.
+
+    Attributes:
+        models: of the parts of the file that are valid, by the identity of their raw data; see `base.Recorded`.
     """
 
     directory: Path
     parsed: dict[tuple[str, Parse], object] = field(default_factory=dict)
+    models: dict[int, object] = field(default_factory=dict)
 
     def read(self, name: str, parse: Parse) -> object:
         """What `parse` makes of a file.

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
+from testbed.topology.base import Fault
 from testbed.topology.document import Document, Path
 from testbed.topology.models import Topology
 from testbed.topology.problems import Problem, nearest, quote
@@ -34,6 +36,16 @@ def show(path: Path) -> str:
     return text or "the file"
 
 
+def located(fault: Fault, document: Document) -> Problem:
+    """A fault of a file's data, at its place in the text."""
+    message = f"{show(fault.path)} {fault.said}"
+    problem = document.problem(fault.path, fault.code, message, fault.hint, at_key=fault.at_key)
+    if not fault.offset:
+        return problem
+    line, column = document.place_within(fault.path, fault.offset)
+    return replace(problem, line=line, column=column)
+
+
 def translate(error: ValidationError, document: Document) -> Iterator[Problem]:
     """The problems that `error`, from validating `document`'s data, is about."""
     for detail in error.errors(include_url=False):
@@ -54,9 +66,7 @@ _ENTRIES = {("networks", "*"), ("nodes", "*"), ("nodes", "*", "networks", "*")}
 def valueless(document: Document) -> Iterator[Problem]:
     """Keys without a value that need one."""
     for path, place in document.places.items():
-        value = document.data
-        for part in path:
-            value = value[part]  # type: ignore[index]
+        value = document.value(path)
         pattern = tuple("*" if depth % 2 else part for depth, part in enumerate(path))
         if value is None and path and pattern not in _ENTRIES:
             hint = "give it one, or leave it out"

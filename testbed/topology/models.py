@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from testbed import units
 from testbed.topology import ends
-from testbed.topology.base import EmptyIsDefault, Model, key
+from testbed.topology.base import EmptyIsDefault, Model, Recorded, key
 from testbed.topology.captures import CaptureValue
 from testbed.topology.ends import DirectionEnds, PairEnds
 from testbed.topology.impairment import Impairment
@@ -162,15 +162,17 @@ class Topology(Model):
     )
     runtime: Runtime = key("What nodes are made of", default="auto")
     engine: Engine = key("What carries the shapes of links out", default="auto")
-    networks: Annotated[Mapping[Name, Annotated[Network, EmptyIsDefault()]], Field(min_length=1)] = key(
+    networks: Annotated[Mapping[Name, Annotated[Network, EmptyIsDefault(), Recorded()]], Field(min_length=1)] = key(
         "L2 segments by name; one called `lan` unless given", default={"lan": Network()}
     )
-    nodes: Annotated[Mapping[Name, Annotated[Node, EmptyIsDefault()]], Field(min_length=1)] = key(
+    nodes: Annotated[Mapping[Name, Annotated[Node, EmptyIsDefault(), Recorded()]], Field(min_length=1)] = key(
         "Containers or namespaces by name"
     )
-    links: tuple[AnyLink, ...] = key("How bad the way between two nodes is; perfect where nothing is said", default=())
+    links: tuple[Annotated[AnyLink, Recorded()], ...] = key(
+        "How bad the way between two nodes is; perfect where nothing is said", default=()
+    )
     workloads: tuple[Entry, ...] = key("Traffic, one after the other; `together` runs some at once", default=())
-    timeline: tuple[AnyEvent, ...] = key("What changes at given times of a run", default=())
+    timeline: tuple[Annotated[AnyEvent, Recorded()], ...] = key("What changes at given times of a run", default=())
     expect: tuple[ExpectationText, ...] = key("What must hold of what is measured", default=())
     capture: CaptureValue | None = key("The nodes where packets are captured during a run", default=None)
     sockets: tuple[Name, ...] = key(

@@ -96,21 +96,22 @@ def factors_in(document: Document) -> tuple[Factor, ...]:
     return tuple(_factor(path, document, at[path], document.places[at[path]].key) for path in paths)
 
 
+def factor_problems(factor: Factor, document: Document) -> Iterator[Problem]:
+    """What is wrong with a factor of a file's own `sweep`: it is about nothing in the file, or takes a value twice."""
+    yield from factor.faults
+    for level in factor.levels[:1]:
+        if isinstance(path := located(document, level), Problem):
+            yield path
+
+
 def _factor(path: str, document: Document, at: Path, key: Mark) -> Factor:
     """The factor whose levels are the list at `at` of a document."""
-    values = _value(document, at)
+    values = document.value(at)
     levels = (
         Setting(path=path, text=written(value), document=document, at=(*at, index), key=key)
         for index, value in enumerate(values if isinstance(values, list) else ())
     )
     return Factor(path=path, levels=tuple(levels))
-
-
-def _value(document: Document, at: Path) -> object:
-    value = document.data
-    for part in at:
-        value = value[part]  # type: ignore[index]
-    return value
 
 
 def written(value: object) -> str:
@@ -189,7 +190,7 @@ def _replaced(document: Document, path: Path, setting: Setting) -> Document:
     added = {(*path, *one[size:]): place for one, place in setting.document.places.items() if one[:size] == setting.at}
     added[path] = Place(added[path].value, setting.key, added[path].file)
     return replace(
-        document, data=_with(document.data, path, _value(setting.document, setting.at)), places={**kept, **added}
+        document, data=_with(document.data, path, setting.document.value(setting.at)), places={**kept, **added}
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Discriminator, Field, Tag
 
 from testbed.third_party import third_party
-from testbed.topology.base import Model, key
+from testbed.topology.base import Model, Recorded, key
 from testbed.topology.workloads.base import Ends, Parameter, Place, Work, Workload
 from testbed.topology.workloads.dns import Dns
 from testbed.topology.workloads.http import Http
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     AnyWorkload = Workload | Work
 else:
     _TAGGED: list[Any] = [Annotated[model, Tag(f"<{kind}>")] for kind, model in KINDS.items()]
-    AnyWorkload = Annotated[reduce(or_, _TAGGED), Discriminator(_kind_tag)]
+    AnyWorkload = Annotated[reduce(or_, _TAGGED), Discriminator(_kind_tag), Recorded()]
 
 
 class Together(Model):

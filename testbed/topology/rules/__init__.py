@@ -1,0 +1,33 @@
+"""What must hold between the parts of a file, a module of rules for each subject.
+
+Rules work on the parts that can be read, so that a fault in one part does not hide those in others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.topology.rules import addressing, links, references, timeline, workloads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testbed.topology.base import Fault
+    from testbed.topology.rules.parts import Parts
+
+_RULES = (
+    references.attachments,
+    references.captures,
+    references.sockets,
+    addressing.subnets,
+    links.links,
+    workloads.workloads,
+    workloads.expectations,
+    timeline.events,
+)
+
+
+def broken_rules(parts: Parts) -> Iterator[Fault]:
+    """The faults that the rules find in a file."""
+    for rule in _RULES:
+        yield from rule(parts)

@@ -1,0 +1,108 @@
+"""The parts of a file that rules look at: raw data with the models made of it, where it is valid."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from testbed.topology.models import Network, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from ipaddress import IPv4Address
+
+    from testbed.topology.document import Document, Path
+
+_NODE = TypeAdapter(Node)
+
+Part = TypeVar("Part")
+
+
+class Parts:
+    """The parts of a document.
+
+    Args:
+        document: the file.
+        models: of the valid parts, by the identity of their raw data; see `testbed.topology.base.Recorded`.
+    """
+
+    def __init__(self, document: Document, models: Mapping[int, object]) -> None:
+        self.document = document
+        self._models = models
+        self._data = document.data if isinstance(document.data, dict) else {}
+
+    @cached_property
+    def networks(self) -> Mapping[str, Network | None]:
+        """The networks by name; None stands for one that is not valid."""
+        found = self._data.get("networks", {"lan": None})
+        entries = found.items() if isinstance(found, dict) else ()
+        return {name: Network() if raw is None else self.model(raw, Network) for name, raw in entries}
+
+    @cached_property
+    def nodes(self) -> Mapping[str, Node | None]:
+        """The nodes by name, with what can be read of their networks; None stands for one of which nothing can."""
+        found = self._data.get("nodes")
+        entries = found.items() if isinstance(found, dict) else ()
+        return {
+            name: Node() if raw is None else self.model(raw, Node) or readable(raw, _NODE, "networks")
+            for name, raw in entries
+        }
+
+    @cached_property
+    def on(self) -> Mapping[str, Mapping[str, IPv4Address | None]]:
+        """Of each node that can be read its networks, with the address that it asks for there."""
+        return {
+            name: {network: one.address for network, one in node.attachments(self.networks).items()}
+            for name, node in self.nodes.items()
+            if node is not None
+        }
+
+    def section(self, name: str) -> object:
+        """The raw data of a top-level key; None where there is none."""
+        return self._data.get(name)
+
+    def items(self, *path: str) -> Iterator[tuple[Path, object]]:
+        """The raw entries of a list, with their paths."""
+        found: object = self._data
+        for part in path:
+            found = found.get(part) if isinstance(found, dict) else None
+        yield from _items(found, path)
+
+    def workloads(self) -> Iterator[tuple[Path, object]]:
+        """The raw workloads with their paths, in the order of the file, those within `together` too."""
+        for path, raw in self.items("workloads"):
+            if isinstance(raw, dict) and "together" in raw:
+                yield from _items(raw["together"], (*path, "together"))
+            else:
+                yield path, raw
+
+    def model(self, raw: object, kind: type[Part]) -> Part | None:
+        """The model of a part, or None where the part is not valid or of another kind."""
+        model = self._models.get(id(raw))
+        return model if isinstance(model, kind) else None
+
+    def line(self, path: Path) -> int:
+        """The line that a part begins in."""
+        return self.document.places[path].value.line
+
+
+def readable(raw: object, adapter: TypeAdapter[Part], *keys: str) -> Part | None:
+    """What some keys of a part say, whatever its others; None where these keys are not valid."""
+    try:
+        entry = {key: value for key, value in raw.items() if key in keys} if isinstance(raw, dict) else raw
+        return adapter.validate_python(entry)
+    except ValidationError:
+        return None
+
+
+def text_of(value: object) -> str | None:
+    """What a scalar that may stand for text was written as; None where it is no scalar."""
+    text = getattr(value, "text", value)
+    return text if isinstance(text, str) else None
+
+
+def _items(found: object, path: Path) -> Iterator[tuple[Path, object]]:
+    for index, raw in enumerate(found if isinstance(found, list) else ()):
+        yield (*path, index), raw

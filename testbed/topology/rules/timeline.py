@@ -1,0 +1,53 @@
+"""Events are about links and nodes that there are, and change something."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.topology.base import Fault
+from testbed.topology.course import separated
+from testbed.topology.problems import quote
+from testbed.topology.rules import references
+from testbed.topology.timeline import Change, Heal, Partition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testbed.topology.document import Path
+    from testbed.topology.ends import DirectionEnds, PairEnds
+    from testbed.topology.rules.parts import Parts
+
+
+def events(parts: Parts) -> Iterator[Fault]:
+    """What an event names exists, and the event changes something."""
+    for path, raw in parts.items("timeline"):
+        if change := parts.model(raw, Change):
+            yield from _link(parts, (*path, "link"), change.link)
+            if not change.named:
+                yield Fault(path, "missing-key", "names nothing that changes", "say what it changes, such as loss: 20%")
+        elif heal := parts.model(raw, Heal):
+            if not isinstance(heal.heal, str):
+                yield from _link(parts, (*path, "heal"), heal.heal)
+        elif partition := parts.model(raw, Partition):
+            yield from _partition(parts, (*path, "partition"), partition)
+
+
+def _link(parts: Parts, path: Path, ends: PairEnds | DirectionEnds) -> Iterator[Fault]:
+    yield from references.link_ends(parts, path, ends)
+    network = references.shared_network(parts, path, *ends.directions[0], ends.network)
+    if isinstance(network, Fault):
+        yield network
+
+
+def _partition(parts: Parts, path: Path, event: Partition) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for number, group in enumerate(event.partition):
+        for place, node in enumerate(group):
+            at = (*path, number, place)
+            yield from references.node(parts, at, node)
+            if node in seen:
+                yield Fault(at, "duplicate-node", f"is {quote(node)}, which is in a group already")
+            seen.add(node)
+    if seen <= parts.on.keys() and not any(separated(parts.on, event.partition)):
+        hint = "they share no network, so they don't reach each other anyway"
+        yield Fault(path, "no-shared-network", "separates nothing", hint)
