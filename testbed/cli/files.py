@@ -44,7 +44,7 @@ def validate_command(files: tuple[str, ...]) -> int:
 def show_command(file: str, how: BringUp, *, as_json: bool) -> None:
     """Show what TOPOLOGY resolves to: every address, link and workload."""
     loaded = topology.load(topology.find(file))
-    resolved = plan.resolve(loaded, lab=how.name, runtime=how.runtime, engine=how.engine, seed=how.seed)
+    resolved = how.resolve(loaded)
     if as_json:
         click.echo(json.dumps(resolved.to_json() | {"digest": resolved.digest}, indent=2))
         return

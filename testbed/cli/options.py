@@ -12,6 +12,9 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from testbed.plan import Plan
+    from testbed.topology import Topology
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 kept = click.option(
     "--results", "root", type=click.Path(path_type=Path), default="results", show_default=True, help="Where runs are."
@@ -38,6 +41,12 @@ class BringUp:
     def as_the_file_says(self) -> bool:
         """Whether nothing is to be otherwise."""
         return self == BringUp(name=None, runtime=None, engine=None, seed=None)
+
+    def resolve(self, topology: Topology) -> Plan:
+        """The plan of a topology, with what is to be otherwise."""
+        from testbed import plan  # noqa: PLC0415  # most commands need none
+
+        return plan.resolve(topology, lab=self.name, runtime=self.runtime, engine=self.engine, seed=self.seed)
 
 
 def bring_up(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from testbed import lab as labs
-from testbed import plan, topology
+from testbed import topology
 from testbed.cli import options
 from testbed.cli.screen import Screen
 from testbed.errors import UsageError
@@ -135,11 +134,10 @@ def _lab(
     except UsageError as error:
         error.add_note("nor is a lab of that name up; testbed ps lists those that are")
         raise
-    loaded = topology.load(path)
-    resolved = plan.resolve(loaded)
+    resolved = how.resolve(topology.load(path))
     running.require(resolved, only=only, capture=capture)
     screen.title(resolved)
-    lab = Lab.up(loaded, **asdict(how), observer=screen)
+    lab = Lab.up(resolved, observer=screen)
     if not lab.was_up:
         stack.callback(lab.down, screen)
     return lab

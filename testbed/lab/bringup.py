@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 from testbed import logs
 from testbed import runtime as runtimes
 from testbed.errors import LabError, MachineError, TestbedError
-from testbed.plan import Plan
+from testbed.plan import Plan, relocate
 from testbed.runtime import local_agent, state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
-    from ipaddress import IPv4Network
     from types import FrameType
 
     from testbed.lab.observer import Observer
@@ -79,14 +78,14 @@ def agent_ahead(runtime: str | None) -> AbstractContextManager[None]:
 
 
 def bring_up(
-    resolve: Callable[[Collection[IPv4Network]], Plan],
+    wanted: Plan,
     observer: Observer,
     engines: Mapping[tuple[str, str, str], str] = MappingProxyType({}),
 ) -> tuple[Plan, Runtime, bool]:
     """Bring a plan up, or find that it is up already.
 
     Args:
-        resolve: makes the plan, given the subnets that it must keep clear of.
+        wanted: what is to be up; its allocated subnets move where they are in use.
         observer: hears of it.
         engines: by ends, of links that are to have another engine than the plan says.
 
@@ -96,14 +95,13 @@ def bring_up(
     Raises:
         MachineError, LabError: after undoing what was done.
     """
-    plan = resolve(())
-    with state.locked(plan.lab):
-        present = next(iter(_with_a_directory(plan.lab)), None)
-        runtime = present or choose_runtime(plan, observer)
-        if present or _holds(runtime, plan.lab):
-            return _same(plan, runtime), runtime, True
+    with state.locked(wanted.lab):
+        present = next(iter(_with_a_directory(wanted.lab)), None)
+        runtime = present or choose_runtime(wanted, observer)
+        if present or _holds(runtime, wanted.lab):
+            return _same(wanted, runtime), runtime, True
         for attempt in range(_SUBNET_TRIES):
-            plan = resolve(runtime.taken())
+            plan = relocate(wanted, runtime.taken())
             try:
                 with _undone_on_failure(runtime, plan.lab, observer):
                     _make(plan, runtime, observer, engines)

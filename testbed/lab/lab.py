@@ -6,7 +6,6 @@ takes none of it.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -44,7 +43,7 @@ class Lab:
     @classmethod
     def up(
         cls,
-        source: Topology | Path | str,
+        source: Plan | Topology | Path | str,
         *,
         name: str | None = None,
         runtime: str | None = None,
@@ -55,7 +54,8 @@ class Lab:
         """Bring a topology up; nothing changes where it is up already.
 
         Args:
-            source: a topology, a file, or the name of a topology that is shipped or in `topologies/`.
+            source: a topology, a file, or the name of a topology that is shipped or in `topologies/`; or a plan, which
+                has all that the other arguments say.
             name: of the lab; the topology's unless given.
             runtime: `auto`, `docker` or `netns`; the file's unless given.
             engine: `auto`, `netem` or `userspace`; the file's unless given.
@@ -69,9 +69,11 @@ class Lab:
         """
         from testbed import topology  # noqa: PLC0415 (see above)
 
-        loaded = source if isinstance(source, topology.Topology) else topology.load(topology.find(str(source)))
-        resolve = functools.partial(plan.resolve, loaded, lab=name, runtime=runtime, engine=engine, seed=seed)
-        made, chosen, was_up = bringup.bring_up(lambda taken: resolve(taken=taken), observer)
+        wanted = source
+        if not isinstance(wanted, plan.Plan):
+            loaded = wanted if isinstance(wanted, topology.Topology) else topology.load(topology.find(str(wanted)))
+            wanted = plan.resolve(loaded, lab=name, runtime=runtime, engine=engine, seed=seed)
+        made, chosen, was_up = bringup.bring_up(wanted, observer)
         return cls(made, chosen, was_up=was_up)
 
     @classmethod
@@ -101,7 +103,7 @@ class Lab:
         """
         wanted = replace(run.plan, lab=name or run.plan.lab, runtime=runtime or run.runtime)
         engines = {each.ends: engine or each.engine for each in run.engines}
-        made, chosen, was_up = bringup.bring_up(lambda taken: plan.relocate(wanted, taken), observer, engines)
+        made, chosen, was_up = bringup.bring_up(wanted, observer, engines)
         if was_up:
             raise LabError(
                 "lab-exists",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
-from testbed.errors import MachineError, UsageError
+from testbed.errors import MachineError
 from testbed.plan.seeds import derive
 
 if TYPE_CHECKING:
@@ -32,15 +32,17 @@ def subnets(
         taken: what is in use on this machine.
 
     Raises:
-        UsageError: a subnet given is in use.
-        MachineError: none is free.
+        MachineError: `subnet-taken`, a subnet given is in use; `no-free-subnet`.
     """
     given = {name: subnet for name, (subnet, _) in wanted.items() if subnet is not None}
     for name, subnet in given.items():
         for other in taken:
             if subnet.overlaps(other):
                 message = f"network {name}: {subnet} is in use on this machine (it overlaps {other})"
-                raise UsageError("subnet-taken", message, "give another subnet, or none to have a free one chosen")
+                hint = (
+                    "give another subnet, or none to have a free one chosen; labs of --runtime netns may share subnets"
+                )
+                raise MachineError("subnet-taken", message, hint)
     chosen: dict[str, IPv4Network] = {}
     for name, (_, nodes) in wanted.items():
         used = [*taken, *given.values(), *chosen.values()]

@@ -1,4 +1,4 @@
-"""A plan that was made elsewhere, for this machine: allocated subnets move where they are in use here."""
+"""A plan for this machine: allocated subnets move to where they are free."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
-from testbed.errors import MachineError
 from testbed.plan import addresses
 
 if TYPE_CHECKING:
@@ -25,22 +24,17 @@ def relocate(plan: Plan, taken: Collection[IPv4Network]) -> Plan:
         taken: what is in use on this machine.
 
     Raises:
-        MachineError: a subnet that the file gave is in use, or no other is free.
+        MachineError: `subnet-taken`, a subnet that the file gave is in use; `no-free-subnet`.
     """
     subnets = {network.name: IPv4Network(network.subnet) for network in plan.networks}
-    for network in plan.networks:
-        subnet = subnets[network.name]
-        if not network.allocated and any(subnet.overlaps(other) for other in taken):
-            raise MachineError(
-                "subnet-taken",
-                f"network {network.name}: {subnet}, which the topology asks for, is in use on this machine",
-                "free it, or use --runtime netns, whose labs meet nobody else's addresses",
-            )
-    clear = {name: subnet for name, subnet in subnets.items() if not any(subnet.overlaps(one) for one in taken)}
+    fixed = {
+        network.name
+        for network in plan.networks
+        if not network.allocated or not any(subnets[network.name].overlaps(other) for other in taken)
+    }
     members = {name: sum(name in {at.network for at in node.interfaces} for node in plan.nodes) for name in subnets}
-    found = addresses.subnets(
-        {name: (clear.get(name), members[name]) for name in subnets}, lab=plan.lab, taken=list(taken)
-    )
+    wanted = {name: (subnet if name in fixed else None, members[name]) for name, subnet in subnets.items()}
+    found = addresses.subnets(wanted, lab=plan.lab, taken=taken)
     return _moved(plan, {subnets[name]: subnet for name, subnet in found.items()})
 
 

@@ -14,8 +14,6 @@ from testbed.plan.model import Capture, Interface, Network, Node, Plan, Ready, W
 from testbed.plan.seeds import derive, of_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from testbed.topology.models import Topology
     from testbed.topology.workloads import Work
     from testbed.topology.workloads import Workload as AskedWorkload
@@ -42,24 +40,21 @@ def resolve(
     topology: Topology,
     *,
     lab: str | None = None,
-    taken: Iterable[IPv4Network] = (),
     runtime: str | None = None,
     engine: str | None = None,
     seed: int | None = None,
 ) -> Plan:
-    """The plan of `topology`.
+    """The plan of `topology`. On a machine where subnets are in use, see `relocate`.
 
     Args:
         topology: as `testbed.topology.load` returns it.
         lab: the lab's name; the topology's unless given.
-        taken: subnets in use on this machine.
         runtime: instead of the file's.
         engine: instead of the file's, on every link.
         seed: instead of the file's.
 
     Raises:
-        UsageError: a subnet that the file gives is taken.
-        MachineError: no subnet is free.
+        MachineError: `no-free-subnet`: the networks do not fit into the pool.
     """
     lab = lab or topology.name
     seed_given = seed is not None or topology.seed is not None
@@ -72,7 +67,7 @@ def resolve(
     given = {network: topology.addresses(network) for network in topology.networks}
     fixed = {name: network.fixed_subnet(given[name].values()) for name, network in topology.networks.items()}
     subnets = addresses.subnets(
-        {name: (fixed[name], len(members[name])) for name in topology.networks}, lab=lab, taken=list(taken)
+        {name: (fixed[name], len(members[name])) for name in topology.networks}, lab=lab, taken=()
     )
     hosts = {name: addresses.hosts(subnet, members[name], given[name]) for name, subnet in subnets.items()}
     nodes = tuple(_node(topology, name, subnets, hosts) for name in topology.nodes)

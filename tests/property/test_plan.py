@@ -7,7 +7,7 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from testbed.errors import MachineError
-from testbed.plan import Plan, resolve
+from testbed.plan import Plan, relocate, resolve
 from testbed.plan.addresses import POOL
 from testbed.topology import loads
 
@@ -50,8 +50,8 @@ TAKEN = st.lists(
 )
 
 
-def plan(data, **options):
-    return resolve(loads(yaml.safe_dump(data, sort_keys=False), "file.yml"), **options)
+def plan(data, *, taken=(), **options):
+    return relocate(resolve(loads(yaml.safe_dump(data, sort_keys=False), "file.yml"), **options), taken)
 
 
 @settings(deadline=None)

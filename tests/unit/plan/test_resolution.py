@@ -3,16 +3,16 @@ from ipaddress import IPv4Network
 import pytest
 
 from testbed import plan as package
-from testbed.errors import MachineError, UsageError
-from testbed.plan import resolve
+from testbed.errors import MachineError
+from testbed.plan import relocate, resolve
 from testbed.plan.addresses import POOL
 from testbed.topology import loads
 
 TWO = "name: x\nnodes: {client: , server: }\n"
 
 
-def plan(text, **options):
-    return resolve(loads(text, "file.yml"), **options)
+def plan(text, *, taken=(), **options):
+    return relocate(resolve(loads(text, "file.yml"), **options), taken)
 
 
 def links(lines):
@@ -73,7 +73,7 @@ def test_a_larger_network_gets_a_larger_subnet():
 
 def test_a_given_subnet_that_is_in_use_is_an_error():
     text = "name: x\nnetworks: {wan: {subnet: 198.18.7.0/24}}\nnodes: {a: }\n"
-    with pytest.raises(UsageError) as raised:
+    with pytest.raises(MachineError) as raised:
         plan(text, taken=[IPv4Network("198.18.0.0/16")])
     assert str(raised.value).startswith("subnet-taken: network wan: 198.18.7.0/24 is in use")
 
