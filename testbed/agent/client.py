@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from contextlib import suppress
 from signal import SIGKILL
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from testbed.agent import protocol
 from testbed.errors import LabError
@@ -169,6 +170,18 @@ class Process:
         self._connection.close()
 
 
+class Endpoint(Process):
+    """An endpoint that the agent started in a node, see `testbed.endpoint`."""
+
+    def begin(self, start_ns: int) -> None:
+        """Tell a client when to begin, by the nodes' clock; nothing happens where it has ended."""
+        with suppress(LabError):
+            self._connection.send({"tell": {"start_ns": start_ns}})
+
+
+_Process = TypeVar("_Process", bound=Process)
+
+
 class Agent:
     """A lab's agent. Every call has a connection of its own, so that an `Agent` may be shared by threads."""
 
@@ -229,14 +242,21 @@ class Agent:
         finally:
             connection.close()
 
-    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Process:
+    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Endpoint:
         """Start the endpoint program in a node."""
-        return self._start("endpoint", {"node": node, "spec": dict(spec)})
+        return self._start(Endpoint, "endpoint", {"node": node, "spec": dict(spec)})
+
+    def clock_offset_ns(self) -> int:
+        """By how much the monotonic clock of the agent's machine is ahead of this one's; 0 on the same machine."""
+        before_ns = monotonic_ns()
+        agents_ns: int = self.call("clock")
+        after_ns = monotonic_ns()
+        return 0 if before_ns <= agents_ns <= after_ns else agents_ns - (before_ns + after_ns) // 2
 
     def capture(self, node: str, network: str, *, snap_bytes: int, size_bytes: int) -> Process:
         """Start a capture at a node's interface; see `testbed.agent.capture.__main__` for what the process says."""
         limits = {"snap_bytes": snap_bytes, "size_bytes": size_bytes}
-        return self._start("capture", {"node": node, "network": network, **limits})
+        return self._start(Process, "capture", {"node": node, "network": network, **limits})
 
     def spawn(
         self, node: str, argv: Sequence[str], *, cwd: str | None = None, stdio: Sequence[int] = (), tty: bool = False
@@ -250,7 +270,7 @@ class Agent:
             stdio: file descriptors that become its standard streams, in their order; the rest are pipes to here.
             tty: the first of `stdio` is a terminal and becomes the controlling one.
         """
-        return self._start("spawn", {"node": node, "argv": list(argv), "cwd": cwd, "tty": tty}, stdio)
+        return self._start(Process, "spawn", {"node": node, "argv": list(argv), "cwd": cwd, "tty": tty}, stdio)
 
     def begin(self, name: str, **arguments: object) -> Connection:
         """Begin a call that tells of events before it has a result; the caller closes the connection."""
@@ -262,11 +282,11 @@ class Agent:
             raise
         return connection
 
-    def _start(self, call: str, arguments: dict[str, Any], fds: Sequence[int] = ()) -> Process:
+    def _start(self, kind: type[_Process], call: str, arguments: dict[str, Any], fds: Sequence[int] = ()) -> _Process:
         connection = Connection(self._connect())
         try:
             connection.send({"call": call, "with": arguments}, fds)
-            return Process(connection)
+            return kind(connection)
         except BaseException:
             connection.close()
             raise

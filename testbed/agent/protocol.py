@@ -7,7 +7,8 @@ A client connects and makes one call at a time:
     <- {"result": ...}  or  {"error": {"kind", "code", "message", "hint"}}
 
 While a `spawn`, `endpoint` or `capture` call lasts, the client may send `{"tell": {"eof": true}}`, which ends the
-process's standard input, or `{"tell": {"signal": N}}`; when it closes the connection, the process is killed.
+process's standard input, or `{"tell": {"signal": N}}`; when it closes the connection, the process is killed. To an
+endpoint, `{"tell": {"start_ns": N}}` passes on when it is to begin.
 Of `timeline`, anything that the client tells is the end, as is closing the connection.
 """
 
@@ -18,7 +19,7 @@ from typing import Any
 
 from testbed.errors import LabError, MachineError, TestbedError, UsageError
 
-VERSION = 3
+VERSION = 4
 """Raised whenever a client and an agent of different ages would not understand each other."""
 
 READY = b"ready\n"

@@ -110,6 +110,7 @@ class Server:
         self.ended = asyncio.Event()
         self._calls: dict[str, Callable[..., Awaitable[object]]] = {
             "hello": self._hello,
+            "clock": self._clock,
             "create": self._create,
             "adopt": self._adopt,
             "launch": self._launch,
@@ -162,8 +163,8 @@ class Server:
     async def _call(self, name: str, arguments: dict[str, Any]) -> object:
         if name not in self._calls:
             raise LabError("unknown-call", f"this agent knows no call {name!r}", "it is of another version")
-        if name == "hello":  # is asked of an agent that may be busy, or stuck
-            return await self._hello()
+        if name in ("hello", "clock"):  # are asked of an agent that may be busy, or stuck
+            return await self._calls[name]()
         async with self._exclusive:
             with logs.timed(_log, name, level=logging.DEBUG if name in _FREQUENT else logging.INFO):
                 return await self._calls[name](**arguments)
@@ -185,6 +186,10 @@ class Server:
                 for command in [self._commands.get(name)]
             },
         }
+
+    async def _clock(self) -> int:
+        """The time of this machine's monotonic clock, ns."""
+        return time.monotonic_ns()
 
     async def _create(self, networks: Sequence[dict[str, Any]], nodes: Sequence[dict[str, Any]]) -> None:
         await self._wiring.create(networks, nodes, self._directory / "hosts")
@@ -293,6 +298,8 @@ async def _obey(connection: Connection, process: asyncio.subprocess.Process) -> 
     """Carry out what a client tells a running process; kill it when the client goes away."""
     while message := await connection.receive():
         tell = message["tell"]
+        if "start_ns" in tell and process.stdin:
+            process.stdin.write(protocol.encode({"start_ns": tell["start_ns"]}))
         if "eof" in tell and process.stdin:
             process.stdin.close()
         if "signal" in tell:

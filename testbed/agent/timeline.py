@@ -23,17 +23,19 @@ if TYPE_CHECKING:
 
 async def carry_out(
     connection: Connection,
+    start_ns: int,
     events: Sequence[dict[str, Any]],
     restored: Changes,
     change: Callable[[Changes], Awaitable[tuple[int, int]]],
 ) -> None:
-    """Have events happen at their times from now on, until the client says that it is the end.
+    """Have events happen at their times, until the client says that it is the end.
 
-    The client is told `{"started_ns": N}`, and of each event, when it has happened, `{"number": its place,
-    "begun_ns": N, "done_ns": N}`: between these two its links changed, one after the other.
+    The client is told of each event, when it has happened, `{"number": its place, "begun_ns": N, "done_ns": N}`:
+    between these two its links changed, one after the other.
 
     Args:
         connection: to the client.
+        start_ns: the timeline's time zero, by the monotonic clock; it may be in the future.
         events: `at_ns`, ascending, and `changes` of each.
         restored: the changes that undo all of them.
         change: makes changes; returns when it began and when it was done, ns of the monotonic clock.
@@ -41,12 +43,10 @@ async def carry_out(
     Raises:
         TestbedError: an event could not be carried out, or the links have not got their shapes back.
     """
-    started_ns = time.monotonic_ns()
-    await connection.send({"event": {"started_ns": started_ns}})
     ended = asyncio.create_task(connection.receive())
     try:
         for number, event in enumerate(events):
-            if await _over(ended, started_ns + event["at_ns"]):
+            if await _over(ended, start_ns + event["at_ns"]):
                 break
             begun_ns, done_ns = await change(event["changes"])
             await connection.send({"event": {"number": number, "begun_ns": begun_ns, "done_ns": done_ns}})

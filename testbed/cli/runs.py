@@ -86,6 +86,9 @@ def show(run: Run, screen: Screen) -> None:
         screen.show("")
         screen.show(tables.outcome_table(run.outcomes))
     screen.show("")
+    for start in run.starts:
+        if start.remark:
+            screen.say("start", start.remark)
     if left_out := len(run.plan.expectations) - len(run.outcomes):
         screen.say("expect", f"{left_out} left out: not all of their workloads were run")
     for reason in run.distrust:

@@ -3,11 +3,14 @@
 `python -m testbed.endpoint SPEC` does what `SPEC`, one JSON object (see `testbed.endpoint.spec`), says, and reports in
 JSON lines on its standard output. Each line has an `event`; every list in it is a column of integers coded by
 `testbed.endpoint.columns`; every time is in nanoseconds of CLOCK_MONOTONIC, which all nodes of a machine share, so that
-the difference of two times taken in two nodes is a real delay. Closing its standard input stops it.
+the difference of two times taken in two nodes is a real delay. An initiator waits for one line on its standard input,
+`{"start_ns": N}`, and begins at that time. Closing its standard input stops an endpoint.
 
 | event | from | what |
 |---|---|---|
-| `listening` | listener | the socket is bound; the initiator may start |
+| `listening` | listener | the socket is bound |
+| `ready` | initiator | all is prepared, and no packet sent; it waits for a line that tells it when to begin |
+| `started` | initiator | `at_ns`: when it began |
 | `accepted` | tcp-stream listener | `at_ns` |
 | `connections` | TCP initiator | per connection: `begun_ns`, `connected_ns`, with TLS also `secured_ns` |
 | `congestion` | TCP initiator | `name`: the congestion control in use, as the kernel says |

@@ -34,6 +34,10 @@ def _perform(arguments: Sequence[str], owner: Owner) -> None:
     parameters.check(spec.kind, spec.parameters, module.PARAMETERS, one_of=getattr(module, "ONE_OF", frozenset()))
     role = kinds.role_of(spec, module)
     owner.watch()
+    if prepare := getattr(module, "prepare", None):
+        prepare(spec)
+    if spec.role == "initiator":
+        owner.await_start()
     try:
         role(spec, owner)
     except OSError as error:

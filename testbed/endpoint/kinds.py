@@ -5,7 +5,9 @@ Such a module has
 - `PARAMETERS`: what the kind's parameters may be, a `testbed.endpoint.parameters.Parameters`;
 - `ONE_OF`, if exactly one of some parameters has to be there: their names;
 - `initiate(spec, owner)`: what the endpoint in the source does, from start to end;
-- `listen(spec, owner)`: the same for the destination, unless nothing of ours listens there.
+- `listen(spec, owner)`: the same for the destination, unless nothing of ours listens there;
+- `prepare(spec)`, if something has to be computed or loaded first that takes time: called before either, and before the
+  start of the workload. It sends no packet.
 
 Both report by `owner.emit`, see `testbed.endpoint`, and end with an `end`.
 """

@@ -1,4 +1,7 @@
-"""The process that started this endpoint: it reads our lines, and closes our standard input when we are to stop."""
+"""The process that started this endpoint: it reads our lines, and closes our standard input when we are to stop.
+
+It writes one line to a client, `{"start_ns": N}`: the time at which the client is to begin.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import threading
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
+from testbed.endpoint import pacing
 from testbed.endpoint.columns import encode
 from testbed.endpoint.errors import Stopped
 
@@ -24,31 +28,52 @@ PROGRESS_NS = 500_000_000
 ROWS = 10_000
 """Rows of a column in one line, at most."""
 
+_WAKE_S = 0.1
+
 
 class Owner:
     """The way to the owner: lines to it, and its wish that we stop.
 
     Attributes:
         stopping: the owner wants us to end. Loops look at it at least every 0.1 s.
+        start_ns: when a client was to begin, ns of the monotonic clock; 0 before that is known.
     """
 
     def __init__(self) -> None:
         self.stopping = False
+        self.start_ns = 0
+        self._start_known = threading.Event()
         self._progress_due_ns = 0
 
     def watch(self) -> None:
-        """From now on, end of file on standard input, SIGINT and SIGTERM set `stopping`."""
+        """Read standard input from now on: its end, as SIGINT and SIGTERM do, sets `stopping`."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: self._stop())
-        threading.Thread(target=self._read_to_end, daemon=True).start()
+        threading.Thread(target=self._read, daemon=True).start()
 
     def _stop(self) -> None:
         self.stopping = True
 
-    def _read_to_end(self) -> None:
-        while os.read(sys.stdin.fileno(), 4096):
-            pass
+    def _read(self) -> None:
+        line = b""
+        while data := os.read(sys.stdin.fileno(), 4096):
+            line += data
+            if line.endswith(b"\n") and not self._start_known.is_set():
+                self.start_ns = json.loads(line)["start_ns"]
+                self._start_known.set()
         self._stop()
+
+    def await_start(self) -> None:
+        """Tell the owner that this client is ready, wait to be told when to begin, and return at that time.
+
+        Raises:
+            Stopped: the owner wants us to end.
+        """
+        self.emit("ready")
+        while not self._start_known.wait(_WAKE_S):
+            self.check()
+        pacing.wait_until(self.start_ns, self, 0)
+        self.emit("started", at_ns=monotonic_ns())
 
     def check(self) -> None:
         """Do nothing, unless the owner wants us to stop.

@@ -48,7 +48,7 @@ def initiate(spec: Spec, owner: Owner) -> None:
     total = spec.parameters["count"]
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as client:
         echo = _Echo(client, spec, owner)
-        start_ns = monotonic_ns()
+        start_ns = owner.start_ns
         for number in range(total):
             echo.receive_until(start_ns + number * spec.parameters["interval_ns"])
             echo.send(number)
@@ -58,7 +58,7 @@ def initiate(spec: Spec, owner: Owner) -> None:
             echo.receive_until(min(wait_until, monotonic_ns() + _WAKE_NS))
     owner.emit_sent(echo.sent_ns)
     owner.emit_columns("received", {"seq": echo.seq, "received_ns": echo.received_ns})
-    owner.emit("end")
+    owner.emit("end", start_ns=start_ns)
 
 
 class _Echo:

@@ -120,9 +120,22 @@ class _Connection:
         return found
 
 
+def prepare(spec: Spec) -> None:
+    """Do a handshake with ourselves: the first of a process takes some 10 ms more than all others."""
+    client = QuicConnection(configuration=_configuration(spec, is_client=True))
+    client.connect(_NOWHERE, now=0)
+    server = QuicConnection(
+        configuration=_configuration(spec, is_client=False),
+        original_destination_connection_id=client.original_destination_connection_id,
+    )
+    for turn in range(_TURNS):
+        sender, receiver = (server, client) if turn % 2 else (client, server)
+        for data, _ in sender.datagrams_to_send(now=0):
+            receiver.receive_datagram(data, _NOWHERE, now=0)
+
+
 def initiate(spec: Spec, owner: Owner) -> None:
     """Connect, send message n when n messages' bits are due at the rate, and wait until the listener has them all."""
-    _rehearse(spec)
     configuration = _configuration(spec, is_client=True)
     log = configuration.quic_logger = Log()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
@@ -192,7 +205,6 @@ class _Sender:
 
 def listen(spec: Spec, owner: Owner) -> None:
     """Accept one connection, check its bytes, and note when the last one of each message was there."""
-    _rehearse(spec)
     with udp.bound(spec.address, spec.port) as own:
         owner.emit("listening")
         connection = _accepted(spec, own, owner)
@@ -287,20 +299,6 @@ def _configuration(spec: Spec, *, is_client: bool) -> QuicConfiguration:
         with tls.identity_file(spec.seed) as path:
             configuration.load_cert_chain(path)
     return configuration
-
-
-def _rehearse(spec: Spec) -> None:
-    """Do a handshake with ourselves: the first of a process takes some 10 ms more than all others."""
-    client = QuicConnection(configuration=_configuration(spec, is_client=True))
-    client.connect(_NOWHERE, now=0)
-    server = QuicConnection(
-        configuration=_configuration(spec, is_client=False),
-        original_destination_connection_id=client.original_destination_connection_id,
-    )
-    for turn in range(_TURNS):
-        sender, receiver = (server, client) if turn % 2 else (client, server)
-        for data, _ in sender.datagrams_to_send(now=0):
-            receiver.receive_datagram(data, _NOWHERE, now=0)
 
 
 def _now() -> float:

@@ -39,10 +39,15 @@ def wake(connection: socket.socket, *, receive_ms: int = _WAKE_MS, send_ms: int 
         connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", 0, milliseconds * 1000))
 
 
+def prepare(spec: Spec) -> None:
+    """Make what TLS needs, where the workload asks for it: that takes some 100 ms."""
+    if uses_tls(spec):
+        tls.contexts_of(spec.seed)
+
+
 def listener(spec: Spec) -> socket.socket:
     """A socket that listens at the spec's address; what it accepts has its congestion control."""
-    if uses_tls(spec):
-        tls.contexts_of(spec.seed)  # now, not while an initiator waits
+    prepare(spec)  # now, not while an initiator waits
     server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -40,6 +40,9 @@ _READ_BYTES = 1 << 16
 _WAKE_NS = 100_000_000
 
 
+prepare = tcp.prepare
+
+
 def initiate(spec: Spec, owner: Owner) -> None:
     """Connect, send message n when n messages' bits are due at the rate, and wait until the listener has them all."""
     set_up = tcp.connect(spec, owner)

@@ -32,6 +32,9 @@ _WAKE_S = 0.1
 _READ_BYTES = 1 << 16
 
 
+prepare = tcp.prepare
+
+
 def initiate(spec: Spec, owner: Owner) -> None:
     """Send `count` requests, one after the other's reply; with `connect: each` the connection is part of the request.
 

@@ -44,6 +44,9 @@ _SEND_WAKE_MS = 20  # sendfile may wait as long for each 64 KB, and the stream i
 _UNLIMITED = 1 << 63
 
 
+prepare = tcp.prepare
+
+
 def listen(spec: Spec, owner: Owner) -> None:
     """Accept one connection, and check and count its bytes until the sender shuts it down."""
     with tcp.listener(spec) as server:

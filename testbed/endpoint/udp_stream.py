@@ -41,7 +41,7 @@ def initiate(spec: Spec, owner: Owner) -> None:
     # Not connected: an ICMP error for one datagram must not keep the next from being sent.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         target, send = (spec.address, spec.port), client.sendto
-        start_ns = clock()
+        start_ns = owner.start_ns
         for first in range(0, total, _LOOK):
             for number in range(first, min(first + _LOOK, total)):
                 due_ns = start_ns + number * datagram_bits // rate

@@ -6,6 +6,8 @@ takes none of it.
 
 from __future__ import annotations
 
+import functools
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -19,7 +21,7 @@ from testbed.lab.observer import SILENT
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from testbed.agent.client import Process
+    from testbed.agent.client import Endpoint
     from testbed.check import LinkCheck
     from testbed.lab.capturing import Capturing
     from testbed.lab.observer import Observer
@@ -168,7 +170,15 @@ class Lab:
 
         return LinkHandle(self, changes.locate(self.plan, source, destination, network))
 
-    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Process:
+    def now_ns(self) -> int:
+        """The time of the nodes' monotonic clock; see `testbed.workloads.Nodes`."""
+        return time.monotonic_ns() + self._clock_offset_ns
+
+    @functools.cached_property
+    def _clock_offset_ns(self) -> int:
+        return self.agent.clock_offset_ns()
+
+    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Endpoint:
         """Start the endpoint program in a node; see `testbed.workloads.Nodes`."""
         return self.agent.endpoint(node, spec)
 

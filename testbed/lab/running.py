@@ -114,12 +114,11 @@ def _carry_out(
     lab: Lab, together: Sequence[Workload], writer: RunWriter, observer: Observer, timeline: Timeline
 ) -> None:
     """Carry out the workloads of one stage at once; the first failure, also of the timeline, ends all of them."""
+    if not together:
+        return
+    start = workloads.Start(len(together), lab.now_ns, timeline.start)
     nodes = workloads.Guarded(lab)
     progress: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
-
-    def progressed(workload: Workload, done: float) -> None:
-        timeline.start()  # what an endpoint says first is that it is under way
-        progress.put((_label(workload), done))
 
     def work(workload: Workload) -> Summary:
         with writer.samples(workload.name) as record:
@@ -127,11 +126,12 @@ def _carry_out(
                 workload,
                 nodes,
                 record=record,
-                progress=lambda done: progressed(workload, done),
+                progress=lambda done: progress.put((_label(workload), done)),
                 in_flight_ns=_in_flight_ns(lab.plan, workload),
+                start=start,
             )
 
-    with ThreadPoolExecutor(max_workers=max(1, len(together))) as pool:
+    with ThreadPoolExecutor(max_workers=len(together)) as pool:
         pending = {pool.submit(work, workload): workload for workload in together}
         try:
             unfinished = set(pending)
@@ -145,8 +145,12 @@ def _carry_out(
                     writer.ended(future.result())
                     observer.progressed("run", _label(pending[future]), 1.0)
         except BaseException:
+            start.cancel()
             nodes.kill()
             raise
+        finally:
+            if start.at_ns is not None:
+                writer.started(results.StepStart(start_ns=start.at_ns, began_ns=dict(start.began_ns)))
 
 
 def _label(workload: Workload) -> str:

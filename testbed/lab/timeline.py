@@ -37,6 +37,7 @@ class Timeline:
         self._note = note
         self._observer = observer
         self._starting = threading.Lock()
+        self._start_ns = 0
         self._connection: Connection | None = None
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._untold: queue.SimpleQueue[Happening] = queue.SimpleQueue()
@@ -46,14 +47,16 @@ class Timeline:
     def __enter__(self) -> Self:
         return self
 
-    def start(self) -> None:
-        """Have time begin; nothing happens where it has begun already. May be called by threads at once."""
+    def start(self, start_ns: int) -> None:
+        """Set time zero, by the nodes' clock; the first call counts. May be called by any thread."""
         with self._starting:
             if self._connection is not None or not self._plan.timeline:
                 return
+            self._start_ns = start_ns
             changed = {change.ends for event in self._plan.timeline for change in event.changes}
             self._connection = self._agent.begin(
                 "timeline",
+                start_ns=start_ns,
                 events=[
                     {"at_ns": event.at_ns, "changes": [_change(*each.ends, each.shape) for each in event.changes]}
                     for event in self._plan.timeline
@@ -65,14 +68,10 @@ class Timeline:
     def _read(self) -> None:
         """Take in what the agent tells, until its result or its failure."""
         assert self._connection is not None  # noqa: S101  # start has set it
-        started_ns = 0
         try:
             for told in self._connection.result():
-                if "started_ns" in told:
-                    started_ns = told["started_ns"]
-                    continue
                 event = self._plan.timeline[told.pop("number")]
-                happening = Happening(at_ns=event.at_ns, what=event.what, due_ns=started_ns + event.at_ns, **told)
+                happening = Happening(at_ns=event.at_ns, what=event.what, due_ns=self._start_ns + event.at_ns, **told)
                 self._note(happening)
                 self._happened += 1
                 self._untold.put(happening)

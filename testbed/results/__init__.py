@@ -12,7 +12,8 @@ results/latest                        a link to the last whole run of any lab
 from testbed.results.connections import Connections
 from testbed.results.reading import load
 from testbed.results.run import Engine, Run
+from testbed.results.starts import StepStart
 from testbed.results.timeline import Happening, doubts
 from testbed.results.writing import RunWriter
 
-__all__ = ["Connections", "Engine", "Happening", "Run", "RunWriter", "doubts", "load"]
+__all__ = ["Connections", "Engine", "Happening", "Run", "RunWriter", "StepStart", "doubts", "load"]

@@ -10,6 +10,7 @@ from testbed.expectations import evaluate
 from testbed.plan.model import Plan
 from testbed.results.captures import Capture
 from testbed.results.connections import Connections
+from testbed.results.starts import StepStart
 from testbed.results.timeline import Happening
 from testbed.workloads import Summary
 
@@ -71,6 +72,7 @@ class Run:
         statistics_before, statistics_after: what the agent's call `statistics` said before the workloads and after.
         sockets: the TCP connections of nodes, where they were sampled.
         captures: of packets, one per port where they were captured.
+        starts: when the workloads of each step began, in the order of the steps.
         timeline: when the events of the plan's timeline happened, as far as they did.
         distrust: why the run is not to be trusted; empty where it is. Before `ended` it says nothing.
     """
@@ -92,6 +94,7 @@ class Run:
     statistics_after: tuple[Mapping[str, Any], ...] = ()
     sockets: tuple[Connections, ...] = ()
     captures: tuple[Capture, ...] = ()
+    starts: tuple[StepStart, ...] = ()
     timeline: tuple[Happening, ...] = ()
     distrust: tuple[str, ...] = ()
     version: int = field(default=VERSION)
@@ -143,6 +146,7 @@ class Run:
         data["captures"] = [capture.to_json() for capture in self.captures]
         data["outcomes"] = [outcome.to_json() for outcome in self.outcomes]
         data["summaries"] = [summary.to_json() for summary in self.summaries]
+        data["starts"] = [start.to_json() for start in self.starts]
         data["timeline"] = [each.to_json() for each in self.timeline]
         return data
 
@@ -171,6 +175,7 @@ class Run:
             statistics_after=tuple(data["statistics_after"]),
             sockets=tuple(Connections.from_json(one) for one in data.get("sockets", ())),
             captures=tuple(Capture.from_json(one) for one in data.get("captures", ())),
+            starts=tuple(StepStart.from_json(one) for one in data.get("starts", ())),
             timeline=tuple(Happening(**one) for one in data.get("timeline", ())),
             distrust=tuple(data["distrust"]),
         )
@@ -184,6 +189,7 @@ _TUPLES = (
     "statistics_after",
     "sockets",
     "captures",
+    "starts",
     "timeline",
     "distrust",
 )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from testbed.plan.model import Plan
     from testbed.results.captures import Capture
     from testbed.results.connections import Connections
+    from testbed.results.starts import StepStart
     from testbed.results.timeline import Happening
     from testbed.workloads import Summary
 
@@ -114,6 +115,10 @@ class RunWriter:
     def captured(self, captures: Iterable[Capture]) -> None:
         """Note what packets were captured."""
         self.run = replace(self.run, captures=tuple(captures))
+
+    def started(self, step: StepStart) -> None:
+        """Note when the workloads of a step began."""
+        self.run = replace(self.run, starts=(*self.run.starts, step))
 
     def happened(self, event: Happening) -> None:
         """Note that an event of the timeline has happened."""

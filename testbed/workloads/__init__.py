@@ -8,6 +8,7 @@ from testbed.workloads.errors import WorkloadError
 from testbed.workloads.kinds import Kind, ProgramKind, kinds
 from testbed.workloads.nodes import Guarded, Nodes, Process, Program
 from testbed.workloads.running import run
+from testbed.workloads.starting import Start
 from testbed.workloads.summarising import summarise
 from testbed.workloads.summary import Summary
 
@@ -20,6 +21,7 @@ __all__ = [
     "Process",
     "Program",
     "ProgramKind",
+    "Start",
     "Summary",
     "WorkloadError",
     "kinds",

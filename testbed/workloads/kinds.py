@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -64,11 +64,13 @@ class ProgramKind(Kind):
     def listen(self, workload: Workload, nodes: Nodes) -> Process:
         """Start the program in the destination."""
         assert self.server is not None  # noqa: S101 (it listens)
-        return ReadProgram(nodes, workload.destination, self.server(workload))
+        program = ReadProgram(nodes, workload.destination, partial(self.server, workload))
+        program.begin(nodes.now_ns())
+        return program
 
     def initiate(self, workload: Workload, nodes: Nodes) -> Process:
-        """Start the program in the source."""
-        return ReadProgram(nodes, workload.source, self.initiator(workload))
+        """Have the program in the source start when the workload does."""
+        return ReadProgram(nodes, workload.source, partial(self.initiator, workload))
 
 
 def _spec(workload: Workload, role: str) -> Mapping[str, Any]:

@@ -10,10 +10,13 @@ if TYPE_CHECKING:
 
 
 class Process(Protocol):
-    """An endpoint that runs in a node. `close_stdin` and `kill` do nothing on one that has ended."""
+    """An endpoint that runs in a node. All but iteration and `wait` does nothing on one that has ended."""
 
     def __iter__(self) -> Iterator[str]:
         """The lines of its standard output, as they come, until it ends."""
+
+    def begin(self, start_ns: int) -> None:
+        """Tell a client, which has said that it is ready, when to begin, by the nodes' clock."""
 
     def close_stdin(self) -> None:
         """Tell it to stop; it says what it has seen, and ends."""
@@ -48,6 +51,9 @@ class Program(Protocol):
 class Nodes(Protocol):
     """A lab's nodes."""
 
+    def now_ns(self) -> int:
+        """The time of the nodes' monotonic clock; another machine's, where the nodes are on one."""
+
     def endpoint(self, node: str, spec: Mapping[str, Any]) -> Process:
         """Start `python -m testbed.endpoint SPEC` in the namespaces and the cgroup of a node."""
 
@@ -69,6 +75,10 @@ class Guarded:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+
+    def now_ns(self) -> int:
+        """See `Nodes`."""
+        return self._nodes.now_ns()
 
     def endpoint(self, node: str, spec: Mapping[str, Any]) -> Process:
         """See `Nodes`."""

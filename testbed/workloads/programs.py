@@ -6,13 +6,13 @@ import json
 import queue
 import threading
 from contextlib import suppress
-from time import monotonic_ns
+from time import monotonic_ns, sleep
 from typing import TYPE_CHECKING, Any, Protocol
 
 from testbed.errors import TestbedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from testbed.workloads.nodes import Nodes, Program
 
@@ -57,22 +57,39 @@ def failed_with(argv: Sequence[str], status: int, said: str) -> Mapping[str, Any
 
 
 class ReadProgram:
-    """A program in a node, and what reads it; see `testbed.workloads.nodes.Process`."""
+    """A program in a node, and what reads it; see `testbed.workloads.nodes.Process`.
 
-    def __init__(self, nodes: Nodes, node: str, reader: Reader) -> None:
-        self._reader = reader
+    Args:
+        nodes: the lab's.
+        node: where the program runs.
+        make_reader: makes what reads it, when it starts.
+    """
+
+    def __init__(self, nodes: Nodes, node: str, make_reader: Callable[[], Reader]) -> None:
+        self._nodes = nodes
+        self._node = node
+        self._make_reader = make_reader
         self._heard: queue.Queue[str | int | TestbedError] = queue.Queue(_UNREAD)
+        self._begun = threading.Event()
+        self._cancelled = False
         self._over = threading.Event()
-        self._started_ns = monotonic_ns()
         self._program: Program | None = None
         self._thread: threading.Thread | None = None
+
+    def begin(self, start_ns: int) -> None:
+        """Start the program at that time, by the nodes' clock; nothing can be prepared of it before."""
+        sleep(max(0, start_ns - self._nodes.now_ns()) / 1e9)
+        self._reader = self._make_reader()
         try:
-            self._program = nodes.program(node, reader.argv)
+            self._program = self._nodes.program(self._node, self._reader.argv)
         except UsageError as error:  # a runtime may know at once that there is no such program
             self._heard.put(error)
         else:
             self._thread = threading.Thread(target=self._read, args=(self._program,), daemon=True)
             self._thread.start()
+        self._started_ns = monotonic_ns()
+        self._began_ns = self._nodes.now_ns()
+        self._begun.set()
 
     def _read(self, program: Program) -> None:
         try:
@@ -96,6 +113,11 @@ class ReadProgram:
             self._over.set()
 
     def _events(self) -> Iterator[Mapping[str, Any]]:
+        yield {"event": "ready"}
+        self._begun.wait()
+        if self._cancelled:
+            return
+        yield {"event": "started", "at_ns": self._began_ns}
         reader = self._reader
         while True:
             elapsed_ns = monotonic_ns() - self._started_ns
@@ -128,9 +150,12 @@ class ReadProgram:
             self._program.stop()
 
     def kill(self) -> None:
-        """End it at once."""
+        """End it at once, or see that it does not start."""
         if self._program is not None:
             self._program.kill()
+        else:
+            self._cancelled = True
+            self._begun.set()
 
     def wait(self) -> int:
         """0, when it has ended: what became of it, its events say."""

@@ -1,4 +1,9 @@
-"""One workload, carried out: its two endpoints started, listened to, recorded and, however it goes, ended."""
+"""One workload, carried out: its two endpoints made ready, started, recorded and, however it goes, ended.
+
+Both endpoints are made ready first: the server listens, the client has loaded and computed all that it needs and has
+sent no packet. When every workload that starts at the same time is as far, all clients are told one instant, a little
+ahead, at which they begin (`testbed.workloads.starting`).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from testbed.workloads.errors import WorkloadError
 from testbed.workloads.kinds import kind_of
+from testbed.workloads.starting import Start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +47,7 @@ def run(
     record: TextIO,
     progress: Callable[[float], None] | None = None,
     in_flight_ns: int = IN_FLIGHT_NS,
+    start: Start | None = None,
 ) -> Summary:
     """Carry out a workload. Several may run at once, each in a thread of its own.
 
@@ -52,6 +59,7 @@ def run(
         progress: called with the fraction done, in the calling thread.
         in_flight_ns: the longest that a packet may be under way: the listener hears for as long after the initiator's
             end, unless it knows that all has come.
+        start: that it has in common with others; else it begins as soon as it is ready.
 
     Returns:
         The summary of what was recorded.
@@ -62,11 +70,16 @@ def run(
     """
     kind = kind_of(workload)
     summariser = kind.summariser(workload)
+    start = start or Start(1, nodes.now_ns)
     with _Dialogue(workload, record, summariser, progress) as dialogue:
         if kind.listens:
             dialogue.start(workload.destination, kind.listen(workload, nodes))
-            dialogue.hear_until(lambda: dialogue.listening)
-        dialogue.start(workload.source, kind.initiate(workload, nodes))
+        client = kind.initiate(workload, nodes)
+        dialogue.start(workload.source, client)
+        dialogue.hear_until(lambda: dialogue.ready and (dialogue.listening or not kind.listens))
+        client.begin(start.wait())
+        dialogue.hear_until(lambda: dialogue.began_ns is not None)
+        start.began_ns[workload.name] = dialogue.began_ns or 0
         dialogue.hear_until(lambda: dialogue.has_ended(workload.source))
         if kind.listens:
             dialogue.hear_for(in_flight_ns / 1e9, unless_ended=workload.destination)
@@ -79,7 +92,9 @@ class _Dialogue:
     """The endpoints of one workload, and what they say. One thread per endpoint reads; all else is the caller's.
 
     Attributes:
-        listening: the listener is ready.
+        listening: the server is ready.
+        ready: the client is.
+        began_ns: when the client began, by its own clock; None before.
     """
 
     def __init__(
@@ -89,7 +104,8 @@ class _Dialogue:
         summariser: Summariser,
         progress: Callable[[float], None] | None,
     ) -> None:
-        self.listening = False
+        self.listening = self.ready = False
+        self.began_ns: int | None = None
         self._workload = workload
         self._record = record
         self._summariser = summariser
@@ -143,10 +159,9 @@ class _Dialogue:
         """
         while not condition():
             if not self._hear(SILENCE_S):
-                raise self._error(
-                    "endpoint-silent",
-                    f"{' and '.join(self._processes.keys() - self._ended)} said nothing for {SILENCE_S:.0f} s",
-                )
+                waits = {self._workload.source} if self.ready and self.began_ns is None else set()
+                silent = sorted(self._processes.keys() - self._ended - waits)
+                raise self._error("endpoint-silent", f"{' and '.join(silent)} said nothing for {SILENCE_S:.0f} s")
 
     def hear_for(self, seconds: float, *, unless_ended: str) -> None:
         """Take in what the endpoints say for a time, or until one has ended.
@@ -192,7 +207,12 @@ class _Dialogue:
             if self._progress is not None:
                 self._progress(fields["fraction"])
             return None
+        if event == "ready":
+            self.ready |= node == self._workload.source
+            return None
         self.listening |= event == "listening"
+        if event == "started" and node == self._workload.source:
+            self.began_ns = fields["at_ns"]
         if event == "end":
             self._complete.add(node)
         self._record.write(f'{{"node":{json.dumps(node)},{line.strip()[1:]}\n')

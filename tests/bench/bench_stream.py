@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from time import monotonic_ns
 from typing import Any, NoReturn
 
 from testbed.plan.model import Workload
@@ -37,6 +38,11 @@ class Endpoint:
         assert self._process.stdout is not None
         return iter(self._process.stdout)
 
+    def begin(self, start_ns: int) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"start_ns": start_ns}) + "\n")
+        self._process.stdin.flush()
+
     def close_stdin(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -50,6 +56,10 @@ class Endpoint:
 
 class Namespaces:
     """The two namespaces as a lab's nodes."""
+
+    def now_ns(self) -> int:
+        """See `testbed.workloads.Nodes`."""
+        return monotonic_ns()
 
     def endpoint(self, node: str, spec: Mapping[str, Any]) -> Endpoint:
         return Endpoint(node, spec)

@@ -20,6 +20,7 @@ class Lab:
 
     def __init__(self, *failing):
         self.failing = failing
+        self.start_ns = time.monotonic_ns() + 30 * MS
         self.done = []
         self.heard = []
 
@@ -37,7 +38,7 @@ class Lab:
             ours, theirs = socket.socketpair()
             agents, clients = Connection(ours), client.Connection(theirs)
             try:
-                work = timeline.carry_out(agents, events, RESTORED, self.change)
+                work = timeline.carry_out(agents, self.start_ns, events, RESTORED, self.change)
                 await asyncio.gather(work, asyncio.to_thread(listen, clients))
             finally:
                 agents.close()
@@ -58,15 +59,15 @@ def test_events_happen_in_turn_no_earlier_than_asked_and_are_undone_at_the_end()
     lab = Lab()
 
     def listen(connection):
-        lab.hear(connection, 1 + len(EVENTS))
+        lab.hear(connection, len(EVENTS))
         end(connection)
 
     lab.carry_out(EVENTS, listen)
-    started, *told = lab.heard
     assert [changes for _, changes in lab.done] == [*(event["changes"] for event in EVENTS), RESTORED]
-    assert [one["number"] for one in told] == [0, 1, 2, 3]
-    for event, (began_ns, _), one in zip(EVENTS, lab.done, told, strict=False):
-        assert started["started_ns"] + event["at_ns"] <= began_ns == one["begun_ns"] <= one["done_ns"]
+    assert [one["number"] for one in lab.heard] == [0, 1, 2, 3]
+    for event, (began_ns, _), one in zip(EVENTS, lab.done, lab.heard, strict=False):
+        assert began_ns - event["at_ns"] >= lab.start_ns
+        assert began_ns == one["begun_ns"] <= one["done_ns"]
 
 
 @pytest.mark.parametrize("leave", [end, client.Connection.close])
@@ -74,7 +75,7 @@ def test_what_has_not_happened_by_the_end_no_longer_does(leave):
     lab = Lab()
 
     def listen(connection):
-        lab.hear(connection, 2)
+        lab.hear(connection, 1)
         leave(connection)
 
     lab.carry_out([EVENTS[0], {"at_ns": 3600 * 1000 * MS, "changes": [{"at": "never"}]}], listen)
@@ -84,7 +85,7 @@ def test_what_has_not_happened_by_the_end_no_longer_does(leave):
 def test_the_first_failure_is_told_and_all_is_undone():
     lab = Lab(EVENTS[1]["changes"], RESTORED)
     with pytest.raises(LabError, match=r"broken.*50000000"):
-        lab.carry_out(EVENTS, lambda connection: lab.hear(connection, 2))
+        lab.carry_out(EVENTS, lambda connection: lab.hear(connection, 1))
     assert [changes for _, changes in lab.done] == [*(event["changes"] for event in EVENTS[:2]), RESTORED]
 
 
@@ -92,7 +93,7 @@ def test_that_it_could_not_be_undone_is_told():
     lab = Lab(RESTORED)
 
     def listen(connection):
-        lab.hear(connection, 2)
+        lab.hear(connection, 1)
         end(connection)
 
     with pytest.raises(LabError, match="as before"):

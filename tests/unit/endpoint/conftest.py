@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,8 +30,22 @@ class Endpoint:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.unread: list[dict[str, Any]] = []
+
+    def begin(self) -> None:
+        """Have a client begin as soon as it is ready; one that fails before has said why."""
+        assert self.process.stdin is not None
+        first = self.line()
+        if first["event"] == "ready":
+            self.process.stdin.write(json.dumps({"start_ns": monotonic_ns()}) + "\n")
+            self.process.stdin.flush()
+            assert self.line()["event"] == "started"
+        else:
+            self.unread.append(first)
 
     def line(self) -> dict[str, Any]:
+        if self.unread:
+            return self.unread.pop()
         assert self.process.stdout is not None
         fields: dict[str, Any] = json.loads(self.process.stdout.readline())
         return fields
@@ -43,7 +58,7 @@ class Endpoint:
         """Wait for its end without stopping it: its exit status and the lines that are left; it never says more."""
         assert self.process.stdout is not None
         assert self.process.stderr is not None
-        lines = [json.loads(line) for line in self.process.stdout]
+        lines = [*self.unread, *(json.loads(line) for line in self.process.stdout)]
         assert self.process.stderr.read() == ""
         return self.process.wait(GRACE_S), lines
 
@@ -87,6 +102,9 @@ def start(start_raw: Callable[..., Endpoint], port: int) -> Start:
             "seed": 7,
             "parameters": parameters,
         }
-        return start_raw(json.dumps(spec))
+        endpoint = start_raw(json.dumps(spec))
+        if role == "initiator":
+            endpoint.begin()
+        return endpoint
 
     return started

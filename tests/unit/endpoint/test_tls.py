@@ -94,6 +94,7 @@ def test_a_listener_that_speaks_no_tls_is_an_error(start_raw, port):
     parameters = {"count": 1, "size_bytes": 1, "reply_bytes": 1, "connect": "once", "tls": True}
     with socket.create_server(("127.0.0.1", port)) as server:
         initiator = start_raw(json.dumps({**spec, "parameters": parameters}))
+        initiator.begin()
         connection, _ = server.accept()
         with connection:
             connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")

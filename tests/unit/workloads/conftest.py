@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,6 +29,11 @@ class Local:
         assert self.process.stdout is not None
         return iter(self.process.stdout)
 
+    def begin(self, start_ns: int) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"start_ns": start_ns}) + "\n")
+        self.process.stdin.flush()
+
     def close_stdin(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
@@ -48,6 +54,9 @@ class Here:
         self.everything: list[Local] = []
         self.programs: dict[str, str] = {}
         self.detour: int | None = None
+
+    def now_ns(self) -> int:
+        return time.monotonic_ns()
 
     def endpoint(self, node: str, spec: Mapping[str, Any]) -> Local:
         if self.detour is not None and spec["role"] == "initiator":

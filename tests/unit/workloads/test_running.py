@@ -190,7 +190,7 @@ def test_an_endpoint_that_does_not_keep_to_the_protocol(here, workload, program,
 
 
 def test_silence_ends(here, workload, monkeypatch):
-    monkeypatch.setattr(running, "SILENCE_S", 0.3)
+    monkeypatch.setattr(running, "SILENCE_S", 0.5)
     here.programs["server"] = "import time; time.sleep(600)"
     with pytest.raises(WorkloadError) as raised:
         carry_out(workload("udp-rr", **RR, timeout_ns=1), here)

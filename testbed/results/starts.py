@@ -1,0 +1,56 @@
+"""When the workloads of a run began: those of a step, one or several that run together, have one start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LATE_NS = 50_000_000
+"""A workload that begins so long after the start of its step is worth a line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStart:
+    """The start of one step of a run. All times are of the clock of the samples, ns.
+
+    Attributes:
+        start_ns: when all workloads of the step were to begin. That of the first step is the timeline's time zero.
+        began_ns: when each of them began, by its name; one is missing where the run failed before.
+    """
+
+    start_ns: int
+    began_ns: Mapping[str, int]
+
+    @property
+    def spread_ns(self) -> int:
+        """How far apart the first and the last workload began."""
+        times = self.began_ns.values()
+        return max(times, default=0) - min(times, default=0)
+
+    @property
+    def remark(self) -> str | None:
+        """A sentence about a step in which a workload began late; None where all began in time."""
+        if not self.began_ns:
+            return None
+        last, last_ns = max(self.began_ns.items(), key=lambda each: each[1])
+        late_ns = last_ns - self.start_ns
+        if late_ns <= LATE_NS:
+            return None
+        if len(self.began_ns) == 1:
+            return f"{last} began {late_ns / 1e6:.0f} ms after its start"
+        return (
+            f"{len(self.began_ns)} workloads began {self.spread_ns / 1e6:.0f} ms apart; "
+            f"the last, {last}, {late_ns / 1e6:.0f} ms after the start"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The start as a JSON object; `from_json` is the way back."""
+        return {"start_ns": self.start_ns, "spread_ns": self.spread_ns, "began_ns": dict(self.began_ns)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The start that `to_json` made `data` from."""
+        return cls(start_ns=data["start_ns"], began_ns=data["began_ns"])
