@@ -239,6 +239,7 @@ OWN: Mapping[str, Iterable[str]] = MappingProxyType(
             *_LATENCIES,
             *_LOSSES,
             "reordered",
+            "pacing_late_p99_ns",
         ),
         "http": (
             *_MESSAGES,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from testbed.shape import Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 LATENESS_NS = 5_000_000
 LATENESS_RATIO = 0.1
@@ -43,15 +43,45 @@ def trust(statistics: Sequence[Mapping[str, Any]], *, before: Sequence[Mapping[s
                 reasons.setdefault(kind, []).append((size, _ends(link), reason))
     for ends in sorted(earlier.keys() - {_ends(link) for link in statistics}):
         reasons.setdefault("gone", []).append((0, ends, "its counters are gone"))
-    return tuple(_together(found) for found in reasons.values())
+    return tuple(_together(found, "links") for found in reasons.values())
 
 
-def _together(found: Sequence[tuple[float, str, str]]) -> str:
-    """One sentence for a reason that several links give."""
+def late_senders(senders: Iterable[tuple[str, int, float]]) -> tuple[str, ...]:
+    """Why a run is not to be trusted, of the programs that sent its traffic at set times.
+
+    Args:
+        senders: of each workload its name, how late one message in 100 was sent, or later, and the time from one
+            message to the next, both ns. The bound is as of the engine, with that time in place of the delay: a pause
+            and a burst after it are not the traffic of the file.
+
+    Returns:
+        One sentence, with the worst workload's figures where several were late; none where all were in time.
+    """
+    late = [
+        (late_ns, f"workload {name}", _late("message in 100 was sent", late_ns, interval_ns))
+        for name, late_ns, interval_ns in senders
+        if late_ns > _bound_ns(interval_ns)
+    ]
+    return (_together(late, "workloads"),) if late else ()
+
+
+def _bound_ns(scale_ns: float) -> float:
+    return max(LATENESS_NS, scale_ns * LATENESS_RATIO)
+
+
+def _late(what: str, late_ns: float, scale_ns: float) -> str:
+    return (
+        f"one {what} {late_ns / 1e6:.1f} ms late or more, {_bound_ns(scale_ns) / 1e6:.0f} ms are the most: "
+        "this machine was too busy"
+    )
+
+
+def _together(found: Sequence[tuple[float, str, str]], noun: str) -> str:
+    """One sentence for a reason that several links or workloads give."""
     _, ends, reason = max(found, key=lambda each: each[0])
     if len(found) == 1:
         return f"{ends}: {reason}"
-    return f"{len(found)} links: {reason} (the worst of them: {ends})"
+    return f"{len(found)} {noun}: {reason} (the worst of them: {ends})"
 
 
 def _ends(link: Mapping[str, Any]) -> str:
@@ -68,10 +98,6 @@ def _reasons(link: Mapping[str, Any], earlier: Mapping[str, Any]) -> Iterator[tu
         if count > 0:
             yield name, count, f"{count} {what}"
     delay_ns = Shape.from_json(link["shape"]).delay_ns
-    late_ns, bound_ns = counts["lateness_p99_ns"], max(LATENESS_NS, delay_ns * LATENESS_RATIO)
-    if late_ns > bound_ns:
-        sentence = (
-            f"one packet in 100 left {late_ns / 1e6:.1f} ms late or more, {bound_ns / 1e6:.0f} ms are the most: "
-            "this machine was too busy"
-        )
-        yield "late", late_ns, sentence
+    late_ns = counts["lateness_p99_ns"]
+    if late_ns > _bound_ns(delay_ns):
+        yield "late", late_ns, _late("packet in 100 left", late_ns, delay_ns)

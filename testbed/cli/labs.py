@@ -43,7 +43,8 @@ def ps_command(*, as_json: bool) -> None:
         nodes = ", ".join(
             name if state == "running" else f"{name} ({state})" for name, state in sorted(status.nodes.items())
         )
-        verdict = "up" if status.healthy else f"broken: {status.problem}; testbed down {status.lab}"
+        broken = status.changing or f"broken: {status.problem}; testbed down {status.lab}"
+        verdict = "up" if status.healthy else broken
         click.echo(f"{status.lab:<20} {status.runtime:<7} {verdict:<6} {nodes}")
 
 

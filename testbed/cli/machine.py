@@ -124,10 +124,13 @@ def _tools() -> Finding:
 
 
 def _leftovers() -> Finding:
-    broken = [status.lab for status in labs.all_labs() if not status.healthy]
+    found = labs.all_labs()
+    changing = [f"{status.lab} is {status.changing}" for status in found if not status.healthy and status.changing]
+    broken = [status.lab for status in found if not status.healthy and not status.changing]
+    state = f"broken: {', '.join(broken)}" if broken else f"{sum(status.healthy for status in found)} up, none broken"
     return Finding(
         what="labs",
         fine=not broken,
-        found=f"broken: {', '.join(broken)}" if broken else f"{len(labs.all_labs())} up, none broken",
-        hint="testbed down --all takes everything down",
+        found="; ".join([state, *changing]),
+        hint="; ".join(f"testbed down {lab}" for lab in broken) + " removes what is left",
     )

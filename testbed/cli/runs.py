@@ -81,7 +81,8 @@ def show(run: Run, screen: Screen) -> None:
     if run.summaries:
         order = [workload.name for workload in run.plan.workloads]
         screen.show("")
-        screen.show(tables.workload_table(sorted(run.summaries, key=lambda each: order.index(each.workload)), recorded))
+        summaries = sorted(run.summaries, key=lambda each: order.index(each.workload))
+        screen.show(tables.workload_table(summaries, recorded, run.sums))
     if run.outcomes:
         screen.show("")
         screen.show(tables.outcome_table(run.outcomes))
@@ -135,7 +136,14 @@ def _lab(
     try:
         path = topology.find(source)
     except UsageError as error:
-        error.add_note("nor is a lab of that name up; testbed ps lists those that are")
+        if found := labs.find(source):
+            raise UsageError(
+                "lab-is-up",
+                f"lab {source} is up already, on runtime {found.name}, and there is no topology file of that name",
+                f"--name, --runtime, --engine and --seed need one: leave them out to use the lab as it is, "
+                f"or take it down (testbed down {source}) and name its file",
+            ) from None
+        error.add_note("no lab of that name is up either; testbed ps lists those that are")
         raise
     resolved = how.resolve(topology.load(path))
     running.require(resolved, only=only, capture=capture)

@@ -31,6 +31,10 @@ ROWS = 10_000
 _WAKE_S = 0.1
 
 
+def _line(event: str, fields: Mapping[str, Field]) -> str:
+    return json.dumps({"event": event, **fields}, separators=(",", ":")) + "\n"
+
+
 class Owner:
     """The way to the owner: lines to it, and its wish that we stop.
 
@@ -44,6 +48,7 @@ class Owner:
         self.start_ns = 0
         self._start_known = threading.Event()
         self._progress_due_ns = 0
+        self._unsaid = ""
 
     def watch(self) -> None:
         """Read standard input from now on: its end, as SIGINT and SIGTERM do, sets `stopping`."""
@@ -66,6 +71,8 @@ class Owner:
     def await_start(self) -> None:
         """Tell the owner that this client is ready, wait to be told when to begin, and return at that time.
 
+        When that was is written before the next line.
+
         Raises:
             Stopped: the owner wants us to end.
         """
@@ -73,7 +80,7 @@ class Owner:
         while not self._start_known.wait(_WAKE_S):
             self.check()
         pacing.wait_until(self.start_ns, self, 0)
-        self.emit("started", at_ns=monotonic_ns())
+        self._unsaid = _line("started", {"at_ns": monotonic_ns()})  # at this moment many clients want a core
 
     def check(self) -> None:
         """Do nothing, unless the owner wants us to stop.
@@ -87,8 +94,9 @@ class Owner:
     def emit(self, event: str, **fields: Field) -> None:
         """Write one line. Where nobody reads us any more, the process ends: there is no one to do anything for."""
         try:
-            sys.stdout.write(json.dumps({"event": event, **fields}, separators=(",", ":")) + "\n")
+            sys.stdout.write(self._unsaid + _line(event, fields))
             sys.stdout.flush()
+            self._unsaid = ""
         except BrokenPipeError:
             os._exit(1)  # not sys.exit, which would flush once more
 

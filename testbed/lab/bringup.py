@@ -95,7 +95,7 @@ def bring_up(
     Raises:
         MachineError, LabError: after undoing what was done.
     """
-    with state.locked(wanted.lab):
+    with state.locked(wanted.lab, state="coming up"):
         present = next(iter(_with_a_directory(wanted.lab)), None)
         runtime = present or choose_runtime(wanted, observer)
         if present or _holds(runtime, wanted.lab):
@@ -151,6 +151,10 @@ def _same(plan: Plan, runtime: Runtime) -> Plan:
         LabError: it is another one, or broken.
     """
     hint = f"testbed down {plan.lab} takes it down; --name brings this one up beside it"
+    if plan.runtime not in ("auto", runtime.name):
+        raise LabError(
+            "lab-differs", f"a lab {plan.lab} is up, but on runtime {runtime.name}, not {plan.runtime} as asked", hint
+        )
     held = runtime.connect(plan.lab).hello()["plan"]
     if held is None:
         raise LabError("lab-incomplete", f"a lab {plan.lab} was left half-way", hint)
@@ -191,17 +195,17 @@ def _holds(runtime: Runtime, lab: str) -> bool:
 
 
 def all_labs() -> list[LabStatus]:
-    """Every lab that can be found, of all runtimes that can be asked."""
+    """Every lab that can be found, of all runtimes that can be asked, and whether one is coming up or going down."""
     found: list[LabStatus] = []
     for name in runtimes.BACKENDS:
         with suppress(MachineError):
             found += runtimes.load(name).labs()
-    return found
+    return [replace(status, changing=state.changing(status.lab)) for status in found]
 
 
 def take_down(lab: str) -> bool:
     """Remove all of a lab, whatever state it is in, of every runtime; False where there was nothing."""
-    with state.locked(lab), logs.timed(_log, f"take lab {lab} down"):
+    with state.locked(lab, state="going down"), logs.timed(_log, f"take lab {lab} down"):
         if ours := _with_a_directory(lab):
             removals = [runtime.down(lab) for runtime in ours]
             return any(removals)

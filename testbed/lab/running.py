@@ -17,7 +17,7 @@ from testbed.runtime import state
 from testbed.shape import Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from testbed.lab.lab import Lab
@@ -68,8 +68,21 @@ def _run(lab: Lab, root: Path, *, only: Sequence[str], capture: Sequence[str], o
                     timeline.require_all()
                 observer.ended("run", _number(len(chosen), "workload"))
         after = lab.statistics()
-        writer.finished(after, (*check.trust(after, before=before), *results.doubts(writer.run.timeline)))
+        doubts = (
+            *check.trust(after, before=before),
+            *check.late_senders(_senders(lab.plan, writer.run.summaries)),
+            *results.doubts(writer.run.timeline),
+        )
+        writer.finished(after, doubts)
     return writer.run
+
+
+def _senders(plan: Plan, summaries: Iterable[Summary]) -> Iterator[tuple[str, int, float]]:
+    """Of each workload that sends at set times its name, how late it was, and how far apart these times are, ns."""
+    for each in summaries:
+        late_ns = each.values.get("pacing_late_p99_ns")
+        if isinstance(late_ns, int):
+            yield each.workload, late_ns, float(workloads.interval_ns(_named(plan, each.workload)) or 0)
 
 
 def check_links(lab: Lab, observer: Observer, *, deep: bool) -> tuple[check.LinkCheck, ...]:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from testbed.endpoint.columns import encode
+from testbed.errors import LabError
 from testbed.results import Connections
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 INTERVAL_S = 0.5
 """Time from one look to the next."""
+
+_LAST_LOOK_S = 30.0
+"""How long the last look may take."""
 
 DIRECTORY = "sockets"
 """Where a run has its samples of them."""
@@ -130,7 +134,11 @@ class Watch:
         if not self._nodes:
             return
         self._over.set()
-        self._thread.join()
+        self._thread.join(_LAST_LOOK_S)
+        if self._thread.is_alive():
+            self._failure = LabError(
+                "agent-stuck", f"the lab's agent has not told of TCP connections for {_LAST_LOOK_S:.0f} s"
+            )
         with self._files:
             self._writer.sampled(record.end() for record in self._records.values())
         if self._failure is not None and error is None:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from testbed.shape import Shape
 
 
+_RESTORING_S = 60.0
+"""How long the agent may take to give all links their impairments back, and be it a thousand."""
+
+
 class Timeline:
     """The events of a plan, which happen while this context lasts. At its end the links are as the plan has them.
 
@@ -114,7 +118,13 @@ class Timeline:
         try:
             with suppress(LabError):  # the agent has gone, or has given up: the reader knows
                 self._connection.send({"tell": {"end": True}})
-            self._reader.join()
+            self._reader.join(_RESTORING_S)
+            if self._reader.is_alive():
+                self._failure = LabError(
+                    "agent-stuck",
+                    f"the lab's agent has not undone the timeline's changes within {_RESTORING_S:.0f} s",
+                    f"testbed down {self._plan.lab} ends it",
+                )
         finally:
             self._connection.close()
         if kind is None and self._failure is not None:

@@ -10,6 +10,7 @@ from testbed.expectations import evaluate
 from testbed.plan.model import Plan
 from testbed.results.captures import Capture
 from testbed.results.connections import Connections
+from testbed.results.flows import FlowSum, sums
 from testbed.results.starts import StepStart
 from testbed.results.timeline import Happening
 from testbed.workloads import Summary
@@ -122,6 +123,11 @@ class Run:
         return tuple(evaluate(one, ran) for one in self.plan.expectations if one.workloads <= ran.keys())
 
     @property
+    def sums(self) -> tuple[FlowSum, ...]:
+        """What flows of one kind that ran together got in sum."""
+        return sums([[each.name for each in stage] for stage in self.plan.stages], self.summaries)
+
+    @property
     def as_expected(self) -> bool:
         """Whether it is whole, all links were as asked, and no expectation failed."""
         links_hold = all(check.passed for check in self.checks)
@@ -146,6 +152,7 @@ class Run:
         data["captures"] = [capture.to_json() for capture in self.captures]
         data["outcomes"] = [outcome.to_json() for outcome in self.outcomes]
         data["summaries"] = [summary.to_json() for summary in self.summaries]
+        data["sums"] = [each.to_json() for each in self.sums]
         data["starts"] = [start.to_json() for start in self.starts]
         data["timeline"] = [each.to_json() for each in self.timeline]
         return data

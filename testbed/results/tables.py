@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from testbed.check import LinkCheck
     from testbed.expectations import Outcome
+    from testbed.results.flows import FlowSum
     from testbed.results.report import Recorded
     from testbed.workloads import Summary
 
@@ -42,20 +43,23 @@ def link_table(checks: Sequence[LinkCheck]) -> Columns:
     return Columns(head, lines, keys=1 + several, caption=caption)
 
 
-def workload_table(summaries: Sequence[Summary], recorded: Recorded | None = None) -> WorkloadTable:
+def workload_table(
+    summaries: Sequence[Summary], recorded: Recorded | None = None, sums: Sequence[FlowSum] = ()
+) -> WorkloadTable:
     """The main figures of each workload; `-` where its kind has no such figure, `?` where it could not be had.
 
     Args:
         summaries: of the workloads.
         recorded: their samples: their course is shown where the terminal has room and signs for it.
+        sums: of flows that ran together; each is a line below.
     """
-    return WorkloadTable(summaries, recorded)
+    return WorkloadTable(summaries, recorded, sums)
 
 
 class WorkloadTable:
     """A table as wide as the terminal allows, with what happened over time in the space that is left."""
 
-    def __init__(self, summaries: Sequence[Summary], recorded: Recorded | None) -> None:
+    def __init__(self, summaries: Sequence[Summary], recorded: Recorded | None, sums: Sequence[FlowSum]) -> None:
         cells = [rows.workload_cells(each) for each in summaries]
         known = [name for name in rows.WORKLOAD_COLUMNS if any(one[name] != rows.NOT_APPLICABLE for one in cells)]
         self._head = ("workload", "kind", *known)
@@ -63,10 +67,19 @@ class WorkloadTable:
             (each.workload, each.kind, *(one[name] for name in known))
             for each, one in zip(summaries, cells, strict=True)
         ]
+        for each in sums:
+            goodput = {"goodput": rows.rate(each.goodput_bps)}
+            line = (f"sum of {len(each.workloads)}", each.kind, *(goodput.get(name, "") for name in known))
+            self._lines.append(line)
+        self._fairness = [
+            f"Jain's fairness index of the {len(each.workloads)} {each.kind}: {each.jain:.3f} (1 is equal)"
+            for each in sums
+            if each.jain is not None
+        ]
         self._recorded = recorded
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = Columns(self._head, self._lines)
+        table = Columns(self._head, self._lines, caption="\n".join(self._fairness))
         if self._recorded is not None and not options.ascii_only:
             length = min(sparklines.LENGTH, options.max_width - table.width - GAP)
             if length >= len(_OVER_TIME):
@@ -77,7 +90,7 @@ class WorkloadTable:
         courses = {name: sparklines.over_time(samples, length) for name, samples in recorded.samples.items()}
         lines = [(*line, courses.get(line[0], "")) for line in self._lines]
         caption = f"{_OVER_TIME}: goodput; the greatest latencies where there is none"
-        return Columns((*self._head, _OVER_TIME), lines, caption=caption)
+        return Columns((*self._head, _OVER_TIME), lines, caption="\n".join([*self._fairness, caption]))
 
 
 def outcome_table(outcomes: Sequence[Outcome]) -> Columns:

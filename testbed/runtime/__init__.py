@@ -45,6 +45,7 @@ class LabStatus:
         nodes: name of a node to its state in one word (`running`, `exited`, ...).
         healthy: the agent answers and holds the plan, every node runs.
         problem: what is wrong where it is not healthy, for people.
+        changing: what a command is doing to it now, `coming up (pid 12, since 14:03:11)`; empty where none is.
     """
 
     lab: str
@@ -52,6 +53,7 @@ class LabStatus:
     nodes: Mapping[str, str]
     healthy: bool
     problem: str = ""
+    changing: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

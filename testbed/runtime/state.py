@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,19 +82,23 @@ def labs(runtime: str) -> list[str]:
     return sorted(entry.name for entry in path.iterdir() if entry.is_dir()) if path.is_dir() else []
 
 
+_BRINGING = "bringing it up or down"
+
+
 @contextmanager
-def locked(lab: str, doing: str = "bringing it up or down") -> Iterator[None]:
+def locked(lab: str, doing: str = _BRINGING, state: str = "") -> Iterator[None]:
     """Keep other commands from doing the same to a lab meanwhile; the lock goes with its holder, however that ends.
 
     Args:
         lab: its name.
         doing: what only one may do at a time, for the message.
+        state: of the lab meanwhile, for `changing`.
 
     Raises:
         UsageError: `bad-name`.
         LabError: `lab-busy`, another command is at it.
     """
-    path = root() / f"{checked(lab)}.{doing.split(maxsplit=1)[0]}.lock"
+    path = _lock(lab, doing)
     while True:
         with path.open("w") as file:
             try:
@@ -104,7 +109,25 @@ def locked(lab: str, doing: str = "bringing it up or down") -> Iterator[None]:
                 ) from None
             if os.fstat(file.fileno()).st_nlink:  # else its last holder has removed it meanwhile: it locks nothing
                 try:
+                    file.write(f"{os.getpid()} {state}")
+                    file.flush()
                     yield
                 finally:
                     path.unlink()
                 return
+
+
+def changing(lab: str) -> str:
+    """What a command that runs now is doing to a lab: `coming up (pid 12, since 14:03:11)`; empty where none is."""
+    path = _lock(lab, _BRINGING)
+    try:
+        pid, _, state = path.read_text("utf-8").partition(" ")
+        since = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+    except FileNotFoundError:
+        return ""
+    running = pid.isdecimal() and Path(f"/proc/{pid}").exists()  # else a command that was killed has left the file
+    return f"{state} (pid {pid}, since {since:%H:%M:%S})" if running else ""
+
+
+def _lock(lab: str, doing: str) -> Path:
+    return root() / f"{checked(lab)}.{doing.split(maxsplit=1)[0]}.lock"

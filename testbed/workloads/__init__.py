@@ -9,6 +9,7 @@ from testbed.workloads.kinds import Kind, ProgramKind, kinds
 from testbed.workloads.nodes import Guarded, Nodes, Process, Program
 from testbed.workloads.running import run
 from testbed.workloads.starting import Start
+from testbed.workloads.summarisers.base import interval_ns
 from testbed.workloads.summarising import summarise
 from testbed.workloads.summary import Summary
 
@@ -24,6 +25,7 @@ __all__ = [
     "Start",
     "Summary",
     "WorkloadError",
+    "interval_ns",
     "kinds",
     "run",
     "summarise",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from fractions import Fraction
 from itertools import count, groupby, pairwise, repeat
 from operator import floordiv, rshift, sub
 from typing import TYPE_CHECKING, Protocol
@@ -12,6 +11,7 @@ from testbed.endpoint.columns import Column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from fractions import Fraction
 
 _SECOND = 1_000_000_000
 _DIGIT_BITS = 14
@@ -112,16 +112,14 @@ def rate_bps(size_bytes: int, duration_ns: int) -> float | None:
     return size_bytes * 8 * _SECOND / duration_ns if duration_ns > 0 else None
 
 
-def pacing_late_ns(sent_ns: Iterable[int], *, start_ns: int, rate_bps: int, size_bytes: int) -> int | None:
+def pacing_late_ns(sent_ns: Iterable[int], *, start_ns: int, interval_ns: Fraction) -> int | None:
     """How long after it was due the 99th of 100 messages of a steady stream was sent; None where none was.
 
     Args:
         sent_ns: per message.
         start_ns: when the first was due.
-        rate_bps: message n is due when n messages' bits are.
-        size_bytes: of a message.
+        interval_ns: from then on, one is due after each interval.
     """
-    interval_ns = Fraction(8 * size_bytes * _SECOND, rate_bps)
     parts = interval_ns.denominator
     due_ns = map(floordiv, count(start_ns * parts, interval_ns.numerator), repeat(parts))
     late = Column()

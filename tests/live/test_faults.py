@@ -255,9 +255,32 @@ def test_up_again(up, up_command, lab_name):
     assert done.returncode == 0
     assert f"{lab_name} is up already" in done.stdout
     assert running("testbed.agent", processes(lab_name)) == before
+    is_on, other = ("netns", "docker") if "netns" in up_command else ("docker", "netns")
+    done = run(*(other if word == is_on else word for word in up_command))
+    assert done.returncode == 4
+    assert f"a lab {lab_name} is up, but on runtime {is_on}, not {other} as asked" in done.stderr
+    done = run("run", lab_name, "--runtime", other)
+    assert done.returncode == 2
+    assert f"lab {lab_name} is up already, on runtime {is_on}" in done.stderr
     done = run("exec", lab_name, "z", "--", "true")
     assert done.returncode == 2
     assert "a, b, c" in done.stderr
+
+
+@pytest.mark.netns
+def test_a_lab_that_is_coming_up_is_not_called_broken(written, lab_name):
+    path = written("name: x\nnodes: {a: {command: [sleep, infinity], ready: {tcp: 8080, timeout: 600s}}, b: }\n")
+    with begin(*up_of(path, lab_name, "netns"), lab=lab_name) as process:
+        try:
+            coming_up = f"coming up (pid {process.pid}, since "
+            assert eventually(lambda: f"{lab_name:<20} netns   {coming_up}" in run("ps").stdout)
+            examined = run("doctor").stdout
+            assert f"{lab_name} is {coming_up}" in examined
+            assert "--all" not in examined
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=PATIENCE_S)
+    assert nothing_remains(lab_name)
 
 
 def test_without_docker(written, lab_name):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol
 
+from testbed.workloads import metrics
 from testbed.workloads.errors import WorkloadError
 from testbed.workloads.messages import Messages
 
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
 
     from testbed.plan.model import Workload
     from testbed.workloads.summary import Figures, Summary
+
+
+_SECOND = 1_000_000_000
 
 
 class Summariser(Protocol):
@@ -26,6 +31,16 @@ class Summariser(Protocol):
         Raises:
             WorkloadError: lines are missing.
         """
+
+
+def interval_ns(workload: Workload) -> Fraction | None:
+    """The time from one message of a workload to the next; None where it sends at no set times."""
+    parameters = workload.parameters
+    if "interval_ns" in parameters:
+        return Fraction(workload.number("interval_ns"))
+    if {"rate_bps", "size_bytes"} <= parameters.keys():
+        return Fraction(8 * workload.number("size_bytes") * _SECOND, workload.number("rate_bps"))
+    return None
 
 
 class Base:
@@ -63,6 +78,13 @@ class Base:
     def listener(self) -> Mapping[str, Any]:
         """The last line of the endpoint in the destination."""
         return self.end(self.workload.destination)
+
+    def put_lateness(self, figures: Figures, *, start_ns: int) -> None:
+        """Set how late messages were sent that were due at the start and then after each interval."""
+        interval = interval_ns(self.workload)
+        assert interval is not None  # noqa: S101 (only kinds with a schedule call this)
+        late_ns = metrics.pacing_late_ns(self.messages.sent_ns, start_ns=start_ns, interval_ns=interval)
+        figures.put("pacing_late_p99_ns", late_ns, unless="nothing was sent")
 
     def summary(self, figures: Figures) -> Summary:
         """The summary of these figures."""

@@ -13,10 +13,14 @@ class Ping(Base):
     def finish(self) -> Summary:
         """The summary of all lines."""
         figures = Figures()
-        self.end(self.workload.source)
+        start_ns = self.initiator.get("start_ns")  # not in records of testbed 0.1
         arrivals = self.messages.arrivals()
         arrivals.put_counts(figures)
         arrivals.put_loss(figures)
         arrivals.put_latency(figures)
         figures.put("reordered", metrics.reordered(arrivals.sequence))
+        if start_ns is None:
+            figures.put("pacing_late_p99_ns", None, unless="when the first request was due is not recorded")
+        else:
+            self.put_lateness(figures, start_ns=start_ns)
         return self.summary(figures)

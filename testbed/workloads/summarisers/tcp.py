@@ -150,13 +150,7 @@ class TcpMessages(Tcp):
         first_ns = receiver["first_byte_ns"]
         first_byte_ns = first_ns - self.begun_ns[0] if first_ns and self.begun_ns else None
         figures.put("first_byte_ns", first_byte_ns, unless=NOTHING_DELIVERED)
-        pacing_late_ns = metrics.pacing_late_ns(
-            self.messages.sent_ns,
-            start_ns=sender["start_ns"],
-            rate_bps=self.workload.number("rate_bps"),
-            size_bytes=size,
-        )
-        figures.put("pacing_late_p99_ns", pacing_late_ns, unless="nothing was sent")
+        self.put_lateness(figures, start_ns=sender["start_ns"])
         figures.put("retransmits", sender["retransmits"])
         self.put_connections(figures)
         self.put_state(figures)

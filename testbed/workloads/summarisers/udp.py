@@ -34,13 +34,7 @@ class UdpStream(Base):
         figures.put("receiver_drops", receiver["drops"])
         figures.put("corrupted", receiver["corrupted"])
         figures.put("strangers", receiver["strangers"])
-        pacing_late_ns = metrics.pacing_late_ns(
-            self.messages.sent_ns,
-            start_ns=self.initiator["start_ns"],
-            rate_bps=self.workload.number("rate_bps"),
-            size_bytes=size,
-        )
-        figures.put("pacing_late_p99_ns", pacing_late_ns, unless="nothing was sent")
+        self.put_lateness(figures, start_ns=self.initiator["start_ns"])
         return self.summary(figures)
 
 

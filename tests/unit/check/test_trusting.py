@@ -4,7 +4,7 @@ import pytest
 
 from testbed.agent.netem.engine import Statistics
 from testbed.agent.userspace.stats import LinkStats
-from testbed.check import trust
+from testbed.check import late_senders, trust
 from testbed.shape import Shape
 
 
@@ -57,3 +57,18 @@ def test_the_same_reason_of_several_links_is_given_once_with_the_worst():
     assert late.startswith("3 links: one packet in 100 left 12.6 ms late or more")
     assert late.endswith("(the worst of them: b -> server on wan)")
     assert drops.startswith("2 links: 2 packets dropped by the kernel")
+
+
+MS = 1_000_000
+
+
+def test_a_sender_that_kept_its_times_is_trusted():
+    assert late_senders([("voice", 5 * MS, 20 * MS), ("slow", 90 * MS, 1000 * MS)]) == ()
+
+
+def test_a_late_sender_is_a_reason_with_the_worst_of_several_named():
+    (reason,) = late_senders([("voice", 62 * MS, 20 * MS)])
+    assert reason.startswith("workload voice: one message in 100 was sent 62.0 ms late or more, 5 ms are the most")
+    (reason,) = late_senders([("a", 6 * MS, 0), ("voice", 62 * MS, 20 * MS), ("b", 1 * MS, 0)])
+    assert reason.startswith("2 workloads: one message in 100 was sent 62.0 ms late")
+    assert "the worst of them: workload voice" in reason

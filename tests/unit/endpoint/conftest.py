@@ -39,7 +39,6 @@ class Endpoint:
         if first["event"] == "ready":
             self.process.stdin.write(json.dumps({"start_ns": monotonic_ns()}) + "\n")
             self.process.stdin.flush()
-            assert self.line()["event"] == "started"
         else:
             self.unread.append(first)
 
@@ -48,7 +47,7 @@ class Endpoint:
             return self.unread.pop()
         assert self.process.stdout is not None
         fields: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return fields
+        return self.line() if fields["event"] == "started" else fields
 
     def stop(self) -> None:
         assert self.process.stdin is not None

@@ -101,6 +101,10 @@ def test_ping_needs_no_listener(workload):
     asked = workload("ping", count=4, interval_ns=10 * MS, size_bytes=56)
     summary = summarise(asked, [SENT, {**RECEIVED, "node": "client"}, {"node": "client", "event": "end"}])
     assert (summary.number("lost"), summary.number("reordered"), summary.number("latency_p50_ns")) == (1, 1, 6 * MS)
+    assert summary.values["pacing_late_p99_ns"] is None  # a record of testbed 0.1
+    end = {"node": "client", "event": "end", "start_ns": -7 * MS}
+    summary = summarise(asked, [SENT, {**RECEIVED, "node": "client"}, end])
+    assert summary.number("pacing_late_p99_ns") == 7 * MS
 
 
 CONNECTIONS: Line = {

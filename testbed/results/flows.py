@@ -1,0 +1,67 @@
+"""Flows of one kind that ran together: what they got in sum, and how evenly."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from testbed.workloads import Summary
+
+_GOODPUT = "goodput_bps"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowSum:
+    """Two or more flows of one kind that ran together.
+
+    Attributes:
+        kind: of the workloads.
+        workloads: their names.
+        goodput_bps: the sum of their goodputs, each over its own duration.
+        jain: Jain's fairness index of these goodputs: 1 where all are equal, 1/n where one flow got all (R. Jain,
+            D. Chiu, W. Hawe, "A Quantitative Measure of Fairness and Discrimination", DEC-TR-301, 1984); None where
+            nothing was delivered.
+    """
+
+    kind: str
+    workloads: tuple[str, ...]
+    goodput_bps: float
+    jain: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The sum as a JSON object."""
+        return asdict(self)
+
+
+def sums(stages: Iterable[Sequence[str]], summaries: Iterable[Summary]) -> tuple[FlowSum, ...]:
+    """The sums of a run, for each stage and each kind in it of which several flows have a goodput.
+
+    Args:
+        stages: the names of the workloads that ran together.
+        summaries: of those that ended.
+    """
+    ran = {summary.workload: summary for summary in summaries}
+    return tuple(found for stage in stages for found in _sums([ran[name] for name in stage if name in ran]))
+
+
+def _sums(together: Sequence[Summary]) -> Iterator[FlowSum]:
+    for kind in dict.fromkeys(each.kind for each in together):
+        shares = {each.workload: _goodput_bps(each.values) for each in together if each.kind == kind}
+        known = [share for share in shares.values() if share is not None]
+        if len(known) > 1 and len(known) == len(shares):
+            squares = len(known) * sum(share * share for share in known)
+            yield FlowSum(
+                kind=kind,
+                workloads=tuple(shares),
+                goodput_bps=sum(known),
+                jain=sum(known) ** 2 / squares if squares else None,
+            )
+
+
+def _goodput_bps(values: Mapping[str, Any]) -> float | None:
+    """The goodput of a flow: 0 where it delivered nothing, None where it has none or that could not be measured."""
+    goodput: float | None = values.get(_GOODPUT)
+    return 0.0 if goodput is None and values.get("delivered_bytes") == 0 else goodput
