@@ -54,12 +54,12 @@ class Endpoint:
         self.process.stdin.close()
 
     def end(self) -> tuple[int, list[dict[str, Any]]]:
-        """Wait for its end without stopping it: its exit status and the lines that are left; it never says more."""
+        """Wait for its end without stopping it: its exit status and the lines that are left, but for `started`."""
         assert self.process.stdout is not None
         assert self.process.stderr is not None
-        lines = [*self.unread, *(json.loads(line) for line in self.process.stdout)]
+        lines = [*self.unread, *map(json.loads, self.process.stdout)]
         assert self.process.stderr.read() == ""
-        return self.process.wait(GRACE_S), lines
+        return self.process.wait(GRACE_S), [line for line in lines if line["event"] != "started"]
 
     def discard(self) -> None:
         self.process.kill()
