@@ -38,7 +38,12 @@ def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
     Raises:
         MachineError: none can; the message says of each why not.
     """
-    *others, last = list(runtimes.BACKENDS) if plan.runtime == "auto" else [plan.runtime]
+    if plan.runtime != "auto":
+        runtime = runtimes.load(plan.runtime)
+        runtime.require(plan)
+        observer.chosen("runtime", f"{plan.runtime} ({runtime.description})", "asked for")
+        return runtime
+    *others, last = runtimes.BACKENDS
     refusals: dict[str, MachineError] = {}
     for name in others:
         runtime = runtimes.load(name)
@@ -59,7 +64,7 @@ def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
         refusals[last] = error
         hints = [refusal.hint for refusal in refusals.values() if refusal.hint]
         raise MachineError("no-runtime", _listed(refusals), next(iter(hints), "testbed doctor says more")) from None
-    observer.chosen("runtime", f"{last} ({runtime.description})", _listed(refusals) or "asked for")
+    observer.chosen("runtime", f"{last} ({runtime.description})", _listed(refusals))
     return runtime
 
 
