@@ -17,8 +17,10 @@ import traceback
 from pathlib import Path
 
 from testbed import logs
-from testbed.agent import isolation, links, namespaces, netem, protocol
+from testbed.agent import isolation, link_devices, links, namespaces, netem, protocol
+from testbed.agent.attachments import Attachments
 from testbed.agent.choosing import Kernel
+from testbed.agent.netlink import RouteSocket
 from testbed.agent.server import Server
 from testbed.agent.userspace.engine import UserspaceEngine
 from testbed.agent.wiring import NetworkNamespace, Wiring
@@ -74,7 +76,7 @@ _log = logging.getLogger("testbed.agent")
 
 async def _sweep(lab: str) -> None:
     async with NetworkNamespace(namespaces.current_network()) as namespace:
-        await links.sweep(namespace, lab)
+        await link_devices.sweep(namespace, lab)
 
 
 async def _probe() -> None:
@@ -98,14 +100,17 @@ async def _serve(arguments: argparse.Namespace) -> None:
     home_fd = switch_fd if arguments.isolate else namespaces.new_network()
     if not arguments.isolate:
         namespaces.setns(home_fd, namespaces.NEWNET)
+    with namespaces.inside(switch_fd):
+        route = RouteSocket()
     async with NetworkNamespace(switch_fd) as switch, NetworkNamespace(home_fd) as home, UserspaceEngine() as userspace:
         await home.ip.link("set", index=1, state="up")
-        wiring = Wiring(switch)
+        wiring = Wiring(switch, route)
         without_netem = await netem.probe(switch.ip)
         unrepeatable = None if without_netem else await netem.reproducible(switch.ip)
         kernel = Kernel(without_netem=without_netem, unrepeatable=unrepeatable)
         shaped = links.Links(arguments.lab, wiring, home, userspace, kernel)
-        server = Server(arguments.lab, wiring, shaped, arguments.socket.parent, isolated=arguments.isolate)
+        attachments = Attachments(wiring, shaped)
+        server = Server(arguments.lab, wiring, shaped, attachments, arguments.socket.parent, isolated=arguments.isolate)
         with socket.socket(socket.AF_UNIX) as listener:
             _listen(listener, arguments.socket)
             loop = asyncio.get_running_loop()
@@ -114,10 +119,15 @@ async def _serve(arguments: argparse.Namespace) -> None:
                 loop.add_reader(0, _lifeline, server)
             _log.info("agent of lab %s answers, pid %d", arguments.lab, os.getpid())
             serving = asyncio.create_task(server.serve(listener))
-            serving.add_done_callback(lambda _: server.ended.set())
+            following = asyncio.create_task(attachments.follow())
+            for task in (serving, following):
+                task.add_done_callback(lambda _: server.ended.set())
             await server.ended.wait()
             _log.info("agent ends")
-            serving.cancel()
+            for task in (serving, following):
+                if task.done():
+                    task.result()  # whatever ended it ends the agent, and with it all links
+                task.cancel()
             arguments.socket.unlink(missing_ok=True)
             await shaped.close()
 

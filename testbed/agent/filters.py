@@ -1,97 +1,179 @@
-"""Which packets go to a link's device: by clsact and u32 on the port, matching the source MAC.
+"""Which packets go to a link's device: by clsact and u32 on the receiver's port, matching the source MAC.
 
-A filter by source MAC covers IPv4, IPv6 and ARP alike. u32 is in every kernel that has traffic control at all; its
-offsets count from the network header, so the source MAC is at -8 (net/sched/cls_u32.c, `u32_classify`).
+A rule by source MAC covers IPv4, IPv6, ARP and VLAN tags alike. u32 is in every kernel that has traffic control at all;
+its offsets count from the network header, so the source MAC is at -8 (net/sched/cls_u32.c, `u32_classify`).
+
+    root table: 1    -> hash table, by the last byte of the source MAC: one rule per address that is known
+                last -> the sink: whatever has a source that no rule knows is dropped, and counted
 """
 
 from __future__ import annotations
 
 import socket
 import struct
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, nla
-from pyroute2.netlink.rtnl import RTM_NEWTFILTER
-from pyroute2.netlink.rtnl.tcmsg import cls_u32, tcmsg
+from testbed.agent.netlink import CREATE, EXCL, attribute, attributes
 
 if TYPE_CHECKING:
-    from pyroute2 import AsyncIPRoute
+    from collections.abc import Iterator, Mapping
 
-_ETH_P_ALL = 0x0003
-_EGRESS = 0xFFFF_FFF3  # TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)
-_TC_ACT_STOLEN = 4
-_TCA_EGRESS_REDIR = 1
+    from testbed.agent.netlink import Message, RouteSocket
+
+# include/uapi/linux/rtnetlink.h and pkt_sched.h
+_NEW_QDISC = 36
+_NEW_FILTER, _DEL_FILTER, _GET_FILTER = 44, 45, 46
+_CLSACT, _EGRESS = 0xFFFF_FFF1, 0xFFFF_FFF3
+_CLSACT_HANDLE = 0xFFFF_0000
+_TCA_KIND, _TCA_OPTIONS = 1, 2
+
+# include/uapi/linux/pkt_cls.h, tc_act/tc_mirred.h and gen_stats.h
+_U32_HASH, _U32_LINK, _U32_DIVISOR, _U32_SELECTOR, _U32_ACTIONS = 2, 3, 4, 5, 7
 _TERMINAL = 1
+_ACTION_KIND, _ACTION_OPTIONS, _ACTION_STATISTICS = 1, 2, 4
+_MIRRED_PARAMETERS, _REDIRECT, _STOLEN = 2, 1, 4
+_STATISTICS_BASIC, _STATISTICS_PACKETS64 = 1, 8
+
+_PRIORITY = 1
+_INFO = _PRIORITY << 16 | socket.htons(0x0003)  # ETH_P_ALL
+_TABLE = 1 << 20
+_BUCKETS = 256
+_LAST_BYTE = 0x00FF_0000  # of the source MAC, in the word at -4
+_TO_TABLE, _TO_SINK = 1, 0xFFF  # rules of a table are tried in the order of their numbers
+_ROOT_TABLE = 0x800 << 20
 
 
-class _Options(cls_u32.options):  # type: ignore[misc]
-    """u32's options with keys as they are on the wire; pyroute2's own can't express an offset below zero."""
+class PortFilters:
+    """The rules at one port, for what the switch sends to its node.
 
-    _nlmsg_base__compiled_nla = False  # pyroute2 compiles `nla_map` once a class; a subclass would inherit the parent's
-
-    class u32_sel(nla):  # type: ignore[misc]  # noqa: N801
-        fields = cls_u32.options.u32_sel.fields
-
-        def encode(self) -> None:
-            keys: list[tuple[int, int, int]] = self["keys"]
-            self["flags"] = _TERMINAL
-            self["nkeys"] = len(keys)
-            nla.encode(self)
-            for mask, value, offset in keys:
-                self.data.extend(struct.pack("!IIii", mask, value, 0, 0)[:8] + struct.pack("ii", offset, 0))
-            self.length = len(self.data) - self.offset
-            struct.pack_into("H", self.data, self.offset, self.length)
-
-
-class _FilterMessage(tcmsg):  # type: ignore[misc]
-    _nlmsg_base__compiled_nla = False
-
-    @staticmethod
-    def get_options(_msg: object, *_args: object, **_kwargs: object) -> type[_Options]:
-        return _Options
-
-
-async def prepare(ip: AsyncIPRoute, port: int) -> None:
-    """Give a port the hook that filters hang on; nothing happens where it has one."""
-    async for qdisc in await ip.tc("dump", index=port):
-        if qdisc.get("TCA_KIND") == "clsact":
-            return
-    await ip.tc("add", "clsact", index=port)
-
-
-async def redirect(ip: AsyncIPRoute, port: int, priority: int, source_mac: str, device: int) -> None:
-    """Send what a node sends to a port to a device instead; the lowest `priority` that matches wins.
-
-    Args:
-        ip: in the namespace of the port.
-        port: index of the port.
-        priority: 1 to 65535, one for each filter of a port.
-        source_mac: of the sending node.
-        device: index of the device, in the same namespace.
+    Attributes:
+        closed: what has an unknown source is dropped. As long as there are no rules, that is everything.
     """
-    mac = bytes.fromhex(source_mac.replace(":", ""))
-    keys = [(0xFFFF_FFFF, int.from_bytes(mac[:4], "big"), -8), (0xFFFF_0000, int.from_bytes(mac[4:], "big") << 16, -4)]
-    parameters = {"action": _TC_ACT_STOLEN, "eaction": _TCA_EGRESS_REDIR, "ifindex": device}
-    mirred = {"attrs": [("TCA_MIRRED_PARMS", parameters)]}
-    action = {"attrs": [("TCA_ACT_PRIO_1", {"attrs": [("TCA_ACT_KIND", "mirred"), ("TCA_ACT_OPTIONS", mirred)]})]}
-    message = _FilterMessage()
-    message["index"] = port
-    message["parent"] = _EGRESS
-    message["info"] = _info(priority)
-    message["attrs"] = [
-        ("TCA_KIND", "u32"),
-        ("TCA_OPTIONS", {"attrs": [("TCA_U32_ACT", action), ("TCA_U32_SEL", {"keys": keys})]}),
-    ]
-    flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL
-    async for _ in await ip.nlm_request(message, msg_type=RTM_NEWTFILTER, msg_flags=flags):
-        pass
+
+    def __init__(self, route: RouteSocket, port: int, sink: int) -> None:
+        """`route` is in the namespace of the port; `port` and `sink` are indexes of devices there."""
+        self.closed = False
+        self._route = route
+        self._port = port
+        self._sink = sink
+        self._hooked = False
+        self._has_table = False
+        self._rules: dict[str, tuple[int, int | None]] = {}
+        self._handles: set[int] = set()
+        self._dropped_first = 0
+
+    def close(self) -> None:
+        """Drop what no rule knows; nothing happens where that is done already.
+
+        Raises:
+            OSError: the kernel's refusal.
+        """
+        if not self.closed:
+            self._hook()
+            self._route.send([self._rule(_TO_SINK, actions=_redirect(self._sink), flags=CREATE | EXCL)])
+            self.closed = True
+
+    def set_rules(self, wanted: Mapping[str, int | None]) -> None:
+        """Have these rules and no others. A rule that changes does so at once; packets never find it missing.
+
+        Args:
+            wanted: by source MAC the index of the device that its packets go to; None: they pass untouched.
+
+        Raises:
+            OSError: the kernel's refusal.
+        """
+        if self.closed and not self._has_table:
+            self._dropped_first = self._dropped()
+        self._hook()
+        messages = [] if self._has_table else list(self._table())
+        rules = {}
+        for mac, device in wanted.items():
+            handle, present = self._rules.get(mac, (0, None))
+            rules[mac] = (handle or self._new_handle(mac), device)
+            if not handle or present != device:
+                actions = b"" if device is None else _redirect(device)
+                messages.append(self._rule(rules[mac][0], actions=actions, mac=mac, flags=CREATE))
+        for mac in self._rules.keys() - wanted.keys():
+            messages.append((_DEL_FILTER, 0, _message(self._port, self._rules[mac][0])))
+        self._route.send(messages)
+        self._has_table = True
+        self._rules = rules
+        self._handles = {handle for handle, _ in rules.values()}
+        self.close()
+
+    def clear(self) -> None:
+        """Have no rules, and let everything pass."""
+        if self.closed:
+            self._route.send([(_DEL_FILTER, 0, _message(self._port, 0))])
+        self.closed = self._has_table = False
+        self._rules = {}
+        self._handles = set()
+
+    def dropped(self) -> int:
+        """Packets dropped since there are rules, because none knew their source; 0 where the port has gone."""
+        return max(0, self._dropped() - self._dropped_first) if self._has_table else 0
+
+    def _dropped(self) -> int:
+        if not self.closed:
+            return 0
+        try:
+            (answer,) = self._route.ask((_GET_FILTER, 0, _message(self._port, _ROOT_TABLE | _TO_SINK)))
+        except OSError:
+            return 0
+        actions = attributes(attributes(attributes(answer[20:])[_TCA_OPTIONS])[_U32_ACTIONS])
+        counted = attributes(attributes(actions[1])[_ACTION_STATISTICS])
+        if _STATISTICS_PACKETS64 in counted:
+            return int.from_bytes(counted[_STATISTICS_PACKETS64], sys.byteorder)
+        _, packets = struct.unpack_from("=QI", counted[_STATISTICS_BASIC])
+        return int(packets)
+
+    def _hook(self) -> None:
+        """Give the port the hook that rules hang on, which it may have."""
+        if self._hooked:
+            return
+        body = struct.pack("=BxxxiIII", socket.AF_UNSPEC, self._port, _CLSACT_HANDLE, _CLSACT, 0)
+        with suppress(FileExistsError):
+            self._route.send([(_NEW_QDISC, CREATE | EXCL, body + attribute(_TCA_KIND, b"clsact\0"))])
+        self._hooked = True
+
+    def _table(self) -> Iterator[Message]:
+        """The hash table, and the rule that leads to it."""
+        divisor = attribute(_U32_DIVISOR, struct.pack("=I", _BUCKETS))
+        yield _NEW_FILTER, CREATE | EXCL, _message(self._port, _TABLE, divisor)
+        selector = struct.pack("=BBBxHHhh", 0, 0, 0, 0, 0, 0, -4) + struct.pack("!I", _LAST_BYTE)
+        options = attribute(_U32_LINK, struct.pack("=I", _TABLE)) + attribute(_U32_SELECTOR, selector)
+        yield _NEW_FILTER, CREATE | EXCL, _message(self._port, _TO_TABLE, options)
+
+    def _new_handle(self, mac: str) -> int:
+        """A handle that is free, in the bucket of a MAC; it is used from now on."""
+        first = _TABLE | int(mac[-2:], 16) << 12
+        handle = next(each for each in range(first + 1, first + 0xFFF) if each not in self._handles)
+        self._handles.add(handle)
+        return handle
+
+    def _rule(self, handle: int, *, actions: bytes, mac: str | None = None, flags: int) -> Message:
+        """A rule for a source MAC; for all packets without one."""
+        keys, place = b"", b""
+        if mac is not None:
+            octets = bytes.fromhex(mac.replace(":", ""))
+            keys = struct.pack("!I4s", 0xFFFF_FFFF, octets[:4]) + struct.pack("=ii", -8, 0)
+            keys += struct.pack("!I4s", 0xFFFF_0000, octets[4:] + bytes(2)) + struct.pack("=ii", -4, 0)
+            place = attribute(_U32_HASH, struct.pack("=I", handle & ~0xFFF))
+        selector = struct.pack("=BBBxHHhhI", _TERMINAL, 0, len(keys) // 16, 0, 0, 0, 0, 0) + keys
+        acting = attribute(_U32_ACTIONS, attribute(1, actions)) if actions else b""
+        return _NEW_FILTER, flags, _message(self._port, handle, place + acting + attribute(_U32_SELECTOR, selector))
 
 
-async def remove(ip: AsyncIPRoute, port: int, priority: int) -> None:
-    """Take a filter away; packets that it matched then pass the port untouched."""
-    await ip.tc("del-filter", index=port, parent=_EGRESS, info=_info(priority))
+def _message(port: int, handle: int, options: bytes = b"") -> bytes:
+    """The body of a message about a filter: `struct tcmsg` and attributes."""
+    body = struct.pack("=BxxxiIII", socket.AF_UNSPEC, port, handle, _EGRESS, _INFO)
+    return body + attribute(_TCA_KIND, b"u32\0") + (attribute(_TCA_OPTIONS, options) if options else b"")
 
 
-def _info(priority: int) -> int:
-    """The field `tcm_info` of a filter's message: priority, and protocol in network order."""
-    return priority << 16 | socket.htons(_ETH_P_ALL)
+def _redirect(device: int) -> bytes:
+    """The action that sends a packet out of another device; where that has gone, the kernel drops the packet."""
+    parameters = struct.pack("=IIiiiiI", 0, 0, _STOLEN, 0, 0, _REDIRECT, device)
+    options = attribute(_ACTION_OPTIONS, attribute(_MIRRED_PARAMETERS, parameters))
+    return attribute(_ACTION_KIND, b"mirred\0") + options

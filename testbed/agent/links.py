@@ -1,39 +1,42 @@
-"""Shaped links: for each a device on the switch side, and a filter on the receiver's port that leads to it.
+"""Links with impairments: for each a device on the switch side, and a rule on the receiver's port that leads to it.
 
 source -> bridge -> port --clsact egress, u32 by source MAC, mirred--> device of the link
                       ^                                                    |
                       +---- netem on ifb, or the userspace engine ---------+
+
+A port of such a network passes nothing whose source it does not know (`filters`), so that no packet crosses without
+the impairments that the file asks for.
 """
 
 from __future__ import annotations
 
-import ctypes
-import socket
-import struct
-import zlib
-from contextlib import suppress
+import asyncio
+import errno
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from testbed.agent import filters, namespaces, netem, offloads
+from testbed.agent import namespaces, netem, offloads, switch
+from testbed.agent.link_devices import LinkDevices, ignore_sender
+from testbed.agent.port_rules import PortRules
 from testbed.agent.userspace import sockets
+from testbed.agent.userspace.stats import LinkStats
 from testbed.agent.wiring import NetworkNamespace
 from testbed.errors import LabError
 from testbed.shape import Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from pyroute2 import AsyncIPRoute
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from testbed.agent.choosing import Kernel
     from testbed.agent.userspace.engine import UserspaceEngine
     from testbed.agent.wiring import Port, Wiring
 
-_ADDRESS_GENERATION_OFF = 1  # IN6_ADDR_GEN_MODE_NONE, include/uapi/linux/if_link.h
-_SO_ATTACH_FILTER = 26
+
+_SINK_MTU = 65535
+"""Bytes of the largest packet that there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +53,34 @@ class Key:
 
 @dataclass(slots=True, kw_only=True)
 class _Link:
+    """A link; `device` is None while the receiver's port is gone."""
+
     key: Key
-    port: Port
-    number: int
+    addresses: Mapping[str, str]
     engine: str
     why: str
     shape: Shape
     seed: int
-    device: int
+    device: int | None = None
 
 
 @dataclass(slots=True)
 class Links:
-    """All shaped links of a lab."""
+    """All links of a lab that have impairments, and the rules of the ports that they lead to."""
 
     lab: str
     wiring: Wiring
     home: NetworkNamespace
     userspace: UserspaceEngine
     kernel: Kernel
+    rules: PortRules = field(init=False)
+    _devices: LinkDevices = field(init=False)
     _links: dict[Key, _Link] = field(default_factory=dict)
-    _made: int = 0
+    _exclusive: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        self.rules = PortRules(self.wiring)
+        self._devices = LinkDevices(self.lab, self.wiring.switch, self.home)
 
     async def shape(self, wanted: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
         """Give links their shapes; a link that has one gets the new one in its place, whole.
@@ -84,31 +94,52 @@ class Links:
 
         Raises:
             MachineError: `engine-unavailable`.
-            LabError: a shape could not be applied, or reads back otherwise.
+            LabError: a shape could not be applied, or reads back otherwise; `port-gone`.
         """
-        done = []
-        for each in wanted:
-            key = Key(each["source"], each["destination"], each["network"])
-            shape = Shape.from_json(each["shape"])
-            later = [Shape.from_json(one) for one in each["later"]]
-            mtu = self.wiring.port(key.destination, key.network).mtu
-            engine, why = self.kernel.choose(
-                str(key), [shape, *later], each["engine"], mtu=mtu, repeatable=each["repeatable"]
-            )
+        async with self._exclusive:
+            made: list[_Link] = []
+            replaced: list[_Link] = []
+            done = []
             try:
-                present = self._links.get(key)
-                if present and present.engine == engine:
-                    await self._replace(present, shape)
-                else:
-                    # The new filter comes behind the old one, so that removing the old one is the moment of change.
-                    self._links[key] = await self._make(key, shape, each["seed"], engine, why)
-                    await self._introduce(key, each["addresses"])
-                    if present:
-                        await self._remove(present)
-            except NetlinkError as error:
-                raise LabError("shape-not-applied", f"{key}: the kernel refused: {error}") from None
-            done.append({"engine": engine, "why": why})
-        return done
+                for each in wanted:
+                    key = Key(each["source"], each["destination"], each["network"])
+                    for node in (key.source, key.destination):
+                        port = self.wiring.port(node, key.network)
+                    shape, later = Shape.from_json(each["shape"]), [Shape.from_json(one) for one in each["later"]]
+                    engine, why = self.kernel.choose(
+                        str(key), [shape, *later], each["engine"], mtu=port.mtu, repeatable=each["repeatable"]
+                    )
+                    done.append({"engine": engine, "why": why})
+                    present = self._links.get(key)
+                    if present and present.engine == engine:
+                        await self._replace(present, shape)
+                        continue
+                    link = _Link(
+                        key=key, addresses=each["addresses"], engine=engine, why=why, shape=shape, seed=each["seed"]
+                    )
+                    with _refusals(link):
+                        await self._make(link)
+                    self._links[key] = link
+                    made.append(link)
+                    replaced += [present] if present else []
+            finally:
+                await self._connect(made)
+                for link in replaced:
+                    await self._dismantle(link)
+            return done
+
+    async def _connect(self, links: Collection[_Link]) -> None:
+        """Have packets take links that are ready for them."""
+        if not links:
+            return
+        if self.rules.sink is None:
+            self.rules.sink, _ = await self._devices.make_pair("sink", _SINK_MTU)
+        for port in {self.wiring.port(link.key.destination, link.key.network) for link in links}:
+            with _refusals(port):
+                self._set_rules(port)
+        for link in links:
+            with _refusals(link):
+                await self._introduce(link)
 
     async def change(self, changes: Iterable[Mapping[str, Any]]) -> None:
         """Give shaped links other shapes, by the engines that they have. All are tried, whatever becomes of the others.
@@ -120,13 +151,14 @@ class Links:
             LabError: the first failure: a link is not shaped, or a shape could not be applied.
         """
         failures: list[LabError] = []
-        for each in changes:
-            key, shape = Key(each["source"], each["destination"], each["network"]), Shape.from_json(each["shape"])
-            try:
-                if self._shaped(key).shape != shape:
-                    await self._replace(self._shaped(key), shape)
-            except LabError as failure:
-                failures.append(failure)
+        async with self._exclusive:
+            for each in changes:
+                key, shape = Key(each["source"], each["destination"], each["network"]), Shape.from_json(each["shape"])
+                try:
+                    if self._shaped(key).shape != shape:
+                        await self._replace(self._shaped(key), shape)
+                except LabError as failure:
+                    failures.append(failure)
         if failures:
             raise failures[0]
 
@@ -144,19 +176,21 @@ class Links:
 
         Packets in flight are dropped. The kernel's engine has nothing to begin anew.
         """
-        for key, link in self._links.items():
-            if link.engine == "userspace":
-                await self.userspace.restart(str(key), link.shape, link.seed)
+        async with self._exclusive:
+            for key, link in self._links.items():
+                if link.engine == "userspace" and link.device is not None:
+                    await self.userspace.restart(str(key), link.shape, link.seed)
 
     async def statistics(self) -> list[dict[str, Any]]:
         """What became of the packets of each link, as its engine counts."""
         by_userspace = await self.userspace.stats()
         found = []
-        for key, link in self._links.items():
+        for key, link in tuple(self._links.items()):
             if link.engine == "netem":
-                counts = asdict(await netem.statistics(self.wiring.switch.ip, link.device))
+                counts = asdict(await self._netem_statistics(link))
             else:
-                counts = asdict(by_userspace[str(key)])
+                gone = LinkStats(dead=self.wiring.gone.get((key.destination, key.network), "it is being made"))
+                counts = asdict(by_userspace.get(str(key), gone))
             found.append(
                 {
                     "source": key.source,
@@ -170,127 +204,145 @@ class Links:
             )
         return found
 
-    async def _make(self, key: Key, shape: Shape, seed: int, engine: str, why: str) -> _Link:
+    async def _netem_statistics(self, link: _Link) -> netem.Statistics:
+        if link.device is None:
+            return netem.Statistics(packets=0, bytes=0, lost=0, overflowed=0, queued_packets=0, queued_bytes=0)
+        return await netem.statistics(self.wiring.switch.ip, link.device)
+
+    async def attach(self, port: Port) -> bool:
+        """Have the links of a port work again, where it was gone; False where none leads to or from it.
+
+        Links that lead to it are made anew: what was in flight is lost, and they count and draw from the beginning.
+
+        Raises:
+            LabError: a link can't be made.
+            OSError: the port has gone again.
+        """
+        async with self._exclusive:
+            to_port = [link for key, link in self._links.items() if (key.destination, key.network) == _place(port)]
+            from_port = [link for key, link in self._links.items() if (key.source, key.network) == _place(port)]
+            for link in to_port:
+                await self._dismantle(link)
+                await self._make(link)
+            await self._adapt(port, [*to_port, *from_port])
+            return bool(to_port or from_port)
+
+    async def follow(self, port: Port) -> None:
+        """Treat all MACs that a node sends with at a port alike, also new ones.
+
+        Raises:
+            LabError, OSError: as `attach`.
+        """
+        async with self._exclusive:
+            ends = port.node, port.network
+            links = [key for key in self._links if ends in ((key.source, key.network), (key.destination, key.network))]
+            await self._adapt(port, [self._links[key] for key in links])
+
+    async def _adapt(self, port: Port, links: Collection[_Link]) -> None:
+        """Have the nodes and the ports of a network know a port as it is now."""
+        for link in links:
+            if link.engine == "netem" and link.key.source == port.node:
+                self._switch_offloads_off(link)
+        for place, each in self.wiring.ports.items():
+            if each.network == port.network and place not in self.wiring.gone:
+                self._set_rules(each)
+        for link in links:
+            key = link.key
+            if not {(key.source, key.network), (key.destination, key.network)} & self.wiring.gone.keys():
+                await self._introduce(link)
+
+    def _set_rules(self, port: Port) -> None:
+        """Have a port send packets to the links that lead to it."""
+        leading = [link for key, link in self._links.items() if (key.destination, key.network) == _place(port)]
+        self.rules.set(port, {link.key.source: link.device for link in leading})
+
+    async def detach(self, port: Port) -> None:
+        """Take the links apart that lead to a port that is gone; they keep their shapes, for when it is back."""
+        async with self._exclusive:
+            self.rules.forget(port.index)
+            for key, link in self._links.items():
+                if (key.destination, key.network) == _place(port):
+                    await self._dismantle(link)
+
+    async def _make(self, link: _Link) -> None:
+        """Make the device of a link, and have an engine carry out its shape."""
+        key = link.key
         port = self.wiring.port(key.destination, key.network)
-        source = self.wiring.port(key.source, key.network)
-        self._made += 1
-        ip = self.wiring.switch.ip
-        name = f"tb{zlib.crc32(self.lab.encode()) & 0xFFFFFF:06x}{self._made:x}"
-        if engine == "netem":
-            offloads.switch_off(self.wiring.node(key.source).network, source.interface, offloads.SEGMENTATION)
-            device = await self._make_ifb(f"{name}b", port.mtu)
-            await netem.apply(ip, device, shape, mtu=port.mtu, seed=None if self.kernel.unrepeatable else seed)
+        if link.engine == "netem":
+            self._switch_offloads_off(link)
+            device = await self._devices.make_ifb(str(key), port.mtu)
+            seed = None if self.kernel.unrepeatable else link.seed
+            await netem.apply(self.wiring.switch.ip, device, link.shape, mtu=port.mtu, seed=seed)
         else:
-            device, far = await self._make_pair(name, port.mtu)
+            device, far = await self._devices.make_pair(str(key), port.mtu)
             with namespaces.inside(self.home.fd):
                 incoming = sockets.open_input(far)
-            _only_from(incoming, source.mac)
+            ignore_sender(incoming, switch.devices(self.wiring.route, device)[0].mac)
             with namespaces.inside(self.wiring.switch.fd):
                 outgoing = sockets.open_output(port.index)
-            await self.userspace.add(str(key), shape, seed, incoming, outgoing)
-        await ip.link("set", index=device, ifalias=f"{alias(self.lab)}{key}")
-        link = _Link(
-            key=key, port=port, number=self._made, engine=engine, why=why, shape=shape, seed=seed, device=device
-        )
-        await filters.prepare(ip, port.index)
-        await filters.redirect(ip, port.index, self._made, source.mac, device)
-        return link
+            await self.userspace.add(str(key), link.shape, link.seed, incoming, outgoing)
+        link.device = device
 
-    async def _introduce(self, key: Key, addresses: Mapping[str, str]) -> None:
+    def _switch_offloads_off(self, link: _Link) -> None:
+        """Have a sender hand over single packets, as the kernel's engine needs them."""
+        port = self.wiring.port(link.key.source, link.key.network)
+        offloads.switch_off(self.wiring.node(port.node).network, port.interface, offloads.SEGMENTATION)
+
+    async def _introduce(self, link: _Link) -> None:
         """Have both ends know each other's MAC for good.
 
         No ARP of theirs then crosses the link, as none would cross the long line that it stands for: the first packet
         takes no longer than the others, and which packet is the n-th does not depend on when ARP asks again.
         """
+        key = link.key
         for node, other in ((key.source, key.destination), (key.destination, key.source)):
             here, there = self.wiring.port(node, key.network), self.wiring.port(other, key.network)
             async with NetworkNamespace(self.wiring.node(node).network) as inside:
-                (index,) = await inside.ip.link_lookup(ifname=here.interface)
-                known = {"ifindex": index, "dst": addresses[other], "lladdr": there.mac, "state": "permanent"}
+                found = await inside.ip.link_lookup(ifname=here.interface)
+                if not found:
+                    raise OSError(errno.ENODEV, f"{here} has no interface {here.interface} any more")
+                known = {"ifindex": found[0], "dst": link.addresses[other], "lladdr": there.mac, "state": "permanent"}
                 await inside.ip.neigh("replace", **known)
 
-    async def _make_ifb(self, name: str, mtu: int) -> int:
-        ip = self.wiring.switch.ip
-        await ip.link("add", ifname=name, kind="ifb", mtu=mtu)
-        index: int = (await ip.link_lookup(ifname=name))[0]
-        await _quietly_up(ip, index)
-        return index
-
-    async def _make_pair(self, name: str, mtu: int) -> tuple[int, int]:
-        """A veth pair: a device without offloads on the switch side, its far end in the agent's own namespace."""
-        near, far = f"{name}i", f"{name}o"
-        peer = {"ifname": far, "net_ns_fd": self.home.fd, "mtu": mtu}
-        await self.wiring.switch.ip.link("add", ifname=near, kind="veth", mtu=mtu, peer=peer)
-        found = []
-        for namespace, device in ((self.home, far), (self.wiring.switch, near)):
-            index = (await namespace.ip.link_lookup(ifname=device))[0]
-            offloads.switch_off(namespace.fd, device, offloads.ALL)
-            await _quietly_up(namespace.ip, index)
-            found.append(index)
-        return found[1], found[0]
-
     async def _replace(self, link: _Link, shape: Shape) -> None:
-        if link.engine == "netem":
+        """Have a link do something else; one whose port is gone will, when it is back."""
+        if link.device is None:
+            pass
+        elif link.engine == "netem":
+            mtu = self.wiring.port(link.key.destination, link.key.network).mtu
             seed = None if self.kernel.unrepeatable else link.seed
-            await netem.apply(self.wiring.switch.ip, link.device, shape, mtu=link.port.mtu, seed=seed)
+            await netem.apply(self.wiring.switch.ip, link.device, shape, mtu=mtu, seed=seed)
         else:
             await self.userspace.replace(str(link.key), shape)
         link.shape = shape
 
-    async def _remove(self, link: _Link) -> None:
-        await filters.remove(self.wiring.switch.ip, link.port.index, link.number)
+    async def _dismantle(self, link: _Link) -> None:
+        """Have no engine carry a link, and no device."""
+        if link.device is None:
+            return
         if link.engine == "userspace":
             await self.userspace.remove(str(link.key))
-        await self.wiring.switch.ip.link("del", index=link.device)
+        await self._devices.delete(link.device)
+        link.device = None
 
     async def close(self) -> None:
         """Remove all devices; packets that would cross them are dropped at the port from then on."""
-        for link in self._links.values():
-            with suppress(NetlinkError):  # gone with its namespace
-                await self.wiring.switch.ip.link("del", index=link.device)
+        for device in (*(link.device for link in self._links.values()), self.rules.sink):
+            if device is not None:
+                await self._devices.delete(device)
         self._links.clear()
 
 
-async def _quietly_up(ip: AsyncIPRoute, index: int) -> None:
-    """Switch a device on without IPv6 addresses, so that the kernel sends nothing of its own through it."""
-    quiet = {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDRESS_GENERATION_OFF)]})]}
-    await ip.link("set", index=index, IFLA_AF_SPEC=quiet)
-    await ip.link("set", index=index, state="up")
+@contextmanager
+def _refusals(what: _Link | Port) -> Iterator[None]:
+    """Turn what the kernel refuses into an error that says of what."""
+    try:
+        yield
+    except (NetlinkError, OSError) as error:
+        name = what.key if isinstance(what, _Link) else what
+        raise LabError("shape-not-applied", f"{name}: the kernel refused: {error}") from None
 
 
-def alias(lab: str) -> str:
-    """How the alias of every device of a lab starts."""
-    return f"testbed {lab} "
-
-
-async def sweep(namespace: NetworkNamespace, lab: str) -> int:
-    """Remove what an agent that was killed left in the machine's namespace; the number of devices removed."""
-    left = [
-        link["index"]
-        async for link in await namespace.ip.get_links()
-        if (link.get("ifalias") or "").startswith(alias(lab))
-    ]
-    for index in left:
-        with suppress(NetlinkError):  # the other half of a pair that has just gone
-            await namespace.ip.link("del", index=index)
-    return len(left)
-
-
-def _only_from(incoming: socket.socket, mac: str) -> None:
-    """Let a packet socket see only the frames of one sender: classic BPF, see Documentation/networking/filter.rst."""
-    octets = bytes.fromhex(mac.replace(":", ""))
-    program = b"".join(
-        struct.pack("HBBI", *instruction)
-        for instruction in (
-            (0x20, 0, 0, 6),  # ld [6]: the first four bytes of the source MAC
-            (0x15, 0, 3, int.from_bytes(octets[:4], "big")),  # jne drop
-            (0x28, 0, 0, 10),  # ldh [10]: the other two
-            (0x15, 0, 1, int.from_bytes(octets[4:], "big")),  # jne drop
-            (0x06, 0, 0, 0x40000),  # ret all of it
-            (0x06, 0, 0, 0),  # drop: ret nothing
-        )
-    )
-    buffer = ctypes.create_string_buffer(program)
-    incoming.setsockopt(
-        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(program) // 8, ctypes.addressof(buffer))
-    )
+def _place(port: Port) -> tuple[str, str]:
+    """What names a port, however often it comes and goes."""
+    return port.node, port.network

@@ -19,7 +19,7 @@ from testbed.errors import LabError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testbed.agent.wiring import Node
+    from testbed.agent.nodes import Node
 
 _STREAMS = 3
 _OUTPUT_CHUNK = 1 << 16

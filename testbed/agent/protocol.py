@@ -19,7 +19,7 @@ from typing import Any
 
 from testbed.errors import LabError, MachineError, TestbedError, UsageError
 
-VERSION = 4
+VERSION = 5
 """Raised whenever a client and an agent of different ages would not understand each other."""
 
 READY = b"ready\n"

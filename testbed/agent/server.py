@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
+    from testbed.agent.attachments import Attachments
     from testbed.agent.links import Links
     from testbed.agent.wiring import Wiring
 
 _log = logging.getLogger(__name__)
 
-_FREQUENT = ("accepts", "statistics", "sockets")
+_FREQUENT = ("accepts", "attachments", "statistics", "sockets")
 """Calls that come many times a second; they are logged where everything is."""
 
 _CHUNK = 1 << 16
@@ -97,10 +98,13 @@ async def _readable(channel: socket.socket) -> None:
 class Server:
     """All calls of the protocol, over the state of one lab."""
 
-    def __init__(self, lab: str, wiring: Wiring, links: Links, directory: Path, *, isolated: bool) -> None:
+    def __init__(
+        self, lab: str, wiring: Wiring, links: Links, attachments: Attachments, directory: Path, *, isolated: bool
+    ) -> None:
         self._lab = lab
         self._wiring = wiring
         self._links = links
+        self._attachments = attachments
         self._directory = directory
         self._isolated = isolated
         self._plan: dict[str, Any] | None = None
@@ -115,6 +119,7 @@ class Server:
             "adopt": self._adopt,
             "launch": self._launch,
             "accepts": self._accepts,
+            "attachments": self._attachments.report,
             "shape": self._shape,
             "restart": self._restart,
             "statistics": self._statistics,
@@ -214,7 +219,10 @@ class Server:
             return probe.connect_ex((address, port)) == 0
 
     async def _shape(self, links: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
-        return await self._links.shape(links)
+        shaped = await self._links.shape(links)
+        if self.is_up:
+            self._attachments.look()  # a network may have its first link now
+        return shaped
 
     async def _change(self, changes: Sequence[dict[str, Any]]) -> tuple[int, int]:
         """Change shaped links; when that began and when it was done, ns."""
@@ -239,6 +247,7 @@ class Server:
     async def _remember(self, plan: dict[str, Any]) -> None:
         """Keep the plan for later commands. The lab is up: it no longer ends with the command that made it."""
         self._plan = plan
+        self._attachments.begin()
 
     async def _shutdown(self) -> None:
         """End the agent, and with it everything that it holds."""

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import itertools
-import os
 import socket
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from testbed.agent import namespaces
+from testbed.agent import namespaces, switch
+from testbed.agent.nodes import ENDED, Node, devices_of, of_process
 from testbed.errors import LabError, no_such_node
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from testbed.agent.netlink import RouteSocket
+    from testbed.agent.switch import Device
 
 _FIRST_INDEX = 1000
 """Indexes of devices on our own switch side are chosen, which saves asking for them; below are those of devices that
@@ -47,65 +50,127 @@ class Port:
 
     Attributes:
         index: of the device on the switch side.
+        bridge: index of the bridge that it is a port of.
         mac: of the node's interface.
         interface: name of the node's interface, inside the node.
         mtu: bytes of an IP packet.
+        address: that the plan gives the interface.
     """
 
     node: str
     network: str
     index: int
+    bridge: int
     mac: str
     interface: str
     mtu: int
+    address: str
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """Where processes of a node live.
-
-    Attributes:
-        network: file descriptor of the network namespace.
-        hosts: what is seen as /etc/hosts; None leaves the file alone.
-        cgroups: files that take the pid of a process which the node's limits are to hold for.
-        environment: variables of every process in the node.
-    """
-
-    name: str
-    network: int
-    hosts: Path | None = None
-    cgroups: tuple[Path, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
+    def __str__(self) -> str:
+        return f"{self.node} on {self.network}"
 
 
 @dataclass(slots=True)
 class Wiring:
-    """All nodes and ports of a lab, and the namespace of the switch side: the agent's own, or the machine's."""
+    """All nodes and ports of a lab, and the namespace of the switch side: the agent's own, or the machine's.
+
+    Attributes:
+        switch: that namespace.
+        route: a netlink socket in it.
+        nodes: by name.
+        ports: by names of node and network, those included that are gone.
+        gone: by names of node and network, ports that are not there now, and why.
+        bridges: networks by the index of their bridge.
+        senders: by network, the nodes by the MACs that they send with.
+    """
 
     switch: NetworkNamespace
+    route: RouteSocket
     nodes: dict[str, Node] = field(default_factory=dict)
     ports: dict[tuple[str, str], Port] = field(default_factory=dict)
-    """By names of node and network."""
+    gone: dict[tuple[str, str], str] = field(default_factory=dict)
+    bridges: dict[int, str] = field(default_factory=dict)
+    senders: dict[str, dict[str, str]] = field(default_factory=dict)
+    _places: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def node(self, name: str) -> Node:
-        """The node of that name.
+        """The node of that name; of a container that was restarted, as it is now.
 
         Raises:
             UsageError: `no-such-node`.
+            LabError: `node-stopped`.
         """
         if name not in self.nodes:
             raise no_such_node(name, self.nodes)
+        if self.nodes[name].has_ended:
+            try:
+                self.nodes[name] = next(self.nodes[name].incarnations())
+            except StopIteration:
+                raise LabError(
+                    "node-stopped",
+                    f"node {name} does not run: {ENDED}",
+                    "docker start it, and its links work again; or take the lab down and bring it up again",
+                ) from None
         return self.nodes[name]
 
     def port(self, node: str, network: str) -> Port:
         """The port where a node hangs on a network.
 
         Raises:
-            LabError: `no-such-port`.
+            LabError: `no-such-port`; `port-gone`, the node is not on the network at the moment.
         """
         if (node, network) not in self.ports:
             raise LabError("no-such-port", f"{node!r} is on no network {network!r} of this lab")
+        if reason := self.gone.get((node, network)):
+            raise LabError("port-gone", reason, "its links work again as soon as it is back")
         return self.ports[node, network]
+
+    def port_at(self, index: int) -> Port | None:
+        """The port that is the device with that index."""
+        return self.ports[self._places[index]] if index in self._places else None
+
+    def _add(self, port: Port) -> None:
+        """Have a port where there is none, or none any more."""
+        self.gone.pop((port.node, port.network), None)
+        self.ports[port.node, port.network] = port
+        self._places[port.index] = port.node, port.network
+        self.bridges[port.bridge] = port.network
+        senders = self.senders.setdefault(port.network, {})
+        for mac in [mac for mac, node in senders.items() if node == port.node]:
+            del senders[mac]
+        senders[port.mac] = port.node
+
+    def lose(self, port: Port) -> None:
+        """Note that a port has gone."""
+        node = self.nodes[port.node]
+        self._places.pop(port.index, None)
+        cause = ENDED if node.has_ended else "its interface there was removed"
+        self.gone[port.node, port.network] = f"node {port.node} is not on network {port.network}: {cause}"
+
+    def find_owner(self, device: Device, network: str) -> Port | None:
+        """The node's interface at the other end of a device on the switch side, where a port was gone.
+
+        The port and the node are known anew from then on.
+        """
+        for name, where in list(self.gone):
+            if where != network:
+                continue
+            for node in self.nodes[name].incarnations():
+                for inner in devices_of(node):
+                    if device.peer == inner.index and inner.peer == device.index:
+                        self.nodes[name] = node
+                        before = self.ports[name, network]
+                        port = replace(
+                            before,
+                            index=device.index,
+                            bridge=device.master,
+                            mac=inner.mac,
+                            interface=inner.name,
+                            mtu=inner.mtu,
+                        )
+                        self._add(port)
+                        return port
+        return None
 
     async def create(
         self, networks: Sequence[Mapping[str, Any]], nodes: Sequence[Mapping[str, Any]], hosts: Path
@@ -157,52 +222,58 @@ class Wiring:
         await self.switch.ip.link(
             "add", index=index, ifname=f"port{index}", kind="veth", mtu=mtu, master=bridge[0], state="up", peer=peer
         )
-        self.ports[node, interface["network"]] = Port(
-            node=node,
-            network=interface["network"],
-            index=index,
-            mac=interface["mac"],
-            interface=interface["name"],
-            mtu=mtu,
+        self._add(
+            Port(
+                node=node,
+                network=interface["network"],
+                index=index,
+                bridge=bridge[0],
+                mac=interface["mac"],
+                interface=interface["name"],
+                mtu=mtu,
+                address=interface["address"],
+            )
         )
 
     async def adopt(self, nodes: Sequence[Mapping[str, Any]]) -> None:
         """Find the ports of nodes that are there already.
 
         Args:
-            nodes: `name`, `pid` (a process in the node, as seen from here), `limited` (CPU or memory limits hold for
-                it) and `interfaces`, each with `network` and `mac`.
+            nodes: `name`, `container` (its id), `pid` (its first process, as seen from here), `limited` (CPU or memory
+                limits hold for it) and `interfaces`, each with `network`, `mac` and `address`.
 
         Raises:
             LabError: `node-gone`, `port-not-found`.
         """
-        for node in nodes:
-            name, pid = node["name"], node["pid"]
+        for given in nodes:
+            name, pid = given["name"], given["pid"]
             try:
-                fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-                cgroups = _cgroups(pid) if node["limited"] else ()
+                node = of_process(name, pid, limited=given["limited"], container=given["container"])
             except OSError as error:
                 raise LabError("node-gone", f"no namespace of {name} (pid {pid}): {error.strerror}") from None
-            self.nodes[name] = Node(name=name, network=fd, cgroups=cgroups)
-            async with NetworkNamespace(fd) as inside:
-                by_mac = {link.get("address"): link async for link in await inside.ip.get_links()}
-            for interface in node["interfaces"]:
-                link = by_mac.get(interface["mac"])
-                index = link.get("link") if link else None
-                if not link or not index:
+            self.nodes[name] = node
+            by_mac = {device.mac: device for device in devices_of(node)}
+            for interface in given["interfaces"]:
+                device = by_mac.get(interface["mac"])
+                if not device or not device.peer:
                     raise LabError(
                         "port-not-found",
                         f"{name} has no veth interface with MAC {interface['mac']} for network {interface['network']}; "
                         f"it has {', '.join(filter(None, by_mac))}",
                         "attach the node to a bridge network only",
                     )
-                self.ports[name, interface["network"]] = Port(
-                    node=name,
-                    network=interface["network"],
-                    index=index,
-                    mac=interface["mac"],
-                    interface=link.get("ifname"),
-                    mtu=link.get("mtu"),
+                (port,) = switch.devices(self.route, device.peer)
+                self._add(
+                    Port(
+                        node=name,
+                        network=interface["network"],
+                        index=device.peer,
+                        bridge=port.master,
+                        mac=device.mac,
+                        interface=device.name,
+                        mtu=device.mtu,
+                        address=interface["address"],
+                    )
                 )
 
 
@@ -241,16 +312,3 @@ def _set_sysctls(node: str, sysctls: Mapping[str, str]) -> None:
                 f"{node}: the kernel refuses {name}={value}: {error.strerror}",
                 "only settings of a network namespace can be given, net.*; see `sysctl -a` for names and values",
             ) from None
-
-
-def _cgroups(pid: int) -> tuple[Path, ...]:
-    """The `cgroup.procs` files of the cgroups that a process is in (cgroups(7)), version 1 and 2."""
-    found = []
-    for line in Path(f"/proc/{pid}/cgroup").read_text("ascii").splitlines():
-        _, controllers, path = line.split(":", 2)
-        for name in {controllers.removeprefix("name="), *controllers.split(",")}:
-            procs = Path("/sys/fs/cgroup", name, path.lstrip("/"), "cgroup.procs")
-            if procs.exists():
-                found.append(procs)
-                break
-    return tuple(found)

@@ -46,6 +46,27 @@ def trust(statistics: Sequence[Mapping[str, Any]], *, before: Sequence[Mapping[s
     return tuple(_together(found, "links") for found in reasons.values())
 
 
+def disturbances(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """What happened to nodes and their ports during a run, for which it is not to be trusted.
+
+    Args:
+        before: what the agent's call `attachments` says before the run.
+        after: what it says after it.
+
+    Returns:
+        A sentence for each thing that happened, and for each port that dropped packets of unknown source.
+    """
+    seen = max((incident["number"] for incident in before["incidents"]), default=0)
+    happened = [incident["what"] for incident in after["incidents"] if incident["number"] > seen]
+    dropped = {port: count - before["unknown_dropped"].get(port, 0) for port, count in after["unknown_dropped"].items()}
+    unknown = [
+        f"{port}: {count} packets were dropped because their source MAC is no node's"
+        for port, count in dropped.items()
+        if count > 0
+    ]
+    return tuple(dict.fromkeys([*happened, *after["problems"], *unknown]))
+
+
 def late_senders(senders: Iterable[tuple[str, int, float]]) -> tuple[str, ...]:
     """Why a run is not to be trusted, of the programs that sent its traffic at set times.
 

@@ -46,6 +46,8 @@ def ps_command(*, as_json: bool) -> None:
         broken = status.changing or f"broken: {status.problem}; testbed down {status.lab}"
         verdict = "up" if status.healthy else broken
         click.echo(f"{status.lab:<20} {status.runtime:<7} {verdict:<6} {nodes}")
+        for note in status.notes:
+            click.echo(f"{'':<20} note: {note}")
 
 
 @click.command("impair")

@@ -191,6 +191,26 @@ class Lab:
         counted: list[dict[str, Any]] = self.agent.call("statistics")
         return counted
 
+    def attachments(self) -> dict[str, Any]:
+        """How the nodes are attached to their networks, and what happened to that; see the agent's `Attachments`."""
+        found: dict[str, Any] = self.agent.call("attachments")
+        return found
+
+    def require_nodes(self) -> dict[str, Any]:
+        """Make sure that all nodes run and are on their networks; what `attachments` says.
+
+        Raises:
+            LabError: `lab-damaged`, with what is missing.
+        """
+        found = self.attachments()
+        if found["problems"]:
+            raise LabError(
+                "lab-damaged",
+                "; ".join(found["problems"]),
+                f"start what is stopped, or bring it up anew: testbed down {self.name}",
+            )
+        return found
+
     def sockets(self, *nodes: str) -> dict[str, Any]:
         """The TCP connections of nodes, or of all of them, by node; see `testbed.agent.sockets.connections`.
 

@@ -53,10 +53,11 @@ def _chosen(plan: Plan, only: Sequence[str]) -> list[str]:
 def _run(lab: Lab, root: Path, *, only: Sequence[str], capture: Sequence[str], observer: Observer) -> Run:
     ports = capturing.ports_of(lab.plan, [*lab.plan.capture.nodes, *capture])
     chosen = _chosen(lab.plan, only)
+    lab.require_nodes()
     with results.RunWriter(root, lab.plan, runtime=lab.runtime, versions=lab.versions(), images=lab.images()) as writer:
         writer.checked(_checked(lab, observer))
         lab.agent.call("restart")  # what a seed decides must not depend on how many probes there were
-        before = lab.statistics()
+        before, attached = lab.statistics(), lab.attachments()
         writer.begun(before)
         if chosen:
             with capturing.during_run(lab, ports, writer, observer), Watch(lab.plan.sockets, lab.agent, writer):
@@ -70,6 +71,7 @@ def _run(lab: Lab, root: Path, *, only: Sequence[str], capture: Sequence[str], o
         after = lab.statistics()
         doubts = (
             *check.trust(after, before=before),
+            *check.disturbances(attached, lab.attachments()),
             *check.late_senders(_senders(lab.plan, writer.run.summaries)),
             *results.doubts(writer.run.timeline),
         )
@@ -94,6 +96,8 @@ def check_links(lab: Lab, observer: Observer, *, deep: bool) -> tuple[check.Link
 def _checked(lab: Lab, observer: Observer, *, deep: bool = False) -> tuple[check.LinkCheck, ...]:
     if not lab.plan.links:
         return ()
+    for note in lab.require_nodes()["notes"]:
+        observer.chosen("note", note, "")
     _tell_of_impairments(lab, observer)
     observer.begun("check", "probing the links")
     found = check.measure(
@@ -120,6 +124,7 @@ def _tell_of_impairments(lab: Lab, observer: Observer) -> None:
 def run_one(lab: Lab, name: str) -> Summary:
     """See `Lab.run_workload`."""
     workload = _named(lab.plan, name)
+    lab.require_nodes()
     return workloads.run(workload, lab, record=StringIO(), in_flight_ns=_in_flight_ns(lab.plan, workload))
 
 

@@ -46,6 +46,7 @@ class LabStatus:
         healthy: the agent answers and holds the plan, every node runs.
         problem: what is wrong where it is not healthy, for people.
         changing: what a command is doing to it now, `coming up (pid 12, since 14:03:11)`; empty where none is.
+        notes: what else there is to know, for people.
     """
 
     lab: str
@@ -54,6 +55,7 @@ class LabStatus:
     healthy: bool
     problem: str = ""
     changing: str = ""
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

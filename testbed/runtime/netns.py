@@ -117,13 +117,22 @@ class NetnsRuntime:
 
     def _status(self, lab: str) -> LabStatus:
         try:
-            hello = self.connect(lab).hello()
+            agent = self.connect(lab)
+            hello, attachments = agent.hello(), agent.call("attachments", settled=False)
         except TestbedError as error:
             return LabStatus(lab=lab, runtime=self.name, nodes={}, healthy=False, problem=error.message)
         problem = "it was never brought up completely" if hello["plan"] is None else ""
         problem = problem or ", ".join(f"{n} {s}" for n, s in hello["nodes"].items() if s != "running")
+        problem = problem or "; ".join(attachments["problems"])
         problem = problem or "; ".join(f"{link}: {death}" for link, death in hello["dead_links"].items())
-        return LabStatus(lab=lab, runtime=self.name, nodes=hello["nodes"], healthy=not problem, problem=problem)
+        return LabStatus(
+            lab=lab,
+            runtime=self.name,
+            nodes=hello["nodes"],
+            healthy=not problem,
+            problem=problem,
+            notes=attachments["notes"],
+        )
 
     def images(self, lab: str) -> Mapping[str, str]:  # noqa: ARG002
         """None: nodes use this machine's programs."""

@@ -77,11 +77,11 @@ class DockerRuntime:
             progress("networks")
             in_parallel(partial(objects.create_network, engine, plan.lab), plan.networks)
             progress("nodes")
-            pids = in_parallel(partial(_bring_up, engine, plan), plan.nodes)
+            started = in_parallel(partial(_bring_up, engine, plan), plan.nodes)
             progress("agent")
             agent = starting.result()
         try:
-            agent.call("adopt", nodes=[_adopted(node, pid) for node, pid in zip(plan.nodes, pids, strict=True)])
+            agent.call("adopt", nodes=[_adopted(node, *made) for node, made in zip(plan.nodes, started, strict=True)])
             progress("ready")
             readiness.wait(agent, plan)
         except LabError as error:
@@ -126,14 +126,21 @@ class DockerRuntime:
         return [self._status(lab, dict(sorted(found.items()))) for lab, found in sorted(nodes.items())]
 
     def _status(self, lab: str, nodes: dict[str, str]) -> LabStatus:
+        notes: Sequence[str] = ()
         try:
-            hello = self.connect(lab).hello()
-            problem = "it was never brought up completely" if hello["plan"] is None else ""
+            agent = self.connect(lab)
+            hello, attachments = agent.hello(), agent.call("attachments", settled=False)
+            notes = attachments["notes"]
+            if hello["plan"] is None:
+                problem = "it was never brought up completely"
+            else:
+                nodes = {**{node["name"]: "removed" for node in hello["plan"]["nodes"]}, **nodes}
+                problem = "; ".join(attachments["problems"])
             problem = problem or "; ".join(f"{link}: {death}" for link, death in hello["dead_links"].items())
         except TestbedError as error:
             problem = error.message
         problem = problem or ", ".join(f"{node} is {now}" for node, now in nodes.items() if now != "running")
-        return LabStatus(lab=lab, runtime=self.name, nodes=nodes, healthy=not problem, problem=problem)
+        return LabStatus(lab=lab, runtime=self.name, nodes=nodes, healthy=not problem, problem=problem, notes=notes)
 
     def images(self, lab: str) -> Mapping[str, str]:
         """See `testbed.runtime.Runtime`."""
@@ -177,14 +184,19 @@ def _no_limit(node: Node, what: str, key: str) -> MachineError:
     return MachineError("no-limits", message, f"leave its {key} out, or enable that cgroup controller")
 
 
-def _bring_up(engine: Engine, plan: Plan, node: Node) -> int:
-    return objects.start_node(engine, node, objects.create_node(engine, plan, node))
+def _bring_up(engine: Engine, plan: Plan, node: Node) -> tuple[str, int]:
+    container = objects.create_node(engine, plan, node)
+    return container, objects.start_node(engine, node, container)
 
 
-def _adopted(node: Node, pid: int) -> dict[str, object]:
+def _adopted(node: Node, container: str, pid: int) -> dict[str, object]:
     return {
         "name": node.name,
+        "container": container,
         "pid": pid,
         "limited": bool(node.cpus_milli or node.memory_bytes),
-        "interfaces": [{"network": interface.network, "mac": interface.mac} for interface in node.interfaces],
+        "interfaces": [
+            {"network": interface.network, "mac": interface.mac, "address": interface.address}
+            for interface in node.interfaces
+        ],
     }

@@ -1,0 +1,337 @@
+"""Nodes that come, go and change while the lab is up: their links follow them.
+
+A container that is restarted, or taken off a network and put back, has a new port, which would pass everything
+untouched. The kernel tells of every device that becomes a port of a lab's bridge (rtnetlink(7)). The agent closes it at
+once, before Docker has the container's end of it up, and opens it when its links work. The port's own counter tells how
+many packets it had passed by then. A node may also send with a new MAC, of a macvlan perhaps. These packets are dropped
+until the bridge has told at which port it learned that MAC, and are the node's like any other from then on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from testbed.agent import namespaces, switch
+from testbed.agent.netlink import LINK_GROUP, NEIGHBOUR_GROUP, EventSocket
+from testbed.agent.nodes import ENDED, devices_of
+from testbed.agent.switch import Device, Gone, Learned
+from testbed.agent.wiring import NetworkNamespace
+from testbed.errors import TestbedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testbed.agent.links import Links
+    from testbed.agent.wiring import Port, Wiring
+
+_log = logging.getLogger(__name__)
+
+_SOON_SECONDS = 0.02
+_LATER_SECONDS = 1.0
+_STARTING_SECONDS = 5.0
+"""What a container needs at most from its port's appearance until its end of it is up; it is looked at more often."""
+
+DROPPED = "packets were dropped because their source MAC is no node's"
+
+_MOST_MACS = 64
+"""MACs of a node at one port that are followed."""
+
+_KEPT = 1000
+
+_FAILURES = (TestbedError, NetlinkError, OSError)
+"""What the kernel and the engine raise where a device or a process is not there any more."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _NewPort:
+    """A port of which it is not known yet whose it is.
+
+    Attributes:
+        passed: packets that it passed before it was closed.
+        closed: it passes nothing; else its network has no links.
+    """
+
+    network: str
+    name: str
+    since: float
+    passed: int
+    closed: bool
+    failure: str = ""
+
+
+@dataclass(slots=True)
+class Attachments:
+    """Follows what happens to the ports of a lab, and remembers it."""
+
+    wiring: Wiring
+    links: Links
+    _events: EventSocket = field(init=False)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _settled: asyncio.Event = field(default_factory=asyncio.Event)
+    _gone: list[Port] = field(default_factory=list)
+    _learned: list[Learned] = field(default_factory=list)
+    _changed: set[str] = field(default_factory=set)
+    _in_nodes: dict[str, EventSocket] = field(default_factory=dict)
+    _new: dict[int, _NewPort] = field(default_factory=dict)
+    _returned: set[tuple[str, str]] = field(default_factory=set)
+    _incidents: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    _happened: int = 0
+
+    def __post_init__(self) -> None:
+        with namespaces.inside(self.wiring.switch.fd):
+            self._events = EventSocket(LINK_GROUP | NEIGHBOUR_GROUP)
+
+    async def follow(self) -> None:
+        """Follow until cancelled."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._events.fileno(), self._hear)
+        self._settled.set()
+        try:
+            while True:
+                starting = any(self._is_starting(port) for port in self._new.values())
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), _SOON_SECONDS if starting else _LATER_SECONDS)
+                self._wake.clear()
+                await self._act()
+                if not self._wake.is_set() and not any(self._is_starting(port) for port in self._new.values()):
+                    self._settled.set()
+        finally:
+            for name in list(self._in_nodes):
+                self._ignore_node(name)
+            loop.remove_reader(self._events.fileno())
+            self._events.close()
+
+    def begin(self) -> None:
+        """Take in how things are now that the lab is up, and hear of what changes in the nodes."""
+        for name in self.wiring.nodes:
+            self._hear_node(name)
+        self.look()
+
+    def _hear_node(self, name: str) -> None:
+        """Hear of what changes in a node, as it is now."""
+        self._ignore_node(name)
+        with suppress(TestbedError):
+            with namespaces.inside(self.wiring.node(name).network):
+                self._in_nodes[name] = EventSocket(LINK_GROUP)
+            asyncio.get_running_loop().add_reader(self._in_nodes[name].fileno(), self._node_changed, name)
+
+    def _ignore_node(self, name: str) -> None:
+        if known := self._in_nodes.pop(name, None):
+            asyncio.get_running_loop().remove_reader(known.fileno())
+            known.close()
+
+    def _node_changed(self, name: str) -> None:
+        self._in_nodes[name].read()
+        self._changed.add(name)
+        self._stir()
+
+    def look(self) -> None:
+        """Take in how things are, as if all of it had just happened."""
+        found = {device.index: device for device in switch.devices(self.wiring.route)}
+        for device in found.values():
+            self._appeared(device)
+        for key, port in self.wiring.ports.items():
+            if key not in self.wiring.gone and found.get(port.index) is None:
+                self._disappeared(port.index)
+        for learned in switch.learned(self.wiring.route):
+            self._was_learned(learned)
+
+    async def report(self, *, settled: bool = True) -> dict[str, Any]:
+        """What is wrong now, what has happened, and what was dropped.
+
+        Args:
+            settled: wait a while until what has just happened is dealt with.
+
+        Returns:
+            `problems`, which keep the lab from doing what the file says, and `notes`: sentences.
+            `incidents`: the latest ones, each with `number`, `at_ns` and `what`.
+            `unknown_dropped`: by port, packets that were dropped because their source MAC is no node's.
+        """
+        if settled:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._settled.wait(), _STARTING_SECONDS)
+        dropped = self.links.rules.dropped()
+        return {
+            "problems": await self._problems(),
+            "notes": [*self._strangers(), *(f"{port}: {count} {DROPPED}" for port, count in dropped.items() if count)],
+            "incidents": list(self._incidents),
+            "unknown_dropped": dropped,
+        }
+
+    def _hear(self) -> None:
+        messages = self._events.read()
+        if messages is None:
+            self.look()
+            return
+        for event in switch.events(messages):
+            match event:
+                case Device():
+                    self._appeared(event)
+                case Gone():
+                    self._disappeared(event.index)
+                case Learned():
+                    self._was_learned(event)
+
+    def _appeared(self, device: Device) -> None:
+        network = self.wiring.bridges.get(device.master)
+        known = self._new.get(device.index)
+        if network is None or (known and known.closed) or self.wiring.port_at(device.index):
+            return
+        try:
+            closed = self.links.rules.close(device.index, network)
+            (now,) = switch.devices(self.wiring.route, device.index)
+        except OSError:
+            return  # it has gone again
+        if not known or closed:
+            self._new[device.index] = _NewPort(
+                network=network, name=device.name, since=time.monotonic(), passed=now.sent, closed=closed
+            )
+            self._stir()
+
+    def _disappeared(self, index: int) -> None:
+        self._new.pop(index, None)
+        if port := self.wiring.port_at(index):
+            self.wiring.lose(port)
+            self._note(self.wiring.gone[port.node, port.network])
+            self._gone.append(port)
+            self._stir()
+
+    def _was_learned(self, learned: Learned) -> None:
+        port = self.wiring.port_at(learned.port)
+        if port and self.wiring.senders[port.network].get(learned.mac) != port.node:
+            self._learned.append(learned)
+            self._stir()
+
+    def _stir(self) -> None:
+        self._settled.clear()
+        self._wake.set()
+
+    def _is_starting(self, port: _NewPort) -> bool:
+        return time.monotonic() - port.since < _STARTING_SECONDS
+
+    def _note(self, what: str) -> None:
+        _log.info(what)
+        self._happened += 1
+        self._incidents.append({"number": self._happened, "at_ns": time.monotonic_ns(), "what": what})
+
+    async def _act(self) -> None:
+        """Deal with what has been heard. What fails because things change again is heard of again."""
+        while self._gone:
+            port = self._gone.pop()
+            with self._noting(f"the links to {port} could not be taken apart"):
+                await self.links.detach(port)
+        while self._learned:
+            self._follow_mac(self._learned.pop(0))
+        while self._changed:
+            name = self._changed.pop()
+            if not self.wiring.nodes[name].has_ended:
+                with self._noting(f"the links of node {name} could not be adapted to what changed in it"):
+                    await self._follow_node(name)
+        for index, new in list(self._new.items()):
+            try:
+                await self._try_to_attach(index, new)
+            except _FAILURES as error:
+                new.failure = str(error)
+
+    @contextmanager
+    def _noting(self, failure: str) -> Iterator[None]:
+        try:
+            yield
+        except _FAILURES as error:
+            self._note(f"{failure}: {error}")
+
+    async def _try_to_attach(self, index: int, new: _NewPort) -> None:
+        """Have the links of a new port work, as soon as it can be told whose it is."""
+        (device,) = switch.devices(self.wiring.route, index)
+        if not device.connected:
+            return
+        port = self.wiring.port_at(index) or self.wiring.find_owner(device, new.network)
+        if port is None:
+            return
+        impaired = await self.links.attach(port)
+        self._new.pop(index, None)
+        self._returned.add((port.node, port.network))
+        self._hear_node(port.node)
+        if impaired:
+            self._note(f"node {port.node} was attached to network {port.network} again: its links began anew")
+        passed = new.passed if new.closed else device.sent
+        if impaired and passed:
+            self._note(f"{passed} packets reached {port} without impairments, before its links were ready")
+
+    def _follow_mac(self, learned: Learned) -> None:
+        """Count a MAC among those of the node at whose port it was learned."""
+        port = self.wiring.port_at(learned.port)
+        if port is None:
+            return
+        senders = self.wiring.senders[port.network]
+        before = senders.get(learned.mac)
+        if before == port.node or self._has_too_many(port):
+            return
+        senders[learned.mac] = port.node
+        if before is not None:
+            self._note(
+                f"network {port.network}: packets from MAC {learned.mac}, which was {before}'s, now come from "
+                f"{port.node}; the first of them had the impairments of {before}'s links"
+            )
+        self._changed.add(port.node)
+
+    def _has_too_many(self, port: Port) -> bool:
+        return sum(node == port.node for node in self.wiring.senders[port.network].values()) >= _MOST_MACS
+
+    async def _follow_node(self, name: str) -> None:
+        """Have the links of a node fit its interfaces as they are now."""
+        inner = {device.peer: device for device in devices_of(self.wiring.node(name))}
+        for place, port in list(self.wiring.ports.items()):
+            own = inner.get(port.index)
+            if port.node == name and own and place not in self.wiring.gone:
+                now = replace(port, mac=own.mac, interface=own.name)
+                self.wiring.ports[place] = now
+                self.wiring.senders[port.network].setdefault(own.mac, name)
+                await self.links.follow(now)
+
+    async def _problems(self) -> list[str]:
+        found = [f"node {name} does not run: {ENDED}" for name, node in self.wiring.nodes.items() if node.has_ended]
+        found += [
+            f"{reason}; its links work again as soon as it is back"
+            for (node, _), reason in self.wiring.gone.items()
+            if not self.wiring.nodes[node].has_ended
+        ]
+        found += [
+            f"the links of {port} do not work yet{': ' * bool(new.failure)}{new.failure}"
+            for index, new in self._new.items()
+            if (port := self.wiring.port_at(index))
+        ]
+        for place in sorted(self._returned - self.wiring.gone.keys()):
+            found += await self._readdressed(self.wiring.ports[place])
+        for port in self.wiring.ports.values():
+            if self._has_too_many(port):
+                found.append(f"node {port} sends with more than {_MOST_MACS} MACs; packets of further ones are dropped")
+        return found
+
+    def _strangers(self) -> list[str]:
+        """The ports of the lab's networks that belong to no node."""
+        return [
+            f"{new.name}, a port of network {new.network}, is no node's: nothing passes to it"
+            for index, new in self._new.items()
+            if new.closed and not self._is_starting(new) and not self.wiring.port_at(index)
+        ]
+
+    async def _readdressed(self, port: Port) -> list[str]:
+        """What is wrong with the address that a node has after it came back."""
+        with suppress(*_FAILURES):
+            async with NetworkNamespace(self.wiring.node(port.node).network) as inside:
+                found = [each.get("address") async for each in await inside.ip.get_addr(label=port.interface)]
+            if port.address not in found:
+                has = ", ".join(found) or "no address"
+                return [
+                    f"node {port} has {has}, the plan says {port.address}: docker network connect --ip gives it that"
+                ]
+        return []

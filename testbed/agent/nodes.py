@@ -1,0 +1,121 @@
+"""What a node is: namespaces made here, or those of a container, which may be restarted while the lab is up."""
+
+from __future__ import annotations
+
+import os
+import select
+import weakref
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.agent import namespaces, switch
+from testbed.agent.netlink import RouteSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from testbed.agent.switch import Device
+
+ENDED = "its container has ended"
+
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
+class Node:
+    """Where processes of a node live.
+
+    Attributes:
+        network: file descriptor of the network namespace.
+        hosts: what is seen as /etc/hosts; None leaves the file alone.
+        cgroups: files that take the pid of a process which the node's limits are to hold for.
+        environment: variables of every process in the node.
+        container: id of the container that the node is; empty where it is none.
+        first_process: file descriptor (pidfd_open(2)) of the container's first process.
+    """
+
+    name: str
+    network: int
+    hosts: Path | None = None
+    cgroups: tuple[Path, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    container: str = ""
+    first_process: int = -1
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the node is a container that does not run."""
+        if self.first_process < 0:
+            return False
+        poll = select.poll()
+        poll.register(self.first_process, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def incarnations(self) -> Iterator[Node]:
+        """The node as it may be now: as it is known and, of a container, as each of its processes sees it."""
+        if not self.has_ended:
+            yield self
+        for pid in processes_of(self.container) if self.container else ():
+            with suppress(OSError):
+                yield of_process(self.name, pid, limited=bool(self.cgroups), container=self.container)
+
+
+def of_process(name: str, pid: int, *, limited: bool, container: str) -> Node:
+    """The node that a process of a container is in.
+
+    Raises:
+        OSError: there is no such process any more.
+    """
+    first_process = os.pidfd_open(pid)
+    try:
+        network = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        cgroups = _cgroups(pid) if limited else ()
+    except BaseException:
+        os.close(first_process)
+        raise
+    node = Node(name=name, network=network, cgroups=cgroups, container=container, first_process=first_process)
+    for fd in (network, first_process):
+        weakref.finalize(node, os.close, fd)  # a container that is restarted is another Node
+    return node
+
+
+def devices_of(node: Node) -> list[Device]:
+    """The network devices inside a node."""
+    with namespaces.inside(node.network), RouteSocket() as route:
+        return switch.devices(route)
+
+
+def processes_of(container: str, proc: Path = _PROC) -> list[int]:
+    """The processes of a container, oldest first: the path of their cgroup names it, however it is restarted.
+
+    Args:
+        container: its id, 64 hexadecimal digits.
+        proc: a proc file system in which they are seen.
+    """
+    found = []
+    for entry in proc.iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):  # it has ended meanwhile
+                if container in (entry / "cgroup").read_text("utf-8", "replace"):
+                    found.append((_started(entry), int(entry.name)))
+    return [pid for _, pid in sorted(found)]
+
+
+def _started(entry: Path) -> int:
+    """When a process started, in ticks since the machine did: field 22 of /proc/PID/stat, see proc(5)."""
+    return int((entry / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19])
+
+
+def _cgroups(pid: int) -> tuple[Path, ...]:
+    """The `cgroup.procs` files of the cgroups that a process is in (cgroups(7)), version 1 and 2."""
+    found = []
+    for line in Path(f"/proc/{pid}/cgroup").read_text("ascii").splitlines():
+        _, controllers, path = line.split(":", 2)
+        for name in {controllers.removeprefix("name="), *controllers.split(",")}:
+            procs = Path("/sys/fs/cgroup", name, path.lstrip("/"), "cgroup.procs")
+            if procs.exists():
+                found.append(procs)
+                break
+    return tuple(found)

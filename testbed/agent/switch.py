@@ -1,0 +1,120 @@
+"""What the kernel says of the devices on the switch side: which there are, and what happens to them."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from testbed.agent import netlink
+from testbed.agent.netlink import attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testbed.agent.netlink import RouteSocket
+
+# include/uapi/linux/rtnetlink.h, if_link.h and neighbour.h
+_NEW_LINK, _DEL_LINK, _GET_LINK = 16, 17, 18
+_NEW_NEIGHBOUR, _GET_NEIGHBOUR = 28, 30
+_ADDRESS, _NAME, _MTU, _LINK, _MASTER, _INFO, _STATISTICS64 = 1, 3, 4, 5, 10, 18, 23
+_INFO_KIND = 1
+_NEIGHBOUR_MAC = 2
+_LEARNED = 0x02 | 0x04  # NUD_REACHABLE, NUD_STALE; the bridge's own addresses are permanent ones
+_AF_BRIDGE = 7
+_LOWER_UP = 0x1_0000  # IFF_LOWER_UP
+_IFINFO, _NDMSG = struct.Struct("=BxHiII"), struct.Struct("=BxxxiHBB")  # struct ifinfomsg, struct ndmsg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A network device of some namespace.
+
+    Attributes:
+        master: index of the bridge that it is a port of; 0 where it is none.
+        peer: index of a veth's other end, which may be in another namespace; 0 for other kinds.
+        mtu: bytes of an IP packet.
+        connected: both ends of a veth are up.
+        sent: packets that it has sent, so of a port those that the node was given.
+    """
+
+    index: int
+    name: str
+    mac: str
+    master: int
+    peer: int
+    mtu: int
+    connected: bool
+    sent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A device was deleted, or left its bridge."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A bridge saw a packet with a source MAC that it did not know at that port."""
+
+    mac: str
+    port: int
+
+
+def devices(route: RouteSocket, index: int = 0) -> list[Device]:
+    """All devices of a socket's namespace, or the one with that index.
+
+    Raises:
+        OSError: there is none with that index.
+    """
+    flags = 0 if index else netlink.ROOT_MATCH
+    answers = route.ask((_GET_LINK, flags, _IFINFO.pack(socket.AF_UNSPEC, 0, index, 0, 0)))
+    return [_device(body) for body in answers]
+
+
+def learned(route: RouteSocket) -> list[Learned]:
+    """All MACs that the bridges of a socket's namespace have learned."""
+    answers = route.ask((_GET_NEIGHBOUR, netlink.ROOT_MATCH, _NDMSG.pack(_AF_BRIDGE, 0, 0, 0, 0)))
+    return [found for body in answers for found in _learned(body)]
+
+
+def events(messages: list[tuple[int, bytes]]) -> Iterator[Device | Gone | Learned]:
+    """What messages of an `EventSocket` say; a Device is one that is new, or has changed."""
+    for kind, body in messages:
+        if kind == _NEW_LINK:
+            yield _device(body)
+        elif kind == _DEL_LINK:
+            yield Gone(_IFINFO.unpack_from(body)[2])
+        elif kind == _NEW_NEIGHBOUR:
+            yield from _learned(body)
+
+
+def _device(body: bytes) -> Device:
+    found = attributes(body[_IFINFO.size :])
+    kind = attributes(found.get(_INFO, b"")).get(_INFO_KIND, b"").rstrip(b"\0")
+    statistics = found.get(_STATISTICS64, bytes(16))
+    _, _, index, state, _ = _IFINFO.unpack_from(body)
+    return Device(
+        index=index,
+        name=found.get(_NAME, b"").rstrip(b"\0").decode(),
+        mac=_mac(found.get(_ADDRESS, b"")),
+        master=int.from_bytes(found.get(_MASTER, b""), sys.byteorder),
+        peer=int.from_bytes(found.get(_LINK, b""), sys.byteorder) if kind == b"veth" else 0,
+        mtu=int.from_bytes(found.get(_MTU, b""), sys.byteorder),
+        connected=bool(state & _LOWER_UP),
+        sent=int.from_bytes(statistics[8:16], sys.byteorder),
+    )
+
+
+def _learned(body: bytes) -> Iterator[Learned]:
+    family, port, state, _, _ = _NDMSG.unpack_from(body)
+    if family == _AF_BRIDGE and state & _LEARNED:
+        yield Learned(_mac(attributes(body[_NDMSG.size :])[_NEIGHBOUR_MAC]), port)
+
+
+def _mac(octets: bytes) -> str:
+    return octets.hex(":")
