@@ -11,14 +11,12 @@ import os
 import pty
 import select
 import signal
-import socket
 import struct
 import subprocess
 import sys
 import termios
-import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import IPv4Network
 
@@ -31,54 +29,11 @@ from testbed.pytest_plugin import lacking
 from testbed.runtime import load
 from testbed.topology import loads
 from tests.conftest import missing, remains
+from tests.live.docker_agents import agent_as
 
 pytestmark = [pytest.mark.docker, pytest.mark.live]
 
 PATIENCE_S = 60
-
-
-def forward(source, target):
-    with suppress(OSError):
-        while data := source.recv(1 << 16):
-            target.sendall(data)
-    with suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
-
-
-@contextmanager
-def engine_behind_tcp():
-    """The address of a listener that forwards to the local Docker Engine."""
-    open_sockets: list[socket.socket] = []
-
-    def serve(listener):
-        with suppress(OSError):
-            while True:
-                near, _ = listener.accept()
-                far = socket.socket(socket.AF_UNIX)
-                far.connect("/var/run/docker.sock")
-                open_sockets.extend((near, far))
-                for ends in ((near, far), (far, near)):
-                    threading.Thread(target=forward, args=ends, daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        acceptor = threading.Thread(target=serve, args=(listener,), daemon=True)
-        acceptor.start()
-        yield f"tcp://127.0.0.1:{listener.getsockname()[1]}"
-        listener.shutdown(socket.SHUT_RDWR)
-        acceptor.join()
-    for each in open_sockets:
-        each.close()
-
-
-@contextmanager
-def agent_as(kind):
-    """A DOCKER_HOST with which the agent is a process or a container."""
-    with engine_behind_tcp() as address, pytest.MonkeyPatch.context() as patch:
-        if kind == "container":
-            patch.setenv("DOCKER_HOST", address)
-        else:
-            patch.delenv("DOCKER_HOST", raising=False)
-        yield
 
 
 def planned(lab, names=("client", "server"), *, networks=1, **changes):

@@ -4,7 +4,7 @@ import pytest
 
 from testbed.agent.netem.engine import Statistics
 from testbed.agent.userspace.stats import LinkStats
-from testbed.check import late_senders, trust
+from testbed.check import disturbances, late_senders, trust
 from testbed.shape import Shape
 
 
@@ -72,3 +72,19 @@ def test_a_late_sender_is_a_reason_with_the_worst_of_several_named():
     (reason,) = late_senders([("a", 6 * MS, 0), ("voice", 62 * MS, 20 * MS), ("b", 1 * MS, 0)])
     assert reason.startswith("2 workloads: one message in 100 was sent 62.0 ms late")
     assert "the worst of them: workload voice" in reason
+
+
+def attachments(*incidents, problems=(), **dropped):
+    happened = [{"number": number, "at_ns": 0, "what": what} for number, what in enumerate(incidents, 1)]
+    return {"incidents": happened, "problems": list(problems), "notes": [], "unknown_dropped": dropped}
+
+
+def test_what_happened_to_nodes_during_a_run_is_a_reason():
+    before = attachments("early", b=2)
+    after = attachments("early", "late", "late", problems=["node b does not run"], b=5, c=0)
+    assert disturbances(before, after) == (
+        "late",
+        "node b does not run",
+        "b: 3 packets were dropped because their source MAC is no node's",
+    )
+    assert disturbances(after, attachments("early", "late", "late", b=5)) == ()

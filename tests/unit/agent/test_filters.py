@@ -1,0 +1,161 @@
+"""Rules of a port in namespaces of this machine, tried with frames that another socket sends."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from testbed.agent import namespaces, switch
+from testbed.agent.filters import PortFilters
+from testbed.agent.netlink import RouteSocket
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make devices")
+
+KNOWN, LINKED, UNKNOWN = "02:00:00:00:00:11", "02:00:00:00:01:11", "02:00:00:00:00:12"
+
+
+def ip(*argv):
+    subprocess.run(["ip", *argv], check=True)
+
+
+@pytest.fixture
+def route():
+    """A netlink socket in a namespace with a bridge of two ports, `entry` and `port`, a link's device and a sink."""
+    network = namespaces.new_network()
+    try:
+        with namespaces.inside(network), RouteSocket() as found:
+            for scope in ("all", "default"):  # so that nothing sends anything of its own
+                Path(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6").write_text("1", "ascii")
+            for name in ("entry", "port", "link", "sink"):
+                ip("link", "add", "name", name, "type", "veth", "peer", "name", f"{name}-far")
+                for each in (name, f"{name}-far"):
+                    ip("link", "set", "dev", each, "up")
+            ip("link", "add", "name", "bridge", "type", "bridge", "mcast_snooping", "0")
+            ip("link", "set", "dev", "bridge", "up")
+            for name in ("entry", "port"):
+                ip("link", "set", "dev", name, "master", "bridge")
+            yield found
+    finally:
+        os.close(network)
+
+
+def index(name):
+    return socket.if_nametoindex(name)
+
+
+def passed_by(source, count=3, tag=b""):
+    """What becomes of frames from a source: each arrives behind the `port`, behind the `link`, or nowhere."""
+    far = {}
+    for name in ("port", "link"):
+        far[name] = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        far[name].bind((f"{name}-far", 3))
+        far[name].settimeout(0.2)
+    frame = b"\xff" * 6 + bytes.fromhex(source.replace(":", "")) + tag + b"\x88\xb5" + bytes(46)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+        sender.bind(("entry-far", 0))
+        for _ in range(count):
+            sender.send(frame)
+    found = []
+    for name, sock in far.items():
+        with sock:
+            try:
+                while True:
+                    if sock.recv(200)[6:12] == frame[6:12]:
+                        found.append(name)
+            except TimeoutError:
+                continue
+    return found
+
+
+def test_a_closed_port_passes_nothing(route):
+    filters = PortFilters(route, index("port"), index("sink"))
+    assert passed_by(KNOWN) == ["port"] * 3
+    filters.close()
+    assert passed_by(KNOWN) == passed_by(UNKNOWN) == []
+    assert filters.dropped() == 0  # there are no rules yet
+    filters.clear()
+    assert passed_by(KNOWN) == ["port"] * 3
+
+
+@pytest.mark.parametrize("tags", ["", "81000005", "88a80005", "88a8000581000006"])
+def test_a_rule_is_for_one_source_and_an_unknown_one_is_dropped_and_counted(route, tags):
+    tag = bytes.fromhex(tags)
+    filters = PortFilters(route, index("port"), index("sink"))
+    filters.close()
+    passed_by(UNKNOWN)
+    filters.set_rules({KNOWN: None, LINKED: index("link")})
+    assert passed_by(KNOWN, tag=tag) == ["port"] * 3
+    assert passed_by(LINKED, tag=tag) == ["link"] * 3
+    assert filters.dropped() == 0
+    assert passed_by(UNKNOWN, tag=tag) == []
+    assert filters.dropped() == 3
+
+
+def test_rules_are_replaced_removed_and_added(route):
+    filters = PortFilters(route, index("port"), index("sink"))
+    filters.set_rules({KNOWN: None, LINKED: index("link")})
+    filters.set_rules({KNOWN: index("link"), UNKNOWN: None})
+    assert passed_by(KNOWN) == ["link"] * 3
+    assert passed_by(UNKNOWN) == ["port"] * 3
+    assert passed_by(LINKED) == []
+
+
+def test_no_packet_finds_a_rule_missing_while_it_changes(route):
+    filters = PortFilters(route, index("port"), index("sink"))
+    others = {f"02:00:00:00:{number:02x}:11": None for number in range(2, 200)}
+    filters.set_rules({LINKED: None, **others})
+    frame = b"\xff" * 6 + bytes.fromhex(LINKED.replace(":", "")) + b"\x88\xb5" + bytes(46)
+    over = threading.Event()
+    sent = 0
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+        sender.bind(("entry-far", 0))
+
+        def send():
+            nonlocal sent
+            while not over.is_set():
+                sent += sender.send(frame) > 0
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        until = time.monotonic() + 1
+        changes = 0
+        while time.monotonic() < until or not sent:
+            filters.set_rules({LINKED: index("link") if changes % 2 else None, **others})
+            changes += 1
+        over.set()
+        thread.join()
+    assert changes > 1
+    assert filters.dropped() == 0
+
+
+def test_a_rule_whose_device_has_gone_drops(route):
+    filters = PortFilters(route, index("port"), index("sink"))
+    filters.set_rules({LINKED: index("link")})
+    ip("link", "delete", "dev", "link")
+    ip("link", "add", "name", "link", "type", "veth", "peer", "name", "link-far")
+    ip("link", "set", "link-far", "up")
+    assert passed_by(LINKED) == []
+
+
+def test_a_port_that_has_gone_is_an_error(route):
+    filters = PortFilters(route, index("port"), index("sink"))
+    ip("link", "delete", "port")
+    with pytest.raises(OSError, match="No such device"):
+        filters.close()
+    assert filters.dropped() == 0
+
+
+def test_devices_and_what_bridges_learn(route):
+    (port,) = switch.devices(route, index("port"))
+    assert (port.name, port.master, port.peer) == ("port", index("bridge"), index("port-far"))
+    assert port.connected
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+        sender.bind(("port-far", 0))
+        sender.send(b"\xff" * 6 + bytes.fromhex(KNOWN.replace(":", "")) + b"\x88\xb5" + bytes(46))
+    assert switch.Learned(KNOWN, port.index) in switch.learned(route)
