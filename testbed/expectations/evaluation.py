@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from testbed.expectations.model import COMPARISONS, Amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from testbed.expectations.model import Expectation, Figure, Side
+    from testbed.expectations.model import Figure, Side
+    from testbed.expectations.parser import Expectation
 
 
 class Measured(Protocol):
@@ -46,10 +47,6 @@ class Outcome:
     wanted: float | None
     passed: bool
     reason: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The outcome as a JSON object."""
-        return asdict(self)
 
 
 def evaluate(expectation: Expectation, measured: Mapping[str, Measured]) -> Outcome:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
 
 from testbed.shape import Shape
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +40,3 @@ class Event:
     at_ns: int
     what: str
     changes: tuple[Change, ...]
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The event from its fields as JSON has them."""
-        changes = tuple(Change(**{**one, "shape": Shape.from_json(one["shape"])}) for one in data["changes"])
-        return cls(at_ns=data["at_ns"], what=data["what"], changes=changes)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from testbed.results import rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,19 +41,6 @@ class Capture:
     snap_bytes: int
     cpu_ns: int
     clock_offset_ns: tuple[int, int]
-
-    def to_json(self) -> dict[str, Any]:
-        """The capture as a JSON object; `from_json` is the way back."""
-        return {one.name: getattr(self, one.name) for one in fields(self)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The capture that `to_json` made `data` from.
-
-        Raises:
-            KeyError, TypeError: it is none.
-        """
-        return cls(**{**data, "clock_offset_ns": tuple(data["clock_offset_ns"])})
 
 
 def describe(captures: Sequence[Capture]) -> str:

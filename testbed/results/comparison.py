@@ -199,7 +199,7 @@ MACHINERY: dict[str, Callable[[Run], str]] = {
     "kernel": lambda run: run.versions.get("kernel", "unknown"),
     "testbed": lambda run: run.versions.get("testbed", "unknown"),
     "images": lambda run: ", ".join(f"{name} {what}" for name, what in sorted(run.images.items())) or "none",
-    "processor": lambda run: f"{run.host.get('cpu_model')}, {run.host.get('usable_cores')} cores",
+    "processor": lambda run: f"{run.host.cpu_model}, {run.host.usable_cores} cores",
 }
 """What runs should have in common to be comparable, beside their plans."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,10 +30,6 @@ class FlowSum:
     workloads: tuple[str, ...]
     goodput_bps: float
     jain: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The sum as a JSON object."""
-        return asdict(self)
 
 
 def sums(stages: Iterable[Sequence[str]], summaries: Iterable[Summary]) -> tuple[FlowSum, ...]:

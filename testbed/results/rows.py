@@ -26,17 +26,21 @@ _CONNECTIONLESS = ("udp-stream", "udp-rr", "ping")
 
 def duration(value_ns: float) -> str:
     """A duration, ns, to three digits: `40.2 ms`."""
-    return units.DURATION.format(_rounded(value_ns))
+    return _with_sign(units.DURATION, value_ns)
 
 
 def rate(value_bps: float) -> str:
     """A rate, bit/s, to three digits: `6.13 mbit/s`."""
-    return units.RATE.format(_rounded(value_bps))
+    return _with_sign(units.RATE, value_bps)
 
 
 def ratio(value: float) -> str:
     """A ratio in percent, to three digits and no finer than thousandths: `2.13 %`."""
     return f"{float(f'{round(100 * value, 3):.3g}'):.10g} %"
+
+
+def _with_sign(quantity: units.Quantity, value: float) -> str:
+    return "-" * (value < 0) + quantity.format(_rounded(abs(value)))
 
 
 def _rounded(value: float) -> int:
@@ -47,7 +51,7 @@ def _rounded(value: float) -> int:
 
 def size(value_bytes: float) -> str:
     """A size, bytes, to three digits: `64.2 KB`."""
-    return units.SIZE.format(_rounded(value_bytes))
+    return _with_sign(units.SIZE, value_bytes)
 
 
 def number(value: float) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from testbed.metrics import METRICS
 
 Value = int | float | str
 
@@ -28,6 +27,17 @@ class Summary:
     values: Mapping[str, Value | None]
     missing: Mapping[str, str]
 
+    def __post_init__(self) -> None:
+        """Refuse text where a metric is a number, and numbers where it is text.
+
+        Raises:
+            ValueError: there is such a value.
+        """
+        for name, value in self.values.items():
+            metric = METRICS.get(name)
+            if metric and value is not None and isinstance(value, str) != (metric.unit == "name"):
+                raise ValueError(f"{name} is {value!r}, {'a number' if metric.unit == 'name' else 'text'}")
+
     def number(self, name: str) -> int | float | None:
         """A metric that is a number; KeyError where the workload can have none, TypeError where it is text."""
         value = self.values[name]
@@ -41,15 +51,6 @@ class Summary:
         if value is not None and not isinstance(value, str):
             raise TypeError(f"{name} is a number, {value!r}")
         return value
-
-    def to_json(self) -> dict[str, Any]:
-        """The summary as a JSON object; `from_json` is the way back."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Summary:
-        """The summary that `to_json` made `data` from."""
-        return cls(**data)
 
 
 class Figures:
