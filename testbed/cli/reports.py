@@ -13,9 +13,9 @@ from testbed import results
 from testbed.cli import options
 from testbed.cli.console import make_console
 from testbed.errors import UsageError
+from testbed.plan.differences import plan_differences
 from testbed.results import comparison, report, rows
 from testbed.results.comparison import Change, Limit, Side
-from testbed.results.plan_differences import plan_differences
 from testbed.results.report import compared
 from testbed.results.report.compared import Comparison
 

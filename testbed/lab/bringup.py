@@ -14,6 +14,7 @@ from testbed import logs
 from testbed import runtime as runtimes
 from testbed.errors import LabError, MachineError, TestbedError
 from testbed.plan import Plan, relocate
+from testbed.plan.differences import plan_differences
 from testbed.runtime import local_agent, state
 
 if TYPE_CHECKING:
@@ -171,11 +172,9 @@ def _same(plan: Plan, runtime: Runtime) -> Plan:
 
 def _difference(found: Plan, wanted: Plan) -> str:
     """In what the lab that is up is another than the one that is wanted."""
-    from testbed.results.plan_differences import plan_differences  # noqa: PLC0415  # only for this error
-
     if found.topology != wanted.topology:
         return f"of the topology {found.topology}, not {wanted.topology}"
-    first, *others = plan_differences(found, wanted) or [("an address", "one", "another")]
+    first, *others = plan_differences(found, wanted)
     path, has, should = first
     return f"{path} is {has}, not {should}" + (f", and {len(others)} more" if others else "")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +11,7 @@ from testbed import codec
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.expectations import Expectation
 from testbed.names import checked
-from testbed.plan.digest import digest
+from testbed.plan.digest import ADDED, ADDRESS, NOT_DECISIVE, SEED, digest
 from testbed.plan.timeline import Event
 from testbed.shape import Shape
 
@@ -34,8 +33,8 @@ class Network:
     """
 
     name: str
-    subnet: str
-    gateway: str
+    subnet: str = field(metadata=ADDRESS)
+    gateway: str = field(metadata=ADDRESS)
     allocated: bool
     internal: bool
     mtu: int
@@ -55,9 +54,9 @@ class Interface:
 
     network: str
     name: str
-    address: str
+    address: str = field(metadata=ADDRESS)
     prefix_length: int
-    mac: str
+    mac: str = field(metadata=NOT_DECISIVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +125,9 @@ class Link:
     destination: str
     network: str
     shape: Shape
-    seed: int
+    seed: int = field(metadata=SEED)
     engine: str
-    profile: str | None
+    profile: str | None = field(metadata=NOT_DECISIVE)
 
     @property
     def ends(self) -> tuple[str, str, str]:
@@ -159,9 +158,9 @@ class Workload:
     kind: str
     source: str
     destination: str
-    address: str
+    address: str = field(metadata=ADDRESS)
     port: int
-    seed: int
+    seed: int = field(metadata=SEED)
     parameters: Mapping[str, int | str | bool | tuple[str, ...]] = field(hash=False)
 
     def __post_init__(self) -> None:
@@ -208,20 +207,20 @@ class Plan:
         capture: what packets are captured. That changes nothing of the traffic, so it is not part of the digest.
     """
 
-    lab: str
+    lab: str = field(metadata=NOT_DECISIVE)
     topology: str
-    description: str
-    seed: int
-    runtime: str
+    description: str = field(metadata=NOT_DECISIVE)
+    seed: int = field(metadata=SEED)
+    runtime: str = field(metadata=NOT_DECISIVE)
     networks: tuple[Network, ...]
     nodes: tuple[Node, ...]
     links: tuple[Link, ...]
     stages: tuple[tuple[Workload, ...], ...]
-    seed_given: bool = False
-    timeline: tuple[Event, ...] = ()
-    expectations: tuple[Expectation, ...] = ()
-    sockets: tuple[str, ...] = ()
-    capture: Capture = Capture()
+    seed_given: bool = field(default=False, metadata=NOT_DECISIVE)
+    timeline: tuple[Event, ...] = field(default=(), metadata=ADDED)
+    expectations: tuple[Expectation, ...] = field(default=(), metadata=NOT_DECISIVE)
+    sockets: tuple[str, ...] = field(default=(), metadata=NOT_DECISIVE)
+    capture: Capture = field(default=Capture(), metadata=NOT_DECISIVE)
     version: int = field(default=VERSION)
 
     def __post_init__(self) -> None:
@@ -277,7 +276,7 @@ class Plan:
     @property
     def digest(self) -> str:
         """What tells plans apart that ask for different things; see `testbed.plan.digest`."""
-        return digest(self.to_json(), [IPv4Network(network.subnet) for network in self.networks if network.allocated])
+        return digest(self)
 
 
 def _freeze(instance: object, *names: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from testbed.plan.digest import NOT_DECISIVE
 from testbed.shape import Shape
 
 
@@ -38,5 +39,5 @@ class Event:
     """
 
     at_ns: int
-    what: str
+    what: str = field(metadata=NOT_DECISIVE)
     changes: tuple[Change, ...]

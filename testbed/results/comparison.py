@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from testbed.check.statistics import quantile
 from testbed.errors import UsageError
 from testbed.metrics import METRICS
-from testbed.results.plan_differences import alike_but_for_seeds
+from testbed.plan.digest import are_repetitions
 from testbed.results.reading import load, whole_runs
 from testbed.results.run import RUN_FILE
 
@@ -165,7 +165,7 @@ def side(name: str, root: Path = Path("results")) -> Side:
     for run in runs:
         if not run.is_whole:
             raise UsageError("run-incomplete", f"{run.path} {run.ending}", "compare whole runs")
-        if not alike_but_for_seeds(runs[0].plan, run.plan):
+        if not are_repetitions(runs[0].plan, run.plan):
             raise UsageError(
                 "not-repetitions",
                 f"{runs[0].path.name} and {run.path.name} in {name} are of different plans",

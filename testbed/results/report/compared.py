@@ -7,10 +7,10 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.plan.differences import plan_differences
 from testbed.results import comparison, rows
 from testbed.results.comparison import MAY_BE_CHANCE, THE_SAME
 from testbed.results.files import told
-from testbed.results.plan_differences import plan_differences
 from testbed.results.report.blocks import Cell, page_of, table
 from testbed.results.report.marks import STYLES
 from testbed.results.report.markup import Element, drawing, element, path

@@ -7,6 +7,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from testbed import codec
 from testbed.errors import UsageError
 from testbed.results import RunWriter, load
 from testbed.results.run import run_schema
@@ -30,18 +31,22 @@ def test_a_run_that_the_version_before_wrote_is_read_whole(kept):
     assert run.to_json() == data_of(kept)
     assert run.is_whole
     assert [summary.workload for summary in run.summaries] == ["probe", "rpc", "voice"]
-    assert run.statistics_after[0].counts["packets_in"] > 0
+    assert codec.encode(run.statistics_after[0].counts)["packets_in"] > 0
 
 
-def test_runs_are_as_the_schema_says(kept, tmp_path, plan, voice, make_check, statistics):
+@pytest.fixture
+def written(tmp_path, plan, voice, statistics):
     with RunWriter(tmp_path, plan, runtime="netns") as writer:
-        writer.checked([make_check()])
         writer.begun(statistics)
         writer.ended(voice)
         writer.finished(statistics, ["a reason"])
+    return writer.run.path
+
+
+def test_runs_are_as_the_schema_says(kept, written):
     schema = run_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
-    for directory in (kept, writer.run.path):
+    for directory in (kept, written):
         jsonschema.validate(data_of(directory), schema)
 
 
