@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
-from testbed.check import expected, statistics
+from testbed import statistics
+from testbed.check import expected
 from testbed.check.judging import CONFIDENCE, LATE_NS, TOO_LOW, compare
 from testbed.check.verdict import AS_ASKED, Finding, unmeasured
 from testbed.shape import CERTAIN, Opportunities, RateSteps

@@ -10,29 +10,27 @@ import re
 from dataclasses import asdict, dataclass
 from math import inf, isfinite
 from pathlib import Path
-from random import Random
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from testbed.check.statistics import quantile
 from testbed.errors import UsageError
 from testbed.metrics import METRICS
 from testbed.plan.digest import are_repetitions
 from testbed.results.reading import load, whole_runs
 from testbed.results.run import RUN_FILE
+from testbed.statistics import LEAST_RUNS, difference_interval, scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from testbed.results.run import Run
 
-ENOUGH = 5
-"""The least runs of each side for a verdict: from fewer, the bootstrap's intervals are far too narrow."""
+ENOUGH = LEAST_RUNS
+"""The least runs of each side for a verdict."""
 
 CONFIDENCE = 0.99
 THE_SAME = "the same"
-MAY_BE_CHANCE = "may be chance"
-_RESAMPLES = 2000
+NO_CONCLUSION = "too few runs: no conclusion"
 _LIMIT = re.compile(r"(?P<workload>[^.\s]+)\.(?P<metric>\S+)\s*(?P<sign><=|>=|<|>)\s*(?P<percent>[+-]?\d+(\.\d+)?)\s*%")
 _EXCEEDS = {
     "<": lambda change, bound: change < bound,
@@ -65,8 +63,8 @@ class Change:
         before, after: None where no run has the figure.
         runs: how many runs have it, on each side.
         difference: `after - before`, or None.
-        interval: where the true difference is with a confidence of 99 %, by bootstrap over the runs; None where a
-            side has one run.
+        interval: of the true difference, with a confidence of 99 %, see `testbed.statistics.difference_interval`; None
+            where a side has fewer than three runs.
         verdict: in plain words.
     """
 
@@ -204,6 +202,13 @@ MACHINERY: dict[str, Callable[[Run], str]] = {
 """What runs should have in common to be comparable, beside their plans."""
 
 
+def what_would_tell(one: Side, other: Side) -> str:
+    """Why there is no conclusion, and what would give one."""
+    counts = len(one.runs), len(other.runs)
+    runs = "one run each" if counts == (1, 1) else f"{counts[0]} and {counts[1]} runs"
+    return f"No conclusion from {runs}: chance alone moves figures. {ENOUGH} runs of each side or more would tell."
+
+
 def changes(one: Side, other: Side) -> tuple[Change, ...]:
     """Every figure that is a number, of every workload that a run of either side has."""
     names = dict.fromkeys(
@@ -219,9 +224,7 @@ def changes(one: Side, other: Side) -> tuple[Change, ...]:
 def _change(workload: str, metric: str, one: Side, other: Side) -> Change:
     before, after = list(_values(one, workload, metric)), list(_values(other, workload, metric))
     difference = fmean(after) - fmean(before) if before and after else None
-    interval = None
-    if min(len(before), len(after)) > 1:
-        interval = bootstrap(before, after, Random(f"{workload}.{metric}"))
+    interval = difference_interval(before, after, scale_of(METRICS[metric].unit), CONFIDENCE)
     return Change(
         workload=workload,
         metric=metric,
@@ -244,26 +247,13 @@ def _values(of: Side, workload: str, metric: str) -> Iterator[float]:
                     yield value
 
 
-def bootstrap(before: Sequence[float], after: Sequence[float], random: Random) -> tuple[float, float]:
-    """The interval of the difference of two means, by resampling the runs of each side.
-
-    The percentile method of B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap (1993), 13.3.
-    """
-    drawn = sorted(
-        fmean(random.choices(after, k=len(after))) - fmean(random.choices(before, k=len(before)))
-        for _ in range(_RESAMPLES)
-    )
-    tail = (1 - CONFIDENCE) / 2
-    return quantile(drawn, tail), quantile(drawn, 1 - tail)
-
-
 def _verdict(before: Sequence[float], after: Sequence[float], interval: tuple[float, float] | None) -> str:
     if not before or not after:
         return f"not measured {'on either side' if not before and not after else 'before' if not before else 'after'}"
     if {*before} == {*after} and len({*before}) == 1:
         return THE_SAME
-    if interval is None or min(len(before), len(after)) < ENOUGH:
-        return MAY_BE_CHANCE
+    if interval is None:
+        return NO_CONCLUSION
     if interval[0] > 0:
         return "higher"
     return "lower" if interval[1] < 0 else "no difference to be seen"

@@ -174,12 +174,15 @@ def _count(value: float) -> str:
 
 
 def change_cells(change: Change) -> tuple[str, str, str]:
-    """A figure before and after, and its change: in percent with the interval, or as it is where nothing was before."""
+    """A figure before and after, and its change: in percent with the interval, or as it is where nothing was before.
+
+    Too few runs show no change, only chance: then none is told.
+    """
     before, after, difference = (
         UNMEASURED if value is None else figure(value, change.unit)
         for value in (change.before, change.after, change.difference)
     )
-    if change.ratio is None:
+    if change.ratio is None or (change.interval is None and change.difference):
         return before, after, NOT_APPLICABLE
     if not change.before:
         return before, after, f"by {difference}"

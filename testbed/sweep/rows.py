@@ -9,7 +9,7 @@ from testbed.results import rows
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from testbed.sweep.estimates import Estimate
+    from testbed.statistics import Estimate
     from testbed.sweep.matrix import Cell, Matrix
     from testbed.sweep.measures import Measure
     from testbed.sweep.outcome import Outcome, Slope
