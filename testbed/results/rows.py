@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from testbed.check import Finding, LinkCheck
     from testbed.expectations import Outcome
     from testbed.results.comparison import Change
+    from testbed.results.run import Run
     from testbed.workloads import Summary
 
 NOT_APPLICABLE = "-"
@@ -214,6 +215,13 @@ def outcome_verdict(outcome: Outcome) -> str:
     if outcome.reason is not None:
         return f"can't be told: {outcome.reason}"
     return "ok" if outcome.passed else "NOT ok"
+
+
+def failures(run: Run) -> dict[str, str]:
+    """What of a run was not as expected, by what was: `voice.loss < 5%` to `6.2 %`, a link to its verdict."""
+    links = {f"link {check.link} on {check.network}": check.verdict for check in run.checks if not check.passed}
+    missed = [outcome for outcome in run.outcomes if not outcome.passed]
+    return links | {each.expectation: outcome_cells(each)[0] if each.reason is None else each.reason for each in missed}
 
 
 def _connectionless(summary: Summary) -> bool:

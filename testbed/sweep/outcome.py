@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from testbed.results import rows
 from testbed.results.comparison import MACHINERY
 from testbed.results.files import write_whole
 from testbed.results.reading import load, whole_runs
@@ -160,6 +161,7 @@ class Outcome:
                     "path": f"{cell.lab}/{run.path.name}",
                     "trusted": run.trusted,
                     "as_expected": run.as_expected,
+                    "failures": rows.failures(run),
                     "values": {measure.label: measure.of(run) for measure in self.measures},
                 }
                 for trial, run in self.trials(cell)
