@@ -76,7 +76,7 @@ def _missing(side: Side, measured: Mapping[str, Measured]) -> Iterator[str]:
         if figure.workload not in measured:
             yield f"{figure.workload} was not run"
         elif _number(figure, measured) is None:
-            why = measured[figure.workload].missing.get(figure.metric.name, "there is no such figure")
+            why = measured[figure.workload].missing.get(figure.metric.name, "it was not reported")
             yield f"{figure.workload}.{figure.metric.label}: {why}"
 
 

@@ -225,19 +225,18 @@ class _Parser:
                 what="workloads",
             )
         kind = self.kinds[workload] if self.kinds is not None else None
-        from testbed.metrics import METRICS  # noqa: PLC0415 (asks all packages for theirs; most plans expect nothing)
+        from testbed import metrics  # noqa: PLC0415 (asks all packages for theirs; most plans expect nothing)
 
-        metrics = {one.label: one for one in METRICS.values() if kind is None or kind in one.kinds}
-        if label not in metrics:
+        metric = metrics.find(label, kind)
+        if metric is None:
             raise ExpectationError(
                 "unknown-metric",
                 f"names {_quote(label)}, which is no metric of {kind or 'any workload'}",
                 token.at + len(workload) + 1,
                 found=label,
-                allowed=(name for name, one in metrics.items() if one.unit != "name"),
+                allowed=(name for name, one in metrics.metrics_of(kind).items() if one.unit != "name"),
                 what=f"metrics of {kind}" if kind else "metrics",
             )
-        metric = metrics[label]
         if metric.unit == "name":
             message = f"names {_quote(label)}, which is text"
             raise ExpectationError("unknown-metric", message, token.at, "only numbers can be compared")

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from testbed.errors import UsageError
-from testbed.metrics import METRICS
+from testbed.metrics import METRICS, find, metric_of
 from testbed.plan.digest import are_repetitions
 from testbed.results.reading import load, whole_runs
 from testbed.results.run import RUN_FILE
@@ -81,7 +81,7 @@ class Change:
     @property
     def label(self) -> str:
         """As people write it: `download.goodput`."""
-        return f"{self.workload}.{METRICS[self.metric].label}"
+        return f"{self.workload}.{metric_of(self.metric).label}"
 
     @property
     def ratio(self) -> float | None:
@@ -119,15 +119,15 @@ class Limit:
         if found is None:
             hint = "write one like download.goodput < -10%"
             raise UsageError("bad-limit", f"{text!r} is not a change of a metric in percent", hint)
-        names = [name for name, one in METRICS.items() if found["metric"] in (name, one.label) and one.unit != "name"]
-        if not names:
+        metric = find(found["metric"], None) or METRICS.get(found["metric"])
+        if metric is None or metric.unit == "name":
             raise UsageError(
                 "unknown-metric",
                 f"no number is called {found['metric']!r}",
                 "testbed metrics lists them",
             )
         bound = float(found["percent"]) / 100
-        return cls(text=text.strip(), workload=found["workload"], metric=names[0], sign=found["sign"], bound=bound)
+        return cls(text=text.strip(), workload=found["workload"], metric=metric.name, sign=found["sign"], bound=bound)
 
     def violation(self, changes: Sequence[Change]) -> str | None:
         """How the changes go beyond the limit, or None where they don't.
@@ -138,7 +138,7 @@ class Limit:
         change = next((one for one in changes if (one.workload, one.metric) == (self.workload, self.metric)), None)
         if change is None:
             known = ", ".join(sorted({one.label for one in changes}))
-            wanted = f"{self.workload}.{METRICS[self.metric].label}"
+            wanted = f"{self.workload}.{metric_of(self.metric).label}"
             raise UsageError("unknown-metric", f"no run has {wanted}", f"they have: {known}")
         if change.ratio is None:
             return f"{self.text}: can't be told, {change.verdict}"
@@ -215,8 +215,8 @@ def changes(one: Side, other: Side) -> tuple[Change, ...]:
         (summary.workload, metric)
         for run in (*one.runs, *other.runs)
         for summary in run.summaries
-        for metric in summary.values
-        if METRICS[metric].unit != "name"
+        for metric, value in summary.values.items()
+        if not isinstance(value, str) and metric_of(metric).unit != "name"
     )
     return tuple(_change(workload, metric, one, other) for workload, metric in names)
 
@@ -224,11 +224,12 @@ def changes(one: Side, other: Side) -> tuple[Change, ...]:
 def _change(workload: str, metric: str, one: Side, other: Side) -> Change:
     before, after = list(_values(one, workload, metric)), list(_values(other, workload, metric))
     difference = fmean(after) - fmean(before) if before and after else None
-    interval = difference_interval(before, after, scale_of(METRICS[metric].unit), CONFIDENCE)
+    unit = metric_of(metric).unit
+    interval = difference_interval(before, after, scale_of(unit), CONFIDENCE)
     return Change(
         workload=workload,
         metric=metric,
-        unit=METRICS[metric].unit,
+        unit=unit,
         before=fmean(before) if before else None,
         after=fmean(after) if after else None,
         runs=(len(before), len(after)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from testbed.results.captures import Capture
 from testbed.results.connections import Connections
 from testbed.results.flows import FlowSum, sums
 from testbed.results.host import HostFacts
+from testbed.results.observations import Row, observations
 from testbed.results.starts import StepStart
 from testbed.results.timeline import Happening
 from testbed.shape import Shape
@@ -165,6 +166,14 @@ class Run:
             if summary.workload == workload:
                 return summary
         raise KeyError(workload)
+
+    def samples(self, workload: str) -> Iterator[Row]:
+        """All that was recorded of a workload, row by row, see `testbed.results.observations.observations`.
+
+        Raises:
+            UsageError: there is nothing of it, or it can't be read.
+        """
+        return observations(self, workload)
 
     def to_json(self) -> dict[str, Any]:
         """The run as a JSON object; `from_json` is the way back. `run_schema` describes it."""
