@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from testbed.plan.digest import decisive
 from testbed.shape import Shape
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def plan_differences(one: Plan, other: Plan) -> list[tuple[str, str, str]]:
     What decides nothing is left out, see `testbed.plan.digest`. What one of them lacks is one difference, and so is the
     seed, which all others come from. Addresses are told where nothing else differs: where a node is added, they move.
     """
-    left, right = dict(_flat(decisive(one), "")), dict(_flat(decisive(other), ""))
+    left, right = dict(_flat(one.decisive(), "")), dict(_flat(other.decisive(), ""))
     found: list[tuple[str, str, str]] = []
     addresses: list[tuple[str, str, str]] = []
     lacking: list[str] = []
@@ -40,6 +39,11 @@ def plan_differences(one: Plan, other: Plan) -> list[tuple[str, str, str]]:
             where = addresses if path.rpartition(".")[2] in _ADDRESSES else found
             where.append((path, *(shown if shown[0] != shown[1] else exact)))
     return found or addresses
+
+
+def are_repetitions(one: Plan, other: Plan) -> bool:
+    """Whether runs of the plans are repetitions of one another: the plans differ in nothing but seeds."""
+    return one.decisive(seeds=False) == other.decisive(seeds=False)
 
 
 def _flat(value: Any, path: str) -> Iterator[tuple[str, tuple[str, str]]]:  # noqa: ANN401  # JSON

@@ -17,9 +17,7 @@ from testbed import codec
 from testbed.shape import Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from testbed.plan.model import Plan
+    from collections.abc import Sequence
 
 _ROLE = "decides"
 
@@ -36,46 +34,20 @@ ADDED: Mapping[str, str] = MappingProxyType({_ROLE: "unless default"})
 """It came after the first release: with its default it is left out, so that plans without it keep their digests."""
 
 
-def digest(plan: Plan) -> str:
-    """SHA-256 (hex) of all that decides what a plan does: two runs with the same digest asked for the same thing."""
-    return hashlib.sha256(json.dumps(decisive(plan), sort_keys=True).encode()).hexdigest()
-
-
-def are_repetitions(one: Plan, other: Plan) -> bool:
-    """Whether runs of the plans are repetitions of one another: the plans differ in nothing but seeds."""
-    return decisive(one, seeds=False) == decisive(other, seeds=False)
-
-
-def decisive(plan: Plan, *, seeds: bool = True) -> dict[str, Any]:
-    """All of a plan that decides what it does, as JSON.
+def decisive(value: Any, allocated: Sequence[IPv4Network], *, seeds: bool = True) -> Any:  # noqa: ANN401  # any part
+    """All of a plan, or of a part of one, that decides what it does, as JSON.
 
     Args:
-        plan: any.
+        value: the plan or the part.
+        allocated: the subnets that the plan chose itself.
         seeds: with those.
     """
-    allocated = [IPv4Network(network.subnet) for network in plan.networks if network.allocated]
-
-    def place(address: str) -> str | int:
-        """An address, or in an allocated subnet its position there; of such a subnet the length of its prefix."""
-        if "/" in address:
-            subnet = IPv4Network(address)
-            return subnet.prefixlen if subnet in allocated else address
-        for index, subnet in enumerate(allocated):
-            if IPv4Address(address) in subnet:
-                return f"{index}+{int(IPv4Address(address)) - int(subnet.network_address)}"
-        return address
-
-    found: dict[str, Any] = _decisive(plan, place, seeds=seeds)
-    return found
-
-
-def _decisive(value: Any, place: Callable[[str], str | int], *, seeds: bool) -> Any:  # noqa: ANN401  # part of a plan
     if isinstance(value, Shape):
         return codec.encode(value)
     if isinstance(value, tuple):
-        return [_decisive(part, place, seeds=seeds) for part in value]
+        return [decisive(part, allocated, seeds=seeds) for part in value]
     if isinstance(value, Mapping):
-        return {key: _decisive(part, place, seeds=seeds) for key, part in value.items()}
+        return {key: decisive(part, allocated, seeds=seeds) for key, part in value.items()}
     if not is_dataclass(value):
         return value
     found = {}
@@ -83,7 +55,23 @@ def _decisive(value: Any, place: Callable[[str], str | int], *, seeds: bool) -> 
         part = getattr(value, one.name)
         role = one.metadata.get(_ROLE)
         if role == "address":
-            found[one.name] = place(part)
+            found[one.name] = _place(part, allocated)
         elif role is None or (role == "seed" and seeds) or (role == "unless default" and part != one.default):
-            found[one.name] = _decisive(part, place, seeds=seeds)
+            found[one.name] = decisive(part, allocated, seeds=seeds)
     return found
+
+
+def _place(address: str, allocated: Sequence[IPv4Network]) -> str | int:
+    """An address, or in an allocated subnet its position there; of such a subnet the length of its prefix."""
+    if "/" in address:
+        subnet = IPv4Network(address)
+        return subnet.prefixlen if subnet in allocated else address
+    for index, subnet in enumerate(allocated):
+        if IPv4Address(address) in subnet:
+            return f"{index}+{int(IPv4Address(address)) - int(subnet.network_address)}"
+    return address
+
+
+def digest(decisive: object) -> str:
+    """SHA-256 (hex) of what decides what a plan does: two runs with the same digest asked for the same thing."""
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from types import MappingProxyType
 from typing import Any
 
@@ -11,7 +12,7 @@ from testbed import codec
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.expectations import Expectation
 from testbed.names import checked
-from testbed.plan.digest import ADDED, ADDRESS, NOT_DECISIVE, SEED, digest
+from testbed.plan.digest import ADDED, ADDRESS, NOT_DECISIVE, SEED, decisive, digest
 from testbed.plan.timeline import Event
 from testbed.shape import Shape
 
@@ -276,7 +277,13 @@ class Plan:
     @property
     def digest(self) -> str:
         """What tells plans apart that ask for different things; see `testbed.plan.digest`."""
-        return digest(self)
+        return digest(self.decisive())
+
+    def decisive(self, *, seeds: bool = True) -> dict[str, Any]:
+        """All that decides what the plan does, as JSON, with or without its seeds; see `testbed.plan.digest`."""
+        allocated = [IPv4Network(network.subnet) for network in self.networks if network.allocated]
+        found: dict[str, Any] = decisive(self, allocated, seeds=seeds)
+        return found
 
 
 def _freeze(instance: object, *names: str) -> None:

@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from testbed.results import rows
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,18 +35,3 @@ class Capture:
     snap_bytes: int
     cpu_ns: int
     clock_offset_ns: tuple[int, int]
-
-
-def describe(captures: Sequence[Capture]) -> str:
-    """How much was captured, and what is missing, in one line."""
-    packets, dropped, overwritten = (
-        sum(getattr(capture, name) for capture in captures) for name in ("packets", "dropped", "overwritten")
-    )
-    size = rows.size(sum(capture.size_bytes for capture in captures))
-    files = f" in {len(captures)} files" if len(captures) > 1 else ""
-    parts = [f"{packets:,} packets{files}, {size}"]
-    if dropped:
-        parts.append(f"{dropped:,} DROPPED by the kernel")
-    if overwritten:
-        parts.append(f"{overwritten:,} older ones overwritten")
-    return ", ".join(parts)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.errors import UsageError
 from testbed.metrics import METRICS, find, metric_of
-from testbed.plan.digest import are_repetitions
+from testbed.plan.differences import are_repetitions
 from testbed.results.reading import load, whole_runs
 from testbed.results.run import RUN_FILE
 from testbed.statistics import LEAST_RUNS, difference_interval, scale_of

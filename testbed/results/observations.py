@@ -13,32 +13,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from testbed.results.run import Run
-
 Row = dict[str, Any]
 
 
-def observations(run: Run, workload: str) -> Iterator[Row]:
-    """Everything recorded of a workload, an observation at a time, in the order of the file.
+def observations(path: Path) -> Iterator[Row]:
+    """Everything recorded of a workload, an observation at a time, in the order of its file.
 
     Each row has the `event` and the `node`, and the values of that one observation: of `sent` and `received` the number
     of the message, `seq`, and the time; of `bytes` when the bucket begins, `at_ns`, and what arrived in it; of what a
     command reports its numbers as `data.NAME`. Times are of CLOCK_MONOTONIC, ns; the end of a name tells the unit.
 
     Args:
-        run: whole or not.
-        workload: its name.
+        path: of the file, in the run's `samples/`.
 
     Raises:
-        UsageError: `unknown-workload`; `no-samples`: it was not run; `samples-unreadable`, with the line.
+        UsageError: `no-samples`: it is not there; `samples-unreadable`, with the line.
     """
-    names = [each.name for each in run.plan.workloads]
-    if workload not in names:
-        hint = f"its workloads are: {', '.join(names) or 'none'}"
-        raise UsageError("unknown-workload", f"{run.path} has no workload {workload!r}", hint)
-    path = run.path / "samples" / f"{workload}.jsonl"
     if not path.is_file():
-        raise UsageError("no-samples", f"{path} is not there: {workload} was not run", "testbed run runs all workloads")
+        raise UsageError("no-samples", f"{path} is not there: it was not run", "testbed run runs all workloads")
     return _rows(path)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from testbed.check import Finding, LinkCheck
     from testbed.expectations import Outcome
+    from testbed.results.captures import Capture
     from testbed.results.comparison import Change
     from testbed.results.run import Run
     from testbed.workloads import Summary
@@ -215,6 +216,21 @@ def outcome_verdict(outcome: Outcome) -> str:
     if outcome.reason is not None:
         return f"can't be told: {outcome.reason}"
     return "ok" if outcome.passed else "NOT ok"
+
+
+def captures_text(captures: Sequence[Capture]) -> str:
+    """How much was captured, and what is missing, in one line."""
+    packets, dropped, overwritten = (
+        sum(getattr(capture, name) for capture in captures) for name in ("packets", "dropped", "overwritten")
+    )
+    total = size(sum(capture.size_bytes for capture in captures))
+    files = f" in {len(captures)} files" if len(captures) > 1 else ""
+    parts = [f"{packets:,} packets{files}, {total}"]
+    if dropped:
+        parts.append(f"{dropped:,} DROPPED by the kernel")
+    if overwritten:
+        parts.append(f"{overwritten:,} older ones overwritten")
+    return ", ".join(parts)
 
 
 def failures(run: Run) -> dict[str, str]:

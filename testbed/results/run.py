@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, Literal, Self
 
 from testbed import codec
 from testbed.check import LinkCheck
+from testbed.errors import UsageError
 from testbed.expectations import Outcome, evaluate
 from testbed.plan.model import Plan
 from testbed.results.captures import Capture
@@ -173,7 +174,11 @@ class Run:
         Raises:
             UsageError: there is nothing of it, or it can't be read.
         """
-        return observations(self, workload)
+        names = [each.name for each in self.plan.workloads]
+        if workload not in names:
+            hint = f"its workloads are: {', '.join(names) or 'none'}"
+            raise UsageError("unknown-workload", f"{self.path} has no workload {workload!r}", hint)
+        return observations(self.path / "samples" / f"{workload}.jsonl")
 
     def to_json(self) -> dict[str, Any]:
         """The run as a JSON object; `from_json` is the way back. `run_schema` describes it."""

@@ -4,8 +4,7 @@ import pytest
 
 from testbed.expectations import parse
 from testbed.plan import Event, resolve
-from testbed.plan.differences import plan_differences
-from testbed.plan.digest import are_repetitions
+from testbed.plan.differences import are_repetitions, plan_differences
 from testbed.plan.model import Capture
 from testbed.shape import Shape
 from testbed.topology import loads
