@@ -259,4 +259,4 @@ def _delivered(values: Mapping[str, Any]) -> str:
     sent, delivered = ("sent", "delivered") if "sent" in values else ("sent_bytes", "delivered_bytes")
     if sent not in values:
         return NOT_APPLICABLE
-    return ratio(values[delivered] / values[sent]) if values[sent] else UNMEASURED
+    return ratio(values[delivered] / values[sent]) if values[sent] and values.get(delivered) is not None else UNMEASURED

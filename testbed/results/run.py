@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Final, Literal, Self
 
 from testbed import codec
@@ -205,7 +205,35 @@ class Run:
         if digest != data.get("plan_digest"):
             said = data.get("plan_digest")
             raise codec.UnreadableError("plan_digest", f"the digest of the plan is {digest}; this says {said!r}")
+        for place, problem in run._dangling():  # noqa: SLF001  # of this class
+            raise codec.UnreadableError(place, problem)
         return run
+
+    def _dangling(self) -> Iterator[tuple[str, str]]:
+        """What names things that the plan lacks, or files elsewhere: the path of the value, and what is wrong."""
+        nodes = {node.name for node in self.plan.nodes}
+        kinds = {workload.name: workload.kind for workload in self.plan.workloads}
+        parts: dict[str, Sequence[LinkCheck | Engine]] = {
+            "checks": self.checks,
+            "engines": self.engines,
+            "statistics_before": self.statistics_before,
+            "statistics_after": self.statistics_after,
+        }
+        for name, links in parts.items():
+            for number, link in enumerate(links):
+                if unknown := {link.source, link.destination} - nodes:
+                    yield f"{name}[{number}]", f"the plan has no node {min(unknown)!r}"
+        for number, summary in enumerate(self.summaries):
+            if kinds.get(summary.workload) != summary.kind:
+                yield f"summaries[{number}]", f"the plan has no {summary.kind} {summary.workload!r}"
+        recorded: dict[str, Sequence[Connections | Capture]] = {"sockets": self.sockets, "captures": self.captures}
+        for name, files in recorded.items():
+            for number, each in enumerate(files):
+                if each.node not in nodes:
+                    yield f"{name}[{number}].node", f"the plan has no node {each.node!r}"
+                file = PurePosixPath(each.file)
+                if file.is_absolute() or ".." in file.parts:
+                    yield f"{name}[{number}].file", f"{each.file!r} is not in the run's directory"
 
 
 def run_schema() -> dict[str, Any]:

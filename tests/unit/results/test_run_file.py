@@ -64,6 +64,9 @@ def test_runs_are_as_the_schema_says(kept, written):
         (lambda run: run["summaries"][1]["values"].update(sent="x"), "summaries[1]: sent is 'x', text"),
         (lambda run: run["checks"][0]["findings"][0].update(interval=[1]), "checks[0].findings[0].interval"),
         (lambda run: run["captures"][0].update(more=1), "captures[0]: unknown key 'more'"),
+        (lambda run: run["checks"][1].update(source="x"), "checks[1]: the plan has no node 'x'"),
+        (lambda run: run["summaries"][0].update(kind="ping"), "summaries[0]: the plan has no ping 'probe'"),
+        (lambda run: run["captures"][0].update(file="../x"), "captures[0].file: '../x' is not in the run's directory"),
         (lambda run: run.update(version=2), "version: 2; this is for version 1"),
     ],
 )
