@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from testbed.statistics import jain
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -21,9 +23,7 @@ class FlowSum:
         kind: of the workloads.
         workloads: their names.
         goodput_bps: the sum of their goodputs, each over its own duration.
-        jain: Jain's fairness index of these goodputs: 1 where all are equal, 1/n where one flow got all (R. Jain,
-            D. Chiu, W. Hawe, "A Quantitative Measure of Fairness and Discrimination", DEC-TR-301, 1984); None where
-            nothing was delivered.
+        jain: Jain's fairness index of these goodputs, see `testbed.statistics.jain`; None where nothing was delivered.
     """
 
     kind: str
@@ -48,13 +48,7 @@ def _sums(together: Sequence[Summary]) -> Iterator[FlowSum]:
         shares = {each.workload: _goodput_bps(each.values) for each in together if each.kind == kind}
         known = [share for share in shares.values() if share is not None]
         if len(known) > 1 and len(known) == len(shares):
-            squares = len(known) * sum(share * share for share in known)
-            yield FlowSum(
-                kind=kind,
-                workloads=tuple(shares),
-                goodput_bps=sum(known),
-                jain=sum(known) ** 2 / squares if squares else None,
-            )
+            yield FlowSum(kind=kind, workloads=tuple(shares), goodput_bps=sum(known), jain=jain(known))
 
 
 def _goodput_bps(values: Mapping[str, Any]) -> float | None:

@@ -28,7 +28,8 @@ def data_of(directory):
 
 def test_a_run_that_the_version_before_wrote_is_read_whole(kept):
     run = load(kept)
-    assert run.to_json() == data_of(kept)
+    data = data_of(kept)
+    assert {name: value for name, value in run.to_json().items() if name in data} == data
     assert run.is_whole
     assert [summary.workload for summary in run.summaries] == ["probe", "rpc", "voice"]
     assert codec.encode(run.statistics_after[0].counts)["packets_in"] > 0
