@@ -27,8 +27,9 @@ from testbed.results.report.marks import Line, Mark
 from testbed.results.report.markup import element
 from testbed.results.report.plot import WIDTH, Panel, figure
 from testbed.results.report.style import SHEET
-from testbed.sweep.estimates import Estimate, slope
+from testbed.statistics import LINEAR, LOG, Estimate, log_slope
 from testbed.sweep.figures import Estimates
+from testbed.sweep.outcome import CONFIDENCE
 from testbed.sweep.scale import scale
 from testbed.topology import find, load
 
@@ -64,7 +65,7 @@ class Sweep:
         self.untrusted = sum(not run["trusted"] for cell in data["cells"] for run in cell["runs"])
         self.runs = sum(len(cell["runs"]) for cell in data["cells"])
         for cell in data["cells"]:
-            estimate = Estimate.of([run["values"][METRIC] for run in cell["runs"]])
+            estimate = Estimate.of([run["values"][METRIC] for run in cell["runs"]], LOG, CONFIDENCE)
             if estimate is not None:
                 points = self.points.setdefault(cell["levels"][CONGESTION], [])
                 points.append((found.values[cell["levels"][LOSS]], estimate))
@@ -73,9 +74,8 @@ class Sweep:
         """With which power of the loss the goodput grows: over repetitions, each fitted by itself."""
         points = [(loss, estimate) for loss, estimate in self.points[congestion] if loss <= up_to]
         losses = [loss for loss, _ in points]
-        return Estimate.of(
-            [slope(losses, goodputs) for goodputs in zip(*(one.values for _, one in points), strict=True)]
-        )
+        by_repetition = zip(*(estimate.values for _, estimate in points), strict=True)
+        return Estimate.of([log_slope(losses, goodputs) for goodputs in by_repetition], LINEAR, CONFIDENCE)
 
 
 def main() -> None:

@@ -39,11 +39,19 @@ class Metric:
     @property
     def label(self) -> str:
         """The name that people write: without its unit, a statistic after a dot: `goodput`, `latency.p99`."""
+        if self.name.startswith(REPORTED):
+            return self.name
         bare = self.name.removesuffix(_SUFFIXES.get(self.unit, ""))
         return re.sub(r"_(min|max|mean|p[0-9]+)$", r".\1", bare)
 
 
 GROUP = "testbed.metrics"
+
+REPORTED = "data."
+"""How the names of numbers begin that a `command` itself reports, in lines that are JSON objects: `data.rtt_ms`."""
+
+REPORTING = ("command",)
+"""The kinds whose programs do."""
 
 _LATENCY = (
     "latency (tcp-rr, udp-rr, http, dns: request to whole reply; udp-stream, tcp-messages: one way, RFC 7679; "
@@ -307,3 +315,25 @@ def with_kinds(metrics: Mapping[str, Metric], kinds: Mapping[str, Iterable[Metri
 
 METRICS: Mapping[str, Metric] = MappingProxyType(with_kinds(_DEFINED, {**OWN, **third_party(GROUP, own=OWN)}))
 """Every metric by name, those of third parties too. A summary has exactly those of its workload's kind."""
+
+
+def metric_of(name: str) -> Metric:
+    """The metric of that name; one without a unit where it is not declared, as of what a `command` reports."""
+    if name in METRICS:
+        return METRICS[name]
+    return Metric(name=name, unit="", description="As the program reported it.", kinds=REPORTING)
+
+
+def metrics_of(kind: str | None) -> dict[str, Metric]:
+    """The declared metrics of a kind of workload, by label; all there are where it is None."""
+    return {metric.label: metric for metric in METRICS.values() if kind is None or kind in metric.kinds}
+
+
+def find(label: str, kind: str | None) -> Metric | None:
+    """The metric of a kind of workload by its label, `latency.p50`; None where there is no such.
+
+    Of what a program reports any name will do: only a run tells which there are.
+    """
+    if label.startswith(REPORTED) and (kind is None or kind in REPORTING):
+        return metric_of(label)
+    return metrics_of(kind).get(label)

@@ -9,16 +9,24 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from testbed.errors import TestbedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from testbed.agent.server import Connection
-
     Changes = Sequence[dict[str, Any]]
+
+
+class Connection(Protocol):
+    """To the client: see `testbed.agent.server.Connection`."""
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Send a message."""
+
+    async def receive(self) -> Any:  # noqa: ANN401  # JSON
+        """The next message."""
 
 
 async def carry_out(

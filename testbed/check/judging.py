@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from math import isinf
 from typing import TYPE_CHECKING
 
+from testbed import statistics
 from testbed.check import expected as expectations
-from testbed.check import processes, statistics
+from testbed.check import processes
 from testbed.check.verdict import AS_ASKED, Finding, unmeasured
 
 if TYPE_CHECKING:

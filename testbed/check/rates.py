@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
-from testbed.check import expected, statistics
+from testbed import statistics
+from testbed.check import expected
 from testbed.check.judging import CONFIDENCE, LATE_NS, TOO_LOW, compare
 from testbed.check.verdict import AS_ASKED, Finding, unmeasured
-from testbed.shape import CERTAIN, Opportunities
+from testbed.shape import CERTAIN, Opportunities, RateSteps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from testbed.shape import RateSteps, Shape
+    from testbed.shape import Shape, Trace
 
 RATE_RATIO = 0.02
 """How far off a rate may be."""
@@ -210,7 +211,7 @@ def peak_bps(shape: Shape, window_ns: int) -> float:
 class _Capacity:
     """How many bits a trace lets pass."""
 
-    def __init__(self, trace: Opportunities | RateSteps) -> None:
+    def __init__(self, trace: Trace) -> None:
         self._period_ns = trace.period_ns
         if isinstance(trace, Opportunities):
             # Just before and at each opportunity, so that both are where a window may begin.
@@ -219,7 +220,7 @@ class _Capacity:
             for time in trace.times_ns:
                 self._times += [max(time - 1, self._times[-1]), time]
                 self._bits += [self._bits[-1], self._bits[-1] + 8 * trace.frame_bytes]
-        else:
+        elif isinstance(trace, RateSteps):
             ends = (*trace.starts_ns[1:], trace.period_ns)
             steps = zip(trace.starts_ns, ends, trace.rates_bps, strict=True)
             self._times = [*trace.starts_ns]
@@ -251,7 +252,7 @@ class _Capacity:
             yield self.until(start + length_ns) - self.until(start)
 
 
-def _judge_trace(shape: Shape, trace: Opportunities | RateSteps, train: Train) -> Finding | None:
+def _judge_trace(shape: Shape, trace: Trace, train: Train) -> Finding | None:
     """The mean over the train has to be that of some part of the trace that is as long."""
     if len(train.received_ns) < _FRAMES_LEAST:
         return None

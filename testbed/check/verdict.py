@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 from testbed.shape import Shape
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 AS_ASKED = "as asked"
 """The verdict on what is right."""
@@ -59,6 +56,8 @@ class LinkCheck:
         problem: why it could not be probed, or None.
     """
 
+    DERIVED: ClassVar = ("passed", "verdict")
+
     source: str
     destination: str
     network: str
@@ -96,17 +95,3 @@ class LinkCheck:
     def finding(self, name: str) -> Finding | None:
         """The finding on a property, or None where there is none."""
         return next((finding for finding in self.findings if finding.name == name), None)
-
-    def to_json(self) -> dict[str, Any]:
-        """The check as a JSON object; `from_json` is the way back."""
-        return {**asdict(self), "asked": self.asked.to_json(), "passed": self.passed, "verdict": self.verdict}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The check that `to_json` made `data` from."""
-        own = {name: data[name] for name in cls.__dataclass_fields__}
-        findings = (
-            Finding(**{**one, "interval": None if one["interval"] is None else tuple(one["interval"])})
-            for one in data["findings"]
-        )
-        return cls(**{**own, "asked": Shape.from_json(data["asked"]), "findings": tuple(findings)})

@@ -30,6 +30,7 @@ COMMANDS = {
     "compare": ("testbed.cli.reports", "Compare runs: every figure, its change, and whether it may be chance."),
     "replay": ("testbed.cli.replays", "Repeat a run from its folder or its export, and compare."),
     "export": ("testbed.cli.replays", "Make one file of a run, to attach to a ticket."),
+    "samples": ("testbed.cli.samples", "Show what was recorded of a workload, or print it as CSV."),
     "sweep": ("testbed.cli.sweeps", "Run a topology with many values, several times, and say what each does."),
     "impair": ("testbed.cli.labs", "Change what a link of a lab does, while it is up."),
     "exec": ("testbed.cli.labs", "Run a command in a node."),

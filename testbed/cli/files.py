@@ -52,6 +52,12 @@ def show_command(file: str, how: BringUp, *, as_json: bool) -> None:
 
 
 @click.command("schema")
-def schema_command() -> None:
+@click.option("--run", is_flag=True, help="That of run.json, the record of a run, instead.")
+def schema_command(*, run: bool) -> None:
     """Print the JSON Schema of topology files."""
+    if run:
+        from testbed.results.run import run_schema  # noqa: PLC0415  # the results only where they are needed
+
+        click.echo(json.dumps(run_schema(), indent=2))
+        return
     click.echo(json.dumps(topology.schema(), indent=2))

@@ -13,9 +13,9 @@ from testbed import results
 from testbed.cli import options
 from testbed.cli.console import make_console
 from testbed.errors import UsageError
+from testbed.plan.differences import plan_differences
 from testbed.results import comparison, report, rows
 from testbed.results.comparison import Change, Limit, Side
-from testbed.results.plan_differences import plan_differences
 from testbed.results.report import compared
 from testbed.results.report.compared import Comparison
 
@@ -61,7 +61,7 @@ def compare_command(
 
     Each of A, B... is a run's directory, a LAB for its last whole run, or a directory of runs of one lab
     (results/LAB) for all of them as repetitions: figures are then means over the runs, with an interval of the
-    change (99 %, bootstrap over the runs). Exit status 1 where a change is one of --fail-if.
+    change (99 %, from three runs of each side on). Exit status 1 where a change is one of --fail-if.
     """
     if len(names) < _AT_LEAST:
         raise UsageError("nothing-to-compare", f"only {names[0]} was named", "name another run, or more")
@@ -120,8 +120,8 @@ def _show(first: Side, other: Side, changes: Sequence[Change]) -> None:
     console.print()
     if table.row_count:
         console.print(table)
-    if any(change.verdict == comparison.MAY_BE_CHANCE for change in changes):
-        console.print(f"May be chance: {comparison.ENOUGH} runs of each side or more would tell.")
+    if any(change.verdict == comparison.NO_CONCLUSION for change in changes):
+        console.print(comparison.what_would_tell(first, other))
     if same:
         console.print(f"The same in all runs: {', '.join(same)}.", markup=False)
     console.print()

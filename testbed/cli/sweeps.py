@@ -87,7 +87,8 @@ def sweep_command(
     screen.summary(outcome, page)
     if outcome.missing:
         count = "1 run" if len(outcome.missing) == 1 else f"{len(outcome.missing)} runs"
-        raise LabError("runs-failed", f"{count} failed", "the same command tries again what failed, and only that")
+        hint = "the same command tries again what failed, and only that"
+        raise LabError("runs-failed", f"{count} failed: {rows.missing(outcome)}", hint)
     return 0 if outcome.as_expected else FAILED
 
 
@@ -189,12 +190,14 @@ class SweepScreen(SweepObserver):
         ]
         self._screen.show("")
         self._screen.show(Columns(rows.head(outcome), lines, keys=len(self._matrix.factors)))
-        self._screen.show("the mean over the runs of each, and its 95 % interval")
+        self._screen.show("the mean over the runs of each, and from three runs on its 95 % interval")
         self._screen.show("")
         for slope in outcome.slopes:
             self._screen.say("slope", rows.slope_text(outcome, slope))
         for doubt in rows.doubts(outcome):
             self._screen.say("doubt", doubt)
+        for failure in rows.failures(outcome):
+            self._screen.say("failed", failure)
         self._screen.say("result", str(outcome.directory))
         self._screen.say("report", str(page))
 

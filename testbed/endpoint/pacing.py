@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from time import monotonic_ns, sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
 
 SECOND = 1_000_000_000
 
 _SPIN_NS = 80_000  # the kernel wakes a sleeper up to 50 us late (its timer slack), and then has to schedule it
 _SLEEP_NS = 100_000_000
+
+
+class Owner(Protocol):
+    """Who wants to know while an endpoint waits, see `testbed.endpoint.owner.Owner`."""
+
+    def check(self) -> None:
+        """Raise `Stopped` where the endpoint is to end."""
+
+    def progress(self, fraction: float) -> None:
+        """Tell how much is done."""
 
 
 def count(spec: Spec) -> int:

@@ -10,7 +10,6 @@ count, and 0 is anything. Numbers are exact: neither 5 % nor 0.1 ms is rounded t
 """
 
 from testbed.expectations.evaluation import Outcome, evaluate
-from testbed.expectations.model import Expectation
-from testbed.expectations.parser import ExpectationError, parse
+from testbed.expectations.parser import Expectation, ExpectationError, parse
 
 __all__ = ["Expectation", "ExpectationError", "Outcome", "evaluate", "parse"]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from testbed.expectations.model import COMPARISONS, Amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from testbed.expectations.model import Expectation, Figure, Side
+    from testbed.expectations.model import Figure, Side
+    from testbed.expectations.parser import Expectation
 
 
 class Measured(Protocol):
@@ -47,10 +48,6 @@ class Outcome:
     passed: bool
     reason: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """The outcome as a JSON object."""
-        return asdict(self)
-
 
 def evaluate(expectation: Expectation, measured: Mapping[str, Measured]) -> Outcome:
     """Whether an expectation holds.
@@ -79,7 +76,7 @@ def _missing(side: Side, measured: Mapping[str, Measured]) -> Iterator[str]:
         if figure.workload not in measured:
             yield f"{figure.workload} was not run"
         elif _number(figure, measured) is None:
-            why = measured[figure.workload].missing.get(figure.metric.name, "there is no such figure")
+            why = measured[figure.workload].missing.get(figure.metric.name, "it was not reported")
             yield f"{figure.workload}.{figure.metric.label}: {why}"
 
 

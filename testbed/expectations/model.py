@@ -1,4 +1,4 @@
-"""An expectation, read: two sums of terms and how they compare. Its text reads as the same again."""
+"""The parts of an expectation, read: sums of terms, and comparisons. Their texts read as the same again."""
 
 from __future__ import annotations
 
@@ -80,28 +80,3 @@ class Side:
     def __str__(self) -> str:
         first, *others = self.terms
         return str(first.of) + "".join(f" {'-' if term.subtracted else '+'} {term.of}" for term in others)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
-    """How two sums are to compare.
-
-    Attributes:
-        left: has a metric at least; its value is the one found.
-        comparison: one of `COMPARISONS`.
-        right: its value is the one wanted.
-        unit: of both: `ns`, `bit/s`, `bytes`, `ratio`, or `count`.
-    """
-
-    left: Side
-    comparison: str
-    right: Side
-    unit: str
-
-    @property
-    def workloads(self) -> frozenset[str]:
-        """The workloads it is about."""
-        return frozenset(figure.workload for side in (self.left, self.right) for figure in side.figures)
-
-    def __str__(self) -> str:
-        return f"{self.left} {self.comparison} {self.right}"

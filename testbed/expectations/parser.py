@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from testbed import units
-from testbed.expectations.model import COMPARISONS, Amount, Expectation, Figure, Side, Term
+from testbed.codec import Text
+from testbed.expectations.model import COMPARISONS, Amount, Figure, Side, Term
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -77,12 +78,63 @@ class ExpectationError(ValueError):
         self.what = what
 
 
-def parse(text: str, kinds: Mapping[str, str | None]) -> Expectation:
+class Expectation(Text):
+    """How two sums are to compare. In JSON it is its text.
+
+    Attributes:
+        left: has a metric at least; its value is the one found.
+        comparison: one of `COMPARISONS`.
+        right: its value is the one wanted.
+        unit: of both: `ns`, `bit/s`, `bytes`, `ratio`, or `count`.
+    """
+
+    __slots__ = ("comparison", "left", "right", "unit")
+
+    def __init__(self, *, left: Side, comparison: str, right: Side, unit: str) -> None:
+        self.left = left
+        self.comparison = comparison
+        self.right = right
+        self.unit = unit
+
+    @classmethod
+    def from_text(cls, text: str) -> Expectation:
+        """The expectation that a text states, whatever workloads and kinds there are.
+
+        Raises:
+            ExpectationError: it states none.
+        """
+        return parse(text, None)
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """The metrics in it."""
+        return self.left.figures + self.right.figures
+
+    @property
+    def workloads(self) -> frozenset[str]:
+        """The workloads it is about."""
+        return frozenset(figure.workload for figure in self.figures)
+
+    def __str__(self) -> str:
+        return f"{self.left} {self.comparison} {self.right}"
+
+    def __repr__(self) -> str:
+        return f"Expectation({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Expectation) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+def parse(text: str, kinds: Mapping[str, str | None] | None) -> Expectation:
     """The expectation that `text` states.
 
     Args:
         text: such as `rpc.latency.p99 < 400ms`.
-        kinds: the kind of every workload by name; None where it is not known, and any metric is taken.
+        kinds: the kind of every workload by name; None where it is not known, and any metric is taken. None where the
+            workloads are not known either, and any name is taken.
 
     Raises:
         ExpectationError: it states none.
@@ -114,7 +166,7 @@ class _Parser:
     """Takes one token after the other; `parts` is what was read, with its unit and its place."""
 
     tokens: deque[_Token]
-    kinds: Mapping[str, str | None]
+    kinds: Mapping[str, str | None] | None
     parts: list[tuple[Figure | Amount, str, int]] = field(default_factory=list)
 
     def take(self, kind: str) -> _Token | None:
@@ -163,7 +215,7 @@ class _Parser:
 
     def figure(self, token: _Token, times: str) -> Figure:
         workload, label = token.text.split(".", 1)
-        if workload not in self.kinds:
+        if self.kinds is not None and workload not in self.kinds:
             raise ExpectationError(
                 "unknown-workload",
                 f"names {_quote(workload)}, which is no workload",
@@ -172,20 +224,19 @@ class _Parser:
                 allowed=self.kinds,
                 what="workloads",
             )
-        kind = self.kinds[workload]
-        from testbed.metrics import METRICS  # noqa: PLC0415 (asks all packages for theirs; most plans expect nothing)
+        kind = self.kinds[workload] if self.kinds is not None else None
+        from testbed import metrics  # noqa: PLC0415 (asks all packages for theirs; most plans expect nothing)
 
-        metrics = {one.label: one for one in METRICS.values() if kind is None or kind in one.kinds}
-        if label not in metrics:
+        metric = metrics.find(label, kind)
+        if metric is None:
             raise ExpectationError(
                 "unknown-metric",
                 f"names {_quote(label)}, which is no metric of {kind or 'any workload'}",
                 token.at + len(workload) + 1,
                 found=label,
-                allowed=(name for name, one in metrics.items() if one.unit != "name"),
+                allowed=(name for name, one in metrics.metrics_of(kind).items() if one.unit != "name"),
                 what=f"metrics of {kind}" if kind else "metrics",
             )
-        metric = metrics[label]
         if metric.unit == "name":
             message = f"names {_quote(label)}, which is text"
             raise ExpectationError("unknown-metric", message, token.at, "only numbers can be compared")

@@ -14,6 +14,7 @@ from testbed import logs
 from testbed import runtime as runtimes
 from testbed.errors import LabError, MachineError, TestbedError
 from testbed.plan import Plan, relocate
+from testbed.plan.differences import plan_differences
 from testbed.runtime import local_agent, state
 
 if TYPE_CHECKING:
@@ -171,11 +172,9 @@ def _same(plan: Plan, runtime: Runtime) -> Plan:
 
 def _difference(found: Plan, wanted: Plan) -> str:
     """In what the lab that is up is another than the one that is wanted."""
-    from testbed.results.plan_differences import plan_differences  # noqa: PLC0415  # only for this error
-
     if found.topology != wanted.topology:
         return f"of the topology {found.topology}, not {wanted.topology}"
-    first, *others = plan_differences(found, wanted) or [("an address", "one", "another")]
+    first, *others = plan_differences(found, wanted)
     path, has, should = first
     return f"{path} is {has}, not {should}" + (f", and {len(others)} more" if others else "")
 
@@ -237,17 +236,30 @@ def _undone_on_failure(runtime: Runtime, lab: str, observer: Observer) -> Iterat
 
 @contextmanager
 def uninterrupted(observer: Observer) -> Iterator[None]:
-    """Let Ctrl-C wait while things are put in order; whoever presses it is told."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
-        return
+    """Hold signals that end the process back until the block is done, then deliver the first that came.
 
-    def wait(_number: int, _frame: FrameType | None) -> None:
+    In the main thread only, for signals are that one's.
+
+    Args:
+        observer: hears of a signal when it comes.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C came; of other signals, whatever their handlers raise.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def remember(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
         observer.begun("down", "one moment, cleaning up")
 
-    before = {number: signal.signal(number, wait) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])

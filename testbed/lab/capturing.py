@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from testbed.agent import protocol
 from testbed.errors import LabError, TestbedError, UsageError
-from testbed.results.captures import Capture, describe
+from testbed.results import rows
+from testbed.results.captures import Capture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -255,4 +256,4 @@ def during_run(lab: Lab, ports: Sequence[Port], writer: RunWriter, observer: Obs
         writer.captured(
             replace(each, file=str(Path(each.file).relative_to(writer.run.path))) for each in capturing.captures
         )
-    observer.ended("capture", describe(capturing.captures))
+    observer.ended("capture", rows.captures_text(capturing.captures))

@@ -144,7 +144,10 @@ class Lab:
         """Take the lab down, whatever state it is in; safe to repeat.
 
         Args:
-            observer: told where somebody presses Ctrl-C, which waits meanwhile.
+            observer: hears of Ctrl-C when it comes.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C came meanwhile. The lab is down all the same.
         """
         with bringup.uninterrupted(observer):
             bringup.take_down(self.name)

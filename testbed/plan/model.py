@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from types import MappingProxyType
 from typing import Any
 
+from testbed import codec
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
-from testbed.expectations import Expectation, parse
+from testbed.expectations import Expectation
 from testbed.names import checked
-from testbed.plan.digest import digest
+from testbed.plan.digest import ADDED, ADDRESS, NOT_DECISIVE, SEED, decisive, digest
 from testbed.plan.timeline import Event
 from testbed.shape import Shape
 
@@ -33,8 +34,8 @@ class Network:
     """
 
     name: str
-    subnet: str
-    gateway: str
+    subnet: str = field(metadata=ADDRESS)
+    gateway: str = field(metadata=ADDRESS)
     allocated: bool
     internal: bool
     mtu: int
@@ -54,9 +55,9 @@ class Interface:
 
     network: str
     name: str
-    address: str
+    address: str = field(metadata=ADDRESS)
     prefix_length: int
-    mac: str
+    mac: str = field(metadata=NOT_DECISIVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +126,9 @@ class Link:
     destination: str
     network: str
     shape: Shape
-    seed: int
+    seed: int = field(metadata=SEED)
     engine: str
-    profile: str | None
+    profile: str | None = field(metadata=NOT_DECISIVE)
 
     @property
     def ends(self) -> tuple[str, str, str]:
@@ -158,9 +159,9 @@ class Workload:
     kind: str
     source: str
     destination: str
-    address: str
+    address: str = field(metadata=ADDRESS)
     port: int
-    seed: int
+    seed: int = field(metadata=SEED)
     parameters: Mapping[str, int | str | bool | tuple[str, ...]] = field(hash=False)
 
     def __post_init__(self) -> None:
@@ -207,32 +208,37 @@ class Plan:
         capture: what packets are captured. That changes nothing of the traffic, so it is not part of the digest.
     """
 
-    lab: str
+    lab: str = field(metadata=NOT_DECISIVE)
     topology: str
-    description: str
-    seed: int
-    runtime: str
+    description: str = field(metadata=NOT_DECISIVE)
+    seed: int = field(metadata=SEED)
+    runtime: str = field(metadata=NOT_DECISIVE)
     networks: tuple[Network, ...]
     nodes: tuple[Node, ...]
     links: tuple[Link, ...]
     stages: tuple[tuple[Workload, ...], ...]
-    seed_given: bool = False
-    timeline: tuple[Event, ...] = ()
-    expectations: tuple[Expectation, ...] = ()
-    sockets: tuple[str, ...] = ()
-    capture: Capture = Capture()
+    seed_given: bool = field(default=False, metadata=NOT_DECISIVE)
+    timeline: tuple[Event, ...] = field(default=(), metadata=ADDED)
+    expectations: tuple[Expectation, ...] = field(default=(), metadata=NOT_DECISIVE)
+    sockets: tuple[str, ...] = field(default=(), metadata=NOT_DECISIVE)
+    capture: Capture = field(default=Capture(), metadata=NOT_DECISIVE)
     version: int = field(default=VERSION)
 
     def __post_init__(self) -> None:
-        """Refuse what can't be a name: files are called by them.
+        """Refuse what can't be a name, for files are called by them, and expectations of what is not measured.
 
         Raises:
             UsageError: `bad-name`.
+            ValueError: there is such an expectation.
         """
         checked(self.lab)
         for parts in (self.networks, self.nodes, self.workloads):
             for part in parts:
                 checked(part.name)
+        kinds = {workload.name: workload.kind for workload in self.workloads}
+        for figure in (figure for expectation in self.expectations for figure in expectation.figures):
+            if kinds.get(figure.workload) not in figure.metric.kinds:
+                raise ValueError(f"an expectation names {figure}, which no workload has")
 
     @property
     def workloads(self) -> tuple[Workload, ...]:
@@ -254,72 +260,33 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """The plan as a JSON object; `from_json` is the way back."""
-        return {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
+        encoded: dict[str, Any] = codec.encode(self)
+        return encoded
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
         """The plan that `to_json` made `data` from.
 
         Raises:
-            ValueError: `data` is of another version.
-            KeyError, TypeError: it is no plan.
-            UsageError: `bad-name`.
+            UnreadableError: it is no plan, or one of another version.
         """
-        if data.get("version") != VERSION:
-            raise ValueError(f"a plan of version {data.get('version')!r}; this is for version {VERSION}")
-        parts: dict[str, Any] = {
-            "networks": tuple(Network(**one) for one in data["networks"]),
-            "nodes": tuple(_node(one) for one in data["nodes"]),
-            "links": tuple(Link(**{**one, "shape": Shape.from_json(one["shape"])}) for one in data["links"]),
-            "stages": tuple(tuple(_workload(one) for one in stage) for stage in data["stages"]),
-        }
-        parts["timeline"] = tuple(Event.from_json(one) for one in data.get("timeline", ()))
-        kinds = {workload.name: workload.kind for stage in parts["stages"] for workload in stage}
-        parts["expectations"] = tuple(parse(text, kinds) for text in data.get("expectations", ()))
-        parts["sockets"] = tuple(data.get("sockets", ()))
-        if "capture" in data:
-            parts["capture"] = Capture(**{**data["capture"], "nodes": tuple(data["capture"]["nodes"])})
-        return cls(**{**data, **parts})
+        if (version := data.get("version")) != VERSION:
+            raise codec.UnreadableError("version", f"{version!r}; this is for version {VERSION}")
+        return codec.decode(data, cls)
 
     @property
     def digest(self) -> str:
         """What tells plans apart that ask for different things; see `testbed.plan.digest`."""
-        return digest(self.to_json(), [IPv4Network(network.subnet) for network in self.networks if network.allocated])
+        return digest(self.decisive())
+
+    def decisive(self, *, seeds: bool = True) -> dict[str, Any]:
+        """All that decides what the plan does, as JSON, with or without its seeds; see `testbed.plan.digest`."""
+        allocated = [IPv4Network(network.subnet) for network in self.networks if network.allocated]
+        found: dict[str, Any] = decisive(self, allocated, seeds=seeds)
+        return found
 
 
 def _freeze(instance: object, *names: str) -> None:
     """Replace mappings of a frozen dataclass by read-only copies."""
     for name in names:
         object.__setattr__(instance, name, MappingProxyType(dict(getattr(instance, name))))
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    """A part of the plan as JSON has it."""
-    if isinstance(value, Shape):
-        return value.to_json()
-    if isinstance(value, Expectation):
-        return str(value)
-    if is_dataclass(value):
-        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    return value
-
-
-def _node(data: Mapping[str, Any]) -> Node:
-    """The node that `_plain` made `data` from."""
-    parts = {
-        "interfaces": tuple(Interface(**one) for one in data["interfaces"]),
-        "command": tuple(data["command"]),
-        "ready": None if data["ready"] is None else Ready(**data["ready"]),
-    }
-    return Node(**{**data, **parts})
-
-
-def _workload(data: Mapping[str, Any]) -> Workload:
-    """The workload that `_plain` made `data` from."""
-    given = data["parameters"].items()
-    parameters = {name: tuple(value) if isinstance(value, list) else value for name, value in given}
-    return Workload(**{**data, "parameters": parameters})

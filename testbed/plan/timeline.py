@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass, field
 
+from testbed.plan.digest import NOT_DECISIVE
 from testbed.shape import Shape
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +39,5 @@ class Event:
     """
 
     at_ns: int
-    what: str
+    what: str = field(metadata=NOT_DECISIVE)
     changes: tuple[Change, ...]
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The event from its fields as JSON has them."""
-        changes = tuple(Change(**{**one, "shape": Shape.from_json(one["shape"])}) for one in data["changes"])
-        return cls(at_ns=data["at_ns"], what=data["what"], changes=changes)

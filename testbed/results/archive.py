@@ -15,7 +15,6 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo, is_z
 from zlib import error as ZlibError  # noqa: N812  # it is a class
 
 from testbed.errors import MachineError, UsageError
-from testbed.results import rows
 from testbed.results.run import RUN_FILE
 
 if TYPE_CHECKING:
@@ -141,11 +140,15 @@ def _check_room(file: Path, entries: list[ZipInfo], root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
     wanted, free = sum(entry.file_size for entry in entries), shutil.disk_usage(root).free
     if wanted > _MOST_BYTES:
-        raise _refusal(file, f"it would unpack to {rows.size(wanted)}")
+        raise _refusal(file, f"it would unpack to {_gigabytes(wanted)}")
     if wanted > free:
         raise MachineError(
-            "no-room", f"{file} unpacks to {rows.size(wanted)}; {root} has room for {rows.size(free)}", "make room"
+            "no-room", f"{file} unpacks to {_gigabytes(wanted)}; {root} has room for {_gigabytes(free)}", "make room"
         )
+
+
+def _gigabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 10**9:.3g} GB"
 
 
 def _refusal(file: Path, reason: str) -> UsageError:

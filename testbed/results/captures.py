@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Self
-
-from testbed.results import rows
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,31 +35,3 @@ class Capture:
     snap_bytes: int
     cpu_ns: int
     clock_offset_ns: tuple[int, int]
-
-    def to_json(self) -> dict[str, Any]:
-        """The capture as a JSON object; `from_json` is the way back."""
-        return {one.name: getattr(self, one.name) for one in fields(self)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The capture that `to_json` made `data` from.
-
-        Raises:
-            KeyError, TypeError: it is none.
-        """
-        return cls(**{**data, "clock_offset_ns": tuple(data["clock_offset_ns"])})
-
-
-def describe(captures: Sequence[Capture]) -> str:
-    """How much was captured, and what is missing, in one line."""
-    packets, dropped, overwritten = (
-        sum(getattr(capture, name) for capture in captures) for name in ("packets", "dropped", "overwritten")
-    )
-    size = rows.size(sum(capture.size_bytes for capture in captures))
-    files = f" in {len(captures)} files" if len(captures) > 1 else ""
-    parts = [f"{packets:,} packets{files}, {size}"]
-    if dropped:
-        parts.append(f"{dropped:,} DROPPED by the kernel")
-    if overwritten:
-        parts.append(f"{overwritten:,} older ones overwritten")
-    return ", ".join(parts)

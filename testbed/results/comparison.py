@@ -10,29 +10,27 @@ import re
 from dataclasses import asdict, dataclass
 from math import inf, isfinite
 from pathlib import Path
-from random import Random
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from testbed.check.statistics import quantile
 from testbed.errors import UsageError
-from testbed.metrics import METRICS
-from testbed.results.plan_differences import alike_but_for_seeds
+from testbed.metrics import METRICS, find, metric_of
+from testbed.plan.differences import are_repetitions
 from testbed.results.reading import load, whole_runs
 from testbed.results.run import RUN_FILE
+from testbed.statistics import LEAST_RUNS, difference_interval, scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from testbed.results.run import Run
 
-ENOUGH = 5
-"""The least runs of each side for a verdict: from fewer, the bootstrap's intervals are far too narrow."""
+ENOUGH = LEAST_RUNS
+"""The least runs of each side for a verdict."""
 
 CONFIDENCE = 0.99
 THE_SAME = "the same"
-MAY_BE_CHANCE = "may be chance"
-_RESAMPLES = 2000
+NO_CONCLUSION = "too few runs: no conclusion"
 _LIMIT = re.compile(r"(?P<workload>[^.\s]+)\.(?P<metric>\S+)\s*(?P<sign><=|>=|<|>)\s*(?P<percent>[+-]?\d+(\.\d+)?)\s*%")
 _EXCEEDS = {
     "<": lambda change, bound: change < bound,
@@ -65,8 +63,8 @@ class Change:
         before, after: None where no run has the figure.
         runs: how many runs have it, on each side.
         difference: `after - before`, or None.
-        interval: where the true difference is with a confidence of 99 %, by bootstrap over the runs; None where a
-            side has one run.
+        interval: of the true difference, with a confidence of 99 %, see `testbed.statistics.difference_interval`; None
+            where a side has fewer than three runs.
         verdict: in plain words.
     """
 
@@ -83,7 +81,7 @@ class Change:
     @property
     def label(self) -> str:
         """As people write it: `download.goodput`."""
-        return f"{self.workload}.{METRICS[self.metric].label}"
+        return f"{self.workload}.{metric_of(self.metric).label}"
 
     @property
     def ratio(self) -> float | None:
@@ -121,15 +119,15 @@ class Limit:
         if found is None:
             hint = "write one like download.goodput < -10%"
             raise UsageError("bad-limit", f"{text!r} is not a change of a metric in percent", hint)
-        names = [name for name, one in METRICS.items() if found["metric"] in (name, one.label) and one.unit != "name"]
-        if not names:
+        metric = find(found["metric"], None) or METRICS.get(found["metric"])
+        if metric is None or metric.unit == "name":
             raise UsageError(
                 "unknown-metric",
                 f"no number is called {found['metric']!r}",
                 "testbed metrics lists them",
             )
         bound = float(found["percent"]) / 100
-        return cls(text=text.strip(), workload=found["workload"], metric=names[0], sign=found["sign"], bound=bound)
+        return cls(text=text.strip(), workload=found["workload"], metric=metric.name, sign=found["sign"], bound=bound)
 
     def violation(self, changes: Sequence[Change]) -> str | None:
         """How the changes go beyond the limit, or None where they don't.
@@ -140,7 +138,7 @@ class Limit:
         change = next((one for one in changes if (one.workload, one.metric) == (self.workload, self.metric)), None)
         if change is None:
             known = ", ".join(sorted({one.label for one in changes}))
-            wanted = f"{self.workload}.{METRICS[self.metric].label}"
+            wanted = f"{self.workload}.{metric_of(self.metric).label}"
             raise UsageError("unknown-metric", f"no run has {wanted}", f"they have: {known}")
         if change.ratio is None:
             return f"{self.text}: can't be told, {change.verdict}"
@@ -165,7 +163,7 @@ def side(name: str, root: Path = Path("results")) -> Side:
     for run in runs:
         if not run.is_whole:
             raise UsageError("run-incomplete", f"{run.path} {run.ending}", "compare whole runs")
-        if not alike_but_for_seeds(runs[0].plan, run.plan):
+        if not are_repetitions(runs[0].plan, run.plan):
             raise UsageError(
                 "not-repetitions",
                 f"{runs[0].path.name} and {run.path.name} in {name} are of different plans",
@@ -199,9 +197,16 @@ MACHINERY: dict[str, Callable[[Run], str]] = {
     "kernel": lambda run: run.versions.get("kernel", "unknown"),
     "testbed": lambda run: run.versions.get("testbed", "unknown"),
     "images": lambda run: ", ".join(f"{name} {what}" for name, what in sorted(run.images.items())) or "none",
-    "processor": lambda run: f"{run.host.get('cpu_model')}, {run.host.get('usable_cores')} cores",
+    "processor": lambda run: f"{run.host.cpu_model}, {run.host.usable_cores} cores",
 }
 """What runs should have in common to be comparable, beside their plans."""
+
+
+def what_would_tell(one: Side, other: Side) -> str:
+    """Why there is no conclusion, and what would give one."""
+    counts = len(one.runs), len(other.runs)
+    runs = "one run each" if counts == (1, 1) else f"{counts[0]} and {counts[1]} runs"
+    return f"No conclusion from {runs}: chance alone moves figures. {ENOUGH} runs of each side or more would tell."
 
 
 def changes(one: Side, other: Side) -> tuple[Change, ...]:
@@ -210,8 +215,8 @@ def changes(one: Side, other: Side) -> tuple[Change, ...]:
         (summary.workload, metric)
         for run in (*one.runs, *other.runs)
         for summary in run.summaries
-        for metric in summary.values
-        if METRICS[metric].unit != "name"
+        for metric, value in summary.values.items()
+        if not isinstance(value, str) and metric_of(metric).unit != "name"
     )
     return tuple(_change(workload, metric, one, other) for workload, metric in names)
 
@@ -219,13 +224,12 @@ def changes(one: Side, other: Side) -> tuple[Change, ...]:
 def _change(workload: str, metric: str, one: Side, other: Side) -> Change:
     before, after = list(_values(one, workload, metric)), list(_values(other, workload, metric))
     difference = fmean(after) - fmean(before) if before and after else None
-    interval = None
-    if min(len(before), len(after)) > 1:
-        interval = bootstrap(before, after, Random(f"{workload}.{metric}"))
+    unit = metric_of(metric).unit
+    interval = difference_interval(before, after, scale_of(unit), CONFIDENCE)
     return Change(
         workload=workload,
         metric=metric,
-        unit=METRICS[metric].unit,
+        unit=unit,
         before=fmean(before) if before else None,
         after=fmean(after) if after else None,
         runs=(len(before), len(after)),
@@ -244,26 +248,13 @@ def _values(of: Side, workload: str, metric: str) -> Iterator[float]:
                     yield value
 
 
-def bootstrap(before: Sequence[float], after: Sequence[float], random: Random) -> tuple[float, float]:
-    """The interval of the difference of two means, by resampling the runs of each side.
-
-    The percentile method of B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap (1993), 13.3.
-    """
-    drawn = sorted(
-        fmean(random.choices(after, k=len(after))) - fmean(random.choices(before, k=len(before)))
-        for _ in range(_RESAMPLES)
-    )
-    tail = (1 - CONFIDENCE) / 2
-    return quantile(drawn, tail), quantile(drawn, 1 - tail)
-
-
 def _verdict(before: Sequence[float], after: Sequence[float], interval: tuple[float, float] | None) -> str:
     if not before or not after:
         return f"not measured {'on either side' if not before and not after else 'before' if not before else 'after'}"
     if {*before} == {*after} and len({*before}) == 1:
         return THE_SAME
-    if interval is None or min(len(before), len(after)) < ENOUGH:
-        return MAY_BE_CHANCE
+    if interval is None:
+        return NO_CONCLUSION
     if interval[0] > 0:
         return "higher"
     return "lower" if interval[1] < 0 else "no difference to be seen"

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Self
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,16 +23,3 @@ class Connections:
     file: str
     connections: int
     samples: int
-
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON object; `from_json` is the way back."""
-        return {one.name: getattr(self, one.name) for one in fields(self)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """What `to_json` made `data` from.
-
-        Raises:
-            TypeError: it is none.
-        """
-        return cls(**data)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from testbed.statistics import jain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,19 +23,13 @@ class FlowSum:
         kind: of the workloads.
         workloads: their names.
         goodput_bps: the sum of their goodputs, each over its own duration.
-        jain: Jain's fairness index of these goodputs: 1 where all are equal, 1/n where one flow got all (R. Jain,
-            D. Chiu, W. Hawe, "A Quantitative Measure of Fairness and Discrimination", DEC-TR-301, 1984); None where
-            nothing was delivered.
+        jain: Jain's fairness index of these goodputs, see `testbed.statistics.jain`; None where nothing was delivered.
     """
 
     kind: str
     workloads: tuple[str, ...]
     goodput_bps: float
     jain: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The sum as a JSON object."""
-        return asdict(self)
 
 
 def sums(stages: Iterable[Sequence[str]], summaries: Iterable[Summary]) -> tuple[FlowSum, ...]:
@@ -52,13 +48,7 @@ def _sums(together: Sequence[Summary]) -> Iterator[FlowSum]:
         shares = {each.workload: _goodput_bps(each.values) for each in together if each.kind == kind}
         known = [share for share in shares.values() if share is not None]
         if len(known) > 1 and len(known) == len(shares):
-            squares = len(known) * sum(share * share for share in known)
-            yield FlowSum(
-                kind=kind,
-                workloads=tuple(shares),
-                goodput_bps=sum(known),
-                jain=sum(known) ** 2 / squares if squares else None,
-            )
+            yield FlowSum(kind=kind, workloads=tuple(shares), goodput_bps=sum(known), jain=jain(known))
 
 
 def _goodput_bps(values: Mapping[str, Any]) -> float | None:

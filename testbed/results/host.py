@@ -5,31 +5,54 @@ from __future__ import annotations
 import os
 import platform
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from testbed import __version__
 
 
-def facts() -> dict[str, Any]:
-    """The machine: processor, cores (and how many this process may use), memory in bytes, load averages, defaults.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """The machine. What can't be found out is None.
 
-    What can't be found out is None. `virtualisation` is a list of hints: what the firmware says the machine is, that
-    the processor knows of a hypervisor, that this is a container.
+    Attributes:
+        architecture: as the kernel names it, `x86_64`.
+        cpu_model: of the processor.
+        cores: how many it has; usable_cores: how many this process may use.
+        memory_bytes: of it all.
+        load: load averages over 1, 5 and 15 minutes.
+        congestion: the default TCP congestion control.
+        clock_source: of the kernel.
+        virtualisation: hints: what the firmware says the machine is, that the processor knows of a hypervisor, that
+            this is a container.
     """
+
+    architecture: str
+    cpu_model: str | None
+    cores: int | None
+    usable_cores: int
+    memory_bytes: int | None
+    load: tuple[float, float, float]
+    congestion: str | None
+    clock_source: str | None
+    virtualisation: tuple[str, ...]
+
+
+def facts() -> HostFacts:
+    """The facts about this machine."""
     cpu, meminfo = _fields("/proc/cpuinfo"), _fields("/proc/meminfo")
     memory = meminfo.get("MemTotal", "").split()
-    return {
-        "architecture": platform.machine(),
-        "cpu_model": cpu.get("model name"),
-        "cores": os.cpu_count(),
-        "usable_cores": len(os.sched_getaffinity(0)),
-        "memory_bytes": int(memory[0]) * 1024 if memory else None,
-        "load": list(os.getloadavg()),
-        "congestion": _text("/proc/sys/net/ipv4/tcp_congestion_control"),
-        "clock_source": _text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
-        "virtualisation": _virtualisation(cpu.get("flags", "")),
-    }
+    return HostFacts(
+        architecture=platform.machine(),
+        cpu_model=cpu.get("model name"),
+        cores=os.cpu_count(),
+        usable_cores=len(os.sched_getaffinity(0)),
+        memory_bytes=int(memory[0]) * 1024 if memory else None,
+        load=os.getloadavg(),
+        congestion=_text("/proc/sys/net/ipv4/tcp_congestion_control"),
+        clock_source=_text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        virtualisation=tuple(_virtualisation(cpu.get("flags", ""))),
+    )
 
 
 def versions() -> dict[str, str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from json import JSONDecodeError
 from pathlib import Path
 
+from testbed.codec import UnreadableError
 from testbed.errors import UsageError
 from testbed.results import archive
 from testbed.results.run import RUN_FILE, Run
@@ -30,9 +32,15 @@ def load(name: str | Path, root: Path = Path("results")) -> Run:
     path = _find(name, root)
     file = path / RUN_FILE
     try:
-        return Run.from_json(json.loads(file.read_text()), path)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise UsageError("run-unreadable", f"{file}: {error!r}", "was it written by another version?") from error
+        return Run.from_json(json.loads(file.read_text("utf-8")), path)
+    except (UnreadableError, JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = str(error)
+    except UsageError as error:
+        reason = error.message
+    except OSError as error:
+        reason = error.strerror or str(error)
+    hint = "it was altered, or another version of testbed wrote it; testbed schema --run says what it may hold"
+    raise UsageError("run-unreadable", f"{file}: {reason}", hint)
 
 
 def _find(name: str | Path, root: Path) -> Path:

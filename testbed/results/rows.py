@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from testbed.check import Finding, LinkCheck
     from testbed.expectations import Outcome
+    from testbed.results.captures import Capture
     from testbed.results.comparison import Change
+    from testbed.results.run import Run
     from testbed.workloads import Summary
 
 NOT_APPLICABLE = "-"
@@ -26,17 +28,21 @@ _CONNECTIONLESS = ("udp-stream", "udp-rr", "ping")
 
 def duration(value_ns: float) -> str:
     """A duration, ns, to three digits: `40.2 ms`."""
-    return units.DURATION.format(_rounded(value_ns))
+    return _with_sign(units.DURATION, value_ns)
 
 
 def rate(value_bps: float) -> str:
     """A rate, bit/s, to three digits: `6.13 mbit/s`."""
-    return units.RATE.format(_rounded(value_bps))
+    return _with_sign(units.RATE, value_bps)
 
 
 def ratio(value: float) -> str:
     """A ratio in percent, to three digits and no finer than thousandths: `2.13 %`."""
     return f"{float(f'{round(100 * value, 3):.3g}'):.10g} %"
+
+
+def _with_sign(quantity: units.Quantity, value: float) -> str:
+    return "-" * (value < 0) + quantity.format(_rounded(abs(value)))
 
 
 def _rounded(value: float) -> int:
@@ -47,7 +53,7 @@ def _rounded(value: float) -> int:
 
 def size(value_bytes: float) -> str:
     """A size, bytes, to three digits: `64.2 KB`."""
-    return units.SIZE.format(_rounded(value_bytes))
+    return _with_sign(units.SIZE, value_bytes)
 
 
 def number(value: float) -> str:
@@ -170,12 +176,15 @@ def _count(value: float) -> str:
 
 
 def change_cells(change: Change) -> tuple[str, str, str]:
-    """A figure before and after, and its change: in percent with the interval, or as it is where nothing was before."""
+    """A figure before and after, and its change: in percent with the interval, or as it is where nothing was before.
+
+    Too few runs show no change, only chance: then none is told.
+    """
     before, after, difference = (
         UNMEASURED if value is None else figure(value, change.unit)
         for value in (change.before, change.after, change.difference)
     )
-    if change.ratio is None:
+    if change.ratio is None or (change.interval is None and change.difference):
         return before, after, NOT_APPLICABLE
     if not change.before:
         return before, after, f"by {difference}"
@@ -209,6 +218,28 @@ def outcome_verdict(outcome: Outcome) -> str:
     return "ok" if outcome.passed else "NOT ok"
 
 
+def captures_text(captures: Sequence[Capture]) -> str:
+    """How much was captured, and what is missing, in one line."""
+    packets, dropped, overwritten = (
+        sum(getattr(capture, name) for capture in captures) for name in ("packets", "dropped", "overwritten")
+    )
+    total = size(sum(capture.size_bytes for capture in captures))
+    files = f" in {len(captures)} files" if len(captures) > 1 else ""
+    parts = [f"{packets:,} packets{files}, {total}"]
+    if dropped:
+        parts.append(f"{dropped:,} DROPPED by the kernel")
+    if overwritten:
+        parts.append(f"{overwritten:,} older ones overwritten")
+    return ", ".join(parts)
+
+
+def failures(run: Run) -> dict[str, str]:
+    """What of a run was not as expected, by what was: `voice.loss < 5%` to `6.2 %`, a link to its verdict."""
+    links = {f"link {check.link} on {check.network}": check.verdict for check in run.checks if not check.passed}
+    missed = [outcome for outcome in run.outcomes if not outcome.passed]
+    return links | {each.expectation: outcome_cells(each)[0] if each.reason is None else each.reason for each in missed}
+
+
 def _connectionless(summary: Summary) -> bool:
     """Of some kinds all are; of others those that can't have what comes with a connection."""
     left_out = summary.missing.keys() - summary.values.keys()
@@ -228,4 +259,4 @@ def _delivered(values: Mapping[str, Any]) -> str:
     sent, delivered = ("sent", "delivered") if "sent" in values else ("sent_bytes", "delivered_bytes")
     if sent not in values:
         return NOT_APPLICABLE
-    return ratio(values[delivered] / values[sent]) if values[sent] else UNMEASURED
+    return ratio(values[delivered] / values[sent]) if values[sent] and values.get(delivered) is not None else UNMEASURED

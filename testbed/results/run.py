@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Self
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, Final, Literal, Self
 
+from testbed import codec
 from testbed.check import LinkCheck
-from testbed.expectations import evaluate
+from testbed.errors import UsageError
+from testbed.expectations import Outcome, evaluate
 from testbed.plan.model import Plan
 from testbed.results.captures import Capture
 from testbed.results.connections import Connections
 from testbed.results.flows import FlowSum, sums
+from testbed.results.host import HostFacts
+from testbed.results.observations import Row, observations
 from testbed.results.starts import StepStart
 from testbed.results.timeline import Happening
+from testbed.shape import Shape
 from testbed.workloads import Summary
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from testbed.expectations import Outcome
 
 VERSION = 1
 """The version of the form of run.json."""
 
 RUN_FILE = "run.json"
 
-RUNNING = "running"
-COMPLETE = "complete"
-FAILED = "failed"
-INTERRUPTED = "interrupted"
+Status = Literal["running", "complete", "failed", "interrupted"]
+RUNNING: Final = "running"
+COMPLETE: Final = "complete"
+FAILED: Final = "failed"
+INTERRUPTED: Final = "interrupted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """What carries a link's shape out, and why that."""
+    """What carries out a link's impairments, and why that."""
 
     source: str
     destination: str
@@ -47,10 +50,24 @@ class Engine:
         """Of the link: what tells links apart, see `testbed.plan.Link`."""
         return self.source, self.destination, self.network
 
-    @classmethod
-    def of(cls, link: Mapping[str, Any]) -> Self:
-        """The engine of a link in the answer of the agent's call `statistics`."""
-        return cls(**{one.name: link[one.name] for one in fields(cls)})
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkCounters(Engine):
+    """What became of the packets of a link.
+
+    Attributes:
+        shape: what it did to packets when the counters were read.
+        counts: the engine's own counters by name, see `testbed.agent.userspace.stats` and `testbed.agent.netem`; `dead`
+            is a text, or None where the link works.
+    """
+
+    shape: Shape
+    counts: Mapping[str, int | str | None]
+
+    @property
+    def chosen(self) -> Engine:
+        """The engine alone."""
+        return Engine(**{one.name: getattr(self, one.name) for one in fields(Engine)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,27 +95,38 @@ class Run:
         distrust: why the run is not to be trusted; empty where it is. Before `ended` it says nothing.
     """
 
-    path: Path
-    status: str
+    DERIVED: ClassVar = ("plan_digest", "trusted", "outcomes", "sums")
+
+    path: Path = field(metadata=codec.NOT_STORED)
+    status: Status
     error: str | None
     started: str
     ended: str | None
     plan: Plan
     runtime: str
     versions: Mapping[str, str]
-    host: Mapping[str, Any]
+    host: HostFacts
     images: Mapping[str, str] = field(default_factory=dict)
     engines: tuple[Engine, ...] = ()
     checks: tuple[LinkCheck, ...] = ()
     summaries: tuple[Summary, ...] = ()
-    statistics_before: tuple[Mapping[str, Any], ...] = ()
-    statistics_after: tuple[Mapping[str, Any], ...] = ()
+    statistics_before: tuple[LinkCounters, ...] = ()
+    statistics_after: tuple[LinkCounters, ...] = ()
     sockets: tuple[Connections, ...] = ()
     captures: tuple[Capture, ...] = ()
     starts: tuple[StepStart, ...] = ()
     timeline: tuple[Happening, ...] = ()
     distrust: tuple[str, ...] = ()
     version: int = field(default=VERSION)
+
+    def __post_init__(self) -> None:
+        for time in (self.started, *(() if self.ended is None else (self.ended,))):
+            datetime.fromisoformat(time)
+
+    @property
+    def plan_digest(self) -> str:
+        """Of the plan, see `testbed.plan.digest`."""
+        return self.plan.digest
 
     @property
     def is_whole(self) -> bool:
@@ -140,63 +168,74 @@ class Run:
                 return summary
         raise KeyError(workload)
 
+    def samples(self, workload: str) -> Iterator[Row]:
+        """All that was recorded of a workload, row by row, see `testbed.results.observations.observations`.
+
+        Raises:
+            UsageError: there is nothing of it, or it can't be read.
+        """
+        names = [each.name for each in self.plan.workloads]
+        if workload not in names:
+            hint = f"its workloads are: {', '.join(names) or 'none'}"
+            raise UsageError("unknown-workload", f"{self.path} has no workload {workload!r}", hint)
+        return observations(self.path / "samples" / f"{workload}.jsonl")
+
     def to_json(self) -> dict[str, Any]:
-        """The run as a JSON object; `from_json` is the way back."""
-        data: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "path"}
-        data["plan"] = self.plan.to_json()
-        data["plan_digest"] = self.plan.digest
-        data["trusted"] = self.trusted
-        data["engines"] = [{one.name: getattr(each, one.name) for one in fields(each)} for each in self.engines]
-        data["checks"] = [check.to_json() for check in self.checks]
-        data["sockets"] = [each.to_json() for each in self.sockets]
-        data["captures"] = [capture.to_json() for capture in self.captures]
-        data["outcomes"] = [outcome.to_json() for outcome in self.outcomes]
-        data["summaries"] = [summary.to_json() for summary in self.summaries]
-        data["sums"] = [each.to_json() for each in self.sums]
-        data["starts"] = [start.to_json() for start in self.starts]
-        data["timeline"] = [each.to_json() for each in self.timeline]
-        return data
+        """The run as a JSON object; `from_json` is the way back. `run_schema` describes it."""
+        encoded: dict[str, Any] = codec.encode(self)
+        return encoded
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], path: Path) -> Self:
+    def from_json(cls, data: object, path: Path) -> Self:
         """The run that `to_json` made `data` from, found in `path`.
 
         Raises:
-            ValueError: `data` is of another version, or the plan is not the one that was digested.
-            KeyError, TypeError: it is no run.
+            UnreadableError: `data` is no run, or one of another version, or the plan is not the one that was digested.
+            UsageError: `bad-name`.
         """
-        if data.get("version") != VERSION:
-            raise ValueError(f"a run of version {data.get('version')!r}; this is for version {VERSION}")
-        plan = Plan.from_json(data["plan"])
-        if plan.digest != data["plan_digest"]:
-            raise ValueError(f"the digest of its plan is {plan.digest}; it says {data['plan_digest']}")
-        return cls(
-            **{one.name: data[one.name] for one in fields(cls) if one.name not in ("path", "plan", "images", *_TUPLES)},
-            path=path,
-            plan=plan,
-            images=data.get("images", {}),
-            engines=tuple(Engine(**one) for one in data["engines"]),
-            checks=tuple(LinkCheck.from_json(one) for one in data["checks"]),
-            summaries=tuple(Summary.from_json(one) for one in data["summaries"]),
-            statistics_before=tuple(data["statistics_before"]),
-            statistics_after=tuple(data["statistics_after"]),
-            sockets=tuple(Connections.from_json(one) for one in data.get("sockets", ())),
-            captures=tuple(Capture.from_json(one) for one in data.get("captures", ())),
-            starts=tuple(StepStart.from_json(one) for one in data.get("starts", ())),
-            timeline=tuple(Happening(**one) for one in data.get("timeline", ())),
-            distrust=tuple(data["distrust"]),
-        )
+        if not isinstance(data, dict):
+            raise codec.UnreadableError("", "it is no object")
+        if (version := data.get("version")) != VERSION:
+            raise codec.UnreadableError("version", f"{version!r}; this is for version {VERSION}")
+        run = codec.decode(data, cls, path=path)
+        try:
+            digest = run.plan.digest
+        except ValueError as error:  # an address that is none
+            raise codec.UnreadableError("plan", str(error)) from None
+        if digest != data.get("plan_digest"):
+            said = data.get("plan_digest")
+            raise codec.UnreadableError("plan_digest", f"the digest of the plan is {digest}; this says {said!r}")
+        for place, problem in run._dangling():  # noqa: SLF001  # of this class
+            raise codec.UnreadableError(place, problem)
+        return run
+
+    def _dangling(self) -> Iterator[tuple[str, str]]:
+        """What names things that the plan lacks, or files elsewhere: the path of the value, and what is wrong."""
+        nodes = {node.name for node in self.plan.nodes}
+        kinds = {workload.name: workload.kind for workload in self.plan.workloads}
+        parts: dict[str, Sequence[LinkCheck | Engine]] = {
+            "checks": self.checks,
+            "engines": self.engines,
+            "statistics_before": self.statistics_before,
+            "statistics_after": self.statistics_after,
+        }
+        for name, links in parts.items():
+            for number, link in enumerate(links):
+                if unknown := {link.source, link.destination} - nodes:
+                    yield f"{name}[{number}]", f"the plan has no node {min(unknown)!r}"
+        for number, summary in enumerate(self.summaries):
+            if kinds.get(summary.workload) != summary.kind:
+                yield f"summaries[{number}]", f"the plan has no {summary.kind} {summary.workload!r}"
+        recorded: dict[str, Sequence[Connections | Capture]] = {"sockets": self.sockets, "captures": self.captures}
+        for name, files in recorded.items():
+            for number, each in enumerate(files):
+                if each.node not in nodes:
+                    yield f"{name}[{number}].node", f"the plan has no node {each.node!r}"
+                file = PurePosixPath(each.file)
+                if file.is_absolute() or ".." in file.parts:
+                    yield f"{name}[{number}].file", f"{each.file!r} is not in the run's directory"
 
 
-_TUPLES = (
-    "engines",
-    "checks",
-    "summaries",
-    "statistics_before",
-    "statistics_after",
-    "sockets",
-    "captures",
-    "starts",
-    "timeline",
-    "distrust",
-)
+def run_schema() -> dict[str, Any]:
+    """The JSON Schema of run.json, generated from the types. It ships as `run-schema.json`; a test keeps that true."""
+    return codec.schema(Run, "testbed run")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import ClassVar
 
 LATE_NS = 50_000_000
 """A workload that begins so long after the start of its step is worth a line."""
@@ -20,6 +18,8 @@ class StepStart:
         start_ns: when all workloads of the step were to begin. That of the first step is the timeline's time zero.
         began_ns: when each of them began, by its name; one is missing where the run failed before.
     """
+
+    DERIVED: ClassVar = ("spread_ns",)
 
     start_ns: int
     began_ns: Mapping[str, int]
@@ -45,12 +45,3 @@ class StepStart:
             f"{len(self.began_ns)} workloads began {self.spread_ns / 1e6:.0f} ms apart; "
             f"the last, {last}, {late_ns / 1e6:.0f} ms after the start"
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """The start as a JSON object; `from_json` is the way back."""
-        return {"start_ns": self.start_ns, "spread_ns": self.spread_ns, "began_ns": dict(self.began_ns)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The start that `to_json` made `data` from."""
-        return cls(start_ns=data["start_ns"], began_ns=data["began_ns"])

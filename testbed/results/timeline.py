@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from testbed import units
 
@@ -30,10 +30,6 @@ class Happening:
     due_ns: int
     begun_ns: int
     done_ns: int
-
-    def to_json(self) -> dict[str, Any]:
-        """The happening as a JSON object."""
-        return asdict(self)
 
 
 def doubts(timeline: Iterable[Happening]) -> tuple[str, ...]:

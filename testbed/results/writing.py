@@ -9,11 +9,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
+from testbed import codec
 from testbed.errors import UsageError
 from testbed.results import host
 from testbed.results.files import make_directory, write_whole
 from testbed.results.reading import INCOMPLETE, LATEST, PARTIAL
-from testbed.results.run import COMPLETE, FAILED, INTERRUPTED, RUN_FILE, RUNNING, Engine, Run
+from testbed.results.run import COMPLETE, FAILED, INTERRUPTED, RUN_FILE, RUNNING, LinkCounters, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from testbed.plan.model import Plan
     from testbed.results.captures import Capture
     from testbed.results.connections import Connections
+    from testbed.results.run import Status
     from testbed.results.starts import StepStart
     from testbed.results.timeline import Happening
     from testbed.workloads import Summary
@@ -100,8 +102,9 @@ class RunWriter:
 
     def begun(self, statistics: Sequence[Mapping[str, Any]]) -> None:
         """Note what the agent's call `statistics` says before the workloads, with the engines of the links."""
-        engines = tuple(Engine.of(link) for link in statistics)
-        self.run = replace(self.run, engines=engines, statistics_before=tuple(statistics))
+        counters = codec.decode(statistics, tuple[LinkCounters, ...])
+        engines = tuple(link.chosen for link in counters)
+        self.run = replace(self.run, engines=engines, statistics_before=counters)
 
     def ended(self, summary: Summary) -> None:
         """Note that a workload has ended."""
@@ -127,13 +130,12 @@ class RunWriter:
 
     def finished(self, statistics: Sequence[Mapping[str, Any]], distrust: Iterable[str]) -> None:
         """Note what the agent's call `statistics` says after the workloads, and why not to trust the run, if so."""
-        self.run = replace(self.run, statistics_after=tuple(statistics), distrust=tuple(distrust))
+        counters = codec.decode(statistics, tuple[LinkCounters, ...])
+        self.run = replace(self.run, statistics_after=counters, distrust=tuple(distrust))
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        status, text = COMPLETE, None
-        if error is not None:
-            status = FAILED if isinstance(error, Exception) else INTERRUPTED
-            text = str(error) or type(error).__name__
+        text = None if error is None else str(error) or type(error).__name__
+        status: Status = COMPLETE if error is None else FAILED if isinstance(error, Exception) else INTERRUPTED
         self.run = replace(self.run, status=status, error=text, ended=datetime.now(UTC).isoformat())
         self._write()
         path = self._root / self.run.plan.lab / (self._name if error is None else f"{self._name}{INCOMPLETE}")

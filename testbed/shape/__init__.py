@@ -1,9 +1,9 @@
 """What a link does to the packets that cross it, in integers: the vocabulary that plan and engines share."""
 
-from testbed.shape.bottleneck import DISCIPLINES, Discipline, Opportunities, RateSteps
+from testbed.shape.bottleneck import DISCIPLINES, Discipline, Opportunities, RateSteps, Trace
 from testbed.shape.effects import DISTRIBUTIONS, Corruption, Reorder, Variation
 from testbed.shape.losses import PROTOCOLS, Drop, FourState, GilbertElliott
-from testbed.shape.probability import CERTAIN, Chance
+from testbed.shape.probability import CERTAIN, Chance, LossModel
 from testbed.shape.whole import CLEAR, Shape
 
 __all__ = [
@@ -18,9 +18,11 @@ __all__ = [
     "Drop",
     "FourState",
     "GilbertElliott",
+    "LossModel",
     "Opportunities",
     "RateSteps",
     "Reorder",
     "Shape",
+    "Trace",
     "Variation",
 ]

@@ -5,13 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+from testbed.codec import Variants
+
 DISCIPLINES = ("droptail", "drophead", "codel", "fq_codel")
 
 _SECOND_NS = 10**9
 
 
+class Trace(Variants):
+    """The rate of a bottleneck over time."""
+
+    __slots__ = ()
+    period_ns: int
+
+    @property
+    def mean_bps(self) -> int:
+        """The rate on average over a period."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opportunities:
+class Opportunities(Trace):
     """A bottleneck that sends at given times, as in Mahimahi's traces: one line, one packet.
 
     Attributes:
@@ -39,7 +53,7 @@ class Opportunities:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RateSteps:
+class RateSteps(Trace):
     """A bottleneck whose rate changes.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from itertools import pairwise
 
-from testbed.shape.probability import CERTAIN, percent, within
+from testbed.shape.probability import CERTAIN, LossModel, percent, within
 
 PROTOCOLS = ("any", "arp", "icmp", "tcp", "udp")
 
@@ -13,7 +13,7 @@ _FLAGS = "fsrpau"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GilbertElliott:
+class GilbertElliott(LossModel):
     """Loss that comes in bursts: a chain of a good and a bad state, which moves before each packet (RFC 6534, 3.2).
 
     Attributes, all probabilities in 1/2^32:
@@ -39,7 +39,7 @@ class GilbertElliott:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FourState:
+class FourState(LossModel):
     """Loss by netem's Markov chain of four states (Salsano et al., "Definition of a general and intuitive loss model").
 
     State 1 delivers (good), 2 delivers within a burst, 3 loses within a burst, 4 loses one packet alone. All in 1/2^32.

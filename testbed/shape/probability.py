@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from testbed import units
+from testbed.codec import Variants
 
 CERTAIN = units.CERTAIN
 """The probability 1 in the unit of every probability here, 1/2^32."""
@@ -21,8 +22,14 @@ def percent(probability: int) -> str:
     return f"{100 * probability / CERTAIN:.3g} %"
 
 
+class LossModel(Variants):
+    """How packets are lost at random."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chance:
+class Chance(LossModel):
     """Something that happens to some packets.
 
     Attributes:

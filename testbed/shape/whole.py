@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from testbed import units
-from testbed.shape.bottleneck import DROPTAIL, Discipline, Opportunities, RateSteps
+from testbed import codec, units
+from testbed.shape.bottleneck import DROPTAIL, Discipline, Trace
 from testbed.shape.effects import EVEN, Corruption, Reorder, Variation
-from testbed.shape.losses import Drop, FourState, GilbertElliott
-from testbed.shape.probability import CERTAIN, Chance, within
+from testbed.shape.losses import Drop
+from testbed.shape.probability import CERTAIN, Chance, LossModel, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,17 +43,19 @@ class Shape:
         discipline: of that queue.
     """
 
+    OMIT_DEFAULTS: ClassVar = True
+
     delay_ns: int = 0
     jitter_ns: int = 0
     variation: Variation = EVEN
     loss: int = 0
-    loss_model: Chance | GilbertElliott | FourState | None = None
+    loss_model: LossModel | None = None
     drops: tuple[Drop, ...] = ()
     corruption: Corruption | None = None
     duplicate: Chance | None = None
     reorder: Reorder | None = None
     rate_bps: int = 0
-    trace: Opportunities | RateSteps | None = None
+    trace: Trace | None = None
     overhead_bytes: int = 0
     queue_bytes: int = 0
     discipline: Discipline = DROPTAIL
@@ -121,48 +123,17 @@ class Shape:
 
     def to_json(self) -> dict[str, Any]:
         """The shape as a JSON object: what differs from a clear one. The keys of a part tell its kind."""
-        return {one.name: _plain(value) for one in fields(self) if (value := getattr(self, one.name)) != one.default}
+        encoded: dict[str, Any] = codec.encode(self)
+        return encoded
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The shape that `to_json` made `data` from, also after a round trip through JSON text.
 
         Raises:
-            ValueError, TypeError, KeyError: `data` is no shape.
+            UnreadableError: `data` is no shape.
         """
-        made = dict(data)
-        for name, kinds in _PARTS.items():
-            if name in made:
-                made[name] = _part(made[name], kinds)
-        made["drops"] = tuple(_part(one, (Drop,)) for one in made.get("drops", ()))
-        return cls(**made)
+        return codec.decode(data, cls)
 
 
 CLEAR = Shape()
-
-_PARTS: dict[str, tuple[type, ...]] = {
-    "variation": (Variation,),
-    "loss_model": (Chance, GilbertElliott, FourState),
-    "corruption": (Corruption,),
-    "duplicate": (Chance,),
-    "reorder": (Reorder,),
-    "trace": (Opportunities, RateSteps),
-    "discipline": (Discipline,),
-}
-"""Names of the parts of a shape that are objects to what each may be."""
-
-
-def _part(data: dict[str, Any], kinds: tuple[type, ...]) -> Any:  # noqa: ANN401  # one of `kinds`
-    kind = next((one for one in kinds if {field.name for field in fields(one)} == set(data)), None)
-    if kind is None:
-        raise ValueError(f"{data} is none of {', '.join(one.__name__ for one in kinds)}")
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-    if "chance" in values:
-        values["chance"] = Chance(**values["chance"])
-    return kind(**values)
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401  # a field of a shape, to JSON
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from testbed.errors import UsageError
-from testbed.metrics import METRICS, Metric
+from testbed.metrics import METRICS, Metric, find
 from testbed.topology.problems import nearest, quote
 
 if TYPE_CHECKING:
@@ -71,11 +71,12 @@ def _named(plan: Plan, label: str) -> Measure:
     if name not in kinds:
         hint = nearest(name, kinds, "workloads")
         raise UsageError("unknown-workload", f"--metric {quote(label)}: there is no workload {quote(name)}", hint)
-    metrics = {metric.label: metric for metric in _numbers(kinds[name]).values()}
-    if wanted not in metrics:
-        hint = nearest(wanted, metrics, f"those of {kinds[name]}")
+    metric = find(wanted, kinds[name])
+    if metric is None or metric.unit == "name":
+        labels = [each.label for each in _numbers(kinds[name]).values()]
+        hint = nearest(wanted, labels, f"those of {kinds[name]}")
         raise UsageError("unknown-metric", f"--metric {quote(label)}: no number is called {quote(wanted)}", hint)
-    return Measure(workload=name, metric=metrics[wanted])
+    return Measure(workload=name, metric=metric)
 
 
 def _numbers(kind: str) -> dict[str, Metric]:

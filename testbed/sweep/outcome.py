@@ -6,10 +6,11 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from testbed.results import rows
 from testbed.results.comparison import MACHINERY
 from testbed.results.files import write_whole
 from testbed.results.reading import load, whole_runs
-from testbed.sweep.estimates import CONFIDENCE, Estimate, slope
+from testbed.statistics import LINEAR, Estimate, log_slope, scale_of
 from testbed.sweep.layout import Curve, Layout
 from testbed.sweep.scale import is_wide
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 SWEEP_FILE = "sweep.json"
 VERSION = 1
 """The version of the form of sweep.json."""
+
+CONFIDENCE = 0.95
+"""Of the intervals."""
 
 _AT_LEAST = 3
 """Points that a slope is through."""
@@ -69,7 +73,8 @@ class Outcome:
     def estimate(self, cell: Cell, measure: Measure) -> Estimate | None:
         """A figure over the runs of a cell; None where no run has it."""
         values = (measure.of(run) for _, run in self.trials(cell))
-        return Estimate.of([value for value in values if value is not None])
+        found = [value for value in values if value is not None]
+        return Estimate.of(found, scale_of(measure.metric.unit), CONFIDENCE)
 
     @property
     def missing(self) -> list[Trial]:
@@ -116,7 +121,9 @@ class Outcome:
             for trial, run in self.trials(cell):
                 by_repetition.setdefault(trial.repetition, []).append(measure.of(run) or 0)
         complete = [values for values in by_repetition.values() if len(values) == len(x) and min(values) > 0]
-        return Estimate.of([slope(x, values) for values in complete]) if len(x) >= _AT_LEAST else None
+        if len(x) < _AT_LEAST:
+            return None
+        return Estimate.of([log_slope(x, values) for values in complete], LINEAR, CONFIDENCE)
 
     def to_json(self) -> dict[str, Any]:
         """All of it in plain values. Figures are in the units of `testbed.metrics`."""
@@ -154,6 +161,7 @@ class Outcome:
                     "path": f"{cell.lab}/{run.path.name}",
                     "trusted": run.trusted,
                     "as_expected": run.as_expected,
+                    "failures": rows.failures(run),
                     "values": {measure.label: measure.of(run) for measure in self.measures},
                 }
                 for trial, run in self.trials(cell)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from testbed.metrics import METRICS, find, metric_of
 
 Value = int | float | str
 
@@ -28,28 +27,53 @@ class Summary:
     values: Mapping[str, Value | None]
     missing: Mapping[str, str]
 
+    def __post_init__(self) -> None:
+        """Refuse text where a metric is a number, and numbers where it is text.
+
+        Raises:
+            ValueError: there is such a value.
+        """
+        for name, value in self.values.items():
+            metric = METRICS.get(name)
+            if metric and value is not None and isinstance(value, str) != (metric.unit == "name"):
+                raise ValueError(f"{name} is {value!r}, {'a number' if metric.unit == 'name' else 'text'}")
+
+    def value(self, name: str) -> Value | None:
+        """A metric by the name that files have for it, `latency.p50`, or by that of `values`, `latency_p50_ns`.
+
+        It is in the metric's unit, which `testbed metrics` tells: nanoseconds, bit/s, bytes, or a ratio from 0 to 1;
+        None where it could not be had.
+
+        Raises:
+            KeyError: the workload can have no such metric.
+        """
+        if name in self.values:
+            return self.values[name]
+        metric = find(name, self.kind)
+        if metric is None:
+            raise KeyError(f"{self.workload} has no {name}; it has {', '.join(self.labels)}")
+        if metric.name not in self.values:
+            raise KeyError(f"{self.workload} has no {name}: {self.missing.get(metric.name, 'it was not reported')}")
+        return self.values[metric.name]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The metrics by the names that files have for them."""
+        return tuple(metric_of(name).label for name in self.values)
+
     def number(self, name: str) -> int | float | None:
-        """A metric that is a number; KeyError where the workload can have none, TypeError where it is text."""
-        value = self.values[name]
+        """A metric that is a number, see `value`; TypeError where it is text."""
+        value = self.value(name)
         if isinstance(value, str):
             raise TypeError(f"{name} is text, {value!r}")
         return value
 
     def text(self, name: str) -> str | None:
-        """A metric that is text; KeyError where the workload can have none, TypeError where it is a number."""
-        value = self.values[name]
+        """A metric that is text, see `value`; TypeError where it is a number."""
+        value = self.value(name)
         if value is not None and not isinstance(value, str):
             raise TypeError(f"{name} is a number, {value!r}")
         return value
-
-    def to_json(self) -> dict[str, Any]:
-        """The summary as a JSON object; `from_json` is the way back."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Summary:
-        """The summary that `to_json` made `data` from."""
-        return cls(**data)
 
 
 class Figures:

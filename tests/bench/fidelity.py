@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed import topology
-from testbed.check.statistics import clopper_pearson
 from testbed.distributions import SCALE, quantiles
 from testbed.lab import Lab
 from testbed.shape import Variation
+from testbed.statistics import clopper_pearson
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

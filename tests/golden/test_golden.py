@@ -1,4 +1,4 @@
-"""What is generated and kept: the plan of every shipped topology, to the last integer, and the JSON Schema.
+"""What is generated and kept: the plan of every shipped topology, to the last integer, and the JSON Schemas.
 
 A change in a plan changes what users' files mean. Where it is intended: `python -m tests.golden.test_golden`.
 """
@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from testbed.plan import Plan, resolve
+from testbed.results.run import run_schema
 from testbed.topology import find, load, schema
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SHIPPED = sorted(path.stem for path in (ROOT / "topologies").glob("*.yml"))
 SCHEMA = ROOT / "testbed" / "topology" / "schema.json"
+RUN_SCHEMA = ROOT / "testbed" / "results" / "run-schema.json"
 
 
 def text(data):
@@ -51,7 +53,12 @@ def test_schema():
     assert text(schema()) == SCHEMA.read_text()
 
 
+def test_run_schema():
+    assert text(run_schema()) == RUN_SCHEMA.read_text()
+
+
 if __name__ == "__main__":
     for name in SHIPPED:
         (HERE / f"{name}.json").write_text(golden(planned(name)))
     SCHEMA.write_text(text(schema()))
+    RUN_SCHEMA.write_text(text(run_schema()))

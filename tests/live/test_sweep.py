@@ -1,10 +1,15 @@
 """A small sweep with labs, interrupted and gone on with; and one with a cell that fails."""
 
 import json
+import os
 import signal
+import threading
 
 import pytest
 
+from testbed import sweep
+from testbed.lab import Lab
+from testbed.sweep import SweepObserver
 from tests.conftest import remains
 from tests.live.command_line import begin, eventually, processes, run
 
@@ -70,10 +75,42 @@ def test_a_cell_that_fails_does_not_stop_the_others(options, tmp_path, lab_name)
     command = ["sweep", *options, "--runtime", "netns", "--set", "links[0].delay=5ms"]
     done = run(*command, "--set", "workloads.flow.congestion=reno,nosuch", lab=lab_name)
     assert done.returncode == 4, done.stdout + done.stderr
-    assert "runs-failed: 1 run failed" in done.stderr
+    assert "runs-failed: 1 run failed: congestion nosuch (repetition 1)" in done.stderr
     assert "nosuch" in done.stderr
     assert len(whole(tmp_path)) == 1
     assert len(list(tmp_path.glob("sweeps/*/*/*.incomplete"))) == 1
     [described] = (json.loads(file.read_text()) for file in tmp_path.glob("sweeps/*/sweep.json"))
     assert [len(cell["runs"]) for cell in described["cells"]] == [1, 0]
     assert [remains(cell["lab"]) for cell in described["cells"]] == [[], []]
+
+
+def test_ctrl_c_while_a_lab_is_taken_down_ends_the_sweep(tmp_path, lab_name):
+    file = tmp_path / "swept.yml"
+    file.write_text(TEXT.replace("tcp-stream", "ping").replace("duration: 500ms", "count: 1"))
+    matrix = sweep.matrix(file, [], name=lab_name[:20], runtime="netns")
+
+    def interrupt():
+        eventually(lambda: whole(tmp_path))  # a run is whole on disk just before its lab is taken down
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        sweep.carry_out(matrix, tmp_path, repeat=20, measures=(), observer=SweepObserver())
+    thread.join()
+    assert len(whole(tmp_path)) < 20
+    assert [remains(cell.lab) for cell in matrix.cells] == [[], []]
+
+
+def test_ctrl_c_while_a_lab_is_taken_down_is_raised_when_it_is_down(lab_name):
+    lab = Lab.up("lan", name=lab_name, runtime="netns")
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+
+    def down():
+        lab.down()
+        timer.join()  # where the lab was down sooner
+
+    with pytest.raises(KeyboardInterrupt):
+        down()
+    assert remains(lab_name) == []

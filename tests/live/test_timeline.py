@@ -100,7 +100,7 @@ def test_all_is_lost_while_a_link_is_cut_and_nothing_else(up, engine, tmp_path):
     assert lab.link("a", "b").shape == Shape(delay_ns=10 * MS)
     assert lab.link("a", "c").shape.is_clear
     for counted in (run.statistics_before, run.statistics_after):
-        carried = {(each["source"], each["destination"]): each["engine"] for each in counted}
+        carried = {(each.source, each.destination): each.engine for each in counted}
         assert carried == dict.fromkeys((("a", "b"), ("b", "a"), ("a", "c")), engine)
     assert json.loads((run.path / "run.json").read_text())["timeline"][0]["done_ns"] == run.timeline[0].done_ns
 

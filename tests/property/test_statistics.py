@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.check import statistics
+from testbed import statistics
 
 
 @st.composite
@@ -108,3 +108,38 @@ def test_what_is_drawn_from_a_distribution_and_comes_late_is_told_from_it_by_cha
     distance = statistics.distance_beyond(sample, asked, early=early, late=late)
     assert statistics.distance_test(distance, size) > 1e-6
     assert statistics.distance_beyond(sample, asked, early=early + 1, late=late + 1) <= distance
+
+
+SCALES = st.sampled_from([(statistics.LOG, 0, 1e15), (statistics.LOGIT, 0, 1)])
+
+
+def there(interval):
+    """An interval that there must be."""
+    assert interval is not None
+    return interval
+
+
+@given(SCALES.flatmap(lambda it: st.tuples(st.just(it[0]), st.lists(st.floats(it[1], it[2]), min_size=3, max_size=9))))
+def test_intervals_of_means_stay_in_range_and_hold_the_mean(drawn):
+    scale, values = drawn
+    low, high = there(statistics.mean_interval(values, scale, 0.95))
+    mean = math.fsum(values) / len(values)
+    slack = 1e-9 * max(values)
+    assert scale.low <= low <= mean + slack
+    assert mean - slack <= high <= scale.high
+
+
+@given(
+    SCALES.flatmap(
+        lambda it: st.tuples(
+            st.just(it[0]), *[st.lists(st.floats(it[1], it[2]), min_size=3, max_size=6) for _ in range(2)]
+        )
+    )
+)
+def test_intervals_of_differences_lead_to_values_in_range(drawn):
+    scale, before, after = drawn
+    first = math.fsum(before) / len(before)
+    low, high = there(statistics.difference_interval(before, after, scale, 0.99))
+    slack = 1e-9 * max(*before, *after, 1)
+    assert scale.low - slack <= first + low <= first + high + slack
+    assert first + high <= scale.high + slack

@@ -22,6 +22,7 @@ from testbed.shape import GilbertElliott as GilbertElliottLoss
 
 if TYPE_CHECKING:
     from testbed.agent.netem.qdiscs import LossModel
+    from testbed.shape import LossModel as LossOfShape
     from testbed.shape import Shape
 
 ETHERNET_HEADER = 14
@@ -103,7 +104,7 @@ def _threshold(probability: int) -> int:
     return max(probability - 1, 0)
 
 
-def _loss_model(model: Chance | GilbertElliottLoss | FourStateLoss | None) -> LossModel | None:
+def _loss_model(model: LossOfShape | None) -> LossModel | None:
     """A model with states. Here v means v / 2^32, so what is certain fails once in 2^32 times."""
     match model:
         case GilbertElliottLoss():

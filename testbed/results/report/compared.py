@@ -7,10 +7,10 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.plan.differences import plan_differences
 from testbed.results import comparison, rows
-from testbed.results.comparison import MAY_BE_CHANCE, THE_SAME
+from testbed.results.comparison import NO_CONCLUSION, THE_SAME
 from testbed.results.files import told
-from testbed.results.plan_differences import plan_differences
 from testbed.results.report.blocks import Cell, page_of, table
 from testbed.results.report.marks import STYLES
 from testbed.results.report.markup import Element, drawing, element, path
@@ -58,7 +58,7 @@ def write(path: Path, first: Side, compared: Sequence[Comparison], violations: S
         body += _changes(first, each, names[0], name)
     body += _plots(sides, names)
     body.append(
-        element("footer", "Figures are means over runs. A change's interval is of 99 %, by bootstrap over runs.")
+        element("footer", "Figures are means over runs. A change's interval is of 99 %, by Welch's t over runs.")
     )
     with told(path):
         path.write_text(page_of(title, body), encoding="utf-8")
@@ -73,7 +73,7 @@ def _names(sides: Sequence[Side]) -> list[str]:
 def _verdict(compared: Sequence[Comparison], violations: Sequence[str]) -> Element:
     changes = [change for each in compared for change in each.changes]
     beyond = [change for change in changes if change.verdict in ("higher", "lower")]
-    perhaps = sum(change.verdict == MAY_BE_CHANCE for change in changes)
+    perhaps = sum(change.verdict == NO_CONCLUSION for change in changes)
     if violations:
         title = "✗ What was not to change did"
     elif beyond:

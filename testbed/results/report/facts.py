@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed import codec
 from testbed.metrics import METRICS
 from testbed.results import rows
 from testbed.results.report.blocks import Cell, folded, pairs, table
@@ -27,7 +28,9 @@ def facts(run: Run) -> Iterator[Element]:
     facts: dict[str, object] = {f"engine {name}": ", ".join(links) for name, links in engines.items()}
     facts |= {f"version of {name}": value for name, value in run.versions.items()}
     yield folded("Engine and versions", pairs(facts))
-    yield folded("Machine", pairs({name.replace("_", " "): _plain(value) for name, value in run.host.items()}))
+    yield folded(
+        "Machine", pairs({name.replace("_", " "): _plain(value) for name, value in codec.encode(run.host).items()})
+    )
     seeds: dict[str, object] = {"plan digest (SHA-256)": plan.digest}
     seeds["seed"] = f"{plan.seed}{'' if plan.seed_given else ', of the name'}"
     seeds |= {f"seed of {link.name} on {link.network}": link.seed for link in plan.links}

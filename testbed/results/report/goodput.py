@@ -10,6 +10,7 @@ from testbed.results.report.axes import Linear, rate_unit
 from testbed.results.report.marks import Line
 from testbed.results.report.plot import Panel
 from testbed.results.report.stage import listed
+from testbed.statistics import jain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,15 +39,17 @@ def goodput(stage: Stage) -> Iterator[Element]:
     ]
     widths = sorted({flow.delivered.width for flow in flows.values()})
     note = f"Payload delivered per {' or '.join(rows.duration(width) for width in widths)}."
-    index = jain(list(flows.values()))
-    if index is not None:
-        note += f" Jain's fairness index of the {len(flows)}, while all of them ran: {index:.3f} (1 is all alike)."
+    for kind in dict.fromkeys(each.workload.kind for each in flows):  # flows of several kinds want different things
+        alike = [flow for each, flow in flows.items() if each.workload.kind == kind]
+        index = fairness(alike)
+        if index is not None:
+            note += f" Jain's fairness index of the {len(alike)} {kind}, while all ran: {index:.3f} (1 is all alike)."
     panels: list[Panel] = []
-    for alike in _alike(lines):
-        most = _most(alike[0])
+    for group in _alike(lines):
+        most = _most(group[0])
         unit = rate_unit(most)
         height = 90 if panels else 170
-        panels.append(Panel(label=f"goodput, {unit.name}", y=Linear.up_to(most, unit), marks=alike, height=height))
+        panels.append(Panel(label=f"goodput, {unit.name}", y=Linear.up_to(most, unit), marks=group, height=height))
     yield stage.figure(f"Goodput of {listed([each.workload.name for each in flows])}", panels, note=note)
 
 
@@ -77,11 +80,10 @@ def rates(delivered: Bins, origin_ns: int) -> list[tuple[float, float]]:
     return points
 
 
-def jain(flows: Sequence[Flow]) -> float | None:
+def fairness(flows: Sequence[Flow]) -> float | None:
     """Jain's fairness index of what flows had delivered while all of them ran.
 
-    R. Jain, D. Chiu, W. Hawe, "A Quantitative Measure of Fairness and Discrimination", DEC-TR-301 (1984). None for
-    fewer than two flows, or where they never ran together.
+    None for fewer than two flows, or where they never ran together.
     """
     if len(flows) < _TWO:
         return None
@@ -93,5 +95,4 @@ def jain(flows: Sequence[Flow]) -> float | None:
         width = flow.delivered.width
         inside = [one.total for one in flow.delivered if begun <= one.start + width / 2 <= ended]
         shares.append(sum(inside) * _SECOND / width)
-    squares = sum(share * share for share in shares)
-    return sum(shares) ** 2 / (len(shares) * squares) if squares else None
+    return jain(shares)

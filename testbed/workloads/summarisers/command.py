@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
+from testbed.metrics import REPORTED
 from testbed.workloads.summarisers.base import Base
 from testbed.workloads.summary import Figures, Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from testbed.plan.model import Workload
+
+
+_MOST_NAMES = 100
+"""Of numbers that a program reports; what has more is data of another kind, and is in the samples."""
 
 
 class Command(Base):
@@ -19,12 +26,17 @@ class Command(Base):
     def __init__(self, workload: Workload) -> None:
         super().__init__(workload)
         self._samples = self._lines = 0
+        self._reported: dict[str, _Number] = {}
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Take in the next line of the record."""
         super().add(record)
         self._samples += record["event"] == "sample"
         self._lines += record["event"] == "output"
+        if record["event"] == "sample":
+            for name, value in flat(record["data"]):
+                if name in self._reported or len(self._reported) < _MOST_NAMES:
+                    self._reported.setdefault(name, _Number()).add(value)
 
     def finish(self) -> Summary:
         """The summary of all lines."""
@@ -32,4 +44,39 @@ class Command(Base):
         figures.put("duration_ns", self.initiator["duration_ns"])
         figures.put("samples", self._samples)
         figures.put("lines", self._lines)
+        for name, number in self._reported.items():
+            figures.put(f"{REPORTED}{name}", number.last)
+            for statistic in ("min", "mean", "max"):
+                if f"{name}.{statistic}" not in self._reported:
+                    figures.put(f"{REPORTED}{name}.{statistic}", getattr(number, statistic))
         return self.summary(figures)
+
+
+class _Number:
+    """A number that was reported once or more: the last, the least, the greatest, and the mean."""
+
+    def __init__(self) -> None:
+        self.last: float = 0
+        self.min, self.max = inf, -inf
+        self._sum: float = 0
+        self._count = 0
+
+    def add(self, value: float) -> None:
+        self.last = value
+        self.min, self.max = min(self.min, value), max(self.max, value)
+        self._sum += value
+        self._count += 1
+
+    @property
+    def mean(self) -> float:
+        return self._sum / self._count
+
+
+def flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """The finite numbers in a JSON object, by name: `end.sum.bytes`; what no name can have is `_`."""
+    for key, value in data.items():
+        name = prefix + re.sub(r"\W", "_", key, flags=re.ASCII)
+        if isinstance(value, dict):
+            yield from flat(value, f"{name}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+            yield name, value

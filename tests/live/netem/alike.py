@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from testbed.check.statistics import binomial_test, distance_beyond, distance_test
+from testbed.statistics import binomial_test, distance_beyond, distance_test
 
 
 @dataclass(frozen=True)

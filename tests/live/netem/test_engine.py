@@ -9,8 +9,8 @@ import time
 import pytest
 
 from testbed.agent import netem
-from testbed.check.statistics import binomial_test
 from testbed.shape import CERTAIN, Shape
+from testbed.statistics import binomial_test
 
 pytestmark = pytest.mark.netem
 

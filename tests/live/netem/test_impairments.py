@@ -9,7 +9,6 @@ from dataclasses import asdict
 import pytest
 
 from testbed.agent.netem import Statistics
-from testbed.check.statistics import binomial_test
 from testbed.distributions import SCALE, quantiles
 from testbed.shape import (
     CERTAIN,
@@ -22,6 +21,7 @@ from testbed.shape import (
     Shape,
     Variation,
 )
+from testbed.statistics import binomial_test
 
 pytestmark = pytest.mark.netem
 

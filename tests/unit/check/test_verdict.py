@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+from testbed import codec
 from testbed.check import LinkCheck
 from testbed.check.judging import Sample, judge
 from testbed.check.verdict import unmeasured
@@ -31,5 +32,5 @@ def test_what_was_not_measured_is_said_and_does_not_fail():
 
 
 def test_json_and_back():
-    assert LinkCheck.from_json(CHECK.to_json()) == CHECK
-    assert CHECK.to_json()["passed"] is True
+    assert codec.decode(codec.encode(CHECK), LinkCheck) == CHECK
+    assert codec.encode(CHECK)["passed"] is True

@@ -1,7 +1,8 @@
 import json
 
 from testbed.results import Run, RunWriter, load
-from testbed.results.captures import Capture, describe
+from testbed.results.captures import Capture
+from testbed.results.rows import captures_text
 
 
 def made(**changes):
@@ -38,8 +39,8 @@ def test_a_run_of_before_has_none(tmp_path, plan):
 
 
 def test_what_is_missing_is_told():
-    assert describe([made()]) == "12,345 packets, 3.4 MB"
+    assert captures_text([made()]) == "12,345 packets, 3.4 MB"
     some = [made(dropped=2, overwritten=1_000), made(dropped=1)]
-    assert describe(some) == (
+    assert captures_text(some) == (
         "24,690 packets in 2 files, 6.8 MB, 3 DROPPED by the kernel, 1,000 older ones overwritten"
     )

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from rich.console import Console
 
+from testbed import codec
 from testbed.expectations import Outcome, parse
 from testbed.results import RunWriter, load, rows, tables
 from testbed.results.junit import junit_report
@@ -17,7 +18,9 @@ from testbed.results.junit import junit_report
 def expecting(plan):
     def expect(*texts):
         kinds = {"voice": "udp-stream", "download": "tcp-stream"}
-        return replace(plan, expectations=tuple(parse(text, kinds) for text in texts))
+        download = replace(plan.workloads[0], name="download", kind="tcp-stream")
+        expectations = tuple(parse(text, kinds) for text in texts)
+        return replace(plan, stages=(*plan.stages, (download,)), expectations=expectations)
 
     return expect
 
@@ -37,7 +40,7 @@ def test_a_run_knows_what_became_of_its_expectations(tmp_path, expecting, voice)
     assert run.outcomes[2].reason == "voice.latency.p99: made up"
     assert not run.as_expected
     kept = json.loads((run.path / "run.json").read_text())["outcomes"]
-    assert kept == [one.to_json() for one in run.outcomes]
+    assert kept == codec.encode(run.outcomes)
     assert (kept[1]["found"], kept[1]["wanted"], kept[1]["passed"]) == (0.022, 0.02, False)
     assert load(run.path).outcomes == run.outcomes
 

@@ -131,7 +131,7 @@ def test_what_was_lost_is_said_and_drawn(make_run):
 def test_what_a_result_depends_on_is_there(make_run):
     run = make_run()
     words = shown(run).text
-    for fact in (run.plan.digest, "asked for", run.versions["kernel"], str(run.host["cores"])):
+    for fact in (run.plan.digest, "asked for", run.versions["kernel"], str(run.host.cores)):
         assert fact in words
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from testbed.endpoint.columns import encode
-from testbed.results.report.goodput import jain
+from testbed.results.report.goodput import fairness
 from testbed.results.report.messages import Flow
 from testbed.results.report.samples import read
 
@@ -107,7 +107,7 @@ def test_jains_index(shares, index):
         for number in range(10):
             flow.add(number * 100 * MS, share * 1000)
         flows.append(flow)
-    assert jain(flows) == pytest.approx(index)
+    assert fairness(flows) == pytest.approx(index)
 
 
 def test_whether_messages_go_one_way_is_told_by_where_they_arrive(record, voice_workload):
@@ -149,5 +149,5 @@ def test_flows_that_never_met_share_nothing():
     first, second = Flow(), Flow()
     first.add(100 * MS, 1)
     second.add(900 * MS, 1)
-    assert jain([first, second]) is None
-    assert jain([first]) is None
+    assert fairness([first, second]) is None
+    assert fairness([first]) is None

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testbed import codec
 from testbed.results import RunWriter, StepStart, load
 from testbed.results.flows import sums
 from testbed.workloads import Summary
@@ -19,7 +20,7 @@ MS = 1_000_000
 def test_a_start_tells_how_far_apart_workloads_began(late_ns):
     start = StepStart(start_ns=10**15, began_ns={name: 10**15 + late for name, late in late_ns.items()})
     assert start.spread_ns == max(late_ns.values(), default=0) - min(late_ns.values(), default=0)
-    assert StepStart.from_json(json.loads(json.dumps(start.to_json()))) == start
+    assert codec.decode(json.loads(json.dumps(codec.encode(start))), StepStart) == start
     assert (start.remark is not None) == (max(late_ns.values(), default=0) > 50 * MS)
 
 

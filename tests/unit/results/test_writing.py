@@ -102,7 +102,8 @@ def test_a_run_with_a_bad_link_or_a_late_engine_is_not_trusted(tmp_path, plan, m
 
 def test_workloads_that_end_at_once_are_all_noted(tmp_path, plan, voice):
     names = {f"w{number}" for number in range(200)}
-    with RunWriter(tmp_path, plan, runtime="netns") as writer, ThreadPoolExecutor(8) as pool:
+    many = replace(plan, stages=(tuple(replace(plan.workloads[0], name=name) for name in names),))
+    with RunWriter(tmp_path, many, runtime="netns") as writer, ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: writer.ended(replace(voice, workload=name)), names))
     assert {summary.workload for summary in load(writer.run.path).summaries} == names
 

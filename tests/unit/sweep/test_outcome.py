@@ -43,7 +43,7 @@ def test_estimates_and_what_is_missing(outcome_of):
     estimate = outcome.estimate(outcome.matrix.cells[1], goodput)
     assert estimate is not None
     assert estimate.values == (1e7, 2e7)
-    assert doubts(outcome) == ["1 of 9 runs are missing"]
+    assert doubts(outcome) == ["1 of 9 runs are missing: loss 1% (repetition 3)"]
     assert lines(outcome)[1][:2] == ("1%", "2 of 3")
 
 

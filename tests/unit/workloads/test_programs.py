@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from dataclasses import replace
 
 import pytest
 
+from testbed.expectations import evaluate, parse
 from testbed.workloads import WorkloadError, iperf3, run, summarise
 
 
@@ -32,6 +34,40 @@ def test_a_command_says_samples_and_other_lines(workload, here):
     assert summary.number("duration_ns") > 0
     assert [event["data"] for event in events if event["event"] == "sample"] == [{"depth": 3}]
     assert [event["line"] for event in events if event["event"] == "output"] == ["plain", "17", "odd"]
+
+
+def test_what_a_command_reports_are_metrics(workload, here):
+    lines = ({"rtt-ms": 3.5, "end": {"bytes": 10}, "ok": True}, {"rtt-ms": 1.5, "end": {"bytes": 30, "note": "x"}})
+    summary, _ = carried_out(command(workload, "printf", "%s\\n", *map(json.dumps, lines)), here)
+    reported = {name: summary.number(name) for name in summary.labels if name.startswith("data.")}
+    assert reported == {
+        "data.rtt_ms": 1.5,
+        "data.rtt_ms.min": 1.5,
+        "data.rtt_ms.mean": 2.5,
+        "data.rtt_ms.max": 3.5,
+        "data.end.bytes": 30,
+        "data.end.bytes.min": 10,
+        "data.end.bytes.mean": 20,
+        "data.end.bytes.max": 30,
+    }
+    kinds = {"work": "command"}
+    holds = {
+        text: evaluate(parse(text, kinds), {"work": summary}).passed
+        for text in ("work.data.rtt_ms.max < 4", "work.data.rtt_ms >= 2", "work.data.end.bytes == 30")
+    }
+    assert holds == {
+        "work.data.rtt_ms.max < 4": True,
+        "work.data.rtt_ms >= 2": False,
+        "work.data.end.bytes == 30": True,
+    }
+    untold = evaluate(parse("work.data.speed > 1", kinds), {"work": summary})
+    assert (untold.passed, untold.reason) == (False, "work.data.speed: it was not reported")
+
+
+def test_numbers_that_nobody_can_use_are_left_out(workload, here):
+    script = 'import json; print(json.dumps({f"n{i}": i for i in range(1000)} | {"inf": float("inf"), "list": [1]}))'
+    summary, _ = carried_out(command(workload, sys.executable, "-c", script), here)
+    assert len([name for name in summary.values if name.startswith("data.")]) == 4 * 100
 
 
 def test_a_command_that_says_more_than_may_wait_is_heard_to_its_end(workload, here):

@@ -12,24 +12,22 @@ if TYPE_CHECKING:
 
     from testbed.plan.model import Plan
 
-_NOT_DECISIVE = ("lab", "description", "runtime", "seed_given", "expectations", "profile", "what", "mac")
 _ADDRESSES = ("address", "gateway", "subnet")
-"""Most are allocated and mean nothing, so they are left out of what is shown."""
-
 _SEED = "seed"
 
 ABSENT = "absent"
-_THERE = "there"
+_PRESENT = "present"
 
 
 def plan_differences(one: Plan, other: Plan) -> list[tuple[str, str, str]]:
     """Where the plans differ, with what each has there: `("links.a -> b on lan.shape", "loss 1 %", "loss 2 %")`.
 
-    What `Plan.digest` leaves out is left out, and so are addresses. What one of them has not at all is one difference,
-    and so is the seed, which all others come from.
+    What decides nothing is left out, see `testbed.plan.digest`. What one of them lacks is one difference, and so is the
+    seed, which all others come from. Addresses are told where nothing else differs: where a node is added, they move.
     """
-    left, right = dict(_flat(one.to_json(), "")), dict(_flat(other.to_json(), ""))
+    left, right = dict(_flat(one.decisive(), "")), dict(_flat(other.decisive(), ""))
     found: list[tuple[str, str, str]] = []
+    addresses: list[tuple[str, str, str]] = []
     lacking: list[str] = []
     for path in dict.fromkeys((*left, *right)):
         exact, shown = zip(left.get(path, (ABSENT, ABSENT)), right.get(path, (ABSENT, ABSENT)), strict=True)
@@ -38,38 +36,39 @@ def plan_differences(one: Plan, other: Plan) -> list[tuple[str, str, str]]:
         if ABSENT in exact:
             lacking.append(path)
         if exact[0] != exact[1] and not part_of and not derived:
-            found.append((path, *(shown if shown[0] != shown[1] else exact)))
-    return found
+            where = addresses if path.rpartition(".")[2] in _ADDRESSES else found
+            where.append((path, *(shown if shown[0] != shown[1] else exact)))
+    return found or addresses
 
 
-def alike_but_for_seeds(one: Plan, other: Plan) -> bool:
-    """Whether runs of the plans are repetitions of one another."""
-    return one.digest == other.digest or all(path.endswith("seed") for path, _, _ in plan_differences(one, other))
+def are_repetitions(one: Plan, other: Plan) -> bool:
+    """Whether runs of the plans are repetitions of one another: the plans differ in nothing but seeds."""
+    return one.decisive(seeds=False) == other.decisive(seeds=False)
 
 
 def _flat(value: Any, path: str) -> Iterator[tuple[str, tuple[str, str]]]:  # noqa: ANN401  # JSON
     """Every leaf: where it is, what it is exactly, and what to show of it."""
     if isinstance(value, dict):
-        for key, one in value.items():
+        for key, part in value.items():
             where = f"{path}.{key}" if path else key
             if key == "shape":
-                yield where, (json.dumps(one, sort_keys=True), Shape.from_json(one).describe())
-            elif key not in (*_NOT_DECISIVE, *_ADDRESSES):
-                yield from _flat(one, where)
+                yield where, (json.dumps(part, sort_keys=True), Shape.from_json(part).describe())
+            else:
+                yield from _flat(part, where)
     elif isinstance(value, list):
-        for number, one in enumerate(value):
-            where = f"{path}.{_name(one, number)}"
-            if isinstance(one, dict):
-                yield where, (_THERE, _what(one))
-            yield from _flat(one, where)
+        for number, part in enumerate(value):
+            where = f"{path}.{_name(part, number)}"
+            if isinstance(part, dict):
+                yield where, (_PRESENT, _describe(part))
+            yield from _flat(part, where)
     else:
         text = json.dumps(value)
         yield path, (text, text)
 
 
-def _what(item: Mapping[str, Any]) -> str:
-    """What to show of an item that the other plan has not."""
-    return Shape.from_json(item["shape"]).describe() if "shape" in item else item.get("kind", _THERE)
+def _describe(item: Mapping[str, Any]) -> str:
+    """What to show of an item that the other plan lacks."""
+    return Shape.from_json(item["shape"]).describe() if "shape" in item else item.get("kind", _PRESENT)
 
 
 def _name(value: Mapping[str, Any] | object, number: int) -> str:

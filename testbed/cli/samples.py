@@ -1,0 +1,59 @@
+"""The command about what was recorded of a workload: samples."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path  # noqa: TC003  # click's
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from testbed import results
+from testbed.cli import options
+from testbed.cli.console import make_console
+from testbed.errors import UsageError
+from testbed.results.observations import write_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testbed.results.observations import Row
+
+
+@click.command("samples")
+@click.argument("run", metavar="RUN|LAB|latest")
+@click.argument("workload", metavar="WORKLOAD")
+@click.option("--csv", "as_csv", is_flag=True, help="Print all of them as CSV, one observation per line.")
+@click.option("--event", "events", metavar="NAME", multiple=True, help="Only those of this event; may be given again.")
+@options.kept
+def samples_command(run: str, workload: str, root: Path, *, as_csv: bool, events: tuple[str, ...]) -> None:
+    """Show what was recorded of a workload, or print it as CSV.
+
+    Without --csv: which events there are, how many of each, and their columns. Times are of the machine's monotonic
+    clock, in ns. In Python, run.samples(WORKLOAD) goes through the same rows.
+    """
+    found = results.load(run, root)
+
+    def read() -> Iterator[Row]:
+        return (row for row in found.samples(workload) if not events or row["event"] in events)
+
+    if as_csv:
+        write_csv(read, sys.stdout)
+        return
+    counts: Counter[tuple[str, str]] = Counter()
+    columns: dict[tuple[str, str], dict[str, None]] = {}
+    for row in read():
+        key = row["event"], row["node"]
+        counts[key] += 1
+        columns.setdefault(key, {}).update(dict.fromkeys(row))
+    if not counts:
+        raise UsageError("no-samples", f"{workload} has no event {' or '.join(events)}", "leave --event out to see all")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for head in ("event", "node", "rows", "columns"):
+        table.add_column(head, overflow="fold", justify="right" if head == "rows" else "left")
+    for (event, node), count in counts.items():
+        names = [name for name in columns[event, node] if name not in ("event", "node")]
+        table.add_row(event, node, str(count), ", ".join(names))
+    make_console().print(table)

@@ -1,0 +1,208 @@
+"""Values of declared types to JSON and back: what is stored, and what crosses processes.
+
+A type is a dataclass whose annotations say all there is to know (`msgspec` reads them); further tests go into its
+`__post_init__`, as ValueErrors. Class attributes say where the JSON form is another than that of the fields:
+
+- `OMIT_DEFAULTS = True`: fields that have their default are left out;
+- `DERIVED = ("passed",)`: these properties are written beside the fields, for other programs; they are not read;
+- a field with the metadata `NOT_STORED` is left out; whoever reads supplies it.
+
+A class that is no dataclass has a JSON form if it is `Text` (it has a text of its own), or if it is `Variants`.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, fields, is_dataclass
+from types import MappingProxyType
+from typing import Any, Self, TypeVar, get_args, get_type_hints
+
+import msgspec
+
+T = TypeVar("T")
+
+NOT_STORED: Mapping[str, bool] = MappingProxyType({"stored": False})
+"""Metadata of a field that is no part of the JSON form."""
+
+_PATH = re.compile(r" - at `\$(?P<path>[^`]*)`$")
+
+
+class UnreadableError(ValueError):
+    """Data that is not of the declared type.
+
+    Attributes:
+        path: of the value that is wrong, as in `links[0].shape.delay_ns`; empty for the whole.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}" if path else reason)
+        self.path = path
+        self.reason = reason
+
+
+class Variants:
+    """Base of dataclasses of which a field may hold any. The names of the fields tell which one an object is."""
+
+    __slots__ = ()
+
+
+class Text(ABC):
+    """Base of classes whose JSON form is a text: `str` of an instance makes it."""
+
+    __slots__ = ()
+
+    @classmethod
+    @abstractmethod
+    def from_text(cls, text: str) -> Self:
+        """The instance that a text stands for.
+
+        Raises:
+            ValueError: it stands for none.
+        """
+
+
+def encode(value: Any) -> Any:  # noqa: ANN401  # any declared type, to JSON
+    """A value as JSON has it; `decode` is the way back."""
+    if isinstance(value, Text):
+        return str(value)
+    if is_dataclass(value):
+        return _encode_fields(value)
+    if isinstance(value, Mapping):
+        return {key: encode(part) for key, part in value.items()}
+    if isinstance(value, tuple | list):
+        return [encode(part) for part in value]
+    return value
+
+
+def _encode_fields(value: Any) -> dict[str, Any]:  # noqa: ANN401  # any dataclass
+    kind, found = type(value), {}
+    for one in fields(value):
+        part = getattr(value, one.name)
+        is_omitted = getattr(kind, "OMIT_DEFAULTS", False) and part == one.default
+        if _is_stored(one) and not is_omitted:
+            found[one.name] = encode(part)
+    return found | {name: encode(getattr(value, name)) for name in _derived(kind)}
+
+
+def _is_stored(one: Field[Any]) -> bool:
+    return one.metadata.get("stored", True) is True
+
+
+def _derived(kind: type[Any]) -> tuple[str, ...]:
+    names: tuple[str, ...] = getattr(kind, "DERIVED", ())
+    return names
+
+
+def decode(data: object, kind: type[T], **supplied: object) -> T:
+    """The value of a declared type that JSON data stands for.
+
+    Args:
+        data: as `json.loads` returns it.
+        kind: the type.
+        supplied: the fields that are not stored.
+
+    Raises:
+        UnreadableError: the data is not of that type, or has keys that the type does not have.
+    """
+    if supplied and isinstance(data, dict):
+        data = {**data, **supplied}
+    try:
+        value = msgspec.convert(data, kind, dec_hook=_decode_other)
+    except msgspec.ValidationError as error:
+        raise _unreadable(error) from None
+    _refuse_unknown_keys(value, data, "")
+    return value
+
+
+def _refuse_unknown_keys(value: object, data: Any, path: str) -> None:  # noqa: ANN401  # JSON
+    """Refuse keys that the types do not have: what they ask for would not be done, and nobody would know."""
+    if isinstance(value, tuple):
+        if value and (is_dataclass(value[0]) or isinstance(value[0], tuple)):
+            for number, (part, its_data) in enumerate(zip(value, data, strict=True)):
+                _refuse_unknown_keys(part, its_data, f"{path}[{number}]")
+    elif is_dataclass(value):
+        names = {one.name for one in fields(value)}
+        if unknown := data.keys() - names - {*_derived(type(value))}:
+            raise UnreadableError(path, f"unknown key {min(unknown)!r}")
+        for name in names & data.keys():
+            _refuse_unknown_keys(getattr(value, name), data[name], f"{path}.{name}".lstrip("."))
+
+
+def _unreadable(error: msgspec.ValidationError) -> UnreadableError:
+    """What msgspec says, with the paths of values in values put together."""
+    text = str(error)
+    found = _PATH.search(text)
+    path, reason = (found["path"], text[: found.start()]) if found else ("", text)
+    if isinstance(error.__cause__, UnreadableError):
+        path, reason = f"{path}.{error.__cause__.path}".rstrip("."), error.__cause__.reason
+    return UnreadableError(path.lstrip("."), reason[:1].lower() + reason[1:])
+
+
+def _decode_other(kind: type[Any], data: Any) -> Any:  # noqa: ANN401  # of a type that msgspec does not know
+    if issubclass(kind, Text):
+        if not isinstance(data, str):
+            raise UnreadableError("", f"expected `str`, got `{type(data).__name__}`")
+        return kind.from_text(data)
+    if issubclass(kind, Variants):
+        if not isinstance(data, dict):
+            raise UnreadableError("", f"expected `object`, got `{type(data).__name__}`")
+        for variant in _variants(kind):
+            if {one.name for one in fields(variant)} == set(data):
+                return decode(data, variant)
+        names = " or ".join(", ".join(one.name for one in fields(variant)) for variant in _variants(kind))
+        raise UnreadableError("", f"expected an object with {names}; it has {', '.join(map(str, data)) or 'nothing'}")
+    return data  # what was supplied
+
+
+def _variants(kind: type[Any]) -> list[type[Any]]:
+    by_name = {one.__name__: one for one in kind.__subclasses__()}  # `slots=True` makes a class anew: the last counts
+    return [by_name[name] for name in sorted(by_name)]
+
+
+def schema(kind: type[Any], title: str) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of what `encode` makes of a dataclass, and of what `decode` takes."""
+    kinds = [*_reachable(kind)]
+    derived = {(one, name): _result(one, name) for one in kinds for name in _derived(one)}
+    described, definitions = msgspec.json.schema_components(
+        [*kinds, *derived.values()], schema_hook=_schema_of_other, ref_template="#/$defs/{name}"
+    )
+    by_kind = {one: definitions[each["$ref"].rpartition("/")[2]] for one, each in zip(kinds, described, strict=False)}
+    for one, form in by_kind.items():
+        for field in fields(one):
+            if not _is_stored(field):
+                del form["properties"][field.name]
+                form["required"].remove(field.name)
+    for (one, name), each in zip(derived, described[len(kinds) :], strict=True):
+        by_kind[one]["properties"][name] = {**each, "readOnly": True}
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, "title": title, **described[0], "$defs": dict(sorted(definitions.items()))}
+
+
+def _schema_of_other(kind: type[Any]) -> dict[str, Any]:
+    if issubclass(kind, Variants):
+        return {"anyOf": [{"$ref": f"#/$defs/{one.__name__}"} for one in _variants(kind)]}
+    return {"type": "string"}  # the text, or what is not stored and so left out
+
+
+def _reachable(kind: Any) -> Iterator[type[Any]]:  # noqa: ANN401  # any annotation
+    """The dataclasses in a type, that itself first; each once."""
+    waiting, found = [kind], set()
+    while waiting:
+        one = waiting.pop(0)
+        waiting += get_args(one)
+        if not isinstance(one, type) or one in found:
+            continue
+        found.add(one)
+        if issubclass(one, Variants):
+            waiting += _variants(one)
+        if is_dataclass(one):
+            yield one
+            waiting += [*get_type_hints(one).values(), *(_result(one, name) for name in _derived(one))]
+
+
+def _result(kind: type[Any], name: str) -> Any:  # noqa: ANN401  # any annotation
+    """The type of a property."""
+    return get_type_hints(getattr(kind, name).fget)["return"]

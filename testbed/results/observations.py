@@ -1,0 +1,93 @@
+"""What was recorded of a workload, row by row: the lines of its file with their columns decoded."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING, Any, TextIO
+
+from testbed.endpoint.columns import decode
+from testbed.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+Row = dict[str, Any]
+
+
+def observations(path: Path) -> Iterator[Row]:
+    """Everything recorded of a workload, an observation at a time, in the order of its file.
+
+    Each row has the `event` and the `node`, and the values of that one observation: of `sent` and `received` the number
+    of the message, `seq`, and the time; of `bytes` when the bucket begins, `at_ns`, and what arrived in it; of what a
+    command reports its numbers as `data.NAME`. Times are of CLOCK_MONOTONIC, ns; the end of a name tells the unit.
+
+    Args:
+        path: of the file, in the run's `samples/`.
+
+    Raises:
+        UsageError: `no-samples`: it is not there; `samples-unreadable`, with the line.
+    """
+    if not path.is_file():
+        raise UsageError("no-samples", f"{path} is not there: it was not run", "testbed run runs all workloads")
+    return _rows(path)
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                yield from rows_of(json.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+                message = f"{path}:{number}: {error or type(error).__name__}"
+                raise UsageError("samples-unreadable", message, "it was altered, or cut off") from None
+
+
+def rows_of(record: Mapping[str, Any]) -> Iterator[Row]:
+    """The observations in one line of a file of samples.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError, OverflowError: it is no such line.
+    """
+    columns = {name: decode(value) for name, value in record.items() if isinstance(value, list)}
+    same = {name: value for name, value in record.items() if name not in columns}
+    if isinstance(data := same.pop("data", None), dict):
+        same |= _flat(data, "data.")
+    if not columns:
+        yield {"event": same["event"], "node": same.get("node"), **same}
+        return
+    first = same.pop("first", None)
+    start_ns, bucket_ns = same.pop("start_ns", None), same.pop("bucket_ns", None)
+    for number, values in enumerate(zip(*columns.values(), strict=True)):
+        row = {"event": same["event"], "node": same.get("node"), **same}
+        if first is not None:
+            row["seq"] = first + number
+        if bucket_ns is not None:
+            row["at_ns"] = start_ns + number * bucket_ns
+        yield row | dict(zip(columns, values, strict=True))
+
+
+def _flat(data: Mapping[str, Any], prefix: str) -> Row:
+    """What a program reported, by name; what is in lists stays as JSON."""
+    found: Row = {}
+    for key, value in data.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+def write_csv(read: Callable[[], Iterable[Row]], file: TextIO) -> None:
+    """Write rows as CSV (RFC 4180), with a column for every name in any of them; what a row lacks is empty.
+
+    Args:
+        read: begins to read the rows; called twice, so that memory need not hold them.
+        file: to write to.
+    """
+    names = dict.fromkeys(name for row in read() for name in row)
+    writer = csv.DictWriter(file, [*names])
+    writer.writeheader()
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in read())
+
+
+def _cell(value: object) -> object:
+    return json.dumps(value) if isinstance(value, list | dict | bool) else value

@@ -1,0 +1,120 @@
+import json
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import pytest
+
+from testbed import codec
+from testbed.codec import NOT_STORED, Text, UnreadableError, Variants
+
+
+class Pace(Variants):
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steady(Pace):
+    rate: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bursty(Pace):
+    rate: int
+    burst: int = 2
+
+    def __post_init__(self):
+        if self.burst < 1:
+            raise ValueError(f"a burst of {self.burst}")
+
+
+class Colour(Text):
+    def __init__(self, name):
+        self.name = name
+
+    @classmethod
+    def from_text(cls, text):
+        if text not in ("red", "green"):
+            raise ValueError(f"no colour is called {text!r}")
+        return cls(text)
+
+    def __str__(self):
+        return self.name
+
+    def __eq__(self, other):
+        return isinstance(other, Colour) and self.name == other.name
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    OMIT_DEFAULTS: ClassVar = True
+
+    pace: Pace | None = None
+    colours: tuple[Colour, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    DERIVED: ClassVar = ("count",)
+
+    place: str = field(metadata=NOT_STORED)
+    parts: tuple[Part, ...]
+    times: tuple[int, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return len(self.parts)
+
+
+WHOLE = Whole(
+    place="here",
+    parts=(Part(), Part(pace=Bursty(rate=3)), Part(pace=Steady(rate=1), colours=(Colour("red"),))),
+    times=(1, 2),
+)
+ENCODED = {
+    "parts": [{}, {"pace": {"rate": 3, "burst": 2}}, {"pace": {"rate": 1}, "colours": ["red"]}],
+    "times": [1, 2],
+    "count": 3,
+}
+
+
+def test_a_value_goes_to_json_and_back():
+    assert codec.encode(WHOLE) == ENCODED
+    assert codec.decode(json.loads(json.dumps(ENCODED)), Whole, place="here") == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("data", "path", "reason"),
+    [
+        ([], "", "expected `object`, got `array`"),
+        ({}, "", "object missing required field `parts`"),
+        ({"parts": 3}, "parts", "expected `array`, got `int`"),
+        ({"parts": [{}, {"pace": {"rate": "fast"}}]}, "parts[1].pace.rate", "expected `int`, got `str`"),
+        ({"parts": [{"pace": {"rate": 1, "burst": 0}}]}, "parts[0].pace", "a burst of 0"),
+        ({"parts": [{"pace": {"speed": 1}}]}, "parts[0].pace", "expected an object with rate, burst or rate"),
+        ({"parts": [{"colours": ["red", "blue"]}]}, "parts[0].colours[1]", "no colour is called 'blue'"),
+        ({"parts": [{"colours": [3]}]}, "parts[0].colours[0]", "expected `str`, got `int`"),
+        ({"parts": [{"color": []}]}, "parts[0]", "unknown key 'color'"),
+        ({"parts": [], "times": [1.5]}, "times[0]", "expected `int`, got `float`"),
+        ({"parts": [], "times": [True]}, "times[0]", "expected `int`, got `bool`"),
+    ],
+)
+def test_data_of_another_type_is_refused_with_its_path(data, path, reason):
+    with pytest.raises(UnreadableError) as caught:
+        codec.decode(data, Whole, place="here")
+    assert caught.value.path == path
+    assert reason in caught.value.reason
+
+
+def test_the_schema_tells_what_is_stored():
+    schema = codec.schema(Whole, "whole")
+    whole = schema["$defs"]["Whole"]
+    assert schema["$ref"] == "#/$defs/Whole"
+    assert whole["required"] == ["parts"]
+    assert whole["properties"].keys() == {"parts", "times", "count"}
+    assert whole["properties"]["count"] == {"type": "integer", "readOnly": True}
+    assert schema["$defs"]["Part"]["properties"]["pace"]["anyOf"][0]["anyOf"] == [
+        {"$ref": "#/$defs/Bursty"},
+        {"$ref": "#/$defs/Steady"},
+    ]
