@@ -20,7 +20,7 @@ from testbed.errors import LabError, MachineError
 from testbed.runtime.docker.engine import in_parallel, is_passing, patiently, reason, refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable, Mapping
     from ipaddress import IPv4Network
 
     from testbed.plan.model import Network, Node, Plan
@@ -236,6 +236,7 @@ def remove_all(engine: Engine, lab: str, *, settled: bool) -> None:
         containers, networks = engine.containers(lab=lab), engine.networks(lab=lab)
         force = time.monotonic() - begun > _DETACHING_SECONDS
         refused.clear()
+        _disconnect(engine, containers, {network["Name"] for network in networks})
         in_parallel(partial(_remove_container, engine, refused), [each["Id"] for each in containers])
         in_parallel(partial(_remove_network, engine, refused, force=force), [each["Id"] for each in networks])
         return bool(containers or networks)
@@ -256,6 +257,19 @@ def remove_all(engine: Engine, lab: str, *, settled: bool) -> None:
             f"something of lab {lab} is still there after {_REMOVAL_SECONDS} s: {'; '.join(refused) or 'it reappears'}",
             f"docker ps --all --filter label={LAB}={lab} shows it",
         ) from None
+
+
+def _disconnect(engine: Engine, containers: Iterable[Mapping[str, Any]], networks: Container[str]) -> None:
+    """Take containers off the lab's networks, one after the other.
+
+    A Docker Engine that removes many endpoints at once loses count of them now and then (20.10: of 50 containers
+    removed eight at a time, in 2 of 13 labs); the network then "has active endpoints" until the engine restarts.
+    """
+    for container in containers:
+        for network in container["NetworkSettings"]["Networks"]:
+            if network in networks:
+                with suppress(APIError):  # its removal tells what is wrong, if anything is
+                    engine.api.disconnect_container_from_network(container["Id"], network, force=True)
 
 
 def _remove_container(engine: Engine, refused: list[str], container: str) -> None:
