@@ -82,12 +82,13 @@ def _encode_fields(value: Any) -> dict[str, Any]:  # noqa: ANN401  # any datacla
     for one in fields(value):
         part = getattr(value, one.name)
         is_omitted = getattr(kind, "OMIT_DEFAULTS", False) and part == one.default
-        if _is_stored(one) and not is_omitted:
+        if is_stored(one) and not is_omitted:
             found[one.name] = encode(part)
     return found | {name: encode(getattr(value, name)) for name in _derived(kind)}
 
 
-def _is_stored(one: Field[Any]) -> bool:
+def is_stored(one: Field[Any]) -> bool:
+    """Whether a field is part of the JSON form."""
     return one.metadata.get("stored", True) is True
 
 
@@ -172,9 +173,9 @@ def schema(kind: type[Any], title: str) -> dict[str, Any]:
     by_kind = {one: definitions[each["$ref"].rpartition("/")[2]] for one, each in zip(kinds, described, strict=False)}
     for one, form in by_kind.items():
         for field in fields(one):
-            if not _is_stored(field):
+            if not is_stored(field):
                 del form["properties"][field.name]
-                form["required"].remove(field.name)
+                form["required"] = [name for name in form.get("required", ()) if name != field.name]
     for (one, name), each in zip(derived, described[len(kinds) :], strict=True):
         by_kind[one]["properties"][name] = {**each, "readOnly": True}
     dialect = "https://json-schema.org/draft/2020-12/schema"

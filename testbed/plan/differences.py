@@ -22,7 +22,7 @@ _PRESENT = "present"
 def plan_differences(one: Plan, other: Plan) -> list[tuple[str, str, str]]:
     """Where the plans differ, with what each has there: `("links.a -> b on lan.shape", "loss 1 %", "loss 2 %")`.
 
-    What decides nothing is left out, see `testbed.plan.digest`. What one of them lacks is one difference, and so is the
+    What decides nothing is left out, see `testbed.decisive`. What one of them lacks is one difference, and so is the
     seed, which all others come from. Addresses are told where nothing else differs: where a node is added, they move.
     """
     left, right = dict(_flat(one.decisive(), "")), dict(_flat(other.decisive(), ""))

@@ -10,9 +10,10 @@ from typing import Any
 
 from testbed import codec
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
+from testbed.decisive import ADDED, ADDRESS, NOT_DECISIVE, SEED, decisive
 from testbed.expectations import Expectation
 from testbed.names import checked
-from testbed.plan.digest import ADDED, ADDRESS, NOT_DECISIVE, SEED, decisive, digest
+from testbed.plan.digest import digest, place
 from testbed.plan.timeline import Event
 from testbed.shape import Shape
 
@@ -280,9 +281,9 @@ class Plan:
         return digest(self.decisive())
 
     def decisive(self, *, seeds: bool = True) -> dict[str, Any]:
-        """All that decides what the plan does, as JSON, with or without its seeds; see `testbed.plan.digest`."""
+        """All that decides what the plan does, as JSON, with or without its seeds; see `testbed.decisive`."""
         allocated = [IPv4Network(network.subnet) for network in self.networks if network.allocated]
-        found: dict[str, Any] = decisive(self, allocated, seeds=seeds)
+        found: dict[str, Any] = decisive(self, lambda address: place(address, allocated), seeds=seeds)
         return found
 
 

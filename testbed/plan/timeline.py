@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from testbed.plan.digest import NOT_DECISIVE
+from testbed.decisive import NOT_DECISIVE
 from testbed.shape import Shape
 
 

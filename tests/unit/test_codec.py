@@ -59,6 +59,7 @@ class Whole:
     DERIVED: ClassVar = ("count",)
 
     place: str = field(metadata=NOT_STORED)
+    note: str = field(default="", metadata=NOT_STORED)
     parts: tuple[Part, ...]
     times: tuple[int, ...] = ()
 
