@@ -16,7 +16,7 @@ def checked(name: str) -> str:
     Raises:
         UsageError: `bad-name`: it is none.
     """
-    if _NAME.fullmatch(name) is None:
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise UsageError(
             "bad-name", f"{name!r} can't be a name", "letters, digits, _ . and -, beginning with a letter or digit"
         )

@@ -32,6 +32,9 @@ CAPABILITIES = {
 }
 """What `--testbed-require` can ask for."""
 
+_OPTIONS = ("runtime", "engine", "seed")
+"""What the marker takes beside the topology."""
+
 _NAME_LENGTH = 20
 
 
@@ -78,6 +81,8 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     marker = request.node.get_closest_marker("topology")
     if marker is None or len(marker.args) != 1:
         raise pytest.UsageError('the fixture `lab` wants to know which: @pytest.mark.topology("lossy")')
+    if unknown := sorted(marker.kwargs.keys() - _OPTIONS):
+        raise pytest.UsageError(f"the marker `topology` takes {', '.join(_OPTIONS)}, and not {', '.join(unknown)}")
     name = f"{_stem(marker.args[0])}-{secrets.token_hex(4)}"
     try:
         up = Lab.up(marker.args[0], name=name, **marker.kwargs)

@@ -7,7 +7,8 @@ with Lab.up("lossy") as lab:
 """
 
 from testbed.lab.bringup import agent_ahead, all_labs, find, take_down
-from testbed.lab.lab import Lab, LinkHandle, NodeHandle
+from testbed.lab.handles import LinkHandle, NodeHandle
+from testbed.lab.lab import Lab
 from testbed.lab.observer import Observer
 
 __all__ = ["Lab", "LinkHandle", "NodeHandle", "Observer", "agent_ahead", "all_labs", "find", "take_down"]

@@ -10,25 +10,25 @@ import functools
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
 
-from testbed import plan
+from testbed import arguments, plan
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.errors import LabError, no_such_lab
 from testbed.lab import bringup
+from testbed.lab.handles import LinkHandle, NodeHandle, words
 from testbed.lab.observer import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from testbed.agent.client import Endpoint
     from testbed.check import LinkCheck
     from testbed.lab.capturing import Capturing
     from testbed.lab.observer import Observer
-    from testbed.plan.model import Link, Plan
+    from testbed.plan.model import Plan
     from testbed.results import Run
-    from testbed.runtime import Completed, Program, Runtime
-    from testbed.shape import Shape
+    from testbed.runtime import Program, Runtime
     from testbed.topology import Topology
     from testbed.workloads import Summary
 
@@ -73,6 +73,10 @@ class Lab:
 
         wanted = source
         if not isinstance(wanted, plan.Plan):
+            arguments.one_of(runtime, "runtime", get_args(topology.models.Runtime))
+            arguments.one_of(engine, "engine", get_args(topology.models.Engine))
+            if seed is not None:
+                arguments.whole(seed, "seed", least=0, most=topology.models.MOST_SEED)
             loaded = wanted if isinstance(wanted, topology.Topology) else topology.load(topology.find(str(wanted)))
             wanted = plan.resolve(loaded, lab=name, runtime=runtime, engine=engine, seed=seed)
         made, chosen, was_up = bringup.bring_up(wanted, observer)
@@ -159,9 +163,16 @@ class Lab:
         self.down()
 
     def __getitem__(self, node: str) -> NodeHandle:
-        """A node by its name; KeyError where there is none."""
-        self.plan.node(node)
-        return NodeHandle(self.name, node, self._runtime)
+        """A node by its name.
+
+        Raises:
+            UsageError: `unknown-node`.
+        """
+        return NodeHandle(self.name, self.plan.known(node).name, self._runtime)
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the nodes, which `in` asks for too."""
+        return (node.name for node in self.plan.nodes)
 
     def link(self, source: str, destination: str, network: str | None = None) -> LinkHandle:
         """One direction between two nodes, shaped or not.
@@ -171,7 +182,7 @@ class Lab:
         """
         from testbed.plan import changes  # noqa: PLC0415 (see above)
 
-        return LinkHandle(self, changes.locate(self.plan, source, destination, network))
+        return LinkHandle(self.plan, self.agent, changes.locate(self.plan, source, destination, network))
 
     def now_ns(self) -> int:
         """The time of the nodes' monotonic clock; see `testbed.workloads.Nodes`."""
@@ -187,7 +198,7 @@ class Lab:
 
     def program(self, node: str, argv: Sequence[str]) -> Program:
         """Start a command in a node; see `testbed.workloads.Nodes`."""
-        return self._runtime.start(self.name, node, argv)
+        return self._runtime.start(self.name, self.plan.known(node).name, words(argv))
 
     def statistics(self) -> list[dict[str, Any]]:
         """What became of the packets of each shaped link, as its engine counts; see the agent's `Links`."""
@@ -219,9 +230,10 @@ class Lab:
 
         Raises:
             MachineError: `no-inet-diag`: the kernel can't tell.
-            UsageError: `no-such-node`.
+            UsageError: `unknown-node`.
         """
-        found: dict[str, Any] = self.agent.call("sockets", nodes=nodes or [node.name for node in self.plan.nodes])
+        names = [self.plan.known(node).name for node in nodes or self]
+        found: dict[str, Any] = self.agent.call("sockets", nodes=names)
         return found
 
     def versions(self) -> dict[str, str]:
@@ -271,7 +283,13 @@ class Lab:
         """
         from testbed.lab import running  # noqa: PLC0415 (see above)
 
-        return running.run(self, results, only=only, capture=capture, observer=observer)
+        return running.run(
+            self,
+            arguments.path(results, "results"),
+            only=arguments.texts(only, "only"),
+            capture=arguments.texts(capture, "capture"),
+            observer=observer,
+        )
 
     def capture(
         self,
@@ -296,68 +314,12 @@ class Lab:
         """
         from testbed.lab import capturing  # noqa: PLC0415 (see above)
 
+        file = arguments.path(file, "file")
+        arguments.whole(snap_bytes, "snap_bytes", least=1, most=1 << 16)
+        arguments.whole(size_bytes, "size_bytes", least=1, most=1 << 63)
         port = capturing.find_port(self.plan, node, network)
         return capturing.Capturing(self.agent, {port: file}, snap_bytes=snap_bytes, size_bytes=size_bytes)
 
     def interact(self, node: str, argv: Sequence[str], *, tty: bool) -> int:
         """Run a command in a node on this process's own standard streams; its exit status."""
-        return self._runtime.attach(self.name, node, argv, tty=tty)
-
-
-class NodeHandle:
-    """A node of a lab that is up."""
-
-    def __init__(self, lab: str, name: str, runtime: Runtime) -> None:
-        self.name = name
-        self._lab = lab
-        self._runtime = runtime
-
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float | None = None) -> Completed:
-        """Run a command in the node and wait for it.
-
-        Args:
-            argv: the command; no shell sees it.
-            stdin: what it reads.
-            timeout: seconds after which it is killed.
-
-        Raises:
-            LabError: `command-timeout`.
-        """
-        return self._runtime.run(self._lab, self.name, argv, stdin=stdin, timeout=timeout)
-
-
-class LinkHandle:
-    """One direction between two nodes of a lab that is up."""
-
-    def __init__(self, lab: Lab, link: Link) -> None:
-        self._lab = lab
-        self._link = link
-
-    @property
-    def shape(self) -> Shape:
-        """What the link does to packets now."""
-        for each in self._lab.statistics():
-            if (each["source"], each["destination"], each["network"]) == self._link.ends:
-                return type(self._link.shape).from_json(each["shape"])
-        return self._link.shape
-
-    def update(self, **to: str) -> Shape:
-        """Change what the link does, from now on: `update(loss="10%", delay="80ms")`. The rest stays.
-
-        The new shape takes the place of the old one as a whole; packets on their way keep their fate.
-
-        Args:
-            to: keys of a link in a topology file (delay, jitter, loss, rate, queue) and their values there.
-
-        Returns:
-            The new shape.
-
-        Raises:
-            UsageError: a key or a value is wrong.
-            LabError: the shape could not be applied.
-        """
-        from testbed.plan import changes  # noqa: PLC0415 (see above)
-
-        link = changes.changed(self._lab.plan, replace(self._link, shape=self.shape), to)
-        self._lab.agent.call("shape", links=[bringup.as_request(self._lab.plan, link)])
-        return link.shape
+        return self._runtime.attach(self.name, self.plan.known(node).name, words(argv), tty=tty)

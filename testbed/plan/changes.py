@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -31,14 +33,9 @@ def locate(plan: Plan, source: str, destination: str, network: str | None = None
     Raises:
         UsageError: there are no such nodes, they share no network, or several and none is given.
     """
-    names = [node.name for node in plan.nodes]
-    for node in (source, destination):
-        if node not in names:
-            raise UsageError(
-                "unknown-node", f"lab {plan.lab} has no node {node!r}", f"its nodes are: {', '.join(names)}"
-            )
-    reachable = [interface.network for interface in plan.node(destination).interfaces]
-    shared = [each.network for each in plan.node(source).interfaces if each.network in reachable]
+    sending, receiving = plan.known(source), plan.known(destination)
+    reachable = [interface.network for interface in receiving.interfaces]
+    shared = [each.network for each in sending.interfaces if each.network in reachable]
     if source == destination or not shared:
         raise UsageError("not-linked", f"{source} and {destination} share no network", "name two nodes that do")
     if network is None and len(shared) > 1:
@@ -63,14 +60,15 @@ def locate(plan: Plan, source: str, destination: str, network: str | None = None
     )
 
 
-def changed(plan: Plan, link: Link, changes: Mapping[str, str]) -> Link:
+def changed(plan: Plan, link: Link, changes: Mapping[str, object]) -> Link:
     """The link with some keys of its shape changed, each as a whole.
 
     Args:
         plan: that the link is of.
         link: as it is now.
-        changes: keys and values as in a topology file; a mapping or a list in braces or brackets. A rate that is new
-            without a queue gets the default one. Files that a value names are looked for in the working directory.
+        changes: keys and values as in a topology file: text as it would be written there (a mapping or a list in braces
+            or brackets), or Python's own numbers, booleans, lists and dicts. A rate that is new without a queue gets
+            the default one. Files that a value names are looked for in the working directory.
 
     Raises:
         UsageError: a key or a value is wrong, or they contradict what the link does otherwise.
@@ -93,12 +91,23 @@ def changed(plan: Plan, link: Link, changes: Mapping[str, str]) -> Link:
     return replace(link, shape=asked.shape(link.shape, mtu=mtu, delay_back_ns=back))
 
 
-def _document(changes: Mapping[str, str]) -> Document:
+def _document(changes: Mapping[str, object]) -> Document:
     """The changes as a topology file would have them, a line for each."""
-    for name, value in changes.items():
-        if len(value.splitlines()) > 1:
-            raise UsageError("bad-value", f"{name} has a value of several lines", "write it in one")
-    document = read("\n".join(f"{name}: {value}" for name, value in changes.items()) or "{}", "change")
+    lines = [f"{name}: {_written(name, value)}" for name, value in changes.items()]
+    document = read("\n".join(lines) or "{}", "change")
     if problems := [*document.problems, *valueless(document)]:
         raise UsageError("bad-value", problems[0].message, problems[0].hint or None)
     return document
+
+
+def _written(name: str, value: object) -> str:
+    """A value as a topology file would have it on one line."""
+    if isinstance(value, str):
+        if len(value.splitlines()) > 1:
+            raise UsageError("bad-value", f"{name} has a value of several lines", "write it in one")
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=os.fspath)  # YAML has JSON in it
+    except (TypeError, ValueError, RecursionError):
+        hint = "give it as a topology file has it: as text, or as a number, a bool, a list or a dict of those"
+        raise UsageError("bad-value", f"{name} is {repr(value)[:80]}, which is no value of a file", hint) from None

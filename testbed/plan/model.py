@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from ipaddress import IPv4Network
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from testbed import codec
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.decisive import ADDED, ADDRESS, NOT_DECISIVE, SEED, decisive
+from testbed.errors import UsageError
 from testbed.expectations import Expectation
 from testbed.names import checked
 from testbed.plan.digest import digest, place
@@ -252,6 +254,19 @@ class Plan:
             if node.name == name:
                 return node
         raise KeyError(name)
+
+    def known(self, name: str) -> Node:
+        """The node that somebody names.
+
+        Raises:
+            UsageError: `unknown-node`.
+        """
+        names = [node.name for node in self.nodes]
+        if name not in names:
+            near = get_close_matches(str(name), names, 1)
+            hint = f"did you mean {near[0]}?" if near else f"its nodes are: {', '.join(names)}"
+            raise UsageError("unknown-node", f"lab {self.lab} has no node {name!r}", hint)
+        return self.node(name)
 
     def shapes(self, ends: tuple[str, str, str]) -> tuple[Shape, ...]:
         """All the shapes that a link has in a run, by its source, destination and network; the file's first."""

@@ -6,6 +6,7 @@ import json
 from json import JSONDecodeError
 from pathlib import Path
 
+from testbed import arguments
 from testbed.codec import UnreadableError
 from testbed.errors import UsageError
 from testbed.results import archive
@@ -29,7 +30,7 @@ def load(name: str | Path, root: Path = Path("results")) -> Run:
     Raises:
         UsageError: `no-such-run`; `run-unreadable`, with the reason; what `archive.unpack` raises.
     """
-    path = _find(name, root)
+    path = _find(name, arguments.path(root, "root"))
     file = path / RUN_FILE
     try:
         return Run.from_json(json.loads(file.read_text("utf-8")), path)
@@ -44,7 +45,7 @@ def load(name: str | Path, root: Path = Path("results")) -> Run:
 
 
 def _find(name: str | Path, root: Path) -> Path:
-    given = Path(name)
+    given = arguments.path(name, "the run")
     if (given / RUN_FILE).is_file():
         return given.resolve()
     if given.is_file():

@@ -4,13 +4,14 @@ from testbed.shape.bottleneck import DISCIPLINES, Discipline, Opportunities, Rat
 from testbed.shape.effects import DISTRIBUTIONS, Corruption, Reorder, Variation
 from testbed.shape.losses import PROTOCOLS, Drop, FourState, GilbertElliott
 from testbed.shape.probability import CERTAIN, Chance, LossModel
-from testbed.shape.whole import CLEAR, Shape
+from testbed.shape.whole import CLEAR, NOTHING_LATENT, Latent, Shape
 
 __all__ = [
     "CERTAIN",
     "CLEAR",
     "DISCIPLINES",
     "DISTRIBUTIONS",
+    "NOTHING_LATENT",
     "PROTOCOLS",
     "Chance",
     "Corruption",
@@ -18,6 +19,7 @@ __all__ = [
     "Drop",
     "FourState",
     "GilbertElliott",
+    "Latent",
     "LossModel",
     "Opportunities",
     "RateSteps",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from testbed import codec, units
+from testbed.decisive import NOT_DECISIVE
 from testbed.shape.bottleneck import DROPTAIL, Discipline, Trace
 from testbed.shape.effects import EVEN, Corruption, Reorder, Variation
 from testbed.shape.losses import Drop
@@ -13,6 +14,31 @@ from testbed.shape.probability import CERTAIN, Chance, LossModel, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latent:
+    """Settings of a link that have no effect now, kept for later changes; none of them changes what packets meet.
+
+    Attributes:
+        blackhole: a blackhole is why all packets are lost.
+        loss, loss_model: as in `Shape`, from when there is no blackhole.
+        queue_ns: the time that the bottleneck's queue was given as, so that its size follows the rate; 0: it was not.
+        overhead_bytes, queue_bytes, discipline: as in `Shape`, from when there is a bottleneck.
+    """
+
+    OMIT_DEFAULTS: ClassVar = True
+
+    blackhole: bool = False
+    loss: int = 0
+    loss_model: LossModel | None = None
+    queue_ns: int = 0
+    overhead_bytes: int = 0
+    queue_bytes: int = 0
+    discipline: Discipline = DROPTAIL
+
+
+NOTHING_LATENT = Latent()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +67,7 @@ class Shape:
         overhead_bytes: what each frame counts for at the bottleneck beside its own bytes.
         queue_bytes: bytes of waiting frames that the bottleneck's queue holds; 0 only where there is no bottleneck.
         discipline: of that queue.
+        latent: what has no effect now.
     """
 
     OMIT_DEFAULTS: ClassVar = True
@@ -59,6 +86,7 @@ class Shape:
     overhead_bytes: int = 0
     queue_bytes: int = 0
     discipline: Discipline = DROPTAIL
+    latent: Latent = field(default=NOTHING_LATENT, metadata=NOT_DECISIVE)
 
     def __post_init__(self) -> None:
         if min(self.delay_ns, self.jitter_ns, self.rate_bps, self.queue_bytes, self.overhead_bytes) < 0:
@@ -72,6 +100,11 @@ class Shape:
             raise ValueError("a bottleneck has a rate or a trace, not both")
         if self.has_bottleneck != bool(self.queue_bytes):
             raise ValueError(f"a bottleneck and a queue go together: {self.rate_bps} bit/s, {self.queue_bytes} bytes")
+        latent = self.latent
+        if latent.blackhole < bool(latent.loss or latent.loss_model) or (latent.blackhole and self.loss != CERTAIN):
+            raise ValueError("a blackhole loses everything, and only it makes a link's own loss latent")
+        if self.has_bottleneck and (latent.overhead_bytes or latent.queue_bytes or latent.discipline != DROPTAIL):
+            raise ValueError("a bottleneck that is there is not latent")
 
     @property
     def has_bottleneck(self) -> bool:
@@ -87,7 +120,7 @@ class Shape:
     @property
     def is_clear(self) -> bool:
         """Whether packets cross untouched, so that nothing needs to be done to the link."""
-        return self == CLEAR
+        return replace(self, latent=NOTHING_LATENT) == CLEAR
 
     def describe(self) -> str:
         """The shape in words: `delay 40 ms, loss 2 %`."""

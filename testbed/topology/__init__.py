@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from testbed import arguments
 from testbed.errors import UsageError
 from testbed.topology.course import timeline_faults
 from testbed.topology.document import MOST_BYTES, read
@@ -38,13 +39,14 @@ __all__ = [
 ]
 
 
-def load(path: Path, settings: Iterable[Setting] = ()) -> Topology:
+def load(path: Path | str, settings: Iterable[Setting] = ()) -> Topology:
     """The topology in the file at `path`, with the values of `settings` in place of its own.
 
     Raises:
         TopologyError: the file is not valid; it tells all that is wrong.
         UsageError: the file cannot be read.
     """
+    path = arguments.path(path, "the topology's path")
     return loads(_text(path), str(path), path.parent, settings)
 
 
@@ -78,8 +80,10 @@ def loads(text: str | bytes, name: str, directory: Path | None = None, settings:
     Raises:
         TopologyError: the text is not valid; it tells all that is wrong.
     """
-    document = applied(read(text, name), settings)
-    files = Files(directory or Path())
+    if not isinstance(text, str | bytes):
+        raise UsageError("bad-argument", f"the text of a topology is {repr(text)[:80]}", "give YAML, as str or bytes")
+    document = applied(read(text, str(name)), settings)
+    files = Files(arguments.path(directory or Path(), "directory"))
     problems = [*document.problems, *valueless(document)]
     known = {(problem.line, problem.column) for problem in problems}
     topology = None

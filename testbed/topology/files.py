@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Parse = Callable[[str, str], object]
     """What makes a value of a file's text and its name; ValueError, with the line, where it can't."""
 
-MOST_BYTES = 1 << 21
+MOST_BYTES = 1 << 23
 """Of a file that a topology names."""
 
 
@@ -65,7 +65,7 @@ class Files:
         except OSError as error:
             raise fault(f"is {quote(name)}, which cannot be read: {error.strerror}") from None
         if len(content) > MOST_BYTES:
-            raise fault(f"is {quote(name)}, which has more than {MOST_BYTES} bytes")
+            raise fault(f"is {quote(name)}, which has more than {MOST_BYTES} bytes", "cut it shorter")
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from testbed import units
-from testbed.shape import CERTAIN, CLEAR, Shape
+from testbed.shape import CERTAIN, CLEAR, Latent, Shape
 from testbed.topology.base import Fault, Model, key
 from testbed.topology.bottleneck import QueueValue, RateValue, Traced
 from testbed.topology.effects import CorruptedValue, DuplicationValue, JitterValue, ReorderingValue
@@ -54,7 +54,9 @@ class Impairment(Model):
 
         Args:
             now: what the link does; it stays where nothing else is asked for. A bottleneck that is new has the default
-                queue, and one that goes takes its queue along.
+                queue; one that goes leaves its queue to the next. The size of a queue follows the rate if it was given
+                as a time, else it stays. A blackhole ends when it is taken back, which brings the loss back that was
+                there before, or when another loss is asked for.
             mtu: bytes of an IP packet on the network.
             delay_back_ns: delay of the opposite direction, for a queue in bandwidth-delay products.
 
@@ -100,32 +102,45 @@ class Impairment(Model):
 
     def _whole(self, now: Shape, frame: int, delay_back_ns: int) -> dict[str, Any]:
         """The fields of the shape asked for, possible or not."""
-        parts = {one.name: getattr(now, one.name) for one in fields(now)} | self._asked()
-        trace, rate_bps = parts["trace"], parts["rate_bps"]
-        if not (rate_bps or trace):
-            return parts | {name: getattr(CLEAR, name) for name in ("overhead_bytes", "queue_bytes", "discipline")}
-        limit = self.queue.limit if self.queue else None
-        if limit or not now.has_bottleneck:
-            parts["queue_bytes"] = (limit or Limit(bdp=1)).bytes(
-                frame=frame,
-                rate_bps=trace.mean_bps if trace else rate_bps,
-                round_trip_ns=parts["delay_ns"] + delay_back_ns,
-            )
-        return parts
-
-    def _asked(self) -> dict[str, Any]:
-        """The fields of a shape that the keys given are about, without the size of the queue."""
-        parts: dict[str, Any] = {}
+        parts = {one.name: getattr(now, one.name) for one in fields(now)}
         if self.delay_ns is not None:
             parts["delay_ns"] = self.delay_ns
-        for value in (self.jitter, self.loss, self.corrupt, self.duplicate, self.reorder, self.queue):
+        for value in (self.jitter, self.corrupt, self.duplicate, self.reorder):
             parts |= value.parts if value is not None else {}
-        if self.blackhole or (self.blackhole is False and self.loss is None):
-            parts |= {"loss": CERTAIN if self.blackhole else 0, "loss_model": None}
         if self.drop is not None:
             parts["drops"] = drops(self.drop)
+        loss, hidden = self._losses(now)
+        bottleneck, dormant = self._bottleneck(now, frame, parts["delay_ns"] + delay_back_ns)
+        return {**parts, **loss, **bottleneck, "latent": Latent(**hidden, **dormant)}
+
+    def _losses(self, now: Shape) -> tuple[Parts, Parts]:
+        """The loss asked for, and what of it is latent."""
+        before = now.latent if now.latent.blackhole else now
+        loss = self.loss.parts if self.loss else {"loss": before.loss, "loss_model": before.loss_model}
+        if self.blackhole or (self.blackhole is None and self.loss is None and now.latent.blackhole):
+            return {"loss": CERTAIN, "loss_model": None}, {"blackhole": True, **loss}
+        return loss, {}
+
+    def _bottleneck(self, now: Shape, frame: int, round_trip_ns: int) -> tuple[Parts, Parts]:
+        """The bottleneck asked for, and what of it is latent."""
+        rate: dict[str, Any] = {"rate_bps": now.rate_bps, "trace": now.trace}
         if self.rate is not None:
-            parts |= self.rate.parts if isinstance(self.rate, Traced) else {"rate_bps": self.rate, "trace": None}
+            rate = self.rate.parts if isinstance(self.rate, Traced) else {"rate_bps": self.rate, "trace": None}
+        before = now if now.has_bottleneck else now.latent
+        queue = {name: getattr(before, name) for name in ("overhead_bytes", "queue_bytes", "discipline")}
         if self.overhead_bytes is not None:
-            parts["overhead_bytes"] = self.overhead_bytes
-        return parts
+            queue["overhead_bytes"] = self.overhead_bytes
+        queue |= self.queue.parts if self.queue else {}
+        limit = self.queue.limit if self.queue else None
+        queue_ns = (limit.time_ns or 0) if limit else now.latent.queue_ns
+        if not (rate["rate_bps"] or rate["trace"]):
+            return rate | {name: getattr(CLEAR, name) for name in queue}, queue | {"queue_ns": queue_ns}
+        if queue_ns:
+            limit = Limit(time_ns=queue_ns)
+        if limit or not queue["queue_bytes"]:
+            queue["queue_bytes"] = (limit or Limit(bdp=1)).bytes(
+                frame=frame,
+                rate_bps=rate["trace"].mean_bps if rate["trace"] else rate["rate_bps"],
+                round_trip_ns=round_trip_ns,
+            )
+        return rate | queue, {"queue_ns": queue_ns}

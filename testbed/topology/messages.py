@@ -17,6 +17,7 @@ from testbed.topology.workloads import KINDS
 
 _EXPECTED = {
     "int_type": "a whole number",
+    "string_type": "text",
     "bool_type": "true or false",
     "tuple_type": "a list",
     "mapping_type": "a mapping (key: value)",

@@ -39,6 +39,8 @@ from testbed.topology.workloads import Entry, Together, Work, Workload
 SMALLEST_MTU = 576
 """What every host takes in (RFC 791, section 3.1)."""
 
+MOST_SEED = (1 << 63) - 1
+
 Engine = Literal["auto", "netem", "userspace"]
 Runtime = Literal["auto", "docker", "netns"]
 Repetitions = Annotated[int, Field(strict=True, ge=1, le=1000)]
@@ -157,7 +159,7 @@ class Topology(Model):
 
     name: Name = key("The topology's name; a lab's too, unless another is given")
     description: Text = key("What it shows, in one line", default="")
-    seed: Annotated[int, Field(strict=True, ge=0, lt=1 << 63)] | None = key(
+    seed: Annotated[int, Field(strict=True, ge=0, le=MOST_SEED)] | None = key(
         "Where all that is random starts from; derived from the name unless given", default=None
     )
     runtime: Runtime = key("What nodes are made of", default="auto")

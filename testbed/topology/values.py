@@ -1,5 +1,6 @@
 """The kinds of value that a topology file holds: how each is read, and what the JSON Schema says of it."""
 
+import os
 import re
 import shlex
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
 from testbed import units
+from testbed.errors import UsageError
 from testbed.topology.document import Float, Integer
 from testbed.topology.problems import quote
 
@@ -226,6 +228,34 @@ def _command(value: object) -> tuple[str, ...]:
         return tuple(shlex.split(text))
     except ValueError as error:
         raise fault(f"is {quote(text)}, which a shell would not read either: {error}") from None
+
+
+def command_words(command: object) -> list[str]:
+    """The words of a command that a caller of the Python API gives, read as a topology file's would be.
+
+    Args:
+        command: text, split as a shell would, or words; numbers and paths stand for their text.
+
+    Raises:
+        UsageError: `bad-command`: it is none.
+    """
+    hint = 'write it like "ls -l" or ["ls", "-l"]'
+    plain = [_written(word) for word in command] if isinstance(command, list | tuple) else _written(command)
+    try:
+        words = list(_command(plain))
+    except PydanticCustomError as error:
+        context = error.context or {}
+        raise UsageError("bad-command", f"the command {context['said']}", context["hint"] or hint) from None
+    if not words:
+        raise UsageError("bad-command", "the command is empty", hint)
+    return words
+
+
+def _written(value: object) -> object:
+    """A number or a path as the text that a file would have."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 def _http_version(value: object) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.errors import LabError
+from testbed.errors import LabError, UsageError
 from testbed.lab import Lab, find
 from testbed.topology import loads
 from tests.conftest import remains
@@ -68,6 +68,23 @@ def quickest(node, target, count=20):
     return min(times)
 
 
+MTUS = (576, 1000, 1279, 1280, 9000)
+"""From IPv4's least to jumbo frames; below 1280 a device has no IPv6."""
+
+
+def test_links_of_every_mtu_carry_full_packets(up):
+    networks = ", ".join(f"net-{mtu}: {{mtu: {mtu}}}" for mtu in MTUS)
+    both = f"{{networks: [{', '.join(f'net-{mtu}' for mtu in MTUS)}]}}"
+    links = ", ".join(f"{{between: [a, b], network: net-{mtu}, delay: 5ms}}" for mtu in MTUS)
+    lab = up(f"{{name: mtus, networks: {{{networks}}}, nodes: {{a: {both}, b: {both}}}, links: [{links}]}}")
+    for interface in lab.plan.node("b").interfaces:
+        size = int(interface.network.removeprefix("net-")) - 28  # without the headers of IPv4 and ICMP
+        options = ["-n", "-c", "1", "-W", "5", "-M", "do", "-s", str(size)]
+        done = lab["a"].run(["ping", *options, interface.address])
+        (rtt,) = re.findall(r"time=([\d.]+) ms", done.stdout)
+        assert float(rtt) >= 10
+
+
 def test_links_are_shaped_each_by_itself(up):
     lab = up()
     assert 30 <= quickest(lab["a"], "b") <= 31.5
@@ -118,7 +135,7 @@ def test_commands_in_nodes(up):
     assert lab["a"].run(["sh", "-c", "kill -9 $$"]).status == 137
     with pytest.raises(LabError, match="command-timeout"):
         lab["a"].run(["sleep", "60"], timeout=0.5)
-    with pytest.raises(KeyError):
+    with pytest.raises(UsageError, match="unknown-node"):
         lab["nobody"]
 
 

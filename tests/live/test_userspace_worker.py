@@ -226,6 +226,22 @@ def test_replacing_and_removing_take_effect_at_once(pair):
 
 
 @pytest.mark.live
+def test_a_backlog_goes_on_at_the_new_rate(pair):
+    async def measure():
+        async with UserspaceEngine() as engine:
+            await pair.shape(engine, "b", Shape(rate_bps=8000, queue_bytes=10_000))  # 98 ms for each ping
+            pings = asyncio.create_task(pair.ping(30, "0.01"))
+            await asyncio.sleep(0.6)
+            await engine.replace("b", Shape(rate_bps=10**8, queue_bytes=10_000))
+            return await pings, (await engine.stats())["b"]
+
+    rtts, stats = asyncio.run(measure())
+    assert len(rtts) == 30
+    assert max(rtts.values()) < 2000  # 2600 and more at the old rate
+    assert stats.queue_drops == 0
+
+
+@pytest.mark.live
 def test_a_link_whose_port_is_gone_is_dead_and_the_others_go_on(pair):
     async def measure():
         async with UserspaceEngine() as engine:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.agent.userspace.core import LinkEmulator
-from testbed.shape import CERTAIN, Shape
+from testbed.shape import CERTAIN, CLEAR, Shape
 
 
 class ObviousLink:
@@ -16,41 +16,52 @@ class ObviousLink:
     def __init__(self, seed):
         self.seed = seed
         self.shapes = -1
-        self.had_rate = False
+        self.shape = CLEAR
         self.due = 0
         self.end = Fraction(0)  # of the last transmission
-        self.sent = []  # (start, bytes) of every transmission
-        self.out = []  # (time, number)
+        self.coming = []  # (time, number, bytes) of every frame that has not reached the bottleneck
+        self.sent = []  # [start, end, bytes, number] of every transmission, begun or not
 
-    def accept(self, number, size, now, shape):
+    def accept(self, number, size, now):
+        shape = self.shape
         if shape.loss and self.loss.getrandbits(32) < shape.loss:
             return
         hold = shape.delay_ns
         if shape.jitter_ns:
             hold += self.jitter.getrandbits(32) * (2 * shape.jitter_ns + 1) // 2**32 - shape.jitter_ns
         self.due = max(self.due, now + hold)
-        if not shape.rate_bps:
-            self.out.append((self.due, number))
-            return
-        start = max(Fraction(self.due), self.end)
-        waiting = sum(bytes_ for begin, bytes_ in self.sent if int(begin) > self.due)
-        if int(start) > self.due and waiting + size > shape.queue_bytes:
-            return
-        self.sent.append((start, size))
-        self.end = start + Fraction(size * 8 * 10**9, shape.rate_bps)
-        self.out.append((int(self.end), number))
+        self.coming.append((self.due, number, size))
 
-    def replace(self, shape):
+    def _transmit(self, start, bits):
+        self.end = start + (Fraction(bits * 10**9, self.shape.rate_bps) if self.shape.rate_bps else 0)
+        return self.end
+
+    def run(self, until):
+        while self.coming and self.coming[0][0] <= until:
+            due, number, size = self.coming.pop(0)
+            start = max(Fraction(due), self.end)
+            waiting = sum(bytes_ for begin, _, bytes_, _ in self.sent if int(begin) > due)
+            if int(start) == due or waiting + size <= self.shape.queue_bytes:
+                self.sent.append([start, self._transmit(start, 8 * size), size, number])
+
+    def replace(self, shape, now):
         self.shapes += 1
         self.loss = Random(f"{self.seed}:{self.shapes}:loss")
         self.jitter = Random(f"{self.seed}:{self.shapes}:jitter")
-        if self.had_rate and shape.rate_bps:
-            self.end = Fraction(int(self.end))
-        else:  # whatever is still on its way goes first, and does not wait in the new queue
-            self.due = max([self.due, *(time for time, _ in self.out)])
-            self.end = Fraction(0)
-            self.sent.clear()
-        self.had_rate = bool(shape.rate_bps)
+        self.run(now)
+        old_bps = self.shape.rate_bps
+        self.shape, self.end = shape, Fraction(now)
+        for frame in self.sent:
+            start, end, size, _ = frame
+            if int(end) <= now:
+                continue
+            bits = (end - now) * old_bps / 10**9 if int(start) <= now else 8 * size
+            frame[0] = start if int(start) <= now else self.end
+            frame[1] = self._transmit(self.end, bits)
+
+    def out(self):
+        self.run(float("inf"))
+        return [(int(end), number) for _, end, _, number in self.sent]
 
 
 @st.composite
@@ -80,23 +91,22 @@ def released(link, until):
 @given(first=shapes(), steps=steps, seed=st.integers(0, 2**64 - 1))
 def test_the_emulator_does_what_the_obvious_model_does(first, steps, seed):
     link, model = LinkEmulator(first, seed, 0), ObviousLink(seed)
-    model.replace(first)
-    shape, now, number, out = first, 0, 0, []
+    model.replace(first, 0)
+    now, number, out = 0, 0, []
     for step in steps:
         match step:
             case Shape():
-                shape = step
-                link.replace(shape, now)
-                model.replace(shape)
+                link.replace(step, now)
+                model.replace(step, now)
             case None:
                 out += released(link, now)
             case wait, size:
                 now += wait
                 link.accept([number.to_bytes(4, "big") + bytes(size - 4)], now)
-                model.accept(number, size, now, shape)
+                model.accept(number, size, now)
                 number += 1
     out += released(link, None)
-    assert out == model.out
+    assert out == model.out()
     stats = link.stats()
     assert stats.packets_in == number
     assert stats.packets_out == len(out)

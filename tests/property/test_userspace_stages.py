@@ -374,21 +374,59 @@ def test_every_stage_does_what_the_obvious_model_does(shape, arrivals, seed):
 
 @settings(deadline=None)
 @given(first=shapes(), second=shapes(), arrivals=arrivals, later=arrivals, seed=st.integers(0, 2**64 - 1))
-def test_frames_in_flight_keep_their_fate_when_the_shape_is_replaced(first, second, arrivals, later, seed):
-    alone, replaced = LinkEmulator(first, seed, 0), LinkEmulator(first, seed, 0)
+def test_no_frame_is_lost_in_a_change_and_none_leaves_before_its_time(first, second, arrivals, later, seed):
+    link = LinkEmulator(first, seed, 0)
     now = 0
     for number, (wait, size, _) in enumerate(arrivals):
         now += wait
-        for link in (alone, replaced):
-            link.accept([number.to_bytes(4, "big") + bytes(size - 4)], now)
-    replaced.replace(second, now)
+        link.accept([number.to_bytes(4, "big") + bytes(size - 4)], now)
+    held = link.stats().in_flight
+    link.replace(second, now)
+    before = link.stats()
+    assert link.stats().in_flight == held - before.queue_drops - before.codel_drops
     for number, (wait, size, _) in enumerate(later, len(arrivals)):
         now += wait
-        replaced.accept([number.to_bytes(4, "big") + bytes(size - 4)], now)
-    out = released(replaced, 1 << 62)
-    assert [(time, number) for time, number in out if number < len(arrivals)] == released(alone, 1 << 62)
+        link.accept([number.to_bytes(4, "big") + bytes(size - 4)], now)
+    out = released(link, 1 << 62)
     assert [time for time, _ in out] == sorted(time for time, _ in out)
-    assert replaced.stats().in_flight == 0
+    stats = link.stats()
+    dropped = stats.scripted + stats.lost + stats.queue_drops + stats.codel_drops
+    assert stats.packets_in + stats.duplicated - dropped == stats.packets_out == len(out)
+    assert stats.in_flight == 0
+    assert link._held_bytes == link._counts.dropped_bytes
+
+
+def stepped(shape):
+    """The same shape, its rate given as a trace, so that it is carried out event by event."""
+    steps = RateSteps(starts_ns=(0, MS), rates_bps=(shape.rate_bps, shape.rate_bps), period_ns=2 * MS)
+    return replace(shape, rate_bps=0, trace=steps)
+
+
+plain_rates = st.builds(
+    lambda rate, queue, overhead, delay: Shape(
+        rate_bps=rate, queue_bytes=queue, overhead_bytes=overhead, delay_ns=delay
+    ),
+    *(st.integers(10**6, 10**9), st.integers(1, 10_000), st.integers(0, 40), st.integers(0, 3 * MS)),
+)
+
+
+@settings(deadline=None)
+@given(
+    first=plain_rates,
+    steps=st.lists(st.tuples(plain_rates | st.none(), st.integers(0, MS // 2), st.integers(60, 1514)), max_size=40),
+    steppings=st.lists(st.booleans(), min_size=41, max_size=41),
+)
+def test_a_rate_in_changes_is_the_same_however_it_is_carried_out(first, steps, steppings):
+    straight, mixed = LinkEmulator(first, 1, 0), LinkEmulator(stepped(first) if steppings[-1] else first, 1, 0)
+    now = 0
+    for number, ((shape, wait, size), is_stepped) in enumerate(zip(steps, steppings, strict=False)):
+        now += wait
+        if shape:
+            straight.replace(shape, now)
+            mixed.replace(stepped(shape) if is_stepped else shape, now)
+        for link in (straight, mixed):
+            link.accept([number.to_bytes(4, "big") + bytes(size - 4)], now)
+    assert released(mixed, 1 << 62) == released(straight, 1 << 62)
 
 
 @settings(deadline=None)

@@ -14,6 +14,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Self
 
+from testbed.agent import vlan
 from testbed.agent.capture import pcap
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ _ETH_P_ALL = 3
 
 _BLOCK = struct.Struct("=8xIIII")  # struct tpacket_block_desc: status, packets, offset of the first, length
 _STATUS_AT = 8
-_FRAME = struct.Struct("=IIIIIIH")  # struct tpacket3_hdr: next, seconds, nanoseconds, captured, length, status, MAC at
+_FRAME = struct.Struct("=IIIIIIH6xIH")
+"""struct tpacket3_hdr: next, seconds, nanoseconds, captured, length, status, MAC at, TCI and TPID of a VLAN tag."""
 _STATISTICS = struct.Struct("=III")  # struct tpacket_stats_v3: seen, of those dropped, times that the ring was full
 _DRAIN_MS = 10 * _RETIRE_MS
 
@@ -129,7 +131,8 @@ def records(block: bytes) -> Iterator[bytes]:
     """The frames of a block as records of a pcap file."""
     _, count, at, _ = _BLOCK.unpack_from(block)
     for _ in range(count):
-        following, seconds, nanoseconds, captured, length, _, mac_at = _FRAME.unpack_from(block, at)
+        following, seconds, nanoseconds, captured, length, status, mac_at, tci, tpid = _FRAME.unpack_from(block, at)
         begin = at + mac_at
-        yield pcap.record(seconds, nanoseconds, block[begin : begin + captured], length)
+        frame = vlan.with_tag(block[begin : begin + captured], status, tci, tpid)
+        yield pcap.record(seconds, nanoseconds, frame, length + len(frame) - captured)
         at += following

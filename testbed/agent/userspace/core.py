@@ -5,12 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.agent.userspace.lines import AnyOrder, InOrder, Line
-from testbed.agent.userspace.queueing.bottleneck import (
-    Backlog,
-    EventfulBottleneck,
-    StraightBottleneck,
-    decides_on_arrival,
-)
+from testbed.agent.userspace.queueing.bottleneck import EventfulBottleneck, StraightBottleneck, decides_on_arrival
 from testbed.agent.userspace.stages.corruption import BitErrors
 from testbed.agent.userspace.stages.delay import Delay, delay, in_order
 from testbed.agent.userspace.stages.duplication import Duplication
@@ -47,9 +42,7 @@ class LinkEmulator:
         self._shapes = 0
         self._counts = Counts()
         self._delay: Delay | None = None
-        self._bottleneck: StraightBottleneck | EventfulBottleneck | None = None
         self._line: Line = InOrder()
-        self._left: Line = InOrder()  # what is in flight by the shapes before
         self._held_bytes = 0
         self._lateness = LatenessHistogram()
         self._packets_in = 0
@@ -62,42 +55,33 @@ class LinkEmulator:
     def replace(self, shape: Shape, now: int) -> None:
         """Shape the frames from `now` on by `shape`, which begins anew: counts of scripts, traces, random words.
 
-        Frames in flight keep their fate. Where the new shape keeps order, no later frame overtakes them; they count in
-        the new queue while they wait for the old one's transmitter.
+        What was decided of frames in flight stays: losses, errors, copies, and when their delay is over. Those that
+        have not been sent by then, or not wholly, go on at the new bottleneck, which drops none of those that wait
+        already. Where the new shape keeps order, no later frame overtakes them.
         """
         seed = f"{self._seed}:{self._shapes}"
         counts = self._counts
         self._shapes += 1
 
-        backlog = Backlog()
-        after = self._delay.last_ns if self._delay else 0
-        frames = sorted(self._left.drain() + self._line.drain(), key=lambda frame: frame[0])
-        self._left = InOrder()
-        self._left.add(frames)
-        if self._bottleneck is not None and shape.has_bottleneck:
-            backlog = self._bottleneck.backlog
-        elif frames:
-            after = max(after, frames[-1][0])
-
+        contents = self._line.hand_over(now)
+        after = max(self._delay.last_ns if self._delay else 0, contents.coming[-1][0] if contents.coming else 0)
         self._delay = None
         if shape.delay_ns or shape.reorder or after > now:
             self._delay = delay(shape, seed, counts, after)
-        self._bottleneck = None
-        self._line = InOrder() if in_order(shape) else AnyOrder()
-        straight = None
         if decides_on_arrival(shape):
-            self._bottleneck = straight = StraightBottleneck(shape, counts, backlog)
-        elif shape.has_bottleneck:
-            self._bottleneck = self._line = EventfulBottleneck(
-                shape, seed, counts, self._line, applied=now, backlog=backlog
-            )
+            self._line = StraightBottleneck(shape, counts, now, contents)
+        else:
+            self._line = InOrder() if in_order(shape) else AnyOrder()
+            if shape.has_bottleneck:
+                self._line = EventfulBottleneck(shape, seed, counts, self._line, now=now, contents=contents)
+            else:
+                self._line.add(contents.without_bottleneck(now))
         self._choosing = _present(
             Script(shape.drops, counts) if shape.drops else None,
             loss(shape, seed, counts),
             BitErrors(shape.corruption, seed, counts) if shape.corruption else None,
             Duplication(shape.duplicate, seed, counts) if shape.duplicate else None,
         )
-        self._timing = _present(self._delay, straight)
 
     def accept(self, packets: Sequence[bytes], now: int) -> None:
         """Take frames that arrived at `now`, in order; `now` may not be earlier than at the call before."""
@@ -109,22 +93,18 @@ class LinkEmulator:
         if self._held_bytes - self._counts.dropped_bytes + _cost(frames) > HELD_BYTES_MOST:
             self._backlog_drops += len(frames)
             return
-        for stage in self._timing:
-            frames = stage.cross(frames)
+        if self._delay is not None:
+            frames = self._delay.cross(frames)
         self._held_bytes += _cost(frames)
         self._line.add(frames)
 
     def next_wakeup(self) -> int | None:
         """When `release` may next have something to do; None while nothing is in flight."""
-        wakeup = self._line.next_wakeup()
-        if not self._left:
-            return wakeup
-        left = self._left.next_wakeup()
-        return left if wakeup is None else wakeup if left is None else min(left, wakeup)
+        return self._line.next_wakeup()
 
     def release(self, now: int, most: int) -> list[bytes]:
         """Take out the frames due at `now`, in order; at most `most` of them, the rest stays due."""
-        frames = self._take_in_turn(now, most) if self._left else self._line.take(now, most)
+        frames = self._line.take(now, most)
         packets = [packet for _, packet in frames]
         size = sum(map(len, packets))
         self._packets_out += len(packets)
@@ -132,13 +112,6 @@ class LinkEmulator:
         self._held_bytes -= size + FRAME_OVERHEAD_BYTES * len(packets)
         self._lateness.record([now - due for due, _ in frames])
         return packets
-
-    def _take_in_turn(self, now: int, most: int) -> list[Frame]:
-        """What is due of this shape and of those before, one by one."""
-        taken: list[Frame] = []
-        while len(taken) < most and (wakeup := self.next_wakeup()) is not None and wakeup <= now:
-            taken += (self._left if self._left.next_wakeup() == wakeup else self._line).take(wakeup, 1)
-        return taken
 
     def stats(self) -> LinkStats:
         """The counters so far, as far as they are known here."""
@@ -157,7 +130,7 @@ class LinkEmulator:
             codel_drops=counts.codel_drops,
             marked=counts.marked,
             backlog_drops=self._backlog_drops,
-            in_flight=len(self._left) + len(self._line),
+            in_flight=len(self._line),
             queue_most_bytes=counts.queue_most_bytes,
             lateness_p50_ns=self._lateness.quantile(0.5),
             lateness_p99_ns=self._lateness.quantile(0.99),

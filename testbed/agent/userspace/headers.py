@@ -1,4 +1,4 @@
-"""The headers of a frame as far as links look at them: Ethernet, ARP, IPv4, IPv6, ICMP, TCP and UDP.
+"""The headers of a frame as far as links look at them: Ethernet, VLAN tags, ARP, IPv4, IPv6, ICMP, TCP and UDP.
 
 A frame that ends before its headers do, or has others, is one of protocol `other`.
 """
@@ -6,10 +6,12 @@ A frame that ends before its headers do, or has others, is one of protocol `othe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
+
+from testbed.agent.vlan import TYPE_AT, tags_end
 
 ETHERNET: Final = 14
-"""Bytes of the Ethernet header, which a frame begins with."""
+"""Bytes of the Ethernet header, which a frame begins with, without VLAN tags."""
 
 _ARP: Final = b"\x08\x06"
 _IPV4: Final = b"\x08\x00"
@@ -32,46 +34,53 @@ class Headers:
 
     Attributes:
         protocol: `arp`, `icmp` (also of IPv6), `tcp`, `udp` or `other`.
+        network: where the IP packet begins; 0 where there is none.
         end: where the IP packet ends, which may be before the frame does (padding); 0 where there is none.
         transport: where the TCP or UDP header begins; 0 where there is none, as in all but the first fragment.
         payload: where the TCP or UDP payload begins, up to `end`; 0 where there is none.
-        flow: what is the same in all packets of a flow: addresses, protocol, and ports unless fragmented.
+        flow: what is the same in all packets of a flow: VLAN tags, addresses, protocol, and ports unless fragmented.
     """
 
     protocol: str = "other"
+    network: int = 0
     end: int = 0
     transport: int = 0
     payload: int = 0
     flow: bytes = b""
 
 
+def network_at(frame: bytes) -> int:
+    """Where the Ethernet header of a frame ends, its VLAN tags included."""
+    return tags_end(frame) + 2
+
+
 def parse(frame: bytes) -> Headers:
     """The headers of a frame that begins with its Ethernet header."""
-    kind = frame[12:ETHERNET]
+    at = network_at(frame)
+    kind = frame[at - 2 : at]
     if kind == _IPV4:
-        return _ipv4(frame)
+        return _ipv4(frame, at)
     if kind == _IPV6:
-        return _ipv6(frame)
-    return Headers("arp" if kind == _ARP else "other", flow=frame[:ETHERNET])
+        return _ipv6(frame, at)
+    return Headers("arp" if kind == _ARP else "other", flow=frame[:at])
 
 
-def _ipv4(frame: bytes) -> Headers:
-    end = ETHERNET + int.from_bytes(frame[16:18], "big")
-    inner = ETHERNET + (frame[ETHERNET] & 0xF) * 4 if len(frame) >= ETHERNET + _IPV4_LEAST else 0
-    if not ETHERNET + _IPV4_LEAST <= inner <= end <= len(frame):
-        return Headers(flow=frame[:ETHERNET])
-    fragment = int.from_bytes(frame[20:22], "big")
-    return _inner(
-        frame, end, inner, frame[23], frame[26:34], later=bool(fragment & 0x1FFF), split=bool(fragment & 0x3FFF)
-    )
+def _ipv4(frame: bytes, at: int) -> Headers:
+    end = at + int.from_bytes(frame[at + 2 : at + 4], "big")
+    inner = at + (frame[at] & 0xF) * 4 if len(frame) >= at + _IPV4_LEAST else 0
+    if not at + _IPV4_LEAST <= inner <= end <= len(frame):
+        return Headers(flow=frame[:at])
+    fragment = int.from_bytes(frame[at + 6 : at + 8], "big")
+    packet = _Packet(frame, at, end, frame[TYPE_AT : at - 2] + frame[at + 12 : at + 20])
+    return packet.inner(inner, frame[at + 9], later=bool(fragment & 0x1FFF), split=bool(fragment & 0x3FFF))
 
 
-def _ipv6(frame: bytes) -> Headers:
-    inner = ETHERNET + _IPV6_LEAST
-    end = inner + int.from_bytes(frame[18:20], "big")
+def _ipv6(frame: bytes, at: int) -> Headers:
+    inner = at + _IPV6_LEAST
+    end = inner + int.from_bytes(frame[at + 4 : at + 6], "big")
     if not inner <= end <= len(frame):
-        return Headers(flow=frame[:ETHERNET])
-    number = frame[20]
+        return Headers(flow=frame[:at])
+    number = frame[at + 6]
     later = split = False
     while (number in _EXTENSIONS or number == _FRAGMENT) and inner + 8 <= end:
         if number == _FRAGMENT:
@@ -81,24 +90,41 @@ def _ipv6(frame: bytes) -> Headers:
         number, inner = frame[inner], inner + length
         if later:
             break
-    return _inner(frame, end, inner, number, frame[22:54], later=later, split=split)
+    packet = _Packet(frame, at, end, frame[TYPE_AT : at - 2] + frame[at + 8 : at + 40])
+    return packet.inner(inner, number, later=later, split=split)
 
 
-def _inner(frame: bytes, end: int, at: int, number: int, addresses: bytes, *, later: bool, split: bool) -> Headers:
-    """The headers of an IP packet whose inner protocol `number` begins at `at`; of a `later` fragment, or a `split`."""
-    protocol = _PROTOCOLS.get(number, "other")
-    flow = addresses + bytes((number,))
-    least = _TRANSPORT_LEAST.get(protocol)
-    if least is None:
-        return Headers(protocol, end, flow=flow)
-    if later:
-        return Headers(protocol, end, payload=at if at < end else 0, flow=flow)
-    if at + least > end:
-        return Headers(end=end, flow=flow)
-    payload = at + (least if protocol == "udp" else max(least, (frame[at + 12] >> 4) * 4))
-    if not split:
-        flow += frame[at : at + 4]
-    return Headers(protocol, end, at, payload if payload < end else 0, flow)
+class _Packet(NamedTuple):
+    """An IP packet in a frame, from `network` to `end`, and the tags and addresses that its flow has in common."""
+
+    frame: bytes
+    network: int
+    end: int
+    common: bytes
+
+    def inner(self, at: int, number: int, *, later: bool, split: bool) -> Headers:
+        """The headers of the packet, whose inner protocol `number` begins at `at`.
+
+        Args:
+            at: where, in the frame.
+            number: of the protocol, as IANA assigns it.
+            later: it is a fragment, and not the first.
+            split: it is a fragment.
+        """
+        frame, network, end, common = self
+        protocol = _PROTOCOLS.get(number, "other")
+        flow = common + bytes((number,))
+        least = _TRANSPORT_LEAST.get(protocol)
+        if least is None:
+            return Headers(protocol, network, end, flow=flow)
+        if later:
+            return Headers(protocol, network, end, payload=at if at < end else 0, flow=flow)
+        if at + least > end:
+            return Headers(network=network, end=end, flow=flow)
+        payload = at + (least if protocol == "udp" else max(least, (frame[at + 12] >> 4) * 4))
+        if not split:
+            flow += frame[at : at + 4]
+        return Headers(protocol, network, end, at, payload if payload < end else 0, flow)
 
 
 def ports(frame: bytes, headers: Headers) -> tuple[int, int]:
@@ -146,13 +172,16 @@ def congestion_marked(frame: bytes) -> bytes | None:
     headers = parse(frame)
     if not headers.end:
         return None
-    at, shift = (ETHERNET + 1, 0) if frame[12:ETHERNET] == _IPV4 else (ETHERNET + 1, _IPV6_ECN_SHIFT)
+    ipv4 = frame[headers.network - 2 : headers.network] == _IPV4
+    at = headers.network + 1
+    shift = 0 if ipv4 else _IPV6_ECN_SHIFT
     ecn = frame[at] >> shift & _ECN_MASK
     if ecn in (0, _CE):
         return frame if ecn else None
     changed = bytearray(frame)
     changed[at] |= _CE << shift
-    if not shift:
-        checksum = int.from_bytes(frame[24:26], "big")
-        changed[24:26] = updated_checksum(checksum, frame[at], changed[at]).to_bytes(2, "big")
+    if ipv4:
+        sum_at = headers.network + 10
+        checksum = int.from_bytes(frame[sum_at : sum_at + 2], "big")
+        changed[sum_at : sum_at + 2] = updated_checksum(checksum, frame[at], changed[at]).to_bytes(2, "big")
     return bytes(changed)

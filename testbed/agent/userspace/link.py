@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from testbed.agent.userspace.core import LinkEmulator
-from testbed.agent.userspace.sockets import device_name, frame_limit, kernel_drops, read_lag
+from testbed.agent.userspace.reading import BATCH, FrameReader
+from testbed.agent.userspace.sockets import device_name, kernel_drops, mtu, read_lag
 
 if TYPE_CHECKING:
     import socket
@@ -16,10 +17,7 @@ if TYPE_CHECKING:
     from testbed.agent.userspace.stats import LinkStats
     from testbed.shape import Shape
 
-READ_BATCH: Final = 32
-"""Frames read from one link before the next has its turn."""
-
-_RELEASE_BATCH = 64
+_RELEASE_BATCH: Final = 2 * BATCH
 """Frames released to one link before the next has its turn; more than are read, so that a backlog shrinks."""
 
 
@@ -44,7 +42,7 @@ class Link:
         self.input = source
         self.dead: str | None = None
         self._output = output
-        self._limit = frame_limit(source)
+        self._reader = FrameReader(source, mtu(source))
         self._arrived = 0
         self.restart(shape, seed)
 
@@ -57,35 +55,25 @@ class Link:
         kernel_drops(self.input)  # asking begins a new count
 
     def read(self) -> int:
-        """Take a batch of frames from the input; returns how many, `READ_BATCH` where more may wait.
+        """Take a batch of frames from the input; returns how many, `reading.BATCH` where more may wait.
 
         All of them count as arrived when the last did: to ask for each one's time costs a third of TCP's throughput.
 
         Raises:
             DeviceGoneError: nothing will come any more.
         """
-        receive = self.input.recv
-        size = self._limit + 1  # one byte more tells a frame that is too large
-        packets: list[bytes] = []
-        take = packets.append
         try:
-            for _ in range(READ_BATCH):
-                take(receive(size))
+            packets, oversize = self._reader.read()
         except BlockingIOError:
-            pass
+            return 0
         except OSError:
             self.check_devices()
-        read = len(packets)
-        if not read:
             return 0
-        if max(map(len, packets)) == size:
-            kept = [packet for packet in packets if len(packet) < size]
-            self._oversize += read - len(kept)
-            packets = kept
+        self._oversize += oversize
         lag = read_lag(self.input)  # first: where the process is interrupted now, the frame counts as late, not early
         self._arrived = max(self._arrived, time.monotonic_ns() - lag)
         self.emulator.accept(packets, self._arrived)
-        return read
+        return len(packets) + oversize
 
     def release(self, now: int) -> None:
         """Send a batch of the frames that are due at `now`, ns.

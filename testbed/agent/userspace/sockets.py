@@ -11,6 +11,7 @@ import time
 # linux/if_packet.h, asm-generic/socket.h and linux/sockios.h; the socket module lacks them.
 _SOL_PACKET = 263
 _PACKET_STATISTICS = 6
+_PACKET_AUXDATA = 8
 _PACKET_QDISC_BYPASS = 20
 _PACKET_IGNORE_OUTGOING = 23
 _SO_SNDBUFFORCE = 32
@@ -19,13 +20,12 @@ _SIOCGSTAMPNS = 0x8907
 _SIOCGIFMTU = 0x8921
 _ETH_P_ALL = 3
 
-_ETHERNET_HEADER_BYTES = 14
 _RECEIVE_BUFFER_BYTES = 16 << 20
 _SEND_BUFFER_BYTES = 4 << 20
 
 
 def open_input(ifindex: int) -> socket.socket:
-    """A socket that reads every frame arriving at a device of the current network namespace.
+    """A socket that reads every frame arriving at a device of the current network namespace (`reading.FrameReader`).
 
     Raises:
         OSError: no such device, or no CAP_NET_RAW in the namespace.
@@ -33,6 +33,7 @@ def open_input(ifindex: int) -> socket.socket:
     sock = _open(ifindex, _PACKET_IGNORE_OUTGOING, 1)
     try:
         _set_buffer(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+        sock.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
         read_lag(sock)  # the first call switches arrival times on
         sock.bind((socket.if_indextoname(ifindex), _ETH_P_ALL))
     except BaseException:
@@ -81,11 +82,11 @@ def device_name(sock: socket.socket) -> str:
     return str(sock.getsockname()[0])
 
 
-def frame_limit(sock: socket.socket) -> int:
-    """The bytes of the largest frame, from the MAC header on, that the device of a packet socket carries."""
+def mtu(sock: socket.socket) -> int:
+    """The bytes of the largest IP packet that the device of a packet socket carries."""
     request = struct.pack("16si12x", device_name(sock).encode(), 0)
-    _, mtu = struct.unpack_from("16si", fcntl.ioctl(sock, _SIOCGIFMTU, request))
-    return int(mtu) + _ETHERNET_HEADER_BYTES
+    _, found = struct.unpack_from("16si", fcntl.ioctl(sock, _SIOCGIFMTU, request))
+    return int(found)
 
 
 def kernel_drops(sock: socket.socket) -> int:

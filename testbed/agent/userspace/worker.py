@@ -26,8 +26,9 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from testbed.agent.userspace.link import READ_BATCH, DeviceGoneError, Link
+from testbed.agent.userspace.link import DeviceGoneError, Link
 from testbed.agent.userspace.pace import REST_S, Pace
+from testbed.agent.userspace.reading import BATCH
 from testbed.shape import Shape
 
 REQUEST_BYTES: Final = 65536
@@ -71,7 +72,7 @@ class Worker:
                     self._retire(link)
                     continue
                 frames += read
-                more |= read == READ_BATCH
+                more |= read == BATCH
             wakeup = self._release_due()
             if requested and not self._serve_request():
                 return

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from testbed.topology.base import key
+from testbed.topology.values import Command as CommandWords
 from testbed.topology.values import Congestion, Count, SomeDuration, SomeRate, SomeSize
 from testbed.topology.workloads.base import SECOND, Work, Workload
 
@@ -35,7 +36,7 @@ class Command(Work):
     """Any program of a node's own; what it writes is kept, and a line that is a JSON object is a sample."""
 
     kind: Literal["command"] = key("A program of a node's own; a line of its output that is JSON is a sample")
-    command: Annotated[tuple[str, ...], Field(min_length=1)] = key("The program and its arguments; no shell sees them")
+    command: Annotated[CommandWords, Field(min_length=1)] = key("The program and its arguments; no shell sees them")
     timeout_ns: SomeDuration = key(
         "How long it may take; after that it is killed and the run has failed",
         alias="timeout",

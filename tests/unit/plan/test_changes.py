@@ -1,5 +1,7 @@
 """Links changed while their lab is up, by the words of the file."""
 
+from pathlib import Path
+
 import pytest
 
 from testbed.errors import UsageError
@@ -29,7 +31,15 @@ def describe(source="a", destination="b", **asked):
         ({"drop": "[3, 17]"}, "loss 2 %, drop no. 3, 17 of all, rate"),
         ({"drop": "{first: syn}"}, "drop no. 1 of tcp flags sA, rate"),
         ({"blackhole": "true"}, "delay 40 ms, jitter 4 ms, loss 100 %, rate"),
-        ({"blackhole": "false"}, "delay 40 ms, jitter 4 ms, rate"),
+        ({"blackhole": "false"}, "delay 40 ms, jitter 4 ms, loss 2 %, rate"),
+        ({"blackhole": True}, "delay 40 ms, jitter 4 ms, loss 100 %, rate"),
+        ({"loss": 0}, "delay 40 ms, jitter 4 ms, rate"),
+        ({"drop": [3, 17]}, "loss 2 %, drop no. 3, 17 of all, rate"),
+        ({"drop": (3, 17)}, "loss 2 %, drop no. 3, 17 of all, rate"),
+        ({"drop": [{"first": "rst"}, {"packets": "udp", "every": 2}]}, "flags r, drop every 2. of udp"),
+        ({"jitter": {"spread": "1ms", "distribution": "normal"}}, "delay 40 ms, jitter 1 ms normal, loss 2 %"),
+        ({"loss": {"rate": "2%", "burst": 4}}, "loss 2 % in bursts of 4"),
+        ({"queue": {"discipline": "codel", "ecn": True}}, "queue 50 KB codel with ECN"),
         ({"rate": "0"}, "delay 40 ms, jitter 4 ms, loss 2 %"),
         ({"rate": "5mbit"}, "rate 5 mbit/s, overhead 4 B, queue 50 KB"),
         ({"queue": "100ms"}, "rate 10 mbit/s, overhead 4 B, queue 125 KB"),
@@ -40,6 +50,56 @@ def describe(source="a", destination="b", **asked):
 )
 def test_the_rest_stays(asked, words):
     assert words in describe(**asked)
+
+
+def after(*changes_):
+    """The link from a to b, changed several times."""
+    link = changes.locate(PLAN, "a", "b")
+    for each in changes_:
+        link = changes.changed(PLAN, link, each)
+    return link.shape
+
+
+def test_a_blackhole_gives_the_loss_back_that_was_there_or_changed_meanwhile():
+    assert after({"blackhole": True}, {"blackhole": False}) == after()
+    assert after({"blackhole": True}, {"delay": "50ms"}, {"blackhole": True}, {"blackhole": False}) == after(
+        {"delay": "50ms"}
+    )
+    assert after({"blackhole": True, "loss": "5%"}, {"blackhole": False}) == after({"loss": "5%"})
+    assert after({"loss": "100%"}, {"blackhole": False}) == after({"loss": "100%"})
+
+
+def test_another_loss_ends_a_blackhole():
+    assert after({"blackhole": True}, {"loss": "5%"}) == after({"loss": "5%"})
+
+
+def test_a_queue_given_as_a_time_follows_the_rate_and_others_do_not():
+    assert after({"queue": "100ms"}, {"rate": "100mbit"}).queue_bytes == 1_250_000
+    assert after({"queue": "100ms"}, {"rate": "2mbit"}).queue_bytes == 25_000
+    assert after({"queue": {"limit": "100ms", "discipline": "codel"}}, {"rate": "2mbit"}).queue_bytes == 25_000
+    assert after({"queue": "100ms"}, {"queue": {"discipline": "codel"}}, {"rate": "2mbit"}).queue_bytes == 25_000
+    for queue in ("64KB", "40 packets", "1bdp"):
+        size = after({"queue": queue}).queue_bytes
+        assert after({"queue": queue}, {"rate": "100mbit"}).queue_bytes == size
+    assert after({"queue": "100ms"}, {"queue": "64KB"}, {"rate": "2mbit"}).queue_bytes == 64_000
+
+
+def test_a_queue_given_as_a_time_follows_the_mean_rate_of_a_trace(tmp_path, monkeypatch):
+    (tmp_path / "up.csv").write_text("0s,2mbit\n1s,4mbit\n")
+    monkeypatch.chdir(tmp_path)
+    traced = {"rate": {"trace": "up.csv"}}
+    assert after({"queue": "100ms"}, traced).queue_bytes == 37_500
+    assert after({"queue": "100ms"}, traced, {"rate": "10mbit"}) == after({"queue": "100ms"})
+
+
+def test_a_queue_given_as_a_time_must_still_hold_a_frame():
+    with pytest.raises(UsageError, match="queue comes to 125 B"):
+        after({"queue": "100ms"}, {"rate": "10kbit"})
+
+
+def test_what_a_rate_of_0_takes_away_comes_back_with_the_next():
+    assert after({"queue": "100ms"}, {"rate": 0}, {"rate": "2mbit"}) == after({"queue": "100ms"}, {"rate": "2mbit"})
+    assert after({"rate": "0"}, {"rate": "10mbit"}) == after()
 
 
 def test_nothing_is_left_of_a_bottleneck_that_goes():
@@ -53,7 +113,8 @@ def test_a_clear_direction_gets_the_default_queue():
 def test_a_trace_is_looked_for_in_the_working_directory(tmp_path, monkeypatch):
     (tmp_path / "up.csv").write_text("0s,2mbit\n1s,4mbit\n")
     monkeypatch.chdir(tmp_path)
-    assert "rate 3 mbit/s on average, by trace, overhead 4 B, queue 50 KB" in describe(rate="{trace: up.csv}")
+    for asked in ("{trace: up.csv}", {"trace": "up.csv"}, {"trace": Path("up.csv")}):
+        assert "rate 3 mbit/s on average, by trace, overhead 4 B, queue 50 KB" in describe(rate=asked)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +122,17 @@ def test_a_trace_is_looked_for_in_the_working_directory(tmp_path, monkeypatch):
     [
         ({"los": "1%"}, "unknown-key", "did you mean loss"),
         ({"loss": "10"}, "bad-value", 'loss is wrong: "10" has no unit'),
+        ({"loss": 10}, "bad-value", 'loss is wrong: "10" has no unit'),
+        ({"loss": 0.1}, "bad-value", 'loss is wrong: "0.1" has no unit'),
+        ({"loss": True}, "wrong-type", "loss is true, must be"),
+        ({"blackhole": 1}, "wrong-type", "blackhole is 1, must be true or false"),
+        ({"drop": {3}}, "bad-value", "drop is {3}, which is no value of a file"),
+        ({"drop": ["3"]}, "wrong-type", 'drop[0] is "3", must be a whole number'),
+        ({"delay": float("nan")}, "bad-value", "delay is nan, which is no value of a file"),
+        ({"delay": b"1ms"}, "bad-value", "delay is b'1ms', which is no value of a file"),
+        ({"jitter": {"spread": 4}}, "bad-value", 'jitter.spread is wrong: "4" has no unit'),
+        ({"jitter": {5: "4ms"}}, "missing-key", "jitter lacks"),
+        ({"loss": None}, "bad-value", "loss has no value"),
         ({"loss": ""}, "bad-value", "loss has no value"),
         ({"loss": "{rate: }"}, "bad-value", "loss.rate has no value"),
         ({"loss": "2%\ndelay: 3ms"}, "bad-value", "several lines"),

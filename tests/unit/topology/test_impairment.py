@@ -11,6 +11,7 @@ from testbed.shape import (
     Drop,
     FourState,
     GilbertElliott,
+    Latent,
     Opportunities,
     RateSteps,
     Reorder,
@@ -76,8 +77,15 @@ CORRELATED = Chance(probability=PERCENT, correlation=QUARTER)
             "loss: {p13: 1%, p31: 25%}",
             Shape(loss_model=FourState(p13=PERCENT, p31=QUARTER, p32=0, p23=CERTAIN, p14=0)),
         ),
-        ("blackhole: true", Shape(loss=CERTAIN)),
-        ("blackhole: true, loss: {rate: 1%, burst: 3}, delay: 1ms", Shape(loss=CERTAIN, delay_ns=MS)),
+        ("blackhole: true", Shape(loss=CERTAIN, latent=Latent(blackhole=True))),
+        (
+            "blackhole: true, loss: 1%, delay: 1ms",
+            Shape(loss=CERTAIN, delay_ns=MS, latent=Latent(blackhole=True, loss=PERCENT)),
+        ),
+        (
+            "blackhole: true, loss: {rate: 1%, correlation: 25%}",
+            Shape(loss=CERTAIN, latent=Latent(blackhole=True, loss_model=CORRELATED)),
+        ),
         ("blackhole: false, loss: 1%", Shape(loss=PERCENT)),
         ("drop: [3, 17]", Shape(drops=(Drop(numbers=(3, 17)),))),
         ("drop: []", Shape()),
@@ -114,6 +122,7 @@ CORRELATED = Chance(probability=PERCENT, correlation=QUARTER)
                 queue_bytes=10_000,
                 overhead_bytes=4,
                 discipline=Discipline(name="codel", target_ns=2 * MS, interval_ns=9 * MS, ecn=True),
+                latent=Latent(queue_ns=10 * MS),
             ),
         ),
         (
@@ -125,6 +134,7 @@ CORRELATED = Chance(probability=PERCENT, correlation=QUARTER)
             Shape(
                 trace=RateSteps(starts_ns=(0, 1000 * MS), rates_bps=(2 * MS, 14 * MS), period_ns=2000 * MS),
                 queue_bytes=10_000,
+                latent=Latent(queue_ns=10 * MS),
             ),
         ),
     ],

@@ -1,12 +1,14 @@
 """Traces and measured delays in files."""
 
+import json
 import runpy
 from pathlib import Path
 
 import pytest
 
-from testbed.shape import Opportunities, RateSteps
-from testbed.topology import traces
+from testbed.plan import resolve
+from testbed.shape import Opportunities, RateSteps, Shape
+from testbed.topology import loads, traces
 
 FOLDER = Path(__file__).parents[3] / "topologies" / "traces"
 MS, S = 10**6, 10**9
@@ -16,6 +18,18 @@ MBIT = 10**6
 def test_mahimahi_repeats_at_its_last_line():
     made = traces.trace("0\n1\n1\n\n# a comment\n 4 \n", "a.trace")
     assert made == Opportunities(times_ns=(0, MS, MS, 4 * MS), frame_bytes=1514, period_ns=4 * MS)
+
+
+def test_a_trace_as_long_as_those_of_mahimahi_is_taken(tmp_path):
+    """Half a million opportunities, the first of them at 0, many at the same time, and seconds without any."""
+    times = [0] * 4 + [place // 8 * (1 + place % 1000 // 990) for place in range(500_000)]
+    times.sort()
+    (tmp_path / "LTE.down").write_text("".join(f"{time}\n" for time in times))
+    text = "{name: x, nodes: {a: , b: }, links: [{from: a, to: b, rate: {trace: LTE.down}}]}"
+    (link,) = resolve(loads(text, "x.yml", tmp_path)).links
+    assert isinstance(link.shape.trace, Opportunities)
+    assert [time // MS for time in link.shape.trace.times_ns] == times
+    assert Shape.from_json(json.loads(json.dumps(link.shape.to_json()))) == link.shape
 
 
 def test_one_line_is_a_steady_rate():
@@ -50,7 +64,7 @@ def test_the_last_rate_lasts_as_long_as_the_one_before():
         (traces.opportunities, "1\n1.5\n", "line 2 is no whole number"),
         (traces.opportunities, "-1\n", "line 1"),
         (traces.opportunities, "# x\n3\n2\n", "line 3 is earlier"),
-        (traces.opportunities, "1\n" * 100_001, "more than 100000 lines"),
+        (traces.opportunities, "1\n" * (traces.MOST_ENTRIES + 1), "more than 1000000 entries; cut the file"),
         (traces.rates, "", "fewer than two"),
         (traces.rates, "0s,1mbit\n", "fewer than two"),
         (traces.rates, "0s,0\n1s,0\n", "all rates are 0"),

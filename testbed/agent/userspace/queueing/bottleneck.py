@@ -8,33 +8,20 @@ queue.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from testbed.agent.userspace.queueing.disciplines import CoDel, DropHead, Fifo, Queue
+from testbed.agent.userspace.lines import Contents
+from testbed.agent.userspace.queueing.disciplines import CoDel, DropHead, Fifo
 from testbed.agent.userspace.queueing.fq_codel import FqCoDel
 from testbed.agent.userspace.queueing.transmitters import BYTE_WORK, transmitter
 from testbed.agent.userspace.stages.delay import in_order
-from testbed.agent.userspace.stages.stage import Counts, Frame, words
+from testbed.agent.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame, words
 
 if TYPE_CHECKING:
-    from testbed.agent.userspace.lines import Line
+    from testbed.agent.userspace.lines import Line, Queue
     from testbed.shape import Shape
 
 _NEVER = 1 << 63
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What the bottleneck of the shape before still has to send.
-
-    Attributes:
-        free_ns: when all of it is sent.
-        waiting: of the frames that wait, the start of transmission and the bytes. They count in the new queue.
-    """
-
-    free_ns: int = 0
-    waiting: tuple[tuple[int, int], ...] = ()
 
 
 def decides_on_arrival(shape: Shape) -> bool:
@@ -43,15 +30,23 @@ def decides_on_arrival(shape: Shape) -> bool:
 
 
 class StraightBottleneck:
-    """A transmitter of constant rate behind a droptail queue, for frames that come in order: a stage like the others.
+    """A transmitter of constant rate behind a droptail queue, for frames that come in order: a line itself.
 
     Fractions of a nanosecond are carried from frame to frame, so that a busy transmitter keeps the rate exactly.
+
+    Args:
+        shape: what the bottleneck does.
+        counts: of the link.
+        now: when it begins to.
+        contents: what it goes on with.
     """
 
     __slots__ = (
         "_carry",
+        "_coming",
         "_counts",
         "_free_ns",
+        "_out",
         "_overhead_bytes",
         "_queue_bytes",
         "_rate_bps",
@@ -59,23 +54,78 @@ class StraightBottleneck:
         "_waiting_bytes",
     )
 
-    def __init__(self, shape: Shape, counts: Counts, backlog: Backlog) -> None:
+    def __init__(self, shape: Shape, counts: Counts, now: int, contents: Contents) -> None:
         self._rate_bps = shape.rate_bps
         self._queue_bytes = shape.queue_bytes
         self._overhead_bytes = shape.overhead_bytes
         self._counts = counts
-        self._free_ns = backlog.free_ns  # when the transmitter has sent all it was given, and what is left of a ns
+        self._coming = deque(contents.coming)  # that have not reached the queue
+        self._out = deque(contents.sent)  # when their last bit is sent
+        self._free_ns = now  # when the transmitter has sent all it was given, and what is left of a ns
         self._carry = 0
-        self._waiting = deque(backlog.waiting)
-        self._waiting_bytes = sum(size for _, size in backlog.waiting)
+        # Of frames that wait: when their first bit is sent, bytes, when they came, and the carry before them.
+        self._waiting: deque[tuple[int, int, int, int]] = deque()
+        self._waiting_bytes = 0
+        if contents.sending is not None:
+            work, packet = contents.sending
+            duration, self._carry = divmod(work, self._rate_bps)
+            self._free_ns += duration
+            self._out.append((self._free_ns, packet))
+        for came, packet in contents.waiting:
+            self._waiting.append((self._free_ns, len(packet), came, self._carry))
+            self._waiting_bytes += len(packet)
+            duration, self._carry = divmod(self._work(packet), self._rate_bps)
+            self._free_ns += duration
+            self._out.append((self._free_ns, packet))
 
-    @property
-    def backlog(self) -> Backlog:
-        """What there is still to send."""
-        return Backlog(self._free_ns, tuple(self._waiting))
+    def _work(self, packet: bytes) -> int:
+        """What sending a frame next takes, with what is left of a nanosecond."""
+        return (len(packet) + self._overhead_bytes) * BYTE_WORK + self._carry
 
-    def cross(self, frames: list[Frame]) -> list[Frame]:
-        """The frames that the queue had room for, when they are sent."""
+    def add(self, frames: list[Frame]) -> None:
+        """Hold frames that reach the queue at their times, no earlier than those before."""
+        self._coming.extend(frames)
+
+    def next_wakeup(self) -> int | None:
+        """When the first frame is sent."""
+        if self._out:
+            return self._out[0][0]
+        if not self._coming:
+            return None
+        due, packet = self._coming[0]
+        work = self._work(packet) - (self._carry if due > self._free_ns else 0)
+        return max(due, self._free_ns) + work // self._rate_bps
+
+    def take(self, now: int, most: int) -> list[Frame]:
+        """Take out the frames sent by `now`."""
+        if self._coming:
+            self._run(now)
+        out = self._out
+        taken: list[Frame] = []
+        while out and out[0][0] <= now and len(taken) < most:
+            taken.append(out.popleft())
+        return taken
+
+    def hand_over(self, now: int) -> Contents:
+        """Take out all that the bottleneck holds at `now`."""
+        self._run(now)
+        sent = [frame for frame in self._out if frame[0] <= now]
+        waiting = [(came, carry) for start, _, came, carry in self._waiting if start > now]
+        unsent = list(self._out)[len(sent) :]
+        sending, queued = unsent[: len(unsent) - len(waiting)], unsent[len(unsent) - len(waiting) :]
+        carry = waiting[0][1] if waiting else self._carry
+        return Contents(
+            sent=sent,
+            sending=next((((end - now) * self._rate_bps + carry, packet) for end, packet in sending), None),
+            waiting=[(came, packet) for (came, _), (_, packet) in zip(waiting, queued, strict=True)],
+            coming=list(self._coming),
+        )
+
+    def __len__(self) -> int:
+        return len(self._coming) + len(self._out)
+
+    def _run(self, now: int) -> None:
+        """Let all frames come to the queue that do so by `now`."""
         rate = self._rate_bps
         overhead = self._overhead_bytes
         free = self._free_ns
@@ -83,8 +133,10 @@ class StraightBottleneck:
         waiting = self._waiting
         waiting_bytes = self._waiting_bytes
         most = self._counts.queue_most_bytes
-        sent = []
-        for due, packet in frames:
+        coming = self._coming
+        sent = self._out.append
+        while coming and coming[0][0] <= now:
+            due, packet = coming.popleft()
             size = len(packet)
             while waiting and waiting[0][0] <= due:
                 waiting_bytes -= waiting.popleft()[1]
@@ -94,18 +146,18 @@ class StraightBottleneck:
             elif free > due:
                 if waiting_bytes + size > self._queue_bytes:
                     self._counts.queue_drops += 1
+                    self._counts.dropped_bytes += size + FRAME_OVERHEAD_BYTES
                     continue
-                waiting.append((free, size))
+                waiting.append((free, size, due, carry))
                 waiting_bytes += size
                 most = max(most, waiting_bytes)
             duration, carry = divmod((size + overhead) * BYTE_WORK + carry, rate)
             free += duration
-            sent.append((free, packet))
+            sent((free, packet))
         self._free_ns = free
         self._carry = carry
         self._waiting_bytes = waiting_bytes
         self._counts.queue_most_bytes = most
-        return sent
 
 
 class EventfulBottleneck:
@@ -114,41 +166,41 @@ class EventfulBottleneck:
     What becomes of a frame may depend on frames that come later, so it is decided event by event when time has
     passed, in virtual time: however late that is, the outcome is the same. (Only a frame that is added after a later
     time was taken has come too late to change what happened before, and is taken to come then.)
+
+    Args:
+        shape: what the bottleneck does.
+        seed: of the shape.
+        counts: of the link.
+        line: where frames are until they reach the queue.
+        now: when it begins.
+        contents: what it goes on with. Its queue does so as it is where the discipline is the same.
     """
 
-    __slots__ = (
-        "_before",
-        "_before_bytes",
-        "_clock",
-        "_counts",
-        "_free",
-        "_line",
-        "_out",
-        "_queue",
-        "_queue_bytes",
-        "_start",
-        "_transmitter",
-        "_waiting",
-    )
+    __slots__ = ("_clock", "_counts", "_discipline", "_free", "_line", "_out", "_queue", "_queue_bytes", "_start",
+                 "_transmitter")  # fmt: skip
 
-    def __init__(self, shape: Shape, seed: str, counts: Counts, line: Line, *, applied: int, backlog: Backlog) -> None:
-        self._queue = _queue(shape, seed, counts)
+    def __init__(self, shape: Shape, seed: str, counts: Counts, line: Line, *, now: int, contents: Contents) -> None:
+        self._discipline = shape.discipline
         self._queue_bytes = shape.queue_bytes
         self._counts = counts
         self._line = line
-        self._transmitter = transmitter(shape, applied)
-        self._before = deque(backlog.waiting)
-        self._before_bytes = sum(size for _, size in backlog.waiting)
-        self._clock = applied  # of the last event
-        self._free = backlog.free_ns  # when the transmitter has sent all it was given
-        self._start = _NEVER  # when the next frame begins to be sent
-        self._out: deque[Frame] = deque()
-        self._waiting: list[tuple[int, int]] = []
-
-    @property
-    def backlog(self) -> Backlog:
-        """What there was still to send when the bottleneck was drained."""
-        return Backlog(self._free, tuple(self._waiting))
+        self._line.add(contents.coming)
+        self._transmitter = transmitter(shape, now)
+        self._clock = now  # of the last event
+        self._free = now  # when the transmitter has sent all it was given
+        self._out = deque(contents.sent)
+        if contents.sending is not None:
+            work, packet = contents.sending
+            self._free = self._transmitter.resume(now, work)
+            self._out.append((self._free, packet))
+        if contents.queue is not None and contents.discipline == shape.discipline:
+            self._queue = contents.queue
+        else:
+            self._queue = _queue(shape, seed, counts)
+            for came, packet in contents.waiting:
+                self._queue.enqueue(packet, came, _NEVER)
+        # When the next frame begins to be sent.
+        self._start = self._transmitter.starts(self._free) if len(self._queue) else _NEVER
 
     def add(self, frames: list[Frame]) -> None:
         """Delay frames, each until its time, and queue them then."""
@@ -169,27 +221,32 @@ class EventfulBottleneck:
             taken.append(out.popleft())
         return taken
 
-    def drain(self) -> list[Frame]:
-        """Take out all frames with the times at which they would have been sent if no more had come."""
-        started = self._clock
-        self._waiting = [(start, size) for start, size in self._before if start > started]
-        self._run(_NEVER - 1, self._waiting)
+    def hand_over(self, now: int) -> Contents:
+        """Take out all that the bottleneck holds at `now`."""
+        self._run(now)
         frames = list(self._out)
-        self._out.clear()
-        return frames
+        sent = [frame for frame in frames if frame[0] <= now]
+        sending = frames[len(sent) :]
+        return Contents(
+            sent=sent,
+            sending=(self._transmitter.left(now), sending[0][1]) if sending else None,
+            waiting=self._queue.waiting(),
+            coming=self._line.hand_over(now).coming,
+            queue=self._queue,
+            discipline=self._discipline,
+        )
 
     def __len__(self) -> int:
         return len(self._line) + len(self._queue) + len(self._out)
 
-    def _run(self, now: int, started: list[tuple[int, int]] | None = None) -> None:
-        """Let all happen that happens by `now`; `started` takes the starts of transmissions and the bytes."""
+    def _run(self, now: int) -> None:
+        """Let all happen that happens by `now`."""
         while True:
             arrival = self._line.next_wakeup()
             if self._start < _NEVER and (arrival is None or self._start <= arrival):
                 if self._start > now:
                     return
-                if (size := self._send(self._start)) and started is not None:
-                    started.append((self._clock, size))
+                self._send(self._start)
             elif arrival is None or arrival > now:
                 return
             else:
@@ -198,10 +255,7 @@ class EventfulBottleneck:
     def _arrive(self, now: int) -> None:
         ((due, packet),) = self._line.take(now, 1)
         clock = self._clock = max(self._clock, due)
-        before = self._before
-        while before and before[0][0] <= clock:
-            self._before_bytes -= before.popleft()[1]
-        room = self._queue_bytes - self._before_bytes
+        room = self._queue_bytes
         queue = self._queue
         if self._start == _NEVER:  # nothing waits
             start = self._transmitter.starts(max(self._free, clock))
@@ -213,17 +267,16 @@ class EventfulBottleneck:
             start = self._start
         queue.enqueue(packet, clock, room)
         self._start = start if len(queue) else _NEVER
-        self._counts.queue_most_bytes = max(self._counts.queue_most_bytes, queue.waiting_bytes + self._before_bytes)
+        self._counts.queue_most_bytes = max(self._counts.queue_most_bytes, queue.waiting_bytes)
 
-    def _send(self, start: int) -> int:
-        """Begin to send what the queue gives at `start`; returns the frame's bytes, 0 where it gives none."""
+    def _send(self, start: int) -> None:
+        """Begin to send what the queue gives at `start`, if anything."""
         self._clock = start
         packet = self._queue.dequeue(start)
         if packet is not None:
             self._free = self._transmitter.ends(start, len(packet))
             self._out.append((self._free, packet))
         self._start = self._transmitter.starts(self._free) if len(self._queue) else _NEVER
-        return len(packet) if packet is not None else 0
 
 
 def _queue(shape: Shape, seed: str, counts: Counts) -> Queue:

@@ -4,30 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from math import isqrt
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from testbed.agent.userspace.headers import congestion_marked
 from testbed.agent.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame
 
 if TYPE_CHECKING:
     from testbed.shape import Discipline
-
-
-class Queue(Protocol):
-    """A bottleneck's queue."""
-
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes of the frames that wait."""
-
-    def enqueue(self, packet: bytes, now: int, room: int) -> None:
-        """Take a frame that comes at `now`, where no more than `room` bytes may wait."""
-
-    def dequeue(self, now: int) -> bytes | None:
-        """The frame to send at `now`; None where none is left."""
-
-    def __len__(self) -> int:
-        """How many frames wait."""
 
 
 class Fifo:
@@ -55,6 +38,10 @@ class Fifo:
         _, packet = self.frames.popleft()
         self.waiting_bytes -= len(packet)
         return packet
+
+    def waiting(self) -> list[Frame]:
+        """The frames that wait."""
+        return list(self.frames)
 
     def drop(self, packet: bytes) -> None:
         """Count a frame dropped for want of room."""
@@ -122,6 +109,10 @@ class CoDel:
         """Take the frame if it fits."""
         self._maxpacket = max(self._maxpacket, len(packet))
         self._queue.enqueue(packet, now, room)
+
+    def waiting(self) -> list[Frame]:
+        """The frames that wait."""
+        return self._queue.waiting()
 
     def drop_oldest(self) -> int:
         """Drop the oldest frame for want of room; returns its bytes."""

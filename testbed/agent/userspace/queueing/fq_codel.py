@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
@@ -10,7 +11,7 @@ from testbed.agent.userspace.headers import parse
 from testbed.agent.userspace.queueing.disciplines import CoDel
 
 if TYPE_CHECKING:
-    from testbed.agent.userspace.stages.stage import Counts, Words
+    from testbed.agent.userspace.stages.stage import Counts, Frame, Words
     from testbed.shape import Discipline
 
 _FLOWS_BITS: Final = 10  # 1024 flows: RFC 8290, 5.2.4
@@ -103,6 +104,10 @@ class FqCoDel:
                 continue
             flow.credits -= len(packet)
             return packet
+
+    def waiting(self) -> list[Frame]:
+        """The frames that wait."""
+        return sorted((frame for flow in self._flows.values() for frame in flow.waiting()), key=itemgetter(0))
 
     def __len__(self) -> int:
         return self.length

@@ -23,6 +23,12 @@ class Transmitter(Protocol):
     def ends(self, start: int, size: int) -> int:
         """When a frame of `size` bytes, begun at a time that `starts` said, is sent."""
 
+    def left(self, now: int) -> int:
+        """What of the frame sent last is still to be sent at `now`, which is before its end; in `BYTE_WORK`."""
+
+    def resume(self, now: int, work: int) -> int:
+        """When a frame is sent of which another transmitter has left `work` at `now`, when this one begins."""
+
 
 def transmitter(shape: Shape, applied: int) -> Transmitter:
     """The shape's transmitter, its trace begun at `applied`."""
@@ -64,7 +70,23 @@ class SteppedTransmitter:
 
     def ends(self, start: int, size: int) -> int:
         """When the last bit is sent."""
-        work = (size + self._overhead) * BYTE_WORK + (self._carry if start == self._free else 0)
+        return self._send(start, (size + self._overhead) * BYTE_WORK + (self._carry if start == self._free else 0))
+
+    def left(self, now: int) -> int:
+        """What the rates until the frame's end amount to."""
+        work = self._carry
+        while now < self._free:
+            rate, until = self._step(now) if len(self._rates) > 1 else (self._rates[0], self._free)
+            until = min(until, self._free)
+            work += rate * (until - now)
+            now = until
+        return work
+
+    def resume(self, now: int, work: int) -> int:
+        """When the last bit is sent."""
+        return self._send(self.starts(now), work)
+
+    def _send(self, start: int, work: int) -> int:
         if len(self._rates) > 1:
             rate, until = self._step(start)
             while work > rate * (until - start):
@@ -109,9 +131,19 @@ class TracedTransmitter:
 
     def ends(self, start: int, size: int) -> int:
         """At the opportunity that takes the frame's last byte."""
+        return self._send(start, size + self._overhead)
+
+    def left(self, now: int) -> int:
+        """What the opportunities after `now` took of the frame."""
+        return ((self._next - self._following(now)) * self._bytes - self._left) * BYTE_WORK
+
+    def resume(self, now: int, work: int) -> int:
+        """At the opportunity that takes the last byte."""
+        return self._send(self.starts(now), -(-work // BYTE_WORK))
+
+    def _send(self, start: int, size: int) -> int:
         if not self._left or self._at < start:
             self._use(self._first(start))
-        size += self._overhead
         while size > self._left:
             size -= self._left
             self._use(self._next)
@@ -129,8 +161,10 @@ class TracedTransmitter:
 
     def _first(self, now: int) -> int:
         """The first opportunity not used that is not before `now`."""
-        if self._time(self._next) >= now:
-            return self._next
+        return self._next if self._time(self._next) >= now else self._following(now - 1)
+
+    def _following(self, now: int) -> int:
+        """The first opportunity of all that is after `now`."""
         # A round's end is part of it: the last opportunity may be just then.
-        round_, before = divmod(now - self._applied - 1, self._period)
-        return round_ * len(self._times) + bisect_left(self._times, before + 1)
+        round_, into = divmod(now - self._applied, self._period)
+        return round_ * len(self._times) + bisect_left(self._times, into + 1)

@@ -38,7 +38,7 @@ class BitErrors:
     def _spoilt(self, packet: bytes) -> bytes:
         parsed = headers.parse(packet)
         unseen = self._fix_checksum
-        first = (parsed.payload if parsed.transport else 0) if unseen else headers.ETHERNET
+        first = (parsed.payload if parsed.transport else 0) if unseen else parsed.network
         if not first or not parsed.end:
             return packet
         byte, bit = divmod(self._draw() * 8 * (parsed.end - first) >> 32, 8)

@@ -86,6 +86,47 @@ def test_an_unseen_error_changes_one_bit_of_the_payload_and_the_checksum_fits(fr
             assert not frames.is_sound(headers.inverted(frame, byte, bit))
 
 
+TAGS = [bytes.fromhex(tags) for tags in ("", "81000320", "88a80321", "8100a000", "88a80064810000c8")]
+
+
+def tagged(frame, tags):
+    return frame[:12] + tags + frame[12:]
+
+
+@pytest.mark.parametrize("tags", TAGS)
+@pytest.mark.parametrize(("protocol", "ipv6"), [*KINDS, ("icmp", False), ("icmp", True), ("arp", False)])
+def test_behind_vlan_tags_everything_is_where_it_would_be_without(frames, protocol, ipv6, tags):
+    frame = frames.make(protocol, ipv6=ipv6, ports=(5, 600), flags="sa", payload=b"payload")
+    plain, parsed = headers.parse(frame), headers.parse(tagged(frame, tags))
+    assert parsed.protocol == plain.protocol
+    for name in ("network", "end", "transport", "payload"):
+        assert getattr(parsed, name) == (getattr(plain, name) and getattr(plain, name) + len(tags))
+    assert headers.ports(tagged(frame, tags), parsed) == headers.ports(frame, plain)
+    assert headers.tcp_flags(tagged(frame, tags), parsed) == headers.tcp_flags(frame, plain)
+
+
+@pytest.mark.parametrize("tags", TAGS)
+@pytest.mark.parametrize(("protocol", "ipv6"), KINDS)
+def test_behind_vlan_tags_marks_and_unseen_errors_are_those_of_the_packet(frames, protocol, ipv6, tags):
+    frame = frames.make(protocol, ipv6=ipv6, tos=2, payload=b"payload")
+    assert headers.congestion_marked(tagged(frame, tags)) == tagged(headers.congestion_marked(frame), tags)
+    plain, parsed = headers.parse(frame), headers.parse(tagged(frame, tags))
+    spoilt = headers.inverted_unseen(tagged(frame, tags), parsed, parsed.payload + 2, 3)
+    assert spoilt == tagged(headers.inverted_unseen(frame, plain, plain.payload + 2, 3), tags)
+
+
+def test_vlans_are_flows_apart(frames):
+    assert len({headers.parse(tagged(frames.make("udp"), tags)).flow for tags in TAGS}) == len(TAGS)
+
+
+@pytest.mark.parametrize("tags", TAGS)
+def test_a_tagged_frame_cut_off_anywhere_is_other_and_harmless(frames, tags):
+    frame = tagged(frames.make("tcp", payload=b"payload"), tags)
+    for length in range(len(frame)):
+        assert headers.parse(frame[:length]).protocol == "other"
+        assert headers.congestion_marked(frame[:length]) is None
+
+
 def test_udp_without_a_checksum_stays_so(frames):
     frame = bytearray(frames.make("udp", payload=b"payload"))
     frame[40:42] = b"\0\0"

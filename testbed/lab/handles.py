@@ -1,0 +1,99 @@
+"""The nodes and links of a lab that is up, for the public API."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from testbed import arguments
+from testbed.lab import bringup
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from testbed.agent.client import Agent
+    from testbed.plan.model import Link, Plan
+    from testbed.runtime import Completed, Runtime
+    from testbed.shape import Shape
+
+
+def words(command: Sequence[str] | str) -> Sequence[str]:
+    """The words of a command.
+
+    Raises:
+        UsageError: `bad-command`: it is none.
+    """
+    is_list = isinstance(command, list | tuple) and bool(command)
+    if is_list and all(type(word) is str and "\0" not in word for word in command):
+        return command
+    from testbed.topology.values import command_words  # noqa: PLC0415  # takes long to import, and is seldom needed
+
+    return command_words(command)
+
+
+class NodeHandle:
+    """A node of a lab that is up."""
+
+    def __init__(self, lab: str, name: str, runtime: Runtime) -> None:
+        self.name = name
+        self._lab = lab
+        self._runtime = runtime
+
+    def run(self, argv: Sequence[str] | str, *, stdin: bytes | str = b"", timeout: float | None = None) -> Completed:
+        """Run a command in the node and wait for it.
+
+        Args:
+            argv: the command: its words, or text that is split into words as a shell would; no shell sees it.
+            stdin: what it reads.
+            timeout: seconds after which it is killed.
+
+        Raises:
+            UsageError: `bad-command`, `bad-argument`: an argument is of a wrong type.
+            LabError: `command-timeout`.
+        """
+        return self._runtime.run(
+            self._lab,
+            self.name,
+            words(argv),
+            stdin=arguments.octets(stdin, "stdin"),
+            timeout=arguments.seconds(timeout, "timeout"),
+        )
+
+
+class LinkHandle:
+    """One direction between two nodes of a lab that is up."""
+
+    def __init__(self, plan: Plan, agent: Agent, link: Link) -> None:
+        self._plan = plan
+        self._agent = agent
+        self._link = link
+
+    @property
+    def shape(self) -> Shape:
+        """What the link does to packets now."""
+        for each in self._agent.call("statistics"):
+            if (each["source"], each["destination"], each["network"]) == self._link.ends:
+                return type(self._link.shape).from_json(each["shape"])
+        return self._link.shape
+
+    def update(self, **to: object) -> Shape:
+        """Change what the link does, from now on: `update(loss="10%", blackhole=False, drop=[3, 17])`. The rest stays.
+
+        The new shape takes the place of the old one as a whole; packets on their way keep their fate.
+
+        Args:
+            to: keys of a link in a topology file (delay, jitter, loss, rate, queue) and their values there, see
+                `testbed.plan.changes.changed`.
+
+        Returns:
+            The new shape.
+
+        Raises:
+            UsageError: a key or a value is wrong.
+            LabError: the shape could not be applied.
+        """
+        from testbed.plan import changes  # noqa: PLC0415  # as above
+
+        link = changes.changed(self._plan, replace(self._link, shape=self.shape), to)
+        self._agent.call("shape", links=[bringup.as_request(self._plan, link)])
+        return link.shape
