@@ -250,6 +250,9 @@ class Attachments:
 
     async def _try_to_attach(self, index: int, new: _NewPort) -> None:
         """Have the links of a new port work, as soon as it can be told whose it is."""
+        if self.wiring.port_at(index) and not new.closed:  # it was heard of while the lab came up
+            del self._new[index]
+            return
         (device,) = switch.devices(self.wiring.route, index)
         if not device.connected:
             return
