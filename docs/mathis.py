@@ -147,7 +147,7 @@ def tables(sweep: Sweep, plan: Plan) -> Iterator[str]:
     yield "| Mathis | -0.5 | -0.5 |"
     for name in of:
         yield f"| {name} | {_exponent(sweep.exponent(name, FEW))} | {_exponent(sweep.exponent(name))} |"
-    yield f"\n{sweep.runs} runs, {sweep.untrusted} of them not to be trusted"
+    yield f"\n{sweep.runs} runs, {sweep.untrusted} of them not trusted"
 
 
 def _exponent(estimate: Estimate | None) -> str:

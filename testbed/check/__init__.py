@@ -1,13 +1,15 @@
-"""Whether links do what was asked of them, and whether the emulation kept up: `measure` before a run, `trust` after."""
+"""Whether links do what was requested, and whether the emulation kept up: `measure` before a run, `trust` after."""
 
-from testbed.check.probing import DEEP, QUICK, Depth, measure
-from testbed.check.trusting import disturbances, late_senders, trust
-from testbed.check.verdict import AS_ASKED, Finding, LinkCheck
+from testbed.check.budget import DEEP, QUICK, Depth
+from testbed.check.probing import measure
+from testbed.check.trusting import UNCHECKED, disturbances, late_senders, trust
+from testbed.check.verdict import AS_REQUESTED, Finding, LinkCheck
 
 __all__ = [
-    "AS_ASKED",
+    "AS_REQUESTED",
     "DEEP",
     "QUICK",
+    "UNCHECKED",
     "Depth",
     "Finding",
     "LinkCheck",

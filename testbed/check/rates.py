@@ -1,17 +1,22 @@
-"""Findings on a link's bottleneck, from trains of datagrams that come faster than it sends."""
+"""Findings on a link's rate, from trains of datagrams that come faster than it sends.
+
+A machine that is too slow or too busy makes datagrams late, never early. So a rate that is too high is proven by how
+much arrived since it was sent. A rate that is too low may be the machine's, unless a train with twice as many datagrams
+of half the size carries as much: then packets per second are not what limits it. What neither shows is not measured.
+"""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from testbed import statistics
+from testbed import statistics, units
 from testbed.check import expected
-from testbed.check.judging import CONFIDENCE, LATE_NS, TOO_LOW, compare
-from testbed.check.verdict import AS_ASKED, Finding, unmeasured
-from testbed.shape import CERTAIN, Opportunities, RateSteps
+from testbed.check.capacity import Capacity, mean_bps
+from testbed.check.comparing import CONFIDENCE, EARLY_NS, TOO_HIGH, TOO_LOW, compare
+from testbed.check.verdict import AS_REQUESTED, Finding, unmeasured
+from testbed.shape import CERTAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,8 +32,23 @@ PRESSURE = 1.25
 HEADER_BYTES = 42
 """Of Ethernet, IPv4 and UDP."""
 
+_SHARP = 0.1
+"""How wide the interval of a rate may be, of the rate, for it to count as measured."""
+
+_SAME = 1.05
+"""How many times the least of several measured rates the greatest may be for all of them to be the link's."""
+
 _FRAMES_LEAST = 12
 """In a row, to tell a rate from."""
+
+_QUEUES = 1.1
+"""How many times what a link carries has to be offered for a queue to build up before it."""
+
+_EDGE_FRAMES = 2
+"""Frames that a window of arrivals may hold beyond what was sent meanwhile: the first may have been under way."""
+
+_BURST_NS = 1_000_000
+"""How long a bottleneck may have saved up for: the bucket of tbf gains as much beside a frame when it was idle."""
 
 _SECOND = 1_000_000_000
 
@@ -56,16 +76,6 @@ class Train:
             later - earlier for earlier, later in zip(self.sent_ns, self.sent_ns[_FRAMES_LEAST:], strict=False)
         )
         return 8 * self.frame_bytes * _FRAMES_LEAST * _SECOND / max(statistics.quantile(steps, 0.5), 1)
-
-    @property
-    def offered(self) -> str:
-        """The same in words."""
-        return f"{self.offered_bps / 1e6:.0f} mbit/s"
-
-    @property
-    def arrived_bps(self) -> float:
-        """How fast what arrived did, on the whole."""
-        return _rate(self.frame_bytes, self.received_ns)
 
     def backlog_bytes(self, shape: Shape) -> float:
         """The most that would wait at a bottleneck of the shape's rate before a queue without end."""
@@ -96,25 +106,64 @@ class Train:
         return self.received_ns[start : start + length]
 
 
-def judge_rate(shape: Shape, train: Train, *, level: float) -> Finding | None:
-    """The finding on a link's rate; None where the train did not keep the link busy, and another try may.
+def prober_reaches(rate_bps: float) -> str:
+    """Why a rate was not measured: the machine is not fast enough."""
+    return f"this machine's prober reaches {units.RATE.format(_three_digits(rate_bps))}"
+
+
+def judge_rate(shape: Shape, train: Train, *, level: float) -> Finding:
+    """Judge a link's rate; where the train does not tell, the finding has no figure and says why.
 
     Args:
-        shape: what was asked for, with a bottleneck.
+        shape: what was requested, with a bottleneck.
         train: sent at `PRESSURE` times the rate.
-        level: the probability with which a link that is as asked may be found wrong.
+        level: the probability with which a link that is as requested may be found wrong.
     """
     if shape.trace:
         return _judge_trace(shape, shape.trace, train)
-    # A corrupted frame was sent by the bottleneck like any other, but does not arrive.
-    corrupted = shape.corruption.chance.probability / CERTAIN if shape.corruption else 0
-    bits = 8 * (train.frame_bytes + shape.overhead_bytes) / (1 - corrupted)
-    if train.offered_bps * (1 - expected.of(shape).loss.rate) < shape.rate_bps * (1 + PRESSURE) / 2:
-        return unmeasured("rate", shape.rate_bps, f"this machine sends no more than {train.offered} at a time")
+    requested_bps = shape.rate_bps
     arrivals = train.busy(shape)
-    if len(arrivals) < _FRAMES_LEAST:
-        return _not_busy(shape, train)
-    # Theil's incomplete method: slopes over disjoint pairs. Their median minds neither late arrivals nor how late.
+    estimated = _estimated(shape, train, arrivals, level) if len(arrivals) >= _FRAMES_LEAST else None
+    proven_bps = max((bits * _SECOND / time_ns for bits, time_ns in _windows(shape, train)), default=0.0)
+    if proven_bps > requested_bps * (1 + RATE_RATIO):
+        if estimated is not None and estimated.verdict == TOO_HIGH:
+            return estimated
+        return Finding(
+            name="rate",
+            asked=requested_bps,
+            measured=proven_bps,
+            interval=None,
+            verdict=TOO_HIGH,
+            passed=False,
+        )
+    offered_bps = train.offered_bps * (1 - expected.of(shape).loss.rate)
+    if estimated is not None and _tells(estimated, offered_bps):
+        return estimated
+    reached_bps = min(carried(shape, train), offered_bps)
+    if reached_bps < requested_bps * (1 - RATE_RATIO) or offered_bps < requested_bps * (1 + PRESSURE) / 2:
+        return unmeasured("rate", requested_bps, prober_reaches(reached_bps))
+    return unmeasured("rate", requested_bps, "packets reach this machine's prober too unevenly to tell")
+
+
+def _tells(estimated: Finding, offered_bps: float) -> bool:
+    """Whether an estimate is good enough for its verdict.
+
+    A rate that is not proven too high is not too high; one that is as low as what was offered need not be the link's.
+    """
+    if estimated.measured is None or width(estimated) > _SHARP * estimated.asked:
+        return False
+    off = abs(estimated.measured - estimated.asked) > RATE_RATIO * estimated.asked
+    if off:
+        return estimated.verdict == TOO_LOW and estimated.measured * _QUEUES < offered_bps
+    return estimated.passed
+
+
+def _estimated(shape: Shape, train: Train, arrivals: Sequence[int], level: float) -> Finding:
+    """The rate by Theil's incomplete method: slopes over disjoint pairs.
+
+    Their median minds neither late arrivals nor how late.
+    """
+    bits = _bits(shape, train)
     half = len(arrivals) // 2
     gaps = sorted(arrivals[place + half] - arrivals[place] for place in range(half))
 
@@ -136,6 +185,39 @@ def judge_rate(shape: Shape, train: Train, *, level: float) -> Finding | None:
     )
 
 
+def conclude(findings: Sequence[Finding], smaller: Finding | None) -> Finding:
+    """The finding that several trains over one link come to.
+
+    One that shows the requested rate is enough, as is one that proves more. Less is a slow machine's doing unless all
+    that have a figure agree on it, datagrams of half the size among them.
+
+    Args:
+        findings: of trains of full datagrams, not empty.
+        smaller: of a train of datagrams of half the size; None where they can't be halved.
+    """
+    for proven in (AS_REQUESTED, TOO_HIGH):
+        found = [each for each in findings if each.verdict == proven]
+        if found:
+            return min(found, key=width)
+    low = [each for each in findings if each.verdict == TOO_LOW]
+    if not low:
+        return findings[-1]
+    best = min(low, key=width)
+    everything = low if smaller is None else [*low, smaller]
+    rates_bps = [each.measured or 0.0 for each in everything]
+    if len(low) > 1 and max(rates_bps) <= _SAME * min(rates_bps):
+        return best
+    return unmeasured("rate", best.asked, prober_reaches(max(rates_bps)))
+
+
+def carried(shape: Shape, train: Train) -> float:
+    """What a link carried of a train, on the whole, bit/s."""
+    times_ns = train.received_ns
+    if len(times_ns) < 2 or times_ns[-1] <= times_ns[0]:  # noqa: PLR2004 (a distance takes two)
+        return 0.0
+    return _bits(shape, train) * (len(times_ns) - 1) * _SECOND / (times_ns[-1] - times_ns[0])
+
+
 def width(finding: Finding) -> float:
     """How wide a finding's interval is; 0 where it has none."""
     return finding.interval[1] - finding.interval[0] if finding.interval else 0.0
@@ -143,153 +225,72 @@ def width(finding: Finding) -> float:
 
 def is_sharp(finding: Finding) -> bool:
     """Whether a finding on a rate tells as much as it has to."""
-    return width(finding) <= 2 * RATE_RATIO * finding.asked
+    return finding.measured is not None and width(finding) <= 2 * RATE_RATIO * finding.asked
 
 
-def unfilled(shape: Shape, train: Train) -> Finding:
-    """The finding on a rate when no train kept the link busy, though each was sent fast enough."""
-    return Finding(
-        name="rate",
-        asked=mean_bps(shape),
-        measured=train.arrived_bps,
-        interval=None,
-        verdict="unknown: the link could not be kept busy",
-        passed=False,
-    )
+def _bits(shape: Shape, train: Train) -> float:
+    """Bits that the bottleneck sends per datagram that arrives: corrupted ones are sent like any other."""
+    corrupted = shape.corruption.chance.probability / CERTAIN if shape.corruption else 0
+    return 8 * (train.frame_bytes + shape.overhead_bytes) / (1 - corrupted)
 
 
-def judge_queue(shape: Shape, train: Train, *, base_ns: float) -> Finding:
-    """The finding on the depth of a queue: what waited before a datagram when the queue was full.
+def _windows(shape: Shape, train: Train) -> Iterator[tuple[float, int]]:
+    """Bits that the bottleneck surely sent, and the longest time that it can have taken for them, ns.
 
-    Args:
-        shape: what was asked for, with a rate.
-        train: enough to overflow the queue.
-        base_ns: how long a datagram is under way that does not wait.
+    All datagrams that arrived in a window were sent after the first of them was, and left the bottleneck before the
+    last of them arrived, by the shortest time that the link holds a datagram. The windows end with the train, or begin
+    with it.
     """
-    if train.backlog_bytes(shape) < shape.queue_bytes * (1 + RATE_RATIO) + train.frame_bytes:
-        return unmeasured("queue", shape.queue_bytes, f"this machine sends no more than {train.offered} at a time")
-    waits = [at - train.sent_ns[number] - base_ns for number, at in zip(train.sequence, train.received_ns, strict=True)]
-    full = sorted(waits[-len(waits) // 4 :]) or [0.0]  # by then the queue has been full for long
-    byte_ns = 8 * _SECOND / shape.rate_bps
-    # In netem a frame leaves when its transmission starts, and counts as waiting until then.
-    measured = statistics.quantile(full, 0.5) / byte_ns
-    counted = train.frame_bytes + shape.overhead_bytes
-    asked = shape.queue_bytes * counted / train.frame_bytes
-    slack = 2 * counted + RATE_RATIO * asked
-    late = (LATE_NS + expected.longest_ns(shape) - shape.delay_ns) / byte_ns
-    verdict = AS_ASKED
-    if len(set(train.sequence)) == len(train.sent_ns):
-        verdict = "too deep: nothing was dropped"
-    elif measured > asked + slack + late:
-        verdict = "too deep"
-    elif measured < asked - slack:
-        verdict = "too shallow"
-    return Finding(
-        name="queue",
-        asked=shape.queue_bytes,
-        measured=measured * train.frame_bytes / counted,
-        interval=None,
-        verdict=verdict,
-        passed=verdict == AS_ASKED,
-    )
+    first: dict[int, int] = {}
+    for number, at_ns in zip(train.sequence, train.received_ns, strict=True):
+        first.setdefault(number, at_ns)
+    if len(first) < _FRAMES_LEAST:
+        return
+    sent_ns, received_ns = [train.sent_ns[number] for number in first], list(first.values())
+    shortest_ns = min(received - sent for sent, received in zip(sent_ns, received_ns, strict=True))
+    ahead = shape.reorder and not shape.reorder.late_ns
+    held_ns = 0 if ahead else min(shortest_ns, max(round(expected.of(shape).delays_ns[0]) - EARLY_NS, 0))
+    bits = 8 * (train.frame_bytes + shape.overhead_bytes)
+    earliest_ns = sent_ns[0]
+    for place, (sent, received) in enumerate(zip(sent_ns, received_ns, strict=True)):
+        earliest_ns = min(earliest_ns, sent)
+        if place >= _FRAMES_LEAST:
+            yield (place + 1 - _EDGE_FRAMES) * bits, max(received - held_ns - earliest_ns, 0) + _BURST_NS
+    earliest_ns = sent_ns[-1]
+    for place, sent in enumerate(reversed(sent_ns)):
+        earliest_ns = min(earliest_ns, sent)
+        if place >= _FRAMES_LEAST:
+            yield (place + 1 - _EDGE_FRAMES) * bits, max(received_ns[-1] - held_ns - earliest_ns, 0) + _BURST_NS
 
 
-def mean_bps(shape: Shape) -> float:
-    """What a bottleneck sends, on average."""
-    if shape.trace:
-        return _Capacity(shape.trace).total_bits * _SECOND / shape.trace.period_ns
-    return float(shape.rate_bps)
-
-
-def peak_bps(shape: Shape, window_ns: int) -> float:
-    """The most that a bottleneck sends in a window of time, as a rate."""
-    if shape.trace:
-        return max(_Capacity(shape.trace).windows(window_ns)) * _SECOND / window_ns
-    return float(shape.rate_bps)
-
-
-class _Capacity:
-    """How many bits a trace lets pass."""
-
-    def __init__(self, trace: Trace) -> None:
-        self._period_ns = trace.period_ns
-        if isinstance(trace, Opportunities):
-            # Just before and at each opportunity, so that both are where a window may begin.
-            self._times: list[int] = [0]
-            self._bits: list[float] = [0]
-            for time in trace.times_ns:
-                self._times += [max(time - 1, self._times[-1]), time]
-                self._bits += [self._bits[-1], self._bits[-1] + 8 * trace.frame_bytes]
-        elif isinstance(trace, RateSteps):
-            ends = (*trace.starts_ns[1:], trace.period_ns)
-            steps = zip(trace.starts_ns, ends, trace.rates_bps, strict=True)
-            self._times = [*trace.starts_ns]
-            self._bits = [0, *accumulate((end - start) * rate / _SECOND for start, end, rate in steps)]
-        if self._times[-1] < trace.period_ns:
-            self._times.append(trace.period_ns)
-            self._bits += self._bits[-1:] * (len(self._times) - len(self._bits))
-
-    @property
-    def total_bits(self) -> float:
-        """In one period."""
-        return self._bits[-1]
-
-    def until(self, time_ns: int) -> float:
-        """Bits until a time since the start of a period."""
-        periods, rest = divmod(time_ns, self._period_ns)
-        place = bisect_right(self._times, rest) - 1
-        begun, bits = self._times[place], self._bits[place]
-        if rest > begun:
-            after = bisect_left(self._times, rest)
-            bits += (self._bits[after] - bits) * (rest - begun) / (self._times[after] - begun)
-        return periods * self.total_bits + bits
-
-    def windows(self, length_ns: int) -> Iterator[float]:
-        """What passes in windows of a length; the most and the least of all windows are among them."""
-        for time in self._times:
-            yield self.until(time + length_ns) - self.until(time)
-            start = (time - length_ns) % self._period_ns
-            yield self.until(start + length_ns) - self.until(start)
-
-
-def _judge_trace(shape: Shape, trace: Trace, train: Train) -> Finding | None:
+def _judge_trace(shape: Shape, trace: Trace, train: Train) -> Finding:
     """The mean over the train has to be that of some part of the trace that is as long."""
+    mean = mean_bps(shape)
     if len(train.received_ns) < _FRAMES_LEAST:
-        return None
+        return unmeasured("rate", mean, "too few datagrams arrived")
     length_ns = train.received_ns[-1] - train.received_ns[0]
-    passed = list(_Capacity(trace).windows(length_ns))
+    capacity = Capacity(trace)
+    passed = list(capacity.windows(length_ns))
     counted = 8 * (train.frame_bytes + shape.overhead_bytes)
-    low, high = min(passed) - 2 * counted, max(passed) + 2 * counted
-    measured = counted * (len(train.received_ns) - 1)
-    verdict = AS_ASKED
-    if measured > high * (1 + RATE_RATIO):
-        verdict = "too high"
-    elif measured < low * (1 - RATE_RATIO):
+    bits = counted * (len(train.received_ns) - 1)
+    verdict = AS_REQUESTED
+    if bits < (min(passed) - 2 * counted) * (1 - RATE_RATIO):
         verdict = TOO_LOW
+    elif bits > (max(passed) + 2 * counted) * (1 + RATE_RATIO):
+        *_, (sent_bits, time_ns) = _windows(shape, train)
+        if sent_bits <= (max(capacity.windows(time_ns)) + 2 * counted) * (1 + RATE_RATIO):
+            return unmeasured("rate", mean, "packets reach this machine's prober too unevenly to tell")
+        verdict = TOO_HIGH
     return Finding(
         name="rate",
-        asked=mean_bps(shape),
-        measured=measured * _SECOND / length_ns,
+        asked=mean,
+        measured=bits * _SECOND / length_ns,
         interval=None,
         verdict=verdict,
-        passed=verdict == AS_ASKED,
+        passed=verdict == AS_REQUESTED,
+        asked_range=(min(passed) * _SECOND / length_ns, max(passed) * _SECOND / length_ns),
     )
 
 
-def _not_busy(shape: Shape, train: Train) -> Finding | None:
-    if train.arrived_bps > shape.rate_bps * (1 + RATE_RATIO):
-        return Finding(
-            name="rate",
-            asked=shape.rate_bps,
-            measured=train.arrived_bps,
-            interval=None,
-            verdict="too high",
-            passed=False,
-        )
-    return None
-
-
-def _rate(frame_bytes: int, times_ns: Sequence[int]) -> float:
-    if len(times_ns) < 2 or times_ns[-1] <= times_ns[0]:  # noqa: PLR2004 (a distance takes two)
-        return 0.0
-    return 8 * frame_bytes * (len(times_ns) - 1) * _SECOND / (times_ns[-1] - times_ns[0])
+def _three_digits(rate_bps: float) -> int:
+    return int(float(f"{rate_bps:.3g}"))

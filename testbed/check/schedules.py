@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from testbed.check import expected, rates
+from testbed.check import expected
+from testbed.check.capacity import drained_ns, mean_bps, peak_bps
 from testbed.check.expected import FRAME_BYTES
 from testbed.check.rates import PRESSURE
 
 if TYPE_CHECKING:
-    from testbed.shape import Shape
+    from testbed.shape import Reorder, Shape
 
 INTERVAL_NS = 2_000_000
 """Between two probes at least: 500 a second are nothing to the machine."""
+
+_MET = 8
+_MEETING_LEAST_NS = 250_000
+"""Between probes of a link that reorders: short enough for each displaced one to meet some, no shorter than this."""
 
 LOAD = 10
 """Probes take at most one part in so many of a link's rate."""
@@ -57,6 +62,16 @@ class Schedule:
     frame_bytes: int
     in_flight_ns: int
 
+    @property
+    def interval_ns(self) -> int:
+        """Between two datagrams."""
+        return 8 * self.frame_bytes * _SECOND // self.rate_bps
+
+    @property
+    def lasts_ns(self) -> int:
+        """From the first datagram until the last has certainly arrived."""
+        return self.count * self.interval_ns + self.in_flight_ns
+
 
 def interval_ns(shape: Shape) -> int:
     """The time between two probes of a link: enough for their delays to be those that the shape asks for."""
@@ -64,16 +79,21 @@ def interval_ns(shape: Shape) -> int:
 
 
 def apart(shape: Shape, probes_ns: int) -> Schedule:
-    """Probes that do not disturb each other."""
-    loss = expected.of(shape).loss.rate
-    per_arrival = min(1 / (1 - loss), _LOSS_FACTOR_MOST) if loss < 1 else 1
-    least = round(ARRIVALS_LEAST * expected.thinning(shape) * per_arrival)
-    return _spaced(shape, max(probes_ns // interval_ns(shape), least), interval_ns(shape))
+    """Probes that do not disturb each other; of those that arrive, enough keep their place to tell of delays."""
+    made = expected.of(shape)
+    kept = (1 - made.loss.rate) * (1 - made.displaced.rate)
+    least = round(ARRIVALS_LEAST * expected.thinning(shape) * (min(1 / kept, _LOSS_FACTOR_MOST) if kept else 1))
+    return _spaced(shape, max(_usual(probes_ns, interval_ns(shape)), least), interval_ns(shape))
+
+
+def _usual(probes_ns: int, interval_ns: int) -> int:
+    """How many probes fit into a time; no more where they follow each other faster than usual."""
+    return probes_ns // max(interval_ns, INTERVAL_NS)
 
 
 def crowd(shape: Shape, probes_ns: int) -> Schedule | None:
     """More of them, closer together, where those that are apart are too few to tell of loss; else None."""
-    enough = probes_ns // _light_ns(shape) // 2
+    enough = _usual(probes_ns, _light_ns(shape)) // 2
     return _spaced(shape, enough, _light_ns(shape)) if apart(shape, probes_ns).count < enough else None
 
 
@@ -88,23 +108,41 @@ def _spaced(shape: Shape, count: int, interval_ns: int) -> Schedule:
 
 def _light_ns(shape: Shape) -> int:
     """The time between two probes that are no load to the link."""
+    least_ns = _meeting_ns(shape.reorder, shape) if shape.reorder else INTERVAL_NS
     if not shape.has_bottleneck:
-        return INTERVAL_NS
+        return least_ns
     bits = 8 * (FRAME_BYTES + shape.overhead_bytes) * LOAD
-    return max(INTERVAL_NS, -(-bits * _SECOND // max(round(rates.mean_bps(shape)), 1)))
+    return max(least_ns, -(-bits * _SECOND // max(round(mean_bps(shape)), 1)))
 
 
-def busy(shape: Shape, mtu: int, train_ns: int) -> Schedule:
-    """A train that keeps a link's bottleneck busy for a time."""
+def _meeting_ns(reorder: Reorder, shape: Shape) -> int:
+    """The time between probes so short that one which leaves its place meets others."""
+    return min(max((reorder.late_ns or shape.delay_ns) // _MET, _MEETING_LEAST_NS), INTERVAL_NS)
+
+
+def busy(shape: Shape, mtu: int, train_ns: int, *, longer: int = 1, halved: bool = False) -> Schedule:
+    """A train that keeps a link's bottleneck busy for a time.
+
+    Args:
+        shape: of the link.
+        mtu: of its network.
+        train_ns: how long the bottleneck is busy, if it takes no more datagrams than a node's agent can.
+        longer: how many times as many datagrams, if it takes no more than that.
+        halved: in twice as many datagrams of half the size.
+    """
     window_ns = max(train_ns, _TRACE_NS) if shape.trace else train_ns
-    peak_bps = rates.peak_bps(shape, train_ns)
-    frame_bytes = _frame_bytes(shape, mtu, peak_bps)
+    rate_bps = peak_bps(shape, train_ns)
+    frame_bytes = _frame_bytes(shape, mtu, rate_bps)
+    most = _FRAMES_MOST
+    if halved:
+        frame_bytes, most = max(frame_bytes // 2, FRAME_BYTES), 2 * most
     counted = 8 * (frame_bytes + shape.overhead_bytes)
     pressure = PRESSURE / (1 - expected.of(shape).loss.rate)
-    count = round(min(max(peak_bps * window_ns / _SECOND / counted, _FRAMES_LEAST), _FRAMES_MOST) * pressure)
+    usual = max(rate_bps * window_ns / _SECOND / counted, _FRAMES_LEAST)
+    count = round(min(usual * longer, most) * pressure)
     return Schedule(
         count=count,
-        rate_bps=round(peak_bps * pressure * frame_bytes * 8 / counted),
+        rate_bps=round(rate_bps * pressure * frame_bytes * 8 / counted),
         frame_bytes=frame_bytes,
         in_flight_ns=_drained_ns(shape, count * counted),
     )
@@ -142,11 +180,10 @@ def _frame_bytes(shape: Shape, mtu: int, rate_bps: float) -> int:
 
 
 def _queueing_ns(shape: Shape) -> int:
-    return round(8 * shape.queue_bytes * _SECOND / rates.mean_bps(shape))
+    return round(8 * shape.queue_bytes * _SECOND / mean_bps(shape))
 
 
-def _drained_ns(shape: Shape, bits: float) -> int:
+def _drained_ns(shape: Shape, bits: int) -> int:
     """The longest that the last datagram of a train of so many bits is under way."""
-    waiting_ns = min(round(bits * _SECOND / rates.mean_bps(shape)), _queueing_ns(shape), _FILLING_MOST_NS)
-    period_ns = shape.trace.period_ns if shape.trace else 0
-    return expected.longest_ns(shape) + min(waiting_ns + period_ns, _FILLING_MOST_NS) + _SLACK_NS
+    waiting = min(bits, 8 * shape.queue_bytes)
+    return expected.longest_ns(shape) + drained_ns(shape, waiting, _FILLING_MOST_NS) + _SLACK_NS

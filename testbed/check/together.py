@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from testbed.check.budget import Budget
     from testbed.workloads import Guarded
 
 _TICK_S = 0.1
@@ -44,9 +45,14 @@ def each(
     at_once: int,
     work: Callable[[Item, Callable[[float], None]], None],
     told: Told,
+    *,
     guarded: Guarded,
+    budget: Budget,
 ) -> None:
-    """Do something with each of `items`, so many at once, and say in this thread how far that is."""
+    """Do something with each of `items`, so many at once, and say in this thread how far that is.
+
+    When the budget is overrun, everything that runs in nodes is killed, so that the work on each item soon ends.
+    """
 
     def one(item: Item, say: Callable[[float], None]) -> None:
         work(item, say)
@@ -60,6 +66,8 @@ def each(
                 for future in done:
                     future.result()
                 told.tell()
+                if pending and budget.overrun:
+                    guarded.kill()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             guarded.kill()

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from testbed import workloads
-from testbed.check.judging import Sample
 from testbed.check.rates import HEADER_BYTES, Train
+from testbed.check.samples import Sample
 from testbed.endpoint.columns import decode
 from testbed.errors import LabError
 from testbed.plan.model import Workload
@@ -28,13 +28,23 @@ _SECOND = 1_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What became of a train, by sequence number and in the order of arrival."""
+    """What became of a train, by sequence number and in the order of arrival.
+
+    Attributes:
+        frame_bytes: of each datagram on the link.
+        sent_ns: when each was sent.
+        sequence: the numbers of those that arrived.
+        received_ns: when each of these arrived.
+        strangers: datagrams that arrived and were not sent like that.
+        dropped: datagrams that arrived and found the receive buffer full.
+    """
 
     frame_bytes: int
     sent_ns: array[int]
     sequence: array[int]
     received_ns: array[int]
     strangers: int
+    dropped: int = 0
 
     def train(self) -> Train:
         """As evidence of a rate."""
@@ -46,7 +56,13 @@ class Seen:
         )
 
     def sample(self, *, scripted: int) -> Sample:
-        """As evidence of delay and loss."""
+        """As evidence of delay and loss.
+
+        Raises:
+            LabError: the receiver was too busy to take in everything that arrived: what was lost can't be told.
+        """
+        if self.dropped:
+            raise LabError("probes-dropped", "this machine was too busy to receive all probes")
         first: dict[int, int] = {}
         for number, at_ns in zip(self.sequence, self.received_ns, strict=True):
             first.setdefault(number, at_ns)
@@ -58,7 +74,7 @@ class Seen:
             duplicates=len(self.sequence) - len(first),
             reordered=metrics.reordered(first),
             overtaking=metrics.reordered(len(self.sent_ns) - number for number in reversed(first)),
-            interval_ns=(self.sent_ns[-1] - self.sent_ns[0]) // max(len(self.sent_ns) - 1, 1) or 1,
+            sent_ns=self.sent_ns,
             strangers=self.strangers,
             scripted=scripted,
         )
@@ -76,7 +92,7 @@ def send(  # a train is told by its place, its form and its time
     """Send a train from the link's source to its destination.
 
     Raises:
-        LabError: an endpoint failed, or the receiver was too busy to take in all that came.
+        LabError: an endpoint failed.
     """
     size_bytes = schedule.frame_bytes - HEADER_BYTES
     rate_bps = max(schedule.rate_bps * size_bytes // schedule.frame_bytes, 1)
@@ -101,7 +117,7 @@ def send(  # a train is told by its place, its form and its time
 
 def _seen(record: io.StringIO, frame_bytes: int, link: Link) -> Seen:
     sent_ns, sequence, received_ns = array("q"), array("q"), array("q")
-    strangers = 0
+    strangers = dropped = 0
     for told in map(json.loads, record.getvalue().splitlines()):
         if told["event"] == "sent":
             sent_ns.extend(decode(told["sent_ns"]))
@@ -109,13 +125,12 @@ def _seen(record: io.StringIO, frame_bytes: int, link: Link) -> Seen:
             sequence.extend(decode(told["seq"]))
             received_ns.extend(decode(told["received_ns"]))
         elif told["event"] == "end" and told["node"] == link.destination:
-            strangers = told["strangers"] + told["corrupted"]
-            if told["drops"]:
-                raise LabError("probes-dropped", f"{link.name}: this machine was too busy to receive all probes")
+            strangers, dropped = told["strangers"] + told["corrupted"], told["drops"]
     return Seen(
         frame_bytes=frame_bytes,
         sent_ns=sent_ns,
         sequence=sequence,
         received_ns=received_ns,
         strangers=strangers,
+        dropped=dropped,
     )

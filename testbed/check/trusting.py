@@ -1,4 +1,8 @@
-"""Whether the emulation kept up with the traffic: what the engines' own counters say against a run."""
+"""Whether a run can be trusted: the reasons not to, and their bounds.
+
+A run is trusted if it is whole, its links were measured and are as requested, and the emulation kept up: the engines
+dropped nothing for want of time, and neither they nor the senders were late.
+"""
 
 from __future__ import annotations
 
@@ -14,26 +18,29 @@ LATENESS_RATIO = 0.1
 """The most by which 99 of 100 packets may be late, the larger of the two. An engine that has a core when it needs one
 is late by tenths of a millisecond; one that has to wait for other work's time slices (3 ms each in Linux) by more."""
 
+UNCHECKED = "the links were not measured (--no-check)"
+"""Why a run without a check is not trusted."""
+
 _FAULTS = {
     "kernel_drops": "packets dropped by the kernel because the engine did not read them in time",
     "backlog_drops": "packets dropped because more were in flight than the engine holds",
     "oversize": "packets dropped because they are larger than the MTU: an offload is on that must be off",
     "send_failures": "packets that the receiver's port refused",
 }
-"""Counters of the userspace engine that are 0 in a run to be trusted (`testbed.agent.userspace.stats`). The kernel's
+"""Counters of the userspace engine that are 0 in a trusted run (`testbed.agent.userspace.stats`). The kernel's
 engine counts nothing of the kind."""
 
 
 def trust(statistics: Sequence[Mapping[str, Any]], *, before: Sequence[Mapping[str, Any]] = ()) -> tuple[str, ...]:
-    """Why a run is not to be trusted.
+    """Why a run is not trusted, as far as the engines of its links know.
 
     Args:
         statistics: what the agent's call `statistics` says after the run.
         before: what it said before; what had gone wrong by then is not the run's. Lateness is since the link was made.
 
     Returns:
-        A sentence per kind of reason, with the worst link's figures where several give it; none where the run can be
-        trusted.
+        A sentence per kind of reason, with the worst link's figures where several give it; none where the
+        engines kept up.
     """
     earlier = {_ends(link): link["counts"] for link in before}
     reasons: dict[str, list[tuple[float, str, str]]] = {}
@@ -68,7 +75,7 @@ def disturbances(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[s
 
 
 def late_senders(senders: Iterable[tuple[str, int, float]]) -> tuple[str, ...]:
-    """Why a run is not to be trusted, of the programs that sent its traffic at set times.
+    """Why a run is not trusted, as far as the programs know that sent its traffic at set times.
 
     Args:
         senders: of each workload its name, how late one message in 100 was sent, or later, and the time from one

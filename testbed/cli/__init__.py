@@ -25,7 +25,7 @@ COMMANDS = {
     "run": ("testbed.cli.runs", "Check a lab's links, run its workloads, keep the result."),
     "down": ("testbed.cli.labs", "Take a lab down, or all of them."),
     "ps": ("testbed.cli.labs", "List the labs that are up."),
-    "check": ("testbed.cli.runs", "Measure whether the links are as bad as asked."),
+    "check": ("testbed.cli.runs", "Measure whether the links are as bad as requested."),
     "report": ("testbed.cli.reports", "Write a run's report.html again, and say where it is."),
     "compare": ("testbed.cli.reports", "Compare runs: every figure, its change, and whether it may be chance."),
     "replay": ("testbed.cli.replays", "Repeat a run from its folder or its export, and compare."),

@@ -20,6 +20,13 @@ kept = click.option(
     "--results", "root", type=click.Path(path_type=Path), default="results", show_default=True, help="Where runs are."
 )
 
+check_budget = click.option(
+    "--check-budget",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="How long measuring the links may take; the rest is not measured.  [default: 20]",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BringUp:

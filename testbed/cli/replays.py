@@ -46,7 +46,7 @@ def replay_command(
     RUN is a run's directory, FILE what testbed export made of one; of a LAB it is the last whole run. Nothing else is
     needed: plan, seeds and traces are in it. The same workloads run, and the same is captured, on the same runtime and
     engines, or it fails.
-    Exit status 1 where a link is not as asked, or an expectation does not hold.
+    Exit status 1 where a link is not as requested, or an expectation is not met.
     """
     require_writable(root)
     old = results.load(name, root)

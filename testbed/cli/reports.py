@@ -101,7 +101,7 @@ def _plain(first: Side, other: Side, changes: Sequence[Change]) -> dict[str, Any
         "after": {"label": other.label, "runs": [str(run.path) for run in other.runs]},
         "same_plans": comparison.same_plans(first, other),
         "plan_differences": plan_differences(first.runs[0].plan, other.runs[0].plan),
-        "doubts": comparison.doubts(first, other),
+        "warnings": comparison.warnings(first, other),
         "changes": [change.to_json() for change in changes],
     }
 
@@ -134,5 +134,5 @@ def _show_sides(console: Console, first: Side, other: Side) -> None:
         console.print(f"{name:<7} {side.label}   {runs}", markup=False, soft_wrap=True)
     for path, one, two in plan_differences(first.runs[0].plan, other.runs[0].plan):
         console.print(f"plan    {path}: {one} before, {two} after", markup=False, soft_wrap=True)
-    for doubt in comparison.doubts(first, other):
-        console.print(f"doubt   {doubt}", markup=False, soft_wrap=True)
+    for warning in comparison.warnings(first, other):
+        console.print(f"warning {warning}", markup=False, soft_wrap=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import IO
 
+    from testbed.check import LinkCheck
     from testbed.cli.options import BringUp
     from testbed.results import Run
 
@@ -32,6 +33,10 @@ FAILED = 1
 @click.command("run")
 @click.argument("source", metavar="TOPOLOGY|LAB")
 @options.bring_up
+@options.check_budget
+@click.option(
+    "--check/--no-check", "checked", default=True, help="Measure the links before the workloads.  [default: check]"
+)
 @click.option("--only", metavar="WORKLOAD", multiple=True, help="Run this one only; may be given several times.")
 @click.option(
     "--capture",
@@ -48,6 +53,8 @@ def run_command(
     source: str,
     how: BringUp,
     *,
+    checked: bool,
+    check_budget: float | None,
     only: tuple[str, ...],
     capture: tuple[str, ...],
     results: Path,
@@ -56,14 +63,14 @@ def run_command(
 ) -> int:
     """Check the links of a lab, run its workloads and keep the result.
 
-    A lab that is not up is brought up, and taken down afterwards. Exit status 1 where a link is not as asked, or an
-    expectation does not hold.
+    A lab that is not up is brought up, and taken down afterwards. Exit status 1 where a link is not as requested, or an
+    expectation is not met.
     """
     require_writable(results)
     with ExitStack() as stack:
         screen = stack.enter_context(Screen(quiet=as_json))
         lab = _lab(stack, source, how, screen, only=only, capture=capture)
-        run = lab.run(results, only=only, capture=capture, observer=screen)
+        run = lab.run(results, only=only, capture=capture, check=checked, check_budget_s=check_budget, observer=screen)
         if as_json:
             click.echo(json.dumps(run.to_json() | {"path": str(run.path)}, indent=2))
         show(run, screen)
@@ -76,8 +83,7 @@ def show(run: Run, screen: Screen) -> None:
     """Show what came of a run, and write its report."""
     recorded = report.read_all(run)
     if run.checks:
-        screen.show("")
-        screen.show(tables.link_table(run.checks))
+        show_checks(run.checks, screen)
     if run.summaries:
         order = [workload.name for workload in run.plan.workloads]
         screen.show("")
@@ -92,8 +98,9 @@ def show(run: Run, screen: Screen) -> None:
             screen.say("start", start.remark)
     if left_out := len(run.plan.expectations) - len(run.outcomes):
         screen.say("expect", f"{left_out} left out: not all of their workloads were run")
-    for reason in run.distrust:
-        screen.say("doubt", reason)
+    screen.say("verdict", rows.run_verdict(run))
+    for reason in run.why_not_trusted:
+        screen.say("trust", f"not trusted: {reason}")
     screen.say("result", str(run.path))
     screen.say("report", str(report.write(run, recorded)))
 
@@ -101,24 +108,34 @@ def show(run: Run, screen: Screen) -> None:
 @click.command("check")
 @click.argument("source", metavar="TOPOLOGY|LAB")
 @options.bring_up
+@options.check_budget
 @click.option("--deep", is_flag=True, help="Take longer and see more.")
 @options.as_json
-def check_command(source: str, how: BringUp, *, deep: bool, as_json: bool) -> int:
-    """Measure every shaped link of a lab and compare it with what was asked for.
+def check_command(source: str, how: BringUp, *, check_budget: float | None, deep: bool, as_json: bool) -> int:
+    """Measure every shaped link of a lab and compare it with what is set: by the file, or by testbed impair since.
 
-    A lab that is not up is brought up, and taken down afterwards. Exit status 1 where a link is not as asked.
+    A lab that is not up is brought up, and taken down afterwards. Exit status 1 where a link is not as requested.
     """
     with ExitStack() as stack:
         screen = stack.enter_context(Screen(quiet=as_json))
-        checks = _lab(stack, source, how, screen).check(deep=deep, observer=screen)
+        checks = _lab(stack, source, how, screen).check(deep=deep, budget_s=check_budget, observer=screen)
         if as_json:
             click.echo(json.dumps([rows.link_row(each) for each in checks], indent=2))
-        elif checks:
-            screen.show("")
-            screen.show(tables.link_table(checks))
         else:
-            screen.say("check", "no link is shaped: there is nothing to measure")
+            show_checks(checks, screen)
     return 0 if all(each.passed for each in checks) else FAILED
+
+
+def show_checks(checks: Sequence[LinkCheck], screen: Screen) -> None:
+    """Show what was measured of the links of a lab."""
+    if not checks:
+        screen.say("check", "no link is shaped: there is nothing to measure")
+    elif all(each.skipped is not None for each in checks):
+        for reason in rows.reservations(checks):
+            screen.say("check", reason)
+    else:
+        screen.show("")
+        screen.show(tables.link_table(checks))
 
 
 def _lab(

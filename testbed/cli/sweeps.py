@@ -43,7 +43,7 @@ _MINUTE = 60
     "--repeat", metavar="N", type=click.IntRange(1, 1000), help="How often each combination is run.  [default: 5]"
 )
 @click.option("--metric", "metrics", metavar="WORKLOAD.METRIC", multiple=True, help="A figure to show, of several.")
-@click.option("--again", is_flag=True, help="Also run again what is not to be trusted.")
+@click.option("--again", is_flag=True, help="Also run again what is not trusted.")
 @options.bring_up
 @click.option("--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Where runs go.")
 @options.as_json
@@ -65,7 +65,7 @@ def sweep_command(
 
     What the file's own `sweep` says is varied too; a --set of the same path replaces it. With the same file and options
     a sweep that was interrupted goes on where it stopped, and one that has ended grows with --repeat. Exit status 1
-    where in any run a link is not as asked or an expectation does not hold, 4 where runs failed.
+    where in any run a link is not as requested or an expectation is not met, 4 where runs failed.
     """  # noqa: D301  # \b is click's
     require_writable(results)
     path = topology.find(source)
@@ -173,8 +173,7 @@ class SweepScreen(SweepObserver):
             found = [f"{measure.label} {rows.value_text(value, measure)}" for measure, value in values]
             self._screen.say("run", f"{self._place}  {self._label}  {', '.join(found)}{self._left()}")
         if not run.trusted:
-            reason = "; ".join(run.distrust) or "a link was not as asked"
-            self._screen.say("doubt", f"{self._label}: {reason}")
+            self._screen.say("trust", f"{self._label}: not trusted: {'; '.join(run.why_not_trusted)}")
 
     def failed(self, error: LabError) -> None:
         """See `SweepObserver`."""
@@ -186,7 +185,7 @@ class SweepScreen(SweepObserver):
     def summary(self, outcome: Outcome, page: Path) -> None:
         """Print the table, the slopes and what speaks against them."""
         lines = [
-            [Text(cell, style="red" if "in doubt" in cell else "") for cell in line] for line in rows.lines(outcome)
+            [Text(cell, style="red" if "not trusted" in cell else "") for cell in line] for line in rows.lines(outcome)
         ]
         self._screen.show("")
         self._screen.show(Columns(rows.head(outcome), lines, keys=len(self._matrix.factors)))
@@ -194,8 +193,8 @@ class SweepScreen(SweepObserver):
         self._screen.show("")
         for slope in outcome.slopes:
             self._screen.say("slope", rows.slope_text(outcome, slope))
-        for doubt in rows.doubts(outcome):
-            self._screen.say("doubt", doubt)
+        for warning in rows.warnings(outcome):
+            self._screen.say("warning", warning)
         for failure in rows.failures(outcome):
             self._screen.say("failed", failure)
         self._screen.say("result", str(outcome.directory))

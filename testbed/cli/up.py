@@ -13,19 +13,34 @@ from testbed.cli import options
 from testbed.cli.screen import Screen
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from testbed.check import LinkCheck
     from testbed.cli.options import BringUp
 
 
 @click.command("up")
 @click.argument("topology")
 @options.bring_up
-def up_command(topology: str, how: BringUp) -> None:
-    """Bring TOPOLOGY up and leave it up: a file, or the name of one of topologies/ or of those that are shipped."""
+@options.check_budget
+@click.option("--check/--no-check", "checked", help="Measure the links when the lab is up.  [default: no-check]")
+def up_command(topology: str, how: BringUp, *, checked: bool, check_budget: float | None) -> int:
+    """Bring TOPOLOGY up and leave it up: a file, or the name of one of topologies/ or of those that are shipped.
+
+    With --check or --check-budget its links are measured. Exit status 1 where one is not as requested, but it stays up.
+    """
+    checks: Sequence[LinkCheck] = ()
     with labs.agent_ahead(how.runtime), Screen() as screen:
         lab = labs.Lab.up(topology, **asdict(how), observer=screen)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the lab is up: too late to be interrupted
         if lab.was_up:
             screen.say("up", f"{lab.name} is up already ({lab.runtime}); nothing changed")
+        if checked or check_budget is not None:
+            from testbed.cli.runs import show_checks  # noqa: PLC0415 (it imports more than a lab takes to come up)
+
+            checks = lab.check(budget_s=check_budget, observer=screen)
+            show_checks(checks, screen)
     node = lab.plan.nodes[0].name
     click.echo(f"next    testbed shell {lab.name} {node}, testbed run {lab.name}, testbed down {lab.name}")
+    return 0 if all(each.passed for each in checks) else 1

@@ -96,6 +96,7 @@ def listen(spec: Spec, owner: Owner) -> None:
     reply = bytearray(pattern(spec.seed, spec.parameters["reply_bytes"]))
     data = bytearray(_LONGEST)
     foreign = udp.Foreign(spec.seed)
+    overflows_before = udp.overflows()
     with udp.bound(spec.address, spec.port) as server:
         tcp.wake(server)
         owner.emit("listening")
@@ -111,4 +112,6 @@ def listen(spec: Spec, owner: Owner) -> None:
                 continue
             reply[: HEADER.size] = data[: HEADER.size]
             server.sendto(reply, peer)
-        owner.emit("end", corrupted=foreign.corrupted, strangers=foreign.strangers, drops=udp.drops(server))
+        owner.emit(
+            "end", corrupted=foreign.corrupted, strangers=foreign.strangers, drops=udp.drops(server, overflows_before)
+        )

@@ -68,11 +68,12 @@ def listen(spec: Spec, owner: Owner) -> None:
     shows in the last line: `corrupted` once was one, `strangers` never were; and what came too fast for us, in `drops`.
     """
     arrivals = _Arrivals()
+    overflows_before = udp.overflows()
     with udp.bound(spec.address, spec.port) as server:
         tcp.wake(server)
         owner.emit("listening")
         _receive(server, spec, owner, arrivals)
-        dropped = udp.drops(server)
+        dropped = udp.drops(server, overflows_before)
     foreign = udp.Foreign(spec.seed)
     for headers, times_ns in arrivals:
         ours = [

@@ -244,11 +244,20 @@ class Lab:
         """Of each image that the nodes are made of, what it is, for the record of a run."""
         return self._runtime.images(self.name)
 
-    def check(self, *, deep: bool = False, observer: Observer = SILENT) -> tuple[LinkCheck, ...]:
-        """Measure every shaped link and compare it with what was asked for; `deep` takes longer and sees more."""
+    def check(
+        self, *, deep: bool = False, budget_s: float | None = None, observer: Observer = SILENT
+    ) -> tuple[LinkCheck, ...]:
+        """Measure every link that is shaped and compare it with what is set now, by the file or by changes since.
+
+        Args:
+            deep: take longer and see more, such as the depth of queues.
+            budget_s: how long it may take, seconds: 20 unless given, 300 if deep. Links that this leaves no time for
+                are not measured, and say so; one of each kind comes first.
+            observer: hears of the progress.
+        """
         from testbed.lab import running  # noqa: PLC0415 (see above)
 
-        return running.check_links(self, observer, deep=deep)
+        return running.check_links(self, observer, deep=deep, budget_s=budget_s)
 
     def run_workload(self, name: str) -> Summary:
         """Carry out one workload of the file and summarise it; nothing is kept on disk.
@@ -267,6 +276,8 @@ class Lab:
         *,
         only: Sequence[str] = (),
         capture: Sequence[str] = (),
+        check: bool = True,
+        check_budget_s: float | None = None,
         observer: Observer = SILENT,
     ) -> Run:
         """Check the links, carry out the workloads and leave a run on disk.
@@ -275,6 +286,8 @@ class Lab:
             results: the directory that runs go to, `results/LAB/TIME-ID`.
             only: names of workloads; all of them unless given.
             capture: names of nodes where packets are captured, besides those of the file; `all` is every node.
+            check: measure the links first; a run without is not trusted.
+            check_budget_s: how long that may take, see `check`.
             observer: hears of the progress.
 
         Raises:
@@ -288,6 +301,8 @@ class Lab:
             arguments.path(results, "results"),
             only=arguments.texts(only, "only"),
             capture=arguments.texts(capture, "capture"),
+            checked=check,
+            budget_s=check_budget_s,
             observer=observer,
         )
 

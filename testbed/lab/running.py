@@ -13,6 +13,8 @@ from testbed.errors import UsageError
 from testbed.lab import capturing
 from testbed.lab.sockets import Watch
 from testbed.lab.timeline import Timeline
+from testbed.plan import changes
+from testbed.results import rows
 from testbed.runtime import state
 from testbed.shape import Shape
 
@@ -30,10 +32,19 @@ _SLACK_NS = 500_000_000
 """How much longer than the links' own delays a packet may be under way, in the kernel and in our own programs."""
 
 
-def run(lab: Lab, root: Path, *, only: Sequence[str], capture: Sequence[str], observer: Observer) -> Run:
+def run(
+    lab: Lab,
+    root: Path,
+    *,
+    only: Sequence[str],
+    capture: Sequence[str],
+    checked: bool,
+    budget_s: float | None,
+    observer: Observer,
+) -> Run:
     """See `Lab.run`."""
     with state.locked(lab.name, "measuring in it"):
-        return _run(lab, root, only=only, capture=capture, observer=observer)
+        return _run(lab, root, only=only, capture=capture, checked=checked, budget_s=budget_s, observer=observer)
 
 
 def require(plan: Plan, *, only: Sequence[str], capture: Sequence[str]) -> None:
@@ -50,12 +61,22 @@ def _chosen(plan: Plan, only: Sequence[str]) -> list[str]:
     return [_named(plan, name).name for name in only] or [workload.name for workload in plan.workloads]
 
 
-def _run(lab: Lab, root: Path, *, only: Sequence[str], capture: Sequence[str], observer: Observer) -> Run:
+def _run(
+    lab: Lab,
+    root: Path,
+    *,
+    only: Sequence[str],
+    capture: Sequence[str],
+    checked: bool,
+    budget_s: float | None,
+    observer: Observer,
+) -> Run:
     ports = capturing.ports_of(lab.plan, [*lab.plan.capture.nodes, *capture])
     chosen = _chosen(lab.plan, only)
     lab.require_nodes()
     with results.RunWriter(root, lab.plan, runtime=lab.runtime, versions=lab.versions(), images=lab.images()) as writer:
-        writer.checked(_checked(lab, observer))
+        if checked:
+            writer.checked(_checked(lab, observer, budget_s=budget_s))
         lab.agent.call("restart")  # what a seed decides must not depend on how many probes there were
         before, attached = lab.statistics(), lab.attachments()
         writer.begun(before)
@@ -69,13 +90,14 @@ def _run(lab: Lab, root: Path, *, only: Sequence[str], capture: Sequence[str], o
                     timeline.require_all()
                 observer.ended("run", _number(len(chosen), "workload"))
         after = lab.statistics()
-        doubts = (
+        distrust = (
+            *([check.UNCHECKED] if before and not checked else []),
             *check.trust(after, before=before),
             *check.disturbances(attached, lab.attachments()),
             *check.late_senders(_senders(lab.plan, writer.run.summaries)),
-            *results.doubts(writer.run.timeline),
+            *results.late_events(writer.run.timeline),
         )
-        writer.finished(after, doubts)
+        writer.finished(after, distrust)
     return writer.run
 
 
@@ -87,38 +109,36 @@ def _senders(plan: Plan, summaries: Iterable[Summary]) -> Iterator[tuple[str, in
             yield each.workload, late_ns, float(workloads.interval_ns(_named(plan, each.workload)) or 0)
 
 
-def check_links(lab: Lab, observer: Observer, *, deep: bool) -> tuple[check.LinkCheck, ...]:
+def check_links(lab: Lab, observer: Observer, *, deep: bool, budget_s: float | None) -> tuple[check.LinkCheck, ...]:
     """See `Lab.check`."""
     with state.locked(lab.name, "measuring in it"):
-        return _checked(lab, observer, deep=deep)
+        return _checked(lab, observer, deep=deep, budget_s=budget_s)
 
 
-def _checked(lab: Lab, observer: Observer, *, deep: bool = False) -> tuple[check.LinkCheck, ...]:
-    if not lab.plan.links:
+def _checked(
+    lab: Lab, observer: Observer, *, deep: bool = False, budget_s: float | None = None
+) -> tuple[check.LinkCheck, ...]:
+    """Measure the links against what is set now, by the file or by changes since."""
+    now = lab.statistics()
+    shapes = {(each["source"], each["destination"], each["network"]): Shape.from_json(each["shape"]) for each in now}
+    links = changes.in_force(lab.plan, shapes)
+    if not links:
         return ()
     for note in lab.require_nodes()["notes"]:
         observer.chosen("note", note, "")
-    _tell_of_impairments(lab, observer)
+    if changed := results.changed_links(lab.plan, shapes):
+        observer.chosen("impair", "; ".join(changed), "changed since the lab came up")
     observer.begun("check", "probing the links")
     found = check.measure(
         lab.plan,
         lab,
+        links=links,
         depth=check.DEEP if deep else check.QUICK,
+        budget_s=budget_s,
         progress=lambda done: observer.progressed("check", "probes", done),
     )
-    failed = sum(not each.passed for each in found)
-    links = _number(len(found), "link")
-    observer.ended("check", f"{links}, {failed} NOT as asked" if failed else f"{links} as asked")
+    observer.ended("check", rows.links_verdict(found))
     return found
-
-
-def _tell_of_impairments(lab: Lab, observer: Observer) -> None:
-    """What `testbed impair` has changed is not as asked: say so before the check does."""
-    asked = {link.ends: link.shape for link in lab.plan.links}
-    for each in lab.statistics():
-        ends, now = (each["source"], each["destination"], each["network"]), Shape.from_json(each["shape"])
-        if now != asked.get(ends, now):
-            observer.chosen("impair", f"{ends[0]} -> {ends[1]} {now.describe()}", "changed since the lab came up")
 
 
 def run_one(lab: Lab, name: str) -> Summary:

@@ -1,4 +1,4 @@
-"""A link of a plan, changed while its lab is up."""
+"""Links of a plan, changed while its lab is up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ from testbed.topology.messages import show, translate, valueless
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from testbed.shape import Shape
     from testbed.topology.document import Document
+
+Ends = tuple[str, str, str]
+"""Source, destination and network of a link."""
 
 KEYS = tuple(field.alias or name for name, field in Impairment.model_fields.items())
 """What of a link can be changed, by the names in a topology file."""
@@ -58,6 +62,18 @@ def locate(plan: Plan, source: str, destination: str, network: str | None = None
         engine="auto",
         profile=None,
     )
+
+
+def in_force(plan: Plan, shapes: Mapping[Ends, Shape]) -> tuple[Link, ...]:
+    """The links of a lab with the shapes that they have now: those of the plan, then those that were added since.
+
+    Args:
+        plan: of the lab.
+        shapes: by ends, of each link that the agent shapes.
+    """
+    added = shapes.keys() - {link.ends for link in plan.links}
+    links = [*plan.links, *(locate(plan, *ends) for ends in sorted(added))]
+    return tuple(replace(link, shape=shapes.get(link.ends, link.shape)) for link in links)
 
 
 def changed(plan: Plan, link: Link, changes: Mapping[str, object]) -> Link:

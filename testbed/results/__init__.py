@@ -11,9 +11,19 @@ results/latest                        a link to the last whole run of any lab
 
 from testbed.results.connections import Connections
 from testbed.results.reading import load
-from testbed.results.run import Engine, Run
+from testbed.results.run import Engine, Run, changed_links
 from testbed.results.starts import StepStart
-from testbed.results.timeline import Happening, doubts
+from testbed.results.timeline import Happening, late_events
 from testbed.results.writing import RunWriter
 
-__all__ = ["Connections", "Engine", "Happening", "Run", "RunWriter", "StepStart", "doubts", "load"]
+__all__ = [
+    "Connections",
+    "Engine",
+    "Happening",
+    "Run",
+    "RunWriter",
+    "StepStart",
+    "changed_links",
+    "late_events",
+    "load",
+]

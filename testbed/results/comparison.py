@@ -177,12 +177,17 @@ def same_plans(one: Side, other: Side) -> bool:
     return {run.plan.digest for run in one.runs} == {run.plan.digest for run in other.runs}
 
 
-def doubts(one: Side, other: Side) -> list[str]:
-    """What speaks against comparing: runs that are not to be trusted, and machinery that is not the same."""
+def warnings(one: Side, other: Side) -> list[str]:
+    """What speaks against comparing: runs that are not trusted or had other links, and machinery that differs."""
     found = [
-        f"{run.path.name} is not to be trusted: {'; '.join(run.distrust) or 'links were not as asked'}"
+        f"{run.path.name} is not trusted: {'; '.join(run.why_not_trusted)}"
         for run in (*one.runs, *other.runs)
         if not run.trusted
+    ]
+    found += [
+        f"{run.path.name} had links changed since the lab came up: {'; '.join(run.changed_links)}"
+        for run in (*one.runs, *other.runs)
+        if run.changed_links
     ]
     for what, of in MACHINERY.items():
         left, right = ({of(run) for run in each.runs} for each in (one, other))

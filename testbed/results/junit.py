@@ -16,7 +16,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit_report(run: Run) -> bytes:
-    """The XML, in UTF-8. Failures say what was found and what was wanted; doubts about the run are its output."""
+    """The XML, in UTF-8. Failures say what was found and wanted; its output, why the emulation is not trusted."""
     cases = [("links", f"{check.link} on {check.network}", check.passed, check.verdict) for check in run.checks]
     for outcome in run.outcomes:
         found, wanted = rows.outcome_cells(outcome)

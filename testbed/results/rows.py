@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from testbed import units
-from testbed.check import AS_ASKED
+from testbed.check import AS_REQUESTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -81,7 +81,7 @@ _WITH_INTERVAL = ("loss", "burst", "duplicates", "reordered", "corruption")
 
 
 def link_row(check: LinkCheck) -> dict[str, Any]:
-    """A link's check in plain values: of each property what was asked and measured, see `Finding`; and the verdict."""
+    """A link's check in plain values: what was requested and measured of each property, see `Finding`; the verdict."""
     row: dict[str, Any] = {
         "link": check.link,
         "network": check.network,
@@ -90,6 +90,8 @@ def link_row(check: LinkCheck) -> dict[str, Any]:
     }
     for finding in check.findings:
         row |= {f"{finding.name}_asked": finding.asked, f"{finding.name}_measured": finding.measured}
+        if finding.asked_range is not None:
+            row[f"{finding.name}_asked_range"] = list(finding.asked_range)
         if finding.interval is not None:
             row[f"{finding.name}_interval"] = list(finding.interval)
         row[f"{finding.name}_verdict"] = finding.verdict
@@ -97,13 +99,17 @@ def link_row(check: LinkCheck) -> dict[str, Any]:
 
 
 def link_cell(check: LinkCheck, name: str) -> str:
-    """What was asked for and what was measured of a property: `2 %: 1.8 % (1.1 to 2.9)`."""
+    """What was requested and what was measured of a property: `2 %: 1.8 % (1.1 to 2.9)`."""
     finding = check.finding(name)
     if finding is None:
         return UNMEASURED if name in _ALWAYS else NOT_APPLICABLE
     show = _LINK_COLUMNS[name]
+    requested = show(finding.asked)
+    if finding.asked_range is not None:
+        low, high = map(show, finding.asked_range)
+        requested = f"{low} to {high}" if low != high else low
     measured = UNMEASURED if finding.measured is None else show(finding.measured)
-    return f"{show(finding.asked)}: {measured}{_interval(finding)}"
+    return f"{requested}: {measured}{_interval(finding)}"
 
 
 def _interval(finding: Finding) -> str:
@@ -113,12 +119,12 @@ def _interval(finding: Finding) -> str:
     return f" ({low} to {high})"
 
 
-def asked_properties(checks: Sequence[LinkCheck]) -> list[str]:
-    """The properties to show: delay and loss, and what else any link was asked for, or is not as asked in."""
+def shown_properties(checks: Sequence[LinkCheck]) -> list[str]:
+    """The properties to show: delay and loss, and what else any link is to do, or does without being requested to."""
     shown = {*_ALWAYS}
     for check in checks:
         named = {finding.name for finding in check.findings if finding.asked or not finding.passed}
-        if check.asked.loss_model is None and AS_ASKED in {
+        if check.asked.loss_model is None and AS_REQUESTED in {
             each.verdict for each in check.findings if each.name == "burst"
         }:
             named.discard("burst")  # that losses are single is what everybody expects
@@ -212,10 +218,45 @@ def outcome_cells(outcome: Outcome) -> tuple[str, str]:
 
 
 def outcome_verdict(outcome: Outcome) -> str:
-    """`ok`, `NOT ok`, or why it can't be told."""
+    """`met`, `NOT met`, or why that is undecided."""
     if outcome.reason is not None:
-        return f"can't be told: {outcome.reason}"
-    return "ok" if outcome.passed else "NOT ok"
+        return f"undecided: {outcome.reason}"
+    return "met" if outcome.passed else "NOT met"
+
+
+def run_verdict(run: Run) -> str:
+    """Whether a run is trusted and its expectations are met: `trusted, but 2 of 5 expectations are not met`."""
+    total = len(run.outcomes)
+    failed = sum(not outcome.passed for outcome in run.outcomes)
+    trust = "trusted" if run.trusted else "not trusted"
+    if not total:
+        return trust
+    which = (
+        "its expectation"
+        if total == 1
+        else f"{failed} of {total} expectations"
+        if failed
+        else f"all {total} expectations"
+    )
+    is_met = f"{'is' if 1 in (total, failed) else 'are'} {'not met' if failed else 'met'}"
+    joint = ";" if not run.trusted else ", but" if failed else ", and"
+    return f"{trust}{joint} {which} {is_met}"
+
+
+def links_verdict(checks: Sequence[LinkCheck]) -> str:
+    """What a check came to: `12 links: 10 as requested, 1 NOT as requested, 1 not measured`."""
+    failed = sum(not each.passed for each in checks)
+    skipped = sum(each.skipped is not None for each in checks)
+    counts = (
+        (len(checks) - failed - skipped, AS_REQUESTED),
+        (failed, f"NOT {AS_REQUESTED}"),
+        (skipped, "not measured"),
+    )
+    links = f"{len(checks)} link{'' if len(checks) == 1 else 's'}"
+    found = [(count, what) for count, what in counts if count]
+    if len(found) == 1:
+        return f"{links} {found[0][1]}"
+    return f"{links}: {', '.join(f'{count} {what}' for count, what in found)}"
 
 
 def captures_text(captures: Sequence[Capture]) -> str:
@@ -234,10 +275,17 @@ def captures_text(captures: Sequence[Capture]) -> str:
 
 
 def failures(run: Run) -> dict[str, str]:
-    """What of a run was not as expected, by what was: `voice.loss < 5%` to `6.2 %`, a link to its verdict."""
-    links = {f"link {check.link} on {check.network}": check.verdict for check in run.checks if not check.passed}
+    """What of a run was not as expected: `voice.loss < 5% is not met` to `6.2 %`, a link to its verdict."""
+    links = {
+        f"link {check.link} on {check.network} is NOT {AS_REQUESTED}": check.verdict
+        for check in run.checks
+        if not check.passed
+    }
     missed = [outcome for outcome in run.outcomes if not outcome.passed]
-    return links | {each.expectation: outcome_cells(each)[0] if each.reason is None else each.reason for each in missed}
+    return links | {
+        f"{each.expectation} is not met": outcome_cells(each)[0] if each.reason is None else each.reason
+        for each in missed
+    }
 
 
 def _connectionless(summary: Summary) -> bool:

@@ -20,7 +20,7 @@ from testbed.results.host import HostFacts
 from testbed.results.observations import Row, observations
 from testbed.results.starts import StepStart
 from testbed.results.timeline import Happening
-from testbed.shape import Shape
+from testbed.shape import CLEAR, Shape
 from testbed.workloads import Summary
 
 VERSION = 1
@@ -92,7 +92,7 @@ class Run:
         captures: of packets, one per port where they were captured.
         starts: when the workloads of each step began, in the order of the steps.
         timeline: when the events of the plan's timeline happened, as far as they did.
-        distrust: why the run is not to be trusted; empty where it is. Before `ended` it says nothing.
+        distrust: why the emulation is not trusted; empty where it is. Before `ended` it says nothing.
     """
 
     DERIVED: ClassVar = ("plan_digest", "trusted", "outcomes", "sums")
@@ -141,8 +141,20 @@ class Run:
 
     @property
     def trusted(self) -> bool:
-        """Whether it is whole, all links were as asked, and the emulation kept up."""
-        return self.is_whole and not self.distrust and all(check.passed for check in self.checks)
+        """Whether it is whole, all links were as requested, and the emulation kept up."""
+        return not self.why_not_trusted
+
+    @property
+    def why_not_trusted(self) -> tuple[str, ...]:
+        """Every reason not to trust it: it is not whole, a link was not as requested, the emulation fell behind."""
+        ending = () if self.is_whole else (f"it {self.ending}",)
+        links = [f"{check.link} on {check.network}: {check.verdict}" for check in self.checks if not check.passed]
+        return (*ending, *self.distrust, *links)
+
+    @property
+    def changed_links(self) -> list[str]:
+        """The links that did something else when the run began than the file says, see `changed_links`."""
+        return changed_links(self.plan, {each.ends: each.shape for each in self.statistics_before})
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -157,7 +169,7 @@ class Run:
 
     @property
     def as_expected(self) -> bool:
-        """Whether it is whole, all links were as asked, and no expectation failed."""
+        """Whether it is whole, all links were as requested, and no expectation failed."""
         links_hold = all(check.passed for check in self.checks)
         return self.is_whole and links_hold and all(outcome.passed for outcome in self.outcomes)
 
@@ -239,3 +251,18 @@ class Run:
 def run_schema() -> dict[str, Any]:
     """The JSON Schema of run.json, generated from the types. It ships as `run-schema.json`; a test keeps that true."""
     return codec.schema(Run, "testbed run")
+
+
+def changed_links(plan: Plan, shapes: Mapping[tuple[str, str, str], Shape]) -> list[str]:
+    """The links that were changed since the lab came up, with what they do: `a -> b loss 10 % (file: loss 2 %)`.
+
+    Args:
+        plan: of the lab.
+        shapes: by ends, of each shaped link, what it does now.
+    """
+    planned = {link.ends: link.shape for link in plan.links}
+    return [
+        f"{ends[0]} -> {ends[1]} {shape.describe()} (file: {planned.get(ends, CLEAR).describe()})"
+        for ends, shape in shapes.items()
+        if shape != planned.get(ends, CLEAR)
+    ]

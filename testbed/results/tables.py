@@ -25,8 +25,8 @@ _OK, _NOT_OK = "green", "red"
 
 
 def link_table(checks: Sequence[LinkCheck]) -> Columns:
-    """What was asked of each link, what was measured, and the verdict."""
-    properties = rows.asked_properties(checks)
+    """What was requested of each link, what was measured, and the verdict."""
+    properties = rows.shown_properties(checks)
     several = len({check.network for check in checks}) > 1
     head = ("link", *(["network"] if several else []), *properties, "verdict")
     lines: list[tuple[str | Text, ...]] = [
@@ -37,8 +37,9 @@ def link_table(checks: Sequence[LinkCheck]) -> Columns:
             Text(check.verdict, style=_OK if check.passed else _NOT_OK),
         )
         for check in checks
+        if check.skipped is None
     ]
-    legend = "asked: measured" + ("; of jitter the standard deviation" if "jitter" in properties else "")
+    legend = "requested: measured"
     caption = "\n".join([legend, *rows.reservations(checks)])
     return Columns(head, lines, keys=1 + several, caption=caption)
 
@@ -99,9 +100,7 @@ def outcome_table(outcomes: Sequence[Outcome]) -> Columns:
         (
             outcome.expectation,
             *rows.outcome_cells(outcome),
-            Text(
-                "can't be told" if outcome.reason else rows.outcome_verdict(outcome), _OK if outcome.passed else _NOT_OK
-            ),
+            Text("undecided" if outcome.reason else rows.outcome_verdict(outcome), _OK if outcome.passed else _NOT_OK),
         )
         for outcome in outcomes
     ]

@@ -32,8 +32,8 @@ class Happening:
     done_ns: int
 
 
-def doubts(timeline: Iterable[Happening]) -> tuple[str, ...]:
-    """A sentence for each event that happened so late that the run is not to be trusted."""
+def late_events(timeline: Iterable[Happening]) -> tuple[str, ...]:
+    """A sentence for each event that happened so late that the run is not trusted."""
     return tuple(
         f"{each.what}, asked for at {units.DURATION.format(each.at_ns)}, happened "
         f"{(each.done_ns - each.due_ns) / 1e6:.0f} ms late: this machine was too busy"

@@ -101,7 +101,7 @@ class Estimates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crosses:
-    """Crosses at single runs that are not to be trusted."""
+    """Crosses at single runs that are not trusted."""
 
     name: str
     points: Sequence[tuple[float, float]]
@@ -158,10 +158,10 @@ def _groups(outcome: Outcome, layout: Layout) -> dict[str, list[Curve]]:
 
 
 def _marks(outcome: Outcome, layout: Layout, measure: Measure, curves: Sequence[Curve]) -> list[Mark]:
-    """The curves of a panel, and crosses at runs in doubt."""
+    """The curves of a panel, and crosses at runs that are not trusted."""
     order = outcome.matrix.factors[layout.x]
     marks: list[Mark] = []
-    doubtful: list[tuple[float, float]] = []
+    untrusted: list[tuple[float, float]] = []
     for style, curve in enumerate(curves):
         points = []
         for cell in curve.cells:
@@ -170,12 +170,12 @@ def _marks(outcome: Outcome, layout: Layout, measure: Measure, curves: Sequence[
                 low, high = estimate.interval or (estimate.mean, estimate.mean)
                 points.append((at, low, estimate.mean, high))
             values = [measure.of(run) for _, run in outcome.trials(cell) if not run.trusted]
-            doubtful += [(at, value) for value in values if value is not None]
+            untrusted += [(at, value) for value in values if value is not None]
         if points:
             name = curve.levels[layout.of_curves] if layout.of_curves else ""
             marks.append(Estimates(name=name, style=style, points=points))
-    if doubtful:
-        marks.append(Crosses(name="a run that is not to be trusted", points=doubtful))
+    if untrusted:
+        marks.append(Crosses(name="a run that is not trusted", points=untrusted))
     return marks
 
 

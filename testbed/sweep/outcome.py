@@ -83,12 +83,12 @@ class Outcome:
 
     @property
     def untrusted(self) -> list[Run]:
-        """Runs that are not to be trusted. They count as any other: to leave them out could favour a cell."""
+        """Runs that are not trusted. They count as any other: to leave them out could favour a cell."""
         return [run for run in self.runs.values() if not run.trusted]
 
     @property
     def as_expected(self) -> bool:
-        """Whether in all runs the links were as asked, and no expectation failed."""
+        """Whether in all runs the links were as requested, and no expectation failed."""
         return all(run.as_expected for run in self.runs.values())
 
     @property
@@ -179,7 +179,7 @@ class Outcome:
 
 
 def kept(matrix: Matrix, directory: Path) -> dict[tuple[str, int], Run]:
-    """The whole runs in a sweep's directory, by `Trial.key`; of several for one, the last that can be trusted.
+    """The whole runs in a sweep's directory, by `Trial.key`; of several for one, the last that is trusted.
 
     Raises:
         UsageError: `run-unreadable`.

@@ -54,16 +54,18 @@ def page(outcome: Outcome) -> str:
 
 
 def _verdict(outcome: Outcome) -> Element:
-    doubts = rows.doubts(outcome)
+    warnings = rows.warnings(outcome)
     failed = sum(not run.as_expected for run in outcome.runs.values())
     if failed:
-        doubts.append(f"in {failed} of {len(outcome.runs)} runs a link is not as asked or an expectation does not hold")
+        warnings.append(
+            f"in {failed} of {len(outcome.runs)} runs a link is not as requested or an expectation is not met"
+        )
     count = f"{len(outcome.matrix.cells)} cells, {len(outcome.runs)} runs"
     return element(
         "section",
-        element("strong", f"{'✗' if doubts else '✓'} {count}{'' if doubts else ', all of them to be trusted'}"),
-        element("ul", *(element("li", doubt) for doubt in doubts)) if doubts else None,
-        class_=f"verdict {'bad' if doubts else 'good'}",
+        element("strong", f"{'✗' if warnings else '✓'} {count}{'' if warnings else ', all of them trusted'}"),
+        element("ul", *(element("li", warning) for warning in warnings)) if warnings else None,
+        class_=f"verdict {'bad' if warnings else 'good'}",
     )
 
 
@@ -78,10 +80,10 @@ def _facts(outcome: Outcome) -> Iterator[Element]:
             str(trial.repetition),
             str(trial.seed),
             element("td", element("code", f"{cell.lab}/{run.path.name}")),
-            "yes" if run.trusted else "; ".join(run.distrust) or "a link was not as asked",
+            "yes" if run.trusted else "; ".join(run.why_not_trusted),
         ]
         for cell in matrix.cells
         for trial, run in outcome.trials(cell)
     ]
     if runs:
-        yield folded("Runs", table(["cell", "repetition", "seed", "run", "to be trusted"], runs))
+        yield folded("Runs", table(["cell", "repetition", "seed", "run", "trusted"], runs))

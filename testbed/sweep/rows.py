@@ -49,8 +49,8 @@ def lines(outcome: Outcome) -> list[tuple[str, ...]]:
 def _runs(outcome: Outcome, cell: Cell) -> str:
     runs = [run for _, run in outcome.trials(cell)]
     text = f"{len(runs)}" if len(runs) == outcome.repeat else f"{len(runs)} of {outcome.repeat}"
-    doubtful = sum(not run.trusted for run in runs)
-    return f"{text}, {doubtful} in doubt" if doubtful else text
+    untrusted = sum(not run.trusted for run in runs)
+    return f"{text}, {untrusted} not trusted" if untrusted else text
 
 
 def estimate_text(estimate: Estimate | None, measure: Measure) -> str:
@@ -88,7 +88,7 @@ def slope_text(outcome: Outcome, slope: Slope) -> str:
 def failures(outcome: Outcome) -> list[str]:
     """Per cell what was not as expected, in which runs, and what was found there, in lines.
 
-    `loss 5%: voice.loss < 4% does not hold in 2 of 5 runs: repetition 1 (5.2 %), repetition 4 (4.4 %)`
+    `loss 5%: voice.loss < 4% is not met in 2 of 5 runs: repetition 1 (5.2 %), repetition 4 (4.4 %)`
     """
     lines = []
     for cell in outcome.matrix.cells:
@@ -100,7 +100,7 @@ def failures(outcome: Outcome) -> list[str]:
         label = levels_text(outcome.matrix, cell.levels)
         for reason, where in by_reason.items():
             count = f"{len(where)} of {len(trials)} runs: {', '.join(where)}"
-            lines.append(f"{f'{label}: ' if label else ''}{reason} does not hold in {count}")
+            lines.append(f"{f'{label}: ' if label else ''}{reason} in {count}")
     return lines
 
 
@@ -115,11 +115,11 @@ def missing(outcome: Outcome) -> str:
     )
 
 
-def doubts(outcome: Outcome) -> list[str]:
+def warnings(outcome: Outcome) -> list[str]:
     """What speaks against the result, in lines."""
     found = []
     if lacking := len(outcome.missing):
         found.append(f"{lacking} of {lacking + len(outcome.runs)} runs are missing: {missing(outcome)}")
     if untrusted := outcome.untrusted:
-        found.append(f"{len(untrusted)} of {len(outcome.runs)} runs are not to be trusted; they count as the others do")
+        found.append(f"{len(untrusted)} of {len(outcome.runs)} runs are not trusted; they count as the others do")
     return [*found, *outcome.mixture]

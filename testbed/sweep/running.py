@@ -66,7 +66,7 @@ def carry_out(
         root: the directory of all runs; the sweep's own is `root/sweeps/NAME-DIGEST`.
         repeat: how often to run each cell.
         measures: the figures to show.
-        again: also make those runs again that are not to be trusted.
+        again: also make those runs again that are not trusted.
         observer: hears of it.
 
     Raises:

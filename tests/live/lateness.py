@@ -1,4 +1,4 @@
-"""What a machine with other things to do makes of a link that is as asked: what it carries comes late, never early."""
+"""What a busy machine makes of a link that is as requested: what it carries comes late, never early."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from testbed.check.judging import TIMING
 
 
 def is_lateness(finding):
-    """Whether a finding may be this machine's rather than the link's: a delay too long, a bottleneck left idle."""
-    if finding.name == "rate":
-        return finding.verdict == "too low" or finding.verdict.startswith("unknown")
+    """Whether a finding may be this machine's rather than the link's: a delay that is too long."""
     return finding.name in TIMING and finding.verdict != "too low"
 
 

@@ -99,6 +99,48 @@ def test_another_queue_fails(lab, changed, queue, verdict):
     assert verdict in there.verdict
 
 
+def test_a_link_is_compared_with_what_is_set_now(lab, changed, tmp_path):
+    changed("client", "server", delay="80ms", loss="10%")
+    there = next(each for each in lab.check(budget_s=60) if each.link == "client -> server")
+    assert (there.asked.delay_ns, there.finding("loss").asked) == (80_000_000, pytest.approx(0.1))
+    assert faults(there) == []
+    run = lab.run(tmp_path, check_budget_s=60)
+    assert run.checks[0].asked.delay_ns == 80_000_000
+    [difference] = run.changed_links
+    assert difference.startswith("client -> server delay 80 ms, loss 10 %")
+    assert "(file: delay 20 ms, loss 5 %" in difference
+
+
+def test_a_link_that_was_clear_is_checked_once_it_is_impaired(lab_name):
+    with Lab.up(loads("name: clear\nnodes: {a: , b: }\n", "clear"), name=lab_name, runtime="netns") as clear:
+        assert clear.check() == ()
+        clear.link("a", "b").update(delay="30ms")
+        [found] = clear.check()
+    assert (found.link, found.asked.delay_ns) == ("a -> b", 30_000_000)
+    assert faults(found) == []
+
+
+def test_a_run_without_a_check_is_not_trusted(lab, tmp_path):
+    run = lab.run(tmp_path, check=False)
+    assert run.checks == ()
+    assert not run.trusted
+    assert check.UNCHECKED in run.why_not_trusted
+
+
+def test_reordering_and_fast_rates_are_as_requested_or_not_measured(lab_name):
+    requested = {"b": "1ms, reorder: 20%", "c": "2ms, reorder: 20%", "d": "100ms, reorder: 20%"}
+    requested |= {"e": "5ms, rate: 400mbit", "f": "5ms, rate: 3.12gbit", "g": "5ms, rate: 10gbit"}
+    links = "".join(f"  - {{from: a, to: {node}, delay: {what}}}\n" for node, what in requested.items())
+    text = f"name: limits\nnodes: {{a: , {': , '.join(requested)}: }}\nlinks:\n{links}"
+    with Lab.up(loads(text, "limits"), name=lab_name, runtime="netns") as limits:
+        found = check.measure(limits.plan, limits, depth=BRIEF, budget_s=60)
+    assert [faults(each) for each in found] == [[]] * len(requested)
+    for each in found:
+        rate = each.finding("rate")
+        if rate is not None and rate.measured is not None:
+            assert rate.measured == pytest.approx(rate.asked, rel=0.021)
+
+
 def test_the_engines_counters_are_understood(lab):
     statistics = lab.statistics()
     assert {link["engine"] for link in statistics} <= {"userspace", "netem"}

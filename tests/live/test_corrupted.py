@@ -2,10 +2,20 @@
 
 import pytest
 
+from testbed import check
 from testbed.lab import Lab
 from testbed.topology import loads
 
 pytestmark = [pytest.mark.live, pytest.mark.netns]
+
+WRONG_CHECKSUMS = """
+name: wrong-checksums
+seed: 1
+nodes: {a: , b: }
+links: [{from: a, to: b, delay: 5ms, corrupt: 10%, rate: 5mbit}]
+workloads:
+  - {name: stream, kind: udp-stream, from: a, to: b, rate: 1mbit, size: 100B, duration: 400ms}
+"""
 
 TEXT = """
 name: corrupted
@@ -27,3 +37,17 @@ def test_they_are_lost_and_told_apart_from_strangers_and_duplicates(lab_name):
     for found in (stream, rpc):
         assert found.number("lost") == found.number("corrupted")
         assert [found.number(name) for name in ("strangers", "duplicates", "receiver_drops")] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("runtime", ["netns", pytest.param("docker", marks=pytest.mark.docker)])
+def test_wrong_checksums_are_the_links_losses_and_no_full_receive_buffer(lab_name, runtime):
+    with Lab.up(loads(WRONG_CHECKSUMS, "wrong.yml"), name=lab_name, runtime=runtime, engine="userspace") as lab:
+        [found] = check.measure(lab.plan, lab)
+        stream = lab.run_workload("stream")
+    assert found.problem is None
+    measured = {finding.name: finding for finding in found.findings}
+    assert measured["loss"].passed
+    assert 0.05 < (measured["loss"].measured or 0) < 0.15
+    assert measured["rate"].passed
+    assert stream.number("receiver_drops") == 0
+    assert stream.number("lost") in range(20, 90)  # of 500

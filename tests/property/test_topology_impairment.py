@@ -1,4 +1,4 @@
-"""Links of a file: whatever is asked for is a shape or a `TopologyError`; bursts are as long and as many as asked."""
+"""Links of a file: any is a shape or a `TopologyError`; bursts are as long and as many as requested."""
 
 from contextlib import suppress
 from fractions import Fraction

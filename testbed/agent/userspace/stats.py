@@ -62,7 +62,7 @@ class LinkStats:
 
     @property
     def dropped_for_time(self) -> int:
-        """Packets that the shape would have delivered and the engine was too slow for; 0 in a run to be trusted."""
+        """Packets that the shape would have delivered and the engine was too slow for; 0 in a trusted run."""
         return self.kernel_drops + self.backlog_drops
 
     def to_json(self) -> dict[str, int | str | None]:

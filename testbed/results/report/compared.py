@@ -103,8 +103,8 @@ def _sides(sides: Sequence[Side], names: Sequence[str]) -> Iterator[Element]:
 
 def _changes(first: Side, compared: Comparison, before: str, after: str) -> Iterator[Element]:
     yield element("h2", after, element("small", f"compared with {before}"))
-    for doubt in comparison.doubts(first, compared.other):
-        yield element("p", element("b", "Doubt: "), doubt)
+    for warning in comparison.warnings(first, compared.other):
+        yield element("p", element("b", "Warning: "), warning)
     differences = plan_differences(first.runs[0].plan, compared.other.runs[0].plan)
     seeds = [where for where, _, _ in differences if where.endswith("seed")]
     if differences:

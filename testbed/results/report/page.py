@@ -55,43 +55,27 @@ def _title(run: Run) -> Iterator[Element]:
 
 
 def _verdict(run: Run) -> Element:
-    reasons = list(run.distrust)
+    reasons = [*run.why_not_trusted, *(f"changed since the lab came up: {link}" for link in run.changed_links)]
     good = run.trusted and run.as_expected
-    title = "This run can be trusted" if run.trusted else "This run is not to be trusted"
-    if run.trusted and not good:
-        title += ", and it is not as expected"
-    if not run.is_whole:
-        reasons.insert(0, f"it is not whole: {run.status}{f', {run.error}' if run.error else ''}")
-    reasons += [f"{check.link} on {check.network}: {check.verdict}" for check in run.checks if not check.passed]
     if run.checks:
-        right = sum(check.passed for check in run.checks)
-        asked = (
-            f"{right} of {len(run.checks)} links as asked." if right < len(run.checks) else "All links are as asked."
-        )
+        measured = f"{rows.links_verdict(run.checks)}."
     else:
-        asked = "No link was checked: none is shaped." if not run.plan.links else "The links were not checked."
+        measured = "No link was measured: none is shaped." if not run.plan.links else "The links were not measured."
     kept_up = ["The emulation kept up."] if run.engines and not run.distrust and run.is_whole else []
     return element(
         "section",
-        element("strong", f"{'✓' if good else '✗'} {title}"),
+        element("strong", f"{'✓' if good else '✗'} This run is {rows.run_verdict(run)}"),
         element("ul", *(element("li", reason) for reason in reasons)) if reasons else None,
-        element("p", " ".join([asked, *kept_up, *_held(run)])),
-        *(element("p", f"Not proven: {each}", class_="soft") for each in rows.reservations(run.checks)),
+        element("p", " ".join([measured, *kept_up])),
+        *(element("p", f"Not measured or proven: {each}", class_="soft") for each in rows.reservations(run.checks)),
         class_=f"verdict {'good' if good else 'bad'}",
     )
-
-
-def _held(run: Run) -> list[str]:
-    failed = sum(not outcome.passed for outcome in run.outcomes)
-    if failed:
-        return [f"{failed} of {len(run.outcomes)} expectations do not hold."]
-    return ["All expectations hold."] if run.outcomes else []
 
 
 def _links(run: Run) -> Iterator[Element]:
     if not run.checks:
         return
-    properties = rows.asked_properties(run.checks)
+    properties = rows.shown_properties(run.checks)
     several = len({check.network for check in run.checks}) > 1
     head = ["link", *(["network"] if several else []), *properties, "verdict"]
     lines: list[list[Cell]] = []
@@ -99,10 +83,8 @@ def _links(run: Run) -> Iterator[Element]:
         verdict = element("td", check.verdict, class_="good" if check.passed else "bad")
         cells = [_asked_measured(rows.link_cell(check, name)) for name in properties]
         lines.append([element("td", check.link, class_="name"), *([check.network] if several else []), *cells, verdict])
-    yield element("h2", "Links", element("small", "measured before the run; below each figure what was asked for"))
+    yield element("h2", "Links", element("small", "measured before the run; below each figure what was requested"))
     yield table(head, lines)
-    if "jitter" in properties:
-        yield element("p", "Jitter is the standard deviation of the delay.", class_="soft")
 
 
 def _asked_measured(cell: str) -> Element:

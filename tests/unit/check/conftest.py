@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -19,6 +20,11 @@ class Local:
         assert self.process.stdout is not None
         return iter(self.process.stdout)
 
+    def begin(self, start_ns):
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"start_ns": start_ns}) + "\n")
+        self.process.stdin.flush()
+
     def close_stdin(self):
         assert self.process.stdin is not None
         self.process.stdin.close()
@@ -33,6 +39,9 @@ class Local:
 class Here:
     def __init__(self):
         self.started = []
+
+    def now_ns(self):
+        return time.monotonic_ns()
 
     def endpoint(self, _node, spec):
         self.started.append(Local(spec))

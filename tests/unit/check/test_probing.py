@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.check import QUICK, measure, probing
+from testbed.check import QUICK, measure, probe
 from testbed.shape import CERTAIN, Drop
 
 MS = 1_000_000
@@ -40,9 +40,9 @@ def test_a_link_that_cannot_be_probed_fails_with_the_reason(here, make_plan):
 def test_a_port_that_is_taken_is_the_reason(here, make_plan):
     plan = make_plan(("client", "server", {"delay_ns": 20 * MS}))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind(("127.0.0.1", probing.FIRST_PORT))
+        other.bind(("127.0.0.1", probe.FIRST_PORT))
         (found,) = measure(plan, here, depth=BRIEF)
-    assert str(probing.FIRST_PORT) in found.verdict
+    assert str(probe.FIRST_PORT) in found.verdict
 
 
 def test_an_interrupt_ends_the_probes(here, make_plan):
@@ -53,7 +53,7 @@ def test_an_interrupt_ends_the_probes(here, make_plan):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        measure(plan, here, depth=replace(BRIEF, probes_ns=60_000 * MS), progress=interrupt)
+        measure(plan, here, depth=replace(BRIEF, probes_ns=10_000 * MS), progress=interrupt)
     assert here.started
     assert all(local.process.poll() is not None for local in here.started)
 

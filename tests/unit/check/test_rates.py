@@ -3,8 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.check import AS_ASKED, rates
-from testbed.check.rates import Train, judge_queue, judge_rate
+from testbed.check import AS_REQUESTED, capacity
+from testbed.check.queues import judge_queue
+from testbed.check.rates import Train, conclude, judge_rate
 from testbed.shape import CERTAIN, Chance, Corruption, Opportunities, RateSteps, Shape
 
 MS = 1_000_000
@@ -23,11 +24,12 @@ def crossed(
     delay_ns=10 * MS,
     late_ns=100_000,
     hiccups=0,
+    frame_bytes=FRAME,
 ):
     """A train over a droptail queue and a transmitter, seen by a machine that is a little late."""
     rng = random.Random(1)
     sent_ns, sequence, received_ns = [], [], []
-    step_ns = 8 * FRAME * SECOND / (asked_bps or rate_bps) / pressure
+    step_ns = 8 * frame_bytes * SECOND / (asked_bps or rate_bps) / pressure
     free_ns, shift_ns = 0.0, 0
     last_ns = 0
     for number in range(count):
@@ -39,17 +41,15 @@ def crossed(
         free_ns = max(free_ns, came_ns)
         if (free_ns - came_ns) * rate_bps / (8 * SECOND) > queue_bytes:
             continue
-        free_ns += 8 * FRAME * SECOND / rate_bps
+        free_ns += 8 * frame_bytes * SECOND / rate_bps
         last_ns = max(last_ns, round(free_ns + rng.expovariate(1 / late_ns)))
         sequence.append(number)
         received_ns.append(last_ns)
-    return Train(frame_bytes=FRAME, sent_ns=sent_ns, sequence=sequence, received_ns=received_ns)
+    return Train(frame_bytes=frame_bytes, sent_ns=sent_ns, sequence=sequence, received_ns=received_ns)
 
 
 def judged(asked, train):
-    found = judge_rate(asked, train, level=LEVEL)
-    assert found is not None
-    return found
+    return judge_rate(asked, train, level=LEVEL)
 
 
 def shape(rate_bps, **more):
@@ -60,7 +60,7 @@ def shape(rate_bps, **more):
 @pytest.mark.parametrize("queue_bytes", [10**9, 15_000])
 def test_a_rate_as_asked_passes_whatever_the_queue_drops(rate_bps, queue_bytes):
     found = judged(shape(rate_bps), crossed(rate_bps, queue_bytes=queue_bytes))
-    assert found.verdict == AS_ASKED
+    assert found.verdict == AS_REQUESTED
     assert found.measured == pytest.approx(rate_bps, rel=0.01)
     assert found.interval[0] <= found.measured <= found.interval[1]
 
@@ -81,14 +81,15 @@ def test_a_machine_that_cannot_fill_the_link_says_so():
     found = judged(shape(10**10), crossed(10**10, pressure=0.1))
     assert found.passed
     assert found.measured is None
-    assert found.verdict == "not measured: this machine sends no more than 1000 mbit/s at a time"
+    assert found.verdict == "not measured: this machine's prober reaches 953 mbit/s"
 
 
 def test_a_link_that_was_not_busy_proves_nothing():
     whole = crossed(10**7, count=40)
     train = replace(whole, sequence=whole.sequence[::4], received_ns=whole.received_ns[::4])
-    assert judge_rate(shape(10**7), train, level=LEVEL) is None
-    assert not rates.unfilled(shape(10**7), train).passed
+    found = judged(shape(10**7), train)
+    assert found.passed
+    assert found.verdict == "not measured: this machine's prober reaches 2.49 mbit/s"
 
 
 def test_corrupted_frames_take_their_time_too():
@@ -101,13 +102,13 @@ def test_corrupted_frames_take_their_time_too():
         received_ns=[train.received_ns[place] for place in kept],
     )
     corrupting = shape(10**7, corruption=Corruption(chance=Chance(probability=CERTAIN // 10)))
-    assert judged(corrupting, seen).verdict == AS_ASKED
+    assert judged(corrupting, seen).verdict == AS_REQUESTED
     assert judged(shape(10**7), seen).verdict == "too low"
 
 
 @pytest.mark.parametrize(
     ("depth", "verdict"),
-    [(100_000, AS_ASKED), (80_000, "too shallow"), (150_000, "too deep"), (10**9, "too deep: nothing was dropped")],
+    [(100_000, AS_REQUESTED), (80_000, "too shallow"), (150_000, "too deep"), (10**9, "too deep: nothing was dropped")],
 )
 def test_the_depth_of_a_queue(depth, verdict):
     asked = shape(10**7, queue_bytes=100_000)
@@ -123,22 +124,79 @@ def test_a_queue_that_the_machine_cannot_fill_is_not_judged():
     assert found.measured is None
 
 
+@pytest.mark.parametrize("rate_bps", [10**6, 10**8, 4 * 10**8, 10**9, 3 * 10**9, 10**10])
+@pytest.mark.parametrize("frames_per_s", [20_000, 40_000, 10**6])
+def test_a_machine_of_any_speed_never_finds_a_right_rate_wrong(rate_bps, frames_per_s):
+    """The machine reads datagrams one by one, so fast and no faster, and hesitates for 5 ms now and then."""
+    rng = random.Random(rate_bps + frames_per_s)
+    found = []
+    for halved in (False, True):
+        frames = 2 if halved else 1
+        train = crossed(rate_bps, count=min(rate_bps // 10**5 + 100, 6000), frame_bytes=FRAME // frames)
+        free_ns, read_ns = 0, []
+        for at_ns in train.received_ns:
+            free_ns = max(free_ns, at_ns) + SECOND // frames_per_s + 5 * MS * (rng.random() < 0.001)
+            read_ns.append(free_ns)
+        found.append(judged(shape(rate_bps), replace(train, received_ns=read_ns)))
+    full, smaller = found
+    assert full.verdict != "too high"
+    concluded = conclude([full, full], smaller)
+    assert concluded.passed
+    if concluded.measured is not None:
+        assert concluded.measured == pytest.approx(rate_bps, rel=0.021)
+
+
+@pytest.mark.parametrize("rate_bps", [10**6, 10**7, 10**8, 10**9])
+def test_what_a_token_bucket_has_saved_up_is_no_higher_rate(rate_bps):
+    """As netem's engine has it: the bucket of tbf holds a frame and what it gains in 1 ms; frames leave at once."""
+    tx_ns, step_ns = 8 * FRAME * SECOND / rate_bps, 8 * FRAME * SECOND / rate_bps / 1.25
+    due_ns, sent_ns, received_ns = 0.0, [], []
+    for number in range(500):
+        sent_ns.append(round(number * step_ns))
+        due_ns = max(due_ns, sent_ns[-1])
+        received_ns.append(round(max(sent_ns[-1], due_ns - MS)) + 10 * MS + 20_000)
+        due_ns += tx_ns
+    train = Train(frame_bytes=FRAME, sent_ns=sent_ns, sequence=range(500), received_ns=received_ns)
+    assert judged(shape(rate_bps), train).verdict != "too high"
+
+
+def low(rate_bps):
+    return judged(shape(10**8), crossed(rate_bps, asked_bps=10**8))
+
+
+def test_a_rate_that_is_too_low_for_datagrams_of_both_sizes_is_the_links():
+    assert low(8 * 10**7).verdict == "too low"
+    assert conclude([low(8 * 10**7)] * 2, low(8 * 10**7)).verdict == "too low"
+    for smaller in (4 * 10**7, 9 * 10**7):  # so many packets a second, or whatever the machine had time for
+        found = conclude([low(8 * 10**7)] * 2, low(smaller))
+        assert (found.passed, found.measured) == (True, None)
+        assert "prober reaches" in found.verdict
+
+
+def test_one_train_that_shows_the_rate_is_enough():
+    assert conclude([low(8 * 10**7), judged(shape(10**8), crossed(10**8))], None).verdict == AS_REQUESTED
+
+
 EVERY_OTHER = RateSteps(starts_ns=(0, 100 * MS), rates_bps=(2 * 10**7, 0), period_ns=200 * MS)
 TICKS = Opportunities(times_ns=(0, 0, 5 * MS, 9 * MS), frame_bytes=FRAME, period_ns=10 * MS)
 
 
 def test_what_a_trace_lets_pass():
     steps, ticks = (Shape(trace=trace, queue_bytes=10**5) for trace in (EVERY_OTHER, TICKS))
-    assert rates.mean_bps(steps) == 10**7
-    assert rates.mean_bps(ticks) == 8 * 4 * FRAME * 100
-    assert rates.peak_bps(steps, 100 * MS) == pytest.approx(2 * 10**7)
-    assert rates.peak_bps(steps, 150 * MS) == pytest.approx(2 * 10**7 * 2 / 3)
-    assert rates.peak_bps(ticks, 2 * MS) == pytest.approx(3 * 8 * FRAME * 500)  # at 9 ms, and at 10 ms twice
+    assert capacity.mean_bps(steps) == 10**7
+    assert capacity.mean_bps(ticks) == 8 * 4 * FRAME * 100
+    assert capacity.peak_bps(steps, 100 * MS) == pytest.approx(2 * 10**7)
+    assert capacity.peak_bps(steps, 150 * MS) == pytest.approx(2 * 10**7 * 2 / 3)
+    assert capacity.peak_bps(ticks, 2 * MS) == pytest.approx(3 * 8 * FRAME * 500)  # at 9 ms, and at 10 ms twice
 
 
 @pytest.mark.parametrize(
-    ("rate_bps", "verdict"), [(10**7, AS_ASKED), (1.5 * 10**7, "too high"), (5 * 10**6, "too low")]
+    ("rate_bps", "verdict"), [(10**7, AS_REQUESTED), (1.5 * 10**7, "too high"), (5 * 10**6, "too low")]
 )
 def test_the_rate_of_a_trace_is_the_mean(rate_bps, verdict):
     train = crossed(round(rate_bps), count=2000)
-    assert judged(Shape(trace=EVERY_OTHER, queue_bytes=10**5), train).verdict == verdict
+    found = judged(Shape(trace=EVERY_OTHER, queue_bytes=10**5), train)
+    assert found.verdict == verdict
+    assert found.asked == 10**7
+    low, high = found.asked_range  # what is judged: the rate within a window as long as the train
+    assert (low <= found.measured * 1.02 and found.measured <= high * 1.02) == (verdict == AS_REQUESTED)

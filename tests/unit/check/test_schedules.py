@@ -1,7 +1,6 @@
 import pytest
 
-from testbed.check import rates, schedules
-from testbed.check.probing import DEEP, QUICK
+from testbed.check import DEEP, QUICK, capacity, schedules
 from testbed.shape import CERTAIN, Chance, Discipline, GilbertElliott, Opportunities, RateSteps, Shape, Variation
 
 MS = 1_000_000
@@ -91,4 +90,4 @@ def test_why_a_queue_is_not_filled(shape, reason):
 def test_depth_costs_what_it_says():
     shape = Shape(delay_ns=20 * MS, loss_model=Chance(probability=CERTAIN // 50, correlation=CERTAIN // 4))
     assert schedules.apart(shape, DEEP.probes_ns).count == 10_000
-    assert rates.mean_bps(Shape(rate_bps=8, queue_bytes=1)) == 8
+    assert capacity.mean_bps(Shape(rate_bps=8, queue_bytes=1)) == 8

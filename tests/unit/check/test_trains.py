@@ -24,7 +24,7 @@ def test_delays_and_losses():
     assert (found.sent, found.arrived, found.runs) == (8, 4, 2)
     assert found.delays_ns == [20 * MS] * 4
     assert (found.duplicates, found.reordered, found.overtaking) == (0, 0, 0)
-    assert found.interval_ns == 2 * MS
+    assert found.sent_ns[1] == 2 * MS
 
 
 def test_of_a_duplicate_the_first_arrival_counts():

@@ -2,7 +2,8 @@ from dataclasses import replace
 
 from testbed import codec
 from testbed.check import LinkCheck
-from testbed.check.judging import Sample, judge
+from testbed.check.judging import judge
+from testbed.check.samples import Sample
 from testbed.check.verdict import unmeasured
 from testbed.shape import CERTAIN, GilbertElliott, Shape
 

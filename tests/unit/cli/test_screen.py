@@ -13,8 +13,8 @@ nodes: {a: , b: }
 def test_brackets_are_text(capsys):
     screen = Screen()
     screen.title(resolve(loads(TEXT, "x.yml")))
-    screen.say("doubt", "links[a] was [/] late")
+    screen.say("trust", "links[a] was [/] late")
     assert capsys.readouterr().out.splitlines() == [
         "x   what is [red] and [/unclosed]",
-        "doubt   links[a] was [/] late",
+        "trust   links[a] was [/] late",
     ]

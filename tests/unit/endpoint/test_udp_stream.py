@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+from testbed.endpoint import udp
 from testbed.endpoint.columns import decode
 from testbed.endpoint.pacing import count
 from testbed.endpoint.spec import Spec
@@ -85,3 +86,14 @@ def test_more_datagrams_than_can_be_are_an_error(start, port):
             sender.sendto(header(0) + bytes(88), ("127.0.0.1", port))
     status, lines = listener.end()
     assert (status, lines[-1]["code"]) == (1, "too-many-datagrams")
+
+
+def test_only_what_finds_the_receive_buffer_full_is_a_drop():
+    before = udp.overflows()
+    with udp.bound("127.0.0.1", 0) as server, socket.socket(type=socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"x", server.getsockname())
+        assert udp.drops(server, before) == 0
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)  # the kernel's least
+        for _ in range(100):
+            sender.sendto(bytes(1000), server.getsockname())
+        assert 0 < udp.drops(server, before) <= 100

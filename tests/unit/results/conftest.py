@@ -1,7 +1,8 @@
 import pytest
 
 from testbed.check import LinkCheck
-from testbed.check.judging import Sample, judge
+from testbed.check.judging import judge
+from testbed.check.samples import Sample
 from testbed.plan.model import Interface, Link, Network, Node, Plan, Workload
 from testbed.shape import CERTAIN, Shape
 from testbed.workloads import Summary

@@ -163,8 +163,8 @@ def test_runs_of_one_side_are_repetitions(keep, plan):
 
 def test_what_speaks_against_comparing_is_said(keep):
     sides = [comparison.side(str(path)) for path in (keep(1), keep(1, distrust=("too busy",)))]
-    (doubt,) = comparison.doubts(*sides)
-    assert "is not to be trusted: too busy" in doubt
+    (warning,) = comparison.warnings(*sides)
+    assert "is not trusted: too busy" in warning
 
 
 def command(*arguments):

@@ -26,10 +26,23 @@ def data_of(directory):
     return json.loads((directory / "run.json").read_text())
 
 
+def lacks(found, wanted, path=""):
+    """The paths of values in `wanted` that `found` has not or has otherwise; what it has beside them is fine."""
+    if isinstance(wanted, dict):
+        missing = [f"{path}.{name}" for name in wanted.keys() - found.keys()]
+        return missing + [
+            each for name in wanted.keys() & found.keys() for each in lacks(found[name], wanted[name], f"{path}.{name}")
+        ]
+    if isinstance(wanted, list) and len(found) == len(wanted):
+        return [each for number, part in enumerate(wanted) for each in lacks(found[number], part, f"{path}[{number}]")]
+    return [] if found == wanted else [path]
+
+
 def test_a_run_that_the_version_before_wrote_is_read_whole(kept):
     run = load(kept)
     data = data_of(kept)
-    assert {name: value for name, value in run.to_json().items() if name in data} == data
+    of_today = [f".checks[{number}].verdict" for number in range(len(run.checks))]  # derived: in the words of today
+    assert [path for path in lacks(run.to_json(), data) if path not in of_today] == []
     assert run.is_whole
     assert [summary.workload for summary in run.summaries] == ["probe", "rpc", "voice"]
     assert codec.encode(run.statistics_after[0].counts)["packets_in"] > 0

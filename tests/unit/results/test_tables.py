@@ -57,9 +57,9 @@ def test_no_course_is_shown_where_there_are_no_signs_for_it(voice, recorded):
 def test_links_show_asked_measured_and_verdict(make_check):
     header, good, bad, caption = shown(tables.link_table([make_check(), make_check(delay_ns=30_000_000)])).splitlines()
     assert header.split() == ["link", "delay", "loss", "verdict"]
-    assert caption.strip() == "asked: measured"
+    assert caption.strip() == "requested: measured"
     assert "20 ms: 20.2 ms" in good
-    assert good.rstrip().endswith("as asked")
+    assert good.rstrip().endswith("as requested")
     assert bad.rstrip().endswith("delay too high")
 
 
@@ -80,9 +80,11 @@ def test_what_was_not_measured_is_said(make_check):
     assert "client -> server: rate not measured: this machine is too slow" in text
 
 
-def test_jitter_is_said_to_be_the_standard_deviation(make_check):
-    shaky = make_check(Shape(delay_ns=20_000_000, jitter_ns=1_000_000))
-    assert "standard deviation" in shown(tables.link_table([shaky]))
+def test_links_that_were_not_measured_share_a_line(make_check):
+    skipped = [replace(make_check(), source=name, findings=(), skipped="the check may take 1 s") for name in "abc"]
+    text = shown(tables.link_table([make_check(), *skipped]))
+    assert "3 links: not measured: the check may take 1 s" in text
+    assert "a -> server" not in text
 
 
 def test_a_link_that_could_not_be_probed_is_shown_with_the_reason():

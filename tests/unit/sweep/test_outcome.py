@@ -5,7 +5,7 @@ import json
 import pytest
 
 from testbed.sweep.outcome import kept
-from testbed.sweep.rows import doubts, head, lines, slope_text
+from testbed.sweep.rows import head, lines, slope_text, warnings
 
 LOSS = "links[0].loss=0.1%,1%,10%"
 TWO = (LOSS, "workloads.flow.congestion=reno,bbr")
@@ -28,7 +28,7 @@ def test_whole_runs_are_found_others_are_not(make, keep, tmp_path):
 
 
 @pytest.mark.parametrize(("distrusts", "winner"), [([[], ["late"]], 0), ([["late"], []], 1), ([["late"], ["late"]], 1)])
-def test_of_several_runs_of_a_trial_the_last_to_be_trusted_counts(make, keep, tmp_path, distrusts, winner):
+def test_of_several_runs_of_a_trial_the_last_that_is_trusted_counts(make, keep, tmp_path, distrusts, winner):
     matrix = make(LOSS)
     trial = next(matrix.trials(1))
     runs = [keep(trial, tmp_path, 1e6 + number, distrust=why) for number, why in enumerate(distrusts)]
@@ -43,7 +43,7 @@ def test_estimates_and_what_is_missing(outcome_of):
     estimate = outcome.estimate(outcome.matrix.cells[1], goodput)
     assert estimate is not None
     assert estimate.values == (1e7, 2e7)
-    assert doubts(outcome) == ["1 of 9 runs are missing: loss 1% (repetition 3)"]
+    assert warnings(outcome) == ["1 of 9 runs are missing: loss 1% (repetition 3)"]
     assert lines(outcome)[1][:2] == ("1%", "2 of 3")
 
 
@@ -59,14 +59,14 @@ def test_without_logarithms_there_is_no_slope(outcome_of):
     assert list(outcome_of(reno, "links[0].loss=1%,2%,4%").slopes) == []
 
 
-def test_runs_in_doubt_count_and_are_told(outcome_of):
+def test_runs_that_are_not_trusted_count_and_are_told(outcome_of):
     outcome = outcome_of(reno, LOSS, distrusted=[0, 4])
     assert len(outcome.untrusted) == 2
-    assert sum("in doubt" in line[1] for line in lines(outcome)) in (1, 2)
+    assert sum("not trusted" in line[1] for line in lines(outcome)) in (1, 2)
     assert all(
         len(one.values) == 3 for cell in outcome.matrix.cells if (one := outcome.estimate(cell, outcome.measures[0]))
     )
-    assert doubts(outcome) == ["2 of 9 runs are not to be trusted; they count as the others do"]
+    assert warnings(outcome) == ["2 of 9 runs are not trusted; they count as the others do"]
 
 
 def test_runs_of_unlike_machinery_are_told(make, keep, outcome_of, tmp_path):

@@ -1,0 +1,83 @@
+"""How thorough a check is, how long it may take, and which links come first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator, Sequence
+
+_OVERRUN = 1.25
+"""How many times the budget a check may take at most: beyond, what is still measured is ended."""
+
+
+class _OfAKind(Protocol):
+    @property
+    def kind(self) -> Hashable:
+        """What is the same for links of one kind."""
+
+
+Item = TypeVar("Item", bound=_OfAKind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """How thoroughly links are measured.
+
+    Attributes:
+        probes_ns: how long each is probed for delay and loss, unless it takes longer to see enough.
+        train_ns: how long each with a bottleneck is kept busy, unless it takes longer to see enough.
+        queues: whether the queues before bottlenecks are filled.
+        budget_s: how long the check may take, unless the caller says otherwise.
+    """
+
+    probes_ns: int
+    train_ns: int
+    queues: bool
+    budget_s: float
+
+
+QUICK = Depth(probes_ns=1_800_000_000, train_ns=100_000_000, queues=False, budget_s=20)
+"""Before a run: a few seconds."""
+
+DEEP = Depth(probes_ns=20_000_000_000, train_ns=1_000_000_000, queues=True, budget_s=300)
+"""Everything that can be measured: half a minute, or more with many links."""
+
+
+class Budget:
+    """The time that a check may take, from when this is made.
+
+    Attributes:
+        seconds: how long that is.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._begun = monotonic()
+
+    def allows(self, lasts_ns: int) -> bool:
+        """Whether something that lasts so long ends in time if it begins now."""
+        return monotonic() - self._begun + lasts_ns / 1e9 <= self.seconds
+
+    @property
+    def overrun(self) -> bool:
+        """Whether the check has taken so much longer that it has to be ended."""
+        return monotonic() - self._begun > self.seconds * _OVERRUN
+
+    @property
+    def spent(self) -> bool:
+        """Whether the time is over."""
+        return not self.allows(0)
+
+
+def rounds(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
+    """The items in lists of at most `size`: first one of each kind, then a second one of each, and so on."""
+    kinds: dict[Hashable, list[Item]] = {}
+    for item in items:
+        kinds.setdefault(item.kind, []).append(item)
+    order = [item for item in chain.from_iterable(zip_longest(*kinds.values())) if item is not None]
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
