@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+logging.getLogger("testbed").addHandler(logging.NullHandler())  # nothing is written unless somebody asks for it
+
 _FORMAT = "%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s: %(message)s"
 _LIBRARY_LEVEL = logging.WARNING
 _NANOSECONDS = 1e-9
