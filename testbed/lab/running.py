@@ -55,12 +55,12 @@ def _chosen(plan: Plan, only: Sequence[str]) -> list[str]:
 def _run(lab: Lab, root: Path, *, only: Sequence[str], capture: Sequence[str], observer: Observer) -> Run:
     ports = capturing.ports_of(lab.plan, [*lab.plan.capture.nodes, *capture])
     chosen = _chosen(lab.plan, only)
-    lab.require_nodes()
     with (
         results.RunWriter(root, lab.plan, runtime=lab.runtime, versions=lab.versions(), images=lab.images()) as writer,
         keeping_logs(lab.log_ends, writer),
         lab.watch_nodes() as watch,
     ):
+        lab.require_nodes()
         writer.checked(_checked(lab, observer))
         watch.follow()
         lab.agent.call("restart")  # what a seed decides must not depend on how many probes there were
@@ -131,8 +131,8 @@ def _tell_of_impairments(lab: Lab, observer: Observer) -> None:
 def run_one(lab: Lab, name: str) -> Summary:
     """See `Lab.run_workload`."""
     workload = _named(lab.plan, name)
-    lab.require_nodes()
     with lab.watch_nodes():
+        lab.require_nodes()
         return workloads.run(workload, lab, record=StringIO(), in_flight_ns=_in_flight_ns(lab.plan, workload))
 
 

@@ -85,7 +85,7 @@ class DockerRuntime:
             progress("ready")
             readiness.wait(agent, plan, partial(self.require_running, plan.lab))
         except LabError as error:
-            if error.code == "node-gone":
+            if error.code in ("node-gone", "node-stopped"):
                 time.sleep(_NOTICING_SECONDS)
             raise
         finally:
