@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 _INTERVAL_S = 0.5
 _NOTICING_S = 0.5
 """In which a runtime knows that a node has ended, after its traffic did."""
+
+_RESTARTING_S = 3.0
+"""In which a node that has ended may come again: restarted, which the agent notes."""
 
 _CAUSES = ("node-exited", "node-paused")
 
@@ -49,12 +53,16 @@ class NodeWatch:
         return self
 
     def _look_again_and_again(self) -> None:
+        ended_at = math.inf
         while not self._over.wait(_INTERVAL_S):
             try:
                 self._runtime.require_running(self._lab)
+                ended_at = math.inf
             except TestbedError as error:
-                self._failure = error
-                return
+                ended_at = min(ended_at, time.monotonic())
+                if error.code != "node-exited" or time.monotonic() - ended_at >= _RESTARTING_S:
+                    self._failure = error
+                    return
 
     def follow(self) -> None:
         """Raise what was found by now."""
