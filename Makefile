@@ -13,7 +13,7 @@ run ?= latest
 
 # What a target needs to be told, said before anything is done.
 require = $(if $($1),,$(error say $2: make $(MAKECMDGOALS) $3))
-ifneq (,$(filter run up check sweep show validate shell exec capture,$(MAKECMDGOALS)))
+ifneq (,$(filter run up check sweep show validate shell exec logs capture,$(MAKECMDGOALS)))
 $(call require,topology,which,topology=NAME ($(basename $(notdir $(wildcard topologies/*.yml))) or a file))
 endif
 ifneq (,$(filter down,$(MAKECMDGOALS)))
@@ -33,7 +33,7 @@ help: ## List the targets
 	@echo '  with topology=NAME (or a file), args="further options"; PYTHON=/usr/bin/python3 chooses the interpreter'
 
 # ---- labs ----------------------------------------------------------------------------------------------------------
-.PHONY: run up check sweep show validate down ps shell exec capture replay export doctor
+.PHONY: run up check sweep show validate down ps shell exec logs capture replay export doctor
 run: $(bin)/installed nodes-image ## Bring a topology up, run its workloads, take it down: topology=lossy
 	@$(testbed) run "$(topology)" $(args)
 
@@ -63,6 +63,9 @@ shell: $(bin)/installed ## Open a shell in a node: topology=lossy node=client
 
 exec: $(bin)/installed ## Run a command in a node: topology=lossy node=client command="ping -c1 server"
 	@$(testbed) exec "$(lab)" "$(node)" $(args) -- $(command)
+
+logs: $(bin)/installed ## Show what the nodes' own programs wrote: topology=lossy, node=client for one; args=--follow
+	@$(testbed) logs "$(lab)" $(if $(node),"$(node)") $(args)
 
 capture: $(bin)/installed ## Capture packets at a node until Ctrl-C: topology=lossy node=client
 	@$(testbed) capture "$(lab)" "$(node)" $(args)

@@ -36,6 +36,7 @@ _OPTIONS = ("runtime", "engine", "seed")
 """What the marker takes beside the topology."""
 
 _NAME_LENGTH = 20
+_LOG_LINES = 50
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -92,6 +93,18 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         pytest.fail("\n".join([str(error), *getattr(error, "__notes__", ())]), pytrace=False)
     with up:
         yield up
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Show what nodes wrote with a test that fails."""
+    outcome: Any = yield
+    report: pytest.TestReport = outcome.get_result()
+    up: Any = getattr(item, "funcargs", {}).get("lab")
+    if report.when == "call" and report.failed and type(up).__module__ == "testbed.lab.lab":
+        for node, log in up.log_ends():
+            last = log.decode(errors="replace").splitlines()[-_LOG_LINES:]
+            report.sections.append((f"Log of node {node}", "\n".join(last)))
 
 
 def _stem(source: Any) -> str:  # noqa: ANN401  # whatever Lab.up takes

@@ -22,6 +22,7 @@ from testbed.agent.attachments import Attachments
 from testbed.agent.choosing import Kernel
 from testbed.agent.netlink import RouteSocket
 from testbed.agent.server import Server
+from testbed.agent.tasks import cancelled
 from testbed.agent.userspace.engine import UserspaceEngine
 from testbed.agent.wiring import NetworkNamespace, Wiring
 from testbed.errors import MachineError, TestbedError
@@ -127,7 +128,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
             for task in (serving, following):
                 if task.done():
                     task.result()  # whatever ended it ends the agent, and with it all links
-                task.cancel()
+                await cancelled(task)
             arguments.socket.unlink(missing_ok=True)
             await shaped.close()
 

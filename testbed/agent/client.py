@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from contextlib import suppress
 from signal import SIGKILL
 from time import monotonic_ns
@@ -16,8 +17,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_STUCK_SECONDS = 5
-"""An agent says hello at once, whatever else it does."""
+_HELLO_SECONDS = 5
+"""In which an agent says hello, whatever else it does."""
+
+_SILENCE_SECONDS = 30
+"""Without a word from a call, after which the agent is asked whether it still answers."""
+
+_BUSY_SECONDS = 30
+"""In which it then has to: it may be making very many links at that moment."""
+
+_END_SECONDS = 5
+"""In which a process that was killed has ended."""
 
 
 def gone() -> LabError:
@@ -27,6 +37,10 @@ def gone() -> LabError:
         "the lab's agent has ended, so its shaped links pass nothing",
         "take the lab down and bring it up again; its agent.log says why",
     )
+
+
+def _stuck() -> None:
+    raise LabError("agent-stuck", "the lab's agent runs, but does not answer", "testbed down ends it")
 
 
 class Channel(Protocol):
@@ -50,10 +64,20 @@ class Channel(Protocol):
 
 
 class Connection:
-    """One call at a time over a channel."""
+    """One call at a time over a channel.
 
-    def __init__(self, channel: Channel) -> None:
+    Args:
+        channel: to the agent.
+        seconds: in which something has to come, if that is to be so.
+        require_alive: called when nothing did; raises unless it is worth waiting on.
+    """
+
+    def __init__(
+        self, channel: Channel, seconds: float | None = None, require_alive: Callable[[], object] = _stuck
+    ) -> None:
         self._channel = channel
+        self._channel.settimeout(seconds)
+        self._require_alive = require_alive
         self._buffer = b""
 
     def send(self, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
@@ -71,15 +95,14 @@ class Connection:
         """The next message.
 
         Raises:
-            LabError: `agent-gone`, the stream ended; `agent-stuck`, nothing came within the time that was set.
+            LabError: `agent-gone`, the stream ended; `agent-stuck`, nothing came, and the agent does not answer.
         """
         while b"\n" not in self._buffer:
             try:
                 data = self._channel.recv(1 << 16)
             except TimeoutError:
-                raise LabError(
-                    "agent-stuck", "the lab's agent runs, but does not answer", "testbed down ends it"
-                ) from None
+                self._require_alive()
+                continue
             except OSError:
                 data = b""
             if not data:
@@ -100,6 +123,12 @@ class Connection:
             raise protocol.error_from_json(message["error"])
         return message["result"]
 
+    def interrupt(self) -> None:
+        """Have a thread that receives find the end of the stream; only where that is a Unix socket."""
+        assert isinstance(self._channel, socket.socket)  # noqa: S101  # see above
+        with suppress(OSError):
+            self._channel.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Close the connection; what runs on its behalf is killed by the agent."""
         with suppress(OSError):
@@ -116,6 +145,7 @@ class Process:
         self._connection = connection
         self._events = connection.result()
         self._status: int | None = None
+        self._ended = threading.Event()
         self.stderr = ""
         self.pid: int = next(self._events)["pid"]
 
@@ -137,6 +167,7 @@ class Process:
                 event = next(self._events)
             except StopIteration as end:
                 self._status = end.value["status"]
+                self._ended.set()
                 self._connection.close()
                 return
             yield from event.items()
@@ -154,6 +185,15 @@ class Process:
     def kill(self) -> None:
         """Kill the process, if it is still there; its lines then end. Safe to repeat, and from another thread."""
         self.signal(SIGKILL)
+
+    def kill_or_abandon(self) -> None:
+        """Kill the process. Where its end is not seen soon, wait no more: its lines then end with `agent-gone`.
+
+        For another thread than the one that reads them.
+        """
+        self.kill()
+        if not self._ended.wait(_END_SECONDS):
+            self._connection.interrupt()
 
     def wait(self) -> int:
         """The exit status, negative for a signal; what the process writes until then is dropped."""
@@ -209,7 +249,7 @@ class Agent:
         Raises:
             TestbedError: the one that the agent raised; `agent-gone` where there is none any more.
         """
-        return self._call(name, arguments)
+        return self._call(name, arguments, self._open())
 
     def hello(self) -> dict[str, Any]:
         """Who answers, and what it holds; see `Server`.
@@ -217,7 +257,7 @@ class Agent:
         Raises:
             LabError: `agent-gone`; `agent-stuck`; `agent-differs`, it is of another version.
         """
-        found: dict[str, Any] = self._call("hello", {}, seconds=_STUCK_SECONDS)
+        found = self._hello(_HELLO_SECONDS)
         if found["version"] != protocol.VERSION:
             raise LabError(
                 "agent-differs",
@@ -227,10 +267,14 @@ class Agent:
             )
         return found
 
-    def _call(self, name: str, arguments: dict[str, Any], *, seconds: float | None = None) -> Any:  # noqa: ANN401  # JSON
-        channel = self._connect()
-        channel.settimeout(seconds)
-        connection = Connection(channel)
+    def _hello(self, seconds: float) -> dict[str, Any]:
+        found: dict[str, Any] = self._call("hello", {}, Connection(self._connect(), seconds))
+        return found
+
+    def _open(self) -> Connection:
+        return Connection(self._connect(), _SILENCE_SECONDS, lambda: self._hello(_BUSY_SECONDS))
+
+    def _call(self, name: str, arguments: dict[str, Any], connection: Connection) -> Any:  # noqa: ANN401  # JSON
         try:
             connection.send({"call": name, "with": arguments})
             result = connection.result()
@@ -258,23 +302,20 @@ class Agent:
         limits = {"snap_bytes": snap_bytes, "size_bytes": size_bytes}
         return self._start(Process, "capture", {"node": node, "network": network, **limits})
 
-    def spawn(
-        self, node: str, argv: Sequence[str], *, cwd: str | None = None, stdio: Sequence[int] = (), tty: bool = False
-    ) -> Process:
+    def spawn(self, node: str, argv: Sequence[str], *, stdio: Sequence[int] = (), term: str | None = None) -> Process:
         """Start a command in a node.
 
         Args:
             node: its name.
             argv: the command.
-            cwd: where it starts; None is the root directory.
             stdio: file descriptors that become its standard streams, in their order; the rest are pipes to here.
-            tty: the first of `stdio` is a terminal and becomes the controlling one.
+            term: the first of `stdio` is a terminal of this kind (TERM) and becomes the controlling one.
         """
-        return self._start(Process, "spawn", {"node": node, "argv": list(argv), "cwd": cwd, "tty": tty}, stdio)
+        return self._start(Process, "spawn", {"node": node, "argv": list(argv), "term": term}, stdio)
 
     def begin(self, name: str, **arguments: object) -> Connection:
         """Begin a call that tells of events before it has a result; the caller closes the connection."""
-        connection = Connection(self._connect())
+        connection = self._open()
         try:
             connection.send({"call": name, "with": arguments})
         except BaseException:
@@ -283,7 +324,7 @@ class Agent:
         return connection
 
     def _start(self, kind: type[_Process], call: str, arguments: dict[str, Any], fds: Sequence[int] = ()) -> _Process:
-        connection = Connection(self._connect())
+        connection = self._open()
         try:
             connection.send({"call": call, "with": arguments}, fds)
             return kind(connection)

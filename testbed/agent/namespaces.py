@@ -28,6 +28,7 @@ MS_PRIVATE = 0x40000
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
+_PR_SET_SECCOMP = 22
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -74,6 +75,19 @@ def set_process_name(name: str) -> None:
     _checked(_libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0), "prctl(PR_SET_NAME)")
 
 
+def filter_system_calls(program: int) -> None:
+    """Have the kernel ask a filter about every system call from now on; see prctl(2), PR_SET_SECCOMP.
+
+    Args:
+        program: the address of a struct sock_fprog.
+
+    Raises:
+        OSError: as the kernel says.
+    """
+    filter_mode = 2
+    _checked(_libc.prctl(_PR_SET_SECCOMP, filter_mode, ctypes.c_void_p(program), 0, 0), "prctl(PR_SET_SECCOMP)")
+
+
 def current_network() -> int:
     """A file descriptor of the network namespace that this process is in."""
     return os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -105,5 +119,19 @@ def new_network() -> int:
             return current_network()
         finally:
             setns(home, NEWNET)
+    finally:
+        os.close(home)
+
+
+@contextmanager
+def children_in_new_pid_namespace() -> Iterator[None]:
+    """Have the first child that is forked within this context be the first process of a new pid namespace."""
+    home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        unshare(NEWPID)
+        try:
+            yield
+        finally:
+            setns(home, NEWPID)
     finally:
         os.close(home)

@@ -31,7 +31,8 @@ class Node:
         network: file descriptor of the network namespace.
         hosts: what is seen as /etc/hosts; None leaves the file alone.
         cgroups: files that take the pid of a process which the node's limits are to hold for.
-        environment: variables of every process in the node.
+        environment: variables of every command in the node.
+        directory: where commands start.
         container: id of the container that the node is; empty where it is none.
         first_process: file descriptor (pidfd_open(2)) of the container's first process.
     """
@@ -41,6 +42,7 @@ class Node:
     hosts: Path | None = None
     cgroups: tuple[Path, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    directory: str = "/"
     container: str = ""
     first_process: int = -1
 

@@ -1,43 +1,132 @@
-"""Processes in nodes: in the node's network namespace and cgroup, with its host name and its /etc/hosts."""
+"""Processes that the agent starts: commands in nodes, and programs of our own in a node's network."""
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
+import errno
+import json
 import os
 import signal
 import socket
 import subprocess
-import termios
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from testbed.agent import namespaces
+from testbed.agent import namespaces, node_init
 from testbed.errors import LabError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from testbed.agent.nodes import Node
 
 _STREAMS = 3
-_OUTPUT_CHUNK = 1 << 16
+_PIPE_BYTES = 1 << 16
+_ANSWER_SECONDS = 30
+"""In which a node's first process starts a command: until it is executed, which takes milliseconds."""
 
 
-async def start(
-    node: Node, argv: Sequence[str], *, cwd: str | None, stdio: Sequence[int], tty: bool, own_filesystem: bool
-) -> asyncio.subprocess.Process:
-    """Start a command in a node, as the leader of a process group of its own.
+class Streams:
+    """The standard streams of a process to be: descriptors that it gets, and our ends of those that are pipes.
 
     Args:
-        node: where.
-        argv: the command, looked up in PATH.
-        cwd: where it starts; None is the root directory.
-        stdio: file descriptors for its standard streams, in their order; the rest are pipes.
-        tty: the first of them is a terminal and becomes the controlling one.
-        own_filesystem: the node has no file system of its own (it is no container): give the process a view of
-            this one with the node's hosts file, host name and /sys.
+        given: descriptors of the caller's, in the order of the streams; the rest become pipes.
+    """
+
+    def __init__(self, given: Sequence[int]) -> None:
+        self.theirs = [os.dup(fd) for fd in given]
+        self._ours: list[int | None] = [None] * len(given)
+        for number in range(len(given), _STREAMS):
+            read, write = os.pipe()
+            self.theirs.append(write if number else read)
+            self._ours.append(read if number else write)
+        self._transports: list[asyncio.ReadTransport] = []
+
+    def hand_over(self) -> None:
+        """Close the ends of the process, which has its own by now, or never will."""
+        for fd in self.theirs:
+            os.close(fd)
+        self.theirs = []
+
+    async def reader(self, number: int) -> asyncio.StreamReader | None:
+        """What the process writes to a stream of that number; None where that is no pipe. Asked for once."""
+        fd, self._ours[number] = self._ours[number], None
+        if fd is None:
+            return None
+        reader = asyncio.StreamReader(limit=_PIPE_BYTES)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb", buffering=0)
+        )
+        self._transports.append(transport)
+        return reader
+
+    def write_input(self, data: bytes) -> None:
+        """Write a little to the standard input of the process; nothing happens where it is closed or no pipe."""
+        if self._ours[0] is not None:
+            with suppress(BrokenPipeError):
+                os.write(self._ours[0], data)
+
+    def close_input(self) -> None:
+        """End the standard input of the process. Safe to repeat."""
+        if self._ours[0] is not None:
+            os.close(self._ours[0])
+            self._ours[0] = None
+
+    def close(self) -> None:
+        """Close all our ends."""
+        for fd in self._ours:
+            if fd is not None:
+                os.close(fd)
+        self._ours = [None] * _STREAMS
+        for transport in self._transports:
+            transport.close()
+
+
+class Process:
+    """A process that runs, or has ended.
+
+    Attributes:
+        pid: as its own pid namespace has it.
+        streams: its standard streams.
+        ended: gets its exit status, negative for a signal.
+        paused: it is stopped (SIGSTOP).
+        pauses: how often it was.
+    """
+
+    def __init__(self, streams: Streams, send: Callable[[int], None]) -> None:
+        self.pid = 0
+        self.streams = streams
+        self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.paused = False
+        self.pauses = 0
+        self._send = send
+
+    def note_pause(self, *, paused: bool) -> None:
+        """Note that the process was stopped, or goes on."""
+        self.paused = paused
+        self.pauses += paused
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit status, negative for a signal; None while it runs."""
+        return self.ended.result() if self.ended.done() else None
+
+    async def wait(self) -> int:
+        """The exit status, once it has ended; see `returncode`."""
+        return await asyncio.shield(self.ended)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process and its group; nothing happens where it has ended."""
+        if not self.ended.done():
+            self._send(number)
+
+    def kill(self) -> None:
+        """Kill the process with its group; nothing happens where it has ended."""
+        self.signal(signal.SIGKILL)
+
+
+def start_own(node: Node, argv: Sequence[str], stdio: Sequence[int] = ()) -> Process:
+    """Start a program of our own: in a node's network and cgroups, else in the agent's surroundings.
 
     Raises:
         UsageError: `command-not-found`, `command-refused`.
@@ -47,49 +136,156 @@ async def start(
     def enter() -> None:
         # Runs between fork and exec: system calls and no more.
         namespaces.die_with_parent()
-        if tty:
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         for procs in node.cgroups:
             procs.write_text("0", "ascii")
         namespaces.setns(node.network, namespaces.NEWNET)
-        if own_filesystem:
-            _enter_filesystem(node)
 
-    streams = (*stdio, *(asyncio.subprocess.PIPE,) * (_STREAMS - len(stdio)))
+    streams = Streams(stdio)
     try:
-        return await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=streams[0],
-            stdout=streams[1],
-            stderr=streams[2],
-            cwd=cwd or "/",
-            env={**os.environ, **node.environment},
-            preexec_fn=enter,
+        popen = subprocess.Popen(
+            argv,
+            stdin=streams.theirs[0],
+            stdout=streams.theirs[1],
+            stderr=streams.theirs[2],
+            cwd="/",
+            preexec_fn=enter,  # noqa: PLW1509  # there is one thread
             start_new_session=True,
-            limit=_OUTPUT_CHUNK,
         )
-    except FileNotFoundError as error:
-        raise UsageError("command-not-found", f"no such file or directory: {error.filename}") from None
-    except PermissionError as error:
-        if "/" not in str(error.filename):  # execvp says so too where it may not look into a directory of PATH
-            raise UsageError("command-not-found", f"no {error.filename} in PATH that may be run") from None
-        raise UsageError("command-refused", f"not allowed to run {error.filename}") from None
+    except OSError as error:
+        streams.close()
+        raise _refused(node, error.errno or 0, str(error.filename)) from None
     except subprocess.SubprocessError as error:  # `enter` failed
+        streams.close()
         raise LabError("not-in-node", f"could not start {argv[0]} in {node.name}: {error}") from None
+    finally:
+        streams.hand_over()
+    popen.returncode = 0  # so that `subprocess` does not wait for it: `_reap` does
+    process = Process(streams, lambda number: _send(popen.pid, number))
+    process.pid = popen.pid
+    _reap(process.pid, process.ended)
+    return process
 
 
-def kill(process: asyncio.subprocess.Process) -> None:
-    """Kill a process with its group; nothing happens where it has ended."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+def _reap(pid: int, ended: asyncio.Future[int]) -> None:
+    """Reap a child when it ends, and pass its exit status on."""
+    loop = asyncio.get_running_loop()
+    pidfd = os.pidfd_open(pid)
+
+    def reap() -> None:
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
+        ended.set_result(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+    loop.add_reader(pidfd, reap)
 
 
-def _enter_filesystem(node: Node) -> None:
-    namespaces.unshare(namespaces.NEWNS | namespaces.NEWUTS)
-    socket.sethostname(node.name)
-    namespaces.mount("none", "/", flags=namespaces.MS_REC | namespaces.MS_PRIVATE)
-    if node.hosts and Path("/etc/hosts").exists():
-        namespaces.mount(str(node.hosts), "/etc/hosts", flags=namespaces.MS_BIND)
-    with suppress(OSError):  # refused where parts of /sys are hidden (containers); only /sys/class/net would tell
-        namespaces.mount("sysfs", "/sys", "sysfs", namespaces.MS_NOSUID | namespaces.MS_NODEV | namespaces.MS_NOEXEC)
+def _send(group: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)
+
+
+def _refused(node: Node, number: int, file: str) -> UsageError:
+    """Why a command could not be started, from the error of the system and the file that it is about."""
+    if file == node.directory:
+        return UsageError(
+            "no-directory",
+            f"commands of node {node.name} start in the topology's directory, {file}: {os.strerror(number)}",
+            "bring it back, or take the lab down and bring it up again",
+        )
+    if number in (errno.ENOENT, errno.ENOTDIR):
+        return UsageError("command-not-found", f"no such file or directory: {file}")
+    if number == errno.EACCES and "/" not in file:  # execvp says so too where it may not look into a directory of PATH
+        return UsageError("command-not-found", f"no {file} in PATH that may be run")
+    return UsageError("command-refused", f"not allowed to run {file}: {os.strerror(number)}")
+
+
+class NodeProcesses:
+    """The processes of a netns node: its first one (see `node_init`), and the commands which that starts."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        pid, self._control = node_init.fork(node)
+        self._control.setblocking(False)  # noqa: FBT003
+        _reap(pid, asyncio.get_running_loop().create_future())
+        self._turn = asyncio.Lock()
+        self._number = 0
+        self._answer: asyncio.Future[dict[str, Any]] | None = None
+        self._running: dict[int, Process] = {}
+        self._listening = asyncio.create_task(self._listen())
+
+    async def start(
+        self, argv: Sequence[str], *, environment: Mapping[str, str], stdio: Sequence[int] = (), tty: bool = False
+    ) -> Process:
+        """Start a command, as the leader of a process group of its own, in the directory of the topology.
+
+        Args:
+            argv: the command, looked up in PATH.
+            environment: all of its variables.
+            stdio: descriptors for its standard streams, in their order; the rest are pipes.
+            tty: the first of them is a terminal and becomes the controlling one.
+
+        Raises:
+            UsageError: `command-not-found`, `command-refused`, `no-directory`.
+            LabError: `not-in-node`, the node's first process has ended, or does not answer.
+        """
+        streams = Streams(stdio)
+        what = {"argv": list(argv), "cwd": self._node.directory, "environment": dict(environment), "tty": tty}
+        try:
+            async with self._turn, asyncio.timeout(_ANSWER_SECONDS):
+                self._number += 1
+                number = self._number
+                process = Process(streams, lambda sent: self._tell({"id": number, "signal": sent}))
+                self._running[number] = process
+                started = await self._ask(number, what, streams.theirs)
+        except (TimeoutError, ConnectionError) as error:
+            streams.close()
+            why = f"does not answer within {_ANSWER_SECONDS} s" if isinstance(error, TimeoutError) else "has ended"
+            raise LabError(
+                "not-in-node",
+                f"could not start {argv[0]} in {self._node.name}: the node's first process {why}",
+                "take the lab down and bring it up again; its agent.log may say why",
+            ) from None
+        finally:
+            streams.hand_over()
+        if "errno" in started:
+            del self._running[number]
+            streams.close()
+            raise _refused(self._node, started["errno"], started["file"])
+        process.pid = started["pid"]
+        return process
+
+    async def _ask(self, number: int, what: dict[str, Any], streams: Sequence[int]) -> dict[str, Any]:
+        """Have a command started; the answer.
+
+        Raises:
+            ConnectionError: the node's first process has ended.
+        """
+        if self._listening.done():
+            raise BrokenPipeError
+        self._answer = asyncio.get_running_loop().create_future()
+        with os.fdopen(os.memfd_create("command"), "w", encoding="utf-8") as file:
+            json.dump(what, file)
+            file.flush()
+            self._tell({"id": number}, file.fileno(), *streams)
+        return await self._answer
+
+    def _tell(self, message: dict[str, Any], *fds: int) -> None:
+        socket.send_fds(self._control, [json.dumps(message).encode()], fds)
+
+    async def _listen(self) -> None:
+        """Take in what the node's first process says, until it ends; the kernel then kills all others of the node."""
+        loop = asyncio.get_running_loop()
+        with suppress(ConnectionError):
+            while data := await loop.sock_recv(self._control, node_init.MESSAGE_BYTES):
+                message = json.loads(data)
+                if "status" in message:
+                    self._running.pop(message["id"]).ended.set_result(message["status"])
+                elif "paused" in message:
+                    self._running[message["id"]].note_pause(paused=message["paused"])
+                elif self._answer and not self._answer.done():
+                    self._answer.set_result(message)
+        for process in self._running.values():
+            process.ended.set_result(-signal.SIGKILL)
+        self._running.clear()
+        if self._answer and not self._answer.done():
+            self._answer.set_exception(BrokenPipeError())

@@ -19,7 +19,7 @@ from typing import Any
 
 from testbed.errors import LabError, MachineError, TestbedError, UsageError
 
-VERSION = 5
+VERSION = 6
 """Raised whenever a client and an agent of different ages would not understand each other."""
 
 READY = b"ready\n"

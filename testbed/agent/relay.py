@@ -11,11 +11,14 @@ import socket
 import sys
 
 _CHUNK = 1 << 16
+_STUCK_SECONDS = 60
+"""After which an agent that takes in nothing counts as gone; else a relay would stay for every client that has left."""
 
 
 def relay(path: str) -> None:
     """Copy both ways until either side ends."""
     with socket.socket(socket.AF_UNIX) as agent, selectors.DefaultSelector() as selector:
+        agent.settimeout(_STUCK_SECONDS)
         agent.connect(path)
         selector.register(0, selectors.EVENT_READ)
         selector.register(agent, selectors.EVENT_READ)

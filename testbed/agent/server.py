@@ -7,17 +7,17 @@ import codecs
 import json
 import logging
 import os
-import signal
 import socket
 import sys
 import time
 import traceback
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from testbed import logs
 from testbed.agent import namespaces, processes, protocol, sockets, timeline
+from testbed.agent.connection import Connection
+from testbed.agent.tasks import cancelled
 from testbed.errors import LabError, TestbedError
 
 if TYPE_CHECKING:
@@ -34,65 +34,13 @@ _FREQUENT = ("accepts", "attachments", "statistics", "sockets")
 """Calls that come many times a second; they are logged where everything is."""
 
 _CHUNK = 1 << 16
-_MOST_FDS = 3
 _LOCAL_CONNECT_SECONDS = 0.2
+_BY_SIGNAL = 128
+_AFTERWARDS_SECONDS = 1
+"""After which what a process wrote counts as whole once it has ended; what it wrote itself is there at once."""
 
-
-class Connection:
-    """A client's stream of messages; file descriptors may come along with one."""
-
-    def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
-        self._buffer = b""
-        self._fds: list[int] = []
-        channel.setblocking(False)  # noqa: FBT003
-
-    async def receive(self) -> dict[str, Any] | None:
-        """The next message; None at the end of the stream.
-
-        Raises:
-            ValueError: the client does not speak the protocol.
-        """
-        while b"\n" not in self._buffer:
-            await _readable(self._channel)
-            try:
-                data, fds, _, _ = socket.recv_fds(self._channel, _CHUNK, _MOST_FDS)
-            except ConnectionError:
-                return None
-            except BlockingIOError:
-                continue
-            self._fds += fds
-            if not data:
-                return None
-            self._buffer += data
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return protocol.decode(line)
-
-    async def send(self, message: dict[str, Any]) -> None:
-        """Send a message; a client that has gone is no error, `receive` will tell."""
-        with suppress(OSError):
-            await asyncio.get_running_loop().sock_sendall(self._channel, protocol.encode(message))
-
-    def take_fds(self) -> list[int]:
-        """The file descriptors that came along; the caller closes them."""
-        fds, self._fds = self._fds, []
-        return fds
-
-    def close(self) -> None:
-        """Close the stream and what came along with it."""
-        for fd in self.take_fds():
-            os.close(fd)
-        self._channel.close()
-
-
-async def _readable(channel: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    loop.add_reader(channel, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_reader(channel)
+_ADMINISTRATION = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+"""Directories of programs for root, as who the commands of nodes run, whoever has brought the lab up."""
 
 
 class Server:
@@ -108,8 +56,10 @@ class Server:
         self._directory = directory
         self._isolated = isolated
         self._plan: dict[str, Any] | None = None
-        self._commands: dict[str, asyncio.subprocess.Process] = {}
+        self._commands: dict[str, processes.Process] = {}
+        self._processes: dict[str, processes.NodeProcesses] = {}
         self._owners: dict[str, dict[int, sockets.Owner]] = {}
+        self._environment = _environment()
         self._exclusive = asyncio.Lock()
         self.ended = asyncio.Event()
         self._calls: dict[str, Callable[..., Awaitable[object]]] = {
@@ -185,11 +135,8 @@ class Server:
             "kernel": os.uname().release,
             "without_netem": without_netem.message if without_netem else None,
             "dead_links": self._links.dead(),
-            "nodes": {
-                name: "running" if command is None or command.returncode is None else f"exited {command.returncode}"
-                for name in self._wiring.nodes
-                for command in [self._commands.get(name)]
-            },
+            "nodes": {name: _state(self._commands.get(name)) for name in self._wiring.nodes},
+            "pauses": {name: command.pauses for name, command in self._commands.items()},
         }
 
     async def _clock(self) -> int:
@@ -254,64 +201,106 @@ class Server:
         self.ended.set()
 
     async def _start(
-        self, node: str, argv: Sequence[str], *, cwd: str | None = None, stdio: Sequence[int] = (), tty: bool = False
-    ) -> asyncio.subprocess.Process:
+        self, node: str, argv: Sequence[str], *, stdio: Sequence[int] = (), term: str | None = None
+    ) -> processes.Process:
+        """Start a command in a node; with `term`, the kind of terminal that its first stream is."""
         found = self._wiring.node(node)
-        return await processes.start(found, argv, cwd=cwd, stdio=stdio, tty=tty, own_filesystem=self._isolated)
+        if not self._isolated:  # a container: its runtime starts the commands, but for those that end them
+            return processes.start_own(found, argv, stdio)
+        if node not in self._processes:
+            self._processes[node] = processes.NodeProcesses(found)
+        environment = self._environment | ({} if term is None else {"TERM": term}) | dict(found.environment)
+        return await self._processes[node].start(argv, environment=environment, stdio=stdio, tty=term is not None)
 
-    async def _capture(self, node: str, network: str, **limits: int) -> asyncio.subprocess.Process:
+    def _capture(self, node: str, network: str, **limits: int) -> processes.Process:
         """Start a capture at a port. What it costs is not held against the node."""
         spec = {"interface": self._wiring.port(node, network).interface, **limits}
         argv = [sys.executable, "-m", "testbed.agent.capture", json.dumps(spec)]
-        found = replace(self._wiring.node(node), cgroups=(), environment={})
-        return await processes.start(found, argv, cwd=None, stdio=(), tty=False, own_filesystem=False)
+        return processes.start_own(replace(self._wiring.node(node), cgroups=()), argv)
 
     async def _run(self, connection: Connection, call: str, arguments: dict[str, Any]) -> None:
         fds = connection.take_fds()
         try:
             if call == "endpoint":
                 argv = [sys.executable, "-m", "testbed.endpoint", protocol.encode(arguments["spec"]).decode().strip()]
-                process = await self._start(arguments["node"], argv)
+                process = processes.start_own(self._wiring.node(arguments["node"]), argv)
             elif call == "capture":
-                process = await self._capture(**arguments)
+                process = self._capture(**arguments)
             else:
-                process = await self._start(
-                    arguments["node"], arguments["argv"], cwd=arguments["cwd"], stdio=fds, tty=arguments["tty"]
-                )
+                process = await self._start(**arguments, stdio=fds)
         finally:
             for fd in fds:
                 os.close(fd)
         _log.debug("%s in %s: pid %d", call, arguments["node"], process.pid)
+        listening = asyncio.create_task(_obey(connection, process))
         try:
             await connection.send({"event": {"pid": process.pid}})
-            listening = asyncio.create_task(_obey(connection, process))
+            ended = asyncio.create_task(process.wait())
             await asyncio.gather(
-                _forward(process.stdout, "stdout", connection), _forward(process.stderr, "stderr", connection)
+                _forward(await process.streams.reader(1), "stdout", connection, ended),
+                _forward(await process.streams.reader(2), "stderr", connection, ended),
             )
-            status = await process.wait()
-            await connection.send({"result": {"status": status}})
-            listening.cancel()
+            await connection.send({"result": {"status": await ended}})
         finally:
-            processes.kill(process)
+            process.kill()
+            await cancelled(listening)
+            process.streams.close()
 
 
-async def _forward(stream: asyncio.StreamReader | None, name: str, connection: Connection) -> None:
+def _state(command: processes.Process | None) -> str:
+    """The state of a node in a word, from its own command; the exit status is as a shell gives it."""
+    if command is None or command.returncode is None:
+        return "paused" if command and command.paused else "running"
+    status = command.returncode
+    return f"exited {status if status >= 0 else _BY_SIGNAL - status}"
+
+
+def _environment() -> dict[str, str]:
+    """The variables that all commands of nodes have, of which the file may change any.
+
+    Where programs and the user's files are depends on the machine, so it is as whoever brought the lab up has it;
+    nothing else of theirs is passed on.
+    """
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return {
+        "PATH": os.pathsep.join([*path, *(each for each in _ADMINISTRATION if each not in path)]),
+        "HOME": os.environ.get("HOME", "/"),
+        "LANG": "C.UTF-8",
+    }
+
+
+async def _forward(
+    stream: asyncio.StreamReader | None, name: str, connection: Connection, ended: asyncio.Task[int]
+) -> None:
+    """Pass on what a process writes, until it closes the stream.
+
+    Once the process has ended, other processes that it has left behind may hold the stream: they are passed on as long
+    as they write.
+    """
     if stream is None:
         return
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    while data := await stream.read(_CHUNK):
+    while True:
+        reading = asyncio.create_task(stream.read(_CHUNK))
+        await asyncio.wait([reading, ended], return_when=asyncio.FIRST_COMPLETED)
+        if not reading.done():
+            await asyncio.wait([reading], timeout=_AFTERWARDS_SECONDS)
+        if not reading.done():
+            await cancelled(reading)
+            return
+        if not (data := reading.result()):
+            return
         await connection.send({"event": {name: decoder.decode(data)}})
 
 
-async def _obey(connection: Connection, process: asyncio.subprocess.Process) -> None:
+async def _obey(connection: Connection, process: processes.Process) -> None:
     """Carry out what a client tells a running process; kill it when the client goes away."""
     while message := await connection.receive():
         tell = message["tell"]
-        if "start_ns" in tell and process.stdin:
-            process.stdin.write(protocol.encode({"start_ns": tell["start_ns"]}))
-        if "eof" in tell and process.stdin:
-            process.stdin.close()
+        if "start_ns" in tell:
+            process.streams.write_input(protocol.encode({"start_ns": tell["start_ns"]}))
+        if "eof" in tell:
+            process.streams.close_input()
         if "signal" in tell:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.Signals(tell["signal"]))
-    processes.kill(process)
+            process.signal(tell["signal"])
+    process.kill()

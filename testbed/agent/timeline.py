@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
+from testbed.agent.tasks import cancelled
 from testbed.errors import TestbedError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ async def carry_out(
             await change(restored)
         raise
     finally:
-        ended.cancel()
+        await cancelled(ended)
     await change(restored)
 
 

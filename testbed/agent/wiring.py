@@ -179,8 +179,8 @@ class Wiring:
 
         Args:
             networks: `name`, `mtu`.
-            nodes: `name`, `sysctls`, `environment`, `hosts` (text of its /etc/hosts) and `interfaces`, each with
-                `network`, `name`, `address`, `prefix_length`, `mac`.
+            nodes: `name`, `sysctls`, `environment`, `directory`, `hosts` (text of its /etc/hosts) and `interfaces`,
+                each with `network`, `name`, `address`, `prefix_length`, `mac`.
             hosts: directory for the hosts files.
 
         Raises:
@@ -210,7 +210,9 @@ class Wiring:
         hosts.write_text(node["hosts"], "utf-8")
         network = namespaces.new_network()
         name = node["name"]
-        self.nodes[name] = Node(name=name, network=network, hosts=hosts, environment=node["environment"])
+        self.nodes[name] = Node(
+            name=name, network=network, hosts=hosts, environment=node["environment"], directory=node["directory"]
+        )
         with namespaces.inside(network):
             _no_ipv6()
             _set_sysctls(name, node["sysctls"])

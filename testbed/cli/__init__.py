@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from testbed import __version__
-from testbed.errors import TestbedError
+from testbed.errors import TestbedError, UsageError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -35,6 +35,7 @@ COMMANDS = {
     "impair": ("testbed.cli.labs", "Change what a link of a lab does, while it is up."),
     "exec": ("testbed.cli.labs", "Run a command in a node."),
     "shell": ("testbed.cli.labs", "Open a shell in a node."),
+    "logs": ("testbed.cli.logs", "Show what the programs of a lab's nodes write."),
     "sockets": ("testbed.cli.sockets", "Show the TCP connections of a lab's nodes, whoever's they are."),
     "capture": ("testbed.cli.captures", "Capture packets at a node of a lab, for tcpdump and Wireshark."),
     "validate": ("testbed.cli.files", "Check topology files."),
@@ -127,6 +128,11 @@ def main() -> NoReturn:
             traceback.print_exc()
         _show(error)
         sys.exit(error.exit_code)
+    except FileNotFoundError:
+        if _has_directory():
+            raise
+        _show(UsageError("directory-gone", "the directory that this command was called in is deleted", "cd elsewhere"))
+        sys.exit(UsageError.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
         click.echo("interrupted", err=True)
         _show_notes(error.__cause__ or error.__context__ or error)
@@ -140,6 +146,15 @@ def main() -> NoReturn:
 def _end(number: int, _frame: FrameType | None) -> NoReturn:
     """Leave as on Ctrl-C, so that everything is put in order on the way."""
     sys.exit(128 + number)
+
+
+def _has_directory() -> bool:
+    """Whether the working directory still exists."""
+    try:
+        os.getcwd()  # noqa: PTH109  # of what `Path.cwd` does no more is needed
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _show(error: TestbedError) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from testbed.agent.client import Endpoint
     from testbed.check import LinkCheck
     from testbed.lab.capturing import Capturing
+    from testbed.lab.nodes import NodeWatch
     from testbed.lab.observer import Observer
     from testbed.plan.model import Plan
     from testbed.results import Run
@@ -107,7 +108,9 @@ class Lab:
             MachineError: this machine lacks something, an engine or the runtime perhaps.
             LabError: `lab-exists`; a step failed, and what was done is undone.
         """
-        wanted = replace(run.plan, lab=name or run.plan.lab, runtime=runtime or run.runtime)
+        wanted = replace(
+            run.plan, lab=name or run.plan.lab, runtime=runtime or run.runtime, directory=str(Path.cwd())
+        )  # the file's directory need not be on this machine
         engines = {each.ends: engine or each.engine for each in run.engines}
         made, chosen, was_up = bringup.bring_up(wanted, observer, engines)
         if was_up:
@@ -334,6 +337,26 @@ class Lab:
         arguments.whole(size_bytes, "size_bytes", least=1, most=1 << 63)
         port = capturing.find_port(self.plan, node, network)
         return capturing.Capturing(self.agent, {port: file}, snap_bytes=snap_bytes, size_bytes=size_bytes)
+
+    def watch_nodes(self) -> NodeWatch:
+        """A context that makes sure that the nodes' programs run for as long as it lasts."""
+        from testbed.lab.nodes import NodeWatch  # noqa: PLC0415 (see above)
+
+        return NodeWatch(self._runtime, self.name)
+
+    def logs(self, node: str, *, follow: bool = False) -> Iterator[bytes]:
+        """What a node's own command (or image) has written so far, in pieces; with `follow`, until it ends.
+
+        Raises:
+            UsageError: `no-such-node`.
+        """
+        return self._runtime.logs(self.name, node, follow=follow)
+
+    def log_ends(self) -> Iterator[tuple[str, bytes]]:
+        """The nodes that have written something, and the end of it, as a run keeps it; see `logs`."""
+        from testbed.lab.nodes import logs_of  # noqa: PLC0415 (see above)
+
+        return logs_of(self._runtime, self.plan)
 
     def interact(self, node: str, argv: Sequence[str], *, tty: bool) -> int:
         """Run a command in a node on this process's own standard streams; its exit status."""

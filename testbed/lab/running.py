@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from testbed import check, results, workloads
 from testbed.errors import UsageError
 from testbed.lab import capturing
+from testbed.lab.nodes import keeping_logs
 from testbed.lab.sockets import Watch
 from testbed.lab.timeline import Timeline
 from testbed.plan import changes
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.lab.lab import Lab
+    from testbed.lab.nodes import NodeWatch
     from testbed.lab.observer import Observer
     from testbed.plan.model import Plan, Workload
     from testbed.results import Run, RunWriter
@@ -73,10 +75,15 @@ def _run(
 ) -> Run:
     ports = capturing.ports_of(lab.plan, [*lab.plan.capture.nodes, *capture])
     chosen = _chosen(lab.plan, only)
-    lab.require_nodes()
-    with results.RunWriter(root, lab.plan, runtime=lab.runtime, versions=lab.versions(), images=lab.images()) as writer:
+    with (
+        results.RunWriter(root, lab.plan, runtime=lab.runtime, versions=lab.versions(), images=lab.images()) as writer,
+        keeping_logs(lab.log_ends, writer),
+        lab.watch_nodes() as watch,
+    ):
+        lab.require_nodes()
         if checked:
             writer.checked(_checked(lab, observer, budget_s=budget_s))
+        watch.follow()
         lab.agent.call("restart")  # what a seed decides must not depend on how many probes there were
         before, attached = lab.statistics(), lab.attachments()
         writer.begun(before)
@@ -86,7 +93,7 @@ def _run(
                 with Timeline(lab.plan, lab.agent, writer.happened, observer) as timeline:
                     for stage in lab.plan.stages:
                         together = [workload for workload in stage if workload.name in chosen]
-                        _carry_out(lab, together, writer, observer, timeline)
+                        _carry_out(lab, together, writer, observer, (timeline, watch))
                     timeline.require_all()
                 observer.ended("run", _number(len(chosen), "workload"))
         after = lab.statistics()
@@ -111,7 +118,7 @@ def _senders(plan: Plan, summaries: Iterable[Summary]) -> Iterator[tuple[str, in
 
 def check_links(lab: Lab, observer: Observer, *, deep: bool, budget_s: float | None) -> tuple[check.LinkCheck, ...]:
     """See `Lab.check`."""
-    with state.locked(lab.name, "measuring in it"):
+    with state.locked(lab.name, "measuring in it"), lab.watch_nodes():
         return _checked(lab, observer, deep=deep, budget_s=budget_s)
 
 
@@ -144,16 +151,21 @@ def _checked(
 def run_one(lab: Lab, name: str) -> Summary:
     """See `Lab.run_workload`."""
     workload = _named(lab.plan, name)
-    lab.require_nodes()
-    return workloads.run(workload, lab, record=StringIO(), in_flight_ns=_in_flight_ns(lab.plan, workload))
+    with lab.watch_nodes():
+        lab.require_nodes()
+        return workloads.run(workload, lab, record=StringIO(), in_flight_ns=_in_flight_ns(lab.plan, workload))
 
 
 def _carry_out(
-    lab: Lab, together: Sequence[Workload], writer: RunWriter, observer: Observer, timeline: Timeline
+    lab: Lab, together: Sequence[Workload], writer: RunWriter, observer: Observer, meanwhile: tuple[Timeline, NodeWatch]
 ) -> None:
-    """Carry out the workloads of one stage at once; the first failure, also of the timeline, ends all of them."""
+    """Carry out the workloads of one stage at once; the first failure ends all of them.
+
+    Also one of what goes on `meanwhile`: the timeline, or that the nodes run.
+    """
     if not together:
         return
+    timeline, _ = meanwhile
     start = workloads.Start(len(together), lab.now_ns, timeline.start)
     nodes = workloads.Guarded(lab)
     progress: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
@@ -178,7 +190,8 @@ def _carry_out(
                 with suppress(queue.Empty):
                     while True:
                         observer.progressed("run", *progress.get_nowait())
-                timeline.follow()
+                for each in meanwhile:
+                    each.follow()
                 for future in done:
                     writer.ended(future.result())
                     observer.progressed("run", _label(pending[future]), 1.0)

@@ -209,6 +209,8 @@ class Plan:
             the digest: runs stay comparable when an expectation is added.
         sockets: the nodes whose TCP connections are sampled. As what is captured, no part of the digest.
         capture: what packets are captured. That changes nothing of the traffic, so it is not part of the digest.
+        directory: where commands of nodes start in runtime netns: the topology file's. A path of this machine, so no
+            part of what is stored.
     """
 
     lab: str = field(metadata=NOT_DECISIVE)
@@ -225,6 +227,7 @@ class Plan:
     expectations: tuple[Expectation, ...] = field(default=(), metadata=NOT_DECISIVE)
     sockets: tuple[str, ...] = field(default=(), metadata=NOT_DECISIVE)
     capture: Capture = field(default=Capture(), metadata=NOT_DECISIVE)
+    directory: str = field(default="/", compare=False, metadata={**codec.NOT_STORED, **NOT_DECISIVE})
     version: int = field(default=VERSION)
 
     def __post_init__(self) -> None:

@@ -98,6 +98,7 @@ def resolve(
         expectations=tuple(parse(text, kinds) for text in topology.expect),
         sockets=topology.sockets,
         capture=_capture(topology),
+        directory=str(topology.directory),
     )
 
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from testbed.results.timeline import Happening
     from testbed.workloads import Summary
 
+LOGS = "logs"
+"""Where a run has what the programs of nodes wrote."""
+
 
 class RunWriter:
     """Writes a run. Used as a context: left with an exception, the run is marked incomplete, else it is whole.
@@ -95,6 +98,11 @@ class RunWriter:
     def samples(self, workload: str) -> TextIO:
         """The file of a workload's samples, open for writing; the caller closes it."""
         return (self.run.path / "samples" / f"{workload}.jsonl").open("x", encoding="utf-8")
+
+    def log(self, node: str, log: bytes) -> None:
+        """Keep what the programs of a node have written, as `logs/NODE.log`."""
+        make_directory(self.run.path / LOGS)
+        (self.run.path / LOGS / f"{node}.log").write_bytes(log)
 
     def checked(self, checks: Iterable[LinkCheck]) -> None:
         """Note the checks of the links."""

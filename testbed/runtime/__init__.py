@@ -7,12 +7,30 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
+from testbed.errors import LabError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from ipaddress import IPv4Network
 
     from testbed.agent.client import Agent
     from testbed.plan.model import Plan
+
+_LAST_LINES = 10
+
+NODE_SYSCTLS = {
+    "net.ipv4.ip_forward": "0",
+    **{
+        f"net.ipv4.conf.{scope}.{name}": "0"
+        for name in ("rp_filter", "arp_ignore", "arp_announce")
+        for scope in ("all", "default")
+    },
+}
+"""Settings of every node unless the plan has others: the kernel's own defaults. A new network namespace takes these
+after the first one of the machine (net/ipv4/devinet.c, `devinet_init_net`), where distributions and the Docker Engine
+change them; the others of its kind decide nothing of unicast traffic between nodes. What it takes after it beside them
+are buffer sizes of TCP, which follow the machine's memory, and
+congestion control, which workloads choose themselves."""
 
 Progress = Callable[[str], None]
 """Told, in a few words, what step of a bring-up is under way."""
@@ -56,6 +74,24 @@ class LabStatus:
     problem: str = ""
     changing: str = ""
     notes: Sequence[str] = ()
+
+
+def exited(node: str, status: int, said: str) -> LabError:
+    """The error of a node whose program has ended, with the last lines of its log."""
+    lines = said.strip().splitlines()[-_LAST_LINES:]
+    wrote = "\n".join(["; its last lines:", *(f"    {line}" for line in lines)]) if lines else " without a word"
+    return LabError(
+        "node-exited",
+        f"node {node}: its program ended with status {status}{wrote}",
+        "a node's program has to run for as long as the lab does",
+    )
+
+
+def paused(node: str, *, now: bool, remedy: str) -> LabError:
+    """The error of a node that is paused, or was while something was measured; `remedy` continues it."""
+    if now:
+        return LabError("node-paused", f"node {node} is paused: its programs do not run", remedy)
+    return LabError("node-paused", f"node {node} was paused meanwhile", "try again, and leave it running")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +181,27 @@ class Runtime(Protocol):
 
     def labs(self) -> list[LabStatus]:
         """All labs of this runtime that can be found, broken ones too."""
+        ...
+
+    def moment(self, lab: str) -> str:
+        """The present moment, for `require_running`."""
+        ...
+
+    def require_running(self, lab: str, *, since: str = "") -> None:
+        """Make sure that every node runs, and was not paused since a `moment`.
+
+        Raises:
+            LabError: `node-exited`, with its exit status and the last lines that it wrote; `node-paused`.
+        """
+        ...
+
+    def logs(self, lab: str, node: str, *, follow: bool = False) -> Iterator[bytes]:
+        """What the node's own command (or image) has written so far; with `follow`, until it ends.
+
+        Raises:
+            LabError: `no-such-lab`.
+            UsageError: `no-such-node`.
+        """
         ...
 
     def images(self, lab: str) -> Mapping[str, str]:

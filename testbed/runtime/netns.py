@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed import runtime
 from testbed.agent import protocol
-from testbed.errors import LabError, MachineError, TestbedError, UsageError
-from testbed.runtime import Availability, Completed, LabStatus, local_agent, readiness, state, terminal
+from testbed.errors import LabError, MachineError, TestbedError, UsageError, no_such_node
+from testbed.runtime import NODE_SYSCTLS, Availability, Completed, LabStatus, local_agent, readiness, state, terminal
 from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
@@ -25,7 +28,8 @@ if TYPE_CHECKING:
     from testbed.runtime import Progress
 
 _CONTAINERS = "use --runtime docker on a machine with a Docker Engine"
-_LAST_LINES = 10
+_CHUNK = 1 << 16
+_FOLLOW_SECONDS = 0.2
 _SETTLING_SECONDS = 0.1  # in which a command that can't do its work gives up
 _NOT_FOUND = 127  # what a shell says of a command that is not there
 _TOLD_BY_SIGNAL = 128
@@ -80,8 +84,9 @@ class NetnsRuntime:
             nodes=[
                 {
                     "name": node.name,
-                    "sysctls": dict(node.sysctls),
+                    "sysctls": NODE_SYSCTLS | dict(node.sysctls),
                     "environment": dict(node.environment),
+                    "directory": plan.directory,
                     "hosts": _hosts(plan, node),
                     "interfaces": [
                         {
@@ -102,9 +107,11 @@ class NetnsRuntime:
                 _launch(agent, node)
         progress("ready")
         try:
-            readiness.wait(agent, plan)
+            readiness.wait(agent, plan, partial(self.require_running, plan.lab))
+            if any(node.command for node in plan.nodes):
+                time.sleep(_SETTLING_SECONDS)
         finally:
-            _check_running(self.name, agent, plan)  # where a node has ended, that is the reason of whatever failed
+            self.require_running(plan.lab)  # where a node has ended, that is the reason of whatever failed
 
     def down(self, lab: str) -> bool:
         """End the agent; the kernel removes the rest."""
@@ -134,6 +141,38 @@ class NetnsRuntime:
             notes=attachments["notes"],
         )
 
+    def moment(self, lab: str) -> str:
+        """How often the commands of nodes have been paused until now."""
+        return json.dumps(self.connect(lab).hello()["pauses"])
+
+    def require_running(self, lab: str, *, since: str = "") -> None:
+        """See `testbed.runtime.Runtime`."""
+        hello = self.connect(lab).hello()
+        before = json.loads(since) if since else hello["pauses"]
+        for node, how in hello["nodes"].items():
+            if how.startswith("exited "):
+                raise runtime.exited(node, int(how.split()[1]), b"".join(self.logs(lab, node)).decode(errors="replace"))
+            if how == "paused" or hello["pauses"].get(node, 0) > before.get(node, 0):
+                remedy = f"testbed exec {lab} {node} -- kill -CONT -- -1"
+                raise runtime.paused(node, now=how == "paused", remedy=remedy)
+
+    def logs(self, lab: str, node: str, *, follow: bool = False) -> Iterator[bytes]:
+        """See `testbed.runtime.Runtime`."""
+        agent = self.connect(lab)
+        if node not in (nodes := agent.hello()["nodes"]):
+            raise no_such_node(node, nodes)
+        log = LabDirectory(self.name, lab).path / f"{node}.log"
+        if not log.exists():
+            return
+        with log.open("rb") as file:
+            while True:
+                ends = not follow or agent.hello()["nodes"][node].startswith("exited")
+                while data := file.read(_CHUNK):
+                    yield data
+                if ends:
+                    return
+                time.sleep(_FOLLOW_SECONDS)
+
     def images(self, lab: str) -> Mapping[str, str]:  # noqa: ARG002
         """None: nodes use this machine's programs."""
         return {}
@@ -157,7 +196,7 @@ class NetnsRuntime:
 
         def expire() -> None:
             expired.set()
-            process.kill()
+            process.kill_or_abandon()
 
         timer = threading.Timer(timeout, expire) if timeout is not None else None
         with process:
@@ -170,6 +209,9 @@ class NetnsRuntime:
                         stdout += text
                     else:
                         stderr += text
+            except LabError:  # the command is gone, or its end is lost
+                if not expired.is_set():
+                    raise
             finally:
                 if timer:
                     timer.cancel()
@@ -185,17 +227,26 @@ class NetnsRuntime:
             return _Program(self.connect(lab).spawn(node, argv, stdio=[nothing.fileno()]))
 
     def attach(self, lab: str, node: str, argv: Sequence[str], *, tty: bool) -> int:
-        """See `testbed.runtime.Runtime`."""
+        """See `testbed.runtime.Runtime`.
+
+        As root, tcpdump becomes another user before it captures. A user namespace of an ordinary user has no other: it
+        fails, and we say how it does not.
+        """
+        status = self._attach(lab, node, argv, tty=tty)
+        if status and os.geteuid() and Path(argv[0]).name == "tcpdump" and "-Z" not in argv:
+            sys.stderr.write("  hint: a lab of an ordinary user has no other users: tcpdump -Z root ...\n")
+        return status
+
+    def _attach(self, lab: str, node: str, argv: Sequence[str], *, tty: bool) -> int:
         agent = self.connect(lab)
-        here = str(Path.cwd())
         if tty:
             with (
                 terminal.Pty() as pty,
-                agent.spawn(node, argv, cwd=here, stdio=[pty.slave] * 3, tty=True) as process,
+                agent.spawn(node, argv, stdio=[pty.slave] * 3, term=os.environ.get("TERM", "dumb")) as process,
             ):
                 pty.run(process.wait)
                 return _as_shell(process.wait())
-        with agent.spawn(node, argv, cwd=here, stdio=[0, 1, 2]) as process:
+        with agent.spawn(node, argv, stdio=[0, 1, 2]) as process:
             numbers = iter([signal.SIGINT])  # the second Ctrl-C kills it
             before = signal.signal(signal.SIGINT, lambda *_: process.signal(next(numbers, signal.SIGKILL)))
             try:
@@ -234,18 +285,6 @@ def _launch(agent: Agent, node: Node) -> None:
         raise LabError(
             error.code, f"node {node.name}: {error.message}", "without containers a command must be on this machine"
         ) from None
-
-
-def _check_running(runtime: str, agent: Agent, plan: Plan) -> None:
-    if any(node.command for node in plan.nodes):
-        time.sleep(_SETTLING_SECONDS)
-    for node, how in agent.hello()["nodes"].items():
-        if how != "running":
-            log = LabDirectory(runtime, plan.lab).path / f"{node}.log"
-            said = log.read_text("utf-8", "replace").strip().splitlines()[-_LAST_LINES:] or ["nothing"]
-            raise LabError(
-                "node-exited", f"node {node} {how} at once; it said: {'; '.join(said)}", "a node's command must stay"
-            )
 
 
 def _as_shell(status: int) -> int:

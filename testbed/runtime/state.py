@@ -7,7 +7,8 @@ import hashlib
 import os
 import shutil
 import stat
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,8 @@ def root() -> Path:
     `/run/testbed` for root, else `$XDG_RUNTIME_DIR/testbed`, else `/tmp/testbed-UID`.
 
     Raises:
-        MachineError: the directory belongs to somebody else, so that its content can't be trusted.
+        MachineError: `state-not-written`; `unsafe-state-directory`, it belongs to somebody else, so that its content
+            can't be trusted.
     """
     uid = os.geteuid()
     runtime_directory = os.environ.get("XDG_RUNTIME_DIR", "")
@@ -35,7 +37,8 @@ def root() -> Path:
         path = Path(runtime_directory) / "testbed"
     else:
         path = Path(f"/tmp/testbed-{uid}")  # noqa: S108  # checked below
-    path.mkdir(mode=0o700, exist_ok=True)
+    with _writing(path):
+        path.mkdir(mode=0o700, exist_ok=True)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or stat.S_IMODE(found.st_mode) != 0o700:  # noqa: PLR2004
         raise MachineError(
@@ -45,6 +48,20 @@ def root() -> Path:
             f"remove {path}, or set XDG_RUNTIME_DIR to a directory of your own",
         )
     return path
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Have the kernel's refusals to write there end as errors that a person can act on."""
+    try:
+        yield
+    except OSError as error:
+        elsewhere = "" if os.geteuid() == 0 else ", or set XDG_RUNTIME_DIR to a directory of your own"
+        raise MachineError(
+            "state-not-written",
+            f"{path}, by which labs are found again: {error.strerror}",
+            f"make {path.parent} writable (a container needs --tmpfs /run){elsewhere}",
+        ) from None
 
 
 class LabDirectory:
@@ -66,7 +83,8 @@ class LabDirectory:
 
     def make(self) -> None:
         """Create the directory; nothing happens where it is there."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _writing(self.path):
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def remove(self) -> bool:
         """Remove the directory with all that is in it; False where there was none."""
@@ -84,6 +102,8 @@ def labs(runtime: str) -> list[str]:
 
 _BRINGING = "bringing it up or down"
 
+_REMOVAL_SECONDS = 0.2
+
 
 @contextmanager
 def locked(lab: str, doing: str = _BRINGING, state: str = "") -> Iterator[None]:
@@ -97,17 +117,25 @@ def locked(lab: str, doing: str = _BRINGING, state: str = "") -> Iterator[None]:
     Raises:
         UsageError: `bad-name`.
         LabError: `lab-busy`, another command is at it.
+        MachineError: `state-not-written`.
     """
     path = _lock(lab, doing)
+    _remove_stale_locks()
+    deadline = time.monotonic() + _REMOVAL_SECONDS
     while True:
-        with path.open("w") as file:
+        with _writing(path):
+            file = path.open("a", encoding="utf-8")
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                if time.monotonic() < deadline:  # it may be held by who removes what is stale
+                    time.sleep(_REMOVAL_SECONDS / 10)
+                    continue
                 raise LabError(
                     "lab-busy", f"lab {lab}: another command is {doing}", "wait for it to end, then try again"
                 ) from None
-            if os.fstat(file.fileno()).st_nlink:  # else its last holder has removed it meanwhile: it locks nothing
+            if os.fstat(file.fileno()).st_nlink:  # else it has been removed meanwhile: it locks nothing
                 try:
                     file.write(f"{os.getpid()} {state}")
                     file.flush()
@@ -115,6 +143,14 @@ def locked(lab: str, doing: str = _BRINGING, state: str = "") -> Iterator[None]:
                 finally:
                     path.unlink()
                 return
+
+
+def _remove_stale_locks() -> None:
+    """Remove the locks that nobody holds: of commands that were killed."""
+    for path in root().glob("*.lock"):
+        with suppress(OSError), path.open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
 
 
 def changing(lab: str) -> str:

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, PrivateAttr, Tag
 from pydantic_core import PydanticCustomError
 
 from testbed import units
@@ -12,6 +13,7 @@ from testbed.topology import ends
 from testbed.topology.base import EmptyIsDefault, Model, Recorded, key
 from testbed.topology.captures import CaptureValue
 from testbed.topology.ends import DirectionEnds, PairEnds
+from testbed.topology.files import Files
 from testbed.topology.impairment import Impairment
 from testbed.topology.problems import nearest
 from testbed.topology.profiles import PROFILES
@@ -181,6 +183,18 @@ class Topology(Model):
         "The nodes whose TCP connections are sampled during a run, whichever program has them", default=()
     )
     sweep: Sweep | None = key("What `testbed sweep` varies", default=None)
+
+    _directory: Path = PrivateAttr(default=Path("/"))
+
+    def model_post_init(self, files: Files | None) -> None:
+        """Remember the directory of the file, which the context of the validation knows."""
+        if files is not None:
+            self._directory = files.directory.absolute()
+
+    @property
+    def directory(self) -> Path:
+        """The directory that the topology file is in."""
+        return self._directory
 
     def attachments(self, node: str) -> Mapping[str, Attachment]:
         """The networks that a node is on, by name."""

@@ -22,6 +22,9 @@ PROGRESS_S = 0.5
 _UNREAD = 1000
 """Lines that wait to be read, at most; a program that writes faster waits meanwhile, so that they don't fill memory."""
 
+_KILLED_S = 5
+"""In which a program that was killed has ended, or else is left to itself."""
+
 _LAST = 400  # characters of what a program said last, in an error
 
 
@@ -158,7 +161,7 @@ class ReadProgram:
             self._begun.set()
 
     def wait(self) -> int:
-        """0, when it has ended: what became of it, its events say."""
+        """0, when it has ended or can't be waited for: what became of it, its events say."""
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_KILLED_S)
         return 0

@@ -7,14 +7,16 @@ import os
 import re
 import secrets
 import signal
+import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import missing, remains
+from tests.conftest import ROOT, missing, remains
 from tests.live.command_line import (
+    COMMAND,
     PATIENCE_S,
     begin,
     down_twice,
@@ -160,9 +162,14 @@ def test_run_disturbed(runtime, written, lab_name, number, finished):
     assert all(run.suffix in (".incomplete", ".partial") for run in results.glob("*/*"))
 
 
+def agents_of(lab):
+    """The processes of a lab's agent, without those that it has forked for nodes."""
+    found = running("testbed.agent", processes(lab))
+    return [pid for pid in found if Path(f"/proc/{pid}/comm").read_text() != "init\n"]
+
+
 def test_agent_killed(up, lab_name):
-    agents = running("testbed.agent", processes(lab_name))
-    os.kill(max(agents), signal.SIGKILL)
+    os.kill(max(agents_of(lab_name)), signal.SIGKILL)
     assert eventually(lambda: "broken" in run("ps").stdout)
     done = run("check", lab_name)
     assert done.returncode == 4
@@ -172,7 +179,7 @@ def test_agent_killed(up, lab_name):
 
 
 def test_agent_stopped(up, lab_name):
-    for agent in running("testbed.agent", processes(lab_name)):
+    for agent in agents_of(lab_name):
         os.kill(agent, signal.SIGSTOP)
     done = run("ps")
     assert re.search(rf"^{lab_name} .*broken", done.stdout, re.MULTILINE)
@@ -250,11 +257,11 @@ def test_names_that_are_not_there(lab_name):
 
 
 def test_up_again(up, up_command, lab_name):
-    before = running("testbed.agent", processes(lab_name))
+    before = agents_of(lab_name)
     done = run(*up_command)
     assert done.returncode == 0
     assert f"{lab_name} is up already" in done.stdout
-    assert running("testbed.agent", processes(lab_name)) == before
+    assert agents_of(lab_name) == before
     is_on, other = ("netns", "docker") if "netns" in up_command else ("docker", "netns")
     done = run(*(other if word == is_on else word for word in up_command))
     assert done.returncode == 4
@@ -298,3 +305,44 @@ def test_without_docker(written, lab_name):
         done = run("down", lab_name, env=NOWHERE)
     assert done.returncode == 0
     assert nothing_remains(lab_name)
+
+
+def test_from_a_directory_that_is_deleted(written, lab_name):
+    """What needs no directory works; else it is the reason."""
+    go = 'mkdir "$0" && cd "$0" && rmdir "$0" && exec "$@"'
+    path = written(TOPOLOGY)
+
+    def gone(*argv):
+        command = ["sh", "-c", go, f"{path}.gone", *COMMAND, *argv]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+
+    assert gone("ps").returncode == 0
+    done = gone("exec", lab_name, "a", "--", "true")
+    assert (done.returncode, done.stderr.partition(":")[0]) == (2, "no-such-lab")
+    for argv in (["up", "here.yml"], ["run", path, "--name", lab_name, "--runtime", "netns"]):
+        done = gone(*argv)
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+        assert "hint:" in done.stderr
+    assert nothing_remains(lab_name)
+
+
+@pytest.mark.netns
+def test_where_nothing_can_be_written_to_run(written, lab_name):
+    for options in ("--bind /run /run", "--types tmpfs none /run"):  # with a directory of labs in it, and without
+        script = f'mount {options} && mount --options remount,bind,ro /run && exec "$0" "$@"'
+        for argv in (["up", written(TOPOLOGY), "--name", lab_name, "--runtime", "netns"], ["down", lab_name]):
+            command = ["unshare", "--mount", "sh", "-c", script, *COMMAND, *argv]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+            assert done.returncode == 3, done.stderr
+            assert re.match(r"state-not-written: /run/testbed.*Read-only file system\n  hint: make /run", done.stderr)
+    assert nothing_remains(lab_name)
+
+
+def test_a_worker_that_is_stopped_does_not_outlive_its_agent(up, lab_name):
+    workers = running("testbed.agent.userspace.worker", processes(lab_name))
+    assert workers
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    os.kill(max(agents_of(lab_name)), signal.SIGKILL)
+    assert eventually(lambda: not running("testbed.agent.userspace.worker", processes(lab_name)))

@@ -89,6 +89,9 @@ def goes_through_its_life(testbed, installed, lab, runtime):
         assert re.search(rf"^{lab} +{runtime} +up +client, server$", testbed("ps").stdout, re.MULTILINE)
         assert 50 <= quickest(testbed, lab) <= 51.5
         assert captured(testbed, lab) > 0
+        if runtime == "netns":
+            sees_packets_with_tcpdump(testbed, lab)
+            is_apart(testbed, lab)
         assert testbed("impair", lab, "client", "server", "delay=45ms").returncode == 0
         assert 70 <= quickest(testbed, lab) <= 71.5
     finally:
@@ -114,6 +117,29 @@ def captured(testbed, lab):
     told = re.search(r"(\d+) packets", done.stderr)
     assert told, done.stderr
     return int(told[1])
+
+
+def sees_packets_with_tcpdump(testbed, lab):
+    """As root in a user namespace of one user it must be told to stay root, and `exec` says so."""
+    tcpdump = ["exec", lab, "server", "--", "tcpdump", "-c3", "-n", "-i", "eth0", "icmp"]
+    done = testbed(*tcpdump)
+    assert done.returncode != 0
+    assert done.stderr.endswith("hint: a lab of an ordinary user has no other users: tcpdump -Z root ...\n")
+    with ThreadPoolExecutor(1) as meanwhile:
+        meanwhile.submit(testbed, "exec", lab, "client", "--", "ping", "-q", "-c100", "-i0.05", "server")
+        done = testbed(*tcpdump, "-Z", "root")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("ICMP echo") == 3
+
+
+def is_apart(testbed, lab):
+    """Processes of one node see nothing of the other's, and nothing of the user's variables."""
+    testbed("exec", lab, "client", "--", "sh", "-c", "sleep 600 >/dev/null 2>&1 &")
+    assert testbed("exec", lab, "server", "--", "pkill", "sleep").returncode == 1
+    assert testbed("exec", lab, "client", "--", "pkill", "sleep").returncode == 0
+    done = testbed("exec", lab, "client", "--", "env")
+    assert {line.partition("=")[0] for line in done.stdout.splitlines()} == {"PATH", "HOME", "LANG"}
+    assert testbed("logs", lab).returncode == 0
 
 
 def quickest(testbed, lab):

@@ -41,6 +41,29 @@ def labs(pytester):
 
 
 @pytest.mark.netns
+def test_what_nodes_wrote_is_shown_with_a_test_that_fails(session, pytester):
+    pytester.makefile(
+        ".yml", talking="name: talking\nnodes: {a: {command: [sh, -c, 'echo hello; sleep 600']}, b: {}}\n"
+    )
+    result = session(
+        """
+        import pytest
+
+        @pytest.mark.topology("talking.yml", runtime="netns")
+        def test_good(lab):
+            pass
+
+        @pytest.mark.topology("talking.yml", runtime="netns")
+        def test_bad(lab):
+            assert False
+        """
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*Log of node a*", "hello"])
+    assert str(result.stdout).count("Log of node") == 1
+
+
+@pytest.mark.netns
 def test_a_lab_by_file_used_and_changed(session, pytester):
     result = session(
         """

@@ -92,10 +92,10 @@ class _WorkerProcess:
                 answer = await self._next_answer()
                 while answer["id"] != number:  # that one answers a question whose asker was cancelled
                     answer = await self._next_answer()
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):  # the latter where it has not even read what it was asked before
             raise LabError("userspace-worker-stuck", f"link {link}: no answer to {do} within {_ANSWER_S} s") from None
         except (BrokenPipeError, ConnectionResetError):
-            status = await self._process.wait()
+            status = await self._ended()
             raise LabError(
                 "userspace-worker-died",
                 f"link {link} passes nothing any more: its worker process ended with status {status}",
@@ -114,13 +114,18 @@ class _WorkerProcess:
 
     async def stop(self) -> None:
         """End the worker, which leaves its links black."""
-        self._control.close()
+        async with self._turn:  # whoever has it waits for an answer, for a limited time, with a reader on this socket
+            self._control.close()
+        await self._ended()
+
+    async def _ended(self) -> int:
+        """The exit status of a worker that nobody can talk to any more, which is to end by itself."""
         try:
             async with asyncio.timeout(_ANSWER_S):
-                await self._process.wait()
+                return await self._process.wait()
         except TimeoutError:
             self._process.kill()
-            await self._process.wait()
+            return await self._process.wait()
 
 
 @contextmanager

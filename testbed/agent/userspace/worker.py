@@ -10,7 +10,8 @@ as descriptors that come along:
 - `remove`, `stats`: nothing.
 
 It is answered by `{"id": …}` once it took effect, with `stats` where asked for, or by `{"id": …, "error": …}`. When
-the other end closes, the process exits; so it never outlives the agent.
+the other end closes, the process exits, and when the agent dies, the kernel kills it even where somebody has stopped
+it; so it never outlives the agent.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from testbed.agent import namespaces
 from testbed.agent.userspace.link import DeviceGoneError, Link
 from testbed.agent.userspace.pace import REST_S, Pace
 from testbed.agent.userspace.reading import BATCH
@@ -204,6 +206,7 @@ def _read_shape(descriptor: int) -> Shape:
 
 def main() -> None:
     """Serve the control socket whose descriptor is the first argument."""
+    namespaces.die_with_parent()
     with contextlib.suppress(OSError):  # without it sleeps last up to 50 us longer, which the lateness shows
         Path("/proc/self/timerslack_ns").write_text("1", encoding="ascii")
     with contextlib.suppress(PermissionError):  # an ordinary user's worker waits for its turn like everyone

@@ -54,11 +54,17 @@ class _Channel:
             raise gone() from None
         self._output = self._execution.output()
         self.sendall = self._execution.sendall
-        self.settimeout = self._execution.settimeout
         self.close = self._execution.close
+        self._seconds: float | None = None
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        """Let `recv` raise TimeoutError when nothing comes for so long."""
+        self._seconds = seconds
 
     def recv(self, _size: int, /) -> bytes:
         """The next bytes from the agent; none at the end of the stream."""
+        if self._seconds is not None and not self._execution.comes_within(self._seconds):
+            raise TimeoutError(f"nothing came within {self._seconds:g} s")
         try:
             return next((data for stream, data in self._output if stream == STDOUT), b"")
         except LabError:

@@ -124,6 +124,11 @@ class Engine:
         with refusals("log"):
             return self.api.logs(container, tail=lines).decode(errors="replace").strip()
 
+    def log(self, container: str, *, follow: bool) -> Iterator[bytes]:
+        """All that a container has written, in pieces; with `follow`, until it ends."""
+        with refusals("log"):
+            yield from self.api.logs(container, stream=True, follow=follow)
+
 
 def _with(labels: dict[str, str | None]) -> dict[str, list[str]]:
     return {"label": [f"testbed.{k}" if v is None else f"testbed.{k}={v}" for k, v in labels.items()]}

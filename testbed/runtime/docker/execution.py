@@ -61,7 +61,7 @@ class Execution:
     ) -> None:
         self._api = engine.api
         self._tty = tty
-        self._timeout_seconds: float | None = None
+        self._buffer = b""
         with refusals(f"{argv[0]} in {container}"):
             self._id: str = patiently(
                 self._api.exec_create, container, list(argv), stdin=stdin, tty=tty, environment=environment
@@ -103,30 +103,33 @@ class Execution:
             while data := self._receive():
                 yield STDOUT, data
             return
-        buffer = b""
         while data := self._receive():
-            buffer += data
-            while len(buffer) >= _HEADER.size:
-                stream, length = _HEADER.unpack_from(buffer)
-                end = _HEADER.size + length
-                if len(buffer) < end:
-                    break
-                yield stream, buffer[_HEADER.size : end]
-                buffer = buffer[end:]
-        if buffer:
+            self._buffer += data
+            while frame := self._whole_frame():
+                self._buffer = self._buffer[len(frame) :]
+                yield frame[0], frame[_HEADER.size :]
+        if self._buffer:
             raise ConnectionError("it ended within a frame")
+
+    def _whole_frame(self) -> bytes:
+        """The first frame of what was received, with its header; nothing where it is not whole yet."""
+        if len(self._buffer) < _HEADER.size:
+            return b""
+        end = _HEADER.size + _HEADER.unpack_from(self._buffer)[1]
+        return self._buffer[:end] if len(self._buffer) >= end else b""
 
     def _receive(self) -> bytes:
         """The next bytes from the Docker Engine; none at the end."""
         if early := self._early:
             self._early = b""
             return early
-        if self._timeout_seconds is not None and not self._readable(self._timeout_seconds):
-            raise TimeoutError(f"nothing came within {self._timeout_seconds:g} s")
         idle = 1
         while not self._readable(idle):
-            # A container that ends while a command is started in it may leave the stream open for ever.
+            # The stream stays open while a process that the command has left behind holds it, and for ever where a
+            # container ends while a command is started in it.
             if self._has_ended() and not self._readable(1):
+                if self._has_run():
+                    return b""
                 raise ConnectionError("the command is gone, and its output never ended")
             idle = min(2 * idle, _MOST_IDLE_SECONDS)
         return self._socket.recv(_CHUNK)
@@ -140,9 +143,15 @@ class Execution:
         except LabError:
             return True
 
-    def settimeout(self, seconds: float | None, /) -> None:
-        """How long to wait for the next output; None is for ever."""
-        self._timeout_seconds = seconds
+    def _has_run(self) -> bool:
+        with suppress(LabError):
+            found = self._inspect()
+            return bool(found["Pid"]) and found["ExitCode"] is not None
+        return False
+
+    def comes_within(self, seconds: float) -> bool:
+        """Whether there is more output, or its end, after that time at most."""
+        return bool(self._early or self._whole_frame()) or self._readable(seconds)
 
     def sendall(self, data: bytes, /) -> None:
         """Write to the standard input of the command."""

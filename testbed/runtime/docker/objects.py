@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,9 @@ from docker.utils import parse_repository_tag, version_lt
 from requests.exceptions import RequestException
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
-from testbed import __version__
+from testbed import __version__, runtime
 from testbed.errors import LabError, MachineError
+from testbed.runtime import NODE_SYSCTLS
 from testbed.runtime.docker.engine import in_parallel, is_passing, patiently, reason, refusals
 
 if TYPE_CHECKING:
@@ -166,7 +168,7 @@ def create_node(engine: Engine, plan: Plan, node: Node) -> str:
                 network_mode=first,
                 nano_cpus=node.cpus_milli * 1_000_000 or None,
                 mem_limit=node.memory_bytes or None,
-                sysctls=dict(node.sysctls),
+                sysctls=NODE_SYSCTLS | dict(node.sysctls),
             ),
         )["Id"]
         for network in others:
@@ -195,28 +197,35 @@ def start_node(engine: Engine, node: Node, container: str) -> int:
         patiently(engine.api.start, container)
         state = engine.api.inspect_container(container)["State"]
     if not state["Running"]:
-        raise _exited(engine, node.name, container, f"exited with status {state['ExitCode']}")
+        raise runtime.exited(node.name, state["ExitCode"], engine.log_tail(container))
     return int(state["Pid"])
 
 
-def check_running(engine: Engine, lab: str) -> None:
-    """Make sure that no node has ended.
-
-    Raises:
-        LabError: `node-exited`, with the last lines of its log.
-    """
+def require_running(engine: Engine, lab: str, *, since: str = "") -> None:
+    """See `testbed.runtime.Runtime`. Since when is a time of the Docker Engine's clock."""
     for container in engine.containers(lab=lab, node=None):
-        if container["State"] != "running":
-            raise _exited(engine, container["Labels"][NODE], container["Id"], container["Status"].lower())
+        node, identity, state = container["Labels"][NODE], container["Id"], container["State"]
+        if state == "paused":
+            raise _paused(lab, node, now=True)
+        if state != "running":
+            with refusals(f"node {node}"):
+                status = engine.api.inspect_container(identity)["State"]["ExitCode"]
+            raise runtime.exited(node, status, engine.log_tail(identity))
+    if since:
+        wanted = {"type": "container", "event": "pause", "label": [f"{LAB}={lab}", NODE]}
+        times: Any = {"since": since, "until": moment(engine)}  # as text, which has fractions of seconds
+        with refusals("events"):
+            for event in engine.api.events(**times, filters=wanted, decode=True):
+                raise _paused(lab, event["Actor"]["Attributes"][NODE], now=False)
 
 
-def _exited(engine: Engine, node: str, container: str, how: str) -> LabError:
-    said = engine.log_tail(container)
-    return LabError(
-        "node-exited",
-        f"node {node} {how}" + (f"; it said:\n{said}" if said else " without a word"),
-        f"give {node} a command that keeps running",
-    )
+def moment(engine: Engine) -> str:
+    """The time of the Docker Engine's clock, as its list of events takes it: seconds since 1970, with a fraction."""
+    return f"{datetime.fromisoformat(engine.info()['SystemTime']).timestamp():.6f}"
+
+
+def _paused(lab: str, node: str, *, now: bool) -> LabError:
+    return runtime.paused(node, now=now, remedy=f"docker unpause {container_name(lab, node)}")
 
 
 def remove_all(engine: Engine, lab: str, *, settled: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, no_such_node
 from testbed.runtime import Availability, LabStatus, readiness, state
@@ -15,7 +15,7 @@ from testbed.runtime.docker.engine import Engine, in_parallel
 from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from ipaddress import IPv4Network
 
     from testbed.agent.client import Agent
@@ -83,13 +83,13 @@ class DockerRuntime:
         try:
             agent.call("adopt", nodes=[_adopted(node, *made) for node, made in zip(plan.nodes, started, strict=True)])
             progress("ready")
-            readiness.wait(agent, plan)
+            readiness.wait(agent, plan, partial(self.require_running, plan.lab))
         except LabError as error:
-            if error.code == "node-gone":
+            if error.code in ("node-gone", "node-stopped"):
                 time.sleep(_NOTICING_SECONDS)
             raise
         finally:
-            objects.check_running(engine, plan.lab)  # where a node has ended, that is the reason of whatever failed
+            self.require_running(plan.lab)  # where a node has ended, that is the reason of whatever failed
 
     def down(self, lab: str) -> bool:
         """See `testbed.runtime.Runtime`."""
@@ -142,6 +142,18 @@ class DockerRuntime:
         problem = problem or ", ".join(f"{node} is {now}" for node, now in nodes.items() if now != "running")
         return LabStatus(lab=lab, runtime=self.name, nodes=nodes, healthy=not problem, problem=problem, notes=notes)
 
+    def moment(self, lab: str) -> str:  # noqa: ARG002
+        """See `testbed.runtime.Runtime`."""
+        return objects.moment(self._engine)
+
+    def require_running(self, lab: str, *, since: str = "") -> None:
+        """See `testbed.runtime.Runtime`."""
+        objects.require_running(self._engine, lab, since=since)
+
+    def logs(self, lab: str, node: str, *, follow: bool = False) -> Iterator[bytes]:
+        """See `testbed.runtime.Runtime`."""
+        return self._engine.log(self._container(lab, node)["Id"], follow=follow)
+
     def images(self, lab: str) -> Mapping[str, str]:
         """See `testbed.runtime.Runtime`."""
         return objects.images(self._engine, lab)
@@ -166,17 +178,18 @@ class DockerRuntime:
         return commands.attach_terminal(argv) if tty else commands.attach(argv)
 
     def _commands(self, lab: str, node: str) -> Commands:
+        container = self._container(lab, node)
+        if container["State"] != "running":
+            self.require_running(lab)
+        return Commands(self._engine, container["Id"], node, partial(self.connect, lab))
+
+    def _container(self, lab: str, node: str) -> dict[str, Any]:
         containers = {each["Labels"][objects.NODE]: each for each in self._engine.containers(lab=lab, node=None)}
         if not containers:
             raise no_such_lab(lab)
         if node not in containers:
             raise no_such_node(node, sorted(containers))
-        container = containers[node]
-        if container["State"] != "running":
-            raise LabError(
-                "node-exited", f"node {node} is {container['State']}", "take the lab down and bring it up again"
-            )
-        return Commands(self._engine, container["Id"], node, partial(self.connect, lab))
+        return containers[node]
 
 
 def _no_limit(node: Node, what: str, key: str) -> MachineError:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from testbed.agent import client, timeline
-from testbed.agent.server import Connection
+from testbed.agent.connection import Connection
 from testbed.errors import LabError
 
 MS = 1_000_000

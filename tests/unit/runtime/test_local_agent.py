@@ -87,11 +87,21 @@ def test_there_is_no_such_lab(lab_name):
 
 
 def test_a_stopped_agent_counts_as_stuck_and_is_ended(agent, lab_name, monkeypatch):
-    monkeypatch.setattr(client, "_STUCK_SECONDS", 0.2)
+    monkeypatch.setattr(client, "_HELLO_SECONDS", 0.2)
     for pid in local_agent._pids(LabDirectory("netns", lab_name).agent_name):
         os.kill(pid, signal.SIGSTOP)
     with pytest.raises(LabError, match="agent-stuck"):
         local_agent.connect("netns", lab_name)
+    assert local_agent.stop("netns", lab_name)
+
+
+def test_no_call_waits_for_a_stopped_agent_for_ever(agent, lab_name, monkeypatch):
+    monkeypatch.setattr(client, "_SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(client, "_BUSY_SECONDS", 0.2)
+    for pid in local_agent._pids(LabDirectory("netns", lab_name).agent_name):
+        os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(LabError, match="agent-stuck"):
+        agent.call("statistics")
     assert local_agent.stop("netns", lab_name)
 
 

@@ -1,5 +1,8 @@
 """Locks of labs."""
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -15,7 +18,7 @@ def root(monkeypatch, tmp_path):
     return tmp_path
 
 
-def test_one_command_at_a_time_and_no_lock_is_left(root):
+def test_one_command_at_a_time_and_nothing_of_the_lab_is_left(root):
     with state.locked("a"):
         with pytest.raises(LabError, match="lab-busy"), state.locked("a"):
             pass
@@ -24,6 +27,31 @@ def test_one_command_at_a_time_and_no_lock_is_left(root):
     assert not list(root.iterdir())
     with state.locked("a"):
         pass
+
+
+def test_one_lab_can_be_measured_while_another_is_brought_up():
+    with state.locked("a"), state.locked("a", "measuring in it"):
+        with pytest.raises(LabError, match="lab-busy"), state.locked("a"):
+            pass
+        with pytest.raises(LabError, match="lab-busy"), state.locked("a", "measuring in it"):
+            pass
+
+
+KILLED = """
+import os, pathlib, sys
+from testbed.runtime import state
+state.root = lambda: pathlib.Path(sys.argv[1])
+with state.locked("a"):
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_the_lock_of_a_killed_command_is_gone(root):
+    assert subprocess.run([sys.executable, "-c", KILLED, root], check=False).returncode == -signal.SIGKILL
+    assert list(root.iterdir())
+    with state.locked("b"):
+        assert len(list(root.iterdir())) == 1
+    assert not list(root.iterdir())
 
 
 @pytest.mark.parametrize("lab", ["../elsewhere", "..", "/etc", "", "a/b", "a\n"])

@@ -1,0 +1,83 @@
+"""The agent's side of a connection: messages from a client, and to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+from typing import Any
+
+from testbed.agent import protocol
+
+_CHUNK = 1 << 16
+_MOST_FDS = 3
+
+
+class Connection:
+    """A client's stream of messages; file descriptors may come along with one."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._buffer = b""
+        self._fds: list[int] = []
+        self._receiving = False
+        channel.setblocking(False)  # noqa: FBT003
+
+    async def receive(self) -> dict[str, Any] | None:
+        """The next message; None at the end of the stream.
+
+        Raises:
+            ValueError: the client does not speak the protocol.
+        """
+        while b"\n" not in self._buffer:
+            await self._readable()
+            try:
+                data, fds, _, _ = socket.recv_fds(self._channel, _CHUNK, _MOST_FDS)
+            except ConnectionError:
+                return None
+            except BlockingIOError:
+                continue
+            self._fds += fds
+            if not data:
+                return None
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return protocol.decode(line)
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Send a message; a client that has gone is no error, `receive` will tell."""
+        with suppress(OSError):
+            await asyncio.get_running_loop().sock_sendall(self._channel, protocol.encode(message))
+
+    def take_fds(self) -> list[int]:
+        """The file descriptors that came along; the caller closes them."""
+        fds, self._fds = self._fds, []
+        return fds
+
+    def close(self) -> None:
+        """Close the stream and what came along with it. Nothing may be receiving from it any more.
+
+        The event loop knows a stream by the number of its descriptor, which the next stream gets: with a reader left
+        behind, the loop would never look at that one.
+
+        Raises:
+            RuntimeError: a task still waits in `receive`.
+        """
+        if self._receiving:
+            raise RuntimeError("a connection was closed while a task received from it")
+        for fd in self.take_fds():
+            os.close(fd)
+        self._channel.close()
+
+    async def _readable(self) -> None:
+        """Wait until the stream has something to read, or has ended."""
+        loop = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        self._receiving = True
+        loop.add_reader(self._channel, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(self._channel)
+            self._receiving = False

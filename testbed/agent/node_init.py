@@ -1,0 +1,178 @@
+"""The first process of a node: it starts the node's commands, sends them signals and reports how they ended.
+
+A node of the netns runtime has a pid namespace of its own, in which this is process 1: it inherits the processes whose
+parents have ended, and reaps them; when it ends, the kernel kills all others of the node (pid_namespaces(7)).
+
+It is forked from the agent, has the node's network, its host name, its `/etc/hosts`, `/proc` and `/sys`, and so has
+everything that it starts. The agent talks to it over a socket that keeps messages apart (SOCK_SEQPACKET), in JSON:
+
+    -> {"id": 1}                          start what the first descriptor describes on the other three
+    <- {"id": 1, "pid": 2}                or {"id": 1, "errno": 2, "file": "no-such-program"}
+    -> {"id": 1, "signal": 15}            to its process group
+    <- {"id": 1, "paused": true}          it was stopped (SIGSTOP), or continued
+    <- {"id": 1, "status": -15}           as `subprocess.Popen.returncode` has it
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import termios
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from testbed.agent import groups, namespaces
+from testbed.agent.namespaces import MS_NODEV, MS_NOEXEC, MS_NOSUID
+
+if TYPE_CHECKING:
+    from testbed.agent.nodes import Node
+
+MESSAGE_BYTES = 4096
+_FDS = 4
+_STREAMS = 3
+
+
+def fork(node: Node) -> tuple[int, socket.socket]:
+    """Start the first process of a node; its pid, and the socket to talk to it.
+
+    Where it can't set up the node, it writes why to the agent's log and ends.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs, namespaces.children_in_new_pid_namespace():
+        pid = os.fork()
+        if not pid:
+            _run(node, theirs)
+    return pid, ours
+
+
+def _run(node: Node, control: socket.socket) -> NoReturn:
+    """Be the first process of a node, until the agent closes the socket."""
+    status = 1
+    try:
+        gc.freeze()  # what is the agent's must not be collected here, for that would close what we have by its number
+        _enter(node, control)
+        _Init(control).serve()
+        status = 0
+    except BaseException as error:  # noqa: BLE001  # the log is all that is left of it
+        os.write(2, f"node {node.name}: its first process ended: {error!r}\n".encode())
+    finally:
+        os._exit(status)
+
+
+def _enter(node: Node, control: socket.socket) -> None:
+    """Become a process of the node that keeps nothing of the agent."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)  # of which the kernel spares the first process
+    namespaces.set_process_name("init")
+    namespaces.setns(node.network, namespaces.NEWNET)
+    namespaces.unshare(namespaces.NEWNS | namespaces.NEWUTS | namespaces.NEWIPC)
+    socket.sethostname(node.name)
+    namespaces.mount("none", "/", flags=namespaces.MS_REC | namespaces.MS_PRIVATE)
+    if node.hosts and Path("/etc/hosts").exists():
+        namespaces.mount(str(node.hosts), "/etc/hosts", flags=namespaces.MS_BIND)
+    namespaces.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    with suppress(OSError):  # refused where parts of /sys are hidden (containers); only /sys/class/net would differ
+        namespaces.mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    with suppress(OSError):  # then programs that set their groups fail, and say so
+        groups.tolerate_setgroups()
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)  # the agent's is the lifeline of the lab
+    os.closerange(_STREAMS, control.fileno())
+    os.closerange(control.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+    os.chdir("/")
+
+
+class _Init:
+    """Serves the agent; single-threaded, and blocks only in `poll`."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._ids: dict[int, int] = {}
+        """By the pid of each command that runs."""
+
+    def serve(self) -> None:
+        """Do what the agent says until it closes its end."""
+        woken, wake = os.pipe()
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(woken, select.POLLIN)
+        while True:
+            for fd, _ in poll.poll():
+                if fd == woken:
+                    os.read(woken, MESSAGE_BYTES)
+                elif not self._obey():
+                    return
+            self._reap()
+
+    def _obey(self) -> bool:
+        """Carry out one message; False when there are no more."""
+        data, fds, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, _FDS, socket.MSG_CMSG_CLOEXEC)
+        if not data:
+            return False
+        message = json.loads(data)
+        if "signal" in message:
+            for pid, number in self._ids.items():
+                if number == message["id"]:
+                    with suppress(ProcessLookupError):
+                        os.killpg(pid, message["signal"])
+        else:
+            self._tell({"id": message["id"], **self._start(message["id"], *fds)})
+        return True
+
+    def _start(self, number: int, request: int, *streams: int) -> dict[str, Any]:
+        with os.fdopen(request) as file:
+            file.seek(0)
+            what = json.load(file)
+        try:
+            process = subprocess.Popen(
+                what["argv"],
+                stdin=streams[0],
+                stdout=streams[1],
+                stderr=streams[2],
+                cwd=what["cwd"],
+                env=what["environment"],
+                start_new_session=True,
+                preexec_fn=_take_terminal if what["tty"] else None,  # noqa: PLW1509  # there is one thread
+            )
+        except OSError as error:
+            return {"errno": error.errno, "file": str(error.filename)}
+        except subprocess.SubprocessError as error:
+            return {"errno": 0, "file": str(error)}
+        finally:
+            for fd in streams:
+                os.close(fd)
+        process.returncode = 0  # so that `subprocess` does not wait for it: `_reap` does, as for all others
+        self._ids[process.pid] = number
+        return {"pid": process.pid}
+
+    def _reap(self) -> None:
+        """Report the commands that have ended, or were paused; of other processes nobody wants to know."""
+        with suppress(ChildProcessError):
+            while (changed := os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED))[0]:
+                pid, status = changed
+                if (number := self._ids.get(pid)) is None:
+                    continue
+                if os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
+                    self._tell({"id": number, "paused": os.WIFSTOPPED(status)})
+                else:
+                    del self._ids[pid]
+                    self._tell({"id": number, "status": os.waitstatus_to_exitcode(status)})
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):  # the agent has ended: `serve` sees it
+            self._control.send(json.dumps(message).encode())
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
