@@ -1,0 +1,104 @@
+"""The table of a run's workloads, with a line for those that are alike together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from testbed.report.cells import Cell, Cells
+from testbed.report.stage import alike, group_name
+from testbed.results import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from testbed.plan.model import Workload
+    from testbed.results.run import Run
+    from testbed.workloads import Summary
+
+_METRICS = {
+    "goodput": ("goodput_bps", "bit/s"),
+    "lost": ("loss_ratio", "ratio"),
+    "retrans": ("retransmits", "count"),
+    "set-up": ("setup_ns", "ns"),
+    "first byte": ("first_byte_ns", "ns"),
+    "p50": ("latency_p50_ns", "ns"),
+    "p99": ("latency_p99_ns", "ns"),
+}
+"""By the name of a column of `rows.workload_cells` its metric and unit."""
+
+_SUMS = ("goodput", "retrans")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Members:
+    """The lines of workloads that are alike, one by one."""
+
+    name: str
+    lines: Sequence[Cells]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadTable:
+    """The table.
+
+    Attributes:
+        head, lines: of the table.
+        groups: the lines that stand behind one that is of several workloads.
+        without: names of workloads without a result.
+    """
+
+    head: Sequence[str]
+    lines: Sequence[Cells]
+    groups: Sequence[Members]
+    without: Sequence[str]
+
+
+def workload_table(run: Run) -> WorkloadTable:
+    """The figures of each workload of a run; of those that are alike the sum, or the least and the greatest."""
+    summaries = {summary.workload: summary for summary in run.summaries}
+    lines: list[Cells] = []
+    groups: list[Members] = []
+    texts = {name: rows.workload_cells(summary) for name, summary in summaries.items()}
+    columns = [
+        name for name in rows.WORKLOAD_COLUMNS if any(one[name] != rows.NOT_APPLICABLE for one in texts.values())
+    ]
+    for number, stage in enumerate(run.plan.stages, 1):
+        for group in alike(workload for workload in stage if workload.name in summaries):
+            single: list[Cells] = [
+                [_name(workload, number), *(texts[workload.name][column] for column in columns)] for workload in group
+            ]
+            if len(group) == 1:
+                lines += single
+                continue
+            names = group_name([workload.name for workload in group])
+            ends = {workload.source for workload in group}, group[0].destination
+            below = f"{len(group)} {group[0].kind}, {len(ends[0])} nodes → {ends[1]}"
+            several = [summaries[workload.name] for workload in group]
+            cells = [_together(column, several, texts) for column in columns]
+            lines.append([Cell(text=names, below=below, href=f"#stage-{number}"), *cells])
+            groups.append(Members(name=names, lines=single))
+    without = [workload.name for workload in run.plan.workloads if workload.name not in summaries]
+    return WorkloadTable(head=["workload", *columns], lines=lines, groups=groups, without=without)
+
+
+def _name(workload: Workload, stage: int) -> Cell:
+    there = workload.source != workload.destination
+    ends = f"{workload.source} → {workload.destination}" if there else f"in {workload.source}"
+    return Cell(text=workload.name, below=f"{workload.kind}, {ends}", href=f"#stage-{stage}")
+
+
+def _together(column: str, summaries: Sequence[Summary], texts: dict[str, dict[str, str]]) -> str | Cell:
+    """A column of several workloads: their sum with the least and the greatest below, or just these two."""
+    if column not in _METRICS:
+        shown = {texts[summary.workload][column] for summary in summaries}
+        return shown.pop() if len(shown) == 1 else "see each"
+    name, unit = _METRICS[column]
+    values = [value for summary in summaries if isinstance(value := summary.values.get(name), (int, float))]
+    if not values:
+        return texts[summaries[0].workload][column]
+    least, most = (rows.figure(bound, unit) for bound in (min(values), max(values)))
+    span = least if least == most else f"{least} to {most}"
+    if column in _SUMS:
+        return Cell(text=rows.figure(sum(values), unit), below=f"sum; each {span}")
+    return Cell(text=span)
