@@ -76,14 +76,15 @@ class Axis:
         """A value in the axis's unit, as short as a drawing needs it."""
         return "" if value is None else f"{value / self.unit.worth:.7g}"
 
-    def encoding(self, *, bounds: tuple[str, str] | None = None) -> dict[str, Any]:
+    def encoding(self, ticks: int, *, bounds: tuple[str, str] | None = None) -> dict[str, Any]:
         """The `scale` and `axis` of a channel.
 
         Args:
+            ticks: about how many labels; where the values bound the axis, it ends at one.
             bounds: Vega expressions of the bounds, instead of `low` and `high`.
         """
         scale: dict[str, Any] = {"type": self.scale, "zero": self.scale == "linear" and self.low is None}
-        scale["nice"] = self.scale == "linear" and self.high is None
+        scale["nice"] = ticks if self.scale == "linear" and self.high is None else False
         if bounds is not None:
             scale |= {"domainMin": {"expr": bounds[0]}, "domainMax": {"expr": bounds[1]}}
         else:
@@ -93,7 +94,7 @@ class Axis:
                 scale["domainMax"] = self.high / self.unit.worth
         if self.scale == "symlog":
             scale["constant"] = 10
-        axis: dict[str, Any] = {"format": ".6~g"}
+        axis: dict[str, Any] = {"format": ".6~g", "tickCount": ticks}
         if self.labels is not None:
             axis["values"] = [value / self.unit.worth for value, _ in self.labels]
             names = json.dumps([label for _, label in self.labels])
@@ -222,15 +223,16 @@ def _chart(
     ]
     if moments:
         layers += _moments(moments, x, labelled=labelled)
-    x_channel = {"field": "x", "type": "quantitative", **x.encoding(bounds=("span[0]", "span[1]"))}
+    x_channel = {
+        "field": "x",
+        "type": "quantitative",
+        **x.encoding(5 if width == SMALL_WIDTH else 12, bounds=("span[0]", "span[1]")),
+    }
     x_channel["axis"] |= {"title": x_label, "labels": x_label is not None, "ticks": x_label is not None}
-    y_channel = {"field": "y", "type": "quantitative", **y.encoding()}
+    y_channel = {"field": "y", "type": "quantitative", **y.encoding(max(2, height // 28))}
     y_channel["scale"]["range"] = [height, 0]
-    y_channel["axis"]["tickCount"] = max(2, height // 28)
     if panel.y is None:
         y_channel["axis"] = None
-    if width == SMALL_WIDTH:
-        x_channel["axis"]["tickCount"] = 5
     bounds = [bound / x.unit.worth for bound in (x.low or 0, x.high or 1)]
     specification: dict[str, Any] = {
         "width": width,

@@ -273,10 +273,9 @@ class Ticks:
     def layers(self, height: float) -> Iterator[Layer]:
         """See `Mark`."""
         top = height + TICK_HEIGHT * self.row + 3
-        layer = _broken_line(f"[{top}, {top + TICK_HEIGHT - 3}, null]", stroke=self.colour, strokeWidth=1.2)
-        layer["mark"]["strokeCap"] = "butt"
-        layer["encoding"]["y"] |= {"scale": None, "axis": None}
-        yield layer
+        ends = {"y": {"value": top}, "y2": {"value": top + TICK_HEIGHT - 3}}
+        mark = {"type": "rule", "stroke": self.colour, "strokeWidth": 1.2, "clip": True}
+        yield {"mark": mark, "encoding": {"x": _X, **ends}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

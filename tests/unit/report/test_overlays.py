@@ -3,8 +3,8 @@ import json
 import pytest
 
 from testbed.endpoint.columns import encode
-from testbed.results.report.overlays import Overlaid, mean, overlays
-from testbed.results.report.samples import Samples
+from testbed.report.overlays import Overlaid, mean, overlays
+from testbed.results.samples import Samples
 
 MS = 1_000_000
 
@@ -33,19 +33,19 @@ def run(plan):
     return made
 
 
-def lines(figure):
-    return [each.get("class") for each in figure.iter("polyline") if str(each.get("class")).startswith("line")]
-
-
 def test_each_run_is_faint_beside_the_mean_of_its_side(run):
     one = Overlaid(label="one", style=0, runs=tuple(run(40 * MS, at, 20 * MS) for at in (0, 10**12)))
     other = Overlaid(label="other", style=1, runs=(run(60 * MS, 5, 30 * MS),))
-    goodput, sender, tail = overlays("voice", [one, other])
-    for figure, panels in ((goodput, 1), (sender, 2), (tail, 1)):
-        assert lines(figure).count("line s0 faint") == 2 * panels
-        assert "one, mean of 2 runs" in " ".join(figure.itertext())
-        assert "other" in " ".join(figure.itertext())
-    assert "Faint: each run." in " ".join(tail.itertext())
+    found = [*overlays("voice", [one, other])]
+    assert [figure.title.split(" ")[0] for figure in found] == ["Goodput", "TCP", "Distribution"]
+    assert [len(figure.charts) for figure in found] == [1, 2, 1]
+    for chart in (chart for figure in found for chart in figure.charts):
+        assert [swatch.name for swatch in chart.legend] == ["one, each run", "one, mean of 2 runs", "other"]
+        faint, mean_line, alone = (
+            chart.svg.count('stroke-opacity="0.35"'),
+            *map(chart.svg.count, ("var(--s0)", "var(--s1)")),
+        )
+        assert (faint, mean_line, alone) == (2, 3, 1)
 
 
 def test_of_nothing_there_is_no_figure(plan):

@@ -1,6 +1,6 @@
 import pytest
 
-from testbed.results.report.bins import Bins, Distribution
+from testbed.results.samples.bins import Bins, Distribution
 
 
 def test_bins_stay_few_and_lose_nothing():
