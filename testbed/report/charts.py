@@ -9,6 +9,7 @@ import json
 import re
 from dataclasses import dataclass
 from itertools import count
+from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
 from testbed.report.marks import TICK_HEIGHT, Mark, Row, Swatch, Ticks, filtered
@@ -17,16 +18,19 @@ from testbed.report.units import COUNT, Unit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-WIDTH = 880
+WIDTH = 912
 """Of a drawing, pixels; a chart with scripts is as wide as the page."""
 
-SMALL_WIDTH = 286
+SMALL_WIDTH = 292
 _Y_LABELS = 54
 _ROW = 14
 _LETTER = 6.2
 """About how wide a letter of a label is, pixels."""
 
 _MOST_LABELS = 24
+_NARROW, _MANY = 0.4, 3.5
+"""Decades of a logarithmic axis: below the first it is about linear, from the second on only powers of ten have room."""
+
 _COLUMNS = ("mark", "x", "y", "x2", "low", "high", "part")
 _NUMBER = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")
 _CLIP = re.compile(r"\b(clip|gradient_)(\d+)\b")
@@ -83,7 +87,9 @@ class Axis:
             ticks: about how many labels; where the values bound the axis, it ends at one.
             bounds: Vega expressions of the bounds, instead of `low` and `high`.
         """
-        scale: dict[str, Any] = {"type": self.scale, "zero": self.scale == "linear" and self.low is None}
+        scale: dict[str, Any] = {"type": self.scale}
+        if self.scale == "linear":
+            scale["zero"] = self.low is None
         scale["nice"] = ticks if self.scale == "linear" and self.high is None else False
         if bounds is not None:
             scale |= {"domainMin": {"expr": bounds[0]}, "domainMax": {"expr": bounds[1]}}
@@ -98,9 +104,20 @@ class Axis:
         if self.labels is not None:
             axis["values"] = [value / self.unit.worth for value, _ in self.labels]
             names = json.dumps([label for _, label in self.labels])
-            values = json.dumps([value / self.unit.worth for value, _ in self.labels])
-            axis["labelExpr"] = f"{names}[indexof({values}, datum.value)]"
+            axis["labelExpr"] = f"{names}[indexof({json.dumps(axis['values'])}, datum.value)]"
+        elif self.scale == "log" and self.low and self.high:
+            axis |= _logarithmic_ticks(self.low / self.unit.worth, self.high / self.unit.worth)
         return {"scale": scale, "axis": axis}
+
+
+def _logarithmic_ticks(low: float, high: float) -> dict[str, list[float]]:
+    """Round values in a range, so few that each has a label; the library would draw a line at every digit."""
+    decades = log10(high / low)
+    if decades < _NARROW:
+        return {}
+    digits = (1, 1.5, 2, 3, 4, 5, 6, 8) if decades < 1 else (1, 2, 5) if decades < _MANY else (1,)
+    powers = range(floor(log10(low)), ceil(log10(high)) + 1)
+    return {"values": [value for power in powers for digit in digits if low <= (value := digit * 10.0**power) <= high]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,17 +346,17 @@ def _for_scripts(specification: dict[str, Any], panel: Panel, x: Axis, y: Axis) 
     """A specification as wide as its place, that tells the values of the point next to the pointer."""
     names = json.dumps([mark.swatch.name for mark in panel.marks])
     unit, of = f" {y.unit.name}".rstrip(), f" {x.unit.name}".rstrip()
-    said = (
-        f"({names}[datum.mark] ? {names}[datum.mark] + ':  ' : '') + format(datum.y, '.4~g') + '{unit}'"
-        f" + (datum.low != null && datum.low < datum.high ?"
-        f" '  (' + format(datum.low, '.4~g') + ' to ' + format(datum.high, '.4~g') + ')' : '')"
-        f" + '  at ' + format(datum.x, '.6~g') + '{of}'"
+    value = (
+        f"format(datum.y, '.4~g') + '{unit}' + (datum.low != null && datum.low < datum.high ?"
+        " '  (' + format(datum.low, '.4~g') + ' to ' + format(datum.high, '.4~g') + ')' : '')"
     )
     hover = {
         "transform": [
             {"filter": f"isValid(datum.y) && indexof(off, {names}[datum.mark]) < 0"},
             {"filter": "datum.x >= span[0] && datum.x <= span[1]"},
-            {"calculate": said, "as": "said"},
+            {"calculate": f"{names}[datum.mark]", "as": "title"},
+            {"calculate": value, "as": "value"},
+            {"calculate": f"format(datum.x, '.6~g') + '{of}'", "as": "at"},
         ],
         "params": [
             {"name": "hover", "select": {"type": "point", "on": "pointermove", "clear": "pointerout", "nearest": True}}
@@ -349,7 +366,8 @@ def _for_scripts(specification: dict[str, Any], panel: Panel, x: Axis, y: Axis) 
             "x": {"field": "x", "type": "quantitative"},
             "y": {"field": "y", "type": "quantitative"},
             "opacity": {"condition": {"param": "hover", "empty": False, "value": 1}, "value": 0},
-            "tooltip": {"field": "said"},
+            # What is next to the pointer is a cell around a point, whose datum is the point and not the row.
+            "tooltip": [{"field": f"datum.{name}", "type": "nominal", "title": name} for name in ("title", "value", "at")],
         },
     }
     live = {**specification, "width": "container"}

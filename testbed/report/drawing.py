@@ -109,7 +109,7 @@ def draw(plan: Plan) -> Drawing:
             name=_name(nodes),
             count=len(nodes),
             y=top + _ROW * row,
-            width=max(96.0, 28 + _LETTER * len(_name(nodes)) + (46 if len(nodes) > 1 else 0)),
+            width=max(96.0, 28 + _LETTER * len(_name(nodes)) + (76 if len(nodes) > 1 else 0)),
             networks=tuple(numbers[interface.network] for interface in nodes[0].interfaces),
         )
         for row, nodes in enumerate(groups)
@@ -142,7 +142,7 @@ def draw(plan: Plan) -> Drawing:
 
 
 def _groups(plan: Plan) -> list[list[Node]]:
-    """Nodes that are on the same networks and whose links do the same, together; the others one by one."""
+    """Numbered nodes that are on the same networks and whose links do the same, together; the others one by one."""
     links: dict[str, list[tuple[str, str, str, str]]] = {}
     for link in plan.links:
         links.setdefault(link.source, []).append(("to", link.destination, link.network, link.shape.describe()))
@@ -150,7 +150,8 @@ def _groups(plan: Plan) -> list[list[Node]]:
     found: dict[object, list[Node]] = {}
     for node in plan.nodes:
         networks = tuple(interface.network for interface in node.interfaces)
-        found.setdefault((networks, tuple(sorted(links.get(node.name, [])))), []).append(node)
+        stem = node.name.rstrip("0123456789")
+        found.setdefault((stem, networks, tuple(sorted(links.get(node.name, [])))), []).append(node)
     groups = [part for nodes in found.values() for part in ([nodes] if len(nodes) > _FEW else [[one] for one in nodes])]
     order = {node.name: number for number, node in enumerate(plan.nodes)}
     return sorted(groups, key=lambda nodes: order[nodes[0].name])

@@ -134,12 +134,13 @@ class Lines(_Styled):
             "strokeWidth": width,
             "strokeOpacity": opacity,
             "strokeDash": [1, 0] if self.look == "faint" else self.dash,
-            "strokeCap": "round" if any(len(points) == 1 for points in self.lines) else "butt",
             "interpolate": "step-after" if self.steps else "linear",
             "clip": True,
         }
         detail = {"detail": {"field": "part", "type": "nominal"}} if len(self.lines) > 1 else {}
         yield {"mark": mark, "encoding": {"x": _X, "y": _Y, "order": {"value": None}, **detail}}
+        if all(len(points) == 1 for points in self.lines):  # a line of one point would not be seen
+            yield _broken_line("[datum.y, datum.y, null]", stroke=self.colour, strokeWidth=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 FEW = 4
 """Up to so many alike workloads are shown one by one."""
 
+_LEAST_NS = 1_000_000
+"""Of a time axis: one sample has no length of its own."""
+
 _POINTS = 4000
 """Of all lines of a group together."""
 
@@ -118,7 +121,7 @@ class Stage:
                 for style, group in enumerate(groups)
             ),
             origin_ns=min(begun),
-            length_ns=max(1, max(ended) - min(begun)),
+            length_ns=max(_LEAST_NS, max(ended) - min(begun)),
             timeline=tuple(timeline),
             key=key,
         )

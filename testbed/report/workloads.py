@@ -98,7 +98,6 @@ def _together(column: str, summaries: Sequence[Summary], texts: dict[str, dict[s
     if not values:
         return texts[summaries[0].workload][column]
     least, most = (rows.figure(bound, unit) for bound in (min(values), max(values)))
-    span = least if least == most else f"{least} to {most}"
     if column in _SUMS:
-        return Cell(text=rows.figure(sum(values), unit), below=f"sum; each {span}")
-    return Cell(text=span)
+        return Cell(text=rows.figure(sum(values), unit), below=f"sum; each {least} to {most}")
+    return least if least == most else Cell(text=least, below=f"to {most}")
