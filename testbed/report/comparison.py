@@ -156,6 +156,7 @@ def _forest(changes: Sequence[Change]) -> Figure | None:
             "title": f"change, % (logarithmic beyond ±{_LINEAR} %)",
             "values": [tick for tick in _TICKS if low * 1.1 <= tick <= high * 1.1],
             "format": "+.6~g",
+            "orient": "top",
         },
     }
     y = {"field": "label", "type": "nominal", "sort": None, "axis": {"title": None}}
@@ -172,7 +173,7 @@ def _forest(changes: Sequence[Change]) -> Figure | None:
         "width": WIDTH,
         "height": {"step": _ROW},
         "autosize": {"type": "fit-x", "contains": "padding"},
-        "padding": {"left": 0, "right": 12, "top": 4, "bottom": 2},
+        "padding": {"left": 16, "right": 12, "top": 4, "bottom": 2},
         "data": {"values": values},
         "layer": [
             {

@@ -14,14 +14,17 @@ from tests.live.command_line import nothing_remains, run
 
 pytestmark = [pytest.mark.live, pytest.mark.netns]
 
-WIDTH, HEIGHT = 500, 1500
+WIDTH, HEIGHT = 500, 3000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=1")
+SETTLED = "--virtual-time-budget=8000"
+"""Wait until scripts have made the charts live, as it were for so long, ms."""
+
 LOOKS = {
     "light": ((), (0xFF, 0xFF, 0xFF), (0x1F, 0x66, 0xB5)),
     "dark": (("--blink-settings=preferredColorScheme=0",), (0x0F, 0x13, 0x18), (0x6C, 0xB0, 0xFF)),
 }
-"""How to ask for it, the colour of the paper and that of the first series (`testbed.results.report.style`)."""
+"""How to ask for it, the colour of the paper and that of the first series (`testbed/report/templates/style.css`)."""
 PATIENCE_S = 120
 
 
@@ -50,7 +53,7 @@ def screenshot(browser, report, tmp_path, *options):
     """The pixels of the page, rows of (red, green, blue)."""
     picture = tmp_path / "picture.png"
     argv = [browser, *QUIET, *options, f"--user-data-dir={tmp_path / 'profile'}"]
-    argv += [f"--window-size={WIDTH},{HEIGHT}", f"--screenshot={picture}", report.as_uri()]
+    argv += [SETTLED, f"--window-size={WIDTH},{HEIGHT}", f"--screenshot={picture}", report.as_uri()]
     subprocess.run(argv, check=True, capture_output=True, timeout=PATIENCE_S)
     return pixels(picture.read_bytes())
 
@@ -99,6 +102,26 @@ def test_a_browser_draws_it_in_light_and_dark(browser, report, tmp_path, look):
     assert {row[-8] for row in rows} == {paper}, "something is wider than the page"
     drawn = [number for number, row in enumerate(rows) if line in row]
     assert drawn[-1] - drawn[0] > len(rows) // 10, "neither topology nor plots"
+
+
+def test_without_scripts_it_shows_the_same(browser, report, tmp_path):
+    page = tmp_path / "without-scripts.html"
+    page.write_text(report.read_text().replace("<script>", '<script type="text/plain">'))
+    with_scripts, without = screenshot(browser, report, tmp_path), screenshot(browser, page, tmp_path)
+    _, _, line = LOOKS["light"]
+    drawn = [{number for number, row in enumerate(rows) if line in row} for rows in (with_scripts, without)]
+    assert drawn[1], "nothing is drawn"
+    assert abs(max(drawn[0]) - max(drawn[1])) < HEIGHT // 10
+
+
+def test_scripts_make_charts_live(browser, report, tmp_path):
+    argv = [browser, *QUIET, SETTLED, f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={WIDTH},{HEIGHT}"]
+    done = subprocess.run(
+        [*argv, "--dump-dom", report.as_uri()], check=True, capture_output=True, text=True, timeout=PATIENCE_S
+    )
+    live = done.stdout.split('<div class="panel live">')[1:]
+    assert live
+    assert all("vega-embed" in panel for panel in live)
 
 
 def test_a_comparison_is_drawn_and_fits_the_page(browser, report, tmp_path):
