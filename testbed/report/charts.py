@@ -9,14 +9,13 @@ import json
 import re
 from dataclasses import dataclass
 from itertools import count
-from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
+from testbed.report.axes import Axis
 from testbed.report.marks import TICK_HEIGHT, Mark, Row, Swatch, Ticks, filtered
-from testbed.report.units import COUNT, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 WIDTH = 912
 """Of a drawing, pixels; a chart with scripts is as wide as the page."""
@@ -24,13 +23,11 @@ WIDTH = 912
 SMALL_WIDTH = 292
 _Y_LABELS = 54
 _ROW = 14
+_NAME_ROW = 24
 _LETTER = 6.2
 """About how wide a letter of a label is, pixels."""
 
 _MOST_LABELS = 24
-_NARROW, _MANY = 0.4, 3.5
-"""Decades of a logarithmic axis: below the first it is about linear, from the second on only powers of ten have room."""
-
 _COLUMNS = ("mark", "x", "y", "x2", "low", "high", "part")
 _NUMBER = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")
 _CLIP = re.compile(r"\b(clip|gradient_)(\d+)\b")
@@ -56,68 +53,6 @@ CONFIG: dict[str, Any] = {
     "axisY": {"domain": False, "ticks": False, "labelPadding": 6, "minExtent": _Y_LABELS, "maxExtent": _Y_LABELS},
     "text": {"color": "var(--ink)", "fontSize": 11},
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Axis:
-    """What an axis shows.
-
-    Attributes:
-        unit: of its labels.
-        low, high: where it begins and ends, in the unit of the values; None leaves it to the values, and has it reach
-            to zero.
-        scale: `linear`, `log`, or `symlog` for values of either sign over several orders of magnitude.
-        labels: values that get a label, with the label; None leaves it to the library.
-    """
-
-    unit: Unit = COUNT
-    low: float | None = None
-    high: float | None = None
-    scale: str = "linear"
-    labels: Sequence[tuple[float, str]] | None = None
-
-    def shown(self, value: float | None) -> str:
-        """A value in the axis's unit, as short as a drawing needs it."""
-        return "" if value is None else f"{value / self.unit.worth:.7g}"
-
-    def encoding(self, ticks: int, *, bounds: tuple[str, str] | None = None) -> dict[str, Any]:
-        """The `scale` and `axis` of a channel.
-
-        Args:
-            ticks: about how many labels; where the values bound the axis, it ends at one.
-            bounds: Vega expressions of the bounds, instead of `low` and `high`.
-        """
-        scale: dict[str, Any] = {"type": self.scale}
-        if self.scale == "linear":
-            scale["zero"] = self.low is None
-        scale["nice"] = ticks if self.scale == "linear" and self.high is None else False
-        if bounds is not None:
-            scale |= {"domainMin": {"expr": bounds[0]}, "domainMax": {"expr": bounds[1]}}
-        else:
-            if self.low is not None:
-                scale["domainMin"] = self.low / self.unit.worth
-            if self.high is not None:
-                scale["domainMax"] = self.high / self.unit.worth
-        if self.scale == "symlog":
-            scale["constant"] = 10
-        axis: dict[str, Any] = {"format": ".6~g", "tickCount": ticks}
-        if self.labels is not None:
-            axis["values"] = [value / self.unit.worth for value, _ in self.labels]
-            names = json.dumps([label for _, label in self.labels])
-            axis["labelExpr"] = f"{names}[indexof({json.dumps(axis['values'])}, datum.value)]"
-        elif self.scale == "log" and self.low and self.high:
-            axis |= _logarithmic_ticks(self.low / self.unit.worth, self.high / self.unit.worth)
-        return {"scale": scale, "axis": axis}
-
-
-def _logarithmic_ticks(low: float, high: float) -> dict[str, list[float]]:
-    """Round values in a range, so few that each has a label; the library would draw a line at every digit."""
-    decades = log10(high / low)
-    if decades < _NARROW:
-        return {}
-    digits = (1, 1.5, 2, 3, 4, 5, 6, 8) if decades < 1 else (1, 2, 5) if decades < _MANY else (1,)
-    powers = range(floor(log10(low)), ceil(log10(high)) + 1)
-    return {"values": [value for power in powers for digit in digits if low <= (value := digit * 10.0**power) <= high]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +162,42 @@ def multiples(
     return Figure(title=title, charts=charts, note=note, group=group, columns=True, folded=folded)
 
 
+def by_name(
+    title: str,
+    values: Sequence[Mapping[str, object]],
+    layers: Sequence[Mapping[str, object]],
+    *,
+    note: str = "",
+    legend: Sequence[Swatch] = (),
+) -> Figure:
+    """A figure with a row for each name, whose layers have a nominal y axis (see `NAMES`).
+
+    Args:
+        title: what the figure shows.
+        values: the data of layers that have none of their own.
+        layers: of Vega-Lite.
+        note: how to read it.
+        legend: what the colours mean.
+    """
+    specification: dict[str, Any] = {
+        "width": WIDTH,
+        "height": {"step": _NAME_ROW},
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "padding": {"left": 16, "right": 12, "top": 4, "bottom": 2},
+        "data": {"values": [*values]},
+        "layer": [*layers],
+        "config": CONFIG | {"axisY": {"domain": False, "ticks": False, "labelColor": "var(--ink)", "labelLimit": 320}},
+    }
+    live = json.dumps(specification | {"width": "container"}, separators=(",", ":"))
+    return Figure(
+        title=title, note=note, charts=[Chart(label="", legend=legend, svg=draw(specification), specification=live)]
+    )
+
+
+NAMES: dict[str, Any] = {"field": "name", "type": "nominal", "sort": None, "axis": {"title": None}}
+"""The y axis of `by_name`."""
+
+
 def _chart(
     panel: Panel, x: Axis, x_label: str | None, moments: Sequence[Moment], *, labelled: bool, width: int
 ) -> Chart:
@@ -298,6 +269,7 @@ def _line(number: int, row: Row, x: Axis, y: Axis) -> str:
     return ",".join(cells).rstrip(",")
 
 
+_TOLD = ("title", "value", "at")
 _UP = {"type": "quantitative", "scale": None, "axis": None}
 
 
@@ -367,7 +339,7 @@ def _for_scripts(specification: dict[str, Any], panel: Panel, x: Axis, y: Axis) 
             "y": {"field": "y", "type": "quantitative"},
             "opacity": {"condition": {"param": "hover", "empty": False, "value": 1}, "value": 0},
             # What is next to the pointer is a cell around a point, whose datum is the point and not the row.
-            "tooltip": [{"field": f"datum.{name}", "type": "nominal", "title": name} for name in ("title", "value", "at")],
+            "tooltip": [{"field": f"datum.{name}", "type": "nominal", "title": name} for name in _TOLD],
         },
     }
     live = {**specification, "width": "container"}

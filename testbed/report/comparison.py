@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testbed.report.cells import Cells, Tile, Verdict
-from testbed.report.charts import CONFIG, WIDTH, Chart, Figure, draw
+from testbed.report.charts import NAMES, Figure, by_name
 from testbed.report.marks import Swatch
 from testbed.report.overlays import Overlaid, overlays
 from testbed.report.page import render
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from testbed.results.comparison import Change, Side
 
 _BEYOND_CHANCE = ("higher", "lower")
-_ROW = 22
 _TICKS = (-1000, -300, -100, -30, -10, -3, 0, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
 _LINEAR = 3
 """Percent: within this the axis of changes is linear, beyond it logarithmic."""
@@ -159,7 +157,6 @@ def _forest(changes: Sequence[Change]) -> Figure | None:
             "orient": "top",
         },
     }
-    y = {"field": "label", "type": "nominal", "sort": None, "axis": {"title": None}}
     clear = "datum.clear ? 'var(--s0)' : 'var(--paper)'"
     dot = {
         "type": "point",
@@ -169,31 +166,18 @@ def _forest(changes: Sequence[Change]) -> Figure | None:
         "fill": {"expr": clear},
         "opacity": 1,
     }
-    specification = {
-        "width": WIDTH,
-        "height": {"step": _ROW},
-        "autosize": {"type": "fit-x", "contains": "padding"},
-        "padding": {"left": 16, "right": 12, "top": 4, "bottom": 2},
-        "data": {"values": values},
-        "layer": [
-            {
-                "data": {"values": [{"none": 0}]},
-                "mark": {"type": "rule", "stroke": "var(--soft)"},
-                "encoding": {"x": {**x, "field": "none"}},
-            },
-            {
-                "mark": {"type": "rule", "stroke": "var(--s0)", "strokeWidth": 2},
-                "encoding": {"y": y, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
-            },
-            {"mark": dot, "encoding": {"y": y, "x": {**x, "field": "change"}, "tooltip": {"field": "said"}}},
-        ],
-        "config": CONFIG | {"axisY": {"domain": False, "ticks": False, "labelColor": "var(--ink)", "labelLimit": 320}},
-    }
-    chart = Chart(
-        label="", legend=(), svg=draw(specification), specification=json.dumps(specification | {"width": "container"})
-    )
+    interval = {"y": NAMES, "x": {**x, "field": "low"}, "x2": {"field": "high"}}
+    layers: list[dict[str, Any]] = [
+        {
+            "data": {"values": [{"none": 0}]},
+            "mark": {"type": "rule", "stroke": "var(--soft)"},
+            "encoding": {"x": {**x, "field": "none"}},
+        },
+        {"mark": {"type": "rule", "stroke": "var(--s0)", "strokeWidth": 2}, "encoding": interval},
+        {"mark": dot, "encoding": {"y": NAMES, "x": {**x, "field": "change"}, "tooltip": {"field": "said"}}},
+    ]
     note = "A filled dot differs by more than chance; a line is the interval of the change."
-    return Figure(title="Relative changes.", note=note, charts=[chart])
+    return by_name("Relative changes.", values, layers, note=note)
 
 
 def _relative(change: Change) -> dict[str, Any] | None:
@@ -205,7 +189,7 @@ def _relative(change: Change) -> dict[str, Any] | None:
     percent = 100 * change.ratio
     before, after, text = rows.change_cells(change)
     return {
-        "label": change.label,
+        "name": change.label,
         "change": percent,
         "low": low * scale if change.interval else percent,
         "high": high * scale if change.interval else percent,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from testbed.report.charts import Axis, Figure, Panel
+from testbed.report.axes import Axis
+from testbed.report.charts import Figure, Panel
 from testbed.report.marks import Lines
 from testbed.report.stage import listed
 from testbed.report.units import display_unit

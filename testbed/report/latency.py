@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from testbed.report import configured
-from testbed.report.charts import Axis, Figure, Panel, figure
+from testbed.report.axes import Axis
+from testbed.report.charts import Figure, Panel, figure
 from testbed.report.marks import Bars, Level, Lines, Mark, Ranges, Ticks
 from testbed.report.stage import Stage, listed
 from testbed.report.units import COUNT, PERCENT, SECONDS, display_unit

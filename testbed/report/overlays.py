@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from testbed.report.charts import Axis, Figure, Panel, figure
+from testbed.report.axes import Axis
+from testbed.report.charts import Figure, Panel, figure
 from testbed.report.goodput import rates
 from testbed.report.latency import tail_figure, tail_points
 from testbed.report.marks import Lines

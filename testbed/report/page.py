@@ -34,6 +34,11 @@ def _environment() -> Environment:
     return environment
 
 
+def style_sheet() -> str:
+    """The colours and the look of pages, as CSS."""
+    return _environment().get_template("style.css").render()
+
+
 @functools.cache
 def _vega() -> str:
     """Vega, Vega-Lite and vega-embed as one script, from the package that also draws the charts."""

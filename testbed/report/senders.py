@@ -7,7 +7,8 @@ from math import floor, log10
 from typing import TYPE_CHECKING
 
 from testbed.report import configured
-from testbed.report.charts import Axis, Figure, Panel, multiples
+from testbed.report.axes import Axis
+from testbed.report.charts import Figure, Panel, multiples
 from testbed.report.marks import Bars, Lines, Mark
 from testbed.report.units import PERCENT, display_unit
 from testbed.results import rows

@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from testbed.report.charts import Axis, Figure, Moment, Panel, figure
+from testbed.report.axes import Axis
+from testbed.report.charts import Figure, Moment, Panel, figure
 from testbed.report.marks import Level, Lines, Mark, Ranges
 from testbed.report.units import SECONDS
 from testbed.results import rows

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from testbed.report import configured
-from testbed.report.charts import CONFIG, WIDTH, Chart, Figure, draw
+from testbed.report.charts import NAMES, Figure, by_name
 from testbed.report.marks import Swatch
 from testbed.report.stage import alike, group_name
 from testbed.report.units import display_unit
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from testbed.workloads import Summary
 
 _LEAST = 2
-_ROW = 26
 _MOST_ROUND_TRIPS = 8
 _SET_UP, _WAIT = "connection set-up", "until the first byte arrives"
 
@@ -44,23 +42,11 @@ def start(plan: Plan, summaries: Sequence[Summary]) -> Iterator[Figure]:
             }
             for part, begin, end in parts
         ]
-    marks = [
-        Swatch(symbol="block", name=_SET_UP, colour="var(--s1)"),
-        Swatch(symbol="block", name=_WAIT, colour="var(--s0)"),
-    ]
-    specification = {
-        "width": WIDTH,
-        "height": {"step": _ROW},
-        "autosize": {"type": "fit-x", "contains": "padding"},
-        "padding": {"left": 0, "right": 12, "top": 4, "bottom": 2},
-        "data": {"values": values},
-        "layer": [*_bars_layers(unit.name), *_round_trips(plan, found, unit.worth)],
-        "config": CONFIG | {"axisY": {"domain": False, "ticks": False, "labelColor": "var(--ink)", "labelLimit": 220}},
-    }
-    drawing = draw(specification)
-    chart = Chart(label="", legend=marks, svg=drawing, specification=json.dumps(specification | {"width": "container"}))
+    colours = {_SET_UP: "var(--s1)", _WAIT: "var(--s0)"}
+    legend = [Swatch(name=name, symbol="block", colour=colour) for name, colour in colours.items()]
+    layers = [*_bars_layers(unit.name), *_round_trips(plan, found, unit.worth)]
     note = "From the first packet sent to the first payload at the other end."
-    yield Figure(title="How soon the first byte arrives", note=note, charts=[chart])
+    yield by_name("How soon the first byte arrives", values, layers, note=note, legend=legend)
 
 
 def _bars(plan: Plan, summaries: dict[str, Summary]) -> Iterator[tuple[str, float, float]]:
@@ -83,7 +69,6 @@ def _time(summary: Summary, name: str) -> float | None:
 
 
 def _bars_layers(unit: str) -> list[dict[str, Any]]:
-    y = {"field": "name", "type": "nominal", "sort": None, "axis": {"title": None}}
     x = {"field": "from", "type": "quantitative", "axis": {"title": f"time since it began, {unit}"}}
     colour = {
         "field": "part",
@@ -96,9 +81,9 @@ def _bars_layers(unit: str) -> list[dict[str, Any]]:
     return [
         {
             "mark": bar,
-            "encoding": {"y": y, "x": x, "x2": {"field": "to"}, "fill": colour, "tooltip": {"field": "said"}},
+            "encoding": {"y": NAMES, "x": x, "x2": {"field": "to"}, "fill": colour, "tooltip": {"field": "said"}},
         },
-        {"mark": text, "encoding": {"y": y, "x": {**x, "field": "to"}, "text": {"field": "total"}}},
+        {"mark": text, "encoding": {"y": NAMES, "x": {**x, "field": "to"}, "text": {"field": "total"}}},
     ]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from testbed.report.axes import Axis
 from testbed.report.cells import Cell, Cells, Tile, Verdict
-from testbed.report.charts import Axis, Figure, Panel, figure, multiples
+from testbed.report.charts import Figure, Panel, figure, multiples
 from testbed.report.drawing import draw
 from testbed.report.marks import Crosses, Mark, Ranges
 from testbed.report.page import render
@@ -154,6 +155,7 @@ def figures(outcome: Outcome) -> Iterator[Figure]:
         if not drawn:
             continue
         y, y_label = _y_axis(measure, drawn)
+        marks = {name: [_within(mark, y) for mark in several] for name, several in marks.items()}
         title = f"{measure.label} by {layout.x}"
         if len(groups) == 1:
             [alone] = marks.values()
@@ -195,6 +197,13 @@ def _marks(outcome: Outcome, layout: Layout, measure: Measure, curves: Sequence[
     if doubtful:
         marks.append(Crosses(name="a run that is not to be trusted", points=doubtful))
     return marks
+
+
+def _within(mark: Mark, y: Axis) -> Mark:
+    """A mark whose intervals end where the axis does: on a logarithmic one there is no place for zero and below."""
+    if not isinstance(mark, Ranges) or y.low is None:
+        return mark
+    return replace(mark, ranges=[(at, max(low, y.low), mean, high) for at, low, mean, high in mark.ranges])
 
 
 def _y_axis(measure: Measure, marks: Sequence[Mark]) -> tuple[Axis, str]:

@@ -1,5 +1,6 @@
 """sweep.html."""
 
+import json
 import re
 
 from testbed.report.sweep import figures, sweep_page, write_sweep
@@ -53,3 +54,12 @@ def test_before_any_run_there_is_a_page(outcome_of):
     outcome = outcome_of(lambda _: None, "links[0].loss=0%,1%")
     assert "6 of 6 runs are missing" in sweep_page(outcome)
     assert [*figures(outcome)] == []
+
+
+def test_an_interval_below_zero_ends_at_a_logarithmic_axis(outcome_of):
+    outcome = outcome_of(lambda trial: 10.0 ** (3 * trial.cell.number + trial.repetition), "links[0].loss=0%,1%")
+    (chart,) = next(figures(outcome)).charts
+    assert "logarithmic" in chart.label
+    lows = [float(line.split(",")[4]) for line in json.loads(chart.specification)["data"]["values"].split("\n")[1:]]
+    assert lows
+    assert min(lows) > 0
