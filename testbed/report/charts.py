@@ -6,13 +6,12 @@ Colours are CSS variables of the page, so one drawing serves light, dark and pap
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from testbed.report.axes import Axis
 from testbed.report.marks import TICK_HEIGHT, Mark, Row, Swatch, Ticks, filtered
+from testbed.report.vega import draw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,9 +28,6 @@ _LETTER = 6.2
 
 _MOST_LABELS = 24
 _COLUMNS = ("mark", "x", "y", "x2", "low", "high", "part")
-_NUMBER = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")
-_CLIP = re.compile(r"\b(clip|gradient_)(\d+)\b")
-_serial = count()
 
 CONFIG: dict[str, Any] = {
     "aria": False,
@@ -346,14 +342,3 @@ def _for_scripts(specification: dict[str, Any], panel: Panel, x: Axis, y: Axis) 
     if panel.y is not None:
         live["layer"] = [*specification["layer"], hover]
     return json.dumps(live, separators=(",", ":"))
-
-
-def draw(specification: dict[str, Any]) -> str:
-    """The drawing of a Vega-Lite specification, as SVG without fixed size."""
-    import vl_convert  # noqa: PLC0415  # brings a whole JavaScript engine; only who draws pays for it
-
-    svg = vl_convert.vegalite_to_svg(specification)
-    prefix = f"d{next(_serial)}-"
-    svg = _CLIP.sub(lambda found: f"{prefix}{found[0]}", svg)
-    svg = _NUMBER.sub(lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), svg)
-    return re.sub(r' (role|aria-\w+|class|stroke-miterlimit|version|xmlns:xlink)="[^"]*"', "", svg)

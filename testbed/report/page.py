@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from testbed.report.vega import scripts
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -30,18 +32,10 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["vega"] = _vega
+    environment.globals["vega"] = scripts
     return environment
 
 
 def style_sheet() -> str:
     """The colours and the look of pages, as CSS."""
     return _environment().get_template("style.css").render()
-
-
-@functools.cache
-def _vega() -> str:
-    """Vega, Vega-Lite and vega-embed as one script, from the package that also draws the charts."""
-    import vl_convert  # noqa: PLC0415  # see `charts.draw`
-
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")

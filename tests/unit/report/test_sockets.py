@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from testbed.endpoint.columns import encode
+from testbed.report.charts import Figure
 from testbed.report.sockets import connections
 from testbed.results import Connections, RunWriter
 
@@ -38,13 +39,19 @@ def line(number, samples=2, process="nginx"):
     }
 
 
+def only(run):
+    (figure,) = connections(run)
+    assert isinstance(figure, Figure)
+    return figure
+
+
 def said(figure):
     legends = [swatch.name for chart in figure.charts for swatch in chart.legend]
     return " | ".join([figure.title, figure.note, *(chart.label for chart in figure.charts), *legends])
 
 
 def test_each_connection_has_a_line_in_each_panel(run):
-    (figure,) = connections(run(line(4000), line(4001, process=None), count=2))
+    figure = only(run(line(4000), line(4001, process=None), count=2))
     words = said(figure)
     for word in ("nginx, server:80 to client:4000", "unknown, server:80", "round-trip", "window"):
         assert word in words
@@ -53,7 +60,7 @@ def test_each_connection_has_a_line_in_each_panel(run):
 
 
 def test_of_many_those_that_were_seen_most_are_shown(run):
-    (figure,) = connections(run(*(line(number, samples=1 + number % 10) for number in range(10)), count=10))
+    figure = only(run(*(line(number, samples=1 + number % 10) for number in range(10)), count=10))
     words = said(figure)
     assert "Those of 10 that were seen most often." in words
     assert "client:9" in words
@@ -65,5 +72,5 @@ def test_of_none_that_is_said(run):
 
 
 def test_what_can_not_be_read_is_said(run):
-    (text,) = connections(run({"event": "tcp-info"}, count=1))
+    text = str(next(connections(run({"event": "tcp-info"}, count=1))))
     assert "can't be shown" in text
