@@ -182,13 +182,15 @@ def by_name(
         "padding": {"left": 16, "right": 12, "top": 4, "bottom": 2},
         "data": {"values": [*values]},
         "layer": [*layers],
-        "config": CONFIG | {"axisY": {"domain": False, "ticks": False, "labelColor": "var(--ink)", "labelLimit": 320}},
+        "config": CONFIG | {"axisY": _NAMES_LOOK},
     }
     live = json.dumps(specification | {"width": "container"}, separators=(",", ":"))
     return Figure(
         title=title, note=note, charts=[Chart(label="", legend=legend, svg=draw(specification), specification=live)]
     )
 
+
+_NAMES_LOOK = {"domain": False, "ticks": False, "labelColor": "var(--ink)", "labelLimit": 320, "labelPadding": 6}
 
 NAMES: dict[str, Any] = {"field": "name", "type": "nominal", "sort": None, "axis": {"title": None}}
 """The y axis of `by_name`."""

@@ -217,7 +217,7 @@ class Bars:
         """See `Mark`."""
         del height
         mark = {"type": "bar", "fill": self.colour, "clip": True}
-        yield {"mark": mark, "encoding": {"x": _X, "x2": {"field": "x2"}, "y": _Y}}
+        yield {"mark": mark, "encoding": {"x": _X, "x2": {"field": "x2"}, "y": _Y, "y2": {"datum": 0}}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,7 @@ def _time(summary: Summary, name: str) -> float | None:
 
 
 def _bars_layers(unit: str) -> list[dict[str, Any]]:
-    x = {"field": "from", "type": "quantitative", "axis": {"title": f"time since it began, {unit}"}}
+    x = {"field": "from", "type": "quantitative", "axis": {"title": f"time since it began, {unit}", "tickCount": 10}}
     colour = {
         "field": "part",
         "type": "nominal",

@@ -20,6 +20,7 @@ from testbed.workloads import Summary
 
 MS = 1_000_000
 START = 10**12
+NS = "{http://www.w3.org/2000/svg}"
 
 
 def titles(figures):
@@ -42,7 +43,7 @@ def values(chart, column="y"):
 def domain(chart):
     """The numbers at the axes of a chart."""
     svg = ET.fromstring(chart.svg)  # noqa: S314  # our own
-    numbers = [(each.text or "").replace("\u2212", "-") for each in svg.iter("{http://www.w3.org/2000/svg}text")]
+    numbers = [(each.text or "").replace("\u2212", "-") for each in svg.iter(f"{NS}text")]
     return [float(each) for each in numbers if re.fullmatch(r"-?[\d.]+", each)]
 
 
@@ -140,6 +141,10 @@ def test_whatever_there_is_of_tcp_info_is_drawn(plan, make):
     figure, folded = stage_figures(plan, [full])
     for word in ("segments sent again per 100 ms", "delivery rate", "rates, mbit/s"):
         assert word in words(figure)
+    bars = ET.fromstring(figure.charts[-1].svg)  # noqa: S314  # our own
+    (bar,) = [each for each in bars.iter(f"{NS}path") if each.get("fill") == "var(--bad)"]
+    (top, height) = (float(number) for number in re.findall(r"M[\d.]+,([\d.]+)h[\d.]+v([\d.]+)", bar.get("d"))[0])
+    assert top + height == 56, "bars stand on zero"
     assert folded.folded
     for word in ("something, ns", "its mean deviation, µs"):
         assert word in words(folded)
@@ -195,7 +200,7 @@ def test_what_happened_is_marked_where_it_falls_into_the_stage(plan, stream):
         svg = ET.fromstring(figure.charts[0].svg)  # noqa: S314  # our own
         labels = {
             each.text: float(re.split(r"[ ,()]", str(each.get("transform")))[2])
-            for each in svg.iter("{http://www.w3.org/2000/svg}text")
+            for each in svg.iter(f"{NS}text")
             if each.get("fill") == "var(--moment)"
         }
         assert labels.keys() == {"link down", "link up"}
