@@ -143,7 +143,7 @@ def test_whatever_there_is_of_tcp_info_is_drawn(plan, make):
         assert word in words(figure)
     bars = ET.fromstring(figure.charts[-1].svg)  # noqa: S314  # our own
     (bar,) = [each for each in bars.iter(f"{NS}path") if each.get("fill") == "var(--bad)"]
-    (top, height) = (float(number) for number in re.findall(r"M[\d.]+,([\d.]+)h[\d.]+v([\d.]+)", bar.get("d"))[0])
+    (top, height) = (float(number) for number in re.findall(r"M[\d.]+,([\d.]+)h[\d.]+v([\d.]+)", str(bar.get("d")))[0])
     assert top + height == 56, "bars stand on zero"
     assert folded.folded
     for word in ("something, ns", "its mean deviation, µs"):
