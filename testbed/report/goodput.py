@@ -1,4 +1,4 @@
-"""Goodput over time of all that ran together, its sum over flows that are alike, and how fairly they shared."""
+"""Goodput over time of all that ran together, and its sum over flows that are alike."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from testbed.results.samples import Flow
 
 _SECOND = 1_000_000_000
-_TWO = 2
 _UNLIKE = 20
 """From which ratio of their peaks on two flows are not drawn on one axis."""
 
@@ -45,15 +44,6 @@ def goodput(stage: Stage) -> Iterator[Figure]:
             panels.append(_panel(f"sum of the {len(group.members)} of {group.name}", [total], small=True))
     widths = sorted({flow.delivered.width for group in groups for flow in flows[id(group)]})
     note = f"Payload delivered per {' or '.join(rows.duration(width) for width in widths)}."
-    by_kind: dict[str, list[Flow]] = {}
-    for group in groups:
-        by_kind.setdefault(group.first.workload.kind, []).extend(flows[id(group)])
-    for kind, alike in by_kind.items():
-        index = jain(alike)
-        if index is not None:
-            note += (
-                f" Jain's fairness index of the {len(alike)} {kind}, while all of them ran: {index:.3f} (1 is equal)."
-            )
     yield stage.figure(f"Goodput of {listed([group.name for group in groups])}", panels, note=note)
 
 
@@ -97,23 +87,3 @@ def rates(delivered: Bins, origin_ns: int) -> list[tuple[float, float]]:
             points.append((one.start + width - origin_ns, 0))
     points.append((found[-1].start - origin_ns, points[-1][1] if points else 0))
     return points
-
-
-def jain(flows: Sequence[Flow]) -> float | None:
-    """Jain's fairness index of what flows had delivered while all of them ran.
-
-    R. Jain, D. Chiu, W. Hawe, "A Quantitative Measure of Fairness and Discrimination", DEC-TR-301 (1984). None for
-    fewer than two flows, or where they never ran together.
-    """
-    if len(flows) < _TWO:
-        return None
-    begun, ended = max(flow.first_ns for flow in flows), min(flow.last_ns for flow in flows)
-    if ended <= begun:
-        return None
-    shares = []
-    for flow in flows:
-        width = flow.delivered.width
-        inside = [one.total for one in flow.delivered if begun <= one.start + width / 2 <= ended]
-        shares.append(sum(inside) * _SECOND / width)
-    squares = sum(share * share for share in shares)
-    return sum(shares) ** 2 / (len(shares) * squares) if squares else None

@@ -194,7 +194,14 @@ def _stages(run: Run, recorded: Recorded, samples: Sequence[Sequence[Samples]]) 
         ]
         if figures:
             place = f"stage {number} of {len(run.plan.stages)}{', together' if len(stage) > 1 else ''}"
-            yield {"id": f"stage-{number}", "title": _stage_title(stage), "place": place, "figures": figures}
+            remarks = [start.remark for start in run.starts if start.began_ns.keys() & {one.name for one in stage}]
+            yield {
+                "id": f"stage-{number}",
+                "title": _stage_title(stage),
+                "place": place,
+                "remark": ". ".join(remark for remark in remarks if remark),
+                "figures": figures,
+            }
 
 
 def _stage_title(stage: Sequence[Any]) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.plan.model import Workload
+    from testbed.results.flows import FlowSum
     from testbed.results.run import Run
     from testbed.workloads import Summary
 
@@ -26,8 +27,6 @@ _METRICS = {
     "p99": ("latency_p99_ns", "ns"),
 }
 """By the name of a column of `rows.workload_cells` its metric and unit."""
-
-_SUMS = ("goodput", "retrans")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,17 +44,19 @@ class WorkloadTable:
     Attributes:
         head, lines: of the table.
         groups: the lines that stand behind one that is of several workloads.
+        fairness: sentences on how evenly flows of one kind shared.
         without: names of workloads without a result.
     """
 
     head: Sequence[str]
     lines: Sequence[Cells]
     groups: Sequence[Members]
+    fairness: Sequence[str]
     without: Sequence[str]
 
 
 def workload_table(run: Run) -> WorkloadTable:
-    """The figures of each workload of a run; of those that are alike the sum, or the least and the greatest."""
+    """The figures of each workload of a run; of those that are alike the least and the greatest."""
     summaries = {summary.workload: summary for summary in run.summaries}
     lines: list[Cells] = []
     groups: list[Members] = []
@@ -72,14 +73,31 @@ def workload_table(run: Run) -> WorkloadTable:
                 lines += single
                 continue
             names = group_name([workload.name for workload in group])
-            ends = {workload.source for workload in group}, group[0].destination
-            below = f"{len(group)} {group[0].kind}, {len(ends[0])} nodes → {ends[1]}"
+            sources = len({workload.source for workload in group})
+            below = f"{len(group)} {group[0].kind}, {sources} nodes → {group[0].destination}"
             several = [summaries[workload.name] for workload in group]
             cells = [_together(column, several, texts) for column in columns]
             lines.append([Cell(text=names, below=below, href=f"#stage-{number}"), *cells])
             groups.append(Members(name=names, lines=single))
+        lines += [_sum(one, columns) for one in run.sums if {*one.workloads} <= {workload.name for workload in stage}]
     without = [workload.name for workload in run.plan.workloads if workload.name not in summaries]
-    return WorkloadTable(head=["workload", *columns], lines=lines, groups=groups, without=without)
+    return WorkloadTable(
+        head=["workload", *columns],
+        lines=lines,
+        groups=groups,
+        fairness=[
+            f"Jain's fairness index of the {len(one.workloads)} {one.kind}: {one.jain:.3f} (1 is equal)."
+            for one in run.sums
+            if one.jain is not None
+        ],
+        without=without,
+    )
+
+
+def _sum(of: FlowSum, columns: Sequence[str]) -> Cells:
+    """The line of flows of one kind that ran together."""
+    cells = [rows.rate(of.goodput_bps) if column == "goodput" else "" for column in columns]
+    return [Cell(text=f"sum of {len(of.workloads)}", below=of.kind), *cells]
 
 
 def _name(workload: Workload, stage: int) -> Cell:
@@ -89,7 +107,7 @@ def _name(workload: Workload, stage: int) -> Cell:
 
 
 def _together(column: str, summaries: Sequence[Summary], texts: dict[str, dict[str, str]]) -> str | Cell:
-    """A column of several workloads: their sum with the least and the greatest below, or just these two."""
+    """A column of several workloads: the least and the greatest."""
     if column not in _METRICS:
         shown = {texts[summary.workload][column] for summary in summaries}
         return shown.pop() if len(shown) == 1 else "see each"
@@ -98,6 +116,4 @@ def _together(column: str, summaries: Sequence[Summary], texts: dict[str, dict[s
     if not values:
         return texts[summaries[0].workload][column]
     least, most = (rows.figure(bound, unit) for bound in (min(values), max(values)))
-    if column in _SUMS:
-        return Cell(text=rows.figure(sum(values), unit), below=f"sum; each {least} to {most}")
     return least if least == most else Cell(text=least, below=f"to {most}")

@@ -225,7 +225,7 @@ def crowd(make):
     return made
 
 
-def test_flows_of_one_kind_are_one_figure_with_their_sum_and_fairness(plan, crowd):
+def test_flows_that_are_alike_are_one_figure_with_their_sum(plan, crowd):
     found = [*stage_figures(plan, crowd())]
     assert titles(found) == ["Goodput of c00 … c29", "TCP sender of c00 … c29"]
     each, total = found[0].charts
@@ -233,20 +233,12 @@ def test_flows_of_one_kind_are_one_figure_with_their_sum_and_fairness(plan, crow
     assert max(values(each)) == 30
     assert total.label == "sum of the 30 of c00 … c29, mbit/s"
     assert max(values(total)) == pytest.approx(sum(range(1, 31)), rel=1e-3)
-    assert "Jain's fairness index of the 30 tcp-stream" in found[0].note
     round_trip = found[1].charts[0]
     assert (min(values(round_trip, "low")), max(values(round_trip, "high"))) == (40, 69)
 
 
 def test_few_flows_are_shown_one_by_one(plan, crowd):
     assert titles(stage_figures(plan, crowd(2))) == ["Goodput of c00 and c01", "TCP sender of c00", "TCP sender of c01"]
-
-
-def test_fairness_is_of_flows_of_one_kind(plan, crowd):
-    (one,), (other,) = crowd(1), crowd(1, kind="http")
-    other.workload = replace(other.workload, name="web")
-    figure, *_ = stage_figures(plan, [one, other])
-    assert "Jain" not in figure.note
 
 
 def test_many_flows_do_not_make_a_page_large(plan, crowd):
