@@ -267,7 +267,6 @@ def _line(number: int, row: Row, x: Axis, y: Axis) -> str:
     return ",".join(cells).rstrip(",")
 
 
-_TOLD = ("title", "value", "at")
 _UP = {"type": "quantitative", "scale": None, "axis": None}
 
 
@@ -320,6 +319,8 @@ def _for_scripts(specification: dict[str, Any], panel: Panel, x: Axis, y: Axis) 
         f"format(datum.y, '.4~g') + '{unit}' + (datum.low != null && datum.low < datum.high ?"
         " '  (' + format(datum.low, '.4~g') + ' to ' + format(datum.high, '.4~g') + ')' : '')"
     )
+    # What is next to the pointer is a cell around a point, whose datum is the point and not the row.
+    told = "{title: (datum.datum || datum).title, value: (datum.datum || datum).value, at: (datum.datum || datum).at}"
     hover = {
         "transform": [
             {"filter": f"isValid(datum.y) && indexof(off, {names}[datum.mark]) < 0"},
@@ -331,13 +332,18 @@ def _for_scripts(specification: dict[str, Any], panel: Panel, x: Axis, y: Axis) 
         "params": [
             {"name": "hover", "select": {"type": "point", "on": "pointermove", "clear": "pointerout", "nearest": True}}
         ],
-        "mark": {"type": "point", "filled": True, "size": 46, "color": "var(--ink)", "clip": True},
+        "mark": {
+            "type": "point",
+            "filled": True,
+            "size": 46,
+            "color": "var(--ink)",
+            "clip": True,
+            "tooltip": {"expr": told},
+        },
         "encoding": {
             "x": {"field": "x", "type": "quantitative"},
             "y": {"field": "y", "type": "quantitative"},
             "opacity": {"condition": {"param": "hover", "empty": False, "value": 1}, "value": 0},
-            # What is next to the pointer is a cell around a point, whose datum is the point and not the row.
-            "tooltip": [{"field": f"datum.{name}", "type": "nominal", "title": name} for name in _TOLD],
         },
     }
     live = {**specification, "width": "container"}

@@ -1,5 +1,6 @@
 """The report in a real browser, where there is one: that it is drawn, in light and in dark, and fits the page."""
 
+import json
 import secrets
 import shutil
 import struct
@@ -11,12 +12,12 @@ import pytest
 from testbed.pytest_plugin import lacking
 from testbed.results import load
 from tests.live.command_line import nothing_remains, run
+from tests.live.devtools import PATIENCE_S, QUIET, page_in
 
 pytestmark = [pytest.mark.live, pytest.mark.netns]
 
 WIDTH, HEIGHT = 500, 3000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=1")
 SETTLED = "--virtual-time-budget=8000"
 """Wait until scripts have made the charts live, as it were for so long, ms."""
 
@@ -25,7 +26,6 @@ LOOKS = {
     "dark": (("--blink-settings=preferredColorScheme=0",), (0x0F, 0x13, 0x18), (0x6C, 0xB0, 0xFF)),
 }
 """How to ask for it, the colour of the paper and that of the first series (`testbed/report/templates/style.css`)."""
-PATIENCE_S = 120
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def browser(request):
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     lab, results = f"test-{secrets.token_hex(5)}", tmp_path_factory.mktemp("results")
-    done = run("run", "slow", "--name", lab, "--runtime", "netns", "--only", "ping-idle", "--results", results)
+    done = run("run", "lossy", "--name", lab, "--runtime", "netns", "--only", "voice", "--results", results)
     assert done.returncode in (0, 1), done.stderr
     assert nothing_remains(lab)
     made = run("report", lab, "--results", results)
@@ -114,14 +114,38 @@ def test_without_scripts_it_shows_the_same(browser, report, tmp_path):
     assert abs(max(drawn[0]) - max(drawn[1])) < HEIGHT // 10
 
 
-def test_scripts_make_charts_live(browser, report, tmp_path):
-    argv = [browser, *QUIET, SETTLED, f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={WIDTH},{HEIGHT}"]
-    done = subprocess.run(
-        [*argv, "--dump-dom", report.as_uri()], check=True, capture_output=True, text=True, timeout=PATIENCE_S
-    )
-    live = done.stdout.split('<div class="panel live">')[1:]
-    assert live
-    assert all("vega-embed" in panel for panel in live)
+CHARTS = "[...document.querySelectorAll('figure[data-group=stage-1] .chart')].slice(0, 2)"
+LABELS = f"{CHARTS}.map(chart => [...chart.querySelectorAll('text')].map(text => text.textContent).join(' '))"
+CONFIGURED = 'document.querySelectorAll(\'.vega-embed path[stroke="var(--soft)"][stroke-dasharray="1,3"]\').length'
+
+
+def test_with_scripts_charts_zoom_together_show_values_and_switch_series(browser, report, tmp_path):
+    with page_in(browser, tmp_path / "profile", report.as_uri()) as page:
+        page.evaluate(f"{CHARTS}[0].scrollIntoView({{behavior: 'instant'}})")
+        page.wait(f"{CHARTS}.every(chart => chart.matches('.vega-embed') && chart.querySelector('svg'))")
+        whole = page.evaluate(LABELS)
+        page.evaluate(f"{CHARTS}[1].scrollIntoView({{behavior: 'instant', block: 'center'}})")
+        left, top, width, height = page.evaluate(
+            f"(({{left, top, width, height}}) => [left, top, width, height])({CHARTS}[1].getBoundingClientRect())"
+        )
+
+        page.mouse("mouseMoved", left + width / 2, top + height / 2)
+        page.wait("document.querySelector('#vg-tooltip-element.visible')?.textContent.includes(' ms')")
+        assert "undefined" not in page.evaluate("document.querySelector('#vg-tooltip-element').textContent")
+
+        page.mouse("mousePressed", left + width / 2, top + height / 2, button="left", clickCount=1)
+        page.mouse("mouseMoved", left + width * 0.75, top + height / 2, button="left")
+        page.mouse("mouseReleased", left + width * 0.75, top + height / 2, button="left", clickCount=1)
+        for number, before in enumerate(whole):
+            page.wait(f"{LABELS}[{number}] !== {json.dumps(before)}")
+        page.click("figure[data-group=stage-1] .reset")
+        for number, before in enumerate(whole):
+            page.wait(f"{LABELS}[{number}] === {json.dumps(before)}")
+
+        assert page.evaluate(CONFIGURED) == 1
+        page.click("figure[data-group=stage-1] .legend button[data-name^=configured]")
+        page.wait(f"{CONFIGURED} === 0")
+        assert {url.partition(":")[0] for url in page.requests} <= {"file", "data"}
 
 
 def test_a_comparison_is_drawn_and_fits_the_page(browser, report, tmp_path):
