@@ -115,7 +115,7 @@ def test_without_scripts_it_shows_the_same(browser, report, tmp_path):
 
 
 CHARTS = "[...document.querySelectorAll('figure[data-group=stage-1] .chart')].slice(0, 2)"
-LABELS = f"{CHARTS}.map(chart => [...chart.querySelectorAll('text')].map(text => text.textContent).join(' '))"
+LABELS = f"{CHARTS}.map(chart => [...chart.querySelectorAll('text')].map(text => text.textContent).sort().join(' '))"
 CONFIGURED = 'document.querySelectorAll(\'.vega-embed path[stroke="var(--soft)"][stroke-dasharray="1,3"]\').length'
 
 
