@@ -7,15 +7,15 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from testbed.plan.differences import plan_differences
 from testbed.report.cells import Cells, Tile, Verdict
 from testbed.report.charts import NAMES, Figure, by_name
 from testbed.report.marks import Swatch
 from testbed.report.overlays import Overlaid, overlays
 from testbed.report.page import render
 from testbed.results import comparison, rows
-from testbed.results.comparison import MAY_BE_CHANCE, THE_SAME
+from testbed.results.comparison import NO_CONCLUSION, THE_SAME
 from testbed.results.files import told
-from testbed.results.plan_differences import plan_differences
 from testbed.results.samples import read_all
 
 if TYPE_CHECKING:
@@ -86,19 +86,19 @@ def _names(sides: Sequence[Side]) -> list[str]:
 def _verdict(compared: Sequence[Comparison], violations: Sequence[str]) -> Verdict:
     changes = [change for one in compared for change in one.changes]
     beyond = [change for change in changes if change.verdict in _BEYOND_CHANCE]
-    perhaps = sum(change.verdict == MAY_BE_CHANCE for change in changes)
+    perhaps = sum(change.verdict == NO_CONCLUSION for change in changes)
     if violations:
         title = "What was not to change did"
     elif beyond:
         title = f"{len(beyond)} of {len(changes)} metrics differ by more than chance"
     elif perhaps:
-        title = f"What differs may be chance: {comparison.ENOUGH} runs of each side or more would tell"
+        title = f"Too few runs for a conclusion: {comparison.ENOUGH} of each side or more would tell"
     else:
         title = "No difference to be seen"
     said = [*violations, *(f"{change.label}: {rows.change_cells(change)[2]}, {change.verdict}" for change in beyond)]
     tiles = (
         Tile(name="Differ by more than chance", value=str(len(beyond))),
-        Tile(name="May be chance", value=str(perhaps)),
+        Tile(name="Too few runs to tell", value=str(perhaps)),
         Tile(name="The same in all runs", value=str(sum(change.verdict == THE_SAME for change in changes))),
     )
     return Verdict(good=False if violations else None, title=title, reasons=tuple(said), tiles=tiles)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from testbed import codec
 from testbed.metrics import METRICS
 from testbed.results import rows
 
@@ -31,7 +32,7 @@ def facts(run: Run) -> dict[str, Any]:
     seeds |= {f"seed of {workload.name}": str(workload.seed) for workload in plan.workloads}
     return {
         "versions": versions,
-        "machine": {name.replace("_", " "): _plain(value) for name, value in run.host.items()},
+        "machine": {name.replace("_", " "): _plain(value) for name, value in codec.encode(run.host).items()},
         "seeds": seeds,
         "metrics": [_metrics(summaries[at : at + _ABREAST]) for at in range(0, len(summaries), _ABREAST)],
         "missing": [*_missing(summaries)],
