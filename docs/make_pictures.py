@@ -37,9 +37,9 @@ REPORTS = {"report": "testbed run tcp-vs-udp --runtime netns"}
 """Of these commands it is the report that is shown."""
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-IN_COLUMNS = """<style>body { max-width: 1960px; columns: 2; column-gap: 56px; } h2 { break-before: avoid; }
-figure { break-inside: avoid; }</style></head>"""
-WIDE, HIGH, SCALE = 2020, 5000, 0.6
+IN_COLUMNS = """<style>body main { max-width: 2000px; margin: 0; columns: 2; column-gap: 56px; } nav { display: none; }
+h2 { break-before: avoid; break-after: avoid; } figure, .panel, .verdict { break-inside: avoid; }</style></head>"""
+WIDE, HIGH, SCALE = 2020, 7000, 0.55
 
 _CONTROL = re.compile(r"\r\n|\n|\r|\x1b\[\??(?P<number>\d*)(?P<what>[A-Zhl])")
 

@@ -14,21 +14,21 @@ Algorithm", ACM CCR 27(3), 1997. C is sqrt(3/2) where the window grows by every 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
 
 from testbed.plan import resolve
+from testbed.report.axes import Axis
+from testbed.report.charts import Panel, figure
+from testbed.report.marks import Lines, Mark, Ranges
+from testbed.report.page import style_sheet
+from testbed.report.units import PERCENT, display_unit
 from testbed.results import rows
-from testbed.results.report.axes import PERCENT, Logarithmic, rate_unit
-from testbed.results.report.marks import Line, Mark
-from testbed.results.report.markup import element
-from testbed.results.report.plot import WIDTH, Panel, figure
-from testbed.results.report.style import SHEET
 from testbed.statistics import LINEAR, LOG, Estimate, log_slope
-from testbed.sweep.figures import Estimates
 from testbed.sweep.outcome import CONFIDENCE
 from testbed.sweep.scale import scale
 from testbed.topology import find, load
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from testbed.plan.model import Plan
+    from testbed.report.charts import Chart
 
 HERE = Path(__file__).parent
 METRIC, LOSS, CONGESTION = "flow.goodput", "links[0].loss", "workloads.flow.congestion"
@@ -51,6 +52,7 @@ FEW = 0.02
 _SIDES = 1.4
 _HEIGHT = 320
 _MARGIN = 12
+_LINE, _LETTER = 18, 7
 
 
 class Sweep:
@@ -98,28 +100,42 @@ def mathis_bps(plan: Plan, loss: float, constant: float) -> float:
 def drawing(sweep: Sweep, plan: Plan) -> str:
     """The sweep with the relation's lines, as SVG."""
     losses = sorted({loss for points in sweep.points.values() for loss, _ in points})
-    x = Logarithmic(low=losses[0] / _SIDES, high=losses[-1] * _SIDES, unit=PERCENT)
+    ends = losses[0] / _SIDES, losses[-1] * _SIDES
+    x = Axis(low=ends[0], high=ends[1], scale="log", unit=PERCENT)
     bottleneck_bps = max(link.shape.rate_bps for link in plan.links)
-    y = Logarithmic(low=1e6, high=bottleneck_bps * _SIDES, unit=rate_unit(bottleneck_bps))
-    marks: list[Mark] = [
-        Line(name=f"Mathis, C = {name}", style=style, look="thin", points=_straight(plan, x, constant))
-        for style, (name, constant) in enumerate(C.items(), 4)
-    ]
+    unit = display_unit("bit/s", bottleneck_bps)
+    y = Axis(low=1e6, high=bottleneck_bps * _SIDES, scale="log", unit=unit)
+    marks: list[Mark] = []
+    for style, (name, constant) in enumerate(C.items(), 4):
+        line = [(loss, mathis_bps(plan, loss, constant)) for loss in ends]
+        marks.append(Lines(name=f"Mathis, C = {name}", style=style, look="thin", lines=[line]))
     for style, (congestion, points) in enumerate(sweep.points.items()):
-        marks.append(Estimates(name=congestion, style=style, points=list(_ranges(points))))
-    panel = Panel(label=f"goodput, {y.unit.name}, logarithmic", y=y, marks=marks, height=_HEIGHT)
-    drawn = figure("Goodput by loss", x, "loss, %, logarithmic", [panel])[1]
-    height = float(drawn.attrib["viewBox"].split()[3]) + 2 * _MARGIN
-    width = WIDTH + 2 * _MARGIN
-    drawn.set("xmlns", "http://www.w3.org/2000/svg")
-    drawn.set("viewBox", f"{-_MARGIN} {-_MARGIN} {width} {height}")
-    drawn.insert(0, element("style", f"{SHEET} .paper {{ fill: var(--paper); }}"))
-    drawn.insert(1, element("rect", x=-_MARGIN, y=-_MARGIN, width=width, height=height, class_="paper"))
-    return f"{ET.tostring(drawn, encoding='unicode')}\n"
+        marks.append(Ranges(name=congestion, style=style, ranges=list(_ranges(points)), joined=True))
+    panel = Panel(label=f"goodput, {unit.name}, logarithmic", y=y, marks=marks, height=_HEIGHT)
+    (chart,) = figure("Goodput by loss", x, "loss, %, logarithmic", [panel]).charts
+    return alone(chart)
 
 
-def _straight(plan: Plan, x: Logarithmic, constant: float) -> list[tuple[float, float]]:
-    return [(loss, mathis_bps(plan, loss, constant)) for loss in (x.low, x.high)]
+def alone(chart: Chart) -> str:
+    """The drawing of a chart as a file of its own, with its colours, its label and its legend."""
+    _, _, width, height = (float(number) for number in re.findall(r'viewBox="([^"]+)"', chart.svg)[0].split())
+    parts = [f'<text y="12" font-weight="600" fill="var(--ink)">{escape(chart.label)}</text>']
+    x, y = 0.0, 34
+    for swatch in chart.legend:
+        if x + 40 + _LETTER * len(swatch.name) > width:
+            x, y = 0.0, y + _LINE
+        dash = " ".join(map(str, swatch.dash))
+        parts.append(
+            f'<path d="M{x} {y - 4}h24" stroke="{swatch.colour}" stroke-width="2" stroke-dasharray="{dash}"/>'
+            f'<text x="{x + 30}" y="{y}" fill="var(--soft)">{escape(swatch.name)}</text>'
+        )
+        x += 50 + _LETTER * len(swatch.name)
+    top = y + _LINE
+    view = f"{-_MARGIN} {-_MARGIN} {width + 2 * _MARGIN} {height + top + 2 * _MARGIN}"
+    paper = f'<rect x="{-_MARGIN}" y="{-_MARGIN}" width="100%" height="100%" fill="var(--paper)"/>'
+    style = f"<style>{style_sheet()} text {{ font: 12px sans-serif; }}</style>"
+    drawn = chart.svg.replace("<svg ", f'<svg y="{top}" ', 1)
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{view}">{style}{paper}{"".join(parts)}{drawn}</svg>\n'
 
 
 def _ranges(points: Sequence[tuple[float, Estimate]]) -> Iterator[tuple[float, float, float, float]]:

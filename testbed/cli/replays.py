@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from testbed import results
+from testbed import report, results
 from testbed.cli import options, runs
 from testbed.cli.reports import compare_command
 from testbed.cli.screen import Screen
 from testbed.errors import MachineError, UsageError
 from testbed.lab import Lab
-from testbed.results import archive, report
+from testbed.results import archive
 from testbed.results.files import require_writable
 
 if TYPE_CHECKING:

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from testbed import results
+from testbed import report, results
 from testbed.cli import options
 from testbed.cli.console import make_console
 from testbed.errors import UsageError
 from testbed.plan.differences import plan_differences
-from testbed.results import comparison, report, rows
+from testbed.report.comparison import Comparison, write_comparison
+from testbed.results import comparison, rows
 from testbed.results.comparison import Change, Limit, Side
-from testbed.results.report import compared
-from testbed.results.report.compared import Comparison
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +82,9 @@ def compare_command(
         for other, changes in found:
             _show(first, other, changes)
     if html is not None:
-        compared.write(html, first, [Comparison(other=other, changes=changes) for other, changes in found], violations)
+        write_comparison(
+            html, first, [Comparison(other=other, changes=changes) for other, changes in found], violations
+        )
         click.echo(f"report  {html}", err=as_json)
     for violation in violations:
         click.echo(f"failed  {violation}", err=True)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from testbed import lab as labs
-from testbed import topology
+from testbed import report, topology
 from testbed.cli import options
 from testbed.cli.screen import Screen
 from testbed.errors import UsageError
 from testbed.lab import Lab, running
-from testbed.results import report, rows, tables
+from testbed.results import rows, samples, tables
 from testbed.results.files import require_writable
 from testbed.results.junit import junit_report
 
@@ -81,7 +81,7 @@ def run_command(
 
 def show(run: Run, screen: Screen) -> None:
     """Show what came of a run, and write its report."""
-    recorded = report.read_all(run)
+    recorded = samples.read_all(run)
     if run.checks:
         show_checks(run.checks, screen)
     if run.summaries:

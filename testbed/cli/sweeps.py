@@ -18,6 +18,7 @@ from testbed import sweep, topology
 from testbed.cli import options
 from testbed.cli.screen import Screen
 from testbed.errors import LabError
+from testbed.report.sweep import write_sweep
 from testbed.results.columns import Columns
 from testbed.results.files import require_writable
 from testbed.sweep import SweepObserver, rows
@@ -81,7 +82,7 @@ def sweep_command(
             again=again,
             observer=screen,
         )
-    page = sweep.write(outcome)
+    page = write_sweep(outcome)
     if as_json:
         click.echo(json.dumps(outcome.to_json() | {"path": str(outcome.directory)}, indent=2))
     screen.summary(outcome, page)

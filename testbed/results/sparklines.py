@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testbed.results.report.bins import Bins
-    from testbed.results.report.samples import Samples
+    from testbed.results.samples.bins import Bins
+    from testbed.results.samples.reading import Samples
 
 LENGTH = 24
 """How long one is where there is room."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from testbed.check import LinkCheck
     from testbed.expectations import Outcome
     from testbed.results.flows import FlowSum
-    from testbed.results.report import Recorded
+    from testbed.results.samples import Recorded
     from testbed.workloads import Summary
 
 _OVER_TIME = "over time"

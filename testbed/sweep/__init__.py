@@ -9,7 +9,6 @@ results/sweeps/NAME-DIGEST/       the same for the same file and options, so tha
 from testbed.sweep.matrix import Cell, Matrix, Trial, matrix
 from testbed.sweep.measures import Measure, measures
 from testbed.sweep.outcome import Outcome
-from testbed.sweep.page import write
 from testbed.sweep.running import SweepObserver, carry_out
 
-__all__ = ["Cell", "Matrix", "Measure", "Outcome", "SweepObserver", "Trial", "carry_out", "matrix", "measures", "write"]
+__all__ = ["Cell", "Matrix", "Measure", "Outcome", "SweepObserver", "Trial", "carry_out", "matrix", "measures"]

@@ -1,5 +1,6 @@
 """The report in a real browser, where there is one: that it is drawn, in light and in dark, and fits the page."""
 
+import json
 import secrets
 import shutil
 import struct
@@ -11,18 +12,20 @@ import pytest
 from testbed.pytest_plugin import lacking
 from testbed.results import load
 from tests.live.command_line import nothing_remains, run
+from tests.live.devtools import PATIENCE_S, QUIET, page_in
 
 pytestmark = [pytest.mark.live, pytest.mark.netns]
 
-WIDTH, HEIGHT = 500, 1500
+WIDTH, HEIGHT = 500, 3000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=1")
+SETTLED = "--virtual-time-budget=8000"
+"""Wait until scripts have made the charts live, as it were for so long, ms."""
+
 LOOKS = {
     "light": ((), (0xFF, 0xFF, 0xFF), (0x1F, 0x66, 0xB5)),
     "dark": (("--blink-settings=preferredColorScheme=0",), (0x0F, 0x13, 0x18), (0x6C, 0xB0, 0xFF)),
 }
-"""How to ask for it, the colour of the paper and that of the first series (`testbed.results.report.style`)."""
-PATIENCE_S = 120
+"""How to ask for it, the colour of the paper and that of the first series (`testbed/report/templates/style.css`)."""
 
 
 @pytest.fixture
@@ -36,7 +39,9 @@ def browser(request):
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     lab, results = f"test-{secrets.token_hex(5)}", tmp_path_factory.mktemp("results")
-    done = run("run", "slow", "--name", lab, "--runtime", "netns", "--only", "ping-idle", "--results", results)
+    done = run(
+        "run", "lossy", "--name", lab, "--runtime", "netns", "--only", "voice", "--results", results, timeout=PATIENCE_S
+    )
     assert done.returncode in (0, 1), done.stderr
     assert nothing_remains(lab)
     made = run("report", lab, "--results", results)
@@ -50,7 +55,7 @@ def screenshot(browser, report, tmp_path, *options):
     """The pixels of the page, rows of (red, green, blue)."""
     picture = tmp_path / "picture.png"
     argv = [browser, *QUIET, *options, f"--user-data-dir={tmp_path / 'profile'}"]
-    argv += [f"--window-size={WIDTH},{HEIGHT}", f"--screenshot={picture}", report.as_uri()]
+    argv += [SETTLED, f"--window-size={WIDTH},{HEIGHT}", f"--screenshot={picture}", report.as_uri()]
     subprocess.run(argv, check=True, capture_output=True, timeout=PATIENCE_S)
     return pixels(picture.read_bytes())
 
@@ -99,6 +104,50 @@ def test_a_browser_draws_it_in_light_and_dark(browser, report, tmp_path, look):
     assert {row[-8] for row in rows} == {paper}, "something is wider than the page"
     drawn = [number for number, row in enumerate(rows) if line in row]
     assert drawn[-1] - drawn[0] > len(rows) // 10, "neither topology nor plots"
+
+
+def test_without_scripts_it_shows_the_same(browser, report, tmp_path):
+    page = tmp_path / "without-scripts.html"
+    page.write_text(report.read_text().replace("<script>", '<script type="text/plain">'))
+    with_scripts, without = screenshot(browser, report, tmp_path), screenshot(browser, page, tmp_path)
+    _, _, line = LOOKS["light"]
+    drawn = [{number for number, row in enumerate(rows) if line in row} for rows in (with_scripts, without)]
+    assert drawn[1], "nothing is drawn"
+    assert abs(max(drawn[0]) - max(drawn[1])) < HEIGHT // 10
+
+
+CHARTS = "[...document.querySelectorAll('figure[data-group=stage-1] .chart')].slice(0, 2)"
+LABELS = f"{CHARTS}.map(chart => [...chart.querySelectorAll('text')].map(text => text.textContent).sort().join(' '))"
+CONFIGURED = 'document.querySelectorAll(\'.vega-embed path[stroke="var(--soft)"][stroke-dasharray="1,3"]\').length'
+
+
+def test_with_scripts_charts_zoom_together_show_values_and_switch_series(browser, report, tmp_path):
+    with page_in(browser, tmp_path / "profile", report.as_uri()) as page:
+        page.evaluate(f"{CHARTS}[0].scrollIntoView({{behavior: 'instant'}})")
+        page.wait(f"{CHARTS}.every(chart => chart.matches('.vega-embed') && chart.querySelector('svg'))")
+        whole = page.evaluate(LABELS)
+        page.evaluate(f"{CHARTS}[1].scrollIntoView({{behavior: 'instant', block: 'center'}})")
+        left, top, width, height = page.evaluate(
+            f"(({{left, top, width, height}}) => [left, top, width, height])({CHARTS}[1].getBoundingClientRect())"
+        )
+
+        page.mouse("mouseMoved", left + width / 2, top + height / 2)
+        page.wait("document.querySelector('#vg-tooltip-element.visible')?.textContent.includes(' ms')")
+        assert "undefined" not in page.evaluate("document.querySelector('#vg-tooltip-element').textContent")
+
+        page.mouse("mousePressed", left + width / 2, top + height / 2, button="left", clickCount=1)
+        page.mouse("mouseMoved", left + width * 0.75, top + height / 2, button="left")
+        page.mouse("mouseReleased", left + width * 0.75, top + height / 2, button="left", clickCount=1)
+        for number, before in enumerate(whole):
+            page.wait(f"{LABELS}[{number}] !== {json.dumps(before)}")
+        page.click("figure[data-group=stage-1] .reset")
+        for number, before in enumerate(whole):
+            page.wait(f"{LABELS}[{number}] === {json.dumps(before)}")
+
+        assert page.evaluate(CONFIGURED) == 1
+        page.click("figure[data-group=stage-1] .legend button[data-name^=configured]")
+        page.wait(f"{CONFIGURED} === 0")
+        assert {url.partition(":")[0] for url in page.requests} <= {"file", "data"}
 
 
 def test_a_comparison_is_drawn_and_fits_the_page(browser, report, tmp_path):

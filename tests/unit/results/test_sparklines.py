@@ -3,7 +3,7 @@ import json
 import pytest
 
 from testbed.endpoint.columns import encode
-from testbed.results.report.samples import Samples
+from testbed.results.samples import Samples
 from testbed.results.sparklines import over_time, sparkline
 
 MS = 1_000_000

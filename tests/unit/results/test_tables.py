@@ -9,8 +9,7 @@ from rich.console import Console
 from testbed.check import LinkCheck
 from testbed.check.verdict import unmeasured
 from testbed.results import tables
-from testbed.results.report import Recorded
-from testbed.results.report.samples import Samples
+from testbed.results.samples import Recorded, Samples
 from testbed.shape import Shape
 
 

@@ -1,0 +1,41 @@
+"""HTML pages of runs, comparisons and sweeps: each one file that needs nothing else, no network and no script.
+
+A page is a template of `templates/` with data that the module of its name prepares: `run`, `comparison`, `sweep`.
+Charts are Vega-Lite's (`charts`): drawn when the page is made, so that they are there on paper and without scripts,
+and live where scripts run. Making a page imports Jinja2 and vl-convert, which nothing else does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.report.run import run_page
+from testbed.results.files import write_whole
+from testbed.results.samples import Recorded, read_all
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from testbed.results.run import Run
+
+__all__ = ["REPORT_FILE", "write"]
+
+REPORT_FILE = "report.html"
+
+
+def write(run: Run, recorded: Recorded | None = None) -> Path:
+    """Write the report of a run into its directory, over the one that is there.
+
+    Args:
+        run: what to report.
+        recorded: its samples, where they have been read already (`testbed.results.samples.read_all`).
+
+    Returns:
+        Its path.
+
+    Raises:
+        UsageError: `not-written`.
+    """
+    path = run.path / REPORT_FILE
+    write_whole(path, run_page(run, recorded or read_all(run)))
+    return path

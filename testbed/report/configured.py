@@ -1,0 +1,38 @@
+"""The delay that is configured on the links between a workload's nodes, as the run's timeline changed it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from testbed.plan.model import Plan, Workload
+    from testbed.results.timeline import Happening
+
+Steps = list[tuple[int, int]]
+"""`(time, value)`: the value from that time on, CLOCK_MONOTONIC ns; the first time is 0."""
+
+
+def one_way_ns(plan: Plan, workload: Workload, sender: str, receiver: str, timeline: Sequence[Happening] = ()) -> Steps:
+    """The delay from one node to another on the network that the workload uses, ns."""
+    return _delay_ns(plan, workload, timeline, (sender, receiver))
+
+
+def round_trip_ns(plan: Plan, workload: Workload, timeline: Sequence[Happening] = ()) -> Steps:
+    """The delay there and back between the workload's nodes, ns."""
+    there = workload.source, workload.destination
+    return _delay_ns(plan, workload, timeline, there, there[::-1])
+
+
+def _delay_ns(plan: Plan, workload: Workload, timeline: Sequence[Happening], *ways: tuple[str, str]) -> Steps:
+    destination = plan.node(workload.destination)
+    network = next((each.network for each in destination.interfaces if each.address == workload.address), None)
+    links = {(*way, network) for way in ways}
+    delays = {link.ends: link.shape.delay_ns for link in plan.links if link.ends in links}
+    steps = [(0, sum(delays.values()))]
+    for event, happening in zip(plan.timeline, timeline, strict=False):  # a run that failed has not seen all
+        delays |= {change.ends: change.shape.delay_ns for change in event.changes if change.ends in links}
+        if sum(delays.values()) != steps[-1][1]:
+            steps.append((happening.begun_ns, sum(delays.values())))
+    return steps

@@ -1,0 +1,77 @@
+"""What a run depends on, and all of its metrics: for those who want to know exactly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from testbed import codec
+from testbed.metrics import METRICS
+from testbed.results import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from testbed.results.run import Run
+    from testbed.workloads import Summary
+
+_ABREAST = 5
+
+
+def facts(run: Run) -> dict[str, Any]:
+    """What the page's section of details shows: names with values, and tables of metrics."""
+    plan, summaries = run.plan, run.summaries
+    engines: dict[str, list[str]] = {}
+    for engine in run.engines:
+        engines.setdefault(f"engine {engine.engine}: {engine.why}", []).append(
+            f"{engine.source} -> {engine.destination}"
+        )
+    versions = {name: ", ".join(links) for name, links in engines.items()}
+    versions |= {f"version of {name}": value for name, value in run.versions.items()}
+    seeds = {"plan digest (SHA-256)": plan.digest, "seed": f"{plan.seed}{'' if plan.seed_given else ', of the name'}"}
+    seeds |= {f"seed of {link.name} on {link.network}": str(link.seed) for link in plan.links}
+    seeds |= {f"seed of {workload.name}": str(workload.seed) for workload in plan.workloads}
+    return {
+        "versions": versions,
+        "machine": {name.replace("_", " "): _plain(value) for name, value in codec.encode(run.host).items()},
+        "seeds": seeds,
+        "metrics": [_metrics(summaries[at : at + _ABREAST]) for at in range(0, len(summaries), _ABREAST)],
+        "missing": [*_missing(summaries)],
+        "meanings": [[METRICS[name].label, METRICS[name].description] for name in _names(summaries) if name in METRICS],
+    }
+
+
+def _names(summaries: Sequence[Summary]) -> list[str]:
+    return [*dict.fromkeys(name for summary in summaries for name in summary.values)]
+
+
+def _metrics(summaries: Sequence[Summary]) -> dict[str, Any]:
+    """A table of every metric of a few workloads side by side, in full."""
+    lines = []
+    for name in _names(summaries):
+        metric = METRICS.get(name)
+        values = [_value(summary, name, metric.unit if metric else "") for summary in summaries]
+        lines.append([metric.label if metric else name, *values])
+    return {"head": ["metric", *(summary.workload for summary in summaries)], "lines": lines}
+
+
+def _missing(summaries: Sequence[Summary]) -> Iterator[str]:
+    """Why metrics are missing."""
+    for summary in summaries:
+        for name, why in summary.missing.items():
+            label = METRICS[name].label if name in METRICS else name
+            yield f"No {summary.workload}.{label}: {why}."
+
+
+def _value(summary: Summary, name: str, unit: str) -> str:
+    if name not in summary.values:
+        return rows.NOT_APPLICABLE
+    value = summary.values[name]
+    if value is None:
+        return rows.UNMEASURED
+    return value if isinstance(value, str) else rows.figure(value, unit, in_full=True)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return f"{value:.10g}" if isinstance(value, float) else "unknown" if value is None else str(value)

@@ -1,0 +1,89 @@
+"""Goodput over time of all that ran together, and its sum over flows that are alike."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from testbed.report.axes import Axis
+from testbed.report.charts import Figure, Panel
+from testbed.report.marks import Lines
+from testbed.report.stage import listed
+from testbed.report.units import display_unit
+from testbed.results import rows
+from testbed.results.samples.bins import Bins
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from testbed.report.stage import Group, Stage
+    from testbed.results.samples import Flow
+
+_SECOND = 1_000_000_000
+_UNLIKE = 20
+"""From which ratio of their peaks on two flows are not drawn on one axis."""
+
+
+def goodput(stage: Stage) -> Iterator[Figure]:
+    """The figure of the stage's flows, where there are any."""
+    flows = {id(group): _flows(group) for group in stage.groups}
+    groups = [group for group in stage.groups if any(len([*flow.delivered]) > 1 for flow in flows[id(group)])]
+    if not groups:
+        return
+    lines = [_lines(stage, group, flows[id(group)]) for group in groups]
+    panels = [
+        _panel(
+            "goodput" if not any(len(one.lines) > 1 for one in alike) else "goodput of each", alike, small=bool(number)
+        )
+        for number, alike in enumerate(_alike(lines))
+    ]
+    for group in groups:
+        if group.many:
+            whole = rates(Bins.merged([flow.delivered for flow in flows[id(group)]]), stage.origin_ns)
+            total = Lines(style=group.style, lines=[whole], steps=True)
+            panels.append(_panel(f"sum of the {len(group.members)} of {group.name}", [total], small=True))
+    widths = sorted({flow.delivered.width for group in groups for flow in flows[id(group)]})
+    note = f"Payload delivered per {' or '.join(rows.duration(width) for width in widths)}."
+    yield stage.figure(f"Goodput of {listed([group.name for group in groups])}", panels, note=note)
+
+
+def _flows(group: Group) -> list[Flow]:
+    return [member.flow for member in group.members if member.flow is not None]
+
+
+def _lines(stage: Stage, group: Group, flows: Sequence[Flow]) -> Lines:
+    lines = [rates(group.fine(flow.delivered), stage.origin_ns) for flow in flows]
+    look = "faint" if group.many else ""
+    return Lines(name=group.name, style=group.style, lines=lines, steps=True, look=look)
+
+
+def _panel(what: str, lines: Sequence[Lines], *, small: bool) -> Panel:
+    unit = display_unit("bit/s", _most(lines[0]))
+    return Panel(label=f"{what}, {unit.name}", y=Axis(unit=unit), marks=lines, height=90 if small else 170)
+
+
+def _alike(lines: Sequence[Lines]) -> list[list[Lines]]:
+    """Lines that can be seen on the same axis, the greatest first."""
+    groups: list[list[Lines]] = []
+    for line in sorted(lines, key=_most, reverse=True):
+        if groups and _most(line) * _UNLIKE >= _most(groups[-1][0]):
+            groups[-1].append(line)
+        else:
+            groups.append([line])
+    return groups
+
+
+def _most(lines: Lines) -> float:
+    return max((rate for line in lines.lines for _, rate in line), default=0)
+
+
+def rates(delivered: Bins, origin_ns: int) -> list[tuple[float, float]]:
+    """Goodput, bit/s, from the beginning of each bin on, 0 where nothing came; the last one, not full, is left out."""
+    points: list[tuple[float, float]] = []
+    width, found = delivered.width, list(delivered)
+    for one, following in pairwise(found):
+        points.append((one.start - origin_ns, one.total * 8 * _SECOND / width))
+        if following.start > one.start + width:
+            points.append((one.start + width - origin_ns, 0))
+    points.append((found[-1].start - origin_ns, points[-1][1] if points else 0))
+    return points

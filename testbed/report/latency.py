@@ -1,0 +1,259 @@
+"""Latency of messages, over the time of sending and as a distribution; and which of them were lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from testbed.report import configured
+from testbed.report.axes import Axis
+from testbed.report.charts import Figure, Panel, figure
+from testbed.report.marks import Bars, Level, Lines, Mark, Ranges, Ticks
+from testbed.report.stage import Stage, listed
+from testbed.report.units import COUNT, PERCENT, SECONDS, display_unit
+from testbed.results import rows
+from testbed.results.samples.bins import Bins
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from testbed.plan.model import Plan
+    from testbed.report.configured import Steps
+    from testbed.report.stage import Group
+    from testbed.results.samples import Samples
+    from testbed.results.timeline import Happening
+
+_PARTS = 100
+_LEAST_IN_PART = 10
+_WIDE = 8
+"""From which ratio of the greatest to the least latency on the axis is logarithmic."""
+
+_IN_ONE_PANEL = 3
+_CURVE = 300
+"""Points of a distribution's curve."""
+
+_PERCENTILES = (
+    (0.5, "p50"), (0.1, "p90"), (0.01, "p99"), (1e-3, "p99.9"), (1e-4, "p99.99"), (1e-5, "p99.999"), (1e-6, "p99.9999"),
+)  # fmt: skip
+
+
+def over_time(stage: Stage) -> Iterator[Figure]:
+    """Figures of latency over the time of sending, one for what goes one way and one for what is answered."""
+    for one_way in (True, False):
+        groups = [
+            replace(group, members=members)
+            for group in stage.groups
+            if (members := tuple(one for one in group.members if _told(one, one_way=one_way)))
+        ]
+        if groups:
+            yield _over_time(stage, groups, "one-way delay" if one_way else "response time", one_way=one_way)
+
+
+def _told(samples: Samples, *, one_way: bool) -> bool:
+    return bool(samples.messages.latency) and samples.messages.one_way is one_way
+
+
+def _over_time(stage: Stage, groups: Sequence[Group], what: str, *, one_way: bool) -> Figure:
+    """The latency of workloads on the same axes: together in one panel what few send one way, else below each other.
+
+    In one panel it shows what a loss does: in a TCP stream it delays all that is behind it, among datagrams nothing.
+    """
+    y, unit = _axis([_latency(group) for group in groups], [_configured_ns(stage, group.first) for group in groups])
+    together = [[*groups]] if one_way and len(groups) <= _IN_ONE_PANEL else [[group] for group in groups]
+    panels = []
+    for part in together:
+        label = f"{what}, {unit}" if len(together) == 1 else f"{part[0].name}, {unit}"
+        marks: list[Mark] = [_dots(stage, group, named=len(part) > 1) for group in part]
+        marks += _levels([(stage, group.first) for group in part])
+        marks += _losses(stage, part)
+        panels.append(Panel(label=label, y=y, marks=marks, height=190 if len(part) > 1 else 130))
+    title = f"{what.capitalize()} of {listed([group.name for group in groups])}"
+    return stage.figure(title, panels, note=_note(groups))
+
+
+def _latency(group: Group) -> Bins:
+    """Of all members, over time."""
+    return Bins.merged([member.messages.latency for member in group.members])
+
+
+def _note(groups: Sequence[Group]) -> str:
+    """How to read the dots of these workloads."""
+    note = "By the time of sending."
+    singles = [group.first.messages.latency for group in groups if not group.many]
+    widths = {bins.width for bins in singles if any(one.count > 1 for one in bins)}
+    if widths:
+        per = " or ".join(rows.duration(width) for width in sorted(widths))
+        note += f" A dot is the mean of {per}, its stroke goes from the least to the greatest."
+    if any(group.many for group in groups):
+        note += " Of alike workloads the line is the mean, the band goes from the least of all of them to the greatest."
+    members = [member for group in groups for member in group.members]
+    streams = [member for member in members if member.messages.one_way and member.senders]
+    if streams and len(streams) < len(members):
+        note += " Where those of a TCP stream climb, all wait for a segment that was lost (head-of-line blocking)."
+    return note
+
+
+def twins(plan: Plan, group: Sequence[Samples], timeline: Sequence[Happening]) -> Iterator[Figure]:
+    """Workloads that sent alike, one way and at different times, each from its own beginning: their delays."""
+    stages = [stage for samples in group if (stage := Stage.of(plan, [samples], timeline)) is not None]
+    firsts = [(stage, stage.groups[0]) for stage in stages]
+    y, unit = _axis(
+        [one.first.messages.latency for _, one in firsts], [_configured_ns(stage, one.first) for stage, one in firsts]
+    )
+    marks: list[Mark] = [
+        _dots(stage, replace(one, style=style), named=True) for style, (stage, one) in enumerate(firsts)
+    ]
+    marks += _levels([(stage, one.first) for stage, one in firsts])
+    losses = [ticks for stage, one in firsts for ticks in _losses(stage, [one], named=True)]
+    marks += [replace(ticks, row=row) for row, ticks in enumerate(losses)]
+    x = Axis(low=0, high=max(stage.length_ns for stage in stages), unit=SECONDS)
+    names = listed([samples.workload.name for samples in group])
+    panel = Panel(label=f"one-way delay, {unit}", y=y, marks=marks, height=190)
+    note = _note([one for _, one in firsts])
+    yield figure(f"One-way delay of {names}", x, "time since each began, s", [panel], note=note)
+    lines = [
+        Lines(name=samples.workload.name, style=style, lines=[tail_points(samples)])
+        for style, samples in enumerate(group)
+    ]
+    yield tail_figure(f"Distribution of the latency of {names}", lines)
+
+
+def _levels(workloads: Sequence[tuple[Stage, Samples]]) -> list[Level]:
+    """Lines at the delays that are configured; one for all that have the same."""
+    found = {level.name: level for stage, samples in workloads for level in stage.level(_configured_ns(stage, samples))}
+    return list(found.values())
+
+
+def _dots(stage: Stage, group: Group, *, named: bool) -> Ranges:
+    ranges = stage.ranges(_latency(group) if group.many else group.first.messages.latency)
+    return Ranges(name=group.name if named else "", style=group.style, ranges=ranges, band=group.many)
+
+
+def _losses(stage: Stage, groups: Sequence[Group], *, named: bool = False) -> list[Ticks]:
+    """Strokes where messages were sent that were lost, a row for each group."""
+    losing = [
+        (group, bins) for group in groups if (bins := Bins.merged([one.messages.lost_at for one in group.members]))
+    ]
+    return [
+        Ticks(
+            name=f"lost of {group.name}" if named or len(groups) > 1 else "lost",
+            positions=stage.middles(bins),
+            row=row,
+        )
+        for row, (group, bins) in enumerate(losing)
+    ]
+
+
+def _axis(latencies: Sequence[Bins], levels: Sequence[Steps]) -> tuple[Axis, str]:
+    """An axis for latencies and configured delays, ns, and what to call its unit."""
+    measured = [value for bins in latencies for one in bins for value in (one.low, one.high)]
+    delays = [value for steps in levels for _, value in steps if value]
+    high = max([*measured, *delays])
+    least = min([*measured, *delays])
+    unit = display_unit("ns", high)
+    if least > 0 and high > _WIDE * least:
+        return Axis(low=least * 0.7, high=high * 1.15, scale="log", unit=unit), f"{unit.name}, logarithmic"
+    return Axis(unit=unit, low=min(0.0, least), high=high * 1.05 or 1.0), unit.name
+
+
+def _configured_ns(stage: Stage, samples: Samples) -> Steps:
+    """The configured delay of a workload's messages, or of messages and answers."""
+    messages, workload = samples.messages, samples.workload
+    if messages.one_way:
+        ends = str(messages.sender), str(messages.receiver)
+        return configured.one_way_ns(stage.plan, workload, *ends, stage.timeline)
+    return configured.round_trip_ns(stage.plan, workload, stage.timeline)
+
+
+def tail(stage: Stage) -> Iterator[Figure]:
+    """The complementary distribution of latencies; the lost never arrive, so a curve ends at their share."""
+    curves: list[Lines] = []
+    names: list[str] = []
+    for group in stage.groups:
+        members = [one for one in group.members if one.messages.latencies.count]
+        if members:
+            way = "one way" if members[0].messages.one_way else "response"
+            lines = [tail_points(one) for one in members]
+            name, look = f"{group.name} ({way})", "faint" if group.many else ""
+            curves.append(Lines(name=name, style=group.style, lines=lines, steps=True, look=look))
+            names.append(group.name)
+    if curves:
+        yield tail_figure(f"Distribution of the latency of {listed(names)}", curves)
+
+
+def tail_points(samples: Samples) -> list[tuple[float, float]]:
+    """Latencies, ns, each with the share of the messages sent that took longer, the lost among them."""
+    sent = len(samples.messages)
+    greater = samples.messages.latencies.greater()
+    lost = sent - samples.messages.latencies.count
+    points = [(float(greater[0][0]), 1.0), *((float(value), (left + lost) / sent) for value, left in greater)]
+    return _thinned(points)
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Points without those that are nearer than a pixel to the one before, on logarithmic axes."""
+    kept = [points[0]]
+    ratio = (points[-1][0] / max(1.0, points[0][0])) ** (1 / _CURVE)
+    for point in points[1:-1]:
+        x, y = kept[-1]
+        if point[0] > x * ratio or point[1] < y * 0.97:
+            kept.append(point)
+    return [*kept, points[-1]]
+
+
+def tail_figure(title: str, lines: Sequence[Lines], *, note: str = "") -> Figure:
+    """A figure of curves of `tail_points`."""
+    curves = [points for line in lines for points in line.lines]
+    low = max(1, min(points[0][0] for points in curves)) * 0.95
+    high = max(2, *(points[-1][0] for points in curves)) * 1.08
+    unit = display_unit("ns", high)
+    floor = min([share for points in curves for _, share in points if share])
+    marks = [replace(line, lines=[_extended(points, low, high) for points in line.lines]) for line in lines]
+    bottom = min(0.01, floor) * 0.8
+    labels = [(1.0, "all"), *((share, name) for share, name in _PERCENTILES if share >= bottom)]
+    y = Axis(low=bottom, high=1.0, scale="log", labels=labels)
+    read = "The share of the messages sent that took longer. Lost ones never arrive: the curve ends at their share."
+    panel = Panel(label="percentile", y=y, marks=marks, height=190)
+    x = Axis(low=low, high=high, scale="log", unit=unit)
+    return figure(title, x, f"latency, {unit.name}, logarithmic", [panel], note=f"{read} {note}".rstrip())
+
+
+def _extended(points: Sequence[tuple[float, float]], low: float, high: float) -> list[tuple[float, float]]:
+    """A curve from one end of the axis to the other; where nothing was lost, down to the bottom only."""
+    extended = [(low, 1.0), *points]
+    if extended[-1][1]:
+        return [*extended, (high, extended[-1][1])]
+    return [*extended[:-1], (extended[-1][0], 1e-12)]
+
+
+def sequence(samples: Samples) -> Iterator[Figure]:
+    """What was lost, reordered and duplicated, over the sequence; nothing where all came, once and in order.
+
+    Nor is there one of requests without an answer: that they were lost is seen over time, and they come one by one.
+    """
+    messages = samples.messages
+    kinds = [
+        ("lost", "var(--bad)", messages.lost),
+        ("reordered", "var(--odd)", messages.reordered),
+        ("duplicates", "var(--also)", messages.duplicated),
+    ]
+    if not (messages.reordered or messages.duplicated or (messages.lost and messages.one_way)):
+        return
+    panels = []
+    if messages.lost and len(messages) >= _LEAST_IN_PART:
+        bars = messages.loss(min(_PARTS, len(messages) // _LEAST_IN_PART))
+        label = f"loss, % of every {bars[0][1]}"
+        panels.append(Panel(label=label, y=Axis(unit=PERCENT), marks=[Bars(bars=bars)], height=90))
+    ticks = [
+        Ticks(name=name, colour=colour, row=row, positions=[one.start + bins.width / 2 for one in bins])
+        for row, (name, colour, bins) in enumerate(kind for kind in kinds if kind[2])
+    ]
+    panels.append(Panel(label="each of them", y=None, marks=ticks))
+    counts = ", ".join(f"{_total(bins)} {name}" for name, _, bins in kinds)
+    x = Axis(low=0, high=len(messages), unit=COUNT)
+    note = f"Of {len(messages)} messages: {counts}."
+    yield figure(f"Loss and reordering of {samples.workload.name}", x, "sequence number", panels, note=note)
+
+
+def _total(bins: Bins) -> int:
+    return sum(one.count for one in bins)

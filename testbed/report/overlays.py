@@ -1,0 +1,138 @@
+"""The same workload on several sides in one plot: a colour per side, each run faint, and the mean of the runs."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from testbed.report.axes import Axis
+from testbed.report.charts import Figure, Panel, figure
+from testbed.report.goodput import rates
+from testbed.report.latency import tail_figure, tail_points
+from testbed.report.marks import Lines
+from testbed.report.senders import column_axis
+from testbed.report.units import SECONDS, display_unit
+from testbed.results.samples.reading import TCP_INFO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from testbed.report.marks import Points
+    from testbed.results.samples import Samples
+
+_GRID = 240
+_TIME = "time since the workload began, s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlaid:
+    """One side of a comparison.
+
+    Attributes:
+        label: what the side is called.
+        style: number of its colour and dashes.
+        runs: the samples of the workload in each of its runs.
+    """
+
+    label: str
+    style: int
+    runs: tuple[Samples, ...]
+
+    def lines(
+        self, course: Callable[[Samples], Points], grid: Callable[[Sequence[Points]], Sequence[float]]
+    ) -> list[Lines]:
+        """A line for what `course` makes of each run, and one for their mean, on a grid, where there are several."""
+        courses = [points for run in self.runs if (points := course(run))]
+        if not courses:
+            return []
+        if len(courses) == 1:
+            return [Lines(name=self.label, style=self.style, lines=courses, steps=True)]
+        name = f"{self.label}, mean of {len(courses)} runs"
+        return [
+            Lines(name=f"{self.label}, each run", style=self.style, lines=courses, steps=True, look="faint"),
+            Lines(name=name, style=self.style, lines=[mean(courses, grid(courses))], steps=True),
+        ]
+
+
+def mean(courses: Sequence[Points], grid: Sequence[float]) -> list[tuple[float, float]]:
+    """The mean of step functions; where one has not begun or has ended, of the others."""
+    starts = [[x for x, _ in points] for points in courses]
+    found = []
+    for at in grid:
+        values = [
+            points[bisect_right(xs, at) - 1][1]
+            for points, xs in zip(courses, starts, strict=True)
+            if xs[0] <= at <= xs[-1]
+        ]
+        if values:
+            found.append((at, fmean(values)))
+    return found
+
+
+def _even(courses: Sequence[Points]) -> list[float]:
+    first, last = min(points[0][0] for points in courses), max(points[-1][0] for points in courses)
+    return [first + (last - first) * number / _GRID for number in range(_GRID + 1)]
+
+
+def _own(courses: Sequence[Points]) -> list[float]:
+    """Where the functions step themselves, or every so many of these places."""
+    places = sorted({x for points in courses for x, _ in points})
+    return places[:: 1 + len(places) // (4 * _GRID)]
+
+
+def overlays(workload: str, sides: Sequence[Overlaid]) -> Iterator[Figure]:
+    """The figures of one workload; what was recorded in none of its runs is left out."""
+    length = max((_length_ns(run) for side in sides for run in side.runs), default=0)
+    time = Axis(low=0, high=max(1, length), unit=SECONDS)
+    goodput = [line for side in sides for line in side.lines(_goodput, _even)]
+    if goodput:
+        unit = display_unit("bit/s", _most(goodput))
+        panel = Panel(label=f"goodput, {unit.name}", y=Axis(unit=unit), marks=goodput, height=170)
+        yield figure(f"Goodput of {workload}", time, _TIME, [panel], group=workload)
+    panels = [*_tcp(sides, "rtt_ns"), *_tcp(sides, "cwnd")]
+    if panels:
+        yield figure(f"TCP sender of {workload}", time, _TIME, panels, group=workload)
+    yield from _tails(workload, sides)
+
+
+def _length_ns(samples: Samples) -> int:
+    return (samples.ended_ns or 0) - (samples.begun_ns or 0)
+
+
+def _most(lines: Sequence[Lines]) -> float:
+    return max(value for line in lines for points in line.lines for _, value in points)
+
+
+def _goodput(samples: Samples) -> Points:
+    return rates(samples.flow.delivered, samples.begun_ns or 0) if samples.flow is not None else []
+
+
+def _tcp(sides: Sequence[Overlaid], column: str) -> Iterator[Panel]:
+    """A panel of a column of TCP_INFO, of the first node that recorded it."""
+
+    def course(samples: Samples) -> Points:
+        bins = next((one.columns[column] for one in samples.senders if column in one.columns), None)
+        begun_ns = samples.begun_ns or 0
+        return [] if bins is None else [(one.start + bins.width / 2 - begun_ns, one.mean) for one in bins]
+
+    lines = [line for side in sides for line in side.lines(course, _even)]
+    if lines:
+        axis, label = column_axis(TCP_INFO, column, _most(lines))
+        yield Panel(label=label, y=axis, marks=lines, height=120)
+
+
+def _tails(workload: str, sides: Sequence[Overlaid]) -> Iterator[Figure]:
+    """Distributions of latency; the mean of several is that of the shares at the same latency."""
+    curves = {id(run): tail_points(run) for side in sides for run in side.runs if run.messages.latencies.count}
+    if not curves:
+        return
+    low, high = min(points[0][0] for points in curves.values()), max(points[-1][0] for points in curves.values())
+
+    def course(samples: Samples) -> Points:
+        points = curves.get(id(samples), [])
+        return [(low, 1.0), *points, (high, points[-1][1])] if points else []
+
+    lines = [line for side in sides for line in side.lines(course, _own)]
+    yield tail_figure(f"Distribution of the latency of {workload}", lines)

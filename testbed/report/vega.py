@@ -1,0 +1,55 @@
+"""Vega-Lite by vl-convert, which brings a JavaScript engine: it draws without a browser and without a network."""
+
+from __future__ import annotations
+
+import functools
+import re
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from testbed.errors import MachineError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_NUMBER = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")
+_NAMED = re.compile(r"\b(clip|gradient_)(\d+)\b")
+_NEEDLESS = re.compile(r' (role|aria-\w+|class|stroke-miterlimit|version|xmlns:xlink)="[^"]*"')
+_serial = count()
+
+
+def draw(specification: dict[str, Any]) -> str:
+    """The drawing of a Vega-Lite specification, as SVG to be part of a page.
+
+    Raises:
+        MachineError: `no-charts`.
+    """
+    svg: str = _vl_convert().vegalite_to_svg(specification)
+    prefix = f"d{next(_serial)}-"  # names must be of one drawing only where several are in one page
+    svg = _NAMED.sub(lambda found: f"{prefix}{found[0]}", svg)
+    svg = _NUMBER.sub(lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), svg)
+    return _NEEDLESS.sub("", svg)
+
+
+@functools.cache
+def scripts() -> str:
+    """Vega, Vega-Lite and vega-embed as one script, which makes charts of specifications in a browser.
+
+    Raises:
+        MachineError: `no-charts`.
+    """
+    bundle: str = _vl_convert().javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return bundle.replace("</script", "<\\/script")
+
+
+def _vl_convert() -> ModuleType:
+    """The library. Only who makes a page pays for it."""
+    try:
+        import vl_convert  # noqa: PLC0415
+    except ImportError as error:
+        raise MachineError(
+            "no-charts",
+            f"the charts of reports need the package vl-convert-python: {error}",
+            "pip install vl-convert-python; of the project's images, testbed-controller has it",
+        ) from error
+    return vl_convert

@@ -1,0 +1,119 @@
+"""The table of a run's workloads, with a line for those that are alike together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from testbed.report.cells import Cell, Cells
+from testbed.report.stage import alike, group_name
+from testbed.results import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from testbed.plan.model import Workload
+    from testbed.results.flows import FlowSum
+    from testbed.results.run import Run
+    from testbed.workloads import Summary
+
+_METRICS = {
+    "goodput": ("goodput_bps", "bit/s"),
+    "lost": ("loss_ratio", "ratio"),
+    "retrans": ("retransmits", "count"),
+    "set-up": ("setup_ns", "ns"),
+    "first byte": ("first_byte_ns", "ns"),
+    "p50": ("latency_p50_ns", "ns"),
+    "p99": ("latency_p99_ns", "ns"),
+}
+"""By the name of a column of `rows.workload_cells` its metric and unit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Members:
+    """The lines of workloads that are alike, one by one."""
+
+    name: str
+    lines: Sequence[Cells]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadTable:
+    """The table.
+
+    Attributes:
+        head, lines: of the table.
+        groups: the lines that stand behind one that is of several workloads.
+        fairness: sentences on how evenly flows of one kind shared.
+        without: names of workloads without a result.
+    """
+
+    head: Sequence[str]
+    lines: Sequence[Cells]
+    groups: Sequence[Members]
+    fairness: Sequence[str]
+    without: Sequence[str]
+
+
+def workload_table(run: Run) -> WorkloadTable:
+    """The figures of each workload of a run; of those that are alike the least and the greatest."""
+    summaries = {summary.workload: summary for summary in run.summaries}
+    lines: list[Cells] = []
+    groups: list[Members] = []
+    texts = {name: rows.workload_cells(summary) for name, summary in summaries.items()}
+    columns = [
+        name for name in rows.WORKLOAD_COLUMNS if any(one[name] != rows.NOT_APPLICABLE for one in texts.values())
+    ]
+    for number, stage in enumerate(run.plan.stages, 1):
+        for group in alike(workload for workload in stage if workload.name in summaries):
+            single: list[Cells] = [
+                [_name(workload, number), *(texts[workload.name][column] for column in columns)] for workload in group
+            ]
+            if len(group) == 1:
+                lines += single
+                continue
+            names = group_name([workload.name for workload in group])
+            sources = len({workload.source for workload in group})
+            below = f"{len(group)} {group[0].kind}, {sources} nodes → {group[0].destination}"
+            several = [summaries[workload.name] for workload in group]
+            cells = [_together(column, several, texts) for column in columns]
+            lines.append([Cell(text=names, below=below, href=f"#stage-{number}"), *cells])
+            groups.append(Members(name=names, lines=single))
+        lines += [_sum(one, columns) for one in run.sums if {*one.workloads} <= {workload.name for workload in stage}]
+    without = [workload.name for workload in run.plan.workloads if workload.name not in summaries]
+    return WorkloadTable(
+        head=["workload", *columns],
+        lines=lines,
+        groups=groups,
+        fairness=[
+            f"Jain's fairness index of the {len(one.workloads)} {one.kind}: {one.jain:.3f} (1 is equal)."
+            for one in run.sums
+            if one.jain is not None
+        ],
+        without=without,
+    )
+
+
+def _sum(of: FlowSum, columns: Sequence[str]) -> Cells:
+    """The line of flows of one kind that ran together."""
+    cells = [rows.rate(of.goodput_bps) if column == "goodput" else "" for column in columns]
+    return [Cell(text=f"sum of {len(of.workloads)}", below=of.kind), *cells]
+
+
+def _name(workload: Workload, stage: int) -> Cell:
+    there = workload.source != workload.destination
+    ends = f"{workload.source} → {workload.destination}" if there else f"in {workload.source}"
+    return Cell(text=workload.name, below=f"{workload.kind}, {ends}", href=f"#stage-{stage}")
+
+
+def _together(column: str, summaries: Sequence[Summary], texts: dict[str, dict[str, str]]) -> str | Cell:
+    """A column of several workloads: the least and the greatest."""
+    if column not in _METRICS:
+        shown = {texts[summary.workload][column] for summary in summaries}
+        return shown.pop() if len(shown) == 1 else "see each"
+    name, unit = _METRICS[column]
+    values = [value for summary in summaries if isinstance(value := summary.values.get(name), (int, float))]
+    if not values:
+        return texts[summaries[0].workload][column]
+    least, most = (rows.figure(bound, unit) for bound in (min(values), max(values)))
+    return least if least == most else Cell(text=least, below=f"to {most}")

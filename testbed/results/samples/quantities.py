@@ -1,0 +1,100 @@
+"""What a column of samples counts: its label, its unit, and which values mean that there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NONE = 1 << 62
+"""From here on a number stands for "unlimited"."""
+
+_INFINITE_SSTHRESH = 0x7FFFFFFF  # TCP_INFINITE_SSTHRESH of include/net/tcp.h
+_BITS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantity:
+    """What a column counts.
+
+    Attributes:
+        label: for people.
+        unit: of the values once multiplied by `factor`: `ns`, `bit/s`, `bytes`, `ratio`, `percent` or `count`.
+        factor: what a value of the column is multiplied by to be in that unit.
+        total: the column is a running total, so what is kept is its growth: per second, or per ns of `_ns` columns.
+        below: values from here on mean that there is none.
+    """
+
+    label: str
+    unit: str
+    factor: float = 1
+    total: bool = False
+    below: int = _NONE
+
+
+_UNITS: Mapping[str, tuple[str, float]] = MappingProxyType(
+    {
+        "_ns": ("ns", 1),
+        "_us": ("ns", 1e3),
+        "_ms": ("ns", 1e6),
+        "_s": ("ns", 1e9),
+        "_bps": ("bit/s", 1),
+        "bits_per_second": ("bit/s", 1),
+        "_ratio": ("ratio", 1),
+        "_percent": ("percent", 1),
+        "bytes": ("bytes", 1),
+    }
+)
+"""By the end of a column's name, its unit and the factor to it. A column with none of these endings is a count."""
+
+_NAMELESS = {"bits_per_second": "rate", "bytes": "data"}
+
+_TCP_INFO: Mapping[str, Quantity] = MappingProxyType(
+    {
+        "rtt_ns": Quantity(label="smoothed round-trip time", unit="ns"),
+        "rttvar_ns": Quantity(label="its mean deviation", unit="ns"),
+        "rto_ns": Quantity(label="retransmission time-out", unit="ns"),
+        "backoff": Quantity(label="time-outs in a row", unit="count"),
+        "unacked": Quantity(label="in flight, segments", unit="count"),
+        "sacked": Quantity(label="of them SACKed", unit="count"),
+        "retrans_out": Quantity(label="of them sent again", unit="count"),
+        "min_rtt_ns": Quantity(label="least round-trip time", unit="ns"),
+        "cwnd": Quantity(label="congestion window, segments", unit="count"),
+        "ssthresh": Quantity(label="slow-start threshold", unit="count", below=_INFINITE_SSTHRESH),
+        "retransmits": Quantity(label="segments sent again, per s", unit="count", total=True),
+        "lost": Quantity(label="of them thought lost", unit="count"),
+        "reordering": Quantity(label="reordering seen, segments", unit="count"),
+        "pacing_rate": Quantity(label="pacing rate", unit="bit/s", factor=_BITS),
+        "delivery_rate": Quantity(label="delivery rate", unit="bit/s", factor=_BITS),
+        "bytes_acked": Quantity(label="acknowledged", unit="bit/s", factor=_BITS, total=True),
+        "bytes_sent": Quantity(label="sent", unit="bit/s", factor=_BITS, total=True),
+        "bytes_retrans": Quantity(label="sent again", unit="bit/s", factor=_BITS, total=True),
+        "bytes_received": Quantity(label="received", unit="bit/s", factor=_BITS, total=True),
+        "notsent_bytes": Quantity(label="waiting to be sent", unit="bytes"),
+        "send_queue_bytes": Quantity(label="sent and not acknowledged, or waiting", unit="bytes"),
+        "receive_queue_bytes": Quantity(label="waiting to be read", unit="bytes"),
+        "busy_ns": Quantity(label="busy", unit="ratio", total=True),
+        "rwnd_limited_ns": Quantity(label="held up by the receiver's window", unit="ratio", total=True),
+        "sndbuf_limited_ns": Quantity(label="held up by the send buffer", unit="ratio", total=True),
+        "dsack_dups": Quantity(label="needless copies (DSACK), per s", unit="count", total=True),
+        "reord_seen": Quantity(label="reordering events, per s", unit="count", total=True),
+        "delivered": Quantity(label="segments delivered, per s", unit="count", total=True),
+        "delivered_ce": Quantity(label="of them marked congested (ECN), per s", unit="count", total=True),
+        "segs_out": Quantity(label="segments sent, per s", unit="count", total=True),
+        "segs_in": Quantity(label="segments received, per s", unit="count", total=True),
+    }
+)
+"""The columns of lines `tcp-info` (struct tcp_info of include/uapi/linux/tcp.h)."""
+
+
+def quantity(event: str, name: str) -> Quantity:
+    """What the column `name` of lines `event` counts; of one that is not known, what its name says."""
+    if event == "tcp-info" and name in _TCP_INFO:
+        return _TCP_INFO[name]
+    suffix = next((each for each in _UNITS if name.endswith(each)), "")
+    unit, factor = _UNITS.get(suffix, ("count", 1))
+    label = name.removesuffix(suffix).replace("_", " ").strip() or _NAMELESS[suffix]
+    return Quantity(label=label, unit=unit, factor=factor)
