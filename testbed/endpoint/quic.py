@@ -68,11 +68,10 @@ class _Connection:
         ended: it is closed.
     """
 
-    def __init__(self, protocol: QuicConnection, own: socket.socket, owner: Owner) -> None:
+    def __init__(self, protocol: QuicConnection, own: socket.socket) -> None:
         self.protocol = protocol
         self.ended = False
         self._socket = own
-        self._owner = owner
         own.setblocking(False)  # noqa: FBT003 (the standard library's signature)
 
     def transmit(self) -> None:
@@ -86,8 +85,7 @@ class _Connection:
     def receive(self, until_ns: int) -> None:
         """Take in what comes, or wait for it until then or until a timer of the protocol ends.
 
-        Raises:
-            Stopped: the owner wants us to end.
+        It returns within 0.1 s, so that the caller can look at what the owner wants.
         """
         timer = self.protocol.get_timer()
         wake_ns = min(until_ns, monotonic_ns() + _WAKE_NS, round(timer * SECOND) if timer else until_ns)
@@ -101,7 +99,6 @@ class _Connection:
         timer = self.protocol.get_timer()
         if timer is not None and timer <= _now():
             self.protocol.handle_timer(now=_now())
-        self._owner.check()
 
     def events(self) -> list[QuicEvent]:
         """What has happened.
@@ -140,11 +137,12 @@ def initiate(spec: Spec, owner: Owner) -> None:
     log = configuration.quic_logger = Log()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
         udp.enlarge(own)
-        connection = _Connection(QuicConnection(configuration=configuration), own, owner)
+        connection = _Connection(QuicConnection(configuration=configuration), own)
         begun_ns = monotonic_ns()
         connection.protocol.connect((spec.address, spec.port), now=_now())
         connection.transmit()
         while not any(isinstance(event, HandshakeCompleted) for event in connection.events()):
+            owner.check()
             connection.receive(begun_ns + IDLE_S * SECOND)
             connection.transmit()
         owner.emit_columns("connections", {"begun_ns": [begun_ns], "connected_ns": [monotonic_ns()]})
@@ -152,6 +150,7 @@ def initiate(spec: Spec, owner: Owner) -> None:
         sender = _Sender(connection.protocol, spec)
         done = False
         while not done:
+            owner.check()
             sender.make(monotonic_ns())
             connection.transmit()
             connection.receive(sender.due_ns)
@@ -218,8 +217,9 @@ def listen(spec: Spec, owner: Owner) -> None:
                 answer = connection.protocol.get_next_available_stream_id(is_unidirectional=True)
                 connection.protocol.send_stream_data(answer, _DONE, end_stream=True)
             connection.transmit()
-            if answered and owner.stopping:
-                break  # the initiator has ended, and its farewell was lost
+            if owner.stopping and answered:
+                break  # the initiator has all it waited for; its close may be lost, or draining takes three PTOs yet
+            owner.check()
             connection.receive(monotonic_ns() + _WAKE_NS)
     owner.emit_columns("received", {"seq": arrivals.seq, "received_ns": arrivals.received_ns})
     owner.emit("end", first_byte_ns=arrivals.first_ns)
@@ -240,7 +240,7 @@ def _accepted(spec: Spec, own: socket.socket, owner: Owner) -> _Connection:
             break
     protocol = QuicConnection(configuration=configuration, original_destination_connection_id=header.destination_cid)
     protocol.receive_datagram(data, address, now=_now())
-    return _Connection(protocol, own, owner)
+    return _Connection(protocol, own)
 
 
 class _Arrivals:
