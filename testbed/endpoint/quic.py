@@ -28,6 +28,7 @@ from testbed.endpoint import tls, udp
 from testbed.endpoint.errors import EndpointError
 from testbed.endpoint.pacing import SECOND, count
 from testbed.endpoint.parameters import Integer, Parameters, Text
+from testbed.endpoint.patience import stall_ns
 from testbed.endpoint.pattern import pattern
 from testbed.endpoint.quic_log import Log
 
@@ -48,13 +49,11 @@ PARAMETERS: Parameters = {
     "congestion": Text(choices=("reno", "cubic")),
 }
 
-IDLE_S = 60
-"""How long the other end may stay silent."""
-
 _ALPN = "testbed"
 _IDLE = "Idle timeout"  # what aioquic says of it
 _DATAGRAM_BYTES = 1 << 16
 _WAKE_NS = 100_000_000
+_NEVER_NS = 1 << 63
 _NOWHERE = ("192.0.2.1", 1)
 _TURNS = 4  # of a handshake, and a little of what follows it
 _DONE = b"\1"  # what the listener says, in a stream of its own, when it has all messages
@@ -111,7 +110,8 @@ class _Connection:
             if isinstance(event, ConnectionTerminated):
                 self.ended = True
                 if event.reason_phrase == _IDLE:
-                    raise EndpointError("stalled", f"nothing has come for {IDLE_S} s", "is the path partitioned?")
+                    message = f"nothing has come for {self.protocol.configuration.idle_timeout:.0f} s"
+                    raise EndpointError("stalled", message, "is the path partitioned, or its loss near 100 %?")
                 if event.error_code:
                     raise EndpointError("quic-failed", f"QUIC: {event.reason_phrase or hex(event.error_code)}")
         return found
@@ -143,7 +143,7 @@ def initiate(spec: Spec, owner: Owner) -> None:
         connection.transmit()
         while not any(isinstance(event, HandshakeCompleted) for event in connection.events()):
             owner.check()
-            connection.receive(begun_ns + IDLE_S * SECOND)
+            connection.receive(monotonic_ns() + _WAKE_NS)
             connection.transmit()
         owner.emit_columns("connections", {"begun_ns": [begun_ns], "connected_ns": [monotonic_ns()]})
         owner.emit("congestion", name=configuration.congestion_control_algorithm)
@@ -185,14 +185,13 @@ class _Sender:
 
     @property
     def due_ns(self) -> int:
-        """When the next message is; long after the last."""
+        """When the next message is due; never, after the last one."""
         made = len(self.made_ns)
-        late_ns = 0 if made < self.count else IDLE_S * SECOND
-        return self.start_ns + made * 8 * self._size * SECOND // self._rate + late_ns
+        return self.start_ns + made * 8 * self._size * SECOND // self._rate if made < self.count else _NEVER_NS
 
     def make(self, now: int) -> None:
         """Make all messages that are due."""
-        while len(self.made_ns) < self.count and self.due_ns <= now:
+        while self.due_ns <= now:
             message = HEADER.pack(len(self.made_ns)) + self._rest
             self.made_ns.append(now)
             last = self._stream is None or len(self.made_ns) == self.count
@@ -290,7 +289,7 @@ def _configuration(spec: Spec, *, is_client: bool) -> QuicConfiguration:
         is_client=is_client,
         alpn_protocols=[_ALPN],
         congestion_control_algorithm=spec.parameters["congestion"],
-        idle_timeout=IDLE_S,
+        idle_timeout=stall_ns(spec.round_trip_ns) / SECOND,
         server_name=tls.NAME,
     )
     if is_client:

@@ -6,6 +6,7 @@ import json
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
+from testbed.endpoint.patience import stall_ns
 from testbed.workloads.programs import failed_with, failure
 
 if TYPE_CHECKING:
@@ -14,17 +15,22 @@ if TYPE_CHECKING:
     from testbed.plan.model import Workload
 
 _INTERVAL_S = 0.5
-_GRACE_NS = 60_000_000_000
-"""How much longer than its sending iperf3 may take, to connect and to exchange results over a bad link."""
+_CONNECT_NS = 127_000_000_000
+"""How long Linux tries to set up a connection (net.ipv4.tcp_syn_retries)."""
+
+
+def _grace_ns(round_trip_ns: int) -> int:
+    """How much longer than its sending iperf3 may take, to connect, to agree and to exchange results."""
+    return _CONNECT_NS + stall_ns(round_trip_ns)
 
 
 class Server:
     """Reads iperf3 in the destination, which serves one client; see `testbed.workloads.programs.Reader`."""
 
-    def __init__(self, workload: Workload) -> None:
+    def __init__(self, workload: Workload, round_trip_ns: int) -> None:
         self.argv: Sequence[str] = ("iperf3", "--server", "--one-off", "--forceflush", "--port", str(workload.port))
         self.lasts_ns = workload.number("duration_ns")
-        self.timeout_ns = self.lasts_ns + 2 * _GRACE_NS
+        self.timeout_ns = self.lasts_ns + 2 * _grace_ns(round_trip_ns)
         self._said: list[str] = []
 
     def line(self, line: str, at_ns: int) -> Iterator[Mapping[str, Any]]:
@@ -47,10 +53,10 @@ class Client:
     from the program's start, for iperf3 tells no finer time of its own than the second.
     """
 
-    def __init__(self, workload: Workload) -> None:
+    def __init__(self, workload: Workload, round_trip_ns: int) -> None:
         given = workload.parameters
         self.lasts_ns = workload.number("duration_ns")
-        self.timeout_ns = self.lasts_ns + _GRACE_NS
+        self.timeout_ns = self.lasts_ns + _grace_ns(round_trip_ns)
         options = ["--client", workload.address, "--port", str(workload.port), "--json"]
         options += ["--time", f"{self.lasts_ns / 1e9:g}", "--interval", f"{_INTERVAL_S:g}"]
         options += ["--parallel", str(given["streams"])]

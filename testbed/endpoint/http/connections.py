@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from testbed.endpoint import tcp, tcp_info
 from testbed.endpoint.errors import EndpointError, from_os_error
+from testbed.endpoint.patience import SECOND, stall_ns
 
 if TYPE_CHECKING:
     from testbed.endpoint.spec import Spec
@@ -25,8 +26,13 @@ _ALPN = {"1.1": "http/1.1", "2": "h2"}  # RFC 7301, the IANA registry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """A connection to the server, secured where that is asked for."""
+    """A connection to the server, secured where that is asked for.
 
+    Attributes:
+        stall_ns: how long the server may send nothing.
+    """
+
+    stall_ns: int
     socket: socket.socket
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -38,7 +44,7 @@ class Connection:
             EndpointError: nothing comes, or the connection broke.
         """
         try:
-            async with asyncio.timeout(tcp.STALL_NS / 1e9):
+            async with asyncio.timeout(self.stall_ns / SECOND):
                 return await self.reader.read(_READ_BYTES)
         except OSError as error:
             raise failure(error, "a response") from error
@@ -64,6 +70,7 @@ class Connections:
         self.tls: str | None = None
         self.certificate: str | None = None
         self._spec = spec
+        self._stall_ns = stall_ns(spec.round_trip_ns)
         self._protocol = _ALPN[spec.parameters["version"]]
         self._context = _context(self._protocol) if spec.parameters["tls"] else None
 
@@ -80,21 +87,24 @@ class Connections:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else a request waits for TLS's last ACK
             tcp.choose_congestion(plain, self._spec)
             begun_ns = monotonic_ns()
-            async with asyncio.timeout(tcp.CONNECT_NS / 1e9):
-                where = (self._spec.address, self._spec.port)
-                await asyncio.get_running_loop().sock_connect(plain, where)
-                connected_ns = monotonic_ns()
-                reader, writer = await asyncio.open_connection(
-                    sock=plain, ssl=self._context, server_hostname=host, limit=_READ_BYTES
-                )
-                secured_ns = monotonic_ns()
+            where = (self._spec.address, self._spec.port)
+            await asyncio.get_running_loop().sock_connect(plain, where)
+            connected_ns = monotonic_ns()
+            reader, writer = await asyncio.open_connection(
+                sock=plain,
+                ssl=self._context,
+                server_hostname=host,
+                ssl_handshake_timeout=self._stall_ns / SECOND if self._context else None,
+                limit=_READ_BYTES,
+            )
+            secured_ns = monotonic_ns()
         except OSError as error:
             plain.close()
             raise failure(error, f"a connection to {self._spec.address}:{self._spec.port}") from error
         except BaseException:
             plain.close()
             raise
-        connection = Connection(socket=plain, reader=reader, writer=writer)
+        connection = Connection(stall_ns=self._stall_ns, socket=plain, reader=reader, writer=writer)
         if secure := writer.get_extra_info("ssl_object"):
             try:
                 self._check(secure)

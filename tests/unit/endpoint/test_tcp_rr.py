@@ -34,12 +34,11 @@ def test_every_request_is_answered(start, connect, size, reply):
 
 
 def test_a_listener_killed_in_the_middle_is_an_error(start):
-    parameters = {"count": 10**9, "size_bytes": 1, "reply_bytes": 1, "connect": "once"}
+    parameters = {"count": 10**6, "size_bytes": 1, "reply_bytes": 1, "connect": "once"}
     listener = start("tcp-rr", "listener", **parameters)
     listener.line()
     initiator = start("tcp-rr", "initiator", **parameters)
-    while initiator.line()["event"] != "progress":
-        pass
+    initiator.get_under_way()
     listener.process.send_signal(signal.SIGKILL)
     status, lines = initiator.end()
     assert status == 1
