@@ -76,7 +76,9 @@ def accept(server: socket.socket, spec: Spec, owner: Owner) -> socket.socket:
         else:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             wake(connection)
-            return tls.secure(connection, tls.contexts_of(spec.seed).server, spec, owner) if uses_tls(spec) else connection
+            if not uses_tls(spec):
+                return connection
+            return tls.secure(connection, tls.contexts_of(spec.seed).server, owner, spec.round_trip_ns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,7 @@ def connect(spec: Spec, owner: Owner) -> SetUp:
         wake(connection)
         secured_ns = None
         if context is not None:
-            connection = tls.secure(connection, context, spec, owner)
+            connection = tls.secure(connection, context, owner, spec.round_trip_ns)
             secured_ns = monotonic_ns()
     except BaseException:
         connection.close()

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
     from testbed.endpoint.owner import Owner
-    from testbed.endpoint.spec import Spec
 
 NAME = "testbed"
 """The host that the certificate is for."""
@@ -169,7 +168,7 @@ def _as_sockets_do() -> Iterator[None]:
         raise EndpointError("tls-failed", f"TLS: {error.reason or error}") from error
 
 
-def secure(connection: socket.socket, context: ssl.SSLContext, spec: Spec, owner: Owner) -> TlsSocket:
+def secure(connection: socket.socket, context: ssl.SSLContext, owner: Owner, round_trip_ns: int = 0) -> TlsSocket:
     """Set TLS up over a connection, which is closed where that fails.
 
     Raises:
@@ -183,7 +182,7 @@ def secure(connection: socket.socket, context: ssl.SSLContext, spec: Spec, owner
         connection, server_side=server_side, server_hostname=name, do_handshake_on_connect=False
     )
     assert isinstance(secured, TlsSocket)  # noqa: S101 (the context makes no others)
-    limit_ns = stall_ns(spec.round_trip_ns)
+    limit_ns = stall_ns(round_trip_ns)
     deadline_ns = monotonic_ns() + limit_ns
     try:
         while True:

@@ -104,7 +104,7 @@ def test_iperf3_is_its_own_witness(workload, here, protocol):
 
 @pytest.mark.parametrize("said", ["[]", "17", "{}", '{"intervals": [{}]}', '{"intervals": [{"sum": {"end": "now"}}]}'])
 def test_results_of_a_form_that_iperf3_does_not_have_are_no_results(workload, said):
-    client = iperf3.Client(workload("iperf3", protocol="tcp", duration_ns=10**9, streams=1))
+    client = iperf3.Client(workload("iperf3", protocol="tcp", duration_ns=10**9, streams=1), 0)
     assert [*client.line(said, 0)] == []
     (event,) = client.end(0, "", 0)
     assert (event["event"], event["code"]) == ("error", "unknown-results")
