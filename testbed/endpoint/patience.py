@@ -10,8 +10,8 @@ STALL_NS = 60 * SECOND
 """Without progress for less than this nothing is given up."""
 
 _RETRANSMISSIONS = 8
-"""How often the same packet may be sent again, in vain, before the connection counts as stalled: with 20 % lost in either
-direction, that happens once in 10,000 packets."""
+"""How often the same packet may be sent again, in vain, before the connection counts as stalled: where 20 % are lost in
+either direction, that happens to one packet in 10,000."""
 
 _LEAST_TIMEOUT_NS, _MOST_TIMEOUT_NS = SECOND // 5, 120 * SECOND
 """The bounds of TCP's retransmission time-out (TCP_RTO_MIN and TCP_RTO_MAX of include/net/tcp.h)."""

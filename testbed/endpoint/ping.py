@@ -42,9 +42,9 @@ def checksum(data: bytes) -> int:
 def initiate(spec: Spec, owner: Owner) -> None:
     """Send `count` echo requests, one each `interval_ns`, and note every reply that comes.
 
-    After the last one replies are waited for until all have come, but no longer than the path's longest round trip and a
-    time beyond it, as iputils' ping does: twice the longest round trip so far (but a second at least), ten seconds where
-    there was none.
+    After the last one it waits until all replies have come, but no longer than the path's longest round trip and a time
+    beyond it, which is that of iputils' ping: twice the longest round trip so far (but a second at least), or ten
+    seconds where there was none.
     """
     total = spec.parameters["count"]
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as client:

@@ -25,7 +25,7 @@ class Spec:
         address: of the destination, IPv4.
         port: of the listener, TCP or UDP.
         seed: of the workload; decides the bytes that are sent.
-        round_trip_ns: the longest round trip of the path; waiting times follow from it, see `testbed.endpoint.patience`.
+        round_trip_ns: the longest round trip of the path, from which waiting times follow: `testbed.endpoint.patience`.
         parameters: of the kind, see its module.
     """
 

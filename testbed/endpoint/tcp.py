@@ -94,7 +94,7 @@ class SetUp:
 def connect(spec: Spec, owner: Owner) -> SetUp:
     """Set up a connection to the spec's address.
 
-    How long that may take is the kernel's business: it sends SYNs at 0, 1, 3, 7, 15, 31 and 63 s, and gives up after 127
+    The kernel decides how long that may take: it sends SYNs at 0, 1, 3, 7, 15, 31 and 63 s, and gives up after 127 s
     (`net.ipv4.tcp_syn_retries`).
 
     Raises:

@@ -1,4 +1,4 @@
-"""Every kind of workload over a grid of delays and losses, in both runtimes: what must hold of each, however bad the link.
+"""Every kind of workload over a grid of delays and losses, in both runtimes: what must hold however bad the link is.
 
 A cell is one short workload over a link of its own or, in the same lab, a link that cells of other kinds share. Nothing
 here depends on the speed of the machine: bounds are one-sided, or statistical (a right testbed exceeds them once in a
@@ -188,7 +188,7 @@ def exactly(cell: Cell, figure: Figures) -> dict[str, float]:
         return {"sent": SENT_AND_LOST[cell.name][0], "delivered": figure("sent") - figure("lost")}
     sent = {"tcp-rr": 3, "tcp-rr-each": 2, "tcp-messages": 10, "quic": 10, "http": 3, "http-tls": 2, "http2-tls": 4}
     count = sent[cell.name]
-    whole = {"sent": count, "delivered": count}
+    whole: dict[str, float] = {"sent": count, "delivered": count}
     return {**whole, "failed": 0, "delivered_bytes": 1000 * count} if cell.name.startswith("http") else whole
 
 

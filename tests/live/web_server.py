@@ -44,7 +44,8 @@ async def serve(reader, writer):
 
 async def serve1(reader, writer, data):
     """Serve HTTP/1.1."""
-    protocol, body, request = h11.Connection(h11.SERVER), b"", None
+    protocol, body = h11.Connection(h11.SERVER), b""
+    request = h11.Request(method="GET", target="/", headers=[("Host", "none")])
     protocol.receive_data(data)
     while data:
         event = protocol.next_event()
@@ -94,8 +95,7 @@ async def main():
     context = contexts_of(1).server
     context.set_alpn_protocols(["h2", "http/1.1"])
     plain = await asyncio.start_server(serve, "0.0.0.0", 80)  # noqa: S104 (a node has no other network)
-    options = {"ssl": context, "ssl_handshake_timeout": 3600}
-    secure = await asyncio.start_server(serve, "0.0.0.0", 443, **options)  # noqa: S104
+    secure = await asyncio.start_server(serve, "0.0.0.0", 443, ssl=context, ssl_handshake_timeout=3600)  # noqa: S104
     sys.stdout.write("listening\n")
     await asyncio.gather(plain.serve_forever(), secure.serve_forever())
 

@@ -42,6 +42,19 @@ class Workload(Ends):
         """
         return own(self, Workload)
 
+    @property
+    def over_tcp(self) -> bool:
+        """Whether it sets up TCP connections."""
+        return False
+
+    def waits(self, round_trip_ns: int) -> dict[str, int]:  # noqa: ARG002 (of kinds that wait)
+        """The waiting times among the parameters, as they are unless the file gives them.
+
+        Args:
+            round_trip_ns: the longest of the path, full queues included.
+        """
+        return {}
+
     def contradictions(self) -> Iterator[Fault]:
         """What the keys, each right by itself, can't say together."""
         yield from ()
@@ -76,9 +89,23 @@ class Work(Place):
         """None: any that the node is on."""
 
     @property
+    def over_tcp(self) -> bool:
+        """No: as far as the testbed knows, nothing goes anywhere."""
+        return False
+
+    def waits(self, round_trip_ns: int) -> dict[str, int]:  # noqa: ARG002 (it has no path)
+        """None."""
+        return {}
+
+    @property
     def parameters(self) -> dict[str, Parameter]:
         """The kind's own, by the plan's names."""
         return own(self, Work)
+
+
+def reply_timeout_ns(round_trip_ns: int) -> int:
+    """How long to wait for an answer unless the file says so: a second, or twice the path's longest round trip."""
+    return max(SECOND, 2 * round_trip_ns)
 
 
 def own(model: Model, base: type[Model]) -> dict[str, Parameter]:

@@ -31,6 +31,11 @@ class Http(Workload):
     congestion: Congestion | None = key("TCP congestion control of the client; as of `tcp-rr`", default=None)
 
     @property
+    def over_tcp(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
     def parameters(self) -> dict[str, Parameter]:
         """As of any workload; the server goes by the name of its node."""
         given = {"host": self.destination, "port": 443 if self.tls else 80, **super().parameters}

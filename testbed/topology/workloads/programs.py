@@ -31,6 +31,11 @@ class Iperf3(Workload):
         "TCP congestion control, if the node's kernel allows it; its default unless given", default=None
     )
 
+    @property
+    def over_tcp(self) -> bool:
+        """Yes."""
+        return True
+
 
 class Command(Work):
     """Any program of a node's own; what it writes is kept, and a line that is a JSON object is a sample."""

@@ -22,6 +22,11 @@ class TcpStream(Workload):
     tls: Flag | None = key(_TLS, default=None)
 
     @property
+    def over_tcp(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
     def parameters(self) -> dict[str, Parameter]:
         """As of any workload; ten seconds unless something else is said."""
         given = super().parameters
@@ -46,6 +51,11 @@ class TcpRr(Workload):
     tls: Flag | None = key(_TLS, default=None)
 
     @property
+    def over_tcp(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
     def parameters(self) -> dict[str, Parameter]:
         """As of any workload; a response is as large as its request."""
         return {"reply_bytes": self.size_bytes, **super().parameters}
@@ -60,3 +70,8 @@ class TcpMessages(Workload):
     duration_ns: SomeDuration = key("How long to send", alias="duration", default=10 * SECOND, written="10s")
     congestion: Congestion | None = key("TCP congestion control; the sending node's sysctl, else cubic", default=None)
     tls: Flag | None = key(_TLS, default=None)
+
+    @property
+    def over_tcp(self) -> bool:
+        """Yes."""
+        return True
