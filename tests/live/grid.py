@@ -56,11 +56,11 @@ SERVER_OF = {
     name: "web" if name.startswith("http") else "dns" if name.startswith("dns") else "node" for name in WORKLOADS
 }
 _IMAGES = {"node": "", "web": "image: testbed-nginx, ready: {tcp: 80}", "dns": "image: testbed-dnsmasq"}
-_PROGRAM = Path(__file__).with_name("web_server.py")
+_WEB_SERVER = Path(__file__).with_name("web_server.py")
 _DNSMASQ = "dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --user=root --pid-file="
-_PROGRAMS = {
+PROGRAMS = {
     "node": "",
-    "web": f"command: [{sys.executable}, {_PROGRAM}], ready: {{tcp: 80}}",
+    "web": f"command: [{sys.executable}, {_WEB_SERVER}], ready: {{tcp: 80}}",
     "dns": f"command: [sh, -c, 'exec {_DNSMASQ} --address=/www.test/192.0.2.1'], ready: {{tcp: 53}}",
 }
 
@@ -105,7 +105,7 @@ def topology(cells: Iterable[Cell]) -> str:
     servers = {cell.server: cell for cell in cells}
     nodes, links, workloads = [], [], []
     for server, cell in servers.items():
-        keys = (_IMAGES if cell.runtime == "docker" else _PROGRAMS)[SERVER_OF[cell.name]]
+        keys = (_IMAGES if cell.runtime == "docker" else PROGRAMS)[SERVER_OF[cell.name]]
         nodes.append(f"  {server}: {{{keys}}}")
         links.append(f"  - {{between: [client, {server}], delay: {cell.delay_ms}ms, loss: {cell.loss}%}}")
     for cell in cells:

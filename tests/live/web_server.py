@@ -1,7 +1,6 @@
 """A web server for nodes of network namespaces: HTTP/1.1 and h2c on port 80; with TLS HTTP/1.1 and HTTP/2 on port 443.
 
-A `GET` is answered with 1000 bytes. Any other request is answered with a line that says what it was: its method, how
-many bytes its body had, their SHA-256, and its header `x-test`.
+The answer has 1000 bytes. Its status is 400 where a request has a header `x-sha256` that is not its body's.
 
 Run as a program with the testbed's Python; it needs no file and no right but to bind the ports.
 """
@@ -15,20 +14,18 @@ import sys
 import h11
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import DataReceived, RequestReceived, StreamEnded, WindowUpdated
+from h2.events import DataReceived, RequestReceived, StreamEnded
 
 from testbed.endpoint.tls import contexts_of
 
-BODY = bytes(1000)
+CONTENT = bytes(1000)
 PREFACE = b"PRI * HTTP/2.0\r\n"
 
 
-def answer(method, body, headers):
-    """The body of the response to a request."""
-    if method == b"GET":
-        return BODY
-    said = dict(headers).get(b"x-test", b"-").decode()
-    return f"{method.decode()} {len(body)} {hashlib.sha256(body).hexdigest()} {said}\n".encode()
+def status_of(headers, body):
+    """The status of the response to a request."""
+    expected = dict(headers).get(b"x-sha256")
+    return 200 if expected in (None, hashlib.sha256(body).hexdigest().encode()) else 400
 
 
 async def serve(reader, writer):
@@ -57,9 +54,9 @@ async def serve1(reader, writer, data):
         elif isinstance(event, h11.Data):
             body += event.data
         elif isinstance(event, h11.EndOfMessage):
-            content = answer(request.method, body, request.headers)
-            head = h11.Response(status_code=200, headers=[("Content-Length", str(len(content))), ("Server", "test")])
-            parts = head, h11.Data(data=content), h11.EndOfMessage()
+            status, length = status_of(request.headers, body), ("Content-Length", str(len(CONTENT)))
+            head = h11.Response(status_code=status, headers=[length, ("Server", "test")])
+            parts = head, h11.Data(data=CONTENT), h11.EndOfMessage()
             writer.write(b"".join(protocol.send(part) for part in parts))
             if protocol.our_state is not h11.DONE:
                 return
@@ -81,11 +78,9 @@ async def serve2(reader, writer, data):
                 protocol.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             elif isinstance(event, StreamEnded):
                 headers, body = requests.pop(event.stream_id)
-                protocol.send_headers(event.stream_id, [(":status", "200"), ("server", "test")])
-                content = answer(headers[b":method"], bytes(body), headers)
-                protocol.send_data(event.stream_id, content, end_stream=True)
-            elif isinstance(event, WindowUpdated):
-                continue
+                status = str(status_of(headers, bytes(body)))
+                protocol.send_headers(event.stream_id, [(":status", status), ("server", "test")])
+                protocol.send_data(event.stream_id, CONTENT, end_stream=True)
         writer.write(protocol.data_to_send())
         data = await reader.read(1 << 16)
 

@@ -10,14 +10,18 @@ import ssl
 from array import array
 from dataclasses import dataclass
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from testbed.endpoint import tcp, tcp_info
 from testbed.endpoint.errors import EndpointError, from_os_error
 from testbed.endpoint.patience import SECOND, stall_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from testbed.endpoint.spec import Spec
+
+Moved = TypeVar("Moved")
 
 _READ_BYTES = 1 << 18
 _LOOK = "does the server listen at this port, and still run? its node's ready: {tcp: PORT} waits for it"
@@ -43,11 +47,30 @@ class Connection:
         Raises:
             EndpointError: nothing comes, or the connection broke.
         """
-        try:
-            async with asyncio.timeout(self.stall_ns / SECOND):
-                return await self.reader.read(_READ_BYTES)
-        except OSError as error:
-            raise failure(error, "a response") from error
+        return await self._while_moving(lambda: self.reader.read(_READ_BYTES), "a response")
+
+    async def write(self, data: bytes) -> None:
+        """Send, as fast as the connection takes it.
+
+        Raises:
+            EndpointError: it takes no more, or broke.
+        """
+        self.writer.write(data)
+        await self._while_moving(self.writer.drain, "a request")
+
+    async def _while_moving(self, begin: Callable[[], Awaitable[Moved]], doing: str) -> Moved:
+        """The result of reading or writing, which may take long as long as the other end takes what was sent to it."""
+        acked = -1
+        while True:
+            try:
+                async with asyncio.timeout(self.stall_ns / SECOND):
+                    return await begin()
+            except TimeoutError as error:
+                before, acked = acked, tcp_info.read(self.socket)["bytes_acked"]
+                if acked == before:
+                    raise failure(error, doing) from error
+            except OSError as error:
+                raise failure(error, doing) from error
 
 
 class Connections:
