@@ -19,10 +19,6 @@ _CONNECT_NS = 127_000_000_000
 """How long Linux tries to set up a connection (net.ipv4.tcp_syn_retries)."""
 
 
-_FAR_NS = 10_000_000_000
-"""A round trip from which on iperf3 needs more patience than it has by itself."""
-
-
 _UNANSWERED = ("unable to read from stream socket", "control socket has closed unexpectedly")
 _LOST = (
     "iperf3 begins over UDP with one datagram each way, and gives up after 30 s where one is lost: "
@@ -35,18 +31,12 @@ def _grace_ns(round_trip_ns: int) -> int:
     return _CONNECT_NS + stall_ns(round_trip_ns)
 
 
-def _receive_timeout(round_trip_ns: int) -> Sequence[str]:
-    """The server's option to wait for data for longer than its own two minutes, as setting up takes on a far path."""
-    far = round_trip_ns > _FAR_NS  # else without it, for iperf3 before 3.10 has no such option
-    return ("--rcv-timeout", str(stall_ns(round_trip_ns) // 10**6)) if far else ()
-
-
 class Server:
     """Reads iperf3 in the destination, which serves one client; see `testbed.workloads.programs.Reader`."""
 
     def __init__(self, workload: Workload, round_trip_ns: int) -> None:
         options = ["--server", "--one-off", "--forceflush", "--port", str(workload.port)]
-        self.argv: Sequence[str] = ("iperf3", *options, *_receive_timeout(round_trip_ns))
+        self.argv: Sequence[str] = ("iperf3", *options)
         self.lasts_ns = workload.number("duration_ns")
         self.timeout_ns = self.lasts_ns + 2 * _grace_ns(round_trip_ns)
         self._said: list[str] = []

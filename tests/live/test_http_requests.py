@@ -30,7 +30,8 @@ COUNT = 3
 
 def file(keys, server, digests, body_bytes=BODY_BYTES):
     workloads = "".join(
-        f"  - {{name: {name}, kind: http, from: client, to: web, count: {COUNT}, path: /1KB, method: POST, body: {body_bytes}B, "
+        f"  - {{name: {name}, kind: http, from: client, to: web, path: /1KB, count: {COUNT}, "
+        f"method: POST, body: {body_bytes}B, "
         f'headers: {{X-Sha256: "{digests.get(name, "wrong")}"}}, {version}}}\n'
         for name, (version, _) in keys.items()
     )
