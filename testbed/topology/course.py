@@ -14,10 +14,6 @@ from testbed.topology.workloads import Together, Work, Workload
 Key = tuple[str, str, str]
 """What tells links apart: source, destination, network."""
 
-LONGEST_TCP_NS = 60 * 10**9
-"""The longest round trip over which Linux sets up TCP connections: the listening side sends its SYN-ACK six times, and
-63 s after the first it forgets the connection (net.ipv4.tcp_synack_retries)."""
-
 
 def asked_links(topology: Topology) -> dict[Key, Pair | Direction]:
     """By link, the entry that counts: `from`/`to` before `between`, whichever comes first in the file."""
@@ -138,14 +134,14 @@ def workload_faults(topology: Topology) -> Iterator[Fault]:
     """What workloads can't do over the links of a file of which all else is right."""
     links = Course(topology).file
     for path, workload in _workloads(topology):
-        if workload.source == workload.destination or not workload.over_tcp:
+        if (reach := workload.reach) is None:
             continue
         there = workload.source, workload.destination, topology.network_between(*_ends(workload))
         round_trip_ns = sum(links[key].delay_ns for key in (there, _back(there)) if key in links)
-        if round_trip_ns > LONGEST_TCP_NS:
-            said = f"sets up TCP connections over a round trip of {units.DURATION.format(round_trip_ns)}"
-            hint = "Linux forgets a connection that is not set up after 63 s: make the delays less, or use UDP or quic"
-            yield Fault(path, "path-too-long", said, hint)
+        if round_trip_ns > reach.round_trip_ns:
+            found, most = units.DURATION.format(round_trip_ns), units.DURATION.format(reach.round_trip_ns)
+            said = f"crosses a round trip of {found}; {workload.kind} works over {most} at most"
+            yield Fault(path, "path-too-long", said, reach.why)
 
 
 def _length_ns(topology: Topology) -> int | None:

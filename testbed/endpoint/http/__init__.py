@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PARAMETERS: Parameters = {
     "host": Text(),
     "path": Text(),
-    "method": Text(choices=("GET", "POST", "PUT", "PATCH", "DELETE")),
+    "method": Text(choices=("GET", "POST", "PUT", "PATCH", "DELETE"), required=False),
     "body_bytes": Integer(required=False),
     "headers": Texts(required=False),
     "version": Text(choices=("1.1", "2")),

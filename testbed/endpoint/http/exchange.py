@@ -47,7 +47,8 @@ class Request:
         port = "" if spec.port == _DEFAULT_PORTS[tls] else f":{spec.port}"
         body = pattern(spec.seed, spec.parameters.get("body_bytes", 0))
         headers = {"user-agent": "testbed"}
-        if spec.parameters["method"] in _WITH_BODY:
+        method = spec.parameters.get("method", "GET")
+        if method in _WITH_BODY:
             headers |= {"content-type": "application/octet-stream", "content-length": str(len(body))}
         for header in spec.parameters.get("headers", ()):
             name, _, value = header.partition(": ")
@@ -56,7 +57,7 @@ class Request:
             scheme="https" if tls else "http",
             authority=host + port,
             path=spec.parameters["path"],
-            method=spec.parameters["method"],
+            method=method,
             headers=tuple(headers.items()),
             body=body,
         )

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from testbed.topology.base import key
 from testbed.topology.values import Count, SomeDuration
-from testbed.topology.workloads.base import Workload, reply_timeout_ns
+from testbed.topology.workloads.base import TCP_REACH, Reach, Workload, reply_timeout_ns
 
 
 class Dns(Workload):
@@ -27,9 +27,9 @@ class Dns(Workload):
     tries: Annotated[int, Field(ge=1, le=100)] = key("How often to ask before giving up", default=3)
 
     @property
-    def over_tcp(self) -> bool:
-        """Where that is the transport; else it is what answers too long for a datagram take."""
-        return self.transport == "tcp"
+    def reach(self) -> Reach | None:
+        """As far as TCP does where that is the transport."""
+        return TCP_REACH if self.transport == "tcp" else None
 
     def waits(self, round_trip_ns: int) -> dict[str, int]:
         """See the base class."""

@@ -18,7 +18,7 @@ from testbed.topology.values import (
     RequestPath,
     SomeDuration,
 )
-from testbed.topology.workloads.base import Parameter, Workload
+from testbed.topology.workloads.base import TCP_REACH, Parameter, Reach, Workload
 
 _COUNT = 100
 _WITH_BODY = ("POST", "PUT", "PATCH")
@@ -32,7 +32,9 @@ class Http(Workload):
     kind: Literal["http"] = key("Requests to a web server that the destination runs")
     port: Port | None = key("TCP port of the server; 443 with TLS, else 80, unless given", default=None)
     path: RequestPath = key("What to request", default="/")
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = key("The request's method", default="GET")
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] | None = key(
+        "The request's method", default=None, written="GET"
+    )
     body_bytes: BodySize | None = key("Bytes of the request's body; none unless given", alias="body", default=None)
     headers: Mapping[HeaderName, HeaderValue] | None = key("Further headers of the request", default=None)
     version: HttpVersion = key("Version of HTTP; 2 without TLS is by prior knowledge (h2c)", default="1.1")
@@ -48,9 +50,9 @@ class Http(Workload):
     congestion: Congestion | None = key("TCP congestion control of the client; as of `tcp-rr`", default=None)
 
     @property
-    def over_tcp(self) -> bool:
-        """Yes."""
-        return True
+    def reach(self) -> Reach:
+        """As far as TCP does."""
+        return TCP_REACH
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -66,7 +68,7 @@ class Http(Workload):
             hint = "duration says how long to send requests, count says how many: leave one out"
             yield Fault(("count",), "conflicting-keys", "is given beside duration", hint)
         if self.body_bytes is not None and self.method not in _WITH_BODY:
-            said = f"is given beside the method {self.method}, whose requests have no body"
+            said = f"is given beside the method {self.method or 'GET'}, whose requests have no body"
             yield Fault(("body",), "conflicting-keys", said, f"methods with a body are {', '.join(_WITH_BODY)}")
         for name in self.headers or ():
             if name.lower() in _OWN_HEADERS:

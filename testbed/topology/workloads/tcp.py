@@ -5,7 +5,7 @@ from typing import Literal
 
 from testbed.topology.base import Fault, key
 from testbed.topology.values import Congestion, Count, Flag, SomeDuration, SomeRate, SomeSize
-from testbed.topology.workloads.base import SECOND, Parameter, Workload
+from testbed.topology.workloads.base import SECOND, TCP_REACH, Parameter, Reach, Workload
 
 _TLS = "TLS 1.3 over the connection; not unless given"
 
@@ -22,9 +22,9 @@ class TcpStream(Workload):
     tls: Flag | None = key(_TLS, default=None)
 
     @property
-    def over_tcp(self) -> bool:
-        """Yes."""
-        return True
+    def reach(self) -> Reach:
+        """As far as TCP does."""
+        return TCP_REACH
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -51,9 +51,9 @@ class TcpRr(Workload):
     tls: Flag | None = key(_TLS, default=None)
 
     @property
-    def over_tcp(self) -> bool:
-        """Yes."""
-        return True
+    def reach(self) -> Reach:
+        """As far as TCP does."""
+        return TCP_REACH
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -72,6 +72,6 @@ class TcpMessages(Workload):
     tls: Flag | None = key(_TLS, default=None)
 
     @property
-    def over_tcp(self) -> bool:
-        """Yes."""
-        return True
+    def reach(self) -> Reach:
+        """As far as TCP does."""
+        return TCP_REACH

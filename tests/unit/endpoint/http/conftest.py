@@ -27,7 +27,6 @@ BODY = bytes(range(256)) * 400
 PARAMETERS = {
     "host": "web",
     "path": "/ok",
-    "method": "GET",
     "version": "1.1",
     "tls": False,
     "count": 20,

@@ -24,7 +24,6 @@ def test_what_is_left_out():
     assert workload.parameters == {
         "host": "web",
         "path": "/",
-        "method": "GET",
         "version": "1.1",
         "tls": False,
         "count": 100,

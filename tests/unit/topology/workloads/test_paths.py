@@ -44,7 +44,7 @@ def test_a_timeout_that_is_not_given_follows_from_the_longest_round_trip(kind):
         "kind: dns, query: x, transport: tcp",
     ],
 )
-def test_tcp_over_more_than_linux_waits_for_is_refused_at_its_line(workload):
+def test_a_path_that_is_too_long_for_a_kind_is_refused_at_its_line(workload):
     with pytest.raises(TopologyError) as caught:
         loads(file("delay: 30001ms", workload), "x.yml")
     (problem,) = caught.value.problems
