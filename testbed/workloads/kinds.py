@@ -7,6 +7,7 @@ from functools import cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from testbed.endpoint.patience import stall_ns
 from testbed.third_party import third_party
 from testbed.workloads import command, iperf3
 from testbed.workloads.errors import WorkloadError
@@ -48,6 +49,10 @@ class Kind:
         """Start the endpoint in the source."""
         return nodes.endpoint(workload.source, _spec(workload, "initiator", round_trip_ns))
 
+    def linger_ns(self, in_flight_ns: int, round_trip_ns: int) -> int:  # noqa: ARG002 (of kinds that need it)
+        """How long the destination may take to end by itself, after the source, before it is told to."""
+        return in_flight_ns
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramKind(Kind):
@@ -71,6 +76,10 @@ class ProgramKind(Kind):
     def initiate(self, workload: Workload, nodes: Nodes, round_trip_ns: int) -> Process:
         """Have the program in the source start when the workload does."""
         return ReadProgram(nodes, workload.source, partial(self.initiator, workload, round_trip_ns))
+
+    def linger_ns(self, in_flight_ns: int, round_trip_ns: int) -> int:
+        """Until what the client said last has come, sent again perhaps: a program that is stopped has failed."""
+        return in_flight_ns + stall_ns(round_trip_ns)
 
 
 def _spec(workload: Workload, role: str, round_trip_ns: int) -> Mapping[str, Any]:

@@ -59,7 +59,7 @@ def run(
             is in `testbed.endpoint`.
         progress: called with the fraction done, in the calling thread.
         in_flight_ns: the longest that a packet may be under way: the listener hears for as long after the initiator's
-            end, unless it knows that all has come.
+            end, unless it knows that all has come (`Kind.linger_ns`).
         start: that it has in common with others; else it begins as soon as it is ready.
         round_trip_ns: the longest round trip of the path: endpoints wait for each other as long as it makes necessary.
 
@@ -84,7 +84,7 @@ def run(
         start.began_ns[workload.name] = dialogue.began_ns or 0
         dialogue.hear_until(lambda: dialogue.has_ended(workload.source))
         if kind.listens:
-            dialogue.hear_for(in_flight_ns / 1e9, unless_ended=workload.destination)
+            dialogue.hear_for(kind.linger_ns(in_flight_ns, round_trip_ns) / 1e9, unless_ended=workload.destination)
             dialogue.stop(workload.destination)
             dialogue.hear_until(lambda: dialogue.has_ended(workload.destination))
     return summariser.finish()
