@@ -85,7 +85,7 @@ test: $(bin)/installed-dev ## Run all tests; what this machine can't run is skip
 	@echo "test     pytest $(args)"
 	@$(bin)/pytest $(args)
 
-soak: $(bin)/installed-dev nodes-image ## Run every kind of workload over every delay and loss, in both runtimes: half an hour
+soak: $(bin)/installed-dev nodes-image ## Run every kind of workload over every delay and loss, in both runtimes: ten minutes
 	@echo "soak     pytest tests/soak/grid.py $(args)"
 	@$(bin)/pytest tests/soak/grid.py $(args)
 
