@@ -28,7 +28,7 @@ workloads:
   - {name: requests, kind: udp-rr, from: earth, to: probe, count: 1}
   - {name: tcp, kind: tcp-rr, from: earth, to: probe, count: 1, tls: true}
   - {name: ping, kind: ping, from: earth, to: probe, count: 5}
-  - {name: quic, kind: quic, from: earth, to: probe, duration: 500ms}
+  - {name: quic, kind: quic, from: earth, to: probe, rate: 16kbit, duration: 500ms}
 """
 
 
