@@ -80,13 +80,17 @@ doctor: $(bin)/installed ## Say what this machine can do, and what to install fo
 	@$(testbed) doctor $(args)
 
 # ---- the project -----------------------------------------------------------------------------------------------------
-.PHONY: images test lint bench fidelity clean
+.PHONY: images test soak lint bench fidelity clean
 images: $(bin)/installed ## Build the testbed's images, its own and the servers' (needs a Docker Engine)
 	@PYTHON=$(bin)/python images/build
 
 test: $(bin)/installed-dev ## Run all tests; what this machine can't run is skipped with the reason
 	@echo "test     pytest $(args)"
 	@$(bin)/pytest $(args)
+
+soak: $(bin)/installed-dev nodes-image ## Run every kind of workload over every delay and loss, in both runtimes: ten minutes
+	@echo "soak     pytest tests/soak/grid.py $(args)"
+	@$(bin)/pytest tests/soak/grid.py $(args)
 
 lint: $(bin)/installed-dev ## Check style, types and the layers
 	@echo "lint     ruff check"; $(bin)/ruff check .

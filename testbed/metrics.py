@@ -81,7 +81,7 @@ _DEFINED: Mapping[str, Metric] = MappingProxyType(
             _metric("loss_runs", "runs", "Runs of messages lost in a row (loss periods, RFC 3357)."),
             _metric("loss_run_mean", "messages", "Mean length of those runs."),
             _metric("loss_run_max", "messages", "Length of the longest of those runs."),
-            _metric("sent_bytes", "bytes", "Payload handed to the sender's kernel."),
+            _metric("sent_bytes", "bytes", "Payload handed to the sender's kernel (http: of requests' bodies)."),
             _metric("delivered_bytes", "bytes", "Payload that arrived, each byte counted (TCP: checked) once."),
             _metric(
                 "goodput_bps",
@@ -252,6 +252,7 @@ OWN: Mapping[str, Iterable[str]] = MappingProxyType(
         "http": (
             *_MESSAGES,
             *_LATENCIES,
+            "sent_bytes",
             "delivered_bytes",
             "goodput_bps",
             "first_byte_ns",

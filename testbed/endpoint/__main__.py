@@ -38,6 +38,7 @@ def _perform(arguments: Sequence[str], owner: Owner) -> None:
         prepare(spec)
     if spec.role == "initiator":
         owner.await_start()
+        owner.progress(0)  # from now on `check` tells that it is alive, however long it waits for the other end
     try:
         role(spec, owner)
     except OSError as error:

@@ -49,6 +49,7 @@ class Owner:
         self._start_known = threading.Event()
         self._progress_due_ns = 0
         self._unsaid = ""
+        self._fraction: float | None = None
 
     def watch(self) -> None:
         """Read standard input from now on: its end, as SIGINT and SIGTERM do, sets `stopping`."""
@@ -83,13 +84,15 @@ class Owner:
         self._unsaid = _line("started", {"at_ns": monotonic_ns()})  # at this moment many clients want a core
 
     def check(self) -> None:
-        """Do nothing, unless the owner wants us to stop.
+        """Stop if the owner wants us to; else tell the last progress again, if it is time to: we are alive.
 
         Raises:
-            Stopped: it does.
+            Stopped: the owner wants us to end.
         """
         if self.stopping:
             raise Stopped
+        if self._fraction is not None:
+            self.progress(self._fraction)
 
     def emit(self, event: str, **fields: Field) -> None:
         """Write one line. Where nobody reads us any more, the process ends: there is no one to do anything for."""
@@ -114,6 +117,7 @@ class Owner:
 
     def progress(self, fraction: float) -> None:
         """Tell how much is done, if it is time to tell."""
+        self._fraction = fraction
         now = monotonic_ns()
         if now >= self._progress_due_ns:
             self._progress_due_ns = now + PROGRESS_NS

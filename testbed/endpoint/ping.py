@@ -42,8 +42,9 @@ def checksum(data: bytes) -> int:
 def initiate(spec: Spec, owner: Owner) -> None:
     """Send `count` echo requests, one each `interval_ns`, and note every reply that comes.
 
-    After the last one replies are waited for as iputils' ping does: twice the longest round trip so far (but a second
-    at least), ten seconds where there was none, or until all have come.
+    After the last one it waits until all replies have come, but no longer than the path's longest round trip and a time
+    beyond it, which is that of iputils' ping: twice the longest round trip so far (but a second at least), or ten
+    seconds where there was none.
     """
     total = spec.parameters["count"]
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as client:
@@ -90,7 +91,8 @@ class _Echo:
 
     def patience_ns(self) -> int:
         """How long to wait for replies after the last request."""
-        return max(_LEAST_WAIT_NS, 2 * self._longest_ns) if self.answered else _MOST_WAIT_NS
+        beyond_ns = max(_LEAST_WAIT_NS, 2 * self._longest_ns) if self.answered else _MOST_WAIT_NS
+        return self._spec.round_trip_ns + beyond_ns
 
     def receive_until(self, until_ns: int) -> None:
         """Note the replies that come before `until_ns`, or those that wait if that has passed.

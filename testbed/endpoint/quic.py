@@ -28,6 +28,7 @@ from testbed.endpoint import tls, udp
 from testbed.endpoint.errors import EndpointError
 from testbed.endpoint.pacing import SECOND, count
 from testbed.endpoint.parameters import Integer, Parameters, Text
+from testbed.endpoint.patience import stall_ns
 from testbed.endpoint.pattern import pattern
 from testbed.endpoint.quic_log import Log
 
@@ -48,13 +49,11 @@ PARAMETERS: Parameters = {
     "congestion": Text(choices=("reno", "cubic")),
 }
 
-IDLE_S = 60
-"""How long the other end may stay silent."""
-
 _ALPN = "testbed"
 _IDLE = "Idle timeout"  # what aioquic says of it
 _DATAGRAM_BYTES = 1 << 16
 _WAKE_NS = 100_000_000
+_NEVER_NS = 1 << 63
 _NOWHERE = ("192.0.2.1", 1)
 _TURNS = 4  # of a handshake, and a little of what follows it
 _DONE = b"\1"  # what the listener says, in a stream of its own, when it has all messages
@@ -68,11 +67,10 @@ class _Connection:
         ended: it is closed.
     """
 
-    def __init__(self, protocol: QuicConnection, own: socket.socket, owner: Owner) -> None:
+    def __init__(self, protocol: QuicConnection, own: socket.socket) -> None:
         self.protocol = protocol
         self.ended = False
         self._socket = own
-        self._owner = owner
         own.setblocking(False)  # noqa: FBT003 (the standard library's signature)
 
     def transmit(self) -> None:
@@ -86,8 +84,7 @@ class _Connection:
     def receive(self, until_ns: int) -> None:
         """Take in what comes, or wait for it until then or until a timer of the protocol ends.
 
-        Raises:
-            Stopped: the owner wants us to end.
+        It returns within 0.1 s, so that the caller can look at what the owner wants.
         """
         timer = self.protocol.get_timer()
         wake_ns = min(until_ns, monotonic_ns() + _WAKE_NS, round(timer * SECOND) if timer else until_ns)
@@ -101,7 +98,6 @@ class _Connection:
         timer = self.protocol.get_timer()
         if timer is not None and timer <= _now():
             self.protocol.handle_timer(now=_now())
-        self._owner.check()
 
     def events(self) -> list[QuicEvent]:
         """What has happened.
@@ -114,7 +110,8 @@ class _Connection:
             if isinstance(event, ConnectionTerminated):
                 self.ended = True
                 if event.reason_phrase == _IDLE:
-                    raise EndpointError("stalled", f"nothing has come for {IDLE_S} s", "is the path partitioned?")
+                    message = f"nothing has come for {self.protocol.configuration.idle_timeout:.0f} s"
+                    raise EndpointError("stalled", message, "is the path partitioned, or its loss near 100 %?")
                 if event.error_code:
                     raise EndpointError("quic-failed", f"QUIC: {event.reason_phrase or hex(event.error_code)}")
         return found
@@ -140,18 +137,20 @@ def initiate(spec: Spec, owner: Owner) -> None:
     log = configuration.quic_logger = Log()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
         udp.enlarge(own)
-        connection = _Connection(QuicConnection(configuration=configuration), own, owner)
+        connection = _Connection(QuicConnection(configuration=configuration), own)
         begun_ns = monotonic_ns()
         connection.protocol.connect((spec.address, spec.port), now=_now())
         connection.transmit()
         while not any(isinstance(event, HandshakeCompleted) for event in connection.events()):
-            connection.receive(begun_ns + IDLE_S * SECOND)
+            owner.check()
+            connection.receive(monotonic_ns() + _WAKE_NS)
             connection.transmit()
         owner.emit_columns("connections", {"begun_ns": [begun_ns], "connected_ns": [monotonic_ns()]})
         owner.emit("congestion", name=configuration.congestion_control_algorithm)
         sender = _Sender(connection.protocol, spec)
         done = False
         while not done:
+            owner.check()
             sender.make(monotonic_ns())
             connection.transmit()
             connection.receive(sender.due_ns)
@@ -186,14 +185,13 @@ class _Sender:
 
     @property
     def due_ns(self) -> int:
-        """When the next message is; long after the last."""
+        """When the next message is due; never, after the last one."""
         made = len(self.made_ns)
-        late_ns = 0 if made < self.count else IDLE_S * SECOND
-        return self.start_ns + made * 8 * self._size * SECOND // self._rate + late_ns
+        return self.start_ns + made * 8 * self._size * SECOND // self._rate if made < self.count else _NEVER_NS
 
     def make(self, now: int) -> None:
         """Make all messages that are due."""
-        while len(self.made_ns) < self.count and self.due_ns <= now:
+        while self.due_ns <= now:
             message = HEADER.pack(len(self.made_ns)) + self._rest
             self.made_ns.append(now)
             last = self._stream is None or len(self.made_ns) == self.count
@@ -218,8 +216,9 @@ def listen(spec: Spec, owner: Owner) -> None:
                 answer = connection.protocol.get_next_available_stream_id(is_unidirectional=True)
                 connection.protocol.send_stream_data(answer, _DONE, end_stream=True)
             connection.transmit()
-            if answered and owner.stopping:
-                break  # the initiator has ended, and its farewell was lost
+            if owner.stopping and answered:
+                break  # the initiator has all it waited for; its close may be lost, or draining takes three PTOs yet
+            owner.check()
             connection.receive(monotonic_ns() + _WAKE_NS)
     owner.emit_columns("received", {"seq": arrivals.seq, "received_ns": arrivals.received_ns})
     owner.emit("end", first_byte_ns=arrivals.first_ns)
@@ -240,7 +239,7 @@ def _accepted(spec: Spec, own: socket.socket, owner: Owner) -> _Connection:
             break
     protocol = QuicConnection(configuration=configuration, original_destination_connection_id=header.destination_cid)
     protocol.receive_datagram(data, address, now=_now())
-    return _Connection(protocol, own, owner)
+    return _Connection(protocol, own)
 
 
 class _Arrivals:
@@ -290,7 +289,7 @@ def _configuration(spec: Spec, *, is_client: bool) -> QuicConfiguration:
         is_client=is_client,
         alpn_protocols=[_ALPN],
         congestion_control_algorithm=spec.parameters["congestion"],
-        idle_timeout=IDLE_S,
+        idle_timeout=stall_ns(spec.round_trip_ns) / SECOND,
         server_name=tls.NAME,
     )
     if is_client:

@@ -12,7 +12,7 @@ from testbed.endpoint.parameters import invalid
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FIELDS = {"kind": str, "role": str, "address": str, "port": int, "seed": int, "parameters": dict}
+_FIELDS = {"kind": str, "role": str, "address": str, "port": int, "seed": int, "round_trip_ns": int, "parameters": dict}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,7 @@ class Spec:
         address: of the destination, IPv4.
         port: of the listener, TCP or UDP.
         seed: of the workload; decides the bytes that are sent.
+        round_trip_ns: the longest round trip of the path, from which waiting times follow: `testbed.endpoint.patience`.
         parameters: of the kind, see its module.
     """
 
@@ -33,6 +34,7 @@ class Spec:
     address: str
     port: int
     seed: int
+    round_trip_ns: int
     parameters: Mapping[str, Any]
 
     @classmethod
@@ -60,6 +62,8 @@ class Spec:
             raise invalid(f"role is {self.role!r}; roles are initiator, listener")
         if not 0 <= self.port < 1 << 16 or not 0 <= self.seed < 1 << 64:
             raise invalid(f"port {self.port} or seed {self.seed} is out of range")
+        if self.round_trip_ns < 0:
+            raise invalid(f"round_trip_ns is {self.round_trip_ns}; no round trip is shorter than 0")
         try:
             socket.inet_pton(socket.AF_INET, self.address)
         except OSError as error:

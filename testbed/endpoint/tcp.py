@@ -15,16 +15,11 @@ from typing import TYPE_CHECKING
 
 from testbed.endpoint import tls
 from testbed.endpoint.errors import EndpointError
+from testbed.endpoint.patience import SECOND, stall_ns
 
 if TYPE_CHECKING:
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
-
-CONNECT_NS = 30_000_000_000
-"""How long a connection may take to be set up: five SYNs, which the kernel sends at 0, 1, 3, 7 and 15 s."""
-
-STALL_NS = 60_000_000_000
-"""How long the other end may stay silent. After a break of 25 s TCP tries again as late as 51 s from its start."""
 
 _WAKE_MS = 100
 _AVAILABLE = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
@@ -81,7 +76,9 @@ def accept(server: socket.socket, spec: Spec, owner: Owner) -> socket.socket:
         else:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             wake(connection)
-            return tls.secure(connection, tls.contexts_of(spec.seed).server, owner) if uses_tls(spec) else connection
+            if not uses_tls(spec):
+                return connection
+            return tls.secure(connection, tls.contexts_of(spec.seed).server, owner, spec.round_trip_ns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +94,11 @@ class SetUp:
 def connect(spec: Spec, owner: Owner) -> SetUp:
     """Set up a connection to the spec's address.
 
+    The kernel decides how long that may take: it sends SYNs at 0, 1, 3, 7, 15, 31 and 63 s, and gives up after 127 s
+    (`net.ipv4.tcp_syn_retries`).
+
     Raises:
-        EndpointError: `connect-timeout`, after `CONNECT_NS`; TLS failed.
+        EndpointError: TLS failed.
         OSError: the kernel's reason.
     """
     context = tls.contexts_of(spec.seed).client if uses_tls(spec) else None  # takes a while, so before we begin
@@ -114,7 +114,7 @@ def connect(spec: Spec, owner: Owner) -> SetUp:
         wake(connection)
         secured_ns = None
         if context is not None:
-            connection = tls.secure(connection, context, owner)
+            connection = tls.secure(connection, context, owner, spec.round_trip_ns)
             secured_ns = monotonic_ns()
     except BaseException:
         connection.close()
@@ -145,19 +145,12 @@ class SetUps:
 def _await_set_up(connection: socket.socket, spec: Spec, owner: Owner) -> None:
     """Call connect on a socket that does not block, and wait for its outcome."""
     writable = select.poll()
-    deadline_ns = monotonic_ns() + CONNECT_NS
     status = connection.connect_ex((spec.address, spec.port))
     writable.register(connection, select.POLLOUT)
     while status == errno.EINPROGRESS:
         owner.check()
         if writable.poll(_WAKE_MS):
             status = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        elif monotonic_ns() > deadline_ns:
-            raise EndpointError(
-                "connect-timeout",
-                f"{spec.address}:{spec.port} has not answered for {CONNECT_NS // 10**9} s",
-                "is the path partitioned, or its loss near 100 %?",
-            )
     if status:
         raise OSError(status, os.strerror(status))
 
@@ -192,10 +185,11 @@ class Stall:
     """Notices that nothing has moved for too long.
 
     Raises on `check`:
-        EndpointError: `stalled`, when the value given has been the same for `STALL_NS`.
+        EndpointError: `stalled`, when the value given has been the same for longer than TCP needs on this path.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spec: Spec) -> None:
+        self._limit_ns = stall_ns(spec.round_trip_ns)
         self._value = -1
         self._since_ns = monotonic_ns()
 
@@ -204,9 +198,9 @@ class Stall:
         now = monotonic_ns()
         if value != self._value:
             self._value, self._since_ns = value, now
-        elif now - self._since_ns > STALL_NS:
+        elif now - self._since_ns > self._limit_ns:
             raise EndpointError(
                 "stalled",
-                f"the other end has taken or sent nothing for {STALL_NS // 10**9} s",
+                f"the other end has taken or sent nothing for {self._limit_ns // SECOND} s",
                 "is the path partitioned, or its loss near 100 %?",
             )

@@ -83,7 +83,7 @@ class _Sender:
         self._content = memoryview(pattern(spec.seed, PERIOD + self._size))
         self._sent = 0
         self._sampler = Sampler(connection, owner)
-        self._stall = tcp.Stall()
+        self._stall = tcp.Stall(spec)
         self.start_ns = monotonic_ns()
 
     def send_all(self) -> None:

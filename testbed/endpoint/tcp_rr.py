@@ -85,6 +85,7 @@ class _Exchange:
 
     def __init__(self, spec: Spec, owner: Owner) -> None:
         self.sampler: Sampler | None = None
+        self._spec = spec
         self._owner = owner
         self._request = pattern(spec.seed, spec.parameters["size_bytes"])
         self._expected = pattern(spec.seed, spec.parameters["reply_bytes"])
@@ -96,10 +97,10 @@ class _Exchange:
         Raises:
             EndpointError: the reply is not what the listener sends, or does not come.
         """
-        send_all(connection, self._request, self._owner)
+        send_all(connection, self._request, self._spec, self._owner)
         self._sample()
         rest = memoryview(self._reply)
-        stall = tcp.Stall()
+        stall = tcp.Stall(self._spec)
         while rest:
             try:
                 size = connection.recv_into(rest)
@@ -126,14 +127,14 @@ class _Exchange:
             self.sampler.write()
 
 
-def send_all(connection: socket.socket, data: bytes, owner: Owner) -> None:
+def send_all(connection: socket.socket, data: bytes, spec: Spec, owner: Owner) -> None:
     """Send all of `data`, as slowly as the path takes it.
 
     Raises:
         EndpointError: it takes no more.
     """
     rest = memoryview(data)
-    stall = tcp.Stall()
+    stall = tcp.Stall(spec)
     while rest:
         try:
             rest = rest[connection.send(rest) :]
@@ -204,7 +205,7 @@ class _Service:
         self._read[connection] = have + len(data)
         if self._read[connection] == len(self._request):
             self._read[connection] = 0
-            send_all(connection, self._reply, self._owner)
+            send_all(connection, self._reply, self._spec, self._owner)
         return True
 
     def close(self, connection: socket.socket) -> None:

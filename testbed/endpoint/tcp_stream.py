@@ -144,11 +144,11 @@ class _Watch:
             stream would end minutes after its time.
     """
 
-    def __init__(self, connection: socket.socket, owner: Owner) -> None:
+    def __init__(self, connection: socket.socket, spec: Spec, owner: Owner) -> None:
         self._connection = connection
         self._owner = owner
         self._sampler = Sampler(connection, owner)
-        self._stall = tcp.Stall()
+        self._stall = tcp.Stall(spec)
         self.unsent = _LEAST_UNSENT_BYTES
 
     def look(self, now: int) -> int:
@@ -179,7 +179,7 @@ def initiate(spec: Spec, owner: Owner) -> None:
         set_ups.write(owner)
         owner.emit("congestion", name=tcp.congestion(connection))
         tcp.wake(connection, send_ms=_SEND_WAKE_MS)
-        watch = _Watch(connection, owner)
+        watch = _Watch(connection, spec, owner)
         sent = _send(connection, spec, owner, watch)
         connection.shutdown(socket.SHUT_WR)
         _await_close(connection, watch)

@@ -20,6 +20,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, NamedTuple
 
 from testbed.endpoint.errors import EndpointError
+from testbed.endpoint.patience import SECOND, stall_ns
 
 if TYPE_CHECKING:
     import socket
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
 NAME = "testbed"
 """The host that the certificate is for."""
-
-HANDSHAKE_NS = 60_000_000_000
-"""How long a handshake may take, lost packets included."""
 
 _WAKE_S = 0.1
 _RECORD_BYTES = 1 << 14
@@ -170,11 +168,11 @@ def _as_sockets_do() -> Iterator[None]:
         raise EndpointError("tls-failed", f"TLS: {error.reason or error}") from error
 
 
-def secure(connection: socket.socket, context: ssl.SSLContext, owner: Owner) -> TlsSocket:
+def secure(connection: socket.socket, context: ssl.SSLContext, owner: Owner, round_trip_ns: int = 0) -> TlsSocket:
     """Set TLS up over a connection, which is closed where that fails.
 
     Raises:
-        EndpointError: `tls-failed`; `tls-timeout`, after `HANDSHAKE_NS`.
+        EndpointError: `tls-failed`; `tls-timeout`, after the time that a stalled connection has.
         Stopped: the owner wants us to end.
     """
     server_side = context.protocol == ssl.PROTOCOL_TLS_SERVER
@@ -184,7 +182,8 @@ def secure(connection: socket.socket, context: ssl.SSLContext, owner: Owner) -> 
         connection, server_side=server_side, server_hostname=name, do_handshake_on_connect=False
     )
     assert isinstance(secured, TlsSocket)  # noqa: S101 (the context makes no others)
-    deadline_ns = monotonic_ns() + HANDSHAKE_NS
+    limit_ns = stall_ns(round_trip_ns)
+    deadline_ns = monotonic_ns() + limit_ns
     try:
         while True:
             try:
@@ -193,7 +192,7 @@ def secure(connection: socket.socket, context: ssl.SSLContext, owner: Owner) -> 
                 owner.check()
                 if monotonic_ns() > deadline_ns:
                     raise EndpointError(
-                        "tls-timeout", f"no TLS handshake within {HANDSHAKE_NS // 10**9} s", "is the path partitioned?"
+                        "tls-timeout", f"no TLS handshake within {limit_ns // SECOND} s", "is the path partitioned?"
                     ) from None
             else:
                 return secured

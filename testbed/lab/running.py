@@ -153,7 +153,13 @@ def run_one(lab: Lab, name: str) -> Summary:
     workload = _named(lab.plan, name)
     with lab.watch_nodes():
         lab.require_nodes()
-        return workloads.run(workload, lab, record=StringIO(), in_flight_ns=_in_flight_ns(lab.plan, workload))
+        return workloads.run(
+            workload,
+            lab,
+            record=StringIO(),
+            in_flight_ns=_in_flight_ns(lab.plan, workload),
+            round_trip_ns=_round_trip_ns(lab.plan, workload),
+        )
 
 
 def _carry_out(
@@ -179,6 +185,7 @@ def _carry_out(
                 progress=lambda done: progress.put((_label(workload), done)),
                 in_flight_ns=_in_flight_ns(lab.plan, workload),
                 start=start,
+                round_trip_ns=_round_trip_ns(lab.plan, workload),
             )
 
     with ThreadPoolExecutor(max_workers=len(together)) as pool:
@@ -209,15 +216,14 @@ def _label(workload: Workload) -> str:
 
 
 def _in_flight_ns(plan: Plan, workload: Workload) -> int:
-    """The longest that a packet of a workload may be under way: delay, jitter and a full queue."""
+    """The longest that a packet of a workload may be under way."""
+    return plan.longest_ns(workload.source, workload.destination) + _SLACK_NS
+
+
+def _round_trip_ns(plan: Plan, workload: Workload) -> int:
+    """The longest that a packet of a workload and the answer to it may be under way."""
     ends = workload.source, workload.destination
-    shapes = [shape for link in plan.links if link.ends[:2] == ends for shape in plan.shapes(link.ends)]
-    held = [each.delay_ns + each.jitter_ns + _queueing_ns(each.queue_bytes, each.rate_bps) for each in shapes]
-    return max(held, default=0) + _SLACK_NS
-
-
-def _queueing_ns(queue_bytes: int, rate_bps: int) -> int:
-    return queue_bytes * 8 * 10**9 // rate_bps if rate_bps else 0
+    return plan.longest_ns(*ends) + plan.longest_ns(*reversed(ends))
 
 
 def _named(plan: Plan, name: str) -> Workload:

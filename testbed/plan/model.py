@@ -277,6 +277,11 @@ class Plan:
         later = (change.shape for event in self.timeline for change in event.changes if change.ends == ends)
         return tuple(dict.fromkeys((*first, *later)))
 
+    def longest_ns(self, source: str, destination: str) -> int:
+        """The longest that a packet may be under way from one node to another, whatever the timeline does to it."""
+        links = [link.ends for link in self.links if link.ends[:2] == (source, destination)]
+        return max((shape.longest_ns for ends in links for shape in self.shapes(ends)), default=0)
+
     def to_json(self) -> dict[str, Any]:
         """The plan as a JSON object; `from_json` is the way back."""
         encoded: dict[str, Any] = codec.encode(self)

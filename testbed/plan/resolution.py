@@ -12,6 +12,7 @@ from testbed.plan import addresses
 from testbed.plan.links import resolve_links
 from testbed.plan.model import Capture, Interface, Network, Node, Plan, Ready, Workload
 from testbed.plan.seeds import derive, of_name
+from testbed.topology.course import longest_ns
 
 if TYPE_CHECKING:
     from testbed.topology.models import Topology
@@ -132,18 +133,33 @@ def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hos
 
 
 def _stages(topology: Topology, nodes: Mapping[str, Node], seed: int) -> tuple[tuple[Workload, ...], ...]:
-    ports = count(FIRST_PORT)
+    ports, longest = count(FIRST_PORT), longest_ns(topology)
+
+    def round_trip_ns(workload: AskedWorkload | Work) -> int:
+        there, back = workload.source, workload.destination
+        network = topology.network_between(there, back, workload.network)
+        return longest.get((there, back, network), 0) + longest.get((back, there, network), 0)
+
     return tuple(
-        tuple(_workload(topology, workload, nodes, next(ports), seed) for workload in stage)
+        tuple(
+            _workload(topology, workload, nodes, next(ports), seed, waits=workload.waits(round_trip_ns(workload)))
+            for workload in stage
+        )
         for stage in topology.stages
     )
 
 
 def _workload(
-    topology: Topology, workload: AskedWorkload | Work, nodes: Mapping[str, Node], port: int, seed: int
+    topology: Topology,
+    workload: AskedWorkload | Work,
+    nodes: Mapping[str, Node],
+    port: int,
+    seed: int,
+    *,
+    waits: Mapping[str, int],
 ) -> Workload:
     network = topology.network_between(workload.source, workload.destination, workload.network)
-    parameters = dict(workload.parameters)
+    parameters = {**waits, **workload.parameters}
     port = cast("int", parameters.pop("port", port))
     if workload.by_endpoint and "congestion" in type(workload).model_fields:
         parameters = {

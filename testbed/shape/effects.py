@@ -9,6 +9,9 @@ from testbed.shape.probability import Chance, percent, within
 
 DISTRIBUTIONS = ("uniform", "normal", "pareto", "paretonormal", "table")
 
+_FURTHEST_DEVIATIONS = 4
+"""Standard deviations: as far as the tables of `testbed.distributions` go."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variation:
@@ -34,6 +37,10 @@ class Variation:
         if (self.distribution == "table") != bool(self.table):
             raise ValueError("a table goes with the distribution of that name")
         within(self.correlation, "a correlation")
+
+    def furthest_ns(self, jitter_ns: int) -> int:
+        """How far a packet's delay may be off at most."""
+        return jitter_ns if self.distribution == "uniform" else _FURTHEST_DEVIATIONS * jitter_ns
 
     def __str__(self) -> str:
         correlated = [f"correlated by {percent(self.correlation)}"] * bool(self.correlation)

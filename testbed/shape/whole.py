@@ -118,6 +118,16 @@ class Shape:
         return bool(self.jitter_ns or 0 < self.loss < CERTAIN or any(parts))
 
     @property
+    def longest_ns(self) -> int:
+        """The longest that a packet may be under way: delay, jitter, the time out of its place, and a full queue."""
+        late_ns = self.reorder.late_ns if self.reorder else 0
+        waits_ns = 0
+        if self.has_bottleneck:
+            rate_bps = self.trace.mean_bps if self.trace else self.rate_bps
+            waits_ns = (self.trace.period_ns if self.trace else 0) + self.queue_bytes * 8 * 10**9 // rate_bps
+        return self.delay_ns + self.variation.furthest_ns(self.jitter_ns) + late_ns + waits_ns
+
+    @property
     def is_clear(self) -> bool:
         """Whether packets cross untouched, so that nothing needs to be done to the link."""
         return replace(self, latent=NOTHING_LATENT) == CLEAR

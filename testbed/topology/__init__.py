@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from testbed import arguments
 from testbed.errors import UsageError
-from testbed.topology.course import timeline_faults
+from testbed.topology.course import timeline_faults, workload_faults
 from testbed.topology.document import MOST_BYTES, read
 from testbed.topology.files import Files
 from testbed.topology.find import find
@@ -94,7 +94,7 @@ def loads(text: str | bytes, name: str, directory: Path | None = None, settings:
     problems += [located(fault, document) for fault in broken_rules(Parts(document, files.models))]
     problems += [problem for factor in factors_in(document) for problem in factor_problems(factor, document)]
     if topology and not problems:  # what an event makes of a link depends on all that is before it
-        problems += [located(fault, document) for fault in timeline_faults(topology)]
+        problems += [located(fault, document) for fault in (*timeline_faults(topology), *workload_faults(topology))]
     if problems or topology is None:
         raise TopologyError(problems)
     return topology

@@ -9,6 +9,7 @@ from testbed.topology.base import Fault
 from testbed.topology.ends import DirectionEnds, PairEnds
 from testbed.topology.models import Direction, Pair, Topology
 from testbed.topology.timeline import DARK, Change, Event, Heal, Partition
+from testbed.topology.workloads import Together, Work, Workload
 
 Key = tuple[str, str, str]
 """What tells links apart: source, destination, network."""
@@ -115,6 +116,34 @@ def timeline_faults(topology: Topology) -> Iterator[Fault]:
         course.meet(event)
 
 
+def longest_ns(topology: Topology) -> dict[Key, int]:
+    """By link, the longest that a packet may be under way, ns, whatever the timeline makes of the link.
+
+    Raises:
+        ValueError: there are `timeline_faults`.
+    """
+    course = Course(topology)
+    longest = {key: shape.longest_ns for key, shape in course.file.items()}
+    for _, event in in_time(topology):
+        for key, shape in course.meet(event).items():
+            longest[key] = max(longest.get(key, 0), shape.longest_ns)
+    return longest
+
+
+def workload_faults(topology: Topology) -> Iterator[Fault]:
+    """What workloads can't do over the links of a file of which all else is right."""
+    links = Course(topology).file
+    for path, workload in _workloads(topology):
+        if (reach := workload.reach) is None:
+            continue
+        there = workload.source, workload.destination, topology.network_between(*_ends(workload))
+        round_trip_ns = sum(links[key].delay_ns for key in (there, _back(there)) if key in links)
+        if round_trip_ns > reach.round_trip_ns:
+            found, most = units.DURATION.format(round_trip_ns), units.DURATION.format(reach.round_trip_ns)
+            said = f"crosses a round trip of {found}; {workload.kind} works over {most} at most"
+            yield Fault(path, "path-too-long", said, reach.why)
+
+
 def _length_ns(topology: Topology) -> int | None:
     """How long the workloads take, ns; None where one of them does not say so beforehand."""
     total = 0
@@ -141,6 +170,19 @@ def separated(on: Mapping[str, Collection[str]], groups: Iterable[Iterable[str]]
 
 def _keys(topology: Topology, ends: PairEnds | DirectionEnds) -> list[Key]:
     return [(one, other, topology.network_between(one, other, ends.network)) for one, other in ends.directions]
+
+
+def _workloads(topology: Topology) -> Iterator[tuple[tuple[str | int, ...], Workload | Work]]:
+    """Each workload, with where it is in the file."""
+    for number, entry in enumerate(topology.workloads):
+        if isinstance(entry, Together):
+            yield from ((("workloads", number, "together", place), each) for place, each in enumerate(entry.together))
+        else:
+            yield ("workloads", number), entry
+
+
+def _ends(workload: Workload | Work) -> tuple[str, str, str | None]:
+    return workload.source, workload.destination, workload.network
 
 
 def _back(key: Key) -> Key:

@@ -283,6 +283,10 @@ Sysctl = Annotated[
 ]
 SettingPath = Annotated[str, _matching(SETTING_PATH, "the path of a value", "links[0].loss")]
 RequestPath = Annotated[str, _matching(r"^/[!-~]{0,1000}$", "a path", "/index.html")]
+BodySize = Annotated[int, _quantity(units.SIZE, least=1, most=10**8)]
+"""Bytes of a request's body, which is in memory whole."""
+HeaderName = Annotated[str, _matching(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$", "the name of a header", "Accept")]
+HeaderValue = Annotated[str, _matching(r"^[!-~]([ -~]{0,998}[!-~])?$", "the value of a header", "text/html")]
 HttpVersion = Annotated[str, Reader(_http_version, {"enum": ["1.1", "2", 1.1, 2]})]
 Congestion = Annotated[str, _matching(r"^[a-z][a-z0-9_]{0,14}$", "a congestion control", "cubic")]
 Duration = Annotated[int, _quantity(units.DURATION)]

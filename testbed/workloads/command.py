@@ -20,7 +20,7 @@ class Reader:
     A line that is a JSON object is a `sample` with that as `data`, any other an `output` with the `line`.
     """
 
-    def __init__(self, workload: Workload) -> None:
+    def __init__(self, workload: Workload, _round_trip_ns: int) -> None:
         argv = workload.parameters["command"]
         assert isinstance(argv, tuple)  # noqa: S101 (the file's model)
         self.argv: Sequence[str] = argv

@@ -6,6 +6,7 @@ import json
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
+from testbed.endpoint.patience import stall_ns
 from testbed.workloads.programs import failed_with, failure
 
 if TYPE_CHECKING:
@@ -14,17 +15,30 @@ if TYPE_CHECKING:
     from testbed.plan.model import Workload
 
 _INTERVAL_S = 0.5
-_GRACE_NS = 60_000_000_000
-"""How much longer than its sending iperf3 may take, to connect and to exchange results over a bad link."""
+_CONNECT_NS = 127_000_000_000
+"""How long Linux tries to set up a connection (net.ipv4.tcp_syn_retries)."""
+
+
+_UNANSWERED = ("unable to read from stream socket", "control socket has closed unexpectedly")
+_LOST = (
+    "iperf3 begins over UDP with one datagram each way, and gives up after 30 s where one is lost: "
+    "try again, or let the kind be udp-stream"
+)
+
+
+def _grace_ns(round_trip_ns: int) -> int:
+    """How much longer than its sending iperf3 may take, to connect, to agree and to exchange results."""
+    return _CONNECT_NS + stall_ns(round_trip_ns)
 
 
 class Server:
     """Reads iperf3 in the destination, which serves one client; see `testbed.workloads.programs.Reader`."""
 
-    def __init__(self, workload: Workload) -> None:
-        self.argv: Sequence[str] = ("iperf3", "--server", "--one-off", "--forceflush", "--port", str(workload.port))
+    def __init__(self, workload: Workload, round_trip_ns: int) -> None:
+        options = ["--server", "--one-off", "--forceflush", "--port", str(workload.port)]
+        self.argv: Sequence[str] = ("iperf3", *options)
         self.lasts_ns = workload.number("duration_ns")
-        self.timeout_ns = self.lasts_ns + 2 * _GRACE_NS
+        self.timeout_ns = self.lasts_ns + 2 * _grace_ns(round_trip_ns)
         self._said: list[str] = []
 
     def line(self, line: str, at_ns: int) -> Iterator[Mapping[str, Any]]:
@@ -47,10 +61,10 @@ class Client:
     from the program's start, for iperf3 tells no finer time of its own than the second.
     """
 
-    def __init__(self, workload: Workload) -> None:
+    def __init__(self, workload: Workload, round_trip_ns: int) -> None:
         given = workload.parameters
         self.lasts_ns = workload.number("duration_ns")
-        self.timeout_ns = self.lasts_ns + _GRACE_NS
+        self.timeout_ns = self.lasts_ns + _grace_ns(round_trip_ns)
         options = ["--client", workload.address, "--port", str(workload.port), "--json"]
         options += ["--time", f"{self.lasts_ns / 1e9:g}", "--interval", f"{_INTERVAL_S:g}"]
         options += ["--parallel", str(given["streams"])]
@@ -63,6 +77,7 @@ class Client:
         if "size_bytes" in given:
             options += ["--length", str(given["size_bytes"])]
         self.argv: Sequence[str] = ("iperf3", *options)
+        self._hint = _LOST if given["protocol"] == "udp" else None
         self._started_ns = monotonic_ns()
         self._lines: list[str] = []
 
@@ -81,7 +96,8 @@ class Client:
             return
         try:
             if "error" in document or status:
-                yield failure("command-failed", f"iperf3: {document.get('error', f'ended with status {status}')}")
+                said = document.get("error", f"ended with status {status}")
+                yield failure("command-failed", f"iperf3: {said}", self._hint if said.startswith(_UNANSWERED) else None)
                 return
             samples = [*self._samples(document)]
         except (KeyError, TypeError, AttributeError) as error:

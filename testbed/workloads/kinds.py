@@ -7,6 +7,7 @@ from functools import cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from testbed.endpoint.patience import stall_ns
 from testbed.third_party import third_party
 from testbed.workloads import command, iperf3
 from testbed.workloads.errors import WorkloadError
@@ -40,13 +41,17 @@ class Kind:
     summariser: Callable[[Workload], Summariser]
     listens: bool = True
 
-    def listen(self, workload: Workload, nodes: Nodes) -> Process:
-        """Start the endpoint in the destination."""
-        return nodes.endpoint(workload.destination, _spec(workload, "listener"))
+    def listen(self, workload: Workload, nodes: Nodes, round_trip_ns: int) -> Process:
+        """Start the endpoint in the destination; the longest round trip tells it how long to wait for the other."""
+        return nodes.endpoint(workload.destination, _spec(workload, "listener", round_trip_ns))
 
-    def initiate(self, workload: Workload, nodes: Nodes) -> Process:
+    def initiate(self, workload: Workload, nodes: Nodes, round_trip_ns: int) -> Process:
         """Start the endpoint in the source."""
-        return nodes.endpoint(workload.source, _spec(workload, "initiator"))
+        return nodes.endpoint(workload.source, _spec(workload, "initiator", round_trip_ns))
+
+    def linger_ns(self, in_flight_ns: int, round_trip_ns: int) -> int:  # noqa: ARG002 (of kinds that need it)
+        """How long the destination may take to end by itself, after the source, before it is told to."""
+        return in_flight_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,32 +59,37 @@ class ProgramKind(Kind):
     """A kind that programs of the nodes' own carry out.
 
     Attributes:
-        initiator: makes what reads the program in the source.
-        server: makes what reads the program in the destination, if one is started there.
+        initiator: makes what reads the program in the source, from the workload and the path's longest round trip, ns.
+        server: the same for the program in the destination, if one is started there.
     """
 
-    initiator: Callable[[Workload], Reader]
-    server: Callable[[Workload], Reader] | None = None
+    initiator: Callable[[Workload, int], Reader]
+    server: Callable[[Workload, int], Reader] | None = None
 
-    def listen(self, workload: Workload, nodes: Nodes) -> Process:
+    def listen(self, workload: Workload, nodes: Nodes, round_trip_ns: int) -> Process:
         """Start the program in the destination."""
         assert self.server is not None  # noqa: S101 (it listens)
-        program = ReadProgram(nodes, workload.destination, partial(self.server, workload))
+        program = ReadProgram(nodes, workload.destination, partial(self.server, workload, round_trip_ns))
         program.begin(nodes.now_ns())
         return program
 
-    def initiate(self, workload: Workload, nodes: Nodes) -> Process:
+    def initiate(self, workload: Workload, nodes: Nodes, round_trip_ns: int) -> Process:
         """Have the program in the source start when the workload does."""
-        return ReadProgram(nodes, workload.source, partial(self.initiator, workload))
+        return ReadProgram(nodes, workload.source, partial(self.initiator, workload, round_trip_ns))
+
+    def linger_ns(self, in_flight_ns: int, round_trip_ns: int) -> int:
+        """Until what the client said last has come, sent again perhaps: a program that is stopped has failed."""
+        return in_flight_ns + stall_ns(round_trip_ns)
 
 
-def _spec(workload: Workload, role: str) -> Mapping[str, Any]:
+def _spec(workload: Workload, role: str, round_trip_ns: int) -> Mapping[str, Any]:
     return {
         "kind": workload.kind,
         "role": role,
         "address": workload.address,
         "port": workload.port,
         "seed": workload.seed,
+        "round_trip_ns": round_trip_ns,
         "parameters": dict(workload.parameters),
     }
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from testbed.workloads.summary import Summary
 
 SILENCE_S = 90.0
-"""How long no endpoint may say anything. They give up waiting for each other after at most 60 s themselves."""
+"""How long no endpoint may say anything. While the source's waits for the other it says so twice a second."""
 
 IN_FLIGHT_NS = 1_000_000_000
 
@@ -47,6 +47,7 @@ def run(
     record: TextIO,
     progress: Callable[[float], None] | None = None,
     in_flight_ns: int = IN_FLIGHT_NS,
+    round_trip_ns: int = 0,
     start: Start | None = None,
 ) -> Summary:
     """Carry out a workload. Several may run at once, each in a thread of its own.
@@ -58,8 +59,9 @@ def run(
             is in `testbed.endpoint`.
         progress: called with the fraction done, in the calling thread.
         in_flight_ns: the longest that a packet may be under way: the listener hears for as long after the initiator's
-            end, unless it knows that all has come.
+            end, unless it knows that all has come (`Kind.linger_ns`).
         start: that it has in common with others; else it begins as soon as it is ready.
+        round_trip_ns: the longest round trip of the path: endpoints wait for each other as long as it makes necessary.
 
     Returns:
         The summary of what was recorded.
@@ -73,8 +75,8 @@ def run(
     start = start or Start(1, nodes.now_ns)
     with _Dialogue(workload, record, summariser, progress) as dialogue:
         if kind.listens:
-            dialogue.start(workload.destination, kind.listen(workload, nodes))
-        client = kind.initiate(workload, nodes)
+            dialogue.start(workload.destination, kind.listen(workload, nodes, round_trip_ns))
+        client = kind.initiate(workload, nodes, round_trip_ns)
         dialogue.start(workload.source, client)
         dialogue.hear_until(lambda: dialogue.ready and (dialogue.listening or not kind.listens))
         client.begin(start.wait())
@@ -82,7 +84,7 @@ def run(
         start.began_ns[workload.name] = dialogue.began_ns or 0
         dialogue.hear_until(lambda: dialogue.has_ended(workload.source))
         if kind.listens:
-            dialogue.hear_for(in_flight_ns / 1e9, unless_ended=workload.destination)
+            dialogue.hear_for(kind.linger_ns(in_flight_ns, round_trip_ns) / 1e9, unless_ended=workload.destination)
             dialogue.stop(workload.destination)
             dialogue.hear_until(lambda: dialogue.has_ended(workload.destination))
     return summariser.finish()

@@ -114,3 +114,14 @@ def test_through_json_and_back(shape):
 def test_what_may_not_be(kind, values, words):
     with pytest.raises(ValueError, match=words):
         kind(**values)
+
+
+def test_the_longest_that_a_packet_is_under_way_has_every_part():
+    assert Shape().longest_ns == 0
+    assert Shape(delay_ns=5, jitter_ns=3).longest_ns == 8
+    normal = Variation(distribution="normal")
+    assert Shape(delay_ns=5, jitter_ns=3, variation=normal).longest_ns == 5 + 4 * 3
+    assert Shape(delay_ns=5, reorder=Reorder(chance=SOME, late_ns=7)).longest_ns == 12
+    assert Shape(delay_ns=5, rate_bps=8000, queue_bytes=1000).longest_ns == 5 + 10**9
+    trace = RateSteps(starts_ns=(0,), rates_bps=(8000,), period_ns=10**9)
+    assert Shape(trace=trace, queue_bytes=1000).longest_ns == 2 * 10**9

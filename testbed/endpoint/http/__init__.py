@@ -1,4 +1,4 @@
-"""http: requests for one resource to a web server that is none of ours, HTTP/1.1 (RFC 9112) or HTTP/2 (RFC 9113).
+"""http: requests to a web server that is none of ours, HTTP/1.1 (RFC 9112) or HTTP/2 (RFC 9113).
 
 | event | what it says here |
 |---|---|
@@ -8,7 +8,7 @@
 | `responses` | of each whole response: `seq`, `status`, `first_byte_ns`, `received_ns`, `bytes` of the body |
 | `failed` | of requests without a whole response: `seq`, and why, `code` and `message` |
 | `bytes` | bytes of bodies as they came |
-| `end` | `retransmits` of this end, and what the server is: `server`, `protocol`, `tls`, `certificate` (its SHA-256) |
+| `end` | `sent_bytes` of bodies, `retransmits` of this end, `server`, `protocol`, `tls`, `certificate` (its SHA-256) |
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from testbed.endpoint.http.client import Client
-from testbed.endpoint.parameters import CONGESTION, COUNT, Flag, Integer, Parameters, Text
+from testbed.endpoint.parameters import CONGESTION, COUNT, Flag, Integer, Parameters, Text, Texts
 
 if TYPE_CHECKING:
     from testbed.endpoint.owner import Owner
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 PARAMETERS: Parameters = {
     "host": Text(),
     "path": Text(),
+    "method": Text(choices=("GET", "POST", "PUT", "PATCH", "DELETE"), required=False),
+    "body_bytes": Integer(required=False),
+    "headers": Texts(required=False),
     "version": Text(choices=("1.1", "2")),
     "tls": Flag(),
     "count": Integer(most=COUNT.most, required=False),
@@ -38,5 +41,5 @@ ONE_OF = frozenset({"count", "duration_ns"})
 
 
 def initiate(spec: Spec, owner: Owner) -> None:
-    """Request the resource so often, or for so long, with so many requests under way at a time."""
+    """Send the request so often, or for so long, with so many requests under way at a time."""
     asyncio.run(Client(spec, owner).run())

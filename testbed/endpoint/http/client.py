@@ -84,7 +84,7 @@ class Client:
                 session = await kept.session()
                 number = self._records.begin() if number is None else number
                 try:
-                    self._records.answer(number, await session.get())
+                    self._records.answer(number, await session.fetch())
                 except Unanswered as ended:
                     if not left:
                         raise ended.failure from ended
@@ -113,6 +113,7 @@ class Client:
         self._records.write(self._owner)
         self._owner.emit(
             "end",
+            sent_bytes=self._records.flow.sent_bytes,
             retransmits=made.retransmits,
             server=self._records.server,
             protocol=f"HTTP/{self._parameters['version']}",

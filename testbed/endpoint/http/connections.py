@@ -10,13 +10,18 @@ import ssl
 from array import array
 from dataclasses import dataclass
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from testbed.endpoint import tcp, tcp_info
 from testbed.endpoint.errors import EndpointError, from_os_error
+from testbed.endpoint.patience import SECOND, stall_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from testbed.endpoint.spec import Spec
+
+Moved = TypeVar("Moved")
 
 _READ_BYTES = 1 << 18
 _LOOK = "does the server listen at this port, and still run? its node's ready: {tcp: PORT} waits for it"
@@ -25,8 +30,13 @@ _ALPN = {"1.1": "http/1.1", "2": "h2"}  # RFC 7301, the IANA registry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """A connection to the server, secured where that is asked for."""
+    """A connection to the server, secured where that is asked for.
 
+    Attributes:
+        stall_ns: how long the server may send nothing.
+    """
+
+    stall_ns: int
     socket: socket.socket
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -37,11 +47,30 @@ class Connection:
         Raises:
             EndpointError: nothing comes, or the connection broke.
         """
-        try:
-            async with asyncio.timeout(tcp.STALL_NS / 1e9):
-                return await self.reader.read(_READ_BYTES)
-        except OSError as error:
-            raise failure(error, "a response") from error
+        return await self._while_moving(lambda: self.reader.read(_READ_BYTES), "a response")
+
+    async def write(self, data: bytes) -> None:
+        """Send, as fast as the connection takes it.
+
+        Raises:
+            EndpointError: it takes no more, or broke.
+        """
+        self.writer.write(data)
+        await self._while_moving(self.writer.drain, "a request")
+
+    async def _while_moving(self, begin: Callable[[], Awaitable[Moved]], doing: str) -> Moved:
+        """The result of reading or writing, which may take long as long as the other end takes what was sent to it."""
+        acked = -1
+        while True:
+            try:
+                async with asyncio.timeout(self.stall_ns / SECOND):
+                    return await begin()
+            except TimeoutError as error:
+                before, acked = acked, tcp_info.read(self.socket)["bytes_acked"]
+                if acked == before:
+                    raise failure(error, doing) from error
+            except OSError as error:
+                raise failure(error, doing) from error
 
 
 class Connections:
@@ -64,6 +93,7 @@ class Connections:
         self.tls: str | None = None
         self.certificate: str | None = None
         self._spec = spec
+        self._stall_ns = stall_ns(spec.round_trip_ns)
         self._protocol = _ALPN[spec.parameters["version"]]
         self._context = _context(self._protocol) if spec.parameters["tls"] else None
 
@@ -80,21 +110,24 @@ class Connections:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else a request waits for TLS's last ACK
             tcp.choose_congestion(plain, self._spec)
             begun_ns = monotonic_ns()
-            async with asyncio.timeout(tcp.CONNECT_NS / 1e9):
-                where = (self._spec.address, self._spec.port)
-                await asyncio.get_running_loop().sock_connect(plain, where)
-                connected_ns = monotonic_ns()
-                reader, writer = await asyncio.open_connection(
-                    sock=plain, ssl=self._context, server_hostname=host, limit=_READ_BYTES
-                )
-                secured_ns = monotonic_ns()
+            where = (self._spec.address, self._spec.port)
+            await asyncio.get_running_loop().sock_connect(plain, where)
+            connected_ns = monotonic_ns()
+            reader, writer = await asyncio.open_connection(
+                sock=plain,
+                ssl=self._context,
+                server_hostname=host,
+                ssl_handshake_timeout=self._stall_ns / SECOND if self._context else None,
+                limit=_READ_BYTES,
+            )
+            secured_ns = monotonic_ns()
         except OSError as error:
             plain.close()
             raise failure(error, f"a connection to {self._spec.address}:{self._spec.port}") from error
         except BaseException:
             plain.close()
             raise
-        connection = Connection(socket=plain, reader=reader, writer=writer)
+        connection = Connection(stall_ns=self._stall_ns, socket=plain, reader=reader, writer=writer)
         if secure := writer.get_extra_info("ssl_object"):
             try:
                 self._check(secure)

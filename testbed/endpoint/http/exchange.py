@@ -10,6 +10,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Protocol
 
 from testbed.endpoint.errors import EndpointError
+from testbed.endpoint.pattern import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from testbed.endpoint.spec import Spec
 
 _SHA_256 = re.compile(rb"(?:^|[ ,])sha-256=:([A-Za-z0-9+/=]+):")
+_WITH_BODY = ("POST", "PUT", "PATCH")
+_IDEMPOTENT = ("GET", "PUT", "DELETE")
 _DEFAULT_PORTS = {True: 443, False: 80}
 
 
@@ -26,25 +29,50 @@ class Request:
 
     Attributes:
         authority: whom it is to, without the port where that is the scheme's own (RFC 9110, 7.2).
+        headers: names, in lower case, and values, but for those that a version of HTTP says in its own way.
+        body: its content.
     """
 
     scheme: str
     authority: str
     path: str
-    agent: str = "testbed"
+    method: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
 
     @classmethod
     def of(cls, spec: Spec) -> Request:
         """The request that a spec asks for."""
         tls, host = spec.parameters["tls"], spec.parameters["host"]
         port = "" if spec.port == _DEFAULT_PORTS[tls] else f":{spec.port}"
-        return cls(scheme="https" if tls else "http", authority=host + port, path=spec.parameters["path"])
+        body = pattern(spec.seed, spec.parameters.get("body_bytes", 0))
+        headers = {"user-agent": "testbed"}
+        method = spec.parameters.get("method", "GET")
+        if method in _WITH_BODY:
+            headers |= {"content-type": "application/octet-stream", "content-length": str(len(body))}
+        for header in spec.parameters.get("headers", ()):
+            name, _, value = header.partition(": ")
+            headers[name.lower()] = value
+        return cls(
+            scheme="https" if tls else "http",
+            authority=host + port,
+            path=spec.parameters["path"],
+            method=method,
+            headers=tuple(headers.items()),
+            body=body,
+        )
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether sending it twice does what sending it once does (RFC 9110, 9.2.2)."""
+        return self.method in _IDEMPOTENT
 
 
 class Unanswered(Exception):  # noqa: N818 (nothing is wrong)
     """The server ended a connection, which it may do after a response, before it answered this request.
 
-    A client sends it again on another connection (RFC 9112, 9.3.1; RFC 9113, 8.7).
+    A client sends it again on another connection (RFC 9112, 9.3.1; RFC 9113, 8.7), unless the server may have acted on
+    it and doing so twice would make a difference.
 
     Attributes:
         failure: what it is where that is no use.
@@ -62,7 +90,7 @@ class Session(Protocol):
     def usable(self) -> bool:
         """The next request may be sent on it."""
 
-    async def get(self) -> Response:
+    async def fetch(self) -> Response:
         """Send the request and read all of its response.
 
         Raises:
@@ -80,12 +108,14 @@ class Flow:
     Attributes:
         start_ns: when the first came; 0 before that.
         buckets: bytes in each `BUCKET_NS` from then on.
+        sent_bytes: bytes of requests' bodies that were handed to the kernel, or wait for that.
     """
 
     BUCKET_NS = 100_000_000
 
     def __init__(self) -> None:
         self.start_ns = 0
+        self.sent_bytes = 0
         self.buckets: list[int] = []
 
     def add(self, size: int) -> None:

@@ -23,8 +23,9 @@ class Http1:
         self._flow = flow
         self._protocol = h11.Connection(our_role=h11.CLIENT)
         self._answered = False
+        self._asked = request
         self._request = h11.Request(
-            method="GET", target=request.path, headers=[("Host", request.authority), ("User-Agent", request.agent)]
+            method=request.method, target=request.path, headers=[("host", request.authority), *request.headers]
         )
 
     @property
@@ -32,7 +33,7 @@ class Http1:
         """Neither end has said that it closes."""
         return self._protocol.our_state is h11.IDLE and not self._connection.reader.at_eof()
 
-    async def get(self) -> Response:
+    async def fetch(self) -> Response:
         """See `testbed.endpoint.http.exchange.Session`."""
         response = Response(flow=self._flow)
         try:
@@ -40,6 +41,7 @@ class Http1:
         except EndpointError as error:
             if (
                 self._answered
+                and self._asked.is_idempotent
                 and not response.first_byte_ns
                 and error.code in ("connection-reset", "connection-closed")
             ):
@@ -49,8 +51,9 @@ class Http1:
         return response
 
     async def _exchange(self, response: Response) -> None:
-        request = (self._protocol.send(self._request) or b"") + (self._protocol.send(h11.EndOfMessage()) or b"")
-        self._connection.writer.write(request)
+        parts = self._request, h11.Data(data=self._asked.body), h11.EndOfMessage()
+        await self._connection.write(b"".join(self._protocol.send(part) or b"" for part in parts))
+        self._flow.sent_bytes += len(self._asked.body)
         try:
             while not self._take(self._protocol.next_event(), response):
                 data = await self._connection.read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from h2 import events
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.exceptions import ProtocolError
+from h2.exceptions import ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
 
 from testbed.endpoint.errors import EndpointError
@@ -37,20 +38,22 @@ class Http2:
         self._connection = connection
         self._flow = flow
         self._headers = [
-            (":method", "GET"),
+            (":method", request.method),
             (":scheme", request.scheme),
             (":authority", request.authority),
             (":path", request.path),
-            ("user-agent", request.agent),
+            *request.headers,
         ]
+        self._request = request
         self._agreed = request.scheme == "https"  # by ALPN; else once the server sends its settings
         self._streams: dict[int, tuple[Response, asyncio.Future[None]]] = {}
         self._most_streams = _STREAMS
         self._room = asyncio.Condition()
+        self._window_grew = asyncio.Event()
         self._protocol = _begun()
         self._reading = asyncio.create_task(self._read())
 
-    async def get(self) -> Response:
+    async def fetch(self) -> Response:
         """See `testbed.endpoint.http.exchange.Session`."""
         async with self._room:
             await self._room.wait_for(lambda: len(self._streams) < self._most_streams or not self.usable)
@@ -60,16 +63,40 @@ class Http2:
             response = Response(flow=self._flow)
             whole = asyncio.get_running_loop().create_future()
             self._streams[stream] = response, whole
-            self._protocol.send_headers(stream, self._headers, end_stream=True)
+            self._protocol.send_headers(stream, self._headers, end_stream=not self._request.body)
             self._send()
         try:
+            await self._send_body(stream, whole)
             await whole
         finally:
             async with self._room:
                 del self._streams[stream]
                 self._room.notify()
+            if whole.done():
+                whole.exception()  # else asyncio warns of one that nobody waited for, where sending failed first
         response.check()
         return response
+
+    async def _send_body(self, stream: int, whole: asyncio.Future[None]) -> None:
+        """Send the body as the server's windows allow (RFC 9113, 5.2); no more of it once the request is over."""
+        rest = memoryview(self._request.body)
+        while rest and not whole.done():
+            protocol = self._protocol
+            size = min(protocol.local_flow_control_window(stream), protocol.max_outbound_frame_size, len(rest))
+            if size <= 0:
+                self._window_grew.clear()
+                grew = asyncio.create_task(self._window_grew.wait())
+                await asyncio.wait((whole, grew), return_when=asyncio.FIRST_COMPLETED)
+                grew.cancel()
+                continue
+            protocol.send_data(stream, rest[:size].tobytes(), end_stream=size == len(rest))
+            rest = rest[size:]
+            self._flow.sent_bytes += size
+            await self._connection.write(protocol.data_to_send())
+        if rest and whole.exception() is None:  # it was answered before it was whole
+            with suppress(StreamClosedError):  # by the server, which wants no more of it (RFC 9113, 8.1)
+                self._protocol.reset_stream(stream, ErrorCodes.CANCEL)
+            self._send()
 
     async def _read(self) -> None:
         """Take in what the server says until it ends the connection."""
@@ -94,8 +121,11 @@ class Http2:
             if isinstance(event, events.RemoteSettingsChanged):
                 self._agreed = True
                 self._most_streams = self._protocol.remote_settings.max_concurrent_streams
+                self._window_grew.set()
+            elif isinstance(event, events.WindowUpdated):
+                self._window_grew.set()
             elif isinstance(event, events.ConnectionTerminated):
-                raise _ended(event)
+                raise self._ended(event)
             elif (under_way := self._streams.get(getattr(event, "stream_id", 0))) and not under_way[1].done():
                 self._take(event, *under_way, now)
         self._send()
@@ -116,6 +146,19 @@ class Http2:
             error = EndpointError("stream-reset", f"the server reset a stream: {_name(event.error_code)}")
             refused = event.error_code == ErrorCodes.REFUSED_STREAM  # not looked at
             whole.set_exception(Unanswered(error) if refused else error)
+
+    def _ended(self, event: events.ConnectionTerminated) -> EndpointError | Unanswered:
+        """What the server's GOAWAY means for the requests under way.
+
+        Those after the last that it names are sent again (RFC 9113, 6.8). h2 takes in nothing behind a GOAWAY, so the
+        others get no answer any more: those that do no harm twice are sent again too.
+        """
+        closed = _closed(f" ({_name(event.error_code)})")
+        for stream, (_, whole) in self._streams.items():
+            if stream > (event.last_stream_id or 0) and not whole.done():
+                whole.set_exception(Unanswered(closed))
+        again = event.error_code == ErrorCodes.NO_ERROR and self._request.is_idempotent
+        return Unanswered(closed) if again else closed
 
     def _fail(self, error: Exception) -> None:
         """End all requests that are under way."""
@@ -144,15 +187,6 @@ def _begun() -> H2Connection:
     protocol.initiate_connection()
     protocol.increment_flow_control_window(_WINDOW_BYTES)
     return protocol
-
-
-def _ended(event: events.ConnectionTerminated) -> EndpointError | Unanswered:
-    """What the server's GOAWAY means for the requests under way.
-
-    h2 takes in nothing behind it, so those that the server would still answer are sent again too: a GET does no harm.
-    """
-    error = _closed(f" ({_name(event.error_code)})")
-    return Unanswered(error) if event.error_code == ErrorCodes.NO_ERROR else error
 
 
 def _closed(why: str) -> EndpointError:

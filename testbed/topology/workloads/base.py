@@ -1,7 +1,7 @@
 """What all kinds of workload share."""
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from testbed import units
 from testbed.topology.base import Fault, Model, key
@@ -11,6 +11,23 @@ SECOND = units.DURATION.parse("1s")
 
 Parameter = int | str | bool | tuple[str, ...]
 """A parameter of a kind, as the plan has it."""
+
+
+class Reach(NamedTuple):
+    """How far a kind works.
+
+    Attributes:
+        round_trip_ns: the longest round trip.
+        why: it does not work over a longer one, and what to do.
+    """
+
+    round_trip_ns: int
+    why: str
+
+
+TCP_REACH = Reach(60 * SECOND, "Linux forgets a connection that is not set up after 63 s: use a kind over UDP, or quic")
+"""Of what sets up TCP connections: the listening side sends its SYN-ACK six times, and 63 s after the first it forgets
+the connection (net.ipv4.tcp_synack_retries)."""
 
 
 class Ends(Model):
@@ -41,6 +58,19 @@ class Workload(Ends):
         `port` is where somebody else's server listens; for endpoints of ours the plan chooses one.
         """
         return own(self, Workload)
+
+    @property
+    def reach(self) -> Reach | None:
+        """How far it works; None: over any path."""
+        return None
+
+    def waits(self, round_trip_ns: int) -> dict[str, int]:  # noqa: ARG002 (of kinds that wait)
+        """The waiting times among the parameters, as they are unless the file gives them.
+
+        Args:
+            round_trip_ns: the longest of the path, full queues included.
+        """
+        return {}
 
     def contradictions(self) -> Iterator[Fault]:
         """What the keys, each right by itself, can't say together."""
@@ -76,9 +106,22 @@ class Work(Place):
         """None: any that the node is on."""
 
     @property
+    def reach(self) -> None:
+        """None: as far as the testbed knows, nothing goes anywhere."""
+
+    def waits(self, round_trip_ns: int) -> dict[str, int]:  # noqa: ARG002 (it has no path)
+        """None."""
+        return {}
+
+    @property
     def parameters(self) -> dict[str, Parameter]:
         """The kind's own, by the plan's names."""
         return own(self, Work)
+
+
+def reply_timeout_ns(round_trip_ns: int) -> int:
+    """How long to wait for an answer unless the file says so: a second, or twice the path's longest round trip."""
+    return max(SECOND, 2 * round_trip_ns)
 
 
 def own(model: Model, base: type[Model]) -> dict[str, Parameter]:

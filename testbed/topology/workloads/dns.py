@@ -6,7 +6,7 @@ from pydantic import Field
 
 from testbed.topology.base import key
 from testbed.topology.values import Count, SomeDuration
-from testbed.topology.workloads.base import SECOND, Workload
+from testbed.topology.workloads.base import TCP_REACH, Reach, Workload, reply_timeout_ns
 
 
 class Dns(Workload):
@@ -18,7 +18,19 @@ class Dns(Workload):
     type: Literal["A", "AAAA", "MX", "NS", "PTR", "SOA", "SRV", "TXT"] = key("The type of record", default="A")
     transport: Literal["udp", "tcp"] = key("UDP, and TCP for what is too long; or TCP at once", default="udp")
     count: Count = key("How many queries", default=100)
-    timeout_ns: SomeDuration = key(
-        "How long to wait for an answer before asking again", alias="timeout", default=SECOND, written="1s"
+    timeout_ns: SomeDuration | None = key(
+        "How long to wait for an answer before asking again; at least twice the path's longest round trip unless given",
+        alias="timeout",
+        default=None,
+        written="1s",
     )
     tries: Annotated[int, Field(ge=1, le=100)] = key("How often to ask before giving up", default=3)
+
+    @property
+    def reach(self) -> Reach | None:
+        """As far as TCP does where that is the transport."""
+        return TCP_REACH if self.transport == "tcp" else None
+
+    def waits(self, round_trip_ns: int) -> dict[str, int]:
+        """See the base class."""
+        return {"timeout_ns": reply_timeout_ns(round_trip_ns)}

@@ -1,15 +1,29 @@
 """HTTP to a web server that runs in a node."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from testbed.topology.base import Fault, key
-from testbed.topology.values import Congestion, Count, Flag, HttpVersion, Port, RequestPath, SomeDuration
-from testbed.topology.workloads.base import Parameter, Workload
+from testbed.topology.values import (
+    BodySize,
+    Congestion,
+    Count,
+    Flag,
+    HeaderName,
+    HeaderValue,
+    HttpVersion,
+    Port,
+    RequestPath,
+    SomeDuration,
+)
+from testbed.topology.workloads.base import TCP_REACH, Parameter, Reach, Workload
 
 _COUNT = 100
+_WITH_BODY = ("POST", "PUT", "PATCH")
+_OWN_HEADERS = ("connection", "content-length", "host", "keep-alive", "te", "transfer-encoding", "upgrade")
+"""Headers that the client sets itself, or that HTTP/2 does not have (RFC 9113, 8.2.2)."""
 
 
 class Http(Workload):
@@ -18,6 +32,11 @@ class Http(Workload):
     kind: Literal["http"] = key("Requests to a web server that the destination runs")
     port: Port | None = key("TCP port of the server; 443 with TLS, else 80, unless given", default=None)
     path: RequestPath = key("What to request", default="/")
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] | None = key(
+        "The request's method", default=None, written="GET"
+    )
+    body_bytes: BodySize | None = key("Bytes of the request's body; none unless given", alias="body", default=None)
+    headers: Mapping[HeaderName, HeaderValue] | None = key("Further headers of the request", default=None)
     version: HttpVersion = key("Version of HTTP; 2 without TLS is by prior knowledge (h2c)", default="1.1")
     tls: Flag = key("HTTP over TLS", default=False)
     count: Count | None = key("How many requests; instead of duration", default=None, written="100")
@@ -31,13 +50,26 @@ class Http(Workload):
     congestion: Congestion | None = key("TCP congestion control of the client; as of `tcp-rr`", default=None)
 
     @property
+    def reach(self) -> Reach:
+        """As far as TCP does."""
+        return TCP_REACH
+
+    @property
     def parameters(self) -> dict[str, Parameter]:
         """As of any workload; the server goes by the name of its node."""
         given = {"host": self.destination, "port": 443 if self.tls else 80, **super().parameters}
+        if self.headers:
+            given["headers"] = tuple(f"{name}: {value}" for name, value in self.headers.items())
         return given if {"count", "duration_ns"} & given.keys() else {"count": _COUNT, **given}
 
     def contradictions(self) -> Iterator[Fault]:
-        """How often and how long are not both said."""
+        """How often and how long are not both said; the method has a body; headers are not the client's own."""
         if self.count is not None and self.duration_ns is not None:
             hint = "duration says how long to send requests, count says how many: leave one out"
             yield Fault(("count",), "conflicting-keys", "is given beside duration", hint)
+        if self.body_bytes is not None and self.method not in _WITH_BODY:
+            said = f"is given beside the method {self.method or 'GET'}, whose requests have no body"
+            yield Fault(("body",), "conflicting-keys", said, f"methods with a body are {', '.join(_WITH_BODY)}")
+        for name in self.headers or ():
+            if name.lower() in _OWN_HEADERS:
+                yield Fault(("headers", name), "reserved-header", "is set by the client itself", "leave it out")

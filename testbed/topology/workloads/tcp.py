@@ -5,7 +5,7 @@ from typing import Literal
 
 from testbed.topology.base import Fault, key
 from testbed.topology.values import Congestion, Count, Flag, SomeDuration, SomeRate, SomeSize
-from testbed.topology.workloads.base import SECOND, Parameter, Workload
+from testbed.topology.workloads.base import SECOND, TCP_REACH, Parameter, Reach, Workload
 
 _TLS = "TLS 1.3 over the connection; not unless given"
 
@@ -20,6 +20,11 @@ class TcpStream(Workload):
     size_bytes: SomeSize | None = key("How much to send; instead of duration", alias="bytes", default=None)
     congestion: Congestion | None = key("TCP congestion control; the sending node's sysctl, else cubic", default=None)
     tls: Flag | None = key(_TLS, default=None)
+
+    @property
+    def reach(self) -> Reach:
+        """As far as TCP does."""
+        return TCP_REACH
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -46,6 +51,11 @@ class TcpRr(Workload):
     tls: Flag | None = key(_TLS, default=None)
 
     @property
+    def reach(self) -> Reach:
+        """As far as TCP does."""
+        return TCP_REACH
+
+    @property
     def parameters(self) -> dict[str, Parameter]:
         """As of any workload; a response is as large as its request."""
         return {"reply_bytes": self.size_bytes, **super().parameters}
@@ -60,3 +70,8 @@ class TcpMessages(Workload):
     duration_ns: SomeDuration = key("How long to send", alias="duration", default=10 * SECOND, written="10s")
     congestion: Congestion | None = key("TCP congestion control; the sending node's sysctl, else cubic", default=None)
     tls: Flag | None = key(_TLS, default=None)
+
+    @property
+    def reach(self) -> Reach:
+        """As far as TCP does."""
+        return TCP_REACH

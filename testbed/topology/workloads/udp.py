@@ -4,7 +4,7 @@ from typing import Literal
 
 from testbed.topology.base import key
 from testbed.topology.values import Count, DatagramSize, SomeDuration, SomeRate
-from testbed.topology.workloads.base import SECOND, Parameter, Workload
+from testbed.topology.workloads.base import SECOND, Parameter, Workload, reply_timeout_ns
 
 
 class UdpStream(Workload):
@@ -25,11 +25,18 @@ class UdpRr(Workload):
     reply_bytes: DatagramSize | None = key(
         "Bytes of a response; as the request unless given", alias="reply", default=None
     )
-    timeout_ns: SomeDuration = key(
-        "How long to wait for a response before it counts as lost", alias="timeout", default=SECOND, written="1s"
+    timeout_ns: SomeDuration | None = key(
+        "When a response that has not come counts as lost; at least twice the path's longest round trip unless given",
+        alias="timeout",
+        default=None,
+        written="1s",
     )
 
     @property
     def parameters(self) -> dict[str, Parameter]:
         """As of any workload; a response is as large as its request."""
         return {"reply_bytes": self.size_bytes, **super().parameters}
+
+    def waits(self, round_trip_ns: int) -> dict[str, int]:
+        """See the base class."""
+        return {"timeout_ns": reply_timeout_ns(round_trip_ns)}

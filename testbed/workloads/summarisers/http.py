@@ -72,6 +72,7 @@ class Http(Tcp):
         end = self.initiator
         figures.put("error_responses", sum(n for status, n in self._statuses.items() if status not in _SUCCESS))
         figures.put("failed", self._failed)
+        figures.put("sent_bytes", end["sent_bytes"])
         said = ", ".join(f"{n} x {status}" for status, n in sorted(self._statuses.items()))
         figures.put("statuses", said or None, unless="there were no responses")
         figures.put("retransmits", end["retransmits"])

@@ -49,6 +49,11 @@ class Endpoint:
         fields: dict[str, Any] = json.loads(self.process.stdout.readline())
         return self.line() if fields["event"] == "started" else fields
 
+    def get_under_way(self) -> None:
+        """Read lines until one tells of progress that has been made."""
+        while not self.line().get("fraction"):
+            pass
+
     def stop(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
@@ -99,6 +104,7 @@ def start(start_raw: Callable[..., Endpoint], port: int) -> Start:
             "address": "127.0.0.1",
             "port": to_port,
             "seed": 7,
+            "round_trip_ns": 0,
             "parameters": parameters,
         }
         endpoint = start_raw(json.dumps(spec))

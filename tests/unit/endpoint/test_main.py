@@ -19,6 +19,7 @@ VALID: dict[str, Any] = {
     "address": "127.0.0.1",
     "port": 1,
     "seed": 7,
+    "round_trip_ns": 0,
     "parameters": {"count": 1, "size_bytes": 64, "reply_bytes": 64, "timeout_ns": 1},
 }
 STREAM = {"duration_ns": 60_000_000_000}
@@ -44,6 +45,7 @@ def changed(**fields: object) -> str:
         (changed(port=True), "True"),
         (changed(port=1 << 16), "65536"),
         (changed(seed=-1), "-1"),
+        (changed(round_trip_ns=-1), "-1"),
         (changed(kind="gopher"), "'gopher'"),
         (changed(kind="ping", role="listener", parameters={"count": 1, "interval_ns": 1, "size_bytes": 1}), "ping"),
         (changed(role="server"), "'server'"),
@@ -106,8 +108,7 @@ def test_an_initiator_at_work_stops_when_told(start, kind, parameters, how):
     listener = start(kind, "listener", **parameters)
     listener.line()
     initiator = start(kind, "initiator", **parameters)
-    while initiator.line()["event"] != "progress":
-        pass
+    initiator.get_under_way()
     if how == "SIGTERM":
         initiator.process.send_signal(signal.SIGTERM)
     else:

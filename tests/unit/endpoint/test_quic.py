@@ -61,3 +61,15 @@ def test_a_listener_that_nobody_calls_stops_when_told(start):
     listener.stop()
     status, lines = listener.end()
     assert (status, lines[-1]["code"]) == (1, "stopped")
+
+
+@pytest.mark.parametrize("streams", ["each", "one"])
+def test_a_listener_that_has_everything_may_be_stopped_while_its_connection_closes(start, streams):
+    parameters = {"rate_bps": 80_000, "size_bytes": 100, "duration_ns": 10**8, "streams": streams, "congestion": "reno"}
+    listener = start("quic", "listener", **parameters)
+    listener.line()
+    assert start("quic", "initiator", **parameters).end()[0] == 0
+    listener.stop()  # the connection drains for three probe time-outs yet (RFC 9000, 10.2)
+    status, lines = listener.end()
+    assert (status, lines[-1]["event"]) == (0, "end")
+    assert len(columns(lines, "received", "seq")) == 10

@@ -79,8 +79,7 @@ def test_a_listener_killed_in_the_middle_is_an_error(start):
     listener = start("tcp-messages", "listener", **{**RATE, "duration_ns": 10**12})
     listener.line()
     initiator = start("tcp-messages", "initiator", **{**RATE, "duration_ns": 10**12})
-    while initiator.line()["event"] != "progress":
-        pass
+    initiator.get_under_way()
     listener.process.send_signal(signal.SIGKILL)
     status, lines = initiator.end()
     assert status == 1
@@ -110,8 +109,7 @@ def test_it_can_be_stopped(start):
     listener = start("tcp-messages", "listener", **{**RATE, "duration_ns": 10**12})
     listener.line()
     initiator = start("tcp-messages", "initiator", **{**RATE, "duration_ns": 10**12})
-    while initiator.line()["event"] != "progress":
-        pass
+    initiator.get_under_way()
     initiator.stop()
     status, lines = initiator.end()
     assert (status, lines[-1]["code"]) == (1, "stopped")

@@ -34,12 +34,11 @@ def test_every_request_is_answered(start, connect, size, reply):
 
 
 def test_a_listener_killed_in_the_middle_is_an_error(start):
-    parameters = {"count": 10**9, "size_bytes": 1, "reply_bytes": 1, "connect": "once"}
+    parameters = {"count": 10**6, "size_bytes": 1, "reply_bytes": 1, "connect": "once"}
     listener = start("tcp-rr", "listener", **parameters)
     listener.line()
     initiator = start("tcp-rr", "initiator", **parameters)
-    while initiator.line()["event"] != "progress":
-        pass
+    initiator.get_under_way()
     listener.process.send_signal(signal.SIGKILL)
     status, lines = initiator.end()
     assert status == 1
@@ -66,3 +65,11 @@ def test_an_old_connection_that_does_not_close_holds_up_nobody(start, port):
             connection.settimeout(60)
             connection.sendall(pattern(7, 100))
             assert connection.recv(3, socket.MSG_WAITALL) == pattern(7, 3)
+
+
+def test_a_client_that_waits_says_that_it_is_alive(start, port):
+    with socket.create_server(("127.0.0.1", port)):  # accepts, and never answers
+        client = start("tcp-rr", "initiator", count=1, size_bytes=1, reply_bytes=1, connect="once")
+        for _ in range(3):
+            while client.line()["event"] != "progress":
+                pass

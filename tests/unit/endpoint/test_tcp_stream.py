@@ -70,14 +70,14 @@ def test_the_congestion_control_asked_for_is_the_one_in_use(start):
 
 
 def test_an_unknown_congestion_control_is_refused_with_those_there_are(start):
-    status, (line,) = start("tcp-stream", "initiator", size_bytes=1, congestion="warp").end()
+    status, (*_, line) = start("tcp-stream", "initiator", size_bytes=1, congestion="warp").end()
     assert (status, line["code"]) == (1, "congestion-control-unavailable")
     assert "'warp'" in line["message"]
     assert "reno" in line["hint"]
 
 
 def test_nobody_listening_is_an_error(start):
-    status, (line,) = start("tcp-stream", "initiator", size_bytes=1).end()
+    status, (*_, line) = start("tcp-stream", "initiator", size_bytes=1).end()
     assert (status, line["code"]) == (1, "connection-refused")
 
 

@@ -90,7 +90,7 @@ def test_a_stream_over_tls(start):
 
 
 def test_a_listener_that_speaks_no_tls_is_an_error(start_raw, port):
-    spec = {"kind": "tcp-rr", "role": "initiator", "address": "127.0.0.1", "port": port, "seed": 7}
+    spec = {"kind": "tcp-rr", "role": "initiator", "address": "127.0.0.1", "port": port, "seed": 7, "round_trip_ns": 0}
     parameters = {"count": 1, "size_bytes": 1, "reply_bytes": 1, "connect": "once", "tls": True}
     with socket.create_server(("127.0.0.1", port)) as server:
         initiator = start_raw(json.dumps({**spec, "parameters": parameters}))

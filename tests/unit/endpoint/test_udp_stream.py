@@ -18,7 +18,15 @@ def columns(lines: list[dict[str, Any]], event: str, name: str) -> list[int]:
 
 def spec(rate_bps: int, size_bytes: int, duration_ns: int) -> Spec:
     parameters = {"rate_bps": rate_bps, "size_bytes": size_bytes, "duration_ns": duration_ns}
-    return Spec(kind="udp-stream", role="initiator", address="127.0.0.1", port=1, seed=7, parameters=parameters)
+    return Spec(
+        kind="udp-stream",
+        role="initiator",
+        address="127.0.0.1",
+        port=1,
+        seed=7,
+        round_trip_ns=0,
+        parameters=parameters,
+    )
 
 
 def test_a_stream_has_the_datagrams_that_are_due_before_its_end():

@@ -104,10 +104,20 @@ def test_iperf3_is_its_own_witness(workload, here, protocol):
 
 @pytest.mark.parametrize("said", ["[]", "17", "{}", '{"intervals": [{}]}', '{"intervals": [{"sum": {"end": "now"}}]}'])
 def test_results_of_a_form_that_iperf3_does_not_have_are_no_results(workload, said):
-    client = iperf3.Client(workload("iperf3", protocol="tcp", duration_ns=10**9, streams=1))
+    client = iperf3.Client(workload("iperf3", protocol="tcp", duration_ns=10**9, streams=1), 0)
     assert [*client.line(said, 0)] == []
     (event,) = client.end(0, "", 0)
     assert (event["event"], event["code"]) == ("error", "unknown-results")
+
+
+@pytest.mark.parametrize(("protocol", "helped"), [("udp", True), ("tcp", False)])
+def test_what_iperf3_does_not_send_again_over_udp_is_explained(workload, protocol, helped):
+    client = iperf3.Client(workload("iperf3", protocol=protocol, duration_ns=10**9, streams=1), 0)
+    said = "unable to read from stream socket: Resource temporarily unavailable"
+    assert [*client.line(json.dumps({"error": said}), 0)] == []
+    (event,) = client.end(1, "", 0)
+    assert (event["code"], event["message"]) == ("command-failed", f"iperf3: {said}")
+    assert ("udp-stream" in (event["hint"] or "")) is helped
 
 
 def test_a_record_of_such_results_has_no_summary(workload):

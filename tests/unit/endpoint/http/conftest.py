@@ -14,6 +14,7 @@ import pytest
 from h2 import events
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 
 from testbed.endpoint.columns import decode
@@ -45,6 +46,10 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # a response in as few segments as there can be
 
+    def do_POST(self):
+        self.server.requests.append((self.headers, self.rfile.read(int(self.headers["Content-Length"]))))
+        self.do_GET()
+
     def do_GET(self):
         self.server.hosts.add(self.headers["Host"])
         found = self.path in ("/ok", "/digest", "/wrong", "/close")
@@ -72,7 +77,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.hosts = set()
-        self.contexts = []
+        self.contexts, self.requests = [], []
 
     def get_request(self):
         connection, address = super().get_request()
@@ -104,6 +109,9 @@ class Server2:
         resets: streams that it resets, of each connection, and why.
         together: it answers when so many requests are under way.
         status: of its answers.
+        window: bytes of a request's body that it takes before it allows more.
+        early: it answers before a body is whole, and then resets the stream.
+        requests: the method and the body of each request, in the order of their ends.
         connections: how many there were.
     """
 
@@ -111,6 +119,7 @@ class Server2:
         self.most, self.last, self.resets = 100, 10**9, {}
         self.together, self.connections = 1, 0
         self.status = "200"
+        self.window, self.early, self.requests = 65535, False, []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -125,13 +134,21 @@ class Server2:
     def _serve(self, connection):
         protocol = H2Connection(H2Configuration(client_side=False))
         protocol.initiate_connection()
-        protocol.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: self.most})
+        ours: dict[SettingCodes | int, int] = {
+            SettingCodes.MAX_CONCURRENT_STREAMS: self.most,
+            SettingCodes.INITIAL_WINDOW_SIZE: self.window,
+        }
+        protocol.update_settings(ours)
         connection.sendall(protocol.data_to_send())
-        answered, waiting = 0, []
+        answered = 0
+        waiting: list[int] = []
+        bodies: dict[int, tuple[bytes, bytearray]] = {}
         with connection, suppress(ConnectionError):
             while data := connection.recv(1 << 16):
                 heard = protocol.receive_data(data)
-                waiting += [event.stream_id for event in heard if isinstance(event, events.StreamEnded)]
+                self._take(protocol, heard, bodies)
+                answerable = events.RequestReceived if self.early else events.StreamEnded
+                waiting += [event.stream_id for event in heard if isinstance(event, answerable)]
                 ready = len(waiting) >= self.together
                 while ready and waiting and answered < self.last:
                     stream = waiting.pop(0)
@@ -141,6 +158,8 @@ class Server2:
                     protocol.send_headers(stream, [(":status", self.status), ("server", "two")])
                     protocol.send_data(stream, b"12345", end_stream=True)
                     answered += 1
+                    if self.early:
+                        protocol.reset_stream(stream, ErrorCodes.NO_ERROR)
                 if answered >= self.last:
                     protocol.close_connection(last_stream_id=2 * answered - 1)
                     connection.sendall(protocol.data_to_send())
@@ -149,6 +168,19 @@ class Server2:
                         pass
                     return
                 connection.sendall(protocol.data_to_send())
+
+    def _take(self, protocol, heard, bodies):
+        """Take in requests and their bodies."""
+        for event in heard:
+            if isinstance(event, events.RequestReceived):
+                bodies[event.stream_id] = dict(event.headers)[b":method"], bytearray()
+            elif isinstance(event, events.DataReceived):
+                bodies[event.stream_id][1].extend(event.data)
+                if not self.early:
+                    protocol.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            elif isinstance(event, events.StreamEnded):
+                method, body = bodies.pop(event.stream_id)
+                self.requests.append((method, bytes(body)))
 
     def close(self):
         self._listener.shutdown(socket.SHUT_RDWR)

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from testbed.endpoint.pattern import pattern
 from tests.unit.endpoint.http.conftest import BODY, PARAMETERS, columns
 
 
@@ -140,3 +141,15 @@ def test_it_stops_when_it_is_told_to(start, server):
     client.stop()
     status, lines = client.end()
     assert (status, lines[-1]["code"]) == (1, "stopped")
+
+
+@pytest.mark.parametrize("size", [None, 1, 300_000])
+def test_a_request_has_its_method_its_body_and_its_headers(request_all, server, size):
+    headers = ["X-Test: a b", "content-type: text/plain"]
+    status, lines = request_all(server.server_port, method="POST", body_bytes=size, headers=headers, count=3)
+    assert (status, columns(lines, "received", "seq")) == (0, [0, 1, 2])
+    assert lines[-1]["sent_bytes"] == 3 * (size or 0)
+    assert len(server.requests) == 3
+    for sent, body in server.requests:
+        assert body == pattern(7, size or 0)
+        assert (sent["X-Test"], sent["Content-Type"], sent["User-Agent"]) == ("a b", "text/plain", "testbed")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from h2.errors import ErrorCodes
 
+from testbed.endpoint.pattern import pattern
 from tests.unit.endpoint.http.conftest import columns
 
 
@@ -68,3 +69,31 @@ def test_a_server_without_it_is_refused_with_the_reason(request_all, server, con
     status, lines = request_all(server.server_port, version="2", tls=tls)
     assert (status, lines[-1]["code"]) == (1, "http-version-refused")
     assert ("ALPN" if tls else "h2c") in lines[-1]["message"]
+
+
+@pytest.mark.parametrize("window", [1000, 65535])
+def test_a_body_is_sent_as_the_server_s_window_allows(request_all, server2, window):
+    server2.window = window
+    status, lines = request_all(server2.port, version="2", method="POST", body_bytes=200_000, count=6, concurrency=3)
+    assert status == 0, lines[-1]
+    assert columns(lines, "received", "seq") == list(range(6))
+    assert lines[-1]["sent_bytes"] == 6 * 200_000
+    assert server2.requests == [(b"POST", pattern(7, 200_000))] * 6
+
+
+def test_an_answer_before_the_body_is_whole_ends_it(request_all, server2):
+    server2.window, server2.early = 1000, True
+    status, lines = request_all(server2.port, version="2", method="POST", body_bytes=200_000, count=2)
+    assert status == 0, lines[-1]
+    assert columns(lines, "responses", "status") == [200, 200]
+    assert lines[-1]["sent_bytes"] < 200_000
+
+
+def test_after_goaway_a_post_that_may_have_been_acted_on_is_not_sent_again(request_all, server2):
+    server2.last = 10
+    status, lines = request_all(server2.port, version="2", concurrency=1, method="POST", body_bytes=10)
+    assert status == 0
+    answered = columns(lines, "received", "seq")
+    failed = sum(len(columns([line], "failed", "seq")) for line in lines)
+    assert len(answered) + failed == 20
+    assert len(server2.requests) <= 20

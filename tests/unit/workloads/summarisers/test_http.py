@@ -20,7 +20,15 @@ PAGES = Workload(
     seed=7,
     parameters={"count": 4, "tls": True},
 )
-END = {"event": "end", "retransmits": 2, "server": "x/1", "protocol": "HTTP/2", "tls": "TLSv1.3", "certificate": "ab"}
+END = {
+    "event": "end",
+    "sent_bytes": 40,
+    "retransmits": 2,
+    "server": "x/1",
+    "protocol": "HTTP/2",
+    "tls": "TLSv1.3",
+    "certificate": "ab",
+}
 
 
 def recorded(*lines):
@@ -60,6 +68,7 @@ def test_http():
         "latency_p90_ns": 18 * MS,
         "latency_p99_ns": 18 * MS,
         "latency_max_ns": 18 * MS,
+        "sent_bytes": 40,
         "delivered_bytes": 300,
         "goodput_bps": pytest.approx(300 * 8 / 0.032),
         "first_byte_ns": 15 * MS,
