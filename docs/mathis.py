@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+from testbed.analysis import formatting
 from testbed.plan import resolve
 from testbed.report.axes import Axis
 from testbed.report.charts import Panel, figure
 from testbed.report.marks import Lines, Mark, Ranges
 from testbed.report.page import style_sheet
 from testbed.report.units import PERCENT, display_unit
-from testbed.results import rows
 from testbed.statistics import LINEAR, LOG, Estimate, log_slope
 from testbed.sweep.outcome import CONFIDENCE
 from testbed.sweep.scale import scale
@@ -153,11 +153,11 @@ def tables(sweep: Sweep, plan: Plan) -> Iterator[str]:
     yield "|---|---|" + "---|---|" * len(of)
     for loss in losses:
         most = mathis_bps(plan, loss, constant)
-        cells = [f"{rows.rate(one[loss].mean)} | {one[loss].mean / most:.2f}" for one in of.values()]
-        yield f"| {rows.ratio(loss)} | {rows.rate(most)} | {' | '.join(cells)} |"
+        cells = [f"{formatting.rate(one[loss].mean)} | {one[loss].mean / most:.2f}" for one in of.values()]
+        yield f"| {formatting.ratio(loss)} | {formatting.rate(most)} | {' | '.join(cells)} |"
     yield from (
         "",
-        f"| goodput grows with this power of the loss | up to {rows.ratio(FEW)} | over all |",
+        f"| goodput grows with this power of the loss | up to {formatting.ratio(FEW)} | over all |",
         "|---|---|---|",
     )
     yield "| Mathis | -0.5 | -0.5 |"
@@ -168,7 +168,7 @@ def tables(sweep: Sweep, plan: Plan) -> Iterator[str]:
 
 def _exponent(estimate: Estimate | None) -> str:
     if estimate is None or estimate.interval is None:
-        return rows.UNMEASURED
+        return formatting.UNMEASURED
     low, high = estimate.interval
     return f"{estimate.mean:.2f} ({low:.2f} to {high:.2f})"
 

@@ -17,15 +17,17 @@ import traceback
 from pathlib import Path
 
 from testbed import logs
-from testbed.agent import isolation, link_devices, links, namespaces, netem, protocol
+from testbed.agent import isolation, link_devices, links, protocol
 from testbed.agent.attachments import Attachments
-from testbed.agent.choosing import Kernel
 from testbed.agent.netlink import RouteSocket
 from testbed.agent.server import Server
 from testbed.agent.tasks import cancelled
-from testbed.agent.userspace.engine import UserspaceEngine
 from testbed.agent.wiring import NetworkNamespace, Wiring
+from testbed.engines import netem
+from testbed.engines.choice import Kernel
+from testbed.engines.userspace.engine import UserspaceEngine
 from testbed.errors import MachineError, TestbedError
+from testbed.linux import namespaces
 
 
 def main() -> int:

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from testbed.agent import namespaces, switch
+from testbed.agent import switch
 from testbed.agent.netlink import LINK_GROUP, NEIGHBOUR_GROUP, EventSocket
 from testbed.agent.nodes import ENDED, devices_of
 from testbed.agent.switch import Device, Gone, Learned
 from testbed.agent.wiring import NetworkNamespace
 from testbed.errors import TestbedError
+from testbed.linux import namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

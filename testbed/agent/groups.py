@@ -11,7 +11,7 @@ import os
 import struct
 from pathlib import Path
 
-from testbed.agent import namespaces
+from testbed.linux import namespaces
 
 _SETGROUPS = {"x86_64": (0xC000_003E, 116), "aarch64": (0xC000_00B7, 159)}
 """By machine: what seccomp calls it (AUDIT_ARCH_*, include/uapi/linux/audit.h), and the number of the system call."""

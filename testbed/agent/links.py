@@ -18,21 +18,23 @@ from typing import TYPE_CHECKING, Any
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from testbed.agent import namespaces, netem, offloads, switch
+from testbed.agent import offloads, switch
 from testbed.agent.link_devices import LinkDevices, ignore_sender
 from testbed.agent.port_rules import PortRules
-from testbed.agent.userspace import sockets
-from testbed.agent.userspace.stats import LinkStats
 from testbed.agent.wiring import NetworkNamespace
+from testbed.engines import netem
+from testbed.engines.userspace import sockets
+from testbed.engines.userspace.stats import LinkStats
 from testbed.errors import LabError
-from testbed.shape import Shape
+from testbed.impairments import Shape
+from testbed.linux import namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from testbed.agent.choosing import Kernel
-    from testbed.agent.userspace.engine import UserspaceEngine
     from testbed.agent.wiring import Port, Wiring
+    from testbed.engines.choice import Kernel
+    from testbed.engines.userspace.engine import UserspaceEngine
 
 
 _SINK_MTU = 65535

@@ -28,8 +28,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from testbed.agent import groups, namespaces
-from testbed.agent.namespaces import MS_NODEV, MS_NOEXEC, MS_NOSUID
+from testbed.agent import groups
+from testbed.linux import namespaces
+from testbed.linux.namespaces import MS_NODEV, MS_NOEXEC, MS_NOSUID
 
 if TYPE_CHECKING:
     from testbed.agent.nodes import Node

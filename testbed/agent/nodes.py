@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.agent import namespaces, switch
+from testbed.agent import switch
 from testbed.agent.netlink import RouteSocket
+from testbed.linux import namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

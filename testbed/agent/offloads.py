@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pyroute2.ethtool.ioctl import IoctlEthtool
 
-from testbed.agent import namespaces
 from testbed.errors import LabError
+from testbed.linux import namespaces
 
 SEGMENTATION = ("tx-generic-segmentation", "tx-tcp-segmentation", "tx-tcp6-segmentation", "tx-tcp-ecn-segmentation",
                 "tx-tcp-mangleid-segmentation", "tx-udp-segmentation")  # fmt: skip

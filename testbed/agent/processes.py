@@ -12,8 +12,9 @@ import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from testbed.agent import namespaces, node_init
+from testbed.agent import node_init
 from testbed.errors import LabError, UsageError
+from testbed.linux import namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -15,10 +15,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from testbed import logs
-from testbed.agent import namespaces, processes, protocol, sockets, timeline
+from testbed.agent import processes, protocol, sockets, timeline
 from testbed.agent.connection import Connection
 from testbed.agent.tasks import cancelled
 from testbed.errors import LabError, TestbedError
+from testbed.linux import namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

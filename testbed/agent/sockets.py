@@ -16,9 +16,9 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from testbed.agent import namespaces
 from testbed.errors import LabError, MachineError
-from testbed.tcp_info import STATES, parse, parse_congestion
+from testbed.linux import namespaces
+from testbed.linux.tcp_info import STATES, parse, parse_congestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def connections(network: int, owners: dict[int, Owner]) -> dict[str, Any]:
         `at_ns`, the time, and `connections`, of each its `local` and `peer` (`198.18.0.2:80`), the name of its `state`,
         `congestion` (the control's name), `process` and `pid` of one that has it open (None where that is not known),
         `receive_queue_bytes` and `send_queue_bytes`, `receive_buffer_bytes`, `send_buffer_bytes`, `drops`, and `info`,
-        see `testbed.tcp_info`.
+        see `testbed.linux.tcp_info`.
 
     Raises:
         MachineError: `no-inet-diag`: the kernel can't tell.

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from testbed.agent import namespaces, switch
+from testbed.agent import switch
 from testbed.agent.nodes import ENDED, Node, devices_of, of_process
 from testbed.errors import LabError, no_such_node
+from testbed.linux import namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

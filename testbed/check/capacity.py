@@ -7,12 +7,12 @@ from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from testbed.shape import Opportunities, RateSteps
+from testbed.impairments import Opportunities, RateSteps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testbed.shape import Shape, Trace
+    from testbed.impairments import Shape, Trace
 
 _SECOND = 1_000_000_000
 _SHORT_NS = 250_000_000

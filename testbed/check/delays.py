@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from testbed.check.expected import Expected
     from testbed.check.samples import Sample
-    from testbed.shape import Shape
+    from testbed.impairments import Shape
 
 TAIL_LATE_NS = 5_000_000
 TAIL_LATE_RATIO = 0.1

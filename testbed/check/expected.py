@@ -8,15 +8,14 @@ from itertools import islice, pairwise
 from math import ceil, log
 from typing import TYPE_CHECKING
 
-from testbed import distributions
 from testbed.check import processes
-from testbed.shape import CERTAIN, Opportunities, RateSteps
+from testbed.impairments import CERTAIN, Opportunities, RateSteps, distributions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.check.processes import Process
-    from testbed.shape import Drop, Reorder, Shape, Variation
+    from testbed.impairments import Drop, Reorder, Shape, Variation
 
 FRAME_BYTES = 54
 """Of a probe on the link: 12 bytes of payload and the headers of UDP, IPv4 and Ethernet."""

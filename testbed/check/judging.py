@@ -16,7 +16,7 @@ from testbed.check.verdict import AS_REQUESTED, Finding
 if TYPE_CHECKING:
     from testbed.check.expected import Expected
     from testbed.check.samples import Sample
-    from testbed.shape import Shape
+    from testbed.impairments import Shape
 
 TIMING = ("delay", "jitter", "distribution")
 """Findings that a machine with other things to do makes worse."""

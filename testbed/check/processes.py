@@ -8,7 +8,7 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from testbed.shape import CERTAIN, Chance, FourState, GilbertElliott
+from testbed.impairments import CERTAIN, Chance, FourState, GilbertElliott
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,7 +63,7 @@ NEVER = independent(0)
 
 @cache
 def of(model: Chance | GilbertElliott | FourState | None) -> Process:
-    """The process that a model of `testbed.shape` stands for."""
+    """The process that a model of `testbed.impairments` stands for."""
     match model:
         case None:
             return NEVER

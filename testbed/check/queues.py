@@ -12,7 +12,7 @@ from testbed.check.verdict import AS_REQUESTED, Finding, unmeasured
 
 if TYPE_CHECKING:
     from testbed.check.rates import Train
-    from testbed.shape import Shape
+    from testbed.impairments import Shape
 
 _SECOND = 1_000_000_000
 

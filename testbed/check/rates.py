@@ -16,12 +16,12 @@ from testbed.check import expected
 from testbed.check.capacity import Capacity, mean_bps
 from testbed.check.comparing import CONFIDENCE, EARLY_NS, TOO_HIGH, TOO_LOW, compare
 from testbed.check.verdict import AS_REQUESTED, Finding, unmeasured
-from testbed.shape import CERTAIN
+from testbed.impairments import CERTAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from testbed.shape import Shape, Trace
+    from testbed.impairments import Shape, Trace
 
 RATE_RATIO = 0.02
 """How far off a rate may be."""

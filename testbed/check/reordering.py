@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from testbed.check.expected import Expected
     from testbed.check.samples import Sample
-    from testbed.shape import Reorder, Shape
+    from testbed.impairments import Reorder, Shape
 
 _VISIBLE_LEAST = 0.5
 """The share of displaced packets that the order of arrival has to show for sure, or nothing is concluded."""

@@ -11,7 +11,7 @@ from testbed.check.expected import FRAME_BYTES
 from testbed.check.rates import PRESSURE
 
 if TYPE_CHECKING:
-    from testbed.shape import Reorder, Shape
+    from testbed.impairments import Reorder, Shape
 
 INTERVAL_NS = 2_000_000
 """Between two probes at least: 500 a second are nothing to the machine."""

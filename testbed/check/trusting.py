@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from testbed.shape import Shape
+from testbed.impairments import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ _FAULTS = {
     "oversize": "packets dropped because they are larger than the MTU: an offload is on that must be off",
     "send_failures": "packets that the receiver's port refused",
 }
-"""Counters of the userspace engine that are 0 in a trusted run (`testbed.agent.userspace.stats`). The kernel's
+"""Counters of the userspace engine that are 0 in a trusted run (`testbed.engines.userspace.stats`). The kernel's
 engine counts nothing of the kind."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from testbed.shape import Shape
+from testbed.impairments import Shape
 
 AS_REQUESTED = "as requested"
 """The verdict on what is right."""

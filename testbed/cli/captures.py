@@ -12,9 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from testbed import units
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
+from testbed.analysis import formatting
 from testbed.lab import Lab
 from testbed.lab.capturing import find_port
-from testbed.results import rows
 from testbed.topology.values import CaptureSize, SnapSize, SomeDuration
 
 if TYPE_CHECKING:
@@ -78,4 +78,4 @@ def capture_command(
         ends = "Ctrl-C ends it" if duration is None else f"for {units.DURATION.format(duration)}"
         click.echo(f"capture {node} on {port.network}; {ends}", err=True)
         capturing.wait(None if duration is None else duration / _SECOND)
-    click.echo(f"capture {output or file}   {rows.captures_text(capturing.captures)}", err=True)
+    click.echo(f"capture {output or file}   {formatting.captures_text(capturing.captures)}", err=True)

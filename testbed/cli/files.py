@@ -56,7 +56,7 @@ def show_command(file: str, how: BringUp, *, as_json: bool) -> None:
 def schema_command(*, run: bool) -> None:
     """Print the JSON Schema of topology files."""
     if run:
-        from testbed.results.run import run_schema  # noqa: PLC0415  # the results only where they are needed
+        from testbed.runs.run import run_schema  # noqa: PLC0415  # the results only where they are needed
 
         click.echo(json.dumps(run_schema(), indent=2))
         return

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from testbed import report, results
-from testbed.cli import options, runs
+from testbed import report, runs
+from testbed.cli import options
 from testbed.cli.reports import compare_command
+from testbed.cli.runs import FAILED, show
 from testbed.cli.screen import Screen
 from testbed.errors import MachineError, UsageError
 from testbed.lab import Lab
-from testbed.results import archive
-from testbed.results.files import require_writable
+from testbed.runs import archive
+from testbed.runs.files import require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testbed.results import Run
+    from testbed.runs import Run
 
 
 @click.command("replay")
@@ -49,7 +50,7 @@ def replay_command(
     Exit status 1 where a link is not as requested, or an expectation is not met.
     """
     require_writable(root)
-    old = results.load(name, root)
+    old = runs.load(name, root)
     if not old.is_whole:
         raise UsageError(
             "run-incomplete",
@@ -70,10 +71,10 @@ def replay_command(
             )
         finally:
             repeated.down(screen)
-        runs.show(new, screen)
+        show(new, screen)
         screen.show("")
     context.invoke(compare_command, names=(str(old.path), str(new.path)), root=root, as_json=as_json)
-    return 0 if new.as_expected else runs.FAILED
+    return 0 if new.as_expected else FAILED
 
 
 @contextmanager
@@ -96,7 +97,7 @@ def export_command(name: str, output: Path | None, root: Path) -> None:
     testbed report, compare and replay take that file for the run, anywhere. It has the plan with it, and so what
     the topology gives nodes as environment.
     """
-    run = results.load(name, root)
+    run = runs.load(name, root)
     if not (run.path / report.REPORT_FILE).exists():
         report.write(run)
     click.echo(archive.export(run, output or _file_of(run)))

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from testbed import report, results
+from testbed import report, runs
+from testbed.analysis import comparison, formatting
+from testbed.analysis.comparison import Change, Limit, Side
 from testbed.cli import options
 from testbed.cli.console import make_console
 from testbed.errors import UsageError
 from testbed.plan.differences import plan_differences
 from testbed.report.comparison import Comparison, write_comparison
-from testbed.results import comparison, rows
-from testbed.results.comparison import Change, Limit, Side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ def report_command(run: str, root: Path) -> None:
 
     RUN is a run's directory; of a LAB it is the last whole run. The report needs no network and no script.
     """
-    click.echo(report.write(results.load(run, root)))
+    click.echo(report.write(runs.load(run, root)))
 
 
 @click.command("compare")
@@ -117,7 +117,7 @@ def _show(first: Side, other: Side, changes: Sequence[Change]) -> None:
     same = [change.label for change in changes if change.verdict == comparison.THE_SAME]
     for change in changes:
         if change.label not in same:
-            table.add_row(change.label, *rows.change_cells(change), change.verdict)
+            table.add_row(change.label, *formatting.change_cells(change), change.verdict)
     console.print()
     if table.row_count:
         console.print(table)

@@ -11,13 +11,13 @@ import click
 
 from testbed import lab as labs
 from testbed import report, topology
-from testbed.cli import options
+from testbed.analysis import formatting, samples
+from testbed.cli import options, tables
 from testbed.cli.screen import Screen
 from testbed.errors import UsageError
 from testbed.lab import Lab, running
-from testbed.results import rows, samples, tables
-from testbed.results.files import require_writable
-from testbed.results.junit import junit_report
+from testbed.report.junit import junit_report
+from testbed.runs.files import require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from testbed.check import LinkCheck
     from testbed.cli.options import BringUp
-    from testbed.results import Run
+    from testbed.runs import Run
 
 FAILED = 1
 
@@ -98,7 +98,7 @@ def show(run: Run, screen: Screen) -> None:
             screen.say("start", start.remark)
     if left_out := len(run.plan.expectations) - len(run.outcomes):
         screen.say("expect", f"{left_out} left out: not all of their workloads were run")
-    screen.say("verdict", rows.run_verdict(run))
+    screen.say("verdict", formatting.run_verdict(run))
     for reason in run.why_not_trusted:
         screen.say("trust", f"not trusted: {reason}")
     screen.say("result", str(run.path))
@@ -120,7 +120,7 @@ def check_command(source: str, how: BringUp, *, check_budget: float | None, deep
         screen = stack.enter_context(Screen(quiet=as_json))
         checks = _lab(stack, source, how, screen).check(deep=deep, budget_s=check_budget, observer=screen)
         if as_json:
-            click.echo(json.dumps([rows.link_row(each) for each in checks], indent=2))
+            click.echo(json.dumps([formatting.link_row(each) for each in checks], indent=2))
         else:
             show_checks(checks, screen)
     return 0 if all(each.passed for each in checks) else FAILED
@@ -131,7 +131,7 @@ def show_checks(checks: Sequence[LinkCheck], screen: Screen) -> None:
     if not checks:
         screen.say("check", "no link is shaped: there is nothing to measure")
     elif all(each.skipped is not None for each in checks):
-        for reason in rows.reservations(checks):
+        for reason in formatting.reservations(checks):
             screen.say("check", reason)
     else:
         screen.show("")

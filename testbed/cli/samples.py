@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from testbed import results
+from testbed import runs
 from testbed.cli import options
 from testbed.cli.console import make_console
 from testbed.errors import UsageError
-from testbed.results.observations import write_csv
+from testbed.runs.observations import write_csv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testbed.results.observations import Row
+    from testbed.runs.observations import Row
 
 
 @click.command("samples")
@@ -34,7 +34,7 @@ def samples_command(run: str, workload: str, root: Path, *, as_csv: bool, events
     Without --csv: which events there are, how many of each, and their columns. Times are of the machine's monotonic
     clock, in ns. In Python, run.samples(WORKLOAD) goes through the same rows.
     """
-    found = results.load(run, root)
+    found = runs.load(run, root)
 
     def read() -> Iterator[Row]:
         return (row for row in found.samples(workload) if not events or row["event"] in events)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.live import Live
 
+from testbed.analysis import formatting
 from testbed.cli import options
+from testbed.cli.columns import Columns
 from testbed.cli.console import make_console
 from testbed.lab import Lab
-from testbed.results import rows
-from testbed.results.columns import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -97,7 +97,7 @@ def _table(seen: Mapping[str, Any], names: Mapping[str, str]) -> Columns | str:
 _WHICH = ("node", "process", "local", "peer")
 _WORDS = (*_WHICH, "state", "control")
 _SELDOM: Mapping[str, str] = MappingProxyType(
-    {"state": _ESTABLISHED, "lost": "0", "to read": "0 B", "held up": rows.NOT_APPLICABLE}
+    {"state": _ESTABLISHED, "lost": "0", "to read": "0 B", "held up": formatting.NOT_APPLICABLE}
 )
 """Columns that are seldom of interest, each with what it says then."""
 
@@ -106,20 +106,20 @@ def _cells(connection: Mapping[str, Any], names: Mapping[str, str]) -> dict[str,
     """What is shown of a connection, by column."""
     info = connection["info"]
     return {
-        "process": connection["process"] or rows.UNMEASURED,
+        "process": connection["process"] or formatting.UNMEASURED,
         "local": _end(connection["local"], names),
         "peer": _end(connection["peer"], names),
         "state": connection["state"],
         "control": connection["congestion"],
-        "rtt": _cell(info, "rtt_ns", rows.duration),
-        "least": _cell(info, "min_rtt_ns", rows.duration),
+        "rtt": _cell(info, "rtt_ns", formatting.duration),
+        "least": _cell(info, "min_rtt_ns", formatting.duration),
         "cwnd": _cell(info, "cwnd", str),
         "in flight": _cell(info, "unacked", str),
         "lost": _cell(info, "lost", str),
         "retrans": _cell(info, "retransmits", str),
-        "delivery": _cell(info, "delivery_rate", lambda rate: rows.rate(_BITS * rate)),
-        "to send": rows.size(connection["send_queue_bytes"]),
-        "to read": rows.size(connection["receive_queue_bytes"]),
+        "delivery": _cell(info, "delivery_rate", lambda rate: formatting.rate(_BITS * rate)),
+        "to send": formatting.size(connection["send_queue_bytes"]),
+        "to read": formatting.size(connection["receive_queue_bytes"]),
         "held up": _held_up(info),
     }
 
@@ -131,10 +131,10 @@ def _end(address: str, names: Mapping[str, str]) -> str:
 
 
 def _cell(info: Mapping[str, int], name: str, show: Callable[[int], str]) -> str:
-    return show(info[name]) if name in info else rows.UNMEASURED
+    return show(info[name]) if name in info else formatting.UNMEASURED
 
 
 def _held_up(info: Mapping[str, int]) -> str:
     busy_ns = info.get("busy_ns", 0)
     shares = {name: info.get(f"{name}_limited_ns", 0) / busy_ns if busy_ns else 0 for name in ("rwnd", "sndbuf")}
-    return ", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share) or rows.NOT_APPLICABLE
+    return ", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share) or formatting.NOT_APPLICABLE

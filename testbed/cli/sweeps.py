@@ -16,18 +16,18 @@ from rich.text import Text
 
 from testbed import sweep, topology
 from testbed.cli import options
+from testbed.cli.columns import Columns
 from testbed.cli.screen import Screen
 from testbed.errors import LabError
 from testbed.report.sweep import write_sweep
-from testbed.results.columns import Columns
-from testbed.results.files import require_writable
+from testbed.runs.files import require_writable
 from testbed.sweep import SweepObserver, rows
 
 if TYPE_CHECKING:
     from rich.progress import Task
 
     from testbed.cli.options import BringUp
-    from testbed.results import Run
+    from testbed.runs import Run
     from testbed.sweep import Matrix, Measure, Outcome, Trial
 
 FAILED = 1

@@ -17,7 +17,7 @@ the difference of two times taken in two nodes is a real delay. An initiator wai
 | `sent` | initiator of messages | `sent_ns` of the messages `first`, `first` + 1, ...; in order |
 | `received` | who measures messages | `seq` and `received_ns` per arrival, in order of arrival, duplicates too |
 | `bytes` | tcp-stream listener | `bytes` per `bucket_ns`, the first bucket beginning at `start_ns` |
-| `tcp-info` | TCP initiator with one connection | samples of its state at `at_ns`, see `testbed.tcp_info` |
+| `tcp-info` | TCP initiator with one connection | samples of its state at `at_ns`, see `testbed.linux.tcp_info` |
 | `quic-info` | quic initiator | samples of the sender's state, see `testbed.endpoint.quic_log` |
 | `progress` | initiator | `fraction` done, at least once a second |
 | `error` | both | `code`, `message`, `hint`; the exit status is then not 0 |

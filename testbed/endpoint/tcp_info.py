@@ -1,4 +1,4 @@
-"""The state of an endpoint's TCP connection, now and over time; see `testbed.tcp_info` for what it says."""
+"""The state of an endpoint's TCP connection, now and over time; see `testbed.linux.tcp_info` for what it says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from testbed.endpoint import tcp
-from testbed.tcp_info import parse, parse_congestion
+from testbed.linux.tcp_info import parse, parse_congestion
 
 if TYPE_CHECKING:
     from testbed.endpoint.owner import Owner

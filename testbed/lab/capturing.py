@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from testbed.agent import protocol
+from testbed.analysis import formatting
 from testbed.errors import LabError, TestbedError, UsageError
-from testbed.results import rows
-from testbed.results.captures import Capture
+from testbed.runs.captures import Capture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from testbed.lab.lab import Lab
     from testbed.lab.observer import Observer
     from testbed.plan.model import Plan
-    from testbed.results import RunWriter
+    from testbed.runs import RunWriter
 
 ALL = "all"
 """Stands for all nodes."""
@@ -256,4 +256,4 @@ def during_run(lab: Lab, ports: Sequence[Port], writer: RunWriter, observer: Obs
         writer.captured(
             replace(each, file=str(Path(each.file).relative_to(writer.run.path))) for each in capturing.captures
         )
-    observer.ended("capture", rows.captures_text(capturing.captures))
+    observer.ended("capture", formatting.captures_text(capturing.captures))

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.agent.client import Agent
+    from testbed.impairments import Shape
     from testbed.plan.model import Link, Plan
     from testbed.runtime import Completed, Runtime
-    from testbed.shape import Shape
 
 
 def words(command: Sequence[str] | str) -> Sequence[str]:

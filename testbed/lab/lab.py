@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from testbed.lab.nodes import NodeWatch
     from testbed.lab.observer import Observer
     from testbed.plan.model import Plan
-    from testbed.results import Run
+    from testbed.runs import Run
     from testbed.runtime import Program, Runtime
     from testbed.topology import Topology
     from testbed.workloads import Summary

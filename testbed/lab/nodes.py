@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from testbed.plan.model import Plan
-    from testbed.results import RunWriter
+    from testbed.runs import RunWriter
     from testbed.runtime import Runtime
 
 _INTERVAL_S = 0.5

@@ -8,16 +8,16 @@ from contextlib import suppress
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from testbed import check, results, workloads
+from testbed import check, runs, workloads
+from testbed.analysis import formatting
 from testbed.errors import UsageError
+from testbed.impairments import Shape
 from testbed.lab import capturing
 from testbed.lab.nodes import keeping_logs
 from testbed.lab.sockets import Watch
 from testbed.lab.timeline import Timeline
 from testbed.plan import changes
-from testbed.results import rows
 from testbed.runtime import state
-from testbed.shape import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from testbed.lab.nodes import NodeWatch
     from testbed.lab.observer import Observer
     from testbed.plan.model import Plan, Workload
-    from testbed.results import Run, RunWriter
+    from testbed.runs import Run, RunWriter
     from testbed.workloads import Summary
 
 _SLACK_NS = 500_000_000
@@ -76,7 +76,7 @@ def _run(
     ports = capturing.ports_of(lab.plan, [*lab.plan.capture.nodes, *capture])
     chosen = _chosen(lab.plan, only)
     with (
-        results.RunWriter(root, lab.plan, runtime=lab.runtime, versions=lab.versions(), images=lab.images()) as writer,
+        runs.RunWriter(root, lab.plan, runtime=lab.runtime, versions=lab.versions(), images=lab.images()) as writer,
         keeping_logs(lab.log_ends, writer),
         lab.watch_nodes() as watch,
     ):
@@ -102,7 +102,7 @@ def _run(
             *check.trust(after, before=before),
             *check.disturbances(attached, lab.attachments()),
             *check.late_senders(_senders(lab.plan, writer.run.summaries)),
-            *results.late_events(writer.run.timeline),
+            *runs.late_events(writer.run.timeline),
         )
         writer.finished(after, distrust)
     return writer.run
@@ -133,7 +133,7 @@ def _checked(
         return ()
     for note in lab.require_nodes()["notes"]:
         observer.chosen("note", note, "")
-    if changed := results.changed_links(lab.plan, shapes):
+    if changed := runs.changed_links(lab.plan, shapes):
         observer.chosen("impair", "; ".join(changed), "changed since the lab came up")
     observer.begun("check", "probing the links")
     found = check.measure(
@@ -144,7 +144,7 @@ def _checked(
         budget_s=budget_s,
         progress=lambda done: observer.progressed("check", "probes", done),
     )
-    observer.ended("check", rows.links_verdict(found))
+    observer.ended("check", formatting.links_verdict(found))
     return found
 
 
@@ -208,7 +208,7 @@ def _carry_out(
             raise
         finally:
             if start.at_ns is not None:
-                writer.started(results.StepStart(start_ns=start.at_ns, began_ns=dict(start.began_ns)))
+                writer.started(runs.StepStart(start_ns=start.at_ns, began_ns=dict(start.began_ns)))
 
 
 def _label(workload: Workload) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from testbed.endpoint.columns import encode
 from testbed.errors import LabError
-from testbed.results import Connections
+from testbed.runs import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from testbed.agent.client import Agent
-    from testbed.results import RunWriter
+    from testbed.runs import RunWriter
 
 INTERVAL_S = 0.5
 """Time from one look to the next."""

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from testbed import units
 from testbed.errors import LabError
-from testbed.results import Happening
+from testbed.runs import Happening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from testbed.agent.client import Agent, Connection
+    from testbed.impairments import Shape
     from testbed.lab.observer import Observer
     from testbed.plan.model import Plan
-    from testbed.shape import Shape
 
 
 _RESTORING_S = 60.0

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from testbed.errors import UsageError
+from testbed.impairments import CLEAR
 from testbed.plan.model import Link, Plan
 from testbed.plan.seeds import derive
-from testbed.shape import CLEAR
 from testbed.topology.document import read
 from testbed.topology.impairment import Impairment
 from testbed.topology.messages import show, translate, valueless
@@ -21,7 +21,7 @@ from testbed.topology.messages import show, translate, valueless
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from testbed.shape import Shape
+    from testbed.impairments import Shape
     from testbed.topology.document import Document
 
 Ends = tuple[str, str, str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from testbed.shape import Shape
+from testbed.impairments import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

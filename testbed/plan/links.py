@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.impairments import CLEAR
 from testbed.plan.model import Link
 from testbed.plan.seeds import derive
 from testbed.plan.timeline import Change, Event
-from testbed.shape import CLEAR
 from testbed.topology.course import Course, asked_links, in_time
 
 if TYPE_CHECKING:

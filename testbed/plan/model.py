@@ -14,10 +14,10 @@ from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.decisive import ADDED, ADDRESS, NOT_DECISIVE, SEED, decisive
 from testbed.errors import UsageError
 from testbed.expectations import Expectation
+from testbed.impairments import Shape
 from testbed.names import checked
 from testbed.plan.digest import digest, place
 from testbed.plan.timeline import Event
-from testbed.shape import Shape
 
 VERSION = 1
 """The version of the plan's form, part of its digest."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from testbed.decisive import NOT_DECISIVE
-from testbed.shape import Shape
+from testbed.impairments import Shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.analysis.samples import Recorded, read_all
 from testbed.report.run import run_page
-from testbed.results.files import write_whole
-from testbed.results.samples import Recorded, read_all
+from testbed.runs.files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from testbed.results.run import Run
+    from testbed.runs.run import Run
 
 __all__ = ["REPORT_FILE", "write"]
 
@@ -28,7 +28,7 @@ def write(run: Run, recorded: Recorded | None = None) -> Path:
 
     Args:
         run: what to report.
-        recorded: its samples, where they have been read already (`testbed.results.samples.read_all`).
+        recorded: its samples, where they have been read already (`testbed.analysis.samples.read_all`).
 
     Returns:
         Its path.

@@ -7,21 +7,21 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from testbed.analysis import comparison, formatting
+from testbed.analysis.comparison import NO_CONCLUSION, THE_SAME
+from testbed.analysis.samples import read_all
 from testbed.plan.differences import plan_differences
 from testbed.report.cells import Cells, Tile, Verdict
 from testbed.report.charts import NAMES, Figure, by_name
 from testbed.report.marks import Swatch
 from testbed.report.overlays import Overlaid, overlays
 from testbed.report.page import render
-from testbed.results import comparison, rows
-from testbed.results.comparison import NO_CONCLUSION, THE_SAME
-from testbed.results.files import told
-from testbed.results.samples import read_all
+from testbed.runs.files import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from testbed.results.comparison import Change, Side
+    from testbed.analysis.comparison import Change, Side
 
 _BEYOND_CHANCE = ("higher", "lower")
 _TICKS = (-1000, -300, -100, -30, -10, -3, 0, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
@@ -95,7 +95,10 @@ def _verdict(compared: Sequence[Comparison], violations: Sequence[str]) -> Verdi
         title = f"Too few runs for a conclusion: {comparison.ENOUGH} of each side or more would tell"
     else:
         title = "No difference to be seen"
-    said = [*violations, *(f"{change.label}: {rows.change_cells(change)[2]}, {change.verdict}" for change in beyond)]
+    said = [
+        *violations,
+        *(f"{change.label}: {formatting.change_cells(change)[2]}, {change.verdict}" for change in beyond),
+    ]
     tiles = (
         Tile(name="Differ by more than chance", value=str(len(beyond))),
         Tile(name="Too few runs to tell", value=str(perhaps)),
@@ -131,7 +134,7 @@ def _part(first: Side, compared: Comparison) -> dict[str, Any]:
 
 
 def _line(change: Change) -> Cells:
-    return [change.label, *rows.change_cells(change), change.verdict]
+    return [change.label, *formatting.change_cells(change), change.verdict]
 
 
 def _forest(changes: Sequence[Change]) -> Figure | None:
@@ -187,7 +190,7 @@ def _relative(change: Change) -> dict[str, Any] | None:
     low, high = change.interval or (0.0, 0.0)
     scale = 100 / abs(change.before)
     percent = 100 * change.ratio
-    before, after, text = rows.change_cells(change)
+    before, after, text = formatting.change_cells(change)
     return {
         "name": change.label,
         "change": percent,

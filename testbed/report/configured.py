@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.plan.model import Plan, Workload
-    from testbed.results.timeline import Happening
+    from testbed.runs.timeline import Happening
 
 Steps = list[tuple[int, int]]
 """`(time, value)`: the value from that time on, CLOCK_MONOTONIC ns; the first time is 0."""

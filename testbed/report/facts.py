@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from testbed import codec
+from testbed.analysis import formatting
 from testbed.metrics import METRICS
-from testbed.results import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from testbed.results.run import Run
+    from testbed.runs.run import Run
     from testbed.workloads import Summary
 
 _ABREAST = 5
@@ -64,11 +64,11 @@ def _missing(summaries: Sequence[Summary]) -> Iterator[str]:
 
 def _value(summary: Summary, name: str, unit: str) -> str:
     if name not in summary.values:
-        return rows.NOT_APPLICABLE
+        return formatting.NOT_APPLICABLE
     value = summary.values[name]
     if value is None:
-        return rows.UNMEASURED
-    return value if isinstance(value, str) else rows.figure(value, unit, in_full=True)
+        return formatting.UNMEASURED
+    return value if isinstance(value, str) else formatting.figure(value, unit, in_full=True)
 
 
 def _plain(value: object) -> str:

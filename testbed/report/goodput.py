@@ -5,19 +5,19 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from testbed.analysis import formatting
+from testbed.analysis.samples.bins import Bins
 from testbed.report.axes import Axis
 from testbed.report.charts import Figure, Panel
 from testbed.report.marks import Lines
 from testbed.report.stage import listed
 from testbed.report.units import display_unit
-from testbed.results import rows
-from testbed.results.samples.bins import Bins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from testbed.analysis.samples import Flow
     from testbed.report.stage import Group, Stage
-    from testbed.results.samples import Flow
 
 _SECOND = 1_000_000_000
 _UNLIKE = 20
@@ -43,7 +43,7 @@ def goodput(stage: Stage) -> Iterator[Figure]:
             total = Lines(style=group.style, lines=[whole], steps=True)
             panels.append(_panel(f"sum of the {len(group.members)} of {group.name}", [total], small=True))
     widths = sorted({flow.delivered.width for group in groups for flow in flows[id(group)]})
-    note = f"Payload delivered per {' or '.join(rows.duration(width) for width in widths)}."
+    note = f"Payload delivered per {' or '.join(formatting.duration(width) for width in widths)}."
     yield stage.figure(f"Goodput of {listed([group.name for group in groups])}", panels, note=note)
 
 

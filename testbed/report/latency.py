@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from testbed.analysis import formatting
+from testbed.analysis.samples.bins import Bins
 from testbed.report import configured
 from testbed.report.axes import Axis
 from testbed.report.charts import Figure, Panel, figure
 from testbed.report.marks import Bars, Level, Lines, Mark, Ranges, Ticks
 from testbed.report.stage import Stage, listed
 from testbed.report.units import COUNT, PERCENT, SECONDS, display_unit
-from testbed.results import rows
-from testbed.results.samples.bins import Bins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from testbed.analysis.samples import Samples
     from testbed.plan.model import Plan
     from testbed.report.configured import Steps
     from testbed.report.stage import Group
-    from testbed.results.samples import Samples
-    from testbed.results.timeline import Happening
+    from testbed.runs.timeline import Happening
 
 _PARTS = 100
 _LEAST_IN_PART = 10
@@ -82,7 +82,7 @@ def _note(groups: Sequence[Group]) -> str:
     singles = [group.first.messages.latency for group in groups if not group.many]
     widths = {bins.width for bins in singles if any(one.count > 1 for one in bins)}
     if widths:
-        per = " or ".join(rows.duration(width) for width in sorted(widths))
+        per = " or ".join(formatting.duration(width) for width in sorted(widths))
         note += f" A dot is the mean of {per}, its stroke goes from the least to the greatest."
     if any(group.many for group in groups):
         note += " Of alike workloads the line is the mean, the band goes from the least of all of them to the greatest."

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from testbed.analysis.samples.reading import TCP_INFO
 from testbed.report.axes import Axis
 from testbed.report.charts import Figure, Panel, figure
 from testbed.report.goodput import rates
@@ -14,13 +15,12 @@ from testbed.report.latency import tail_figure, tail_points
 from testbed.report.marks import Lines
 from testbed.report.senders import column_axis
 from testbed.report.units import SECONDS, display_unit
-from testbed.results.samples.reading import TCP_INFO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from testbed.analysis.samples import Samples
     from testbed.report.marks import Points
-    from testbed.results.samples import Samples
 
 _GRID = 240
 _TIME = "time since the workload began, s"

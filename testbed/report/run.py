@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from testbed.analysis import formatting
 from testbed.report import goodput, latency, senders
 from testbed.report.cells import Cell, Cells, Tile, Verdict
 from testbed.report.drawing import draw
@@ -14,16 +15,15 @@ from testbed.report.sockets import connections
 from testbed.report.stage import Stage, alike
 from testbed.report.start import start
 from testbed.report.workloads import workload_table
-from testbed.results import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from testbed.analysis.samples import Recorded, Samples
     from testbed.plan.model import Plan
     from testbed.report.charts import Figure
-    from testbed.results.run import Run
-    from testbed.results.samples import Recorded, Samples
-    from testbed.results.timeline import Happening
+    from testbed.runs.run import Run
+    from testbed.runs.timeline import Happening
 
 _NAMED = 3
 
@@ -93,14 +93,14 @@ def _verdict(run: Run) -> Verdict:
     reasons = [*run.why_not_trusted, *(f"changed since the lab came up: {link}" for link in run.changed_links)]
     for outcome in run.outcomes:
         if not outcome.passed:
-            found, wanted = rows.outcome_cells(outcome)
+            found, wanted = formatting.outcome_cells(outcome)
             reasons.append(f"expected {outcome.expectation}: measured {found}, wanted {wanted}")
     return Verdict(
         good=run.trusted and run.as_expected,
-        title=f"This run is {rows.run_verdict(run)}",
+        title=f"This run is {formatting.run_verdict(run)}",
         reasons=tuple(reasons),
         tiles=tuple(_tiles(run)),
-        notes=tuple(f"Not measured or proven: {reservation}" for reservation in rows.reservations(run.checks)),
+        notes=tuple(f"Not measured or proven: {reservation}" for reservation in formatting.reservations(run.checks)),
     )
 
 
@@ -136,8 +136,8 @@ def _expectations(run: Run) -> list[Cells]:
     return [
         [
             outcome.expectation,
-            *rows.outcome_cells(outcome),
-            Cell(text=rows.outcome_verdict(outcome), good=outcome.passed),
+            *formatting.outcome_cells(outcome),
+            Cell(text=formatting.outcome_verdict(outcome), good=outcome.passed),
         ]
         for outcome in run.outcomes
     ]
@@ -145,14 +145,14 @@ def _expectations(run: Run) -> list[Cells]:
 
 def _links(run: Run) -> dict[str, Any]:
     """The table of links; those that were checked with the same result in all properties are not merged."""
-    properties = rows.shown_properties(run.checks)
+    properties = formatting.shown_properties(run.checks)
     several = len({check.network for check in run.checks}) > 1
     head = ["link", *(["network"] if several else []), *properties, "verdict"]
     lines: list[Cells] = [
         [
             check.link,
             *([check.network] if several else []),
-            *(_measured(rows.link_cell(check, name)) for name in properties),
+            *(_measured(formatting.link_cell(check, name)) for name in properties),
             Cell(text=check.verdict, good=check.passed),
         ]
         for check in run.checks
@@ -172,8 +172,8 @@ def _timeline(run: Run) -> list[Cells]:
         late = "did not happen"
         if number < len(run.timeline):
             happening = run.timeline[number]
-            late = rows.duration(happening.done_ns - happening.due_ns)
-        lines.append([rows.duration(event.at_ns), event.what, str(len(event.changes)), late])
+            late = formatting.duration(happening.done_ns - happening.due_ns)
+        lines.append([formatting.duration(event.at_ns), event.what, str(len(event.changes)), late])
     return lines
 
 
@@ -245,7 +245,7 @@ def _captures(run: Run) -> dict[str, Any]:
             Cell(text=capture.node, below=f"{capture.network}, {capture.interface}"),
             Cell(text=capture.file, code=True),
             f"{capture.packets:,}",
-            rows.size(capture.size_bytes),
+            formatting.size(capture.size_bytes),
             f"{capture.dropped:,}",
             f"{capture.overwritten:,}",
         ]

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from math import floor, log10
 from typing import TYPE_CHECKING
 
+from testbed.analysis import formatting
+from testbed.analysis.samples.bins import Bins
+from testbed.analysis.samples.quantities import quantity
+from testbed.analysis.samples.reading import SAMPLE, TCP_INFO
 from testbed.report import configured
 from testbed.report.axes import Axis
 from testbed.report.charts import Figure, Panel, multiples
 from testbed.report.marks import Bars, Lines, Mark
 from testbed.report.units import PERCENT, display_unit
-from testbed.results import rows
-from testbed.results.samples.bins import Bins
-from testbed.results.samples.quantities import quantity
-from testbed.results.samples.reading import SAMPLE, TCP_INFO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from testbed.analysis.samples import Series
     from testbed.report.stage import Group, Stage
-    from testbed.results.samples import Series
 
 _NUMBERS_OF_THE_KERNEL = ("state", "ca_state")
 _HELD_UP = {"rwnd_limited_ns": "the receiver's window", "sndbuf_limited_ns": "the send buffer"}
@@ -175,7 +175,7 @@ def _retransmits(stage: Stage, of: Columns) -> Iterator[Panel]:
             (start - stage.origin_ns, start + width - stage.origin_ns, total)
             for start, total in of.retransmits.regrouped(width).items()
         ]
-        label = f"segments sent again per {rows.duration(width)}"
+        label = f"segments sent again per {formatting.duration(width)}"
         yield Panel(label=label, y=Axis(), marks=[Bars(bars=bars)], height=56)
 
 

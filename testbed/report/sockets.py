@@ -6,20 +6,20 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from testbed.analysis.samples.series import TIME_COLUMN, Series
 from testbed.endpoint.columns import decode
 from testbed.report.charts import Figure, Panel
 from testbed.report.marks import STYLES
 from testbed.report.senders import column_axis
 from testbed.report.stage import Stage
-from testbed.results.samples.series import TIME_COLUMN, Series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from testbed.plan.model import Plan
-    from testbed.results.connections import Connections
-    from testbed.results.run import Run
+    from testbed.runs.connections import Connections
+    from testbed.runs.run import Run
 
 _COLUMNS = ("rtt_ns", "cwnd", "delivery_rate", "send_queue_bytes", "receive_queue_bytes")
 _MOST = STYLES

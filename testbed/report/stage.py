@@ -6,20 +6,20 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from testbed.analysis import formatting
+from testbed.analysis.samples.bins import Bins
 from testbed.report.axes import Axis
 from testbed.report.charts import Figure, Moment, Panel, figure
 from testbed.report.marks import Level, Lines, Mark, Ranges
 from testbed.report.units import SECONDS
-from testbed.results import rows
-from testbed.results.samples.bins import Bins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from testbed.analysis.samples import Samples
     from testbed.plan.model import Plan, Workload
     from testbed.report.configured import Steps
-    from testbed.results.samples import Samples
-    from testbed.results.timeline import Happening
+    from testbed.runs.timeline import Happening
 
 FEW = 4
 """Up to so many alike workloads are shown one by one."""
@@ -145,7 +145,7 @@ class Stage:
         steps = [(0, before[-1]), *((at, value) for at, value in inside if at < self.length_ns)]
         if not any(value for _, value in steps):
             return []
-        values = " / ".join(dict.fromkeys(rows.duration(value) for _, value in steps))
+        values = " / ".join(dict.fromkeys(formatting.duration(value) for _, value in steps))
         return [Level(name=f"configured delay {values}", steps=[*steps, (self.length_ns, steps[-1][1])])]
 
     def middles(self, bins: Bins) -> list[float]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from testbed.analysis import formatting
 from testbed.report import configured
 from testbed.report.charts import NAMES, Figure, by_name
 from testbed.report.marks import Swatch
 from testbed.report.stage import alike, group_name
 from testbed.report.units import display_unit
-from testbed.results import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,8 +37,8 @@ def start(plan: Plan, summaries: Sequence[Summary]) -> Iterator[Figure]:
                 "part": part,
                 "from": begin / unit.worth,
                 "to": end / unit.worth,
-                "total": rows.duration(first) if end == first else "",
-                "said": f"{name}: {part} {rows.duration(end - begin)}",
+                "total": formatting.duration(first) if end == first else "",
+                "said": f"{name}: {part} {formatting.duration(end - begin)}",
             }
             for part, begin, end in parts
         ]

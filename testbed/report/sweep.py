@@ -12,7 +12,7 @@ from testbed.report.drawing import draw
 from testbed.report.marks import Crosses, Mark, Ranges
 from testbed.report.page import render
 from testbed.report.units import Unit, display_unit
-from testbed.results.files import write_whole
+from testbed.runs.files import write_whole
 from testbed.sweep import rows
 from testbed.sweep.layout import Layout
 from testbed.sweep.scale import is_wide

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from testbed.analysis import formatting
 from testbed.report.cells import Cell, Cells
 from testbed.report.stage import alike, group_name
-from testbed.results import rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.plan.model import Workload
-    from testbed.results.flows import FlowSum
-    from testbed.results.run import Run
+    from testbed.runs.flows import FlowSum
+    from testbed.runs.run import Run
     from testbed.workloads import Summary
 
 _METRICS = {
@@ -26,7 +26,7 @@ _METRICS = {
     "p50": ("latency_p50_ns", "ns"),
     "p99": ("latency_p99_ns", "ns"),
 }
-"""By the name of a column of `rows.workload_cells` its metric and unit."""
+"""By the name of a column of `formatting.workload_cells` its metric and unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +60,11 @@ def workload_table(run: Run) -> WorkloadTable:
     summaries = {summary.workload: summary for summary in run.summaries}
     lines: list[Cells] = []
     groups: list[Members] = []
-    texts = {name: rows.workload_cells(summary) for name, summary in summaries.items()}
+    texts = {name: formatting.workload_cells(summary) for name, summary in summaries.items()}
     columns = [
-        name for name in rows.WORKLOAD_COLUMNS if any(one[name] != rows.NOT_APPLICABLE for one in texts.values())
+        name
+        for name in formatting.WORKLOAD_COLUMNS
+        if any(one[name] != formatting.NOT_APPLICABLE for one in texts.values())
     ]
     for number, stage in enumerate(run.plan.stages, 1):
         for group in alike(workload for workload in stage if workload.name in summaries):
@@ -96,7 +98,7 @@ def workload_table(run: Run) -> WorkloadTable:
 
 def _sum(of: FlowSum, columns: Sequence[str]) -> Cells:
     """The line of flows of one kind that ran together."""
-    cells = [rows.rate(of.goodput_bps) if column == "goodput" else "" for column in columns]
+    cells = [formatting.rate(of.goodput_bps) if column == "goodput" else "" for column in columns]
     return [Cell(text=f"sum of {len(of.workloads)}", below=of.kind), *cells]
 
 
@@ -115,5 +117,5 @@ def _together(column: str, summaries: Sequence[Summary], texts: dict[str, dict[s
     values = [value for summary in summaries if isinstance(value := summary.values.get(name), (int, float))]
     if not values:
         return texts[summaries[0].workload][column]
-    least, most = (rows.figure(bound, unit) for bound in (min(values), max(values)))
+    least, most = (formatting.figure(bound, unit) for bound in (min(values), max(values)))
     return least if least == most else Cell(text=least, below=f"to {most}")

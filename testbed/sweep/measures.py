@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.plan.model import Plan, Workload
-    from testbed.results import Run
+    from testbed.runs import Run
 
 _MAIN = ("latency_p50_ns", "goodput_bps")
 _BESIDE = "loss_ratio"

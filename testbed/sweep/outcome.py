@@ -6,10 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from testbed.results import rows
-from testbed.results.comparison import MACHINERY
-from testbed.results.files import write_whole
-from testbed.results.reading import load, whole_runs
+from testbed.analysis import formatting
+from testbed.analysis.comparison import MACHINERY
+from testbed.runs.files import write_whole
+from testbed.runs.reading import load, whole_runs
 from testbed.statistics import LINEAR, Estimate, log_slope, scale_of
 from testbed.sweep.layout import Curve, Layout
 from testbed.sweep.scale import is_wide
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from testbed.results import Run
+    from testbed.runs import Run
     from testbed.sweep.matrix import Cell, Matrix, Trial
     from testbed.sweep.measures import Measure
 
@@ -161,7 +161,7 @@ class Outcome:
                     "path": f"{cell.lab}/{run.path.name}",
                     "trusted": run.trusted,
                     "as_expected": run.as_expected,
-                    "failures": rows.failures(run),
+                    "failures": formatting.failures(run),
                     "values": {measure.label: measure.of(run) for measure in self.measures},
                 }
                 for trial, run in self.trials(cell)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.results import rows
+from testbed.analysis import formatting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -60,12 +60,12 @@ def estimate_text(estimate: Estimate | None, measure: Measure) -> str:
         return mean
     if estimate.interval is None:
         return mean
-    return f"{mean} ({_range(mean, [rows.figure(bound, measure.metric.unit) for bound in estimate.interval])})"
+    return f"{mean} ({_range(mean, [formatting.figure(bound, measure.metric.unit) for bound in estimate.interval])})"
 
 
 def value_text(value: float | None, measure: Measure) -> str:
     """A figure: `5.31 mbit/s`."""
-    return rows.UNMEASURED if value is None else rows.figure(value, measure.metric.unit)
+    return formatting.UNMEASURED if value is None else formatting.figure(value, measure.metric.unit)
 
 
 def _range(mean: str, bounds: Sequence[str]) -> str:
@@ -95,7 +95,7 @@ def failures(outcome: Outcome) -> list[str]:
         trials = outcome.trials(cell)
         by_reason: dict[str, list[str]] = {}
         for trial, run in trials:
-            for reason, found in rows.failures(run).items():
+            for reason, found in formatting.failures(run).items():
                 by_reason.setdefault(reason, []).append(f"repetition {trial.repetition} ({found})")
         label = levels_text(outcome.matrix, cell.levels)
         for reason, where in by_reason.items():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from testbed import lab as labs
 from testbed.errors import LabError
 from testbed.lab import Lab, Observer
-from testbed.results.files import make_directory
+from testbed.runs.files import make_directory
 from testbed.runtime import state
 from testbed.sweep.outcome import Outcome, kept
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from testbed.results import Run
+    from testbed.runs import Run
     from testbed.sweep.matrix import Matrix, Trial
     from testbed.sweep.measures import Measure
 

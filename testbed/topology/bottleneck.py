@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Tag
 
 from testbed import units
-from testbed.shape import Discipline, Opportunities, RateSteps
+from testbed.impairments import Discipline, Opportunities, RateSteps
 from testbed.topology import traces
 from testbed.topology.base import Fault, Model, Short, key
 from testbed.topology.files import Beside

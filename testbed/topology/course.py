@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import permutations, product
 
 from testbed import units
-from testbed.shape import CLEAR, Shape
+from testbed.impairments import CLEAR, Shape
 from testbed.topology.base import Fault
 from testbed.topology.ends import DirectionEnds, PairEnds
 from testbed.topology.models import Direction, Pair, Topology

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from testbed.shape import Chance, Corruption, Reorder, Variation
+from testbed.impairments import Chance, Corruption, Reorder, Variation
 from testbed.topology.base import Fault, Model, Short, key
 from testbed.topology.files import Beside
 from testbed.topology.traces import delays

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from testbed import units
-from testbed.shape import CERTAIN, CLEAR, Latent, Shape
+from testbed.impairments import CERTAIN, CLEAR, Latent, Shape
 from testbed.topology.base import Fault, Model, key
 from testbed.topology.bottleneck import QueueValue, RateValue, Traced
 from testbed.topology.effects import CorruptedValue, DuplicationValue, JitterValue, ReorderingValue

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from testbed import units
-from testbed.shape import CERTAIN, Chance, Drop, FourState, GilbertElliott
+from testbed.impairments import CERTAIN, Chance, Drop, FourState, GilbertElliott
 from testbed.topology.base import Fault, Model, Short, key
 from testbed.topology.values import Burst, Count, Port, Probability, schema_of
 

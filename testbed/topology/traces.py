@@ -9,8 +9,8 @@ import re
 from typing import TYPE_CHECKING
 
 from testbed import units
-from testbed.distributions import standardised
-from testbed.shape import Opportunities, RateSteps
+from testbed.impairments import Opportunities, RateSteps
+from testbed.impairments.distributions import standardised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,7 +91,7 @@ def rates(text: str) -> RateSteps:
 
 
 def delays(text: str, _: str) -> tuple[int, ...]:
-    """Measured delays, all durations or all plain numbers, as a table of their quantiles (`testbed.distributions`).
+    """Measured delays, all durations or all plain numbers, as a table of quantiles, see `testbed.impairments`.
 
     Raises:
         ValueError: they are none, or have no spread.

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from testbed.agent.userspace.engine import UserspaceEngine
-from testbed.shape import CLEAR, Discipline, Shape
+from testbed.engines.userspace.engine import UserspaceEngine
+from testbed.impairments import CLEAR, Discipline, Shape
 from tests.live.test_userspace_worker import ShapedPair
 
 SECONDS = 4

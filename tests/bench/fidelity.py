@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed import topology
-from testbed.distributions import SCALE, quantiles
+from testbed.impairments import Variation
+from testbed.impairments.distributions import SCALE, quantiles
 from testbed.lab import Lab
-from testbed.shape import Variation
 from testbed.statistics import clopper_pearson
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from testbed.plan import Plan, resolve
-from testbed.results.run import run_schema
+from testbed.runs.run import run_schema
 from testbed.topology import find, load, schema
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SHIPPED = sorted(path.stem for path in (ROOT / "topologies").glob("*.yml"))
 SCHEMA = ROOT / "testbed" / "topology" / "schema.json"
-RUN_SCHEMA = ROOT / "testbed" / "results" / "run-schema.json"
+RUN_SCHEMA = ROOT / "testbed" / "runs" / "run-schema.json"
 
 
 def text(data):

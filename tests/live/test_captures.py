@@ -17,7 +17,7 @@ from collections import Counter
 import pytest
 
 from testbed.lab import Lab
-from testbed.results import load
+from testbed.runs import load
 from testbed.topology import loads
 from tests.live.command_line import PATIENCE_S, begin, run
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from testbed import check
-from testbed.agent.userspace.stats import LinkStats
+from testbed.engines.userspace.stats import LinkStats
 from testbed.lab import Lab, bringup
 from testbed.topology import loads
 from tests.live.lateness import is_lateness

@@ -188,7 +188,7 @@ def test_agent_stopped(up, lab_name):
 
 
 def test_worker_killed(up, lab_name):
-    workers = running("testbed.agent.userspace.worker", processes(lab_name))
+    workers = running("testbed.engines.userspace.worker", processes(lab_name))
     assert workers
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
@@ -340,9 +340,9 @@ def test_where_nothing_can_be_written_to_run(written, lab_name):
 
 
 def test_a_worker_that_is_stopped_does_not_outlive_its_agent(up, lab_name):
-    workers = running("testbed.agent.userspace.worker", processes(lab_name))
+    workers = running("testbed.engines.userspace.worker", processes(lab_name))
     assert workers
     for worker in workers:
         os.kill(worker, signal.SIGSTOP)
     os.kill(max(agents_of(lab_name)), signal.SIGKILL)
-    assert eventually(lambda: not running("testbed.agent.userspace.worker", processes(lab_name)))
+    assert eventually(lambda: not running("testbed.engines.userspace.worker", processes(lab_name)))

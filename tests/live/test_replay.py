@@ -8,7 +8,7 @@ import pytest
 from testbed.endpoint.columns import decode
 from testbed.errors import LabError
 from testbed.lab import Lab
-from testbed.results import load
+from testbed.runs import load
 from testbed.topology import loads
 from tests.conftest import remains
 from tests.live.command_line import run

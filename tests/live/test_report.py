@@ -10,7 +10,7 @@ import zlib
 import pytest
 
 from testbed.pytest_plugin import lacking
-from testbed.results import load
+from testbed.runs import load
 from tests.live.command_line import nothing_remains, run
 from tests.live.devtools import PATIENCE_S, QUIET, page_in
 

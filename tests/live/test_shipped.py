@@ -13,7 +13,7 @@ import pytest
 
 from testbed.endpoint.columns import decode
 from testbed.plan import resolve
-from testbed.results import load as load_run
+from testbed.runs import load as load_run
 from testbed.topology import find, load
 from testbed.units import CERTAIN
 from tests.conftest import missing, remains

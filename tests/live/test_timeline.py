@@ -8,9 +8,9 @@ import pytest
 
 from testbed.endpoint.columns import decode
 from testbed.errors import LabError
+from testbed.impairments import CERTAIN, Shape
 from testbed.lab import Lab
 from testbed.plan import Change, Event
-from testbed.shape import CERTAIN, Shape
 from testbed.topology import loads
 from tests.live.command_line import PATIENCE_S, begin, eventually
 from tests.live.lateness import is_lateness

@@ -16,11 +16,11 @@ from typing import Self
 
 import pytest
 
-from testbed.agent.userspace.engine import UserspaceEngine
-from testbed.agent.userspace.sockets import open_input, open_output
-from testbed.agent.userspace.stats import LinkStats
+from testbed.engines.userspace.engine import UserspaceEngine
+from testbed.engines.userspace.sockets import open_input, open_output
+from testbed.engines.userspace.stats import LinkStats
 from testbed.errors import LabError
-from testbed.shape import CERTAIN, CLEAR, Drop, Opportunities, Shape
+from testbed.impairments import CERTAIN, CLEAR, Drop, Opportunities, Shape
 
 TOOLS = ("ip", "tc", "ethtool", "ping")
 SEED = 7

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from testbed.cli import cli
 from testbed.errors import UsageError
 from testbed.plan import relocate
-from testbed.results.reading import load
-from testbed.results.run import RUN_FILE
+from testbed.runs.reading import load
+from testbed.runs.run import RUN_FILE
 
 KEPT = Path(__file__).parent.parent / "fixtures" / "run-of-version-1"
 VALUES: tuple[object, ...] = (

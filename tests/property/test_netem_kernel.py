@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroute2 import AsyncIPRoute
 
-from testbed.agent import netem
-from testbed.agent.netem import engine, translation
-from testbed.agent.netem.messages import QdiscMessage
-from testbed.agent.netem.qdiscs import FourState, GilbertElliott, Netem
-from testbed.agent.netem.queues import Bfifo, Codel, FqCodel, Tbf
+from testbed.engines import netem
+from testbed.engines.netem import engine, translation
+from testbed.engines.netem.messages import QdiscMessage
+from testbed.engines.netem.qdiscs import FourState, GilbertElliott, Netem
+from testbed.engines.netem.queues import Bfifo, Codel, FqCodel, Tbf
 from testbed.errors import LabError
-from testbed.shape import CERTAIN, Chance, Corruption, Discipline, Reorder, Shape, Variation
-from testbed.shape import FourState as FourStateLoss
-from testbed.shape import GilbertElliott as GilbertElliottLoss
+from testbed.impairments import CERTAIN, Chance, Corruption, Discipline, Reorder, Shape, Variation
+from testbed.impairments import FourState as FourStateLoss
+from testbed.impairments import GilbertElliott as GilbertElliottLoss
 
 pytestmark = pytest.mark.netem
 

@@ -10,8 +10,8 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from testbed.errors import UsageError
+from testbed.impairments import CERTAIN, GilbertElliott, Shape
 from testbed.plan import changes, resolve
-from testbed.shape import CERTAIN, GilbertElliott, Shape
 from testbed.topology import TopologyError, loads
 from testbed.topology.losses import Bursts
 from testbed.topology.traces import delays, opportunities, rates

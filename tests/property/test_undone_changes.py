@@ -9,8 +9,8 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from testbed.errors import UsageError
+from testbed.impairments import NOTHING_LATENT, Shape
 from testbed.plan import changes, resolve
-from testbed.shape import NOTHING_LATENT, Shape
 from testbed.topology import TopologyError, loads
 from tests.property.test_topology_impairment import IMPAIRMENTS, mapping
 

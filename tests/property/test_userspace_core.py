@@ -6,8 +6,8 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.agent.userspace.core import LinkEmulator
-from testbed.shape import CERTAIN, CLEAR, Shape
+from testbed.engines.userspace.core import LinkEmulator
+from testbed.impairments import CERTAIN, CLEAR, Shape
 
 
 class ObviousLink:

@@ -8,9 +8,8 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.agent.userspace.core import LinkEmulator
-from testbed.distributions import quantiles
-from testbed.shape import (
+from testbed.engines.userspace.core import LinkEmulator
+from testbed.impairments import (
     CERTAIN,
     Chance,
     Discipline,
@@ -23,6 +22,7 @@ from testbed.shape import (
     Shape,
     Variation,
 )
+from testbed.impairments.distributions import quantiles
 
 MS = 10**6
 probabilities = st.sampled_from([0, CERTAIN // 3, CERTAIN]) | st.integers(0, CERTAIN)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from testbed import arguments, results, topology
+from testbed import arguments, runs, topology
 from testbed.errors import UsageError
 from testbed.topology.values import command_words
 
@@ -35,7 +35,7 @@ WRONG: list[tuple[Any, list[Any]]] = [
     (topology.load, [None, 5, [], b"a", "a\0b"]),
     (lambda value: topology.loads(value, "x"), [None, 5, [], {}, object()]),
     (lambda value: topology.loads("name: x", "x", value), [5, [5], b"a"]),
-    (results.load, [None, 5, [], b"a", "a\0b"]),
+    (runs.load, [None, 5, [], b"a", "a\0b"]),
 ]
 
 

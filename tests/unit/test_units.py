@@ -1,6 +1,6 @@
 import pytest
 
-from testbed.shape import CERTAIN
+from testbed.impairments import CERTAIN
 from testbed.units import DURATION, PROBABILITY, RATE, SIZE, parse_cpus
 
 

@@ -14,8 +14,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Self
 
-from testbed.agent import vlan
 from testbed.agent.capture import pcap
+from testbed.linux import vlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from pyroute2 import AsyncIPRoute
 
-from testbed.agent import namespaces, netem
-from testbed.agent.userspace.engine import UserspaceEngine
-from testbed.agent.userspace.sockets import open_input, open_output
-from testbed.shape import Shape
+from testbed.engines import netem
+from testbed.engines.userspace.engine import UserspaceEngine
+from testbed.engines.userspace.sockets import open_input, open_output
+from testbed.impairments import Shape
+from testbed.linux import namespaces
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE, SO_TIMESTAMPNS = 32, 33, 35  # asm-generic/socket.h
 QUIET_S = 1.0

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.agent import netem
-from testbed.agent.userspace.core import LinkEmulator
-from testbed.shape import CERTAIN, Chance, FourState, GilbertElliott, Shape, Variation
+from testbed.engines import netem
+from testbed.engines.userspace.core import LinkEmulator
+from testbed.impairments import CERTAIN, Chance, FourState, GilbertElliott, Shape, Variation
 from tests.live.netem.alike import Fates, differences, of_one_distribution
 from tests.live.netem.conftest import Arrival
 from tests.live.netem.shapes import JITTER, random_file, shapes_of

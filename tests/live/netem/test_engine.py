@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from testbed.agent import netem
-from testbed.shape import CERTAIN, Shape
+from testbed.engines import netem
+from testbed.impairments import CERTAIN, Shape
 from testbed.statistics import binomial_test
 
 pytestmark = pytest.mark.netem

@@ -8,9 +8,8 @@ from dataclasses import asdict
 
 import pytest
 
-from testbed.agent.netem import Statistics
-from testbed.distributions import SCALE, quantiles
-from testbed.shape import (
+from testbed.engines.netem import Statistics
+from testbed.impairments import (
     CERTAIN,
     Chance,
     Corruption,
@@ -21,6 +20,7 @@ from testbed.shape import (
     Shape,
     Variation,
 )
+from testbed.impairments.distributions import SCALE, quantiles
 from testbed.statistics import binomial_test
 
 pytestmark = pytest.mark.netem

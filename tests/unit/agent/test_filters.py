@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from testbed.agent import namespaces, switch
+from testbed.agent import switch
 from testbed.agent.filters import PortFilters
 from testbed.agent.netlink import RouteSocket
+from testbed.linux import namespaces
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make devices")
 

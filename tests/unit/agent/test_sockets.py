@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from testbed.agent import namespaces, sockets
+from testbed.agent import sockets
 from testbed.endpoint import tcp_info
+from testbed.linux import namespaces
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
+from testbed.impairments import Shape
 from testbed.plan.model import Interface, Link, Network, Node, Plan
-from testbed.shape import Shape
 
 
 class Local:

@@ -4,9 +4,8 @@ from itertools import islice
 
 import pytest
 
-from testbed import distributions
 from testbed.check import expected, processes
-from testbed.shape import CERTAIN, Chance, Drop, Reorder, Shape, Variation
+from testbed.impairments import CERTAIN, Chance, Drop, Reorder, Shape, Variation, distributions
 
 MS = 1_000_000
 

@@ -6,7 +6,7 @@ from testbed.check import AS_REQUESTED, LinkCheck, expected
 from testbed.check.expected import FRAME_BYTES
 from testbed.check.judging import judge
 from testbed.check.samples import Sample
-from testbed.shape import (
+from testbed.impairments import (
     CERTAIN,
     Chance,
     Corruption,

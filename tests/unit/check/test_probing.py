@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from testbed.check import QUICK, measure, probe
-from testbed.shape import CERTAIN, Drop
+from testbed.impairments import CERTAIN, Drop
 
 MS = 1_000_000
 BRIEF = replace(QUICK, probes_ns=400 * MS)

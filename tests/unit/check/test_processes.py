@@ -4,7 +4,7 @@ from itertools import islice, pairwise
 import pytest
 
 from testbed.check import processes
-from testbed.shape import CERTAIN, Chance, FourState, GilbertElliott
+from testbed.impairments import CERTAIN, Chance, FourState, GilbertElliott
 
 DRAWS = 200_000
 

@@ -6,7 +6,7 @@ import pytest
 from testbed.check import AS_REQUESTED, capacity
 from testbed.check.queues import judge_queue
 from testbed.check.rates import Train, conclude, judge_rate
-from testbed.shape import CERTAIN, Chance, Corruption, Opportunities, RateSteps, Shape
+from testbed.impairments import CERTAIN, Chance, Corruption, Opportunities, RateSteps, Shape
 
 MS = 1_000_000
 SECOND = 10**9

@@ -8,7 +8,7 @@ import pytest
 from testbed.check import AS_REQUESTED, schedules
 from testbed.check.judging import judge
 from testbed.check.trains import Seen
-from testbed.shape import CERTAIN, Chance, Reorder, Shape, Variation
+from testbed.impairments import CERTAIN, Chance, Reorder, Shape, Variation
 
 MS = 1_000_000
 LEVEL = 1e-5

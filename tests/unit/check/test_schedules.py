@@ -1,7 +1,7 @@
 import pytest
 
 from testbed.check import DEEP, QUICK, capacity, schedules
-from testbed.shape import CERTAIN, Chance, Discipline, GilbertElliott, Opportunities, RateSteps, Shape, Variation
+from testbed.impairments import CERTAIN, Chance, Discipline, GilbertElliott, Opportunities, RateSteps, Shape, Variation
 
 MS = 1_000_000
 MTU = 1500

@@ -2,10 +2,10 @@ from dataclasses import asdict
 
 import pytest
 
-from testbed.agent.netem.engine import Statistics
-from testbed.agent.userspace.stats import LinkStats
 from testbed.check import disturbances, late_senders, trust
-from testbed.shape import Shape
+from testbed.engines.netem.engine import Statistics
+from testbed.engines.userspace.stats import LinkStats
+from testbed.impairments import Shape
 
 
 def link(counts, engine="userspace", delay_ns=20_000_000):

@@ -5,7 +5,7 @@ from testbed.check import LinkCheck
 from testbed.check.judging import judge
 from testbed.check.samples import Sample
 from testbed.check.verdict import unmeasured
-from testbed.shape import CERTAIN, GilbertElliott, Shape
+from testbed.impairments import CERTAIN, GilbertElliott, Shape
 
 SHAPE = Shape(delay_ns=20_000_000, loss_model=GilbertElliott(to_bad=CERTAIN // 50, to_good=CERTAIN // 4))
 FOUND = Sample(sent=1000, arrived=940, delays_ns=[20_100_000] * 940, runs=15)

@@ -32,7 +32,7 @@ def test_help_lists_every_command_and_imports_nothing_heavy():
 
 @pytest.mark.parametrize("module", ["testbed.cli.labs", "testbed.runtime.netns"])
 def test_what_enters_a_lab_or_takes_it_down_imports_neither_the_format_nor_what_measures(module):
-    needless = ("pydantic", "yaml", "rich", "tenacity", "importlib.metadata", "testbed.topology", "testbed.results")
+    needless = ("pydantic", "yaml", "rich", "tenacity", "importlib.metadata", "testbed.topology", "testbed.runs")
     script = f"import sys, {module}; print([name for name in {needless} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from testbed.cli import cli
 from testbed.errors import MachineError, UsageError
 from testbed.plan import resolve
-from testbed.results import RunWriter
+from testbed.runs import RunWriter
 from testbed.topology import loads
 
 TEXT = "name: x\nseed: 3\nnodes: {a: , b: }\nlinks: [{between: [a, b], delay: 5ms}]\n"

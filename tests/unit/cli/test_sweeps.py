@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from testbed import plan, sweep, topology
 from testbed.cli import cli
 from testbed.errors import UsageError
-from testbed.results import RunWriter
+from testbed.runs import RunWriter
 from testbed.workloads import Summary
 
 TEXT = """

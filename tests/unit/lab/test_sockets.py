@@ -11,7 +11,7 @@ from testbed.endpoint.columns import decode
 from testbed.errors import LabError
 from testbed.lab.sockets import Watch
 from testbed.plan import resolve
-from testbed.results import RunWriter, load
+from testbed.runs import RunWriter, load
 from testbed.topology import loads
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 
 from testbed.expectations import parse
+from testbed.impairments import Shape
 from testbed.plan import Event, resolve
 from testbed.plan.differences import are_repetitions, plan_differences
 from testbed.plan.model import Capture
-from testbed.shape import Shape
 from testbed.topology import loads
 
 FILE = """

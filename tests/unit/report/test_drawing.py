@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from testbed.report.drawing import draw
-from tests.unit.results.conftest import node
+from tests.unit.runs.conftest import node
 
 LEAST = 16
 """Pixels between two labels."""

@@ -9,13 +9,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from testbed.analysis.samples import Samples
 from testbed.endpoint.columns import encode
+from testbed.impairments import Shape
 from testbed.plan.timeline import Change, Event
 from testbed.report.run import stage_figures, twin_figures
 from testbed.report.start import start
-from testbed.results import Happening
-from testbed.results.samples import Samples
-from testbed.shape import Shape
+from testbed.runs import Happening
 from testbed.workloads import Summary
 
 MS = 1_000_000

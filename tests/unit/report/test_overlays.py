@@ -2,9 +2,9 @@ import json
 
 import pytest
 
+from testbed.analysis.samples import Samples
 from testbed.endpoint.columns import encode
 from testbed.report.overlays import Overlaid, mean, overlays
-from testbed.results.samples import Samples
 
 MS = 1_000_000
 

@@ -7,10 +7,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from testbed import report
+from testbed.analysis.samples import Recorded, Samples
 from testbed.endpoint.columns import encode
 from testbed.report.run import run_page
-from testbed.results import RunWriter
-from testbed.results.samples import Recorded, Samples
+from testbed.runs import RunWriter
 
 MS = 1_000_000
 VOID = {"meta", "link", "br", "img"}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from testbed.report.workloads import workload_table
-from testbed.results import RunWriter
+from testbed.runs import RunWriter
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from testbed import plan, sweep, topology
-from testbed.results import RunWriter
+from testbed.runs import RunWriter
 from testbed.workloads import Summary
 
 TEXT = """

@@ -2,8 +2,7 @@
 
 import pytest
 
-from testbed.plan import resolve
-from testbed.shape import (
+from testbed.impairments import (
     CERTAIN,
     Chance,
     Corruption,
@@ -18,6 +17,7 @@ from testbed.shape import (
     Shape,
     Variation,
 )
+from testbed.plan import resolve
 from testbed.topology import TopologyError, load, loads
 from testbed.topology.impairment import Impairment
 from testbed.topology.traces import FRAME_BYTES

@@ -2,7 +2,7 @@
 
 import pytest
 
-from testbed.shape import CERTAIN, CLEAR
+from testbed.impairments import CERTAIN, CLEAR
 from testbed.topology import TopologyError, loads
 from testbed.topology.course import Course, in_time
 

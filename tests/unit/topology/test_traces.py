@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from testbed.impairments import Opportunities, RateSteps, Shape
 from testbed.plan import resolve
-from testbed.shape import Opportunities, RateSteps, Shape
 from testbed.topology import loads, traces
 
 FOLDER = Path(__file__).parents[3] / "topologies" / "traces"

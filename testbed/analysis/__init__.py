@@ -1,0 +1,1 @@
+"""What a run comes to: comparison, figures as text, samples made ready for charts. Nothing here runs anything."""

@@ -1,0 +1,265 @@
+"""Runs compared: per figure the change from one side to another, each of one run or of several repetitions.
+
+A run counts once, whatever the number of its samples: those of one run share its fate (one loss decides a whole
+download), so only repetitions show how far chance alone moves a figure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from math import inf, isfinite
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from testbed.errors import UsageError
+from testbed.metrics import METRICS, find, metric_of
+from testbed.plan.differences import are_repetitions
+from testbed.runs.reading import load, whole_runs
+from testbed.runs.run import RUN_FILE
+from testbed.statistics import LEAST_RUNS, difference_interval, scale_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from testbed.runs.run import Run
+
+ENOUGH = LEAST_RUNS
+"""The least runs of each side for a verdict."""
+
+CONFIDENCE = 0.99
+THE_SAME = "the same"
+NO_CONCLUSION = "too few runs: no conclusion"
+_LIMIT = re.compile(r"(?P<workload>[^.\s]+)\.(?P<metric>\S+)\s*(?P<sign><=|>=|<|>)\s*(?P<percent>[+-]?\d+(\.\d+)?)\s*%")
+_EXCEEDS = {
+    "<": lambda change, bound: change < bound,
+    "<=": lambda change, bound: change <= bound,
+    ">": lambda change, bound: change > bound,
+    ">=": lambda change, bound: change >= bound,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """Runs of the same plan (seeds may differ).
+
+    Attributes:
+        label: as it was asked for.
+        runs: at least one, all whole.
+    """
+
+    label: str
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """How a figure of a workload differs from one side to the other; both are means over runs.
+
+    Attributes:
+        metric: its name, see `testbed.metrics`.
+        unit: of the values.
+        before, after: None where no run has the figure.
+        runs: how many runs have it, on each side.
+        difference: `after - before`, or None.
+        interval: of the true difference, with a confidence of 99 %, see `testbed.statistics.difference_interval`; None
+            where a side has fewer than three runs.
+        verdict: in plain words.
+    """
+
+    workload: str
+    metric: str
+    unit: str
+    before: float | None
+    after: float | None
+    runs: tuple[int, int]
+    difference: float | None
+    interval: tuple[float, float] | None
+    verdict: str
+
+    @property
+    def label(self) -> str:
+        """As people write it: `download.goodput`."""
+        return f"{self.workload}.{metric_of(self.metric).label}"
+
+    @property
+    def ratio(self) -> float | None:
+        """The difference in terms of `before`: -0.1 is 10 % less; infinite where there was nothing before."""
+        if self.difference is None or self.before is None:
+            return None
+        if not self.before:
+            return inf if self.difference > 0 else -inf if self.difference < 0 else 0.0
+        return self.difference / abs(self.before)
+
+    def to_json(self) -> dict[str, Any]:
+        """In plain values; `ratio` is None where it is not finite."""
+        ratio = self.ratio
+        return {"label": self.label, **asdict(self), "ratio": ratio if ratio is not None and isfinite(ratio) else None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A change that is not to be: `download.goodput < -10%`."""
+
+    text: str
+    workload: str
+    metric: str
+    sign: str
+    bound: float
+
+    @classmethod
+    def parse(cls, text: str) -> Limit:
+        """Read one; the metric goes by its label or its name.
+
+        Raises:
+            UsageError: `bad-limit`, `unknown-metric`.
+        """
+        found = _LIMIT.fullmatch(text.strip())
+        if found is None:
+            hint = "write one like download.goodput < -10%"
+            raise UsageError("bad-limit", f"{text!r} is not a change of a metric in percent", hint)
+        metric = find(found["metric"], None) or METRICS.get(found["metric"])
+        if metric is None or metric.unit == "name":
+            raise UsageError(
+                "unknown-metric",
+                f"no number is called {found['metric']!r}",
+                "testbed metrics lists them",
+            )
+        bound = float(found["percent"]) / 100
+        return cls(text=text.strip(), workload=found["workload"], metric=metric.name, sign=found["sign"], bound=bound)
+
+    def violation(self, changes: Sequence[Change]) -> str | None:
+        """How the changes go beyond the limit, or None where they don't.
+
+        Raises:
+            UsageError: `unknown-metric`: none of them is of this metric of this workload.
+        """
+        change = next((one for one in changes if (one.workload, one.metric) == (self.workload, self.metric)), None)
+        if change is None:
+            known = ", ".join(sorted({one.label for one in changes}))
+            wanted = f"{self.workload}.{metric_of(self.metric).label}"
+            raise UsageError("unknown-metric", f"no run has {wanted}", f"they have: {known}")
+        if change.ratio is None:
+            return f"{self.text}: can't be told, {change.verdict}"
+        if _EXCEEDS[self.sign](change.ratio, self.bound):
+            return f"{self.text}: it changed by {100 * change.ratio:+.3g} %"
+        return None
+
+
+def side(name: str, root: Path = Path("results")) -> Side:
+    """The runs that an argument stands for.
+
+    Args:
+        name: what `testbed.runs.load` takes; or a directory of runs of one lab, for all of them that are whole.
+        root: the directory of all runs.
+
+    Raises:
+        UsageError: there is no such run, one is not whole, or they are not repetitions of one another.
+    """
+    directory = Path(name)
+    several = [] if (directory / RUN_FILE).is_file() or not directory.is_dir() else whole_runs(directory)
+    runs = tuple(load(path) for path in several) or (load(name, root),)
+    for run in runs:
+        if not run.is_whole:
+            raise UsageError("run-incomplete", f"{run.path} {run.ending}", "compare whole runs")
+        if not are_repetitions(runs[0].plan, run.plan):
+            raise UsageError(
+                "not-repetitions",
+                f"{runs[0].path.name} and {run.path.name} in {name} are of different plans",
+                "name the runs one by one, or keep each plan's in a directory of its own",
+            )
+    return Side(label=name, runs=runs)
+
+
+def same_plans(one: Side, other: Side) -> bool:
+    """Whether both sides asked for the same things, seeds included."""
+    return {run.plan.digest for run in one.runs} == {run.plan.digest for run in other.runs}
+
+
+def warnings(one: Side, other: Side) -> list[str]:
+    """What speaks against comparing: runs that are not trusted or had other links, and machinery that differs."""
+    found = [
+        f"{run.path.name} is not trusted: {'; '.join(run.why_not_trusted)}"
+        for run in (*one.runs, *other.runs)
+        if not run.trusted
+    ]
+    found += [
+        f"{run.path.name} had links changed since the lab came up: {'; '.join(run.changed_links)}"
+        for run in (*one.runs, *other.runs)
+        if run.changed_links
+    ]
+    for what, of in MACHINERY.items():
+        left, right = ({of(run) for run in each.runs} for each in (one, other))
+        if left != right:
+            found.append(f"{what}: {' and '.join(sorted(left))} before, {' and '.join(sorted(right))} after")
+    return list(dict.fromkeys(found))
+
+
+MACHINERY: dict[str, Callable[[Run], str]] = {
+    "runtime": lambda run: run.runtime,
+    "engine": lambda run: ", ".join(sorted({engine.engine for engine in run.engines})) or "none",
+    "kernel": lambda run: run.versions.get("kernel", "unknown"),
+    "testbed": lambda run: run.versions.get("testbed", "unknown"),
+    "images": lambda run: ", ".join(f"{name} {what}" for name, what in sorted(run.images.items())) or "none",
+    "processor": lambda run: f"{run.host.cpu_model}, {run.host.usable_cores} cores",
+}
+"""What runs should have in common to be comparable, beside their plans."""
+
+
+def what_would_tell(one: Side, other: Side) -> str:
+    """Why there is no conclusion, and what would give one."""
+    counts = len(one.runs), len(other.runs)
+    runs = "one run each" if counts == (1, 1) else f"{counts[0]} and {counts[1]} runs"
+    return f"No conclusion from {runs}: chance alone moves figures. {ENOUGH} runs of each side or more would tell."
+
+
+def changes(one: Side, other: Side) -> tuple[Change, ...]:
+    """Every figure that is a number, of every workload that a run of either side has."""
+    names = dict.fromkeys(
+        (summary.workload, metric)
+        for run in (*one.runs, *other.runs)
+        for summary in run.summaries
+        for metric, value in summary.values.items()
+        if not isinstance(value, str) and metric_of(metric).unit != "name"
+    )
+    return tuple(_change(workload, metric, one, other) for workload, metric in names)
+
+
+def _change(workload: str, metric: str, one: Side, other: Side) -> Change:
+    before, after = list(_values(one, workload, metric)), list(_values(other, workload, metric))
+    difference = fmean(after) - fmean(before) if before and after else None
+    unit = metric_of(metric).unit
+    interval = difference_interval(before, after, scale_of(unit), CONFIDENCE)
+    return Change(
+        workload=workload,
+        metric=metric,
+        unit=unit,
+        before=fmean(before) if before else None,
+        after=fmean(after) if after else None,
+        runs=(len(before), len(after)),
+        difference=difference,
+        interval=interval,
+        verdict=_verdict(before, after, interval),
+    )
+
+
+def _values(of: Side, workload: str, metric: str) -> Iterator[float]:
+    for run in of.runs:
+        for summary in run.summaries:
+            if summary.workload == workload and metric in summary.values:
+                value = summary.number(metric)
+                if value is not None:
+                    yield value
+
+
+def _verdict(before: Sequence[float], after: Sequence[float], interval: tuple[float, float] | None) -> str:
+    if not before or not after:
+        return f"not measured {'on either side' if not before and not after else 'before' if not before else 'after'}"
+    if {*before} == {*after} and len({*before}) == 1:
+        return THE_SAME
+    if interval is None:
+        return NO_CONCLUSION
+    if interval[0] > 0:
+        return "higher"
+    return "lower" if interval[1] < 0 else "no difference to be seen"

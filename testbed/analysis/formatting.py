@@ -1,0 +1,310 @@
+"""The figures that are shown of links and workloads, as plain values and as text."""
+
+from __future__ import annotations
+
+from math import floor, log10
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from testbed import units
+from testbed.check import AS_REQUESTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from testbed.analysis.comparison import Change
+    from testbed.check import Finding, LinkCheck
+    from testbed.expectations import Outcome
+    from testbed.runs.captures import Capture
+    from testbed.runs.run import Run
+    from testbed.workloads import Summary
+
+NOT_APPLICABLE = "-"
+UNMEASURED = "?"
+
+_DIGITS = 3
+_CONNECTIONLESS = ("udp-stream", "udp-rr", "ping")
+
+
+def duration(value_ns: float) -> str:
+    """A duration, ns, to three digits: `40.2 ms`."""
+    return _with_sign(units.DURATION, value_ns)
+
+
+def rate(value_bps: float) -> str:
+    """A rate, bit/s, to three digits: `6.13 mbit/s`."""
+    return _with_sign(units.RATE, value_bps)
+
+
+def ratio(value: float) -> str:
+    """A ratio in percent, to three digits and no finer than thousandths: `2.13 %`."""
+    return f"{float(f'{round(100 * value, 3):.3g}'):.10g} %"
+
+
+def _with_sign(quantity: units.Quantity, value: float) -> str:
+    return "-" * (value < 0) + quantity.format(_rounded(abs(value)))
+
+
+def _rounded(value: float) -> int:
+    """The nearest integer with no more than three digits that are not zero at the end."""
+    whole = round(value)
+    return round(whole, _DIGITS - 1 - floor(log10(whole))) if whole else 0
+
+
+def size(value_bytes: float) -> str:
+    """A size, bytes, to three digits: `64.2 KB`."""
+    return _with_sign(units.SIZE, value_bytes)
+
+
+def number(value: float) -> str:
+    """A number to three digits: `3.96`."""
+    return f"{value:.3g}"
+
+
+_LINK_COLUMNS: Mapping[str, Callable[[float], str]] = MappingProxyType(
+    {
+        "delay": duration,
+        "jitter": duration,
+        "loss": ratio,
+        "burst": number,
+        "duplicates": ratio,
+        "reordered": ratio,
+        "corruption": ratio,
+        "rate": rate,
+        "queue": size,
+    }
+)
+"""The properties of links that tables show, each with the way its figures are written."""
+
+_ALWAYS = ("delay", "loss")
+_WITH_INTERVAL = ("loss", "burst", "duplicates", "reordered", "corruption")
+
+
+def link_row(check: LinkCheck) -> dict[str, Any]:
+    """A link's check in plain values: what was requested and measured of each property, see `Finding`; the verdict."""
+    row: dict[str, Any] = {
+        "link": check.link,
+        "network": check.network,
+        "sent": check.sent,
+        "arrived": check.arrived,
+    }
+    for finding in check.findings:
+        row |= {f"{finding.name}_asked": finding.asked, f"{finding.name}_measured": finding.measured}
+        if finding.asked_range is not None:
+            row[f"{finding.name}_asked_range"] = list(finding.asked_range)
+        if finding.interval is not None:
+            row[f"{finding.name}_interval"] = list(finding.interval)
+        row[f"{finding.name}_verdict"] = finding.verdict
+    return {**row, "verdict": check.verdict, "passed": check.passed}
+
+
+def link_cell(check: LinkCheck, name: str) -> str:
+    """What was requested and what was measured of a property: `2 %: 1.8 % (1.1 to 2.9)`."""
+    finding = check.finding(name)
+    if finding is None:
+        return UNMEASURED if name in _ALWAYS else NOT_APPLICABLE
+    show = _LINK_COLUMNS[name]
+    requested = show(finding.asked)
+    if finding.asked_range is not None:
+        low, high = map(show, finding.asked_range)
+        requested = f"{low} to {high}" if low != high else low
+    measured = UNMEASURED if finding.measured is None else show(finding.measured)
+    return f"{requested}: {measured}{_interval(finding)}"
+
+
+def _interval(finding: Finding) -> str:
+    if finding.name not in _WITH_INTERVAL or finding.interval is None:
+        return ""
+    low, high = (_LINK_COLUMNS[finding.name](bound).removesuffix(" %") for bound in finding.interval)
+    return f" ({low} to {high})"
+
+
+def shown_properties(checks: Sequence[LinkCheck]) -> list[str]:
+    """The properties to show: delay and loss, and what else any link is to do, or does without being requested to."""
+    shown = {*_ALWAYS}
+    for check in checks:
+        named = {finding.name for finding in check.findings if finding.asked or not finding.passed}
+        if check.asked.loss_model is None and AS_REQUESTED in {
+            each.verdict for each in check.findings if each.name == "burst"
+        }:
+            named.discard("burst")  # that losses are single is what everybody expects
+        shown |= named
+    return [name for name in _LINK_COLUMNS if name in shown]
+
+
+def reservations(checks: Sequence[LinkCheck]) -> list[str]:
+    """What is not proven of the links, each once, with the links: `client -> server: drops not measured: ...`."""
+    found: dict[str, list[str]] = {}
+    for check in checks:
+        for each in check.reservations:
+            found.setdefault(each, []).append(check.link)
+    return [f"{links[0] if len(links) == 1 else f'{len(links)} links'}: {each}" for each, links in found.items()]
+
+
+WORKLOAD_COLUMNS = ("goodput", "delivered", "lost", "retrans", "set-up", "first byte", "p50", "p99")
+
+
+def workload_cells(summary: Summary) -> dict[str, str]:
+    """A workload's figures as text, by the names of `WORKLOAD_COLUMNS`."""
+    values, connectionless = summary.values, _connectionless(summary)
+    return {
+        "goodput": _cell(values, "goodput_bps", rate),
+        "delivered": NOT_APPLICABLE if "sent" in summary.missing else _delivered(values),
+        "lost": _cell(values, "loss_ratio", ratio) if connectionless else NOT_APPLICABLE,
+        "retrans": _cell(values, "retransmits", str),
+        "set-up": "none" if connectionless else _cell(values, "setup_ns", duration),
+        "first byte": _cell(values, "first_byte_ns", duration),
+        "p50": _cell(values, "latency_p50_ns", duration),
+        "p99": _cell(values, "latency_p99_ns", duration),
+    }
+
+
+_BY_UNIT: Mapping[str, tuple[Callable[[float], str], Callable[[float], str]]] = MappingProxyType(
+    {
+        "ns": (duration, lambda value: units.DURATION.format(round(value))),
+        "bit/s": (rate, lambda value: units.RATE.format(round(value))),
+        "bytes": (size, lambda value: units.SIZE.format(round(value))),
+        "ratio": (ratio, lambda value: f"{100 * value!r} %"),
+        "count": (lambda value: f"{value:.6g}", repr),
+    }
+)
+"""By a metric's unit, how its values are written: to three digits, and in full."""
+
+
+def figure(value: float, unit: str, *, in_full: bool = False) -> str:
+    """A value of a metric with its unit, to three digits or in full; what is counted, without, to the last."""
+    show = _BY_UNIT.get(unit, (_count, _count))[in_full]
+    return "-" * (value < 0) + show(abs(value))
+
+
+def _count(value: float) -> str:
+    return f"{value:.3g}" if value < 10**_DIGITS and value % 1 else f"{round(value)}"
+
+
+def change_cells(change: Change) -> tuple[str, str, str]:
+    """A figure before and after, and its change: in percent with the interval, or as it is where nothing was before.
+
+    Too few runs show no change, only chance: then none is told.
+    """
+    before, after, difference = (
+        UNMEASURED if value is None else figure(value, change.unit)
+        for value in (change.before, change.after, change.difference)
+    )
+    if change.ratio is None or (change.interval is None and change.difference):
+        return before, after, NOT_APPLICABLE
+    if not change.before:
+        return before, after, f"by {difference}"
+    text = f"{_signed(100 * change.ratio)} %"
+    if change.interval is not None:
+        low, high = (100 * bound / abs(change.before) for bound in change.interval)
+        text += f" ({_signed(low)} to {_signed(high)})"
+    return before, after, text
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3g}" if abs(value) < 10**_DIGITS else f"{value:+.0f}"
+
+
+def outcome_cells(outcome: Outcome) -> tuple[str, str]:
+    """What was found and what was wanted: `6.13 mbit/s`, `>= 5 mbit/s`; in full where they would look alike."""
+    for show in _BY_UNIT[outcome.unit]:
+        found, wanted = (
+            UNMEASURED if value is None else "-" * (value < 0) + show(abs(value))
+            for value in (outcome.found, outcome.wanted)
+        )
+        if found != wanted or outcome.found == outcome.wanted:
+            break
+    return found, f"{outcome.comparison} {wanted}"
+
+
+def outcome_verdict(outcome: Outcome) -> str:
+    """`met`, `NOT met`, or why that is undecided."""
+    if outcome.reason is not None:
+        return f"undecided: {outcome.reason}"
+    return "met" if outcome.passed else "NOT met"
+
+
+def run_verdict(run: Run) -> str:
+    """Whether a run is trusted and its expectations are met: `trusted, but 2 of 5 expectations are not met`."""
+    total = len(run.outcomes)
+    failed = sum(not outcome.passed for outcome in run.outcomes)
+    trust = "trusted" if run.trusted else "not trusted"
+    if not total:
+        return trust
+    which = (
+        "its expectation"
+        if total == 1
+        else f"{failed} of {total} expectations"
+        if failed
+        else f"all {total} expectations"
+    )
+    is_met = f"{'is' if 1 in (total, failed) else 'are'} {'not met' if failed else 'met'}"
+    joint = ";" if not run.trusted else ", but" if failed else ", and"
+    return f"{trust}{joint} {which} {is_met}"
+
+
+def links_verdict(checks: Sequence[LinkCheck]) -> str:
+    """What a check came to: `12 links: 10 as requested, 1 NOT as requested, 1 not measured`."""
+    failed = sum(not each.passed for each in checks)
+    skipped = sum(each.skipped is not None for each in checks)
+    counts = (
+        (len(checks) - failed - skipped, AS_REQUESTED),
+        (failed, f"NOT {AS_REQUESTED}"),
+        (skipped, "not measured"),
+    )
+    links = f"{len(checks)} link{'' if len(checks) == 1 else 's'}"
+    found = [(count, what) for count, what in counts if count]
+    if len(found) == 1:
+        return f"{links} {found[0][1]}"
+    return f"{links}: {', '.join(f'{count} {what}' for count, what in found)}"
+
+
+def captures_text(captures: Sequence[Capture]) -> str:
+    """How much was captured, and what is missing, in one line."""
+    packets, dropped, overwritten = (
+        sum(getattr(capture, name) for capture in captures) for name in ("packets", "dropped", "overwritten")
+    )
+    total = size(sum(capture.size_bytes for capture in captures))
+    files = f" in {len(captures)} files" if len(captures) > 1 else ""
+    parts = [f"{packets:,} packets{files}, {total}"]
+    if dropped:
+        parts.append(f"{dropped:,} DROPPED by the kernel")
+    if overwritten:
+        parts.append(f"{overwritten:,} older ones overwritten")
+    return ", ".join(parts)
+
+
+def failures(run: Run) -> dict[str, str]:
+    """What of a run was not as expected: `voice.loss < 5% is not met` to `6.2 %`, a link to its verdict."""
+    links = {
+        f"link {check.link} on {check.network} is NOT {AS_REQUESTED}": check.verdict
+        for check in run.checks
+        if not check.passed
+    }
+    missed = [outcome for outcome in run.outcomes if not outcome.passed]
+    return links | {
+        f"{each.expectation} is not met": outcome_cells(each)[0] if each.reason is None else each.reason
+        for each in missed
+    }
+
+
+def _connectionless(summary: Summary) -> bool:
+    """Of some kinds all are; of others those that can't have what comes with a connection."""
+    left_out = summary.missing.keys() - summary.values.keys()
+    return summary.kind in _CONNECTIONLESS or not left_out.isdisjoint(("setup_ns", "retransmits"))
+
+
+def _cell(values: Mapping[str, Any], name: str, show: Any) -> str:  # noqa: ANN401  # any way to show a number
+    """A metric as text; where the kind has it, but there is no figure, that shows too."""
+    if name not in values:
+        return NOT_APPLICABLE
+    value = values[name]
+    return UNMEASURED if value is None else str(show(value))
+
+
+def _delivered(values: Mapping[str, Any]) -> str:
+    """Of what was sent how much arrived: messages where there are any, else bytes."""
+    sent, delivered = ("sent", "delivered") if "sent" in values else ("sent_bytes", "delivered_bytes")
+    if sent not in values:
+        return NOT_APPLICABLE
+    return ratio(values[delivered] / values[sent]) if values[sent] and values.get(delivered) is not None else UNMEASURED

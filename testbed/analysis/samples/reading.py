@@ -1,0 +1,152 @@
+"""The raw samples of a workload, read line by line into what is plotted of them.
+
+What is plotted follows from the lines that there are, not from the kind of the workload, so that a new kind gets its
+plots by recording lines of these events (columns are encoded as `testbed.endpoint.columns` does, times are of
+CLOCK_MONOTONIC):
+
+| event | columns | gives |
+|---|---|---|
+| `sent` | `sent_ns`; `first`, the number of the first message in it | when messages were sent |
+| `received` | `seq`, `received_ns` | latency, loss, reordering; from another node than `sent`: one way, and goodput |
+| `bytes` | `bytes` per `bucket_ns` from `start_ns` on | goodput |
+| `connections` | `begun_ns` | when the workload began |
+| `tcp-info` | `at_ns` and fields of struct tcp_info | round-trip time, window, retransmissions |
+| any other | `at_ns` and whatever else | each column over time; the end of its name tells the unit |
+| any other | one time, `at_ns`, and an object `data` | each number in it over time, in the same way |
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from testbed.analysis.samples.messages import Flow, Messages
+from testbed.analysis.samples.series import TIME_COLUMN, Series
+from testbed.endpoint.columns import decode
+from testbed.metrics import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from testbed.plan.model import Workload
+    from testbed.runs.run import Run
+
+TCP_INFO = "tcp-info"
+SAMPLE = "sample"
+
+
+class Samples:
+    """What was recorded of a workload.
+
+    Attributes:
+        workload: whose it is.
+        flow: payload delivered over time; None where nothing tells of it.
+        messages: none in it where the workload has no messages.
+        series: columns over time, by event and node.
+        begun_ns, ended_ns: the earliest time in it and the latest; None where there is none.
+    """
+
+    def __init__(self, workload: Workload) -> None:
+        self.workload = workload
+        answers_may_be_late = workload.kind in METRICS["late"].kinds
+        self.messages = Messages(_number(workload, "timeout_ns") if answers_may_be_late else None)
+        self.series: dict[tuple[str, str], Series] = {}
+        self.begun_ns: int | None = None
+        self.ended_ns: int | None = None
+        self._size = _number(workload, "size_bytes") or 0
+        self._stream, self._arrivals = Flow(), Flow()
+
+    @property
+    def flow(self) -> Flow | None:
+        """See the class."""
+        if self._stream.delivered:
+            return self._stream
+        return self._arrivals if self.messages.one_way and self._size and self._arrivals.delivered else None
+
+    @property
+    def senders(self) -> list[Series]:
+        """The state of TCP, of each node that told of it."""
+        return [series for (event, _), series in self.series.items() if event == TCP_INFO]
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take in the next line; what is not plotted is passed over."""
+        event = record["event"]
+        if event == "sent":
+            self._spanned(record["sent_ns"])
+            self.messages.sent(record)
+        elif event == "received":
+            self._spanned(record["received_ns"])
+            self.messages.received(record, self._arrivals, self._size)
+        elif event == "connections":
+            self._spanned(record["begun_ns"])
+        elif event == "bytes":
+            self._bytes(record["start_ns"], record["bucket_ns"], decode(record["bytes"]))
+        elif isinstance(record.get(TIME_COLUMN), list):
+            self._spanned(record[TIME_COLUMN])
+            self._series(event, record["node"]).add(record)
+        elif isinstance(record.get("data"), dict) and isinstance(record.get(TIME_COLUMN), int):
+            self._spanned([record[TIME_COLUMN]])
+            self._series(event, record["node"]).add_sample(record[TIME_COLUMN], record["data"])
+
+    def _series(self, event: str, node: str) -> Series:
+        return self.series.setdefault((event, node), Series(event, node))
+
+    def _bytes(self, start_ns: int, bucket_ns: int, sizes: Iterable[int]) -> None:
+        sizes = list(sizes)
+        self._spanned([start_ns, bucket_ns * len(sizes)])
+        self._stream.extend([start_ns + number * bucket_ns for number in range(len(sizes))], sizes)
+
+    def _spanned(self, column: list[int]) -> None:
+        """Note the first and the last time of a column."""
+        if column:
+            last = sum(column)
+            self.begun_ns = column[0] if self.begun_ns is None else min(self.begun_ns, column[0])
+            self.ended_ns = last if self.ended_ns is None else max(self.ended_ns, last)
+
+
+def _number(workload: Workload, name: str) -> int | None:
+    value = workload.parameters.get(name)
+    return value if isinstance(value, int) else None
+
+
+def read(path: Path, workload: Workload) -> Samples:
+    """The samples of a workload from its file.
+
+    Raises:
+        OSError: there is none.
+        ValueError, KeyError, TypeError: it is not whole.
+    """
+    samples = Samples(workload)
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            samples.add(json.loads(line))
+    samples.messages.finish()
+    return samples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """The samples of a run.
+
+    Attributes:
+        samples: by workload, of those that have any.
+        problems: by workload, why there are none that can be read.
+    """
+
+    samples: Mapping[str, Samples]
+    problems: Mapping[str, str]
+
+
+def read_all(run: Run) -> Recorded:
+    """The samples of a run's workloads; files that are not whole are problems."""
+    samples, problems = {}, {}
+    for workload in run.plan.workloads:
+        try:
+            samples[workload.name] = read(run.path / "samples" / f"{workload.name}.jsonl", workload)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problems[workload.name] = str(error) or type(error).__name__
+    return Recorded(samples=samples, problems=problems)

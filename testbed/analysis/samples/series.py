@@ -1,0 +1,79 @@
+"""Columns of figures over time, each in bins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from testbed.analysis.samples.bins import Bins
+from testbed.analysis.samples.messages import FINEST_NS
+from testbed.analysis.samples.quantities import Quantity, quantity
+from testbed.endpoint.columns import decode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+TIME_COLUMN = "at_ns"
+_TIMES = ("start", "end", "seconds", "time", "timestamp")
+_SECOND = 1_000_000_000
+
+
+class Series:
+    """What the lines of one event from one node tell over time.
+
+    Attributes:
+        event, node: whose lines.
+        columns: by name, over time, ns; totals as growth per time, in the quantity's own unit.
+        retransmits: new ones, over time: not per second, but how many.
+    """
+
+    def __init__(self, event: str, node: str) -> None:
+        self.event, self.node = event, node
+        self.columns: dict[str, Bins] = {}
+        self.retransmits = Bins(FINEST_NS)
+        self._before: dict[str, tuple[int, float]] = {}
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take in a line."""
+        at = decode(record[TIME_COLUMN])
+        for name, column in record.items():
+            if name != TIME_COLUMN and isinstance(column, list):
+                values = decode(column)
+                if len(values) != len(at):
+                    raise ValueError(f"{len(values)} values of {name} for {len(at)} times")
+                self._extend(name, at, values)
+
+    def add_sample(self, at_ns: int, figures: Mapping[str, Any]) -> None:
+        """Take in figures of one time, by name; what is no number is passed over, and so is what tells the time."""
+        for name, value in figures.items():
+            if isinstance(value, int | float) and not isinstance(value, bool) and name not in _TIMES:
+                self._extend(name, (at_ns,), (value,))
+
+    def _extend(self, name: str, at: Sequence[int], values: Sequence[float]) -> None:
+        what = self.quantity(name)
+        bins = self.columns.setdefault(name, Bins(FINEST_NS))
+        if what.total:
+            for at_ns, growth, per_ns in self._growth(name, at, values):
+                if name == "retransmits" and growth:
+                    self.retransmits.add(at_ns, growth)
+                bins.add(at_ns, growth * what.factor * (1 if name.endswith("_ns") else _SECOND) / per_ns)
+            return
+        for at_ns, value in zip(at, values, strict=True):
+            if value < what.below:
+                bins.add(at_ns, value * what.factor)
+
+    def _growth(self, name: str, at: Sequence[int], values: Sequence[float]) -> Iterator[tuple[int, float, int]]:
+        """By how much a total grew up to each time, and in how many ns; of the first value that is not known."""
+        for at_ns, value in zip(at, values, strict=True):
+            before_ns, before = self._before.get(name, (at_ns, value))
+            if at_ns > before_ns:
+                yield at_ns, max(0, value - before), at_ns - before_ns
+            self._before[name] = at_ns, value
+
+    def quantity(self, name: str) -> Quantity:
+        """What a column counts."""
+        return quantity(self.event, name)
+
+    def telling(self, *names: str) -> dict[str, Bins]:
+        """Of these columns those that there are and that are not zero all the time."""
+        found = {name: self.columns[name] for name in names if name in self.columns}
+        return {name: bins for name, bins in found.items() if any(one.high or one.low for one in bins)}

@@ -1,0 +1,59 @@
+"""Sparklines: a course over time in one line of text, for terminals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from testbed.analysis.samples.bins import Bins
+    from testbed.analysis.samples.reading import Samples
+
+LENGTH = 24
+"""How long one is where there is room."""
+
+_BARS = "▁▂▃▄▅▆▇█"
+_NOTHING = " "
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """A bar for each value, from zero to the greatest; blank where there is None."""
+    most = max((value for value in values if value is not None), default=0) or 1
+    highest = len(_BARS) - 1
+    return "".join(
+        _NOTHING if value is None else _BARS[min(highest, int(len(_BARS) * value / most))] for value in values
+    )
+
+
+def over_time(samples: Samples, length: int) -> str:
+    """A workload's goodput over time if it has any, else the latency of its messages; empty where it has neither.
+
+    Of latency each bar is the greatest: what comes late is what matters.
+    """
+    if samples.begun_ns is None or samples.ended_ns is None:
+        return ""
+    part_ns = max(1, samples.ended_ns - samples.begun_ns) / length
+    if samples.flow is not None:
+        return sparkline(_totals(samples.flow.delivered, samples.begun_ns, part_ns, length))
+    return sparkline(_greatest(samples.messages.latency, samples.begun_ns, part_ns, length)).rstrip()
+
+
+def _totals(bins: Bins, begun_ns: int, part_ns: float, length: int) -> list[float]:
+    """What fell into each of `length` equal parts; a bin counts for a part as far as it is in it."""
+    totals = [0.0] * length
+    for one in bins:
+        left, right = ((at - begun_ns) / part_ns for at in (one.start, one.start + bins.width))
+        for number in range(max(0, int(left)), min(length, int(right) + 1)):
+            inside = min(right, number + 1) - max(left, number)
+            totals[number] += one.total * max(0.0, inside) / (right - left)
+    return totals
+
+
+def _greatest(bins: Bins, begun_ns: int, part_ns: float, length: int) -> list[float | None]:
+    """The greatest value in each of `length` equal parts; None where there is none."""
+    most: list[float | None] = [None] * length
+    for one in bins:
+        number = min(length - 1, max(0, int((one.start + bins.width / 2 - begun_ns) / part_ns)))
+        most[number] = max(most[number] or 0, one.high)
+    return most

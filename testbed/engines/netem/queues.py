@@ -1,0 +1,167 @@
+"""The queueing disciplines of a bottleneck as values in the kernel's own units: tbf, and the queue under it.
+
+A value holds the whole configuration, and all of it is always sent. What is read back then equals what was sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from testbed.engines.netem import qdiscs
+from testbed.engines.netem.messages import TbfOptions
+
+if TYPE_CHECKING:
+    from pyroute2.netlink import nla
+
+TICK_NS = 64
+"""Nanoseconds in a tick of traffic control (include/net/pkt_sched.h, `PSCHED_SHIFT`)."""
+
+CODEL_UNIT_NS = 1 << 10
+"""Nanoseconds in what CoDel counts time in (include/net/codel.h, `CODEL_SHIFT`)."""
+
+_U32_MAX = (1 << 32) - 1
+_LINKLAYER_ETHERNET = 1  # has the kernel compute transmission times itself, without a table of ours
+_MEMORY_MOST = 1 << 31  # what fq_codel takes at most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tbf:
+    """All of tbf's configuration but peak rates, which nothing here sets.
+
+    Attributes:
+        rate: bytes/s.
+        limit: bytes of frames that wait; its queue, where that is a bfifo, takes this for its own.
+        buffer: depth of the bucket: ticks of transmission at `rate`. What is longer than that is dropped.
+        overhead: bytes that each frame counts for beside its own.
+    """
+
+    kind: ClassVar[str] = "tbf"
+
+    rate: int
+    limit: int
+    buffer: int
+    overhead: int = 0
+
+    def encode(self) -> dict[str, Any]:
+        """The value of `TCA_OPTIONS`."""
+        parameters = dict.fromkeys((name for name, _ in TbfOptions.Parameters.fields), 0) | {
+            "linklayer": _LINKLAYER_ETHERNET,
+            "rate": min(self.rate, _U32_MAX),
+            "limit": self.limit,
+            "buffer": self.buffer,
+            "overhead": self.overhead,
+        }
+        return {"attrs": [("TCA_TBF_PARMS", parameters), ("TCA_TBF_RATE64", self.rate)]}
+
+    @classmethod
+    def decode(cls, options: nla) -> Self:
+        """What the kernel says in `TCA_OPTIONS`."""
+        parameters = options.get_attr("TCA_TBF_PARMS")
+        return cls(
+            rate=qdiscs.rate(parameters, options.get_attr("TCA_TBF_RATE64")),
+            limit=parameters["limit"],
+            buffer=parameters["buffer"],
+            overhead=parameters["overhead"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bfifo:
+    """A queue that drops what comes when it is full.
+
+    Attributes:
+        limit: bytes of frames that wait.
+    """
+
+    kind: ClassVar[str] = "bfifo"
+
+    limit: int
+
+    def encode(self) -> dict[str, Any]:
+        """The value of `TCA_OPTIONS`."""
+        return {"limit": self.limit}
+
+    @classmethod
+    def decode(cls, options: nla) -> Self:
+        """What the kernel says in `TCA_OPTIONS`."""
+        return cls(limit=options["limit"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codel:
+    """All of codel's configuration but its threshold for marking, which nothing here sets.
+
+    Attributes:
+        limit: packets that wait.
+        target, interval: in `CODEL_UNIT_NS`. The attributes are in microseconds, rounded down both ways.
+        ecn: marks instead of dropping.
+    """
+
+    kind: ClassVar[str] = "codel"
+
+    limit: int
+    target: int
+    interval: int
+    ecn: bool
+
+    def encode(self) -> dict[str, Any]:
+        """The value of `TCA_OPTIONS`."""
+        return {"attrs": _codel_attributes("TCA_CODEL_", self)}
+
+    @classmethod
+    def decode(cls, options: nla) -> Self:
+        """What the kernel says in `TCA_OPTIONS`."""
+        return cls(**_codel_fields("TCA_CODEL_", options))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FqCodel:
+    """fq_codel with its 1024 flows, which can't be set again, and with no limit of memory but that of packets.
+
+    Attributes:
+        limit: packets that wait, of all flows.
+        target, interval, ecn: as in `Codel`.
+        quantum: bytes that a flow may send in its turn, at least 256.
+    """
+
+    kind: ClassVar[str] = "fq_codel"
+
+    limit: int
+    target: int
+    interval: int
+    ecn: bool
+    quantum: int
+
+    def encode(self) -> dict[str, Any]:
+        """The value of `TCA_OPTIONS`."""
+        return {
+            "attrs": [
+                *_codel_attributes("TCA_FQ_CODEL_", self),
+                ("TCA_FQ_CODEL_QUANTUM", self.quantum),
+                ("TCA_FQ_CODEL_MEMORY_LIMIT", _MEMORY_MOST),
+            ]
+        }
+
+    @classmethod
+    def decode(cls, options: nla) -> Self:
+        """What the kernel says in `TCA_OPTIONS`."""
+        return cls(**_codel_fields("TCA_FQ_CODEL_", options), quantum=options.get_attr("TCA_FQ_CODEL_QUANTUM"))
+
+
+def _codel_attributes(prefix: str, codel: Codel | FqCodel) -> list[tuple[str, int]]:
+    return [
+        (f"{prefix}LIMIT", codel.limit),
+        (f"{prefix}TARGET", -(-codel.target * CODEL_UNIT_NS // 1_000)),
+        (f"{prefix}INTERVAL", -(-codel.interval * CODEL_UNIT_NS // 1_000)),
+        (f"{prefix}ECN", int(codel.ecn)),
+    ]
+
+
+def _codel_fields(prefix: str, options: nla) -> dict[str, Any]:
+    return {
+        "limit": options.get_attr(f"{prefix}LIMIT"),
+        "target": -(-options.get_attr(f"{prefix}TARGET") * 1_000 // CODEL_UNIT_NS),
+        "interval": -(-options.get_attr(f"{prefix}INTERVAL") * 1_000 // CODEL_UNIT_NS),
+        "ecn": bool(options.get_attr(f"{prefix}ECN")),
+    }

@@ -1,0 +1,166 @@
+"""A shape in the kernel's terms: the queueing disciplines that carry it out.
+
+    root  netem 1:   loss, duplication, corruption at enqueue (net/sched/sch_netem.c), then delay
+    1:1   tbf 2:     the bottleneck; a packet is enqueued here when netem's delay is over
+    2:1   bfifo 3:, codel 4: or fq_codel 5:   the bottleneck's queue; drops are its
+
+A shape without a rate has a bottleneck too fast to matter: taking tbf away would drop what waits in it (and, in kernels
+without "netem: account for backlog updates from child qdisc" of 2024, confuse netem's count of its packets until it
+passes none; there codel and fq_codel do the same whenever they drop).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.engines.netem.qdiscs import FourState, GilbertElliott, Netem
+from testbed.engines.netem.queues import CODEL_UNIT_NS, TICK_NS, Bfifo, Codel, FqCodel, Tbf
+from testbed.impairments import Chance, distributions
+from testbed.impairments import FourState as FourStateLoss
+from testbed.impairments import GilbertElliott as GilbertElliottLoss
+
+if TYPE_CHECKING:
+    from testbed.engines.netem.qdiscs import LossModel
+    from testbed.impairments import LossModel as LossOfShape
+    from testbed.impairments import Shape
+
+ETHERNET_HEADER = 14
+U32_MAX = (1 << 32) - 1
+
+LATENESS_NS = 1_000_000
+"""How late the timer that wakes tbf may be without loss of rate. The bucket has to hold more than one frame: it is full
+at the very moment when the next frame may go, and what it would gain from then on until the timer fires is lost."""
+
+_UNLIMITED = 1 << 40
+"""Bytes/s of a bottleneck that is none: 8.8 Tbit/s; its bucket holds a gigabyte, so it delays and drops nothing."""
+
+_IN_FLIGHT_SLACK = 1_000
+_IN_FLIGHT_MOST = 1 << 20
+_FURTHEST_JITTERS = 4  # distributions.FURTHEST / distributions.SCALE
+_SHORTEST_FRAME = ETHERNET_HEADER + 20  # an IPv4 header and nothing else; veth does not pad
+
+_QUANTUM_LEAST = 256  # of fq_codel, which takes less for that
+
+_EVEN = tuple(range(1 - distributions.SCALE, distributions.SCALE))
+"""The table of an even spread of one jitter either way. Without a table netem takes a 32-bit number modulo twice the
+jitter, which comes out uneven by up to a half where that is seconds; nor does it ever forget a table it was given."""
+
+_NEVER = Chance()
+
+Qdisc = Netem | Tbf | Bfifo | Codel | FqCodel
+
+
+def translate(shape: Shape, *, mtu: int, seed: int | None = None) -> tuple[Netem, Tbf, Bfifo | Codel | FqCodel]:
+    """The queueing disciplines that do what a supported shape says, from the root on.
+
+    Args:
+        shape: one that `supports` has nothing against.
+        mtu: bytes of an IP packet on the link's network.
+        seed: of the random numbers, for kernels that take it.
+    """
+    return emulator(shape, seed), bottleneck(shape, mtu), queue(shape, mtu)
+
+
+def emulator(shape: Shape, seed: int | None = None) -> Netem:
+    """The stages loss, corruption, duplication and delay."""
+    correlated = shape.loss_model if isinstance(shape.loss_model, Chance) else Chance(probability=shape.loss)
+    duplicate = shape.duplicate or _NEVER
+    corrupt = shape.corruption.chance if shape.corruption else _NEVER
+    reorder = shape.reorder.chance if shape.reorder else _NEVER
+    return Netem(
+        limit=_limit(shape),
+        delay_ns=shape.delay_ns,
+        jitter_ns=shape.jitter_ns,
+        delay_table=(distributions.quantiles(shape.variation) or _EVEN) if shape.jitter_ns else (),
+        loss=_threshold(correlated.probability),
+        loss_correlation=_threshold(correlated.correlation),
+        loss_model=_loss_model(shape.loss_model),
+        duplicate=_threshold(duplicate.probability),
+        duplicate_correlation=_threshold(duplicate.correlation),
+        gap=max(shape.reorder.gap, 1) if shape.reorder and reorder.probability else 0,
+        reorder=_threshold(reorder.probability),
+        reorder_correlation=_threshold(reorder.correlation),
+        corrupt=_threshold(corrupt.probability),
+        corrupt_correlation=_threshold(corrupt.correlation),
+        seed=seed,
+    )
+
+
+def _limit(shape: Shape) -> int:
+    """How many packets netem may hold.
+
+    How many are in flight is up to the sender, not to the bottleneck behind: at most one per microsecond here, which is
+    more than a core sends, and never more than a million, some 2 GB. Since 2024 the kernel counts those in the
+    bottleneck's queue too, so there is room for as many as that can hold.
+    """
+    furthest_ns = shape.delay_ns + _FURTHEST_JITTERS * shape.jitter_ns
+    in_flight = min(furthest_ns // 1_000, _IN_FLIGHT_MOST)
+    return _IN_FLIGHT_SLACK + in_flight + shape.queue_bytes // _SHORTEST_FRAME
+
+
+def _threshold(probability: int) -> int:
+    """What netem compares random numbers with: v > 0 means (v + 1) / 2^32, and 0 never, but for reordering."""
+    return max(probability - 1, 0)
+
+
+def _loss_model(model: LossOfShape | None) -> LossModel | None:
+    """A model with states. Here v means v / 2^32, so what is certain fails once in 2^32 times."""
+    match model:
+        case GilbertElliottLoss():
+            return GilbertElliott(
+                p=min(model.to_bad, U32_MAX),
+                r=min(model.to_good, U32_MAX),
+                h=max(U32_MAX - model.loss_bad, 0),
+                k1=min(model.loss_good, U32_MAX),
+            )
+        case FourStateLoss():
+            p14 = min(model.p14, U32_MAX)
+            p32 = min(model.p32, U32_MAX)
+            return FourState(  # the kernel adds up in 32 bits what leaves a state
+                p13=min(model.p13, U32_MAX - p14),
+                p31=min(model.p31, U32_MAX - p32),
+                p32=p32,
+                p14=p14,
+                p23=min(model.p23, U32_MAX),
+            )
+    return None
+
+
+def bottleneck(shape: Shape, mtu: int) -> Tbf:
+    """The stage bottleneck. Its bucket holds one frame and what accumulates while the timer is late."""
+    if not shape.rate_bps:
+        return Tbf(rate=_UNLIMITED, limit=U32_MAX, buffer=ticks(_UNLIMITED, 0))
+    rate = shape.rate_bps // 8
+    return Tbf(
+        rate=rate,
+        limit=shape.queue_bytes,
+        buffer=ticks(rate, mtu + ETHERNET_HEADER + shape.overhead_bytes),
+        overhead=shape.overhead_bytes,
+    )
+
+
+def queue(shape: Shape, mtu: int) -> Bfifo | Codel | FqCodel:
+    """The bottleneck's queue. The kernel's codel and fq_codel count packets: as many as there are full frames."""
+    if not shape.rate_bps:
+        return Bfifo(limit=U32_MAX)
+    frame = mtu + ETHERNET_HEADER
+    discipline = shape.discipline
+    limit = shape.queue_bytes // frame
+    target, interval = codel_units(discipline.target_ns), codel_units(discipline.interval_ns)
+    match discipline.name:
+        case "codel":
+            return Codel(limit=limit, target=target, interval=interval, ecn=discipline.ecn)
+        case "fq_codel":
+            quantum = max(frame, _QUANTUM_LEAST)
+            return FqCodel(limit=limit, target=target, interval=interval, ecn=discipline.ecn, quantum=quantum)
+    return Bfifo(limit=shape.queue_bytes)
+
+
+def ticks(rate: int, frame: int) -> int:
+    """Depth of tbf's bucket for a rate in bytes/s and the longest frame in bytes, in ticks, rounded up."""
+    return -(-(frame * 1_000_000_000 + LATENESS_NS * rate) // (rate * TICK_NS))
+
+
+def codel_units(time_ns: int) -> int:
+    """A time in CoDel's unit, rounded."""
+    return (time_ns + CODEL_UNIT_NS // 2) // CODEL_UNIT_NS

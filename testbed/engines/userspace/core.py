@@ -1,0 +1,147 @@
+"""One link as a dialogue in virtual time: frames in, time passes, frames out. No sockets, no clock, no sleep."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.engines.userspace.lines import AnyOrder, InOrder, Line
+from testbed.engines.userspace.queueing.bottleneck import EventfulBottleneck, StraightBottleneck, decides_on_arrival
+from testbed.engines.userspace.stages.corruption import BitErrors
+from testbed.engines.userspace.stages.delay import Delay, delay, in_order
+from testbed.engines.userspace.stages.duplication import Duplication
+from testbed.engines.userspace.stages.loss import loss
+from testbed.engines.userspace.stages.script import Script
+from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame, Stage
+from testbed.engines.userspace.stats import LatenessHistogram, LinkStats
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from testbed.impairments import Shape
+
+HELD_BYTES_MOST = 128 << 20
+"""Bytes that the frames in flight on one link may take (1 Gbit/s for a second); what comes on top is dropped."""
+
+
+class LinkEmulator:
+    """What a shape does to the frames of one link, decided by a seed.
+
+    Frames cross the stages of `testbed.impairments.Shape` when they arrive, those only that the shape asks for, and are
+    then held until they leave. The outcome is the same however late or seldom `release` is called.
+
+    All times are nanoseconds of one monotonic clock. Random words are drawn as `testbed.engines.userspace.stages` says.
+
+    Args:
+        shape: the first shape.
+        seed: of the link.
+        now: when the shape is applied.
+    """
+
+    def __init__(self, shape: Shape, seed: int, now: int) -> None:
+        self._seed = seed
+        self._shapes = 0
+        self._counts = Counts()
+        self._delay: Delay | None = None
+        self._line: Line = InOrder()
+        self._held_bytes = 0
+        self._lateness = LatenessHistogram()
+        self._packets_in = 0
+        self._bytes_in = 0
+        self._packets_out = 0
+        self._bytes_out = 0
+        self._backlog_drops = 0
+        self.replace(shape, now)
+
+    def replace(self, shape: Shape, now: int) -> None:
+        """Shape the frames from `now` on by `shape`, which begins anew: counts of scripts, traces, random words.
+
+        What was decided of frames in flight stays: losses, errors, copies, and when their delay is over. Those that
+        have not been sent by then, or not wholly, go on at the new bottleneck, which drops none of those that wait
+        already. Where the new shape keeps order, no later frame overtakes them.
+        """
+        seed = f"{self._seed}:{self._shapes}"
+        counts = self._counts
+        self._shapes += 1
+
+        contents = self._line.hand_over(now)
+        after = max(self._delay.last_ns if self._delay else 0, contents.coming[-1][0] if contents.coming else 0)
+        self._delay = None
+        if shape.delay_ns or shape.reorder or after > now:
+            self._delay = delay(shape, seed, counts, after)
+        if decides_on_arrival(shape):
+            self._line = StraightBottleneck(shape, counts, now, contents)
+        else:
+            self._line = InOrder() if in_order(shape) else AnyOrder()
+            if shape.has_bottleneck:
+                self._line = EventfulBottleneck(shape, seed, counts, self._line, now=now, contents=contents)
+            else:
+                self._line.add(contents.without_bottleneck(now))
+        self._choosing = _present(
+            Script(shape.drops, counts) if shape.drops else None,
+            loss(shape, seed, counts),
+            BitErrors(shape.corruption, seed, counts) if shape.corruption else None,
+            Duplication(shape.duplicate, seed, counts) if shape.duplicate else None,
+        )
+
+    def accept(self, packets: Sequence[bytes], now: int) -> None:
+        """Take frames that arrived at `now`, in order; `now` may not be earlier than at the call before."""
+        self._packets_in += len(packets)
+        self._bytes_in += sum(map(len, packets))
+        frames = [(now, packet) for packet in packets]
+        for stage in self._choosing:
+            frames = stage.cross(frames)
+        if self._held_bytes - self._counts.dropped_bytes + _cost(frames) > HELD_BYTES_MOST:
+            self._backlog_drops += len(frames)
+            return
+        if self._delay is not None:
+            frames = self._delay.cross(frames)
+        self._held_bytes += _cost(frames)
+        self._line.add(frames)
+
+    def next_wakeup(self) -> int | None:
+        """When `release` may next have something to do; None while nothing is in flight."""
+        return self._line.next_wakeup()
+
+    def release(self, now: int, most: int) -> list[bytes]:
+        """Take out the frames due at `now`, in order; at most `most` of them, the rest stays due."""
+        frames = self._line.take(now, most)
+        packets = [packet for _, packet in frames]
+        size = sum(map(len, packets))
+        self._packets_out += len(packets)
+        self._bytes_out += size
+        self._held_bytes -= size + FRAME_OVERHEAD_BYTES * len(packets)
+        self._lateness.record([now - due for due, _ in frames])
+        return packets
+
+    def stats(self) -> LinkStats:
+        """The counters so far, as far as they are known here."""
+        counts = self._counts
+        return LinkStats(
+            packets_in=self._packets_in,
+            bytes_in=self._bytes_in,
+            packets_out=self._packets_out,
+            bytes_out=self._bytes_out,
+            scripted=counts.scripted,
+            lost=counts.lost,
+            corrupted=counts.corrupted,
+            duplicated=counts.duplicated,
+            reordered=counts.reordered,
+            queue_drops=counts.queue_drops,
+            codel_drops=counts.codel_drops,
+            marked=counts.marked,
+            backlog_drops=self._backlog_drops,
+            in_flight=len(self._line),
+            queue_most_bytes=counts.queue_most_bytes,
+            lateness_p50_ns=self._lateness.quantile(0.5),
+            lateness_p99_ns=self._lateness.quantile(0.99),
+            lateness_max_ns=self._lateness.most,
+        )
+
+
+def _present(*stages: Stage | None) -> tuple[Stage, ...]:
+    return tuple(stage for stage in stages if stage is not None)
+
+
+def _cost(frames: list[Frame]) -> int:
+    """Bytes that holding the frames takes."""
+    return sum([len(packet) for _, packet in frames]) + FRAME_OVERHEAD_BYTES * len(frames)

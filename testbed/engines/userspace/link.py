@@ -1,0 +1,115 @@
+"""One link between the packet socket that its frames come from and the one that they go to."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from testbed.engines.userspace.core import LinkEmulator
+from testbed.engines.userspace.reading import BATCH, FrameReader
+from testbed.engines.userspace.sockets import device_name, kernel_drops, mtu, read_lag
+
+if TYPE_CHECKING:
+    import socket
+
+    from testbed.engines.userspace.stats import LinkStats
+    from testbed.impairments import Shape
+
+_RELEASE_BATCH: Final = 2 * BATCH
+"""Frames released to one link before the next has its turn; more than are read, so that a backlog shrinks."""
+
+
+class DeviceGoneError(Exception):
+    """A device that a link needs no longer exists."""
+
+
+class Link:
+    """A link's emulator between its two sockets.
+
+    Args:
+        shape, seed: what the link does.
+        source, output: its packet sockets.
+
+    Attributes:
+        emulator: what holds and drops the frames.
+        input: the packet socket that they come from.
+        dead: why the link passes nothing any more, or None.
+    """
+
+    def __init__(self, shape: Shape, seed: int, source: socket.socket, output: socket.socket) -> None:
+        self.input = source
+        self.dead: str | None = None
+        self._output = output
+        self._reader = FrameReader(source, mtu(source))
+        self._arrived = 0
+        self.restart(shape, seed)
+
+    def restart(self, shape: Shape, seed: int) -> None:
+        """Begin anew, with nothing in flight and all counters at zero."""
+        self.emulator = LinkEmulator(shape, seed, time.monotonic_ns())
+        self._oversize = 0
+        self._send_failures = 0
+        self._kernel_drops = 0
+        kernel_drops(self.input)  # asking begins a new count
+
+    def read(self) -> int:
+        """Take a batch of frames from the input; returns how many, `reading.BATCH` where more may wait.
+
+        All of them count as arrived when the last did: to ask for each one's time costs a third of TCP's throughput.
+
+        Raises:
+            DeviceGoneError: nothing will come any more.
+        """
+        try:
+            packets, oversize = self._reader.read()
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self.check_devices()
+            return 0
+        self._oversize += oversize
+        lag = read_lag(self.input)  # first: where the process is interrupted now, the frame counts as late, not early
+        self._arrived = max(self._arrived, time.monotonic_ns() - lag)
+        self.emulator.accept(packets, self._arrived)
+        return len(packets) + oversize
+
+    def release(self, now: int) -> None:
+        """Send a batch of the frames that are due at `now`, ns.
+
+        Raises:
+            DeviceGoneError: nothing will ever be sent any more.
+        """
+        send = self._output.send
+        for packet in self.emulator.release(now, _RELEASE_BATCH):
+            try:
+                send(packet)
+            except OSError:  # the port's queue is full, or it is down, which may pass
+                self._send_failures += 1
+                self.check_devices()
+
+    def check_devices(self) -> None:
+        """Raise DeviceGoneError if a device does not exist any more; one that is down may come back."""
+        for side, sock in (("input", self.input), ("output", self._output)):
+            if not device_name(sock):
+                self.dead = f"the device of the link's {side} is gone"
+                raise DeviceGoneError(self.dead)
+
+    def stats(self) -> LinkStats:
+        """All counters of the link."""
+        self._kernel_drops += kernel_drops(self.input)
+        return replace(
+            self.emulator.stats(),
+            kernel_drops=self._kernel_drops,
+            oversize=self._oversize,
+            send_failures=self._send_failures,
+            worker=os.getpid(),
+            worker_cpu_ns=time.process_time_ns(),
+            dead=self.dead,
+        )
+
+    def close(self) -> None:
+        """Close both sockets."""
+        self.input.close()
+        self._output.close()

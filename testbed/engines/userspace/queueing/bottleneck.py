@@ -1,0 +1,291 @@
+"""A queue and a transmitter, in virtual time: at once where that is possible, else event by event.
+
+A frame leaves when its last bit is sent. The frame being sent is not in the queue; a frame that can be sent as it
+comes needs no queue. Where a frame comes at the very time at which another begins to be sent, that one has left the
+queue.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from testbed.engines.userspace.lines import Contents
+from testbed.engines.userspace.queueing.disciplines import CoDel, DropHead, Fifo
+from testbed.engines.userspace.queueing.fq_codel import FqCoDel
+from testbed.engines.userspace.queueing.transmitters import BYTE_WORK, transmitter
+from testbed.engines.userspace.stages.delay import in_order
+from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame, words
+
+if TYPE_CHECKING:
+    from testbed.engines.userspace.lines import Line, Queue
+    from testbed.impairments import Shape
+
+_NEVER = 1 << 63
+
+
+def decides_on_arrival(shape: Shape) -> bool:
+    """Whether a frame's departure is settled by the frames before it alone, so that `StraightBottleneck` will do."""
+    return bool(shape.rate_bps) and shape.discipline.name == "droptail" and in_order(shape)
+
+
+class StraightBottleneck:
+    """A transmitter of constant rate behind a droptail queue, for frames that come in order: a line itself.
+
+    Fractions of a nanosecond are carried from frame to frame, so that a busy transmitter keeps the rate exactly.
+
+    Args:
+        shape: what the bottleneck does.
+        counts: of the link.
+        now: when it begins to.
+        contents: what it goes on with.
+    """
+
+    __slots__ = (
+        "_carry",
+        "_coming",
+        "_counts",
+        "_free_ns",
+        "_out",
+        "_overhead_bytes",
+        "_queue_bytes",
+        "_rate_bps",
+        "_waiting",
+        "_waiting_bytes",
+    )
+
+    def __init__(self, shape: Shape, counts: Counts, now: int, contents: Contents) -> None:
+        self._rate_bps = shape.rate_bps
+        self._queue_bytes = shape.queue_bytes
+        self._overhead_bytes = shape.overhead_bytes
+        self._counts = counts
+        self._coming = deque(contents.coming)  # that have not reached the queue
+        self._out = deque(contents.sent)  # when their last bit is sent
+        self._free_ns = now  # when the transmitter has sent all it was given, and what is left of a ns
+        self._carry = 0
+        # Of frames that wait: when their first bit is sent, bytes, when they came, and the carry before them.
+        self._waiting: deque[tuple[int, int, int, int]] = deque()
+        self._waiting_bytes = 0
+        if contents.sending is not None:
+            work, packet = contents.sending
+            duration, self._carry = divmod(work, self._rate_bps)
+            self._free_ns += duration
+            self._out.append((self._free_ns, packet))
+        for came, packet in contents.waiting:
+            self._waiting.append((self._free_ns, len(packet), came, self._carry))
+            self._waiting_bytes += len(packet)
+            duration, self._carry = divmod(self._work(packet), self._rate_bps)
+            self._free_ns += duration
+            self._out.append((self._free_ns, packet))
+
+    def _work(self, packet: bytes) -> int:
+        """What sending a frame next takes, with what is left of a nanosecond."""
+        return (len(packet) + self._overhead_bytes) * BYTE_WORK + self._carry
+
+    def add(self, frames: list[Frame]) -> None:
+        """Hold frames that reach the queue at their times, no earlier than those before."""
+        self._coming.extend(frames)
+
+    def next_wakeup(self) -> int | None:
+        """When the first frame is sent."""
+        if self._out:
+            return self._out[0][0]
+        if not self._coming:
+            return None
+        due, packet = self._coming[0]
+        work = self._work(packet) - (self._carry if due > self._free_ns else 0)
+        return max(due, self._free_ns) + work // self._rate_bps
+
+    def take(self, now: int, most: int) -> list[Frame]:
+        """Take out the frames sent by `now`."""
+        if self._coming:
+            self._run(now)
+        out = self._out
+        taken: list[Frame] = []
+        while out and out[0][0] <= now and len(taken) < most:
+            taken.append(out.popleft())
+        return taken
+
+    def hand_over(self, now: int) -> Contents:
+        """Take out all that the bottleneck holds at `now`."""
+        self._run(now)
+        sent = [frame for frame in self._out if frame[0] <= now]
+        waiting = [(came, carry) for start, _, came, carry in self._waiting if start > now]
+        unsent = list(self._out)[len(sent) :]
+        sending, queued = unsent[: len(unsent) - len(waiting)], unsent[len(unsent) - len(waiting) :]
+        carry = waiting[0][1] if waiting else self._carry
+        return Contents(
+            sent=sent,
+            sending=next((((end - now) * self._rate_bps + carry, packet) for end, packet in sending), None),
+            waiting=[(came, packet) for (came, _), (_, packet) in zip(waiting, queued, strict=True)],
+            coming=list(self._coming),
+        )
+
+    def __len__(self) -> int:
+        return len(self._coming) + len(self._out)
+
+    def _run(self, now: int) -> None:
+        """Let all frames come to the queue that do so by `now`."""
+        rate = self._rate_bps
+        overhead = self._overhead_bytes
+        free = self._free_ns
+        carry = self._carry
+        waiting = self._waiting
+        waiting_bytes = self._waiting_bytes
+        most = self._counts.queue_most_bytes
+        coming = self._coming
+        sent = self._out.append
+        while coming and coming[0][0] <= now:
+            due, packet = coming.popleft()
+            size = len(packet)
+            while waiting and waiting[0][0] <= due:
+                waiting_bytes -= waiting.popleft()[1]
+            if free < due:
+                free = due
+                carry = 0
+            elif free > due:
+                if waiting_bytes + size > self._queue_bytes:
+                    self._counts.queue_drops += 1
+                    self._counts.dropped_bytes += size + FRAME_OVERHEAD_BYTES
+                    continue
+                waiting.append((free, size, due, carry))
+                waiting_bytes += size
+                most = max(most, waiting_bytes)
+            duration, carry = divmod((size + overhead) * BYTE_WORK + carry, rate)
+            free += duration
+            sent((free, packet))
+        self._free_ns = free
+        self._carry = carry
+        self._waiting_bytes = waiting_bytes
+        self._counts.queue_most_bytes = most
+
+
+class EventfulBottleneck:
+    """Any transmitter and queue, fed by the line on which frames are delayed: a line itself, to who takes frames out.
+
+    What becomes of a frame may depend on frames that come later, so it is decided event by event when time has
+    passed, in virtual time: however late that is, the outcome is the same. (Only a frame that is added after a later
+    time was taken has come too late to change what happened before, and is taken to come then.)
+
+    Args:
+        shape: what the bottleneck does.
+        seed: of the shape.
+        counts: of the link.
+        line: where frames are until they reach the queue.
+        now: when it begins.
+        contents: what it goes on with. Its queue does so as it is where the discipline is the same.
+    """
+
+    __slots__ = ("_clock", "_counts", "_discipline", "_free", "_line", "_out", "_queue", "_queue_bytes", "_start",
+                 "_transmitter")  # fmt: skip
+
+    def __init__(self, shape: Shape, seed: str, counts: Counts, line: Line, *, now: int, contents: Contents) -> None:
+        self._discipline = shape.discipline
+        self._queue_bytes = shape.queue_bytes
+        self._counts = counts
+        self._line = line
+        self._line.add(contents.coming)
+        self._transmitter = transmitter(shape, now)
+        self._clock = now  # of the last event
+        self._free = now  # when the transmitter has sent all it was given
+        self._out = deque(contents.sent)
+        if contents.sending is not None:
+            work, packet = contents.sending
+            self._free = self._transmitter.resume(now, work)
+            self._out.append((self._free, packet))
+        if contents.queue is not None and contents.discipline == shape.discipline:
+            self._queue = contents.queue
+        else:
+            self._queue = _queue(shape, seed, counts)
+            for came, packet in contents.waiting:
+                self._queue.enqueue(packet, came, _NEVER)
+        # When the next frame begins to be sent.
+        self._start = self._transmitter.starts(self._free) if len(self._queue) else _NEVER
+
+    def add(self, frames: list[Frame]) -> None:
+        """Delay frames, each until its time, and queue them then."""
+        self._line.add(frames)
+
+    def next_wakeup(self) -> int | None:
+        """When `take` may next have something to do; None where nothing is held."""
+        if self._out:
+            return self._out[0][0]
+        return self._start if self._start < _NEVER else self._line.next_wakeup()
+
+    def take(self, now: int, most: int) -> list[Frame]:
+        """Take out the frames sent by `now`."""
+        self._run(now)
+        out = self._out
+        taken: list[Frame] = []
+        while out and out[0][0] <= now and len(taken) < most:
+            taken.append(out.popleft())
+        return taken
+
+    def hand_over(self, now: int) -> Contents:
+        """Take out all that the bottleneck holds at `now`."""
+        self._run(now)
+        frames = list(self._out)
+        sent = [frame for frame in frames if frame[0] <= now]
+        sending = frames[len(sent) :]
+        return Contents(
+            sent=sent,
+            sending=(self._transmitter.left(now), sending[0][1]) if sending else None,
+            waiting=self._queue.waiting(),
+            coming=self._line.hand_over(now).coming,
+            queue=self._queue,
+            discipline=self._discipline,
+        )
+
+    def __len__(self) -> int:
+        return len(self._line) + len(self._queue) + len(self._out)
+
+    def _run(self, now: int) -> None:
+        """Let all happen that happens by `now`."""
+        while True:
+            arrival = self._line.next_wakeup()
+            if self._start < _NEVER and (arrival is None or self._start <= arrival):
+                if self._start > now:
+                    return
+                self._send(self._start)
+            elif arrival is None or arrival > now:
+                return
+            else:
+                self._arrive(arrival)
+
+    def _arrive(self, now: int) -> None:
+        ((due, packet),) = self._line.take(now, 1)
+        clock = self._clock = max(self._clock, due)
+        room = self._queue_bytes
+        queue = self._queue
+        if self._start == _NEVER:  # nothing waits
+            start = self._transmitter.starts(max(self._free, clock))
+            if start == clock:
+                queue.enqueue(packet, clock, max(room, len(packet)))
+                self._start = clock
+                return
+        else:
+            start = self._start
+        queue.enqueue(packet, clock, room)
+        self._start = start if len(queue) else _NEVER
+        self._counts.queue_most_bytes = max(self._counts.queue_most_bytes, queue.waiting_bytes)
+
+    def _send(self, start: int) -> None:
+        """Begin to send what the queue gives at `start`, if anything."""
+        self._clock = start
+        packet = self._queue.dequeue(start)
+        if packet is not None:
+            self._free = self._transmitter.ends(start, len(packet))
+            self._out.append((self._free, packet))
+        self._start = self._transmitter.starts(self._free) if len(self._queue) else _NEVER
+
+
+def _queue(shape: Shape, seed: str, counts: Counts) -> Queue:
+    discipline = shape.discipline
+    match discipline.name:
+        case "codel":
+            return CoDel(discipline, counts)
+        case "fq_codel":
+            return FqCoDel(discipline, counts, words(seed, "flows"))
+        case "drophead":
+            return DropHead(counts)
+    return Fifo(counts)

@@ -1,0 +1,185 @@
+"""What a queue drops or marks: when it is full, and by CoDel. All in virtual time."""
+
+from __future__ import annotations
+
+from collections import deque
+from math import isqrt
+from typing import TYPE_CHECKING
+
+from testbed.engines.userspace.headers import congestion_marked
+from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame
+
+if TYPE_CHECKING:
+    from testbed.impairments import Discipline
+
+
+class Fifo:
+    """Frames that wait, each with the time at which it came; a full one drops the frame that comes."""
+
+    __slots__ = ("_counts", "frames", "waiting_bytes")
+
+    def __init__(self, counts: Counts) -> None:
+        self.frames: deque[Frame] = deque()
+        self.waiting_bytes = 0
+        self._counts = counts
+
+    def enqueue(self, packet: bytes, now: int, room: int) -> None:
+        """Take the frame if it fits."""
+        if self.waiting_bytes + len(packet) > room:
+            self.drop(packet)
+            return
+        self.frames.append((now, packet))
+        self.waiting_bytes += len(packet)
+
+    def dequeue(self, now: int) -> bytes | None:  # noqa: ARG002  # this discipline does not ask how late it is
+        """The oldest frame."""
+        if not self.frames:
+            return None
+        _, packet = self.frames.popleft()
+        self.waiting_bytes -= len(packet)
+        return packet
+
+    def waiting(self) -> list[Frame]:
+        """The frames that wait."""
+        return list(self.frames)
+
+    def drop(self, packet: bytes) -> None:
+        """Count a frame dropped for want of room."""
+        self._counts.queue_drops += 1
+        self._counts.dropped_bytes += len(packet) + FRAME_OVERHEAD_BYTES
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+class DropHead(Fifo):
+    """A full queue drops its oldest frames until the one that comes fits."""
+
+    __slots__ = ()
+
+    def enqueue(self, packet: bytes, now: int, room: int) -> None:
+        """Take the frame, unless it would not fit into the empty queue."""
+        while self.frames and len(packet) <= room < self.waiting_bytes + len(packet):
+            _, oldest = self.frames.popleft()
+            self.waiting_bytes -= len(oldest)
+            self.drop(oldest)
+        super().enqueue(packet, now, room)
+
+
+class CoDel:
+    """Drops from the head of a queue whose frames wait too long: RFC 8289, section 5, whose names are kept.
+
+    MAXPACKET is the largest frame that came so far. With ECN, a frame that can be marked is marked and sent where it
+    would be dropped, and nothing else is dropped at that time (include/net/codel_impl.h, codel_dequeue).
+    """
+
+    __slots__ = (
+        "_count",
+        "_counts",
+        "_drop_next",
+        "_dropping",
+        "_ecn",
+        "_first_above_time",
+        "_interval",
+        "_lastcount",
+        "_maxpacket",
+        "_queue",
+        "_target",
+    )
+
+    def __init__(self, discipline: Discipline, counts: Counts) -> None:
+        self._target = discipline.target_ns
+        self._interval = discipline.interval_ns
+        self._ecn = discipline.ecn
+        self._counts = counts
+        self._queue = Fifo(counts)
+        self._maxpacket = 0
+        self._first_above_time = 0
+        self._drop_next = 0
+        self._count = 0
+        self._lastcount = 0
+        self._dropping = False
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of the frames that wait."""
+        return self._queue.waiting_bytes
+
+    def enqueue(self, packet: bytes, now: int, room: int) -> None:
+        """Take the frame if it fits."""
+        self._maxpacket = max(self._maxpacket, len(packet))
+        self._queue.enqueue(packet, now, room)
+
+    def waiting(self) -> list[Frame]:
+        """The frames that wait."""
+        return self._queue.waiting()
+
+    def drop_oldest(self) -> int:
+        """Drop the oldest frame for want of room; returns its bytes."""
+        packet = self._queue.dequeue(0)
+        if packet is None:
+            return 0
+        self._queue.drop(packet)
+        return len(packet)
+
+    def dequeue(self, now: int) -> bytes | None:
+        """The oldest frame that CoDel does not drop."""
+        packet, ok_to_drop = self._dodequeue(now)
+        if self._dropping:
+            if not ok_to_drop:
+                self._dropping = False
+            while self._dropping and now >= self._drop_next:
+                self._count += 1
+                if (marked := self._marked(packet)) is not None:
+                    self._drop_next = self._control_law(self._drop_next)
+                    return marked
+                self._drop(packet)
+                packet, ok_to_drop = self._dodequeue(now)
+                if ok_to_drop:
+                    self._drop_next = self._control_law(self._drop_next)
+                else:
+                    self._dropping = False
+        elif ok_to_drop:
+            if (marked := self._marked(packet)) is not None:
+                packet = marked
+            else:
+                self._drop(packet)
+                packet, _ = self._dodequeue(now)
+            self._dropping = True
+            delta = self._count - self._lastcount
+            self._count = delta if delta > 1 and now - self._drop_next < 16 * self._interval else 1
+            self._drop_next = self._control_law(now)
+            self._lastcount = self._count
+        return packet
+
+    def _dodequeue(self, now: int) -> tuple[bytes | None, bool]:
+        """The oldest frame, and whether it may be dropped."""
+        if not self._queue.frames:
+            self._first_above_time = 0
+            return None, False
+        came, _ = self._queue.frames[0]
+        packet = self._queue.dequeue(now)
+        if now - came < self._target or self._queue.waiting_bytes <= self._maxpacket:
+            self._first_above_time = 0
+            return packet, False
+        if not self._first_above_time:
+            self._first_above_time = now + self._interval
+            return packet, False
+        return packet, now >= self._first_above_time
+
+    def _control_law(self, time: int) -> int:
+        """`time` plus the interval divided by the square root of the count, to the nanosecond."""
+        return time + (self._interval << 32) // isqrt(self._count << 64)
+
+    def _marked(self, packet: bytes | None) -> bytes | None:
+        marked = congestion_marked(packet) if self._ecn and packet is not None else None
+        self._counts.marked += marked is not None
+        return marked
+
+    def _drop(self, packet: bytes | None) -> None:
+        if packet is not None:
+            self._counts.codel_drops += 1
+            self._counts.dropped_bytes += len(packet) + FRAME_OVERHEAD_BYTES
+
+    def __len__(self) -> int:
+        return len(self._queue)

@@ -1,0 +1,113 @@
+"""FQ-CoDel: flows take turns, and each has a CoDel of its own (RFC 8290)."""
+
+from __future__ import annotations
+
+from collections import deque
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
+
+from testbed.engines.userspace.headers import parse
+from testbed.engines.userspace.queueing.disciplines import CoDel
+
+if TYPE_CHECKING:
+    from testbed.engines.userspace.stages.stage import Counts, Frame, Words
+    from testbed.impairments import Discipline
+
+_FLOWS_BITS: Final = 10  # 1024 flows: RFC 8290, 5.2.4
+_QUANTUM: Final = 1514  # RFC 8290, 5.2.3
+_DROP_BATCH: Final = 64  # RFC 8290, 4.1
+
+
+class _Flow(CoDel):
+    """One flow's queue, what it may still send in this turn, and whether it takes turns at all."""
+
+    __slots__ = ("credits", "takes_turns")
+
+    def __init__(self, discipline: Discipline, counts: Counts) -> None:
+        super().__init__(discipline, counts)
+        self.credits = 0
+        self.takes_turns = False
+
+
+class FqCoDel:
+    """Queues of flows that take turns; a full one drops from the head of the longest.
+
+    One word of `flows` is drawn when the shape is applied; it decides which flows share a queue: that of the highest
+    bits of the CRC-32 of addresses, protocol and ports times the word made odd, modulo 2^32.
+
+    Attributes:
+        waiting_bytes: of the frames that wait.
+    """
+
+    __slots__ = ("_counts", "_discipline", "_flows", "_multiplier", "_new", "_old", "length", "waiting_bytes")
+
+    def __init__(self, discipline: Discipline, counts: Counts, draw: Words) -> None:
+        self._discipline = discipline
+        self._counts = counts
+        self._multiplier = draw() | 1
+        self._flows: dict[int, _Flow] = {}
+        self._new: deque[_Flow] = deque()
+        self._old: deque[_Flow] = deque()
+        self.waiting_bytes = 0
+        self.length = 0
+
+    def enqueue(self, packet: bytes, now: int, room: int) -> None:
+        """Take the frame, and make room in the longest queue where there is too little."""
+        index = (crc32(parse(packet).flow) * self._multiplier & 0xFFFFFFFF) >> (32 - _FLOWS_BITS)
+        flow = self._flows.get(index)
+        if flow is None:
+            flow = self._flows[index] = _Flow(self._discipline, self._counts)
+        flow.enqueue(packet, now, len(packet) + flow.waiting_bytes)
+        self.waiting_bytes += len(packet)
+        self.length += 1
+        if not flow.takes_turns:
+            flow.takes_turns = True
+            flow.credits = _QUANTUM
+            self._new.append(flow)
+        while self.waiting_bytes > room and self.length:
+            self._drop_from_longest()
+
+    def _drop_from_longest(self) -> None:
+        """Drop half of the longest queue, at most 64 frames, the oldest first."""
+        longest = max(self._flows.values(), key=lambda flow: flow.waiting_bytes)
+        half = longest.waiting_bytes // 2
+        dropped = 0
+        for _ in range(_DROP_BATCH):
+            dropped += longest.drop_oldest()
+            self.length -= 1
+            if dropped >= half or not len(longest):
+                break
+        self.waiting_bytes -= dropped
+
+    def dequeue(self, now: int) -> bytes | None:
+        """The next frame of the flow whose turn it is."""
+        while True:
+            turns = self._new or self._old
+            if not turns:
+                return None
+            flow = turns[0]
+            if flow.credits <= 0:
+                flow.credits += _QUANTUM
+                self._old.append(turns.popleft())
+                continue
+            before_bytes, before_length = flow.waiting_bytes, len(flow)
+            packet = flow.dequeue(now)
+            self.waiting_bytes -= before_bytes - flow.waiting_bytes
+            self.length -= before_length - len(flow)
+            if packet is None:
+                turns.popleft()
+                if turns is self._new and self._old:
+                    self._old.append(flow)  # so that a flow can't be new for ever: RFC 8290, 4.2
+                else:
+                    flow.takes_turns = False
+                continue
+            flow.credits -= len(packet)
+            return packet
+
+    def waiting(self) -> list[Frame]:
+        """The frames that wait."""
+        return sorted((frame for flow in self._flows.values() for frame in flow.waiting()), key=itemgetter(0))
+
+    def __len__(self) -> int:
+        return self.length

@@ -1,0 +1,170 @@
+"""How long a bottleneck takes to send a frame: at one rate, at rates that change, or when it has an opportunity."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING, Final, Protocol
+
+from testbed.impairments import Opportunities, RateSteps
+
+if TYPE_CHECKING:
+    from testbed.impairments import Shape
+
+BYTE_WORK: Final = 8 * 10**9
+"""What sending a byte takes, in bits times ns per s: a transmitter of r bit/s does r of it in a nanosecond."""
+
+
+class Transmitter(Protocol):
+    """Sends one frame after the other. Times are ns and never go back."""
+
+    def starts(self, free: int) -> int:
+        """When, from `free` on, the next frame can begin to be sent."""
+
+    def ends(self, start: int, size: int) -> int:
+        """When a frame of `size` bytes, begun at a time that `starts` said, is sent."""
+
+    def left(self, now: int) -> int:
+        """What of the frame sent last is still to be sent at `now`, which is before its end; in `BYTE_WORK`."""
+
+    def resume(self, now: int, work: int) -> int:
+        """When a frame is sent of which another transmitter has left `work` at `now`, when this one begins."""
+
+
+def transmitter(shape: Shape, applied: int) -> Transmitter:
+    """The shape's transmitter, its trace begun at `applied`."""
+    match shape.trace:
+        case Opportunities() as trace:
+            return TracedTransmitter(trace, shape.overhead_bytes, applied)
+        case RateSteps() as trace:
+            return SteppedTransmitter(trace, shape.overhead_bytes, applied)
+    steps = RateSteps(starts_ns=(0,), rates_bps=(shape.rate_bps,), period_ns=1)
+    return SteppedTransmitter(steps, shape.overhead_bytes, applied)
+
+
+class SteppedTransmitter:
+    """Sends at a rate that may change.
+
+    Fractions of a nanosecond are carried from frame to frame, so that a busy transmitter keeps the rate exactly.
+    """
+
+    __slots__ = ("_applied", "_carry", "_free", "_overhead", "_period", "_rates", "_starts")
+
+    def __init__(self, trace: RateSteps, overhead: int, applied: int) -> None:
+        self._starts = trace.starts_ns
+        self._rates = trace.rates_bps
+        self._period = trace.period_ns
+        self._overhead = overhead
+        self._applied = applied
+        self._free = applied
+        self._carry = 0
+
+    def starts(self, free: int) -> int:
+        """At once, unless the rate pauses."""
+        if len(self._rates) == 1:
+            return free
+        rate, until = self._step(free)
+        while not rate:
+            free = until
+            rate, until = self._step(free)
+        return free
+
+    def ends(self, start: int, size: int) -> int:
+        """When the last bit is sent."""
+        return self._send(start, (size + self._overhead) * BYTE_WORK + (self._carry if start == self._free else 0))
+
+    def left(self, now: int) -> int:
+        """What the rates until the frame's end amount to."""
+        work = self._carry
+        while now < self._free:
+            rate, until = self._step(now) if len(self._rates) > 1 else (self._rates[0], self._free)
+            until = min(until, self._free)
+            work += rate * (until - now)
+            now = until
+        return work
+
+    def resume(self, now: int, work: int) -> int:
+        """When the last bit is sent."""
+        return self._send(self.starts(now), work)
+
+    def _send(self, start: int, work: int) -> int:
+        if len(self._rates) > 1:
+            rate, until = self._step(start)
+            while work > rate * (until - start):
+                work -= rate * (until - start)
+                start = until
+                rate, until = self._step(start)
+        else:
+            rate = self._rates[0]
+        duration, self._carry = divmod(work, rate) if rate else (0, 0)
+        self._free = start + duration
+        return self._free
+
+    def _step(self, now: int) -> tuple[int, int]:
+        """The rate at `now`, and until when it lasts."""
+        round_, into = divmod(now - self._applied, self._period)
+        index = bisect_right(self._starts, into)
+        end = self._starts[index] if index < len(self._starts) else self._period
+        return self._rates[index - 1], self._applied + round_ * self._period + end
+
+
+class TracedTransmitter:
+    """Sends at given times, so many bytes each, as Mahimahi's link does (src/frontend/link_queue.cc).
+
+    Small frames share an opportunity, a large one takes several; one that comes while nothing waits is lost.
+    """
+
+    __slots__ = ("_applied", "_at", "_bytes", "_left", "_next", "_overhead", "_period", "_times")
+
+    def __init__(self, trace: Opportunities, overhead: int, applied: int) -> None:
+        self._times = trace.times_ns
+        self._bytes = trace.frame_bytes
+        self._period = trace.period_ns
+        self._overhead = overhead
+        self._applied = applied
+        self._next = 0  # opportunity not used yet
+        self._at = applied  # time of the one used last, and the bytes that are left of it
+        self._left = 0
+
+    def starts(self, free: int) -> int:
+        """At the next opportunity."""
+        return self._at if self._left and self._at >= free else self._time(self._first(free))
+
+    def ends(self, start: int, size: int) -> int:
+        """At the opportunity that takes the frame's last byte."""
+        return self._send(start, size + self._overhead)
+
+    def left(self, now: int) -> int:
+        """What the opportunities after `now` took of the frame."""
+        return ((self._next - self._following(now)) * self._bytes - self._left) * BYTE_WORK
+
+    def resume(self, now: int, work: int) -> int:
+        """At the opportunity that takes the last byte."""
+        return self._send(self.starts(now), -(-work // BYTE_WORK))
+
+    def _send(self, start: int, size: int) -> int:
+        if not self._left or self._at < start:
+            self._use(self._first(start))
+        while size > self._left:
+            size -= self._left
+            self._use(self._next)
+        self._left -= size
+        return self._at
+
+    def _use(self, opportunity: int) -> None:
+        self._at = self._time(opportunity)
+        self._left = self._bytes
+        self._next = opportunity + 1
+
+    def _time(self, opportunity: int) -> int:
+        round_, index = divmod(opportunity, len(self._times))
+        return self._applied + round_ * self._period + self._times[index]
+
+    def _first(self, now: int) -> int:
+        """The first opportunity not used that is not before `now`."""
+        return self._next if self._time(self._next) >= now else self._following(now - 1)
+
+    def _following(self, now: int) -> int:
+        """The first opportunity of all that is after `now`."""
+        # A round's end is part of it: the last opportunity may be just then.
+        round_, into = divmod(now - self._applied, self._period)
+        return round_ * len(self._times) + bisect_left(self._times, into + 1)

@@ -1,0 +1,48 @@
+"""Bit errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.engines.userspace import headers
+from testbed.engines.userspace.stages.stage import Counts, Frame, words
+
+if TYPE_CHECKING:
+    from testbed.impairments import Corruption
+
+
+class BitErrors:
+    """Inverts one bit of some frames that carry IP; others pass as they are.
+
+    One word of `corruption` per frame that reaches the stage: it is chosen if the word is less than its probability.
+    Then one word w of `corruption-bit` per chosen frame that has a bit to invert: of n bits, number floor(w n / 2^32).
+    The bits are those of the IP packet, or of the TCP or UDP payload where the checksum is to fit, and only in a frame
+    that has the checksum (so in no fragment but the first).
+    """
+
+    __slots__ = ("_choose", "_counts", "_draw", "_fix_checksum", "_probability")
+
+    def __init__(self, corruption: Corruption, seed: str, counts: Counts) -> None:
+        self._choose = words(seed, "corruption", corruption.chance.correlation)
+        self._draw = words(seed, "corruption-bit")
+        self._probability = corruption.chance.probability
+        self._fix_checksum = corruption.fix_checksum
+        self._counts = counts
+
+    def cross(self, frames: list[Frame]) -> list[Frame]:
+        """All frames, some of them changed."""
+        choose = self._choose
+        probability = self._probability
+        return [(now, self._spoilt(packet)) if choose() < probability else (now, packet) for now, packet in frames]
+
+    def _spoilt(self, packet: bytes) -> bytes:
+        parsed = headers.parse(packet)
+        unseen = self._fix_checksum
+        first = (parsed.payload if parsed.transport else 0) if unseen else parsed.network
+        if not first or not parsed.end:
+            return packet
+        byte, bit = divmod(self._draw() * 8 * (parsed.end - first) >> 32, 8)
+        self._counts.corrupted += 1
+        if unseen:
+            return headers.inverted_unseen(packet, parsed, first + byte, bit)
+        return headers.inverted(packet, first + byte, bit)

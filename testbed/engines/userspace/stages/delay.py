@@ -1,0 +1,167 @@
+"""Propagation: how long each frame is held, and which leave their place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from testbed.engines.userspace.stages.stage import Counts, Frame, Stage, words
+from testbed.impairments.distributions import SCALE, quantiles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from testbed.impairments import Reorder, Shape
+
+
+def in_order(shape: Shape) -> bool:
+    """Whether frames leave the delay in the order in which they reach it."""
+    return not shape.reorder and (shape.variation.keeps_order or not shape.jitter_ns)
+
+
+class Delay(Stage, Protocol):
+    """A stage that holds frames.
+
+    Attributes:
+        last_ns: when the last of the frames that keep their place leaves.
+    """
+
+    last_ns: int
+
+
+def delay(shape: Shape, seed: str, counts: Counts, after_ns: int) -> Delay:
+    """The shape's delay. Where frames keep order, none leaves before `after_ns`."""
+    hold = _hold(shape, seed) if shape.jitter_ns else None
+    if in_order(shape):
+        return VariedDelay(hold, after_ns) if hold else ConstantDelay(shape.delay_ns, after_ns)
+    reordering = Reordering(shape.reorder, seed, counts) if shape.reorder else None
+    keeps_order = shape.variation.keeps_order or not hold
+    return LooseDelay(hold or (lambda: shape.delay_ns), reordering, after_ns, keeps_order=keeps_order)
+
+
+def _hold(shape: Shape, seed: str) -> Callable[[], int]:
+    """How long the next frame is held, ns. Each takes one word w of `jitter`.
+
+    `uniform`: delay - jitter + floor(w (2 jitter + 1) / 2^32). Of the other distributions entry floor(w n / 2^32) of
+    the table of n quantiles (`testbed.impairments.distributions`), times the jitter as in net/sched/sch_netem.c,
+    `tabledist`, rounded half away from zero; less than nothing is nothing. (There the entry is w modulo n, which takes
+    the word's lowest bits, so that netem's correlation has no effect on a table's values; here it has.)
+    """
+    draw = words(seed, "jitter", shape.variation.correlation)
+    delay_ns, jitter_ns = shape.delay_ns, shape.jitter_ns
+    table = quantiles(shape.variation)
+    if not table:
+        shortest = delay_ns - jitter_ns
+        spread = 2 * jitter_ns + 1
+        return lambda: shortest + (draw() * spread >> 32)
+    holds = [max(delay_ns + _rounded(entry * jitter_ns), 0) for entry in table]
+    size = len(holds)
+    return lambda: holds[draw() * size >> 32]
+
+
+def _rounded(deviation: int) -> int:
+    whole = (abs(deviation) + SCALE // 2) // SCALE
+    return whole if deviation >= 0 else -whole
+
+
+class ConstantDelay:
+    """Holds every frame for the same time, or as long as the frame before it where that leaves later."""
+
+    __slots__ = ("_delay_ns", "last_ns")
+
+    def __init__(self, delay_ns: int, after_ns: int) -> None:
+        self._delay_ns = delay_ns
+        self.last_ns = after_ns
+
+    def cross(self, frames: list[Frame]) -> list[Frame]:
+        """All frames, later."""
+        if not frames:
+            return frames
+        delay_ns = self._delay_ns
+        last = self.last_ns
+        self.last_ns = max(last, frames[-1][0] + delay_ns)
+        if frames[0][0] + delay_ns >= last:
+            return [(now + delay_ns, packet) for now, packet in frames]
+        return [(max(now + delay_ns, last), packet) for now, packet in frames]
+
+
+class VariedDelay:
+    """Holds each frame by a distribution, or as long as the frame before it where that leaves later."""
+
+    __slots__ = ("_hold", "last_ns")
+
+    def __init__(self, hold: Callable[[], int], after_ns: int) -> None:
+        self._hold = hold
+        self.last_ns = after_ns
+
+    def cross(self, frames: list[Frame]) -> list[Frame]:
+        """All frames, later."""
+        hold = self._hold
+        last = self.last_ns
+        held = []
+        for now, packet in frames:
+            due = now + hold()
+            if due < last:
+                due = last
+            else:
+                last = due
+            held.append((due, packet))
+        self.last_ns = last
+        return held
+
+
+class Reordering:
+    """Chooses the frames that leave their place (`testbed.impairments.Reorder`).
+
+    One word of `reorder` per frame that can be chosen: it is if the word is less than its probability. With a gap of
+    n, a frame can be chosen once n - 1 before it were not (net/sched/sch_netem.c, `netem_enqueue`).
+    """
+
+    __slots__ = ("_counts", "_draw", "_gap", "_passed", "_probability", "late_ns")
+
+    def __init__(self, reorder: Reorder, seed: str, counts: Counts) -> None:
+        self._draw = words(seed, "reorder", reorder.chance.correlation)
+        self._probability = reorder.chance.probability
+        self._gap = reorder.gap
+        self._passed = 0
+        self._counts = counts
+        self.late_ns = reorder.late_ns
+
+    def chooses(self) -> bool:
+        """Whether the next frame leaves its place."""
+        if self._passed < self._gap - 1 or self._draw() >= self._probability:
+            self._passed += 1
+            return False
+        self._passed = 0
+        self._counts.reordered += 1
+        return True
+
+
+class LooseDelay:
+    """Holds frames such that some overtake others; their times are not ascending.
+
+    Every frame takes its word of `jitter`, also one that is sent at once.
+    """
+
+    __slots__ = ("_hold", "_keeps_order", "_reordering", "last_ns")
+
+    def __init__(
+        self, hold: Callable[[], int], reordering: Reordering | None, after_ns: int, *, keeps_order: bool
+    ) -> None:
+        self._hold = hold
+        self._reordering = reordering
+        self._keeps_order = keeps_order
+        self.last_ns = after_ns
+
+    def cross(self, frames: list[Frame]) -> list[Frame]:
+        """All frames, later, in the order in which they came."""
+        held = []
+        for now, packet in frames:
+            due = now + self._hold()
+            if self._reordering and self._reordering.chooses():
+                due = due + self._reordering.late_ns if self._reordering.late_ns else now
+            else:
+                self.last_ns = max(due, self.last_ns)
+                if self._keeps_order:
+                    due = self.last_ns
+            held.append((due, packet))
+        return held

@@ -1,0 +1,111 @@
+"""Loss at random: each frame by itself, or by a chain of states, so that losses come in bursts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.engines.userspace.stages.stage import Counts, Frame, Stage, words
+from testbed.impairments import Chance, FourState, GilbertElliott
+
+if TYPE_CHECKING:
+    from testbed.impairments import Shape
+
+
+def loss(shape: Shape, seed: str, counts: Counts) -> Stage | None:
+    """The shape's loss; None where it has none."""
+    match shape.loss_model:
+        case GilbertElliott() as model:
+            return GilbertElliottLoss(model, seed, counts)
+        case FourState() as model:
+            return FourStateLoss(model, seed, counts)
+        case Chance() as model:
+            return RandomLoss(model, seed, counts)
+    return RandomLoss(Chance(probability=shape.loss), seed, counts) if shape.loss else None
+
+
+class RandomLoss:
+    """Drops each frame with a probability, independently of the others unless correlated.
+
+    One word per frame that reaches the stage: it is lost if the word is less than its probability. So, without
+    correlation, the frames lost with a lower probability are among those lost with a higher one.
+    """
+
+    __slots__ = ("_counts", "_draw", "_probability")
+
+    def __init__(self, chance: Chance, seed: str, counts: Counts) -> None:
+        self._draw = words(seed, "loss", chance.correlation)
+        self._probability = chance.probability
+        self._counts = counts
+
+    def cross(self, frames: list[Frame]) -> list[Frame]:
+        """The frames that are not lost."""
+        draw = self._draw
+        probability = self._probability
+        kept = [frame for frame in frames if draw() >= probability]
+        self._counts.lost += len(frames) - len(kept)
+        return kept
+
+
+class GilbertElliottLoss:
+    """Drops frames by a chain of two states (RFC 6534, 3.2), which begins in the good one.
+
+    Two words per frame that reaches the stage: the chain moves if the first is less than the probability of leaving
+    its state, then the frame is lost if the second is less than the probability of loss in the state it is in now.
+    """
+
+    __slots__ = ("_bad", "_counts", "_draw", "_model")
+
+    def __init__(self, model: GilbertElliott, seed: str, counts: Counts) -> None:
+        self._draw = words(seed, "loss")
+        self._model = model
+        self._bad = False
+        self._counts = counts
+
+    def cross(self, frames: list[Frame]) -> list[Frame]:
+        """The frames that are not lost."""
+        draw = self._draw
+        leave = (self._model.to_bad, self._model.to_good)
+        lose = (self._model.loss_good, self._model.loss_bad)
+        bad = self._bad
+        kept = []
+        for frame in frames:
+            if draw() < leave[bad]:
+                bad = not bad
+            if draw() >= lose[bad]:
+                kept.append(frame)
+        self._bad = bad
+        self._counts.lost += len(frames) - len(kept)
+        return kept
+
+
+class FourStateLoss:
+    """Drops frames by a chain of four states, which begins in the first (`testbed.impairments.FourState`).
+
+    One word w per frame that reaches the stage moves the chain, and the frame is lost if it is then in state 3 or 4.
+    From state 1: to 4 if w < p14, else to 3 if w < p14 + p13. From 2: to 3 if w < p23. From 3: to 2 if w < p32, else to
+    1 if w < p32 + p31. From 4: to 1.
+    """
+
+    __slots__ = ("_counts", "_draw", "_moves", "_state")
+
+    def __init__(self, model: FourState, seed: str, counts: Counts) -> None:
+        self._draw = words(seed, "loss")
+        self._moves = {
+            1: ((model.p14, 4), (model.p14 + model.p13, 3)),
+            2: ((model.p23, 3),),
+            3: ((model.p32, 2), (model.p32 + model.p31, 1)),
+            4: ((1 << 32, 1),),
+        }
+        self._state = 1
+        self._counts = counts
+
+    def cross(self, frames: list[Frame]) -> list[Frame]:
+        """The frames that are not lost."""
+        kept = []
+        for frame in frames:
+            word = self._draw()
+            self._state = next((state for below, state in self._moves[self._state] if word < below), self._state)
+            if self._state in (1, 2):
+                kept.append(frame)
+        self._counts.lost += len(frames) - len(kept)
+        return kept

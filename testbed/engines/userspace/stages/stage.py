@@ -1,0 +1,66 @@
+"""What all stages share: frames with times, counters, and where random words come from."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Protocol
+
+from testbed.impairments import CERTAIN
+
+Frame = tuple[int, bytes]
+"""The time at which a frame reaches the next stage, ns of the monotonic clock, and its bytes from the MAC header on."""
+
+Words = Callable[[], int]
+"""The next random word of a stage, 32 bits."""
+
+
+FRAME_OVERHEAD_BYTES: Final = 256
+"""What holding a frame costs beside its bytes: objects for it, its time, and its place in two queues."""
+
+
+class Stage(Protocol):
+    """What frames cross, a batch at a time."""
+
+    def cross(self, frames: list[Frame]) -> list[Frame]:
+        """The frames that leave the stage, in order, each with the time at which it does."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the stages of a link did, over all its shapes; frames unless the name says otherwise.
+
+    `dropped_bytes` are those of frames dropped from a queue, `FRAME_OVERHEAD_BYTES` for each included.
+    """
+
+    scripted: int = 0
+    lost: int = 0
+    corrupted: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+    queue_drops: int = 0
+    codel_drops: int = 0
+    marked: int = 0
+    queue_most_bytes: int = 0
+    dropped_bytes: int = 0
+
+
+def words(seed: str, stage: str, correlation: int = 0) -> Words:
+    """The random words of a stage: those of a Mersenne Twister seeded with `seed:stage`.
+
+    With a correlation c, of 1/2^32, each is mixed with the one before, as in net/sched/sch_netem.c, `get_crandom`:
+    floor((c last + (2^32 - c) word) / 2^32); the generator's first word is what the first is mixed with.
+    """
+    draw = partial(random.Random(f"{seed}:{stage}").getrandbits, 32)
+    if not correlation:
+        return draw
+    last = draw()
+
+    def mixed() -> int:
+        nonlocal last
+        last = (draw() * (CERTAIN - correlation) + last * correlation) >> 32
+        return last
+
+    return mixed

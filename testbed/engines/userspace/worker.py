@@ -1,0 +1,219 @@
+"""The process that carries frames: `python -m testbed.engines.userspace.worker FD`.
+
+FD is one end of a SOCK_SEQPACKET pair. Each datagram on it is a request, a JSON object with `id`, `do`, `link` and,
+as descriptors that come along:
+
+- `add`, with `seed`: a file with the shape (as JSON of `Shape.to_json`: a trace is too large for a datagram), and two
+  packet sockets, input and output;
+- `replace`: a file with the shape;
+- `restart`, with `seed`: a file with the shape;
+- `remove`, `stats`: nothing.
+
+It is answered by `{"id": …}` once it took effect, with `stats` where asked for, or by `{"id": …, "error": …}`. When
+the other end closes, the process exits, and when the agent dies, the kernel kills it even where somebody has stopped
+it; so it never outlives the agent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import select
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from testbed.engines.userspace.link import DeviceGoneError, Link
+from testbed.engines.userspace.pace import REST_S, Pace
+from testbed.engines.userspace.reading import BATCH
+from testbed.impairments import Shape
+from testbed.linux import namespaces
+
+REQUEST_BYTES: Final = 65536
+"""The most bytes of one request or answer."""
+
+_DESCRIPTORS = 3
+"""The most descriptors that come with a request."""
+
+_SLEEP_SHARE = 0.998
+"""The kernel may let a sleep last 0.1 % longer (fs/select.c, select_estimate_accuracy): sleep less, then the rest."""
+
+
+class Worker:
+    """Links, the control socket, and the loop that serves them."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._links: dict[str, Link] = {}
+        self._live: dict[int, Link] = {}  # by the descriptor of the input
+        self._poll = select.epoll()
+        self._poll.register(control, select.EPOLLIN)
+        self._pace = Pace(time.monotonic_ns())
+
+    def run(self) -> None:
+        """Serve until the control socket's other end closes."""
+        live = self._live
+        control = self._control.fileno()
+        events: list[tuple[int, int]] = []
+        while True:
+            requested = False
+            frames = 0
+            more = False
+            for descriptor, _ in events:
+                if descriptor == control:
+                    requested = True
+                    continue
+                link = live[descriptor]
+                try:
+                    read = link.read()
+                except DeviceGoneError:
+                    self._retire(link)
+                    continue
+                frames += read
+                more |= read == BATCH
+            wakeup = self._release_due()
+            if requested and not self._serve_request():
+                return
+            now = time.monotonic_ns()
+            more |= wakeup is not None and wakeup <= now
+            if self._pace.rests(frames, now, more=more):
+                time.sleep(REST_S)
+                self._pace.rested(time.monotonic_ns())
+            events = self._wait(wakeup)
+
+    def _release_due(self) -> int | None:
+        """Release what is due on every link; returns when the next frame is due."""
+        earliest = None
+        for link in tuple(self._live.values()):
+            wakeup = link.emulator.next_wakeup()
+            if wakeup is None:
+                continue
+            now = time.monotonic_ns()
+            if wakeup <= now:
+                try:
+                    link.release(now)
+                except DeviceGoneError:
+                    self._retire(link)
+                    continue
+                wakeup = link.emulator.next_wakeup()
+            if wakeup is not None and (earliest is None or wakeup < earliest):
+                earliest = wakeup
+        return earliest
+
+    def _wait(self, wakeup: int | None) -> list[tuple[int, int]]:
+        """What can be read, as epoll says, as soon as there is anything; nothing where `wakeup`, ns, is earlier."""
+        events = self._poll.poll(0)
+        if events:
+            return events
+        if wakeup is None:
+            events = self._poll.poll()
+        else:
+            timeout = (wakeup - time.monotonic_ns()) * _SLEEP_SHARE / 1e9
+            if timeout <= 0:
+                return events
+            select.select([self._poll], [], [], timeout)  # epoll's own timeout is in milliseconds
+            events = self._poll.poll(0)
+        self._pace.rested(time.monotonic_ns())
+        return events
+
+    def _serve_request(self) -> bool:
+        """Answer one request; False where the other end has closed."""
+        descriptors: list[int] = []
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._control, REQUEST_BYTES, _DESCRIPTORS)
+            if not data:
+                return False
+            request = json.loads(data)
+            answer = {"id": request["id"], **self._answer(request, descriptors)}
+            self._control.send(json.dumps(answer).encode())
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        return True
+
+    def _answer(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+        try:
+            match request["do"], request["link"]:
+                case "add", str(name):
+                    self._add(name, _read_shape(descriptors[0]), request["seed"], descriptors[1:])
+                case "replace", str(name):
+                    shape = _read_shape(descriptors[0])
+                    self._checked(name).emulator.replace(shape, time.monotonic_ns())
+                case "restart", str(name):
+                    self._checked(name).restart(_read_shape(descriptors[0]), request["seed"])
+                case "remove", str(name):
+                    link = self._links.pop(name)
+                    self._retire(link)
+                    link.close()
+                case "stats", str(name):
+                    with contextlib.suppress(ValueError):
+                        self._checked(name)
+                    return {"stats": self._links[name].stats().to_json()}
+                case other:
+                    raise ValueError(f"no request is {other}")  # noqa: TRY301 - errors are answered in one place
+        except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+            return {"error": f"{type(error).__name__}: {error}"}
+        return {}
+
+    def _add(self, name: str, shape: Shape, seed: int, descriptors: list[int]) -> None:
+        if name in self._links:
+            raise ValueError(f"link {name} is here already")
+        source, output = [socket.socket(fileno=os.dup(descriptor)) for descriptor in descriptors]
+        try:
+            if {source.family, output.family} != {socket.AF_PACKET}:
+                raise ValueError(f"not packet sockets: {source}, {output}")  # noqa: TRY301 - closes both
+            link = Link(shape, seed, source, output)
+        except BaseException:
+            source.close()
+            output.close()
+            raise
+        self._poll.register(link.input, select.EPOLLIN)
+        self._live[link.input.fileno()] = link
+        self._links[name] = link
+
+    def _checked(self, name: str) -> Link:
+        """The link of that name; ValueError where it is dead."""
+        link = self._links[name]
+        try:
+            link.check_devices()
+        except DeviceGoneError as error:
+            self._retire(link)
+            raise ValueError(f"link {name} is dead: {error}") from None
+        return link
+
+    def _retire(self, link: Link) -> None:
+        """Serve the link no more."""
+        if self._live.pop(link.input.fileno(), None):
+            self._poll.unregister(link.input)
+
+
+def _read_shape(descriptor: int) -> Shape:
+    """The shape in a file.
+
+    Raises:
+        OSError, ValueError, TypeError, KeyError: there is none in it.
+    """
+    with open(os.dup(descriptor), encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+        file.seek(0)
+        return Shape.from_json(json.load(file))
+
+
+def main() -> None:
+    """Serve the control socket whose descriptor is the first argument."""
+    namespaces.die_with_parent()
+    with contextlib.suppress(OSError):  # without it sleeps last up to 50 us longer, which the lateness shows
+        Path("/proc/self/timerslack_ns").write_text("1", encoding="ascii")
+    with contextlib.suppress(PermissionError):  # an ordinary user's worker waits for its turn like everyone
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
+    gc.disable()  # nothing here makes cycles, and looking for them among the frames in flight takes milliseconds
+    Worker(socket.socket(fileno=int(sys.argv[1]))).run()
+
+
+if __name__ == "__main__":
+    main()

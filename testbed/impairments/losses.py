@@ -1,0 +1,116 @@
+"""Packets that are lost, in bursts or by script."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from itertools import pairwise
+
+from testbed.impairments.probability import CERTAIN, LossModel, percent, within
+
+PROTOCOLS = ("any", "arp", "icmp", "tcp", "udp")
+
+_FLAGS = "fsrpau"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GilbertElliott(LossModel):
+    """Loss that comes in bursts: a chain of a good and a bad state, which moves before each packet (RFC 6534, 3.2).
+
+    Attributes, all probabilities in 1/2^32:
+        to_bad, to_good: of leaving the good state and the bad one.
+        loss_good, loss_bad: of losing a packet in each.
+    """
+
+    to_bad: int
+    to_good: int
+    loss_good: int = 0
+    loss_bad: int = CERTAIN
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            within(getattr(self, one.name), one.name)
+
+    def __str__(self) -> str:
+        if (self.loss_good, self.loss_bad) == (0, CERTAIN) and self.to_bad and self.to_good:
+            rate = CERTAIN * self.to_bad // (self.to_bad + self.to_good)
+            return f"{percent(rate)} in bursts of {CERTAIN / self.to_good:.3g}"
+        good, bad = percent(self.loss_good), percent(self.loss_bad)
+        return f"{good} (good) and {bad} (bad, entered {percent(self.to_bad)}, left {percent(self.to_good)})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FourState(LossModel):
+    """Loss by netem's Markov chain of four states (Salsano et al., "Definition of a general and intuitive loss model").
+
+    State 1 delivers (good), 2 delivers within a burst, 3 loses within a burst, 4 loses one packet alone. All in 1/2^32.
+    Of the two ways out of state 1 (`p13`, `p14`) one is taken at most, and of those out of state 3 (`p31`, `p32`).
+    """
+
+    p13: int
+    p31: int
+    p32: int
+    p23: int
+    p14: int
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            within(getattr(self, one.name), one.name)
+        for names, leaving in (("p13 and p14", self.p13 + self.p14), ("p31 and p32", self.p31 + self.p32)):
+            if leaving > CERTAIN:
+                raise ValueError(f"{names} add up to {percent(leaving)}, more than certainty")
+
+    def __str__(self) -> str:
+        return (
+            "of four states ("
+            + ", ".join(f"{one.name} {percent(getattr(self, one.name))}" for one in fields(self))
+            + ")"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """Packets lost by script: of those that match, the numbered ones, or every so many.
+
+    Attributes:
+        protocol: `any` (whatever the frame), `arp`, `icmp`, `tcp` or `udp` (over IPv4 or IPv6).
+        port: source or destination port of TCP or UDP; 0 is any.
+        flags: letters of the TCP flags that must be set, of `fsrpau`; a letter in capitals must not be set.
+        payload: only packets that carry TCP or UDP payload, or only those that don't; None is either.
+        numbers: which of the packets that match, counted from 1 since the shape was applied, ascending.
+        every: the n-th, 2n-th, ... that match; 0 is none.
+    """
+
+    protocol: str = "any"
+    port: int = 0
+    flags: str = ""
+    payload: bool | None = None
+    numbers: tuple[int, ...] = ()
+    every: int = 0
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(f"no protocol is called {self.protocol!r}")
+        if not 0 <= self.port < 1 << 16:
+            raise ValueError(f"{self.port} is no port")
+        if self.protocol in ("arp", "icmp") and (self.port or self.payload is not None):
+            raise ValueError(f"{self.protocol} has neither ports nor a payload that counts")
+        if self.flags and self.protocol != "tcp":
+            raise ValueError(f"only tcp has flags, not {self.protocol}")
+        letters = self.flags.lower()
+        if len(set(letters)) < len(letters) or not set(letters) <= set(_FLAGS):
+            raise ValueError(f"{self.flags!r} are no TCP flags: each of {_FLAGS} once at most")
+        if self.every < 0 or min(self.numbers, default=1) < 1:
+            raise ValueError("packets are counted from 1")
+        if any(one >= other for one, other in pairwise(self.numbers)):
+            raise ValueError(f"{self.numbers} do not ascend")
+        if not self.numbers and not self.every:
+            raise ValueError("a script says which packets it drops: numbers or every")
+
+    def __str__(self) -> str:
+        which = [f"no. {', '.join(map(str, self.numbers))}"] * bool(self.numbers) + [f"every {self.every}."] * bool(
+            self.every
+        )
+        what = [self.protocol] * (self.protocol != "any") + [f"flags {self.flags}"] * bool(self.flags)
+        what += [f"port {self.port}"] * bool(self.port)
+        what += [] if self.payload is None else ["with payload" if self.payload else "without payload"]
+        return f"{' and '.join(which)} of {' '.join(what) or 'all'}"

@@ -1,0 +1,1 @@
+"""What Linux offers and Python has no call for: namespaces, VLAN tags of packet sockets, struct tcp_info."""

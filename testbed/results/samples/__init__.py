@@ -1,7 +1,0 @@
-"""The samples of a run, read in bounded memory: messages, flows, and columns over time, each in bins."""
-
-from testbed.results.samples.messages import Flow, Messages
-from testbed.results.samples.reading import Recorded, Samples, read, read_all
-from testbed.results.samples.series import Series
-
-__all__ = ["Flow", "Messages", "Recorded", "Samples", "Series", "read", "read_all"]

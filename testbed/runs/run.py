@@ -1,0 +1,268 @@
+"""What is known of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, Final, Literal, Self
+
+from testbed import codec
+from testbed.check import LinkCheck
+from testbed.errors import UsageError
+from testbed.expectations import Outcome, evaluate
+from testbed.impairments import CLEAR, Shape
+from testbed.plan.model import Plan
+from testbed.runs.captures import Capture
+from testbed.runs.connections import Connections
+from testbed.runs.flows import FlowSum, sums
+from testbed.runs.host import HostFacts
+from testbed.runs.observations import Row, observations
+from testbed.runs.starts import StepStart
+from testbed.runs.timeline import Happening
+from testbed.workloads import Summary
+
+VERSION = 1
+"""The version of the form of run.json."""
+
+RUN_FILE = "run.json"
+
+Status = Literal["running", "complete", "failed", "interrupted"]
+RUNNING: Final = "running"
+COMPLETE: Final = "complete"
+FAILED: Final = "failed"
+INTERRUPTED: Final = "interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """What carries out a link's impairments, and why that."""
+
+    source: str
+    destination: str
+    network: str
+    engine: str
+    why: str
+
+    @property
+    def ends(self) -> tuple[str, str, str]:
+        """Of the link: what tells links apart, see `testbed.plan.Link`."""
+        return self.source, self.destination, self.network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkCounters(Engine):
+    """What became of the packets of a link.
+
+    Attributes:
+        shape: what it did to packets when the counters were read.
+        counts: the engine's own counters by name, see `testbed.engines.userspace.stats` and `testbed.engines.netem`;
+            `dead` is a text, or None where the link works.
+    """
+
+    shape: Shape
+    counts: Mapping[str, int | str | None]
+
+    @property
+    def chosen(self) -> Engine:
+        """The engine alone."""
+        return Engine(**{one.name: getattr(self, one.name) for one in fields(Engine)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run, but for the samples.
+
+    Attributes:
+        path: its directory, as it was when this was made.
+        status: `complete`, or else it is not whole: `failed`, `interrupted`, or `running` (killed, if it is not).
+        error: why it is not whole, or None.
+        started, ended: UTC, ISO 8601; `ended` is None while it runs.
+        plan: of the lab. Its digest is in run.json beside it, and so are the seeds, in the plan.
+        runtime: what the nodes are made of, `docker` or `netns`.
+        versions: of `kernel`, `python`, `testbed`, and the runtime's own.
+        images: of each image that nodes were made of, what it was: its digest in a registry, or its id.
+        host: facts about the machine that results depend on, see `testbed.runs.host`.
+        engines: of each shaped link.
+        checks: of each shaped link, before the workloads.
+        summaries: of each workload that ended, in the order in which they did.
+        statistics_before, statistics_after: what the agent's call `statistics` said before the workloads and after.
+        sockets: the TCP connections of nodes, where they were sampled.
+        captures: of packets, one per port where they were captured.
+        starts: when the workloads of each step began, in the order of the steps.
+        timeline: when the events of the plan's timeline happened, as far as they did.
+        distrust: why the emulation is not trusted; empty where it is. Before `ended` it says nothing.
+    """
+
+    DERIVED: ClassVar = ("plan_digest", "trusted", "outcomes", "sums")
+
+    path: Path = field(metadata=codec.NOT_STORED)
+    status: Status
+    error: str | None
+    started: str
+    ended: str | None
+    plan: Plan
+    runtime: str
+    versions: Mapping[str, str]
+    host: HostFacts
+    images: Mapping[str, str] = field(default_factory=dict)
+    engines: tuple[Engine, ...] = ()
+    checks: tuple[LinkCheck, ...] = ()
+    summaries: tuple[Summary, ...] = ()
+    statistics_before: tuple[LinkCounters, ...] = ()
+    statistics_after: tuple[LinkCounters, ...] = ()
+    sockets: tuple[Connections, ...] = ()
+    captures: tuple[Capture, ...] = ()
+    starts: tuple[StepStart, ...] = ()
+    timeline: tuple[Happening, ...] = ()
+    distrust: tuple[str, ...] = ()
+    version: int = field(default=VERSION)
+
+    def __post_init__(self) -> None:
+        for time in (self.started, *(() if self.ended is None else (self.ended,))):
+            datetime.fromisoformat(time)
+
+    @property
+    def plan_digest(self) -> str:
+        """Of the plan, see `testbed.plan.digest`."""
+        return self.plan.digest
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the run went on to its end."""
+        return self.status == COMPLETE
+
+    @property
+    def ending(self) -> str:
+        """How a run ended that is not whole: `failed: ...`, `was interrupted`, `was killed, or goes on`."""
+        endings = {INTERRUPTED: "was interrupted", RUNNING: "was killed, or goes on"}
+        return endings.get(self.status, f"{self.status}: {self.error}")
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it is whole, all links were as requested, and the emulation kept up."""
+        return not self.why_not_trusted
+
+    @property
+    def why_not_trusted(self) -> tuple[str, ...]:
+        """Every reason not to trust it: it is not whole, a link was not as requested, the emulation fell behind."""
+        ending = () if self.is_whole else (f"it {self.ending}",)
+        links = [f"{check.link} on {check.network}: {check.verdict}" for check in self.checks if not check.passed]
+        return (*ending, *self.distrust, *links)
+
+    @property
+    def changed_links(self) -> list[str]:
+        """The links that did something else when the run began than the file says, see `changed_links`."""
+        return changed_links(self.plan, {each.ends: each.shape for each in self.statistics_before})
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """What became of each expectation whose workloads were all run, in the order of the file."""
+        ran = {summary.workload: summary for summary in self.summaries}
+        return tuple(evaluate(one, ran) for one in self.plan.expectations if one.workloads <= ran.keys())
+
+    @property
+    def sums(self) -> tuple[FlowSum, ...]:
+        """What flows of one kind that ran together got in sum."""
+        return sums([[each.name for each in stage] for stage in self.plan.stages], self.summaries)
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether it is whole, all links were as requested, and no expectation failed."""
+        links_hold = all(check.passed for check in self.checks)
+        return self.is_whole and links_hold and all(outcome.passed for outcome in self.outcomes)
+
+    def summary(self, workload: str) -> Summary:
+        """The summary of a workload; KeyError where there is none."""
+        for summary in self.summaries:
+            if summary.workload == workload:
+                return summary
+        raise KeyError(workload)
+
+    def samples(self, workload: str) -> Iterator[Row]:
+        """All that was recorded of a workload, row by row, see `testbed.runs.observations.observations`.
+
+        Raises:
+            UsageError: there is nothing of it, or it can't be read.
+        """
+        names = [each.name for each in self.plan.workloads]
+        if workload not in names:
+            hint = f"its workloads are: {', '.join(names) or 'none'}"
+            raise UsageError("unknown-workload", f"{self.path} has no workload {workload!r}", hint)
+        return observations(self.path / "samples" / f"{workload}.jsonl")
+
+    def to_json(self) -> dict[str, Any]:
+        """The run as a JSON object; `from_json` is the way back. `run_schema` describes it."""
+        encoded: dict[str, Any] = codec.encode(self)
+        return encoded
+
+    @classmethod
+    def from_json(cls, data: object, path: Path) -> Self:
+        """The run that `to_json` made `data` from, found in `path`.
+
+        Raises:
+            UnreadableError: `data` is no run, or one of another version, or the plan is not the one that was digested.
+            UsageError: `bad-name`.
+        """
+        if not isinstance(data, dict):
+            raise codec.UnreadableError("", "it is no object")
+        if (version := data.get("version")) != VERSION:
+            raise codec.UnreadableError("version", f"{version!r}; this is for version {VERSION}")
+        run = codec.decode(data, cls, path=path)
+        try:
+            digest = run.plan.digest
+        except ValueError as error:  # an address that is none
+            raise codec.UnreadableError("plan", str(error)) from None
+        if digest != data.get("plan_digest"):
+            said = data.get("plan_digest")
+            raise codec.UnreadableError("plan_digest", f"the digest of the plan is {digest}; this says {said!r}")
+        for place, problem in run._dangling():  # noqa: SLF001  # of this class
+            raise codec.UnreadableError(place, problem)
+        return run
+
+    def _dangling(self) -> Iterator[tuple[str, str]]:
+        """What names things that the plan lacks, or files elsewhere: the path of the value, and what is wrong."""
+        nodes = {node.name for node in self.plan.nodes}
+        kinds = {workload.name: workload.kind for workload in self.plan.workloads}
+        parts: dict[str, Sequence[LinkCheck | Engine]] = {
+            "checks": self.checks,
+            "engines": self.engines,
+            "statistics_before": self.statistics_before,
+            "statistics_after": self.statistics_after,
+        }
+        for name, links in parts.items():
+            for number, link in enumerate(links):
+                if unknown := {link.source, link.destination} - nodes:
+                    yield f"{name}[{number}]", f"the plan has no node {min(unknown)!r}"
+        for number, summary in enumerate(self.summaries):
+            if kinds.get(summary.workload) != summary.kind:
+                yield f"summaries[{number}]", f"the plan has no {summary.kind} {summary.workload!r}"
+        recorded: dict[str, Sequence[Connections | Capture]] = {"sockets": self.sockets, "captures": self.captures}
+        for name, files in recorded.items():
+            for number, each in enumerate(files):
+                if each.node not in nodes:
+                    yield f"{name}[{number}].node", f"the plan has no node {each.node!r}"
+                file = PurePosixPath(each.file)
+                if file.is_absolute() or ".." in file.parts:
+                    yield f"{name}[{number}].file", f"{each.file!r} is not in the run's directory"
+
+
+def run_schema() -> dict[str, Any]:
+    """The JSON Schema of run.json, generated from the types. It ships as `run-schema.json`; a test keeps that true."""
+    return codec.schema(Run, "testbed run")
+
+
+def changed_links(plan: Plan, shapes: Mapping[tuple[str, str, str], Shape]) -> list[str]:
+    """The links that were changed since the lab came up, with what they do: `a -> b loss 10 % (file: loss 2 %)`.
+
+    Args:
+        plan: of the lab.
+        shapes: by ends, of each shaped link, what it does now.
+    """
+    planned = {link.ends: link.shape for link in plan.links}
+    return [
+        f"{ends[0]} -> {ends[1]} {shape.describe()} (file: {planned.get(ends, CLEAR).describe()})"
+        for ends, shape in shapes.items()
+        if shape != planned.get(ends, CLEAR)
+    ]

@@ -1,0 +1,164 @@
+"""A run written to disk while it goes on."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from testbed import codec
+from testbed.errors import UsageError
+from testbed.runs import host
+from testbed.runs.files import make_directory, write_whole
+from testbed.runs.reading import INCOMPLETE, LATEST, PARTIAL
+from testbed.runs.run import COMPLETE, FAILED, INTERRUPTED, RUN_FILE, RUNNING, LinkCounters, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from testbed.check import LinkCheck
+    from testbed.plan.model import Plan
+    from testbed.runs.captures import Capture
+    from testbed.runs.connections import Connections
+    from testbed.runs.run import Status
+    from testbed.runs.starts import StepStart
+    from testbed.runs.timeline import Happening
+    from testbed.workloads import Summary
+
+LOGS = "logs"
+"""Where a run has what the programs of nodes wrote."""
+
+
+class RunWriter:
+    """Writes a run. Used as a context: left with an exception, the run is marked incomplete, else it is whole.
+
+        with RunWriter(root, plan, runtime="netns") as writer:
+            writer.checked(checks)
+            writer.begun(agent.call("statistics"))
+            with writer.samples("download") as record:
+                writer.ended(workloads.run(workload, nodes, record=record))
+            writer.finished(agent.call("statistics"), reasons)
+        writer.run.path
+
+    `samples`, `ended` and `happened` may be called by threads at once.
+
+    Attributes:
+        run: what is known by now; its `path` is where the files are at that moment.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        plan: Plan,
+        *,
+        runtime: str,
+        versions: Mapping[str, str] | None = None,
+        images: Mapping[str, str] | None = None,
+    ) -> None:
+        """Begin a run; nothing is written before the context is entered.
+
+        Args:
+            root: the directory of all runs.
+            plan: of the lab.
+            runtime: `docker` or `netns`.
+            versions: of what the runtime is made of.
+            images: that the nodes are made of, see `Run`.
+
+        Raises:
+            UsageError: the lab's name is that of the link to the latest run.
+        """
+        if plan.lab == LATEST:
+            raise UsageError("reserved-name", f"a lab named {LATEST!r} can't have results", "give it another --name")
+        now = datetime.now(UTC)
+        self._root = root
+        self._lock = threading.Lock()
+        self._name = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+        self.run = Run(
+            path=root / plan.lab / f"{self._name}{PARTIAL}",
+            status=RUNNING,
+            error=None,
+            started=now.isoformat(),
+            ended=None,
+            plan=plan,
+            runtime=runtime,
+            versions={**host.versions(), **(versions or {})},
+            host=host.facts(),
+            images=images or {},
+        )
+
+    def __enter__(self) -> Self:
+        make_directory(self.run.path / "samples")
+        self._write()
+        return self
+
+    def samples(self, workload: str) -> TextIO:
+        """The file of a workload's samples, open for writing; the caller closes it."""
+        return (self.run.path / "samples" / f"{workload}.jsonl").open("x", encoding="utf-8")
+
+    def log(self, node: str, log: bytes) -> None:
+        """Keep what the programs of a node have written, as `logs/NODE.log`."""
+        make_directory(self.run.path / LOGS)
+        (self.run.path / LOGS / f"{node}.log").write_bytes(log)
+
+    def checked(self, checks: Iterable[LinkCheck]) -> None:
+        """Note the checks of the links."""
+        self.run = replace(self.run, checks=tuple(checks))
+
+    def begun(self, statistics: Sequence[Mapping[str, Any]]) -> None:
+        """Note what the agent's call `statistics` says before the workloads, with the engines of the links."""
+        counters = codec.decode(statistics, tuple[LinkCounters, ...])
+        engines = tuple(link.chosen for link in counters)
+        self.run = replace(self.run, engines=engines, statistics_before=counters)
+
+    def ended(self, summary: Summary) -> None:
+        """Note that a workload has ended."""
+        with self._lock:
+            self.run = replace(self.run, summaries=(*self.run.summaries, summary))
+
+    def sampled(self, connections: Iterable[Connections]) -> None:
+        """Note whose TCP connections were sampled."""
+        self.run = replace(self.run, sockets=tuple(connections))
+
+    def captured(self, captures: Iterable[Capture]) -> None:
+        """Note what packets were captured."""
+        self.run = replace(self.run, captures=tuple(captures))
+
+    def started(self, step: StepStart) -> None:
+        """Note when the workloads of a step began."""
+        self.run = replace(self.run, starts=(*self.run.starts, step))
+
+    def happened(self, event: Happening) -> None:
+        """Note that an event of the timeline has happened."""
+        with self._lock:
+            self.run = replace(self.run, timeline=(*self.run.timeline, event))
+
+    def finished(self, statistics: Sequence[Mapping[str, Any]], distrust: Iterable[str]) -> None:
+        """Note what the agent's call `statistics` says after the workloads, and why not to trust the run, if so."""
+        counters = codec.decode(statistics, tuple[LinkCounters, ...])
+        self.run = replace(self.run, statistics_after=counters, distrust=tuple(distrust))
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        text = None if error is None else str(error) or type(error).__name__
+        status: Status = COMPLETE if error is None else FAILED if isinstance(error, Exception) else INTERRUPTED
+        self.run = replace(self.run, status=status, error=text, ended=datetime.now(UTC).isoformat())
+        self._write()
+        path = self._root / self.run.plan.lab / (self._name if error is None else f"{self._name}{INCOMPLETE}")
+        self.run.path.rename(path)
+        if error is not None:
+            error.add_note(f"what was recorded until then is in {path}")
+        self.run = replace(self.run, path=path)
+        if error is None:
+            self._point_latest()
+
+    def _write(self) -> None:
+        write_whole(self.run.path / RUN_FILE, json.dumps(self.run.to_json(), indent=1) + "\n")
+
+    def _point_latest(self) -> None:
+        """Have the link lead to this run: made beside it and renamed, so that it is never missing."""
+        temporary = self._root / f".{LATEST}-{self._name}"
+        temporary.symlink_to(f"{self.run.plan.lab}/{self._name}")
+        temporary.replace(self._root / LATEST)

@@ -1,0 +1,5 @@
+"""Plans, checks and statistics as the tests of runs have them."""
+
+from tests.unit.runs.conftest import download, make_check, plan, statistics, voice
+
+__all__ = ["download", "make_check", "plan", "statistics", "voice"]

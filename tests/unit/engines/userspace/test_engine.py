@@ -1,0 +1,87 @@
+import asyncio
+import os
+import signal
+import socket
+
+import pytest
+
+from testbed.engines.userspace.engine import UserspaceEngine
+from testbed.errors import LabError
+from testbed.impairments import CLEAR
+
+
+def datagram_pair():
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+
+
+def test_an_engine_without_links_starts_no_process():
+    async def use():
+        async with UserspaceEngine() as engine:
+            return await engine.stats(), engine._workers
+
+    assert asyncio.run(use()) == ({}, [])
+
+
+def test_a_link_that_a_worker_refuses_is_not_kept_and_its_sockets_are_closed():
+    async def use():
+        async with UserspaceEngine() as engine:
+            sockets = datagram_pair()
+            with pytest.raises(LabError, match="link a -> b: add: ") as caught:
+                await engine.add("a -> b", CLEAR, 1, *sockets)
+            return caught.value.code, [sock.fileno() for sock in sockets], await engine.stats()
+
+    assert asyncio.run(use()) == ("userspace-engine-refused", [-1, -1], {})
+
+
+@pytest.mark.parametrize("do", ["replace", "restart", "remove"])
+def test_a_link_that_is_not_there_is_an_error(do):
+    async def use():
+        async with UserspaceEngine() as engine:
+            arguments = {"replace": (CLEAR,), "restart": (CLEAR, 1), "remove": ()}[do]
+            await getattr(engine, do)("x", *arguments)
+
+    with pytest.raises(LabError, match="link x is not shaped here; those are: none"):
+        asyncio.run(use())
+
+
+def test_workers_end_with_the_engine():
+    async def use():
+        async with UserspaceEngine() as engine:
+            with pytest.raises(LabError):
+                await engine.add("x", CLEAR, 1, *datagram_pair())
+            (worker,) = engine._workers
+        return worker._process
+
+    process = asyncio.run(use())
+    assert process.returncode == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(process.pid, 0)
+
+
+def test_a_question_to_a_worker_that_died_tells_its_status():
+    async def use():
+        async with UserspaceEngine() as engine:
+            with pytest.raises(LabError):
+                await engine.add("x", CLEAR, 1, *datagram_pair())
+            (worker,) = engine._workers
+            os.kill(worker._process.pid, signal.SIGKILL)
+            with pytest.raises(LabError, match="status -9") as caught:
+                await worker.ask("stats", "x")
+            return caught.value.code
+
+    assert asyncio.run(use()) == "userspace-worker-died"
+
+
+def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next():
+    async def use():
+        async with UserspaceEngine() as engine:
+            with pytest.raises(LabError):
+                await engine.add("x", CLEAR, 1, *datagram_pair())
+            (worker,) = engine._workers
+            abandoned = asyncio.create_task(worker.ask("stats", "abandoned"))
+            await asyncio.sleep(0)  # it has asked and waits
+            abandoned.cancel()
+            with pytest.raises(LabError, match="'awaited'"):
+                await worker.ask("stats", "awaited")
+
+    asyncio.run(use())

@@ -1,0 +1,27 @@
+import pytest
+
+from testbed.engines.userspace.stats import LatenessHistogram, LinkStats
+
+
+def test_stats_cross_json_unchanged():
+    stats = LinkStats(packets_in=3, lost=1, dead="gone")
+    assert LinkStats.from_json(stats.to_json()) == stats
+
+
+def test_an_empty_histogram_has_quantiles_of_zero():
+    assert LatenessHistogram().quantile(0.5) == 0
+
+
+@pytest.mark.parametrize("value", [*range(40), 127, 128, 1000, 12345, 10**6, 10**9, 2**40 + 1, 2**63 - 1])
+def test_a_bucket_holds_its_value_and_is_at_most_a_quarter_wide(value):
+    histogram = LatenessHistogram()
+    histogram.record([value, 2**63 - 1])
+    assert value <= histogram.quantile(0.5) <= value * 1.25
+
+
+def test_quantiles_split_what_was_recorded():
+    histogram = LatenessHistogram()
+    histogram.record(list(range(1, 1001)))
+    assert 500 <= histogram.quantile(0.5) <= 625
+    assert 990 <= histogram.quantile(0.99) <= 1000
+    assert histogram.quantile(1) == histogram.most == 1000
