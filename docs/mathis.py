@@ -93,7 +93,7 @@ def main() -> None:
 
 def mathis_bps(plan: Plan, loss: float, constant: float) -> float:
     """The bound on the goodput, bit/s."""
-    round_trip_ns = sum(link.shape.delay_ns for link in plan.links)
+    round_trip_ns = sum(link.impairments.delay_ns for link in plan.links)
     return MSS_BITS * 1e9 / round_trip_ns * constant / sqrt(loss)
 
 
@@ -102,7 +102,7 @@ def drawing(sweep: Sweep, plan: Plan) -> str:
     losses = sorted({loss for points in sweep.points.values() for loss, _ in points})
     ends = losses[0] / _SIDES, losses[-1] * _SIDES
     x = Axis(low=ends[0], high=ends[1], scale="log", unit=PERCENT)
-    bottleneck_bps = max(link.shape.rate_bps for link in plan.links)
+    bottleneck_bps = max(link.impairments.rate_bps for link in plan.links)
     unit = display_unit("bit/s", bottleneck_bps)
     y = Axis(low=1e6, high=bottleneck_bps * _SIDES, scale="log", unit=unit)
     marks: list[Mark] = []

@@ -33,7 +33,7 @@ class UnreadableError(ValueError):
     """Data that is not of the declared type.
 
     Attributes:
-        path: of the value that is wrong, as in `links[0].shape.delay_ns`; empty for the whole.
+        path: of the value that is wrong, as in `links[0].impairments.delay_ns`; empty for the whole.
         reason: what is wrong with it.
     """
 

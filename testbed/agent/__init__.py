@@ -1,1 +1,1 @@
-"""The only privileged process of a lab: namespaces, ports, shapes, processes in nodes. See ARCHITECTURE.md."""
+"""The only privileged process of a lab: namespaces, ports, links, processes in nodes. See ARCHITECTURE.md."""

@@ -111,9 +111,11 @@ async def _serve(arguments: argparse.Namespace) -> None:
         without_netem = await netem.probe(switch.ip)
         unrepeatable = None if without_netem else await netem.reproducible(switch.ip)
         kernel = Kernel(without_netem=without_netem, unrepeatable=unrepeatable)
-        shaped = links.Links(arguments.lab, wiring, home, userspace, kernel)
-        attachments = Attachments(wiring, shaped)
-        server = Server(arguments.lab, wiring, shaped, attachments, arguments.socket.parent, isolated=arguments.isolate)
+        impaired = links.Links(arguments.lab, wiring, home, userspace, kernel)
+        attachments = Attachments(wiring, impaired)
+        server = Server(
+            arguments.lab, wiring, impaired, attachments, arguments.socket.parent, isolated=arguments.isolate
+        )
         with socket.socket(socket.AF_UNIX) as listener:
             _listen(listener, arguments.socket)
             loop = asyncio.get_running_loop()
@@ -132,7 +134,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
                     task.result()  # whatever ended it ends the agent, and with it all links
                 await cancelled(task)
             arguments.socket.unlink(missing_ok=True)
-            await shaped.close()
+            await impaired.close()
 
 
 def _listen(listener: socket.socket, path: Path) -> None:

@@ -34,7 +34,7 @@ def gone() -> LabError:
     """What there is to say when the agent does not answer any more."""
     return LabError(
         "agent-gone",
-        "the lab's agent has ended, so its shaped links pass nothing",
+        "the lab's agent has ended, so its impaired links pass nothing",
         "take the lab down and bring it up again; its agent.log says why",
     )
 

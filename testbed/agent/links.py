@@ -26,7 +26,7 @@ from testbed.engines import netem
 from testbed.engines.userspace import sockets
 from testbed.engines.userspace.stats import LinkStats
 from testbed.errors import LabError
-from testbed.impairments import Shape
+from testbed.impairments import Impairments
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class _Link:
     addresses: Mapping[str, str]
     engine: str
     why: str
-    shape: Shape
+    impairments: Impairments
     seed: int
     device: int | None = None
 
@@ -84,19 +84,20 @@ class Links:
         self.rules = PortRules(self.wiring)
         self._devices = LinkDevices(self.lab, self.wiring.switch, self.home)
 
-    async def shape(self, wanted: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-        """Give links their shapes; a link that has one gets the new one in its place, whole.
+    async def impairments(self, wanted: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+        """Give links their impairments; a link that has one gets the new one in its place, whole.
 
         Args:
-            wanted: `source`, `destination`, `network`, `addresses` (of both, by name), `shape`, `later` (the shapes
-                that a run gives it), `seed`, `engine` and `repeatable` (the seed was asked for) of each link.
+            wanted: `source`, `destination`, `network`, `addresses` (of both, by name), `impairments`, `later` (the
+                impairments that a run gives it), `seed`, `engine` and `repeatable` (the seed was asked for) of each
+                link.
 
         Returns:
             `engine` and `why` of each, in the same order.
 
         Raises:
             MachineError: `engine-unavailable`.
-            LabError: a shape could not be applied, or reads back otherwise; `port-gone`.
+            LabError: impairments could not be applied, or reads back otherwise; `port-gone`.
         """
         async with self._exclusive:
             made: list[_Link] = []
@@ -107,17 +108,25 @@ class Links:
                     key = Key(each["source"], each["destination"], each["network"])
                     for node in (key.source, key.destination):
                         port = self.wiring.port(node, key.network)
-                    shape, later = Shape.from_json(each["shape"]), [Shape.from_json(one) for one in each["later"]]
+                    impairments, later = (
+                        Impairments.from_json(each["impairments"]),
+                        [Impairments.from_json(one) for one in each["later"]],
+                    )
                     engine, why = self.kernel.choose(
-                        str(key), [shape, *later], each["engine"], mtu=port.mtu, repeatable=each["repeatable"]
+                        str(key), [impairments, *later], each["engine"], mtu=port.mtu, repeatable=each["repeatable"]
                     )
                     done.append({"engine": engine, "why": why})
                     present = self._links.get(key)
                     if present and present.engine == engine:
-                        await self._replace(present, shape)
+                        await self._replace(present, impairments)
                         continue
                     link = _Link(
-                        key=key, addresses=each["addresses"], engine=engine, why=why, shape=shape, seed=each["seed"]
+                        key=key,
+                        addresses=each["addresses"],
+                        engine=engine,
+                        why=why,
+                        impairments=impairments,
+                        seed=each["seed"],
                     )
                     with _refusals(link):
                         await self._make(link)
@@ -144,29 +153,32 @@ class Links:
                 await self._introduce(link)
 
     async def change(self, changes: Iterable[Mapping[str, Any]]) -> None:
-        """Give shaped links other shapes, by the engines that they have. All are tried, whatever becomes of the others.
+        """Give impaired links other impairments, by the engines that they have. All are tried, also after a failure.
 
         Args:
-            changes: `source`, `destination`, `network` and `shape` of each link.
+            changes: `source`, `destination`, `network` and `impairments` of each link.
 
         Raises:
-            LabError: the first failure: a link is not shaped, or a shape could not be applied.
+            LabError: the first failure: a link is not impaired, or impairments could not be applied.
         """
         failures: list[LabError] = []
         async with self._exclusive:
             for each in changes:
-                key, shape = Key(each["source"], each["destination"], each["network"]), Shape.from_json(each["shape"])
+                key, impairments = (
+                    Key(each["source"], each["destination"], each["network"]),
+                    Impairments.from_json(each["impairments"]),
+                )
                 try:
-                    if self._shaped(key).shape != shape:
-                        await self._replace(self._shaped(key), shape)
+                    if self._impaired(key).impairments != impairments:
+                        await self._replace(self._impaired(key), impairments)
                 except LabError as failure:
                     failures.append(failure)
         if failures:
             raise failures[0]
 
-    def _shaped(self, key: Key) -> _Link:
+    def _impaired(self, key: Key) -> _Link:
         if key not in self._links:
-            raise LabError("not-shaped", f"{key} is not a shaped link", "take the lab down and bring it up again")
+            raise LabError("not-impaired", f"{key} is not a impaired link", "take the lab down and bring it up again")
         return self._links[key]
 
     def dead(self) -> dict[str, str]:
@@ -181,7 +193,7 @@ class Links:
         async with self._exclusive:
             for key, link in self._links.items():
                 if link.engine == "userspace" and link.device is not None:
-                    await self.userspace.restart(str(key), link.shape, link.seed)
+                    await self.userspace.restart(str(key), link.impairments, link.seed)
 
     async def statistics(self) -> list[dict[str, Any]]:
         """What became of the packets of each link, as its engine counts."""
@@ -200,7 +212,7 @@ class Links:
                     "network": key.network,
                     "engine": link.engine,
                     "why": link.why,
-                    "shape": link.shape.to_json(),
+                    "impairments": link.impairments.to_json(),
                     "counts": counts,
                 }
             )
@@ -259,7 +271,7 @@ class Links:
         self.rules.set(port, {link.key.source: link.device for link in leading})
 
     async def detach(self, port: Port) -> None:
-        """Take the links apart that lead to a port that is gone; they keep their shapes, for when it is back."""
+        """Take the links apart that lead to a port that is gone; they keep their impairments, for when it is back."""
         async with self._exclusive:
             self.rules.forget(port.index)
             for key, link in self._links.items():
@@ -267,14 +279,14 @@ class Links:
                     await self._dismantle(link)
 
     async def _make(self, link: _Link) -> None:
-        """Make the device of a link, and have an engine carry out its shape."""
+        """Make the device of a link, and have an engine carry out its impairments."""
         key = link.key
         port = self.wiring.port(key.destination, key.network)
         if link.engine == "netem":
             self._switch_offloads_off(link)
             device = await self._devices.make_ifb(str(key), port.mtu)
             seed = None if self.kernel.unrepeatable else link.seed
-            await netem.apply(self.wiring.switch.ip, device, link.shape, mtu=port.mtu, seed=seed)
+            await netem.apply(self.wiring.switch.ip, device, link.impairments, mtu=port.mtu, seed=seed)
         else:
             device, far = await self._devices.make_pair(str(key), port.mtu)
             with namespaces.inside(self.home.fd):
@@ -282,7 +294,7 @@ class Links:
             ignore_sender(incoming, switch.devices(self.wiring.route, device)[0].mac)
             with namespaces.inside(self.wiring.switch.fd):
                 outgoing = sockets.open_output(port.index)
-            await self.userspace.add(str(key), link.shape, link.seed, incoming, outgoing)
+            await self.userspace.add(str(key), link.impairments, link.seed, incoming, outgoing)
         link.device = device
 
     def _switch_offloads_off(self, link: _Link) -> None:
@@ -306,17 +318,17 @@ class Links:
                 known = {"ifindex": found[0], "dst": link.addresses[other], "lladdr": there.mac, "state": "permanent"}
                 await inside.ip.neigh("replace", **known)
 
-    async def _replace(self, link: _Link, shape: Shape) -> None:
+    async def _replace(self, link: _Link, impairments: Impairments) -> None:
         """Have a link do something else; one whose port is gone will, when it is back."""
         if link.device is None:
             pass
         elif link.engine == "netem":
             mtu = self.wiring.port(link.key.destination, link.key.network).mtu
             seed = None if self.kernel.unrepeatable else link.seed
-            await netem.apply(self.wiring.switch.ip, link.device, shape, mtu=mtu, seed=seed)
+            await netem.apply(self.wiring.switch.ip, link.device, impairments, mtu=mtu, seed=seed)
         else:
-            await self.userspace.replace(str(link.key), shape)
-        link.shape = shape
+            await self.userspace.replace(str(link.key), impairments)
+        link.impairments = impairments
 
     async def _dismantle(self, link: _Link) -> None:
         """Have no engine carry a link, and no device."""
@@ -342,7 +354,7 @@ def _refusals(what: _Link | Port) -> Iterator[None]:
         yield
     except (NetlinkError, OSError) as error:
         name = what.key if isinstance(what, _Link) else what
-        raise LabError("shape-not-applied", f"{name}: the kernel refused: {error}") from None
+        raise LabError("impairments-not-applied", f"{name}: the kernel refused: {error}") from None
 
 
 def _place(port: Port) -> tuple[str, str]:

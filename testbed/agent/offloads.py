@@ -1,4 +1,4 @@
-"""Segmentation offloads of a device: off wherever a link is shaped, so that one packet is one packet."""
+"""Segmentation offloads of a device: off wherever a link is impaired, so that one packet is one packet."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ def switch_off(network: int, interface: str, features: tuple[str, ...]) -> None:
     if stuck:
         raise LabError(
             "offload-stays-on",
-            f"{interface} keeps {', '.join(stuck)} on, so that several packets would be shaped as one",
+            f"{interface} keeps {', '.join(stuck)} on, so that several packets would be impaired as one",
             "use a driver that can switch it off (veth can)",
         )

@@ -2,7 +2,7 @@
 
 A client connects and makes one call at a time:
 
-    -> {"call": "shape", "with": {...}}
+    -> {"call": "impairments", "with": {...}}
     <- {"event": {...}}                      any number, while the call lasts
     <- {"result": ...}  or  {"error": {"kind", "code", "message", "hint"}}
 

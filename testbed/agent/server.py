@@ -71,7 +71,7 @@ class Server:
             "launch": self._launch,
             "accepts": self._accepts,
             "attachments": self._attachments.report,
-            "shape": self._shape,
+            "impairments": self._impairments,
             "restart": self._restart,
             "statistics": self._statistics,
             "sockets": self._sockets,
@@ -166,14 +166,14 @@ class Server:
             probe.settimeout(_LOCAL_CONNECT_SECONDS)
             return probe.connect_ex((address, port)) == 0
 
-    async def _shape(self, links: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
-        shaped = await self._links.shape(links)
+    async def _impairments(self, links: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+        impaired = await self._links.impairments(links)
         if self.is_up:
             self._attachments.look()  # a network may have its first link now
-        return shaped
+        return impaired
 
     async def _change(self, changes: Sequence[dict[str, Any]]) -> tuple[int, int]:
-        """Change shaped links; when that began and when it was done, ns."""
+        """Change impaired links; when that began and when it was done, ns."""
         async with self._exclusive:
             begun_ns = time.monotonic_ns()
             await self._links.change(changes)

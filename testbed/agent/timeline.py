@@ -1,7 +1,7 @@
 """A run's timeline, carried out on the agent's own clock.
 
 It belongs to a connection: when the client says that the run has ended, or goes away, what is still to happen no longer
-does, and the links get their shapes back.
+does, and the links get their impairments back.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ async def carry_out(
         change: makes changes; returns when it began and when it was done, ns of the monotonic clock.
 
     Raises:
-        TestbedError: an event could not be carried out, or the links have not got their shapes back.
+        TestbedError: an event could not be carried out, or the links have not got their impairments back.
     """
     ended = asyncio.create_task(connection.receive())
     try:

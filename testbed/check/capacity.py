@@ -12,32 +12,32 @@ from testbed.impairments import Opportunities, RateSteps
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testbed.impairments import Shape, Trace
+    from testbed.impairments import Impairments, Trace
 
 _SECOND = 1_000_000_000
 _SHORT_NS = 250_000_000
 
 
-def mean_bps(shape: Shape) -> float:
+def mean_bps(impairments: Impairments) -> float:
     """What a bottleneck sends, on average."""
-    if shape.trace:
-        return Capacity(shape.trace).total_bits * _SECOND / shape.trace.period_ns
-    return float(shape.rate_bps)
+    if impairments.trace:
+        return Capacity(impairments.trace).total_bits * _SECOND / impairments.trace.period_ns
+    return float(impairments.rate_bps)
 
 
-def peak_bps(shape: Shape, window_ns: int) -> float:
+def peak_bps(impairments: Impairments, window_ns: int) -> float:
     """The most that a bottleneck sends in a window of time, as a rate."""
-    if shape.trace:
-        return max(Capacity(shape.trace).windows(window_ns)) * _SECOND / window_ns
-    return float(shape.rate_bps)
+    if impairments.trace:
+        return max(Capacity(impairments.trace).windows(window_ns)) * _SECOND / window_ns
+    return float(impairments.rate_bps)
 
 
 @cache
-def drained_ns(shape: Shape, bits: int, most_ns: int) -> int:
+def drained_ns(impairments: Impairments, bits: int, most_ns: int) -> int:
     """The longest that a bottleneck takes to send so many bits; of a trace, to a factor of two, and up to a limit."""
-    if not shape.trace:
-        return min(round(bits * _SECOND / shape.rate_bps), most_ns)
-    capacity, length_ns = Capacity(shape.trace), _SHORT_NS
+    if not impairments.trace:
+        return min(round(bits * _SECOND / impairments.rate_bps), most_ns)
+    capacity, length_ns = Capacity(impairments.trace), _SHORT_NS
     while length_ns < most_ns and min(capacity.windows(length_ns)) < bits:
         length_ns *= 2
     return min(length_ns, most_ns)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from testbed.check.expected import Expected
     from testbed.check.samples import Sample
-    from testbed.impairments import Shape
+    from testbed.impairments import Impairments
 
 TAIL_LATE_NS = 5_000_000
 TAIL_LATE_RATIO = 0.1
@@ -35,46 +35,46 @@ _MOST_DISPLACED = 0.5
 """The share of packets out of place up to which the others can be told by their rank alone."""
 
 
-def judge_delays(shape: Shape, expected: Expected, sample: Sample, level: float) -> list[Finding]:
+def judge_delays(impairments: Impairments, expected: Expected, sample: Sample, level: float) -> list[Finding]:
     """Judge delay, jitter and, where there is jitter, its distribution, of the packets that keep their place."""
     requested = expected.delays_ns
     if not sample.delays_ns:
-        return _unmeasured(shape, NOTHING_ARRIVES)
-    kept = _in_place(shape, expected, sample)
+        return _unmeasured(impairments, NOTHING_ARRIVES)
+    kept = _in_place(impairments, expected, sample)
     if not kept:
-        return _unmeasured(shape, "the packets that keep their place can't be told from the others")
-    measured = sorted(kept[:: expectations.thinning(shape)])
-    wait_ns = expectations.bottleneck_wait_ns(shape)
+        return _unmeasured(impairments, "the packets that keep their place can't be told from the others")
+    measured = sorted(kept[:: expectations.thinning(impairments)])
+    wait_ns = expectations.bottleneck_wait_ns(impairments)
     allowed_ns = wait_ns + late_ns(statistics.quantile(requested, 0.5))
-    delay = _delay(shape, requested, measured, level, allowed_ns)
+    delay = _delay(impairments, requested, measured, level, allowed_ns)
     findings = [delay, *(_tail(requested, measured, level, wait_ns) if delay.passed else [])]
-    findings.append(_jitter(shape, requested, measured, level, wait_ns))
-    if wait_ns > late_ns(shape.delay_ns):
+    findings.append(_jitter(impairments, requested, measured, level, wait_ns))
+    if wait_ns > late_ns(impairments.delay_ns):
         findings = [_with_wait(each, wait_ns) for each in findings]
-    if shape.jitter_ns:
+    if impairments.jitter_ns:
         findings.append(_distribution(requested, measured, level, late=allowed_ns))
     return findings
 
 
-def _unmeasured(shape: Shape, why: str) -> list[Finding]:
-    return [unmeasured("delay", shape.delay_ns, why), unmeasured("jitter", shape.jitter_ns, why)]
+def _unmeasured(impairments: Impairments, why: str) -> list[Finding]:
+    return [unmeasured("delay", impairments.delay_ns, why), unmeasured("jitter", impairments.jitter_ns, why)]
 
 
-def _in_place(shape: Shape, expected: Expected, sample: Sample) -> Sequence[int]:
+def _in_place(impairments: Impairments, expected: Expected, sample: Sample) -> Sequence[int]:
     """The delays of packets that keep their place; none where they can't be told from the others.
 
     Those that leave their place are told by their delay where it differs by so much that no late machine blurs it, else
     by their number: they are the fastest, or the slowest.
     """
     delays = sample.delays_ns
-    if not shape.reorder:
+    if not impairments.reorder:
         return delays
-    ahead = not shape.reorder.late_ns
-    displacement_ns = shape.delay_ns if ahead else shape.reorder.late_ns
+    ahead = not impairments.reorder.late_ns
+    displacement_ns = impairments.delay_ns if ahead else impairments.reorder.late_ns
     if displacement_ns >= 2 * LATE_NS:
         if ahead:
             return [each for each in delays if each >= displacement_ns / 2]
-        return [each for each in delays if each < shape.delay_ns + displacement_ns / 2]
+        return [each for each in delays if each < impairments.delay_ns + displacement_ns / 2]
     if expected.displaced.rate > _MOST_DISPLACED:
         return []
     by_delay = sorted(range(len(delays)), key=delays.__getitem__, reverse=not ahead)
@@ -83,23 +83,23 @@ def _in_place(shape: Shape, expected: Expected, sample: Sample) -> Sequence[int]
 
 
 def _delay(
-    shape: Shape, requested: Sequence[float], measured: Sequence[int], level: float, allowed_ns: float
+    impairments: Impairments, requested: Sequence[float], measured: Sequence[int], level: float, allowed_ns: float
 ) -> Finding:
     """The median delay, with what the distribution of the jitter adds to it taken off: the `delay` of the file."""
     median = statistics.quantile(requested, 0.5)
-    shift = shape.delay_ns - median
+    shift = impairments.delay_ns - median
 
     def shifted(interval: tuple[float, float]) -> tuple[float, float]:
         return interval[0] + shift, interval[1] + shift
 
     return compare(
         "delay",
-        asked=shape.delay_ns,
+        asked=impairments.delay_ns,
         measured=statistics.quantile(measured, 0.5) + shift,
         interval=shifted(statistics.quantile_interval(measured, 0.5, CONFIDENCE)),
         at_level=shifted(statistics.quantile_interval(measured, 0.5, 1 - level)),
-        least=shape.delay_ns - EARLY_NS,
-        most=shape.delay_ns + allowed_ns,
+        least=impairments.delay_ns - EARLY_NS,
+        most=impairments.delay_ns + allowed_ns,
     )
 
 
@@ -123,15 +123,17 @@ def _tail(requested: Sequence[float], measured: Sequence[int], level: float, wai
     return [found]
 
 
-def _jitter(shape: Shape, requested: Sequence[float], measured: Sequence[int], level: float, wait_ns: float) -> Finding:
+def _jitter(
+    impairments: Impairments, requested: Sequence[float], measured: Sequence[int], level: float, wait_ns: float
+) -> Finding:
     """The jitter of the file, estimated from the distance of the quartiles, which a few late packets don't change.
 
     Of a uniform distribution that distance is the jitter itself, of a normal one 1.35 times the jitter, and so on.
     """
     distance = statistics.quantile(requested, 0.75) - statistics.quantile(requested, 0.25)
-    per_jitter = distance / shape.jitter_ns if shape.jitter_ns else 1.0
+    per_jitter = distance / impairments.jitter_ns if impairments.jitter_ns else 1.0
     if not per_jitter:
-        return unmeasured("jitter", shape.jitter_ns, "half of the packets have the same delay")
+        return unmeasured("jitter", impairments.jitter_ns, "half of the packets have the same delay")
 
     def scaled(interval: tuple[float, float]) -> tuple[float, float]:
         return interval[0] / per_jitter, interval[1] / per_jitter
@@ -139,7 +141,7 @@ def _jitter(shape: Shape, requested: Sequence[float], measured: Sequence[int], l
     estimate = statistics.quantile(measured, 0.75) - statistics.quantile(measured, 0.25)
     return compare(
         "jitter",
-        asked=shape.jitter_ns,
+        asked=impairments.jitter_ns,
         measured=estimate / per_jitter,
         interval=scaled(_middle_interval(measured, CONFIDENCE)),
         at_level=scaled(_middle_interval(measured, 1 - level)),

@@ -1,4 +1,4 @@
-"""What a shape makes of probes that are far enough apart not to disturb each other."""
+"""What impairments makes of probes that are far enough apart not to disturb each other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.check.processes import Process
-    from testbed.impairments import Drop, Reorder, Shape, Variation
+    from testbed.impairments import Drop, Impairments, Reorder, Variation
 
 FRAME_BYTES = 54
 """Of a probe on the link: 12 bytes of payload and the headers of UDP, IPv4 and Ethernet."""
@@ -45,58 +45,62 @@ class Expected:
     delays_ns: Sequence[float]
 
 
-def of(shape: Shape) -> Expected:
-    """What `shape` makes of probes. Scripted drops are left out."""
-    corrupted = processes.of(shape.corruption.chance if shape.corruption else None)
-    lost = processes.of(shape.loss_model) if shape.loss_model else processes.independent(shape.loss / CERTAIN)
+def of(impairments: Impairments) -> Expected:
+    """What `impairments` makes of probes. Scripted drops are left out."""
+    corrupted = processes.of(impairments.corruption.chance if impairments.corruption else None)
+    lost = (
+        processes.of(impairments.loss_model)
+        if impairments.loss_model
+        else processes.independent(impairments.loss / CERTAIN)
+    )
     return Expected(
         loss=lost.or_else(corrupted.rate),
-        duplicates=processes.of(shape.duplicate),
-        displaced=_displaced(shape.reorder) if shape.reorder else processes.NEVER,
-        corrupted=corrupted if shape.corruption and shape.corruption.fix_checksum else processes.NEVER,
-        delays_ns=in_place_ns(shape),
+        duplicates=processes.of(impairments.duplicate),
+        displaced=_displaced(impairments.reorder) if impairments.reorder else processes.NEVER,
+        corrupted=corrupted if impairments.corruption and impairments.corruption.fix_checksum else processes.NEVER,
+        delays_ns=in_place_ns(impairments),
     )
 
 
-def in_place_ns(shape: Shape) -> Sequence[float]:
+def in_place_ns(impairments: Impairments) -> Sequence[float]:
     """Quantiles at equal steps of a packet's delay, without the bottleneck's."""
-    if not shape.jitter_ns:
-        return (float(shape.delay_ns),)
-    deviations = _deviations(shape.variation)
-    if shape.variation.correlation:
-        deviations = _mixed(shape.variation)
-    return [max(shape.delay_ns + each * shape.jitter_ns, 0.0) for each in deviations]
+    if not impairments.jitter_ns:
+        return (float(impairments.delay_ns),)
+    deviations = _deviations(impairments.variation)
+    if impairments.variation.correlation:
+        deviations = _mixed(impairments.variation)
+    return [max(impairments.delay_ns + each * impairments.jitter_ns, 0.0) for each in deviations]
 
 
-def thinning(shape: Shape) -> int:
+def thinning(impairments: Impairments) -> int:
     """Every so many probes have delays that are as good as independent."""
-    correlation = shape.variation.correlation / CERTAIN if shape.jitter_ns else 0
+    correlation = impairments.variation.correlation / CERTAIN if impairments.jitter_ns else 0
     return 1 if correlation <= _INDEPENDENT else ceil(log(_INDEPENDENT) / log(min(correlation, 0.99)))
 
 
-def apart_ns(shape: Shape) -> int:
+def apart_ns(impairments: Impairments) -> int:
     """How far apart packets have to be sent so that hardly one catches up with the one before it.
 
     All deviations but the uniform ones are within four standard deviations, and so are nearly all differences of two.
     """
-    if not shape.variation.keeps_order:
+    if not impairments.variation.keeps_order:
         return 0
-    return shape.jitter_ns * (2 if shape.variation.distribution == "uniform" else 4)
+    return impairments.jitter_ns * (2 if impairments.variation.distribution == "uniform" else 4)
 
 
-def longest_ns(shape: Shape) -> int:
+def longest_ns(impairments: Impairments) -> int:
     """The longest that a packet may be under way, but for what it waits at the bottleneck."""
-    late_ns = shape.reorder.late_ns if shape.reorder else 0
-    return ceil(shape.delay_ns + shape.jitter_ns * _deviations(shape.variation)[-1]) + late_ns
+    late_ns = impairments.reorder.late_ns if impairments.reorder else 0
+    return ceil(impairments.delay_ns + impairments.jitter_ns * _deviations(impairments.variation)[-1]) + late_ns
 
 
-def bottleneck_wait_ns(shape: Shape) -> float:
+def bottleneck_wait_ns(impairments: Impairments) -> float:
     """The longest that the bottleneck holds a lone probe.
 
     In netem a lone frame leaves when its transmission starts, in the userspace engine when it ends: both are allowed.
     """
-    bits = 8 * (FRAME_BYTES + shape.overhead_bytes) * 10**9
-    match shape.trace:
+    bits = 8 * (FRAME_BYTES + impairments.overhead_bytes) * 10**9
+    match impairments.trace:
         case Opportunities() as trace:
             wrapped = trace.times_ns[0] + trace.period_ns - trace.times_ns[-1]
             return max([wrapped, *(later - earlier for earlier, later in pairwise(trace.times_ns))])
@@ -108,7 +112,7 @@ def bottleneck_wait_ns(shape: Shape) -> float:
                 if not rate
             ]
             return sum(pauses) + bits / min(rate for rate in trace.rates_bps if rate)
-    return bits / shape.rate_bps if shape.rate_bps else 0
+    return bits / impairments.rate_bps if impairments.rate_bps else 0
 
 
 def scripted(drops: Sequence[Drop], packets: int, port: int) -> int:

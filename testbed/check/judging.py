@@ -16,26 +16,26 @@ from testbed.check.verdict import AS_REQUESTED, Finding
 if TYPE_CHECKING:
     from testbed.check.expected import Expected
     from testbed.check.samples import Sample
-    from testbed.impairments import Shape
+    from testbed.impairments import Impairments
 
 TIMING = ("delay", "jitter", "distribution")
 """Findings that a machine with other things to do makes worse."""
 
 
-def judge(shape: Shape, sample: Sample, *, level: float) -> tuple[Finding, ...]:
+def judge(impairments: Impairments, sample: Sample, *, level: float) -> tuple[Finding, ...]:
     """Judge a link, but for its bottleneck.
 
     Args:
-        shape: what was requested.
+        impairments: what was requested.
         sample: probes, so far apart that none was held up by the one before.
         level: the probability with which a link that is as requested may be found wrong, per property.
     """
-    expected = expectations.of(shape)
-    findings = [*judge_delays(shape, expected, sample, level), *_losses(expected, sample, level)]
+    expected = expectations.of(impairments)
+    findings = [*judge_delays(impairments, expected, sample, level), *_losses(expected, sample, level)]
     findings.append(share("duplicates", expected.duplicates, sample.duplicates, sample.arrived, level))
-    if shape.reorder:
-        findings.append(judge_reordering(shape, shape.reorder, expected, sample, level))
-    elif shape.variation.keeps_order or not shape.jitter_ns:
+    if impairments.reorder:
+        findings.append(judge_reordering(impairments, impairments.reorder, expected, sample, level))
+    elif impairments.variation.keeps_order or not impairments.jitter_ns:
         findings.append(share("reordered", processes.NEVER, sample.reordered, sample.arrived, level))
     if expected.corrupted.rate:
         came = sample.arrived + sample.strangers

@@ -47,19 +47,19 @@ class Probe:
 
     def __init__(self, plan: Plan, link: Link, number: int, *, depth: Depth, level: float, budget: Budget) -> None:
         self._link = link
-        self._shape = link.shape
+        self._impairments = link.impairments
         self._address = plan.node(link.destination).on(link.network).address
         self._mtu = next(network.mtu for network in plan.networks if network.name == link.network)
         self._port = FIRST_PORT + number % _PORTS
         self._depth = depth
         self._level = level
         self._budget = budget
-        self.kind: Hashable = (link.shape, link.engine, self._mtu)
+        self.kind: Hashable = (link.impairments, link.engine, self._mtu)
         self._check = LinkCheck(
             source=link.source,
             destination=link.destination,
             network=link.network,
-            asked=link.shape,
+            asked=link.impairments,
             sent=0,
             arrived=0,
             findings=(),
@@ -68,7 +68,7 @@ class Probe:
     @property
     def fillable(self) -> bool:
         """Whether the link has a bottleneck that can be kept busy."""
-        return self._shape.has_bottleneck and expected.of(self._shape).loss.rate < _LOSS_MOST
+        return self._impairments.has_bottleneck and expected.of(self._impairments).loss.rate < _LOSS_MOST
 
     @property
     def is_light(self) -> bool:
@@ -87,20 +87,23 @@ class Probe:
 
     def sample(self, nodes: Nodes, say: Callable[[float], None]) -> None:
         """Probe for delay and loss, and judge. A hesitation of the machine passes, a wrong delay does not."""
-        shape = self._shape
-        apart, crowd = schedules.apart(shape, self._depth.probes_ns), schedules.crowd(shape, self._depth.probes_ns)
+        impairments = self._impairments
+        apart, crowd = (
+            schedules.apart(impairments, self._depth.probes_ns),
+            schedules.crowd(impairments, self._depth.probes_ns),
+        )
         lasts_ns = sum(_START_NS + each.lasts_ns for each in (apart, crowd) if each)
         if not self._budget.allows(lasts_ns):
             self._check = replace(self._check, skipped=self._no_time(lasts_ns))
             return
-        scripted = expected.scripted(shape.drops, apart.count + (crowd.count if crowd else 0), self._port)
+        scripted = expected.scripted(impairments.drops, apart.count + (crowd.count if crowd else 0), self._port)
         parts = 2 if crowd else 1
         try:
             sample = self._send(apart, nodes, lambda done: say(done / parts)).sample(scripted=scripted)
             if crowd:
                 more = self._send(crowd, nodes, lambda done: say((1 + done) / parts)).sample(scripted=scripted)
                 sample = sample.with_losses_of(more)
-            findings = judge(shape, sample, level=self._level)
+            findings = judge(impairments, sample, level=self._level)
             for _ in range(_ATTEMPTS - 1):
                 if all(each.passed for each in findings if each.name in TIMING):
                     break
@@ -108,7 +111,7 @@ class Probe:
                     break
                 again = self._send(apart, nodes, lambda _: None).sample(scripted=scripted)
                 sample = again.with_losses_of(sample)
-                findings = judge(shape, sample, level=self._level)
+                findings = judge(impairments, sample, level=self._level)
         except TestbedError as error:
             if self._budget.overrun:
                 self._check = replace(self._check, skipped=self._no_time())
@@ -117,10 +120,10 @@ class Probe:
             return
         self._check = replace(self._check, sent=sample.sent, arrived=sample.arrived)
         self._found(*findings)
-        if shape.drops:
-            self._found(unmeasured("drops", len(shape.drops), "a script is for the packets that it names"))
-        if shape.has_bottleneck and not self.fillable:
-            self._found(unmeasured("rate", capacity.mean_bps(shape), "too much is lost to keep the link busy"))
+        if impairments.drops:
+            self._found(unmeasured("drops", len(impairments.drops), "a script is for the packets that it names"))
+        if impairments.has_bottleneck and not self.fillable:
+            self._found(unmeasured("rate", capacity.mean_bps(impairments), "too much is lost to keep the link busy"))
 
     def fill(self, nodes: Nodes, say: Callable[[float], None]) -> None:
         """Keep the link busy, and judge its rate, and its queue if the depth says so."""
@@ -133,7 +136,7 @@ class Probe:
                 self._found(self._queue(nodes, lambda done: say((1 + done) / parts)))
         except TestbedError as error:
             if self._budget.overrun:
-                self._found(unmeasured("rate", capacity.mean_bps(self._shape), self._no_time()))
+                self._found(unmeasured("rate", capacity.mean_bps(self._impairments), self._no_time()))
             else:
                 self._check = replace(self._check, problem=error.message)
 
@@ -150,7 +153,7 @@ class Probe:
         return trains.send(schedule, self._link, nodes, address=self._address, port=self._port, progress=say)
 
     def _busy(self, longer: int = 1, *, halved: bool = False) -> Schedule:
-        return schedules.busy(self._shape, self._mtu, self._depth.train_ns, longer=longer, halved=halved)
+        return schedules.busy(self._impairments, self._mtu, self._depth.train_ns, longer=longer, halved=halved)
 
     def _rate(self, nodes: Nodes, say: Callable[[float], None]) -> Finding:
         """A machine with other things to do lets the link fall idle, or receives late: then a longer train is sent."""
@@ -169,13 +172,13 @@ class Probe:
         return rates.conclude(found, smaller)
 
     def _rate_once(self, schedule: Schedule, nodes: Nodes, say: Callable[[float], None]) -> Finding:
-        mean_bps, lasts_ns = capacity.mean_bps(self._shape), _START_NS + schedule.lasts_ns
+        mean_bps, lasts_ns = capacity.mean_bps(self._impairments), _START_NS + schedule.lasts_ns
         if not self._budget.allows(lasts_ns):
             return unmeasured("rate", mean_bps, self._no_time(lasts_ns))
         train = self._train(schedule, nodes, say)
         if train is None:
             return unmeasured("rate", mean_bps, rates.prober_reaches(schedule.rate_bps))
-        return rates.judge_rate(self._shape, train, level=self._level)
+        return rates.judge_rate(self._impairments, train, level=self._level)
 
     def _train(self, schedule: Schedule, nodes: Nodes, say: Callable[[float], None]) -> Train | None:
         """A train that was sent; None where the machine was too busy to receive all of it."""
@@ -184,19 +187,19 @@ class Probe:
 
     def _queue(self, nodes: Nodes, say: Callable[[float], None]) -> Finding:
         """A machine that receives late makes a queue look deeper, one that stops sending lets it drain."""
-        shape = self._shape
-        if reason := schedules.unfillable(shape):
-            return unmeasured("queue", shape.queue_bytes, reason)
-        schedule = schedules.overflowing(shape, self._mtu)
-        found = unmeasured("queue", shape.queue_bytes, self._no_time(_START_NS + schedule.lasts_ns))
+        impairments = self._impairments
+        if reason := schedules.unfillable(impairments):
+            return unmeasured("queue", impairments.queue_bytes, reason)
+        schedule = schedules.overflowing(impairments, self._mtu)
+        found = unmeasured("queue", impairments.queue_bytes, self._no_time(_START_NS + schedule.lasts_ns))
         for _ in range(_ATTEMPTS):
             if not self._budget.allows(_START_NS + schedule.lasts_ns):
                 break
             train = self._train(schedule, nodes, say)
             if train is None:
-                found = unmeasured("queue", shape.queue_bytes, rates.prober_reaches(schedule.rate_bps))
+                found = unmeasured("queue", impairments.queue_bytes, rates.prober_reaches(schedule.rate_bps))
                 continue
-            found = queues.judge_queue(shape, train, base_ns=shape.delay_ns)
+            found = queues.judge_queue(impairments, train, base_ns=impairments.delay_ns)
             if found.passed:
                 break
         return found

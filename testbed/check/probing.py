@@ -39,10 +39,10 @@ def measure(
 ) -> tuple[LinkCheck, ...]:
     """Probe links and compare what was measured with what was requested. Takes some 4 s for a few links.
 
-    Links are taken in rounds of a few, first one of each kind: links with the same shape on networks with the same MTU
-    are of one kind. In a round all are probed for delay and loss, side by side; then those with a bottleneck are kept
-    busy for a moment, slow ones side by side and fast ones a few at a time, so that neither the machine nor the links
-    before and behind tell in a rate. What the budget leaves no time for is not measured, and says so.
+    Links are taken in rounds of a few, first one of each kind: links with the same impairments on networks with the
+    same MTU are of one kind. In a round all are probed for delay and loss, side by side; then those with a bottleneck
+    are kept busy for a moment, slow ones side by side and fast ones a few at a time, so that neither the machine nor
+    the links before and behind tell in a rate. What the budget leaves no time for is not measured, and says so.
 
     It takes longer where probes must be few (a low rate, a large jitter) or most of them are lost. Other traffic on
     the links shows in what is measured, and scripted drops count the probes like everything else: afterwards they have
@@ -51,7 +51,7 @@ def measure(
     Args:
         plan: of the lab.
         nodes: of the lab.
-        links: those to probe, with the shapes to compare with; all of the plan's unless given.
+        links: those to probe, with the impairments to compare with; all of the plan's unless given.
         depth: `QUICK` or `DEEP`.
         budget_s: how long it may take, seconds; that of the depth unless given.
         progress: called with the fraction done, in the calling thread.

@@ -12,30 +12,30 @@ from testbed.check.verdict import AS_REQUESTED, Finding, unmeasured
 
 if TYPE_CHECKING:
     from testbed.check.rates import Train
-    from testbed.impairments import Shape
+    from testbed.impairments import Impairments
 
 _SECOND = 1_000_000_000
 
 
-def judge_queue(shape: Shape, train: Train, *, base_ns: float) -> Finding:
+def judge_queue(impairments: Impairments, train: Train, *, base_ns: float) -> Finding:
     """The finding on the depth of a queue: what waited before a datagram when the queue was full.
 
     Args:
-        shape: what was requested, with a rate.
+        impairments: what was requested, with a rate.
         train: enough to overflow the queue.
         base_ns: how long a datagram is under way that does not wait.
     """
-    if train.backlog_bytes(shape) < shape.queue_bytes * (1 + RATE_RATIO) + train.frame_bytes:
-        return unmeasured("queue", shape.queue_bytes, prober_reaches(train.offered_bps))
+    if train.backlog_bytes(impairments) < impairments.queue_bytes * (1 + RATE_RATIO) + train.frame_bytes:
+        return unmeasured("queue", impairments.queue_bytes, prober_reaches(train.offered_bps))
     waits = [at - train.sent_ns[number] - base_ns for number, at in zip(train.sequence, train.received_ns, strict=True)]
     full = sorted(waits[-len(waits) // 4 :]) or [0.0]  # by then the queue has been full for long
-    byte_ns = 8 * _SECOND / shape.rate_bps
+    byte_ns = 8 * _SECOND / impairments.rate_bps
     # In netem a frame leaves when its transmission starts, and counts as waiting until then.
     measured = statistics.quantile(full, 0.5) / byte_ns
-    counted = train.frame_bytes + shape.overhead_bytes
-    requested = shape.queue_bytes * counted / train.frame_bytes
+    counted = train.frame_bytes + impairments.overhead_bytes
+    requested = impairments.queue_bytes * counted / train.frame_bytes
     slack = 2 * counted + RATE_RATIO * requested
-    late = (LATE_NS + expected.longest_ns(shape) - shape.delay_ns) / byte_ns
+    late = (LATE_NS + expected.longest_ns(impairments) - impairments.delay_ns) / byte_ns
     verdict = AS_REQUESTED
     if len(set(train.sequence)) == len(train.sent_ns):
         verdict = "too deep: nothing was dropped"
@@ -45,7 +45,7 @@ def judge_queue(shape: Shape, train: Train, *, base_ns: float) -> Finding:
         verdict = "too shallow"
     return Finding(
         name="queue",
-        asked=shape.queue_bytes,
+        asked=impairments.queue_bytes,
         measured=measured * train.frame_bytes / counted,
         interval=None,
         verdict=verdict,

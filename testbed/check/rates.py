@@ -21,7 +21,7 @@ from testbed.impairments import CERTAIN
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from testbed.impairments import Shape, Trace
+    from testbed.impairments import Impairments, Trace
 
 RATE_RATIO = 0.02
 """How far off a rate may be."""
@@ -77,23 +77,23 @@ class Train:
         )
         return 8 * self.frame_bytes * _FRAMES_LEAST * _SECOND / max(statistics.quantile(steps, 0.5), 1)
 
-    def backlog_bytes(self, shape: Shape) -> float:
-        """The most that would wait at a bottleneck of the shape's rate before a queue without end."""
-        counted = self.frame_bytes + shape.overhead_bytes
-        per_ns = shape.rate_bps / (8 * _SECOND)
-        kept = 1 - expected.of(shape).loss.rate
+    def backlog_bytes(self, impairments: Impairments) -> float:
+        """The most that would wait at a bottleneck of the impairments's rate before a queue without end."""
+        counted = self.frame_bytes + impairments.overhead_bytes
+        per_ns = impairments.rate_bps / (8 * _SECOND)
+        kept = 1 - expected.of(impairments).loss.rate
         backlog = most = 0.0
         for earlier, later in pairwise(self.sent_ns):
             backlog = max(backlog - (later - earlier) * per_ns, 0.0) + counted * kept
             most = max(most, backlog)
         return most * self.frame_bytes / counted
 
-    def busy(self, shape: Shape) -> Sequence[int]:
+    def busy(self, impairments: Impairments) -> Sequence[int]:
         """Arrival times from the longest stretch in which the bottleneck was surely never idle.
 
         It was busy between two arrivals if the later datagram had come to it before the earlier one left it.
         """
-        longest_ns = expected.longest_ns(shape)
+        longest_ns = expected.longest_ns(impairments)
         best, start = (0, 0), 0
         for place in range(1, len(self.sequence) + 1):
             if place < len(self.sequence):
@@ -111,20 +111,20 @@ def prober_reaches(rate_bps: float) -> str:
     return f"this machine's prober reaches {units.RATE.format(_three_digits(rate_bps))}"
 
 
-def judge_rate(shape: Shape, train: Train, *, level: float) -> Finding:
+def judge_rate(impairments: Impairments, train: Train, *, level: float) -> Finding:
     """Judge a link's rate; where the train does not tell, the finding has no figure and says why.
 
     Args:
-        shape: what was requested, with a bottleneck.
+        impairments: what was requested, with a bottleneck.
         train: sent at `PRESSURE` times the rate.
         level: the probability with which a link that is as requested may be found wrong.
     """
-    if shape.trace:
-        return _judge_trace(shape, shape.trace, train)
-    requested_bps = shape.rate_bps
-    arrivals = train.busy(shape)
-    estimated = _estimated(shape, train, arrivals, level) if len(arrivals) >= _FRAMES_LEAST else None
-    proven_bps = max((bits * _SECOND / time_ns for bits, time_ns in _windows(shape, train)), default=0.0)
+    if impairments.trace:
+        return _judge_trace(impairments, impairments.trace, train)
+    requested_bps = impairments.rate_bps
+    arrivals = train.busy(impairments)
+    estimated = _estimated(impairments, train, arrivals, level) if len(arrivals) >= _FRAMES_LEAST else None
+    proven_bps = max((bits * _SECOND / time_ns for bits, time_ns in _windows(impairments, train)), default=0.0)
     if proven_bps > requested_bps * (1 + RATE_RATIO):
         if estimated is not None and estimated.verdict == TOO_HIGH:
             return estimated
@@ -136,10 +136,10 @@ def judge_rate(shape: Shape, train: Train, *, level: float) -> Finding:
             verdict=TOO_HIGH,
             passed=False,
         )
-    offered_bps = train.offered_bps * (1 - expected.of(shape).loss.rate)
+    offered_bps = train.offered_bps * (1 - expected.of(impairments).loss.rate)
     if estimated is not None and _tells(estimated, offered_bps):
         return estimated
-    reached_bps = min(carried(shape, train), offered_bps)
+    reached_bps = min(carried(impairments, train), offered_bps)
     if reached_bps < requested_bps * (1 - RATE_RATIO) or offered_bps < requested_bps * (1 + PRESSURE) / 2:
         return unmeasured("rate", requested_bps, prober_reaches(reached_bps))
     return unmeasured("rate", requested_bps, "packets reach this machine's prober too unevenly to tell")
@@ -158,12 +158,12 @@ def _tells(estimated: Finding, offered_bps: float) -> bool:
     return estimated.passed
 
 
-def _estimated(shape: Shape, train: Train, arrivals: Sequence[int], level: float) -> Finding:
+def _estimated(impairments: Impairments, train: Train, arrivals: Sequence[int], level: float) -> Finding:
     """The rate by Theil's incomplete method: slopes over disjoint pairs.
 
     Their median minds neither late arrivals nor how late.
     """
-    bits = _bits(shape, train)
+    bits = _bits(impairments, train)
     half = len(arrivals) // 2
     gaps = sorted(arrivals[place + half] - arrivals[place] for place in range(half))
 
@@ -176,12 +176,12 @@ def _estimated(shape: Shape, train: Train, arrivals: Sequence[int], level: float
 
     return compare(
         "rate",
-        asked=shape.rate_bps,
+        asked=impairments.rate_bps,
         measured=rate(statistics.quantile(gaps, 0.5)),
         interval=interval(CONFIDENCE),
         at_level=interval(1 - level),
-        least=shape.rate_bps * (1 - RATE_RATIO),
-        most=shape.rate_bps * (1 + RATE_RATIO),
+        least=impairments.rate_bps * (1 - RATE_RATIO),
+        most=impairments.rate_bps * (1 + RATE_RATIO),
     )
 
 
@@ -210,12 +210,12 @@ def conclude(findings: Sequence[Finding], smaller: Finding | None) -> Finding:
     return unmeasured("rate", best.asked, prober_reaches(max(rates_bps)))
 
 
-def carried(shape: Shape, train: Train) -> float:
+def carried(impairments: Impairments, train: Train) -> float:
     """What a link carried of a train, on the whole, bit/s."""
     times_ns = train.received_ns
     if len(times_ns) < 2 or times_ns[-1] <= times_ns[0]:  # noqa: PLR2004 (a distance takes two)
         return 0.0
-    return _bits(shape, train) * (len(times_ns) - 1) * _SECOND / (times_ns[-1] - times_ns[0])
+    return _bits(impairments, train) * (len(times_ns) - 1) * _SECOND / (times_ns[-1] - times_ns[0])
 
 
 def width(finding: Finding) -> float:
@@ -228,13 +228,13 @@ def is_sharp(finding: Finding) -> bool:
     return finding.measured is not None and width(finding) <= 2 * RATE_RATIO * finding.asked
 
 
-def _bits(shape: Shape, train: Train) -> float:
+def _bits(impairments: Impairments, train: Train) -> float:
     """Bits that the bottleneck sends per datagram that arrives: corrupted ones are sent like any other."""
-    corrupted = shape.corruption.chance.probability / CERTAIN if shape.corruption else 0
-    return 8 * (train.frame_bytes + shape.overhead_bytes) / (1 - corrupted)
+    corrupted = impairments.corruption.chance.probability / CERTAIN if impairments.corruption else 0
+    return 8 * (train.frame_bytes + impairments.overhead_bytes) / (1 - corrupted)
 
 
-def _windows(shape: Shape, train: Train) -> Iterator[tuple[float, int]]:
+def _windows(impairments: Impairments, train: Train) -> Iterator[tuple[float, int]]:
     """Bits that the bottleneck surely sent, and the longest time that it can have taken for them, ns.
 
     All datagrams that arrived in a window were sent after the first of them was, and left the bottleneck before the
@@ -248,9 +248,9 @@ def _windows(shape: Shape, train: Train) -> Iterator[tuple[float, int]]:
         return
     sent_ns, received_ns = [train.sent_ns[number] for number in first], list(first.values())
     shortest_ns = min(received - sent for sent, received in zip(sent_ns, received_ns, strict=True))
-    ahead = shape.reorder and not shape.reorder.late_ns
-    held_ns = 0 if ahead else min(shortest_ns, max(round(expected.of(shape).delays_ns[0]) - EARLY_NS, 0))
-    bits = 8 * (train.frame_bytes + shape.overhead_bytes)
+    ahead = impairments.reorder and not impairments.reorder.late_ns
+    held_ns = 0 if ahead else min(shortest_ns, max(round(expected.of(impairments).delays_ns[0]) - EARLY_NS, 0))
+    bits = 8 * (train.frame_bytes + impairments.overhead_bytes)
     earliest_ns = sent_ns[0]
     for place, (sent, received) in enumerate(zip(sent_ns, received_ns, strict=True)):
         earliest_ns = min(earliest_ns, sent)
@@ -263,21 +263,21 @@ def _windows(shape: Shape, train: Train) -> Iterator[tuple[float, int]]:
             yield (place + 1 - _EDGE_FRAMES) * bits, max(received_ns[-1] - held_ns - earliest_ns, 0) + _BURST_NS
 
 
-def _judge_trace(shape: Shape, trace: Trace, train: Train) -> Finding:
+def _judge_trace(impairments: Impairments, trace: Trace, train: Train) -> Finding:
     """The mean over the train has to be that of some part of the trace that is as long."""
-    mean = mean_bps(shape)
+    mean = mean_bps(impairments)
     if len(train.received_ns) < _FRAMES_LEAST:
         return unmeasured("rate", mean, "too few datagrams arrived")
     length_ns = train.received_ns[-1] - train.received_ns[0]
     capacity = Capacity(trace)
     passed = list(capacity.windows(length_ns))
-    counted = 8 * (train.frame_bytes + shape.overhead_bytes)
+    counted = 8 * (train.frame_bytes + impairments.overhead_bytes)
     bits = counted * (len(train.received_ns) - 1)
     verdict = AS_REQUESTED
     if bits < (min(passed) - 2 * counted) * (1 - RATE_RATIO):
         verdict = TOO_LOW
     elif bits > (max(passed) + 2 * counted) * (1 + RATE_RATIO):
-        *_, (sent_bits, time_ns) = _windows(shape, train)
+        *_, (sent_bits, time_ns) = _windows(impairments, train)
         if sent_bits <= (max(capacity.windows(time_ns)) + 2 * counted) * (1 + RATE_RATIO):
             return unmeasured("rate", mean, "packets reach this machine's prober too unevenly to tell")
         verdict = TOO_HIGH

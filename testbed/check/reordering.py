@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from testbed.check.expected import Expected
     from testbed.check.samples import Sample
-    from testbed.impairments import Reorder, Shape
+    from testbed.impairments import Impairments, Reorder
 
 _VISIBLE_LEAST = 0.5
 """The share of displaced packets that the order of arrival has to show for sure, or nothing is concluded."""
@@ -24,7 +24,9 @@ _LATE_MOST = 0.25
 """The share of probes that may be so late that the machine has changed the order."""
 
 
-def judge_reordering(shape: Shape, reorder: Reorder, expected: Expected, sample: Sample, level: float) -> Finding:
+def judge_reordering(
+    impairments: Impairments, reorder: Reorder, expected: Expected, sample: Sample, level: float
+) -> Finding:
     """Judge how many packets leave their place by those that the order of arrival shows.
 
     A packet that is sent at once shows if it overtakes one that keeps its place; one that is held back shows if such a
@@ -32,9 +34,9 @@ def judge_reordering(shape: Shape, reorder: Reorder, expected: Expected, sample:
     late machine decides. So the share that shows is known within bounds only, and right is what lies between them.
 
     Args:
-        shape: the link's.
+        impairments: the link's.
         reorder: its reordering.
-        expected: what the shape makes of probes.
+        expected: what the impairments makes of probes.
         sample: the probes.
         level: the probability with which a link that is right may be found wrong.
     """
@@ -45,14 +47,16 @@ def judge_reordering(shape: Shape, reorder: Reorder, expected: Expected, sample:
 
     if not sample.arrived:
         return without_figure(NOTHING_ARRIVES)
-    if shape.jitter_ns and not shape.variation.keeps_order:
+    if impairments.jitter_ns and not impairments.variation.keeps_order:
         return without_figure("the jitter changes the order too")
     hidden_by_one = min(1 - expected.displaced.ends + expected.loss.rate, 1)
     if hidden_by_one == 1:
         return without_figure("all leave their place alike")
-    displacement_ns = reorder.late_ns or shape.delay_ns
-    blur_ns = 2 * (expected.delays_ns[-1] - expected.delays_ns[0]) + expectations.bottleneck_wait_ns(shape) + LATE_NS
-    late = _late_share(shape, sample)
+    displacement_ns = reorder.late_ns or impairments.delay_ns
+    blur_ns = (
+        2 * (expected.delays_ns[-1] - expected.delays_ns[0]) + expectations.bottleneck_wait_ns(impairments) + LATE_NS
+    )
+    late = _late_share(impairments, sample)
     if late > _LATE_MOST:
         return without_figure(f"{100 * late:.0f} % of the probes were late: this machine is busy")
     least = _visible(sample.sent_ns, displacement_ns - blur_ns, hidden_by_one) * (1 - late)
@@ -92,7 +96,7 @@ def _visible(sent_ns: Sequence[int], reach_ns: float, hidden_by_one: float) -> f
     return sum(1 - hidden_by_one**others for others in met if others) / max(len(sent_ns), 1)
 
 
-def _late_share(shape: Shape, sample: Sample) -> float:
+def _late_share(impairments: Impairments, sample: Sample) -> float:
     """The share of probes that came later than the link and a machine in time make them."""
-    bound_ns = expectations.longest_ns(shape) + expectations.bottleneck_wait_ns(shape) + LATE_NS
+    bound_ns = expectations.longest_ns(impairments) + expectations.bottleneck_wait_ns(impairments) + LATE_NS
     return sum(each > bound_ns for each in sample.delays_ns) / max(len(sample.delays_ns), 1)

@@ -11,7 +11,7 @@ from testbed.check.expected import FRAME_BYTES
 from testbed.check.rates import PRESSURE
 
 if TYPE_CHECKING:
-    from testbed.impairments import Reorder, Shape
+    from testbed.impairments import Impairments, Reorder
 
 INTERVAL_NS = 2_000_000
 """Between two probes at least: 500 a second are nothing to the machine."""
@@ -73,17 +73,17 @@ class Schedule:
         return self.count * self.interval_ns + self.in_flight_ns
 
 
-def interval_ns(shape: Shape) -> int:
-    """The time between two probes of a link: enough for their delays to be those that the shape asks for."""
-    return max(_light_ns(shape), expected.apart_ns(shape))
+def interval_ns(impairments: Impairments) -> int:
+    """The time between two probes of a link: enough for their delays to be those that the impairments asks for."""
+    return max(_light_ns(impairments), expected.apart_ns(impairments))
 
 
-def apart(shape: Shape, probes_ns: int) -> Schedule:
+def apart(impairments: Impairments, probes_ns: int) -> Schedule:
     """Probes that do not disturb each other; of those that arrive, enough keep their place to tell of delays."""
-    made = expected.of(shape)
+    made = expected.of(impairments)
     kept = (1 - made.loss.rate) * (1 - made.displaced.rate)
-    least = round(ARRIVALS_LEAST * expected.thinning(shape) * (min(1 / kept, _LOSS_FACTOR_MOST) if kept else 1))
-    return _spaced(shape, max(_usual(probes_ns, interval_ns(shape)), least), interval_ns(shape))
+    least = round(ARRIVALS_LEAST * expected.thinning(impairments) * (min(1 / kept, _LOSS_FACTOR_MOST) if kept else 1))
+    return _spaced(impairments, max(_usual(probes_ns, interval_ns(impairments)), least), interval_ns(impairments))
 
 
 def _usual(probes_ns: int, interval_ns: int) -> int:
@@ -91,99 +91,101 @@ def _usual(probes_ns: int, interval_ns: int) -> int:
     return probes_ns // max(interval_ns, INTERVAL_NS)
 
 
-def crowd(shape: Shape, probes_ns: int) -> Schedule | None:
+def crowd(impairments: Impairments, probes_ns: int) -> Schedule | None:
     """More of them, closer together, where those that are apart are too few to tell of loss; else None."""
-    enough = _usual(probes_ns, _light_ns(shape)) // 2
-    return _spaced(shape, enough, _light_ns(shape)) if apart(shape, probes_ns).count < enough else None
+    enough = _usual(probes_ns, _light_ns(impairments)) // 2
+    return (
+        _spaced(impairments, enough, _light_ns(impairments)) if apart(impairments, probes_ns).count < enough else None
+    )
 
 
-def _spaced(shape: Shape, count: int, interval_ns: int) -> Schedule:
+def _spaced(impairments: Impairments, count: int, interval_ns: int) -> Schedule:
     return Schedule(
         count=count,
         rate_bps=max(8 * FRAME_BYTES * _SECOND // interval_ns, 1),
         frame_bytes=FRAME_BYTES,
-        in_flight_ns=expected.longest_ns(shape) + _SLACK_NS,
+        in_flight_ns=expected.longest_ns(impairments) + _SLACK_NS,
     )
 
 
-def _light_ns(shape: Shape) -> int:
+def _light_ns(impairments: Impairments) -> int:
     """The time between two probes that are no load to the link."""
-    least_ns = _meeting_ns(shape.reorder, shape) if shape.reorder else INTERVAL_NS
-    if not shape.has_bottleneck:
+    least_ns = _meeting_ns(impairments.reorder, impairments) if impairments.reorder else INTERVAL_NS
+    if not impairments.has_bottleneck:
         return least_ns
-    bits = 8 * (FRAME_BYTES + shape.overhead_bytes) * LOAD
-    return max(least_ns, -(-bits * _SECOND // max(round(mean_bps(shape)), 1)))
+    bits = 8 * (FRAME_BYTES + impairments.overhead_bytes) * LOAD
+    return max(least_ns, -(-bits * _SECOND // max(round(mean_bps(impairments)), 1)))
 
 
-def _meeting_ns(reorder: Reorder, shape: Shape) -> int:
+def _meeting_ns(reorder: Reorder, impairments: Impairments) -> int:
     """The time between probes so short that one which leaves its place meets others."""
-    return min(max((reorder.late_ns or shape.delay_ns) // _MET, _MEETING_LEAST_NS), INTERVAL_NS)
+    return min(max((reorder.late_ns or impairments.delay_ns) // _MET, _MEETING_LEAST_NS), INTERVAL_NS)
 
 
-def busy(shape: Shape, mtu: int, train_ns: int, *, longer: int = 1, halved: bool = False) -> Schedule:
+def busy(impairments: Impairments, mtu: int, train_ns: int, *, longer: int = 1, halved: bool = False) -> Schedule:
     """A train that keeps a link's bottleneck busy for a time.
 
     Args:
-        shape: of the link.
+        impairments: of the link.
         mtu: of its network.
         train_ns: how long the bottleneck is busy, if it takes no more datagrams than a node's agent can.
         longer: how many times as many datagrams, if it takes no more than that.
         halved: in twice as many datagrams of half the size.
     """
-    window_ns = max(train_ns, _TRACE_NS) if shape.trace else train_ns
-    rate_bps = peak_bps(shape, train_ns)
-    frame_bytes = _frame_bytes(shape, mtu, rate_bps)
+    window_ns = max(train_ns, _TRACE_NS) if impairments.trace else train_ns
+    rate_bps = peak_bps(impairments, train_ns)
+    frame_bytes = _frame_bytes(impairments, mtu, rate_bps)
     most = _FRAMES_MOST
     if halved:
         frame_bytes, most = max(frame_bytes // 2, FRAME_BYTES), 2 * most
-    counted = 8 * (frame_bytes + shape.overhead_bytes)
-    pressure = PRESSURE / (1 - expected.of(shape).loss.rate)
+    counted = 8 * (frame_bytes + impairments.overhead_bytes)
+    pressure = PRESSURE / (1 - expected.of(impairments).loss.rate)
     usual = max(rate_bps * window_ns / _SECOND / counted, _FRAMES_LEAST)
     count = round(min(usual * longer, most) * pressure)
     return Schedule(
         count=count,
         rate_bps=round(rate_bps * pressure * frame_bytes * 8 / counted),
         frame_bytes=frame_bytes,
-        in_flight_ns=_drained_ns(shape, count * counted),
+        in_flight_ns=_drained_ns(impairments, count * counted),
     )
 
 
-def overflowing(shape: Shape, mtu: int) -> Schedule:
+def overflowing(impairments: Impairments, mtu: int) -> Schedule:
     """A train that fills a link's queue and more, at twice the rate."""
-    frame_bytes = _frame_bytes(shape, mtu, shape.rate_bps)
-    pressure = 2 / (1 - expected.of(shape).loss.rate)
-    count = round((shape.queue_bytes * _OVERFLOW / frame_bytes + _FRAMES_LEAST) * pressure)
+    frame_bytes = _frame_bytes(impairments, mtu, impairments.rate_bps)
+    pressure = 2 / (1 - expected.of(impairments).loss.rate)
+    count = round((impairments.queue_bytes * _OVERFLOW / frame_bytes + _FRAMES_LEAST) * pressure)
     return Schedule(
         count=count,
-        rate_bps=round(shape.rate_bps * pressure * frame_bytes / (frame_bytes + shape.overhead_bytes)),
+        rate_bps=round(impairments.rate_bps * pressure * frame_bytes / (frame_bytes + impairments.overhead_bytes)),
         frame_bytes=frame_bytes,
-        in_flight_ns=_drained_ns(shape, 8 * shape.queue_bytes),
+        in_flight_ns=_drained_ns(impairments, 8 * impairments.queue_bytes),
     )
 
 
-def unfillable(shape: Shape) -> str | None:
+def unfillable(impairments: Impairments) -> str | None:
     """Why the depth of a queue is not measured, or None."""
-    if shape.trace:
+    if impairments.trace:
         return "the rate before it varies"
-    if shape.discipline.name not in ("droptail", "drophead"):
-        return f"{shape.discipline.name} keeps it short"
-    if _queueing_ns(shape) > _FILLING_MOST_NS:
-        return f"filling it takes {_queueing_ns(shape) / 1e9:.0f} s"
+    if impairments.discipline.name not in ("droptail", "drophead"):
+        return f"{impairments.discipline.name} keeps it short"
+    if _queueing_ns(impairments) > _FILLING_MOST_NS:
+        return f"filling it takes {_queueing_ns(impairments) / 1e9:.0f} s"
     return None
 
 
-def _frame_bytes(shape: Shape, mtu: int, rate_bps: float) -> int:
+def _frame_bytes(impairments: Impairments, mtu: int, rate_bps: float) -> int:
     """Full frames, but at low rates smaller ones; those of a trace take one opportunity each."""
-    most = min(mtu + _ETHERNET_BYTES, getattr(shape.trace, "frame_bytes", mtu + _ETHERNET_BYTES))
-    fitting = int(rate_bps * _LOW_RATE_NS / _SECOND / 8 / _FRAMES_LEAST) - shape.overhead_bytes
+    most = min(mtu + _ETHERNET_BYTES, getattr(impairments.trace, "frame_bytes", mtu + _ETHERNET_BYTES))
+    fitting = int(rate_bps * _LOW_RATE_NS / _SECOND / 8 / _FRAMES_LEAST) - impairments.overhead_bytes
     return max(min(most, fitting), FRAME_BYTES)
 
 
-def _queueing_ns(shape: Shape) -> int:
-    return round(8 * shape.queue_bytes * _SECOND / mean_bps(shape))
+def _queueing_ns(impairments: Impairments) -> int:
+    return round(8 * impairments.queue_bytes * _SECOND / mean_bps(impairments))
 
 
-def _drained_ns(shape: Shape, bits: int) -> int:
+def _drained_ns(impairments: Impairments, bits: int) -> int:
     """The longest that the last datagram of a train of so many bits is under way."""
-    waiting = min(bits, 8 * shape.queue_bytes)
-    return expected.longest_ns(shape) + drained_ns(shape, waiting, _FILLING_MOST_NS) + _SLACK_NS
+    waiting = min(bits, 8 * impairments.queue_bytes)
+    return expected.longest_ns(impairments) + drained_ns(impairments, waiting, _FILLING_MOST_NS) + _SLACK_NS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from testbed.impairments import Shape
+from testbed.impairments import Impairments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -125,7 +125,7 @@ def _reasons(link: Mapping[str, Any], earlier: Mapping[str, Any]) -> Iterator[tu
         count = counts[name] - earlier.get(name, 0)
         if count > 0:
             yield name, count, f"{count} {what}"
-    delay_ns = Shape.from_json(link["shape"]).delay_ns
+    delay_ns = Impairments.from_json(link["impairments"]).delay_ns
     late_ns = counts["lateness_p99_ns"]
     if late_ns > _bound_ns(delay_ns):
         yield "late", late_ns, _late("packet in 100 left", late_ns, delay_ns)

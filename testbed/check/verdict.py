@@ -1,11 +1,11 @@
-"""What was requested of a link and what was measured: a finding on each property of its shape."""
+"""What was requested of a link and what was measured: a finding on each property of its impairments."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from testbed.impairments import Shape
+from testbed.impairments import Impairments
 
 AS_REQUESTED = "as requested"
 """The verdict on what is right."""
@@ -20,7 +20,7 @@ class Finding:
 
     Attributes:
         name: of the property, see `asked`.
-        asked: what the shape says, in the words of the file:
+        asked: what the impairments says, in the words of the file:
             `delay` (ns) of one way; `delay_p95` (ns), the 95th percentile that delay and jitter come to;
             `jitter` (ns), as the file has it: of a uniform distribution the greatest deviation;
             `distribution`: its greatest distance from the requested one in the share of packets; 0;
@@ -32,9 +32,9 @@ class Finding:
         interval: where the true value is with a confidence of 99 %; None where there is no such interval.
         verdict: `as requested`, or what is wrong, or why nothing was measured, in a few words.
         passed: nothing speaks against it being as requested.
-        asked_range: the least and most that is right, where the shape does not say one value: of a trace, its rates
-            within windows as long as the measured one; of delays before a slow bottleneck, with and without the wait
-            that a lone probe may meet there.
+        asked_range: the least and most that is right, where the impairments does not say one value: of a trace, its
+            rates within windows as long as the measured one; of delays before a slow bottleneck, with and without the
+            wait that a lone probe may meet there.
     """
 
     name: str
@@ -55,11 +55,11 @@ def unmeasured(name: str, requested: float, why: str) -> Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkCheck:
-    """A link's shape, as requested and as measured.
+    """A link's impairments, as requested and as measured.
 
     Attributes:
         source, destination, network: the link.
-        asked: its shape.
+        asked: its impairments.
         sent, arrived: probes of delay and loss.
         findings: one for each property; empty where the link could not be probed.
         problem: why it could not be probed, or None.
@@ -71,7 +71,7 @@ class LinkCheck:
     source: str
     destination: str
     network: str
-    asked: Shape
+    asked: Impairments
     sent: int
     arrived: int
     findings: tuple[Finding, ...]

@@ -62,8 +62,8 @@ def impair_command(name: str, source: str, destination: str, changes: tuple[str,
     if wrong:
         raise UsageError("not-key-value", f"{wrong[0]!r} is no KEY=VALUE", "as in loss=10% or delay=80ms")
     link = Lab.attach(name).link(source, destination, network)
-    shape = link.update(**dict(change.split("=", 1) for change in changes))
-    click.echo(f"impair  {source} -> {destination}   {shape.describe()}")
+    impairments = link.update(**dict(change.split("=", 1) for change in changes))
+    click.echo(f"impair  {source} -> {destination}   {impairments.describe()}")
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

@@ -61,7 +61,9 @@ def bring_up(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option("--name", metavar="LAB", help="Name of the lab; the topology's unless given.")
     @click.option("--runtime", type=click.Choice(["auto", "docker", "netns"]), help="What nodes are made of.")
-    @click.option("--engine", type=click.Choice(["auto", "netem", "userspace"]), help="What carries the shapes out.")
+    @click.option(
+        "--engine", type=click.Choice(["auto", "netem", "userspace"]), help="What carries the impairments out."
+    )
     @click.option("--seed", metavar="N", type=click.IntRange(min=0), help="Where all that is random starts from.")
     @functools.wraps(command)
     def collecting(

@@ -46,10 +46,10 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
     yield nodes
     if plan.links:
         profiles = any(link.profile for link in plan.links)
-        links = _table("link", "network", "shape", *(["profile"] if profiles else []), "engine")
+        links = _table("link", "network", "impairments", *(["profile"] if profiles else []), "engine")
         for link in plan.links:
             profile = [link.profile or ""] if profiles else []
-            links.add_row(link.name, link.network, link.shape.describe(), *profile, link.engine)
+            links.add_row(link.name, link.network, link.impairments.describe(), *profile, link.engine)
         yield links
     if plan.stages:
         yield _workloads(plan)
@@ -78,13 +78,13 @@ def _workloads(plan: Plan) -> Table:
 
 
 def _timeline(plan: Plan) -> Table:
-    timeline = _table("at", "event", "link", "shape from then on")
+    timeline = _table("at", "event", "link", "impairments from then on")
     for event in plan.timeline:
         at, what = units.DURATION.format(event.at_ns), event.what
         if not event.changes:
             timeline.add_row(at, what, "", "nothing changes")
         for change in event.changes:
-            timeline.add_row(at, what, f"{change.source} -> {change.destination}", change.shape.describe())
+            timeline.add_row(at, what, f"{change.source} -> {change.destination}", change.impairments.describe())
             at = what = ""
     return timeline
 

@@ -112,7 +112,7 @@ def show(run: Run, screen: Screen) -> None:
 @click.option("--deep", is_flag=True, help="Take longer and see more.")
 @options.as_json
 def check_command(source: str, how: BringUp, *, check_budget: float | None, deep: bool, as_json: bool) -> int:
-    """Measure every shaped link of a lab and compare it with what is set: by the file, or by testbed impair since.
+    """Measure every impaired link of a lab and compare it with what is set: by the file, or by testbed impair since.
 
     A lab that is not up is brought up, and taken down afterwards. Exit status 1 where a link is not as requested.
     """
@@ -129,7 +129,7 @@ def check_command(source: str, how: BringUp, *, check_budget: float | None, deep
 def show_checks(checks: Sequence[LinkCheck], screen: Screen) -> None:
     """Show what was measured of the links of a lab."""
     if not checks:
-        screen.say("check", "no link is shaped: there is nothing to measure")
+        screen.say("check", "no link is impaired: there is nothing to measure")
     elif all(each.skipped is not None for each in checks):
         for reason in formatting.reservations(checks):
             screen.say("check", reason)

@@ -11,7 +11,7 @@ from testbed.errors import MachineError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from testbed.impairments import Shape
+    from testbed.impairments import Impairments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +26,14 @@ class Kernel:
     without_netem: MachineError | None
     unrepeatable: str | None
 
-    def choose(self, link: str, shapes: Iterable[Shape], wanted: str, *, mtu: int, repeatable: bool) -> tuple[str, str]:
-        """The engine for a link that has these shapes, one after the other, and why that one.
+    def choose(
+        self, link: str, successive: Iterable[Impairments], wanted: str, *, mtu: int, repeatable: bool
+    ) -> tuple[str, str]:
+        """The engine for a link that has these impairments, one after the other, and why that one.
 
         Args:
             link: its name.
-            shapes: all that it is to have.
+            successive: all that it is to have.
             wanted: `auto`, `netem` or `userspace`.
             mtu: bytes of an IP packet on the link's network.
             repeatable: a seed was asked for.
@@ -42,7 +44,9 @@ class Kernel:
         if wanted == "userspace":
             return "userspace", "asked for"
         exactly = wanted == "auto"
-        reasons = (self._against(shape, mtu, exactly=exactly, repeatable=repeatable) for shape in shapes)
+        reasons = (
+            self._against(impairments, mtu, exactly=exactly, repeatable=repeatable) for impairments in successive
+        )
         reason = next((each for each in reasons if each), None)
         if exactly:
             why = "this kernel has it and it does exactly what is asked"
@@ -55,11 +59,11 @@ class Kernel:
             )
         return "netem", "asked for"
 
-    def _against(self, shape: Shape, mtu: int, *, exactly: bool, repeatable: bool) -> str | None:
-        """Why the kernel's engine can't do a shape, or not exactly, or not again; None where it can."""
-        reason = self.without_netem.message if self.without_netem else netem.supports(shape, mtu=mtu)
+    def _against(self, impairments: Impairments, mtu: int, *, exactly: bool, repeatable: bool) -> str | None:
+        """Why the kernel's engine can't do impairments, or not exactly, or not again; None where it can."""
+        reason = self.without_netem.message if self.without_netem else netem.supports(impairments, mtu=mtu)
         if exactly:
-            reason = reason or netem.compromises(shape, mtu=mtu)
-            if repeatable and shape.is_random:
-                reason = reason or self.unrepeatable or netem.unrepeatable(shape)
+            reason = reason or netem.compromises(impairments, mtu=mtu)
+            if repeatable and impairments.is_random:
+                reason = reason or self.unrepeatable or netem.unrepeatable(impairments)
         return reason

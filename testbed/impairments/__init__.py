@@ -2,9 +2,9 @@
 
 from testbed.impairments.bottleneck import DISCIPLINES, Discipline, Opportunities, RateSteps, Trace
 from testbed.impairments.effects import DISTRIBUTIONS, Corruption, Reorder, Variation
+from testbed.impairments.link import CLEAR, NOTHING_LATENT, Impairments, Latent
 from testbed.impairments.losses import PROTOCOLS, Drop, FourState, GilbertElliott
 from testbed.impairments.probability import CERTAIN, Chance, LossModel
-from testbed.impairments.whole import CLEAR, NOTHING_LATENT, Latent, Shape
 
 __all__ = [
     "CERTAIN",
@@ -19,12 +19,12 @@ __all__ = [
     "Drop",
     "FourState",
     "GilbertElliott",
+    "Impairments",
     "Latent",
     "LossModel",
     "Opportunities",
     "RateSteps",
     "Reorder",
-    "Shape",
     "Trace",
     "Variation",
 ]

@@ -29,7 +29,7 @@ class Opportunities(Trace):
     """A bottleneck that sends at given times, as in Mahimahi's traces: one line, one packet.
 
     Attributes:
-        times_ns: when it may send, ascending, since the shape was applied; they repeat every `period_ns`.
+        times_ns: when it may send, ascending, since the impairments were applied; they repeat every `period_ns`.
         frame_bytes: how much may be sent each time; smaller frames share an opportunity.
         period_ns: more than zero, and not less than the last of the times.
     """
@@ -57,8 +57,8 @@ class RateSteps(Trace):
     """A bottleneck whose rate changes.
 
     Attributes:
-        starts_ns: when each rate begins, ascending from 0, since the shape was applied; they repeat every `period_ns`.
-        rates_bps: the rates; 0 is a pause.
+        starts_ns: when each rate begins, ascending from 0, since the impairments was applied; they repeat every
+        `period_ns`. rates_bps: the rates; 0 is a pause.
         period_ns: more than the last of the starts.
     """
 

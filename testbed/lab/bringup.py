@@ -127,8 +127,8 @@ def _make(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[tup
     observer.begun("up", "links")
     links = [replace(link, engine=engines.get(link.ends, link.engine)) for link in plan.links]
     with logs.timed(_log, f"impair {len(links)} links"):
-        shaped = agent.call("shape", links=[as_request(plan, link) for link in links])
-    for engine, why in sorted({(made["engine"], made["why"]) for made in shaped}):
+        impaired = agent.call("impairments", links=[as_request(plan, link) for link in links])
+    for engine, why in sorted({(made["engine"], made["why"]) for made in impaired}):
         observer.chosen("engine", engine, why)
     agent.call("remember", plan=plan.to_json())
     counts = (len(plan.nodes), "node"), (len(plan.networks), "network"), (len(plan.links), "link")
@@ -136,14 +136,14 @@ def _make(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[tup
 
 
 def as_request(plan: Plan, link: Link) -> dict[str, Any]:
-    """A link as the agent's call `shape` takes it."""
+    """A link as the agent's call `impairments` takes it."""
     return {
         "source": link.source,
         "destination": link.destination,
         "network": link.network,
         "addresses": {node: plan.node(node).on(link.network).address for node in (link.source, link.destination)},
-        "shape": link.shape.to_json(),
-        "later": [shape.to_json() for shape in plan.shapes(link.ends) if plan.timeline],
+        "impairments": link.impairments.to_json(),
+        "later": [impairments.to_json() for impairments in plan.all_impairments(link.ends) if plan.timeline],
         "seed": link.seed,
         "engine": link.engine,
         "repeatable": plan.seed_given,

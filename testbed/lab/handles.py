@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.agent.client import Agent
-    from testbed.impairments import Shape
+    from testbed.impairments import Impairments
     from testbed.plan.model import Link, Plan
     from testbed.runtime import Completed, Runtime
 
@@ -69,31 +69,31 @@ class LinkHandle:
         self._link = link
 
     @property
-    def shape(self) -> Shape:
+    def impairments(self) -> Impairments:
         """What the link does to packets now."""
         for each in self._agent.call("statistics"):
             if (each["source"], each["destination"], each["network"]) == self._link.ends:
-                return type(self._link.shape).from_json(each["shape"])
-        return self._link.shape
+                return type(self._link.impairments).from_json(each["impairments"])
+        return self._link.impairments
 
-    def update(self, **to: object) -> Shape:
+    def update(self, **to: object) -> Impairments:
         """Change what the link does, from now on: `update(loss="10%", blackhole=False, drop=[3, 17])`. The rest stays.
 
-        The new shape takes the place of the old one as a whole; packets on their way keep their fate.
+        The new impairments takes the place of the old one as a whole; packets on their way keep their fate.
 
         Args:
             to: keys of a link in a topology file (delay, jitter, loss, rate, queue) and their values there, see
                 `testbed.plan.changes.changed`.
 
         Returns:
-            The new shape.
+            The new impairments.
 
         Raises:
             UsageError: a key or a value is wrong.
-            LabError: the shape could not be applied.
+            LabError: the impairments could not be applied.
         """
         from testbed.plan import changes  # noqa: PLC0415  # as above
 
-        link = changes.changed(self._plan, replace(self._link, shape=self.shape), to)
-        self._agent.call("shape", links=[bringup.as_request(self._plan, link)])
-        return link.shape
+        link = changes.changed(self._plan, replace(self._link, impairments=self.impairments), to)
+        self._agent.call("impairments", links=[bringup.as_request(self._plan, link)])
+        return link.impairments

@@ -178,7 +178,7 @@ class Lab:
         return (node.name for node in self.plan.nodes)
 
     def link(self, source: str, destination: str, network: str | None = None) -> LinkHandle:
-        """One direction between two nodes, shaped or not.
+        """One direction between two nodes, impaired or not.
 
         Raises:
             UsageError: there are no such nodes, they share no network, or several and none is given.
@@ -204,7 +204,7 @@ class Lab:
         return self._runtime.start(self.name, self.plan.known(node).name, words(argv))
 
     def statistics(self) -> list[dict[str, Any]]:
-        """What became of the packets of each shaped link, as its engine counts; see the agent's `Links`."""
+        """What became of the packets of each impaired link, as its engine counts; see the agent's `Links`."""
         counted: list[dict[str, Any]] = self.agent.call("statistics")
         return counted
 
@@ -250,7 +250,7 @@ class Lab:
     def check(
         self, *, deep: bool = False, budget_s: float | None = None, observer: Observer = SILENT
     ) -> tuple[LinkCheck, ...]:
-        """Measure every link that is shaped and compare it with what is set now, by the file or by changes since.
+        """Measure every link that is impaired and compare it with what is set now, by the file or by changes since.
 
         Args:
             deep: take longer and see more, such as the depth of queues.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from testbed import check, runs, workloads
 from testbed.analysis import formatting
 from testbed.errors import UsageError
-from testbed.impairments import Shape
+from testbed.impairments import Impairments
 from testbed.lab import capturing
 from testbed.lab.nodes import keeping_logs
 from testbed.lab.sockets import Watch
@@ -127,13 +127,16 @@ def _checked(
 ) -> tuple[check.LinkCheck, ...]:
     """Measure the links against what is set now, by the file or by changes since."""
     now = lab.statistics()
-    shapes = {(each["source"], each["destination"], each["network"]): Shape.from_json(each["shape"]) for each in now}
-    links = changes.in_force(lab.plan, shapes)
+    in_force = {
+        (each["source"], each["destination"], each["network"]): Impairments.from_json(each["impairments"])
+        for each in now
+    }
+    links = changes.in_force(lab.plan, in_force)
     if not links:
         return ()
     for note in lab.require_nodes()["notes"]:
         observer.chosen("note", note, "")
-    if changed := runs.changed_links(lab.plan, shapes):
+    if changed := runs.changed_links(lab.plan, in_force):
         observer.chosen("impair", "; ".join(changed), "changed since the lab came up")
     observer.begun("check", "probing the links")
     found = check.measure(

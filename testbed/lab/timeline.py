@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from testbed.agent.client import Agent, Connection
-    from testbed.impairments import Shape
+    from testbed.impairments import Impairments
     from testbed.lab.observer import Observer
     from testbed.plan.model import Plan
 
@@ -62,10 +62,10 @@ class Timeline:
                 "timeline",
                 start_ns=start_ns,
                 events=[
-                    {"at_ns": event.at_ns, "changes": [_change(*each.ends, each.shape) for each in event.changes]}
+                    {"at_ns": event.at_ns, "changes": [_change(*each.ends, each.impairments) for each in event.changes]}
                     for event in self._plan.timeline
                 ],
-                restored=[_change(*link.ends, link.shape) for link in self._plan.links if link.ends in changed],
+                restored=[_change(*link.ends, link.impairments) for link in self._plan.links if link.ends in changed],
             )
             self._reader.start()
 
@@ -131,5 +131,5 @@ class Timeline:
             raise self._failure
 
 
-def _change(source: str, destination: str, network: str, shape: Shape) -> dict[str, Any]:
-    return {"source": source, "destination": destination, "network": network, "shape": shape.to_json()}
+def _change(source: str, destination: str, network: str, impairments: Impairments) -> dict[str, Any]:
+    return {"source": source, "destination": destination, "network": network, "impairments": impairments.to_json()}

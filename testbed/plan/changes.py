@@ -15,19 +15,19 @@ from testbed.impairments import CLEAR
 from testbed.plan.model import Link, Plan
 from testbed.plan.seeds import derive
 from testbed.topology.document import read
-from testbed.topology.impairment import Impairment
+from testbed.topology.impairments import ImpairmentKeys
 from testbed.topology.messages import show, translate, valueless
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from testbed.impairments import Shape
+    from testbed.impairments import Impairments
     from testbed.topology.document import Document
 
 Ends = tuple[str, str, str]
 """Source, destination and network of a link."""
 
-KEYS = tuple(field.alias or name for name, field in Impairment.model_fields.items())
+KEYS = tuple(field.alias or name for name, field in ImpairmentKeys.model_fields.items())
 """What of a link can be changed, by the names in a topology file."""
 
 
@@ -57,27 +57,27 @@ def locate(plan: Plan, source: str, destination: str, network: str | None = None
         source=source,
         destination=destination,
         network=network or shared[0],
-        shape=CLEAR,
+        impairments=CLEAR,
         seed=derive(plan.seed, f"link {network or shared[0]} {source} {destination}"),
         engine="auto",
         profile=None,
     )
 
 
-def in_force(plan: Plan, shapes: Mapping[Ends, Shape]) -> tuple[Link, ...]:
-    """The links of a lab with the shapes that they have now: those of the plan, then those that were added since.
+def in_force(plan: Plan, now: Mapping[Ends, Impairments]) -> tuple[Link, ...]:
+    """The links of a lab with the impairments that they have now: those of the plan, then those that were added since.
 
     Args:
         plan: of the lab.
-        shapes: by ends, of each link that the agent shapes.
+        now: by ends, of each link that the agent impairs.
     """
-    added = shapes.keys() - {link.ends for link in plan.links}
+    added = now.keys() - {link.ends for link in plan.links}
     links = [*plan.links, *(locate(plan, *ends) for ends in sorted(added))]
-    return tuple(replace(link, shape=shapes.get(link.ends, link.shape)) for link in links)
+    return tuple(replace(link, impairments=now.get(link.ends, link.impairments)) for link in links)
 
 
 def changed(plan: Plan, link: Link, changes: Mapping[str, object]) -> Link:
-    """The link with some keys of its shape changed, each as a whole.
+    """The link with some keys of its impairments changed, each as a whole.
 
     Args:
         plan: that the link is of.
@@ -95,16 +95,16 @@ def changed(plan: Plan, link: Link, changes: Mapping[str, object]) -> Link:
         raise UsageError("unknown-key", f"a link has no {name!r}", hint)
     document = _document(changes)
     try:
-        asked = Impairment.model_validate(document.data)
+        asked = ImpairmentKeys.model_validate(document.data)
     except ValidationError as error:
         first = min(translate(error, document))
         raise UsageError(first.code, first.message, first.hint or "as in loss=10% delay=80ms rate=5mbit") from None
-    back = locate(plan, link.destination, link.source, link.network).shape.delay_ns
+    back = locate(plan, link.destination, link.source, link.network).impairments.delay_ns
     mtu = next(network.mtu for network in plan.networks if network.name == link.network)
-    for fault in asked.contradictions(link.shape, mtu=mtu):
+    for fault in asked.contradictions(link.impairments, mtu=mtu):
         hint = fault.hint or "change the other part too, in the same command"
         raise UsageError(fault.code, f"{link.name}: {show(fault.path)} {fault.said}", hint)
-    return replace(link, shape=asked.shape(link.shape, mtu=mtu, delay_back_ns=back))
+    return replace(link, impairments=asked.resolve(link.impairments, mtu=mtu, delay_back_ns=back))
 
 
 def _document(changes: Mapping[str, object]) -> Document:

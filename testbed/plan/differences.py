@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from testbed.impairments import Shape
+from testbed.impairments import Impairments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ _PRESENT = "present"
 
 
 def plan_differences(one: Plan, other: Plan) -> list[tuple[str, str, str]]:
-    """Where the plans differ, with what each has there: `("links.a -> b on lan.shape", "loss 1 %", "loss 2 %")`.
+    """Where the plans differ, with what each has there: `("links.a -> b on lan.impairments", "loss 1 %", "loss 2 %")`.
 
     What decides nothing is left out, see `testbed.decisive`. What one of them lacks is one difference, and so is the
     seed, which all others come from. Addresses are told where nothing else differs: where a node is added, they move.
@@ -51,8 +51,8 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, tuple[str, str]]]:  # no
     if isinstance(value, dict):
         for key, part in value.items():
             where = f"{path}.{key}" if path else key
-            if key == "shape":
-                yield where, (json.dumps(part, sort_keys=True), Shape.from_json(part).describe())
+            if key == "impairments":
+                yield where, (json.dumps(part, sort_keys=True), Impairments.from_json(part).describe())
             else:
                 yield from _flat(part, where)
     elif isinstance(value, list):
@@ -68,11 +68,13 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, tuple[str, str]]]:  # no
 
 def _describe(item: Mapping[str, Any]) -> str:
     """What to show of an item that the other plan lacks."""
-    return Shape.from_json(item["shape"]).describe() if "shape" in item else item.get("kind", _PRESENT)
+    return (
+        Impairments.from_json(item["impairments"]).describe() if "impairments" in item else item.get("kind", _PRESENT)
+    )
 
 
 def _name(value: Mapping[str, Any] | object, number: int) -> str:
     """What tells an item of a list from the others."""
-    if isinstance(value, dict) and "source" in value and "shape" in value:
+    if isinstance(value, dict) and "source" in value and "impairments" in value:
         return f"{value['source']} -> {value['destination']} on {value['network']}"
     return str(value["name"]) if isinstance(value, dict) and "name" in value else str(number + 1)

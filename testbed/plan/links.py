@@ -26,22 +26,22 @@ def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple
     timeline = []
     for _, event in in_time(topology):
         changes = tuple(
-            Change(source=source, destination=destination, network=network, shape=shape)
-            for (source, destination, network), shape in course.meet(event).items()
+            Change(source=source, destination=destination, network=network, impairments=impairments)
+            for (source, destination, network), impairments in course.meet(event).items()
         )
         timeline.append(Event(at_ns=event.at_ns, what=course.describe(event), changes=changes))
     changed = dict.fromkeys(change.ends for event in timeline for change in event.changes)
     links = []
     for key in dict.fromkeys((*asked, *changed)):
         source, destination, network = key
-        link, shape = asked.get(key), course.file.get(key, CLEAR)
-        if not shape.is_clear or key in changed:
+        link, impairments = asked.get(key), course.file.get(key, CLEAR)
+        if not impairments.is_clear or key in changed:
             links.append(
                 Link(
                     source=source,
                     destination=destination,
                     network=network,
-                    shape=shape,
+                    impairments=impairments,
                     seed=derive(seed, f"link {network} {source} {destination}"),
                     engine=engine or (link and link.engine) or topology.engine,
                     profile=link.profile if link else None,

@@ -14,12 +14,12 @@ from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.decisive import ADDED, ADDRESS, NOT_DECISIVE, SEED, decisive
 from testbed.errors import UsageError
 from testbed.expectations import Expectation
-from testbed.impairments import Shape
+from testbed.impairments import Impairments
 from testbed.names import checked
 from testbed.plan.digest import digest, place
 from testbed.plan.timeline import Event
 
-VERSION = 1
+VERSION = 2
 """The version of the plan's form, part of its digest."""
 
 
@@ -46,7 +46,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface:
-    """A node's attachment to a network. Its switch side is the port where traffic to the node is shaped.
+    """A node's attachment to a network. Its switch side is the port where traffic to the node is impaired.
 
     Attributes:
         network: the network's name.
@@ -118,17 +118,17 @@ class Link:
     Attributes:
         source, destination: names of nodes.
         network: the network that both are on.
-        shape: as the file has it; clear only where the timeline gives it another. Links that never do anything are
-            not in the plan.
+        impairments: as the file has it; clear only where the timeline gives it another. Links that never do anything
+            are not in the plan.
         seed: of all that is random on this link, 64 bits, derived from the plan's seed and the link's ends.
         engine: `auto`, `netem` or `userspace`, as the file asks.
-        profile: the profile that the shape started from, or None; for people to read.
+        profile: the profile that the impairments started from, or None; for people to read.
     """
 
     source: str
     destination: str
     network: str
-    shape: Shape
+    impairments: Impairments
     seed: int = field(metadata=SEED)
     engine: str
     profile: str | None = field(metadata=NOT_DECISIVE)
@@ -271,16 +271,16 @@ class Plan:
             raise UsageError("unknown-node", f"lab {self.lab} has no node {name!r}", hint)
         return self.node(name)
 
-    def shapes(self, ends: tuple[str, str, str]) -> tuple[Shape, ...]:
-        """All the shapes that a link has in a run, by its source, destination and network; the file's first."""
-        first = (link.shape for link in self.links if link.ends == ends)
-        later = (change.shape for event in self.timeline for change in event.changes if change.ends == ends)
+    def all_impairments(self, ends: tuple[str, str, str]) -> tuple[Impairments, ...]:
+        """All the impairments that a link has in a run, by its source, destination and network; the file's first."""
+        first = (link.impairments for link in self.links if link.ends == ends)
+        later = (change.impairments for event in self.timeline for change in event.changes if change.ends == ends)
         return tuple(dict.fromkeys((*first, *later)))
 
     def longest_ns(self, source: str, destination: str) -> int:
         """The longest that a packet may be under way from one node to another, whatever the timeline does to it."""
         links = [link.ends for link in self.links if link.ends[:2] == (source, destination)]
-        return max((shape.longest_ns for ends in links for shape in self.shapes(ends)), default=0)
+        return max((impairments.longest_ns for ends in links for impairments in self.all_impairments(ends)), default=0)
 
     def to_json(self) -> dict[str, Any]:
         """The plan as a JSON object; `from_json` is the way back."""

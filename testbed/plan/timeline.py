@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from testbed.decisive import NOT_DECISIVE
-from testbed.impairments import Shape
+from testbed.impairments import Impairments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A link that gets another shape.
+    """A link that gets other impairments.
 
     Attributes:
         source, destination, network: which link.
-        shape: all of the new one.
+        impairments: all of the new one.
     """
 
     source: str
     destination: str
     network: str
-    shape: Shape
+    impairments: Impairments
 
     @property
     def ends(self) -> tuple[str, str, str]:

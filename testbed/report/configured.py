@@ -29,10 +29,10 @@ def _delay_ns(plan: Plan, workload: Workload, timeline: Sequence[Happening], *wa
     destination = plan.node(workload.destination)
     network = next((each.network for each in destination.interfaces if each.address == workload.address), None)
     links = {(*way, network) for way in ways}
-    delays = {link.ends: link.shape.delay_ns for link in plan.links if link.ends in links}
+    delays = {link.ends: link.impairments.delay_ns for link in plan.links if link.ends in links}
     steps = [(0, sum(delays.values()))]
     for event, happening in zip(plan.timeline, timeline, strict=False):  # a run that failed has not seen all
-        delays |= {change.ends: change.shape.delay_ns for change in event.changes if change.ends in links}
+        delays |= {change.ends: change.impairments.delay_ns for change in event.changes if change.ends in links}
         if sum(delays.values()) != steps[-1][1]:
             steps.append((happening.begun_ns, sum(delays.values())))
     return steps

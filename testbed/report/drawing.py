@@ -145,8 +145,8 @@ def _groups(plan: Plan) -> list[list[Node]]:
     """Numbered nodes that are on the same networks and whose links do the same, together; the others one by one."""
     links: dict[str, list[tuple[str, str, str, str]]] = {}
     for link in plan.links:
-        links.setdefault(link.source, []).append(("to", link.destination, link.network, link.shape.describe()))
-        links.setdefault(link.destination, []).append(("from", link.source, link.network, link.shape.describe()))
+        links.setdefault(link.source, []).append(("to", link.destination, link.network, link.impairments.describe()))
+        links.setdefault(link.destination, []).append(("from", link.source, link.network, link.impairments.describe()))
     found: dict[object, list[Node]] = {}
     for node in plan.nodes:
         networks = tuple(interface.network for interface in node.interfaces)
@@ -190,7 +190,7 @@ def _pairs(plan: Plan, places: dict[str, int]) -> list[_Pair]:
         if link.ends in done:
             continue
         back = by_ends.get((link.destination, link.source, link.network))
-        both = back is not None and back.shape == link.shape
+        both = back is not None and back.impairments == link.impairments
         done |= {link.ends, (link.destination, link.source, link.network)} if both else {link.ends}
         rows = places[link.source], places[link.destination]
         down = rows[0] < rows[1]
@@ -207,7 +207,7 @@ def _pairs(plan: Plan, places: dict[str, int]) -> list[_Pair]:
 
 def _label(link: Link, *, several: bool, both: bool) -> str:
     where = f" on {link.network}" if several else ""
-    return f"{link.shape.describe()}{where}{', each way' if both else ''}"
+    return f"{link.impairments.describe()}{where}{', each way' if both else ''}"
 
 
 def _arcs(pairs: Iterable[_Pair], boxes: Sequence[Box], right: float) -> list[Arc]:

@@ -299,7 +299,7 @@ class Crosses:
     def layers(self, height: float) -> Iterator[Layer]:
         """See `Mark`."""
         del height
-        mark = {"type": "point", "shape": "cross", "angle": 45, "size": 60, "filled": True, "color": self.colour}
+        mark = {"type": "point", "impairments": "cross", "angle": 45, "size": 60, "filled": True, "color": self.colour}
         yield {"mark": mark, "encoding": {"x": _X, "y": _Y}}
 
 

@@ -12,7 +12,7 @@ from testbed import codec
 from testbed.check import LinkCheck
 from testbed.errors import UsageError
 from testbed.expectations import Outcome, evaluate
-from testbed.impairments import CLEAR, Shape
+from testbed.impairments import CLEAR, Impairments
 from testbed.plan.model import Plan
 from testbed.runs.captures import Capture
 from testbed.runs.connections import Connections
@@ -21,10 +21,8 @@ from testbed.runs.host import HostFacts
 from testbed.runs.observations import Row, observations
 from testbed.runs.starts import StepStart
 from testbed.runs.timeline import Happening
+from testbed.runs.upgrade import VERSION, upgraded
 from testbed.workloads import Summary
-
-VERSION = 1
-"""The version of the form of run.json."""
 
 RUN_FILE = "run.json"
 
@@ -56,12 +54,12 @@ class LinkCounters(Engine):
     """What became of the packets of a link.
 
     Attributes:
-        shape: what it did to packets when the counters were read.
+        impairments: what it did to packets when the counters were read.
         counts: the engine's own counters by name, see `testbed.engines.userspace.stats` and `testbed.engines.netem`;
             `dead` is a text, or None where the link works.
     """
 
-    shape: Shape
+    impairments: Impairments
     counts: Mapping[str, int | str | None]
 
     @property
@@ -84,8 +82,8 @@ class Run:
         versions: of `kernel`, `python`, `testbed`, and the runtime's own.
         images: of each image that nodes were made of, what it was: its digest in a registry, or its id.
         host: facts about the machine that results depend on, see `testbed.runs.host`.
-        engines: of each shaped link.
-        checks: of each shaped link, before the workloads.
+        engines: of each impaired link.
+        checks: of each impaired link, before the workloads.
         summaries: of each workload that ended, in the order in which they did.
         statistics_before, statistics_after: what the agent's call `statistics` said before the workloads and after.
         sockets: the TCP connections of nodes, where they were sampled.
@@ -154,7 +152,7 @@ class Run:
     @property
     def changed_links(self) -> list[str]:
         """The links that did something else when the run began than the file says, see `changed_links`."""
-        return changed_links(self.plan, {each.ends: each.shape for each in self.statistics_before})
+        return changed_links(self.plan, {each.ends: each.impairments for each in self.statistics_before})
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -207,6 +205,7 @@ class Run:
         """
         if not isinstance(data, dict):
             raise codec.UnreadableError("", "it is no object")
+        is_old, data = data.get("version") == 1, upgraded(data)
         if (version := data.get("version")) != VERSION:
             raise codec.UnreadableError("version", f"{version!r}; this is for version {VERSION}")
         run = codec.decode(data, cls, path=path)
@@ -214,7 +213,7 @@ class Run:
             digest = run.plan.digest
         except ValueError as error:  # an address that is none
             raise codec.UnreadableError("plan", str(error)) from None
-        if digest != data.get("plan_digest"):
+        if not is_old and digest != data.get("plan_digest"):
             said = data.get("plan_digest")
             raise codec.UnreadableError("plan_digest", f"the digest of the plan is {digest}; this says {said!r}")
         for place, problem in run._dangling():  # noqa: SLF001  # of this class
@@ -253,16 +252,16 @@ def run_schema() -> dict[str, Any]:
     return codec.schema(Run, "testbed run")
 
 
-def changed_links(plan: Plan, shapes: Mapping[tuple[str, str, str], Shape]) -> list[str]:
+def changed_links(plan: Plan, now: Mapping[tuple[str, str, str], Impairments]) -> list[str]:
     """The links that were changed since the lab came up, with what they do: `a -> b loss 10 % (file: loss 2 %)`.
 
     Args:
         plan: of the lab.
-        shapes: by ends, of each shaped link, what it does now.
+        now: by ends, of each impaired link, what it does now.
     """
-    planned = {link.ends: link.shape for link in plan.links}
+    planned = {link.ends: link.impairments for link in plan.links}
     return [
-        f"{ends[0]} -> {ends[1]} {shape.describe()} (file: {planned.get(ends, CLEAR).describe()})"
-        for ends, shape in shapes.items()
-        if shape != planned.get(ends, CLEAR)
+        f"{ends[0]} -> {ends[1]} {impairments.describe()} (file: {planned.get(ends, CLEAR).describe()})"
+        for ends, impairments in now.items()
+        if impairments != planned.get(ends, CLEAR)
     ]

@@ -167,7 +167,7 @@ class Runtime(Protocol):
         ...
 
     def up(self, plan: Plan, progress: Progress) -> None:
-        """Make networks and nodes, start the agent and have it know the nodes. Not the links: the lab shapes them.
+        """Make networks and nodes, start the agent and have it know the nodes. The lab makes the links.
 
         Raises:
             MachineError: something that is needed is not here.

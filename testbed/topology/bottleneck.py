@@ -25,7 +25,7 @@ class Traced(Model):
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What the shape has."""
+        """What the impairments has."""
         return {"rate_bps": 0, "trace": self.trace}
 
 
@@ -51,7 +51,7 @@ class Queue(Model):
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What the shape has, but for the size, which depends on more than this."""
+        """What the impairments has, but for the size, which depends on more than this."""
         return {"discipline": self._discipline}
 
     @property

@@ -1,10 +1,10 @@
-"""The shapes of links in the course of a topology's timeline."""
+"""The impairments of links in the course of a topology's timeline."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import permutations, product
 
 from testbed import units
-from testbed.impairments import CLEAR, Shape
+from testbed.impairments import CLEAR, Impairments
 from testbed.topology.base import Fault
 from testbed.topology.ends import DirectionEnds, PairEnds
 from testbed.topology.models import Direction, Pair, Topology
@@ -29,32 +29,34 @@ class Course:
     """All links, as one event follows the other.
 
     Attributes:
-        file: the shapes that the file has under `links`; other links are clear.
-        now: the shapes after the events that have happened.
+        file: the impairments that the file has under `links`; other links are clear.
+        now: the impairments after the events that have happened.
     """
 
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
         asked = asked_links(topology)
-        self.file: Mapping[Key, Shape] = {
-            key: link.impairment.shape(mtu=self._mtu(key), delay_back_ns=_delay_ns(asked.get(_back(key))))
+        self.file: Mapping[Key, Impairments] = {
+            key: link.impairment_keys.resolve(mtu=self._mtu(key), delay_back_ns=_delay_ns(asked.get(_back(key))))
             for key, link in asked.items()
         }
-        self.now: dict[Key, Shape] = dict(self.file)
+        self.now: dict[Key, Impairments] = dict(self.file)
 
     def contradictions(self, event: Event) -> Iterator[Fault]:
         """What the event asks for that can't be had, by itself or beside what its links do by then."""
         if isinstance(event, Change):
             for key in _keys(self._topology, event.link):
-                yield from event.contradictions(self._shape(key), mtu=self._mtu(key))
+                yield from event.contradictions(self._impairments(key), mtu=self._mtu(key))
 
-    def meet(self, event: Event) -> dict[Key, Shape]:
+    def meet(self, event: Event) -> dict[Key, Impairments]:
         """Have an event happen; the links that it makes different, and how they are then.
 
         Raises:
             ValueError: there are `contradictions`.
         """
-        after = {key: shape for key, shape in self._after(event).items() if shape != self._shape(key)}
+        after = {
+            key: impairments for key, impairments in self._after(event).items() if impairments != self._impairments(key)
+        }
         self.now |= after
         return after
 
@@ -62,22 +64,26 @@ class Course:
         """What an event is that has just happened, in short: `a <-> b: loss 20 %`, `partition a | b`."""
         if not isinstance(event, Change):
             return str(event)
-        words = {word.partition(" ")[0]: word for word in self._shape(_keys(self._topology, event.link)[0]).words()}
+        words = {
+            word.partition(" ")[0]: word for word in self._impairments(_keys(self._topology, event.link)[0]).words()
+        }
         named = dict.fromkeys("loss" if key == "blackhole" else key for key in event.named)
         return f"{event.link}: {', '.join(words.get(key, f'no {key}') for key in named)}"
 
-    def _after(self, event: Event) -> dict[Key, Shape]:
+    def _after(self, event: Event) -> dict[Key, Impairments]:
         if isinstance(event, Heal):
             healed = list(self.now) if isinstance(event.heal, str) else _keys(self._topology, event.heal)
             return {key: self.file.get(key, CLEAR) for key in healed}
         if isinstance(event, Partition):
             on = {node: self._topology.attachments(node) for node in self._topology.nodes}
             cut = separated(on, event.partition)
-            return {key: DARK.shape(self._shape(key), mtu=self._mtu(key), delay_back_ns=0) for key in cut}
+            return {key: DARK.resolve(self._impairments(key), mtu=self._mtu(key), delay_back_ns=0) for key in cut}
         changed = _keys(self._topology, event.link)
         return {
-            key: event.shape(
-                self._shape(key), mtu=self._mtu(key), delay_back_ns=self._delay_after_ns(_back(key), event, changed)
+            key: event.resolve(
+                self._impairments(key),
+                mtu=self._mtu(key),
+                delay_back_ns=self._delay_after_ns(_back(key), event, changed),
             )
             for key in changed
         }
@@ -85,9 +91,9 @@ class Course:
     def _delay_after_ns(self, key: Key, event: Change, changed: Collection[Key]) -> int:
         """The delay of a link, after an event that changes some."""
         named = event.delay_ns if key in changed else None
-        return self._shape(key).delay_ns if named is None else named
+        return self._impairments(key).delay_ns if named is None else named
 
-    def _shape(self, key: Key) -> Shape:
+    def _impairments(self, key: Key) -> Impairments:
         return self.now.get(key, CLEAR)
 
     def _mtu(self, key: Key) -> int:
@@ -123,10 +129,10 @@ def longest_ns(topology: Topology) -> dict[Key, int]:
         ValueError: there are `timeline_faults`.
     """
     course = Course(topology)
-    longest = {key: shape.longest_ns for key, shape in course.file.items()}
+    longest = {key: impairments.longest_ns for key, impairments in course.file.items()}
     for _, event in in_time(topology):
-        for key, shape in course.meet(event).items():
-            longest[key] = max(longest.get(key, 0), shape.longest_ns)
+        for key, impairments in course.meet(event).items():
+            longest[key] = max(longest.get(key, 0), impairments.longest_ns)
     return longest
 
 
@@ -191,4 +197,4 @@ def _back(key: Key) -> Key:
 
 
 def _delay_ns(link: Pair | Direction | None) -> int:
-    return (link.impairment.delay_ns or 0) if link else 0
+    return (link.impairment_keys.delay_ns or 0) if link else 0

@@ -29,7 +29,7 @@ class Jitter(Model):
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What the shape has; where delays do not vary, how they do it does not matter."""
+        """What the impairments has; where delays do not vary, how they do it does not matter."""
         variation = Variation(
             distribution="table" if self.table else self.distribution or "uniform",
             table=self.table or (),
@@ -61,7 +61,7 @@ class Duplication(Share):
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What the shape has."""
+        """What the impairments has."""
         return {"duplicate": self.chance if self.rate else None}
 
 
@@ -75,7 +75,7 @@ class Corrupted(Share):
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What the shape has."""
+        """What the impairments has."""
         corruption = Corruption(chance=self.chance, fix_checksum=self.checksum == "fix")
         return {"corruption": corruption if self.rate else None}
 
@@ -92,7 +92,7 @@ class Reordering(Share):
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What the shape has."""
+        """What the impairments has."""
         reorder = Reorder(chance=self.chance, gap=self.gap or 0, late_ns=self.late_ns or 0)
         return {"reorder": reorder if self.rate else None}
 

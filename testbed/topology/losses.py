@@ -28,7 +28,7 @@ class RandomLoss(Model):
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What the shape has: the probability alone where losses are independent of each other."""
+        """What the impairments has: the probability alone where losses are independent of each other."""
         if not (self.rate and self.correlation):
             return {"loss": self.rate, "loss_model": None}
         return _by(Chance(probability=self.rate, correlation=self.correlation))
@@ -46,7 +46,7 @@ class Bursts(Model):
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What the shape has: a Gilbert-Elliott chain that loses all packets in its bad state and none in its good one.
+        """A Gilbert-Elliott chain that loses all packets in its bad state and none in its good one.
 
         A stay in the bad state is 1 / to_good packets long, and to_bad / (to_bad + to_good) of all are in it.
         """
@@ -80,7 +80,7 @@ class TwoStates(Model):
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What the shape has: the chain."""
+        """What the impairments has: the chain."""
         return _by(GilbertElliott(to_bad=self.to_bad, to_good=self.to_good, loss_good=self.good, loss_bad=self.bad))
 
     def faults(self) -> Iterator[Fault]:
@@ -99,7 +99,7 @@ class FourStates(Model):
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What the shape has: the chain."""
+        """What the impairments has: the chain."""
         return _by(FourState(p13=self.p13, p31=self.p31, p32=self.p32, p23=self.p23, p14=self.p14))
 
     def faults(self) -> Iterator[Fault]:
@@ -207,7 +207,7 @@ Drops = Annotated[
 
 
 def drops(asked: tuple[int, ...] | Script | tuple[Script, ...]) -> tuple[Drop, ...]:
-    """What the shape has for a value of `Drops`."""
+    """What the impairments has for a value of `Drops`."""
     if isinstance(asked, Script):
         return (asked.drop,)
     numbers = tuple(one for one in asked if isinstance(one, int))

@@ -14,7 +14,7 @@ from testbed.topology.base import EmptyIsDefault, Model, Recorded, key
 from testbed.topology.captures import CaptureValue
 from testbed.topology.ends import DirectionEnds, PairEnds
 from testbed.topology.files import Files
-from testbed.topology.impairment import Impairment
+from testbed.topology.impairments import ImpairmentKeys
 from testbed.topology.problems import nearest
 from testbed.topology.profiles import PROFILES
 from testbed.topology.timeline import AnyEvent
@@ -122,17 +122,17 @@ class Node(Model):
         return self.networks if isinstance(self.networks, Mapping) else dict.fromkeys(self.networks, Attachment())
 
 
-class Link(Impairment):
+class Link(ImpairmentKeys):
     """What both forms of a link share."""
 
     profile: ProfileName | None = key("An impairment by name; keys given beside it replace its own", default=None)
     engine: Engine | None = key("What carries it out; as for the whole topology unless given", default=None)
 
     @property
-    def impairment(self) -> Impairment:
+    def impairment_keys(self) -> ImpairmentKeys:
         """The profile's, with the link's own keys over it."""
-        base = PROFILES[self.profile] if self.profile else Impairment()
-        own = self.model_fields_set & Impairment.model_fields.keys()
+        base = PROFILES[self.profile] if self.profile else ImpairmentKeys()
+        own = self.model_fields_set & ImpairmentKeys.model_fields.keys()
         return base.model_copy(update={name: getattr(self, name) for name in own})
 
 
@@ -165,7 +165,7 @@ class Topology(Model):
         "Where all that is random starts from; derived from the name unless given", default=None
     )
     runtime: Runtime = key("What nodes are made of", default="auto")
-    engine: Engine = key("What carries the shapes of links out", default="auto")
+    engine: Engine = key("What carries the impairments of links out", default="auto")
     networks: Annotated[Mapping[Name, Annotated[Network, EmptyIsDefault(), Recorded()]], Field(min_length=1)] = key(
         "L2 segments by name; one called `lan` unless given", default={"lan": Network()}
     )

@@ -8,18 +8,18 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from testbed.topology.impairment import Impairment
+from testbed.topology.impairments import ImpairmentKeys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def _profile(**written: str) -> Impairment:
+def _profile(**written: str) -> ImpairmentKeys:
     """The impairment that the file's words `written` stand for."""
-    return Impairment.model_validate(written)
+    return ImpairmentKeys.model_validate(written)
 
 
-PROFILES: Mapping[str, Impairment] = MappingProxyType(
+PROFILES: Mapping[str, ImpairmentKeys] = MappingProxyType(
     {
         # Gigabit Ethernet (IEEE 802.3ab) through a few switches; each hop stores and forwards 12 us per full frame.
         "lan": _profile(delay="100us", rate="1gbit"),

@@ -7,25 +7,25 @@ from pydantic import Discriminator, Field, Tag
 from testbed.topology import ends
 from testbed.topology.base import Model, key
 from testbed.topology.ends import DirectionEnds, PairEnds
-from testbed.topology.impairment import Impairment
+from testbed.topology.impairments import ImpairmentKeys
 from testbed.topology.values import Duration, Name
 
-DARK = Impairment(blackhole=True)
+DARK = ImpairmentKeys(blackhole=True)
 """What a partition does to the links that it cuts."""
 
 _AT = "When, from when the first workload is under way"
 
 
-class Change(Impairment):
-    """A link's shape changes; what is not named stays as it is by then."""
+class Change(ImpairmentKeys):
+    """A link's impairments changes; what is not named stays as it is by then."""
 
     at_ns: Duration = key(_AT, alias="at")
     link: ends.AnyEnds = key("The link that changes: `{between: [a, b]}`, or `{from: a, to: b}`")
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The keys of a shape that it changes."""
-        fields = Impairment.model_fields.items()
+        """The keys of impairments that it changes."""
+        fields = ImpairmentKeys.model_fields.items()
         return tuple(field.alias or name for name, field in fields if name in self.model_fields_set)
 
 

@@ -1,7 +1,7 @@
 """How long a lab takes to come up and go, beside Mininet and docker-compose: `python -m tests.bench bringup`, as root.
 
 As a person would feel it: from the start of a command until it ends. The same nodes on one network each time, no links
-shaped; rounds of ours and the peer's take turns, and medians are shown. Outside the timing, the last node of each lab
+impaired; rounds of ours and the peer's take turns, and medians are shown. Outside the timing, the last node of each lab
 has to reach the first. Mininet has no command that leaves a network up: its program is timed until the network stands
 and from the order to take it down until it has ended.
 """

@@ -14,17 +14,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from testbed.engines.userspace.engine import UserspaceEngine
-from testbed.impairments import CLEAR, Discipline, Shape
+from testbed.impairments import CLEAR, Discipline, Impairments
 from tests.live.test_userspace_worker import ShapedPair
 
 SECONDS = 4
 MS = 1_000_000
 SHAPES = {
     "clear": CLEAR,
-    "delay 10 ms": Shape(delay_ns=10 * MS),
-    "10 ms +- 2 ms, loss 1 in 2^32": Shape(delay_ns=10 * MS, jitter_ns=2 * MS, loss=1),
-    "10 ms, 10 Gbit/s, 10 MB queue": Shape(delay_ns=10 * MS, rate_bps=10**10, queue_bytes=10**7),
-    "10 ms, 10 Gbit/s, 10 MB CoDel": Shape(
+    "delay 10 ms": Impairments(delay_ns=10 * MS),
+    "10 ms +- 2 ms, loss 1 in 2^32": Impairments(delay_ns=10 * MS, jitter_ns=2 * MS, loss=1),
+    "10 ms, 10 Gbit/s, 10 MB queue": Impairments(delay_ns=10 * MS, rate_bps=10**10, queue_bytes=10**7),
+    "10 ms, 10 Gbit/s, 10 MB CoDel": Impairments(
         delay_ns=10 * MS, rate_bps=10**10, queue_bytes=10**7, discipline=Discipline(name="codel")
     ),
 }
@@ -84,15 +84,15 @@ async def measure() -> None:
         goodput = (await iperf3(pair))["sum_received"]["bits_per_second"]
         print(f"without engine: RTT p50 {plain[0]:.0f} us, p99 {plain[1]:.0f} us; TCP {goodput / 1e6:,.0f} Mbit/s")
         async with UserspaceEngine() as engine:
-            await pair.shape(engine, "b", CLEAR)
-            await pair.shape(engine, "a", CLEAR)
-            for name, shape in SHAPES.items():
-                await engine.replace("a", shape)
-                await engine.replace("b", shape)
+            await pair.impairments(engine, "b", CLEAR)
+            await pair.impairments(engine, "a", CLEAR)
+            for name, impairments in SHAPES.items():
+                await engine.replace("a", impairments)
+                await engine.replace("b", impairments)
                 print(name)
-                if not shape.jitter_ns:
-                    shaped = await rtt(pair)
-                    p50, p99 = ((x - y) / 2 - shape.delay_ns / 1000 for x, y in zip(shaped, plain, strict=True))
+                if not impairments.jitter_ns:
+                    impaired = await rtt(pair)
+                    p50, p99 = ((x - y) / 2 - impairments.delay_ns / 1000 for x, y in zip(impaired, plain, strict=True))
                     print(f"  added delay, per direction, idle    p50 {p50:.0f} us, p99 {p99:.0f} us")
                 print(f"  UDP   64 byte datagrams             {await udp(pair, engine, 64)}")
                 print(f"  UDP 1400 byte datagrams             {await udp(pair, engine, 1400)}")

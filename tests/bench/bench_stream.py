@@ -1,6 +1,6 @@
 """How fast tcp-stream is: `python -m tests.bench.bench_stream`, as root, from the project's root.
 
-Beside iperf3, over an unshaped veth between two fresh namespaces; the two take turns, so that what else the machine
+Beside iperf3, over an unimpaired veth between two fresh namespaces; the two take turns, so that what else the machine
 does disturbs both. tcp-stream checks every byte that it receives; iperf3 checks none.
 """
 

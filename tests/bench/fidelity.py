@@ -1,8 +1,8 @@
 """Whether links are what was asked for, by tools that are not ours: `python -m tests.bench.fidelity`, as root.
 
-Each cell of a grid of shapes is one link (or a link and its way back) between two nodes of their own, measured by ping,
-irtt, iperf3 and tcpdump; the error is what they say less what was asked. Here with the userspace engine, and in a guest
-whose kernel has netem (tests/guest) with both engines. Writes docs/fidelity.md.
+Each cell of a grid of impairments is one link (or a link and its way back) between two nodes of their own,
+measured by ping, irtt, iperf3 and tcpdump; the error is what they say less what was asked. Here with the userspace
+engine, and in a guest whose kernel has netem (tests/guest) with both engines. Writes docs/fidelity.md.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ INTRODUCTION = """\
 
 Made by `make fidelity` (tests/bench/fidelity.py), {day}; load before and after: {before:.1f}, {after:.1f}.
 
-- delay: half the median of 300 round trips of ping, timed by tcpdump, both ways shaped. Goal: off by 0.3 ms at most.
+- delay: half the median of 300 round trips of ping, timed by tcpdump, both ways impaired. Goal: off by 0.3 ms at most.
 - jitter: the distance of the quartiles of irtt's one-way delay; that of a sample of 400 is itself off by some percent.
 - loss: 10,000 pings (4,000 in the guest) of which tcpdump sees those that arrive. Goal: what was asked for is within
   the 99 % interval (in brackets) of what was measured; of a hundred true cells, one is not.
@@ -79,10 +79,10 @@ Made by `make fidelity` (tests/bench/fidelity.py), {day}; load before and after:
 
 @dataclass(frozen=True)
 class Cell:
-    """A row of the table: a shape (a link in YAML), and how one property of it is measured."""
+    """A row of the table: impairments (a link in YAML), and how one property of it is measured."""
 
     kind: str
-    shape: str
+    impairments: str
     tool: str
     value: float
     unit: str
@@ -150,7 +150,7 @@ def lab(cells: Sequence[Cell], engine: str) -> Iterator[Lab]:
     lines += ["links:"]
     for number, cell in enumerate(cells):
         ends = f"between: [a{number}, b{number}]" if cell.both_ways else f"from: a{number}, to: b{number}"
-        lines.append(f"  - {{{ends}, {cell.shape}}}")
+        lines.append(f"  - {{{ends}, {cell.impairments}}}")
     loaded = topology.loads("\n".join(lines), "fidelity")
     with Lab.up(loaded, name=f"fidelity-{engine}", runtime="netns", engine=engine) as up:
         yield up
@@ -199,7 +199,7 @@ def irtt(pair: Pair, interval: str, seconds: int) -> list[dict[str, int]]:
 
 
 def delay(cell: Cell, pair: Pair) -> tuple[float, str, bool, str]:
-    """Half the median round trip, of which the both ways are shaped alike, as tcpdump sees it at the sender."""
+    """Half the median round trip, of which the both ways are impaired alike, as tcpdump sees it at the sender."""
     with captured(pair, "a", "icmp") as said:
         pair.output("a", "ping", "-q", "-n", "-i", "0.01", "-c", "300", pair.address)
     times = {
@@ -312,7 +312,10 @@ def measure(engine: str, *, guest: bool = False) -> Iterator[Found]:
             cell = cells[number]
             measured, error, within, note = MEASURES[cell.kind](cell, Pair(up, number))
             found = Found(cell, engine, measured, error, within, note)
-            print(f"  {engine:<9} {cell.kind:<7} {cell.shape:<80} {measured:10.4g} {error:>12} {note}", file=sys.stderr)
+            print(
+                f"  {engine:<9} {cell.kind:<7} {cell.impairments:<80} {measured:10.4g} {error:>12} {note}",
+                file=sys.stderr,
+            )
             return found
 
         for kind in MEASURES:
@@ -349,7 +352,7 @@ def table(found: Sequence[Found]) -> Iterator[str]:
         within = {True: "yes", False: "**no**", None: ""}[each.within]
         note = f" ({each.note})" if each.note else ""
         measured = f"{each.measured:.4g} {cell.unit}{note}"
-        yield f"| {cell.kind} | `{cell.shape}` | {cell.tool} | {measured} | {each.error} | {within} |"
+        yield f"| {cell.kind} | `{cell.impairments}` | {cell.tool} | {measured} | {each.error} | {within} |"
 
 
 def summary(found: Sequence[Found]) -> str:

@@ -85,7 +85,7 @@ def test_links_of_every_mtu_carry_full_packets(up):
         assert float(rtt) >= 10
 
 
-def test_links_are_shaped_each_by_itself(up):
+def test_links_are_impaired_each_by_itself(up):
     lab = up()
     assert 30 <= quickest(lab["a"], "b") <= 31.5
     assert 50 <= quickest(lab["c"], "b") <= 51.5
@@ -95,18 +95,18 @@ def test_links_are_shaped_each_by_itself(up):
     assert set(counted) == {("a", "b"), ("b", "a"), ("c", "b"), ("b", "far"), ("far", "b")}
 
 
-def test_a_shape_is_replaced_while_the_lab_is_up(up):
+def test_a_impairments_is_replaced_while_the_lab_is_up(up):
     lab = up()
     link = lab.link("a", "b")
     assert link.update(delay="60ms").delay_ns == 60_000_000
-    assert link.shape.delay_ns == 60_000_000
+    assert link.impairments.delay_ns == 60_000_000
     assert 70 <= quickest(lab["a"], "b") <= 71.5
     link.update(loss="100%")
     assert lab["a"].run(["ping", "-c2", "-W1", "-i0.2", "b"]).status == 1
     link.update(loss="0", delay="20ms")
     assert 30 <= quickest(lab["a"], "b") <= 31.5
-    unshaped = lab.link("a", "c")
-    unshaped.update(delay="15ms")
+    unimpaired = lab.link("a", "c")
+    unimpaired.update(delay="15ms")
     assert 15 <= quickest(lab["a"], "c") <= 16.5
 
 
@@ -119,7 +119,7 @@ def test_up_again_changes_nothing_and_down_twice_is_fine(up, lab_name):
     assert not lab.was_up
     assert again.plan == lab.plan
     assert lab.agent.call("hello")["pid"] == before
-    with pytest.raises(LabError, match=r"lab-differs: .*shape is delay 20 ms.*, not delay 21 ms"):
+    with pytest.raises(LabError, match=r"lab-differs: .*impairments is delay 20 ms.*, not delay 21 ms"):
         up(TOPOLOGY.replace("20ms", "21ms"))
     lab.down()
     assert remains(lab_name) == []
@@ -139,7 +139,7 @@ def test_commands_in_nodes(up):
         lab["nobody"]
 
 
-def test_when_the_agent_dies_shaped_links_pass_nothing(up, backend, lab_name):
+def test_when_the_agent_dies_impaired_links_pass_nothing(up, backend, lab_name):
     lab = up()
     runtime, engine = backend
     if runtime == "netns":

@@ -81,5 +81,5 @@ def down_twice(lab):
 
 
 def up_of(path, lab, runtime):
-    """The command that brings a topology up, shaped by the userspace engine."""
+    """The command that brings a topology up, impaired by the userspace engine."""
     return ["up", path, "--name", lab, "--runtime", runtime, "--engine", "userspace"]

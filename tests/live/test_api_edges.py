@@ -31,8 +31,8 @@ def test_values_of_python_change_a_link(lab):
         ({"loss": 0}, "drop no. 3"),
     ):
         assert words in link.update(**change).describe()
-        assert words in link.shape.describe()
-    assert "loss" not in link.shape.describe()
+        assert words in link.impairments.describe()
+    assert "loss" not in link.impairments.describe()
 
 
 def test_commands_are_words_or_text(lab):

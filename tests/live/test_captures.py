@@ -141,7 +141,7 @@ def test_retransmissions_are_those_that_tcp_counts(captured):
 
 @pytest.fixture
 def lab(lab_name):
-    """A lab in which nothing is sent but what somebody asks for: ends of a shaped link know each other's address."""
+    """A lab in which nothing is sent but what somebody asks for: ends of a impaired link know each other's address."""
     text = "name: captured\nnodes: {client: {}, server: {}}\nlinks: [{between: [client, server], delay: 1ms}]\n"
     with Lab.up(loads(text, "captured.yml"), name=lab_name, runtime="netns", engine="userspace") as lab:
         yield lab

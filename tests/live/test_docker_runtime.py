@@ -428,16 +428,16 @@ def test_a_limit_that_this_machine_has_not_got(runtime, lab_name):
 
 
 SHAPED = """
-name: shaped
+name: impaired
 nodes: {client: {}, server: {}}
 links: [{from: client, to: server, delay: 30ms}]
 """
 
 
 @pytest.mark.parametrize("kind", ["process", "container"])
-def test_a_shaped_link_and_down_after_the_agent_was_killed(runtime, lab_name, kind):
+def test_a_impaired_link_and_down_after_the_agent_was_killed(runtime, lab_name, kind):
     with agent_as(kind):
-        lab = Lab.up(loads(SHAPED, "shaped.yml"), name=lab_name, runtime="docker", engine="userspace")
+        lab = Lab.up(loads(SHAPED, "impaired.yml"), name=lab_name, runtime="docker", engine="userspace")
         said = lab["client"].run(["ping", "-n", "-c5", "-i0.05", "server"]).stdout
         times = [float(line.split("time=")[1].split()[0]) for line in said.splitlines() if "time=" in line]
         assert len(times) == 5

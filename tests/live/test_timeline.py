@@ -8,7 +8,7 @@ import pytest
 
 from testbed.endpoint.columns import decode
 from testbed.errors import LabError
-from testbed.impairments import CERTAIN, Shape
+from testbed.impairments import CERTAIN, Impairments
 from testbed.lab import Lab
 from testbed.plan import Change, Event
 from testbed.topology import loads
@@ -27,7 +27,7 @@ nodes: {a: , b: , c: }
 links: [{between: [a, b], delay: 10ms}]
 workloads:
   - together:
-      - {name: shaped, kind: udp-stream, from: a, to: b, rate: 128kbit, size: 160B, duration: 4s}
+      - {name: impaired, kind: udp-stream, from: a, to: b, rate: 128kbit, size: 160B, duration: 4s}
       - {name: perfect, kind: udp-stream, from: a, to: c, rate: 128kbit, size: 160B, duration: 4s}
 timeline:
   - {at: 1500ms, partition: [[a], [b]]}
@@ -68,7 +68,7 @@ def datagrams(run, workload):
 def told_apart(run):
     """Of each workload the datagrams sent while its link was cut, before and after that, and those that arrived."""
     parted, blackened, healed = run.timeline
-    for workload, cut in (("shaped", parted), ("perfect", blackened)):
+    for workload, cut in (("impaired", parted), ("perfect", blackened)):
         sent, arrived = datagrams(run, workload)
         while_cut = {n for n, at in enumerate(sent) if cut.done_ns < at < healed.begun_ns - MARGIN_NS}
         before = {n for n, at in enumerate(sent) if at < cut.begun_ns - MARGIN_NS}
@@ -97,8 +97,8 @@ def test_all_is_lost_while_a_link_is_cut_and_nothing_else(up, engine, tmp_path):
         assert after
         assert not while_cut & arrived
         assert before | after <= arrived
-    assert lab.link("a", "b").shape == Shape(delay_ns=10 * MS)
-    assert lab.link("a", "c").shape.is_clear
+    assert lab.link("a", "b").impairments == Impairments(delay_ns=10 * MS)
+    assert lab.link("a", "c").impairments.is_clear
     for counted in (run.statistics_before, run.statistics_after):
         carried = {(each.source, each.destination): each.engine for each in counted}
         assert carried == dict.fromkeys((("a", "b"), ("b", "a"), ("a", "c")), engine)
@@ -112,21 +112,21 @@ def test_however_a_run_ends_links_are_as_before(up, lab_name, number, tmp_path):
     with begin("run", lab_name, "--results", str(tmp_path), lab=lab_name) as process:
         while not (line := process.stdout.readline()).startswith(b"event"):
             assert line, process.stderr.read()
-        assert link.shape.loss == CERTAIN
+        assert link.impairments.loss == CERTAIN
         process.send_signal(number)
         _, stderr = process.communicate(timeout=PATIENCE_S)
     assert b"Traceback" not in stderr
     if number == signal.SIGKILL:
-        assert eventually(lambda: link.shape.loss == 0)
-    assert link.shape == Shape(delay_ns=10 * MS)
+        assert eventually(lambda: link.impairments.loss == 0)
+    assert link.impairments == Impairments(delay_ns=10 * MS)
 
 
 def test_what_cannot_happen_fails_the_run(up, tmp_path):
     lab = up("name: x\nnodes: {a: , b: }\nworkloads: [{name: w, kind: ping, from: a, to: b, count: 20}]\n")
     plan = lab.plan
-    change = Change(source="a", destination="b", network="lan", shape=Shape(loss=CERTAIN))
+    change = Change(source="a", destination="b", network="lan", impairments=Impairments(loss=CERTAIN))
     for event, code in (
-        (Event(at_ns=0, what="impossible", changes=(change,)), "not-shaped"),
+        (Event(at_ns=0, what="impossible", changes=(change,)), "not-impaired"),
         (Event(at_ns=3600 * 1000 * MS, what="too late", changes=()), "timeline-cut-short"),
     ):
         lab.plan = replace(plan, timeline=(event,))

@@ -20,7 +20,7 @@ from testbed.engines.userspace.engine import UserspaceEngine
 from testbed.engines.userspace.sockets import open_input, open_output
 from testbed.engines.userspace.stats import LinkStats
 from testbed.errors import LabError
-from testbed.impairments import CERTAIN, CLEAR, Drop, Opportunities, Shape
+from testbed.impairments import CERTAIN, CLEAR, Drop, Impairments, Opportunities
 
 TOOLS = ("ip", "tc", "ethtool", "ping")
 SEED = 7
@@ -28,7 +28,7 @@ CLONE_NEWNET = 0x40000000
 
 
 class ShapedPair:
-    """Nodes a and b on a bridge in a third namespace, with a port and a device for a shaped link towards each."""
+    """Nodes a and b on a bridge in a third namespace, with a port and a device for a impaired link towards each."""
 
     addresses = {"a": "198.18.0.1", "b": "198.18.0.2"}  # noqa: RUF012 - a constant
 
@@ -78,8 +78,8 @@ class ShapedPair:
         with ThreadPoolExecutor(1) as executor:  # the thread enters the namespace, and ends there
             return executor.submit(open_both).result()
 
-    async def shape(self, engine: UserspaceEngine, to: str, shape: Shape) -> None:
-        await engine.add(to, shape, SEED, *self.sockets(to))
+    async def impairments(self, engine: UserspaceEngine, to: str, impairments: Impairments) -> None:
+        await engine.add(to, impairments, SEED, *self.sockets(to))
         self.redirect(to)
 
     async def ping(self, count: int, interval: str, size: int = 56) -> dict[int, float]:
@@ -122,9 +122,9 @@ def pair():
         yield made
 
 
-async def pings_answered(pair: ShapedPair, shape: Shape) -> tuple[set[int], LinkStats]:
+async def pings_answered(pair: ShapedPair, impairments: Impairments) -> tuple[set[int], LinkStats]:
     async with UserspaceEngine() as engine:
-        await pair.shape(engine, "b", shape)
+        await pair.impairments(engine, "b", impairments)
         answered = await pair.ping(300, "0.004")
         return set(answered), (await engine.stats())["b"]
 
@@ -133,7 +133,7 @@ async def pings_answered(pair: ShapedPair, shape: Shape) -> tuple[set[int], Link
 def test_one_direction_of_40_ms_adds_40_ms_to_the_rtt(pair):
     async def measure():
         async with UserspaceEngine() as engine:
-            await pair.shape(engine, "b", Shape(delay_ns=40_000_000))
+            await pair.impairments(engine, "b", Impairments(delay_ns=40_000_000))
             return await pair.ping(50, "0.02"), (await engine.stats())["b"]
 
     rtts, stats = asyncio.run(measure())
@@ -147,27 +147,27 @@ def test_one_direction_of_40_ms_adds_40_ms_to_the_rtt(pair):
 @pytest.mark.live
 def test_a_seed_loses_the_same_pings_every_time(pair):
     loss = CERTAIN // 5
-    answered, stats = asyncio.run(pings_answered(pair, Shape(loss=loss)))
+    answered, stats = asyncio.run(pings_answered(pair, Impairments(loss=loss)))
     draw = Random(f"{SEED}:0:loss").getrandbits
     lost = {number for number in range(1, 301) if draw(32) < loss}
     assert set(range(1, 301)) - answered == lost
     assert stats.lost == len(lost)
     pair.switched("tc", "qdisc", "del", "dev", "port-b", "clsact")
-    again, _ = asyncio.run(pings_answered(pair, Shape(loss=loss, delay_ns=3_000_000, jitter_ns=2_000_000)))
+    again, _ = asyncio.run(pings_answered(pair, Impairments(loss=loss, delay_ns=3_000_000, jitter_ns=2_000_000)))
     assert again == answered
 
 
 @pytest.mark.live
 def test_a_restarted_link_does_the_same_again_and_counts_from_zero(pair):
-    shape = Shape(loss=CERTAIN // 5)
+    impairments = Impairments(loss=CERTAIN // 5)
 
     async def measure():
         async with UserspaceEngine() as engine:
-            await pair.shape(engine, "b", shape)
+            await pair.impairments(engine, "b", impairments)
             await pair.ping(7, "0.004")
             rounds = []
             for _ in range(2):
-                await engine.restart("b", shape, SEED)
+                await engine.restart("b", impairments, SEED)
                 rounds.append((await pair.ping(100, "0.004"), (await engine.stats())["b"]))
             return rounds
 
@@ -185,8 +185,8 @@ def test_a_trace_of_any_length_reaches_the_worker(pair):
 
     async def measure():
         async with UserspaceEngine() as engine:
-            await pair.shape(engine, "b", CLEAR)
-            await engine.replace("b", Shape(trace=trace, queue_bytes=100_000))
+            await pair.impairments(engine, "b", CLEAR)
+            await engine.replace("b", Impairments(trace=trace, queue_bytes=100_000))
             return await pair.ping(5, "0.02")
 
     assert len(asyncio.run(measure())) == 5
@@ -196,7 +196,7 @@ def test_a_trace_of_any_length_reaches_the_worker(pair):
 def test_the_scripted_packets_are_lost_and_no_others(pair):
     async def measure():
         async with UserspaceEngine() as engine:
-            await pair.shape(engine, "b", Shape(drops=(Drop(protocol="icmp", numbers=(2, 5)),)))
+            await pair.impairments(engine, "b", Impairments(drops=(Drop(protocol="icmp", numbers=(2, 5)),)))
             return await pair.ping(6, "0.02"), (await engine.stats())["b"]
 
     answered, stats = asyncio.run(measure())
@@ -208,11 +208,11 @@ def test_the_scripted_packets_are_lost_and_no_others(pair):
 def test_replacing_and_removing_take_effect_at_once(pair):
     async def measure():
         async with UserspaceEngine() as engine:
-            await pair.shape(engine, "b", CLEAR)
+            await pair.impairments(engine, "b", CLEAR)
             clear = await pair.ping(5, "0.02")
-            await engine.replace("b", Shape(loss=CERTAIN))
+            await engine.replace("b", Impairments(loss=CERTAIN))
             black = await pair.ping(5, "0.02")
-            await engine.replace("b", Shape(delay_ns=20_000_000))
+            await engine.replace("b", Impairments(delay_ns=20_000_000))
             slow = await pair.ping(5, "0.02")
             await engine.remove("b")
             return clear, black, slow, await pair.ping(5, "0.02"), await engine.stats()
@@ -229,10 +229,10 @@ def test_replacing_and_removing_take_effect_at_once(pair):
 def test_a_backlog_goes_on_at_the_new_rate(pair):
     async def measure():
         async with UserspaceEngine() as engine:
-            await pair.shape(engine, "b", Shape(rate_bps=8000, queue_bytes=10_000))  # 98 ms for each ping
+            await pair.impairments(engine, "b", Impairments(rate_bps=8000, queue_bytes=10_000))  # 98 ms for each ping
             pings = asyncio.create_task(pair.ping(30, "0.01"))
             await asyncio.sleep(0.6)
-            await engine.replace("b", Shape(rate_bps=10**8, queue_bytes=10_000))
+            await engine.replace("b", Impairments(rate_bps=10**8, queue_bytes=10_000))
             return await pings, (await engine.stats())["b"]
 
     rtts, stats = asyncio.run(measure())
@@ -245,8 +245,8 @@ def test_a_backlog_goes_on_at_the_new_rate(pair):
 def test_a_link_whose_port_is_gone_is_dead_and_the_others_go_on(pair):
     async def measure():
         async with UserspaceEngine() as engine:
-            await pair.shape(engine, "a", CLEAR)
-            await pair.shape(engine, "b", CLEAR)
+            await pair.impairments(engine, "a", CLEAR)
+            await pair.impairments(engine, "b", CLEAR)
             pair.ip("s", "link", "del", "in-a")
             stats = await engine.stats()
             with pytest.raises(LabError, match="dead"):
@@ -264,7 +264,7 @@ def test_a_link_whose_port_is_gone_is_dead_and_the_others_go_on(pair):
 def test_a_port_that_is_down_loses_frames_and_recovers(pair):
     async def measure():
         async with UserspaceEngine() as engine:
-            await pair.shape(engine, "b", CLEAR)
+            await pair.impairments(engine, "b", CLEAR)
             pair.ip("s", "link", "set", "port-b", "down")
             pair.ip("s", "link", "set", "far-b", "down")
             pair.ip("s", "link", "set", "far-b", "up")
@@ -283,7 +283,7 @@ def test_a_frame_larger_than_the_mtu_is_dropped_and_counted(pair):
             for device in ("in-b", "port-b"):
                 pair.ip("s", "link", "set", device, "mtu", "2000")
             pair.ip("s", "link", "set", "far-b", "mtu", "1000")
-            await pair.shape(engine, "b", CLEAR)
+            await pair.impairments(engine, "b", CLEAR)
             pair.ip("s", "link", "set", "far-b", "mtu", "2000")
             await pair.ping(3, "0.02", size=1200)
             return (await engine.stats())["b"]
@@ -297,7 +297,7 @@ def test_a_frame_larger_than_the_mtu_is_dropped_and_counted(pair):
 def test_links_of_a_killed_worker_are_dead_and_it_is_not_revived(pair):
     async def measure():
         async with UserspaceEngine() as engine:
-            await pair.shape(engine, "b", CLEAR)
+            await pair.impairments(engine, "b", CLEAR)
             (worker,) = engine._workers
             worker._process.kill()
             await worker._process.wait()

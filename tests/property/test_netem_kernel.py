@@ -16,7 +16,7 @@ from testbed.engines.netem.messages import QdiscMessage
 from testbed.engines.netem.qdiscs import FourState, GilbertElliott, Netem
 from testbed.engines.netem.queues import Bfifo, Codel, FqCodel, Tbf
 from testbed.errors import LabError
-from testbed.impairments import CERTAIN, Chance, Corruption, Discipline, Reorder, Shape, Variation
+from testbed.impairments import CERTAIN, Chance, Corruption, Discipline, Impairments, Reorder, Variation
 from testbed.impairments import FourState as FourStateLoss
 from testbed.impairments import GilbertElliott as GilbertElliottLoss
 
@@ -84,8 +84,8 @@ bottlenecks: st.SearchStrategy[dict[str, object]] = st.one_of(
         }
     ),
 )
-shapes = st.builds(
-    lambda *parts: Shape(**{k: v for part in parts for k, v in part.items()}), spoiling, delays, bottlenecks
+all_impairments = st.builds(
+    lambda *parts: Impairments(**{k: v for part in parts for k, v in part.items()}), spoiling, delays, bottlenecks
 )
 gilbert_elliott = st.builds(GilbertElliott, p=u32, r=u32, h=u32, k1=u32)
 four_state = st.builds(FourState, p13=u32, p31=u32, p32=u32, p14=u32, p23=u32)
@@ -155,11 +155,11 @@ few = settings(max_examples=50, deadline=None)
 
 
 @few
-@given(shape=shapes)
-def test_any_supported_shape_replaces_the_one_before_it(kernel, shape):
-    assert netem.supports(shape, mtu=MTU) is None
-    kernel.runner.run(netem.apply(kernel.ip, kernel.index, shape, mtu=MTU))
-    asked = translation.translate(shape, mtu=MTU)
+@given(impairments=all_impairments)
+def test_any_supported_impairments_replaces_the_one_before_it(kernel, impairments):
+    assert netem.supports(impairments, mtu=MTU) is None
+    kernel.runner.run(netem.apply(kernel.ip, kernel.index, impairments, mtu=MTU))
+    asked = translation.translate(impairments, mtu=MTU)
     found = kernel.runner.run(read(kernel))
     assert [one.kind for one in found] == [one.kind for one in asked]
     assert [engine._differences(one, other) for one, other in zip(asked, found, strict=True)] == ["", "", ""]
@@ -174,13 +174,13 @@ def test_any_netem_is_read_back_as_it_was_sent(kernel, asked):
 @few
 @given(asked=queues)
 def test_any_queue_is_read_back_as_it_was_sent(kernel, asked):
-    kernel.runner.run(netem.apply(kernel.ip, kernel.index, Shape(), mtu=MTU))
+    kernel.runner.run(netem.apply(kernel.ip, kernel.index, Impairments(), mtu=MTU))
     assert kernel.runner.run(engine._set(kernel.ip, kernel.index, asked)) == asked
 
 
 def test_a_seed_is_taken_or_the_kernel_says_that_it_is_not(kernel):
     """6.6 and later take one."""
-    seeded = netem.apply(kernel.ip, kernel.index, Shape(delay_ns=1), mtu=MTU, seed=7)
+    seeded = netem.apply(kernel.ip, kernel.index, Impairments(delay_ns=1), mtu=MTU, seed=7)
     if kernel.runner.run(netem.reproducible(kernel.ip)) is None:
         kernel.runner.run(seeded)
         assert kernel.runner.run(read(kernel))[0].seed == 7

@@ -1,4 +1,4 @@
-"""Links of a file: any is a shape or a `TopologyError`; bursts are as long and as many as requested."""
+"""Links of a file: any is impairments or a `TopologyError`; bursts are as long and as many as requested."""
 
 from contextlib import suppress
 from fractions import Fraction
@@ -10,7 +10,7 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from testbed.errors import UsageError
-from testbed.impairments import CERTAIN, GilbertElliott, Shape
+from testbed.impairments import CERTAIN, GilbertElliott, Impairments
 from testbed.plan import changes, resolve
 from testbed.topology import TopologyError, loads
 from testbed.topology.losses import Bursts
@@ -80,19 +80,19 @@ def plan(keys, back):
 
 @settings(deadline=None)
 @given(IMPAIRMENTS, IMPAIRMENTS)
-def test_any_impairment_is_a_shape_or_an_error_at_its_place(keys, back):
+def test_any_impairment_is_a_impairments_or_an_error_at_its_place(keys, back):
     try:
         made = plan(keys, back)
     except TopologyError:
         return
     for link in made.links:
-        assert Shape.from_json(link.shape.to_json()) == link.shape
-        assert link.shape.describe()
+        assert Impairments.from_json(link.impairments.to_json()) == link.impairments
+        assert link.impairments.describe()
 
 
 @settings(deadline=None)
 @given(IMPAIRMENTS, st.sampled_from(sorted(changes.KEYS)), st.data())
-def test_any_change_is_a_shape_or_a_usage_error(keys, name, data):
+def test_any_change_is_a_impairments_or_a_usage_error(keys, name, data):
     try:
         made = plan(keys, {})
     except TopologyError:
@@ -106,7 +106,7 @@ def test_any_change_is_a_shape_or_a_usage_error(keys, name, data):
         changed = changes.changed(made, changes.locate(made, "a", "b"), values)
     except UsageError:
         return
-    assert changed.shape.describe()
+    assert changed.impairments.describe()
 
 
 @settings(deadline=None)

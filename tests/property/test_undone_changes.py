@@ -9,7 +9,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from testbed.errors import UsageError
-from testbed.impairments import NOTHING_LATENT, Shape
+from testbed.impairments import NOTHING_LATENT, Impairments
 from testbed.plan import changes, resolve
 from testbed.topology import TopologyError, loads
 from tests.property.test_topology_impairment import IMPAIRMENTS, mapping
@@ -100,25 +100,25 @@ def planned(first, *events):
     return resolve(loads(text, "file.yml", FOLDER))
 
 
-def effective(shape):
-    return replace(shape, latent=NOTHING_LATENT)
+def effective(impairments):
+    return replace(impairments, latent=NOTHING_LATENT)
 
 
 def by_timeline(plan):
-    """The link's shapes: the file's, and after each event."""
-    shapes = [next((link.shape for link in plan.links if link.source == "a"), Shape())]
+    """The link's impairments: the file's, and after each event."""
+    all_impairments = [next((link.impairments for link in plan.links if link.source == "a"), Impairments())]
     for event in plan.timeline:
-        shapes.append(event.changes[0].shape if event.changes else shapes[-1])
-    return shapes
+        all_impairments.append(event.changes[0].impairments if event.changes else all_impairments[-1])
+    return all_impairments
 
 
 def by_hand(plan, *asked):
     link = changes.locate(plan, "a", "b")
-    shapes = [link.shape]
+    all_impairments = [link.impairments]
     for keys in asked:
         link = changes.changed(plan, link, keys)
-        shapes.append(link.shape)
-    return shapes
+        all_impairments.append(link.impairments)
+    return all_impairments
 
 
 @pytest.fixture(autouse=True)
@@ -149,10 +149,10 @@ def test_a_change_undone_gives_the_same_impairments_whatever_there_was_before(hi
     for state, change in zip(states, made, strict=False):
         asked += [change, undo(state, change), change]
     plan = planned(states[0], *asked)
-    shapes = by_timeline(plan)
-    for before, undone in zip(shapes[:-1:3], shapes[2::3], strict=True):
+    all_impairments = by_timeline(plan)
+    for before, undone in zip(all_impairments[:-1:3], all_impairments[2::3], strict=True):
         assert effective(before) == effective(undone)
-    assert by_hand(plan, *asked) == shapes
+    assert by_hand(plan, *asked) == all_impairments
 
 
 @settings(deadline=None)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.engines.userspace.core import LinkEmulator
-from testbed.impairments import CERTAIN, CLEAR, Shape
+from testbed.impairments import CERTAIN, CLEAR, Impairments
 
 
 class ObviousLink:
@@ -15,25 +15,25 @@ class ObviousLink:
 
     def __init__(self, seed):
         self.seed = seed
-        self.shapes = -1
-        self.shape = CLEAR
+        self.generation = -1
+        self.impairments = CLEAR
         self.due = 0
         self.end = Fraction(0)  # of the last transmission
         self.coming = []  # (time, number, bytes) of every frame that has not reached the bottleneck
         self.sent = []  # [start, end, bytes, number] of every transmission, begun or not
 
     def accept(self, number, size, now):
-        shape = self.shape
-        if shape.loss and self.loss.getrandbits(32) < shape.loss:
+        impairments = self.impairments
+        if impairments.loss and self.loss.getrandbits(32) < impairments.loss:
             return
-        hold = shape.delay_ns
-        if shape.jitter_ns:
-            hold += self.jitter.getrandbits(32) * (2 * shape.jitter_ns + 1) // 2**32 - shape.jitter_ns
+        hold = impairments.delay_ns
+        if impairments.jitter_ns:
+            hold += self.jitter.getrandbits(32) * (2 * impairments.jitter_ns + 1) // 2**32 - impairments.jitter_ns
         self.due = max(self.due, now + hold)
         self.coming.append((self.due, number, size))
 
     def _transmit(self, start, bits):
-        self.end = start + (Fraction(bits * 10**9, self.shape.rate_bps) if self.shape.rate_bps else 0)
+        self.end = start + (Fraction(bits * 10**9, self.impairments.rate_bps) if self.impairments.rate_bps else 0)
         return self.end
 
     def run(self, until):
@@ -41,16 +41,16 @@ class ObviousLink:
             due, number, size = self.coming.pop(0)
             start = max(Fraction(due), self.end)
             waiting = sum(bytes_ for begin, _, bytes_, _ in self.sent if int(begin) > due)
-            if int(start) == due or waiting + size <= self.shape.queue_bytes:
+            if int(start) == due or waiting + size <= self.impairments.queue_bytes:
                 self.sent.append([start, self._transmit(start, 8 * size), size, number])
 
-    def replace(self, shape, now):
-        self.shapes += 1
-        self.loss = Random(f"{self.seed}:{self.shapes}:loss")
-        self.jitter = Random(f"{self.seed}:{self.shapes}:jitter")
+    def replace(self, impairments, now):
+        self.generation += 1
+        self.loss = Random(f"{self.seed}:{self.generation}:loss")
+        self.jitter = Random(f"{self.seed}:{self.generation}:jitter")
         self.run(now)
-        old_bps = self.shape.rate_bps
-        self.shape, self.end = shape, Fraction(now)
+        old_bps = self.impairments.rate_bps
+        self.impairments, self.end = impairments, Fraction(now)
         for frame in self.sent:
             start, end, size, _ = frame
             if int(end) <= now:
@@ -65,10 +65,10 @@ class ObviousLink:
 
 
 @st.composite
-def shapes(draw):
+def all_impairments(draw):
     delay = draw(st.sampled_from([0, 1, 1000, 10**6]) | st.integers(0, 10**7))
     rate = draw(st.just(0) | st.integers(1, 10**10))
-    return Shape(
+    return Impairments(
         delay_ns=delay,
         jitter_ns=draw(st.integers(0, delay)),
         loss=draw(st.sampled_from([0, CERTAIN]) | st.integers(0, CERTAIN)),
@@ -78,7 +78,7 @@ def shapes(draw):
 
 
 arrivals = st.tuples(st.integers(0, 2 * 10**6), st.integers(4, 1514))  # ns after the one before, bytes
-steps = st.lists(arrivals | shapes() | st.none(), max_size=60)  # None: the process wakes
+steps = st.lists(arrivals | all_impairments() | st.none(), max_size=60)  # None: the process wakes
 
 
 def released(link, until):
@@ -88,14 +88,14 @@ def released(link, until):
 
 
 @settings(deadline=None)
-@given(first=shapes(), steps=steps, seed=st.integers(0, 2**64 - 1))
+@given(first=all_impairments(), steps=steps, seed=st.integers(0, 2**64 - 1))
 def test_the_emulator_does_what_the_obvious_model_does(first, steps, seed):
     link, model = LinkEmulator(first, seed, 0), ObviousLink(seed)
     model.replace(first, 0)
     now, number, out = 0, 0, []
     for step in steps:
         match step:
-            case Shape():
+            case Impairments():
                 link.replace(step, now)
                 model.replace(step, now)
             case None:
@@ -115,10 +115,10 @@ def test_the_emulator_does_what_the_obvious_model_does(first, steps, seed):
 
 
 @settings(deadline=None)
-@given(shape=shapes(), sizes=st.lists(st.integers(4, 1514), max_size=40), seed=st.integers(0, 2**64 - 1))
-def test_a_batch_is_the_same_as_one_frame_after_another(shape, sizes, seed):
+@given(impairments=all_impairments(), sizes=st.lists(st.integers(4, 1514), max_size=40), seed=st.integers(0, 2**64 - 1))
+def test_a_batch_is_the_same_as_one_frame_after_another(impairments, sizes, seed):
     frames = [number.to_bytes(4, "big") + bytes(size - 4) for number, size in enumerate(sizes)]
-    together, apart = LinkEmulator(shape, seed, 0), LinkEmulator(shape, seed, 0)
+    together, apart = LinkEmulator(impairments, seed, 0), LinkEmulator(impairments, seed, 0)
     together.accept(frames, 5)
     for frame in frames:
         apart.accept([frame], 5)
@@ -126,9 +126,9 @@ def test_a_batch_is_the_same_as_one_frame_after_another(shape, sizes, seed):
 
 
 @settings(deadline=None)
-@given(shape=shapes(), arrivals=st.lists(arrivals, max_size=60), seed=st.integers(0, 2**64 - 1))
-def test_frames_leave_in_order_and_never_before_their_time(shape, arrivals, seed):
-    link, now, arrived = LinkEmulator(shape, seed, 0), 0, []
+@given(impairments=all_impairments(), arrivals=st.lists(arrivals, max_size=60), seed=st.integers(0, 2**64 - 1))
+def test_frames_leave_in_order_and_never_before_their_time(impairments, arrivals, seed):
+    link, now, arrived = LinkEmulator(impairments, seed, 0), 0, []
     for number, (wait, size) in enumerate(arrivals):
         now += wait
         arrived.append(now)
@@ -136,4 +136,4 @@ def test_frames_leave_in_order_and_never_before_their_time(shape, arrivals, seed
     out = list(released(link, None))
     assert out == sorted(out)
     assert [number for _, number in out] == sorted({number for _, number in out})
-    assert all(time >= arrived[number] + shape.delay_ns - shape.jitter_ns for time, number in out)
+    assert all(time >= arrived[number] + impairments.delay_ns - impairments.jitter_ns for time, number in out)

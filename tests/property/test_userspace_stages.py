@@ -1,4 +1,4 @@
-"""All stages of one shape against a slow, obvious model of the same link, which sees all frames before it begins."""
+"""All stages of a link against a slow, obvious model of the same link, which sees all frames before it begins."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -16,10 +16,10 @@ from testbed.impairments import (
     Drop,
     FourState,
     GilbertElliott,
+    Impairments,
     Opportunities,
     RateSteps,
     Reorder,
-    Shape,
     Variation,
 )
 from testbed.impairments.distributions import quantiles
@@ -30,8 +30,8 @@ chances = st.builds(Chance, probability=probabilities, correlation=st.just(0) | 
 
 
 class ObviousLink:
-    def __init__(self, shape, seed):
-        self.shape = shape
+    def __init__(self, impairments, seed):
+        self.impairments = impairments
         self.seed = seed
 
     def words(self, stage, correlation=0):
@@ -45,23 +45,23 @@ class ObviousLink:
         """(time, number) of what leaves, from (time, number, size) of what comes."""
         frames = [frame for place, frame in enumerate(frames, 1) if not self.scripted(place)]
         frames = [frame for frame, lost in zip(frames, self.losses(), strict=False) if not lost]
-        if self.shape.duplicate:
-            words = self.words("duplicate", self.shape.duplicate.correlation)
+        if self.impairments.duplicate:
+            words = self.words("duplicate", self.impairments.duplicate.correlation)
             frames = [
                 frame
                 for original in frames
-                for frame in [original] * (1 + (next(words) < self.shape.duplicate.probability))
+                for frame in [original] * (1 + (next(words) < self.impairments.duplicate.probability))
             ]
         frames = sorted(self.delayed(frames), key=lambda frame: frame[0])
-        if self.shape.has_bottleneck:
+        if self.impairments.has_bottleneck:
             frames = self.sent(frames)
         return [(time, number) for time, number, _ in frames]
 
     def scripted(self, place):
-        return any(place in drop.numbers or (drop.every and place % drop.every == 0) for drop in self.shape.drops)
+        return any(place in drop.numbers or (drop.every and place % drop.every == 0) for drop in self.impairments.drops)
 
     def losses(self):
-        model = self.shape.loss_model
+        model = self.impairments.loss_model
         match model:
             case GilbertElliott():
                 words, good = self.words("loss"), True
@@ -82,22 +82,22 @@ class ObviousLink:
                             state = 1
                     yield state in (3, 4)
             case _:
-                chance = model or Chance(probability=self.shape.loss)
+                chance = model or Chance(probability=self.impairments.loss)
                 for word in self.words("loss", chance.correlation):
                     yield word < chance.probability
 
     def delayed(self, frames):
-        shape, variation, reorder = self.shape, self.shape.variation, self.shape.reorder
+        impairments, variation, reorder = self.impairments, self.impairments.variation, self.impairments.reorder
         jitter = self.words("jitter", variation.correlation)
         choice = self.words("reorder", reorder.chance.correlation if reorder else 0)
         last, unchosen = 0, 0
         for now, number, size in frames:
-            hold = shape.delay_ns
-            if shape.jitter_ns and variation.distribution == "uniform":
-                hold += next(jitter) * (2 * shape.jitter_ns + 1) // 2**32 - shape.jitter_ns
-            elif shape.jitter_ns:
+            hold = impairments.delay_ns
+            if impairments.jitter_ns and variation.distribution == "uniform":
+                hold += next(jitter) * (2 * impairments.jitter_ns + 1) // 2**32 - impairments.jitter_ns
+            elif impairments.jitter_ns:
                 table = quantiles(variation)
-                deviation = Fraction(table[next(jitter) * len(table) // 2**32] * shape.jitter_ns, 8192)
+                deviation = Fraction(table[next(jitter) * len(table) // 2**32] * impairments.jitter_ns, 8192)
                 hold = max(hold + (1 if deviation > 0 else -1) * int(abs(deviation) + Fraction(1, 2)), 0)
             chosen = False
             if reorder:
@@ -116,9 +116,9 @@ class ObviousLink:
         """Time stops wherever a frame comes or could be sent."""
         queue: list[tuple[int, tuple[int, int, int]]] = []
         out = []
-        codel = ObviousCoDel(self.shape.discipline) if self.shape.discipline.name == "codel" else None
-        traced = isinstance(self.shape.trace, Opportunities)
-        transmitter = ObviousTrace(self.shape) if traced else ObviousSteps(self.shape)
+        codel = ObviousCoDel(self.impairments.discipline) if self.impairments.discipline.name == "codel" else None
+        traced = isinstance(self.impairments.trace, Opportunities)
+        transmitter = ObviousTrace(self.impairments) if traced else ObviousSteps(self.impairments)
         clock = 0
         while coming or queue:
             start = transmitter.start(clock)
@@ -126,7 +126,7 @@ class ObviousLink:
                 clock = start
                 frame = codel.deque(queue, clock) if codel else queue.pop(0)[1]
                 if frame:
-                    out.append((transmitter.send(clock, frame[2] + self.shape.overhead_bytes), *frame[1:]))
+                    out.append((transmitter.send(clock, frame[2] + self.impairments.overhead_bytes), *frame[1:]))
                 continue
             frame = coming.pop(0)
             clock = frame[0]
@@ -134,10 +134,10 @@ class ObviousLink:
                 codel.maxpacket = max(codel.maxpacket, frame[2])
             waiting = sum(waits[2] for _, waits in queue)
             free = not queue and transmitter.start(clock) == clock
-            if self.shape.discipline.name == "drophead":
-                while queue and frame[2] <= self.shape.queue_bytes < waiting + frame[2]:
+            if self.impairments.discipline.name == "drophead":
+                while queue and frame[2] <= self.impairments.queue_bytes < waiting + frame[2]:
                     waiting -= queue.pop(0)[1][2]
-            if free or waiting + frame[2] <= self.shape.queue_bytes:
+            if free or waiting + frame[2] <= self.impairments.queue_bytes:
                 queue.append((clock, frame))
         return out
 
@@ -145,8 +145,8 @@ class ObviousLink:
 class ObviousSteps:
     """Adds up bits rate by rate."""
 
-    def __init__(self, shape):
-        self.trace = shape.trace or RateSteps(starts_ns=(0,), rates_bps=(shape.rate_bps,), period_ns=1)
+    def __init__(self, impairments):
+        self.trace = impairments.trace or RateSteps(starts_ns=(0,), rates_bps=(impairments.rate_bps,), period_ns=1)
         self.end = Fraction(0)
 
     def step(self, now):
@@ -178,12 +178,12 @@ class ObviousSteps:
 class ObviousTrace:
     """Goes through all opportunities from the first."""
 
-    def __init__(self, shape):
-        self.trace = shape.trace
+    def __init__(self, impairments):
+        self.trace = impairments.trace
         self.opportunities = [
-            [turn * shape.trace.period_ns + time, shape.trace.frame_bytes]
+            [turn * impairments.trace.period_ns + time, impairments.trace.frame_bytes]
             for turn in range(500)
-            for time in shape.trace.times_ns
+            for time in impairments.trace.times_ns
         ]
         self.end = 0
 
@@ -323,10 +323,10 @@ def bottlenecks(draw):
 
 
 @st.composite
-def shapes(draw):
+def all_impairments(draw):
     numbers = st.sets(st.integers(1, 9), min_size=1, max_size=2).map(lambda numbers: tuple(sorted(numbers)))
     drop = st.builds(Drop, numbers=numbers, every=st.integers(0, 5))
-    return Shape(
+    return Impairments(
         drops=tuple(draw(st.lists(drop, max_size=2))),
         duplicate=draw(st.none() | chances),
         **draw(loss()),
@@ -357,14 +357,14 @@ def released(link, until):
 
 
 @settings(deadline=None)
-@given(shape=shapes(), arrivals=arrivals, seed=st.integers(0, 2**64 - 1))
-def test_every_stage_does_what_the_obvious_model_does(shape, arrivals, seed):
-    link, now, coming = LinkEmulator(shape, seed, 0), 0, []
+@given(impairments=all_impairments(), arrivals=arrivals, seed=st.integers(0, 2**64 - 1))
+def test_every_stage_does_what_the_obvious_model_does(impairments, arrivals, seed):
+    link, now, coming = LinkEmulator(impairments, seed, 0), 0, []
     for number, (wait, size, _) in enumerate(arrivals):
         now += wait
         coming.append((now, number, size))
     out = carried(link, arrivals)
-    assert out == ObviousLink(shape, seed).out(coming)
+    assert out == ObviousLink(impairments, seed).out(coming)
     stats = link.stats()
     dropped = stats.scripted + stats.lost + stats.queue_drops + stats.codel_drops
     assert stats.packets_in + stats.duplicated - dropped == stats.packets_out == len(out)
@@ -373,7 +373,9 @@ def test_every_stage_does_what_the_obvious_model_does(shape, arrivals, seed):
 
 
 @settings(deadline=None)
-@given(first=shapes(), second=shapes(), arrivals=arrivals, later=arrivals, seed=st.integers(0, 2**64 - 1))
+@given(
+    first=all_impairments(), second=all_impairments(), arrivals=arrivals, later=arrivals, seed=st.integers(0, 2**64 - 1)
+)
 def test_no_frame_is_lost_in_a_change_and_none_leaves_before_its_time(first, second, arrivals, later, seed):
     link = LinkEmulator(first, seed, 0)
     now = 0
@@ -396,14 +398,14 @@ def test_no_frame_is_lost_in_a_change_and_none_leaves_before_its_time(first, sec
     assert link._held_bytes == link._counts.dropped_bytes
 
 
-def stepped(shape):
-    """The same shape, its rate given as a trace, so that it is carried out event by event."""
-    steps = RateSteps(starts_ns=(0, MS), rates_bps=(shape.rate_bps, shape.rate_bps), period_ns=2 * MS)
-    return replace(shape, rate_bps=0, trace=steps)
+def stepped(impairments):
+    """The same impairments, its rate given as a trace, so that it is carried out event by event."""
+    steps = RateSteps(starts_ns=(0, MS), rates_bps=(impairments.rate_bps, impairments.rate_bps), period_ns=2 * MS)
+    return replace(impairments, rate_bps=0, trace=steps)
 
 
 plain_rates = st.builds(
-    lambda rate, queue, overhead, delay: Shape(
+    lambda rate, queue, overhead, delay: Impairments(
         rate_bps=rate, queue_bytes=queue, overhead_bytes=overhead, delay_ns=delay
     ),
     *(st.integers(10**6, 10**9), st.integers(1, 10_000), st.integers(0, 40), st.integers(0, 3 * MS)),
@@ -419,20 +421,20 @@ plain_rates = st.builds(
 def test_a_rate_in_changes_is_the_same_however_it_is_carried_out(first, steps, steppings):
     straight, mixed = LinkEmulator(first, 1, 0), LinkEmulator(stepped(first) if steppings[-1] else first, 1, 0)
     now = 0
-    for number, ((shape, wait, size), is_stepped) in enumerate(zip(steps, steppings, strict=False)):
+    for number, ((impairments, wait, size), is_stepped) in enumerate(zip(steps, steppings, strict=False)):
         now += wait
-        if shape:
-            straight.replace(shape, now)
-            mixed.replace(stepped(shape) if is_stepped else shape, now)
+        if impairments:
+            straight.replace(impairments, now)
+            mixed.replace(stepped(impairments) if is_stepped else impairments, now)
         for link in (straight, mixed):
             link.accept([number.to_bytes(4, "big") + bytes(size - 4)], now)
     assert released(mixed, 1 << 62) == released(straight, 1 << 62)
 
 
 @settings(deadline=None)
-@given(shape=shapes(), arrivals=arrivals, seed=st.integers(0, 2**64 - 1))
-def test_the_outcome_of_flow_queues_does_not_depend_on_when_the_process_wakes(shape, arrivals, seed):
-    if shape.has_bottleneck:
-        shape = replace(shape, discipline=replace(shape.discipline, name="fq_codel"))
+@given(impairments=all_impairments(), arrivals=arrivals, seed=st.integers(0, 2**64 - 1))
+def test_the_outcome_of_flow_queues_does_not_depend_on_when_the_process_wakes(impairments, arrivals, seed):
+    if impairments.has_bottleneck:
+        impairments = replace(impairments, discipline=replace(impairments.discipline, name="fq_codel"))
     asleep = [(wait, size, False) for wait, size, _ in arrivals]
-    assert carried(LinkEmulator(shape, seed, 0), arrivals) == carried(LinkEmulator(shape, seed, 0), asleep)
+    assert carried(LinkEmulator(impairments, seed, 0), arrivals) == carried(LinkEmulator(impairments, seed, 0), asleep)

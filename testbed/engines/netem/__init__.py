@@ -1,7 +1,7 @@
-"""The kernel engine: a link's shape as netem and tbf on a device of the link's own.
+"""The kernel engine: a link's impairments as netem and tbf on a device of the link's own.
 
-`supports`, `compromises` and `unrepeatable` say what follows from the shape; `probe` and `reproducible` what this
-kernel can do. `apply` sets a shape, and sets another; `statistics` counts.
+`supports`, `compromises` and `unrepeatable` say what follows from the impairments; `probe` and `reproducible` what this
+kernel can do. `apply` sets impairments, and sets another; `statistics` counts.
 """
 
 from testbed.engines.netem.engine import Statistics, apply, probe, reproducible, statistics

@@ -1,7 +1,7 @@
-"""Shapes carried out by the kernel: netem for loss and delay, and under it tbf for the bottleneck, with its queue.
+"""Impairments carried out by the kernel: netem for loss and delay, and under it tbf for the bottleneck, with its queue.
 
-The tree (`testbed.engines.netem.translation`) is the same for every shape, and a new shape changes all of it in place,
-so packets in flight and in the queue stay where they are.
+The tree (`testbed.engines.netem.translation`) is the same for all impairments, and new impairments changes all of it
+in place, so packets in flight and in the queue stay where they are.
 
 How a tbf differs from a real transmitter: a frame leaves when its transmission starts, not when it ends, so it arrives
 up to the transmission time of one frame, and `LATENESS_NS` more, early. Which frames the full queue drops is
@@ -27,7 +27,7 @@ from testbed.engines.netem.qdiscs import Netem
 from testbed.engines.netem.queues import Bfifo, Codel, FqCodel, Tbf
 from testbed.engines.netem.translation import emulator, translate
 from testbed.errors import LabError, MachineError
-from testbed.impairments import Shape
+from testbed.impairments import Impairments
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,7 +53,7 @@ _U32_MAX = (1 << 32) - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """Counters of a link since its first shape; the kernel's are of 32 bits and wrap, but for bytes.
+    """Counters of a link since its first impairments; the kernel's are of 32 bits and wrap, but for bytes.
 
     Attributes:
         packets: delivered.
@@ -76,8 +76,8 @@ class Statistics:
     marked: int = 0
 
 
-async def apply(ip: AsyncIPRoute, index: int, shape: Shape, *, mtu: int, seed: int | None = None) -> None:
-    """Have a device carry out a shape, instead of the one it had.
+async def apply(ip: AsyncIPRoute, index: int, impairments: Impairments, *, mtu: int, seed: int | None = None) -> None:
+    """Have a device carry out impairments, instead of the one it had.
 
     Packets in flight keep their delay, and those in the queue their place; these go at the new rate once the next
     packet comes or the first of them would have gone at the old one. When the delay gets shorter, later packets
@@ -86,27 +86,27 @@ async def apply(ip: AsyncIPRoute, index: int, shape: Shape, *, mtu: int, seed: i
     Args:
         ip: in the namespace of the device.
         index: of the device, an ifb with no other queueing disciplines than from here.
-        shape: one that `supports` has nothing against.
+        impairments: one that `supports` has nothing against.
         mtu: bytes of an IP packet on the link's network.
-        seed: of netem's random numbers, 64 bits; the sequence starts again with every shape. None: the kernel takes one
-            of its own.
+        seed: of netem's random numbers, 64 bits; the sequence starts again with all impairments. None: the kernel
+            takes one of its own.
 
     Raises:
-        LabError: `shape-not-supported`; `shape-not-applied` where the kernel refuses, or says that it did another
-            thing than asked, such as to use a seed where `reproducible` gives a reason. That a table of delays is in
-            use is the one thing that the kernel does not tell.
+        LabError: `impairments-not-supported`; `impairments-not-applied` where the kernel refuses, or says that it did
+            another thing than asked, such as to use a seed where `reproducible` gives a reason. That a table of delays
+            is in use is the one thing that the kernel does not tell.
     """
-    if reason := supports(shape, mtu=mtu):
-        raise LabError("shape-not-supported", f"{shape}: {reason}", "use engine: userspace")
-    for qdisc in translate(shape, mtu=mtu, seed=seed):
+    if reason := supports(impairments, mtu=mtu):
+        raise LabError("impairments-not-supported", f"{impairments}: {reason}", "use engine: userspace")
+    for qdisc in translate(impairments, mtu=mtu, seed=seed):
         try:
             found = await _set(ip, index, qdisc)
         except NetlinkError as error:
             raise LabError(
-                "shape-not-applied", f"the kernel refuses {qdisc} on device {index}: {_said(error)}"
+                "impairments-not-applied", f"the kernel refuses {qdisc} on device {index}: {_said(error)}"
             ) from error
         if differences := _differences(qdisc, found):
-            raise LabError("shape-not-applied", f"{qdisc.kind} on device {index}: {differences}")
+            raise LabError("impairments-not-applied", f"{qdisc.kind} on device {index}: {differences}")
 
 
 async def statistics(ip: AsyncIPRoute, index: int) -> Statistics:
@@ -117,7 +117,7 @@ async def statistics(ip: AsyncIPRoute, index: int) -> Statistics:
         index: of the device.
 
     Raises:
-        LabError: `shape-missing` where the device is gone or has not the queueing disciplines of `apply`.
+        LabError: `impairments-missing` where the device is gone or has not the queueing disciplines of `apply`.
     """
     tbf = await _counters(ip, index, *_PLACES[Tbf.kind])
     netem = await _counters(ip, index, *_PLACES[Netem.kind])
@@ -142,7 +142,7 @@ async def probe(ip: AsyncIPRoute) -> MachineError | None:
     """
     try:
         async with _scratch(ip) as index:
-            for qdisc in translate(Shape(delay_ns=1, rate_bps=8_000_000, queue_bytes=10_000), mtu=1500):
+            for qdisc in translate(Impairments(delay_ns=1, rate_bps=8_000_000, queue_bytes=10_000), mtu=1500):
                 try:
                     await _set(ip, index, qdisc)
                 except NetlinkError as error:
@@ -159,7 +159,7 @@ async def reproducible(ip: AsyncIPRoute) -> str | None:
         ip: in a namespace where devices may be made, of a kernel that `probe` has nothing against.
     """
     async with _scratch(ip) as index:
-        asked = emulator(Shape(), _TRIED_SEED)
+        asked = emulator(Impairments(), _TRIED_SEED)
         found = await _set(ip, index, asked)
     return "this kernel's netem takes no seed (Linux 6.6 and later do)" if _differences(asked, found) else None
 
@@ -214,7 +214,7 @@ async def _counters(ip: AsyncIPRoute, index: int, parent: int, handle: int = 0) 
         answer = await _request(ip, message, RTM_GETQDISC)
     except NetlinkError as error:
         where = f"{parent >> 16:x}:{parent & 0xFFFF:x} of device {index}"
-        raise LabError("shape-missing", f"no queueing discipline of a link at {where}: {_said(error)}") from error
+        raise LabError("impairments-missing", f"no queueing discipline of a link at {where}: {_said(error)}") from error
     counters = answer.get_attr("TCA_STATS2")
     return {
         **(counters.get_attr("TCA_STATS_APP") or {}),

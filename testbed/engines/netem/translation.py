@@ -1,12 +1,12 @@
-"""A shape in the kernel's terms: the queueing disciplines that carry it out.
+"""A impairments in the kernel's terms: the queueing disciplines that carry it out.
 
     root  netem 1:   loss, duplication, corruption at enqueue (net/sched/sch_netem.c), then delay
     1:1   tbf 2:     the bottleneck; a packet is enqueued here when netem's delay is over
     2:1   bfifo 3:, codel 4: or fq_codel 5:   the bottleneck's queue; drops are its
 
-A shape without a rate has a bottleneck too fast to matter: taking tbf away would drop what waits in it (and, in kernels
-without "netem: account for backlog updates from child qdisc" of 2024, confuse netem's count of its packets until it
-passes none; there codel and fq_codel do the same whenever they drop).
+Impairments without a rate has a bottleneck too fast to matter: taking tbf away would drop what waits in it (and, in
+kernels without "netem: account for backlog updates from child qdisc" of 2024, confuse netem's count of its packets
+until it passes none; there codel and fq_codel do the same whenever they drop).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from testbed.impairments import GilbertElliott as GilbertElliottLoss
 
 if TYPE_CHECKING:
     from testbed.engines.netem.qdiscs import LossModel
-    from testbed.impairments import LossModel as LossOfShape
-    from testbed.impairments import Shape
+    from testbed.impairments import Impairments
+    from testbed.impairments import LossModel as RequestedLoss
 
 ETHERNET_HEADER = 14
 U32_MAX = (1 << 32) - 1
@@ -50,34 +50,38 @@ _NEVER = Chance()
 Qdisc = Netem | Tbf | Bfifo | Codel | FqCodel
 
 
-def translate(shape: Shape, *, mtu: int, seed: int | None = None) -> tuple[Netem, Tbf, Bfifo | Codel | FqCodel]:
-    """The queueing disciplines that do what a supported shape says, from the root on.
+def translate(
+    impairments: Impairments, *, mtu: int, seed: int | None = None
+) -> tuple[Netem, Tbf, Bfifo | Codel | FqCodel]:
+    """The queueing disciplines that do what a supported impairments says, from the root on.
 
     Args:
-        shape: one that `supports` has nothing against.
+        impairments: one that `supports` has nothing against.
         mtu: bytes of an IP packet on the link's network.
         seed: of the random numbers, for kernels that take it.
     """
-    return emulator(shape, seed), bottleneck(shape, mtu), queue(shape, mtu)
+    return emulator(impairments, seed), bottleneck(impairments, mtu), queue(impairments, mtu)
 
 
-def emulator(shape: Shape, seed: int | None = None) -> Netem:
+def emulator(impairments: Impairments, seed: int | None = None) -> Netem:
     """The stages loss, corruption, duplication and delay."""
-    correlated = shape.loss_model if isinstance(shape.loss_model, Chance) else Chance(probability=shape.loss)
-    duplicate = shape.duplicate or _NEVER
-    corrupt = shape.corruption.chance if shape.corruption else _NEVER
-    reorder = shape.reorder.chance if shape.reorder else _NEVER
+    correlated = (
+        impairments.loss_model if isinstance(impairments.loss_model, Chance) else Chance(probability=impairments.loss)
+    )
+    duplicate = impairments.duplicate or _NEVER
+    corrupt = impairments.corruption.chance if impairments.corruption else _NEVER
+    reorder = impairments.reorder.chance if impairments.reorder else _NEVER
     return Netem(
-        limit=_limit(shape),
-        delay_ns=shape.delay_ns,
-        jitter_ns=shape.jitter_ns,
-        delay_table=(distributions.quantiles(shape.variation) or _EVEN) if shape.jitter_ns else (),
+        limit=_limit(impairments),
+        delay_ns=impairments.delay_ns,
+        jitter_ns=impairments.jitter_ns,
+        delay_table=(distributions.quantiles(impairments.variation) or _EVEN) if impairments.jitter_ns else (),
         loss=_threshold(correlated.probability),
         loss_correlation=_threshold(correlated.correlation),
-        loss_model=_loss_model(shape.loss_model),
+        loss_model=_loss_model(impairments.loss_model),
         duplicate=_threshold(duplicate.probability),
         duplicate_correlation=_threshold(duplicate.correlation),
-        gap=max(shape.reorder.gap, 1) if shape.reorder and reorder.probability else 0,
+        gap=max(impairments.reorder.gap, 1) if impairments.reorder and reorder.probability else 0,
         reorder=_threshold(reorder.probability),
         reorder_correlation=_threshold(reorder.correlation),
         corrupt=_threshold(corrupt.probability),
@@ -86,16 +90,16 @@ def emulator(shape: Shape, seed: int | None = None) -> Netem:
     )
 
 
-def _limit(shape: Shape) -> int:
+def _limit(impairments: Impairments) -> int:
     """How many packets netem may hold.
 
     How many are in flight is up to the sender, not to the bottleneck behind: at most one per microsecond here, which is
     more than a core sends, and never more than a million, some 2 GB. Since 2024 the kernel counts those in the
     bottleneck's queue too, so there is room for as many as that can hold.
     """
-    furthest_ns = shape.delay_ns + _FURTHEST_JITTERS * shape.jitter_ns
+    furthest_ns = impairments.delay_ns + _FURTHEST_JITTERS * impairments.jitter_ns
     in_flight = min(furthest_ns // 1_000, _IN_FLIGHT_MOST)
-    return _IN_FLIGHT_SLACK + in_flight + shape.queue_bytes // _SHORTEST_FRAME
+    return _IN_FLIGHT_SLACK + in_flight + impairments.queue_bytes // _SHORTEST_FRAME
 
 
 def _threshold(probability: int) -> int:
@@ -103,7 +107,7 @@ def _threshold(probability: int) -> int:
     return max(probability - 1, 0)
 
 
-def _loss_model(model: LossOfShape | None) -> LossModel | None:
+def _loss_model(model: RequestedLoss | None) -> LossModel | None:
     """A model with states. Here v means v / 2^32, so what is certain fails once in 2^32 times."""
     match model:
         case GilbertElliottLoss():
@@ -126,26 +130,26 @@ def _loss_model(model: LossOfShape | None) -> LossModel | None:
     return None
 
 
-def bottleneck(shape: Shape, mtu: int) -> Tbf:
+def bottleneck(impairments: Impairments, mtu: int) -> Tbf:
     """The stage bottleneck. Its bucket holds one frame and what accumulates while the timer is late."""
-    if not shape.rate_bps:
+    if not impairments.rate_bps:
         return Tbf(rate=_UNLIMITED, limit=U32_MAX, buffer=ticks(_UNLIMITED, 0))
-    rate = shape.rate_bps // 8
+    rate = impairments.rate_bps // 8
     return Tbf(
         rate=rate,
-        limit=shape.queue_bytes,
-        buffer=ticks(rate, mtu + ETHERNET_HEADER + shape.overhead_bytes),
-        overhead=shape.overhead_bytes,
+        limit=impairments.queue_bytes,
+        buffer=ticks(rate, mtu + ETHERNET_HEADER + impairments.overhead_bytes),
+        overhead=impairments.overhead_bytes,
     )
 
 
-def queue(shape: Shape, mtu: int) -> Bfifo | Codel | FqCodel:
+def queue(impairments: Impairments, mtu: int) -> Bfifo | Codel | FqCodel:
     """The bottleneck's queue. The kernel's codel and fq_codel count packets: as many as there are full frames."""
-    if not shape.rate_bps:
+    if not impairments.rate_bps:
         return Bfifo(limit=U32_MAX)
     frame = mtu + ETHERNET_HEADER
-    discipline = shape.discipline
-    limit = shape.queue_bytes // frame
+    discipline = impairments.discipline
+    limit = impairments.queue_bytes // frame
     target, interval = codel_units(discipline.target_ns), codel_units(discipline.interval_ns)
     match discipline.name:
         case "codel":
@@ -153,7 +157,7 @@ def queue(shape: Shape, mtu: int) -> Bfifo | Codel | FqCodel:
         case "fq_codel":
             quantum = max(frame, _QUANTUM_LEAST)
             return FqCodel(limit=limit, target=target, interval=interval, ecn=discipline.ecn, quantum=quantum)
-    return Bfifo(limit=shape.queue_bytes)
+    return Bfifo(limit=impairments.queue_bytes)
 
 
 def ticks(rate: int, frame: int) -> int:

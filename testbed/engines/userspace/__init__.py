@@ -1,1 +1,1 @@
-"""The engine that shapes links in user space, for kernels without netem and for what netem can't do."""
+"""The engine that impairs links in user space, for kernels without netem and for what netem can't do."""

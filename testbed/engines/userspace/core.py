@@ -17,29 +17,29 @@ from testbed.engines.userspace.stats import LatenessHistogram, LinkStats
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testbed.impairments import Shape
+    from testbed.impairments import Impairments
 
 HELD_BYTES_MOST = 128 << 20
 """Bytes that the frames in flight on one link may take (1 Gbit/s for a second); what comes on top is dropped."""
 
 
 class LinkEmulator:
-    """What a shape does to the frames of one link, decided by a seed.
+    """What impairments does to the frames of one link, decided by a seed.
 
-    Frames cross the stages of `testbed.impairments.Shape` when they arrive, those only that the shape asks for, and are
-    then held until they leave. The outcome is the same however late or seldom `release` is called.
+    Frames cross the stages of `testbed.impairments.Impairments` when they arrive, those only that the impairments asks
+    for, and are then held until they leave. The outcome is the same however late or seldom `release` is called.
 
     All times are nanoseconds of one monotonic clock. Random words are drawn as `testbed.engines.userspace.stages` says.
 
     Args:
-        shape: the first shape.
+        impairments: the first impairments.
         seed: of the link.
-        now: when the shape is applied.
+        now: when the impairments is applied.
     """
 
-    def __init__(self, shape: Shape, seed: int, now: int) -> None:
+    def __init__(self, impairments: Impairments, seed: int, now: int) -> None:
         self._seed = seed
-        self._shapes = 0
+        self._generation = 0
         self._counts = Counts()
         self._delay: Delay | None = None
         self._line: Line = InOrder()
@@ -50,37 +50,37 @@ class LinkEmulator:
         self._packets_out = 0
         self._bytes_out = 0
         self._backlog_drops = 0
-        self.replace(shape, now)
+        self.replace(impairments, now)
 
-    def replace(self, shape: Shape, now: int) -> None:
-        """Shape the frames from `now` on by `shape`, which begins anew: counts of scripts, traces, random words.
+    def replace(self, impairments: Impairments, now: int) -> None:
+        """Treat frames from `now` on by these impairments, which begin anew: counts of scripts, traces, random words.
 
         What was decided of frames in flight stays: losses, errors, copies, and when their delay is over. Those that
         have not been sent by then, or not wholly, go on at the new bottleneck, which drops none of those that wait
-        already. Where the new shape keeps order, no later frame overtakes them.
+        already. Where the new impairments keeps order, no later frame overtakes them.
         """
-        seed = f"{self._seed}:{self._shapes}"
+        seed = f"{self._seed}:{self._generation}"
         counts = self._counts
-        self._shapes += 1
+        self._generation += 1
 
         contents = self._line.hand_over(now)
         after = max(self._delay.last_ns if self._delay else 0, contents.coming[-1][0] if contents.coming else 0)
         self._delay = None
-        if shape.delay_ns or shape.reorder or after > now:
-            self._delay = delay(shape, seed, counts, after)
-        if decides_on_arrival(shape):
-            self._line = StraightBottleneck(shape, counts, now, contents)
+        if impairments.delay_ns or impairments.reorder or after > now:
+            self._delay = delay(impairments, seed, counts, after)
+        if decides_on_arrival(impairments):
+            self._line = StraightBottleneck(impairments, counts, now, contents)
         else:
-            self._line = InOrder() if in_order(shape) else AnyOrder()
-            if shape.has_bottleneck:
-                self._line = EventfulBottleneck(shape, seed, counts, self._line, now=now, contents=contents)
+            self._line = InOrder() if in_order(impairments) else AnyOrder()
+            if impairments.has_bottleneck:
+                self._line = EventfulBottleneck(impairments, seed, counts, self._line, now=now, contents=contents)
             else:
                 self._line.add(contents.without_bottleneck(now))
         self._choosing = _present(
-            Script(shape.drops, counts) if shape.drops else None,
-            loss(shape, seed, counts),
-            BitErrors(shape.corruption, seed, counts) if shape.corruption else None,
-            Duplication(shape.duplicate, seed, counts) if shape.duplicate else None,
+            Script(impairments.drops, counts) if impairments.drops else None,
+            loss(impairments, seed, counts),
+            BitErrors(impairments.corruption, seed, counts) if impairments.corruption else None,
+            Duplication(impairments.duplicate, seed, counts) if impairments.duplicate else None,
         )
 
     def accept(self, packets: Sequence[bytes], now: int) -> None:

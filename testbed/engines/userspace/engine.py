@@ -1,4 +1,4 @@
-"""The agent's handle on the worker processes that carry the links shaped in user space."""
+"""The agent's handle on the worker processes that carry the links impaired in user space."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from testbed.impairments import Shape
+    from testbed.impairments import Impairments
 
 _ANSWER_S: Final = 10
 """Seconds after which a worker that has not answered counts as stuck; it answers between two batches of frames."""
@@ -73,7 +73,7 @@ class _WorkerProcess:
         do: str,
         link: str,
         *,
-        shape: Shape | None = None,
+        impairments: Impairments | None = None,
         sockets: tuple[socket.socket, ...] = (),
         **more: object,
     ) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class _WorkerProcess:
                 self._questions += 1
                 number = self._questions
                 data = json.dumps({"id": number, "do": do, "link": link, **more}).encode()
-                with _in_file(shape) as files:
+                with _in_file(impairments) as files:
                     socket.send_fds(self._control, [data], [*files, *(sock.fileno() for sock in sockets)])
                 answer = await self._next_answer()
                 while answer["id"] != number:  # that one answers a question whose asker was cancelled
@@ -129,19 +129,19 @@ class _WorkerProcess:
 
 
 @contextmanager
-def _in_file(shape: Shape | None) -> Iterator[list[int]]:
-    """A descriptor of a file in memory with the shape in it; none without one.
+def _in_file(impairments: Impairments | None) -> Iterator[list[int]]:
+    """A descriptor of a file in memory with the impairments in it; none without one.
 
     A computed distribution goes as its table, for the worker has better to do than to compute it.
     """
-    if shape is None:
+    if impairments is None:
         yield []
         return
-    variation = shape.variation
+    variation = impairments.variation
     if table := quantiles(variation):
-        shape = replace(shape, variation=replace(variation, distribution="table", table=table))
-    with open(os.memfd_create("shape"), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
-        json.dump(shape.to_json(), file)
+        impairments = replace(impairments, variation=replace(variation, distribution="table", table=table))
+    with open(os.memfd_create("impairments"), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+        json.dump(impairments.to_json(), file)
         file.flush()
         yield [file.fileno()]
 
@@ -167,8 +167,10 @@ class UserspaceEngine:
     ) -> None:
         await self.aclose()
 
-    async def add(self, link: str, shape: Shape, seed: int, source: socket.socket, output: socket.socket) -> None:
-        """Carry frames from `source` to `output` (`sockets.open_input`, `sockets.open_output`) as `shape` says.
+    async def add(
+        self, link: str, impairments: Impairments, seed: int, source: socket.socket, output: socket.socket
+    ) -> None:
+        """Carry frames from `source` to `output` (`sockets.open_input`, `sockets.open_output`) as `impairments` says.
 
         Both sockets belong to the engine from now on, also where this fails.
 
@@ -177,10 +179,10 @@ class UserspaceEngine:
         """
         try:
             if link in self._carrier:
-                raise LabError("userspace-engine-refused", f"link {link} is shaped already")
+                raise LabError("userspace-engine-refused", f"link {link} is impaired already")
             worker = await self._least_busy(link)
             try:
-                await worker.ask("add", link, shape=shape, sockets=(source, output), seed=seed)
+                await worker.ask("add", link, impairments=impairments, sockets=(source, output), seed=seed)
             except LabError:  # when cancelled the link may be up: it stays known, to be removed
                 worker.links.discard(link)
                 self._carrier.pop(link, None)
@@ -203,15 +205,15 @@ class UserspaceEngine:
             self._carrier[link] = worker
             return worker
 
-    async def replace(self, link: str, shape: Shape) -> None:
-        """Shape the link's later frames by `shape`, as a whole.
+    async def replace(self, link: str, impairments: Impairments) -> None:
+        """Impairments the link's later frames by `impairments`, as a whole.
 
         Raises:
             LabError: there is no such link, or it is dead.
         """
-        await self._worker(link).ask("replace", link, shape=shape)
+        await self._worker(link).ask("replace", link, impairments=impairments)
 
-    async def restart(self, link: str, shape: Shape, seed: int) -> None:
+    async def restart(self, link: str, impairments: Impairments, seed: int) -> None:
         """Begin the link anew: nothing in flight, nothing counted, and every random word as at first.
 
         So the n-th packet from then on meets the same fate every time that the seed is the same.
@@ -219,7 +221,7 @@ class UserspaceEngine:
         Raises:
             LabError: there is no such link, or it is dead.
         """
-        await self._worker(link).ask("restart", link, shape=shape, seed=seed)
+        await self._worker(link).ask("restart", link, impairments=impairments, seed=seed)
 
     async def remove(self, link: str) -> None:
         """Carry the link no more; frames in flight are dropped. A link whose worker died is forgotten.
@@ -255,7 +257,9 @@ class UserspaceEngine:
             return self._carrier[link]
         except KeyError:
             known = ", ".join(sorted(self._carrier)) or "none"
-            raise LabError("userspace-engine-refused", f"link {link} is not shaped here; those are: {known}") from None
+            raise LabError(
+                "userspace-engine-refused", f"link {link} is not impaired here; those are: {known}"
+            ) from None
 
     async def aclose(self) -> None:
         """End all workers. Frames in flight are dropped, and links pass nothing any more."""

@@ -1,4 +1,4 @@
-"""What holds frames until they are due, and what of them one shape of a link hands over to the next."""
+"""What holds frames until they are due, and what of them one set of impairments of a link hands over to the next."""
 
 from __future__ import annotations
 

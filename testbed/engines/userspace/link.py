@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import socket
 
     from testbed.engines.userspace.stats import LinkStats
-    from testbed.impairments import Shape
+    from testbed.impairments import Impairments
 
 _RELEASE_BATCH: Final = 2 * BATCH
 """Frames released to one link before the next has its turn; more than are read, so that a backlog shrinks."""
@@ -29,7 +29,7 @@ class Link:
     """A link's emulator between its two sockets.
 
     Args:
-        shape, seed: what the link does.
+        impairments, seed: what the link does.
         source, output: its packet sockets.
 
     Attributes:
@@ -38,17 +38,17 @@ class Link:
         dead: why the link passes nothing any more, or None.
     """
 
-    def __init__(self, shape: Shape, seed: int, source: socket.socket, output: socket.socket) -> None:
+    def __init__(self, impairments: Impairments, seed: int, source: socket.socket, output: socket.socket) -> None:
         self.input = source
         self.dead: str | None = None
         self._output = output
         self._reader = FrameReader(source, mtu(source))
         self._arrived = 0
-        self.restart(shape, seed)
+        self.restart(impairments, seed)
 
-    def restart(self, shape: Shape, seed: int) -> None:
+    def restart(self, impairments: Impairments, seed: int) -> None:
         """Begin anew, with nothing in flight and all counters at zero."""
-        self.emulator = LinkEmulator(shape, seed, time.monotonic_ns())
+        self.emulator = LinkEmulator(impairments, seed, time.monotonic_ns())
         self._oversize = 0
         self._send_failures = 0
         self._kernel_drops = 0

@@ -16,15 +16,15 @@ class LinkStats:
     Attributes:
         packets_in, bytes_in: frames read from the link's device, from the MAC header on.
         packets_out, bytes_out: frames released, whether or not they could then be sent.
-        scripted: dropped by the shape's script.
-        lost: dropped by the shape's loss.
+        scripted: dropped by the impairments's script.
+        lost: dropped by the impairments's loss.
         corrupted, duplicated, reordered: that this happened to; a copy is one of `duplicated`, not of `packets_in`.
         queue_drops: dropped because the bottleneck's queue was full.
         codel_drops, marked: what CoDel dropped or marked.
         backlog_drops: dropped because more was in flight than this engine holds.
         in_flight: held at this moment.
         queue_most_bytes: the most that the bottleneck's queue has held.
-        lateness_p50_ns, lateness_p99_ns, lateness_max_ns: how much later than the shape asks frames were released,
+        lateness_p50_ns, lateness_p99_ns, lateness_max_ns: how much later than requested frames were released,
             counted from their arrival in the kernel; quantiles are the upper ends of histogram buckets at most a
             quarter of their value wide.
         kernel_drops: dropped by the kernel because they were not read in time.
@@ -62,7 +62,7 @@ class LinkStats:
 
     @property
     def dropped_for_time(self) -> int:
-        """Packets that the shape would have delivered and the engine was too slow for; 0 in a trusted run."""
+        """Packets that the impairments would have delivered and the engine was too slow for; 0 in a trusted run."""
         return self.kernel_drops + self.backlog_drops
 
     def to_json(self) -> dict[str, int | str | None]:

@@ -3,10 +3,11 @@
 FD is one end of a SOCK_SEQPACKET pair. Each datagram on it is a request, a JSON object with `id`, `do`, `link` and,
 as descriptors that come along:
 
-- `add`, with `seed`: a file with the shape (as JSON of `Shape.to_json`: a trace is too large for a datagram), and two
+- `add`, with `seed`: a file with the impairments (as JSON of `Impairments.to_json`: a trace is too large for a
+datagram), and two
   packet sockets, input and output;
-- `replace`: a file with the shape;
-- `restart`, with `seed`: a file with the shape;
+- `replace`: a file with the impairments;
+- `restart`, with `seed`: a file with the impairments;
 - `remove`, `stats`: nothing.
 
 It is answered by `{"id": …}` once it took effect, with `stats` where asked for, or by `{"id": …, "error": …}`. When
@@ -30,7 +31,7 @@ from typing import Any, Final
 from testbed.engines.userspace.link import DeviceGoneError, Link
 from testbed.engines.userspace.pace import REST_S, Pace
 from testbed.engines.userspace.reading import BATCH
-from testbed.impairments import Shape
+from testbed.impairments import Impairments
 from testbed.linux import namespaces
 
 REQUEST_BYTES: Final = 65536
@@ -141,12 +142,12 @@ class Worker:
         try:
             match request["do"], request["link"]:
                 case "add", str(name):
-                    self._add(name, _read_shape(descriptors[0]), request["seed"], descriptors[1:])
+                    self._add(name, _read_impairments(descriptors[0]), request["seed"], descriptors[1:])
                 case "replace", str(name):
-                    shape = _read_shape(descriptors[0])
-                    self._checked(name).emulator.replace(shape, time.monotonic_ns())
+                    impairments = _read_impairments(descriptors[0])
+                    self._checked(name).emulator.replace(impairments, time.monotonic_ns())
                 case "restart", str(name):
-                    self._checked(name).restart(_read_shape(descriptors[0]), request["seed"])
+                    self._checked(name).restart(_read_impairments(descriptors[0]), request["seed"])
                 case "remove", str(name):
                     link = self._links.pop(name)
                     self._retire(link)
@@ -161,14 +162,14 @@ class Worker:
             return {"error": f"{type(error).__name__}: {error}"}
         return {}
 
-    def _add(self, name: str, shape: Shape, seed: int, descriptors: list[int]) -> None:
+    def _add(self, name: str, impairments: Impairments, seed: int, descriptors: list[int]) -> None:
         if name in self._links:
             raise ValueError(f"link {name} is here already")
         source, output = [socket.socket(fileno=os.dup(descriptor)) for descriptor in descriptors]
         try:
             if {source.family, output.family} != {socket.AF_PACKET}:
                 raise ValueError(f"not packet sockets: {source}, {output}")  # noqa: TRY301 - closes both
-            link = Link(shape, seed, source, output)
+            link = Link(impairments, seed, source, output)
         except BaseException:
             source.close()
             output.close()
@@ -193,15 +194,15 @@ class Worker:
             self._poll.unregister(link.input)
 
 
-def _read_shape(descriptor: int) -> Shape:
-    """The shape in a file.
+def _read_impairments(descriptor: int) -> Impairments:
+    """The impairments in a file.
 
     Raises:
         OSError, ValueError, TypeError, KeyError: there is none in it.
     """
     with open(os.dup(descriptor), encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
         file.seek(0)
-        return Shape.from_json(json.load(file))
+        return Impairments.from_json(json.load(file))
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ def links(parts: Parts) -> Iterator[Fault]:
         if link is not None:
             crossed = parts.networks.get(str(network))
             mtu = crossed.mtu if crossed else SMALLEST_MTU
-            yield from (fault.under(*path) for fault in link.impairment.contradictions(mtu=mtu))
+            yield from (fault.under(*path) for fault in link.impairment_keys.contradictions(mtu=mtu))
 
 
 def _duplicates(parts: Parts, path: Path, ends: PairEnds | DirectionEnds, network: str, seen: _Seen) -> Iterator[Fault]:

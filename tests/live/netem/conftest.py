@@ -1,4 +1,4 @@
-"""Two nodes on a bridge, for the kernel engine: what `a` sends to `b` is shaped at b's port, the way back is not."""
+"""Two nodes on a bridge, for the kernel engine: what `a` sends to `b` is impaired at b's port, the way back is not."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from pyroute2 import AsyncIPRoute
 from testbed.engines import netem
 from testbed.engines.userspace.engine import UserspaceEngine
 from testbed.engines.userspace.sockets import open_input, open_output
-from testbed.impairments import Shape
+from testbed.impairments import Impairments
 from testbed.linux import namespaces
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE, SO_TIMESTAMPNS = 32, 33, 35  # asm-generic/socket.h
@@ -99,8 +99,8 @@ class ShapedPath:
         output("tc", "-n", self.switch, "qdisc", "add", "dev", port, "clsact")
         output("tc", "-n", self.switch, "filter", "add", "dev", port, "egress", *match, *action)
 
-    def apply(self, shape):
-        self.runner.run(netem.apply(self.ip, self.index, shape, mtu=MTU))
+    def apply(self, impairments):
+        self.runner.run(netem.apply(self.ip, self.index, impairments, mtu=MTU))
 
     def counted(self):
         return self.runner.run(netem.statistics(self.ip, self.index))
@@ -195,7 +195,7 @@ def path():
 
 @pytest.fixture(scope="module")
 def both(path):
-    """Applies a shape to both ways: the kernel engine carries it out from a to b, the userspace engine back."""
+    """Applies impairments to both ways: the kernel engine carries it out from a to b, the userspace engine back."""
     path.run(path.switch, "sh", "-c", f"echo '{FORWARDING_COMMANDS}' | ip -batch -")
     path.run(path.switch, "ethtool", "-K", "in0", "tx", "off", "sg", "off", "tso", "off", "gso", "off")
     path.redirect("port-a", MAC_B, "in0")
@@ -207,11 +207,11 @@ def both(path):
     engine = path.runner.run(start())
     with path.inside(path.switch):
         sockets = open_input(indices[0]), open_output(indices[1])
-    path.runner.run(engine.add("back", Shape(), SEED, *sockets))
+    path.runner.run(engine.add("back", Impairments(), SEED, *sockets))
 
-    def apply(shape, back=None):
-        path.apply(shape)
-        path.runner.run(engine.replace("back", back or shape))
+    def apply(impairments, back=None):
+        path.apply(impairments)
+        path.runner.run(engine.replace("back", back or impairments))
 
     yield apply
     path.runner.run(engine.aclose())

@@ -1,4 +1,4 @@
-"""The kernel engine one way and the userspace engine the other: the same shape makes the same network of both."""
+"""The kernel engine one way and the userspace engine the other: the same impairments makes the same network of both."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 
 from testbed.engines import netem
 from testbed.engines.userspace.core import LinkEmulator
-from testbed.impairments import CERTAIN, Chance, FourState, GilbertElliott, Shape, Variation
+from testbed.impairments import CERTAIN, Chance, FourState, GilbertElliott, Impairments, Variation
 from tests.live.netem.alike import Fates, differences, of_one_distribution
 from tests.live.netem.conftest import Arrival
-from tests.live.netem.shapes import JITTER, random_file, shapes_of
+from tests.live.netem.random_impairments import JITTER, all_impairments_of, random_file
 
 MS = 1_000_000
-SHAPES = shapes_of(random_file(seed=2))
+SHAPES = all_impairments_of(random_file(seed=2))
 FLUKE = 0.001
-"""The probability that all these tests fail of engines that do the same: each property of each shape has its part."""
+"""The probability that any of these tests fails of engines that do the same, shared by all tested properties."""
 
 LATENESS_NS = 3 * MS
 """How much later than the other an engine may be. That is what a slow machine adds, and little beside the jitter."""
@@ -26,7 +26,7 @@ LATENESS_NS = 3 * MS
 ATTEMPTS = 3
 """What differs in delays only may be a machine that stood still; a loss or a copy that differs is none."""
 
-by_shape = pytest.mark.parametrize("shape", SHAPES, ids=[shape.describe() for shape in SHAPES])
+by_impairments = pytest.mark.parametrize("impairments", SHAPES, ids=[impairments.describe() for impairments in SHAPES])
 
 
 def is_unlikely(found):
@@ -34,12 +34,12 @@ def is_unlikely(found):
     return {name: p for name, p in found.items() if p < FLUKE / (len(SHAPES) * 5)}
 
 
-def compare(shape, send):
-    """What differs between two ways of a shape: packets with gaps between for delays, as fast as it goes for counts."""
-    count, gap_s, lateness_ns = (1500, 0.001, LATENESS_NS) if shape.jitter_ns else (5000, 0, math.inf)
+def compare(impairments, send):
+    """What differs between two engines: packets with gaps between for delays, as fast as it goes for counts."""
+    count, gap_s, lateness_ns = (1500, 0.001, LATENESS_NS) if impairments.jitter_ns else (5000, 0, math.inf)
     with ThreadPoolExecutor(2) as at_once:  # whatever else this machine does, it does to both
         one, other = at_once.map(lambda way: Fates.of(count, send(count, gap_s, way)), (0, 1))
-    return differences(one, other, lateness_ns=lateness_ns, bursty=shape.loss_model is not None)
+    return differences(one, other, lateness_ns=lateness_ns, bursty=impairments.loss_model is not None)
 
 
 def between(path):
@@ -47,24 +47,24 @@ def between(path):
     return lambda count, gap_s, way: path.send(count, gap_s=gap_s, back=bool(way))
 
 
-@by_shape
+@by_impairments
 @pytest.mark.netem
-def test_the_same_shape_makes_the_same_network(path, both, shape):
-    assert netem.supports(shape, mtu=1500) is None
-    assert netem.compromises(shape, mtu=1500) is None
-    both(shape)
+def test_the_same_impairments_makes_the_same_network(path, both, impairments):
+    assert netem.supports(impairments, mtu=1500) is None
+    assert netem.compromises(impairments, mtu=1500) is None
+    both(impairments)
     for _ in range(ATTEMPTS):
-        different = is_unlikely(compare(shape, between(path)))
+        different = is_unlikely(compare(impairments, between(path)))
         if different.keys() != {"delay"}:
             break
     assert not different
 
 
-def emulated(*shapes):
+def emulated(*all_impairments):
     """Sends packets over two links in virtual time."""
 
     def send(count, gap_s, way):
-        link = LinkEmulator(shapes[way], seed=way, now=0)
+        link = LinkEmulator(all_impairments[way], seed=way, now=0)
         for number in range(count):
             link.accept([number.to_bytes(8, "big") * 8], sent_ns(number, gap_s))
         while (now := link.next_wakeup()) is not None:
@@ -78,55 +78,59 @@ def emulated(*shapes):
     return lambda *what: list(send(*what))
 
 
-def others(shape):
-    """Shapes that differ in one property; its name, and the shape."""
-    if shape.jitter_ns:
-        following = JITTER[(JITTER.index(shape.variation.distribution) + 1) % len(JITTER)]
-        yield "delay", replace(shape, delay_ns=shape.delay_ns * 11 // 10)
-        yield "delay", replace(shape, jitter_ns=shape.jitter_ns * 2 // 3)
-        yield "delay", replace(shape, variation=replace(shape.variation, distribution=following))
-    if shape.loss:
-        yield "loss", replace(shape, loss=shape.loss * 2)
-    if shape.duplicate:
-        yield "copies", replace(shape, duplicate=Chance(probability=shape.duplicate.probability * 2))
-    match shape.loss_model:
+def others(impairments):
+    """Shapes that differ in one property; its name, and the impairments."""
+    if impairments.jitter_ns:
+        following = JITTER[(JITTER.index(impairments.variation.distribution) + 1) % len(JITTER)]
+        yield "delay", replace(impairments, delay_ns=impairments.delay_ns * 11 // 10)
+        yield "delay", replace(impairments, jitter_ns=impairments.jitter_ns * 2 // 3)
+        yield "delay", replace(impairments, variation=replace(impairments.variation, distribution=following))
+    if impairments.loss:
+        yield "loss", replace(impairments, loss=impairments.loss * 2)
+    if impairments.duplicate:
+        yield "copies", replace(impairments, duplicate=Chance(probability=impairments.duplicate.probability * 2))
+    match impairments.loss_model:
         case GilbertElliott() as model:
-            yield "losses in a row", replace(shape, loss_model=replace(model, to_good=model.to_good * 2))
-            yield "arrivals in a row", replace(shape, loss_model=replace(model, to_bad=model.to_bad * 2))
+            yield "losses in a row", replace(impairments, loss_model=replace(model, to_good=model.to_good * 2))
+            yield "arrivals in a row", replace(impairments, loss_model=replace(model, to_bad=model.to_bad * 2))
         case FourState() as model:
-            yield "losses in a row", replace(shape, loss_model=replace(model, p31=model.p31 * 2))
-            yield "arrivals in a row", replace(shape, loss_model=None)
+            yield "losses in a row", replace(impairments, loss_model=replace(model, p31=model.p31 * 2))
+            yield "arrivals in a row", replace(impairments, loss_model=None)
 
 
-@by_shape
-def test_the_same_shape_is_found_to_be(shape):
-    assert not is_unlikely(compare(shape, emulated(shape, shape)))
+@by_impairments
+def test_the_same_impairments_is_found_to_be(impairments):
+    assert not is_unlikely(compare(impairments, emulated(impairments, impairments)))
 
 
-@by_shape
-def test_another_shape_is_found_to_be(shape):
-    for what, other in others(shape):
-        assert what in is_unlikely(compare(shape, emulated(shape, other))), other.describe()
+@by_impairments
+def test_another_impairments_is_found_to_be(impairments):
+    for what, other in others(impairments):
+        assert what in is_unlikely(compare(impairments, emulated(impairments, other))), other.describe()
 
 
 def test_a_tenth_more_loss_is_found_in_many_packets():
-    send = emulated(Shape(loss=CERTAIN // 5), Shape(loss=CERTAIN // 5 * 11 // 10))
+    send = emulated(Impairments(loss=CERTAIN // 5), Impairments(loss=CERTAIN // 5 * 11 // 10))
     one, other = (Fates.of(50_000, send(50_000, 0, way)) for way in (0, 1))
     assert "loss" in is_unlikely(differences(one, other, lateness_ns=math.inf, bursty=False))
 
 
-NORMAL = Shape(delay_ns=200 * MS, jitter_ns=50 * MS, variation=Variation(distribution="normal", keeps_order=False))
+NORMAL = Impairments(
+    delay_ns=200 * MS, jitter_ns=50 * MS, variation=Variation(distribution="normal", keeps_order=False)
+)
 UNIFORM = replace(NORMAL, variation=Variation(distribution="uniform", keeps_order=False))
-FREQUENT, MORE_FREQUENT = Shape(loss=CERTAIN * 40 // 100), Shape(loss=CERTAIN * 50 // 100)
+FREQUENT, MORE_FREQUENT = Impairments(loss=CERTAIN * 40 // 100), Impairments(loss=CERTAIN * 50 // 100)
 
 
 @pytest.mark.netem
 @pytest.mark.parametrize(
-    ("what", "shape", "other"), [("delay", NORMAL, UNIFORM), ("loss", FREQUENT, MORE_FREQUENT)], ids=["delay", "loss"]
+    ("what", "impairments", "other"),
+    [("delay", NORMAL, UNIFORM), ("loss", FREQUENT, MORE_FREQUENT)],
+    ids=["delay", "loss"],
 )
-def test_another_shape_makes_another_network(path, both, what, shape, other):
-    both(shape, other)
-    assert what in is_unlikely(compare(shape, between(path)))
+def test_another_impairments_makes_another_network(path, both, what, impairments, other):
+    both(impairments, other)
+    assert what in is_unlikely(compare(impairments, between(path)))
 
 
 def test_the_test_tells_distributions_apart():

@@ -12,7 +12,7 @@ from testbed.errors import LabError
 
 MS = 1_000_000
 EVENTS = [{"at_ns": at_ns, "changes": [{"at": at_ns}]} for at_ns in (0, 50 * MS, 50 * MS, 80 * MS)]
-RESTORED = [{"shape": "as before"}]
+RESTORED = [{"impairments": "as before"}]
 
 
 class Lab:

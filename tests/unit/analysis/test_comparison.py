@@ -9,7 +9,7 @@ from testbed.analysis import comparison, formatting
 from testbed.analysis.comparison import Limit
 from testbed.cli import cli
 from testbed.errors import UsageError
-from testbed.impairments import Shape
+from testbed.impairments import Impairments
 from testbed.runs import RunWriter
 
 
@@ -51,7 +51,7 @@ def goodput(one, other):
 
 
 def other_plan(plan):
-    link = replace(plan.links[0], shape=Shape(delay_ns=30_000_000))
+    link = replace(plan.links[0], impairments=Impairments(delay_ns=30_000_000))
     return replace(plan, links=(link,))
 
 
@@ -200,10 +200,11 @@ def test_command_refuses_different_plans_unless_told(keep, plan):
     refused = command(one, other)
     assert isinstance(refused.exception, UsageError)
     assert refused.exception.code == "different-plans"
-    assert "links.client -> server on wan.shape" in refused.exception.message
+    assert "links.client -> server on wan.impairments" in refused.exception.message
     shown = command(one, other, "--different-plans")
     assert (
-        "links.client -> server on wan.shape: delay 20 ms, loss 1.99999998 % before, delay 30 ms after" in shown.output
+        "links.client -> server on wan.impairments: delay 20 ms, loss 1.99999998 % before, delay 30 ms after"
+        in shown.output
     )
 
 
@@ -211,7 +212,7 @@ def test_command_as_json(keep, plan):
     found = json.loads(command(keep(100), keep(80, plan=other_plan(plan)), "--different-plans", "--json").output)
     (one,) = found
     assert one["same_plans"] is False
-    assert one["plan_differences"][0][0] == "links.client -> server on wan.shape"
+    assert one["plan_differences"][0][0] == "links.client -> server on wan.impairments"
     assert {change["label"]: change["after"] for change in one["changes"]}["voice.goodput"] == 80
 
 

@@ -1,4 +1,4 @@
-"""A lab whose nodes are all this machine: real endpoints, over loopback, which no one shapes."""
+"""A lab whose nodes are all this machine: real endpoints, over loopback, which nobody impairs."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from testbed.impairments import Shape
+from testbed.impairments import Impairments
 from testbed.plan.model import Interface, Link, Network, Node, Plan
 
 
@@ -73,12 +73,12 @@ def node(name, address):
     )
 
 
-def link(source, destination, **shape):
+def link(source, destination, **impairments):
     return Link(
         source=source,
         destination=destination,
         network="wan",
-        shape=Shape(**shape),
+        impairments=Impairments(**impairments),
         seed=7,
         engine="auto",
         profile=None,
@@ -100,7 +100,7 @@ def make_plan():
                 ),
             ),
             nodes=(node("client", "127.0.0.1"), node("server", address)),
-            links=tuple(link(source, destination, **shape) for source, destination, shape in links),
+            links=tuple(link(source, destination, **impairments) for source, destination, impairments in links),
             stages=(),
         )
 

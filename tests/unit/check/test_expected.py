@@ -5,13 +5,13 @@ from itertools import islice
 import pytest
 
 from testbed.check import expected, processes
-from testbed.impairments import CERTAIN, Chance, Drop, Reorder, Shape, Variation, distributions
+from testbed.impairments import CERTAIN, Chance, Drop, Impairments, Reorder, Variation, distributions
 
 MS = 1_000_000
 
 
 def shaky(**variation):
-    return Shape(delay_ns=100 * MS, jitter_ns=20 * MS, variation=Variation(**variation))
+    return Impairments(delay_ns=100 * MS, jitter_ns=20 * MS, variation=Variation(**variation))
 
 
 @pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto", "paretonormal"])
@@ -36,7 +36,7 @@ def test_correlated_delays_spread_less():
 
 
 def test_packets_are_never_early():
-    pareto = Shape(delay_ns=10 * MS, jitter_ns=10 * MS, variation=Variation(distribution="normal"))
+    pareto = Impairments(delay_ns=10 * MS, jitter_ns=10 * MS, variation=Variation(distribution="normal"))
     assert expected.in_place_ns(pareto)[0] == 0
     furthest = distributions.quantiles(pareto.variation)[-1] / distributions.SCALE
     assert expected.longest_ns(pareto) == pytest.approx(10 * MS * (1 + furthest), abs=1)
@@ -51,7 +51,7 @@ def test_a_gap_makes_reordering_rarer():
             since += 1
         else:
             chosen, since = chosen + 1, 0
-    assert expected.of(Shape(delay_ns=20 * MS, reorder=reorder)).displaced.rate == pytest.approx(
+    assert expected.of(Impairments(delay_ns=20 * MS, reorder=reorder)).displaced.rate == pytest.approx(
         chosen / 30_000, rel=0.03
     )
 

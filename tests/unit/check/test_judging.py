@@ -12,10 +12,10 @@ from testbed.impairments import (
     Corruption,
     Drop,
     GilbertElliott,
+    Impairments,
     Opportunities,
     RateSteps,
     Reorder,
-    Shape,
     Variation,
 )
 
@@ -43,15 +43,15 @@ def made(delays_ns, *, sent=None, runs=0, **counts):
     return Sample(sent=sent, arrived=len(delays_ns), delays_ns=delays_ns, runs=runs, sent_ns=times_ns, **counts)
 
 
-def check(shape, found):
+def check(impairments, found):
     return LinkCheck(
         source="client",
         destination="server",
         network="wan",
-        asked=shape,
+        asked=impairments,
         sent=found.sent,
         arrived=found.arrived,
-        findings=judge(shape, found, level=LEVEL),
+        findings=judge(impairments, found, level=LEVEL),
     )
 
 
@@ -60,60 +60,60 @@ def percent(value):
 
 
 @pytest.mark.parametrize(
-    ("shape", "found"),
+    ("impairments", "found"),
     [
-        (Shape(delay_ns=20 * MS), sample()),
-        (Shape(delay_ns=20 * MS, loss=percent(5)), sample(lost=62)),
-        (Shape(delay_ns=20 * MS, jitter_ns=10 * MS), sample(jitter_ns=10 * MS, sent=100)),
-        (Shape(delay_ns=500 * MS), sample(delay_ns=509 * MS)),
+        (Impairments(delay_ns=20 * MS), sample()),
+        (Impairments(delay_ns=20 * MS, loss=percent(5)), sample(lost=62)),
+        (Impairments(delay_ns=20 * MS, jitter_ns=10 * MS), sample(jitter_ns=10 * MS, sent=100)),
+        (Impairments(delay_ns=500 * MS), sample(delay_ns=509 * MS)),
         # A frame leaves when its transmission ends (userspace) or starts (netem).
-        (Shape(delay_ns=20 * MS, rate_bps=8 * FRAME_BYTES * 100, queue_bytes=3000), sample(delay_ns=30 * MS)),
-        (Shape(delay_ns=20 * MS, rate_bps=8 * FRAME_BYTES * 100, queue_bytes=3000), sample(delay_ns=20 * MS)),
-        (Shape(loss=CERTAIN), sample(sent=900, lost=900)),
+        (Impairments(delay_ns=20 * MS, rate_bps=8 * FRAME_BYTES * 100, queue_bytes=3000), sample(delay_ns=30 * MS)),
+        (Impairments(delay_ns=20 * MS, rate_bps=8 * FRAME_BYTES * 100, queue_bytes=3000), sample(delay_ns=20 * MS)),
+        (Impairments(loss=CERTAIN), sample(sent=900, lost=900)),
     ],
 )
-def test_what_is_as_asked_passes(shape, found):
-    result = check(shape, found)
+def test_what_is_as_asked_passes(impairments, found):
+    result = check(impairments, found)
     assert (result.verdict, result.passed) == (AS_REQUESTED, True)
 
 
 @pytest.mark.parametrize(
-    ("shape", "found", "verdict"),
+    ("impairments", "found", "verdict"),
     [
-        (Shape(delay_ns=20 * MS), sample(delay_ns=22 * MS), "delay too high"),
-        (Shape(delay_ns=20 * MS), sample(delay_ns=19 * MS), "delay too low"),
-        (Shape(delay_ns=500 * MS), sample(delay_ns=511 * MS), "delay too high"),
-        (Shape(delay_ns=20 * MS, jitter_ns=10 * MS), sample(sent=100), "jitter too low"),
-        (Shape(delay_ns=20 * MS, jitter_ns=4 * MS), sample(jitter_ns=15 * MS), "jitter too high"),
-        (Shape(delay_ns=20 * MS), sample(jitter_ns=4 * MS), "jitter too high"),
-        (Shape(delay_ns=20 * MS), sample(lost=1), "loss too high"),
-        (Shape(delay_ns=20 * MS, loss=percent(5)), sample(lost=100), "loss too high"),
-        (Shape(delay_ns=20 * MS, loss=percent(5)), sample(), "loss too low"),
-        (Shape(delay_ns=20 * MS, loss=CERTAIN), sample(lost=999), "loss too low"),
-        (Shape(delay_ns=20 * MS, loss=percent(90)), sample(lost=1000), "loss of everything: nothing arrives"),
-        (Shape(delay_ns=20 * MS, loss=CERTAIN - 1), sample(lost=1000), "loss of everything: nothing arrives"),
-        (Shape(delay_ns=20 * MS), sample(duplicates=2), "duplicates packets where there should be none"),
-        (Shape(delay_ns=20 * MS), sample(reordered=2), "reordered packets where there should be none"),
+        (Impairments(delay_ns=20 * MS), sample(delay_ns=22 * MS), "delay too high"),
+        (Impairments(delay_ns=20 * MS), sample(delay_ns=19 * MS), "delay too low"),
+        (Impairments(delay_ns=500 * MS), sample(delay_ns=511 * MS), "delay too high"),
+        (Impairments(delay_ns=20 * MS, jitter_ns=10 * MS), sample(sent=100), "jitter too low"),
+        (Impairments(delay_ns=20 * MS, jitter_ns=4 * MS), sample(jitter_ns=15 * MS), "jitter too high"),
+        (Impairments(delay_ns=20 * MS), sample(jitter_ns=4 * MS), "jitter too high"),
+        (Impairments(delay_ns=20 * MS), sample(lost=1), "loss too high"),
+        (Impairments(delay_ns=20 * MS, loss=percent(5)), sample(lost=100), "loss too high"),
+        (Impairments(delay_ns=20 * MS, loss=percent(5)), sample(), "loss too low"),
+        (Impairments(delay_ns=20 * MS, loss=CERTAIN), sample(lost=999), "loss too low"),
+        (Impairments(delay_ns=20 * MS, loss=percent(90)), sample(lost=1000), "loss of everything: nothing arrives"),
+        (Impairments(delay_ns=20 * MS, loss=CERTAIN - 1), sample(lost=1000), "loss of everything: nothing arrives"),
+        (Impairments(delay_ns=20 * MS), sample(duplicates=2), "duplicates packets where there should be none"),
+        (Impairments(delay_ns=20 * MS), sample(reordered=2), "reordered packets where there should be none"),
     ],
 )
-def test_what_is_not_as_asked_is_said(shape, found, verdict):
-    result = check(shape, found)
+def test_what_is_not_as_asked_is_said(impairments, found, verdict):
+    result = check(impairments, found)
     assert not result.passed
     assert verdict in result.verdict
 
 
 def test_too_few_arrivals_prove_nothing():
-    result = check(Shape(delay_ns=20 * MS, loss=percent(90)), sample(sent=50, lost=45))
+    result = check(Impairments(delay_ns=20 * MS, loss=percent(90)), sample(sent=50, lost=45))
     assert result.finding("delay").measured is None
     assert "delay not measured: too few probes arrived" in result.reservations
 
 
 @pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto", "paretonormal"])
 def test_delay_and_jitter_are_shown_as_the_file_has_them_and_as_they_are_judged(distribution):
-    shape = Shape(delay_ns=100 * MS, jitter_ns=8 * MS, variation=Variation(distribution=distribution))
-    drawn = random.Random(9).choices(expected.in_place_ns(shape), k=5000)
+    impairments = Impairments(delay_ns=100 * MS, jitter_ns=8 * MS, variation=Variation(distribution=distribution))
+    drawn = random.Random(9).choices(expected.in_place_ns(impairments), k=5000)
     late = [round(each) + 60 * MS * (number % 33 == 0) for number, each in enumerate(drawn)]  # a busy machine's tail
-    found = check(shape, made(late))
+    found = check(impairments, made(late))
     for name, requested in (("delay", 100 * MS), ("jitter", 8 * MS)):
         finding = found.finding(name)
         assert finding.asked == requested
@@ -125,19 +125,19 @@ def test_delay_and_jitter_are_shown_as_the_file_has_them_and_as_they_are_judged(
 def test_a_jitter_that_passes_is_shown_near_the_requested_one_however_late_some_packets_are():
     delays = [20 * MS + (number * 8 * MS // 100 % (8 * MS)) - 4 * MS for number in range(1000)]
     late = [each + 90 * MS * (number % 12 == 0) for number, each in enumerate(delays)]
-    jitter = check(Shape(delay_ns=20 * MS, jitter_ns=4 * MS), made(late)).finding("jitter")
+    jitter = check(Impairments(delay_ns=20 * MS, jitter_ns=4 * MS), made(late)).finding("jitter")
     assert (jitter.asked, jitter.verdict) == (4 * MS, AS_REQUESTED)
     assert jitter.measured == pytest.approx(4 * MS, rel=0.3)
 
 
 def test_a_wait_at_a_slow_bottleneck_is_part_of_what_is_requested():
-    shape = Shape(delay_ns=20 * MS, rate_bps=8 * FRAME_BYTES * 100, queue_bytes=3000)
-    found = check(shape, sample(delay_ns=30 * MS)).finding("delay")
+    impairments = Impairments(delay_ns=20 * MS, rate_bps=8 * FRAME_BYTES * 100, queue_bytes=3000)
+    found = check(impairments, sample(delay_ns=30 * MS)).finding("delay")
     assert found.asked_range == (20 * MS, 30 * MS)
-    assert check(Shape(delay_ns=20 * MS), sample()).finding("delay").asked_range is None
+    assert check(Impairments(delay_ns=20 * MS), sample()).finding("delay").asked_range is None
 
 
-NORMAL = Shape(delay_ns=100 * MS, jitter_ns=20 * MS, variation=Variation(distribution="normal"))
+NORMAL = Impairments(delay_ns=100 * MS, jitter_ns=20 * MS, variation=Variation(distribution="normal"))
 
 
 def normal(count=400, deviation_ns=20 * MS):
@@ -154,7 +154,7 @@ def test_a_normal_jitter_passes_as_normal_and_not_as_uniform():
 
 def test_the_tail_of_a_busy_machine_is_said_but_not_held_against_the_link():
     delays = [20 * MS] * 900 + [60 * MS] * 100
-    found = check(Shape(delay_ns=20 * MS), made(delays))
+    found = check(Impairments(delay_ns=20 * MS), made(delays))
     assert found.passed
     assert found.reservations == ("delay_p95 late: this machine is busy",)
 
@@ -177,27 +177,28 @@ GILBERT = GilbertElliott(to_bad=round(CERTAIN * 0.25 * 0.05 / 0.95), to_good=CER
 
 
 def test_losses_in_bursts_are_judged_as_such():
-    shape = Shape(delay_ns=20 * MS, loss_model=GILBERT)
+    impairments = Impairments(delay_ns=20 * MS, loss_model=GILBERT)
     rng = random.Random(5)
-    found = check(shape, lossy(bursts(5000, rng, to_bad=0.25 * 0.05 / 0.95, to_good=0.25)))
+    found = check(impairments, lossy(bursts(5000, rng, to_bad=0.25 * 0.05 / 0.95, to_good=0.25)))
     assert found.verdict == AS_REQUESTED
     assert found.finding("burst").asked == pytest.approx(4, rel=1e-6)
     low, high = found.finding("burst").interval
     assert low < 4 < high
-    single = check(shape, lossy(bursts(5000, rng, to_bad=0.05, to_good=0.95)))
+    single = check(impairments, lossy(bursts(5000, rng, to_bad=0.05, to_good=0.95)))
     assert single.verdict == "burst too short"
     assert (
         "burst too long"
         in check(
-            Shape(delay_ns=20 * MS, loss=percent(5)), lossy(bursts(5000, rng, to_bad=0.25 * 0.05 / 0.95, to_good=0.25))
+            Impairments(delay_ns=20 * MS, loss=percent(5)),
+            lossy(bursts(5000, rng, to_bad=0.25 * 0.05 / 0.95, to_good=0.25)),
         ).verdict
     )
 
 
 def test_the_interval_of_a_bursty_loss_is_wider():
     found = lossy(bursts(5000, random.Random(5), to_bad=0.25 * 0.05 / 0.95, to_good=0.25))
-    bursty = check(Shape(delay_ns=20 * MS, loss_model=GILBERT), found).finding("loss").interval
-    plain = check(Shape(delay_ns=20 * MS, loss=percent(5)), found).finding("loss").interval
+    bursty = check(Impairments(delay_ns=20 * MS, loss_model=GILBERT), found).finding("loss").interval
+    plain = check(Impairments(delay_ns=20 * MS, loss=percent(5)), found).finding("loss").interval
     assert bursty[0] < plain[0]
     assert bursty[1] > plain[1]
 
@@ -206,8 +207,8 @@ def test_the_interval_of_a_bursty_loss_is_wider():
     ("duplicates", "verdict"), [(30, AS_REQUESTED), (0, "duplicates too low"), (90, "duplicates too high")]
 )
 def test_duplicates(duplicates, verdict):
-    shape = Shape(delay_ns=20 * MS, duplicate=Chance(probability=percent(3)))
-    assert check(shape, made([20 * MS] * 1000, duplicates=duplicates)).verdict == verdict
+    impairments = Impairments(delay_ns=20 * MS, duplicate=Chance(probability=percent(3)))
+    assert check(impairments, made([20 * MS] * 1000, duplicates=duplicates)).verdict == verdict
 
 
 AHEAD, LATE = (Reorder(chance=Chance(probability=percent(25)), late_ns=late_ns) for late_ns in (0, 10 * MS))
@@ -219,54 +220,60 @@ AHEAD, LATE = (Reorder(chance=Chance(probability=percent(25)), late_ns=late_ns) 
 )
 def test_packets_that_leave_their_place_are_counted_by_their_order(reorder, counted, count, verdict):
     found = made([20 * MS] * 1000, **{counted: count})
-    assert check(Shape(delay_ns=20 * MS, reorder=reorder), found).verdict == verdict
+    assert check(Impairments(delay_ns=20 * MS, reorder=reorder), found).verdict == verdict
 
 
 def test_a_packet_shows_only_if_another_keeps_its_place():
     """Held for two intervals and a half, of which a late machine may take a part: at least one other is met."""
     half = Reorder(chance=Chance(probability=CERTAIN // 2), late_ns=6 * MS)
-    found = check(Shape(delay_ns=20 * MS, reorder=half), made([20 * MS] * 1000, reordered=400)).finding("reordered")
+    found = check(Impairments(delay_ns=20 * MS, reorder=half), made([20 * MS] * 1000, reordered=400)).finding(
+        "reordered"
+    )
     assert found.verdict == AS_REQUESTED
     assert 0.4 < found.measured <= 0.6
 
 
 def test_what_moves_less_than_the_distance_of_two_probes_is_not_measured():
     near = Reorder(chance=Chance(probability=CERTAIN // 2), late_ns=MS)
-    assert check(Shape(delay_ns=20 * MS, reorder=near), made([20 * MS] * 1000)).finding("reordered").measured is None
+    assert (
+        check(Impairments(delay_ns=20 * MS, reorder=near), made([20 * MS] * 1000)).finding("reordered").measured is None
+    )
 
 
 def test_packets_out_of_place_are_no_jitter():
     found = made([20 * MS] * 600 + [0] * 400, overtaking=400)
     reorder = Reorder(chance=Chance(probability=percent(40)))
-    assert check(Shape(delay_ns=20 * MS, reorder=reorder), found).verdict == AS_REQUESTED
+    assert check(Impairments(delay_ns=20 * MS, reorder=reorder), found).verdict == AS_REQUESTED
 
 
 def test_reordering_with_a_gap_is_rarer():
     reorder = Reorder(chance=Chance(probability=CERTAIN), gap=5)
-    found = check(Shape(delay_ns=20 * MS, reorder=reorder), made([20 * MS] * 1000, overtaking=200))
+    found = check(Impairments(delay_ns=20 * MS, reorder=reorder), made([20 * MS] * 1000, overtaking=200))
     assert found.finding("reordered").asked == pytest.approx(0.2)
     assert found.verdict == AS_REQUESTED
 
 
 def test_what_is_corrupted_counts_as_lost():
-    shape = Shape(delay_ns=20 * MS, loss=percent(5), corruption=Corruption(chance=Chance(probability=percent(5))))
-    assert check(shape, sample(lost=98, runs=90)).verdict == AS_REQUESTED
-    assert check(shape, sample(lost=40, runs=37)).verdict == "loss too low"
+    impairments = Impairments(
+        delay_ns=20 * MS, loss=percent(5), corruption=Corruption(chance=Chance(probability=percent(5)))
+    )
+    assert check(impairments, sample(lost=98, runs=90)).verdict == AS_REQUESTED
+    assert check(impairments, sample(lost=40, runs=37)).verdict == "loss too low"
 
 
 def test_corruption_that_the_application_sees_is_seen():
     corruption = Corruption(chance=Chance(probability=percent(10)), fix_checksum=True)
-    shape = Shape(delay_ns=20 * MS, corruption=corruption)
+    impairments = Impairments(delay_ns=20 * MS, corruption=corruption)
     found = made([20 * MS] * 900, sent=1000, runs=90, strangers=100)
-    assert check(shape, found).finding("corruption").measured == pytest.approx(0.1, rel=0.05)
-    assert check(shape, found).verdict == AS_REQUESTED
-    assert "corruption too low" in check(shape, made([20 * MS] * 900, sent=1000, runs=90)).verdict
+    assert check(impairments, found).finding("corruption").measured == pytest.approx(0.1, rel=0.05)
+    assert check(impairments, found).verdict == AS_REQUESTED
+    assert "corruption too low" in check(impairments, made([20 * MS] * 900, sent=1000, runs=90)).verdict
 
 
 def test_scripted_drops_may_be_missing():
-    shape = Shape(delay_ns=20 * MS, drops=(Drop(every=50),))
-    assert check(shape, made([20 * MS] * 980, sent=1000, runs=20, scripted=21)).verdict == AS_REQUESTED
-    assert "loss too high" in check(shape, made([20 * MS] * 940, sent=1000, runs=60, scripted=21)).verdict
+    impairments = Impairments(delay_ns=20 * MS, drops=(Drop(every=50),))
+    assert check(impairments, made([20 * MS] * 980, sent=1000, runs=20, scripted=21)).verdict == AS_REQUESTED
+    assert "loss too high" in check(impairments, made([20 * MS] * 940, sent=1000, runs=60, scripted=21)).verdict
 
 
 @pytest.mark.parametrize(
@@ -277,16 +284,17 @@ def test_scripted_drops_may_be_missing():
     ],
 )
 def test_a_lone_packet_may_wait_for_a_trace(trace):
-    shape = Shape(delay_ns=20 * MS, trace=trace, queue_bytes=30_000)
-    assert check(shape, made([20 * MS + n % 25 * MS for n in range(1000)])).finding("delay").passed
-    assert not check(shape, made([50 * MS] * 1000)).finding("delay").passed
+    impairments = Impairments(delay_ns=20 * MS, trace=trace, queue_bytes=30_000)
+    assert check(impairments, made([20 * MS + n % 25 * MS for n in range(1000)])).finding("delay").passed
+    assert not check(impairments, made([50 * MS] * 1000)).finding("delay").passed
 
 
 def test_of_all_that_is_as_asked_hardly_anything_is_found_wrong():
     """Gilbert-Elliott, where the counts are far from independent: one false alarm in a thousand is what is granted."""
     rng = random.Random(11)
-    shape = Shape(delay_ns=20 * MS, loss_model=GILBERT)
+    impairments = Impairments(delay_ns=20 * MS, loss_model=GILBERT)
     wrong = sum(
-        not check(shape, lossy(bursts(900, rng, to_bad=0.25 * 0.05 / 0.95, to_good=0.25))).passed for _ in range(150)
+        not check(impairments, lossy(bursts(900, rng, to_bad=0.25 * 0.05 / 0.95, to_good=0.25))).passed
+        for _ in range(150)
     )
     assert wrong <= 3

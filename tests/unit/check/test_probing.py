@@ -10,7 +10,7 @@ MS = 1_000_000
 BRIEF = replace(QUICK, probes_ns=400 * MS)
 
 
-def test_a_link_that_is_not_shaped_as_asked_fails(here, make_plan):
+def test_a_link_that_is_not_impaired_as_asked_fails(here, make_plan):
     plan = make_plan(("client", "server", {"delay_ns": 20 * MS}), ("server", "client", {"loss": CERTAIN // 2}))
     fractions: list[float] = []
     there, back = measure(plan, here, depth=BRIEF, progress=fractions.append)

@@ -6,7 +6,7 @@ import pytest
 from testbed.check import AS_REQUESTED, capacity
 from testbed.check.queues import judge_queue
 from testbed.check.rates import Train, conclude, judge_rate
-from testbed.impairments import CERTAIN, Chance, Corruption, Opportunities, RateSteps, Shape
+from testbed.impairments import CERTAIN, Chance, Corruption, Impairments, Opportunities, RateSteps
 
 MS = 1_000_000
 SECOND = 10**9
@@ -52,14 +52,14 @@ def judged(asked, train):
     return judge_rate(asked, train, level=LEVEL)
 
 
-def shape(rate_bps, **more):
-    return Shape(**{"delay_ns": 10 * MS, "rate_bps": rate_bps, "queue_bytes": 10**6, **more})
+def impairments(rate_bps, **more):
+    return Impairments(**{"delay_ns": 10 * MS, "rate_bps": rate_bps, "queue_bytes": 10**6, **more})
 
 
 @pytest.mark.parametrize("rate_bps", [10**6, 20 * 10**6, 5 * 10**8])
 @pytest.mark.parametrize("queue_bytes", [10**9, 15_000])
 def test_a_rate_as_asked_passes_whatever_the_queue_drops(rate_bps, queue_bytes):
-    found = judged(shape(rate_bps), crossed(rate_bps, queue_bytes=queue_bytes))
+    found = judged(impairments(rate_bps), crossed(rate_bps, queue_bytes=queue_bytes))
     assert found.verdict == AS_REQUESTED
     assert found.measured == pytest.approx(rate_bps, rel=0.01)
     assert found.interval[0] <= found.measured <= found.interval[1]
@@ -67,18 +67,18 @@ def test_a_rate_as_asked_passes_whatever_the_queue_drops(rate_bps, queue_bytes):
 
 @pytest.mark.parametrize(("factor", "verdict"), [(0.9, "too low"), (1.1, "too high"), (3, "too high")])
 def test_another_rate_fails(factor, verdict):
-    found = judged(shape(10**7), crossed(round(factor * 10**7), asked_bps=10**7))
+    found = judged(impairments(10**7), crossed(round(factor * 10**7), asked_bps=10**7))
     assert (found.verdict, found.passed) == (verdict, False)
 
 
 def test_a_machine_that_falls_asleep_does_not_lower_the_rate():
     train = crossed(10**8, hiccups=4)
-    assert len(train.busy(shape(10**8))) < len(train.received_ns)
-    assert judged(shape(10**8), train).measured == pytest.approx(10**8, rel=0.01)
+    assert len(train.busy(impairments(10**8))) < len(train.received_ns)
+    assert judged(impairments(10**8), train).measured == pytest.approx(10**8, rel=0.01)
 
 
 def test_a_machine_that_cannot_fill_the_link_says_so():
-    found = judged(shape(10**10), crossed(10**10, pressure=0.1))
+    found = judged(impairments(10**10), crossed(10**10, pressure=0.1))
     assert found.passed
     assert found.measured is None
     assert found.verdict == "not measured: this machine's prober reaches 953 mbit/s"
@@ -87,7 +87,7 @@ def test_a_machine_that_cannot_fill_the_link_says_so():
 def test_a_link_that_was_not_busy_proves_nothing():
     whole = crossed(10**7, count=40)
     train = replace(whole, sequence=whole.sequence[::4], received_ns=whole.received_ns[::4])
-    found = judged(shape(10**7), train)
+    found = judged(impairments(10**7), train)
     assert found.passed
     assert found.verdict == "not measured: this machine's prober reaches 2.49 mbit/s"
 
@@ -101,9 +101,9 @@ def test_corrupted_frames_take_their_time_too():
         sequence=[train.sequence[place] for place in kept],
         received_ns=[train.received_ns[place] for place in kept],
     )
-    corrupting = shape(10**7, corruption=Corruption(chance=Chance(probability=CERTAIN // 10)))
+    corrupting = impairments(10**7, corruption=Corruption(chance=Chance(probability=CERTAIN // 10)))
     assert judged(corrupting, seen).verdict == AS_REQUESTED
-    assert judged(shape(10**7), seen).verdict == "too low"
+    assert judged(impairments(10**7), seen).verdict == "too low"
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_corrupted_frames_take_their_time_too():
     [(100_000, AS_REQUESTED), (80_000, "too shallow"), (150_000, "too deep"), (10**9, "too deep: nothing was dropped")],
 )
 def test_the_depth_of_a_queue(depth, verdict):
-    asked = shape(10**7, queue_bytes=100_000)
+    asked = impairments(10**7, queue_bytes=100_000)
     found = judge_queue(asked, crossed(10**7, pressure=2, queue_bytes=depth), base_ns=10 * MS)
     assert found.verdict == verdict
     if depth < 10**9:
@@ -119,7 +119,7 @@ def test_the_depth_of_a_queue(depth, verdict):
 
 
 def test_a_queue_that_the_machine_cannot_fill_is_not_judged():
-    found = judge_queue(shape(10**7, queue_bytes=100_000), crossed(10**7, pressure=0.5), base_ns=10 * MS)
+    found = judge_queue(impairments(10**7, queue_bytes=100_000), crossed(10**7, pressure=0.5), base_ns=10 * MS)
     assert found.passed
     assert found.measured is None
 
@@ -137,7 +137,7 @@ def test_a_machine_of_any_speed_never_finds_a_right_rate_wrong(rate_bps, frames_
         for at_ns in train.received_ns:
             free_ns = max(free_ns, at_ns) + SECOND // frames_per_s + 5 * MS * (rng.random() < 0.001)
             read_ns.append(free_ns)
-        found.append(judged(shape(rate_bps), replace(train, received_ns=read_ns)))
+        found.append(judged(impairments(rate_bps), replace(train, received_ns=read_ns)))
     full, smaller = found
     assert full.verdict != "too high"
     concluded = conclude([full, full], smaller)
@@ -157,11 +157,11 @@ def test_what_a_token_bucket_has_saved_up_is_no_higher_rate(rate_bps):
         received_ns.append(round(max(sent_ns[-1], due_ns - MS)) + 10 * MS + 20_000)
         due_ns += tx_ns
     train = Train(frame_bytes=FRAME, sent_ns=sent_ns, sequence=range(500), received_ns=received_ns)
-    assert judged(shape(rate_bps), train).verdict != "too high"
+    assert judged(impairments(rate_bps), train).verdict != "too high"
 
 
 def low(rate_bps):
-    return judged(shape(10**8), crossed(rate_bps, asked_bps=10**8))
+    return judged(impairments(10**8), crossed(rate_bps, asked_bps=10**8))
 
 
 def test_a_rate_that_is_too_low_for_datagrams_of_both_sizes_is_the_links():
@@ -174,7 +174,7 @@ def test_a_rate_that_is_too_low_for_datagrams_of_both_sizes_is_the_links():
 
 
 def test_one_train_that_shows_the_rate_is_enough():
-    assert conclude([low(8 * 10**7), judged(shape(10**8), crossed(10**8))], None).verdict == AS_REQUESTED
+    assert conclude([low(8 * 10**7), judged(impairments(10**8), crossed(10**8))], None).verdict == AS_REQUESTED
 
 
 EVERY_OTHER = RateSteps(starts_ns=(0, 100 * MS), rates_bps=(2 * 10**7, 0), period_ns=200 * MS)
@@ -182,7 +182,7 @@ TICKS = Opportunities(times_ns=(0, 0, 5 * MS, 9 * MS), frame_bytes=FRAME, period
 
 
 def test_what_a_trace_lets_pass():
-    steps, ticks = (Shape(trace=trace, queue_bytes=10**5) for trace in (EVERY_OTHER, TICKS))
+    steps, ticks = (Impairments(trace=trace, queue_bytes=10**5) for trace in (EVERY_OTHER, TICKS))
     assert capacity.mean_bps(steps) == 10**7
     assert capacity.mean_bps(ticks) == 8 * 4 * FRAME * 100
     assert capacity.peak_bps(steps, 100 * MS) == pytest.approx(2 * 10**7)
@@ -195,7 +195,7 @@ def test_what_a_trace_lets_pass():
 )
 def test_the_rate_of_a_trace_is_the_mean(rate_bps, verdict):
     train = crossed(round(rate_bps), count=2000)
-    found = judged(Shape(trace=EVERY_OTHER, queue_bytes=10**5), train)
+    found = judged(Impairments(trace=EVERY_OTHER, queue_bytes=10**5), train)
     assert found.verdict == verdict
     assert found.asked == 10**7
     low, high = found.asked_range  # what is judged: the rate within a window as long as the train

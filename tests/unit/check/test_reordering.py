@@ -8,7 +8,7 @@ import pytest
 from testbed.check import AS_REQUESTED, schedules
 from testbed.check.judging import judge
 from testbed.check.trains import Seen
-from testbed.impairments import CERTAIN, Chance, Reorder, Shape, Variation
+from testbed.impairments import CERTAIN, Chance, Impairments, Reorder, Variation
 
 MS = 1_000_000
 LEVEL = 1e-5
@@ -18,23 +18,23 @@ def percent(value):
     return round(CERTAIN * value / 100)
 
 
-def crossed(shape, *, probability=None, seed=1, late_ms=0.3):
-    """Probes of a link that does what `shape` says, or displaces another share; the machine is late by so much."""
+def crossed(impairments, *, probability=None, seed=1, late_ms=0.3):
+    """Probes of a link with these impairments, or that displaces another share; the machine is late by so much."""
     rng = random.Random(seed)
-    schedule = schedules.apart(shape, 1800 * MS)
+    schedule = schedules.apart(impairments, 1800 * MS)
     sent_ns, due = [], []
     since = entered_ns = 0
     for number in range(schedule.count):
         at_ns = number * schedule.interval_ns + round(rng.expovariate(1) * 20_000)
         sent_ns.append(at_ns)
         since += 1
-        free = since >= shape.reorder.gap
-        delay_ns = shape.delay_ns + round(rng.uniform(-1, 1) * shape.jitter_ns)
-        chance = shape.reorder.chance.probability / CERTAIN if probability is None else probability
+        free = since >= impairments.reorder.gap
+        delay_ns = impairments.delay_ns + round(rng.uniform(-1, 1) * impairments.jitter_ns)
+        chance = impairments.reorder.chance.probability / CERTAIN if probability is None else probability
         if free and rng.random() < chance:
             since = 0
-            delay_ns = delay_ns + shape.reorder.late_ns if shape.reorder.late_ns else 0
-        if rng.random() >= shape.loss / CERTAIN:
+            delay_ns = delay_ns + impairments.reorder.late_ns if impairments.reorder.late_ns else 0
+        if rng.random() >= impairments.loss / CERTAIN:
             entered_ns = max(entered_ns, at_ns + round(rng.expovariate(1) * late_ms * MS / 2))
             due.append((entered_ns + delay_ns, number))
     due.sort()
@@ -51,17 +51,19 @@ def crossed(shape, *, probability=None, seed=1, late_ms=0.3):
     ).sample(scripted=0)
 
 
-def reordered(shape, **how):
-    return next(each for each in judge(shape, crossed(shape, **how), level=LEVEL) if each.name == "reordered")
+def reordered(impairments, **how):
+    return next(
+        each for each in judge(impairments, crossed(impairments, **how), level=LEVEL) if each.name == "reordered"
+    )
 
 
-def shapes():
+def all_impairments():
     for delay_ms in (0.2, 1, 2, 3, 4, 5, 6, 10, 20, 100):
         for share in (1, 20, 50, 90):
-            yield Shape(delay_ns=round(delay_ms * MS), reorder=Reorder(chance=Chance(probability=percent(share))))
+            yield Impairments(delay_ns=round(delay_ms * MS), reorder=Reorder(chance=Chance(probability=percent(share))))
         held = Reorder(chance=Chance(probability=percent(30)), late_ns=round(delay_ms * MS))
-        yield Shape(delay_ns=20 * MS, reorder=held)
-        yield Shape(
+        yield Impairments(delay_ns=20 * MS, reorder=held)
+        yield Impairments(
             delay_ns=round(delay_ms * MS),
             reorder=Reorder(chance=Chance(probability=percent(50)), gap=3),
             loss=percent(10),
@@ -70,40 +72,40 @@ def shapes():
 
 @pytest.mark.parametrize("late_ms", [0.05, 1, 8])
 def test_a_right_link_is_as_requested_or_not_measured_whatever_the_delay_and_however_late_the_machine(late_ms):
-    for seed, shape in enumerate(shapes()):
-        found = reordered(shape, seed=seed, late_ms=late_ms)
-        assert found.passed, (shape, found)
+    for seed, impairments in enumerate(all_impairments()):
+        found = reordered(impairments, seed=seed, late_ms=late_ms)
+        assert found.passed, (impairments, found)
         assert found.verdict == AS_REQUESTED or found.verdict.startswith("not measured: ")
 
 
 @pytest.mark.parametrize("delay_ms", [2, 3, 5, 10, 20])
 def test_a_share_that_can_be_told_is_told(delay_ms):
-    shape = Shape(delay_ns=delay_ms * MS, reorder=Reorder(chance=Chance(probability=percent(20))))
-    right = reordered(shape)
+    impairments = Impairments(delay_ns=delay_ms * MS, reorder=Reorder(chance=Chance(probability=percent(20))))
+    right = reordered(impairments)
     assert right.verdict == AS_REQUESTED
     assert right.measured == pytest.approx(0.2, abs=0.06)
-    assert reordered(shape, probability=0.02).verdict == "too low"
-    assert reordered(shape, probability=0.5).verdict == "too high"
+    assert reordered(impairments, probability=0.02).verdict == "too low"
+    assert reordered(impairments, probability=0.5).verdict == "too high"
 
 
 def test_what_cannot_be_told_says_why():
-    near = Shape(delay_ns=MS, reorder=Reorder(chance=Chance(probability=percent(20))))
+    near = Impairments(delay_ns=MS, reorder=Reorder(chance=Chance(probability=percent(20))))
     assert reordered(near).verdict == "not measured: packets leave their place by 1 ms, too little to tell"
-    loose = Shape(
+    loose = Impairments(
         delay_ns=20 * MS,
         jitter_ns=5 * MS,
         variation=Variation(keeps_order=False),
         reorder=Reorder(chance=Chance(probability=percent(20))),
     )
     assert reordered(loose).verdict == "not measured: the jitter changes the order too"
-    everything = Shape(delay_ns=20 * MS, reorder=Reorder(chance=Chance(probability=CERTAIN)))
+    everything = Impairments(delay_ns=20 * MS, reorder=Reorder(chance=Chance(probability=CERTAIN)))
     assert reordered(everything).verdict == "not measured: all leave their place alike"
 
 
 @pytest.mark.parametrize("share", [20, 80, 97])
 @pytest.mark.parametrize("delay_ms", [1, 2, 20])
 def test_the_delay_is_that_of_packets_in_their_place(share, delay_ms):
-    shape = Shape(delay_ns=delay_ms * MS, reorder=Reorder(chance=Chance(probability=percent(share))))
-    delay = next(each for each in judge(shape, crossed(shape), level=LEVEL) if each.name == "delay")
+    impairments = Impairments(delay_ns=delay_ms * MS, reorder=Reorder(chance=Chance(probability=percent(share))))
+    delay = next(each for each in judge(impairments, crossed(impairments), level=LEVEL) if each.name == "delay")
     assert delay.passed
     assert delay.measured is None or delay.measured == pytest.approx(delay_ms * MS, abs=MS)

@@ -1,7 +1,16 @@
 import pytest
 
 from testbed.check import DEEP, QUICK, capacity, schedules
-from testbed.impairments import CERTAIN, Chance, Discipline, GilbertElliott, Opportunities, RateSteps, Shape, Variation
+from testbed.impairments import (
+    CERTAIN,
+    Chance,
+    Discipline,
+    GilbertElliott,
+    Impairments,
+    Opportunities,
+    RateSteps,
+    Variation,
+)
 
 MS = 1_000_000
 MTU = 1500
@@ -10,35 +19,35 @@ BURSTS = GilbertElliott(to_bad=CERTAIN // 10, to_good=CERTAIN // 10)
 
 
 @pytest.mark.parametrize(
-    "shape",
+    "impairments",
     [
-        Shape(delay_ns=20 * MS),
-        Shape(delay_ns=20 * MS, jitter_ns=10 * MS),
-        Shape(delay_ns=40 * MS, jitter_ns=10 * MS, variation=NORMAL),
-        Shape(rate_bps=64_000, queue_bytes=1500),
-        Shape(rate_bps=10**9, queue_bytes=1500),
-        Shape(loss=CERTAIN * 9 // 10),
-        Shape(loss_model=BURSTS),
+        Impairments(delay_ns=20 * MS),
+        Impairments(delay_ns=20 * MS, jitter_ns=10 * MS),
+        Impairments(delay_ns=40 * MS, jitter_ns=10 * MS, variation=NORMAL),
+        Impairments(rate_bps=64_000, queue_bytes=1500),
+        Impairments(rate_bps=10**9, queue_bytes=1500),
+        Impairments(loss=CERTAIN * 9 // 10),
+        Impairments(loss_model=BURSTS),
     ],
 )
-def test_probes_are_few_and_far_between_but_enough(shape):
-    apart = schedules.apart(shape, QUICK.probes_ns)
+def test_probes_are_few_and_far_between_but_enough(impairments):
+    apart = schedules.apart(impairments, QUICK.probes_ns)
     interval_ns = 8 * apart.frame_bytes * 10**9 / apart.rate_bps
-    assert interval_ns >= max(2 * shape.jitter_ns, 2 * MS)
-    if shape.rate_bps:
-        assert apart.rate_bps <= shape.rate_bps / 10
-    assert apart.count * (1 - shape.loss / CERTAIN) >= 59
+    assert interval_ns >= max(2 * impairments.jitter_ns, 2 * MS)
+    if impairments.rate_bps:
+        assert apart.rate_bps <= impairments.rate_bps / 10
+    assert apart.count * (1 - impairments.loss / CERTAIN) >= 59
 
 
 def test_correlated_delays_take_more_probes():
-    shape = Shape(delay_ns=90 * MS, jitter_ns=30 * MS, variation=Variation(correlation=CERTAIN // 2))
-    plain = Shape(delay_ns=90 * MS, jitter_ns=30 * MS)
-    assert schedules.apart(shape, 10**9).count > 3 * schedules.apart(plain, 10**9).count
+    impairments = Impairments(delay_ns=90 * MS, jitter_ns=30 * MS, variation=Variation(correlation=CERTAIN // 2))
+    plain = Impairments(delay_ns=90 * MS, jitter_ns=30 * MS)
+    assert schedules.apart(impairments, 10**9).count > 3 * schedules.apart(plain, 10**9).count
 
 
 def test_where_probes_are_few_more_of_them_tell_of_loss():
-    assert schedules.crowd(Shape(delay_ns=20 * MS), QUICK.probes_ns) is None
-    crowd = schedules.crowd(Shape(delay_ns=50 * MS, jitter_ns=20 * MS), QUICK.probes_ns)
+    assert schedules.crowd(Impairments(delay_ns=20 * MS), QUICK.probes_ns) is None
+    crowd = schedules.crowd(Impairments(delay_ns=50 * MS, jitter_ns=20 * MS), QUICK.probes_ns)
     assert crowd is not None
     assert crowd.count == 450
 
@@ -46,8 +55,8 @@ def test_where_probes_are_few_more_of_them_tell_of_loss():
 @pytest.mark.parametrize("rate_bps", [10**4, 10**5, 10**6, 10**8, 5 * 10**8])
 @pytest.mark.parametrize("loss", [0, CERTAIN // 2])
 def test_a_train_brings_more_than_the_link_carries(rate_bps, loss):
-    shape = Shape(rate_bps=rate_bps, queue_bytes=50_000, loss=loss)
-    train = schedules.busy(shape, MTU, QUICK.train_ns)
+    impairments = Impairments(rate_bps=rate_bps, queue_bytes=50_000, loss=loss)
+    train = schedules.busy(impairments, MTU, QUICK.train_ns)
     assert train.rate_bps * (1 - loss / CERTAIN) == pytest.approx(1.25 * rate_bps, rel=1e-3)
     assert 54 <= train.frame_bytes <= 1514
     assert train.count * (1 - loss / CERTAIN) >= 29
@@ -56,38 +65,38 @@ def test_a_train_brings_more_than_the_link_carries(rate_bps, loss):
 
 def test_a_train_for_a_trace_takes_its_frames_and_its_peak():
     trace = Opportunities(times_ns=tuple(range(0, 50 * MS, MS)), frame_bytes=1000, period_ns=1000 * MS)
-    train = schedules.busy(Shape(trace=trace, queue_bytes=10**5), MTU, QUICK.train_ns)
+    train = schedules.busy(Impairments(trace=trace, queue_bytes=10**5), MTU, QUICK.train_ns)
     assert train.frame_bytes == 1000
     assert train.rate_bps == pytest.approx(1.25 * 50 * 8000 * 10, rel=0.05)
     assert 8 * train.count * train.frame_bytes / train.rate_bps >= 1.9
 
 
 def test_a_train_that_overflows_the_queue_is_longer_than_that():
-    shape = Shape(rate_bps=10**7, queue_bytes=625_000, overhead_bytes=24)
-    train = schedules.overflowing(shape, MTU)
+    impairments = Impairments(rate_bps=10**7, queue_bytes=625_000, overhead_bytes=24)
+    train = schedules.overflowing(impairments, MTU)
     # Twice the rate: half of what is sent waits.
-    assert train.count * train.frame_bytes / 2 > 1.2 * shape.queue_bytes
+    assert train.count * train.frame_bytes / 2 > 1.2 * impairments.queue_bytes
     assert train.in_flight_ns > 500 * MS
 
 
 @pytest.mark.parametrize(
-    ("shape", "reason"),
+    ("impairments", "reason"),
     [
-        (Shape(rate_bps=10**6, queue_bytes=10**4), None),
-        (Shape(rate_bps=10**6, queue_bytes=10**4, discipline=Discipline(name="drophead")), None),
-        (Shape(rate_bps=10**6, queue_bytes=10**4, discipline=Discipline(name="codel")), "codel keeps it short"),
-        (Shape(rate_bps=10**6, queue_bytes=10**7), "filling it takes 80 s"),
+        (Impairments(rate_bps=10**6, queue_bytes=10**4), None),
+        (Impairments(rate_bps=10**6, queue_bytes=10**4, discipline=Discipline(name="drophead")), None),
+        (Impairments(rate_bps=10**6, queue_bytes=10**4, discipline=Discipline(name="codel")), "codel keeps it short"),
+        (Impairments(rate_bps=10**6, queue_bytes=10**7), "filling it takes 80 s"),
         (
-            Shape(trace=RateSteps(starts_ns=(0,), rates_bps=(10**6,), period_ns=MS), queue_bytes=10**5),
+            Impairments(trace=RateSteps(starts_ns=(0,), rates_bps=(10**6,), period_ns=MS), queue_bytes=10**5),
             "the rate before it varies",
         ),
     ],
 )
-def test_why_a_queue_is_not_filled(shape, reason):
-    assert schedules.unfillable(shape) == reason
+def test_why_a_queue_is_not_filled(impairments, reason):
+    assert schedules.unfillable(impairments) == reason
 
 
 def test_depth_costs_what_it_says():
-    shape = Shape(delay_ns=20 * MS, loss_model=Chance(probability=CERTAIN // 50, correlation=CERTAIN // 4))
-    assert schedules.apart(shape, DEEP.probes_ns).count == 10_000
-    assert capacity.mean_bps(Shape(rate_bps=8, queue_bytes=1)) == 8
+    impairments = Impairments(delay_ns=20 * MS, loss_model=Chance(probability=CERTAIN // 50, correlation=CERTAIN // 4))
+    assert schedules.apart(impairments, DEEP.probes_ns).count == 10_000
+    assert capacity.mean_bps(Impairments(rate_bps=8, queue_bytes=1)) == 8

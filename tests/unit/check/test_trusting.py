@@ -5,12 +5,12 @@ import pytest
 from testbed.check import disturbances, late_senders, trust
 from testbed.engines.netem.engine import Statistics
 from testbed.engines.userspace.stats import LinkStats
-from testbed.impairments import Shape
+from testbed.impairments import Impairments
 
 
 def link(counts, engine="userspace", delay_ns=20_000_000):
     ends = {"source": "client", "destination": "server", "network": "wan"}
-    return {**ends, "engine": engine, "shape": Shape(delay_ns=delay_ns).to_json(), "counts": asdict(counts)}
+    return {**ends, "engine": engine, "impairments": Impairments(delay_ns=delay_ns).to_json(), "counts": asdict(counts)}
 
 
 def test_an_engine_that_kept_up_is_trusted():
@@ -20,7 +20,7 @@ def test_an_engine_that_kept_up_is_trusted():
 
 
 @pytest.mark.parametrize("fault", ["kernel_drops", "backlog_drops", "oversize", "send_failures"])
-def test_a_packet_that_the_shape_would_not_have_dropped_is_a_reason(fault):
+def test_a_packet_that_the_impairments_would_not_have_dropped_is_a_reason(fault):
     (reason,) = trust([link(LinkStats.from_json({fault: 3}))])
     assert reason.startswith("client -> server on wan: 3 packets")
 

@@ -14,7 +14,7 @@ timeline: [{at: 2500ms, partition: [[a], [b]]}, {at: 1s, link: {from: a, to: b},
 def test_the_timeline_is_listed_in_the_order_of_time(capsys):
     plans.show(resolve(loads(TEXT, "x.yml")))
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    at = lines.index("at event link shape from then on")
+    at = lines.index("at event link impairments from then on")
     assert lines[at + 1 : at + 4] == [
         "1 s a -> b: no loss nothing changes",
         "2.5 s partition a | b a -> b loss 100 %",

@@ -35,7 +35,7 @@ def swept(file, tmp_path):
     for trial in matrix.trials(2):
         planned = plan.resolve(trial.cell.topology, lab=trial.cell.lab, seed=trial.seed)
         with RunWriter(tmp_path / "sweeps" / matrix.identifier, planned, runtime="netns") as writer:
-            values = {"latency_p50_ns": 2 * planned.links[0].shape.delay_ns, "loss_ratio": 0.0}
+            values = {"latency_p50_ns": 2 * planned.links[0].impairments.delay_ns, "loss_ratio": 0.0}
             writer.ended(Summary(workload="pings", kind="ping", values=values, missing={}))
     return file
 

@@ -10,7 +10,7 @@ from testbed.analysis.samples import Recorded, Samples
 from testbed.check import LinkCheck
 from testbed.check.verdict import unmeasured
 from testbed.cli import tables
-from testbed.impairments import Shape
+from testbed.impairments import Impairments
 
 
 def shown(table, width=100):
@@ -91,7 +91,7 @@ def test_a_link_that_could_not_be_probed_is_shown_with_the_reason():
         source="client",
         destination="server",
         network="wan",
-        asked=Shape(delay_ns=1),
+        asked=Impairments(delay_ns=1),
         sent=0,
         arrived=0,
         findings=(),

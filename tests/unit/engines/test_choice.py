@@ -1,23 +1,23 @@
-"""Which engine carries a link, by all the shapes that it is to have."""
+"""Which engine carries a link, by all the impairments that it is to have."""
 
 import pytest
 
 from testbed.engines.choice import Kernel
 from testbed.errors import MachineError
-from testbed.impairments import CERTAIN, Drop, Shape
+from testbed.impairments import CERTAIN, Drop, Impairments
 
 ABLE = Kernel(without_netem=None, unrepeatable=None)
-LOSSY = Shape(delay_ns=20_000_000, loss=CERTAIN // 50)
-SCRIPTED = Shape(drops=(Drop(numbers=(3,)),))
-SLOW = Shape(rate_bps=1_000_000, queue_bytes=64_000)
+LOSSY = Impairments(delay_ns=20_000_000, loss=CERTAIN // 50)
+SCRIPTED = Impairments(drops=(Drop(numbers=(3,)),))
+SLOW = Impairments(rate_bps=1_000_000, queue_bytes=64_000)
 
 
-def choose(kernel, *shapes, wanted="auto", repeatable=False):
-    return kernel.choose("a -> b", shapes, wanted, mtu=1500, repeatable=repeatable)
+def choose(kernel, *all_impairments, wanted="auto", repeatable=False):
+    return kernel.choose("a -> b", all_impairments, wanted, mtu=1500, repeatable=repeatable)
 
 
 def test_netem_where_it_does_exactly_all_that_is_asked():
-    assert choose(ABLE, LOSSY, Shape())[0] == "netem"
+    assert choose(ABLE, LOSSY, Impairments())[0] == "netem"
 
 
 @pytest.mark.parametrize("later", [SCRIPTED, SLOW])
@@ -35,9 +35,9 @@ def test_what_is_asked_for_is_had_or_refused():
 
 def test_a_kernel_that_cannot_repeat():
     forgetful = Kernel(without_netem=None, unrepeatable="no seed before Linux 6.6")
-    assert choose(forgetful, Shape(), LOSSY)[0] == "netem"
-    assert choose(forgetful, Shape(), LOSSY, repeatable=True) == ("userspace", "no seed before Linux 6.6")
-    assert choose(forgetful, Shape(), Shape(loss=CERTAIN), repeatable=True)[0] == "netem"
+    assert choose(forgetful, Impairments(), LOSSY)[0] == "netem"
+    assert choose(forgetful, Impairments(), LOSSY, repeatable=True) == ("userspace", "no seed before Linux 6.6")
+    assert choose(forgetful, Impairments(), Impairments(loss=CERTAIN), repeatable=True)[0] == "netem"
 
 
 def test_a_kernel_without_netem():

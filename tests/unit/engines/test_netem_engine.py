@@ -7,25 +7,25 @@ from testbed.engines import netem
 from testbed.engines.netem import engine
 from testbed.engines.netem.qdiscs import FourState, Netem
 from testbed.errors import LabError
-from testbed.impairments import Shape
+from testbed.impairments import Impairments
 
 NO_DEVICE = 0x7FFF_FFFF
 
 
-def test_a_refused_shape_is_not_applied():
+def test_a_refused_impairments_is_not_applied():
     with pytest.raises(LabError) as caught:
-        asyncio.run(netem.apply(None, NO_DEVICE, Shape(delay_ns=2, jitter_ns=1), mtu=1500))
-    assert caught.value.code == "shape-not-supported"
+        asyncio.run(netem.apply(None, NO_DEVICE, Impairments(delay_ns=2, jitter_ns=1), mtu=1500))
+    assert caught.value.code == "impairments-not-supported"
 
 
 def test_what_the_kernel_refuses_is_not_applied():
     async def apply():
         async with AsyncIPRoute() as ip:
-            await netem.apply(ip, NO_DEVICE, Shape(delay_ns=1), mtu=1500)
+            await netem.apply(ip, NO_DEVICE, Impairments(delay_ns=1), mtu=1500)
 
     with pytest.raises(LabError) as caught:
         asyncio.run(apply())
-    assert caught.value.code == "shape-not-applied"
+    assert caught.value.code == "impairments-not-applied"
     assert str(NO_DEVICE) in caught.value.message
 
 
@@ -36,7 +36,7 @@ def test_a_device_that_is_gone_has_no_statistics():
 
     with pytest.raises(LabError) as caught:
         asyncio.run(read())
-    assert caught.value.code == "shape-missing"
+    assert caught.value.code == "impairments-missing"
 
 
 def test_differences_name_the_field_with_both_values():

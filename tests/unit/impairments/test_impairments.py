@@ -13,10 +13,10 @@ from testbed.impairments import (
     Drop,
     FourState,
     GilbertElliott,
+    Impairments,
     Opportunities,
     RateSteps,
     Reorder,
-    Shape,
     Variation,
 )
 
@@ -28,24 +28,24 @@ OPPORTUNITIES = Opportunities(times_ns=(0, 1 * MS, 1 * MS, 2 * MS), frame_bytes=
 
 SHAPES = {
     "clear": CLEAR,
-    "delay 40 ms, jitter 4 ms, loss 2 %": Shape(delay_ns=40 * MS, jitter_ns=4 * MS, loss=85899346),
-    "delay 40 ms, jitter 4 ms normal correlated by 25 % in any order": Shape(
+    "delay 40 ms, jitter 4 ms, loss 2 %": Impairments(delay_ns=40 * MS, jitter_ns=4 * MS, loss=85899346),
+    "delay 40 ms, jitter 4 ms normal correlated by 25 % in any order": Impairments(
         delay_ns=40 * MS,
         jitter_ns=4 * MS,
         variation=Variation(distribution="normal", correlation=CERTAIN // 4, keeps_order=False),
     ),
-    "delay 1 ms, jitter 1 ms table": Shape(
+    "delay 1 ms, jitter 1 ms table": Impairments(
         delay_ns=MS, jitter_ns=MS, variation=Variation(distribution="table", table=(-8192, 8192))
     ),
-    "loss 1 % correlated by 25 %": Shape(loss_model=SOME),
-    "loss 2.44 % in bursts of 4": Shape(loss_model=GilbertElliott(to_bad=CERTAIN // 160, to_good=CERTAIN // 4)),
-    "loss 0 % (good) and 50 % (bad, entered 1 %, left 25 %)": Shape(
+    "loss 1 % correlated by 25 %": Impairments(loss_model=SOME),
+    "loss 2.44 % in bursts of 4": Impairments(loss_model=GilbertElliott(to_bad=CERTAIN // 160, to_good=CERTAIN // 4)),
+    "loss 0 % (good) and 50 % (bad, entered 1 %, left 25 %)": Impairments(
         loss_model=GilbertElliott(to_bad=CERTAIN // 100, to_good=CERTAIN // 4, loss_bad=CERTAIN // 2)
     ),
-    "loss of four states (p13 25 %, p31 50 %, p32 0 %, p23 100 %, p14 0 %)": Shape(
+    "loss of four states (p13 25 %, p31 50 %, p32 0 %, p23 100 %, p14 0 %)": Impairments(
         loss_model=FourState(p13=CERTAIN // 4, p31=CERTAIN // 2, p32=0, p23=CERTAIN, p14=0)
     ),
-    "drop no. 3, 17 of all, drop no. 1 of tcp flags sA port 80, drop every 5. of udp with payload": Shape(
+    "drop no. 3, 17 of all, drop no. 1 of tcp flags sA port 80, drop every 5. of udp with payload": Impairments(
         drops=(
             Drop(numbers=(3, 17)),
             Drop(protocol="tcp", flags="sA", port=80, numbers=(1,)),
@@ -53,29 +53,29 @@ SHAPES = {
         )
     ),
     "delay 1 ms, corrupt 1 % correlated by 25 % with the right checksum, duplicate 1 % correlated by 25 %, "
-    "reorder 1 % correlated by 25 % of every 5. ahead": Shape(
+    "reorder 1 % correlated by 25 % of every 5. ahead": Impairments(
         delay_ns=MS,
         corruption=Corruption(chance=SOME, fix_checksum=True),
         duplicate=SOME,
         reorder=Reorder(chance=SOME, gap=5),
     ),
-    "reorder 1 % 10 ms late": Shape(reorder=Reorder(chance=Chance(probability=CERTAIN // 100), late_ns=10 * MS)),
-    "rate 8 mbit/s, overhead 4 B, queue 64 KB codel with ECN": Shape(
+    "reorder 1 % 10 ms late": Impairments(reorder=Reorder(chance=Chance(probability=CERTAIN // 100), late_ns=10 * MS)),
+    "rate 8 mbit/s, overhead 4 B, queue 64 KB codel with ECN": Impairments(
         rate_bps=8_000_000, overhead_bytes=4, queue_bytes=64_000, discipline=Discipline(name="codel", ecn=True)
     ),
-    "rate 3.5 mbit/s on average, by trace, queue 64 KB": Shape(trace=STEPS, queue_bytes=64_000),
-    "rate 12.1 mbit/s on average, by trace, queue 64 KB": Shape(trace=OPPORTUNITIES, queue_bytes=64_000),
+    "rate 3.5 mbit/s on average, by trace, queue 64 KB": Impairments(trace=STEPS, queue_bytes=64_000),
+    "rate 12.1 mbit/s on average, by trace, queue 64 KB": Impairments(trace=OPPORTUNITIES, queue_bytes=64_000),
 }
 
 
 @pytest.mark.parametrize("words", SHAPES)
-def test_a_shape_in_words(words):
+def test_a_impairments_in_words(words):
     assert SHAPES[words].describe() == words
 
 
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
-def test_through_json_and_back(shape):
-    assert Shape.from_json(json.loads(json.dumps(shape.to_json()))) == shape
+@pytest.mark.parametrize("impairments", SHAPES.values(), ids=list(SHAPES))
+def test_through_json_and_back(impairments):
+    assert Impairments.from_json(json.loads(json.dumps(impairments.to_json()))) == impairments
 
 
 @pytest.mark.parametrize(
@@ -117,11 +117,11 @@ def test_what_may_not_be(kind, values, words):
 
 
 def test_the_longest_that_a_packet_is_under_way_has_every_part():
-    assert Shape().longest_ns == 0
-    assert Shape(delay_ns=5, jitter_ns=3).longest_ns == 8
+    assert Impairments().longest_ns == 0
+    assert Impairments(delay_ns=5, jitter_ns=3).longest_ns == 8
     normal = Variation(distribution="normal")
-    assert Shape(delay_ns=5, jitter_ns=3, variation=normal).longest_ns == 5 + 4 * 3
-    assert Shape(delay_ns=5, reorder=Reorder(chance=SOME, late_ns=7)).longest_ns == 12
-    assert Shape(delay_ns=5, rate_bps=8000, queue_bytes=1000).longest_ns == 5 + 10**9
+    assert Impairments(delay_ns=5, jitter_ns=3, variation=normal).longest_ns == 5 + 4 * 3
+    assert Impairments(delay_ns=5, reorder=Reorder(chance=SOME, late_ns=7)).longest_ns == 12
+    assert Impairments(delay_ns=5, rate_bps=8000, queue_bytes=1000).longest_ns == 5 + 10**9
     trace = RateSteps(starts_ns=(0,), rates_bps=(8000,), period_ns=10**9)
-    assert Shape(trace=trace, queue_bytes=1000).longest_ns == 2 * 10**9
+    assert Impairments(trace=trace, queue_bytes=1000).longest_ns == 2 * 10**9

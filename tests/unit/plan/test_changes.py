@@ -19,7 +19,7 @@ PLAN = resolve(
 
 def describe(source="a", destination="b", **asked):
     link = changes.locate(PLAN, source, destination)
-    return changes.changed(PLAN, link, asked).shape.describe()
+    return changes.changed(PLAN, link, asked).impairments.describe()
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def after(*changes_):
     link = changes.locate(PLAN, "a", "b")
     for each in changes_:
         link = changes.changed(PLAN, link, each)
-    return link.shape
+    return link.impairments
 
 
 def test_a_blackhole_gives_the_loss_back_that_was_there_or_changed_meanwhile():
@@ -156,7 +156,7 @@ def test_faults(asked, code, words):
 
 def test_a_link_that_is_not_in_the_plan_is_a_clear_one_with_the_seed_it_would_have():
     link = changes.locate(PLAN, "b", "a")
-    assert link.shape.is_clear
+    assert link.impairments.is_clear
     assert link.seed != changes.locate(PLAN, "a", "b").seed
 
 

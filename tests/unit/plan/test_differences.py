@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from testbed.expectations import parse
-from testbed.impairments import Shape
+from testbed.impairments import Impairments
 from testbed.plan import Event, resolve
 from testbed.plan.differences import are_repetitions, plan_differences
 from testbed.plan.model import Capture
@@ -29,9 +29,9 @@ def test_equal_plans_do_not_differ(plan):
 
 
 def test_a_value_that_differs(plan):
-    link = replace(plan.links[0], shape=Shape(delay_ns=30_000_000))
+    link = replace(plan.links[0], impairments=Impairments(delay_ns=30_000_000))
     assert plan_differences(plan, replace(plan, links=(link,))) == [
-        ("links.client -> server on wan.shape", SHAPE, "delay 30 ms")
+        ("links.client -> server on wan.impairments", SHAPE, "delay 30 ms")
     ]
 
 

@@ -57,13 +57,13 @@ def test_to_json_and_back(plan):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda data: data.update(version=2),
+        lambda data: data.update(version=9),
         lambda data: data.pop("version"),
         lambda data: data.pop("links"),
         lambda data: data.update(extra=1),
         lambda data: data["nodes"][0].update(extra=1),
         lambda data: data["nodes"][0].pop("image"),
-        lambda data: data["links"][0]["shape"].update(loss=-1),
+        lambda data: data["links"][0]["impairments"].update(loss=-1),
         lambda data: data["stages"][0][0].pop("port"),
         lambda data: data["expectations"].append("u.loss <= 5%"),
     ],

@@ -94,8 +94,8 @@ def test_between_is_two_links_with_seeds_of_their_own():
 def test_from_to_wins_whole_over_between(order):
     lines = ["- {between: [client, server], delay: 40ms, loss: 2%}\n", "- {from: server, to: client, delay: 1ms}\n"]
     found = links("".join(lines[::order]))
-    assert found["client -> server"].shape.loss > 0
-    assert (found["server -> client"].shape.delay_ns, found["server -> client"].shape.loss) == (10**6, 0)
+    assert found["client -> server"].impairments.loss > 0
+    assert (found["server -> client"].impairments.delay_ns, found["server -> client"].impairments.loss) == (10**6, 0)
 
 
 def test_a_link_that_does_nothing_is_not_in_the_plan():
@@ -121,12 +121,12 @@ def test_a_link_that_does_nothing_is_not_in_the_plan():
 )
 def test_queues(keys, queue):
     found = links(f"- {{from: client, to: server, {keys}}}\n- {{from: server, to: client, delay: 10ms}}\n")
-    assert found["client -> server"].shape.queue_bytes == queue
+    assert found["client -> server"].impairments.queue_bytes == queue
 
 
 def test_a_full_frame_follows_the_mtu():
     made = plan(f"{TWO}networks: {{lan: {{mtu: 9000}}}}\nlinks: [{{between: [client, server], rate: 1mbit}}]\n")
-    assert made.links[0].shape.queue_bytes == 90_140
+    assert made.links[0].impairments.queue_bytes == 90_140
 
 
 def test_engine_of_a_link():

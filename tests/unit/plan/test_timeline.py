@@ -30,20 +30,26 @@ def test_events_are_in_the_order_of_time():
     ]
 
 
-def test_a_link_that_is_perfect_at_first_is_shaped_too_and_as_random_as_it_would_be():
+def test_a_link_that_is_perfect_at_first_is_impaired_too_and_as_random_as_it_would_be():
     one, other = PLAN.links
     assert (one.ends, other.ends) == (("a", "b", "lan"), ("b", "a", "lan"))
-    assert other.shape.is_clear
+    assert other.impairments.is_clear
     assert other.engine == "netem"
     text = TEXT.replace("from: a, to: b, delay", "from: b, to: a, delay").replace("timeline:\n", "")
     [asked] = resolve(loads(text, "file.yml")).links
     assert other.seed == asked.seed
 
 
-def test_all_shapes_of_a_link():
-    assert [shape.describe() for shape in PLAN.shapes(("a", "b", "lan"))] == ["delay 20 ms", "delay 20 ms, loss 100 %"]
-    assert [shape.describe() for shape in PLAN.shapes(("b", "a", "lan"))] == ["clear", "loss 100 %"]
-    assert PLAN.shapes(("b", "c", "lan")) == ()
+def test_all_impairments_of_a_link():
+    assert [impairments.describe() for impairments in PLAN.all_impairments(("a", "b", "lan"))] == [
+        "delay 20 ms",
+        "delay 20 ms, loss 100 %",
+    ]
+    assert [impairments.describe() for impairments in PLAN.all_impairments(("b", "a", "lan"))] == [
+        "clear",
+        "loss 100 %",
+    ]
+    assert PLAN.all_impairments(("b", "c", "lan")) == ()
 
 
 def test_a_change_to_what_is_so_already_changes_nothing():

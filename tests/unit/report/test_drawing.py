@@ -23,7 +23,7 @@ def star(plan):
             replace(
                 link,
                 source=client.name,
-                shape=replace(link.shape, delay_ns=link.shape.delay_ns + (not alike) * at * 10**6),
+                impairments=replace(link.impairments, delay_ns=link.impairments.delay_ns + (not alike) * at * 10**6),
             )
             for at, client in enumerate(clients)
         ]
@@ -37,7 +37,7 @@ def test_every_node_network_and_link_is_drawn(plan):
     assert [box.name for box in drawing.boxes] == ["client", "server"]
     assert [line.label for line in drawing.networks] == ["wan   198.18.7.0/24   MTU 1500"]
     (arc,) = drawing.arcs
-    assert arc.label == plan.links[0].shape.describe()
+    assert arc.label == plan.links[0].impairments.describe()
     assert (arc.to_top, arc.to_bottom) == (False, True)
 
 
@@ -47,7 +47,7 @@ def test_both_directions_are_one_arc_where_they_do_the_same(plan):
     (arc,) = draw(replace(plan, links=(link, back))).arcs
     assert (arc.to_top, arc.to_bottom) == (True, True)
     assert "each way" in arc.label
-    other = replace(back, shape=replace(back.shape, delay_ns=1))
+    other = replace(back, impairments=replace(back.impairments, delay_ns=1))
     assert len(draw(replace(plan, links=(link, other))).arcs) == 2
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from testbed.analysis.samples import Samples
 from testbed.endpoint.columns import encode
-from testbed.impairments import Shape
+from testbed.impairments import Impairments
 from testbed.plan.timeline import Change, Event
 from testbed.report.run import stage_figures, twin_figures
 from testbed.report.start import start
@@ -28,7 +28,7 @@ def titles(figures):
 
 
 def words(figure):
-    """What a reader sees of a figure beside the shapes."""
+    """What a reader sees of a figure beside the impairments."""
     labels = [text for chart in figure.charts for text in re.findall(r">([^<>]+)</text>", chart.svg)]
     legends = [swatch.name for chart in figure.charts for swatch in chart.legend]
     return " | ".join([figure.title, figure.note, *(chart.label for chart in figure.charts), *legends, *labels])
@@ -179,7 +179,8 @@ def happening(what, at_ms):
 def test_what_is_asked_for_follows_the_timeline(plan, stream):
     (link,) = plan.links
     change = Change(
-        **dict(zip(("source", "destination", "network"), link.ends, strict=True)), shape=Shape(delay_ns=60 * MS)
+        **dict(zip(("source", "destination", "network"), link.ends, strict=True)),
+        impairments=Impairments(delay_ns=60 * MS),
     )
     changed = replace(plan, timeline=(Event(at_ns=100 * MS, what="slower", changes=(change,)),))
     found = stage_figures(changed, [stream("udp", 0)], [happening("slower", 100)])

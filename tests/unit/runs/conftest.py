@@ -3,11 +3,11 @@ import pytest
 from testbed.check import LinkCheck
 from testbed.check.judging import judge
 from testbed.check.samples import Sample
-from testbed.impairments import CERTAIN, Shape
+from testbed.impairments import CERTAIN, Impairments
 from testbed.plan.model import Interface, Link, Network, Node, Plan, Workload
 from testbed.workloads import Summary
 
-SHAPE = Shape(delay_ns=20_000_000, loss=CERTAIN // 50)
+SHAPE = Impairments(delay_ns=20_000_000, loss=CERTAIN // 50)
 
 
 def node(number, name):
@@ -39,7 +39,9 @@ def plan():
         seed=1,
         parameters={"rate_bps": 64_000, "size_bytes": 160, "duration_ns": 10**9},
     )
-    link = Link(source="client", destination="server", network="wan", shape=SHAPE, seed=2, engine="auto", profile=None)
+    link = Link(
+        source="client", destination="server", network="wan", impairments=SHAPE, seed=2, engine="auto", profile=None
+    )
     wan = Network(name="wan", subnet="198.18.7.0/24", gateway="198.18.7.1", allocated=True, internal=True, mtu=1500)
     return Plan(
         lab="lossy",
@@ -56,16 +58,16 @@ def plan():
 
 @pytest.fixture
 def make_check():
-    def make(shape=SHAPE, *, lost=20, delay_ns=20_200_000):
+    def make(impairments=SHAPE, *, lost=20, delay_ns=20_200_000):
         found = Sample(sent=1000, arrived=1000 - lost, delays_ns=[delay_ns] * (1000 - lost), runs=lost)
         return LinkCheck(
             source="client",
             destination="server",
             network="wan",
-            asked=shape,
+            asked=impairments,
             sent=1000,
             arrived=1000 - lost,
-            findings=judge(shape, found, level=0.001),
+            findings=judge(impairments, found, level=0.001),
         )
 
     return make
@@ -110,4 +112,4 @@ def download():
 def statistics():
     counts = {"packets_in": 3}
     ends = {"source": "client", "destination": "server", "network": "wan"}
-    return [{**ends, "engine": "userspace", "why": "asked for", "shape": SHAPE.to_json(), "counts": counts}]
+    return [{**ends, "engine": "userspace", "why": "asked for", "impairments": SHAPE.to_json(), "counts": counts}]

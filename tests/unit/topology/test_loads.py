@@ -274,9 +274,9 @@ def test_faults_of_a_node(node, code):
 def test_keys_beside_a_profile_replace_its_own():
     text = HEAD + "links: [{between: [client, server], profile: lte, delay: 0, loss: 1%}]\n"
     [link] = loads(text, "file.yml").links
-    impairment = link.impairment
+    impairment = link.impairment_keys
     assert (impairment.delay_ns, impairment.rate) == (0, 12_000_000)
-    assert impairment.shape(mtu=1500, delay_back_ns=0).loss == units.PROBABILITY.parse("1%")
+    assert impairment.resolve(mtu=1500, delay_back_ns=0).loss == units.PROBABILITY.parse("1%")
 
 
 def test_a_directory_and_a_missing_file_are_usage_errors(tmp_path):

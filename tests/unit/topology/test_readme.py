@@ -32,10 +32,10 @@ def test_every_key_is_in_it():
 def test_netem_can_do_what_it_says_and_no_more(asked, netem):
     text = f"name: x\nnodes: {{a: , b: }}\nlinks: [{{from: a, to: b, {asked}}}]\n"
     [link] = resolve(loads(text, "README.md", FOLDER)).links
-    if reason := supports(link.shape, mtu=1500):
+    if reason := supports(link.impairments, mtu=1500):
         assert netem == "no", reason
     else:
-        assert netem == ("nearly" if compromises(link.shape, mtu=1500) else "yes")
+        assert netem == ("nearly" if compromises(link.impairments, mtu=1500) else "yes")
 
 
 def test_every_shipped_file_is_in_it():
@@ -45,7 +45,7 @@ def test_every_shipped_file_is_in_it():
 
 def test_profiles_are_as_in_it():
     def row(name, asked):
-        profile = asked.shape(mtu=1500, delay_back_ns=0)
+        profile = asked.resolve(mtu=1500, delay_back_ns=0)
         cells = [
             unit.format(value) if value else ""
             for unit, value in (

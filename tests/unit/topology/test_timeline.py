@@ -26,14 +26,16 @@ LINE = HEAD.count("\n") + 1
 
 
 def course(*events, head=HEAD):
-    """The shapes of links after each event."""
+    """The impairments of links after each event."""
     topology = loads(head + "".join(f"  - {event}\n" for event in events), "file.yml")
     links = Course(topology)
     return [links.meet(event) for _, event in in_time(topology)]
 
 
 def described(*events):
-    return [{" ".join(key[:2]): shape.describe() for key, shape in found.items()} for found in course(*events)]
+    return [
+        {" ".join(key[:2]): impairments.describe() for key, impairments in found.items()} for found in course(*events)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,7 @@ def test_a_change_replaces_what_it_names():
 def test_a_queue_in_round_trips_takes_the_delays_that_are_then():
     both = "{at: 1s, link: {between: [a, b]}, delay: 100ms, queue: 1bdp, rate: 10mbit}"
     [found] = course(both)
-    assert {shape.queue_bytes for shape in found.values()} == {250_000}
+    assert {impairments.queue_bytes for impairments in found.values()} == {250_000}
     found = course("{at: 1s, link: {from: b, to: a}, delay: 60ms}", "{at: 2s, link: {from: a, to: b}, queue: 1bdp}")[1]
     assert found["a", "b", "lan"].queue_bytes == 100_000
 
@@ -113,7 +115,7 @@ def test_a_partition_cuts_what_is_between_groups_in_both_directions():
     [found] = course("{at: 1s, partition: [[a, d], [b]]}")
     cut = {("a", "b", "lan"), ("b", "a", "lan"), ("d", "b", "wan"), ("b", "d", "wan")}
     assert found.keys() == cut
-    assert {shape.loss for shape in found.values()} == {CERTAIN}
+    assert {impairments.loss for impairments in found.values()} == {CERTAIN}
     assert found["b", "a", "lan"].delay_ns == 30 * MS
 
 
@@ -125,7 +127,7 @@ def test_healed_links_are_as_in_the_file():
         "{at: 4s, heal: all}",
     )
     assert len(cut) == 8
-    assert [shape.describe() for shape in first.values()] == ["delay 20 ms, rate 10 mbit/s, queue 62.5 KB"]
+    assert [impairments.describe() for impairments in first.values()] == ["delay 20 ms, rate 10 mbit/s, queue 62.5 KB"]
     assert healed["b", "a", "lan"].describe() == "delay 30 ms, loss 1 %"
     assert healed["b", "c", "wan"] == CLEAR
     assert cut.keys() - first.keys() == healed.keys()

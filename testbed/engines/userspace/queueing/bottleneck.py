@@ -19,14 +19,14 @@ from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts,
 
 if TYPE_CHECKING:
     from testbed.engines.userspace.lines import Line, Queue
-    from testbed.impairments import Shape
+    from testbed.impairments import Impairments
 
 _NEVER = 1 << 63
 
 
-def decides_on_arrival(shape: Shape) -> bool:
+def decides_on_arrival(impairments: Impairments) -> bool:
     """Whether a frame's departure is settled by the frames before it alone, so that `StraightBottleneck` will do."""
-    return bool(shape.rate_bps) and shape.discipline.name == "droptail" and in_order(shape)
+    return bool(impairments.rate_bps) and impairments.discipline.name == "droptail" and in_order(impairments)
 
 
 class StraightBottleneck:
@@ -35,7 +35,7 @@ class StraightBottleneck:
     Fractions of a nanosecond are carried from frame to frame, so that a busy transmitter keeps the rate exactly.
 
     Args:
-        shape: what the bottleneck does.
+        impairments: what the bottleneck does.
         counts: of the link.
         now: when it begins to.
         contents: what it goes on with.
@@ -54,10 +54,10 @@ class StraightBottleneck:
         "_waiting_bytes",
     )
 
-    def __init__(self, shape: Shape, counts: Counts, now: int, contents: Contents) -> None:
-        self._rate_bps = shape.rate_bps
-        self._queue_bytes = shape.queue_bytes
-        self._overhead_bytes = shape.overhead_bytes
+    def __init__(self, impairments: Impairments, counts: Counts, now: int, contents: Contents) -> None:
+        self._rate_bps = impairments.rate_bps
+        self._queue_bytes = impairments.queue_bytes
+        self._overhead_bytes = impairments.overhead_bytes
         self._counts = counts
         self._coming = deque(contents.coming)  # that have not reached the queue
         self._out = deque(contents.sent)  # when their last bit is sent
@@ -168,8 +168,8 @@ class EventfulBottleneck:
     time was taken has come too late to change what happened before, and is taken to come then.)
 
     Args:
-        shape: what the bottleneck does.
-        seed: of the shape.
+        impairments: what the bottleneck does.
+        seed: of the impairments.
         counts: of the link.
         line: where frames are until they reach the queue.
         now: when it begins.
@@ -179,13 +179,15 @@ class EventfulBottleneck:
     __slots__ = ("_clock", "_counts", "_discipline", "_free", "_line", "_out", "_queue", "_queue_bytes", "_start",
                  "_transmitter")  # fmt: skip
 
-    def __init__(self, shape: Shape, seed: str, counts: Counts, line: Line, *, now: int, contents: Contents) -> None:
-        self._discipline = shape.discipline
-        self._queue_bytes = shape.queue_bytes
+    def __init__(
+        self, impairments: Impairments, seed: str, counts: Counts, line: Line, *, now: int, contents: Contents
+    ) -> None:
+        self._discipline = impairments.discipline
+        self._queue_bytes = impairments.queue_bytes
         self._counts = counts
         self._line = line
         self._line.add(contents.coming)
-        self._transmitter = transmitter(shape, now)
+        self._transmitter = transmitter(impairments, now)
         self._clock = now  # of the last event
         self._free = now  # when the transmitter has sent all it was given
         self._out = deque(contents.sent)
@@ -193,10 +195,10 @@ class EventfulBottleneck:
             work, packet = contents.sending
             self._free = self._transmitter.resume(now, work)
             self._out.append((self._free, packet))
-        if contents.queue is not None and contents.discipline == shape.discipline:
+        if contents.queue is not None and contents.discipline == impairments.discipline:
             self._queue = contents.queue
         else:
-            self._queue = _queue(shape, seed, counts)
+            self._queue = _queue(impairments, seed, counts)
             for came, packet in contents.waiting:
                 self._queue.enqueue(packet, came, _NEVER)
         # When the next frame begins to be sent.
@@ -279,8 +281,8 @@ class EventfulBottleneck:
         self._start = self._transmitter.starts(self._free) if len(self._queue) else _NEVER
 
 
-def _queue(shape: Shape, seed: str, counts: Counts) -> Queue:
-    discipline = shape.discipline
+def _queue(impairments: Impairments, seed: str, counts: Counts) -> Queue:
+    discipline = impairments.discipline
     match discipline.name:
         case "codel":
             return CoDel(discipline, counts)

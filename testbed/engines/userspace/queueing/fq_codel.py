@@ -33,8 +33,8 @@ class _Flow(CoDel):
 class FqCoDel:
     """Queues of flows that take turns; a full one drops from the head of the longest.
 
-    One word of `flows` is drawn when the shape is applied; it decides which flows share a queue: that of the highest
-    bits of the CRC-32 of addresses, protocol and ports times the word made odd, modulo 2^32.
+    One word of `flows` is drawn when the impairments are applied; it decides which flows share a queue: that of the
+    highest bits of the CRC-32 of addresses, protocol and ports times the word made odd, modulo 2^32.
 
     Attributes:
         waiting_bytes: of the frames that wait.

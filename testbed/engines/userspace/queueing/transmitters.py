@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from testbed.impairments import Opportunities, RateSteps
 
 if TYPE_CHECKING:
-    from testbed.impairments import Shape
+    from testbed.impairments import Impairments
 
 BYTE_WORK: Final = 8 * 10**9
 """What sending a byte takes, in bits times ns per s: a transmitter of r bit/s does r of it in a nanosecond."""
@@ -30,15 +30,15 @@ class Transmitter(Protocol):
         """When a frame is sent of which another transmitter has left `work` at `now`, when this one begins."""
 
 
-def transmitter(shape: Shape, applied: int) -> Transmitter:
-    """The shape's transmitter, its trace begun at `applied`."""
-    match shape.trace:
+def transmitter(impairments: Impairments, applied: int) -> Transmitter:
+    """The impairments's transmitter, its trace begun at `applied`."""
+    match impairments.trace:
         case Opportunities() as trace:
-            return TracedTransmitter(trace, shape.overhead_bytes, applied)
+            return TracedTransmitter(trace, impairments.overhead_bytes, applied)
         case RateSteps() as trace:
-            return SteppedTransmitter(trace, shape.overhead_bytes, applied)
-    steps = RateSteps(starts_ns=(0,), rates_bps=(shape.rate_bps,), period_ns=1)
-    return SteppedTransmitter(steps, shape.overhead_bytes, applied)
+            return SteppedTransmitter(trace, impairments.overhead_bytes, applied)
+    steps = RateSteps(starts_ns=(0,), rates_bps=(impairments.rate_bps,), period_ns=1)
+    return SteppedTransmitter(steps, impairments.overhead_bytes, applied)
 
 
 class SteppedTransmitter:

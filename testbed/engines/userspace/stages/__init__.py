@@ -5,7 +5,7 @@ that leave it, each with the time at which it does. What happens to a frame here
 the link, so it depends on arrival times and on the seed alone, never on when the process woke.
 
 Each stage that has something random about it has a generator of its own (`stage.words`), seeded with the link's seed,
-how many shapes the link has had before, and the stage's name: what one stage draws never shifts what another draws,
-and what happened before a change of shape never shifts what happens after it. Which word decides on what is written
-at each stage, and is the same in every version.
+how many sets of impairments the link has had before, and the stage's name: what one stage draws never shifts what
+another draws, and what happened before a change of impairments never shifts what happens after it. Which word decides
+on what is written at each stage, and is the same in every version.
 """

@@ -10,12 +10,12 @@ from testbed.impairments.distributions import SCALE, quantiles
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from testbed.impairments import Reorder, Shape
+    from testbed.impairments import Impairments, Reorder
 
 
-def in_order(shape: Shape) -> bool:
+def in_order(impairments: Impairments) -> bool:
     """Whether frames leave the delay in the order in which they reach it."""
-    return not shape.reorder and (shape.variation.keeps_order or not shape.jitter_ns)
+    return not impairments.reorder and (impairments.variation.keeps_order or not impairments.jitter_ns)
 
 
 class Delay(Stage, Protocol):
@@ -28,17 +28,17 @@ class Delay(Stage, Protocol):
     last_ns: int
 
 
-def delay(shape: Shape, seed: str, counts: Counts, after_ns: int) -> Delay:
-    """The shape's delay. Where frames keep order, none leaves before `after_ns`."""
-    hold = _hold(shape, seed) if shape.jitter_ns else None
-    if in_order(shape):
-        return VariedDelay(hold, after_ns) if hold else ConstantDelay(shape.delay_ns, after_ns)
-    reordering = Reordering(shape.reorder, seed, counts) if shape.reorder else None
-    keeps_order = shape.variation.keeps_order or not hold
-    return LooseDelay(hold or (lambda: shape.delay_ns), reordering, after_ns, keeps_order=keeps_order)
+def delay(impairments: Impairments, seed: str, counts: Counts, after_ns: int) -> Delay:
+    """The impairments's delay. Where frames keep order, none leaves before `after_ns`."""
+    hold = _hold(impairments, seed) if impairments.jitter_ns else None
+    if in_order(impairments):
+        return VariedDelay(hold, after_ns) if hold else ConstantDelay(impairments.delay_ns, after_ns)
+    reordering = Reordering(impairments.reorder, seed, counts) if impairments.reorder else None
+    keeps_order = impairments.variation.keeps_order or not hold
+    return LooseDelay(hold or (lambda: impairments.delay_ns), reordering, after_ns, keeps_order=keeps_order)
 
 
-def _hold(shape: Shape, seed: str) -> Callable[[], int]:
+def _hold(impairments: Impairments, seed: str) -> Callable[[], int]:
     """How long the next frame is held, ns. Each takes one word w of `jitter`.
 
     `uniform`: delay - jitter + floor(w (2 jitter + 1) / 2^32). Of the other distributions entry floor(w n / 2^32) of
@@ -46,9 +46,9 @@ def _hold(shape: Shape, seed: str) -> Callable[[], int]:
     `tabledist`, rounded half away from zero; less than nothing is nothing. (There the entry is w modulo n, which takes
     the word's lowest bits, so that netem's correlation has no effect on a table's values; here it has.)
     """
-    draw = words(seed, "jitter", shape.variation.correlation)
-    delay_ns, jitter_ns = shape.delay_ns, shape.jitter_ns
-    table = quantiles(shape.variation)
+    draw = words(seed, "jitter", impairments.variation.correlation)
+    delay_ns, jitter_ns = impairments.delay_ns, impairments.jitter_ns
+    table = quantiles(impairments.variation)
     if not table:
         shortest = delay_ns - jitter_ns
         spread = 2 * jitter_ns + 1

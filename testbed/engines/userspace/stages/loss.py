@@ -8,19 +8,19 @@ from testbed.engines.userspace.stages.stage import Counts, Frame, Stage, words
 from testbed.impairments import Chance, FourState, GilbertElliott
 
 if TYPE_CHECKING:
-    from testbed.impairments import Shape
+    from testbed.impairments import Impairments
 
 
-def loss(shape: Shape, seed: str, counts: Counts) -> Stage | None:
-    """The shape's loss; None where it has none."""
-    match shape.loss_model:
+def loss(impairments: Impairments, seed: str, counts: Counts) -> Stage | None:
+    """The impairments's loss; None where it has none."""
+    match impairments.loss_model:
         case GilbertElliott() as model:
             return GilbertElliottLoss(model, seed, counts)
         case FourState() as model:
             return FourStateLoss(model, seed, counts)
         case Chance() as model:
             return RandomLoss(model, seed, counts)
-    return RandomLoss(Chance(probability=shape.loss), seed, counts) if shape.loss else None
+    return RandomLoss(Chance(probability=impairments.loss), seed, counts) if impairments.loss else None
 
 
 class RandomLoss:

@@ -30,7 +30,7 @@ class Stage(Protocol):
 
 @dataclass(slots=True)
 class Counts:
-    """What the stages of a link did, over all its shapes; frames unless the name says otherwise.
+    """What the stages of a link did, since its first impairments; frames unless the name says otherwise.
 
     `dropped_bytes` are those of frames dropped from a queue, `FRAME_OVERHEAD_BYTES` for each included.
     """

@@ -40,7 +40,7 @@ def test_a_link_that_is_not_there_is_an_error(do):
             arguments = {"replace": (CLEAR,), "restart": (CLEAR, 1), "remove": ()}[do]
             await getattr(engine, do)("x", *arguments)
 
-    with pytest.raises(LabError, match="link x is not shaped here; those are: none"):
+    with pytest.raises(LabError, match="link x is not impaired here; those are: none"):
         asyncio.run(use())
 
 

@@ -14,14 +14,14 @@ from testbed.impairments import (
     Discipline,
     Drop,
     GilbertElliott,
+    Impairments,
     RateSteps,
     Reorder,
-    Shape,
     Variation,
 )
 
 MS = 10**6
-SHAPE = Shape(
+SHAPE = Impairments(
     delay_ns=20 * MS,
     jitter_ns=5 * MS,
     variation=Variation(distribution="paretonormal", correlation=CERTAIN // 4, keeps_order=False),

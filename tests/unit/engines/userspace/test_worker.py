@@ -26,11 +26,11 @@ def worker():
         process.wait(30)
 
 
-def ask(control, sockets=(), shape=None, **request):
+def ask(control, sockets=(), impairments=None, **request):
     with tempfile.TemporaryFile("w") as file:
-        json.dump(shape, file)
+        json.dump(impairments, file)
         file.flush()
-        descriptors = [file.fileno()] if shape is not None else []
+        descriptors = [file.fileno()] if impairments is not None else []
         descriptors += [sock.fileno() for sock in sockets]
         socket.send_fds(control, [json.dumps({"id": 1, **request}).encode()], descriptors)
         return json.loads(control.recv(65536))
@@ -45,7 +45,7 @@ def test_the_worker_ends_when_the_agent_does(worker):
 @pytest.mark.parametrize("do", ["replace", "restart", "remove", "stats"])
 def test_an_unknown_link_is_an_error(worker, do):
     _, control = worker
-    assert "KeyError: 'a -> b'" in ask(control, do=do, link="a -> b", shape=CLEAR.to_json(), seed=1)["error"]
+    assert "KeyError: 'a -> b'" in ask(control, do=do, link="a -> b", impairments=CLEAR.to_json(), seed=1)["error"]
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,9 @@ def test_an_unknown_link_is_an_error(worker, do):
         ({"do": "dance", "link": "x"}, "no request is"),
         ({"do": "add"}, "link"),
         ({"do": "add", "link": "x", "seed": 1}, "IndexError"),
-        ({"do": "add", "link": "x", "shape": {"loss": -1}, "seed": 1}, "loss of -1"),
-        ({"do": "add", "link": "x", "shape": {"lots": 1}, "seed": 1}, "lots"),
-        ({"do": "add", "link": "x", "shape": CLEAR.to_json(), "seed": 1}, "unpack"),
+        ({"do": "add", "link": "x", "impairments": {"loss": -1}, "seed": 1}, "loss of -1"),
+        ({"do": "add", "link": "x", "impairments": {"lots": 1}, "seed": 1}, "lots"),
+        ({"do": "add", "link": "x", "impairments": CLEAR.to_json(), "seed": 1}, "unpack"),
     ],
 )
 def test_a_wrong_request_is_answered_and_the_worker_goes_on(worker, request_, error):
@@ -71,7 +71,7 @@ def test_sockets_that_carry_no_frames_are_refused_and_closed(worker):
     far, near = socket.socketpair()
     with far:
         with near:
-            answer = ask(control, [near, near], do="add", link="x", shape=CLEAR.to_json(), seed=1)
+            answer = ask(control, [near, near], do="add", link="x", impairments=CLEAR.to_json(), seed=1)
         assert "not packet sockets" in answer["error"]
         far.settimeout(30)
         assert far.recv(1) == b""

@@ -4,7 +4,7 @@ from testbed.engines.userspace.core import LinkEmulator
 from testbed.engines.userspace.lines import Contents, InOrder
 from testbed.engines.userspace.queueing.bottleneck import EventfulBottleneck, StraightBottleneck
 from testbed.engines.userspace.stages.stage import Counts
-from testbed.impairments import CLEAR, Discipline, Opportunities, RateSteps, Shape
+from testbed.impairments import CLEAR, Discipline, Impairments, Opportunities, RateSteps
 
 MS = 10**6
 RATE = 8_000_000  # 1000 bytes in 1 ms
@@ -22,12 +22,12 @@ def drain(link):
 
 
 def test_both_bottlenecks_are_the_same_for_droptail():
-    shape = Shape(rate_bps=RATE, queue_bytes=3500, overhead_bytes=13)
+    impairments = Impairments(rate_bps=RATE, queue_bytes=3500, overhead_bytes=13)
     frames = [(place * place * 7919 % 400_000 + place * 300_000, packet) for place, packet in enumerate(numbered(500))]
     frames.sort(key=lambda frame: frame[0])
     counts, eventful_counts = Counts(), Counts()
-    straight = StraightBottleneck(shape, counts, 0, Contents())
-    eventful = EventfulBottleneck(shape, "1", eventful_counts, InOrder(), now=0, contents=Contents())
+    straight = StraightBottleneck(impairments, counts, 0, Contents())
+    eventful = EventfulBottleneck(impairments, "1", eventful_counts, InOrder(), now=0, contents=Contents())
     eventful.add(frames)
     straight.add(frames)
     assert eventful.take(1 << 60, 500) == straight.take(1 << 60, 500)
@@ -37,7 +37,7 @@ def test_both_bottlenecks_are_the_same_for_droptail():
 
 @pytest.mark.parametrize(("name", "left"), [("droptail", [0, 1, 2]), ("drophead", [0, 3, 4]), ("codel", [0, 1, 2])])
 def test_a_full_queue_drops_the_newest_or_the_oldest(name, left):
-    link = LinkEmulator(Shape(rate_bps=RATE, queue_bytes=2000, discipline=Discipline(name=name)), 1, 0)
+    link = LinkEmulator(Impairments(rate_bps=RATE, queue_bytes=2000, discipline=Discipline(name=name)), 1, 0)
     for number, frame in enumerate(numbered(5)):
         link.accept([frame], number)
     assert [number for _, number in drain(link)] == left
@@ -47,7 +47,7 @@ def test_a_full_queue_drops_the_newest_or_the_oldest(name, left):
 
 
 def test_drophead_does_not_empty_the_queue_for_a_frame_that_can_never_fit():
-    link = LinkEmulator(Shape(rate_bps=RATE, queue_bytes=1500, discipline=Discipline(name="drophead")), 1, 0)
+    link = LinkEmulator(Impairments(rate_bps=RATE, queue_bytes=1500, discipline=Discipline(name="drophead")), 1, 0)
     link.accept(numbered(2), 0)
     link.accept([bytes(2000)], 1)
     assert [number for _, number in drain(link)] == [0, 1]
@@ -55,16 +55,16 @@ def test_drophead_does_not_empty_the_queue_for_a_frame_that_can_never_fit():
 
 def test_frames_wait_for_an_opportunity_in_the_queue():
     trace = Opportunities(times_ns=(10 * MS,), frame_bytes=1500, period_ns=10 * MS)
-    link = LinkEmulator(Shape(trace=trace, queue_bytes=2000), 1, 0)
+    link = LinkEmulator(Impairments(trace=trace, queue_bytes=2000), 1, 0)
     link.accept(numbered(3), MS)
     assert drain(link) == [(10 * MS, 0), (20 * MS, 1)]
     assert link.stats().queue_drops == 1
 
 
-def test_a_trace_begins_when_the_shape_is_applied():
+def test_a_trace_begins_when_the_impairments_is_applied():
     trace = Opportunities(times_ns=(3 * MS,), frame_bytes=1500, period_ns=10 * MS)
     link = LinkEmulator(CLEAR, 1, 0)
-    link.replace(Shape(trace=trace, queue_bytes=2000), 100 * MS)
+    link.replace(Impairments(trace=trace, queue_bytes=2000), 100 * MS)
     link.accept(numbered(1), 100 * MS)
     assert drain(link) == [(103 * MS, 0)]
 
@@ -75,7 +75,7 @@ STEPS = RateSteps(starts_ns=(0, 1000 * MS), rates_bps=(RATE, RATE), period_ns=20
 
 
 def queued(name="droptail", queue_bytes=5000, **more):
-    return Shape(queue_bytes=queue_bytes, discipline=Discipline(name=name), **more)
+    return Impairments(queue_bytes=queue_bytes, discipline=Discipline(name=name), **more)
 
 
 @EVERY
@@ -146,7 +146,7 @@ def test_a_backlog_of_a_trace_does_not_wait_for_its_opportunities_once_there_is_
 
 
 def test_codel_goes_on_where_the_discipline_is_the_same():
-    """Frames come twice as fast as they go, so that the wait gets longer; changes to the same shape do not show."""
+    """Frames come twice as fast as they go, so that the wait gets longer; a change to the same does not show."""
 
     def drops(changes):
         link = LinkEmulator(queued("codel", 100_000, rate_bps=RATE), 1, 0)
@@ -170,7 +170,7 @@ def test_flows_keep_their_turns_where_the_discipline_is_the_same(frames):
 
 
 def test_held_frames_are_accounted_for_where_the_queue_drops():
-    link = LinkEmulator(Shape(rate_bps=RATE, queue_bytes=2000, discipline=Discipline(name="drophead")), 1, 0)
+    link = LinkEmulator(Impairments(rate_bps=RATE, queue_bytes=2000, discipline=Discipline(name="drophead")), 1, 0)
     link.accept(numbered(50), 0)
     drain(link)
     assert link._held_bytes - link._counts.dropped_bytes == 0

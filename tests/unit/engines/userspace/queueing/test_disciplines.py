@@ -1,7 +1,7 @@
 from itertools import pairwise
 
 from testbed.engines.userspace.core import LinkEmulator
-from testbed.impairments import Discipline, Shape
+from testbed.impairments import Discipline, Impairments
 
 MS = 10**6
 RATE = 8_000_000  # 1000 bytes in 1 ms
@@ -19,7 +19,9 @@ def overloaded(link, until, interval, packet=FRAME, begin=0):
 
 
 def codel(**more):
-    return LinkEmulator(Shape(rate_bps=RATE, queue_bytes=10**7, discipline=Discipline(name="codel", **more)), 1, 0)
+    return LinkEmulator(
+        Impairments(rate_bps=RATE, queue_bytes=10**7, discipline=Discipline(name="codel", **more)), 1, 0
+    )
 
 
 def test_codel_lets_pass_what_waits_less_than_the_target():
@@ -76,7 +78,7 @@ def test_codel_brings_the_standing_queue_of_a_flow_that_obeys_down_to_its_target
 
     controlled = sorted(waits(codel()))
     assert controlled[len(controlled) // 2] < 15 * MS
-    free = sorted(waits(LinkEmulator(Shape(rate_bps=RATE, queue_bytes=10**7), 1, 0)))
+    free = sorted(waits(LinkEmulator(Impairments(rate_bps=RATE, queue_bytes=10**7), 1, 0)))
     assert free[len(free) // 2] > 100 * MS
 
 

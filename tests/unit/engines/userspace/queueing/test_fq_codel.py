@@ -2,7 +2,7 @@ from collections import Counter
 
 from testbed.engines.userspace.core import LinkEmulator
 from testbed.engines.userspace.headers import parse, ports
-from testbed.impairments import Discipline, Shape
+from testbed.impairments import Discipline, Impairments
 
 MS = 10**6
 RATE = 8_000_000  # 1000 bytes in 1 ms
@@ -10,7 +10,7 @@ RATE = 8_000_000  # 1000 bytes in 1 ms
 
 def fair(queue_bytes=10**7, seed=1, **more):
     discipline = Discipline(name="fq_codel", **more)
-    return LinkEmulator(Shape(rate_bps=RATE, queue_bytes=queue_bytes, discipline=discipline), seed, 0)
+    return LinkEmulator(Impairments(rate_bps=RATE, queue_bytes=queue_bytes, discipline=discipline), seed, 0)
 
 
 def packet(frames, port, size=1000):

@@ -1,13 +1,13 @@
 import pytest
 
 from testbed.engines.userspace.core import LinkEmulator
-from testbed.impairments import CERTAIN, Chance, Corruption, Shape
+from testbed.impairments import CERTAIN, Chance, Corruption, Impairments
 
 ALWAYS = Chance(probability=CERTAIN)
 
 
 def carried(packets, corruption, seed=7):
-    link = LinkEmulator(Shape(corruption=corruption), seed, 0)
+    link = LinkEmulator(Impairments(corruption=corruption), seed, 0)
     link.accept(packets, 0)
     return link.release(0, len(packets)), link.stats().corrupted
 

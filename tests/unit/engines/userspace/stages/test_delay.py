@@ -5,15 +5,15 @@ from statistics import fmean, pstdev
 import pytest
 
 from testbed.engines.userspace.core import LinkEmulator
-from testbed.impairments import CERTAIN, Chance, Reorder, Shape, Variation
+from testbed.impairments import CERTAIN, Chance, Impairments, Reorder, Variation
 
 MS = 10**6
 FRAMES = 20_000
 
 
-def delays(count=FRAMES, interval=100 * MS, **shape):
+def delays(count=FRAMES, interval=100 * MS, **impairments):
     """How long each frame is held, so far apart that none waits for another."""
-    link = LinkEmulator(Shape(**shape), 7, 0)
+    link = LinkEmulator(Impairments(**impairments), 7, 0)
     held = [0] * count
     for number in range(count):
         link.accept([number.to_bytes(4, "big")], number * interval)
@@ -54,7 +54,7 @@ def test_correlated_jitter_is_correlated(distribution):
 def test_order_is_kept_or_free():
     def places(keeps_order):
         variation = Variation(keeps_order=keeps_order)
-        link = LinkEmulator(Shape(delay_ns=10 * MS, jitter_ns=10 * MS, variation=variation), 7, 0)
+        link = LinkEmulator(Impairments(delay_ns=10 * MS, jitter_ns=10 * MS, variation=variation), 7, 0)
         for number in range(100):
             link.accept([number.to_bytes(4, "big")], number * MS)
         return [int.from_bytes(packet, "big") for packet in link.release(1000 * MS, 100)]
@@ -77,7 +77,7 @@ def test_chosen_frames_leave_their_place(reorder, held):
 
 
 def test_the_frames_behind_a_late_one_keep_their_place():
-    link = LinkEmulator(Shape(delay_ns=10 * MS, reorder=Reorder(chance=Chance(probability=CERTAIN), gap=3)), 7, 0)
+    link = LinkEmulator(Impairments(delay_ns=10 * MS, reorder=Reorder(chance=Chance(probability=CERTAIN), gap=3)), 7, 0)
     for number in range(6):
         link.accept([bytes([number])], number * MS)
     assert link.release(5 * MS, 9) == [b"\2", b"\5"]

@@ -1,13 +1,13 @@
 from math import sqrt
 
 from testbed.engines.userspace.core import LinkEmulator
-from testbed.impairments import CERTAIN, Chance, Shape
+from testbed.impairments import CERTAIN, Chance, Impairments
 
 FRAMES = 20_000
 
 
-def carried(**shape):
-    link = LinkEmulator(Shape(**shape), 7, 0)
+def carried(**impairments):
+    link = LinkEmulator(Impairments(**impairments), 7, 0)
     link.accept([number.to_bytes(4, "big") for number in range(FRAMES)], 0)
     out = []
     while (now := link.next_wakeup()) is not None:

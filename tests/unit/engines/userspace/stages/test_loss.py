@@ -7,14 +7,14 @@ from statistics import fmean, stdev
 import pytest
 
 from testbed.engines.userspace.core import LinkEmulator
-from testbed.impairments import CERTAIN, Chance, FourState, GilbertElliott, Shape
+from testbed.impairments import CERTAIN, Chance, FourState, GilbertElliott, Impairments
 
 FRAMES = 100_000
 
 
-def losses(**shape):
+def losses(**impairments):
     """Whether each of the frames is lost."""
-    link = LinkEmulator(Shape(**shape), 7, 0)
+    link = LinkEmulator(Impairments(**impairments), 7, 0)
     link.accept([number.to_bytes(4, "big") for number in range(FRAMES)], 0)
     passed = {int.from_bytes(packet, "big") for packet in link.release(0, FRAMES)}
     return [number not in passed for number in range(FRAMES)]

@@ -1,12 +1,12 @@
 import pytest
 
 from testbed.engines.userspace.core import LinkEmulator
-from testbed.impairments import CLEAR, Drop, Shape
+from testbed.impairments import CLEAR, Drop, Impairments
 
 
 def dropped(packets, *drops):
     """Places, from 1, of the packets that are dropped."""
-    link = LinkEmulator(Shape(drops=drops), 1, 0)
+    link = LinkEmulator(Impairments(drops=drops), 1, 0)
     lost = set()
     for place, packet in enumerate(packets, 1):
         link.accept([packet], place)
@@ -55,11 +55,11 @@ def test_every_rule_counts_what_another_drops(handshake):
     assert dropped(handshake, Drop(numbers=(1,)), Drop(every=2), Drop(numbers=(4,))) == {1, 2, 4, 6, 8}
 
 
-def test_a_new_shape_counts_anew(handshake):
-    link = LinkEmulator(Shape(drops=(Drop(numbers=(1,)),)), 1, 0)
+def test_a_new_impairments_counts_anew(handshake):
+    link = LinkEmulator(Impairments(drops=(Drop(numbers=(1,)),)), 1, 0)
     for _ in range(3):
         link.accept(handshake[:2], 0)
         assert link.release(0, 9) == handshake[1:2]
         link.replace(CLEAR, 0)
-        link.replace(Shape(drops=(Drop(numbers=(1,)),)), 0)
+        link.replace(Impairments(drops=(Drop(numbers=(1,)),)), 0)
     assert link.stats().scripted == 3

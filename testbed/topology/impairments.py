@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from testbed import units
-from testbed.impairments import CERTAIN, CLEAR, Latent, Shape
+from testbed.impairments import CERTAIN, CLEAR, Impairments, Latent
 from testbed.topology.base import Fault, Model, key
 from testbed.topology.bottleneck import QueueValue, RateValue, Traced
 from testbed.topology.effects import CorruptedValue, DuplicationValue, JitterValue, ReorderingValue
@@ -13,13 +13,13 @@ from testbed.topology.losses import Drops, Loss, drop_faults, drops
 from testbed.topology.values import Duration, Flag, Limit, Overhead
 
 ETHERNET_HEADER = 14
-"""Bytes that a frame has beyond its IP packet, in `Shape`'s count."""
+"""Bytes that a frame has beyond its IP packet, in `Impairments`'s count."""
 
 Parts = Mapping[str, Any]
-"""Fields of a `Shape`."""
+"""Fields of a `Impairments`."""
 
 
-class Impairment(Model):
+class ImpairmentKeys(Model):
     """The part of a link that says what happens to packets. What is None is not asked for."""
 
     delay_ns: Duration | None = key("Propagation delay of one direction", alias="delay", default=None)
@@ -49,8 +49,8 @@ class Impairment(Model):
         default=None,
     )
 
-    def shape(self, now: Shape = CLEAR, *, mtu: int, delay_back_ns: int) -> Shape:
-        """The shape of a link of which this is asked.
+    def resolve(self, now: Impairments = CLEAR, *, mtu: int, delay_back_ns: int) -> Impairments:
+        """The impairments of a link of which this is asked.
 
         Args:
             now: what the link does; it stays where nothing else is asked for. A bottleneck that is new has the default
@@ -65,9 +65,9 @@ class Impairment(Model):
         """
         for fault in self.contradictions(now, mtu=mtu):
             raise ValueError(f"{'.'.join(map(str, fault.path))} {fault.said}")
-        return Shape(**self._whole(now, mtu + ETHERNET_HEADER, delay_back_ns))
+        return Impairments(**self._whole(now, mtu + ETHERNET_HEADER, delay_back_ns))
 
-    def contradictions(self, now: Shape = CLEAR, *, mtu: int) -> Iterator[Fault]:
+    def contradictions(self, now: Impairments = CLEAR, *, mtu: int) -> Iterator[Fault]:
         """What cannot be had together: within one key, between keys, or with what the link does `now`."""
         found = list(self._within())
         yield from found or self._between(self._whole(now, mtu + ETHERNET_HEADER, 0), mtu + ETHERNET_HEADER)
@@ -100,8 +100,8 @@ class Impairment(Model):
             )
             yield Fault(("queue",), "queue-too-small", message)
 
-    def _whole(self, now: Shape, frame: int, delay_back_ns: int) -> dict[str, Any]:
-        """The fields of the shape asked for, possible or not."""
+    def _whole(self, now: Impairments, frame: int, delay_back_ns: int) -> dict[str, Any]:
+        """The fields of the impairments asked for, possible or not."""
         parts = {one.name: getattr(now, one.name) for one in fields(now)}
         if self.delay_ns is not None:
             parts["delay_ns"] = self.delay_ns
@@ -113,7 +113,7 @@ class Impairment(Model):
         bottleneck, dormant = self._bottleneck(now, frame, parts["delay_ns"] + delay_back_ns)
         return {**parts, **loss, **bottleneck, "latent": Latent(**hidden, **dormant)}
 
-    def _losses(self, now: Shape) -> tuple[Parts, Parts]:
+    def _losses(self, now: Impairments) -> tuple[Parts, Parts]:
         """The loss asked for, and what of it is latent."""
         before = now.latent if now.latent.blackhole else now
         loss = self.loss.parts if self.loss else {"loss": before.loss, "loss_model": before.loss_model}
@@ -121,7 +121,7 @@ class Impairment(Model):
             return {"loss": CERTAIN, "loss_model": None}, {"blackhole": True, **loss}
         return loss, {}
 
-    def _bottleneck(self, now: Shape, frame: int, round_trip_ns: int) -> tuple[Parts, Parts]:
+    def _bottleneck(self, now: Impairments, frame: int, round_trip_ns: int) -> tuple[Parts, Parts]:
         """The bottleneck asked for, and what of it is latent."""
         rate: dict[str, Any] = {"rate_bps": now.rate_bps, "trace": now.trace}
         if self.rate is not None:

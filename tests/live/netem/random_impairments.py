@@ -1,4 +1,4 @@
-"""A file of random shapes that netem carries out to the letter, by a seed."""
+"""A file of random impairments that netem carries out to the letter, by a seed."""
 
 from __future__ import annotations
 
@@ -44,6 +44,6 @@ def random_file(seed):
     return f"name: random\nseed: {seed}\nnodes:\n{nodes}links:\n{lines}"
 
 
-def shapes_of(text):
-    """The shapes of a file's links, in their order."""
-    return [link.shape for link in resolve(loads(text, "random.yml")).links]
+def all_impairments_of(text):
+    """The impairments of a file's links, in their order."""
+    return [link.impairments for link in resolve(loads(text, "random.yml")).links]

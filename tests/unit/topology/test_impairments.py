@@ -10,16 +10,16 @@ from testbed.impairments import (
     Drop,
     FourState,
     GilbertElliott,
+    Impairments,
     Latent,
     Opportunities,
     RateSteps,
     Reorder,
-    Shape,
     Variation,
 )
 from testbed.plan import resolve
 from testbed.topology import TopologyError, load, loads
-from testbed.topology.impairment import Impairment
+from testbed.topology.impairments import ImpairmentKeys
 from testbed.topology.traces import FRAME_BYTES
 from testbed.units import PROBABILITY
 
@@ -29,9 +29,9 @@ QUARTER = CERTAIN // 4
 MS = 10**6
 
 
-def shape(keys, directory=None):
+def impairments(keys, directory=None):
     links = resolve(loads(f"{HEAD}{keys}}}\n", "file.yml", directory)).links
-    return links[0].shape if links else Shape()
+    return links[0].impairments if links else Impairments()
 
 
 def fault(keys, directory=None):
@@ -49,55 +49,60 @@ CORRELATED = Chance(probability=PERCENT, correlation=QUARTER)
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ("delay: 9ms, jitter: 4ms", Shape(delay_ns=9 * MS, jitter_ns=4 * MS)),
-        ("delay: 9ms, jitter: {spread: 4ms}", Shape(delay_ns=9 * MS, jitter_ns=4 * MS)),
-        ("delay: 9ms, jitter: {spread: 0, distribution: normal, order: free}", Shape(delay_ns=9 * MS)),
+        ("delay: 9ms, jitter: 4ms", Impairments(delay_ns=9 * MS, jitter_ns=4 * MS)),
+        ("delay: 9ms, jitter: {spread: 4ms}", Impairments(delay_ns=9 * MS, jitter_ns=4 * MS)),
+        ("delay: 9ms, jitter: {spread: 0, distribution: normal, order: free}", Impairments(delay_ns=9 * MS)),
         (
             "delay: 9ms, jitter: {spread: 4ms, distribution: pareto, correlation: 25%, order: free}",
-            Shape(
+            Impairments(
                 delay_ns=9 * MS,
                 jitter_ns=4 * MS,
                 variation=Variation(distribution="pareto", correlation=QUARTER, keeps_order=False),
             ),
         ),
-        ("loss: 1%", Shape(loss=PERCENT)),
-        ("loss: {rate: 1%}", Shape(loss=PERCENT)),
-        ("loss: {rate: 1%, correlation: 25%}", Shape(loss_model=CORRELATED)),
-        ("loss: {rate: 0, correlation: 25%}", Shape()),
-        ("loss: {rate: 0, burst: 3}", Shape()),
-        ("loss: {rate: 50%, burst: 4}", Shape(loss_model=GilbertElliott(to_bad=QUARTER, to_good=QUARTER))),
-        ("loss: {rate: 20%, burst: 2.5}", Shape(loss_model=GilbertElliott(to_bad=CERTAIN // 10, to_good=1717986918))),
-        ("loss: {rate: 80%, burst: 4}", Shape(loss_model=GilbertElliott(to_bad=CERTAIN, to_good=QUARTER))),
-        ("loss: {to_bad: 1%, to_good: 25%}", Shape(loss_model=GilbertElliott(to_bad=PERCENT, to_good=QUARTER))),
+        ("loss: 1%", Impairments(loss=PERCENT)),
+        ("loss: {rate: 1%}", Impairments(loss=PERCENT)),
+        ("loss: {rate: 1%, correlation: 25%}", Impairments(loss_model=CORRELATED)),
+        ("loss: {rate: 0, correlation: 25%}", Impairments()),
+        ("loss: {rate: 0, burst: 3}", Impairments()),
+        ("loss: {rate: 50%, burst: 4}", Impairments(loss_model=GilbertElliott(to_bad=QUARTER, to_good=QUARTER))),
+        (
+            "loss: {rate: 20%, burst: 2.5}",
+            Impairments(loss_model=GilbertElliott(to_bad=CERTAIN // 10, to_good=1717986918)),
+        ),
+        ("loss: {rate: 80%, burst: 4}", Impairments(loss_model=GilbertElliott(to_bad=CERTAIN, to_good=QUARTER))),
+        ("loss: {to_bad: 1%, to_good: 25%}", Impairments(loss_model=GilbertElliott(to_bad=PERCENT, to_good=QUARTER))),
         (
             "loss: {to_bad: 1%, to_good: 25%, good: 1%, bad: 50%}",
-            Shape(loss_model=GilbertElliott(to_bad=PERCENT, to_good=QUARTER, loss_good=PERCENT, loss_bad=CERTAIN // 2)),
+            Impairments(
+                loss_model=GilbertElliott(to_bad=PERCENT, to_good=QUARTER, loss_good=PERCENT, loss_bad=CERTAIN // 2)
+            ),
         ),
         (
             "loss: {p13: 1%, p31: 25%}",
-            Shape(loss_model=FourState(p13=PERCENT, p31=QUARTER, p32=0, p23=CERTAIN, p14=0)),
+            Impairments(loss_model=FourState(p13=PERCENT, p31=QUARTER, p32=0, p23=CERTAIN, p14=0)),
         ),
-        ("blackhole: true", Shape(loss=CERTAIN, latent=Latent(blackhole=True))),
+        ("blackhole: true", Impairments(loss=CERTAIN, latent=Latent(blackhole=True))),
         (
             "blackhole: true, loss: 1%, delay: 1ms",
-            Shape(loss=CERTAIN, delay_ns=MS, latent=Latent(blackhole=True, loss=PERCENT)),
+            Impairments(loss=CERTAIN, delay_ns=MS, latent=Latent(blackhole=True, loss=PERCENT)),
         ),
         (
             "blackhole: true, loss: {rate: 1%, correlation: 25%}",
-            Shape(loss=CERTAIN, latent=Latent(blackhole=True, loss_model=CORRELATED)),
+            Impairments(loss=CERTAIN, latent=Latent(blackhole=True, loss_model=CORRELATED)),
         ),
-        ("blackhole: false, loss: 1%", Shape(loss=PERCENT)),
-        ("drop: [3, 17]", Shape(drops=(Drop(numbers=(3, 17)),))),
-        ("drop: []", Shape()),
-        ("drop: {every: 50}", Shape(drops=(Drop(every=50),))),
-        ("drop: {first: syn}", Shape(drops=(Drop(protocol="tcp", flags="sA", numbers=(1,)),))),
+        ("blackhole: false, loss: 1%", Impairments(loss=PERCENT)),
+        ("drop: [3, 17]", Impairments(drops=(Drop(numbers=(3, 17)),))),
+        ("drop: []", Impairments()),
+        ("drop: {every: 50}", Impairments(drops=(Drop(every=50),))),
+        ("drop: {first: syn}", Impairments(drops=(Drop(protocol="tcp", flags="sA", numbers=(1,)),))),
         (
             "drop: {first: data, port: 80}",
-            Shape(drops=(Drop(protocol="tcp", payload=True, port=80, numbers=(1,)),)),
+            Impairments(drops=(Drop(protocol="tcp", payload=True, port=80, numbers=(1,)),)),
         ),
         (
             "drop: [{packets: arp, every: 2}, {packets: ack, numbers: [1, 3]}, {first: udp, port: 53}]",
-            Shape(
+            Impairments(
                 drops=(
                     Drop(protocol="arp", every=2),
                     Drop(protocol="tcp", flags="aSFR", payload=False, numbers=(1, 3)),
@@ -105,19 +110,22 @@ CORRELATED = Chance(probability=PERCENT, correlation=QUARTER)
                 )
             ),
         ),
-        ("corrupt: 1%, duplicate: 1%", Shape(corruption=Corruption(chance=ONE_PERCENT), duplicate=ONE_PERCENT)),
-        ("corrupt: 0, duplicate: 0, reorder: 0", Shape()),
+        ("corrupt: 1%, duplicate: 1%", Impairments(corruption=Corruption(chance=ONE_PERCENT), duplicate=ONE_PERCENT)),
+        ("corrupt: 0, duplicate: 0, reorder: 0", Impairments()),
         (
             "corrupt: {rate: 1%, correlation: 25%, checksum: fix}",
-            Shape(corruption=Corruption(chance=CORRELATED, fix_checksum=True)),
+            Impairments(corruption=Corruption(chance=CORRELATED, fix_checksum=True)),
         ),
-        ("duplicate: {rate: 1%, correlation: 25%}", Shape(duplicate=CORRELATED)),
-        ("delay: 1ms, reorder: 1%", Shape(delay_ns=MS, reorder=Reorder(chance=ONE_PERCENT))),
-        ("delay: 1ms, reorder: {rate: 1%, gap: 5}", Shape(delay_ns=MS, reorder=Reorder(chance=ONE_PERCENT, gap=5))),
-        ("reorder: {rate: 1%, late: 10ms}", Shape(reorder=Reorder(chance=ONE_PERCENT, late_ns=10 * MS))),
+        ("duplicate: {rate: 1%, correlation: 25%}", Impairments(duplicate=CORRELATED)),
+        ("delay: 1ms, reorder: 1%", Impairments(delay_ns=MS, reorder=Reorder(chance=ONE_PERCENT))),
+        (
+            "delay: 1ms, reorder: {rate: 1%, gap: 5}",
+            Impairments(delay_ns=MS, reorder=Reorder(chance=ONE_PERCENT, gap=5)),
+        ),
+        ("reorder: {rate: 1%, late: 10ms}", Impairments(reorder=Reorder(chance=ONE_PERCENT, late_ns=10 * MS))),
         (
             "rate: 8mbit, overhead: 4B, queue: {limit: 10ms, discipline: codel, target: 2ms, interval: 9ms, ecn: true}",
-            Shape(
+            Impairments(
                 rate_bps=8 * MS,
                 queue_bytes=10_000,
                 overhead_bytes=4,
@@ -127,11 +135,11 @@ CORRELATED = Chance(probability=PERCENT, correlation=QUARTER)
         ),
         (
             "rate: 8mbit, queue: {discipline: drophead}",
-            Shape(rate_bps=8 * MS, queue_bytes=15140, discipline=Discipline(name="drophead")),
+            Impairments(rate_bps=8 * MS, queue_bytes=15140, discipline=Discipline(name="drophead")),
         ),
         (
             "profile: lossy, rate: {trace: t.csv}, delay: 0, loss: 0, queue: 10ms",
-            Shape(
+            Impairments(
                 trace=RateSteps(starts_ns=(0, 1000 * MS), rates_bps=(2 * MS, 14 * MS), period_ns=2000 * MS),
                 queue_bytes=10_000,
                 latent=Latent(queue_ns=10 * MS),
@@ -139,9 +147,9 @@ CORRELATED = Chance(probability=PERCENT, correlation=QUARTER)
         ),
     ],
 )
-def test_shapes(keys, expected, tmp_path):
+def test_all_impairments(keys, expected, tmp_path):
     (tmp_path / "t.csv").write_text("0s,2mbit\n1s,14mbit\n")
-    assert shape(keys, tmp_path) == expected
+    assert impairments(keys, tmp_path) == expected
 
 
 @pytest.mark.parametrize(
@@ -206,21 +214,21 @@ def test_files_are_beside_the_topology_wherever_it_is_loaded_from(tmp_path):
     path = tmp_path / "x.yml"
     path.write_text(f"{HEAD}rate: {{trace: traces/t.trace}}, queue: 20KB}}\n")
     [link] = resolve(load(path)).links
-    assert link.shape.trace == Opportunities(times_ns=(MS, MS, 4 * MS), frame_bytes=FRAME_BYTES, period_ns=4 * MS)
+    assert link.impairments.trace == Opportunities(times_ns=(MS, MS, 4 * MS), frame_bytes=FRAME_BYTES, period_ns=4 * MS)
 
 
 def test_a_table_of_measured_delays(tmp_path):
     (tmp_path / "d.txt").write_text("\n".join(f"{value}us" for value in (30, 10, 20)))
-    asked = shape("delay: 9ms, jitter: {spread: 1ms, table: d.txt}", tmp_path)
+    asked = impairments("delay: 9ms, jitter: {spread: 1ms, table: d.txt}", tmp_path)
     assert asked.variation == Variation(distribution="table", table=(-10033, 0, 10033))
 
 
 def test_a_queue_in_bandwidth_delay_products_takes_the_mean_rate_of_a_trace(tmp_path):
     (tmp_path / "t.csv").write_text("0s,2mbit\n1s,14mbit\n")
-    assert shape("delay: 100ms, rate: {trace: t.csv}, queue: 2bdp", tmp_path).queue_bytes == 200_000
+    assert impairments("delay: 100ms, rate: {trace: t.csv}, queue: 2bdp", tmp_path).queue_bytes == 200_000
 
 
-def test_an_impossible_shape_is_not_made_either():
-    asked = Impairment.model_validate({"jitter": "4ms"})
+def test_an_impossible_impairments_is_not_made_either():
+    asked = ImpairmentKeys.model_validate({"jitter": "4ms"})
     with pytest.raises(ValueError, match="jitter is 4 ms, more than the delay"):
-        asked.shape(mtu=1500, delay_back_ns=0)
+        asked.resolve(mtu=1500, delay_back_ns=0)

@@ -22,9 +22,9 @@ class Latent:
 
     Attributes:
         blackhole: a blackhole is why all packets are lost.
-        loss, loss_model: as in `Shape`, from when there is no blackhole.
+        loss, loss_model: as in `Impairments`, from when there is no blackhole.
         queue_ns: the time that the bottleneck's queue was given as, so that its size follows the rate; 0: it was not.
-        overhead_bytes, queue_bytes, discipline: as in `Shape`, from when there is a bottleneck.
+        overhead_bytes, queue_bytes, discipline: as in `Impairments`, from when there is a bottleneck.
     """
 
     OMIT_DEFAULTS: ClassVar = True
@@ -42,7 +42,7 @@ NOTHING_LATENT = Latent()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class Impairments:
     """One direction of a link.
 
     A packet meets the stages in this order, in both engines:
@@ -90,7 +90,7 @@ class Shape:
 
     def __post_init__(self) -> None:
         if min(self.delay_ns, self.jitter_ns, self.rate_bps, self.queue_bytes, self.overhead_bytes) < 0:
-            raise ValueError(f"a shape has no negative part: {self}")
+            raise ValueError(f"a impairments has no negative part: {self}")
         within(self.loss, "loss")
         if self.jitter_ns > self.delay_ns:
             raise ValueError(f"jitter {self.jitter_ns} ns is more than the delay, {self.delay_ns} ns")
@@ -133,7 +133,7 @@ class Shape:
         return replace(self, latent=NOTHING_LATENT) == CLEAR
 
     def describe(self) -> str:
-        """The shape in words: `delay 40 ms, loss 2 %`."""
+        """The impairments in words: `delay 40 ms, loss 2 %`."""
         return ", ".join(self.words()) or "clear"
 
     def words(self) -> Iterator[str]:
@@ -165,18 +165,18 @@ class Shape:
             yield f"queue {units.SIZE.format(self.queue_bytes)}{how}"
 
     def to_json(self) -> dict[str, Any]:
-        """The shape as a JSON object: what differs from a clear one. The keys of a part tell its kind."""
+        """The impairments as a JSON object: what differs from a clear one. The keys of a part tell its kind."""
         encoded: dict[str, Any] = codec.encode(self)
         return encoded
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """The shape that `to_json` made `data` from, also after a round trip through JSON text.
+        """The impairments that `to_json` made `data` from, also after a round trip through JSON text.
 
         Raises:
-            UnreadableError: `data` is no shape.
+            UnreadableError: `data` is no impairments.
         """
         return codec.decode(data, cls)
 
 
-CLEAR = Shape()
+CLEAR = Impairments()
