@@ -34,9 +34,9 @@ def upgraded(data: dict[str, Any]) -> dict[str, Any]:
     if digest != data.get("plan_digest"):
         raise codec.UnreadableError("plan_digest", f"the digest of the plan is {digest}")
     plan: dict[str, Any] = {**data["plan"], "version": VERSION}
-    plan |= {name: _renamed(plan[name]) for name in ("links", "timeline") if name in plan}
+    plan.update((name, _renamed(plan[name])) for name in ("links", "timeline") if name in plan)
     counters = {name: _renamed(data[name]) for name in ("statistics_before", "statistics_after") if name in data}
-    found = {**data, **counters, "plan": plan, "version": VERSION}
+    found: dict[str, Any] = {**data, **counters, "plan": plan, "version": VERSION}
     del found["plan_digest"]
     return found
 
