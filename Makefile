@@ -98,7 +98,7 @@ lint: $(bin)/installed-dev ## Check style, types and the layers
 	@echo "lint     mypy"; $(bin)/mypy
 	@echo "lint     lint-imports"; $(bin)/lint-imports
 
-bench: $(bin)/installed-dev nodes-image ## Measure the testbed beside its peers: args="bringup engine stream"
+bench: $(bin)/installed-dev nodes-image ## Measure the testbed beside its peers: args="bringup links engine stream"
 	@$(bin)/python -m tests.bench $(args)
 
 fidelity: $(bin)/installed-dev ## Measure by independent tools whether links are what was asked: docs/fidelity.md

@@ -8,19 +8,46 @@ import socket
 import struct
 import zlib
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from testbed.agent import offloads
+from testbed.agent import offloads, switch
+from testbed.agent.netlink import CREATE, EXCL, RouteSocket, attribute
+from testbed.linux import namespaces
 
 if TYPE_CHECKING:
-    from pyroute2 import AsyncIPRoute
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from testbed.agent.netlink import Message
+    from testbed.agent.switch import Device
     from testbed.agent.wiring import NetworkNamespace
 
-_ADDRESS_GENERATION_OFF = 1  # IN6_ADDR_GEN_MODE_NONE, include/uapi/linux/if_link.h
+# include/uapi/linux/rtnetlink.h, if.h, if_link.h and veth.h
+_NEW_LINK, _DEL_LINK, _SET_LINK = 16, 17, 19
+_IFINFO = struct.Struct("=BxHiII")  # struct ifinfomsg
+_UP = 1
+_NAME, _MTU, _INFO, _ALIAS, _AF_SPEC, _GROUP, _NAMESPACE_FD = 3, 4, 18, 20, 26, 27, 28
+_SEND_QUEUES, _RECEIVE_QUEUES = 31, 32
+_INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
+_ADDRESS_GENERATION, _ADDRESS_GENERATION_OFF = 8, 1  # IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE
+
 _SO_ATTACH_FILTER = 26
+
+_DOOMED = 1
+"""The group of far ends that are about to be deleted. The kernel waits for all processors once a deletion, however many
+devices go with it, and in the agent's own namespace groups are no one else's."""
+
+
+_ONE_QUEUE = b"".join(attribute(kind, struct.pack("=I", 1)) for kind in (_SEND_QUEUES, _RECEIVE_QUEUES))
+"""A veth has a queue per processor unless told otherwise, and making one costs as much as the rest of the device."""
+
+
+class Pair(NamedTuple):
+    """A veth pair: on the switch side, and in the agent's own namespace."""
+
+    near: Device
+    far: Device
 
 
 class LinkDevices:
@@ -28,71 +55,134 @@ class LinkDevices:
 
     Args:
         lab: whose they are.
-        switch: the namespace of the switch side.
-        home: the agent's own.
+        switch: file descriptor of the namespace of the switch side.
+        route: a netlink socket in it.
+        home: file descriptor of the agent's own namespace.
     """
 
-    def __init__(self, lab: str, switch: NetworkNamespace, home: NetworkNamespace) -> None:
+    def __init__(self, lab: str, switch: int, route: RouteSocket, home: int) -> None:
         self._lab = lab
         self._switch = switch
         self._home = home
+        self._route = route
+        self._far: dict[int, int] = {}
         self._made = 0
 
-    async def make_ifb(self, purpose: str, mtu: int) -> int:
-        """Make a device that gives back what is sent to it, when its queueing disciplines let it; its index."""
-        name = f"{self._new_name()}b"
-        await self._switch.ip.link("add", ifname=name, kind="ifb", mtu=mtu)
-        index: int = (await self._switch.ip.link_lookup(ifname=name))[0]
-        await _quietly_up(self._switch.ip, index)
-        await self._set_alias(index, purpose)
-        return index
+    def make_ifbs(self, wanted: Mapping[str, int]) -> list[Device]:
+        """Make devices that give back what is sent to them, when their queueing disciplines let it.
 
-    async def make_pair(self, purpose: str, mtu: int) -> tuple[int, int]:
-        """Make a veth pair: a device without offloads on the switch side, its far end in the agent's own namespace.
+        Args:
+            wanted: the MTU of each, by what it is for.
+
+        Raises:
+            OSError: the kernel's refusal; none is left behind.
+        """
+        names = {purpose: f"{self._new_name()}b" for purpose in wanted}
+        messages: list[Message] = []
+        try:
+            for purpose, name in names.items():
+                body = _description(name, wanted[purpose]) + _kind("ifb")
+                messages += [(_NEW_LINK, CREATE | EXCL, body), self._alias(name, purpose)]
+            self._route.send(messages)
+            made = [switch.named(self._route, name) for name in names.values()]
+            _quietly_up(self._route, made)
+        except BaseException:
+            self._delete_named(names.values())
+            raise
+        return made
+
+    def make_pairs(self, wanted: Mapping[str, int]) -> list[Pair]:
+        """Make veth pairs: a device without offloads on the switch side, its far end in the agent's own namespace.
 
         The far end goes when the agent does, and the near one with it: what would have crossed is dropped from then on.
 
-        Returns:
-            The indexes of both, the near one first.
-        """
-        name = self._new_name()
-        near, far = f"{name}i", f"{name}o"
-        peer = {"ifname": far, "net_ns_fd": self._home.fd, "mtu": mtu}
-        await self._switch.ip.link("add", ifname=near, kind="veth", mtu=mtu, peer=peer)
-        found = []
-        for namespace, device in ((self._home, far), (self._switch, near)):
-            index = (await namespace.ip.link_lookup(ifname=device))[0]
-            offloads.switch_off(namespace.fd, device, offloads.ALL)
-            await _quietly_up(namespace.ip, index)
-            found.append(index)
-        await self._set_alias(found[1], purpose)
-        return found[1], found[0]
+        Args:
+            wanted: the MTU of each, by what it is for.
 
-    async def delete(self, index: int) -> None:
-        """Remove a device, which may have gone already."""
-        with suppress(NetlinkError):
-            await self._switch.ip.link("del", index=index)
+        Raises:
+            LabError: `offload-stays-on`; none is left behind.
+            OSError: the kernel's refusal; none is left behind.
+        """
+        names = [self._new_name() for _ in wanted]
+        near_names, far_names = [f"{name}i" for name in names], [f"{name}o" for name in names]
+        messages: list[Message] = []
+        try:
+            for (purpose, mtu), near, far in zip(wanted.items(), near_names, far_names, strict=True):
+                home = attribute(_NAMESPACE_FD, struct.pack("=I", self._home))
+                kind = _kind("veth", attribute(_VETH_PEER, _description(far, mtu) + _ONE_QUEUE + home))
+                messages += [
+                    (_NEW_LINK, CREATE | EXCL, _description(near, mtu) + _ONE_QUEUE + kind),
+                    self._alias(near, purpose),
+                ]
+            self._route.send(messages)
+            sides = []
+            for network, side in ((self._home, far_names), (self._switch, near_names)):
+                offloads.switch_off(network, side, offloads.ALL)
+                with namespaces.inside(network), RouteSocket() as route:
+                    sides.append([switch.named(route, name) for name in side])
+                    _quietly_up(route, sides[-1])
+        except BaseException:
+            self._delete_named(near_names)
+            raise
+        pairs = [Pair(near, far) for far, near in zip(*sides, strict=True)]
+        self._far |= {pair.near.index: pair.far.index for pair in pairs}
+        return pairs
+
+    def delete(self, indexes: Iterable[int]) -> None:
+        """Remove devices of the switch side, each of which may have gone already."""
+        far = {index: self._far.pop(index, None) for index in indexes}
+        single = [index for index, other in far.items() if other is None]
+        paired = [other for other in far.values() if other is not None]
+        self._route.send([(_DEL_LINK, 0, _device(index)) for index in single], tolerated=[errno.ENODEV])
+        if paired:
+            group = attribute(_GROUP, struct.pack("=I", _DOOMED))
+            marked: list[Message] = [(_SET_LINK, 0, _device(index) + group) for index in paired]
+            with namespaces.inside(self._home), RouteSocket() as route:
+                route.send([*marked, (_DEL_LINK, 0, _device(0) + group)], tolerated=[errno.ENODEV])
+
+    def _delete_named(self, names: Iterable[str]) -> None:
+        messages = [(_DEL_LINK, 0, _named(name)) for name in names]
+        self._route.send(messages, tolerated=[errno.ENODEV])
 
     def _new_name(self) -> str:
         self._made += 1
         return f"tb{zlib.crc32(self._lab.encode()) & 0xFFFFFF:06x}{self._made:x}"
 
-    async def _set_alias(self, index: int, purpose: str) -> None:
-        await self._switch.ip.link("set", index=index, ifalias=f"{alias(self._lab)}{purpose}")
+    def _alias(self, name: str, purpose: str) -> Message:
+        text = f"{alias(self._lab)}{purpose}".encode()
+        return _SET_LINK, 0, _named(name) + attribute(_ALIAS, text)
 
 
-async def _quietly_up(ip: AsyncIPRoute, index: int) -> None:
-    """Switch a device on without IPv6 addresses, so that the kernel sends nothing of its own through it.
+def _description(name: str, mtu: int) -> bytes:
+    """What every new device has."""
+    return _named(name) + attribute(_MTU, struct.pack("=I", mtu))
+
+
+def _kind(name: str, data: bytes = b"") -> bytes:
+    nested = attribute(_INFO_KIND, name.encode() + b"\0") + (attribute(_INFO_DATA, data) if data else b"")
+    return attribute(_INFO, nested)
+
+
+def _named(name: str) -> bytes:
+    """The head of a request about the device of that name."""
+    return _device(0) + attribute(_NAME, name.encode() + b"\0")
+
+
+def _device(index: int, flags: int = 0) -> bytes:
+    """The head of a request about a device; index 0 where its name tells which. `flags` are those to be set."""
+    return _IFINFO.pack(socket.AF_UNSPEC, 0, index, flags, flags)
+
+
+def _quietly_up(route: RouteSocket, devices: Sequence[Device]) -> None:
+    """Switch devices on without IPv6 addresses, so that the kernel sends nothing of its own through them.
 
     A device whose MTU is below IPv6's least, 1280 bytes, has no IPv6 at all, nor has any on a kernel without it.
     """
-    quiet = {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDRESS_GENERATION_OFF)]})]}
-    try:
-        await ip.link("set", index=index, IFLA_AF_SPEC=quiet)
-    except NetlinkError as error:
-        if error.code != errno.EAFNOSUPPORT:
-            raise
-    await ip.link("set", index=index, state="up")
+    mode = attribute(_ADDRESS_GENERATION, bytes([_ADDRESS_GENERATION_OFF]))
+    quiet = attribute(_AF_SPEC, attribute(socket.AF_INET6, mode))
+    messages = [(_SET_LINK, 0, _device(device.index) + quiet) for device in devices]
+    route.send(messages, tolerated=[errno.EAFNOSUPPORT])
+    route.send([(_SET_LINK, 0, _device(device.index, _UP)) for device in devices])
 
 
 def alias(lab: str) -> str:

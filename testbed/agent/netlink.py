@@ -12,10 +12,10 @@ import struct
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from types import TracebackType
 
-REQUEST, ACK, ROOT_MATCH, EXCL, CREATE = 0x01, 0x04, 0x300, 0x200, 0x400  # include/uapi/linux/netlink.h
+REQUEST, ACK, ROOT_MATCH, REPLACE, EXCL, CREATE = 0x01, 0x04, 0x300, 0x100, 0x200, 0x400  # include/uapi/linux/netlink.h
 LINK_GROUP, NEIGHBOUR_GROUP = 0x1, 0x4  # RTMGRP_LINK, RTMGRP_NEIGH of include/uapi/linux/rtnetlink.h
 
 _ERROR, _DONE = 2, 3
@@ -63,8 +63,12 @@ class RouteSocket:
     ) -> None:
         self._socket.close()
 
-    def send(self, messages: Sequence[Message]) -> None:
+    def send(self, messages: Sequence[Message], *, tolerated: Collection[int] = ()) -> None:
         """Make requests in order, up to the first that the kernel refuses or a few beyond it.
+
+        Args:
+            messages: the requests.
+            tolerated: error numbers that are no failure.
 
         Raises:
             OSError: the first refusal.
@@ -72,7 +76,7 @@ class RouteSocket:
         for start in range(0, len(messages), _BATCH):
             batch = messages[start : start + _BATCH]
             self._socket.send(b"".join(self._encode(*message) for message in batch))
-            failures = [number for _ in batch for number in self._answers()]
+            failures = [number for _ in batch for number in self._answers() if number not in tolerated]
             if failures:
                 raise OSError(failures[0], os.strerror(failures[0]))
 

@@ -2,45 +2,82 @@
 
 from __future__ import annotations
 
-from pyroute2.ethtool.ioctl import IoctlEthtool
+import ctypes
+import fcntl
+import functools
+import socket
+import struct
+from typing import TYPE_CHECKING
 
 from testbed.errors import LabError
 from testbed.linux import namespaces
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 SEGMENTATION = ("tx-generic-segmentation", "tx-tcp-segmentation", "tx-tcp6-segmentation", "tx-tcp-ecn-segmentation",
-                "tx-tcp-mangleid-segmentation", "tx-udp-segmentation")  # fmt: skip
+                "tx-tcp-accecn-segmentation", "tx-tcp-mangleid-segmentation", "tx-udp-segmentation",
+                "tx-sctp-segmentation")  # fmt: skip
 """Features (net/ethtool/common.c) that let one skb carry several packets."""
 
 ALL = (*SEGMENTATION, "tx-checksum-ip-generic", "tx-checksum-sctp", "tx-scatter-gather", "tx-scatter-gather-fraglist")
 """Features without which the kernel hands over single, complete frames with their checksums filled in."""
 
+# include/uapi/linux/ethtool.h and sockios.h
+_SIOCETHTOOL = 0x8946
+_GET_STRINGS, _GET_STRING_COUNTS, _GET_FEATURES, _SET_FEATURES = 0x1B, 0x37, 0x3A, 0x3B
+_FEATURE_NAMES = 4  # ETH_SS_FEATURES
+_NAME_BYTES = 32  # ETH_GSTRING_LEN
+_BITS = 32
+_BLOCK = struct.Struct("=IIII")  # struct ethtool_get_features_block; of it the third is what is active
 
-def switch_off(network: int, interface: str, features: tuple[str, ...]) -> None:
-    """Switch features of an interface off and check that they are.
+
+def switch_off(network: int, interfaces: Iterable[str], features: tuple[str, ...]) -> None:
+    """Switch features of interfaces off and check that they are.
 
     Args:
-        network: file descriptor of the network namespace that the interface is in.
-        interface: its name.
-        features: kernel names; those that the device has not got are left alone.
+        network: file descriptor of the network namespace that the interfaces are in.
+        interfaces: their names.
+        features: kernel names; those that a device has not got are left alone.
 
     Raises:
         LabError: `offload-stays-on`.
+        OSError: there is no such interface, or the kernel refuses.
     """
-    with namespaces.inside(network):
-        ethtool = IoctlEthtool(interface)
-        try:
-            found = ethtool.get_features()
-            for feature in features:
-                if feature in found and found.is_active(feature):
-                    found[feature] = False
-            ethtool.set_features(found)
-            after = ethtool.get_features()
-        finally:
-            ethtool.close()
-    stuck = [feature for feature in features if feature in after and after.is_active(feature)]
-    if stuck:
-        raise LabError(
-            "offload-stays-on",
-            f"{interface} keeps {', '.join(stuck)} on, so that several packets would be impaired as one",
-            "use a driver that can switch it off (veth can)",
-        )
+    with namespaces.inside(network), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        names = _feature_names()
+        blocks = -(-len(names) // _BITS)
+        unwanted = sum(1 << bit for bit, name in enumerate(names) if name in features)
+        masks = (unwanted >> _BITS * block & 0xFFFF_FFFF for block in range(blocks))
+        settings = struct.pack("=II", _SET_FEATURES, blocks) + b"".join(struct.pack("=II", mask, 0) for mask in masks)
+        question = struct.pack("=II", _GET_FEATURES, blocks) + bytes(_BLOCK.size * blocks)
+        for interface in interfaces:
+            _ethtool(control, interface, settings)
+            answer = _ethtool(control, interface, question)
+            active = sum(block[2] << _BITS * at for at, block in enumerate(_BLOCK.iter_unpack(answer[8:])))
+            if stuck := active & unwanted:
+                kept = ", ".join(name for bit, name in enumerate(names) if stuck >> bit & 1)
+                raise LabError(
+                    "offload-stays-on",
+                    f"{interface} keeps {kept} on, so that several packets would be impaired as one",
+                    "use a driver that can switch it off (veth can)",
+                )
+
+
+@functools.cache
+def _feature_names() -> tuple[str, ...]:
+    """The names of this kernel's features, by their bits; they are the same for all devices."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        counted = _ethtool(control, "lo", struct.pack("=IIQI", _GET_STRING_COUNTS, 0, 1 << _FEATURE_NAMES, 0))
+        (count,) = struct.unpack_from("=I", counted, 16)
+        question = struct.pack("=III", _GET_STRINGS, _FEATURE_NAMES, count) + bytes(_NAME_BYTES * count)
+        strings = _ethtool(control, "lo", question)[12:]
+    fields = (strings[start : start + _NAME_BYTES] for start in range(0, _NAME_BYTES * count, _NAME_BYTES))
+    return tuple(field.partition(b"\0")[0].decode() for field in fields)
+
+
+def _ethtool(control: socket.socket, interface: str, command: bytes) -> bytes:
+    """What the kernel makes of an ethtool command, which it answers in the same place."""
+    data = ctypes.create_string_buffer(command, len(command))
+    fcntl.ioctl(control, _SIOCETHTOOL, struct.pack("16sP16x", interface.encode(), ctypes.addressof(data)))
+    return data.raw

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from testbed.agent import netlink
-from testbed.agent.netlink import attributes
+from testbed.agent.netlink import attribute, attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +74,17 @@ def devices(route: RouteSocket, index: int = 0) -> list[Device]:
     flags = 0 if index else netlink.ROOT_MATCH
     answers = route.ask((_GET_LINK, flags, _IFINFO.pack(socket.AF_UNSPEC, 0, index, 0, 0)))
     return [_device(body) for body in answers]
+
+
+def named(route: RouteSocket, name: str) -> Device:
+    """The device of that name in a socket's namespace.
+
+    Raises:
+        OSError: there is none.
+    """
+    request = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + attribute(_NAME, name.encode() + b"\0")
+    (answer,) = route.ask((_GET_LINK, 0, request))
+    return _device(answer)
 
 
 def learned(route: RouteSocket) -> list[Learned]:

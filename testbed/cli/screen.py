@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _BAR = 20
 
+_LINE_SECONDS = 3
+"""Time between two lines about the progress of a stage, where there is no terminal for a bar."""
+
 
 class Screen(Observer):
     """Shows a lab's progress on standard output; `quiet` shows nothing, for `--json`."""
@@ -36,6 +39,7 @@ class Screen(Observer):
         )
         self._tasks: dict[tuple[str, str], TaskID] = {}
         self._begun: dict[str, float] = {}
+        self._said: dict[str, float] = {}
         self._chosen: set[tuple[str, str]] = set()
 
     def __enter__(self) -> Self:
@@ -76,11 +80,15 @@ class Screen(Observer):
         seconds = time.monotonic() - self._begun.pop(stage, time.monotonic())
         self.say(stage, f"{detail:<64} {seconds:5.1f} s")
 
-    def progressed(self, stage: str, what: str, fraction: float) -> None:
+    def progressed(self, stage: str, what: str, fraction: float, count: str = "") -> None:
         """See `Observer`."""
+        now = time.monotonic()
+        if count and not self.console.is_terminal and now - self._said.setdefault(stage, now) >= _LINE_SECONDS:
+            self._said[stage] = now
+            self.say(stage, f"{what}: {count}")
         if (task := self._tasks.pop((stage, ""), None)) is not None:
             self._bars.remove_task(task)  # what could only say that something goes on
-        self._bar(stage, what, what, fraction)
+        self._bar(stage, what, f"{what}: {count}" if count else what, fraction)
 
     def happened(self, at: str, what: str) -> None:
         """See `Observer`."""

@@ -158,9 +158,9 @@ class SweepScreen(SweepObserver):
         """See `Observer`."""
         self._step(stage if stage != "down" else detail or stage)
 
-    def progressed(self, stage: str, what: str, fraction: float) -> None:
+    def progressed(self, stage: str, what: str, fraction: float, count: str = "") -> None:
         """See `Observer`."""
-        self._step(f"{stage} {100 * fraction:.0f} %" if what else stage)
+        self._step(f"{stage} {count or f'{100 * fraction:.0f} %'}" if what else stage)
 
     def _step(self, text: str) -> None:
         self._bar.update(self._task, description=escape(f"{self._label}, {text}"))

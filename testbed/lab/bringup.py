@@ -18,10 +18,11 @@ from testbed.plan.differences import plan_differences
 from testbed.runtime import local_agent, state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from types import FrameType
 
+    from testbed.agent.client import Agent
     from testbed.lab.observer import Observer
     from testbed.plan.model import Link
     from testbed.runtime import LabStatus, Runtime
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _SUBNET_TRIES = 5
+
+_LINKS_PER_CALL = 200
+"""Links that the agent is given at once, so that it can be seen that more and more are done."""
 
 
 def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
@@ -124,30 +128,44 @@ def _make(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[tup
     with logs.timed(_log, f"make nodes of lab {plan.lab} by {runtime.name}"):
         runtime.up(plan, lambda step: observer.begun("up", step))
     agent = runtime.connect(plan.lab)
-    observer.begun("up", "links")
     links = [replace(link, engine=engines.get(link.ends, link.engine)) for link in plan.links]
     with logs.timed(_log, f"impair {len(links)} links"):
-        impaired = agent.call("impairments", links=[as_request(plan, link) for link in links])
-    for engine, why in sorted({(made["engine"], made["why"]) for made in impaired}):
+        chosen = _impairments(plan, links, agent, observer)
+    for engine, why in sorted(chosen):
         observer.chosen("engine", engine, why)
     agent.call("remember", plan=plan.to_json())
     counts = (len(plan.nodes), "node"), (len(plan.networks), "network"), (len(plan.links), "link")
     observer.ended("up", ", ".join(f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts))
 
 
-def as_request(plan: Plan, link: Link) -> dict[str, Any]:
-    """A link as the agent's call `impairments` takes it."""
-    return {
-        "source": link.source,
-        "destination": link.destination,
-        "network": link.network,
-        "addresses": {node: plan.node(node).on(link.network).address for node in (link.source, link.destination)},
-        "impairments": link.impairments.to_json(),
-        "later": [impairments.to_json() for impairments in plan.all_impairments(link.ends) if plan.timeline],
-        "seed": link.seed,
-        "engine": link.engine,
-        "repeatable": plan.seed_given,
-    }
+def _impairments(plan: Plan, links: Sequence[Link], agent: Agent, observer: Observer) -> set[tuple[str, str]]:
+    """Have the agent give links their impairments; the engines that it chose, each with the reason."""
+    chosen = set()
+    requests = as_requests(plan, links)
+    for done in range(0, len(requests), _LINKS_PER_CALL):
+        observer.progressed("up", "links", done / len(requests), f"{done} of {len(requests)}")
+        impaired = agent.call("impairments", links=requests[done : done + _LINKS_PER_CALL])
+        chosen |= {(made["engine"], made["why"]) for made in impaired}
+    return chosen
+
+
+def as_requests(plan: Plan, links: Sequence[Link]) -> list[dict[str, Any]]:
+    """Links of a plan as the agent's call `impairments` takes them."""
+    nodes, all_impairments = {node.name: node for node in plan.nodes}, plan.all_impairments()
+    return [
+        {
+            "source": link.source,
+            "destination": link.destination,
+            "network": link.network,
+            "addresses": {name: nodes[name].on(link.network).address for name in (link.source, link.destination)},
+            "impairments": link.impairments.to_json(),
+            "later": [impairments.to_json() for impairments in all_impairments.get(link.ends, ()) if plan.timeline],
+            "seed": link.seed,
+            "engine": link.engine,
+            "repeatable": plan.seed_given,
+        }
+        for link in links
+    ]
 
 
 def _same(plan: Plan, runtime: Runtime) -> Plan:

@@ -95,5 +95,5 @@ class LinkHandle:
         from testbed.plan import changes  # noqa: PLC0415  # as above
 
         link = changes.changed(self._plan, replace(self._link, impairments=self.impairments), to)
-        self._agent.call("impairments", links=[bringup.as_request(self._plan, link)])
+        self._agent.call("impairments", links=bringup.as_requests(self._plan, [link]))
         return link.impairments

@@ -15,8 +15,8 @@ class Observer:
     def ended(self, stage: str, detail: str) -> None:
         """A stage has ended well."""
 
-    def progressed(self, stage: str, what: str, fraction: float) -> None:
-        """So much, from 0 to 1, of a part of the stage is done."""
+    def progressed(self, stage: str, what: str, fraction: float, count: str = "") -> None:
+        """So much, from 0 to 1, of a part of the stage is done; `count` may say it in numbers: `200 of 992`."""
 
     def happened(self, at: str, what: str) -> None:
         """An event of the run's timeline has happened, which was asked for at that time."""

@@ -271,16 +271,21 @@ class Plan:
             raise UsageError("unknown-node", f"lab {self.lab} has no node {name!r}", hint)
         return self.node(name)
 
-    def all_impairments(self, ends: tuple[str, str, str]) -> tuple[Impairments, ...]:
-        """All the impairments that a link has in a run, by its source, destination and network; the file's first."""
-        first = (link.impairments for link in self.links if link.ends == ends)
-        later = (change.impairments for event in self.timeline for change in event.changes if change.ends == ends)
-        return tuple(dict.fromkeys((*first, *later)))
+    def all_impairments(self) -> dict[tuple[str, str, str], tuple[Impairments, ...]]:
+        """All the impairments that each link has in a run, by source, destination and network; the file's first."""
+        found: dict[tuple[str, str, str], dict[Impairments, None]] = {
+            link.ends: {link.impairments: None} for link in self.links
+        }
+        for change in (change for event in self.timeline for change in event.changes):
+            found[change.ends][change.impairments] = None
+        return {ends: tuple(all_impairments) for ends, all_impairments in found.items()}
 
     def longest_ns(self, source: str, destination: str) -> int:
         """The longest that a packet may be under way from one node to another, whatever the timeline does to it."""
-        links = [link.ends for link in self.links if link.ends[:2] == (source, destination)]
-        return max((impairments.longest_ns for ends in links for impairments in self.all_impairments(ends)), default=0)
+        first = ((link.ends, link.impairments) for link in self.links)
+        later = ((change.ends, change.impairments) for event in self.timeline for change in event.changes)
+        all_impairments = [impairments for ends, impairments in (*first, *later) if ends[:2] == (source, destination)]
+        return max((impairments.longest_ns for impairments in all_impairments), default=0)
 
     def to_json(self) -> dict[str, Any]:
         """The plan as a JSON object; `from_json` is the way back."""

@@ -35,7 +35,9 @@ def upgraded(data: dict[str, Any]) -> dict[str, Any]:
         raise codec.UnreadableError("plan_digest", f"the digest of the plan is {digest}")
     plan: dict[str, Any] = {**data["plan"], "version": VERSION}
     plan.update((name, _renamed(plan[name])) for name in ("links", "timeline") if name in plan)
-    counters = {name: _renamed(data[name]) for name in ("statistics_before", "statistics_after") if name in data}
+    counters: dict[str, Any] = {
+        name: _renamed(data[name]) for name in ("statistics_before", "statistics_after") if name in data
+    }
     found: dict[str, Any] = {**data, **counters, "plan": plan, "version": VERSION}
     del found["plan_digest"]
     return found

@@ -35,9 +35,16 @@ class Course:
 
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
+        self._on = {node: topology.attachments(node) for node in topology.nodes}
+        self._same: dict[Impairments, Impairments] = {
+            CLEAR: CLEAR
+        }  # of equal all_impairments one, so that `is` tells whether they differ
+        self._dark: dict[tuple[int, int], Impairments] = {}
         asked = asked_links(topology)
         self.file: Mapping[Key, Impairments] = {
-            key: link.impairment_keys.resolve(mtu=self._mtu(key), delay_back_ns=_delay_ns(asked.get(_back(key))))
+            key: self._one(
+                link.impairment_keys.resolve(mtu=self._mtu(key), delay_back_ns=_delay_ns(asked.get(_back(key))))
+            )
             for key, link in asked.items()
         }
         self.now: dict[Key, Impairments] = dict(self.file)
@@ -55,7 +62,9 @@ class Course:
             ValueError: there are `contradictions`.
         """
         after = {
-            key: impairments for key, impairments in self._after(event).items() if impairments != self._impairments(key)
+            key: impairments
+            for key, impairments in self._after(event).items()
+            if impairments is not self._impairments(key)
         }
         self.now |= after
         return after
@@ -75,18 +84,29 @@ class Course:
             healed = list(self.now) if isinstance(event.heal, str) else _keys(self._topology, event.heal)
             return {key: self.file.get(key, CLEAR) for key in healed}
         if isinstance(event, Partition):
-            on = {node: self._topology.attachments(node) for node in self._topology.nodes}
-            cut = separated(on, event.partition)
-            return {key: DARK.resolve(self._impairments(key), mtu=self._mtu(key), delay_back_ns=0) for key in cut}
+            return {key: self._darkened(key) for key in separated(self._on, event.partition)}
         changed = _keys(self._topology, event.link)
         return {
-            key: event.resolve(
-                self._impairments(key),
-                mtu=self._mtu(key),
-                delay_back_ns=self._delay_after_ns(_back(key), event, changed),
+            key: self._one(
+                event.resolve(
+                    self._impairments(key),
+                    mtu=self._mtu(key),
+                    delay_back_ns=self._delay_after_ns(_back(key), event, changed),
+                )
             )
             for key in changed
         }
+
+    def _darkened(self, key: Key) -> Impairments:
+        """What a link does while it is cut: worked out once for all links that do the same before."""
+        now, mtu = self._impairments(key), self._mtu(key)
+        place = id(now), mtu
+        if place not in self._dark:
+            self._dark[place] = self._one(DARK.resolve(now, mtu=mtu, delay_back_ns=0))
+        return self._dark[place]
+
+    def _one(self, impairments: Impairments) -> Impairments:
+        return self._same.setdefault(impairments, impairments)
 
     def _delay_after_ns(self, key: Key, event: Change, changed: Collection[Key]) -> int:
         """The delay of a link, after an event that changes some."""

@@ -36,7 +36,7 @@ def changed(lab):
     """A link that does something else than the plan says, during a test."""
     yield lambda source, destination, **changes: lab.link(source, destination).update(**changes)
     for link in lab.plan.links:
-        lab.agent.call("impairments", links=[bringup.as_request(lab.plan, link)])
+        lab.agent.call("impairments", links=bringup.as_requests(lab.plan, [link]))
 
 
 def measured(lab, depth=BRIEF):

@@ -38,7 +38,7 @@ class Sending(Observer):
         self._count = count
         self._begun = set()
 
-    def progressed(self, stage, what, fraction):
+    def progressed(self, stage, what, fraction, count=""):  # noqa: ARG002  # as the base class
         if stage == "run" and fraction > 0:
             self._begun.add(what)
             if len(self._begun) == self._count:

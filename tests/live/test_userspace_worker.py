@@ -16,7 +16,7 @@ from typing import Self
 
 import pytest
 
-from testbed.engines.userspace.engine import UserspaceEngine
+from testbed.engines.userspace.engine import NewLink, UserspaceEngine
 from testbed.engines.userspace.sockets import open_input, open_output
 from testbed.engines.userspace.stats import LinkStats
 from testbed.errors import LabError
@@ -79,7 +79,7 @@ class ShapedPair:
             return executor.submit(open_both).result()
 
     async def impairments(self, engine: UserspaceEngine, to: str, impairments: Impairments) -> None:
-        await engine.add(to, impairments, SEED, *self.sockets(to))
+        await engine.add([NewLink(to, impairments, SEED, *self.sockets(to))])
         self.redirect(to)
 
     async def ping(self, count: int, interval: str, size: int = 56) -> dict[int, float]:

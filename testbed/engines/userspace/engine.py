@@ -11,7 +11,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from testbed.engines.userspace.stats import LinkStats
 from testbed.engines.userspace.worker import REQUEST_BYTES
@@ -19,7 +19,7 @@ from testbed.errors import LabError
 from testbed.impairments.distributions import quantiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
     from testbed.impairments import Impairments
@@ -73,8 +73,8 @@ class _WorkerProcess:
         do: str,
         link: str,
         *,
-        impairments: Impairments | None = None,
-        sockets: tuple[socket.socket, ...] = (),
+        all_impairments: Sequence[Impairments] = (),
+        sockets: Iterable[socket.socket] = (),
         **more: object,
     ) -> dict[str, Any]:
         """The answer to a request, once it took effect.
@@ -87,7 +87,7 @@ class _WorkerProcess:
                 self._questions += 1
                 number = self._questions
                 data = json.dumps({"id": number, "do": do, "link": link, **more}).encode()
-                with _in_file(impairments) as files:
+                with _in_file(all_impairments) as files:
                     socket.send_fds(self._control, [data], [*files, *(sock.fileno() for sock in sockets)])
                 answer = await self._next_answer()
                 while answer["id"] != number:  # that one answers a question whose asker was cancelled
@@ -129,21 +129,36 @@ class _WorkerProcess:
 
 
 @contextmanager
-def _in_file(impairments: Impairments | None) -> Iterator[list[int]]:
-    """A descriptor of a file in memory with the impairments in it; none without one.
+def _in_file(all_impairments: Sequence[Impairments]) -> Iterator[list[int]]:
+    """A descriptor of a file in memory with all_impairments in it; none where there are none.
 
     A computed distribution goes as its table, for the worker has better to do than to compute it.
     """
-    if impairments is None:
+    if not all_impairments:
         yield []
         return
-    variation = impairments.variation
-    if table := quantiles(variation):
-        impairments = replace(impairments, variation=replace(variation, distribution="table", table=table))
-    with open(os.memfd_create("impairments"), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
-        json.dump(impairments.to_json(), file)
+    data = json.dumps([_with_table(impairments).to_json() for impairments in all_impairments])
+    with open(os.memfd_create("all_impairments"), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+        file.write(data)
         file.flush()
         yield [file.fileno()]
+
+
+def _with_table(impairments: Impairments) -> Impairments:
+    variation = impairments.variation
+    if table := quantiles(variation):
+        return replace(impairments, variation=replace(variation, distribution="table", table=table))
+    return impairments
+
+
+class NewLink(NamedTuple):
+    """A link that the engine is to carry, from `source` to `output` (`sockets.open_input`, `sockets.open_output`)."""
+
+    name: str
+    impairments: Impairments
+    seed: int
+    source: socket.socket
+    output: socket.socket
 
 
 class UserspaceEngine:
@@ -167,29 +182,54 @@ class UserspaceEngine:
     ) -> None:
         await self.aclose()
 
-    async def add(
-        self, link: str, impairments: Impairments, seed: int, source: socket.socket, output: socket.socket
-    ) -> None:
-        """Carry frames from `source` to `output` (`sockets.open_input`, `sockets.open_output`) as `impairments` says.
+    async def add(self, links: Sequence[NewLink]) -> None:
+        """Carry links as their impairments say: a few, for their workers carry nothing until they have them all.
 
-        Both sockets belong to the engine from now on, also where this fails.
+        The sockets belong to the engine from now on, also where this fails.
 
         Raises:
-            LabError: there is a link of that name, or its worker refused it or died.
+            LabError: there is a link of a name, or its worker refused it or died. None of these links is carried then.
         """
         try:
-            if link in self._carrier:
-                raise LabError("userspace-engine-refused", f"link {link} is impaired already")
-            worker = await self._least_busy(link)
+            if known := [link.name for link in links if link.name in self._carrier]:
+                raise LabError("userspace-engine-refused", f"link {known[0]} is impaired already")
+            parts: dict[_WorkerProcess, list[NewLink]] = {}
             try:
-                await worker.ask("add", link, impairments=impairments, sockets=(source, output), seed=seed)
-            except LabError:  # when cancelled the link may be up: it stays known, to be removed
-                worker.links.discard(link)
-                self._carrier.pop(link, None)
+                for link in links:
+                    parts.setdefault(await self._least_busy(link.name), []).append(link)
+            except LabError:
+                self._forget(links)
                 raise
+            failures = await asyncio.gather(*(self._add(*part) for part in parts.items()))
+            if failure := next((each for each in failures if each), None):
+                for name in [link.name for link in links if link.name in self._carrier]:
+                    await self.remove(name)
+                raise failure
         finally:
-            source.close()
-            output.close()
+            for link in links:
+                link.source.close()
+                link.output.close()
+
+    async def _add(self, worker: _WorkerProcess, links: Sequence[NewLink]) -> LabError | None:
+        """Have a worker carry links; why it carries none of them."""
+        names = links[0].name + f" and {len(links) - 1} more" * (len(links) > 1)
+        try:
+            await worker.ask(
+                "add",
+                names,
+                all_impairments=[link.impairments for link in links],
+                sockets=(sock for link in links for sock in (link.source, link.output)),
+                links=[{"link": link.name, "seed": link.seed} for link in links],
+            )
+        except LabError as failure:  # when cancelled the links may be up: they stay known, to be removed
+            self._forget(links)
+            return failure
+        return None
+
+    def _forget(self, links: Iterable[NewLink]) -> None:
+        for link in links:
+            if worker := self._carrier.pop(link.name, None):
+                worker.links.discard(link.name)
 
     async def _least_busy(self, link: str) -> _WorkerProcess:
         async with self._starting:
@@ -211,7 +251,7 @@ class UserspaceEngine:
         Raises:
             LabError: there is no such link, or it is dead.
         """
-        await self._worker(link).ask("replace", link, impairments=impairments)
+        await self._worker(link).ask("replace", link, all_impairments=[impairments])
 
     async def restart(self, link: str, impairments: Impairments, seed: int) -> None:
         """Begin the link anew: nothing in flight, nothing counted, and every random word as at first.
@@ -221,7 +261,7 @@ class UserspaceEngine:
         Raises:
             LabError: there is no such link, or it is dead.
         """
-        await self._worker(link).ask("restart", link, impairments=impairments, seed=seed)
+        await self._worker(link).ask("restart", link, all_impairments=[impairments], seed=seed)
 
     async def remove(self, link: str) -> None:
         """Carry the link no more; frames in flight are dropped. A link whose worker died is forgotten.

@@ -3,9 +3,9 @@
 FD is one end of a SOCK_SEQPACKET pair. Each datagram on it is a request, a JSON object with `id`, `do`, `link` and,
 as descriptors that come along:
 
-- `add`, with `seed`: a file with the impairments (as JSON of `Impairments.to_json`: a trace is too large for a
-datagram), and two
-  packet sockets, input and output;
+- `add`, with `links`, at most 64, of each `link` and `seed`: a file with their impairments (as JSON of
+  `Impairments.to_json`: a trace is too large for a datagram), and two packet sockets of each, input and output. Either
+  all are added or none;
 - `replace`: a file with the impairments;
 - `restart`, with `seed`: a file with the impairments;
 - `remove`, `stats`: nothing.
@@ -21,10 +21,12 @@ import contextlib
 import gc
 import json
 import os
+import resource
 import select
 import socket
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,8 +39,10 @@ from testbed.linux import namespaces
 REQUEST_BYTES: Final = 65536
 """The most bytes of one request or answer."""
 
-_DESCRIPTORS = 3
+_DESCRIPTORS = 1 + 2 * 64
 """The most descriptors that come with a request."""
+
+_CLOSING_THREADS = 32
 
 _SLEEP_SHARE = 0.998
 """The kernel may let a sleep last 0.1 % longer (fs/select.c, select_estimate_accuracy): sleep less, then the rest."""
@@ -85,6 +89,15 @@ class Worker:
                 time.sleep(REST_S)
                 self._pace.rested(time.monotonic_ns())
             events = self._wait(wakeup)
+
+    def close(self) -> None:
+        """Close all links at once.
+
+        The kernel waits for all processors whenever a packet socket is closed (packet_release): for many together that
+        takes no longer than for one.
+        """
+        with ThreadPoolExecutor(_CLOSING_THREADS) as pool:
+            list(pool.map(Link.close, self._links.values()))
 
     def _release_due(self) -> int | None:
         """Release what is due on every link; returns when the next frame is due."""
@@ -141,17 +154,16 @@ class Worker:
     def _answer(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
         try:
             match request["do"], request["link"]:
-                case "add", str(name):
-                    self._add(name, _read_impairments(descriptors[0]), request["seed"], descriptors[1:])
+                case "add", str():
+                    self._add(request["links"], _read_all_impairments(descriptors[0]), descriptors[1:])
                 case "replace", str(name):
-                    impairments = _read_impairments(descriptors[0])
+                    (impairments,) = _read_all_impairments(descriptors[0])
                     self._checked(name).emulator.replace(impairments, time.monotonic_ns())
                 case "restart", str(name):
-                    self._checked(name).restart(_read_impairments(descriptors[0]), request["seed"])
+                    (impairments,) = _read_all_impairments(descriptors[0])
+                    self._checked(name).restart(impairments, request["seed"])
                 case "remove", str(name):
-                    link = self._links.pop(name)
-                    self._retire(link)
-                    link.close()
+                    self._remove(name)
                 case "stats", str(name):
                     with contextlib.suppress(ValueError):
                         self._checked(name)
@@ -162,7 +174,26 @@ class Worker:
             return {"error": f"{type(error).__name__}: {error}"}
         return {}
 
-    def _add(self, name: str, impairments: Impairments, seed: int, descriptors: list[int]) -> None:
+    def _add(self, links: list[dict[str, Any]], all_impairments: list[Impairments], descriptors: list[int]) -> None:
+        """Add all links, or none."""
+        added: list[str] = []
+        try:
+            for link, impairments, source, output in zip(
+                links, all_impairments, descriptors[::2], descriptors[1::2], strict=True
+            ):
+                self._add_one(link["link"], impairments, link["seed"], [source, output])
+                added.append(link["link"])
+        except BaseException:
+            for name in added:
+                self._remove(name)
+            raise
+
+    def _remove(self, name: str) -> None:
+        link = self._links.pop(name)
+        self._retire(link)
+        link.close()
+
+    def _add_one(self, name: str, impairments: Impairments, seed: int, descriptors: list[int]) -> None:
         if name in self._links:
             raise ValueError(f"link {name} is here already")
         source, output = [socket.socket(fileno=os.dup(descriptor)) for descriptor in descriptors]
@@ -194,15 +225,15 @@ class Worker:
             self._poll.unregister(link.input)
 
 
-def _read_impairments(descriptor: int) -> Impairments:
-    """The impairments in a file.
+def _read_all_impairments(descriptor: int) -> list[Impairments]:
+    """The all_impairments in a file.
 
     Raises:
-        OSError, ValueError, TypeError, KeyError: there is none in it.
+        OSError, ValueError, TypeError, KeyError: there are none in it.
     """
     with open(os.dup(descriptor), encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
         file.seek(0)
-        return Impairments.from_json(json.load(file))
+        return [Impairments.from_json(each) for each in json.load(file)]
 
 
 def main() -> None:
@@ -212,8 +243,14 @@ def main() -> None:
         Path("/proc/self/timerslack_ns").write_text("1", encoding="ascii")
     with contextlib.suppress(PermissionError):  # an ordinary user's worker waits for its turn like everyone
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (most_files, most_files)
+    )  # a link takes two, and many soft limits are 1024
     gc.disable()  # nothing here makes cycles, and looking for them among the frames in flight takes milliseconds
-    Worker(socket.socket(fileno=int(sys.argv[1]))).run()
+    worker = Worker(socket.socket(fileno=int(sys.argv[1])))
+    worker.run()
+    worker.close()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import pytest
 from pyroute2 import AsyncIPRoute
 
 from testbed.engines import netem
-from testbed.engines.userspace.engine import UserspaceEngine
+from testbed.engines.userspace.engine import NewLink, UserspaceEngine
 from testbed.engines.userspace.sockets import open_input, open_output
 from testbed.impairments import Impairments
 from testbed.linux import namespaces
@@ -207,7 +207,7 @@ def both(path):
     engine = path.runner.run(start())
     with path.inside(path.switch):
         sockets = open_input(indices[0]), open_output(indices[1])
-    path.runner.run(engine.add("back", Impairments(), SEED, *sockets))
+    path.runner.run(engine.add([NewLink("back", Impairments(), SEED, *sockets)]))
 
     def apply(impairments, back=None):
         path.apply(impairments)

@@ -1,5 +1,6 @@
 """What a person sees, as it was given."""
 
+from testbed.cli import screen as screens
 from testbed.cli.screen import Screen
 from testbed.plan import resolve
 from testbed.topology import loads
@@ -18,3 +19,19 @@ def test_brackets_are_text(capsys):
         "x   what is [red] and [/unclosed]",
         "trust   links[a] was [/] late",
     ]
+
+
+def test_counts_are_lines_where_there_is_no_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(screens, "_LINE_SECONDS", 0)
+    screen = Screen()
+    screen.begun("up", "links")
+    for done in (0, 200, 400):
+        screen.progressed("up", "links", done / 500, f"{done} of 500")
+    screen.progressed("run", "x", 0.5)
+    assert capsys.readouterr().out.splitlines() == [f"up      links: {done} of 500" for done in (0, 200, 400)]
+
+
+def test_short_work_is_no_line_of_its_own(capsys):
+    screen = Screen()
+    screen.progressed("up", "links", 0, "0 of 500")
+    assert capsys.readouterr().out == ""

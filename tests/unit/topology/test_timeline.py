@@ -1,10 +1,14 @@
 """Timelines of a file: what is wrong, where; and what links are like in their course."""
 
+import sys
+from itertools import combinations
+
 import pytest
 
 from testbed.impairments import CERTAIN, CLEAR
 from testbed.topology import TopologyError, loads
 from testbed.topology.course import Course, in_time
+from testbed.topology.impairments import ImpairmentKeys
 
 MS = 1_000_000
 HEAD = """name: x
@@ -132,3 +136,31 @@ def test_healed_links_are_as_in_the_file():
     assert healed["b", "c", "wan"] == CLEAR
     assert cut.keys() - first.keys() == healed.keys()
     assert again == {}
+
+
+def calls_to_validate(nodes, rounds):
+    """How often impairments is worked out for a file of so many nodes that is cut in two and healed so many times."""
+    names = [f"n{number}" for number in range(nodes)]
+    pairs = [f"  - {{between: [{one}, {other}], delay: 5ms}}\n" for one, other in combinations(names, 2)]
+    half = f"[[{', '.join(names[::2])}], [{', '.join(names[1::2])}]]"
+    events = [
+        f"  - {{at: {2 * at}ms, partition: {half}}}\n  - {{at: {2 * at + 1}ms, heal: all}}\n" for at in range(rounds)
+    ]
+    workload = "workloads:\n  - {name: x, kind: udp-stream, from: n0, to: n1, duration: 10s}\n"
+    text = f"name: x\nnodes: {{{', '.join(f'{name}: ' for name in names)}}}\nlinks:\n{''.join(pairs)}{workload}"
+    calls = 0
+
+    def count(frame, event, _argument):
+        nonlocal calls
+        calls += event == "call" and frame.f_code is ImpairmentKeys.resolve.__code__
+
+    sys.setprofile(count)
+    try:
+        loads(f"{text}timeline:\n{''.join(events)}", "x.yml")
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_all_impairments_are_worked_out_once_however_often_a_network_is_cut():
+    assert calls_to_validate(8, 20) == calls_to_validate(8, 1)

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from testbed.engines.userspace.engine import UserspaceEngine
+from testbed.engines.userspace.engine import NewLink, UserspaceEngine
 from testbed.errors import LabError
 from testbed.impairments import CLEAR
 
@@ -27,7 +27,7 @@ def test_a_link_that_a_worker_refuses_is_not_kept_and_its_sockets_are_closed():
         async with UserspaceEngine() as engine:
             sockets = datagram_pair()
             with pytest.raises(LabError, match="link a -> b: add: ") as caught:
-                await engine.add("a -> b", CLEAR, 1, *sockets)
+                await engine.add([NewLink("a -> b", CLEAR, 1, *sockets)])
             return caught.value.code, [sock.fileno() for sock in sockets], await engine.stats()
 
     assert asyncio.run(use()) == ("userspace-engine-refused", [-1, -1], {})
@@ -48,7 +48,7 @@ def test_workers_end_with_the_engine():
     async def use():
         async with UserspaceEngine() as engine:
             with pytest.raises(LabError):
-                await engine.add("x", CLEAR, 1, *datagram_pair())
+                await engine.add([NewLink("x", CLEAR, 1, *datagram_pair())])
             (worker,) = engine._workers
         return worker._process
 
@@ -62,7 +62,7 @@ def test_a_question_to_a_worker_that_died_tells_its_status():
     async def use():
         async with UserspaceEngine() as engine:
             with pytest.raises(LabError):
-                await engine.add("x", CLEAR, 1, *datagram_pair())
+                await engine.add([NewLink("x", CLEAR, 1, *datagram_pair())])
             (worker,) = engine._workers
             os.kill(worker._process.pid, signal.SIGKILL)
             with pytest.raises(LabError, match="status -9") as caught:
@@ -76,7 +76,7 @@ def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next():
     async def use():
         async with UserspaceEngine() as engine:
             with pytest.raises(LabError):
-                await engine.add("x", CLEAR, 1, *datagram_pair())
+                await engine.add([NewLink("x", CLEAR, 1, *datagram_pair())])
             (worker,) = engine._workers
             abandoned = asyncio.create_task(worker.ask("stats", "abandoned"))
             await asyncio.sleep(0)  # it has asked and waits

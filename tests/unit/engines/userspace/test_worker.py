@@ -4,10 +4,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from testbed.engines.userspace.sockets import open_input, open_output
 from testbed.impairments import CLEAR
 
 
@@ -26,9 +28,12 @@ def worker():
         process.wait(30)
 
 
+ONE = [{"link": "x", "seed": 1}]
+
+
 def ask(control, sockets=(), impairments=None, **request):
     with tempfile.TemporaryFile("w") as file:
-        json.dump(impairments, file)
+        json.dump([impairments], file)
         file.flush()
         descriptors = [file.fileno()] if impairments is not None else []
         descriptors += [sock.fileno() for sock in sockets]
@@ -53,10 +58,11 @@ def test_an_unknown_link_is_an_error(worker, do):
     [
         ({"do": "dance", "link": "x"}, "no request is"),
         ({"do": "add"}, "link"),
-        ({"do": "add", "link": "x", "seed": 1}, "IndexError"),
-        ({"do": "add", "link": "x", "impairments": {"loss": -1}, "seed": 1}, "loss of -1"),
-        ({"do": "add", "link": "x", "impairments": {"lots": 1}, "seed": 1}, "lots"),
-        ({"do": "add", "link": "x", "impairments": CLEAR.to_json(), "seed": 1}, "unpack"),
+        ({"do": "add", "link": "x", "links": ONE}, "IndexError"),
+        ({"do": "add", "link": "x", "impairments": {"loss": -1}, "links": ONE}, "loss of -1"),
+        ({"do": "add", "link": "x", "impairments": {"lots": 1}, "links": ONE}, "lots"),
+        ({"do": "add", "link": "x", "impairments": CLEAR.to_json(), "links": ONE}, "shorter"),
+        ({"do": "add", "link": "x", "impairments": CLEAR.to_json(), "links": [*ONE, *ONE]}, "shorter"),
     ],
 )
 def test_a_wrong_request_is_answered_and_the_worker_goes_on(worker, request_, error):
@@ -71,7 +77,32 @@ def test_sockets_that_carry_no_frames_are_refused_and_closed(worker):
     far, near = socket.socketpair()
     with far:
         with near:
-            answer = ask(control, [near, near], do="add", link="x", impairments=CLEAR.to_json(), seed=1)
+            answer = ask(control, [near, near], do="add", link="x", impairments=CLEAR.to_json(), links=ONE)
         assert "not packet sockets" in answer["error"]
         far.settimeout(30)
         assert far.recv(1) == b""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may open packet sockets")
+def test_either_all_links_of_a_request_are_added_or_none(worker):
+    _, control = worker
+    loopback = socket.if_nametoindex("lo")
+    with tempfile.TemporaryFile("w") as file:
+        json.dump([CLEAR.to_json()] * 2, file)
+        file.flush()
+
+        def add(*names):
+            with ExitStack() as opened:
+                pairs = [(open_input(loopback), open_output(loopback)) for _ in names]
+                sockets = [opened.enter_context(sock) for pair in pairs for sock in pair]
+                links = [{"link": name, "seed": 1} for name in names]
+                request = json.dumps({"id": 1, "do": "add", "link": "x", "links": links}).encode()
+                socket.send_fds(control, [request], [file.fileno(), *(sock.fileno() for sock in sockets)])
+                return json.loads(control.recv(65536))
+
+        assert "link x is here already" in add("x", "x")["error"]
+        assert "KeyError: 'x'" in ask(control, do="stats", link="x")["error"]
+        assert add("x", "y") == {"id": 1}
+        assert "link y is here already" in add("z", "y")["error"]
+        assert "stats" in ask(control, do="stats", link="y")
+        assert "error" in ask(control, do="stats", link="z")

@@ -1,0 +1,47 @@
+"""Neighbour tables of nodes: who has which MAC, for good."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+from testbed.agent import switch
+from testbed.agent.netlink import CREATE, REPLACE, RouteSocket, attribute
+from testbed.linux import namespaces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from testbed.agent.netlink import Message
+
+# include/uapi/linux/rtnetlink.h and neighbour.h
+_NEW_NEIGHBOUR = 28
+_DESTINATION, _MAC = 1, 2
+_PERMANENT = 0x80
+_NDMSG = struct.Struct("=BxxxiHBB")  # struct ndmsg
+
+
+def set_permanent(network: int, wanted: Mapping[str, Mapping[str, str]]) -> None:
+    """Have a node know MACs of others, which it then need not ask for.
+
+    Args:
+        network: file descriptor of the node's network namespace.
+        wanted: by interface of the node, MACs by IP address.
+
+    Raises:
+        OSError: there is no such interface, or the kernel refuses.
+    """
+    with namespaces.inside(network), RouteSocket() as route:
+        for interface, macs in wanted.items():
+            index = switch.named(route, interface).index
+            route.send(list(_entries(index, macs)))
+
+
+def _entries(index: int, macs: Mapping[str, str]) -> Iterator[Message]:
+    for text, mac in macs.items():
+        address = ipaddress.ip_address(text)
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004
+        body = _NDMSG.pack(family, index, _PERMANENT, 0, 0) + attribute(_DESTINATION, address.packed)
+        yield _NEW_NEIGHBOUR, CREATE | REPLACE, body + attribute(_MAC, bytes.fromhex(mac.replace(":", "")))

@@ -1,0 +1,74 @@
+"""How the time to bring a lab up grows with its links: `python -m tests.bench links`, as root.
+
+Full meshes on one network, each direction with a delay, in network namespaces. Beside the time that a person waits,
+the processor time of the command and of the lab's agent (with its workers): that does not depend on what else runs.
+"""
+
+import os
+import resource
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from testbed.runtime.state import LabDirectory
+from tests.bench.bench_bringup import TESTBED, run
+
+_NODES = (16, 32, 50)
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def mesh(nodes: int) -> str:
+    """A topology in which every node has a link to every other."""
+    names = [f"n{number}" for number in range(nodes)]
+    pairs = [f"  - {{between: [{one}, {other}], delay: 5ms}}" for at, one in enumerate(names) for other in names[:at]]
+    return "\n".join(("name: mesh", f"nodes: {{{', '.join(f'{name}: ' for name in names)}}}", "links:", *pairs, ""))
+
+
+def agent_seconds(lab: str) -> float:
+    """Processor time of a lab's agent and its workers so far."""
+    name = LabDirectory("netns", lab).agent_name
+    agents, parents, ticks = set(), {}, {}
+    for entry in Path("/proc").iterdir():
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            if (entry / "comm").read_text().strip() == name:
+                agents.add(entry.name)
+        except OSError:
+            continue
+        parents[entry.name], ticks[entry.name] = fields[1], int(fields[11]) + int(fields[12])
+    return sum(ticks[pid] for pid in ticks if pid in agents or parents[pid] in agents) / _TICKS
+
+
+def command_seconds() -> float:
+    """Processor time of the commands that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def main() -> None:
+    """Measure and print."""
+    print("seconds; `down` is how long a person waits for that")
+    print(
+        f"{'links':>5}   {'up':>6} {'per link':>9}   {'CPU command':>11} {'CPU agent':>9} {'per link':>9}   {'down':>6}"
+    )
+    for nodes in _NODES:
+        links, lab = nodes * (nodes - 1), f"bench-links-{nodes}"
+        with TemporaryDirectory() as directory:
+            file = Path(directory, f"{lab}.yml")
+            file.write_text(mesh(nodes))
+            cpu, start = command_seconds(), time.monotonic()
+            run(TESTBED, "up", file, "--runtime", "netns", "--name", lab)
+            up, command = time.monotonic() - start, command_seconds() - cpu
+            agent = agent_seconds(lab)
+            start = time.monotonic()
+            run(TESTBED, "down", lab)
+            down = time.monotonic() - start
+        print(
+            f"{links:5}   {up:6.2f} {up / links * 1e3:6.2f} ms   {command:11.2f} {agent:9.2f} "
+            f"{agent / links * 1e3:6.2f} ms   {down:6.2f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Links between nodes that are made here: what they cost, in calls, and what is left of a failure."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from contextlib import asynccontextmanager
+from itertools import permutations
+
+import pytest
+
+from testbed.agent.links import Links
+from testbed.agent.netlink import RouteSocket
+from testbed.agent.wiring import NetworkNamespace, Wiring
+from testbed.engines.choice import Kernel
+from testbed.engines.userspace.engine import UserspaceEngine
+from testbed.errors import LabError, MachineError
+from testbed.impairments import Impairments
+from testbed.linux import namespaces
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make devices")
+
+KERNEL = Kernel(without_netem=MachineError("netem-missing", "it is not looked for", None), unrepeatable=None)
+
+
+def interface(number):
+    return {
+        "network": "lan",
+        "name": "eth0",
+        "address": f"198.18.0.{number + 1}",
+        "prefix_length": 24,
+        "mac": f"02:42:c6:12:00:{number + 1:02x}",
+    }
+
+
+@asynccontextmanager
+async def links_of(nodes, directory):
+    """A lab of nodes on one network, without links so far."""
+    switch = namespaces.new_network()
+    with namespaces.inside(switch):
+        route = RouteSocket()
+    try:
+        async with NetworkNamespace(switch) as place, UserspaceEngine() as engine:
+            wiring = Wiring(place, route)
+            wanted = [
+                {
+                    "name": f"n{at}",
+                    "sysctls": {},
+                    "environment": {},
+                    "hosts": "",
+                    "directory": "/",
+                    "interfaces": [interface(at)],
+                }
+                for at in range(nodes)
+            ]
+            await wiring.create([{"name": "lan", "mtu": 1500}], wanted, directory)
+            links = Links("lab-x", wiring, place, engine, KERNEL)
+            try:
+                yield links
+            finally:
+                await links.close()
+                for node in wiring.nodes.values():
+                    os.close(node.network)
+    finally:
+        with route:
+            os.close(switch)
+
+
+def said_in(network, *command):
+    with namespaces.inside(network):
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def mesh(nodes):
+    return [
+        {
+            "source": f"n{one}",
+            "destination": f"n{other}",
+            "network": "lan",
+            "addresses": {f"n{each}": interface(each)["address"] for each in (one, other)},
+            "impairments": Impairments(delay_ns=1_000_000).to_json(),
+            "later": [],
+            "seed": 1,
+            "engine": "auto",
+            "repeatable": False,
+        }
+        for one, other in permutations(range(nodes), 2)
+    ]
+
+
+def calls_to_impairments(nodes, directory):
+    """Calls of functions, the kernel's among them, to give all links of a mesh their impairments."""
+    calls: Counter[str] = Counter()
+
+    def count(_frame, event, what):
+        if event in ("call", "c_call"):
+            calls[getattr(what, "__name__", "python")] += 1
+
+    async def impairments():
+        async with links_of(nodes, directory) as links:
+            sys.setprofile(count)
+            try:
+                await links.impairments(mesh(nodes))
+            finally:
+                sys.setprofile(None)
+
+    asyncio.run(impairments())
+    return calls
+
+
+def test_a_link_costs_the_same_however_many_there_are(tmp_path):
+    few, many = 12, 24
+    cost = {nodes: calls_to_impairments(nodes, tmp_path / str(nodes)) for nodes in (few, many)}
+    per_link = {nodes: calls.total() / (nodes * (nodes - 1)) for nodes, calls in cost.items()}
+    assert per_link[many] < 1.1 * per_link[few]
+    requests = cost[many]["send"] + cost[many]["recv"] + cost[many]["ioctl"]
+    assert requests < 30 * many * (many - 1)
+
+
+def test_each_direction_has_its_delay_and_nobody_asks_for_macs(tmp_path):
+    async def pinged():
+        async with links_of(3, tmp_path / "hosts") as links:
+            await links.impairments(mesh(3))
+            node = links.wiring.nodes["n0"].network
+            said = said_in(node, "ping", "-c3", "-i0.05", "-W5", "198.18.0.3")
+            return said, json.loads(said_in(node, "ip", "-j", "neighbour"))
+
+    said, known = asyncio.run(pinged())
+    assert " 0% packet loss" in said
+    assert float(said.rpartition("rtt min/avg/max/mdev = ")[2].split("/")[0]) >= 2
+    assert {each["dst"]: (each["lladdr"], each["state"]) for each in known} == {
+        f"198.18.0.{number}": (f"02:42:c6:12:00:{number:02x}", ["PERMANENT"]) for number in (2, 3)
+    }
+
+
+def test_links_that_could_not_be_made_leave_nothing_behind(tmp_path):
+    """The network is of 50 links, so that the first batch is made and the second is not."""
+
+    async def devices_left():
+        async with links_of(8, tmp_path / "hosts") as links:
+            wanted = mesh(8)
+            taken = wanted[50]
+            name = f"{taken['source']} -> {taken['destination']} on lan"
+            links.userspace._carrier[name] = None
+            with pytest.raises(LabError, match=f"{name} is impaired already"):
+                await links.impairments(wanted)
+            del links.userspace._carrier[name]
+            made = await links.statistics()
+            found = json.loads(said_in(links.wiring.switch.fd, "ip", "-j", "link"))
+            await links.impairments(wanted)
+            return len(made), sum(each.get("ifalias", "").startswith("testbed lab-x n") for each in found)
+
+    made, left = asyncio.run(devices_left())
+    assert made == left == 32
