@@ -120,6 +120,10 @@ class Course:
         return self._topology.networks[key[2]].mtu
 
 
+MOST_CHANGES = 100_000
+"""Of links in a timeline, counted once for each event that changes a link: a plan holds them all."""
+
+
 def in_time(topology: Topology) -> list[tuple[int, Event]]:
     """The events in the order in which they happen, each with its number in the file; those at one time as there."""
     return sorted(enumerate(topology.timeline), key=lambda each: each[1].at_ns)
@@ -135,11 +139,16 @@ def timeline_faults(topology: Topology) -> Iterator[Fault]:
                 hint = "events happen while workloads run: let it be earlier, or them be longer"
                 yield Fault(("timeline", number, "at"), "event-after-end", said, hint)
     course = Course(topology)
+    changes = 0
     for number, event in in_time(topology):
         if contradictions := list(course.contradictions(event)):
             yield from (fault.under("timeline", number) for fault in contradictions)
             return  # what the later ones would meet is not known
-        course.meet(event)
+        changes += len(course.meet(event))
+        if changes > MOST_CHANGES:
+            said = f"brings the timeline to more than {MOST_CHANGES} changes of links"
+            yield Fault(("timeline", number), "too-many-changes", said, "use fewer events, or smaller groups")
+            return
 
 
 def longest_ns(topology: Topology) -> dict[Key, int]:

@@ -164,3 +164,21 @@ def calls_to_validate(nodes, rounds):
 
 def test_all_impairments_are_worked_out_once_however_often_a_network_is_cut():
     assert calls_to_validate(8, 20) == calls_to_validate(8, 1)
+
+
+def test_a_timeline_changes_links_a_bounded_number_of_times():
+    names = [f"n{number}" for number in range(40)]
+    pairs = "".join(
+        f"  - {{between: [{one}, {other}], delay: 5ms}}\n" for at, one in enumerate(names) for other in names[at + 1 :]
+    )
+    groups = f"[[{', '.join(names[:20])}], [{', '.join(names[20:])}]]"
+    events = "".join(
+        f"  - {{at: {2 * at}ms, partition: *g}}\n  - {{at: {2 * at + 1}ms, heal: all}}\n" for at in range(1, 90)
+    )
+    text = (
+        f"name: x\nnodes: {{{', '.join(f'{name}: ' for name in names)}}}\nlinks:\n{pairs}"
+        "workloads: [{name: w, kind: ping, from: n0, to: n1}]\n"
+        f"timeline:\n  - {{at: 0ms, partition: &g {groups}}}\n  - {{at: 1ms, heal: all}}\n{events}"
+    )
+    with pytest.raises(TopologyError, match=r"too-many-changes: timeline.* more than 100000 changes of links"):
+        loads(text, "x.yml")
