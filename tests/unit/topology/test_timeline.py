@@ -139,7 +139,7 @@ def test_healed_links_are_as_in_the_file():
 
 
 def calls_to_validate(nodes, rounds):
-    """How often impairments is worked out for a file of so many nodes that is cut in two and healed so many times."""
+    """How often impairments are worked out for a file of so many nodes that is cut in two and healed so many times."""
     names = [f"n{number}" for number in range(nodes)]
     pairs = [f"  - {{between: [{one}, {other}], delay: 5ms}}\n" for one, other in combinations(names, 2)]
     half = f"[[{', '.join(names[::2])}], [{', '.join(names[1::2])}]]"
