@@ -143,6 +143,10 @@ LEAST_RUNS = 3
 """Of fewer values there is no interval: two give one that is as wide as anything, or by chance far too narrow."""
 
 
+_AT_A_BOUND = 1e-100
+"""Nearer to a bound than this no measured value is, and floats no longer hold what is computed from it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
     """The range of a quantity, and a scale on which it has no bounds: intervals made there never leave the range.
@@ -161,8 +165,8 @@ class Scale:
     slope: Callable[[float], float]
 
     def has(self, value: float) -> bool:
-        """Whether the scale has a place for the value: it lies between the bounds, and is neither."""
-        return self.low < value < self.high
+        """Whether the scale has a place for the value: it lies between the bounds, and not at one."""
+        return self.low + _AT_A_BOUND < value < self.high
 
     def cut(self, interval: tuple[float, float]) -> tuple[float, float]:
         """The part of an interval that is in the range."""
@@ -274,7 +278,7 @@ def difference_interval(
     variance = fsum(part for part, _ in parts)
     if not variance:
         return second - first, second - first
-    freedom = variance**2 / fsum(part**2 / degrees for part, degrees in parts)
+    freedom = 1 / fsum((part / variance) ** 2 / degrees for part, degrees in parts)
     reach = t_quantile((1 + confidence) / 2, max(1, int(freedom))) * sqrt(variance)
     if fits:
         middle = scale.forward(second)
