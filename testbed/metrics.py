@@ -5,53 +5,17 @@ Below the topology, whose `expect` names them; what computes them is `testbed.wo
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from testbed.errors import MachineError
-from testbed.third_party import third_party
+from testbed.kinds import REPORTED, Metric, kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_SUFFIXES: Mapping[str, str] = MappingProxyType({"ns": "_ns", "bit/s": "_bps", "ratio": "_ratio"})
-"""What a name says of its unit; `_bytes` stays in labels, for bytes delivered are not messages delivered."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """One figure.
-
-    Attributes:
-        name: with its unit where it has one.
-        unit: `ns`, `bytes`, `bit/s`, a thing that is counted, `ratio` (from 0 to 1) or `name` (text).
-        description: one sentence, with the RFC that defines it.
-        kinds: the kinds of workload that have it; of a third party's, whatever it declares it for.
-    """
-
-    name: str
-    unit: str
-    description: str
-    kinds: tuple[str, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """The name that people write: without its unit, a statistic after a dot: `goodput`, `latency.p99`."""
-        if self.name.startswith(REPORTED):
-            return self.name
-        bare = self.name.removesuffix(_SUFFIXES.get(self.unit, ""))
-        return re.sub(r"_(min|max|mean|p[0-9]+)$", r".\1", bare)
-
-
-GROUP = "testbed.metrics"
-
-REPORTED = "data."
-"""How the names of numbers begin that a `command` itself reports, in lines that are JSON objects: `data.rtt_ms`."""
-
-REPORTING = ("command",)
-"""The kinds whose programs do."""
+__all__ = ["METRICS", "Metric", "find", "metric_of", "metrics_of", "with_kinds"]
 
 _LATENCY = (
     "latency (tcp-rr, udp-rr, http, dns: request to whole reply; udp-stream, tcp-messages: one way, RFC 7679; "
@@ -101,7 +65,7 @@ _DEFINED: Mapping[str, Metric] = MappingProxyType(
                 "segments",
                 "TCP segments sent again, by both ends (of a stream: the sender; http: the client).",
             ),
-            _metric("rtt_min_ns", "ns", "Least round-trip time that the initiator's TCP has measured (tcpi_min_rtt)."),
+            _metric("rtt_min_ns", "ns", "Least round-trip time that the client's TCP has measured (tcpi_min_rtt)."),
             _metric("rtt_p50_ns", "ns", "Median of its smoothed round-trip time, sampled each 0.1 s (RFC 6298)."),
             _metric(
                 "rwnd_limited_ratio",
@@ -113,7 +77,7 @@ _DEFINED: Mapping[str, Metric] = MappingProxyType(
                 "ratio",
                 "Of the time that the sender had data under way, how long its own send buffer held it up.",
             ),
-            _metric("congestion", "name", "TCP congestion control that the initiator used, as its kernel says."),
+            _metric("congestion", "name", "TCP congestion control that the client used, as its kernel says."),
             _metric("latency_min_ns", "ns", f"Least {_LATENCY}."),
             _metric("latency_p50_ns", "ns", f"Median, nearest rank, of the {_LATENCY}."),
             _metric("latency_p90_ns", "ns", f"90th percentile, nearest rank, of the {_LATENCY}."),
@@ -123,7 +87,7 @@ _DEFINED: Mapping[str, Metric] = MappingProxyType(
             _metric(
                 "receiver_drops",
                 "datagrams",
-                "Datagrams that reached the listener's socket and found it full: lost by the machine, not the path.",
+                "Datagrams that reached the server's socket and found it full: lost by the machine, not the path.",
             ),
             _metric(
                 "corrupted",
@@ -160,136 +124,6 @@ _DEFINED: Mapping[str, Metric] = MappingProxyType(
 )
 """The metrics, without their kinds."""
 
-_MESSAGES = ("sent", "delivered", "lost", "loss_ratio")
-_LATENCIES = tuple(f"latency_{which}_ns" for which in ("min", "p50", "p90", "p99", "max"))
-_TCP = ("setup_ns", "tls_ns", "connections", "retransmits", "rtt_min_ns", "rtt_p50_ns", "congestion")
-_LOSSES = ("duplicates", "loss_runs", "loss_run_mean", "loss_run_max")
-
-OWN: Mapping[str, Iterable[str]] = MappingProxyType(
-    {
-        "tcp-stream": (
-            "sent_bytes",
-            "delivered_bytes",
-            "goodput_bps",
-            "first_byte_ns",
-            *_TCP,
-            "rwnd_limited_ratio",
-            "sndbuf_limited_ratio",
-        ),
-        "tcp-rr": (
-            *_MESSAGES,
-            *_LATENCIES,
-            *_TCP,
-        ),
-        "tcp-messages": (
-            *_MESSAGES,
-            *_LATENCIES,
-            "sent_bytes",
-            "delivered_bytes",
-            "goodput_bps",
-            "first_byte_ns",
-            "jitter_ns",
-            "pacing_late_p99_ns",
-            *_TCP,
-        ),
-        "quic": (
-            *_MESSAGES,
-            *_LATENCIES,
-            "reordered",
-            "sent_bytes",
-            "delivered_bytes",
-            "goodput_bps",
-            "setup_ns",
-            "connections",
-            "first_byte_ns",
-            "jitter_ns",
-            "pacing_late_p99_ns",
-            "retransmits",
-            "congestion",
-            "rtt_min_ns",
-            "rtt_p50_ns",
-        ),
-        "udp-stream": (
-            *_MESSAGES,
-            *_LATENCIES,
-            *_LOSSES,
-            "reordered",
-            "sent_bytes",
-            "delivered_bytes",
-            "goodput_bps",
-            "first_byte_ns",
-            "jitter_ns",
-            "receiver_drops",
-            "corrupted",
-            "strangers",
-            "pacing_late_p99_ns",
-        ),
-        "udp-rr": (
-            *_MESSAGES,
-            *_LATENCIES,
-            *_LOSSES,
-            "late",
-            "receiver_drops",
-            "corrupted",
-            "strangers",
-        ),
-        "dns": (
-            *_MESSAGES,
-            *_LATENCIES,
-            "repeated",
-            "truncated",
-            "error_answers",
-            "setup_ns",
-            "connections",
-        ),
-        "ping": (
-            *_MESSAGES,
-            *_LATENCIES,
-            *_LOSSES,
-            "reordered",
-            "pacing_late_p99_ns",
-        ),
-        "http": (
-            *_MESSAGES,
-            *_LATENCIES,
-            "sent_bytes",
-            "delivered_bytes",
-            "goodput_bps",
-            "first_byte_ns",
-            "ttfb_p50_ns",
-            "ttfb_p90_ns",
-            "ttfb_p99_ns",
-            "request_rate",
-            "error_responses",
-            "failed",
-            "statuses",
-            "setup_ns",
-            "tls_ns",
-            "connections",
-            "retransmits",
-            "congestion",
-            "protocol",
-            "server",
-        ),
-        "iperf3": (
-            *_MESSAGES,
-            "sent_bytes",
-            "delivered_bytes",
-            "goodput_bps",
-            "retransmits",
-            "congestion",
-            "reordered",
-            "jitter_ns",
-        ),
-        "command": (
-            "duration_ns",
-            "samples",
-            "lines",
-        ),
-    }
-)
-"""Of each kind of the testbed's own its metrics."""
-
 
 def with_kinds(metrics: Mapping[str, Metric], kinds: Mapping[str, Iterable[Metric | str]]) -> dict[str, Metric]:
     """Metrics with their kinds, and those that kinds add.
@@ -314,15 +148,19 @@ def with_kinds(metrics: Mapping[str, Metric], kinds: Mapping[str, Iterable[Metri
     return found
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(with_kinds(_DEFINED, {**OWN, **third_party(GROUP, own=OWN)}))
-"""Every metric by name, those of third parties too. A summary has exactly those of its workload's kind."""
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    with_kinds(_DEFINED, {name: kind.metrics for name, kind in kinds().items()})
+)
+"""Every metric by name, those of other packages' kinds too. A summary has exactly those of its workload's kind."""
+
+_REPORTING = tuple(name for name, kind in kinds().items() if kind.reports_numbers)
 
 
 def metric_of(name: str) -> Metric:
     """The metric of that name; one without a unit where it is not declared, as of what a `command` reports."""
     if name in METRICS:
         return METRICS[name]
-    return Metric(name=name, unit="", description="As the program reported it.", kinds=REPORTING)
+    return Metric(name=name, unit="", description="As the program reported it.", kinds=_REPORTING)
 
 
 def metrics_of(kind: str | None) -> dict[str, Metric]:
@@ -335,6 +173,6 @@ def find(label: str, kind: str | None) -> Metric | None:
 
     Of what a program reports any name will do: only a run tells which there are.
     """
-    if label.startswith(REPORTED) and (kind is None or kind in REPORTING):
+    if label.startswith(REPORTED) and (kind is None or kind in _REPORTING):
         return metric_of(label)
     return metrics_of(kind).get(label)

@@ -1,12 +1,10 @@
-"""What the parameters of a kind may be."""
+"""What the parameters of a kind of workload may be."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from testbed.endpoint.errors import EndpointError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,31 +68,28 @@ TLS = Flag(required=False)
 COUNT = Integer(most=(1 << 32) - 1)
 
 
-def check(kind: str, given: Mapping[str, Any], allowed: Parameters, *, one_of: frozenset[str] = frozenset()) -> None:
-    """Accept parameters, or say what is wrong with them.
+DATAGRAM = Integer(least=12, most=65507)
+"""Bytes of payload of a datagram: at least its header (`testbed.endpoint.udp.HEADER`), at most what IPv4 carries."""
+
+
+def problem(kind: str, given: Mapping[str, Any], allowed: Parameters, *, one_of: frozenset[str]) -> str | None:
+    """What is wrong with parameters, with what was found and what is allowed; None where nothing is.
 
     Args:
         kind: whose they are.
         given: what the spec says.
         allowed: what there may be.
-        one_of: of these exactly one has to be there.
-
-    Raises:
-        EndpointError: `invalid-spec`, with what was found and what is allowed.
+        one_of: of these exactly one has to be there, if there are any.
     """
     for name in given:
         if name not in allowed:
-            raise invalid(f"{kind} has no parameter {name!r}; it has {', '.join(allowed)}")
+            return f"{kind} has no parameter {name!r}; it has {', '.join(allowed)}"
     for name, form in allowed.items():
         if name not in given:
             if form.required:
-                raise invalid(f"{kind} needs {name}, {form.problem(None)}")
-        elif problem := form.problem(given[name]):
-            raise invalid(f"{name} is {given[name]!r}; it has to be {problem}")
+                return f"{kind} needs {name}, {form.problem(None)}"
+        elif expected := form.problem(given[name]):
+            return f"{name} is {given[name]!r}; it has to be {expected}"
     if one_of and len(given.keys() & one_of) != 1:
-        raise invalid(f"{kind} needs one of {' and '.join(sorted(one_of))}; found {dict(given)}")
-
-
-def invalid(message: str) -> EndpointError:
-    """The error of a spec that can't be carried out."""
-    return EndpointError("invalid-spec", message)
+        return f"{kind} needs one of {' and '.join(sorted(one_of))}; found {dict(given)}"
+    return None

@@ -6,7 +6,7 @@ from math import floor, log10
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from testbed import units
+from testbed import kinds, units
 from testbed.check import AS_REQUESTED
 
 if TYPE_CHECKING:
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     from testbed.expectations import Outcome
     from testbed.runs.captures import Capture
     from testbed.runs.run import Run
-    from testbed.workloads import Summary
+    from testbed.workloads.summary import Summary
 
 NOT_APPLICABLE = "-"
 UNMEASURED = "?"
 
 _DIGITS = 3
-_CONNECTIONLESS = ("udp-stream", "udp-rr", "ping")
 
 
 def duration(value_ns: float) -> str:
@@ -291,7 +290,8 @@ def failures(run: Run) -> dict[str, str]:
 def _connectionless(summary: Summary) -> bool:
     """Of some kinds all are; of others those that can't have what comes with a connection."""
     left_out = summary.missing.keys() - summary.values.keys()
-    return summary.kind in _CONNECTIONLESS or not left_out.isdisjoint(("setup_ns", "retransmits"))
+    kind = kinds.find(summary.kind)
+    return (kind is not None and kind.connectionless) or not left_out.isdisjoint(("setup_ns", "retransmits"))
 
 
 def _cell(values: Mapping[str, Any], name: str, show: Any) -> str:  # noqa: ANN401  # any way to show a number

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from testbed.check.schedules import Schedule
     from testbed.check.trains import Seen
     from testbed.plan.model import Link, Plan
-    from testbed.workloads import Nodes
+    from testbed.workloads.nodes import Nodes
 
 FIRST_PORT = 61_000
 """Of the first link's probes; above the ports that kernels hand out, and far from those of the workloads."""

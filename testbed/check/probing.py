@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from testbed.check import together
 from testbed.check.budget import QUICK, Budget, Depth, rounds
 from testbed.check.probe import Probe
-from testbed.workloads import Guarded
+from testbed.workloads.nodes import Guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from testbed.check.verdict import LinkCheck
     from testbed.plan.model import Link, Plan
-    from testbed.workloads import Nodes
+    from testbed.workloads.nodes import Nodes
 
 
 SIGNIFICANCE = 0.001

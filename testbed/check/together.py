@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from testbed.check.budget import Budget
-    from testbed.workloads import Guarded
+    from testbed.workloads.nodes import Guarded
 
 _TICK_S = 0.1
 

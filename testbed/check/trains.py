@@ -8,20 +8,20 @@ from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from testbed import workloads
 from testbed.check.rates import HEADER_BYTES, Train
 from testbed.check.samples import Sample
 from testbed.endpoint.columns import decode
 from testbed.errors import LabError
 from testbed.plan.model import Workload
 from testbed.workloads import metrics
+from testbed.workloads.running import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from testbed.check.schedules import Schedule
     from testbed.plan.model import Link
-    from testbed.workloads import Nodes
+    from testbed.workloads.nodes import Nodes
 
 _SECOND = 1_000_000_000
 
@@ -111,7 +111,7 @@ def send(  # a train is told by its place, its form and its time
         },
     )
     record = io.StringIO()
-    workloads.run(workload, nodes, record=record, in_flight_ns=schedule.in_flight_ns, progress=progress)
+    run(workload, nodes, record=record, in_flight_ns=schedule.in_flight_ns, progress=progress)
     return _seen(record, schedule.frame_bytes, link)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from testbed.check import LinkCheck
     from testbed.expectations import Outcome
     from testbed.runs.flows import FlowSum
-    from testbed.workloads import Summary
+    from testbed.workloads.summary import Summary
 
 _OVER_TIME = "over time"
 _OK, _NOT_OK = "green", "red"

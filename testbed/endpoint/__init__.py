@@ -3,23 +3,23 @@
 `python -m testbed.endpoint SPEC` does what `SPEC`, one JSON object (see `testbed.endpoint.spec`), says, and reports in
 JSON lines on its standard output. Each line has an `event`; every list in it is a column of integers coded by
 `testbed.endpoint.columns`; every time is in nanoseconds of CLOCK_MONOTONIC, which all nodes of a machine share, so that
-the difference of two times taken in two nodes is a real delay. An initiator waits for one line on its standard input,
+the difference of two times taken in two nodes is a real delay. A client waits for one line on its standard input,
 `{"start_ns": N}`, and begins at that time. Closing its standard input stops an endpoint.
 
 | event | from | what |
 |---|---|---|
-| `listening` | listener | the socket is bound |
-| `ready` | initiator | all is prepared, and no packet sent; it waits for a line that tells it when to begin |
-| `started` | initiator | `at_ns`: when it began |
-| `accepted` | tcp-stream listener | `at_ns` |
-| `connections` | TCP initiator | per connection: `begun_ns`, `connected_ns`, with TLS also `secured_ns` |
-| `congestion` | TCP initiator | `name`: the congestion control in use, as the kernel says |
-| `sent` | initiator of messages | `sent_ns` of the messages `first`, `first` + 1, ...; in order |
+| `listening` | server | the socket is bound |
+| `ready` | client | all is prepared, and no packet sent; it waits for a line that tells it when to begin |
+| `started` | client | `at_ns`: when it began |
+| `accepted` | tcp-stream server | `at_ns` |
+| `connections` | TCP client | per connection: `begun_ns`, `connected_ns`, with TLS also `secured_ns` |
+| `congestion` | TCP client | `name`: the congestion control in use, as the kernel says |
+| `sent` | client of messages | `sent_ns` of the messages `first`, `first` + 1, ...; in order |
 | `received` | who measures messages | `seq` and `received_ns` per arrival, in order of arrival, duplicates too |
-| `bytes` | tcp-stream listener | `bytes` per `bucket_ns`, the first bucket beginning at `start_ns` |
-| `tcp-info` | TCP initiator with one connection | samples of its state at `at_ns`, see `testbed.linux.tcp_info` |
-| `quic-info` | quic initiator | samples of the sender's state, see `testbed.endpoint.quic_log` |
-| `progress` | initiator | `fraction` done, at least once a second |
+| `bytes` | tcp-stream server | `bytes` per `bucket_ns`, the first bucket beginning at `start_ns` |
+| `tcp-info` | TCP client with one connection | samples of its state at `at_ns`, see `testbed.linux.tcp_info` |
+| `quic-info` | quic client | samples of the sender's state, see `testbed.workloads.kinds.quic.log` |
+| `progress` | client | `fraction` done, at least once a second |
 | `error` | both | `code`, `message`, `hint`; the exit status is then not 0 |
 | `end` | both | the last line of an endpoint that did what it was asked, with its totals |
 """

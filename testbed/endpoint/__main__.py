@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from testbed.endpoint import kinds, parameters
+from testbed import kinds, parameters
 from testbed.endpoint.errors import EndpointError, from_os_error
 from testbed.endpoint.owner import Owner
-from testbed.endpoint.spec import Spec
+from testbed.endpoint.spec import Spec, invalid
 from testbed.errors import TestbedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
+
+    from testbed.kinds import Kind
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,19 +33,42 @@ def _perform(arguments: Sequence[str], owner: Owner) -> None:
     if len(arguments) != 1:
         raise EndpointError("invalid-spec", f"expected one argument, the spec; found {len(arguments)}")
     spec = Spec.from_json(arguments[0])
-    module = kinds.module_of(spec.kind)
-    parameters.check(spec.kind, spec.parameters, module.PARAMETERS, one_of=getattr(module, "ONE_OF", frozenset()))
-    role = kinds.role_of(spec, module)
+    kind = kinds.find(spec.kind)
+    if kind is None or not kind.by_endpoint:
+        names = ", ".join(name for name, kind in kinds.kinds().items() if kind.by_endpoint)
+        raise invalid(f"kind is {spec.kind!r}; kinds are {names}")
+    if problem := parameters.problem(kind.name, spec.parameters, kind.parameters, one_of=kind.one_of):
+        raise invalid(problem)
+    traffic = _traffic(kind)
+    role = getattr(traffic, spec.role, None)
+    if role is None:
+        raise invalid(f"{kind.name} has no {spec.role}")
     owner.watch()
-    if prepare := getattr(module, "prepare", None):
+    if prepare := getattr(traffic, "prepare", None):
         prepare(spec)
-    if spec.role == "initiator":
+    if spec.role == "client":
         owner.await_start()
         owner.progress(0)  # from now on `check` tells that it is alive, however long it waits for the other end
     try:
         role(spec, owner)
     except OSError as error:
         raise from_os_error(error, f"{spec.kind} {spec.role}, {spec.address}:{spec.port}") from error
+
+
+def _traffic(kind: Kind) -> ModuleType:
+    """The module with a kind's client and server.
+
+    Raises:
+        EndpointError: `library-missing`.
+    """
+    try:
+        return kind.part("traffic")
+    except ModuleNotFoundError as error:
+        raise EndpointError(
+            "library-missing",
+            f"{kind.name} needs the Python package {error.name}, which the agent's Python has not got",
+            "install the testbed's requirements again; in the testbed's image make images does",
+        ) from error
 
 
 if __name__ == "__main__":

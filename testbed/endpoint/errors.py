@@ -26,7 +26,7 @@ _CODES = {
         "something in the node listens there: stop it, or give the workload another port",
     ),
     errno.EADDRNOTAVAIL: ("address-unavailable", "the node lacks the address, or all its ports are in use"),
-    errno.ECONNREFUSED: ("connection-refused", "nothing listens there: did the listener end?"),
+    errno.ECONNREFUSED: ("connection-refused", "nothing listens there: did the server end?"),
     errno.ECONNRESET: ("connection-reset", "the other end went away: its own error says why"),
     errno.EPIPE: ("connection-reset", "the other end went away: its own error says why"),
     errno.ETIMEDOUT: ("connection-timeout", "the path passed no packets for too long: is it partitioned?"),

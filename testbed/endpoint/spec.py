@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from testbed.endpoint.parameters import invalid
+from testbed.endpoint.errors import EndpointError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +21,9 @@ class Spec:
 
     Attributes:
         kind: of the workload.
-        role: `initiator`, in the workload's source, or `listener`, in its destination.
+        role: `client`, in the workload's source, or `server`, in its destination.
         address: of the destination, IPv4.
-        port: of the listener, TCP or UDP.
+        port: of the server, TCP or UDP.
         seed: of the workload; decides the bytes that are sent.
         round_trip_ns: the longest round trip of the path, from which waiting times follow: `testbed.endpoint.patience`.
         parameters: of the kind, see its module.
@@ -58,8 +58,8 @@ class Spec:
         return spec
 
     def _check(self) -> None:
-        if self.role not in ("initiator", "listener"):
-            raise invalid(f"role is {self.role!r}; roles are initiator, listener")
+        if self.role not in ("client", "server"):
+            raise invalid(f"role is {self.role!r}; roles are client, server")
         if not 0 <= self.port < 1 << 16 or not 0 <= self.seed < 1 << 64:
             raise invalid(f"port {self.port} or seed {self.seed} is out of range")
         if self.round_trip_ns < 0:
@@ -68,3 +68,8 @@ class Spec:
             socket.inet_pton(socket.AF_INET, self.address)
         except OSError as error:
             raise invalid(f"address is {self.address!r}, which is no IPv4 address") from error
+
+
+def invalid(message: str) -> EndpointError:
+    """The error of a spec that can't be carried out."""
+    return EndpointError("invalid-spec", message)

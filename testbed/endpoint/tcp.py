@@ -40,9 +40,9 @@ def prepare(spec: Spec) -> None:
         tls.contexts_of(spec.seed)
 
 
-def listener(spec: Spec) -> socket.socket:
+def listen(spec: Spec) -> socket.socket:
     """A socket that listens at the spec's address; what it accepts has its congestion control."""
-    prepare(spec)  # now, not while an initiator waits
+    prepare(spec)  # now, not while a client waits
     server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

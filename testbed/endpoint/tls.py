@@ -1,7 +1,7 @@
 """TLS 1.3 over the TCP connections of endpoints, with a key that both ends derive from the workload's seed.
 
-So nothing has to be handed from one node to the other: the listener makes the key and a certificate signed by it, the
-initiator makes the same and trusts that certificate alone. Ed25519 (RFC 8032) needs no randomness, for the key any 32
+So nothing has to be handed from one node to the other: the server makes the key and a certificate signed by it, the
+client makes the same and trusts that certificate alone. Ed25519 (RFC 8032) needs no randomness, for the key any 32
 bytes will do, and its signatures are deterministic: both ends get the same certificate, byte for byte. Whoever knows
 the seed knows the key: this protects nothing, it costs what TLS costs.
 

@@ -7,16 +7,11 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.endpoint.parameters import Integer
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 HEADER = struct.Struct("!QI")
 """A datagram's seal and its sequence number."""
-
-DATAGRAM = Integer(least=HEADER.size, most=65507)
-"""Bytes of payload: at least the header, so that strangers show."""
 
 _SPREAD = 0x9E3779B97F4A7C15  # odd, 2^64 by the golden ratio
 _MASK = (1 << 64) - 1

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Measured(Protocol):
-    """The metrics of one workload by name, and why there is none; see `testbed.workloads.Summary`."""
+    """The metrics of one workload by name, and why there is none; see `testbed.workloads.summary.Summary`."""
 
     @property
     def values(self) -> Mapping[str, int | float | str | None]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from testbed.runs import Run
     from testbed.runtime import Program, Runtime
     from testbed.topology import Topology
-    from testbed.workloads import Summary
+    from testbed.workloads.summary import Summary
 
 
 class Lab:
@@ -188,7 +188,7 @@ class Lab:
         return LinkHandle(self.plan, self.agent, changes.locate(self.plan, source, destination, network))
 
     def now_ns(self) -> int:
-        """The time of the nodes' monotonic clock; see `testbed.workloads.Nodes`."""
+        """The time of the nodes' monotonic clock; see `testbed.workloads.nodes.Nodes`."""
         return time.monotonic_ns() + self._clock_offset_ns
 
     @functools.cached_property
@@ -196,11 +196,11 @@ class Lab:
         return self.agent.clock_offset_ns()
 
     def endpoint(self, node: str, spec: Mapping[str, Any]) -> Endpoint:
-        """Start the endpoint program in a node; see `testbed.workloads.Nodes`."""
+        """Start the endpoint program in a node; see `testbed.workloads.nodes.Nodes`."""
         return self.agent.endpoint(node, spec)
 
     def program(self, node: str, argv: Sequence[str]) -> Program:
-        """Start a command in a node; see `testbed.workloads.Nodes`."""
+        """Start a command in a node; see `testbed.workloads.nodes.Nodes`."""
         return self._runtime.start(self.name, self.plan.known(node).name, words(argv))
 
     def statistics(self) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from testbed import check, runs, workloads
+from testbed import check, runs
 from testbed.analysis import formatting
 from testbed.errors import UsageError
 from testbed.impairments import Impairments
@@ -18,6 +18,10 @@ from testbed.lab.sockets import Watch
 from testbed.lab.timeline import Timeline
 from testbed.plan import changes
 from testbed.runtime import state
+from testbed.workloads.nodes import Guarded
+from testbed.workloads.running import run as run_workload
+from testbed.workloads.starting import Start
+from testbed.workloads.summarisers.base import interval_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     from testbed.lab.observer import Observer
     from testbed.plan.model import Plan, Workload
     from testbed.runs import Run, RunWriter
-    from testbed.workloads import Summary
+    from testbed.workloads.summary import Summary
 
 _SLACK_NS = 500_000_000
 """How much longer than the links' own delays a packet may be under way, in the kernel and in our own programs."""
@@ -113,7 +117,7 @@ def _senders(plan: Plan, summaries: Iterable[Summary]) -> Iterator[tuple[str, in
     for each in summaries:
         late_ns = each.values.get("pacing_late_p99_ns")
         if isinstance(late_ns, int):
-            yield each.workload, late_ns, float(workloads.interval_ns(_named(plan, each.workload)) or 0)
+            yield each.workload, late_ns, float(interval_ns(_named(plan, each.workload)) or 0)
 
 
 def check_links(lab: Lab, observer: Observer, *, deep: bool, budget_s: float | None) -> tuple[check.LinkCheck, ...]:
@@ -156,7 +160,7 @@ def run_one(lab: Lab, name: str) -> Summary:
     workload = _named(lab.plan, name)
     with lab.watch_nodes():
         lab.require_nodes()
-        return workloads.run(
+        return run_workload(
             workload,
             lab,
             record=StringIO(),
@@ -175,13 +179,13 @@ def _carry_out(
     if not together:
         return
     timeline, _ = meanwhile
-    start = workloads.Start(len(together), lab.now_ns, timeline.start)
-    nodes = workloads.Guarded(lab)
+    start = Start(len(together), lab.now_ns, timeline.start)
+    nodes = Guarded(lab)
     progress: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
 
     def work(workload: Workload) -> Summary:
         with writer.samples(workload.name) as record:
-            return workloads.run(
+            return run_workload(
                 workload,
                 nodes,
                 record=record,

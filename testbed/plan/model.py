@@ -153,7 +153,7 @@ class Workload:
         source: the node that starts (and, of a stream, sends).
         destination: the node that listens.
         address: of the destination on the network that both share.
-        port: TCP or UDP port of the listener, one per workload.
+        port: TCP or UDP port of the server, one per workload.
         seed: 64 bits.
         parameters: the kind's own, integers, strings, booleans or strings in a row; units are in their names.
     """

@@ -8,6 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, cast
 
 from testbed.expectations import parse
+from testbed.kinds import kinds as all_kinds
 from testbed.plan import addresses
 from testbed.plan.links import resolve_links
 from testbed.plan.model import Capture, Interface, Network, Node, Plan, Ready, Workload
@@ -161,7 +162,7 @@ def _workload(
     network = topology.network_between(workload.source, workload.destination, workload.network)
     parameters = {**waits, **workload.parameters}
     port = cast("int", parameters.pop("port", port))
-    if workload.by_endpoint and "congestion" in type(workload).model_fields:
+    if "congestion" in all_kinds()[workload.kind].parameters:  # else a program's, which has a default of its own
         parameters = {
             "congestion": nodes[workload.source].sysctls.get(CONGESTION, DEFAULT_CONGESTION),
             **parameters,

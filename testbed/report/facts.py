@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from testbed.runs.run import Run
-    from testbed.workloads import Summary
+    from testbed.workloads.summary import Summary
 
 _ABREAST = 5
 

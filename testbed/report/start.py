@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from testbed.plan.model import Plan
-    from testbed.workloads import Summary
+    from testbed.workloads.summary import Summary
 
 _LEAST = 2
 _MOST_ROUND_TRIPS = 8

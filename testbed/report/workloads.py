@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from testbed.plan.model import Workload
     from testbed.runs.flows import FlowSum
     from testbed.runs.run import Run
-    from testbed.workloads import Summary
+    from testbed.workloads.summary import Summary
 
 _METRICS = {
     "goodput": ("goodput_bps", "bit/s"),

@@ -10,7 +10,7 @@ from testbed.statistics import jain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from testbed.workloads import Summary
+    from testbed.workloads.summary import Summary
 
 _GOODPUT = "goodput_bps"
 

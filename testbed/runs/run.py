@@ -22,7 +22,7 @@ from testbed.runs.observations import Row, observations
 from testbed.runs.starts import StepStart
 from testbed.runs.timeline import Happening
 from testbed.runs.upgrade import VERSION, upgraded
-from testbed.workloads import Summary
+from testbed.workloads.summary import Summary
 
 RUN_FILE = "run.json"
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from testbed.runs.run import Status
     from testbed.runs.starts import StepStart
     from testbed.runs.timeline import Happening
-    from testbed.workloads import Summary
+    from testbed.workloads.summary import Summary
 
 LOGS = "logs"
 """Where a run has what the programs of nodes wrote."""

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from testbed.workloads.errors import WorkloadError
-from testbed.workloads.kinds import kind_of
+from testbed.workloads.processes import kind_of, linger_ns, start_client, start_server
 from testbed.workloads.starting import Start
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def run(
         record: gets the endpoints' lines as they come, each a JSON object with the `node` it is from; what they mean
             is in `testbed.endpoint`.
         progress: called with the fraction done, in the calling thread.
-        in_flight_ns: the longest that a packet may be under way: the listener hears for as long after the initiator's
-            end, unless it knows that all has come (`Kind.linger_ns`).
+        in_flight_ns: the longest that a packet may be under way: the server hears for as long after the client's
+            end, unless it knows that all has come (see `linger_ns`).
         start: that it has in common with others; else it begins as soon as it is ready.
         round_trip_ns: the longest round trip of the path: endpoints wait for each other as long as it makes necessary.
 
@@ -71,20 +71,21 @@ def run(
             Both have ended then, as they have with any other exception, such as KeyboardInterrupt.
     """
     kind = kind_of(workload)
-    summariser = kind.summariser(workload)
+    summariser: Summariser = kind.summariser(workload)
     start = start or Start(1, nodes.now_ns)
     with _Dialogue(workload, record, summariser, progress) as dialogue:
-        if kind.listens:
-            dialogue.start(workload.destination, kind.listen(workload, nodes, round_trip_ns))
-        client = kind.initiate(workload, nodes, round_trip_ns)
+        if kind.has_server:
+            dialogue.start(workload.destination, start_server(workload, nodes, round_trip_ns))
+        client = start_client(workload, nodes, round_trip_ns)
         dialogue.start(workload.source, client)
-        dialogue.hear_until(lambda: dialogue.ready and (dialogue.listening or not kind.listens))
+        dialogue.hear_until(lambda: dialogue.ready and (dialogue.listening or not kind.has_server))
         client.begin(start.wait())
         dialogue.hear_until(lambda: dialogue.began_ns is not None)
         start.began_ns[workload.name] = dialogue.began_ns or 0
         dialogue.hear_until(lambda: dialogue.has_ended(workload.source))
-        if kind.listens:
-            dialogue.hear_for(kind.linger_ns(in_flight_ns, round_trip_ns) / 1e9, unless_ended=workload.destination)
+        if kind.has_server:
+            lingers_s = linger_ns(workload, in_flight_ns, round_trip_ns) / 1e9
+            dialogue.hear_for(lingers_s, unless_ended=workload.destination)
             dialogue.stop(workload.destination)
             dialogue.hear_until(lambda: dialogue.has_ended(workload.destination))
     return summariser.finish()

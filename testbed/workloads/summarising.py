@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from testbed.workloads.kinds import kind_of
+from testbed.workloads.processes import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from testbed.plan.model import Workload
+    from testbed.workloads.summarisers import Summariser
     from testbed.workloads.summary import Summary
 
 
@@ -19,7 +20,7 @@ def summarise(workload: Workload, records: Iterable[Mapping[str, Any]]) -> Summa
     Raises:
         WorkloadError: lines are missing.
     """
-    summariser = kind_of(workload).summariser(workload)
+    summariser: Summariser = kind_of(workload).summariser(workload)
     for record in records:
         summariser.add(record)
     return summariser.finish()

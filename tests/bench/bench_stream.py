@@ -16,7 +16,7 @@ from time import monotonic_ns
 from typing import Any, NoReturn
 
 from testbed.plan.model import Workload
-from testbed.workloads import run
+from testbed.workloads.running import run
 
 SECONDS = 3
 ROUNDS = 5
@@ -58,7 +58,7 @@ class Namespaces:
     """The two namespaces as a lab's nodes."""
 
     def now_ns(self) -> int:
-        """See `testbed.workloads.Nodes`."""
+        """See `testbed.workloads.nodes.Nodes`."""
         return monotonic_ns()
 
     def endpoint(self, node: str, spec: Mapping[str, Any]) -> Endpoint:
@@ -102,7 +102,7 @@ def iperf3() -> float:
 
 
 def tcp_stream() -> float:
-    """Bits per second that a tcp-stream's listener received and found right."""
+    """Bits per second that a tcp-stream's server received and found right."""
     workload = Workload(
         name="bench",
         kind="tcp-stream",

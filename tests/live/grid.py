@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 from testbed.errors import TestbedError
 from testbed.lab import Lab
+from testbed.metrics import METRICS
 from testbed.topology import loads
-from testbed.workloads import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from testbed.workloads import Summary
+    from testbed.workloads.summary import Summary
 
 MS = 1_000_000
 DELAYS_MS = (0, 1, 20, 40, 100, 300, 1000)

@@ -55,7 +55,7 @@ def clients(lab):
                 line = (process / "cmdline").read_bytes()
             except OSError:
                 continue
-            if b'"role":"initiator"' in line and any(seed in line for seed in seeds):
+            if b'"role":"client"' in line and any(seed in line for seed in seeds):
                 found.append(int(process.name))
     return found
 

@@ -53,7 +53,7 @@ def test_what_can_not_be_loaded_names_its_package(tmp_path):
     information = tmp_path / "broken-1.0.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text("[testbed.topology]\nbroken = nowhere:Model\n")
+    (information / "entry_points.txt").write_text("[testbed.workloads]\nbroken = nowhere:KIND\n")
     done = said("validate", "lossy", packages=tmp_path)
     assert done.returncode == 3
     assert "broken-plugin: broken adds" in done.stderr

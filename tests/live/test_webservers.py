@@ -10,7 +10,7 @@ import pytest
 from testbed.errors import MachineError
 from testbed.lab import Lab, find
 from testbed.topology import loads
-from testbed.workloads import WorkloadError
+from testbed.workloads.errors import WorkloadError
 
 MS = 1_000_000
 ROUND_TRIP = 80 * MS

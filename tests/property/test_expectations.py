@@ -7,7 +7,7 @@ from testbed.expectations.model import COMPARISONS
 from testbed.metrics import METRICS
 from testbed.plan import Plan, resolve
 from testbed.topology import TopologyError, loads
-from testbed.workloads import Summary
+from testbed.workloads.summary import Summary
 
 KINDS = {"a": "tcp-stream", "b-2": "udp-stream", "5": "tcp-rr", "d": "udp-rr", "e": "ping", "f": None}
 UNITS = {

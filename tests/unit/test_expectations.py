@@ -1,7 +1,7 @@
 import pytest
 
 from testbed.expectations import ExpectationError, evaluate, parse
-from testbed.workloads import Summary
+from testbed.workloads.summary import Summary
 
 KINDS = {"download": "tcp-stream", "voice": "udp-stream", "rpc": "tcp-rr", "odd": None}
 

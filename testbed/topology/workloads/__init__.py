@@ -1,4 +1,4 @@
-"""Traffic of the topology file: one model per kind.
+"""Traffic of the topology file: one model per kind, from the kind's `keys`.
 
 Beyond the keys that all kinds share, a field is a parameter of the kind, under the name that the plan has for it.
 """
@@ -11,52 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
-from testbed.third_party import third_party
+from testbed.kinds import kinds
 from testbed.topology.base import Model, Recorded, key
 from testbed.topology.workloads.base import Ends, Parameter, Place, Work, Workload
-from testbed.topology.workloads.dns import Dns
-from testbed.topology.workloads.http import Http
-from testbed.topology.workloads.ping import Ping
-from testbed.topology.workloads.programs import Command, Iperf3
-from testbed.topology.workloads.quic import Quic
-from testbed.topology.workloads.tcp import TcpMessages, TcpRr, TcpStream
-from testbed.topology.workloads.udp import UdpRr, UdpStream
 
-__all__ = [
-    "GROUP",
-    "KINDS",
-    "OWN",
-    "AnyWorkload",
-    "Ends",
-    "Entry",
-    "Parameter",
-    "Place",
-    "Together",
-    "Work",
-    "Workload",
-]
+__all__ = ["KINDS", "AnyWorkload", "Ends", "Entry", "Parameter", "Place", "Together", "Work", "Workload"]
 
-GROUP = "testbed.topology"
-
-OWN: Mapping[str, type[Workload | Work]] = MappingProxyType(
-    {
-        "tcp-stream": TcpStream,
-        "tcp-rr": TcpRr,
-        "tcp-messages": TcpMessages,
-        "udp-stream": UdpStream,
-        "udp-rr": UdpRr,
-        "dns": Dns,
-        "ping": Ping,
-        "http": Http,
-        "quic": Quic,
-        "iperf3": Iperf3,
-        "command": Command,
-    }
-)
-"""The testbed's own kinds."""
-
-KINDS: Mapping[str, type[Workload | Work]] = MappingProxyType({**OWN, **third_party(GROUP, own=OWN)})
-"""Every kind by its name in the file, those of third parties too."""
+KINDS: Mapping[str, type[Workload | Work]] = MappingProxyType({name: kind.keys_model for name, kind in kinds().items()})
+"""The model of every kind by its name in the file."""
 
 
 def _kind_tag(value: object) -> str | None:

@@ -1,13 +1,16 @@
 """What all kinds of workload share."""
 
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from testbed import units
 from testbed.topology.base import Fault, Model, key
 from testbed.topology.values import Name
 
 SECOND = units.DURATION.parse("1s")
+
+TLS_MEANING = "TLS 1.3 over the connection; not unless given"
+"""The description of the key `tls`."""
 
 Parameter = int | str | bool | tuple[str, ...]
 """A parameter of a kind, as the plan has it."""
@@ -40,14 +43,7 @@ class Ends(Model):
 
 
 class Workload(Ends):
-    """What all kinds of traffic share.
-
-    Attributes:
-        by_endpoint: endpoints of the testbed's carry it out, so that the plan chooses all that they can be told; else
-            programs of the nodes' own.
-    """
-
-    by_endpoint: ClassVar[bool] = True
+    """What all kinds of traffic share."""
 
     kind: str = key("What traffic it is")
 
@@ -86,8 +82,6 @@ class Place(Model):
 
 class Work(Place):
     """What all kinds share that concern one node."""
-
-    by_endpoint: ClassVar[bool] = False
 
     kind: str = key("What work it is")
 

@@ -70,12 +70,12 @@ class Base:
         return self._ends[node]
 
     @property
-    def initiator(self) -> Mapping[str, Any]:
+    def client(self) -> Mapping[str, Any]:
         """The last line of the endpoint in the source."""
         return self.end(self.workload.source)
 
     @property
-    def listener(self) -> Mapping[str, Any]:
+    def server(self) -> Mapping[str, Any]:
         """The last line of the endpoint in the destination."""
         return self.end(self.workload.destination)
 

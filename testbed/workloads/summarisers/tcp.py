@@ -1,4 +1,4 @@
-"""The summaries of the TCP kinds, and of QUIC, which takes the place of TCP and TLS."""
+"""What the summaries of the TCP kinds share, with QUIC, which takes the place of TCP and TLS."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.endpoint.columns import decode
 from testbed.workloads import metrics
-from testbed.workloads.messages import NOTHING_DELIVERED
 from testbed.workloads.summarisers.base import Base
-from testbed.workloads.summary import Figures, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from testbed.plan.model import Workload
+    from testbed.workloads.summary import Figures
 
 
 class Tcp(Base):
-    """What the TCP kinds have: connections, and the initiator's state over time."""
+    """What the TCP kinds have: connections, and the client's state over time."""
 
     def __init__(self, workload: Workload) -> None:
         super().__init__(workload)
@@ -90,78 +89,3 @@ def _differences(before: Iterable[int], after: Iterable[int]) -> Iterator[int]:
 def _median(values: Iterable[int]) -> int | None:
     ordered = sorted(values)
     return metrics.percentile(ordered, 50) if ordered else None
-
-
-class TcpStream(Tcp):
-    """tcp-stream."""
-
-    def finish(self) -> Summary:
-        """The summary of all lines."""
-        sender, receiver = self.initiator, self.listener
-        first_ns, last_ns, delivered = receiver["first_byte_ns"], receiver["last_byte_ns"], receiver["bytes"]
-        figures = Figures()
-        figures.put("sent_bytes", sender["bytes"])
-        figures.put("delivered_bytes", delivered)
-        goodput = metrics.rate_bps(delivered, last_ns - first_ns)
-        figures.put("goodput_bps", goodput, unless="everything arrived at once" if delivered else NOTHING_DELIVERED)
-        first_byte_ns = first_ns - self.begun_ns[0] if delivered and self.begun_ns else None
-        figures.put("first_byte_ns", first_byte_ns, unless=NOTHING_DELIVERED)
-        figures.put("retransmits", sender["retransmits"])
-        self.put_connections(figures)
-        self.put_tls(figures)
-        self.put_state(figures)
-        self.put_limits(figures)
-        return self.summary(figures)
-
-
-class TcpRequestResponse(Tcp):
-    """tcp-rr."""
-
-    def finish(self) -> Summary:
-        """The summary of all lines."""
-        figures = Figures()
-        figures.put("retransmits", self.initiator["retransmits"] + self.listener["retransmits"])
-        arrivals = self.messages.arrivals()
-        arrivals.put_counts(figures)
-        arrivals.put_latency(figures)
-        self.put_connections(figures)
-        self.put_tls(figures)
-        self.put_state(figures)
-        return self.summary(figures)
-
-
-class TcpMessages(Tcp):
-    """tcp-messages."""
-
-    def finish(self) -> Summary:
-        """The summary of all lines."""
-        figures = Figures()
-        self.put_messages(figures)
-        self.put_tls(figures)
-        return self.summary(figures)
-
-    def put_messages(self, figures: Figures) -> None:
-        """Set what is known of messages over one connection."""
-        sender, receiver, size = self.initiator, self.listener, self.workload.number("size_bytes")
-        arrivals = self.messages.arrivals()
-        arrivals.put_counts(figures)
-        arrivals.put_latency(figures)
-        arrivals.put_stream(figures, size)
-        first_ns = receiver["first_byte_ns"]
-        first_byte_ns = first_ns - self.begun_ns[0] if first_ns and self.begun_ns else None
-        figures.put("first_byte_ns", first_byte_ns, unless=NOTHING_DELIVERED)
-        self.put_lateness(figures, start_ns=sender["start_ns"])
-        figures.put("retransmits", sender["retransmits"])
-        self.put_connections(figures)
-        self.put_state(figures)
-
-
-class Quic(TcpMessages):
-    """quic, whose handshake is TLS's."""
-
-    def finish(self) -> Summary:
-        """The summary of all lines."""
-        figures = Figures()
-        self.put_messages(figures)
-        figures.put("reordered", metrics.reordered(self.messages.arrivals().sequence))
-        return self.summary(figures)

@@ -9,7 +9,7 @@ from testbed import plan, sweep, topology
 from testbed.cli import cli
 from testbed.errors import UsageError
 from testbed.runs import RunWriter
-from testbed.workloads import Summary
+from testbed.workloads.summary import Summary
 
 TEXT = """
 name: swept

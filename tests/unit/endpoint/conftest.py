@@ -108,7 +108,7 @@ def start(start_raw: Callable[..., Endpoint], port: int) -> Start:
             "parameters": parameters,
         }
         endpoint = start_raw(json.dumps(spec))
-        if role == "initiator":
+        if role == "client":
             endpoint.begin()
         return endpoint
 

@@ -15,7 +15,7 @@ import pytest
 
 VALID: dict[str, Any] = {
     "kind": "udp-rr",
-    "role": "listener",
+    "role": "server",
     "address": "127.0.0.1",
     "port": 1,
     "seed": 7,
@@ -23,7 +23,7 @@ VALID: dict[str, Any] = {
     "parameters": {"count": 1, "size_bytes": 64, "reply_bytes": 64, "timeout_ns": 1},
 }
 STREAM = {"duration_ns": 60_000_000_000}
-LISTENERS: dict[str, dict[str, Any]] = {
+SERVERS: dict[str, dict[str, Any]] = {
     "tcp-stream": STREAM,
     "tcp-rr": {"count": 1, "size_bytes": 1, "reply_bytes": 1, "connect": "once"},
     "udp-stream": {"rate_bps": 10**6, "size_bytes": 64, "duration_ns": 10**9},
@@ -47,8 +47,8 @@ def changed(**fields: object) -> str:
         (changed(seed=-1), "-1"),
         (changed(round_trip_ns=-1), "-1"),
         (changed(kind="gopher"), "'gopher'"),
-        (changed(kind="ping", role="listener", parameters={"count": 1, "interval_ns": 1, "size_bytes": 1}), "ping"),
-        (changed(role="server"), "'server'"),
+        (changed(kind="ping", role="server", parameters={"count": 1, "interval_ns": 1, "size_bytes": 1}), "ping"),
+        (changed(role="peer"), "'peer'"),
         (changed(address="localhost"), "'localhost'"),
         (changed(parameters={}), "needs count"),
         (changed(parameters={**VALID["parameters"], "speed": 3}), "'speed'"),
@@ -57,7 +57,7 @@ def changed(**fields: object) -> str:
         (changed(parameters={**VALID["parameters"], "size_bytes": 11}), "from 12 to 65507"),
         (changed(kind="tcp-stream", parameters={}), "one of duration_ns and size_bytes"),
         (changed(kind="tcp-stream", parameters={"size_bytes": 1, "duration_ns": 1}), "one of duration_ns and"),
-        (changed(kind="tcp-rr", parameters={**LISTENERS["tcp-rr"], "connect": "often"}), "one of once, each"),
+        (changed(kind="tcp-rr", parameters={**SERVERS["tcp-rr"], "connect": "often"}), "one of once, each"),
     ],
 )
 def test_a_wrong_spec_is_one_clear_line(start_raw, text, found):
@@ -72,23 +72,23 @@ def test_a_missing_spec_is_one_clear_line(start_raw):
     assert (status, line["code"]) == (1, "invalid-spec")
 
 
-@pytest.mark.parametrize("kind", LISTENERS)
+@pytest.mark.parametrize("kind", SERVERS)
 def test_a_port_in_use_is_an_error(start, port, kind):
     with socket.socket(type=socket.SOCK_STREAM if kind.startswith("tcp") else socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", port))
         if kind.startswith("tcp"):
             taken.listen()
-        status, (line,) = start(kind, "listener", **LISTENERS[kind]).end()
+        status, (line,) = start(kind, "server", **SERVERS[kind]).end()
     assert (status, line["event"], line["code"]) == (1, "error", "port-in-use")
     assert str(port) in line["message"]
 
 
-@pytest.mark.parametrize("kind", LISTENERS)
-def test_end_of_input_stops_a_listener_that_nobody_calls(start, kind):
-    listener = start(kind, "listener", **LISTENERS[kind])
-    assert listener.line()["event"] == "listening"
-    listener.stop()
-    status, lines = listener.end()
+@pytest.mark.parametrize("kind", SERVERS)
+def test_end_of_input_stops_a_server_that_nobody_calls(start, kind):
+    server = start(kind, "server", **SERVERS[kind])
+    assert server.line()["event"] == "listening"
+    server.stop()
+    status, lines = server.end()
     assert lines[-1]["event"] == ("error" if kind == "tcp-stream" else "end")
     assert status == (1 if kind == "tcp-stream" else 0)
 
@@ -104,23 +104,23 @@ def test_end_of_input_stops_a_listener_that_nobody_calls(start, kind):
     ],
 )
 @pytest.mark.parametrize("how", ["end of input", "SIGTERM"])
-def test_an_initiator_at_work_stops_when_told(start, kind, parameters, how):
-    listener = start(kind, "listener", **parameters)
-    listener.line()
-    initiator = start(kind, "initiator", **parameters)
-    initiator.get_under_way()
+def test_a_client_at_work_stops_when_told(start, kind, parameters, how):
+    server = start(kind, "server", **parameters)
+    server.line()
+    client = start(kind, "client", **parameters)
+    client.get_under_way()
     if how == "SIGTERM":
-        initiator.process.send_signal(signal.SIGTERM)
+        client.process.send_signal(signal.SIGTERM)
     else:
-        initiator.stop()
-    status, lines = initiator.end()
+        client.stop()
+    status, lines = client.end()
     assert status == 1
     assert (lines[-1]["event"], lines[-1]["code"]) == ("error", "stopped")
 
 
 def test_an_endpoint_does_not_outlive_its_owner(port):
     """The owner is killed: it can neither stop its endpoint nor read from it."""
-    spec = json.dumps({**VALID, "port": port, "role": "listener"})
+    spec = json.dumps({**VALID, "port": port, "role": "server"})
     owner_program = (
         "import subprocess, sys, time\n"
         "endpoint = subprocess.Popen([sys.executable, '-m', 'testbed.endpoint', sys.argv[1]],"

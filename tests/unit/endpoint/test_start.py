@@ -37,7 +37,7 @@ TOO_EARLY_S = 0.2
 
 @pytest.mark.parametrize("kind", CLIENTS)
 def test_no_packet_comes_before_the_start(start_raw, port, kind):
-    spec = {"kind": kind, "role": "initiator", "address": "127.0.0.1", "port": port, "seed": 7, "round_trip_ns": 0}
+    spec = {"kind": kind, "role": "client", "address": "127.0.0.1", "port": port, "seed": 7, "round_trip_ns": 0}
     with ExitStack() as stack:
         streams = stack.enter_context(socket.create_server(("127.0.0.1", port)))
         datagrams = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
@@ -61,7 +61,7 @@ def test_no_packet_comes_before_the_start(start_raw, port, kind):
 def test_when_it_began_is_said_and_a_schedule_counts_from_the_start(start_raw, port):
     spec = {
         "kind": "udp-stream",
-        "role": "initiator",
+        "role": "client",
         "address": "127.0.0.1",
         "port": port,
         "seed": 7,
@@ -81,7 +81,7 @@ def test_when_it_began_is_said_and_a_schedule_counts_from_the_start(start_raw, p
 def test_one_that_is_stopped_before_the_start_never_begins(start_raw, port):
     spec = {
         "kind": "udp-stream",
-        "role": "initiator",
+        "role": "client",
         "address": "127.0.0.1",
         "port": port,
         "seed": 7,

@@ -70,8 +70,8 @@ def test_samples_of_bbr_tell_of_its_model(start):
     available = tcp._AVAILABLE.read_text().split()
     if "bbr" not in available:
         pytest.skip("this kernel has no bbr loaded")
-    start("tcp-messages", "listener", **parameters).line()
-    status, lines = start("tcp-messages", "initiator", **parameters).end()
+    start("tcp-messages", "server", **parameters).line()
+    status, lines = start("tcp-messages", "client", **parameters).end()
     assert status == 0
     samples = [line for line in lines if line["event"] == "tcp-info"]
     assert all(value > 0 for line in samples for value in decode(line["bbr_pacing_gain_percent"]))

@@ -69,36 +69,36 @@ def test_whoever_has_another_seed_is_not_trusted():
 @pytest.mark.parametrize("connect", ["once", "each"])
 def test_requests_over_tls(start, connect):
     parameters = {"count": 5, "size_bytes": 50_000, "reply_bytes": 70_000, "connect": connect, "tls": True}
-    listener = start("tcp-rr", "listener", **parameters)
-    listener.line()
-    status, lines = start("tcp-rr", "initiator", **parameters).end()
+    server = start("tcp-rr", "server", **parameters)
+    server.line()
+    status, lines = start("tcp-rr", "client", **parameters).end()
     assert (status, lines[-1]["event"]) == (0, "end")
     (connections,) = (line for line in lines if line["event"] == "connections")
     assert len(connections["secured_ns"]) == len(connections["connected_ns"]) == (5 if connect == "each" else 1)
     assert connections["begun_ns"][0] < connections["connected_ns"][0] < connections["secured_ns"][0]
-    assert listener.end()[0] == 0
+    assert server.end()[0] == 0
 
 
 def test_a_stream_over_tls(start):
     parameters = {"size_bytes": 3_000_000, "tls": True}
-    listener = start("tcp-stream", "listener", **parameters)
-    listener.line()
-    status, lines = start("tcp-stream", "initiator", **parameters).end()
+    server = start("tcp-stream", "server", **parameters)
+    server.line()
+    status, lines = start("tcp-stream", "client", **parameters).end()
     assert (status, lines[-1]["bytes"]) == (0, 3_000_000)
-    status, lines = listener.end()
+    status, lines = server.end()
     assert (status, lines[-1]["bytes"]) == (0, 3_000_000)
 
 
-def test_a_listener_that_speaks_no_tls_is_an_error(start_raw, port):
-    spec = {"kind": "tcp-rr", "role": "initiator", "address": "127.0.0.1", "port": port, "seed": 7, "round_trip_ns": 0}
+def test_a_server_that_speaks_no_tls_is_an_error(start_raw, port):
+    spec = {"kind": "tcp-rr", "role": "client", "address": "127.0.0.1", "port": port, "seed": 7, "round_trip_ns": 0}
     parameters = {"count": 1, "size_bytes": 1, "reply_bytes": 1, "connect": "once", "tls": True}
     with socket.create_server(("127.0.0.1", port)) as server:
-        initiator = start_raw(json.dumps({**spec, "parameters": parameters}))
-        initiator.begin()
+        client = start_raw(json.dumps({**spec, "parameters": parameters}))
+        client.begin()
         connection, _ = server.accept()
         with connection:
             connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            status, lines = initiator.end()
+            status, lines = client.end()
     assert (status, lines[-1]["code"]) == (1, "tls-failed")
 
 

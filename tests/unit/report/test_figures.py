@@ -16,7 +16,7 @@ from testbed.plan.timeline import Change, Event
 from testbed.report.run import stage_figures, twin_figures
 from testbed.report.start import start
 from testbed.runs import Happening
-from testbed.workloads import Summary
+from testbed.workloads.summary import Summary
 
 MS = 1_000_000
 START = 10**12

@@ -5,7 +5,7 @@ from testbed.check.judging import judge
 from testbed.check.samples import Sample
 from testbed.impairments import CERTAIN, Impairments
 from testbed.plan.model import Interface, Link, Network, Node, Plan, Workload
-from testbed.workloads import Summary
+from testbed.workloads.summary import Summary
 
 SHAPE = Impairments(delay_ns=20_000_000, loss=CERTAIN // 50)
 

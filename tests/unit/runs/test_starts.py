@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from testbed import codec
 from testbed.runs import RunWriter, StepStart, load
 from testbed.runs.flows import sums
-from testbed.workloads import Summary
+from testbed.workloads.summary import Summary
 
 MS = 1_000_000
 

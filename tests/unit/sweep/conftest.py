@@ -4,7 +4,7 @@ import pytest
 
 from testbed import plan, sweep, topology
 from testbed.runs import RunWriter
-from testbed.workloads import Summary
+from testbed.workloads.summary import Summary
 
 TEXT = """
 name: swept

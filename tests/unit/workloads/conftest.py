@@ -46,7 +46,7 @@ class Local:
 
 
 class Here:
-    """Nodes that are all here. `programs` replaces the endpoint of a node; `detour` is where its initiator connects."""
+    """Nodes that are all here. `programs` replaces the endpoint of a node; `detour` is where its client connects."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -59,7 +59,7 @@ class Here:
         return time.monotonic_ns()
 
     def endpoint(self, node: str, spec: Mapping[str, Any]) -> Local:
-        if self.detour is not None and spec["role"] == "initiator":
+        if self.detour is not None and spec["role"] == "client":
             spec = {**spec, "port": self.detour}
         program = ["-c", self.programs[node]] if node in self.programs else ["-m", "testbed.endpoint"]
         return self._noted(node, Local([sys.executable, *program, json.dumps(spec)]))

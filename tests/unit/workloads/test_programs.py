@@ -10,7 +10,10 @@ from dataclasses import replace
 import pytest
 
 from testbed.expectations import evaluate, parse
-from testbed.workloads import WorkloadError, iperf3, run, summarise
+from testbed.workloads.errors import WorkloadError
+from testbed.workloads.kinds.iperf3 import program as iperf3
+from testbed.workloads.running import run
+from testbed.workloads.summarising import summarise
 
 
 def command(workload, *argv, seconds=60):

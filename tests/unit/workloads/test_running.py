@@ -14,10 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from testbed.workloads import METRICS, Nodes, Summary, WorkloadError, run, running, summarise
+from testbed.metrics import METRICS
+from testbed.workloads import running
+from testbed.workloads.errors import WorkloadError
+from testbed.workloads.running import run
+from testbed.workloads.summarising import summarise
 
 if TYPE_CHECKING:
     from testbed.plan.model import Workload
+    from testbed.workloads.nodes import Nodes
+    from testbed.workloads.summary import Summary
 
 RR = {"count": 50, "size_bytes": 100, "reply_bytes": 1000}
 KINDS: dict[str, dict[str, Any]] = {
@@ -141,7 +147,7 @@ def test_a_path_that_loses_all_gives_no_figures_but_reasons(here, workload):
     assert {name for name, value in summary.values.items() if value is None} == set(summary.missing)
 
 
-def test_the_listeners_own_error_is_the_workloads(here, workload):
+def test_the_servers_own_error_is_the_workloads(here, workload):
     asked = workload("tcp-rr", **RR, connect="once")
     with socket.create_server(("127.0.0.1", asked.port)), pytest.raises(WorkloadError) as raised:
         carry_out(asked, here)
@@ -149,7 +155,7 @@ def test_the_listeners_own_error_is_the_workloads(here, workload):
     assert "workload download: server: " in raised.value.message
 
 
-def test_a_killed_listener_is_named(here, workload):
+def test_a_killed_server_is_named(here, workload):
     asked = workload("tcp-stream", duration_ns=60 * 10**9)
 
     def kill(_):

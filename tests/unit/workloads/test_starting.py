@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.errors import LabError
-from testbed.workloads import Start, WorkloadError
+from testbed.workloads.errors import WorkloadError
+from testbed.workloads.starting import Start
 
 MS = 1_000_000
 

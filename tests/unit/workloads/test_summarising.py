@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from testbed import codec
-from testbed.workloads import Summary, WorkloadError, summarise
+from testbed.workloads.errors import WorkloadError
+from testbed.workloads.summarising import summarise
+from testbed.workloads.summary import Summary
 
 MS = 1_000_000
 
@@ -98,7 +100,7 @@ def test_udp_rr_tells_late_from_lost_from_double(workload):
     assert (summary.number("corrupted"), summary.number("strangers")) == (4, 3)
 
 
-def test_ping_needs_no_listener(workload):
+def test_ping_needs_no_server(workload):
     asked = workload("ping", count=4, interval_ns=10 * MS, size_bytes=56)
     summary = summarise(asked, [SENT, {**RECEIVED, "node": "client"}, {"node": "client", "event": "end"}])
     assert (summary.number("lost"), summary.number("reordered"), summary.number("latency_p50_ns")) == (1, 1, 6 * MS)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from testbed.plan.model import Workload
 
 
-class Reader:
+class Client:
     """Reads the program; see `testbed.workloads.programs.Reader`.
 
     A line that is a JSON object is a `sample` with that as `data`, any other an `output` with the `line`.

@@ -6,7 +6,7 @@ import re
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
-from testbed.metrics import REPORTED
+from testbed.kinds import REPORTED
 from testbed.workloads.summarisers.base import Base
 from testbed.workloads.summary import Figures, Summary
 
@@ -41,7 +41,7 @@ class Command(Base):
     def finish(self) -> Summary:
         """The summary of all lines."""
         figures = Figures()
-        figures.put("duration_ns", self.initiator["duration_ns"])
+        figures.put("duration_ns", self.client["duration_ns"])
         figures.put("samples", self._samples)
         figures.put("lines", self._lines)
         for name, number in self._reported.items():

@@ -1,4 +1,4 @@
-"""DNS, of a server that a node runs itself."""
+"""The keys of dns."""
 
 from typing import Annotated, Literal
 
@@ -7,6 +7,7 @@ from pydantic import Field
 from testbed.topology.base import key
 from testbed.topology.values import Count, SomeDuration
 from testbed.topology.workloads.base import TCP_REACH, Reach, Workload, reply_timeout_ns
+from testbed.workloads.kinds.dns import RecordType, Transport
 
 
 class Dns(Workload):
@@ -15,8 +16,8 @@ class Dns(Workload):
     kind: Literal["dns"] = key("DNS queries, one after the other, as a stub resolver asks them")
     port: Annotated[int, Field(ge=1, le=65535)] = key("Port of the server in `to`", default=53)
     query: Annotated[str, Field(min_length=1, max_length=253)] = key("The name to ask for")
-    type: Literal["A", "AAAA", "MX", "NS", "PTR", "SOA", "SRV", "TXT"] = key("The type of record", default="A")
-    transport: Literal["udp", "tcp"] = key("UDP, and TCP for what is too long; or TCP at once", default="udp")
+    type: RecordType = key("The type of record", default="A")
+    transport: Transport = key("UDP, and TCP for what is too long; or TCP at once", default="udp")
     count: Count = key("How many queries", default=100)
     timeout_ns: SomeDuration | None = key(
         "How long to wait for an answer before asking again; at least twice the path's longest round trip unless given",

@@ -17,7 +17,7 @@ class Dns(Tcp):
     def finish(self) -> Summary:
         """The summary of all lines."""
         figures = Figures()
-        resolver, arrivals = self.initiator, self.messages.arrivals()
+        resolver, arrivals = self.client, self.messages.arrivals()
         arrivals.put_counts(figures)
         arrivals.put_latency(figures)
         figures.put("repeated", resolver["repeated"])

@@ -19,22 +19,12 @@ from dns.exception import DNSException
 
 from testbed.endpoint import tcp
 from testbed.endpoint.errors import EndpointError
-from testbed.endpoint.parameters import COUNT, Integer, Parameters, Text
 
 if TYPE_CHECKING:
     from dns.message import Message
 
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
-
-PARAMETERS: Parameters = {
-    "query": Text(),
-    "type": Text(),
-    "transport": Text(choices=("udp", "tcp")),
-    "count": COUNT,
-    "timeout_ns": Integer(),
-    "tries": Integer(),
-}
 
 UDP_BYTES = 1232
 """The longest answer asked for over UDP: what fits any path unfragmented (the DNS flag day of 2020)."""
@@ -44,7 +34,7 @@ _LONGEST = 1 << 16
 _WAKE_NS = 100_000_000
 
 
-def initiate(spec: Spec, owner: Owner) -> None:
+def client(spec: Spec, owner: Owner) -> None:
     """Ask `count` times."""
     resolver = _Resolver(spec, owner)
     total = spec.parameters["count"]

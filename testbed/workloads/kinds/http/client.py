@@ -8,18 +8,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from testbed.endpoint.errors import EndpointError
-from testbed.endpoint.http.connections import Connections
-from testbed.endpoint.http.exchange import Request, Unanswered
-from testbed.endpoint.http.http1 import Http1
-from testbed.endpoint.http.http2 import Http2
-from testbed.endpoint.http.records import Records
+from testbed.workloads.kinds.http.connections import Connections
+from testbed.workloads.kinds.http.exchange import Request, Unanswered
+from testbed.workloads.kinds.http.http1 import Http1
+from testbed.workloads.kinds.http.http2 import Http2
+from testbed.workloads.kinds.http.records import Records
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from testbed.endpoint.http.exchange import Session
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
+    from testbed.workloads.kinds.http.exchange import Session
 
 _VERSIONS: Mapping[str, type[Http1 | Http2]] = MappingProxyType({"1.1": Http1, "2": Http2})
 _TRIES = 3

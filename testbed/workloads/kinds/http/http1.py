@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import h11
 
 from testbed.endpoint.errors import EndpointError
-from testbed.endpoint.http.exchange import Flow, Request, Response, Unanswered
+from testbed.workloads.kinds.http.exchange import Flow, Request, Response, Unanswered
 
 if TYPE_CHECKING:
-    from testbed.endpoint.http.connections import Connection, Connections
+    from testbed.workloads.kinds.http.connections import Connection, Connections
 
 
 class Http1:
-    """See `testbed.endpoint.http.exchange.Session`."""
+    """See `testbed.workloads.kinds.http.exchange.Session`."""
 
     def __init__(self, connections: Connections, connection: Connection, request: Request, flow: Flow) -> None:
         self._connections = connections
@@ -34,7 +34,7 @@ class Http1:
         return self._protocol.our_state is h11.IDLE and not self._connection.reader.at_eof()
 
     async def fetch(self) -> Response:
-        """See `testbed.endpoint.http.exchange.Session`."""
+        """See `testbed.workloads.kinds.http.exchange.Session`."""
         response = Response(flow=self._flow)
         try:
             await self._exchange(response)
@@ -84,5 +84,5 @@ class Http1:
         return False
 
     def close(self) -> None:
-        """See `testbed.endpoint.http.exchange.Session`."""
+        """See `testbed.workloads.kinds.http.exchange.Session`."""
         self._connections.close(self._connection)

@@ -15,11 +15,11 @@ from h2.exceptions import ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
 
 from testbed.endpoint.errors import EndpointError
-from testbed.endpoint.http.connections import other_version
-from testbed.endpoint.http.exchange import Flow, Request, Response, Unanswered
+from testbed.workloads.kinds.http.connections import other_version
+from testbed.workloads.kinds.http.exchange import Flow, Request, Response, Unanswered
 
 if TYPE_CHECKING:
-    from testbed.endpoint.http.connections import Connection, Connections
+    from testbed.workloads.kinds.http.connections import Connection, Connections
 
 _WINDOW_BYTES = 1 << 24
 """What the server may send on a stream, and on the connection, before we acknowledge: as large as a browser's, so that
@@ -30,7 +30,7 @@ _STREAMS = 100
 
 
 class Http2:
-    """See `testbed.endpoint.http.exchange.Session`."""
+    """See `testbed.workloads.kinds.http.exchange.Session`."""
 
     def __init__(self, connections: Connections, connection: Connection, request: Request, flow: Flow) -> None:
         self.usable = True
@@ -54,7 +54,7 @@ class Http2:
         self._reading = asyncio.create_task(self._read())
 
     async def fetch(self) -> Response:
-        """See `testbed.endpoint.http.exchange.Session`."""
+        """See `testbed.workloads.kinds.http.exchange.Session`."""
         async with self._room:
             await self._room.wait_for(lambda: len(self._streams) < self._most_streams or not self.usable)
             if not self.usable:
@@ -171,7 +171,7 @@ class Http2:
         self._connection.writer.write(self._protocol.data_to_send())
 
     def close(self) -> None:
-        """See `testbed.endpoint.http.exchange.Session`."""
+        """See `testbed.workloads.kinds.http.exchange.Session`."""
         if self.usable:  # else reading ends by itself
             self._reading.cancel()
             self._protocol.close_connection()

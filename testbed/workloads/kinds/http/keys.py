@@ -1,4 +1,4 @@
-"""HTTP to a web server that runs in a node."""
+"""The keys of http."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
@@ -19,6 +19,7 @@ from testbed.topology.values import (
     SomeDuration,
 )
 from testbed.topology.workloads.base import TCP_REACH, Parameter, Reach, Workload
+from testbed.workloads.kinds.http import Connect, Method
 
 _COUNT = 100
 _WITH_BODY = ("POST", "PUT", "PATCH")
@@ -32,9 +33,7 @@ class Http(Workload):
     kind: Literal["http"] = key("Requests to a web server that the destination runs")
     port: Port | None = key("TCP port of the server; 443 with TLS, else 80, unless given", default=None)
     path: RequestPath = key("What to request", default="/")
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] | None = key(
-        "The request's method", default=None, written="GET"
-    )
+    method: Method | None = key("The request's method", default=None, written="GET")
     body_bytes: BodySize | None = key("Bytes of the request's body; none unless given", alias="body", default=None)
     headers: Mapping[HeaderName, HeaderValue] | None = key("Further headers of the request", default=None)
     version: HttpVersion = key("Version of HTTP; 2 without TLS is by prior knowledge (h2c)", default="1.1")
@@ -46,7 +45,7 @@ class Http(Workload):
     concurrency: Annotated[int, Field(strict=True, ge=1, le=1000)] = key(
         "Requests under way at the same time: on as many connections of HTTP/1.1, on one of HTTP/2", default=1
     )
-    connect: Literal["once", "each"] = key("Connections are kept for all requests, or made for each", default="once")
+    connect: Connect = key("Connections are kept for all requests, or made for each", default="once")
     congestion: Congestion | None = key("TCP congestion control of the client; as of `tcp-rr`", default=None)
 
     @property

@@ -7,13 +7,13 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from testbed.endpoint.columns import encode
-from testbed.endpoint.http.exchange import Flow
 from testbed.endpoint.owner import ROWS
+from testbed.workloads.kinds.http.exchange import Flow
 
 if TYPE_CHECKING:
     from testbed.endpoint.errors import EndpointError
-    from testbed.endpoint.http.exchange import Response
     from testbed.endpoint.owner import Owner
+    from testbed.workloads.kinds.http.exchange import Response
 
 _SUCCESS = range(200, 300)
 

@@ -69,7 +69,7 @@ class Http(Tcp):
 
     def _put_outcomes(self, figures: Figures) -> None:
         """Set what the responses were, and what the server is."""
-        end = self.initiator
+        end = self.client
         figures.put("error_responses", sum(n for status, n in self._statuses.items() if status not in _SUCCESS))
         figures.put("failed", self._failed)
         figures.put("sent_bytes", end["sent_bytes"])

@@ -16,30 +16,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from testbed.endpoint.http.client import Client
-from testbed.endpoint.parameters import CONGESTION, COUNT, Flag, Integer, Parameters, Text, Texts
+from testbed.workloads.kinds.http.client import Client
 
 if TYPE_CHECKING:
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
 
-PARAMETERS: Parameters = {
-    "host": Text(),
-    "path": Text(),
-    "method": Text(choices=("GET", "POST", "PUT", "PATCH", "DELETE"), required=False),
-    "body_bytes": Integer(required=False),
-    "headers": Texts(required=False),
-    "version": Text(choices=("1.1", "2")),
-    "tls": Flag(),
-    "count": Integer(most=COUNT.most, required=False),
-    "duration_ns": Integer(required=False),
-    "concurrency": Integer(most=1000),
-    "connect": Text(choices=("once", "each")),
-    "congestion": CONGESTION,
-}
-ONE_OF = frozenset({"count", "duration_ns"})
 
-
-def initiate(spec: Spec, owner: Owner) -> None:
+def client(spec: Spec, owner: Owner) -> None:
     """Send the request so often, or for so long, with so many requests under way at a time."""
     asyncio.run(Client(spec, owner).run())

@@ -1,4 +1,4 @@
-"""ICMP echo."""
+"""The keys of ping."""
 
 from typing import Literal
 

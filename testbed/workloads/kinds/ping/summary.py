@@ -13,7 +13,7 @@ class Ping(Base):
     def finish(self) -> Summary:
         """The summary of all lines."""
         figures = Figures()
-        start_ns = self.initiator.get("start_ns")  # not in records of testbed 0.1
+        start_ns = self.client.get("start_ns")  # not in records of testbed 0.1
         arrivals = self.messages.arrivals()
         arrivals.put_counts(figures)
         arrivals.put_loss(figures)

@@ -9,18 +9,11 @@ from array import array
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from testbed.endpoint.parameters import COUNT, Integer, Parameters
 from testbed.endpoint.pattern import pattern
 
 if TYPE_CHECKING:
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
-
-PARAMETERS: Parameters = {
-    "count": COUNT,
-    "interval_ns": Integer(),
-    "size_bytes": Integer(least=0, most=65507),
-}
 
 _HEADER = struct.Struct("!BBHHH")  # type, code, checksum, identifier, sequence number
 _ECHO_REPLY, _ECHO_REQUEST = 0, 8
@@ -39,7 +32,7 @@ def checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
-def initiate(spec: Spec, owner: Owner) -> None:
+def client(spec: Spec, owner: Owner) -> None:
     """Send `count` echo requests, one each `interval_ns`, and note every reply that comes.
 
     After the last one it waits until all replies have come, but no longer than the path's longest round trip and a time

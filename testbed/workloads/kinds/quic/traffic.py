@@ -5,14 +5,13 @@ times are ours. As in tcp-messages a message is made when it is due, and `sent` 
 has no room for waits in it, and that wait is part of the delay.
 
 With a stream each, a lost packet delays the messages that it carried. With one stream for all, those behind it wait in
-the listener until it has come again, as with TCP.
+the server until it has come again, as with TCP.
 """
 
 from __future__ import annotations
 
 import select
 import socket
-import struct
 from array import array
 from time import monotonic_ns
 from typing import TYPE_CHECKING
@@ -27,27 +26,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from testbed.endpoint import tls, udp
 from testbed.endpoint.errors import EndpointError
 from testbed.endpoint.pacing import SECOND, count
-from testbed.endpoint.parameters import Integer, Parameters, Text
 from testbed.endpoint.patience import stall_ns
 from testbed.endpoint.pattern import pattern
-from testbed.endpoint.quic_log import Log
+from testbed.workloads.kinds.quic import HEADER
+from testbed.workloads.kinds.quic.log import Log
 
 if TYPE_CHECKING:
     from aioquic.quic.events import QuicEvent
 
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
-
-HEADER = struct.Struct("!I")
-"""A message's sequence number, its first bytes; for in a stream of its own it comes in no order."""
-
-PARAMETERS: Parameters = {
-    "rate_bps": Integer(),
-    "size_bytes": Integer(least=HEADER.size),
-    "duration_ns": Integer(),
-    "streams": Text(choices=("each", "one")),
-    "congestion": Text(choices=("reno", "cubic")),
-}
 
 _ALPN = "testbed"
 _IDLE = "Idle timeout"  # what aioquic says of it
@@ -56,7 +44,7 @@ _WAKE_NS = 100_000_000
 _NEVER_NS = 1 << 63
 _NOWHERE = ("192.0.2.1", 1)
 _TURNS = 4  # of a handshake, and a little of what follows it
-_DONE = b"\1"  # what the listener says, in a stream of its own, when it has all messages
+_DONE = b"\1"  # what the server says, in a stream of its own, when it has all messages
 
 
 class _Connection:
@@ -131,8 +119,8 @@ def prepare(spec: Spec) -> None:
             receiver.receive_datagram(data, _NOWHERE, now=0)
 
 
-def initiate(spec: Spec, owner: Owner) -> None:
-    """Connect, send message n when n messages' bits are due at the rate, and wait until the listener has them all."""
+def client(spec: Spec, owner: Owner) -> None:
+    """Connect, send message n when n messages' bits are due at the rate, and wait until the server has them all."""
     configuration = _configuration(spec, is_client=True)
     log = configuration.quic_logger = Log()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
@@ -201,7 +189,7 @@ class _Sender:
             self._protocol.send_stream_data(stream, message, end_stream=last)
 
 
-def listen(spec: Spec, owner: Owner) -> None:
+def server(spec: Spec, owner: Owner) -> None:
     """Accept one connection, check its bytes, and note when the last one of each message was there."""
     with udp.bound(spec.address, spec.port) as own:
         owner.emit("listening")
@@ -217,7 +205,7 @@ def listen(spec: Spec, owner: Owner) -> None:
                 connection.protocol.send_stream_data(answer, _DONE, end_stream=True)
             connection.transmit()
             if owner.stopping and answered:
-                break  # the initiator has all it waited for; its close may be lost, or draining takes three PTOs yet
+                break  # the client has all it waited for; its close may be lost, or draining takes three PTOs yet
             owner.check()
             connection.receive(monotonic_ns() + _WAKE_NS)
     owner.emit_columns("received", {"seq": arrivals.seq, "received_ns": arrivals.received_ns})

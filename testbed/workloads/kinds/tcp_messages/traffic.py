@@ -1,7 +1,7 @@
-"""tcp-messages: the initiator sends messages at a steady rate over one stream; the listener notes when each is whole.
+"""tcp-messages: the client sends messages at a steady rate over one stream; the server notes when each is whole.
 
 The twin of udp-stream: what TCP does to messages that would have done without its order. When a segment is lost, all
-messages behind it wait in the listener's kernel until it has come again (head-of-line blocking).
+messages behind it wait in the server's kernel until it has come again (head-of-line blocking).
 
 A message is made when it is due, whether or not the connection takes it: what the socket has no room for waits its turn
 before it. `sent` is when it was made, so that this wait is part of its delay. Were a message made only when the one
@@ -20,21 +20,12 @@ from typing import TYPE_CHECKING
 from testbed.endpoint import tcp, tcp_info
 from testbed.endpoint.errors import EndpointError
 from testbed.endpoint.pacing import SECOND, count, wait_until
-from testbed.endpoint.parameters import CONGESTION, TLS, Integer, Parameters
 from testbed.endpoint.pattern import PERIOD, pattern
 from testbed.endpoint.tcp_info import Sampler
 
 if TYPE_CHECKING:
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
-
-PARAMETERS: Parameters = {
-    "rate_bps": Integer(),
-    "size_bytes": Integer(),
-    "duration_ns": Integer(),
-    "congestion": CONGESTION,
-    "tls": TLS,
-}
 
 _READ_BYTES = 1 << 16
 _WAKE_NS = 100_000_000
@@ -43,8 +34,8 @@ _WAKE_NS = 100_000_000
 prepare = tcp.prepare
 
 
-def initiate(spec: Spec, owner: Owner) -> None:
-    """Connect, send message n when n messages' bits are due at the rate, and wait until the listener has them all."""
+def client(spec: Spec, owner: Owner) -> None:
+    """Connect, send message n when n messages' bits are due at the rate, and wait until the server has them all."""
     set_up = tcp.connect(spec, owner)
     with set_up.connection as connection:
         set_ups = tcp.SetUps()
@@ -133,7 +124,7 @@ class _Sender:
             self._stall.check(row["bytes_acked"] if row["unacked"] else now)
 
     def await_close(self) -> None:
-        """Wait until the listener has read everything and closed."""
+        """Wait until the server has read everything and closed."""
         while True:
             self._look()
             select.select([self._connection], [], [], _WAKE_NS / 1e9)
@@ -145,9 +136,9 @@ class _Sender:
         self._sampler.write()
 
 
-def listen(spec: Spec, owner: Owner) -> None:
+def server(spec: Spec, owner: Owner) -> None:
     """Accept one connection, check its bytes, and note when the last one of each message was there."""
-    with tcp.listener(spec) as server:
+    with tcp.listen(spec) as server:
         owner.emit("listening")
         connection = tcp.accept(server, spec, owner)
     with connection:

@@ -1,4 +1,4 @@
-"""tcp-rr: the initiator sends a request and waits for the reply, again and again, on one connection or on one each."""
+"""tcp-rr: the client sends a request and waits for the reply, again and again, on one connection or on one each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from testbed.endpoint import tcp, tcp_info
 from testbed.endpoint.errors import EndpointError
-from testbed.endpoint.parameters import CONGESTION, COUNT, TLS, Integer, Parameters, Text
 from testbed.endpoint.pattern import pattern
 from testbed.endpoint.tcp_info import Sampler
 
@@ -19,15 +18,6 @@ if TYPE_CHECKING:
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
 
-PARAMETERS: Parameters = {
-    "count": COUNT,
-    "size_bytes": Integer(),
-    "reply_bytes": Integer(),
-    "connect": Text(choices=("once", "each")),
-    "congestion": CONGESTION,
-    "tls": TLS,
-}
-
 _WAKE_S = 0.1
 _READ_BYTES = 1 << 16
 
@@ -35,7 +25,7 @@ _READ_BYTES = 1 << 16
 prepare = tcp.prepare
 
 
-def initiate(spec: Spec, owner: Owner) -> None:
+def client(spec: Spec, owner: Owner) -> None:
     """Send `count` requests, one after the other's reply; with `connect: each` the connection is part of the request.
 
     A message is `sent` when the call that sends it is made (or, with `connect: each`, the one that connects), and
@@ -95,7 +85,7 @@ class _Exchange:
         """Send the request and read all of the reply.
 
         Raises:
-            EndpointError: the reply is not what the listener sends, or does not come.
+            EndpointError: the reply is not what the server sends, or does not come.
         """
         send_all(connection, self._request, self._spec, self._owner)
         self._sample()
@@ -110,10 +100,10 @@ class _Exchange:
                 stall.check(len(rest))
                 continue
             if not size:
-                raise EndpointError("connection-closed", f"the listener closed {len(rest)} bytes before a reply's end")
+                raise EndpointError("connection-closed", f"the server closed {len(rest)} bytes before a reply's end")
             rest = rest[size:]
         if self._reply != self._expected:
-            raise EndpointError("corrupt-data", "a reply differs from what the listener sends")
+            raise EndpointError("corrupt-data", "a reply differs from what the server sends")
 
     def _sample(self) -> None:
         """Sample the connection's state while the reply is under way, if it is time to."""
@@ -143,11 +133,11 @@ def send_all(connection: socket.socket, data: bytes, spec: Spec, owner: Owner) -
             stall.check(len(rest))
 
 
-def listen(spec: Spec, owner: Owner) -> None:
+def server(spec: Spec, owner: Owner) -> None:
     """Answer each request on as many connections as are to come, several at a time: an old one may still be closing."""
     awaited = spec.parameters["count"] if spec.parameters["connect"] == "each" else 1
     service = _Service(spec, owner)
-    with tcp.listener(spec) as server, selectors.DefaultSelector() as ready:
+    with tcp.listen(spec) as server, selectors.DefaultSelector() as ready:
         ready.register(server, selectors.EVENT_READ)
         owner.emit("listening")
         while service.closed < awaited and not owner.stopping:
@@ -168,7 +158,7 @@ class _Service:
     """The connections that are open, and how much of each one's request has come.
 
     Attributes:
-        closed: connections that the initiator has closed.
+        closed: connections that the client has closed.
         retransmits: segments sent again, on all connections that have ended.
     """
 
@@ -188,10 +178,10 @@ class _Service:
         return connection
 
     def read(self, connection: socket.socket) -> bool:
-        """Read what has come, and reply when the request is whole; False when the initiator has closed.
+        """Read what has come, and reply when the request is whole; False when the client has closed.
 
         Raises:
-            EndpointError: what has come is not what the initiator sends.
+            EndpointError: what has come is not what the client sends.
         """
         have = self._read[connection]
         try:
@@ -201,7 +191,7 @@ class _Service:
         if not data:
             return False
         if not self._request.startswith(data, have):
-            raise EndpointError("corrupt-data", "a request differs from what the initiator sends")
+            raise EndpointError("corrupt-data", "a request differs from what the client sends")
         self._read[connection] = have + len(data)
         if self._read[connection] == len(self._request):
             self._read[connection] = 0

@@ -1,13 +1,11 @@
-"""TCP between endpoints of the testbed's own."""
+"""The keys of tcp-stream."""
 
 from collections.abc import Iterator
 from typing import Literal
 
 from testbed.topology.base import Fault, key
-from testbed.topology.values import Congestion, Count, Flag, SomeDuration, SomeRate, SomeSize
-from testbed.topology.workloads.base import SECOND, TCP_REACH, Parameter, Reach, Workload
-
-_TLS = "TLS 1.3 over the connection; not unless given"
+from testbed.topology.values import Congestion, Flag, SomeDuration, SomeSize
+from testbed.topology.workloads.base import SECOND, TCP_REACH, TLS_MEANING, Parameter, Reach, Workload
 
 
 class TcpStream(Workload):
@@ -19,7 +17,7 @@ class TcpStream(Workload):
     )
     size_bytes: SomeSize | None = key("How much to send; instead of duration", alias="bytes", default=None)
     congestion: Congestion | None = key("TCP congestion control; the sending node's sysctl, else cubic", default=None)
-    tls: Flag | None = key(_TLS, default=None)
+    tls: Flag | None = key(TLS_MEANING, default=None)
 
     @property
     def reach(self) -> Reach:
@@ -37,41 +35,3 @@ class TcpStream(Workload):
         if self.duration_ns is not None and self.size_bytes is not None:
             hint = "duration says how long to send, bytes says how much: leave one out"
             yield Fault(("bytes",), "conflicting-keys", "is given beside duration", hint)
-
-
-class TcpRr(Workload):
-    """Requests and responses over TCP, one after the other."""
-
-    kind: Literal["tcp-rr"] = key("Requests and responses over TCP, one after the other")
-    count: Count = key("How many requests", default=100)
-    size_bytes: SomeSize = key("Bytes of a request", alias="size", default=64, written="64B")
-    reply_bytes: SomeSize | None = key("Bytes of a response; as the request unless given", alias="reply", default=None)
-    connect: Literal["once", "each"] = key("One connection for all requests, or one for each", default="once")
-    congestion: Congestion | None = key("TCP congestion control; the node's sysctl, else cubic", default=None)
-    tls: Flag | None = key(_TLS, default=None)
-
-    @property
-    def reach(self) -> Reach:
-        """As far as TCP does."""
-        return TCP_REACH
-
-    @property
-    def parameters(self) -> dict[str, Parameter]:
-        """As of any workload; a response is as large as its request."""
-        return {"reply_bytes": self.size_bytes, **super().parameters}
-
-
-class TcpMessages(Workload):
-    """Messages at a steady rate over one TCP connection."""
-
-    kind: Literal["tcp-messages"] = key("Messages at a steady rate over one TCP connection")
-    rate_bps: SomeRate = key("Rate, in bits of payload", alias="rate", default=10**6, written="1mbit")
-    size_bytes: SomeSize = key("Bytes of a message", alias="size", default=160, written="160B")
-    duration_ns: SomeDuration = key("How long to send", alias="duration", default=10 * SECOND, written="10s")
-    congestion: Congestion | None = key("TCP congestion control; the sending node's sysctl, else cubic", default=None)
-    tls: Flag | None = key(_TLS, default=None)
-
-    @property
-    def reach(self) -> Reach:
-        """As far as TCP does."""
-        return TCP_REACH

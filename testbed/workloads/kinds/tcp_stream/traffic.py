@@ -1,4 +1,4 @@
-"""tcp-stream: the initiator sends one stream of bytes; the listener checks each of them."""
+"""tcp-stream: the client sends one stream of bytes; the server checks each of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from testbed.endpoint import tcp, tcp_info
 from testbed.endpoint.errors import EndpointError
-from testbed.endpoint.parameters import CONGESTION, TLS, Integer, Parameters
 from testbed.endpoint.pattern import PERIOD, pattern
 from testbed.endpoint.tcp_info import INTERVAL_NS, Sampler
 from testbed.endpoint.tls import TlsSocket
@@ -20,14 +19,6 @@ if TYPE_CHECKING:
 
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
-
-PARAMETERS: Parameters = {
-    "duration_ns": Integer(required=False),
-    "size_bytes": Integer(required=False),
-    "congestion": CONGESTION,
-    "tls": TLS,
-}
-ONE_OF = frozenset({"duration_ns", "size_bytes"})
 
 BUCKET_NS = 100_000_000
 """Bytes received are counted per bucket of this length."""
@@ -47,9 +38,9 @@ _UNLIMITED = 1 << 63
 prepare = tcp.prepare
 
 
-def listen(spec: Spec, owner: Owner) -> None:
+def server(spec: Spec, owner: Owner) -> None:
     """Accept one connection, and check and count its bytes until the sender shuts it down."""
-    with tcp.listener(spec) as server:
+    with tcp.listen(spec) as server:
         owner.emit("listening")
         connection = tcp.accept(server, spec, owner)
     with connection:
@@ -170,7 +161,7 @@ class _Watch:
         self._sampler.write()
 
 
-def initiate(spec: Spec, owner: Owner) -> None:
+def client(spec: Spec, owner: Owner) -> None:
     """Connect and send, for the time or the number of bytes asked for, until the other end has everything."""
     set_up = tcp.connect(spec, owner)
     with set_up.connection as connection:

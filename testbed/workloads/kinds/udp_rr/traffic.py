@@ -1,4 +1,4 @@
-"""udp-rr: the initiator sends a request and waits for its reply, or gives it up for lost, again and again."""
+"""udp-rr: the client sends a request and waits for its reply, or gives it up for lost, again and again."""
 
 from __future__ import annotations
 
@@ -8,26 +8,18 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from testbed.endpoint import tcp, udp
-from testbed.endpoint.parameters import COUNT, Integer, Parameters
 from testbed.endpoint.pattern import pattern
-from testbed.endpoint.udp import DATAGRAM, HEADER
+from testbed.endpoint.udp import HEADER
 
 if TYPE_CHECKING:
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
 
-PARAMETERS: Parameters = {
-    "count": COUNT,
-    "size_bytes": DATAGRAM,
-    "reply_bytes": DATAGRAM,
-    "timeout_ns": Integer(),
-}
-
 _LONGEST = 1 << 16
 _WAKE_S = 0.1
 
 
-def initiate(spec: Spec, owner: Owner) -> None:
+def client(spec: Spec, owner: Owner) -> None:
     """Send `count` requests, each when the last one is answered or `timeout_ns` have passed.
 
     Every reply that comes is noted, late and doubled ones too: the times tell them apart.
@@ -91,7 +83,7 @@ class _Replies:
                 return
 
 
-def listen(spec: Spec, owner: Owner) -> None:
+def server(spec: Spec, owner: Owner) -> None:
     """Answer every request, with its own header, until the owner says stop."""
     reply = bytearray(pattern(spec.seed, spec.parameters["reply_bytes"]))
     data = bytearray(_LONGEST)

@@ -1,4 +1,4 @@
-"""The summaries of the UDP kinds."""
+"""The summary of udp-stream."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from testbed.workloads import metrics
 from testbed.workloads.errors import WorkloadError
 from testbed.workloads.messages import NOTHING_DELIVERED
 from testbed.workloads.summarisers.base import Base
-from testbed.workloads.summary import Figures, Summary
+from testbed.workloads.summary import Figures
 
 if TYPE_CHECKING:
-    from testbed.plan.model import Workload
+    from testbed.workloads.summary import Summary
 
 
 class UdpStream(Base):
@@ -20,7 +20,7 @@ class UdpStream(Base):
     def finish(self) -> Summary:
         """The summary of all lines."""
         figures = Figures()
-        sent, receiver, size = self.initiator["count"], self.listener, self.workload.number("size_bytes")
+        sent, receiver, size = self.client["count"], self.server, self.workload.number("size_bytes")
         if sent != len(self.messages.sent_ns):
             raise WorkloadError("incomplete-record", f"{sent} datagrams were sent, {len(self.messages.sent_ns)} noted")
         arrivals = self.messages.arrivals()
@@ -34,25 +34,5 @@ class UdpStream(Base):
         figures.put("receiver_drops", receiver["drops"])
         figures.put("corrupted", receiver["corrupted"])
         figures.put("strangers", receiver["strangers"])
-        self.put_lateness(figures, start_ns=self.initiator["start_ns"])
-        return self.summary(figures)
-
-
-class UdpRequestResponse(Base):
-    """udp-rr."""
-
-    def __init__(self, workload: Workload) -> None:
-        super().__init__(workload, timeout_ns=workload.number("timeout_ns"))
-
-    def finish(self) -> Summary:
-        """The summary of all lines."""
-        figures = Figures()
-        arrivals = self.messages.arrivals()
-        arrivals.put_counts(figures)
-        arrivals.put_loss(figures)
-        arrivals.put_latency(figures)
-        figures.put("late", arrivals.late)
-        figures.put("receiver_drops", self.listener["drops"])
-        for name in ("corrupted", "strangers"):
-            figures.put(name, self.initiator[name] + self.listener[name])
+        self.put_lateness(figures, start_ns=self.client["start_ns"])
         return self.summary(figures)

@@ -1,4 +1,4 @@
-"""udp-stream: the initiator sends datagrams at a steady rate; the listener notes which arrive, and when."""
+"""udp-stream: the client sends datagrams at a steady rate; the server notes which arrive, and when."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from testbed.endpoint import tcp, udp
 from testbed.endpoint.columns import Column, Spool, encode
 from testbed.endpoint.errors import EndpointError
 from testbed.endpoint.pacing import SECOND, count, wait_until
-from testbed.endpoint.parameters import Integer, Parameters
 from testbed.endpoint.pattern import pattern
-from testbed.endpoint.udp import DATAGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,15 +21,13 @@ if TYPE_CHECKING:
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
 
-PARAMETERS: Parameters = {"rate_bps": Integer(), "size_bytes": DATAGRAM, "duration_ns": Integer()}
-
 _HEADER_BYTES = udp.HEADER.size
 
 _LOOK = 256  # datagrams between two looks at the owner, and at the disk
 _SPARE = 1024
 
 
-def initiate(spec: Spec, owner: Owner) -> None:
+def client(spec: Spec, owner: Owner) -> None:
     """Send datagram n when n datagrams' bits are due at the rate, never earlier; how late shows in `sent_ns`."""
     total, rate = count(spec), spec.parameters["rate_bps"]
     datagram_bits = 8 * spec.parameters["size_bytes"] * SECOND
@@ -61,7 +57,7 @@ def initiate(spec: Spec, owner: Owner) -> None:
     owner.emit("end", count=total, start_ns=start_ns)
 
 
-def listen(spec: Spec, owner: Owner) -> None:
+def server(spec: Spec, owner: Owner) -> None:
     """Note the header and the time of every datagram until the owner says stop; then what waits in the socket.
 
     Nothing is read from a datagram but its header, and nothing is decoded before the end. What is none of our datagrams

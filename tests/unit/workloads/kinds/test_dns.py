@@ -68,7 +68,7 @@ def server(port):
 def test_every_query_is_answered(start, server, query, counts):
     truncated, errors, connections = counts
     parameters = asked(**query)
-    status, lines = start("dns", "initiator", **parameters).end()
+    status, lines = start("dns", "client", **parameters).end()
     end = lines[-1]
     assert (status, end["event"]) == (0, "end")
     assert columns(lines, "received", "seq") == [0, 1, 2, 3, 4]
@@ -93,7 +93,7 @@ def test_a_query_is_sent_again_and_then_given_up(start, port):
         listener = threading.Thread(target=listen)
         listener.start()
         parameters = asked(count=2, tries=2, timeout_ns=10**8)
-        status, lines = start("dns", "initiator", **parameters).end()
+        status, lines = start("dns", "client", **parameters).end()
         listener.join()
     assert (status, lines[-1]["repeated"]) == (0, 2)
     assert columns(lines, "received", "seq") == []
@@ -101,5 +101,5 @@ def test_a_query_is_sent_again_and_then_given_up(start, port):
 
 
 def test_what_is_no_name_is_said(start):
-    status, lines = start("dns", "initiator", **asked(query="a..b")).end()
+    status, lines = start("dns", "client", **asked(query="a..b")).end()
     assert (status, lines[-1]["code"]) == (1, "invalid-spec")

@@ -22,9 +22,9 @@ def test_every_message_is_noted_at_both_ends(start, size, streams):
         "streams": streams,
         "congestion": "cubic",
     }
-    listener = start("quic", "listener", **parameters)
-    listener.line()
-    status, lines = start("quic", "initiator", **parameters).end()
+    server = start("quic", "server", **parameters)
+    server.line()
+    status, lines = start("quic", "client", **parameters).end()
     end = lines[-1]
     assert (status, end["event"], end["count"]) == (0, "end", 30)
     made = columns(lines, "sent", "sent_ns")
@@ -33,7 +33,7 @@ def test_every_message_is_noted_at_both_ends(start, size, streams):
     (connected,) = columns(lines, "connections", "connected_ns")
     assert connected <= end["start_ns"]
     assert min(columns(lines, "quic-info", "min_rtt_ns")) > 0
-    status, lines = listener.end()  # by itself: the initiator closes
+    status, lines = server.end()  # by itself: the client closes
     assert status == 0
     sequence, received = columns(lines, "received", "seq"), columns(lines, "received", "received_ns")
     assert sorted(sequence) == list(range(30))
@@ -44,32 +44,32 @@ def test_every_message_is_noted_at_both_ends(start, size, streams):
 
 def test_strangers_begin_no_connection(start, port):
     parameters = {"rate_bps": 80_000, "size_bytes": 100, "duration_ns": 10**8, "streams": "one", "congestion": "reno"}
-    listener = start("quic", "listener", **parameters)
-    listener.line()
+    server = start("quic", "server", **parameters)
+    server.line()
     with socket.socket(type=socket.SOCK_DGRAM) as stranger:
         for data in (b"", b"\x40garbage", bytes(1200)):
             stranger.sendto(data, ("127.0.0.1", port))
-    status, lines = start("quic", "initiator", **parameters).end()
+    status, lines = start("quic", "client", **parameters).end()
     assert (status, lines[-1]["event"]) == (0, "end")
-    assert listener.end()[0] == 0
+    assert server.end()[0] == 0
 
 
-def test_a_listener_that_nobody_calls_stops_when_told(start):
+def test_a_server_that_nobody_calls_stops_when_told(start):
     parameters = {"rate_bps": 80_000, "size_bytes": 100, "duration_ns": 10**8, "streams": "one", "congestion": "reno"}
-    listener = start("quic", "listener", **parameters)
-    listener.line()
-    listener.stop()
-    status, lines = listener.end()
+    server = start("quic", "server", **parameters)
+    server.line()
+    server.stop()
+    status, lines = server.end()
     assert (status, lines[-1]["code"]) == (1, "stopped")
 
 
 @pytest.mark.parametrize("streams", ["each", "one"])
-def test_a_listener_that_has_everything_may_be_stopped_while_its_connection_closes(start, streams):
+def test_a_server_that_has_everything_may_be_stopped_while_its_connection_closes(start, streams):
     parameters = {"rate_bps": 80_000, "size_bytes": 100, "duration_ns": 10**8, "streams": streams, "congestion": "reno"}
-    listener = start("quic", "listener", **parameters)
-    listener.line()
-    assert start("quic", "initiator", **parameters).end()[0] == 0
-    listener.stop()  # the connection drains for three probe time-outs yet (RFC 9000, 10.2)
-    status, lines = listener.end()
+    server = start("quic", "server", **parameters)
+    server.line()
+    assert start("quic", "client", **parameters).end()[0] == 0
+    server.stop()  # the connection drains for three probe time-outs yet (RFC 9000, 10.2)
+    status, lines = server.end()
     assert (status, lines[-1]["event"]) == (0, "end")
     assert len(columns(lines, "received", "seq")) == 10

@@ -20,9 +20,9 @@ def columns(lines: list[dict[str, Any]], event: str, name: str) -> list[int]:
 @pytest.mark.parametrize("size", [1, 100, 300_000])
 def test_every_message_is_noted_at_both_ends(start, size, tls):
     parameters = {"rate_bps": 8000 * size, "size_bytes": size, "duration_ns": 100_000_000, "tls": tls}
-    listener = start("tcp-messages", "listener", **parameters)
-    listener.line()
-    status, lines = start("tcp-messages", "initiator", **parameters).end()
+    server = start("tcp-messages", "server", **parameters)
+    server.line()
+    status, lines = start("tcp-messages", "client", **parameters).end()
     end = lines[-1]
     assert (status, end["event"], end["count"]) == (0, "end", 100)
     made = columns(lines, "sent", "sent_ns")
@@ -30,7 +30,7 @@ def test_every_message_is_noted_at_both_ends(start, size, tls):
     assert all(at - end["start_ns"] >= number * 1_000_000 for number, at in enumerate(made))  # never early
     (connected,) = columns(lines, "connections", "secured_ns" if tls else "connected_ns")
     assert connected <= end["start_ns"]
-    status, lines = listener.end()  # by itself: the initiator closes
+    status, lines = server.end()  # by itself: the client closes
     assert status == 0
     assert columns(lines, "received", "seq") == list(range(100))
     received = columns(lines, "received", "received_ns")
@@ -48,11 +48,11 @@ def test_messages_are_made_although_nobody_reads_them(start, port):
         "duration_ns": 1_500_000_000,
     }  # 150 MB: no buffer has it
     with socket.create_server(("127.0.0.1", port)) as server:
-        initiator = start("tcp-messages", "initiator", **parameters)
+        client = start("tcp-messages", "client", **parameters)
         connection, _ = server.accept()
         with connection:
             while True:
-                line = initiator.line()
+                line = client.line()
                 if line["event"] == "progress" and line["fraction"] > 0.5:
                     break
             expected = pattern(7, 150 * size)
@@ -61,13 +61,13 @@ def test_messages_are_made_although_nobody_reads_them(start, port):
                 assert expected.startswith(data, position)
                 position += len(data)
         assert position == 150 * size
-    status, lines = initiator.end()
+    status, lines = client.end()
     assert (status, lines[-1]["count"]) == (0, 150)
 
 
 def test_samples_tell_of_the_connection(start):
-    start("tcp-messages", "listener", **RATE).line()
-    _, lines = start("tcp-messages", "initiator", **RATE).end()
+    start("tcp-messages", "server", **RATE).line()
+    _, lines = start("tcp-messages", "client", **RATE).end()
     at, acked = columns(lines, "tcp-info", "at_ns"), columns(lines, "tcp-info", "bytes_acked")
     assert len(at) >= 5
     assert at == sorted(at)
@@ -75,41 +75,41 @@ def test_samples_tell_of_the_connection(start):
     assert acked[-1] > 100
 
 
-def test_a_listener_killed_in_the_middle_is_an_error(start):
-    listener = start("tcp-messages", "listener", **{**RATE, "duration_ns": 10**12})
-    listener.line()
-    initiator = start("tcp-messages", "initiator", **{**RATE, "duration_ns": 10**12})
-    initiator.get_under_way()
-    listener.process.send_signal(signal.SIGKILL)
-    status, lines = initiator.end()
+def test_a_server_killed_in_the_middle_is_an_error(start):
+    server = start("tcp-messages", "server", **{**RATE, "duration_ns": 10**12})
+    server.line()
+    client = start("tcp-messages", "client", **{**RATE, "duration_ns": 10**12})
+    client.get_under_way()
+    server.process.send_signal(signal.SIGKILL)
+    status, lines = client.end()
     assert status == 1
     assert lines[-1]["code"] in ("connection-reset", "connection-closed")
 
 
-def test_a_listener_that_closes_early_is_an_error(start, port):
+def test_a_server_that_closes_early_is_an_error(start, port):
     with socket.create_server(("127.0.0.1", port)) as server:
-        initiator = start("tcp-messages", "initiator", **RATE)
+        client = start("tcp-messages", "client", **RATE)
         connection, _ = server.accept()
         with connection:
             connection.recv(100)
-        status, lines = initiator.end()
+        status, lines = client.end()
     assert (status, lines[-1]["code"]) == (1, "connection-reset")
 
 
 def test_a_wrong_byte_is_an_error(start, port):
-    listener = start("tcp-messages", "listener", **RATE)
-    listener.line()
+    server = start("tcp-messages", "server", **RATE)
+    server.line()
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(pattern(7, 1050) + b"\0" + pattern(7, 1051)[:-1])
-        status, lines = listener.end()
+        status, lines = server.end()
     assert (status, lines[-1]["code"]) == (1, "corrupt-data")
 
 
 def test_it_can_be_stopped(start):
-    listener = start("tcp-messages", "listener", **{**RATE, "duration_ns": 10**12})
-    listener.line()
-    initiator = start("tcp-messages", "initiator", **{**RATE, "duration_ns": 10**12})
-    initiator.get_under_way()
-    initiator.stop()
-    status, lines = initiator.end()
+    server = start("tcp-messages", "server", **{**RATE, "duration_ns": 10**12})
+    server.line()
+    client = start("tcp-messages", "client", **{**RATE, "duration_ns": 10**12})
+    client.get_under_way()
+    client.stop()
+    status, lines = client.end()
     assert (status, lines[-1]["code"]) == (1, "stopped")

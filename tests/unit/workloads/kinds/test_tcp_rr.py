@@ -18,9 +18,9 @@ def columns(lines: list[dict[str, Any]], event: str, name: str) -> list[int]:
 @pytest.mark.parametrize(("size", "reply"), [(1, 1), (200, 200_000), (200_000, 1)])
 def test_every_request_is_answered(start, connect, size, reply):
     parameters = {"count": 30, "size_bytes": size, "reply_bytes": reply, "connect": connect}
-    listener = start("tcp-rr", "listener", **parameters)
-    listener.line()
-    status, lines = start("tcp-rr", "initiator", **parameters).end()
+    server = start("tcp-rr", "server", **parameters)
+    server.line()
+    status, lines = start("tcp-rr", "client", **parameters).end()
     assert (status, lines[-1]["event"]) == (0, "end")
     sent, received = columns(lines, "sent", "sent_ns"), columns(lines, "received", "received_ns")
     assert columns(lines, "received", "seq") == list(range(30))
@@ -29,34 +29,34 @@ def test_every_request_is_answered(start, connect, size, reply):
     begun, connected = columns(lines, "connections", "begun_ns"), columns(lines, "connections", "connected_ns")
     assert len(begun) == len(connected) == (30 if connect == "each" else 1)
     assert (begun == sent) is (connect == "each")  # the connection is then part of the request
-    status, lines = listener.end()  # by itself: it knows how many connections are to come
+    status, lines = server.end()  # by itself: it knows how many connections are to come
     assert (status, lines[-1]) == (0, {"event": "end", "retransmits": 0})
 
 
-def test_a_listener_killed_in_the_middle_is_an_error(start):
+def test_a_server_killed_in_the_middle_is_an_error(start):
     parameters = {"count": 10**6, "size_bytes": 1, "reply_bytes": 1, "connect": "once"}
-    listener = start("tcp-rr", "listener", **parameters)
-    listener.line()
-    initiator = start("tcp-rr", "initiator", **parameters)
-    initiator.get_under_way()
-    listener.process.send_signal(signal.SIGKILL)
-    status, lines = initiator.end()
+    server = start("tcp-rr", "server", **parameters)
+    server.line()
+    client = start("tcp-rr", "client", **parameters)
+    client.get_under_way()
+    server.process.send_signal(signal.SIGKILL)
+    status, lines = client.end()
     assert status == 1
     assert lines[-1]["code"] in ("connection-reset", "connection-closed")
 
 
 def test_a_wrong_request_is_an_error(start, port):
-    listener = start("tcp-rr", "listener", count=1, size_bytes=100, reply_bytes=1, connect="once")
-    listener.line()
+    server = start("tcp-rr", "server", count=1, size_bytes=100, reply_bytes=1, connect="once")
+    server.line()
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(pattern(8, 100))
-        status, lines = listener.end()
+        status, lines = server.end()
     assert (status, lines[-1]["code"]) == (1, "corrupt-data")
 
 
 def test_an_old_connection_that_does_not_close_holds_up_nobody(start, port):
-    listener = start("tcp-rr", "listener", count=2, size_bytes=100, reply_bytes=3, connect="each")
-    listener.line()
+    server = start("tcp-rr", "server", count=2, size_bytes=100, reply_bytes=3, connect="each")
+    server.line()
     with (
         socket.create_connection(("127.0.0.1", port)) as lingering,
         socket.create_connection(("127.0.0.1", port)) as client,
@@ -69,7 +69,7 @@ def test_an_old_connection_that_does_not_close_holds_up_nobody(start, port):
 
 def test_a_client_that_waits_says_that_it_is_alive(start, port):
     with socket.create_server(("127.0.0.1", port)):  # accepts, and never answers
-        client = start("tcp-rr", "initiator", count=1, size_bytes=1, reply_bytes=1, connect="once")
+        client = start("tcp-rr", "client", count=1, size_bytes=1, reply_bytes=1, connect="once")
         for _ in range(3):
             while client.line()["event"] != "progress":
                 pass

@@ -28,11 +28,11 @@ def by_event(lines: list[Line]) -> Events:
 
 
 def both(start: Callable[..., Any], **parameters: str | int) -> tuple[Events, Events]:
-    listener = start("tcp-stream", "listener", **parameters)
-    assert listener.line()["event"] == "listening"
-    status, sent = start("tcp-stream", "initiator", **parameters).end()
+    server = start("tcp-stream", "server", **parameters)
+    assert server.line()["event"] == "listening"
+    status, sent = start("tcp-stream", "client", **parameters).end()
     assert (status, sent[-1]["event"]) == (0, "end")
-    status, received = listener.end()  # by itself: nobody stops it
+    status, received = server.end()  # by itself: nobody stops it
     assert (status, received[-1]["event"]) == (0, "end")
     return by_event(sent), by_event(received)
 
@@ -70,37 +70,37 @@ def test_the_congestion_control_asked_for_is_the_one_in_use(start):
 
 
 def test_an_unknown_congestion_control_is_refused_with_those_there_are(start):
-    status, (*_, line) = start("tcp-stream", "initiator", size_bytes=1, congestion="warp").end()
+    status, (*_, line) = start("tcp-stream", "client", size_bytes=1, congestion="warp").end()
     assert (status, line["code"]) == (1, "congestion-control-unavailable")
     assert "'warp'" in line["message"]
     assert "reno" in line["hint"]
 
 
 def test_nobody_listening_is_an_error(start):
-    status, (*_, line) = start("tcp-stream", "initiator", size_bytes=1).end()
+    status, (*_, line) = start("tcp-stream", "client", size_bytes=1).end()
     assert (status, line["code"]) == (1, "connection-refused")
 
 
-def test_a_listener_killed_in_the_middle_is_an_error_of_the_sender(start):
-    listener = start("tcp-stream", "listener", duration_ns=60 * 10**9)
-    listener.line()
-    initiator = start("tcp-stream", "initiator", duration_ns=60 * 10**9)
-    while initiator.line()["event"] != "tcp-info":
+def test_a_server_killed_in_the_middle_is_an_error_of_the_sender(start):
+    server = start("tcp-stream", "server", duration_ns=60 * 10**9)
+    server.line()
+    client = start("tcp-stream", "client", duration_ns=60 * 10**9)
+    while client.line()["event"] != "tcp-info":
         pass
-    listener.process.send_signal(signal.SIGKILL)
-    status, lines = initiator.end()
+    server.process.send_signal(signal.SIGKILL)
+    status, lines = client.end()
     assert (status, lines[-1]["code"]) == (1, "connection-reset")
 
 
 def test_a_changed_byte_is_found_where_it_is(start, port):
-    listener = start("tcp-stream", "listener", size_bytes=SIZE)
-    listener.line()
+    server = start("tcp-stream", "server", size_bytes=SIZE)
+    server.line()
     data = bytearray(pattern(7, SIZE))
     data[1_234_567] ^= 0x01
     with socket.create_connection(("127.0.0.1", port)) as sender:
         thread = threading.Thread(target=send_quietly, args=(sender, data))
         thread.start()
-        status, lines = listener.end()
+        status, lines = server.end()
         thread.join()
     assert (status, lines[-1]["code"]) == (1, "corrupt-data")
     assert "byte 1234567 " in lines[-1]["message"]
@@ -110,4 +110,4 @@ def send_quietly(sender, data):
     try:
         sender.sendall(data)
     except OSError:
-        return  # the listener has ended, as it should
+        return  # the server has ended, as it should

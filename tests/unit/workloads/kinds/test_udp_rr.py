@@ -15,20 +15,20 @@ def columns(lines: list[dict[str, Any]], event: str, name: str) -> list[int]:
 
 
 def test_every_request_is_answered(start):
-    listener = start("udp-rr", "listener", **REQUESTS)
-    listener.line()
-    status, lines = start("udp-rr", "initiator", **REQUESTS).end()
+    server = start("udp-rr", "server", **REQUESTS)
+    server.line()
+    status, lines = start("udp-rr", "client", **REQUESTS).end()
     assert (status, lines[-1]) == (0, {"event": "end", "corrupted": 0, "strangers": 0})
     sent, received = columns(lines, "sent", "sent_ns"), columns(lines, "received", "received_ns")
     assert columns(lines, "received", "seq") == list(range(40))
     assert all(before < after for before, after in zip(sent, received, strict=True))
-    listener.stop()
-    status, lines = listener.end()
+    server.stop()
+    status, lines = server.end()
     assert (status, lines[-1]) == (0, {"event": "end", "corrupted": 0, "strangers": 0, "drops": 0})
 
 
 def test_lost_late_and_double_replies(start, port):
-    """A listener of the test's own: it answers request 0 twice, 1 never, and 2 once 3 has come, before 3."""
+    """A server of the test's own: it answers request 0 twice, 1 never, and 2 once 3 has come, before 3."""
     timeout_ns = 1_500_000_000
     parameters = {**REQUESTS, "count": 4, "timeout_ns": timeout_ns}
     with socket.socket(type=socket.SOCK_DGRAM) as server:
@@ -42,7 +42,7 @@ def test_lost_late_and_double_replies(start, port):
 
         thread = threading.Thread(target=answer)
         thread.start()
-        status, lines = start("udp-rr", "initiator", **parameters).end()
+        status, lines = start("udp-rr", "client", **parameters).end()
         thread.join()
     assert status == 0
     seq, received = columns(lines, "received", "seq"), columns(lines, "received", "received_ns")

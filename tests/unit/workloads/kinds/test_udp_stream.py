@@ -20,7 +20,7 @@ def spec(rate_bps: int, size_bytes: int, duration_ns: int) -> Spec:
     parameters = {"rate_bps": rate_bps, "size_bytes": size_bytes, "duration_ns": duration_ns}
     return Spec(
         kind="udp-stream",
-        role="initiator",
+        role="client",
         address="127.0.0.1",
         port=1,
         seed=7,
@@ -40,14 +40,14 @@ def header(number: int, seed: int = 7) -> bytes:
 
 
 def test_datagrams_are_sent_on_time_and_noted(start):
-    listener = start("udp-stream", "listener", **RATE)
-    listener.line()
-    status, lines = start("udp-stream", "initiator", **RATE).end()
+    server = start("udp-stream", "server", **RATE)
+    server.line()
+    status, lines = start("udp-stream", "client", **RATE).end()
     assert (status, lines[-1]["event"], lines[-1]["count"]) == (0, "end", 500)
     sent, start_ns = columns(lines, "sent", "sent_ns"), lines[-1]["start_ns"]
     assert len(sent) == 500
-    listener.stop()
-    status, lines = listener.end()
+    server.stop()
+    status, lines = server.end()
     assert status == 0
     seq, received = columns(lines, "received", "seq"), columns(lines, "received", "received_ns")
     assert seq == list(range(500))  # loopback
@@ -57,8 +57,8 @@ def test_datagrams_are_sent_on_time_and_noted(start):
 
 
 def test_duplicates_disorder_and_strangers_show_in_the_record(start, port):
-    listener = start("udp-stream", "listener", **RATE)
-    listener.line()
+    server = start("udp-stream", "server", **RATE)
+    server.line()
     with socket.socket(type=socket.SOCK_DGRAM) as sender:
         sender.connect(("127.0.0.1", port))
         for number in (0, 2, 1, 1):
@@ -66,33 +66,33 @@ def test_duplicates_disorder_and_strangers_show_in_the_record(start, port):
         sender.send(header(3, seed=8) + bytes(88))  # another workload's
         sender.send(header(3) + bytes(87))  # another size
         sender.send(b"")
-    listener.stop()
-    _, lines = listener.end()
+    server.stop()
+    _, lines = server.end()
     assert columns(lines, "received", "seq") == [0, 2, 1, 1]
     assert lines[-1] == {"event": "end", "corrupted": 0, "strangers": 3, "drops": 0}
 
 
 def test_whatever_bit_of_a_header_is_wrong_it_is_known_for_corrupted(start, port):
-    listener = start("udp-stream", "listener", **RATE)
-    listener.line()
+    server = start("udp-stream", "server", **RATE)
+    server.line()
     with socket.socket(type=socket.SOCK_DGRAM) as sender:
         sender.connect(("127.0.0.1", port))
         for bit in range(8 * HEADER.size):
             damaged = int.from_bytes(header(400)) ^ 1 << bit
             sender.send(damaged.to_bytes(HEADER.size) + bytes(88))
-    listener.stop()
-    _, lines = listener.end()
+    server.stop()
+    _, lines = server.end()
     assert columns(lines, "received", "seq") == []
     assert lines[-1] == {"event": "end", "corrupted": 8 * HEADER.size, "strangers": 0, "drops": 0}
 
 
 def test_more_datagrams_than_can_be_are_an_error(start, port):
-    listener = start("udp-stream", "listener", rate_bps=1, size_bytes=100, duration_ns=1)
-    listener.line()
+    server = start("udp-stream", "server", rate_bps=1, size_bytes=100, duration_ns=1)
+    server.line()
     with socket.socket(type=socket.SOCK_DGRAM) as sender:
         for _ in range(3000):
             sender.sendto(header(0) + bytes(88), ("127.0.0.1", port))
-    status, lines = listener.end()
+    status, lines = server.end()
     assert (status, lines[-1]["code"]) == (1, "too-many-datagrams")
 
 

@@ -206,6 +206,6 @@ def request_all(start):
 
     def run(port, **parameters):
         given = {name: value for name, value in {**PARAMETERS, **parameters}.items() if value is not None}
-        return start("http", "initiator", to_port=port, **given).end()
+        return start("http", "client", to_port=port, **given).end()
 
     return run

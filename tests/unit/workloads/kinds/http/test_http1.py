@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from testbed.endpoint.pattern import pattern
-from tests.unit.endpoint.http.conftest import BODY, PARAMETERS, columns
+from tests.unit.workloads.kinds.http.conftest import BODY, PARAMETERS, columns
 
 
 @pytest.mark.parametrize(("connect", "concurrency"), [("once", 1), ("once", 5), ("each", 1), ("each", 5)])
@@ -136,7 +136,7 @@ def test_what_is_no_whole_response_has_failed(request_all, answer, code):
 
 
 def test_it_stops_when_it_is_told_to(start, server):
-    client = start("http", "initiator", to_port=server.server_port, **{**PARAMETERS, "count": 10**9})
+    client = start("http", "client", to_port=server.server_port, **{**PARAMETERS, "count": 10**9})
     assert client.line()["event"] == "progress"
     client.stop()
     status, lines = client.end()

@@ -4,7 +4,7 @@ import pytest
 from h2.errors import ErrorCodes
 
 from testbed.endpoint.pattern import pattern
-from tests.unit.endpoint.http.conftest import columns
+from tests.unit.workloads.kinds.http.conftest import columns
 
 
 def test_all_requests_share_a_connection(request_all, server2):

@@ -6,7 +6,7 @@ import pytest
 
 from testbed.metrics import METRICS
 from testbed.plan.model import Workload
-from testbed.workloads import summarise
+from testbed.workloads.summarising import summarise
 
 MS = 1_000_000
 

@@ -1,4 +1,4 @@
-"""Its keys in a topology file."""
+"""The keys of handshake."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""How it is carried out, and summarised."""
+"""The summary of handshake."""
 
 from collections.abc import Mapping
 from statistics import median_low
@@ -6,12 +6,11 @@ from typing import Any
 
 from testbed.endpoint.columns import decode
 from testbed.plan.model import Workload
-from testbed.workloads import Kind, Summary
 from testbed.workloads.summarisers import Base
-from testbed.workloads.summary import Figures
+from testbed.workloads.summary import Figures, Summary
 
 
-class Handshakes(Base):
+class Handshake(Base):
     """The summary."""
 
     def __init__(self, workload: Workload) -> None:
@@ -31,6 +30,3 @@ class Handshakes(Base):
         figures.put("setup_ns", median_low(self._times_ns) if self._times_ns else None, unless="no connection")
         figures.put("handshakes", len(self._times_ns))
         return self.summary(figures)
-
-
-KIND = Kind(summariser=Handshakes)

@@ -1,14 +1,11 @@
-"""What it does in the nodes."""
+"""What handshake does in the nodes."""
 
 from testbed.endpoint import tcp
 from testbed.endpoint.owner import Owner
-from testbed.endpoint.parameters import COUNT, Parameters
 from testbed.endpoint.spec import Spec
 
-PARAMETERS: Parameters = {"count": COUNT}
 
-
-def initiate(spec: Spec, owner: Owner) -> None:
+def client(spec: Spec, owner: Owner) -> None:
     """Connect `count` times."""
     for number in range(spec.parameters["count"]):
         found = tcp.connect(spec, owner)
@@ -18,9 +15,9 @@ def initiate(spec: Spec, owner: Owner) -> None:
     owner.emit("end")
 
 
-def listen(spec: Spec, owner: Owner) -> None:
+def server(spec: Spec, owner: Owner) -> None:
     """Accept until told to stop."""
-    with tcp.listener(spec) as server:
+    with tcp.listen(spec) as server:
         owner.emit("listening")
         while not owner.stopping:
             try:

@@ -1,0 +1,23 @@
+"""The summary of quic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.workloads import metrics
+from testbed.workloads.kinds.tcp_messages.summary import TcpMessages
+from testbed.workloads.summary import Figures
+
+if TYPE_CHECKING:
+    from testbed.workloads.summary import Summary
+
+
+class Quic(TcpMessages):
+    """quic, whose handshake is TLS's."""
+
+    def finish(self) -> Summary:
+        """The summary of all lines."""
+        figures = Figures()
+        self.put_messages(figures)
+        figures.put("reordered", metrics.reordered(self.messages.arrivals().sequence))
+        return self.summary(figures)

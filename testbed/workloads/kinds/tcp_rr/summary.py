@@ -1,0 +1,27 @@
+"""The summary of tcp-rr."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.workloads.summarisers.tcp import Tcp
+from testbed.workloads.summary import Figures
+
+if TYPE_CHECKING:
+    from testbed.workloads.summary import Summary
+
+
+class TcpRr(Tcp):
+    """tcp-rr."""
+
+    def finish(self) -> Summary:
+        """The summary of all lines."""
+        figures = Figures()
+        figures.put("retransmits", self.client["retransmits"] + self.server["retransmits"])
+        arrivals = self.messages.arrivals()
+        arrivals.put_counts(figures)
+        arrivals.put_latency(figures)
+        self.put_connections(figures)
+        self.put_tls(figures)
+        self.put_state(figures)
+        return self.summary(figures)

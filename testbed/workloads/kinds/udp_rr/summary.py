@@ -1,0 +1,32 @@
+"""The summary of udp-rr."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.workloads.summarisers.base import Base
+from testbed.workloads.summary import Figures
+
+if TYPE_CHECKING:
+    from testbed.plan.model import Workload
+    from testbed.workloads.summary import Summary
+
+
+class UdpRr(Base):
+    """udp-rr."""
+
+    def __init__(self, workload: Workload) -> None:
+        super().__init__(workload, timeout_ns=workload.number("timeout_ns"))
+
+    def finish(self) -> Summary:
+        """The summary of all lines."""
+        figures = Figures()
+        arrivals = self.messages.arrivals()
+        arrivals.put_counts(figures)
+        arrivals.put_loss(figures)
+        arrivals.put_latency(figures)
+        figures.put("late", arrivals.late)
+        figures.put("receiver_drops", self.server["drops"])
+        for name in ("corrupted", "strangers"):
+            figures.put(name, self.client[name] + self.server[name])
+        return self.summary(figures)
