@@ -21,11 +21,10 @@ Another package adds a kind by an entry point of the group `testbed.workloads`: 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from testbed.errors import MachineError
 
@@ -59,8 +58,7 @@ _SUFFIXES: Mapping[str, str] = MappingProxyType({"ns": "_ns", "bit/s": "_bps", "
 """What a name says of its unit; `_bytes` stays in labels, for bytes delivered are not messages delivered."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
+class Metric(NamedTuple):
     """One metric of workloads.
 
     Attributes:
@@ -84,8 +82,7 @@ class Metric:
         return re.sub(r"_(min|max|mean|p[0-9]+)$", r".\1", bare)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(NamedTuple):
     """The declaration of a kind of workload.
 
     Attributes:
@@ -107,7 +104,7 @@ class Kind:
     keys: str
     summary: str
     metrics: tuple[str | Metric, ...]
-    parameters: Parameters = field(default_factory=dict)
+    parameters: Parameters = MappingProxyType({})
     one_of: frozenset[str] = frozenset()
     by_endpoint: bool = True
     has_server: bool = True

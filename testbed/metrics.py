@@ -5,7 +5,6 @@ Below the topology, whose `expect` names them; what computes them is `testbed.wo
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -144,7 +143,7 @@ def with_kinds(metrics: Mapping[str, Metric], kinds: Mapping[str, Iterable[Metri
                 has = f"{name!r} in {one.unit}" if isinstance(one, Metric) else f"{name!r}"
                 there = f"it is there in {known.unit}" if known else "which is no metric"
                 raise MachineError("broken-plugin", f"the kind {kind!r} has {has}; {there}", "mend or uninstall it")
-            found[name] = replace(known, kinds=(*(known.kinds if name in found else ()), kind))
+            found[name] = known._replace(kinds=(*(known.kinds if name in found else ()), kind))
     return found
 
 

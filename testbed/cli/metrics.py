@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import click
 from rich.table import Table
@@ -27,7 +26,7 @@ def metrics_command(kind: str | None, *, as_json: bool) -> None:
     """
     shown = [metric for metric in METRICS.values() if kind is None or kind in metric.kinds]
     if as_json:
-        click.echo(json.dumps([{"label": metric.label, **asdict(metric)} for metric in shown], indent=2))
+        click.echo(json.dumps([{"label": metric.label, **metric._asdict()} for metric in shown], indent=2))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("metric", "unit", *([] if kind else ["kinds"]), "meaning"):
