@@ -1,5 +1,6 @@
 """What the registry says of every kind, against the kind's parts."""
 
+import json
 import subprocess
 import sys
 from typing import Literal, get_args, get_origin
@@ -8,7 +9,9 @@ import pytest
 
 from testbed.kinds import OWN, find, kinds
 from testbed.metrics import METRICS
-from testbed.parameters import Text
+from testbed.parameters import Text, problem
+from testbed.plan import resolve
+from testbed.topology import loads
 from testbed.topology.workloads import KINDS
 from testbed.topology.workloads.base import Work, Workload
 from testbed.workloads.summarisers import Base
@@ -46,6 +49,16 @@ def test_the_keys_of_the_file_are_the_parameters_of_the_endpoint(name):
     for parameter, form in kind.parameters.items():
         if isinstance(form, Text) and (written := choices(fields[parameter].annotation) if parameter in fields else ()):
             assert form.choices == written, parameter
+
+
+@pytest.mark.parametrize("name", WITH_ENDPOINTS)
+def test_an_endpoint_accepts_what_a_plan_has_of_the_shortest_file(name):
+    more = ", query: example.org" if name == "dns" else ""
+    text = f"name: x\nnodes: {{a: , b: }}\nworkloads: [{{name: w, kind: {name}, from: a, to: b{more}}}]\n"
+    (workload,) = resolve(loads(text, "x.yml")).workloads
+    kind = kinds()[name]
+    sent = json.loads(json.dumps(dict(workload.parameters)))
+    assert problem(name, sent, kind.parameters, one_of=kind.one_of) is None
 
 
 def test_the_declared_metrics_are_there():
