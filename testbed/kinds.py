@@ -10,6 +10,8 @@ that is imported to learn about a kind. Its parts are modules of the package, ea
 | `traffic` | `client(spec, owner)`, `server(spec, owner)`, `prepare(spec)`: what its endpoint processes do |
 | `program` | instead of `traffic`: `Client`, `Server`, each a `testbed.workloads.programs.Reader` of a node's program |
 
+`testbed.topology` imports the `keys` of all kinds, so import it before a `keys` module of your own.
+
 The client is in the workload's source, the server in its destination; where nothing of ours runs there is no server.
 Both report by `owner.emit`, see `testbed.endpoint`, and finish with an `end`. `prepare`, if there is one, computes or
 loads what takes time; it is called before the start of the workload and sends no packet.
