@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from testbed import statistics, units
+from testbed import records, statistics, units
 from testbed.check import expected
 from testbed.check.capacity import Capacity, mean_bps
 from testbed.check.comparing import CONFIDENCE, EARLY_NS, TOO_HIGH, TOO_LOW, compare
@@ -241,13 +241,11 @@ def _windows(impairments: Impairments, train: Train) -> Iterator[tuple[float, in
     last of them arrived, by the shortest time that the link holds a datagram. The windows end with the train, or begin
     with it.
     """
-    first: dict[int, int] = {}
-    for number, at_ns in zip(train.sequence, train.received_ns, strict=True):
-        first.setdefault(number, at_ns)
-    if len(first) < _FRAMES_LEAST:
+    _, deliveries = records.match(train.sent_ns, train.sequence, train.received_ns)
+    if len(deliveries.seq) < _FRAMES_LEAST:
         return
-    sent_ns, received_ns = [train.sent_ns[number] for number in first], list(first.values())
-    shortest_ns = min(received - sent for sent, received in zip(sent_ns, received_ns, strict=True))
+    sent_ns, received_ns = deliveries.sent_ns, deliveries.received_ns
+    shortest_ns = min(deliveries.latencies_ns)
     ahead = impairments.reorder and not impairments.reorder.late_ns
     held_ns = 0 if ahead else min(shortest_ns, max(round(expected.of(impairments).delays_ns[0]) - EARLY_NS, 0))
     bits = 8 * (train.frame_bytes + impairments.overhead_bytes)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from testbed.endpoint.columns import encode
 from testbed.errors import LabError
+from testbed.records import format_line
 from testbed.runs import Connections
 
 if TYPE_CHECKING:
@@ -79,9 +78,8 @@ class _Record:
 
     def _write(self, name: str) -> None:
         rows = self._rows.pop(name)
-        columns = {column: encode([row[column] for row in rows]) for column in rows[0]}
-        line = {"node": self._node, "event": "tcp-info", **self._heads.pop(name), **columns}
-        self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        columns = {column: [row[column] for row in rows] for column in rows[0]}
+        self._file.write(format_line(self._node, "tcp-info", columns, **self._heads.pop(name)))
 
 
 def _queues(connection: Mapping[str, Any]) -> dict[str, int]:

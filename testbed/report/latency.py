@@ -193,7 +193,7 @@ def tail_points(samples: Samples) -> list[tuple[float, float]]:
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Points without those that are nearer than a pixel to the one before, on logarithmic axes."""
     kept = [points[0]]
-    ratio = (points[-1][0] / max(1.0, points[0][0])) ** (1 / _CURVE)
+    ratio = (max(1.0, points[-1][0]) / max(1.0, points[0][0])) ** (1 / _CURVE)
     for point in points[1:-1]:
         x, y = kept[-1]
         if point[0] > x * ratio or point[1] < y * 0.97:
@@ -219,8 +219,11 @@ def tail_figure(title: str, lines: Sequence[Lines], *, note: str = "") -> Figure
 
 
 def _extended(points: Sequence[tuple[float, float]], low: float, high: float) -> list[tuple[float, float]]:
-    """A curve from one end of the axis to the other; where nothing was lost, down to the bottom only."""
-    extended = [(low, 1.0), *points]
+    """A curve from one end of the axis to the other; where nothing was lost, down to the bottom only.
+
+    A logarithmic axis has no place for a latency that is not positive, where clocks differ: it is at the axis's begin.
+    """
+    extended = [(low, 1.0), *((max(low, latency_ns), share) for latency_ns, share in points)]
     if extended[-1][1]:
         return [*extended, (high, extended[-1][1])]
     return [*extended[:-1], (extended[-1][0], 1e-12)]

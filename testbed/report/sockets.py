@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from testbed.analysis.samples.series import TIME_COLUMN, Series
-from testbed.endpoint.columns import decode
+from testbed.records import RecordError, parse_table
 from testbed.report.charts import Figure, Panel
 from testbed.report.marks import STYLES
 from testbed.report.senders import column_axis
@@ -30,7 +29,7 @@ def connections(run: Run) -> Iterator[Figure | str]:
     for sampled in run.sockets:
         try:
             series, span = _read(run.path / sampled.file, run.plan)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, RecordError, ValueError, KeyError) as error:
             yield f"The connections of {sampled.node} can't be shown: {error}"
             continue
         if series:
@@ -43,20 +42,20 @@ def _read(path: Path, plan: Plan) -> tuple[dict[str, Series], tuple[int, int]]:
     """The connections that were seen most often, by name, and the times of the first sample and the last."""
     seen: Counter[str] = Counter()
     with path.open(encoding="utf-8") as lines:
-        for record in map(json.loads, lines):
-            seen[record["connection"]] += len(record[TIME_COLUMN])
+        for table in map(parse_table, lines):
+            seen[table.values["connection"]] += len(table.columns[TIME_COLUMN])
     found: dict[str, Series] = {}
     processes: dict[str, str] = {}
     times: list[int] = []
     chosen = {name for name, _ in seen.most_common(_MOST)}
     with path.open(encoding="utf-8") as lines:
-        for record in map(json.loads, lines):
-            name = record["connection"]
+        for table in map(parse_table, lines):
+            name = table.values["connection"]
             if name in chosen:
-                at = decode(record[TIME_COLUMN])
+                at = table.columns[TIME_COLUMN]
                 times = [min([at[0], *times]), max([at[-1], *times])]
-                found.setdefault(name, Series(record["event"], record["node"])).add(record)
-                processes[name] = record["process"] or processes.get(name, "unknown")
+                found.setdefault(name, Series(table.event, table.node)).add(table)
+                processes[name] = table.values["process"] or processes.get(name, "unknown")
     named = {f"{processes[name]}, {_named(name, plan)}": series for name, series in found.items()}
     return named, (times[0], times[1]) if times else (0, 0)
 

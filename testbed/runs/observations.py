@@ -6,12 +6,14 @@ import csv
 import json
 from typing import TYPE_CHECKING, Any, TextIO
 
-from testbed.endpoint.columns import decode
 from testbed.errors import UsageError
+from testbed.records import RecordError, parse_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from testbed.records import Table
 
 Row = dict[str, Any]
 
@@ -38,34 +40,34 @@ def _rows(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                yield from rows_of(json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-                message = f"{path}:{number}: {error or type(error).__name__}"
+                yield from rows_of(parse_table(line))
+            except (RecordError, ValueError) as error:
+                reason = error.message if isinstance(error, RecordError) else error
+                message = f"{path}:{number}: {reason}"
                 raise UsageError("samples-unreadable", message, "it was altered, or cut off") from None
 
 
-def rows_of(record: Mapping[str, Any]) -> Iterator[Row]:
+def rows_of(table: Table) -> Iterator[Row]:
     """The observations in one line of a file of samples.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError, OverflowError: it is no such line.
+        ValueError: its columns differ in length.
     """
-    columns = {name: decode(value) for name, value in record.items() if isinstance(value, list)}
-    same = {name: value for name, value in record.items() if name not in columns}
+    same = {"event": table.event, "node": table.node, **table.values}
     if isinstance(data := same.pop("data", None), dict):
         same |= _flat(data, "data.")
-    if not columns:
-        yield {"event": same["event"], "node": same.get("node"), **same}
+    if not table.columns:
+        yield same
         return
     first = same.pop("first", None)
     start_ns, bucket_ns = same.pop("start_ns", None), same.pop("bucket_ns", None)
-    for number, values in enumerate(zip(*columns.values(), strict=True)):
-        row = {"event": same["event"], "node": same.get("node"), **same}
+    for number, values in enumerate(zip(*table.columns.values(), strict=True)):
+        row = dict(same)
         if first is not None:
             row["seq"] = first + number
         if bucket_ns is not None:
             row["at_ns"] = start_ns + number * bucket_ns
-        yield row | dict(zip(columns, values, strict=True))
+        yield row | dict(zip(table.columns, values, strict=True))
 
 
 def _flat(data: Mapping[str, Any], prefix: str) -> Row:

@@ -11,6 +11,7 @@ from testbed.check import LinkCheck
 from testbed.check.verdict import unmeasured
 from testbed.cli import tables
 from testbed.impairments import Impairments
+from testbed.records import parse_object
 
 
 def shown(table, width=100):
@@ -29,7 +30,9 @@ def test_workloads_fit_into_100_columns(download, voice):
 @pytest.fixture
 def recorded(plan):
     samples = Samples(plan.workloads[0])
-    samples.add({"node": "server", "event": "bytes", "start_ns": 0, "bucket_ns": 10**8, "bytes": [5] * 10})
+    samples.add(
+        parse_object({"node": "server", "event": "bytes", "start_ns": 0, "bucket_ns": 10**8, "bytes": [5] * 10})
+    )
     return Recorded(samples={"voice": samples}, problems={})
 
 

@@ -13,6 +13,7 @@ from testbed.analysis.samples import Samples
 from testbed.endpoint.columns import encode
 from testbed.impairments import Impairments
 from testbed.plan.timeline import Change, Event
+from testbed.records import parse_object
 from testbed.report.run import stage_figures, twin_figures
 from testbed.report.start import start
 from testbed.runs import Happening
@@ -50,7 +51,7 @@ def domain(chart):
 def told(workload, *lines):
     samples = Samples(workload)
     for line in lines:
-        samples.add(line)
+        samples.add(parse_object(line))
     samples.messages.finish()
     return samples
 
