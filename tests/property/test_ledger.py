@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +27,7 @@ def traffic(draw):
 
 def events(draw, sent_ns: Sequence[int], arrivals: Sequence[tuple[int, int]]):
     """The lines of both ends, cut anywhere and mixed; each end's own are in order."""
-    lines: list[list[dict]] = [[], []]
+    lines: list[list[dict[str, Any]]] = [[], []]
     rest = 0
     while rest < len(sent_ns):
         size = draw(st.integers(1, 5))

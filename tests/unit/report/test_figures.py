@@ -107,6 +107,17 @@ def test_round_trips_are_below_each_other_on_the_same_axes(plan, make):
     assert "Goodput" not in " ".join(titles(found))
 
 
+@pytest.mark.parametrize("arrivals", [[(0, -30), (1, 40)], [(0, -30), (1, -20)]])
+def test_negative_latencies_are_drawn(plan, make, arrivals):
+    samples = make("skewed", sent([0, 10]), received(arrivals, "server"))
+    delays, tail = (
+        next(one for one in stage_figures(plan, [samples]) if one.title.startswith(title))
+        for title in ("One-way delay", "Distribution")
+    )
+    assert min(domain(delays.charts[0])) < 0
+    assert min(values(tail.charts[0], "x")) > 0  # the axis is logarithmic
+
+
 def test_messages_of_which_none_is_lost_have_no_figure_of_loss(plan, stream):
     assert titles(stage_figures(plan, [stream("udp", 0)])) == [
         "Goodput of udp",
