@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
-    Column = array[int]
+    Integers = array[int]
 else:
-    Column = array  # of signed 64-bit integers; msgspec evaluates annotations, and array takes no parameters then
+    Integers = array  # of signed 64-bit integers; msgspec evaluates annotations, and array takes no parameters then
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,14 +63,14 @@ class Sent(_Typed, frozen=True, kw_only=True, tag="sent"):
     """The messages `first`, `first` + 1, ... were sent at these times."""
 
     first: int
-    sent_ns: Column
+    sent_ns: Integers
 
 
 class Received(_Typed, frozen=True, kw_only=True, tag="received"):
     """The messages `seq` arrived at these times; in order of arrival, duplicates too."""
 
-    seq: Column
-    received_ns: Column
+    seq: Integers
+    received_ns: Integers
 
 
 class Connections(_Typed, frozen=True, kw_only=True, tag="connections"):
@@ -79,9 +79,9 @@ class Connections(_Typed, frozen=True, kw_only=True, tag="connections"):
     The columns differ in length where a connection did not get as far as the next step.
     """
 
-    begun_ns: Column
-    connected_ns: Column
-    secured_ns: Column = msgspec.field(default_factory=lambda: array("q"))
+    begun_ns: Integers
+    connected_ns: Integers
+    secured_ns: Integers = msgspec.field(default_factory=lambda: array("q"))
 
 
 class Congestion(_Typed, frozen=True, kw_only=True, tag="congestion"):
@@ -95,7 +95,7 @@ class Bytes(_Typed, frozen=True, kw_only=True, tag="bytes"):
 
     start_ns: int
     bucket_ns: int
-    bytes: Column
+    bytes: Integers
 
 
 class Sample(_Typed, frozen=True, kw_only=True, tag="sample"):
@@ -122,7 +122,7 @@ class Table(Event, frozen=True, kw_only=True):
     """
 
     event: str
-    columns: Mapping[str, Column]
+    columns: Mapping[str, Integers]
     values: Mapping[str, Any]
 
 
