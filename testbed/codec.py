@@ -78,13 +78,13 @@ def encode(value: Any) -> Any:  # noqa: ANN401  # any declared type, to JSON
 
 
 def _encode_fields(value: Any) -> dict[str, Any]:  # noqa: ANN401  # any dataclass
-    kind, found = type(value), {}
-    for one in fields(value):
-        part = getattr(value, one.name)
-        is_omitted = getattr(kind, "OMIT_DEFAULTS", False) and part == one.default
-        if is_stored(one) and not is_omitted:
-            found[one.name] = encode(part)
-    return found | {name: encode(getattr(value, name)) for name in _derived(kind)}
+    kind, encoded = type(value), {}
+    for member in fields(value):
+        part = getattr(value, member.name)
+        is_omitted = getattr(kind, "OMIT_DEFAULTS", False) and part == member.default
+        if is_stored(member) and not is_omitted:
+            encoded[member.name] = encode(part)
+    return encoded | {name: encode(getattr(value, name)) for name in _derived(kind)}
 
 
 def is_stored(one: Field[Any]) -> bool:
@@ -190,18 +190,21 @@ def _schema_of_other(kind: type[Any]) -> dict[str, Any]:
 
 def _reachable(kind: Any) -> Iterator[type[Any]]:  # noqa: ANN401  # any annotation
     """The dataclasses in a type, that itself first; each once."""
-    waiting, found = [kind], set()
+    waiting, seen = [kind], set()
     while waiting:
-        one = waiting.pop(0)
-        waiting += get_args(one)
-        if not isinstance(one, type) or one in found:
+        candidate = waiting.pop(0)
+        waiting += get_args(candidate)
+        if not isinstance(candidate, type) or candidate in seen:
             continue
-        found.add(one)
-        if issubclass(one, Variants):
-            waiting += _variants(one)
-        if is_dataclass(one):
-            yield one
-            waiting += [*get_type_hints(one).values(), *(_result(one, name) for name in _derived(one))]
+        seen.add(candidate)
+        if issubclass(candidate, Variants):
+            waiting += _variants(candidate)
+        if is_dataclass(candidate):
+            yield candidate
+            waiting += [
+                *get_type_hints(candidate).values(),
+                *(_result(candidate, name) for name in _derived(candidate)),
+            ]
 
 
 def _result(kind: type[Any], name: str) -> Any:  # noqa: ANN401  # any annotation

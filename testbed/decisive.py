@@ -44,11 +44,11 @@ def decisive(value: Any, place: Callable[[str], str | int], *, seeds: bool = Tru
         return {key: decisive(part, place, seeds=seeds) for key, part in value.items()}
     if not is_dataclass(value):
         return value
-    found = {}
-    for one in fields(value):
-        part, role = getattr(value, one.name), one.metadata.get(_ROLE)
+    kept = {}
+    for member in fields(value):
+        part, role = getattr(value, member.name), member.metadata.get(_ROLE)
         may_omit = role == "unless default" or getattr(type(value), "OMIT_DEFAULTS", False)
-        is_left_out = role == "nothing" or (role == "seed" and not seeds) or (may_omit and part == one.default)
-        if codec.is_stored(one) and not is_left_out:
-            found[one.name] = place(part) if role == "address" else decisive(part, place, seeds=seeds)
-    return found
+        is_left_out = role == "nothing" or (role == "seed" and not seeds) or (may_omit and part == member.default)
+        if codec.is_stored(member) and not is_left_out:
+            kept[member.name] = place(part) if role == "address" else decisive(part, place, seeds=seeds)
+    return kept

@@ -106,11 +106,11 @@ class Probability:
 
 def _split(quantity: Quantity | Probability, text: str) -> tuple[Fraction, str | None]:
     """The number and the unit in `text`; no unit means zero."""
-    found = re.fullmatch(quantity.pattern, text)
-    if found is None:
+    match = re.fullmatch(quantity.pattern, text)
+    if match is None:
         fault = "has no unit" if re.fullmatch(_NUMBER, text) else f"is not {quantity.noun}"
         raise ValueError(f'"{text}" {fault}; write {quantity.noun} like {quantity.examples[0]}')
-    return (Fraction(0), None) if found[2] is None else (Fraction(found[1]), found[2])
+    return (Fraction(0), None) if match[2] is None else (Fraction(match[1]), match[2])
 
 
 def _decimal(value: Fraction) -> str:

@@ -41,7 +41,7 @@ _EXCEEDS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class RunGroup:
     """Runs of the same plan (seeds may differ).
 
     Attributes:
@@ -54,7 +54,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class MetricChange:
     """How a figure of a workload differs from one side to the other; both are means over runs.
 
     Attributes:
@@ -115,29 +115,36 @@ class Limit:
         Raises:
             UsageError: `bad-limit`, `unknown-metric`.
         """
-        found = _LIMIT.fullmatch(text.strip())
-        if found is None:
+        match = _LIMIT.fullmatch(text.strip())
+        if match is None:
             hint = "write one like download.goodput < -10%"
             raise UsageError("bad-limit", f"{text!r} is not a change of a metric in percent", hint)
-        metric = find(found["metric"], None) or METRICS.get(found["metric"])
+        metric = find(match["metric"], None) or METRICS.get(match["metric"])
         if metric is None or metric.unit == "name":
             raise UsageError(
                 "unknown-metric",
-                f"no number is called {found['metric']!r}",
+                f"no number is called {match['metric']!r}",
                 "testbed metrics lists them",
             )
-        bound = float(found["percent"]) / 100
-        return cls(text=text.strip(), workload=found["workload"], metric=metric.name, sign=found["sign"], bound=bound)
+        bound = float(match["percent"]) / 100
+        return cls(text=text.strip(), workload=match["workload"], metric=metric.name, sign=match["sign"], bound=bound)
 
-    def violation(self, changes: Sequence[Change]) -> str | None:
+    def violation(self, changes: Sequence[MetricChange]) -> str | None:
         """How the changes go beyond the limit, or None where they don't.
 
         Raises:
             UsageError: `unknown-metric`: none of them is of this metric of this workload.
         """
-        change = next((one for one in changes if (one.workload, one.metric) == (self.workload, self.metric)), None)
+        change = next(
+            (
+                metric_change
+                for metric_change in changes
+                if (metric_change.workload, metric_change.metric) == (self.workload, self.metric)
+            ),
+            None,
+        )
         if change is None:
-            known = ", ".join(sorted({one.label for one in changes}))
+            known = ", ".join(sorted({metric_change.label for metric_change in changes}))
             wanted = f"{self.workload}.{metric_of(self.metric).label}"
             raise UsageError("unknown-metric", f"no run has {wanted}", f"they have: {known}")
         if change.ratio is None:
@@ -147,7 +154,7 @@ class Limit:
         return None
 
 
-def side(name: str, root: Path = Path("results")) -> Side:
+def side(name: str, root: Path = Path("results")) -> RunGroup:
     """The runs that an argument stands for.
 
     Args:
@@ -169,22 +176,22 @@ def side(name: str, root: Path = Path("results")) -> Side:
                 f"{runs[0].path.name} and {run.path.name} in {name} are of different plans",
                 "name the runs one by one, or keep each plan's in a directory of its own",
             )
-    return Side(label=name, runs=runs)
+    return RunGroup(label=name, runs=runs)
 
 
-def same_plans(one: Side, other: Side) -> bool:
+def same_plans(one: RunGroup, other: RunGroup) -> bool:
     """Whether both sides asked for the same things, seeds included."""
     return {run.plan.digest for run in one.runs} == {run.plan.digest for run in other.runs}
 
 
-def warnings(one: Side, other: Side) -> list[str]:
+def warnings(one: RunGroup, other: RunGroup) -> list[str]:
     """What speaks against comparing: runs that are not trusted or had other links, and machinery that differs."""
-    found = [
+    sentences = [
         f"{run.path.name} is not trusted: {'; '.join(run.why_not_trusted)}"
         for run in (*one.runs, *other.runs)
         if not run.trusted
     ]
-    found += [
+    sentences += [
         f"{run.path.name} had links changed since the lab came up: {'; '.join(run.changed_links)}"
         for run in (*one.runs, *other.runs)
         if run.changed_links
@@ -192,8 +199,8 @@ def warnings(one: Side, other: Side) -> list[str]:
     for what, of in MACHINERY.items():
         left, right = ({of(run) for run in each.runs} for each in (one, other))
         if left != right:
-            found.append(f"{what}: {' and '.join(sorted(left))} before, {' and '.join(sorted(right))} after")
-    return list(dict.fromkeys(found))
+            sentences.append(f"{what}: {' and '.join(sorted(left))} before, {' and '.join(sorted(right))} after")
+    return list(dict.fromkeys(sentences))
 
 
 MACHINERY: dict[str, Callable[[Run], str]] = {
@@ -207,14 +214,14 @@ MACHINERY: dict[str, Callable[[Run], str]] = {
 """What runs should have in common to be comparable, beside their plans."""
 
 
-def what_would_tell(one: Side, other: Side) -> str:
+def what_would_tell(one: RunGroup, other: RunGroup) -> str:
     """Why there is no conclusion, and what would give one."""
     counts = len(one.runs), len(other.runs)
     runs = "one run each" if counts == (1, 1) else f"{counts[0]} and {counts[1]} runs"
     return f"No conclusion from {runs}: chance alone moves figures. {ENOUGH} runs of each side or more would tell."
 
 
-def changes(one: Side, other: Side) -> tuple[Change, ...]:
+def changes(one: RunGroup, other: RunGroup) -> tuple[MetricChange, ...]:
     """Every figure that is a number, of every workload that a run of either side has."""
     names = dict.fromkeys(
         (summary.workload, metric)
@@ -226,12 +233,12 @@ def changes(one: Side, other: Side) -> tuple[Change, ...]:
     return tuple(_change(workload, metric, one, other) for workload, metric in names)
 
 
-def _change(workload: str, metric: str, one: Side, other: Side) -> Change:
+def _change(workload: str, metric: str, one: RunGroup, other: RunGroup) -> MetricChange:
     before, after = list(_values(one, workload, metric)), list(_values(other, workload, metric))
     difference = fmean(after) - fmean(before) if before and after else None
     unit = metric_of(metric).unit
     interval = difference_interval(before, after, scale_of(unit), CONFIDENCE)
-    return Change(
+    return MetricChange(
         workload=workload,
         metric=metric,
         unit=unit,
@@ -244,7 +251,7 @@ def _change(workload: str, metric: str, one: Side, other: Side) -> Change:
     )
 
 
-def _values(of: Side, workload: str, metric: str) -> Iterator[float]:
+def _values(of: RunGroup, workload: str, metric: str) -> Iterator[float]:
     for run in of.runs:
         for summary in run.summaries:
             if summary.workload == workload and metric in summary.values:

@@ -12,10 +12,10 @@ from testbed.check import AS_REQUESTED
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from testbed.analysis.comparison import Change
+    from testbed.analysis.comparison import MetricChange
     from testbed.check import Finding, LinkCheck
-    from testbed.expectations import Outcome
-    from testbed.runs.captures import Capture
+    from testbed.expectations import ExpectationOutcome
+    from testbed.runs.capture_records import CaptureRecord
     from testbed.runs.run import Run
     from testbed.workloads.summary import Summary
 
@@ -133,11 +133,13 @@ def shown_properties(checks: Sequence[LinkCheck]) -> list[str]:
 
 def reservations(checks: Sequence[LinkCheck]) -> list[str]:
     """What is not proven of the links, each once, with the links: `client -> server: drops not measured: ...`."""
-    found: dict[str, list[str]] = {}
+    links_by_text: dict[str, list[str]] = {}
     for check in checks:
         for each in check.reservations:
-            found.setdefault(each, []).append(check.link)
-    return [f"{links[0] if len(links) == 1 else f'{len(links)} links'}: {each}" for each, links in found.items()]
+            links_by_text.setdefault(each, []).append(check.link)
+    return [
+        f"{links[0] if len(links) == 1 else f'{len(links)} links'}: {each}" for each, links in links_by_text.items()
+    ]
 
 
 WORKLOAD_COLUMNS = ("goodput", "delivered", "lost", "retrans", "set-up", "first byte", "p50", "p99")
@@ -170,7 +172,7 @@ _BY_UNIT: Mapping[str, tuple[Callable[[float], str], Callable[[float], str]]] = 
 """By a metric's unit, how its values are written: to three digits, and in full."""
 
 
-def figure(value: float, unit: str, *, in_full: bool = False) -> str:
+def metric_text(value: float, unit: str, *, in_full: bool = False) -> str:
     """A value of a metric with its unit, to three digits or in full; what is counted, without, to the last."""
     show = _BY_UNIT.get(unit, (_count, _count))[in_full]
     return "-" * (value < 0) + show(abs(value))
@@ -180,13 +182,13 @@ def _count(value: float) -> str:
     return f"{value:.3g}" if value < 10**_DIGITS and value % 1 else f"{round(value)}"
 
 
-def change_cells(change: Change) -> tuple[str, str, str]:
+def change_cells(change: MetricChange) -> tuple[str, str, str]:
     """A figure before and after, and its change: in percent with the interval, or as it is where nothing was before.
 
     Too few runs show no change, only chance: then none is told.
     """
     before, after, difference = (
-        UNMEASURED if value is None else figure(value, change.unit)
+        UNMEASURED if value is None else metric_text(value, change.unit)
         for value in (change.before, change.after, change.difference)
     )
     if change.ratio is None or (change.interval is None and change.difference):
@@ -204,7 +206,7 @@ def _signed(value: float) -> str:
     return f"{value:+.3g}" if abs(value) < 10**_DIGITS else f"{value:+.0f}"
 
 
-def outcome_cells(outcome: Outcome) -> tuple[str, str]:
+def outcome_cells(outcome: ExpectationOutcome) -> tuple[str, str]:
     """What was found and what was wanted: `6.13 mbit/s`, `>= 5 mbit/s`; in full where they would look alike."""
     for show in _BY_UNIT[outcome.unit]:
         found, wanted = (
@@ -216,7 +218,7 @@ def outcome_cells(outcome: Outcome) -> tuple[str, str]:
     return found, f"{outcome.comparison} {wanted}"
 
 
-def outcome_verdict(outcome: Outcome) -> str:
+def outcome_verdict(outcome: ExpectationOutcome) -> str:
     """`met`, `NOT met`, or why that is undecided."""
     if outcome.reason is not None:
         return f"undecided: {outcome.reason}"
@@ -252,13 +254,13 @@ def links_verdict(checks: Sequence[LinkCheck]) -> str:
         (skipped, "not measured"),
     )
     links = f"{len(checks)} link{'' if len(checks) == 1 else 's'}"
-    found = [(count, what) for count, what in counts if count]
-    if len(found) == 1:
-        return f"{links} {found[0][1]}"
-    return f"{links}: {', '.join(f'{count} {what}' for count, what in found)}"
+    parts = [(count, what) for count, what in counts if count]
+    if len(parts) == 1:
+        return f"{links} {parts[0][1]}"
+    return f"{links}: {', '.join(f'{count} {what}' for count, what in parts)}"
 
 
-def captures_text(captures: Sequence[Capture]) -> str:
+def captures_text(captures: Sequence[CaptureRecord]) -> str:
     """How much was captured, and what is missing, in one line."""
     packets, dropped, overwritten = (
         sum(getattr(capture, name) for capture in captures) for name in ("packets", "dropped", "overwritten")

@@ -38,10 +38,10 @@ COMMANDS = {
     "logs": ("testbed.cli.logs", "Show what the programs of a lab's nodes write."),
     "sockets": ("testbed.cli.sockets", "Show the TCP connections of a lab's nodes, whoever's they are."),
     "capture": ("testbed.cli.captures", "Capture packets at a node of a lab, for tcpdump and Wireshark."),
-    "validate": ("testbed.cli.files", "Check topology files."),
-    "show": ("testbed.cli.files", "Show what a topology resolves to."),
+    "validate": ("testbed.cli.topology_files", "Check topology files."),
+    "show": ("testbed.cli.topology_files", "Show what a topology resolves to."),
     "metrics": ("testbed.cli.metrics", "List what is measured, by kind of workload."),
-    "schema": ("testbed.cli.files", "Print the JSON Schema of topology files, for editors."),
+    "schema": ("testbed.cli.topology_files", "Print the JSON Schema of topology files, for editors."),
     "doctor": ("testbed.cli.machine", "Say what this machine can do, and what to install for the rest."),
 }
 """Name of a command to the module that has it and what the list of commands says of it."""

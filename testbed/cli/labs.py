@@ -22,9 +22,9 @@ def down_command(name: str | None, *, every: bool) -> None:
     if every == (name is not None):
         raise UsageError("which-lab", "say which lab to take down", "testbed down LAB, or testbed down --all")
     names = sorted({status.lab for status in labs.all_labs()}) if every else [str(name)]
-    for each in names:
-        removed = labs.take_down(each)
-        click.echo(f"down    {each}{'' if removed else ': there was nothing'}")
+    for lab in names:
+        removed = labs.take_down(lab)
+        click.echo(f"down    {lab}{'' if removed else ': there was nothing'}")
     if not names:
         click.echo("down    there was nothing")
 
@@ -33,13 +33,13 @@ def down_command(name: str | None, *, every: bool) -> None:
 @options.as_json
 def ps_command(*, as_json: bool) -> None:
     """List the labs that are up, and what is left of others."""
-    found = labs.all_labs()
+    statuses = labs.all_labs()
     if as_json:
-        click.echo(json.dumps([asdict(status) for status in found], indent=2))
+        click.echo(json.dumps([asdict(status) for status in statuses], indent=2))
         return
-    if not found:
+    if not statuses:
         click.echo("no labs; testbed up TOPOLOGY brings one up")
-    for status in found:
+    for status in statuses:
         nodes = ", ".join(
             name if state == "running" else f"{name} ({state})" for name, state in sorted(status.nodes.items())
         )
@@ -92,5 +92,5 @@ def _interact(name: str, node: str, command: tuple[str, ...], *, tty: bool) -> i
     try:
         lab[node]
     except KeyError:
-        raise no_such_node(node, [each.name for each in lab.plan.nodes]) from None
+        raise no_such_node(node, [planned.name for planned in lab.plan.nodes]) from None
     return lab.interact(node, command, tty=tty)

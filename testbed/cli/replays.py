@@ -16,7 +16,7 @@ from testbed.cli.screen import Screen
 from testbed.errors import MachineError, UsageError
 from testbed.lab import Lab
 from testbed.runs import archive
-from testbed.runs.files import require_writable
+from testbed.runs.output_files import require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

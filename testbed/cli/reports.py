@@ -11,12 +11,12 @@ from rich.table import Table
 
 from testbed import report, runs
 from testbed.analysis import comparison, formatting
-from testbed.analysis.comparison import Change, Limit, Side
+from testbed.analysis.comparison import Limit, MetricChange, RunGroup
 from testbed.cli import options
 from testbed.cli.console import make_console
 from testbed.errors import UsageError
 from testbed.plan.differences import plan_differences
-from testbed.report.comparison import Comparison, write_comparison
+from testbed.report.comparison_page import Comparison, write_comparison
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,18 +72,21 @@ def compare_command(
             f"{first.label} and {other.label} are of different plans: {_first_difference(first, other)}",
             "--different-plans compares them all the same",
         )
-    found = [(other, comparison.changes(first, other)) for other in others]
+    compared = [(other, comparison.changes(first, other)) for other in others]
     violations = [
-        f"{other.label}: {said}" for other, changes in found for limit in unwanted if (said := limit.violation(changes))
+        f"{other.label}: {said}"
+        for other, changes in compared
+        for limit in unwanted
+        if (said := limit.violation(changes))
     ]
     if as_json:
-        click.echo(json.dumps([_plain(first, other, changes) for other, changes in found], indent=2))
+        click.echo(json.dumps([_plain(first, other, changes) for other, changes in compared], indent=2))
     else:
-        for other, changes in found:
+        for other, changes in compared:
             _show(first, other, changes)
     if html is not None:
         write_comparison(
-            html, first, [Comparison(other=other, changes=changes) for other, changes in found], violations
+            html, first, [Comparison(other=other, changes=changes) for other, changes in compared], violations
         )
         click.echo(f"report  {html}", err=as_json)
     for violation in violations:
@@ -91,12 +94,12 @@ def compare_command(
     return FAILED if violations else 0
 
 
-def _first_difference(one: Side, other: Side) -> str:
+def _first_difference(one: RunGroup, other: RunGroup) -> str:
     found = plan_differences(one.runs[0].plan, other.runs[0].plan)
     return f"{found[0][0]} is {found[0][1]} and {found[0][2]}" if found else "in seeds or addresses"
 
 
-def _plain(first: Side, other: Side, changes: Sequence[Change]) -> dict[str, Any]:
+def _plain(first: RunGroup, other: RunGroup, changes: Sequence[MetricChange]) -> dict[str, Any]:
     return {
         "before": {"label": first.label, "runs": [str(run.path) for run in first.runs]},
         "after": {"label": other.label, "runs": [str(run.path) for run in other.runs]},
@@ -107,7 +110,7 @@ def _plain(first: Side, other: Side, changes: Sequence[Change]) -> dict[str, Any
     }
 
 
-def _show(first: Side, other: Side, changes: Sequence[Change]) -> None:
+def _show(first: RunGroup, other: RunGroup, changes: Sequence[MetricChange]) -> None:
     """Print what is compared and its changes, those that are none in one line."""
     console = make_console()
     _show_sides(console, first, other)
@@ -128,7 +131,7 @@ def _show(first: Side, other: Side, changes: Sequence[Change]) -> None:
     console.print()
 
 
-def _show_sides(console: Console, first: Side, other: Side) -> None:
+def _show_sides(console: Console, first: RunGroup, other: RunGroup) -> None:
     """Print both sides, how their plans differ, and what speaks against comparing them at all."""
     for name, side in (("before", first), ("after", other)):
         runs = f"{len(side.runs)} run{'' if len(side.runs) == 1 else 's'}"

@@ -17,7 +17,7 @@ from testbed.cli.screen import Screen
 from testbed.errors import UsageError
 from testbed.lab import Lab, running
 from testbed.report.junit import junit_report
-from testbed.runs.files import require_writable
+from testbed.runs.output_files import require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,10 +120,10 @@ def check_command(source: str, how: BringUp, *, check_budget: float | None, deep
         screen = stack.enter_context(Screen(quiet=as_json))
         checks = _lab(stack, source, how, screen).check(deep=deep, budget_s=check_budget, observer=screen)
         if as_json:
-            click.echo(json.dumps([formatting.link_row(each) for each in checks], indent=2))
+            click.echo(json.dumps([formatting.link_row(link_check) for link_check in checks], indent=2))
         else:
             show_checks(checks, screen)
-    return 0 if all(each.passed for each in checks) else FAILED
+    return 0 if all(link_check.passed for link_check in checks) else FAILED
 
 
 def show_checks(checks: Sequence[LinkCheck], screen: Screen) -> None:

@@ -79,9 +79,9 @@ def _names(plan: Plan) -> Mapping[str, str]:
 def _table(seen: Mapping[str, Any], names: Mapping[str, str]) -> Columns | str:
     """A line for each connection. Columns that would say nothing are left out."""
     lines = [
-        {"node": node, **_cells(each, names)}
+        {"node": node, **_cells(connection, names)}
         for node, one in seen.items()
-        for each in sorted(one["connections"], key=lambda each: (each["local"], each["peer"]))
+        for connection in sorted(one["connections"], key=lambda connection: (connection["local"], connection["peer"]))
     ]
     if not lines:
         return f"no TCP connections in {', '.join(seen)}"

@@ -19,8 +19,8 @@ from testbed.cli import options
 from testbed.cli.columns import Columns
 from testbed.cli.screen import Screen
 from testbed.errors import LabError
-from testbed.report.sweep import write_sweep
-from testbed.runs.files import require_writable
+from testbed.report.sweep_page import write_sweep
+from testbed.runs.output_files import require_writable
 from testbed.sweep import SweepObserver, rows
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from testbed.cli.options import BringUp
     from testbed.runs import Run
-    from testbed.sweep import Matrix, Measure, Outcome, Trial
+    from testbed.sweep import Matrix, Measure, SweepOutcome, Trial
 
 FAILED = 1
 _BAR = 20
@@ -183,7 +183,7 @@ class SweepScreen(SweepObserver):
     def _left(self) -> str:
         return f"  {_left(self._until)}" if self._until is not None and self._done < self._total else ""
 
-    def summary(self, outcome: Outcome, page: Path) -> None:
+    def summary(self, outcome: SweepOutcome, page: Path) -> None:
         """Print the table, the slopes and what speaks against them."""
         lines = [
             [Text(cell, style="red" if "not trusted" in cell else "") for cell in line] for line in rows.lines(outcome)

@@ -9,7 +9,7 @@ Metrics go by their labels (`testbed.metrics.Metric.label`). All terms have the 
 count, and 0 is anything. Numbers are exact: neither 5 % nor 0.1 ms is rounded to what a float can hold.
 """
 
-from testbed.expectations.evaluation import Outcome, evaluate
+from testbed.expectations.evaluation import ExpectationOutcome, evaluate
 from testbed.expectations.parser import Expectation, ExpectationError, parse
 
-__all__ = ["Expectation", "ExpectationError", "Outcome", "evaluate", "parse"]
+__all__ = ["Expectation", "ExpectationError", "ExpectationOutcome", "evaluate", "parse"]

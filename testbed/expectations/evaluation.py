@@ -11,7 +11,7 @@ from testbed.expectations.model import COMPARISONS, Amount
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from testbed.expectations.model import Figure, Side
+    from testbed.expectations.model import Expression, MetricTerm
     from testbed.expectations.parser import Expectation
 
 
@@ -28,7 +28,7 @@ class Measured(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ExpectationOutcome:
     """What became of an expectation.
 
     Attributes:
@@ -49,7 +49,7 @@ class Outcome:
     reason: str | None = None
 
 
-def evaluate(expectation: Expectation, measured: Mapping[str, Measured]) -> Outcome:
+def evaluate(expectation: Expectation, measured: Mapping[str, Measured]) -> ExpectationOutcome:
     """Whether an expectation holds.
 
     Args:
@@ -59,7 +59,7 @@ def evaluate(expectation: Expectation, measured: Mapping[str, Measured]) -> Outc
     missing = [*_missing(expectation.left, measured), *_missing(expectation.right, measured)]
     found, wanted = (_value(side, measured) for side in (expectation.left, expectation.right))
     holds = found is not None and wanted is not None and COMPARISONS[expectation.comparison](found, wanted)
-    return Outcome(
+    return ExpectationOutcome(
         expectation=str(expectation),
         comparison=expectation.comparison,
         unit=expectation.unit,
@@ -70,17 +70,17 @@ def evaluate(expectation: Expectation, measured: Mapping[str, Measured]) -> Outc
     )
 
 
-def _missing(side: Side, measured: Mapping[str, Measured]) -> Iterator[str]:
+def _missing(side: Expression, measured: Mapping[str, Measured]) -> Iterator[str]:
     """Why the value of a side can't be told."""
-    for figure in side.figures:
-        if figure.workload not in measured:
-            yield f"{figure.workload} was not run"
-        elif _number(figure, measured) is None:
-            why = measured[figure.workload].missing.get(figure.metric.name, "it was not reported")
-            yield f"{figure.workload}.{figure.metric.label}: {why}"
+    for term in side.metrics:
+        if term.workload not in measured:
+            yield f"{term.workload} was not run"
+        elif _number(term, measured) is None:
+            why = measured[term.workload].missing.get(term.metric.name, "it was not reported")
+            yield f"{term.workload}.{term.metric.label}: {why}"
 
 
-def _value(side: Side, measured: Mapping[str, Measured]) -> Fraction | None:
+def _value(side: Expression, measured: Mapping[str, Measured]) -> Fraction | None:
     total = Fraction(0)
     for term in side.terms:
         value = term.of.value if isinstance(term.of, Amount) else _number(term.of, measured)
@@ -90,11 +90,11 @@ def _value(side: Side, measured: Mapping[str, Measured]) -> Fraction | None:
     return total
 
 
-def _number(figure: Figure, measured: Mapping[str, Measured]) -> Fraction | None:
+def _number(term: MetricTerm, measured: Mapping[str, Measured]) -> Fraction | None:
     """A metric's value. A float stands for the shortest decimal that reads as it: 0.05 is 5 %, not a little more."""
-    values = measured[figure.workload].values if figure.workload in measured else {}
-    value = values.get(figure.metric.name)
-    return None if value is None else figure.factor * Fraction(str(value))
+    values = measured[term.workload].values if term.workload in measured else {}
+    value = values.get(term.metric.name)
+    return None if value is None else term.factor * Fraction(str(value))
 
 
 def _plain(value: Fraction | None) -> float | None:

@@ -20,7 +20,7 @@ COMPARISONS: Mapping[str, Callable[[Fraction, Fraction], bool]] = MappingProxyTy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
+class MetricTerm:
     """A metric of a workload, or a multiple of it.
 
     Attributes:
@@ -63,19 +63,19 @@ class Term:
     """What is added, or else subtracted."""
 
     subtracted: bool
-    of: Figure | Amount
+    of: MetricTerm | Amount
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Expression:
     """A sum; its first term is never subtracted."""
 
     terms: tuple[Term, ...]
 
     @property
-    def figures(self) -> tuple[Figure, ...]:
+    def metrics(self) -> tuple[MetricTerm, ...]:
         """The metrics in it."""
-        return tuple(term.of for term in self.terms if isinstance(term.of, Figure))
+        return tuple(term.of for term in self.terms if isinstance(term.of, MetricTerm))
 
     def __str__(self) -> str:
         first, *others = self.terms

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from testbed import units
 from testbed.codec import Text
-from testbed.expectations.model import COMPARISONS, Amount, Figure, Side, Term
+from testbed.expectations.model import COMPARISONS, Amount, Expression, MetricTerm, Term
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,7 +35,7 @@ _SHOWN = 40
 
 _TOKEN = re.compile(
     r"""
-    (?P<figure> [A-Za-z0-9][\w-]* \. [A-Za-z_][\w.]* )
+    (?P<metric> [A-Za-z0-9][\w-]* \. [A-Za-z_][\w.]* )
   | (?P<number> [0-9]{1,18} (?: \. [0-9]{1,18} )? ) (?: [ ]? (?P<unit> % | [A-Za-z]+ (?: /s )? ) (?! [\w./] ) )?
   | (?P<comparison> >= | <= | == | != | > | < )
   | (?P<sign> [+-] )
@@ -90,7 +90,7 @@ class Expectation(Text):
 
     __slots__ = ("comparison", "left", "right", "unit")
 
-    def __init__(self, *, left: Side, comparison: str, right: Side, unit: str) -> None:
+    def __init__(self, *, left: Expression, comparison: str, right: Expression, unit: str) -> None:
         self.left = left
         self.comparison = comparison
         self.right = right
@@ -106,14 +106,14 @@ class Expectation(Text):
         return parse(text, None)
 
     @property
-    def figures(self) -> tuple[Figure, ...]:
+    def metrics(self) -> tuple[MetricTerm, ...]:
         """The metrics in it."""
-        return self.left.figures + self.right.figures
+        return self.left.metrics + self.right.metrics
 
     @property
     def workloads(self) -> frozenset[str]:
         """The workloads it is about."""
-        return frozenset(figure.workload for figure in self.figures)
+        return frozenset(term.workload for term in self.metrics)
 
     def __str__(self) -> str:
         return f"{self.left} {self.comparison} {self.right}"
@@ -152,13 +152,13 @@ class _Token(NamedTuple):
 
 
 def _tokens(text: str) -> deque[_Token]:
-    found = [
-        _Token("number", one["number"], one.start(), one["unit"] or "")
-        if one["number"]
-        else _Token(str(one.lastgroup), one[0], one.start())
-        for one in _TOKEN.finditer(text)
+    tokens = [
+        _Token("number", match["number"], match.start(), match["unit"] or "")
+        if match["number"]
+        else _Token(str(match.lastgroup), match[0], match.start())
+        for match in _TOKEN.finditer(text)
     ]
-    return deque([*found, _Token("end", "", len(text.rstrip()))])
+    return deque([*tokens, _Token("end", "", len(text.rstrip()))])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -167,7 +167,7 @@ class _Parser:
 
     tokens: deque[_Token]
     kinds: Mapping[str, str | None] | None
-    parts: list[tuple[Figure | Amount, str, int]] = field(default_factory=list)
+    parts: list[tuple[MetricTerm | Amount, str, int]] = field(default_factory=list)
 
     def take(self, kind: str) -> _Token | None:
         """The next token if it is of that kind."""
@@ -182,7 +182,7 @@ class _Parser:
 
     def expectation(self) -> Expectation:
         left = self.side()
-        if not left.figures:
+        if not left.metrics:
             message = "has no metric on its left side"
             raise ExpectationError("bad-expectation", message, 0, f"the metric comes first: {EXAMPLE}")
         comparison = self.take("comparison")
@@ -193,27 +193,27 @@ class _Parser:
             self.unexpected("it should end", "an expectation is one comparison; write others in lines of their own")
         return Expectation(left=left, comparison=comparison.text, right=right, unit=self.unit())
 
-    def side(self) -> Side:
+    def side(self) -> Expression:
         terms = [Term(subtracted=False, of=self.part())]
         while sign := self.take("sign"):
             terms.append(Term(subtracted=sign.text == "-", of=self.part()))
-        return Side(tuple(terms))
+        return Expression(tuple(terms))
 
-    def part(self) -> Figure | Amount:
+    def part(self) -> MetricTerm | Amount:
         number = self.take("number")
         if number and not number.unit and self.take("times"):
-            figure = self.take("figure")
-            if figure is None:
+            metric = self.take("metric")
+            if metric is None:
                 self.unexpected("a metric should be", "it is a number times a metric: 2 * download.goodput")
-            return self.figure(figure, number.text)
+            return self.metric_term(metric, number.text)
         if number:
             return self.amount(number)
-        figure = self.take("figure")
-        if figure is None:
+        metric = self.take("metric")
+        if metric is None:
             self.unexpected("a metric or a number should be", f"a metric is WORKLOAD.METRIC, as in {EXAMPLE}")
-        return self.figure(figure, "")
+        return self.metric_term(metric, "")
 
-    def figure(self, token: _Token, times: str) -> Figure:
+    def metric_term(self, token: _Token, times: str) -> MetricTerm:
         workload, label = token.text.split(".", 1)
         if self.kinds is not None and workload not in self.kinds:
             raise ExpectationError(
@@ -240,9 +240,9 @@ class _Parser:
         if metric.unit == "name":
             message = f"names {_quote(label)}, which is text"
             raise ExpectationError("unknown-metric", message, token.at, "only numbers can be compared")
-        figure = Figure(workload=workload, metric=metric, times=times)
-        self.parts.append((figure, metric.unit if metric.unit in _NOUNS else "count", token.at))
-        return figure
+        term = MetricTerm(workload=workload, metric=metric, times=times)
+        self.parts.append((term, metric.unit if metric.unit in _NOUNS else "count", token.at))
+        return term
 
     def amount(self, token: _Token) -> Amount:
         unit, worth = _worth(token)
@@ -252,7 +252,7 @@ class _Parser:
 
     def unit(self) -> str:
         """The unit that all parts share."""
-        first, unit = next((part, unit) for part, unit, _ in self.parts if isinstance(part, Figure))
+        first, unit = next((part, unit) for part, unit, _ in self.parts if isinstance(part, MetricTerm))
         for part, other, at in self.parts:
             is_zero = isinstance(part, Amount) and not part.unit and not part.value
             if other != unit and not is_zero:

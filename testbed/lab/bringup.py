@@ -52,15 +52,15 @@ def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
     refusals: dict[str, MachineError] = {}
     for name in others:
         runtime = runtimes.load(name)
-        found = runtime.probe()
+        availability = runtime.probe()
         try:
-            if not found.usable:
-                raise MachineError("no-runtime", found.reason, found.hint)  # noqa: TRY301
+            if not availability.usable:
+                raise MachineError("no-runtime", availability.reason, availability.hint)  # noqa: TRY301
             runtime.require(plan)
         except MachineError as error:
             refusals[name] = error
         else:
-            observer.chosen("runtime", f"{name} ({found.description})", "it answers")
+            observer.chosen("runtime", f"{name} ({availability.description})", "it answers")
             return runtime
     runtime = runtimes.load(last)
     try:
@@ -182,17 +182,17 @@ def _same(plan: Plan, runtime: Runtime) -> Plan:
     held = runtime.connect(plan.lab).hello()["plan"]
     if held is None:
         raise LabError("lab-incomplete", f"a lab {plan.lab} was left half-way", hint)
-    found = Plan.from_json(held)
-    if found.digest != plan.digest:
-        raise LabError("lab-differs", f"a lab {plan.lab} is up, but another one: {_difference(found, plan)}", hint)
-    return found
+    held_plan = Plan.from_json(held)
+    if held_plan.digest != plan.digest:
+        raise LabError("lab-differs", f"a lab {plan.lab} is up, but another one: {_difference(held_plan, plan)}", hint)
+    return held_plan
 
 
-def _difference(found: Plan, wanted: Plan) -> str:
+def _difference(present: Plan, wanted: Plan) -> str:
     """In what the lab that is up is another than the one that is wanted."""
-    if found.topology != wanted.topology:
-        return f"of the topology {found.topology}, not {wanted.topology}"
-    first, *others = plan_differences(found, wanted)
+    if present.topology != wanted.topology:
+        return f"of the topology {present.topology}, not {wanted.topology}"
+    first, *others = plan_differences(present, wanted)
     path, has, should = first
     return f"{path} is {has}, not {should}" + (f", and {len(others)} more" if others else "")
 
@@ -218,11 +218,11 @@ def _holds(runtime: Runtime, lab: str) -> bool:
 
 def all_labs() -> list[LabStatus]:
     """Every lab that can be found, of all runtimes that can be asked, and whether one is coming up or going down."""
-    found: list[LabStatus] = []
+    statuses: list[LabStatus] = []
     for name in runtimes.BACKENDS:
         with suppress(MachineError):
-            found += runtimes.load(name).labs()
-    return [replace(status, changing=state.changing(status.lab)) for status in found]
+            statuses += runtimes.load(name).labs()
+    return [replace(status, changing=state.changing(status.lab)) for status in statuses]
 
 
 def take_down(lab: str) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from testbed.agent import protocol
 from testbed.analysis import formatting
 from testbed.errors import LabError, TestbedError, UsageError
-from testbed.runs.captures import Capture
+from testbed.runs.capture_records import CaptureRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from testbed.agent.client import Agent, Process
-    from testbed.lab.lab import Lab
     from testbed.lab.observer import Observer
-    from testbed.plan.model import Plan
+    from testbed.plan.model import CaptureSettings, Plan
     from testbed.runs import RunWriter
 
 ALL = "all"
@@ -100,7 +99,7 @@ class _Running:
         """
         self._begun = self._next("begun")
 
-    def collect(self) -> Capture:
+    def collect(self) -> CaptureRecord:
         """Write the file, which comes when the process is told to end.
 
         Raises:
@@ -123,7 +122,7 @@ class _Running:
             raise self._failed(f"its process ended with status {status}")
         offsets = self._begun["clock_offset_ns"], ended.pop("clock_offset_ns")
         del ended["event"]
-        return Capture(
+        return CaptureRecord(
             node=self._port.node,
             network=self._port.network,
             interface=self._begun["interface"],
@@ -165,12 +164,12 @@ class Capturing:
     """
 
     def __init__(self, agent: Agent, files: Mapping[Port, Path], *, snap_bytes: int, size_bytes: int) -> None:
-        self.captures: tuple[Capture, ...] = ()
+        self.captures: tuple[CaptureRecord, ...] = ()
         self._agent = agent
         self._files = files
         self._limits = {"snap_bytes": snap_bytes, "size_bytes": size_bytes}
         self._running: list[_Running] = []
-        self._pending: list[Future[Capture]] = []
+        self._pending: list[Future[CaptureRecord]] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -232,7 +231,9 @@ def _refused(path: Path, error: OSError) -> UsageError:
 
 
 @contextmanager
-def during_run(lab: Lab, ports: Sequence[Port], writer: RunWriter, observer: Observer) -> Iterator[None]:
+def during_run(
+    settings: CaptureSettings, agent: Agent, ports: Sequence[Port], writer: RunWriter, observer: Observer
+) -> Iterator[None]:
     """Capture at ports for as long as the context lasts, and note it in the run.
 
     Raises:
@@ -247,13 +248,12 @@ def during_run(lab: Lab, ports: Sequence[Port], writer: RunWriter, observer: Obs
     files = {port: directory / port.file for port in ports}
     if len(set(files.values())) < len(files):
         raise UsageError("same-file", "two ports have the same name for their captures", "capture at one of them only")
-    how = lab.plan.capture
-    capturing = Capturing(lab.agent, files, snap_bytes=how.snap_bytes, size_bytes=how.size_bytes)
+    capturing = Capturing(agent, files, snap_bytes=settings.snap_bytes, size_bytes=settings.size_bytes)
     try:
         with capturing:
             yield
     finally:
         writer.captured(
-            replace(each, file=str(Path(each.file).relative_to(writer.run.path))) for each in capturing.captures
+            replace(record, file=str(Path(record.file).relative_to(writer.run.path))) for record in capturing.captures
         )
     observer.ended("capture", formatting.captures_text(capturing.captures))

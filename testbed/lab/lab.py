@@ -6,42 +6,32 @@ takes none of it.
 
 from __future__ import annotations
 
-import functools
-import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import TYPE_CHECKING, Self, get_args
 
 from testbed import arguments, plan
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.errors import LabError, no_such_lab
 from testbed.lab import bringup
+from testbed.lab.connected import ConnectedLab
 from testbed.lab.handles import LinkHandle, NodeHandle, words
 from testbed.lab.observer import SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from testbed.agent.client import Endpoint
     from testbed.check import LinkCheck
     from testbed.lab.capturing import Capturing
-    from testbed.lab.nodes import NodeWatch
     from testbed.lab.observer import Observer
     from testbed.plan.model import Plan
     from testbed.runs import Run
-    from testbed.runtime import Program, Runtime
     from testbed.topology import Topology
     from testbed.workloads.summary import Summary
 
 
-class Lab:
+class Lab(ConnectedLab):
     """A lab that is up. As a context, it is taken down at the end."""
-
-    def __init__(self, plan: Plan, runtime: Runtime, *, was_up: bool) -> None:
-        self.plan = plan
-        self.was_up = was_up
-        self._runtime = runtime
-        self.agent = runtime.connect(plan.lab)
 
     @classmethod
     def up(
@@ -137,16 +127,6 @@ class Lab:
             raise LabError("lab-incomplete", f"lab {name} was left half-way", f"testbed down {name} removes it")
         return cls(plan.Plan.from_json(held), runtime, was_up=True)
 
-    @property
-    def name(self) -> str:
-        """The lab's name."""
-        return self.plan.lab
-
-    @property
-    def runtime(self) -> str:
-        """`docker` or `netns`."""
-        return self._runtime.name
-
     def down(self, observer: Observer = SILENT) -> None:
         """Take the lab down, whatever state it is in; safe to repeat.
 
@@ -173,10 +153,6 @@ class Lab:
         """
         return NodeHandle(self.name, self.plan.known(node).name, self._runtime)
 
-    def __iter__(self) -> Iterator[str]:
-        """The names of the nodes, which `in` asks for too."""
-        return (node.name for node in self.plan.nodes)
-
     def link(self, source: str, destination: str, network: str | None = None) -> LinkHandle:
         """One direction between two nodes, impaired or not.
 
@@ -186,66 +162,6 @@ class Lab:
         from testbed.plan import changes  # noqa: PLC0415 (see above)
 
         return LinkHandle(self.plan, self.agent, changes.locate(self.plan, source, destination, network))
-
-    def now_ns(self) -> int:
-        """The time of the nodes' monotonic clock; see `testbed.workloads.nodes.Nodes`."""
-        return time.monotonic_ns() + self._clock_offset_ns
-
-    @functools.cached_property
-    def _clock_offset_ns(self) -> int:
-        return self.agent.clock_offset_ns()
-
-    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Endpoint:
-        """Start the endpoint program in a node; see `testbed.workloads.nodes.Nodes`."""
-        return self.agent.endpoint(node, spec)
-
-    def program(self, node: str, argv: Sequence[str]) -> Program:
-        """Start a command in a node; see `testbed.workloads.nodes.Nodes`."""
-        return self._runtime.start(self.name, self.plan.known(node).name, words(argv))
-
-    def statistics(self) -> list[dict[str, Any]]:
-        """What became of the packets of each impaired link, as its engine counts; see the agent's `Links`."""
-        counted: list[dict[str, Any]] = self.agent.call("statistics")
-        return counted
-
-    def attachments(self) -> dict[str, Any]:
-        """How the nodes are attached to their networks, and what happened to that; see the agent's `Attachments`."""
-        found: dict[str, Any] = self.agent.call("attachments")
-        return found
-
-    def require_nodes(self) -> dict[str, Any]:
-        """Make sure that all nodes run and are on their networks; what `attachments` says.
-
-        Raises:
-            LabError: `lab-damaged`, with what is missing.
-        """
-        found = self.attachments()
-        if found["problems"]:
-            raise LabError(
-                "lab-damaged",
-                "; ".join(found["problems"]),
-                f"start what is stopped, or bring it up anew: testbed down {self.name}",
-            )
-        return found
-
-    def sockets(self, *nodes: str) -> dict[str, Any]:
-        """The TCP connections of nodes, or of all of them, by node; see `testbed.agent.sockets.connections`.
-
-        Raises:
-            MachineError: `no-inet-diag`: the kernel can't tell.
-            UsageError: `unknown-node`.
-        """
-        names = [self.plan.known(node).name for node in nodes or self]
-        found: dict[str, Any] = self.agent.call("sockets", nodes=names)
-        return found
-
-    def versions(self) -> dict[str, str]:
-        """What the nodes are made of, with its version, for the record of a run."""
-        return {self.runtime: self._runtime.description}
-
-    def images(self) -> Mapping[str, str]:
-        """Of each image that the nodes are made of, what it is, for the record of a run."""
-        return self._runtime.images(self.name)
 
     def check(
         self, *, deep: bool = False, budget_s: float | None = None, observer: Observer = SILENT
@@ -338,12 +254,6 @@ class Lab:
         port = capturing.find_port(self.plan, node, network)
         return capturing.Capturing(self.agent, {port: file}, snap_bytes=snap_bytes, size_bytes=size_bytes)
 
-    def watch_nodes(self) -> NodeWatch:
-        """A context that makes sure that the nodes' programs run for as long as it lasts."""
-        from testbed.lab.nodes import NodeWatch  # noqa: PLC0415 (see above)
-
-        return NodeWatch(self._runtime, self.name)
-
     def logs(self, node: str, *, follow: bool = False) -> Iterator[bytes]:
         """What a node's own command (or image) has written so far, in pieces; with `follow`, until it ends.
 
@@ -351,12 +261,6 @@ class Lab:
             UsageError: `no-such-node`.
         """
         return self._runtime.logs(self.name, node, follow=follow)
-
-    def log_ends(self) -> Iterator[tuple[str, bytes]]:
-        """The nodes that have written something, and the end of it, as a run keeps it; see `logs`."""
-        from testbed.lab.nodes import logs_of  # noqa: PLC0415 (see above)
-
-        return logs_of(self._runtime, self.plan)
 
     def interact(self, node: str, argv: Sequence[str], *, tty: bool) -> int:
         """Run a command in a node on this process's own standard streams; its exit status."""

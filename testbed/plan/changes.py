@@ -15,8 +15,8 @@ from testbed.impairments import CLEAR
 from testbed.plan.model import Link, Plan
 from testbed.plan.seeds import derive
 from testbed.topology.document import read
+from testbed.topology.error_messages import show, translate, valueless
 from testbed.topology.impairments import ImpairmentKeys
-from testbed.topology.messages import show, translate, valueless
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -26,7 +26,7 @@ def plan_differences(one: Plan, other: Plan) -> list[tuple[str, str, str]]:
     seed, which all others come from. Addresses are told where nothing else differs: where a node is added, they move.
     """
     left, right = dict(_flat(one.decisive(), "")), dict(_flat(other.decisive(), ""))
-    found: list[tuple[str, str, str]] = []
+    differences: list[tuple[str, str, str]] = []
     addresses: list[tuple[str, str, str]] = []
     lacking: list[str] = []
     for path in dict.fromkeys((*left, *right)):
@@ -36,9 +36,9 @@ def plan_differences(one: Plan, other: Plan) -> list[tuple[str, str, str]]:
         if ABSENT in exact:
             lacking.append(path)
         if exact[0] != exact[1] and not part_of and not derived:
-            where = addresses if path.rpartition(".")[2] in _ADDRESSES else found
+            where = addresses if path.rpartition(".")[2] in _ADDRESSES else differences
             where.append((path, *(shown if shown[0] != shown[1] else exact)))
-    return found or addresses
+    return differences or addresses
 
 
 def are_repetitions(one: Plan, other: Plan) -> bool:

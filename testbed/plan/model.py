@@ -17,7 +17,7 @@ from testbed.expectations import Expectation
 from testbed.impairments import Impairments
 from testbed.names import checked
 from testbed.plan.digest import digest, place
-from testbed.plan.timeline import Event
+from testbed.plan.events import Event
 
 VERSION = 2
 """The version of the plan's form, part of its digest."""
@@ -179,7 +179,7 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Capture:
+class CaptureSettings:
     """What packets are captured during a run.
 
     Attributes:
@@ -226,7 +226,7 @@ class Plan:
     timeline: tuple[Event, ...] = field(default=(), metadata=ADDED)
     expectations: tuple[Expectation, ...] = field(default=(), metadata=NOT_DECISIVE)
     sockets: tuple[str, ...] = field(default=(), metadata=NOT_DECISIVE)
-    capture: Capture = field(default=Capture(), metadata=NOT_DECISIVE)
+    capture: CaptureSettings = field(default=CaptureSettings(), metadata=NOT_DECISIVE)
     directory: str = field(default="/", compare=False, metadata={**codec.NOT_STORED, **NOT_DECISIVE})
     version: int = field(default=VERSION)
 
@@ -242,9 +242,9 @@ class Plan:
             for part in parts:
                 checked(part.name)
         kinds = {workload.name: workload.kind for workload in self.workloads}
-        for figure in (figure for expectation in self.expectations for figure in expectation.figures):
-            if kinds.get(figure.workload) not in figure.metric.kinds:
-                raise ValueError(f"an expectation names {figure}, which no workload has")
+        for term in (term for expectation in self.expectations for term in expectation.metrics):
+            if kinds.get(term.workload) not in term.metric.kinds:
+                raise ValueError(f"an expectation names {term}, which no workload has")
 
     @property
     def workloads(self) -> tuple[Workload, ...]:
@@ -273,12 +273,12 @@ class Plan:
 
     def all_impairments(self) -> dict[tuple[str, str, str], tuple[Impairments, ...]]:
         """All the impairments that each link has in a run, by source, destination and network; the file's first."""
-        found: dict[tuple[str, str, str], dict[Impairments, None]] = {
+        by_link: dict[tuple[str, str, str], dict[Impairments, None]] = {
             link.ends: {link.impairments: None} for link in self.links
         }
         for change in (change for event in self.timeline for change in event.changes):
-            found[change.ends][change.impairments] = None
-        return {ends: tuple(all_impairments) for ends, all_impairments in found.items()}
+            by_link[change.ends][change.impairments] = None
+        return {ends: tuple(all_impairments) for ends, all_impairments in by_link.items()}
 
     def longest_ns(self, source: str, destination: str) -> int:
         """The longest that a packet may be under way from one node to another, whatever the timeline does to it."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.analysis.samples import Recorded, read_all
-from testbed.report.run import run_page
-from testbed.runs.files import write_whole
+from testbed.report.run_page import run_page
+from testbed.runs.output_files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path

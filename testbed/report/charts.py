@@ -52,7 +52,7 @@ CONFIG: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class EventLine:
     """Something that happened at a time, marked by a line through the charts."""
 
     at: float
@@ -121,7 +121,7 @@ def figure(
     panels: Sequence[Panel],
     *,
     note: str = "",
-    moments: Sequence[Moment] = (),
+    moments: Sequence[EventLine] = (),
     group: str = "",
 ) -> Figure:
     """Panels above each other that share an x axis.
@@ -197,7 +197,7 @@ NAMES: dict[str, Any] = {"field": "name", "type": "nominal", "sort": None, "axis
 
 
 def _chart(
-    panel: Panel, x: Axis, x_label: str | None, moments: Sequence[Moment], *, labelled: bool, width: int
+    panel: Panel, x: Axis, x_label: str | None, moments: Sequence[EventLine], *, labelled: bool, width: int
 ) -> Chart:
     y = panel.y or Axis(low=0, high=1)
     height = panel.height if panel.y else 0
@@ -270,7 +270,7 @@ def _line(number: int, row: Row, x: Axis, y: Axis) -> str:
 _UP = {"type": "quantitative", "scale": None, "axis": None}
 
 
-def _moments(moments: Sequence[Moment], x: Axis, *, labelled: bool) -> list[dict[str, Any]]:
+def _moments(moments: Sequence[EventLine], x: Axis, *, labelled: bool) -> list[dict[str, Any]]:
     """Lines at moments; above the first panel their labels, on rows so that none overlaps another."""
     rows = _placed(moments, x)
     values = [
@@ -294,7 +294,7 @@ def _moments(moments: Sequence[Moment], x: Axis, *, labelled: bool) -> list[dict
     return layers
 
 
-def _placed(moments: Sequence[Moment], x: Axis) -> list[int]:
+def _placed(moments: Sequence[EventLine], x: Axis) -> list[int]:
     """The row of each moment's label."""
     ends: list[float] = []
     rows: list[int] = []
@@ -307,7 +307,7 @@ def _placed(moments: Sequence[Moment], x: Axis) -> list[int]:
     return rows
 
 
-def _moment_rows(moments: Sequence[Moment], x: Axis) -> int:
+def _moment_rows(moments: Sequence[EventLine], x: Axis) -> int:
     return 0 if len(moments) > _MOST_LABELS else max(_placed(moments, x), default=-1) + 1
 
 

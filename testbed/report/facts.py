@@ -68,7 +68,7 @@ def _value(summary: Summary, name: str, unit: str) -> str:
     value = summary.values[name]
     if value is None:
         return formatting.UNMEASURED
-    return value if isinstance(value, str) else formatting.figure(value, unit, in_full=True)
+    return value if isinstance(value, str) else formatting.metric_text(value, unit, in_full=True)
 
 
 def _plain(value: object) -> str:

@@ -79,8 +79,8 @@ def _text(path: str) -> str | None:
 
 def _fields(path: str) -> dict[str, str]:
     """The fields `name: value` of a file, the first of each name."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for line in (_text(path) or "").splitlines():
         name, _, value = line.partition(":")
-        found.setdefault(name.strip(), value.strip())
-    return found
+        values.setdefault(name.strip(), value.strip())
+    return values

@@ -70,10 +70,10 @@ def rows_of(record: Mapping[str, Any]) -> Iterator[Row]:
 
 def _flat(data: Mapping[str, Any], prefix: str) -> Row:
     """What a program reported, by name; what is in lists stays as JSON."""
-    found: Row = {}
+    row: Row = {}
     for key, value in data.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
+        row |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return row
 
 
 def write_csv(read: Callable[[], Iterable[Row]], file: TextIO) -> None:

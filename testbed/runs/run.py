@@ -11,16 +11,16 @@ from typing import Any, ClassVar, Final, Literal, Self
 from testbed import codec
 from testbed.check import LinkCheck
 from testbed.errors import UsageError
-from testbed.expectations import Outcome, evaluate
+from testbed.expectations import ExpectationOutcome, evaluate
 from testbed.impairments import CLEAR, Impairments
 from testbed.plan.model import Plan
-from testbed.runs.captures import Capture
+from testbed.runs.capture_records import CaptureRecord
 from testbed.runs.connections import Connections
 from testbed.runs.flows import FlowSum, sums
 from testbed.runs.host import HostFacts
 from testbed.runs.observations import Row, observations
 from testbed.runs.starts import StepStart
-from testbed.runs.timeline import Happening
+from testbed.runs.timeline_records import TimelineRecord
 from testbed.runs.upgrade import VERSION, upgraded
 from testbed.workloads.summary import Summary
 
@@ -34,7 +34,7 @@ INTERRUPTED: Final = "interrupted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
+class LinkEngine:
     """What carries out a link's impairments, and why that."""
 
     source: str
@@ -50,7 +50,7 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinkCounters(Engine):
+class LinkCounters(LinkEngine):
     """What became of the packets of a link.
 
     Attributes:
@@ -63,9 +63,9 @@ class LinkCounters(Engine):
     counts: Mapping[str, int | str | None]
 
     @property
-    def chosen(self) -> Engine:
+    def chosen(self) -> LinkEngine:
         """The engine alone."""
-        return Engine(**{one.name: getattr(self, one.name) for one in fields(Engine)})
+        return LinkEngine(**{one.name: getattr(self, one.name) for one in fields(LinkEngine)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,15 +105,15 @@ class Run:
     versions: Mapping[str, str]
     host: HostFacts
     images: Mapping[str, str] = field(default_factory=dict)
-    engines: tuple[Engine, ...] = ()
+    engines: tuple[LinkEngine, ...] = ()
     checks: tuple[LinkCheck, ...] = ()
     summaries: tuple[Summary, ...] = ()
     statistics_before: tuple[LinkCounters, ...] = ()
     statistics_after: tuple[LinkCounters, ...] = ()
     sockets: tuple[Connections, ...] = ()
-    captures: tuple[Capture, ...] = ()
+    captures: tuple[CaptureRecord, ...] = ()
     starts: tuple[StepStart, ...] = ()
-    timeline: tuple[Happening, ...] = ()
+    timeline: tuple[TimelineRecord, ...] = ()
     distrust: tuple[str, ...] = ()
     version: int = field(default=VERSION)
 
@@ -155,7 +155,7 @@ class Run:
         return changed_links(self.plan, {each.ends: each.impairments for each in self.statistics_before})
 
     @property
-    def outcomes(self) -> tuple[Outcome, ...]:
+    def outcomes(self) -> tuple[ExpectationOutcome, ...]:
         """What became of each expectation whose workloads were all run, in the order of the file."""
         ran = {summary.workload: summary for summary in self.summaries}
         return tuple(evaluate(one, ran) for one in self.plan.expectations if one.workloads <= ran.keys())
@@ -224,7 +224,7 @@ class Run:
         """What names things that the plan lacks, or files elsewhere: the path of the value, and what is wrong."""
         nodes = {node.name for node in self.plan.nodes}
         kinds = {workload.name: workload.kind for workload in self.plan.workloads}
-        parts: dict[str, Sequence[LinkCheck | Engine]] = {
+        parts: dict[str, Sequence[LinkCheck | LinkEngine]] = {
             "checks": self.checks,
             "engines": self.engines,
             "statistics_before": self.statistics_before,
@@ -237,14 +237,17 @@ class Run:
         for number, summary in enumerate(self.summaries):
             if kinds.get(summary.workload) != summary.kind:
                 yield f"summaries[{number}]", f"the plan has no {summary.kind} {summary.workload!r}"
-        recorded: dict[str, Sequence[Connections | Capture]] = {"sockets": self.sockets, "captures": self.captures}
+        recorded: dict[str, Sequence[Connections | CaptureRecord]] = {
+            "sockets": self.sockets,
+            "captures": self.captures,
+        }
         for name, files in recorded.items():
-            for number, each in enumerate(files):
-                if each.node not in nodes:
-                    yield f"{name}[{number}].node", f"the plan has no node {each.node!r}"
-                file = PurePosixPath(each.file)
+            for number, record in enumerate(files):
+                if record.node not in nodes:
+                    yield f"{name}[{number}].node", f"the plan has no node {record.node!r}"
+                file = PurePosixPath(record.file)
                 if file.is_absolute() or ".." in file.parts:
-                    yield f"{name}[{number}].file", f"{each.file!r} is not in the run's directory"
+                    yield f"{name}[{number}].file", f"{record.file!r} is not in the run's directory"
 
 
 def run_schema() -> dict[str, Any]:

@@ -38,9 +38,9 @@ def upgraded(data: dict[str, Any]) -> dict[str, Any]:
     counters: dict[str, Any] = {
         name: _renamed(data[name]) for name in ("statistics_before", "statistics_after") if name in data
     }
-    found: dict[str, Any] = {**data, **counters, "plan": plan, "version": VERSION}
-    del found["plan_digest"]
-    return found
+    upgraded_run: dict[str, Any] = {**data, **counters, "plan": plan, "version": VERSION}
+    del upgraded_run["plan_digest"]
+    return upgraded_run
 
 
 def _renamed(part: object) -> object:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 from testbed import codec
 from testbed.errors import UsageError
 from testbed.runs import host
-from testbed.runs.files import make_directory, write_whole
+from testbed.runs.output_files import make_directory, write_whole
 from testbed.runs.reading import INCOMPLETE, LATEST, PARTIAL
 from testbed.runs.run import COMPLETE, FAILED, INTERRUPTED, RUN_FILE, RUNNING, LinkCounters, Run
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from testbed.check import LinkCheck
     from testbed.plan.model import Plan
-    from testbed.runs.captures import Capture
+    from testbed.runs.capture_records import CaptureRecord
     from testbed.runs.connections import Connections
     from testbed.runs.run import Status
     from testbed.runs.starts import StepStart
-    from testbed.runs.timeline import Happening
+    from testbed.runs.timeline_records import TimelineRecord
     from testbed.workloads.summary import Summary
 
 LOGS = "logs"
@@ -123,7 +123,7 @@ class RunWriter:
         """Note whose TCP connections were sampled."""
         self.run = replace(self.run, sockets=tuple(connections))
 
-    def captured(self, captures: Iterable[Capture]) -> None:
+    def captured(self, captures: Iterable[CaptureRecord]) -> None:
         """Note what packets were captured."""
         self.run = replace(self.run, captures=tuple(captures))
 
@@ -131,15 +131,15 @@ class RunWriter:
         """Note when the workloads of a step began."""
         self.run = replace(self.run, starts=(*self.run.starts, step))
 
-    def happened(self, event: Happening) -> None:
+    def happened(self, event: TimelineRecord) -> None:
         """Note that an event of the timeline has happened."""
         with self._lock:
             self.run = replace(self.run, timeline=(*self.run.timeline, event))
 
-    def finished(self, statistics: Sequence[Mapping[str, Any]], distrust: Iterable[str]) -> None:
+    def finished(self, statistics: Sequence[Mapping[str, Any]], untrusted_reasons: Iterable[str]) -> None:
         """Note what the agent's call `statistics` says after the workloads, and why not to trust the run, if so."""
         counters = codec.decode(statistics, tuple[LinkCounters, ...])
-        self.run = replace(self.run, statistics_after=counters, distrust=tuple(distrust))
+        self.run = replace(self.run, statistics_after=counters, distrust=tuple(untrusted_reasons))
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         text = None if error is None else str(error) or type(error).__name__

@@ -170,14 +170,14 @@ def _lifeline(process: subprocess.Popen[bytes]) -> IO[bytes]:
 
 def _pids(name: str) -> list[int]:
     """The processes of an agent, its init included, by what they are called."""
-    found = []
+    pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with suppress(OSError):
                 called = (entry / "comm").read_bytes() == name.encode() + b"\n"
                 if called and b"testbed.agent" in (entry / "cmdline").read_bytes():  # a zombie has no command line
-                    found.append(int(entry.name))
-    return found
+                    pids.append(int(entry.name))
+    return pids
 
 
 def _pidfd(pid: int) -> int | None:

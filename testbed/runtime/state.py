@@ -39,12 +39,12 @@ def root() -> Path:
         path = Path(f"/tmp/testbed-{uid}")  # noqa: S108  # checked below
     with _writing(path):
         path.mkdir(mode=0o700, exist_ok=True)
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or stat.S_IMODE(found.st_mode) != 0o700:  # noqa: PLR2004
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != uid or stat.S_IMODE(status.st_mode) != 0o700:  # noqa: PLR2004
         raise MachineError(
             "unsafe-state-directory",
             f"{path} should be a directory of user {uid} that nobody else may enter; it belongs to user "
-            f"{found.st_uid}, mode {stat.S_IMODE(found.st_mode):o}",
+            f"{status.st_uid}, mode {stat.S_IMODE(status.st_mode):o}",
             f"remove {path}, or set XDG_RUNTIME_DIR to a directory of your own",
         )
     return path

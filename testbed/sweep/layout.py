@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from testbed.sweep.scale import Scale, is_wide, scale
+from testbed.sweep.scale import AxisScale, is_wide, scale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class Layout:
     """
 
     x: str
-    scale: Scale | None
+    scale: AxisScale | None
     of_curves: str | None
     of_panels: tuple[str, ...]
 
@@ -66,14 +66,14 @@ class Layout:
 
     def curves(self, matrix: Matrix) -> list[Curve]:
         """All curves, in the order of the matrix."""
-        found: dict[tuple[str, ...], list[Cell]] = {}
+        by_levels: dict[tuple[str, ...], list[Cell]] = {}
         for cell in matrix.cells:
-            found.setdefault(tuple(level for path, level in cell.levels.items() if path != self.x), []).append(cell)
+            by_levels.setdefault(tuple(level for path, level in cell.levels.items() if path != self.x), []).append(cell)
         order = matrix.factors[self.x]
         return [
             Curve(
                 levels={path: level for path, level in cells[0].levels.items() if path != self.x},
                 cells=tuple(sorted(cells, key=lambda cell: self.at(cell, order))),
             )
-            for cells in found.values()
+            for cells in by_levels.values()
         ]

@@ -134,7 +134,7 @@ def matrix(
     """
     factors = _factors(path, varied)
     combinations = [
-        dict(zip(factors, levels, strict=True)) for levels in product(*(one.levels for one in factors.values()))
+        dict(zip(factors, levels, strict=True)) for levels in product(*(factor.levels for factor in factors.values()))
     ]
     topologies: list[Topology] = []
     problems: list[Problem] = []
@@ -146,7 +146,7 @@ def matrix(
     if problems:
         raise TopologyError(problems)
     levels = [{path: setting.text for path, setting in settings.items()} for settings in combinations]
-    plans = [plan.resolve(each, runtime=runtime, engine=engine, seed=seed) for each in topologies]
+    plans = [plan.resolve(varied_topology, runtime=runtime, engine=engine, seed=seed) for varied_topology in topologies]
     _tell_apart(plans, levels)
     if not plans[0].workloads:
         raise UsageError("no-workloads", f"{path} has no workloads: there is nothing to measure", "give it some")
@@ -156,10 +156,10 @@ def matrix(
         Cell(
             number=number,
             levels=levels[number - 1],
-            topology=each,
+            topology=varied_topology,
             lab=f"{name[:_LAB_NAME]}-{digest[:_DIGITS]}-{number}",
         )
-        for number, each in enumerate(topologies, 1)
+        for number, varied_topology in enumerate(topologies, 1)
     )
     return Matrix(
         name=name,
@@ -167,7 +167,7 @@ def matrix(
         seed=plans[0].seed,
         runtime=runtime,
         engine=engine,
-        factors={one.path: tuple(level.text for level in one.levels) for one in factors.values()},
+        factors={factor.path: tuple(level.text for level in factor.levels) for factor in factors.values()},
         cells=cells,
         plan=plans[0],
     )
@@ -175,18 +175,20 @@ def matrix(
 
 def _factors(path: Path, varied: Sequence[Factor]) -> dict[str, Factor]:
     """What is varied, by path: first what the file says."""
-    factors = {one.path: one for one in topology.factors(path)}
-    given = {one.path: one for one in varied}
+    factors = {factor.path: factor for factor in topology.factors(path)}
+    given = {factor.path: factor for factor in varied}
     if len(given) < len(varied):
         twice = next(
-            one.path for number, one in enumerate(varied) if one.path in [each.path for each in varied[:number]]
+            factor.path
+            for number, factor in enumerate(varied)
+            if factor.path in [each.path for each in varied[:number]]
         )
         raise UsageError("duplicate-setting", f"--set {twice} is given twice", f"--set {twice}=VALUE,VALUE...")
     factors |= given
     if not factors:
         hint = "testbed sweep NAME --set 'links[0].loss=0%,1%,2%', or a `sweep:` in the file"
         raise UsageError("nothing-to-sweep", f"{path} has no `sweep`, and no --set says what to vary", hint)
-    count = prod(len(one.levels) for one in factors.values())
+    count = prod(len(factor.levels) for factor in factors.values())
     if count > MOST_CELLS:
         raise UsageError("too-many-cells", f"these values make {count} combinations, more than {MOST_CELLS}")
     return factors

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.analysis import formatting
 from testbed.analysis.comparison import MACHINERY
-from testbed.runs.files import write_whole
+from testbed.runs.output_files import write_whole
 from testbed.runs.reading import load, whole_runs
 from testbed.statistics import LINEAR, Estimate, log_slope, scale_of
 from testbed.sweep.layout import Curve, Layout
@@ -49,7 +49,7 @@ class Slope:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class SweepOutcome:
     """The runs of a sweep.
 
     Attributes:
@@ -94,12 +94,12 @@ class Outcome:
     @property
     def mixture(self) -> list[str]:
         """What the runs do not have in common, and should: runtime, engines, versions."""
-        found = []
+        sentences = []
         for name, of in MACHINERY.items():
             values = sorted({of(run) for run in self.runs.values()})
             if len(values) > 1:
-                found.append(f"runs differ in {name}: {' and '.join(values)}")
-        return found
+                sentences.append(f"runs differ in {name}: {' and '.join(values)}")
+        return sentences
 
     @property
     def slopes(self) -> Iterator[Slope]:
@@ -184,10 +184,10 @@ def kept(matrix: Matrix, directory: Path) -> dict[tuple[str, int], Run]:
     Raises:
         UsageError: `run-unreadable`.
     """
-    found: dict[tuple[str, int], Run] = {}
+    kept_runs: dict[tuple[str, int], Run] = {}
     for cell in matrix.cells:
         for run in map(load, whole_runs(directory / cell.lab)):
             key = run.plan.lab, run.plan.seed
-            if key not in found or run.trusted or not found[key].trusted:
-                found[key] = run
-    return found
+            if key not in kept_runs or run.trusted or not kept_runs[key].trusted:
+                kept_runs[key] = run
+    return kept_runs

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from testbed.statistics import Estimate
     from testbed.sweep.matrix import Cell, Matrix
     from testbed.sweep.measures import Measure
-    from testbed.sweep.outcome import Outcome, Slope
+    from testbed.sweep.outcome import Slope, SweepOutcome
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:
@@ -28,13 +28,13 @@ def levels_text(matrix: Matrix, levels: Mapping[str, str]) -> str:
     return ", ".join(f"{short[path]} {level}" for path, level in levels.items() if len(matrix.factors[path]) > 1)
 
 
-def head(outcome: Outcome) -> tuple[str, ...]:
+def head(outcome: SweepOutcome) -> tuple[str, ...]:
     """The heads of the columns of `lines`; those of factors come first."""
     short = short_names(outcome.matrix.factors)
     return (*short.values(), "runs", *(measure.label for measure in outcome.measures))
 
 
-def lines(outcome: Outcome) -> list[tuple[str, ...]]:
+def lines(outcome: SweepOutcome) -> list[tuple[str, ...]]:
     """A line per cell: its values, its runs, and the mean of each figure with its interval."""
     return [
         (
@@ -46,7 +46,7 @@ def lines(outcome: Outcome) -> list[tuple[str, ...]]:
     ]
 
 
-def _runs(outcome: Outcome, cell: Cell) -> str:
+def _runs(outcome: SweepOutcome, cell: Cell) -> str:
     runs = [run for _, run in outcome.trials(cell)]
     text = f"{len(runs)}" if len(runs) == outcome.repeat else f"{len(runs)} of {outcome.repeat}"
     untrusted = sum(not run.trusted for run in runs)
@@ -60,12 +60,14 @@ def estimate_text(estimate: Estimate | None, measure: Measure) -> str:
         return mean
     if estimate.interval is None:
         return mean
-    return f"{mean} ({_range(mean, [formatting.figure(bound, measure.metric.unit) for bound in estimate.interval])})"
+    return (
+        f"{mean} ({_range(mean, [formatting.metric_text(bound, measure.metric.unit) for bound in estimate.interval])})"
+    )
 
 
 def value_text(value: float | None, measure: Measure) -> str:
     """A figure: `5.31 mbit/s`."""
-    return formatting.UNMEASURED if value is None else formatting.figure(value, measure.metric.unit)
+    return formatting.UNMEASURED if value is None else formatting.metric_text(value, measure.metric.unit)
 
 
 def _range(mean: str, bounds: Sequence[str]) -> str:
@@ -76,7 +78,7 @@ def _range(mean: str, bounds: Sequence[str]) -> str:
     return " to ".join(bounds)
 
 
-def slope_text(outcome: Outcome, slope: Slope) -> str:
+def slope_text(outcome: SweepOutcome, slope: Slope) -> str:
     """How a figure grows: `flow.goodput ~ loss ^ -0.51 (-0.55 to -0.47), congestion reno`."""
     x = short_names(outcome.matrix.factors)[slope.x]
     interval = slope.exponent.interval
@@ -85,7 +87,7 @@ def slope_text(outcome: Outcome, slope: Slope) -> str:
     return f"{slope.measure.label} ~ {x} ^ {slope.exponent.mean:.2f}{bounds}{f', {beside}' if beside else ''}"
 
 
-def failures(outcome: Outcome) -> list[str]:
+def failures(outcome: SweepOutcome) -> list[str]:
     """Per cell what was not as expected, in which runs, and what was found there, in lines.
 
     `loss 5%: voice.loss < 4% is not met in 2 of 5 runs: repetition 1 (5.2 %), repetition 4 (4.4 %)`
@@ -104,7 +106,7 @@ def failures(outcome: Outcome) -> list[str]:
     return lines
 
 
-def missing(outcome: Outcome) -> str:
+def missing(outcome: SweepOutcome) -> str:
     """The runs that are missing: `loss 5% (repetitions 2, 3)`."""
     by_cell: dict[str, list[str]] = {}
     for trial in outcome.missing:
@@ -115,11 +117,11 @@ def missing(outcome: Outcome) -> str:
     )
 
 
-def warnings(outcome: Outcome) -> list[str]:
+def warnings(outcome: SweepOutcome) -> list[str]:
     """What speaks against the result, in lines."""
-    found = []
+    sentences = []
     if lacking := len(outcome.missing):
-        found.append(f"{lacking} of {lacking + len(outcome.runs)} runs are missing: {missing(outcome)}")
+        sentences.append(f"{lacking} of {lacking + len(outcome.runs)} runs are missing: {missing(outcome)}")
     if untrusted := outcome.untrusted:
-        found.append(f"{len(untrusted)} of {len(outcome.runs)} runs are not trusted; they count as the others do")
-    return [*found, *outcome.mixture]
+        sentences.append(f"{len(untrusted)} of {len(outcome.runs)} runs are not trusted; they count as the others do")
+    return [*sentences, *outcome.mixture]

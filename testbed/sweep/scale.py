@@ -24,7 +24,7 @@ _READERS: Mapping[str, Callable[[str], float]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
+class AxisScale:
     """Levels that are quantities of one kind.
 
     Attributes:
@@ -36,11 +36,11 @@ class Scale:
     values: Mapping[str, float]
 
 
-def scale(levels: Sequence[str]) -> Scale | None:
+def scale(levels: Sequence[str]) -> AxisScale | None:
     """The scale on which all levels are; None where they are not of one kind."""
     for unit, read in _READERS.items():
         try:
-            return Scale(unit=unit, values={level: float(read(level)) for level in levels})
+            return AxisScale(unit=unit, values={level: float(read(level)) for level in levels})
         except ValueError:
             continue
     return None

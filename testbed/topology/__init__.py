@@ -9,17 +9,17 @@ from pydantic import ValidationError
 
 from testbed import arguments
 from testbed.errors import UsageError
-from testbed.topology.course import timeline_faults, workload_faults
 from testbed.topology.document import MOST_BYTES, read
-from testbed.topology.files import Files
+from testbed.topology.error_messages import located, translate, valueless
 from testbed.topology.find import find
 from testbed.topology.json_schema import schema
-from testbed.topology.messages import located, translate, valueless
 from testbed.topology.models import Topology
 from testbed.topology.problems import Problem, TopologyError
+from testbed.topology.referenced_files import Files
 from testbed.topology.rules import broken_rules
 from testbed.topology.rules.parts import Parts
 from testbed.topology.settings import Factor, Setting, applied, factor_problems, factors_in, parse_factor
+from testbed.topology.timeline_state import timeline_faults, workload_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

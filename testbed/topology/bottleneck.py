@@ -9,7 +9,7 @@ from testbed import units
 from testbed.impairments import Discipline, Opportunities, RateSteps
 from testbed.topology import traces
 from testbed.topology.base import Fault, Model, Short, key
-from testbed.topology.files import Beside
+from testbed.topology.referenced_files import Beside
 from testbed.topology.values import Flag, QueueLimit, Rate, SomeDuration, schema_of
 
 MANAGED = ("codel", "fq_codel")

@@ -45,7 +45,7 @@ class Mark(NamedTuple):
     column: int
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where a value is, its key if it is in a mapping (else the value again), and in what: the name of a file."""
 
     value: Mark
@@ -79,7 +79,7 @@ class Document:
 
     name: str
     data: object
-    places: Mapping[Path, Place]
+    places: Mapping[Path, Location]
     lines: tuple[str, ...]
     problems: tuple[Problem, ...]
 
@@ -92,10 +92,10 @@ class Document:
 
     def value(self, path: Path) -> object:
         """The value that `path` leads to."""
-        found = self.data
+        value = self.data
         for part in path:
-            found = found[part]  # type: ignore[index]
-        return found
+            value = value[part]  # type: ignore[index]
+        return value
 
     def place_within(self, path: Path, offset: int) -> Mark:
         """Where `offset` of the text at `path` is; where that text begins if it is not written as it reads."""
@@ -173,7 +173,7 @@ class _Reader:
     """Turns composed nodes into plain data and notes where each value is."""
 
     composer: _Composer
-    places: dict[Path, Place] = field(default_factory=dict)
+    places: dict[Path, Location] = field(default_factory=dict)
     _sizes: dict[int, int] = field(default_factory=dict)
     _scalars: dict[int, object] = field(default_factory=dict)
     _pairs: dict[int, dict[str, tuple[Mark, yaml.Node]]] = field(default_factory=dict)
@@ -186,7 +186,7 @@ class _Reader:
         """
         self._measure(root)
         at = _mark(root)
-        return self._data(root, (), Place(at, at, self.composer.name))
+        return self._data(root, (), Location(at, at, self.composer.name))
 
     def _measure(self, node: yaml.Node) -> int:
         """The number of values in a node, itself included and aliases expanded; each node is looked at once."""
@@ -245,12 +245,12 @@ class _Reader:
         number.text = text
         return number
 
-    def _data(self, node: yaml.Node, path: Path, place: Place) -> object:
+    def _data(self, node: yaml.Node, path: Path, place: Location) -> object:
         """The plain data in a node, aliases expanded; notes the place of every value in it."""
         self.places[path] = place
 
         def within(part: str | int, item: yaml.Node, key: Mark) -> object:
-            return self._data(item, (*path, part), Place(_mark(item), key, place.file))
+            return self._data(item, (*path, part), Location(_mark(item), key, place.file))
 
         if isinstance(node, yaml.SequenceNode):
             return [within(index, item, _mark(item)) for index, item in enumerate(node.value)]

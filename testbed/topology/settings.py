@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from testbed.errors import UsageError
-from testbed.topology.document import Document, Mark, Path, Place, read
-from testbed.topology.messages import show
+from testbed.topology.document import Document, Location, Mark, Path, read
+from testbed.topology.error_messages import show
 from testbed.topology.problems import Problem, TopologyError, nearest, quote
 from testbed.topology.values import SETTING_PATH
 
@@ -171,11 +171,11 @@ def _parts(path: str) -> list[str | int]:
 def _entries(value: object) -> Iterator[tuple[str | int, tuple[Path, object]]]:
     """What a part of a path may lead to within a value, each with the way there; in lists by their names, too."""
     if isinstance(value, dict):
-        yield from ((name, ((name,), one)) for name, one in value.items())
-    for index, one in enumerate(value if isinstance(value, list) else ()):
-        yield index, ((index,), one)
-        together = one.get("together") if isinstance(one, dict) else None
-        ways: list[tuple[Path, object]] = [((index,), one)]
+        yield from ((name, ((name,), entry)) for name, entry in value.items())
+    for index, entry in enumerate(value if isinstance(value, list) else ()):
+        yield index, ((index,), entry)
+        together = entry.get("together") if isinstance(entry, dict) else None
+        ways: list[tuple[Path, object]] = [((index,), entry)]
         if isinstance(together, list):
             ways = [((index, "together", number), each) for number, each in enumerate(together)]
         for way, item in ways:
@@ -185,10 +185,14 @@ def _entries(value: object) -> Iterator[tuple[str | int, tuple[Path, object]]]:
 
 def _replaced(document: Document, path: Path, setting: Setting) -> Document:
     """The document with the setting's value, and the places of all its parts, at `path`."""
-    kept = {one: place for one, place in document.places.items() if one[: len(path)] != path}
+    kept = {path_of_key: place for path_of_key, place in document.places.items() if path_of_key[: len(path)] != path}
     size = len(setting.at)
-    added = {(*path, *one[size:]): place for one, place in setting.document.places.items() if one[:size] == setting.at}
-    added[path] = Place(added[path].value, setting.key, added[path].file)
+    added = {
+        (*path, *path_of_key[size:]): place
+        for path_of_key, place in setting.document.places.items()
+        if path_of_key[:size] == setting.at
+    }
+    added[path] = Location(added[path].value, setting.key, added[path].file)
     return replace(
         document, data=_with(document.data, path, setting.document.value(setting.at)), places={**kept, **added}
     )

@@ -168,10 +168,10 @@ def _cpus(value: object) -> int:
 
 def _limit(value: object) -> Limit:
     text = text_of(value, "a queue")
-    if found := _BDP.fullmatch(text):
-        limit = Limit(bdp=Fraction(found[1]))
-    elif found := _PACKETS.fullmatch(text):
-        limit = Limit(packets=int(found[1]))
+    if match := _BDP.fullmatch(text):
+        limit = Limit(bdp=Fraction(match[1]))
+    elif match := _PACKETS.fullmatch(text):
+        limit = Limit(packets=int(match[1]))
     elif re.fullmatch(units.DURATION.pattern, text):
         limit = Limit(time_ns=units.DURATION.parse(text))
     elif re.fullmatch(units.SIZE.pattern, text):

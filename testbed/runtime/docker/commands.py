@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from testbed.agent.client import Agent
-    from testbed.runtime.docker.engine import Engine
+    from testbed.runtime.docker.engine import DockerEngine
 
 _NOT_FOUND = 127  # what a shell says of a command that is not there
 _CHUNK = 1 << 16
@@ -42,7 +42,7 @@ class Commands:
         agent: gives the lab's agent, which is asked for only when a command has to be killed.
     """
 
-    def __init__(self, engine: Engine, container: str, node: str, agent: Callable[[], Agent]) -> None:
+    def __init__(self, engine: DockerEngine, container: str, node: str, agent: Callable[[], Agent]) -> None:
         self._engine = engine
         self._container = container
         self._node = node
@@ -101,9 +101,9 @@ class Commands:
                 "command-timeout", f"{' '.join(argv)} in {self._node} did not end within {seconds:g} s and {fate}"
             )
 
-    def start(self, argv: Sequence[str]) -> Program:
+    def start(self, argv: Sequence[str]) -> DockerProgram:
         """See `testbed.runtime.Runtime.start`."""
-        return Program(Execution(self._engine, self._container, argv), self._kill)
+        return DockerProgram(Execution(self._engine, self._container, argv), self._kill)
 
     def attach(self, argv: Sequence[str]) -> int:
         """Run a command on this process's own streams. Ctrl-C interrupts it; a second one kills it. Its exit status."""
@@ -157,8 +157,8 @@ class Commands:
                 killer.wait()
 
 
-class Program:
-    """See `testbed.runtime.Program`."""
+class DockerProgram:
+    """See `testbed.runtime.DockerProgram`."""
 
     def __init__(self, execution: Execution, kill: Callable[[Execution, signal.Signals], None]) -> None:
         self.stderr = ""

@@ -37,7 +37,7 @@ _Result = TypeVar("_Result")
 _Arguments = ParamSpec("_Arguments")
 
 
-class Engine:
+class DockerEngine:
     """A Docker Engine that answers; API 1.41 (Docker Engine 20.10) or newer.
 
     Attributes:
@@ -227,10 +227,10 @@ def _unreachable(error: Exception) -> MachineError:
 def _os_error(error: BaseException | None) -> OSError | None:
     """The system's error beneath those of the client's layers, which hide it among arguments, causes and contexts."""
     seen: list[BaseException | None] = [error]
-    for each in seen:
-        if isinstance(each, FileNotFoundError | PermissionError | ConnectionRefusedError):
-            return each
-        if each is not None:
-            related = (each.__cause__, each.__context__, *each.args)
-            seen += [one for one in related if isinstance(one, BaseException) and one not in seen]
+    for candidate in seen:
+        if isinstance(candidate, FileNotFoundError | PermissionError | ConnectionRefusedError):
+            return candidate
+        if candidate is not None:
+            related = (candidate.__cause__, candidate.__context__, *candidate.args)
+            seen += [inner for inner in related if isinstance(inner, BaseException) and inner not in seen]
     return None

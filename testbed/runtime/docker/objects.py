@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network
 
     from testbed.plan.model import Network, Node, Plan
-    from testbed.runtime.docker.engine import Engine
+    from testbed.runtime.docker.engine import DockerEngine
 
 OWN_IMAGE = "testbed:latest"
 """Of nodes that name no image, and of the agent where it is a container. It idles until it is stopped."""
@@ -68,7 +68,7 @@ def labels(lab: str, kind: str, name: str) -> dict[str, str]:
     return {LAB: lab, kind: name, VERSION: __version__}
 
 
-def ensure_image(engine: Engine, image: str) -> None:
+def ensure_image(engine: DockerEngine, image: str) -> None:
     """Have an image at hand, pulling it where it is not.
 
     Raises:
@@ -96,22 +96,22 @@ def ensure_image(engine: Engine, image: str) -> None:
         )
 
 
-def images(engine: Engine, lab: str) -> dict[str, str]:
+def images(engine: DockerEngine, lab: str) -> dict[str, str]:
     """By name, what the images of a lab's nodes are: the digest in a registry, or the id of one that is in none.
 
     The nodes tell, for a name may stand for another image by now.
     """
     used = {each["Image"]: each["ImageID"] for each in engine.containers(lab=lab, node=None)}
-    found = {}
+    identities = {}
     for name, identity in used.items():
         with refusals(f"image {name}"):
             described = engine.api.inspect_image(identity)  # type: ignore[no-untyped-call]
         digests = sorted(each.rpartition("@")[2] for each in described.get("RepoDigests") or ())
-        found[name] = digests[0] if digests else identity
-    return found
+        identities[name] = digests[0] if digests else identity
+    return identities
 
 
-def create_network(engine: Engine, lab: str, network: Network) -> None:
+def create_network(engine: DockerEngine, lab: str, network: Network) -> None:
     """Make a network as a bridge.
 
     Raises:
@@ -139,7 +139,7 @@ def create_network(engine: Engine, lab: str, network: Network) -> None:
         raise
 
 
-def create_node(engine: Engine, plan: Plan, node: Node) -> str:
+def create_node(engine: DockerEngine, plan: Plan, node: Node) -> str:
     """Make a node's container, attached to its networks but not running; its id.
 
     Raises:
@@ -183,11 +183,11 @@ def create_node(engine: Engine, plan: Plan, node: Node) -> str:
     return container
 
 
-def _attaches_one(engine: Engine) -> bool:
+def _attaches_one(engine: DockerEngine) -> bool:
     return bool(version_lt(engine.api.api_version, _API_OF_MAC_PER_NETWORK))
 
 
-def start_node(engine: Engine, node: Node, container: str) -> int:
+def start_node(engine: DockerEngine, node: Node, container: str) -> int:
     """Start a node's container; the pid of its first process, as the Docker Engine's machine sees it.
 
     Raises:
@@ -201,7 +201,7 @@ def start_node(engine: Engine, node: Node, container: str) -> int:
     return int(state["Pid"])
 
 
-def require_running(engine: Engine, lab: str, *, since: str = "") -> None:
+def require_running(engine: DockerEngine, lab: str, *, since: str = "") -> None:
     """See `testbed.runtime.Runtime`. Since when is a time of the Docker Engine's clock."""
     for container in engine.containers(lab=lab, node=None):
         node, identity, state = container["Labels"][NODE], container["Id"], container["State"]
@@ -219,7 +219,7 @@ def require_running(engine: Engine, lab: str, *, since: str = "") -> None:
                 raise _paused(lab, event["Actor"]["Attributes"][NODE], now=False)
 
 
-def moment(engine: Engine) -> str:
+def moment(engine: DockerEngine) -> str:
     """The time of the Docker Engine's clock, as its list of events takes it: seconds since 1970, with a fraction."""
     return f"{datetime.fromisoformat(engine.info()['SystemTime']).timestamp():.6f}"
 
@@ -228,7 +228,7 @@ def _paused(lab: str, node: str, *, now: bool) -> LabError:
     return runtime.paused(node, now=now, remedy=f"docker unpause {container_name(lab, node)}")
 
 
-def remove_all(engine: Engine, lab: str, *, settled: bool) -> None:
+def remove_all(engine: DockerEngine, lab: str, *, settled: bool) -> None:
     """Remove all containers and networks of a lab until none is left.
 
     Args:
@@ -268,7 +268,7 @@ def remove_all(engine: Engine, lab: str, *, settled: bool) -> None:
         ) from None
 
 
-def _disconnect(engine: Engine, containers: Iterable[Mapping[str, Any]], networks: Container[str]) -> None:
+def _disconnect(engine: DockerEngine, containers: Iterable[Mapping[str, Any]], networks: Container[str]) -> None:
     """Take containers off the lab's networks, one after the other.
 
     A Docker Engine that removes many endpoints at once loses count of them now and then (20.10: of 50 containers
@@ -281,11 +281,11 @@ def _disconnect(engine: Engine, containers: Iterable[Mapping[str, Any]], network
                     engine.api.disconnect_container_from_network(container["Id"], network, force=True)
 
 
-def _remove_container(engine: Engine, refused: list[str], container: str) -> None:
+def _remove_container(engine: DockerEngine, refused: list[str], container: str) -> None:
     _removal(refused, partial(engine.api.remove_container, container, v=True, force=True))
 
 
-def _remove_network(engine: Engine, refused: list[str], network: str, *, force: bool) -> None:
+def _remove_network(engine: DockerEngine, refused: list[str], network: str, *, force: bool) -> None:
     if _removal(refused, partial(engine.api.remove_network, network)) or not force:
         return
     # A container of somebody else's hangs on it, or an endpoint that a crash left behind.
@@ -308,7 +308,7 @@ def _removal(refused: list[str], remove: partial[None]) -> bool:
     return True
 
 
-def subnets(engine: Engine) -> Iterable[IPv4Network]:
+def subnets(engine: DockerEngine) -> Iterable[IPv4Network]:
     """The IPv4 subnets of all networks of the Docker Engine."""
     for network in engine.networks():
         for pool in network["IPAM"]["Config"] or ():

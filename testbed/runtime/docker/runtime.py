@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, no_such_node
 from testbed.runtime import Availability, LabStatus, readiness, state
 from testbed.runtime.docker import agents, objects, routes
-from testbed.runtime.docker.commands import Commands, Program
-from testbed.runtime.docker.engine import Engine, in_parallel
+from testbed.runtime.docker.commands import Commands, DockerProgram
+from testbed.runtime.docker.engine import DockerEngine, in_parallel
 from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class DockerRuntime:
     name = "docker"
 
     @cached_property
-    def _engine(self) -> Engine:
-        return Engine()
+    def _engine(self) -> DockerEngine:
+        return DockerEngine()
 
     @property
     def description(self) -> str:
@@ -120,10 +120,10 @@ class DockerRuntime:
                 LabStatus(lab=lab, runtime=self.name, nodes={}, healthy=False, problem=error.message) for lab in nodes
             ]
         for each in (*engine.networks(lab=None), *engine.containers(lab=None)):
-            found = nodes.setdefault(each["Labels"][objects.LAB], {})
+            states = nodes.setdefault(each["Labels"][objects.LAB], {})
             if node := each["Labels"].get(objects.NODE):
-                found[node] = each["State"]
-        return [self._status(lab, dict(sorted(found.items()))) for lab, found in sorted(nodes.items())]
+                states[node] = each["State"]
+        return [self._status(lab, dict(sorted(states.items()))) for lab, states in sorted(nodes.items())]
 
     def _status(self, lab: str, nodes: dict[str, str]) -> LabStatus:
         notes: Sequence[str] = ()
@@ -168,7 +168,7 @@ class DockerRuntime:
         """See `testbed.runtime.Runtime`."""
         return self._commands(lab, node).run(argv, stdin=stdin, timeout=timeout)
 
-    def start(self, lab: str, node: str, argv: Sequence[str]) -> Program:
+    def start(self, lab: str, node: str, argv: Sequence[str]) -> DockerProgram:
         """See `testbed.runtime.Runtime`."""
         return self._commands(lab, node).start(argv)
 
@@ -197,7 +197,7 @@ def _no_limit(node: Node, what: str, key: str) -> MachineError:
     return MachineError("no-limits", message, f"leave its {key} out, or enable that cgroup controller")
 
 
-def _bring_up(engine: Engine, plan: Plan, node: Node) -> tuple[str, int]:
+def _bring_up(engine: DockerEngine, plan: Plan, node: Node) -> tuple[str, int]:
     container = objects.create_node(engine, plan, node)
     return container, objects.start_node(engine, node, container)
 

@@ -65,10 +65,10 @@ class Parts:
 
     def items(self, *path: str) -> Iterator[tuple[Path, object]]:
         """The raw entries of a list, with their paths."""
-        found: object = self._data
+        part_of_file: object = self._data
         for part in path:
-            found = found.get(part) if isinstance(found, dict) else None
-        yield from _items(found, path)
+            part_of_file = part_of_file.get(part) if isinstance(part_of_file, dict) else None
+        yield from _items(part_of_file, path)
 
     def workloads(self) -> Iterator[tuple[Path, object]]:
         """The raw workloads with their paths, in the order of the file, those within `together` too."""

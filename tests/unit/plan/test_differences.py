@@ -6,7 +6,7 @@ from testbed.expectations import parse
 from testbed.impairments import Impairments
 from testbed.plan import Event, resolve
 from testbed.plan.differences import are_repetitions, plan_differences
-from testbed.plan.model import Capture
+from testbed.plan.model import CaptureSettings
 from testbed.topology import loads
 
 FILE = """
@@ -55,7 +55,7 @@ SAME = {
     "description": lambda plan: replace(plan, description="other"),
     "runtime": lambda plan: replace(plan, runtime="docker"),
     "seed_given": lambda plan: replace(plan, seed_given=True),
-    "capture": lambda plan: replace(plan, capture=Capture(nodes=("client",))),
+    "capture": lambda plan: replace(plan, capture=CaptureSettings(nodes=("client",))),
     "sockets": lambda plan: replace(plan, sockets=("client",)),
     "expectations": lambda plan: replace(plan, expectations=(parse("voice.loss < 5%", {"voice": "udp-stream"}),)),
     "profile": lambda plan: replace(plan, links=(replace(plan.links[0], profile="lossy"),)),
@@ -90,6 +90,6 @@ def test_what_decides_is_in_digest_and_differences(plan, change):
 
 
 def test_plans_that_differ_in_seeds_and_in_captures_are_repetitions(plan):
-    other = replace(plan, seed=8, links=(replace(plan.links[0], seed=3),), capture=Capture(nodes=("server",)))
+    other = replace(plan, seed=8, links=(replace(plan.links[0], seed=3),), capture=CaptureSettings(nodes=("server",)))
     assert other.digest != plan.digest
     assert are_repetitions(plan, other)

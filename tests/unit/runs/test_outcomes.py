@@ -11,7 +11,7 @@ from rich.console import Console
 from testbed import codec
 from testbed.analysis import formatting
 from testbed.cli import tables
-from testbed.expectations import Outcome, parse
+from testbed.expectations import ExpectationOutcome, parse
 from testbed.report.junit import junit_report
 from testbed.runs import RunWriter, load
 
@@ -76,7 +76,7 @@ def test_a_run_is_not_as_expected_unless_it_is_whole_and_its_links_are_as_asked(
     ],
 )
 def test_cells(unit, found, wanted, cells):
-    outcome = Outcome(expectation="x", comparison=">=", unit=unit, found=found, wanted=wanted, passed=False)
+    outcome = ExpectationOutcome(expectation="x", comparison=">=", unit=unit, found=found, wanted=wanted, passed=False)
     assert formatting.outcome_cells(outcome) == cells
 
 

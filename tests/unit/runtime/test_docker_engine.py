@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from testbed.errors import LabError, MachineError
 from testbed.runtime.docker import DockerRuntime
-from testbed.runtime.docker.engine import Engine, in_parallel, is_passing, refusals
+from testbed.runtime.docker.engine import DockerEngine, in_parallel, is_passing, refusals
 
 
 def answer(status, text):
@@ -26,7 +26,7 @@ def answer(status, text):
 def test_no_socket(tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(MachineError, match=r"docker-missing.*none\.sock(.|\n)*apt-get install docker\.io"):
-        Engine()
+        DockerEngine()
 
 
 def test_a_socket_where_nobody_listens(tmp_path, monkeypatch):
@@ -35,13 +35,13 @@ def test_a_socket_where_nobody_listens(tmp_path, monkeypatch):
         left.bind(str(path))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
     with pytest.raises(MachineError, match=r"docker-stopped.*left\.sock(.|\n)*systemctl start docker"):
-        Engine()
+        DockerEngine()
 
 
 def test_an_address_behind_ssh(monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "ssh://somewhere")
     with pytest.raises(MachineError, match=r"docker-over-ssh.*ssh://somewhere(.|\n)*ssh -N -L"):
-        Engine()
+        DockerEngine()
 
 
 def test_without_an_engine_there_is_nothing_to_use_and_nothing_to_remove(tmp_path, monkeypatch):

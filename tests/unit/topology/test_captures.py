@@ -2,7 +2,7 @@ import pytest
 
 from testbed.errors import TestbedError
 from testbed.plan import Plan, resolve
-from testbed.plan.model import Capture
+from testbed.plan.model import CaptureSettings
 from testbed.topology import loads
 
 NODES = "name: x\nnodes: {client: , server: }\n"
@@ -13,17 +13,17 @@ def planned(text=""):
 
 
 def test_nodes_are_named():
-    assert planned("capture: [client, server]").capture == Capture(nodes=("client", "server"))
+    assert planned("capture: [client, server]").capture == CaptureSettings(nodes=("client", "server"))
 
 
 def test_how_much_is_kept():
     asked = planned("capture: {nodes: [server], snap: 64KB, size: 1GB}").capture
-    assert asked == Capture(nodes=("server",), snap_bytes=64_000, size_bytes=10**9)
+    assert asked == CaptureSettings(nodes=("server",), snap_bytes=64_000, size_bytes=10**9)
 
 
 def test_a_capture_is_no_other_plan():
     without, with_one = planned(), planned("capture: [client]")
-    assert without.capture == Capture()
+    assert without.capture == CaptureSettings()
     assert without.digest == with_one.digest
     assert Plan.from_json(with_one.to_json()) == with_one
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from testbed import lab as labs
 from testbed.errors import LabError
 from testbed.lab import Lab, Observer
-from testbed.runs.files import make_directory
+from testbed.runs.output_files import make_directory
 from testbed.runtime import state
-from testbed.sweep.outcome import Outcome, kept
+from testbed.sweep.outcome import SweepOutcome, kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ def carry_out(
     measures: tuple[Measure, ...],
     again: bool = False,
     observer: SweepObserver,
-) -> Outcome:
+) -> SweepOutcome:
     """Make the runs that are missing, and write sweep.json, also when it comes to no end.
 
     A run that fails does not stop the others; it is missing then, and tried again the next time.
@@ -79,7 +79,7 @@ def carry_out(
         trials = list(matrix.trials(repeat))
         found = kept(matrix, directory)
         runs = {trial.key: found[trial.key] for trial in trials if trial.key in found}
-        outcome = Outcome(matrix=matrix, directory=directory, repeat=repeat, runs=runs, measures=measures)
+        outcome = SweepOutcome(matrix=matrix, directory=directory, repeat=repeat, runs=runs, measures=measures)
         todo = [trial for trial in trials if trial.key not in runs or (again and not runs[trial.key].trusted)]
         observer.planned(len(trials) - len(todo), len(trials))
         outcome.write()
@@ -91,7 +91,12 @@ def carry_out(
 
 
 def _make(
-    todo: Sequence[Trial], runs: dict[tuple[str, int], Run], outcome: Outcome, observer: SweepObserver, *, total: int
+    todo: Sequence[Trial],
+    runs: dict[tuple[str, int], Run],
+    outcome: SweepOutcome,
+    observer: SweepObserver,
+    *,
+    total: int,
 ) -> None:
     """Make runs, one after the other, and note them in `runs`."""
     matrix = outcome.matrix

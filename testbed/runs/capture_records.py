@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Capture:
+class CaptureRecord:
     """The packets that a node sent and received on a network while they were captured.
 
     Attributes:

@@ -16,7 +16,7 @@ DARK = ImpairmentKeys(blackhole=True)
 _AT = "When, from when the first workload is under way"
 
 
-class Change(ImpairmentKeys):
+class ImpairmentChange(ImpairmentKeys):
     """A link's impairments changes; what is not named stays as it is by then."""
 
     at_ns: Duration = key(_AT, alias="at")
@@ -63,7 +63,7 @@ class Heal(Model):
         return f"heal {self.heal}"
 
 
-Event = Change | Partition | Heal
+Event = ImpairmentChange | Partition | Heal
 
 
 def _event_tag(value: object) -> str:
@@ -72,6 +72,8 @@ def _event_tag(value: object) -> str:
 
 
 AnyEvent = Annotated[
-    Annotated[Change, Tag("<change>")] | Annotated[Partition, Tag("<partition>")] | Annotated[Heal, Tag("<heal>")],
+    Annotated[ImpairmentChange, Tag("<change>")]
+    | Annotated[Partition, Tag("<partition>")]
+    | Annotated[Heal, Tag("<heal>")],
     Discriminator(_event_tag),
 ]

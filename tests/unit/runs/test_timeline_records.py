@@ -4,14 +4,14 @@ import json
 from contextlib import suppress
 from dataclasses import replace
 
-from testbed.runs import Happening, RunWriter, late_events, load
+from testbed.runs import RunWriter, TimelineRecord, late_events, load
 
 MS = 1_000_000
 
 
 def happening(late_ns=0):
     due_ns = 77_000 * MS
-    return Happening(
+    return TimelineRecord(
         at_ns=3000 * MS, what="heal all", due_ns=due_ns, begun_ns=due_ns + late_ns // 2, done_ns=due_ns + late_ns
     )
 

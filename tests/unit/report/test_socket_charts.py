@@ -5,7 +5,7 @@ import pytest
 
 from testbed.endpoint.columns import encode
 from testbed.report.charts import Figure
-from testbed.report.sockets import connections
+from testbed.report.socket_charts import connections
 from testbed.runs import Connections, RunWriter
 
 MS = 1_000_000

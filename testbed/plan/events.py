@@ -9,7 +9,7 @@ from testbed.impairments import Impairments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class LinkChange:
     """A link that gets other impairments.
 
     Attributes:
@@ -40,4 +40,4 @@ class Event:
 
     at_ns: int
     what: str = field(metadata=NOT_DECISIVE)
-    changes: tuple[Change, ...]
+    changes: tuple[LinkChange, ...]

@@ -7,8 +7,8 @@ from testbed import units
 from testbed.impairments import CLEAR, Impairments
 from testbed.topology.base import Fault
 from testbed.topology.ends import DirectionEnds, PairEnds
+from testbed.topology.events import DARK, Event, Heal, ImpairmentChange, Partition
 from testbed.topology.models import Direction, Pair, Topology
-from testbed.topology.timeline import DARK, Change, Event, Heal, Partition
 from testbed.topology.workloads import Together, Work, Workload
 
 Key = tuple[str, str, str]
@@ -25,7 +25,7 @@ def asked_links(topology: Topology) -> dict[Key, Pair | Direction]:
     return asked
 
 
-class Course:
+class TimelineState:
     """All links, as one event follows the other.
 
     Attributes:
@@ -36,13 +36,12 @@ class Course:
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
         self._on = {node: topology.attachments(node) for node in topology.nodes}
-        self._same: dict[Impairments, Impairments] = {
-            CLEAR: CLEAR
-        }  # of equal all_impairments one, so that `is` tells whether they differ
+        # Equal impairments are one object, so that `is` compares them.
+        self._same: dict[Impairments, Impairments] = {CLEAR: CLEAR}
         self._dark: dict[tuple[int, int], Impairments] = {}
         asked = asked_links(topology)
         self.file: Mapping[Key, Impairments] = {
-            key: self._one(
+            key: self._shared(
                 link.impairment_keys.resolve(mtu=self._mtu(key), delay_back_ns=_delay_ns(asked.get(_back(key))))
             )
             for key, link in asked.items()
@@ -51,7 +50,7 @@ class Course:
 
     def contradictions(self, event: Event) -> Iterator[Fault]:
         """What the event asks for that can't be had, by itself or beside what its links do by then."""
-        if isinstance(event, Change):
+        if isinstance(event, ImpairmentChange):
             for key in _keys(self._topology, event.link):
                 yield from event.contradictions(self._impairments(key), mtu=self._mtu(key))
 
@@ -71,7 +70,7 @@ class Course:
 
     def describe(self, event: Event) -> str:
         """What an event is that has just happened, in short: `a <-> b: loss 20 %`, `partition a | b`."""
-        if not isinstance(event, Change):
+        if not isinstance(event, ImpairmentChange):
             return str(event)
         words = {
             word.partition(" ")[0]: word for word in self._impairments(_keys(self._topology, event.link)[0]).words()
@@ -87,7 +86,7 @@ class Course:
             return {key: self._darkened(key) for key in separated(self._on, event.partition)}
         changed = _keys(self._topology, event.link)
         return {
-            key: self._one(
+            key: self._shared(
                 event.resolve(
                     self._impairments(key),
                     mtu=self._mtu(key),
@@ -102,13 +101,13 @@ class Course:
         now, mtu = self._impairments(key), self._mtu(key)
         place = id(now), mtu
         if place not in self._dark:
-            self._dark[place] = self._one(DARK.resolve(now, mtu=mtu, delay_back_ns=0))
+            self._dark[place] = self._shared(DARK.resolve(now, mtu=mtu, delay_back_ns=0))
         return self._dark[place]
 
-    def _one(self, impairments: Impairments) -> Impairments:
+    def _shared(self, impairments: Impairments) -> Impairments:
         return self._same.setdefault(impairments, impairments)
 
-    def _delay_after_ns(self, key: Key, event: Change, changed: Collection[Key]) -> int:
+    def _delay_after_ns(self, key: Key, event: ImpairmentChange, changed: Collection[Key]) -> int:
         """The delay of a link, after an event that changes some."""
         named = event.delay_ns if key in changed else None
         return self._impairments(key).delay_ns if named is None else named
@@ -138,13 +137,13 @@ def timeline_faults(topology: Topology) -> Iterator[Fault]:
                 said = f"is {units.DURATION.format(event.at_ns)}, and {took}"
                 hint = "events happen while workloads run: let it be earlier, or them be longer"
                 yield Fault(("timeline", number, "at"), "event-after-end", said, hint)
-    course = Course(topology)
+    state = TimelineState(topology)
     changes = 0
     for number, event in in_time(topology):
-        if contradictions := list(course.contradictions(event)):
+        if contradictions := list(state.contradictions(event)):
             yield from (fault.under("timeline", number) for fault in contradictions)
             return  # what the later ones would meet is not known
-        changes += len(course.meet(event))
+        changes += len(state.meet(event))
         if changes > MOST_CHANGES:
             said = f"brings the timeline to more than {MOST_CHANGES} changes of links"
             yield Fault(("timeline", number), "too-many-changes", said, "use fewer events, or smaller groups")
@@ -157,17 +156,17 @@ def longest_ns(topology: Topology) -> dict[Key, int]:
     Raises:
         ValueError: there are `timeline_faults`.
     """
-    course = Course(topology)
-    longest = {key: impairments.longest_ns for key, impairments in course.file.items()}
+    state = TimelineState(topology)
+    longest = {key: impairments.longest_ns for key, impairments in state.file.items()}
     for _, event in in_time(topology):
-        for key, impairments in course.meet(event).items():
+        for key, impairments in state.meet(event).items():
             longest[key] = max(longest.get(key, 0), impairments.longest_ns)
     return longest
 
 
 def workload_faults(topology: Topology) -> Iterator[Fault]:
     """What workloads can't do over the links of a file of which all else is right."""
-    links = Course(topology).file
+    links = TimelineState(topology).file
     for path, workload in _workloads(topology):
         if (reach := workload.reach) is None:
             continue

@@ -1,7 +1,7 @@
 import pytest
 
 from testbed.errors import UsageError
-from testbed.runs.files import make_directory, write_whole
+from testbed.runs.output_files import make_directory, write_whole
 
 
 def test_a_file_takes_the_place_of_another_and_leaves_nothing_beside_it(tmp_path):

@@ -45,7 +45,7 @@ def _read(path: Path, plan: Plan) -> tuple[dict[str, Series], tuple[int, int]]:
     with path.open(encoding="utf-8") as lines:
         for record in map(json.loads, lines):
             seen[record["connection"]] += len(record[TIME_COLUMN])
-    found: dict[str, Series] = {}
+    by_connection: dict[str, Series] = {}
     processes: dict[str, str] = {}
     times: list[int] = []
     chosen = {name for name, _ in seen.most_common(_MOST)}
@@ -55,9 +55,9 @@ def _read(path: Path, plan: Plan) -> tuple[dict[str, Series], tuple[int, int]]:
             if name in chosen:
                 at = decode(record[TIME_COLUMN])
                 times = [min([at[0], *times]), max([at[-1], *times])]
-                found.setdefault(name, Series(record["event"], record["node"])).add(record)
+                by_connection.setdefault(name, Series(record["event"], record["node"])).add(record)
                 processes[name] = record["process"] or processes.get(name, "unknown")
-    named = {f"{processes[name]}, {_named(name, plan)}": series for name, series in found.items()}
+    named = {f"{processes[name]}, {_named(name, plan)}": series for name, series in by_connection.items()}
     return named, (times[0], times[1]) if times else (0, 0)
 
 

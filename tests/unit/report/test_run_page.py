@@ -9,7 +9,7 @@ import pytest
 from testbed import report
 from testbed.analysis.samples import Recorded, Samples
 from testbed.endpoint.columns import encode
-from testbed.report.run import run_page
+from testbed.report.run_page import run_page
 from testbed.runs import RunWriter
 
 MS = 1_000_000

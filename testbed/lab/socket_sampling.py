@@ -52,11 +52,11 @@ class _Record:
         """Take in what the agent saw; see `testbed.agent.sockets.connections`."""
         self.looks += 1
         present = set()
-        for each in seen["connections"]:
-            name = f"{each['local']} {each['peer']}"
+        for connection in seen["connections"]:
+            name = f"{connection['local']} {connection['peer']}"
             present.add(name)
-            head = {"connection": name, "process": each["process"], "congestion": each["congestion"]}
-            row = {"at_ns": seen["at_ns"], **_queues(each), **each["info"]}
+            head = {"connection": name, "process": connection["process"], "congestion": connection["congestion"]}
+            row = {"at_ns": seen["at_ns"], **_queues(connection), **connection["info"]}
             rows = self._rows.setdefault(name, [])
             if rows and (len(rows) >= _LINE or rows[0].keys() != row.keys() or self._heads[name] != head):
                 self._write(name)

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from testbed.errors import LabError
-from testbed.lab import nodes
+from testbed.lab import node_watch
 from testbed.runtime import exited, paused
 
 
@@ -34,7 +34,7 @@ def runtime():
 
 
 def watching(runtime, work=lambda _watch: None):
-    with nodes.NodeWatch(runtime, "lab") as watch:
+    with node_watch.NodeWatch(runtime, "lab") as watch:
         work(watch)
 
 
@@ -86,9 +86,9 @@ def test_a_pause_that_is_over_is_found_at_the_end(runtime):
 
 
 def test_only_the_end_of_a_long_log_is_kept(monkeypatch):
-    monkeypatch.setattr(nodes, "_LOG_BYTES", 100)
+    monkeypatch.setattr(node_watch, "_LOG_BYTES", 100)
     lines = [f"line {number}\n".encode() for number in range(1000)]
-    kept = nodes._end(lines)
+    kept = node_watch._end(lines)
     assert 80 < len(kept) <= 100
     assert b"".join(lines).endswith(b"\n" + kept)
-    assert nodes._end(lines[:3]) == b"".join(lines[:3])
+    assert node_watch._end(lines[:3]) == b"".join(lines[:3])

@@ -165,11 +165,11 @@ def _fields(model: type[BaseModel]) -> dict[str, Any]:
 
 def _model(loc: tuple[int | str, ...]) -> type[BaseModel] | None:
     """The model of the mapping that pydantic's `loc` leads to."""
-    found: Any = Topology
+    kind: Any = Topology
     for part in loc:
-        found = _step(found, part)
-    found = _bare(found)
-    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+        kind = _step(kind, part)
+    kind = _bare(kind)
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _keys(loc: tuple[int | str, ...]) -> dict[str, Any]:
@@ -183,11 +183,11 @@ def _keys(loc: tuple[int | str, ...]) -> dict[str, Any]:
 
 def _tags(loc: tuple[int | str, ...]) -> list[str]:
     """The members of the union that pydantic's `loc` leads to."""
-    found: Any = Topology
+    kind: Any = Topology
     for part in loc:
-        found = _step(found, part)
+        kind = _step(kind, part)
     return [
-        mark.tag for one in get_args(_bare(found)) for mark in getattr(one, "__metadata__", ()) if isinstance(mark, Tag)
+        mark.tag for one in get_args(_bare(kind)) for mark in getattr(one, "__metadata__", ()) if isinstance(mark, Tag)
     ]
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from testbed.impairments import CERTAIN, CLEAR
 from testbed.topology import TopologyError, loads
-from testbed.topology.course import Course, in_time
 from testbed.topology.impairments import ImpairmentKeys
+from testbed.topology.timeline_state import TimelineState, in_time
 
 MS = 1_000_000
 HEAD = """name: x
@@ -32,7 +32,7 @@ LINE = HEAD.count("\n") + 1
 def course(*events, head=HEAD):
     """The impairments of links after each event."""
     topology = loads(head + "".join(f"  - {event}\n" for event in events), "file.yml")
-    links = Course(topology)
+    links = TimelineState(topology)
     return [links.meet(event) for _, event in in_time(topology)]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from testbed import units
 from testbed.errors import LabError
-from testbed.runs import Happening
+from testbed.runs import TimelineRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ class Timeline:
         observer: told of it by `follow`.
     """
 
-    def __init__(self, plan: Plan, agent: Agent, note: Callable[[Happening], None], observer: Observer) -> None:
+    def __init__(self, plan: Plan, agent: Agent, note: Callable[[TimelineRecord], None], observer: Observer) -> None:
         self._plan = plan
         self._agent = agent
         self._note = note
@@ -44,7 +44,7 @@ class Timeline:
         self._start_ns = 0
         self._connection: Connection | None = None
         self._reader = threading.Thread(target=self._read, daemon=True)
-        self._untold: queue.SimpleQueue[Happening] = queue.SimpleQueue()
+        self._untold: queue.SimpleQueue[TimelineRecord] = queue.SimpleQueue()
         self._happened = 0
         self._failure: BaseException | None = None
 
@@ -75,7 +75,9 @@ class Timeline:
         try:
             for told in self._connection.result():
                 event = self._plan.timeline[told.pop("number")]
-                happening = Happening(at_ns=event.at_ns, what=event.what, due_ns=self._start_ns + event.at_ns, **told)
+                happening = TimelineRecord(
+                    at_ns=event.at_ns, what=event.what, due_ns=self._start_ns + event.at_ns, **told
+                )
                 self._note(happening)
                 self._happened += 1
                 self._untold.put(happening)

@@ -15,7 +15,7 @@ LATE_NS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
+class TimelineRecord:
     """An event of the plan's timeline that happened. Times but `at_ns` are of the clock of the samples, ns.
 
     Attributes:
@@ -32,11 +32,11 @@ class Happening:
     done_ns: int
 
 
-def late_events(timeline: Iterable[Happening]) -> tuple[str, ...]:
+def late_events(timeline: Iterable[TimelineRecord]) -> tuple[str, ...]:
     """A sentence for each event that happened so late that the run is not trusted."""
     return tuple(
-        f"{each.what}, asked for at {units.DURATION.format(each.at_ns)}, happened "
-        f"{(each.done_ns - each.due_ns) / 1e6:.0f} ms late: this machine was too busy"
-        for each in timeline
-        if each.done_ns - each.due_ns > LATE_NS
+        f"{record.what}, asked for at {units.DURATION.format(record.at_ns)}, happened "
+        f"{(record.done_ns - record.due_ns) / 1e6:.0f} ms late: this machine was too busy"
+        for record in timeline
+        if record.done_ns - record.due_ns > LATE_NS
     )

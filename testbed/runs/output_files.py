@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def reporting_write_errors(path: Path) -> Iterator[None]:
     """Have the kernel's refusals to write there end as errors that a person can act on.
 
     Raises:
@@ -50,7 +50,7 @@ def make_directory(path: Path) -> None:
     Raises:
         UsageError: `not-written`.
     """
-    with told(path):
+    with reporting_write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
@@ -61,6 +61,6 @@ def write_whole(path: Path, text: str) -> None:
         UsageError: `not-written`.
     """
     temporary = path.with_suffix(".new")
-    with told(path):
+    with reporting_write_errors(path):
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)

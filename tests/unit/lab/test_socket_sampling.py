@@ -9,7 +9,7 @@ import pytest
 
 from testbed.endpoint.columns import decode
 from testbed.errors import LabError
-from testbed.lab.sockets import Watch
+from testbed.lab.socket_sampling import Watch
 from testbed.plan import resolve
 from testbed.runs import RunWriter, load
 from testbed.topology import loads
@@ -51,7 +51,7 @@ class Told:
 
 
 def watch(root, told, monkeypatch, *, looks):
-    monkeypatch.setattr("testbed.lab.sockets.INTERVAL_S", 0.001)
+    monkeypatch.setattr("testbed.lab.socket_sampling.INTERVAL_S", 0.001)
     with RunWriter(root, PLAN, runtime="netns") as writer, Watch(["server"], cast("Agent", told), writer) as watching:
         while told.asked < looks and watching._thread.is_alive():
             pass
