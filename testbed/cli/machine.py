@@ -25,13 +25,13 @@ _RECEIVE_BUFFER_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineFinding:
-    """One line of the examination.
+    """One capability of this machine.
 
     Attributes:
-        what: was examined.
-        fine: whether it is as it should be.
-        found: what was found.
-        hint: what to do about it; empty where nothing needs to be done.
+        what: its name.
+        fine: whether the machine has it.
+        found: its state, in words.
+        hint: how to get it; empty if there is nothing to do.
     """
 
     what: str
@@ -43,9 +43,9 @@ class MachineFinding:
 @click.command("doctor")
 @options.as_json
 def doctor_command(*, as_json: bool) -> int:
-    """Say what this machine can do, and what to install or enable for the rest.
+    """Report what this machine can do, and what to install or enable for the rest.
 
-    Exit status 3 where no lab can be brought up at all.
+    The exit status is 3 if no lab can be brought up at all.
     """
     findings = _examine()
     if as_json:
@@ -85,14 +85,14 @@ def _image() -> MachineFinding:
         objects.ensure_image(DockerEngine(), objects.OWN_IMAGE)
     except MachineError as error:
         return MachineFinding(what="image", fine=False, found=error.message, hint=error.hint or "")
-    return MachineFinding(what="image", fine=True, found=f"{objects.OWN_IMAGE} is there")
+    return MachineFinding(what="image", fine=True, found=f"{objects.OWN_IMAGE} is present")
 
 
 def _engines() -> list[MachineFinding]:
     command = [sys.executable, "-m", "testbed.agent", "--isolate", "--probe"]
     trial = subprocess.run(command, capture_output=True, check=False, cwd="/")
     if not trial.stdout:
-        return [MachineFinding(what="engines", fine=False, found="can't be tried without runtime netns")]
+        return [MachineFinding(what="engines", fine=False, found="can't be tested without runtime netns")]
     answer = protocol.decode(trial.stdout)
     lacking = answer["without_netem"]
     cores = len(os.sched_getaffinity(0))
@@ -102,14 +102,14 @@ def _engines() -> list[MachineFinding]:
         found=lacking["message"] if lacking else f"in kernel {answer['kernel']}",
         hint=(lacking["hint"] or "") if lacking else "",
     )
-    return [netem, MachineFinding(what="engine userspace", fine=True, found=f"{cores} cores to work on")]
+    return [netem, MachineFinding(what="engine userspace", fine=True, found=f"{cores} cores available")]
 
 
 def _buffer() -> MachineFinding:
-    """Only root may exceed the limit on receive buffers."""
+    """Whether packet sockets may have large receive buffers; only root may exceed the limit."""
     limit = int(_RECEIVE_BUFFER.read_text("ascii"))
     enough = os.geteuid() == 0 or limit >= _RECEIVE_BUFFER_BYTES
-    found = "large enough" if enough else f"net.core.rmem_max is {limit}: engine userspace may lose packets of a burst"
+    found = "large enough" if enough else f"net.core.rmem_max is {limit}: engine userspace may drop packets in bursts"
     return MachineFinding(
         what="receive buffers",
         fine=enough,
@@ -123,8 +123,8 @@ def _tools() -> MachineFinding:
     return MachineFinding(
         what="tools",
         fine=not missing,
-        found=f"not here: {', '.join(missing)}" if missing else ", ".join(_TOOLS),
-        hint="for use in nodes of runtime netns: apt-get install iputils-ping iperf3 tcpdump curl ethtool",
+        found=f"not installed: {', '.join(missing)}" if missing else ", ".join(_TOOLS),
+        hint="for use in nodes of runtime netns, apt-get install iputils-ping iperf3 tcpdump curl ethtool",
     )
 
 

@@ -31,20 +31,25 @@ _AT_LEAST = 2
 @click.argument("run", default="latest", metavar="[RUN|LAB|latest]")
 @options.kept
 def report_command(run: str, root: Path) -> None:
-    """Write the report of a run again, and print where it is.
+    """Write the report of a run again and print its path.
 
-    RUN is a run's directory; of a LAB it is the last whole run. The report needs no network and no script.
+    RUN is a run's directory; LAB stands for that lab's last complete run. The report needs neither a network nor
+    scripts.
     """
     click.echo(report.write(runs.load(run, root)))
 
 
 @click.command("compare")
 @click.argument("names", nargs=-1, required=True, metavar="A B [C...]")
-@click.option("--different-plans", is_flag=True, help="Compare runs of different plans, and show how those differ.")
 @click.option(
-    "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a page with plots."
+    "--different-plans", is_flag=True, help="Also compare runs of different plans, and show how the plans differ."
 )
-@click.option("--fail-if", "limits", multiple=True, metavar="CHANGE", help="As in: download.goodput < -10%")
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write an HTML page with charts."
+)
+@click.option(
+    "--fail-if", "limits", multiple=True, metavar="CHANGE", help="Exit with 1 on this change: download.goodput < -10%"
+)
 @options.kept
 @options.as_json
 def compare_command(
@@ -56,21 +61,21 @@ def compare_command(
     different_plans: bool,
     as_json: bool,
 ) -> int:
-    """Compare runs with the first: every figure, its change, and whether it may be chance.
+    """Compare runs with the first: every metric, its change, and whether the change is significant.
 
-    Each of A, B... is a run's directory, a LAB for its last whole run, or a directory of runs of one lab
-    (results/LAB) for all of them as repetitions: figures are then means over the runs, with an interval of the
-    change (99 %, from three runs of each side on). Exit status 1 where a change is one of --fail-if.
+    Each of A, B... is a run's directory, a LAB for its last complete run, or the directory of a lab's runs
+    (results/LAB) for all of them as repetitions. Metrics are then means over the runs, each change with its 99 %
+    confidence interval if both sides have three runs or more. The exit status is 1 if a change is one of --fail-if.
     """
     if len(names) < _AT_LEAST:
-        raise UsageError("nothing-to-compare", f"only {names[0]} was named", "name another run, or more")
+        raise UsageError("nothing-to-compare", f"only {names[0]} was given", "give two runs or more")
     unwanted = [Limit.parse(text) for text in limits]
     first, *others = [comparison.side(name, root) for name in names]
     if not different_plans and (other := next((one for one in others if not comparison.same_plans(first, one)), None)):
         raise UsageError(
             "different-plans",
             f"{first.label} and {other.label} are of different plans: {_first_difference(first, other)}",
-            "--different-plans compares them all the same",
+            "--different-plans compares them anyway",
         )
     compared = [(other, comparison.changes(first, other)) for other in others]
     violations = [
@@ -111,7 +116,7 @@ def _plain(first: RunGroup, other: RunGroup, changes: Sequence[MetricChange]) ->
 
 
 def _show(first: RunGroup, other: RunGroup, changes: Sequence[MetricChange]) -> None:
-    """Print what is compared and its changes, those that are none in one line."""
+    """Print both sides and the changes between them; list metrics that are the same in one line."""
     console = make_console()
     _show_sides(console, first, other)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -132,7 +137,7 @@ def _show(first: RunGroup, other: RunGroup, changes: Sequence[MetricChange]) -> 
 
 
 def _show_sides(console: Console, first: RunGroup, other: RunGroup) -> None:
-    """Print both sides, how their plans differ, and what speaks against comparing them at all."""
+    """Print both sides, how their plans differ, and the warnings about comparing them."""
     for name, side in (("before", first), ("after", other)):
         runs = f"{len(side.runs)} run{'' if len(side.runs) == 1 else 's'}"
         console.print(f"{name:<7} {side.label}   {runs}", markup=False, soft_wrap=True)

@@ -38,15 +38,23 @@ _MINUTE = 60
 @click.command("sweep")
 @click.argument("source", metavar="TOPOLOGY")
 @click.option(
-    "--set", "varied", metavar="PATH=VALUE,...", multiple=True, help="What to vary; may be given several times."
+    "--set",
+    "varied",
+    metavar="PATH=VALUE,...",
+    multiple=True,
+    help="Key to vary and its values; may be given several times.",
 )
 @click.option(
-    "--repeat", metavar="N", type=click.IntRange(1, 1000), help="How often each combination is run.  [default: 5]"
+    "--repeat", metavar="N", type=click.IntRange(1, 1000), help="Number of runs of each combination.  [default: 5]"
 )
-@click.option("--metric", "metrics", metavar="WORKLOAD.METRIC", multiple=True, help="A figure to show, of several.")
-@click.option("--again", is_flag=True, help="Also run again what is not trusted.")
+@click.option(
+    "--metric", "metrics", metavar="WORKLOAD.METRIC", multiple=True, help="Metric to show; may be given several times."
+)
+@click.option("--again", is_flag=True, help="Repeat runs that are not trusted.")
 @options.bring_up
-@click.option("--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Where runs go.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Directory for the runs."
+)
 @options.as_json
 def sweep_command(
     source: str,
@@ -59,14 +67,14 @@ def sweep_command(
     again: bool,
     as_json: bool,
 ) -> int:
-    """Run a topology with every combination of some values, several times, and show what each comes to.
+    """Run a topology with every combination of some values, several times each, and show the means.
 
     \b
     testbed sweep lossy --set 'links[0].loss=0%,1%,2%,5%' --set 'workloads.download.congestion=cubic,bbr'
 
-    What the file's own `sweep` says is varied too; a --set of the same path replaces it. With the same file and options
-    a sweep that was interrupted goes on where it stopped, and one that has ended grows with --repeat. Exit status 1
-    where in any run a link is not as requested or an expectation is not met, 4 where runs failed.
+    The keys under the file's own `sweep` are varied too, unless a --set has the same path. The same command continues
+    a sweep that was interrupted, and a larger --repeat adds runs to a finished one. The exit status is 1 if in any run
+    a link is not as requested or an expectation is not met, and 4 if runs failed.
     """  # noqa: D301  # \b is click's
     require_writable(results)
     path = topology.find(source)
@@ -88,13 +96,13 @@ def sweep_command(
     screen.summary(outcome, page)
     if outcome.missing:
         count = "1 run" if len(outcome.missing) == 1 else f"{len(outcome.missing)} runs"
-        hint = "the same command tries again what failed, and only that"
+        hint = "the same command repeats only the runs that failed"
         raise LabError("runs-failed", f"{count} failed: {rows.missing(outcome)}", hint)
     return 0 if outcome.as_expected else FAILED
 
 
 class SweepScreen(SweepObserver):
-    """Shows a sweep's progress: a bar where there is a terminal, else a line per run; nothing if `quiet`."""
+    """Shows a sweep's progress: a bar on a terminal, else a line per run; nothing if `quiet`."""
 
     def __init__(self, matrix: Matrix, measures: tuple[Measure, ...], *, quiet: bool) -> None:
         self._matrix = matrix

@@ -26,7 +26,7 @@ _OK, _NOT_OK = "green", "red"
 
 
 def link_table(checks: Sequence[LinkCheck]) -> Columns:
-    """What was requested of each link, what was measured, and the verdict."""
+    """Return the table of links: the requested and the measured properties, and the verdict."""
     properties = formatting.shown_properties(checks)
     several = len({check.network for check in checks}) > 1
     head = ("link", *(["network"] if several else []), *properties, "verdict")
@@ -48,7 +48,7 @@ def link_table(checks: Sequence[LinkCheck]) -> Columns:
 def workload_table(
     summaries: Sequence[Summary], recorded: Recorded | None = None, sums: Sequence[FlowSum] = ()
 ) -> WorkloadTable:
-    """The main figures of each workload; `-` where its kind has no such figure, `?` where it could not be had.
+    """Return the main metrics of each workload; `-` if its kind has no such metric, `?` if it could not be measured.
 
     Args:
         summaries: of the workloads.
@@ -59,7 +59,7 @@ def workload_table(
 
 
 class WorkloadTable:
-    """A table as wide as the terminal allows, with what happened over time in the space that is left."""
+    """A table as wide as the terminal allows, with sparklines over time in the remaining space."""
 
     def __init__(self, summaries: Sequence[Summary], recorded: Recorded | None, sums: Sequence[FlowSum]) -> None:
         cells = [formatting.workload_cells(summary) for summary in summaries]
@@ -98,7 +98,7 @@ class WorkloadTable:
 
 
 def outcome_table(outcomes: Sequence[ExpectationOutcome]) -> Columns:
-    """Each expectation, what was found, what was wanted, and whether that is so."""
+    """Return the table of expectations: the measured and the expected value, and the verdict."""
     lines: list[tuple[str | Text, ...]] = [
         (
             outcome.expectation,

@@ -1,4 +1,4 @@
-"""The connection to a lab that is up: its plan, its runtime and its agent, and what these report of it."""
+"""The connection to a lab that is up: its plan, its runtime and its agent, and what these report about it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ConnectedLab:
-    """A lab that is up, with a connection to its agent. Also the `testbed.workloads.nodes.Nodes` of its plan.
+    """A lab that is up, with a connection to its agent. It implements `testbed.workloads.nodes.Nodes`.
 
     Attributes:
         plan: what the lab was brought up from.
@@ -44,7 +44,7 @@ class ConnectedLab:
         return self._runtime.name
 
     def __iter__(self) -> Iterator[str]:
-        """The names of the nodes, which `in` asks for too."""
+        """Iterate over the names of the nodes."""
         return (node.name for node in self.plan.nodes)
 
     def now_ns(self) -> int:
@@ -64,57 +64,57 @@ class ConnectedLab:
         return self._runtime.start(self.name, self.plan.known(node).name, words(argv))
 
     def statistics(self) -> list[dict[str, Any]]:
-        """What became of the packets of each impaired link, as its engine counts; see the agent's `Links`."""
+        """Return the counters of each impaired link's engine; see the agent's `Links`."""
         counted: list[dict[str, Any]] = self.agent.call("statistics")
         return counted
 
     def attachments(self) -> dict[str, Any]:
-        """How the nodes are attached to their networks, and what happened to that; see the agent's `Attachments`."""
-        found: dict[str, Any] = self.agent.call("attachments")
-        return found
+        """Return how nodes are attached to their networks, and what changed since; see the agent's `Attachments`."""
+        attachments: dict[str, Any] = self.agent.call("attachments")
+        return attachments
 
     def require_nodes(self) -> dict[str, Any]:
-        """Make sure that all nodes run and are on their networks; what `attachments` says.
+        """Require that all nodes run and are on their networks, and return `attachments`.
 
         Raises:
             LabError: `lab-damaged`, with what is missing.
         """
-        found = self.attachments()
-        if found["problems"]:
+        attachments = self.attachments()
+        if attachments["problems"]:
             raise LabError(
                 "lab-damaged",
-                "; ".join(found["problems"]),
-                f"start what is stopped, or bring it up anew: testbed down {self.name}",
+                "; ".join(attachments["problems"]),
+                f"start the nodes that are stopped, or bring the lab up again after testbed down {self.name}",
             )
-        return found
+        return attachments
 
     def sockets(self, *nodes: str) -> dict[str, Any]:
-        """The TCP connections of nodes, or of all of them, by node; see `testbed.agent.sockets.connections`.
+        """Return the TCP connections of nodes (by default of all), by node; see `testbed.agent.sockets.connections`.
 
         Raises:
-            MachineError: `no-inet-diag`: the kernel can't tell.
+            MachineError: `no-inet-diag`: the kernel lacks sock_diag for TCP.
             UsageError: `unknown-node`.
         """
         names = [self.plan.known(node).name for node in nodes or self]
-        found: dict[str, Any] = self.agent.call("sockets", nodes=names)
-        return found
+        connections: dict[str, Any] = self.agent.call("sockets", nodes=names)
+        return connections
 
     def versions(self) -> dict[str, str]:
-        """What the nodes are made of, with its version, for the record of a run."""
+        """Return the runtime with its version, for the record of a run."""
         return {self.runtime: self._runtime.description}
 
     def images(self) -> Mapping[str, str]:
-        """Of each image that the nodes are made of, what it is, for the record of a run."""
+        """Return the digest (or id) of each image that the nodes use, for the record of a run."""
         return self._runtime.images(self.name)
 
     def watch_nodes(self) -> NodeWatch:
-        """A context that makes sure that the nodes' programs run for as long as it lasts."""
+        """Return a context that fails if a node's program stops running."""
         from testbed.lab.node_watch import NodeWatch  # noqa: PLC0415 (see above)
 
         return NodeWatch(self._runtime, self.name)
 
     def log_ends(self) -> Iterator[tuple[str, bytes]]:
-        """The nodes that have written something, and the end of it, as a run keeps it; see `logs`."""
+        """Yield each node that has written output, with the end of the output, as a run keeps it; see `logs`."""
         from testbed.lab.node_watch import logs_of  # noqa: PLC0415 (see above)
 
         return logs_of(self._runtime, self.plan)

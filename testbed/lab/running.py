@@ -1,4 +1,4 @@
-"""A run: the links checked, the workloads carried out stage after stage, everything kept on disk."""
+"""Checks and runs: measures the links, carries out the workloads stage after stage, and writes the run to disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from testbed.errors import UsageError
 from testbed.impairments import Impairments
 from testbed.lab import capturing
 from testbed.lab.node_watch import keeping_logs
-from testbed.lab.socket_sampling import Watch
+from testbed.lab.socket_sampling import SocketSampling
 from testbed.lab.timeline_client import Timeline
 from testbed.plan import changes
 from testbed.runtime import state
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from testbed.workloads.summary import Summary
 
 _SLACK_NS = 500_000_000
-"""How much longer than the links' own delays a packet may be under way, in the kernel and in our own programs."""
+"""Time that a packet may take in addition to the links' own delays, in the kernel and in our programs."""
 
 
 def run(
@@ -54,7 +54,7 @@ def run(
 
 
 def require(plan: Plan, *, only: Sequence[str], capture: Sequence[str]) -> None:
-    """Refuse names of workloads and nodes that a plan has not, before its lab is brought up for them.
+    """Refuse names of workloads and nodes that are not in a plan, before its lab is brought up.
 
     Raises:
         UsageError: `unknown-workload`, `unknown-node`.
@@ -88,13 +88,13 @@ def _run(
         if checked:
             writer.checked(_checked(lab, observer, budget_s=budget_s))
         watch.follow()
-        lab.agent.call("restart")  # what a seed decides must not depend on how many probes there were
+        lab.agent.call("restart")  # what a seed decides must not depend on the number of probes
         before, attached = lab.statistics(), lab.attachments()
         writer.begun(before)
         if chosen:
             with (
                 capturing.during_run(lab.plan.capture, lab.agent, ports, writer, observer),
-                Watch(lab.plan.sockets, lab.agent, writer),
+                SocketSampling(lab.plan.sockets, lab.agent, writer),
             ):
                 observer.begun("run")
                 with Timeline(lab.plan, lab.agent, writer.happened, observer) as timeline:
@@ -116,7 +116,7 @@ def _run(
 
 
 def _senders(plan: Plan, summaries: Iterable[Summary]) -> Iterator[tuple[str, int, float]]:
-    """Of each workload that sends at set times its name, how late it was, and how far apart these times are, ns."""
+    """Yield each workload that sends at set times: its name, its lateness and the interval of these times, ns."""
     for summary in summaries:
         late_ns = summary.values.get("pacing_late_p99_ns")
         if isinstance(late_ns, int):
@@ -134,7 +134,7 @@ def check_links(
 def _checked(
     lab: ConnectedLab, observer: Observer, *, deep: bool = False, budget_s: float | None = None
 ) -> tuple[check.LinkCheck, ...]:
-    """Measure the links against what is set now, by the file or by changes since."""
+    """Measure the links and compare them with their current settings, from the file or from later changes."""
     now = lab.statistics()
     in_force = {
         (each["source"], each["destination"], each["network"]): Impairments.from_json(each["impairments"])
@@ -181,9 +181,9 @@ def _carry_out(
     observer: Observer,
     meanwhile: tuple[Timeline, NodeWatch],
 ) -> None:
-    """Carry out the workloads of one stage at once; the first failure ends all of them.
+    """Run the workloads of one stage at the same time; the first failure ends all of them.
 
-    Also one of what goes on `meanwhile`: the timeline, or that the nodes run.
+    A failure of the timeline or of a node (`meanwhile`) ends them too.
     """
     if not together:
         return
@@ -213,8 +213,8 @@ def _carry_out(
                 with suppress(queue.Empty):
                     while True:
                         observer.progressed("run", *progress.get_nowait())
-                for each in meanwhile:
-                    each.follow()
+                for watched in meanwhile:
+                    watched.follow()
                 for future in done:
                     writer.ended(future.result())
                     observer.progressed("run", _label(pending[future]), 1.0)
@@ -232,12 +232,12 @@ def _label(workload: Workload) -> str:
 
 
 def _in_flight_ns(plan: Plan, workload: Workload) -> int:
-    """The longest that a packet of a workload may be under way."""
+    """Return the longest time that a packet of a workload may take, ns."""
     return plan.longest_ns(workload.source, workload.destination) + _SLACK_NS
 
 
 def _round_trip_ns(plan: Plan, workload: Workload) -> int:
-    """The longest that a packet of a workload and the answer to it may be under way."""
+    """Return the longest time that a packet of a workload and the answer to it may take, ns."""
     ends = workload.source, workload.destination
     return plan.longest_ns(*ends) + plan.longest_ns(*reversed(ends))
 

@@ -1,4 +1,4 @@
-"""What is known of a run."""
+"""The class `Run`: the content of run.json."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ INTERRUPTED: Final = "interrupted"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkEngine:
-    """What carries out a link's impairments, and why that."""
+    """The engine that applies a link's impairments, and the reason for the choice."""
 
     source: str
     destination: str
@@ -51,7 +51,7 @@ class LinkEngine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkCounters(LinkEngine):
-    """What became of the packets of a link.
+    """The counters of a link's engine.
 
     Attributes:
         impairments: what it did to packets when the counters were read.
@@ -64,18 +64,18 @@ class LinkCounters(LinkEngine):
 
     @property
     def chosen(self) -> LinkEngine:
-        """The engine alone."""
+        """The link's engine without its counters."""
         return LinkEngine(**{one.name: getattr(self, one.name) for one in fields(LinkEngine)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run, but for the samples.
+    """A run, without its samples.
 
     Attributes:
-        path: its directory, as it was when this was made.
-        status: `complete`, or else it is not whole: `failed`, `interrupted`, or `running` (killed, if it is not).
-        error: why it is not whole, or None.
+        path: its directory when this object was made.
+        status: `complete`, `failed`, `interrupted`, or `running` (which a run that was killed keeps).
+        error: why it is not complete, or None.
         started, ended: UTC, ISO 8601; `ended` is None while it runs.
         plan: of the lab. Its digest is in run.json beside it, and so are the seeds, in the plan.
         runtime: what the nodes are made of, `docker` or `netns`.
@@ -85,12 +85,12 @@ class Run:
         engines: of each impaired link.
         checks: of each impaired link, before the workloads.
         summaries: of each workload that ended, in the order in which they did.
-        statistics_before, statistics_after: what the agent's call `statistics` said before the workloads and after.
-        sockets: the TCP connections of nodes, where they were sampled.
-        captures: of packets, one per port where they were captured.
+        statistics_before, statistics_after: the counters of links before the workloads and after them.
+        sockets: the samples of TCP connections, one per node.
+        captures: of packets, one per port.
         starts: when the workloads of each step began, in the order of the steps.
-        timeline: when the events of the plan's timeline happened, as far as they did.
-        distrust: why the emulation is not trusted; empty where it is. Before `ended` it says nothing.
+        timeline: the events of the plan's timeline that have happened.
+        distrust: the reasons why the emulation is not trusted; empty if it is. Set when the run ends.
     """
 
     DERIVED: ClassVar = ("plan_digest", "trusted", "outcomes", "sums")
@@ -128,35 +128,35 @@ class Run:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the run went on to its end."""
+        """Whether the run is complete."""
         return self.status == COMPLETE
 
     @property
     def ending(self) -> str:
-        """How a run ended that is not whole: `failed: ...`, `was interrupted`, `was killed, or goes on`."""
-        endings = {INTERRUPTED: "was interrupted", RUNNING: "was killed, or goes on"}
+        """How a run that is not complete ended: `failed: ...`, `was interrupted`, `was killed or is still running`."""
+        endings = {INTERRUPTED: "was interrupted", RUNNING: "was killed or is still running"}
         return endings.get(self.status, f"{self.status}: {self.error}")
 
     @property
     def trusted(self) -> bool:
-        """Whether it is whole, all links were as requested, and the emulation kept up."""
+        """Whether the run is complete, all links were as requested, and the emulation kept up."""
         return not self.why_not_trusted
 
     @property
     def why_not_trusted(self) -> tuple[str, ...]:
-        """Every reason not to trust it: it is not whole, a link was not as requested, the emulation fell behind."""
+        """All reasons not to trust the run: it is incomplete, a link was not as requested, the emulation was late."""
         ending = () if self.is_whole else (f"it {self.ending}",)
         links = [f"{check.link} on {check.network}: {check.verdict}" for check in self.checks if not check.passed]
         return (*ending, *self.distrust, *links)
 
     @property
     def changed_links(self) -> list[str]:
-        """The links that did something else when the run began than the file says, see `changed_links`."""
+        """The links whose impairments differed from the file's when the run began, see `changed_links`."""
         return changed_links(self.plan, {each.ends: each.impairments for each in self.statistics_before})
 
     @property
     def outcomes(self) -> tuple[ExpectationOutcome, ...]:
-        """What became of each expectation whose workloads were all run, in the order of the file."""
+        """The outcome of each expectation whose workloads were all run, in the order of the file."""
         ran = {summary.workload: summary for summary in self.summaries}
         return tuple(evaluate(one, ran) for one in self.plan.expectations if one.workloads <= ran.keys())
 

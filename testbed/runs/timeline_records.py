@@ -1,4 +1,4 @@
-"""When the events of a run's timeline happened."""
+"""Records of the events of a run's timeline, with the times at which they happened."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LATE_NS = 100_000_000
-"""By how much an event may be late. What is read of a run over time is no finer: goodput is drawn per 100 ms."""
+"""Lateness that is accepted of an event. Charts over time are no finer: goodput is drawn per 100 ms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineRecord:
-    """An event of the plan's timeline that happened. Times but `at_ns` are of the clock of the samples, ns.
+    """An event of the plan's timeline that has happened. All times but `at_ns` are of the clock of the samples, ns.
 
     Attributes:
-        at_ns: when it was asked for, from when the first workload was under way.
+        at_ns: the time in the plan, from the start of the first workload.
         what: as in the plan.
-        due_ns: when that was.
-        begun_ns, done_ns: between these its links changed, one after the other.
+        due_ns: the same time by the clock of the samples.
+        begun_ns, done_ns: between these times its links changed, one after the other.
     """
 
     at_ns: int
@@ -33,9 +33,9 @@ class TimelineRecord:
 
 
 def late_events(timeline: Iterable[TimelineRecord]) -> tuple[str, ...]:
-    """A sentence for each event that happened so late that the run is not trusted."""
+    """Return a sentence for each event so late that the run is not trusted."""
     return tuple(
-        f"{record.what}, asked for at {units.DURATION.format(record.at_ns)}, happened "
+        f"{record.what}, due at {units.DURATION.format(record.at_ns)}, happened "
         f"{(record.done_ns - record.due_ns) / 1e6:.0f} ms late: this machine was too busy"
         for record in timeline
         if record.done_ns - record.due_ns > LATE_NS

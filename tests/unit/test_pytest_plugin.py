@@ -166,14 +166,14 @@ def test_what_the_machine_lacks_skips_with_the_reason(session, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     result = session(LACKING)
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["SKIPPED*no Docker Engine is here*/nowhere/docker.sock*"])
+    result.stdout.fnmatch_lines(["SKIPPED*there is no Docker Engine*/nowhere/docker.sock*"])
 
 
 def test_what_is_required_fails(session, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     result = session(LACKING, "--testbed-require=docker,netem")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*required, but lacking: *no Docker Engine is here*"])
+    result.stdout.fnmatch_lines(["*required, but lacking: *there is no Docker Engine*"])
     session(LACKING, "--testbed-require=netem").assert_outcomes(skipped=1)
 
 

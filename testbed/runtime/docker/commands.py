@@ -197,8 +197,8 @@ def _need_half_close(execution: Execution) -> None:
     if not execution.half_closes:
         raise LabError(
             "no-half-close",
-            "the Docker Engine is reached through TLS, over which a command can't be told the end of its input",
-            "reach it through a socket: ssh -N -L /tmp/docker.sock:/var/run/docker.sock HOST",
+            "the Docker Engine is reached through TLS, which can't signal the end of a command's input",
+            "use a Unix socket instead: ssh -N -L /tmp/docker.sock:/var/run/docker.sock HOST",
         )
 
 

@@ -202,7 +202,7 @@ def _unreachable(error: Exception) -> MachineError:
         case FileNotFoundError():
             return MachineError(
                 "docker-missing",
-                f"no Docker Engine is here: there is no {where}",
+                f"there is no Docker Engine: {where} does not exist",
                 f"install and start it (apt-get install docker.io), or set DOCKER_HOST; {_INSTEAD}",
             )
         case PermissionError():

@@ -54,12 +54,12 @@ _API_OF_MAC_PER_NETWORK = "1.44"
 
 
 def network_name(lab: str, network: str) -> str:
-    """The name of a network for the Docker Engine."""
+    """Return the name of a network in the Docker Engine."""
     return f"testbed-{lab}-{network}"
 
 
 def container_name(lab: str, node: str) -> str:
-    """The name of a node for the Docker Engine."""
+    """Return the name of a node's container in the Docker Engine."""
     return f"testbed-{lab}-{node}"
 
 
@@ -69,7 +69,7 @@ def labels(lab: str, kind: str, name: str) -> dict[str, str]:
 
 
 def ensure_image(engine: DockerEngine, image: str) -> None:
-    """Have an image at hand, pulling it where it is not.
+    """Pull an image, unless it is present.
 
     Raises:
         MachineError: `image-missing`, `image-unavailable`.
@@ -78,7 +78,7 @@ def ensure_image(engine: DockerEngine, image: str) -> None:
         engine.api.inspect_image(image)  # type: ignore[no-untyped-call]
         return
     if _BUILT_HERE.match(image):
-        raise MachineError("image-missing", f"{image}, an image of the testbed's own, is not here", "make images")
+        raise MachineError("image-missing", f"{image}, an image of testbed's own, is missing", "make images")
     repository, tag = parse_repository_tag(image)
     try:
         problems: list[str] = [
@@ -91,8 +91,8 @@ def ensure_image(engine: DockerEngine, image: str) -> None:
     if problems:
         raise MachineError(
             "image-unavailable",
-            f"image {image} is not here and can't be pulled: {problems[-1]}",
-            f"check its name; docker pull {image} must work, or docker load it",
+            f"image {image} is missing and can't be pulled: {problems[-1]}",
+            f"check its name and that docker pull {image} works, or load it with docker load",
         )
 
 
@@ -112,7 +112,7 @@ def images(engine: DockerEngine, lab: str) -> dict[str, str]:
 
 
 def create_network(engine: DockerEngine, lab: str, network: Network) -> None:
-    """Make a network as a bridge.
+    """Create a network as a bridge.
 
     Raises:
         LabError: `subnet-taken`, another network has some of its addresses; `docker-refused`.
@@ -134,13 +134,13 @@ def create_network(engine: DockerEngine, lab: str, network: Network) -> None:
             raise LabError(
                 "subnet-taken",
                 f"network {network.name}: {network.subnet} overlaps with another of the Docker Engine's networks",
-                "leave the subnet out, so that a free one is taken; docker network ls shows those that are there",
+                "leave out the subnet to get a free one; docker network ls lists the networks",
             ) from None
         raise
 
 
 def create_node(engine: DockerEngine, plan: Plan, node: Node) -> str:
-    """Make a node's container, attached to its networks but not running; its id.
+    """Create a node's container, attached to its networks but not running, and return its id.
 
     Raises:
         LabError: `docker-refused`.
@@ -188,7 +188,7 @@ def _attaches_one(engine: DockerEngine) -> bool:
 
 
 def start_node(engine: DockerEngine, node: Node, container: str) -> int:
-    """Start a node's container; the pid of its first process, as the Docker Engine's machine sees it.
+    """Start a node's container and return the pid of its first process on the Docker Engine's machine.
 
     Raises:
         LabError: `docker-refused`; `node-exited`.
@@ -263,8 +263,8 @@ def remove_all(engine: DockerEngine, lab: str, *, settled: bool) -> None:
     except RetryError:
         raise LabError(
             "not-removed",
-            f"something of lab {lab} is still there after {_REMOVAL_SECONDS} s: {'; '.join(refused) or 'it reappears'}",
-            f"docker ps --all --filter label={LAB}={lab} shows it",
+            f"parts of lab {lab} still exist after {_REMOVAL_SECONDS} s: {'; '.join(refused) or 'they reappear'}",
+            f"docker ps --all --filter label={LAB}={lab} lists its containers",
         ) from None
 
 

@@ -26,7 +26,7 @@ _NOTICING_SECONDS = 0.5  # until the Docker Engine knows that a container's proc
 
 
 class DockerRuntime:
-    """See `testbed.runtime.Runtime`. Whatever it does with the Docker Engine raises MachineError where none answers."""
+    """See `testbed.runtime.Runtime`. Every method raises MachineError if no Docker Engine answers."""
 
     name = "docker"
 
@@ -47,7 +47,7 @@ class DockerRuntime:
             return Availability(usable=False, description="", reason=error.message, hint=error.hint or "")
 
     def require(self, plan: Plan) -> None:
-        """See `testbed.runtime.Runtime`. Limits are looked at too: a Docker Engine leaves them out with a warning."""
+        """See `testbed.runtime.Runtime`. Also checks limits, which a Docker Engine otherwise ignores with a warning."""
         images = {node.image or objects.OWN_IMAGE for node in plan.nodes}
         images |= set() if self._engine.hosts_agent else {objects.OWN_IMAGE}
         in_parallel(partial(objects.ensure_image, self._engine), sorted(images))
@@ -63,7 +63,7 @@ class DockerRuntime:
                 raise MachineError("too-few-cpus", message, f"lower its cpus to {info['NCPU']} or less")
 
     def taken(self) -> list[IPv4Network]:
-        """The subnets of the Docker Engine's networks, and where this machine has routes to."""
+        """Return the subnets of the Docker Engine's networks and the destinations of this machine's routes."""
         return sorted({*objects.subnets(self._engine), *routes.destinations()})
 
     def up(self, plan: Plan, progress: Progress) -> None:
@@ -111,7 +111,7 @@ class DockerRuntime:
         return True
 
     def labs(self) -> list[LabStatus]:
-        """All labs of which there is a container, a network or a directory."""
+        """Return all labs that have a container, a network or a directory."""
         nodes: dict[str, dict[str, str]] = {lab: {} for lab in state.labs(self.name)}
         try:
             engine = self._engine

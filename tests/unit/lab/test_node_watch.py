@@ -63,7 +63,7 @@ def test_a_node_that_ended_is_the_cause_of_what_failed(runtime):
 
     with pytest.raises(LabError, match="node-exited") as raised:
         watching(runtime, fail)
-    assert raised.value.__notes__ == ["which ended in: no-answer: nobody answered"]
+    assert raised.value.__notes__ == ["as a consequence: no-answer: nobody answered"]
 
 
 @pytest.mark.parametrize("error", [LabError("no-answer", "nobody answered"), KeyboardInterrupt()])
@@ -81,7 +81,7 @@ def test_what_fails_for_another_reason_stays_what_it_is(runtime, error):
 def test_a_pause_that_is_over_is_found_at_the_end(runtime):
     runtime.pauses = 1
     watching(runtime)
-    with pytest.raises(LabError, match="node-paused: node a was paused meanwhile"):
+    with pytest.raises(LabError, match="node-paused: node a was paused during the measurement"):
         watching(runtime, lambda _: setattr(runtime, "pauses", 2))
 
 

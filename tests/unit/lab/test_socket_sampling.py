@@ -9,7 +9,7 @@ import pytest
 
 from testbed.endpoint.columns import decode
 from testbed.errors import LabError
-from testbed.lab.socket_sampling import Watch
+from testbed.lab.socket_sampling import SocketSampling
 from testbed.plan import resolve
 from testbed.runs import RunWriter, load
 from testbed.topology import loads
@@ -52,7 +52,10 @@ class Told:
 
 def watch(root, told, monkeypatch, *, looks):
     monkeypatch.setattr("testbed.lab.socket_sampling.INTERVAL_S", 0.001)
-    with RunWriter(root, PLAN, runtime="netns") as writer, Watch(["server"], cast("Agent", told), writer) as watching:
+    with (
+        RunWriter(root, PLAN, runtime="netns") as writer,
+        SocketSampling(["server"], cast("Agent", told), writer) as watching,
+    ):
         while told.asked < looks and watching._thread.is_alive():
             pass
     (sampled,) = load(writer.run.path).sockets
@@ -108,14 +111,14 @@ def test_what_fails_first_is_what_is_told(tmp_path):
     with (
         pytest.raises(KeyboardInterrupt),
         RunWriter(tmp_path, PLAN, runtime="netns") as writer,
-        Watch(["server"], cast("Agent", told), writer),
+        SocketSampling(["server"], cast("Agent", told), writer),
     ):
         raise KeyboardInterrupt
 
 
 def test_nobody_is_asked_where_nothing_is_asked_for(tmp_path):
     told = Told(LabError("sockets-refused", "no"))
-    with RunWriter(tmp_path, PLAN, runtime="netns") as writer, Watch([], cast("Agent", told), writer):
+    with RunWriter(tmp_path, PLAN, runtime="netns") as writer, SocketSampling([], cast("Agent", told), writer):
         pass
     assert told.asked == 0
     assert load(writer.run.path).sockets == ()

@@ -79,7 +79,7 @@ def test_a_run_that_failed_can_be_exported_too(tmp_path, plan):
 
 
 def test_it_is_written_where_that_is_possible(tmp_path, run):
-    with pytest.raises(UsageError, match="no file"):
+    with pytest.raises(UsageError, match="not a regular file"):
         archive.export(run, Path("/dev/null"))
     with pytest.raises(UsageError, match="not-exported"):
         archive.export(run, tmp_path / "none" / "run.zip")

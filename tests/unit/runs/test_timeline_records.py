@@ -44,5 +44,5 @@ def test_a_record_from_before_there_were_timelines_is_read(tmp_path, plan):
 def test_an_event_that_came_too_late_is_a_reason_not_to_trust_a_run():
     assert late_events([happening(), happening(100 * MS)]) == ()
     assert late_events([happening(250 * MS)]) == (
-        "heal all, asked for at 3 s, happened 250 ms late: this machine was too busy",
+        "heal all, due at 3 s, happened 250 ms late: this machine was too busy",
     )
