@@ -1,4 +1,4 @@
-"""Values of declared types to JSON and back: what is stored, and what crosses processes.
+"""Conversion of values of declared types to JSON and back, for storage and between processes.
 
 A type is a dataclass whose annotations say all there is to know (`msgspec` reads them); further tests go into its
 `__post_init__`, as ValueErrors. Class attributes say where the JSON form is another than that of the fields:
@@ -30,7 +30,7 @@ _PATH = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 
 
 class UnreadableError(ValueError):
-    """Data that is not of the declared type.
+    """An error in data that is not of the declared type.
 
     Attributes:
         path: of the value that is wrong, as in `links[0].impairments.delay_ns`; empty for the whole.
@@ -44,7 +44,7 @@ class UnreadableError(ValueError):
 
 
 class Variants:
-    """Base of dataclasses of which a field may hold any. The names of the fields tell which one an object is."""
+    """Base of dataclasses that are variants of each other. The names of the fields identify the variant."""
 
     __slots__ = ()
 
@@ -65,7 +65,7 @@ class Text(ABC):
 
 
 def encode(value: Any) -> Any:  # noqa: ANN401  # any declared type, to JSON
-    """A value as JSON has it; `decode` is the way back."""
+    """Return a value as JSON data, which `decode` reads."""
     if isinstance(value, Text):
         return str(value)
     if is_dataclass(value):
@@ -98,7 +98,7 @@ def _derived(kind: type[Any]) -> tuple[str, ...]:
 
 
 def decode(data: object, kind: type[T], **supplied: object) -> T:
-    """The value of a declared type that JSON data stands for.
+    """Return the value of a declared type that JSON data represents.
 
     Args:
         data: as `json.loads` returns it.
@@ -119,7 +119,7 @@ def decode(data: object, kind: type[T], **supplied: object) -> T:
 
 
 def _refuse_unknown_keys(value: object, data: Any, path: str) -> None:  # noqa: ANN401  # JSON
-    """Refuse keys that the types do not have: what they ask for would not be done, and nobody would know."""
+    """Refuse keys that the types do not have, which would otherwise be ignored silently."""
     if isinstance(value, tuple):
         if value and (is_dataclass(value[0]) or isinstance(value[0], tuple)):
             for number, (part, its_data) in enumerate(zip(value, data, strict=True)):
@@ -133,7 +133,7 @@ def _refuse_unknown_keys(value: object, data: Any, path: str) -> None:  # noqa: 
 
 
 def _unreadable(error: msgspec.ValidationError) -> UnreadableError:
-    """What msgspec says, with the paths of values in values put together."""
+    """Return msgspec's error with the whole path of the value."""
     text = str(error)
     found = _PATH.search(text)
     path, reason = (found["path"], text[: found.start()]) if found else ("", text)
@@ -164,7 +164,7 @@ def _variants(kind: type[Any]) -> list[type[Any]]:
 
 
 def schema(kind: type[Any], title: str) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of what `encode` makes of a dataclass, and of what `decode` takes."""
+    """Return the JSON Schema (2020-12) of a dataclass's JSON form."""
     kinds = [*_reachable(kind)]
     derived = {(one, name): _result(one, name) for one in kinds for name in _derived(one)}
     described, definitions = msgspec.json.schema_components(
@@ -189,7 +189,7 @@ def _schema_of_other(kind: type[Any]) -> dict[str, Any]:
 
 
 def _reachable(kind: Any) -> Iterator[type[Any]]:  # noqa: ANN401  # any annotation
-    """The dataclasses in a type, that itself first; each once."""
+    """Yield the dataclasses that a type contains, each once, the type itself first."""
     waiting, seen = [kind], set()
     while waiting:
         candidate = waiting.pop(0)
@@ -208,5 +208,5 @@ def _reachable(kind: Any) -> Iterator[type[Any]]:  # noqa: ANN401  # any annotat
 
 
 def _result(kind: type[Any], name: str) -> Any:  # noqa: ANN401  # any annotation
-    """The type of a property."""
+    """Return the type of a property."""
     return get_type_hints(getattr(kind, name).fget)["return"]

@@ -1,4 +1,4 @@
-"""What decides what a plan does. The fields of the plan's types say it, as metadata; nothing else does.
+"""The part of a plan that decides its behaviour, declared by metadata on the fields of the plan's types.
 
 A field decides unless it says otherwise, so that a new one is never forgotten. What is not stored decides nothing.
 """
@@ -31,7 +31,7 @@ ADDED: Mapping[str, str] = MappingProxyType({_ROLE: "unless default"})
 
 
 def decisive(value: Any, place: Callable[[str], str | int], *, seeds: bool = True) -> Any:  # noqa: ANN401  # any part
-    """All of a plan, or of a part of one, that decides what it does, as JSON.
+    """Return the decisive part of a plan, or of a part of a plan, as JSON.
 
     Args:
         value: the plan or the part.

@@ -131,9 +131,7 @@ class SweepScreen(SweepObserver):
     def __exit__(self, kind: object, *_: object) -> None:
         self._bar.stop()
         if kind is not None and self._total:
-            self._screen.say(
-                "sweep", f"stopped: {self._done} of {self._total} runs are there; the same command goes on"
-            )
+            self._screen.say("sweep", f"stopped: {self._done} of {self._total} runs exist; the same command continues")
 
     def planned(self, done: int, total: int) -> None:
         """See `SweepObserver`."""
@@ -145,9 +143,9 @@ class SweepScreen(SweepObserver):
         product = f" ({' x '.join(varied)})" if len(varied) > 1 else ""
         self._screen.say("sweep", f"{cells} cells{product}, {total // cells} times each: {total} runs")
         if done == total:
-            self._screen.say("sweep", "all of them are there already; a greater --repeat makes more")
+            self._screen.say("sweep", "all runs exist already; a larger --repeat adds more")
         elif done:
-            self._screen.say("sweep", f"goes on where it stopped: {done} of the runs are there already")
+            self._screen.say("sweep", f"continues: {done} of the runs exist already")
         self._bar.update(self._task, total=total, completed=done, visible=True)
 
     def started(self, trial: Trial, number: int, left_s: float | None) -> None:

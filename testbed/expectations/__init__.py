@@ -1,4 +1,4 @@
-"""What a topology expects of its runs: `voice.loss <= 5%`, read from text and held against what was measured.
+"""Expectations of a topology, such as `voice.loss <= 5%`: parsing, and evaluation against measured metrics.
 
     expectation = side comparison side          the left side has a metric at least
     side        = term { ("+" | "-") term }

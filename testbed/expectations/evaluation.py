@@ -1,4 +1,4 @@
-"""An expectation held against what was measured."""
+"""Evaluation of expectations against measured metrics."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class Measured(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectationOutcome:
-    """What became of an expectation.
+    """The outcome of an expectation.
 
     Attributes:
         expectation: its text.
-        comparison: its comparison.
+        comparison: its comparison operator.
         unit: of both values: `ns`, `bit/s`, `bytes`, `ratio` or `count`.
-        found, wanted: the values of its left and its right side; None where they can't be told.
-        passed: it holds. What can't be told does not pass.
-        reason: why it can't be told, or None.
+        found, wanted: the values of its left and its right side; None if a metric is missing.
+        passed: whether it holds; False if it is undecided.
+        reason: why it is undecided, or None.
     """
 
     expectation: str
@@ -50,11 +50,11 @@ class ExpectationOutcome:
 
 
 def evaluate(expectation: Expectation, measured: Mapping[str, Measured]) -> ExpectationOutcome:
-    """Whether an expectation holds.
+    """Evaluate an expectation.
 
     Args:
-        expectation: as `parse` returns it.
-        measured: by workload.
+        expectation: from `parse`.
+        measured: the metrics by workload.
     """
     missing = [*_missing(expectation.left, measured), *_missing(expectation.right, measured)]
     found, wanted = (_value(side, measured) for side in (expectation.left, expectation.right))
@@ -71,7 +71,7 @@ def evaluate(expectation: Expectation, measured: Mapping[str, Measured]) -> Expe
 
 
 def _missing(side: Expression, measured: Mapping[str, Measured]) -> Iterator[str]:
-    """Why the value of a side can't be told."""
+    """Yield the reasons why the value of a side is unknown."""
     for term in side.metrics:
         if term.workload not in measured:
             yield f"{term.workload} was not run"
@@ -91,14 +91,14 @@ def _value(side: Expression, measured: Mapping[str, Measured]) -> Fraction | Non
 
 
 def _number(term: MetricTerm, measured: Mapping[str, Measured]) -> Fraction | None:
-    """A metric's value. A float stands for the shortest decimal that reads as it: 0.05 is 5 %, not a little more."""
+    """Return a metric's value. A float stands for its shortest decimal notation: 0.05 is exactly 5 %."""
     values = measured[term.workload].values if term.workload in measured else {}
     value = values.get(term.metric.name)
     return None if value is None else term.factor * Fraction(str(value))
 
 
 def _plain(value: Fraction | None) -> float | None:
-    """The nearest number that JSON has."""
+    """Return the nearest number that JSON can represent."""
     if value is None:
         return None
     return value.numerator if value.denominator == 1 else float(value)

@@ -1,4 +1,4 @@
-"""Links and timeline of the file to those of the plan: links one per direction that anything is ever asked of."""
+"""Resolution of a file's links and timeline: one link of the plan for each direction that is ever impaired."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple[tuple[Link, ...], tuple[Event, ...]]:
-    """The links of `topology`, in the order of the file, and its timeline, in the order of time.
+    """Return the links of `topology`, in the order of the file, and its timeline, in the order of time.
 
     Args:
         topology: as it was read.

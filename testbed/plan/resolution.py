@@ -1,4 +1,4 @@
-"""Topology to plan: every choice that the file leaves open is made here, the same way every time."""
+"""Resolution of a topology to a plan: makes every choice that the file leaves open, deterministically."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def resolve(
     engine: str | None = None,
     seed: int | None = None,
 ) -> Plan:
-    """The plan of `topology`. On a machine where subnets are in use, see `relocate`.
+    """Return the plan of `topology`. For a machine on which subnets are in use, see `relocate`.
 
     Args:
         topology: as `testbed.topology.load` returns it.

@@ -1,4 +1,4 @@
-"""Charts by Vega-Lite: of each a drawing for paper and browsers without scripts, and a specification for the others.
+"""Charts by Vega-Lite: each has an SVG for paper and browsers without scripts, and a specification for other browsers.
 
 Colours are CSS variables of the page, so one drawing serves light, dark and paper.
 """
@@ -53,7 +53,7 @@ CONFIG: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventLine:
-    """Something that happened at a time, marked by a line through the charts."""
+    """An event of the timeline, marked by a vertical line through the charts."""
 
     at: float
     label: str

@@ -49,9 +49,9 @@ def write_comparison(
 
     Args:
         path: of the file; what is there is replaced.
-        first: the side that all others are compared with.
+        first: the side with which all others are compared.
         compared: the others.
-        violations: changes beyond a limit, in words.
+        violations: sentences about changes beyond a limit.
 
     Raises:
         UsageError: `not-written`.
@@ -90,13 +90,13 @@ def _verdict(compared: Sequence[Comparison], violations: Sequence[str]) -> Verdi
     beyond = [change for change in changes if change.verdict in _BEYOND_CHANCE]
     perhaps = sum(change.verdict == NO_CONCLUSION for change in changes)
     if violations:
-        title = "What was not to change did"
+        title = "A metric changed beyond its limit"
     elif beyond:
         title = f"{len(beyond)} of {len(changes)} metrics differ by more than chance"
     elif perhaps:
-        title = f"Too few runs for a conclusion: {comparison.ENOUGH} of each side or more would tell"
+        title = f"Too few runs for a conclusion: {comparison.ENOUGH} or more of each side are needed"
     else:
-        title = "No difference to be seen"
+        title = "No significant difference"
     said = [
         *violations,
         *(f"{change.label}: {formatting.change_cells(change)[2]}, {change.verdict}" for change in beyond),
@@ -121,7 +121,7 @@ def _side(side: RunGroup, name: str, style: int) -> dict[str, Any]:
 
 
 def _part(first: RunGroup, compared: Comparison) -> dict[str, Any]:
-    """What the page says of one side beside the first."""
+    """Return the template's data on one side compared with the first."""
     differences = plan_differences(first.runs[0].plan, compared.other.runs[0].plan)
     seeds = [where for where, _, _ in differences if where.endswith("seed")]
     shown = [change for change in compared.changes if change.verdict != THE_SAME]
@@ -140,7 +140,7 @@ def _line(change: MetricChange) -> Cells:
 
 
 def _forest(changes: Sequence[MetricChange]) -> Figure | None:
-    """Relative changes as dots with their intervals, on an axis that holds all of them."""
+    """Return a chart of relative changes: dots with their intervals, on one axis."""
     values = [value for change in changes if (value := _relative(change)) is not None]
     if not values:
         return None
@@ -186,7 +186,7 @@ def _forest(changes: Sequence[MetricChange]) -> Figure | None:
 
 
 def _relative(change: MetricChange) -> dict[str, Any] | None:
-    """A change in percent of what was before; None where that can't be told."""
+    """Return a change in percent of the earlier value; None if that is zero or unknown."""
     if change.ratio is None or not isfinite(change.ratio) or not change.before:
         return None
     low, high = change.interval or (0.0, 0.0)

@@ -1,4 +1,4 @@
-"""report.html: the verdict on a run, what its workloads came to, its charts, and the facts that results depend on."""
+"""report.html: the verdict on a run, the metrics of its workloads, charts, and the environment."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _when(run: Run) -> str:
 
 
 def _verdict(run: Run) -> Verdict:
-    reasons = [*run.why_not_trusted, *(f"changed since the lab came up: {link}" for link in run.changed_links)]
+    reasons = [*run.why_not_trusted, *(f"changed after the lab came up: {link}" for link in run.changed_links)]
     for outcome in run.outcomes:
         if not outcome.passed:
             found, wanted = formatting.outcome_cells(outcome)
@@ -100,7 +100,7 @@ def _verdict(run: Run) -> Verdict:
         title=f"This run is {formatting.run_verdict(run)}",
         reasons=tuple(reasons),
         tiles=tuple(_tiles(run)),
-        notes=tuple(f"Not measured or proven: {reservation}" for reservation in formatting.reservations(run.checks)),
+        notes=tuple(f"Not verified: {reservation}" for reservation in formatting.reservations(run.checks)),
     )
 
 

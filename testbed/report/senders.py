@@ -1,4 +1,4 @@
-"""The state of TCP over time, and other columns of figures."""
+"""Charts of TCP's state over time, and of other columns of samples."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def senders(stage: Stage, group: Group) -> Iterator[Figure]:
             yield _small_ones(stage, recorded, rest, title, folded=True)
 
 
-_BAND = " The line is the mean of all of them, the band goes from the least to the greatest."
+_BAND = " The line is the mean of all, the band spans from the least to the greatest."
 
 
 def others(stage: Stage, group: Group) -> Iterator[Figure]:

@@ -1,4 +1,4 @@
-"""Sweeps: a file run with every combination of some values, several times, and what came of each.
+"""Sweeps: runs of a file with every combination of some values, several times each, and their results.
 
 results/sweeps/NAME-DIGEST/       the same for the same file and options, so that what was interrupted goes on
     sweep.json                    the cells, their runs and what these tell, see `testbed.sweep.outcome`

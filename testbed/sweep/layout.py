@@ -1,4 +1,4 @@
-"""What goes where in the plots of a sweep."""
+"""The layout of a sweep's charts: which factor is on the x axis, and which cells form a curve."""
 
 from __future__ import annotations
 

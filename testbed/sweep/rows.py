@@ -1,4 +1,4 @@
-"""What is shown of a sweep, as text."""
+"""The results of a sweep as text."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:
-    """What to call factors where there is little room: the last part of the path if it tells them apart."""
+    """Return short names of factors: the last part of the path if it is unique, else the path."""
     last = {path: path.rpartition(".")[2] for path in paths}
     names = list(last.values())
     return {path: name if names.count(name) == 1 else path for path, name in last.items()}
 
 
 def levels_text(matrix: Matrix, levels: Mapping[str, str]) -> str:
-    """The values of the factors that are varied: `loss 1%, congestion bbr`."""
+    """Return the levels of factors that vary: `loss 1%, congestion bbr`."""
     short = short_names(matrix.factors)
     return ", ".join(f"{short[path]} {level}" for path, level in levels.items() if len(matrix.factors[path]) > 1)
 
 
 def head(outcome: SweepOutcome) -> tuple[str, ...]:
-    """The heads of the columns of `lines`; those of factors come first."""
+    """Return the headings of the columns of `lines`, factors first."""
     short = short_names(outcome.matrix.factors)
     return (*short.values(), "runs", *(measure.label for measure in outcome.measures))
 
 
 def lines(outcome: SweepOutcome) -> list[tuple[str, ...]]:
-    """A line per cell: its values, its runs, and the mean of each figure with its interval."""
+    """Return a row per cell: its levels, its number of runs, and the mean of each metric with its interval."""
     return [
         (
             *cell.levels.values(),
@@ -54,7 +54,7 @@ def _runs(outcome: SweepOutcome, cell: Cell) -> str:
 
 
 def estimate_text(estimate: Estimate | None, measure: Measure) -> str:
-    """A mean and its interval: `5.31 mbit/s (4.92 to 5.7)`."""
+    """Return a mean and its interval: `5.31 mbit/s (4.92 to 5.7)`."""
     mean = value_text(estimate.mean if estimate else None, measure)
     if estimate is None:
         return mean
@@ -66,12 +66,12 @@ def estimate_text(estimate: Estimate | None, measure: Measure) -> str:
 
 
 def value_text(value: float | None, measure: Measure) -> str:
-    """A figure: `5.31 mbit/s`."""
+    """Return a metric as text: `5.31 mbit/s`."""
     return formatting.UNMEASURED if value is None else formatting.metric_text(value, measure.metric.unit)
 
 
 def _range(mean: str, bounds: Sequence[str]) -> str:
-    """Two bounds, without their units where those are all the mean's."""
+    """Return two bounds, without their units if these are the mean's."""
     unit = mean.partition(" ")[2]
     if unit and all(bound.partition(" ")[2] == unit for bound in bounds):
         bounds = [bound.partition(" ")[0] for bound in bounds]
@@ -79,7 +79,7 @@ def _range(mean: str, bounds: Sequence[str]) -> str:
 
 
 def slope_text(outcome: SweepOutcome, slope: Slope) -> str:
-    """How a figure grows: `flow.goodput ~ loss ^ -0.51 (-0.55 to -0.47), congestion reno`."""
+    """Return a slope as text: `flow.goodput ~ loss ^ -0.51 (-0.55 to -0.47), congestion reno`."""
     x = short_names(outcome.matrix.factors)[slope.x]
     interval = slope.exponent.interval
     bounds = f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else ""
@@ -88,7 +88,7 @@ def slope_text(outcome: SweepOutcome, slope: Slope) -> str:
 
 
 def failures(outcome: SweepOutcome) -> list[str]:
-    """Per cell what was not as expected, in which runs, and what was found there, in lines.
+    """Return a line for each unmet expectation or link of a cell, with the runs and the values measured in them.
 
     `loss 5%: voice.loss < 4% is not met in 2 of 5 runs: repetition 1 (5.2 %), repetition 4 (4.4 %)`
     """
@@ -107,7 +107,7 @@ def failures(outcome: SweepOutcome) -> list[str]:
 
 
 def missing(outcome: SweepOutcome) -> str:
-    """The runs that are missing: `loss 5% (repetitions 2, 3)`."""
+    """Return the runs that are missing as text: `loss 5% (repetitions 2, 3)`."""
     by_cell: dict[str, list[str]] = {}
     for trial in outcome.missing:
         label = levels_text(outcome.matrix, trial.cell.levels) or "this topology"
@@ -118,10 +118,10 @@ def missing(outcome: SweepOutcome) -> str:
 
 
 def warnings(outcome: SweepOutcome) -> list[str]:
-    """What speaks against the result, in lines."""
+    """Return the reasons to doubt the result, one per line."""
     sentences = []
     if lacking := len(outcome.missing):
         sentences.append(f"{lacking} of {lacking + len(outcome.runs)} runs are missing: {missing(outcome)}")
     if untrusted := outcome.untrusted:
-        sentences.append(f"{len(untrusted)} of {len(outcome.runs)} runs are not trusted; they count as the others do")
+        sentences.append(f"{len(untrusted)} of {len(outcome.runs)} runs are not trusted; the means include them")
     return [*sentences, *outcome.mixture]

@@ -1,4 +1,4 @@
-"""The topology file: YAML text to a validated `Topology`, with every fault at its line."""
+"""The topology file: parsing of YAML text to a validated `Topology`, with every error at its line."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = [
 
 
 def load(path: Path | str, settings: Iterable[Setting] = ()) -> Topology:
-    """The topology in the file at `path`, with the values of `settings` in place of its own.
+    """Load the topology file at `path`, with the values of `settings` in place of its own.
 
     Raises:
         TopologyError: the file is not valid; it tells all that is wrong.
@@ -51,7 +51,7 @@ def load(path: Path | str, settings: Iterable[Setting] = ()) -> Topology:
 
 
 def factors(path: Path) -> tuple[Factor, ...]:
-    """What the `sweep` of the file at `path` varies; of a file that is not valid, what can be read.
+    """Return the factors of the `sweep` in the file at `path`; of an invalid file, those that can be read.
 
     Raises:
         TopologyError: it is no YAML.
@@ -69,7 +69,7 @@ def _text(path: Path) -> bytes:
 
 
 def loads(text: str | bytes, name: str, directory: Path | None = None, settings: Iterable[Setting] = ()) -> Topology:
-    """The topology in `text`.
+    """Load a topology from text.
 
     Args:
         text: YAML; bytes must be UTF-8.

@@ -1,4 +1,4 @@
-"""The bottleneck of a link: how fast it sends, and what waits before it."""
+"""The bottleneck of a link: its rate and its queue."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -25,7 +25,7 @@ class Traced(Model):
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What the impairments has."""
+        """Return the fields of `Impairments` that it decides."""
         return {"rate_bps": 0, "trace": self.trace}
 
 

@@ -1,4 +1,4 @@
-"""What is captured during a run."""
+"""The key `capture`: packets captured during a run."""
 
 from typing import Annotated
 

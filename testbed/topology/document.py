@@ -1,4 +1,4 @@
-"""YAML text to plain data, strictly: YAML 1.2 core scalars, no duplicate keys, no tags, and the place of every value.
+"""Strict parsing of YAML to plain data with the place of every value: YAML 1.2 core scalars, no duplicate keys or tags.
 
 PyYAML composes the nodes; what scalars mean is decided here, because PyYAML follows YAML 1.1 (`on` is true, `1e-3` is
 text).
@@ -39,7 +39,7 @@ Path = tuple[str | int, ...]
 
 
 class Mark(NamedTuple):
-    """A place in the text, from 1."""
+    """A line and a column in the text, counted from 1."""
 
     line: int
     column: int
@@ -84,14 +84,14 @@ class Document:
     problems: tuple[Problem, ...]
 
     def problem(self, path: Path, code: str, message: str, hint: str = "", *, at_key: bool = False) -> Problem:
-        """A fault at the value (or its key) that `path` leads to, or at the nearest one around it that exists."""
+        """Return a problem at the value (or key) at `path`, or at the nearest enclosing value that exists."""
         while path not in self.places:
             path = path[:-1]
         place = self.places[path]
         return Problem(place.file, *(place.key if at_key else place.value), code, message, hint)
 
     def value(self, path: Path) -> object:
-        """The value that `path` leads to."""
+        """Return the value at `path`."""
         value = self.data
         for part in path:
             value = value[part]  # type: ignore[index]
@@ -160,11 +160,11 @@ class _Composer(
         return root
 
     def problem(self, mark: Mark, code: str, message: str, hint: str = "") -> None:
-        """Note a fault that does not prevent reading on."""
+        """Record an error after which reading can continue."""
         self.problems.append(Problem(self.name, *mark, code, message, hint))
 
     def fatal(self, mark: Mark, code: str, message: str, hint: str = "") -> TopologyError:
-        """The error that ends reading, with the faults found before."""
+        """Return the error that ends reading, with the errors found before."""
         return TopologyError([*self.problems, Problem(self.name, *mark, code, message, hint)])
 
 
@@ -260,7 +260,7 @@ class _Reader:
 
 
 def read(text: str | bytes, name: str) -> Document:
-    """The data in a topology file.
+    """Parse the text of a topology file.
 
     Args:
         text: the file's content; bytes must be UTF-8.
@@ -296,13 +296,13 @@ def read(text: str | bytes, name: str) -> Document:
 
 
 def _mark(at: yaml.Event | yaml.Node) -> Mark:
-    """Where an event or a node starts."""
+    """Return the position at which an event or a node starts."""
     start = at.start_mark
     return Mark(start.line + 1, start.column + 1) if start else Mark(1, 1)
 
 
 def _mark_at(before: str) -> Mark:
-    """The place after the text `before`."""
+    """Return the position after the text `before`."""
     return Mark(before.count("\n") + 1, len(before) - before.rfind("\n"))
 
 

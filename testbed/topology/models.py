@@ -50,7 +50,7 @@ Repetitions = Annotated[int, Field(strict=True, ge=1, le=1000)]
 
 def _profile(value: object) -> str:
     if not isinstance(value, str) or value not in PROFILES:
-        message = f"{describe(value)}, which is no profile"
+        message = f"{describe(value)}, which is not a profile"
         hint = nearest(str(value), PROFILES, "profiles")
         raise PydanticCustomError("unknown-profile", "{said}", {"said": message, "hint": hint})
     return value

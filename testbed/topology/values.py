@@ -120,7 +120,9 @@ def _name(value: object) -> str:
     text = text_of(value, "a name")
     if not re.fullmatch(NAME_PATTERN, text):
         hint = "lower-case letters, digits and hyphens, at most 32, no hyphen at either end: it becomes a host name"
-        raise PydanticCustomError("bad-name", "{said}", {"said": f"is {quote(text)}, which is no name", "hint": hint})
+        raise PydanticCustomError(
+            "bad-name", "{said}", {"said": f"is {quote(text)}, which is not a name", "hint": hint}
+        )
     return text
 
 

@@ -48,7 +48,7 @@ def test_what_is_there_is_shown_and_an_expectation_that_failed_decides(swept, tm
     assert ["10ms", "2", "20", "ms", "0", "%"] in lines  # two runs have no interval
     missed = "pings.latency.p50 >= 25 ms is not met in 2 of 2 runs: repetition 1 (20 ms), repetition 2 (20 ms)"
     assert f"delay 10ms: {missed}" in " ".join(shown.output.split())
-    assert "all of them are there already" in shown.output
+    assert "all runs exist already" in shown.output
     assert "sweep.html" in shown.output
 
 

@@ -21,9 +21,9 @@ def test_those_asked_for_once_each(make):
     ("label", "said"),
     [
         ("flaw.goodput", 'no workload "flaw"\n  hint: did you mean "flow"?'),
-        ("flow.godput", 'no number is called "godput"\n  hint: did you mean "goodput"?'),
-        ("flow.congestion", "no number"),
-        ("flow", "no number"),
+        ("flow.godput", 'there is no numeric metric "godput"\n  hint: did you mean "goodput"?'),
+        ("flow.congestion", "no numeric metric"),
+        ("flow", "no numeric metric"),
     ],
 )
 def test_what_is_not_there_is_told_with_the_nearest(make, label, said):

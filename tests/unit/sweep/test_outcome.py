@@ -66,7 +66,7 @@ def test_runs_that_are_not_trusted_count_and_are_told(outcome_of):
     assert all(
         len(one.values) == 3 for cell in outcome.matrix.cells if (one := outcome.estimate(cell, outcome.measures[0]))
     )
-    assert warnings(outcome) == ["2 of 9 runs are not trusted; they count as the others do"]
+    assert warnings(outcome) == ["2 of 9 runs are not trusted; the means include them"]
 
 
 def test_runs_of_unlike_machinery_are_told(make, keep, outcome_of, tmp_path):

@@ -37,8 +37,8 @@ def test_a_plan_of_before_captures_nothing():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("capture: [clent]", 'x.yml:3:11: unknown-node: capture[0] names "clent", which is no node'),
-        ("capture: {nodes: [clent]}", 'x.yml:3:19: unknown-node: capture.nodes[0] names "clent", which is no node'),
+        ("capture: [clent]", 'x.yml:3:11: unknown-node: capture[0] names "clent", which is not a node'),
+        ("capture: {nodes: [clent]}", 'x.yml:3:19: unknown-node: capture.nodes[0] names "clent", which is not a node'),
         ("capture: client", "x.yml:3:10: wrong-type: capture is"),
         ("capture: []", "x.yml:3:10: "),
         ("capture: {snap: 64B}", 'x.yml:3:10: missing-key: capture lacks "nodes"'),
