@@ -46,7 +46,7 @@ def test_a_plan_that_was_changed(made):
     assert "digest" in error.message
 
 
-def test_a_machine_without_what_it_was_made_with(made, monkeypatch, tmp_path):
+def test_replay_on_a_machine_without_the_runs_engine_names_the_options(made, monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
     error = replay(made)
     assert isinstance(error, MachineError)

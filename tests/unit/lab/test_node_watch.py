@@ -56,7 +56,7 @@ def test_a_node_that_ends_meanwhile_is_seen_while_it_goes_on(runtime):
         watching(runtime, go_on)
 
 
-def test_a_node_that_ended_is_the_cause_of_what_failed(runtime):
+def test_the_error_of_a_node_that_ended_replaces_the_error_that_it_caused(runtime):
     def fail(_watch):
         runtime.failure = exited("a", 3, "")
         raise LabError("no-answer", "nobody answered")
@@ -67,7 +67,7 @@ def test_a_node_that_ended_is_the_cause_of_what_failed(runtime):
 
 
 @pytest.mark.parametrize("error", [LabError("no-answer", "nobody answered"), KeyboardInterrupt()])
-def test_what_fails_for_another_reason_stays_what_it_is(runtime, error):
+def test_an_unrelated_error_is_not_replaced(runtime, error):
     def fail(_watch):
         if isinstance(error, KeyboardInterrupt):
             runtime.failure = exited("a", 3, "")

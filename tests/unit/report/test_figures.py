@@ -176,7 +176,7 @@ def happening(what, at_ms):
     return TimelineRecord(at_ns=0, what=what, due_ns=at, begun_ns=at, done_ns=at)
 
 
-def test_what_is_asked_for_follows_the_timeline(plan, stream):
+def test_the_configured_delay_follows_the_timeline(plan, stream):
     (link,) = plan.links
     change = LinkChange(
         **dict(zip(("source", "destination", "network"), link.ends, strict=True)),
@@ -192,7 +192,7 @@ def test_what_is_asked_for_follows_the_timeline(plan, stream):
     assert level[-1][1] == 60
 
 
-def test_what_happened_is_marked_where_it_falls_into_the_stage(plan, stream):
+def test_events_within_the_stage_are_marked(plan, stream):
     timeline = [happening("link down", 100), happening("link up", 105), happening("before", -1)]
     figures = [*stage_figures(plan, [stream("udp", 0)], timeline)]
     over_time = [figure for figure in figures if "time since" in words(figure)]

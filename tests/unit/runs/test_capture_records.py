@@ -38,7 +38,7 @@ def test_a_run_of_before_has_none(tmp_path, plan):
     assert Run.from_json(data, writer.run.path).captures == ()
 
 
-def test_what_is_missing_is_told():
+def test_packets_that_are_missing_from_captures_are_counted():
     assert captures_text([made()]) == "12,345 packets, 3.4 MB"
     some = [made(dropped=2, overwritten=1_000), made(dropped=1)]
     assert captures_text(some) == (

@@ -88,7 +88,7 @@ def test_runs_are_as_the_schema_says(kept, written):
         (lambda run: run.update(version=9), "version: 9; this is for version 2"),
     ],
 )
-def test_what_is_not_as_the_types_say_is_refused_with_its_place(kept, change, said):
+def test_data_of_a_wrong_type_is_refused_with_its_path(kept, change, said):
     data = load(kept).to_json()
     change(data)
     (kept / "run.json").write_text(json.dumps(data))

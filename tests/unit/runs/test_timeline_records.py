@@ -23,7 +23,7 @@ def test_it_is_read_back(tmp_path, plan):
     assert load("latest", tmp_path).timeline == (happening(), happening(3))
 
 
-def test_what_had_happened_by_then_is_in_the_record_of_a_run_that_failed(tmp_path, plan):
+def test_a_failed_run_records_the_events_before_the_failure(tmp_path, plan):
     writer = RunWriter(tmp_path, plan, runtime="netns")
     with suppress(KeyboardInterrupt), writer:
         writer.happened(happening())

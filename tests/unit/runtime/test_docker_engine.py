@@ -29,7 +29,7 @@ def test_no_socket(tmp_path, monkeypatch):
         DockerEngine()
 
 
-def test_a_socket_where_nobody_listens(tmp_path, monkeypatch):
+def test_a_socket_without_a_listener_is_an_error(tmp_path, monkeypatch):
     path = tmp_path / "left.sock"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
@@ -66,7 +66,7 @@ def test_without_an_engine_there_is_nothing_to_use_and_nothing_to_remove(tmp_pat
         (404, "No such container, timeout", False),
     ],
 )
-def test_what_is_tried_again(status, text, expected):
+def test_transient_errors_are_retried(status, text, expected):
     assert is_passing(answer(status, text)) is expected
 
 
@@ -74,7 +74,7 @@ def test_other_errors_are_not_tried_again():
     assert not is_passing(OSError("timeout"))
 
 
-def test_a_refusal_says_what_was_asked_and_what_was_said():
+def test_an_error_of_the_docker_engine_names_the_object_and_the_reason():
     with pytest.raises(LabError, match=r"^docker-refused: node a: no space left$"), refusals("node a"):
         raise answer(500, "no space left\n")
 

@@ -46,7 +46,7 @@ def test_a_plan_of_before_captures_nothing():
         ("capture: {nodes: [client], size: 1KB}", "bad-value: capture.size"),
     ],
 )
-def test_what_is_wrong_is_told(text, said):
+def test_invalid_keys_are_reported(text, said):
     with pytest.raises(TestbedError) as caught:
         planned(text)
     assert said in str(caught.value)

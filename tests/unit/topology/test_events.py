@@ -80,7 +80,7 @@ def test_one_fault(event, column, code, words):
         assert word in str(problem)
 
 
-def test_what_an_earlier_event_did_counts():
+def test_an_event_applies_to_the_state_after_earlier_ones():
     later = "{at: 2s, link: {from: a, to: b}, jitter: 25ms}"
     course("{at: 1s, link: {from: a, to: b}, delay: 30ms}", later)
     with pytest.raises(TopologyError, match="jitter-exceeds-delay"):
@@ -97,7 +97,7 @@ def test_how_long_some_workloads_take_is_not_known():
     assert course("{at: 1min, heal: all}", head=HEAD.replace("duration: 3s", unknown)) == [{}]
 
 
-def test_a_change_replaces_what_it_names():
+def test_a_change_replaces_only_the_keys_that_it_names():
     assert described("{at: 1s, link: {between: [a, b]}, loss: 5%}", "{at: 2s, link: {from: a, to: b}, rate: 0}") == [
         {
             "a b": "delay 20 ms, loss 5 %, rate 10 mbit/s, queue 62.5 KB",

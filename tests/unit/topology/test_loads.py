@@ -311,7 +311,7 @@ expect:
         ("5.loss <= 5%\n    and more", 5, "bad-expectation", ['has "and" where its end is expected']),
     ],
 )
-def test_a_wrong_expectation_is_told_where_it_is_wrong(text, column, code, words):
+def test_an_error_in_an_expectation_has_its_position(text, column, code, words):
     problem = next(one for one in faults(f"{EXPECTING}  - {text}\n") if one.line >= 8)
     assert (problem.line, problem.column, problem.code) == (8, column, code)
     for word in words:
