@@ -5,7 +5,7 @@ A type is a dataclass whose annotations say all there is to know (`msgspec` read
 
 - `OMIT_DEFAULTS = True`: fields that have their default are left out;
 - `DERIVED = ("passed",)`: these properties are written beside the fields, for other programs; they are not read;
-- a field with the metadata `NOT_STORED` is left out; whoever reads supplies it.
+- a field with the metadata `NOT_STORED` is left out; the reader supplies it.
 
 A class that is no dataclass has a JSON form if it is `Text` (it has a text of its own), or if it is `Variants`.
 """

@@ -40,7 +40,7 @@ def over_time(samples: Samples, length: int) -> str:
 
 
 def _totals(bins: Bins, begun_ns: int, part_ns: float, length: int) -> list[float]:
-    """What fell into each of `length` equal parts; a bin counts for a part as far as it is in it."""
+    """Return the total of each of `length` equal parts; a bin contributes in proportion to its overlap."""
     totals = [0.0] * length
     for item in bins:
         left, right = ((at - begun_ns) / part_ns for at in (item.start, item.start + bins.width))

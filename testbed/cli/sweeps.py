@@ -209,7 +209,7 @@ class SweepScreen(SweepObserver):
 
 
 class _TimeLeft(ProgressColumn):
-    """How long it will take from now on, as far as that is known."""
+    """The column with the remaining time, if it is known."""
 
     def render(self, task: Task) -> Text:
         """See `ProgressColumn`."""

@@ -320,7 +320,7 @@ def _for_scripts(specification: dict[str, Any], panel: Panel, x: Axis, y: Axis) 
         " '  (' + format(datum.low, '.4~g') + ' to ' + format(datum.high, '.4~g') + ')' : '')"
     )
     # What is next to the pointer is a cell around a point, whose datum is the point and not the row.
-    told = "{title: (datum.datum || datum).title, value: (datum.datum || datum).value, at: (datum.datum || datum).at}"
+    values = "{title: (datum.datum || datum).title, value: (datum.datum || datum).value, at: (datum.datum || datum).at}"
     hover = {
         "transform": [
             {"filter": f"isValid(datum.y) && indexof(off, {names}[datum.mark]) < 0"},
@@ -338,7 +338,7 @@ def _for_scripts(specification: dict[str, Any], panel: Panel, x: Axis, y: Axis) 
             "size": 46,
             "color": "var(--ink)",
             "clip": True,
-            "tooltip": {"expr": told},
+            "tooltip": {"expr": values},
         },
         "encoding": {
             "x": {"field": "x", "type": "quantitative"},

@@ -63,7 +63,7 @@ def write_comparison(
         for number, (name, comparison) in enumerate(zip(names[1:], compared, strict=True), 1)
     ]
     workloads = [*_workloads(sides, names)]
-    sections = [{"id": "sides", "title": "What is compared"}]
+    sections = [{"id": "sides", "title": "Compared runs"}]
     sections += [{"id": part["id"], "title": part["title"]} for part in (*parts, *workloads)]
     text = render(
         "comparison.html.j2",

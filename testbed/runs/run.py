@@ -45,7 +45,7 @@ class LinkEngine:
 
     @property
     def ends(self) -> tuple[str, str, str]:
-        """Of the link: what tells links apart, see `testbed.plan.Link`."""
+        """Source, destination and network, which identify the link, see `testbed.plan.Link`."""
         return self.source, self.destination, self.network
 
 

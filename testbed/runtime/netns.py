@@ -111,7 +111,7 @@ class NetnsRuntime:
             if any(node.command for node in plan.nodes):
                 time.sleep(_SETTLING_SECONDS)
         finally:
-            self.require_running(plan.lab)  # where a node has ended, that is the reason of whatever failed
+            self.require_running(plan.lab)  # a node that has ended is the cause of the failure
 
     def down(self, lab: str) -> bool:
         """End the agent; the kernel removes the rest."""
@@ -186,7 +186,7 @@ class NetnsRuntime:
     ) -> Completed:
         """See `testbed.runtime.Runtime`."""
         try:
-            with os.fdopen(os.memfd_create("stdin"), "r+b") as file:  # no pipe: nobody need feed it meanwhile
+            with os.fdopen(os.memfd_create("stdin"), "r+b") as file:  # not a pipe, which a thread would have to feed
                 file.write(stdin)
                 file.seek(0)
                 process = self.connect(lab).spawn(node, argv, stdio=[file.fileno()])

@@ -27,13 +27,13 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Which factor is where in a plot: the first one with numbers along the x axis, the next as curves.
+    """The role of each factor in a chart: the first numeric one is on the x axis, the next one distinguishes curves.
 
     Attributes:
         x: the path of the factor along the x axis.
         scale: of its levels; None where they are no numbers, and beside each other as they were given.
-        of_curves: the path of the factor that tells the curves of a panel apart; None where there is one curve.
-        of_panels: of those that tell panels apart.
+        of_curves: the path of the factor that distinguishes the curves of a panel; None if there is one curve.
+        of_panels: the paths of the factors that distinguish panels.
     """
 
     x: str

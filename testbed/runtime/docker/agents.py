@@ -38,7 +38,7 @@ _CAPABILITIES = [
     "NET_ADMIN",  # devices, queueing disciplines and filters
     "NET_RAW",  # AF_PACKET
     "SYS_ADMIN",  # setns, unshare
-    "SYS_PTRACE",  # /proc/PID/ns of somebody else's processes
+    "SYS_PTRACE",  # /proc/PID/ns of other users' processes
     "KILL",  # commands that run as another user
 ]
 

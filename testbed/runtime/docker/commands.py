@@ -78,7 +78,7 @@ class Commands:
                 self._kill(execution, signal.SIGKILL)
             except TestbedError as error:
                 problems.append(error.message)
-            execution.close()  # whoever else holds the streams is not waited for
+            execution.close()  # don't wait for other processes that hold the streams
 
         problems: list[str] = []
         timer = threading.Timer(seconds or 0, expire)

@@ -108,13 +108,13 @@ class DockerEngine:
         return found
 
     def containers(self, **labels: str | None) -> list[dict[str, Any]]:
-        """All containers, running or not, with the labels given (None: whatever its value)."""
+        """Return all containers, running or not, with the given labels (None matches any value)."""
         with refusals("list of containers"):
             found: list[dict[str, Any]] = self.api.containers(all=True, filters=_with(labels))
         return found
 
     def networks(self, **labels: str | None) -> list[dict[str, Any]]:
-        """All networks with the labels given (None: whatever its value), all there are without any."""
+        """Return the networks with the given labels (None matches any value); all networks without labels given."""
         with refusals("list of networks"):
             found: list[dict[str, Any]] = self.api.networks(filters=_with(labels))
         return found
@@ -184,10 +184,10 @@ def reason(error: Exception) -> str:
 
 
 def _knock(path: str) -> None:
-    """Connect to the Docker Engine's socket before the SDK does, which leaves its own open where nobody answers.
+    """Connect to the Docker Engine's socket before the SDK does, which leaks its own if there is no answer.
 
     Raises:
-        MachineError: nobody does.
+        MachineError: there is no answer.
     """
     with socket.socket(socket.AF_UNIX) as connection:
         try:

@@ -40,7 +40,7 @@ LAB, NODE, NETWORK, AGENT, VERSION = (
 )
 
 _BUILT_HERE = re.compile(r"testbed(-[a-z0-9-]+)?(:|$)")
-"""What `make images` builds, and no registry has: whatever it had under such a name would be a stranger's."""
+"""The image that `make images` builds. It is never pulled, because a registry's image of that name is a foreign one."""
 
 _REMOVAL_SECONDS = 60
 _LATE_SECONDS = 1.0
@@ -234,7 +234,7 @@ def remove_all(engine: DockerEngine, lab: str, *, settled: bool) -> None:
     Args:
         engine: where.
         lab: its name.
-        settled: nobody is making any more; else what appears within a second is removed too.
+        settled: no command is creating objects any more; otherwise objects that appear within a second are removed too.
 
     Raises:
         LabError: `not-removed`, with what the Docker Engine said last.
@@ -288,7 +288,7 @@ def _remove_container(engine: DockerEngine, refused: list[str], container: str) 
 def _remove_network(engine: DockerEngine, refused: list[str], network: str, *, force: bool) -> None:
     if _removal(refused, partial(engine.api.remove_network, network)) or not force:
         return
-    # A container of somebody else's hangs on it, or an endpoint that a crash left behind.
+    # A foreign container is attached to it, or an endpoint that a crash left behind.
     with suppress(APIError):
         attached: dict[str, Any] = engine.api.inspect_network(network)["Containers"]
         for container in attached:
@@ -296,7 +296,7 @@ def _remove_network(engine: DockerEngine, refused: list[str], network: str, *, f
 
 
 def _removal(refused: list[str], remove: partial[None]) -> bool:
-    """Remove, or note why not: whatever is still there is tried again."""
+    """Remove an object, or record the error; objects that remain are tried again."""
     try:
         remove()
     except NotFound:

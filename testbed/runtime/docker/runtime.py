@@ -89,7 +89,7 @@ class DockerRuntime:
                 time.sleep(_NOTICING_SECONDS)
             raise
         finally:
-            self.require_running(plan.lab)  # where a node has ended, that is the reason of whatever failed
+            self.require_running(plan.lab)  # a node that has ended is the cause of the failure
 
     def down(self, lab: str) -> bool:
         """See `testbed.runtime.Runtime`."""

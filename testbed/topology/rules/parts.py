@@ -89,7 +89,7 @@ class Parts:
 
 
 def readable(raw: object, adapter: TypeAdapter[Part], *keys: str) -> Part | None:
-    """What some keys of a part say, whatever its others; None where these keys are not valid."""
+    """Return the values of some keys of a part, independent of its other keys; None if these keys are not valid."""
     try:
         entry = {key: value for key, value in raw.items() if key in keys} if isinstance(raw, dict) else raw
         return adapter.validate_python(entry)

@@ -75,7 +75,7 @@ def link_ends(parts: Parts, path: Path, of: PairEnds | DirectionEnds) -> Iterato
 
 
 def shared_network(parts: Parts, path: Path, one: str, other: str, asked: str | None) -> str | Fault | None:
-    """The network that two nodes meet on; None where that cannot be told.
+    """Return the network that two nodes share; None if that is unknown.
 
     Args:
         parts: of the file.
