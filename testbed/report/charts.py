@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.report.axes import Axis
 from testbed.report.marks import TICK_HEIGHT, Mark, Row, Swatch, Ticks, filtered
-from testbed.report.vega import draw
+from testbed.report.vega import CONFIG, Y_LABELS, draw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +20,6 @@ WIDTH = 912
 """Of a drawing, pixels; a chart with scripts is as wide as the page."""
 
 SMALL_WIDTH = 292
-_Y_LABELS = 54
 _ROW = 14
 _NAME_ROW = 24
 _LETTER = 6.2
@@ -28,27 +27,6 @@ _LETTER = 6.2
 
 _MOST_LABELS = 24
 _COLUMNS = ("mark", "x", "y", "x2", "low", "high", "part")
-
-CONFIG: dict[str, Any] = {
-    "aria": False,
-    "background": None,
-    "font": "sans-serif",  # the page names better ones; to look for those to measure labels takes four times as long
-    "view": {"stroke": None},
-    "axis": {
-        "labelColor": "var(--soft)",
-        "labelFontSize": 11,
-        "gridColor": "var(--grid)",
-        "domainColor": "var(--line)",
-        "tickColor": "var(--line)",
-        "titleColor": "var(--soft)",
-        "titleFontSize": 11,
-        "titleFontWeight": "normal",
-        "title": None,
-    },
-    "axisX": {"labelFlush": True, "labelOverlap": True, "labelPadding": 4, "tickSize": 4, "titleAnchor": "end"},
-    "axisY": {"domain": False, "ticks": False, "labelPadding": 6, "minExtent": _Y_LABELS, "maxExtent": _Y_LABELS},
-    "text": {"color": "var(--ink)", "fontSize": 11},
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +278,7 @@ def _placed(moments: Sequence[EventLine], x: Axis) -> list[int]:
     rows: list[int] = []
     span = (x.high or 1) - (x.low or 0)
     for moment in moments:
-        left = (moment.at - (x.low or 0)) / span * (WIDTH - _Y_LABELS)
+        left = (moment.at - (x.low or 0)) / span * (WIDTH - Y_LABELS)
         row = next((number for number, end in enumerate(ends) if end < left), len(ends))
         ends[row : row + 1] = [left + _LETTER * len(moment.label) + 10]
         rows.append(row)
