@@ -1,11 +1,11 @@
-"""Values of declared types to JSON and back: what is stored, and what crosses processes.
+"""Conversion of values of declared types to JSON and back, for storage and between processes.
 
 A type is a dataclass whose annotations say all there is to know (`msgspec` reads them); further tests go into its
 `__post_init__`, as ValueErrors. Class attributes say where the JSON form is another than that of the fields:
 
 - `OMIT_DEFAULTS = True`: fields that have their default are left out;
 - `DERIVED = ("passed",)`: these properties are written beside the fields, for other programs; they are not read;
-- a field with the metadata `NOT_STORED` is left out; whoever reads supplies it.
+- a field with the metadata `NOT_STORED` is left out; the reader supplies it.
 
 A class that is no dataclass has a JSON form if it is `Text` (it has a text of its own), or if it is `Variants`.
 """
@@ -30,7 +30,7 @@ _PATH = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 
 
 class UnreadableError(ValueError):
-    """Data that is not of the declared type.
+    """An error in data that is not of the declared type.
 
     Attributes:
         path: of the value that is wrong, as in `links[0].impairments.delay_ns`; empty for the whole.
@@ -44,7 +44,7 @@ class UnreadableError(ValueError):
 
 
 class Variants:
-    """Base of dataclasses of which a field may hold any. The names of the fields tell which one an object is."""
+    """Base of dataclasses that are variants of each other. The names of the fields identify the variant."""
 
     __slots__ = ()
 
@@ -65,7 +65,7 @@ class Text(ABC):
 
 
 def encode(value: Any) -> Any:  # noqa: ANN401  # any declared type, to JSON
-    """A value as JSON has it; `decode` is the way back."""
+    """Return a value as JSON data, which `decode` reads."""
     if isinstance(value, Text):
         return str(value)
     if is_dataclass(value):
@@ -78,13 +78,13 @@ def encode(value: Any) -> Any:  # noqa: ANN401  # any declared type, to JSON
 
 
 def _encode_fields(value: Any) -> dict[str, Any]:  # noqa: ANN401  # any dataclass
-    kind, found = type(value), {}
-    for one in fields(value):
-        part = getattr(value, one.name)
-        is_omitted = getattr(kind, "OMIT_DEFAULTS", False) and part == one.default
-        if is_stored(one) and not is_omitted:
-            found[one.name] = encode(part)
-    return found | {name: encode(getattr(value, name)) for name in _derived(kind)}
+    kind, encoded = type(value), {}
+    for member in fields(value):
+        part = getattr(value, member.name)
+        is_omitted = getattr(kind, "OMIT_DEFAULTS", False) and part == member.default
+        if is_stored(member) and not is_omitted:
+            encoded[member.name] = encode(part)
+    return encoded | {name: encode(getattr(value, name)) for name in _derived(kind)}
 
 
 def is_stored(one: Field[Any]) -> bool:
@@ -98,7 +98,7 @@ def _derived(kind: type[Any]) -> tuple[str, ...]:
 
 
 def decode(data: object, kind: type[T], **supplied: object) -> T:
-    """The value of a declared type that JSON data stands for.
+    """Return the value of a declared type that JSON data represents.
 
     Args:
         data: as `json.loads` returns it.
@@ -119,7 +119,7 @@ def decode(data: object, kind: type[T], **supplied: object) -> T:
 
 
 def _refuse_unknown_keys(value: object, data: Any, path: str) -> None:  # noqa: ANN401  # JSON
-    """Refuse keys that the types do not have: what they ask for would not be done, and nobody would know."""
+    """Refuse keys that the types do not have, which would otherwise be ignored silently."""
     if isinstance(value, tuple):
         if value and (is_dataclass(value[0]) or isinstance(value[0], tuple)):
             for number, (part, its_data) in enumerate(zip(value, data, strict=True)):
@@ -133,7 +133,7 @@ def _refuse_unknown_keys(value: object, data: Any, path: str) -> None:  # noqa: 
 
 
 def _unreadable(error: msgspec.ValidationError) -> UnreadableError:
-    """What msgspec says, with the paths of values in values put together."""
+    """Return msgspec's error with the whole path of the value."""
     text = str(error)
     found = _PATH.search(text)
     path, reason = (found["path"], text[: found.start()]) if found else ("", text)
@@ -164,7 +164,7 @@ def _variants(kind: type[Any]) -> list[type[Any]]:
 
 
 def schema(kind: type[Any], title: str) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of what `encode` makes of a dataclass, and of what `decode` takes."""
+    """Return the JSON Schema (2020-12) of a dataclass's JSON form."""
     kinds = [*_reachable(kind)]
     derived = {(one, name): _result(one, name) for one in kinds for name in _derived(one)}
     described, definitions = msgspec.json.schema_components(
@@ -189,21 +189,24 @@ def _schema_of_other(kind: type[Any]) -> dict[str, Any]:
 
 
 def _reachable(kind: Any) -> Iterator[type[Any]]:  # noqa: ANN401  # any annotation
-    """The dataclasses in a type, that itself first; each once."""
-    waiting, found = [kind], set()
+    """Yield the dataclasses that a type contains, each once, the type itself first."""
+    waiting, seen = [kind], set()
     while waiting:
-        one = waiting.pop(0)
-        waiting += get_args(one)
-        if not isinstance(one, type) or one in found:
+        candidate = waiting.pop(0)
+        waiting += get_args(candidate)
+        if not isinstance(candidate, type) or candidate in seen:
             continue
-        found.add(one)
-        if issubclass(one, Variants):
-            waiting += _variants(one)
-        if is_dataclass(one):
-            yield one
-            waiting += [*get_type_hints(one).values(), *(_result(one, name) for name in _derived(one))]
+        seen.add(candidate)
+        if issubclass(candidate, Variants):
+            waiting += _variants(candidate)
+        if is_dataclass(candidate):
+            yield candidate
+            waiting += [
+                *get_type_hints(candidate).values(),
+                *(_result(candidate, name) for name in _derived(candidate)),
+            ]
 
 
 def _result(kind: type[Any], name: str) -> Any:  # noqa: ANN401  # any annotation
-    """The type of a property."""
+    """Return the type of a property."""
     return get_type_hints(getattr(kind, name).fget)["return"]

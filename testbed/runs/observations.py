@@ -1,4 +1,4 @@
-"""What was recorded of a workload, row by row: the lines of its file with their columns decoded."""
+"""The samples of a workload as rows: the lines of its file with their columns decoded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 
 def observations(path: Path) -> Iterator[Row]:
-    """Everything recorded of a workload, an observation at a time, in the order of its file.
+    """Yield all samples of a workload, one observation per row, in the order of its file.
 
     Each row has the `event` and the `node`, and the values of that one observation: of `sent` and `received` the number
     of the message, `seq`, and the time; of `bytes` when the bucket begins, `at_ns`, and what arrived in it; of what a
@@ -29,10 +29,12 @@ def observations(path: Path) -> Iterator[Row]:
         path: of the file, in the run's `samples/`.
 
     Raises:
-        UsageError: `no-samples`: it is not there; `samples-unreadable`, with the line.
+        UsageError: `no-samples`: there is no such file; `samples-unreadable`, with the line.
     """
     if not path.is_file():
-        raise UsageError("no-samples", f"{path} is not there: it was not run", "testbed run runs all workloads")
+        raise UsageError(
+            "no-samples", f"{path} does not exist: the workload was not run", "testbed run runs all workloads"
+        )
     return _rows(path)
 
 
@@ -44,11 +46,11 @@ def _rows(path: Path) -> Iterator[Row]:
             except (RecordError, ValueError) as error:
                 reason = error.message if isinstance(error, RecordError) else error
                 message = f"{path}:{number}: {reason}"
-                raise UsageError("samples-unreadable", message, "it was altered, or cut off") from None
+                raise UsageError("samples-unreadable", message, "the file was altered or truncated") from None
 
 
 def rows_of(table: Table) -> Iterator[Row]:
-    """The observations in one line of a file of samples.
+    """Yield the observations in one line of a file of samples.
 
     Raises:
         ValueError: its columns differ in length.
@@ -71,11 +73,11 @@ def rows_of(table: Table) -> Iterator[Row]:
 
 
 def _flat(data: Mapping[str, Any], prefix: str) -> Row:
-    """What a program reported, by name; what is in lists stays as JSON."""
-    found: Row = {}
+    """Return the values in nested objects by dotted names; lists stay as they are."""
+    row: Row = {}
     for key, value in data.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
+        row |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return row
 
 
 def write_csv(read: Callable[[], Iterable[Row]], file: TextIO) -> None:

@@ -1,4 +1,4 @@
-"""Runs that earlier versions wrote, brought to the form of this one before they are read."""
+"""Conversion of runs that earlier versions wrote to the form of this version."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _IDLE = ("lab", "description", "runtime", "seed_given", "expectations", "sockets
 
 
 def upgraded(data: dict[str, Any]) -> dict[str, Any]:
-    """The data of a run.json in the form of this version; that of other versions than 1 stays as it is.
+    """Return the data of a run.json of version 1 in the form of this version; other data is returned unchanged.
 
-    Its digest is checked and left out: the upgraded plan has another.
+    The digest is verified and left out, because that of the upgraded plan differs.
 
     Raises:
-        UnreadableError: it is no run of version 1.
+        UnreadableError: the data is not a run of version 1.
     """
     if data.get("version") != 1:
         return data
     try:
         digest = _digest_of_version_1(copy.deepcopy(data["plan"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise codec.UnreadableError("plan", f"no plan of version 1: {error!r}") from None
+        raise codec.UnreadableError("plan", f"not a plan of version 1: {error!r}") from None
     if digest != data.get("plan_digest"):
         raise codec.UnreadableError("plan_digest", f"the digest of the plan is {digest}")
     plan: dict[str, Any] = {**data["plan"], "version": VERSION}
@@ -38,13 +38,13 @@ def upgraded(data: dict[str, Any]) -> dict[str, Any]:
     counters: dict[str, Any] = {
         name: _renamed(data[name]) for name in ("statistics_before", "statistics_after") if name in data
     }
-    found: dict[str, Any] = {**data, **counters, "plan": plan, "version": VERSION}
-    del found["plan_digest"]
-    return found
+    upgraded_run: dict[str, Any] = {**data, **counters, "plan": plan, "version": VERSION}
+    del upgraded_run["plan_digest"]
+    return upgraded_run
 
 
 def _renamed(part: object) -> object:
-    """A part of a run with `shape` as `impairments`, however deep."""
+    """Return a part of a run with the key `shape` renamed to `impairments` at every level."""
     if isinstance(part, list):
         return [_renamed(item) for item in part]
     if isinstance(part, dict):
@@ -53,7 +53,7 @@ def _renamed(part: object) -> object:
 
 
 def _digest_of_version_1(plan: dict[str, Any]) -> str:
-    """SHA-256 (hex) of all that decides what a plan of version 1 does; `plan` is used up."""
+    """Return the digest of a plan of version 1: SHA-256 (hex) of what decides its behaviour. Modifies `plan`."""
     for name in _IDLE:
         plan.pop(name, None)
     for link in plan["links"]:

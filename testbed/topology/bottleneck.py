@@ -1,4 +1,4 @@
-"""The bottleneck of a link: how fast it sends, and what waits before it."""
+"""The bottleneck of a link: its rate and its queue."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -9,7 +9,7 @@ from testbed import units
 from testbed.impairments import Discipline, Opportunities, RateSteps
 from testbed.topology import traces
 from testbed.topology.base import Fault, Model, Short, key
-from testbed.topology.files import Beside
+from testbed.topology.referenced_files import Beside
 from testbed.topology.values import Flag, QueueLimit, Rate, SomeDuration, schema_of
 
 MANAGED = ("codel", "fq_codel")
@@ -25,7 +25,7 @@ class Traced(Model):
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What the impairments has."""
+        """Return the fields of `Impairments` that it decides."""
         return {"rate_bps": 0, "trace": self.trace}
 
 

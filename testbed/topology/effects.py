@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from testbed.impairments import Chance, Corruption, Reorder, Variation
 from testbed.topology.base import Fault, Model, Short, key
-from testbed.topology.files import Beside
+from testbed.topology.referenced_files import Beside
 from testbed.topology.traces import delays
 from testbed.topology.values import Count, Duration, Probability, SomeDuration, schema_of
 

@@ -108,7 +108,7 @@ def test_data_of_another_type_is_refused_with_its_path(data, path, reason):
     assert reason in caught.value.reason
 
 
-def test_the_schema_tells_what_is_stored():
+def test_the_schema_describes_the_stored_form():
     schema = codec.schema(Whole, "whole")
     whole = schema["$defs"]["Whole"]
     assert schema["$ref"] == "#/$defs/Whole"

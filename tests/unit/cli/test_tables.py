@@ -36,7 +36,7 @@ def recorded(plan):
     return Recorded(samples={"voice": samples}, problems={})
 
 
-def test_what_no_workload_has_is_left_out(voice):
+def test_columns_without_a_value_in_any_workload_are_left_out(voice):
     header, _ = shown(tables.workload_table([voice])).splitlines()
     assert "retrans" not in header
     assert "set-up" in header
@@ -74,7 +74,7 @@ def test_nothing_is_cut_off(make_check, download, voice, width):
         assert word in words
 
 
-def test_what_was_not_measured_is_said(make_check):
+def test_links_that_were_not_measured_are_reported_as_such(make_check):
     check = make_check()
     slow = replace(check, findings=(*check.findings, unmeasured("rate", 10**10, "this machine is too slow")))
     text = shown(tables.link_table([slow]))

@@ -12,11 +12,11 @@ import pytest
 from testbed.analysis.samples import Samples
 from testbed.endpoint.columns import encode
 from testbed.impairments import Impairments
-from testbed.plan.timeline import Change, Event
+from testbed.plan.events import Event, LinkChange
 from testbed.records import parse_object
-from testbed.report.run import stage_figures, twin_figures
+from testbed.report.run_page import stage_figures, twin_figures
 from testbed.report.start import start
-from testbed.runs import Happening
+from testbed.runs import TimelineRecord
 from testbed.workloads.summary import Summary
 
 MS = 1_000_000
@@ -185,12 +185,12 @@ def test_an_axis_reaches_to_zero_and_to_all_values(plan, make, celsius):
 
 def happening(what, at_ms):
     at = START + at_ms * MS
-    return Happening(at_ns=0, what=what, due_ns=at, begun_ns=at, done_ns=at)
+    return TimelineRecord(at_ns=0, what=what, due_ns=at, begun_ns=at, done_ns=at)
 
 
-def test_what_is_asked_for_follows_the_timeline(plan, stream):
+def test_the_configured_delay_follows_the_timeline(plan, stream):
     (link,) = plan.links
-    change = Change(
+    change = LinkChange(
         **dict(zip(("source", "destination", "network"), link.ends, strict=True)),
         impairments=Impairments(delay_ns=60 * MS),
     )
@@ -204,7 +204,7 @@ def test_what_is_asked_for_follows_the_timeline(plan, stream):
     assert level[-1][1] == 60
 
 
-def test_what_happened_is_marked_where_it_falls_into_the_stage(plan, stream):
+def test_events_within_the_stage_are_marked(plan, stream):
     timeline = [happening("link down", 100), happening("link up", 105), happening("before", -1)]
     figures = [*stage_figures(plan, [stream("udp", 0)], timeline)]
     over_time = [figure for figure in figures if "time since" in words(figure)]

@@ -74,7 +74,7 @@ def test_the_last_rate_lasts_as_long_as_the_one_before():
         (traces.rates, "time_s,rate_mbit\n0,1\n1,2mbit\n", "line 3 is wrong"),
     ],
 )
-def test_what_is_no_trace(parse, text, words):
+def test_an_invalid_trace_is_refused(parse, text, words):
     with pytest.raises(ValueError, match=words):
         parse(text)
 
@@ -95,7 +95,7 @@ def test_delays_in_any_unit(text):
         ("1e400\n2\n", "line 1 is wrong"),
     ],
 )
-def test_what_is_no_table(text, words):
+def test_an_invalid_table_is_refused(text, words):
     with pytest.raises(ValueError, match=words):
         traces.delays(text, "")
 

@@ -5,7 +5,7 @@ import pytest
 
 from testbed.endpoint.columns import encode
 from testbed.report.charts import Figure
-from testbed.report.sockets import connections
+from testbed.report.socket_charts import connections
 from testbed.runs import Connections, RunWriter
 
 MS = 1_000_000
@@ -71,6 +71,6 @@ def test_of_none_that_is_said(run):
     assert [*connections(run(count=0))] == ["server had no TCP connection in 9 samples."]
 
 
-def test_what_can_not_be_read_is_said(run):
+def test_unreadable_samples_are_reported_on_the_page(run):
     text = str(next(connections(run({"event": "tcp-info"}, count=1))))
     assert "can't be shown" in text

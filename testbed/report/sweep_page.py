@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from testbed.report.axes import Axis
-from testbed.report.cells import Cell, Cells, Tile, Verdict
+from testbed.report.cells import Cells, TableCell, Tile, Verdict
 from testbed.report.charts import Figure, Panel, figure, multiples
+from testbed.report.display_units import Unit, display_unit
 from testbed.report.drawing import draw
 from testbed.report.marks import Crosses, Mark, Ranges
 from testbed.report.page import render
-from testbed.report.units import Unit, display_unit
-from testbed.runs.files import write_whole
+from testbed.runs.output_files import write_whole
 from testbed.sweep import rows
 from testbed.sweep.layout import Layout
 from testbed.sweep.scale import is_wide
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from testbed.sweep.layout import Curve
     from testbed.sweep.measures import Measure
-    from testbed.sweep.outcome import Outcome
+    from testbed.sweep.outcome import SweepOutcome
 
 SWEEP_FILE = "sweep.html"
 
@@ -36,7 +36,7 @@ _MARGIN = 0.06
 _NOTE = "The mean over the runs of a cell, with its 95 % interval."
 
 
-def write_sweep(outcome: Outcome) -> Path:
+def write_sweep(outcome: SweepOutcome) -> Path:
     """Write sweep.html into the sweep's directory, over the one that is there.
 
     Returns:
@@ -50,7 +50,7 @@ def write_sweep(outcome: Outcome) -> Path:
     return path
 
 
-def sweep_page(outcome: Outcome) -> str:
+def sweep_page(outcome: SweepOutcome) -> str:
     """The page of a sweep, as HTML."""
     matrix = outcome.matrix
     shown = [*figures(outcome)]
@@ -78,7 +78,7 @@ def sweep_page(outcome: Outcome) -> str:
     )
 
 
-def _verdict(outcome: Outcome) -> Verdict:
+def _verdict(outcome: SweepOutcome) -> Verdict:
     reasons = rows.warnings(outcome)
     failed = sum(not run.as_expected for run in outcome.runs.values())
     if failed:
@@ -102,19 +102,19 @@ def _verdict(outcome: Outcome) -> Verdict:
     return Verdict(good=not reasons, title=title, reasons=tuple(reasons), tiles=tiles)
 
 
-def _facts(outcome: Outcome) -> dict[str, str]:
+def _facts(outcome: SweepOutcome) -> dict[str, str]:
     matrix = outcome.matrix
     facts = {path: ", ".join(levels) for path, levels in matrix.factors.items()}
     return facts | {"repetitions": str(outcome.repeat), "seed": str(matrix.seed), "digest (SHA-256)": matrix.digest}
 
 
-def _runs(outcome: Outcome) -> list[Cells]:
+def _runs(outcome: SweepOutcome) -> list[Cells]:
     return [
         [
             rows.levels_text(outcome.matrix, cell.levels),
             str(trial.repetition),
             str(trial.seed),
-            Cell(text=f"{cell.lab}/{run.path.name}", code=True),
+            TableCell(text=f"{cell.lab}/{run.path.name}", code=True),
             "yes" if run.trusted else "; ".join(run.why_not_trusted),
         ]
         for cell in outcome.matrix.cells
@@ -143,7 +143,7 @@ class _Place:
         return Axis(low=low - room, high=high + room, labels=labels)
 
 
-def figures(outcome: Outcome) -> Iterator[Figure]:
+def figures(outcome: SweepOutcome) -> Iterator[Figure]:
     """A figure for each measure that any run has."""
     layout = Layout.of(outcome.matrix)
     x = _Place(layout=layout, order=outcome.matrix.factors[layout.x]).axis
@@ -168,16 +168,16 @@ def figures(outcome: Outcome) -> Iterator[Figure]:
             )
 
 
-def _groups(outcome: Outcome, layout: Layout) -> dict[str, list[Curve]]:
+def _groups(outcome: SweepOutcome, layout: Layout) -> dict[str, list[Curve]]:
     """The curves of each panel, by its name."""
-    found: dict[str, list[Curve]] = {}
+    groups: dict[str, list[Curve]] = {}
     for curve in layout.curves(outcome.matrix):
         own = {path: curve.levels[path] for path in layout.of_panels}
-        found.setdefault(rows.levels_text(outcome.matrix, own), []).append(curve)
-    return found
+        groups.setdefault(rows.levels_text(outcome.matrix, own), []).append(curve)
+    return groups
 
 
-def _marks(outcome: Outcome, layout: Layout, measure: Measure, curves: Sequence[Curve]) -> list[Mark]:
+def _marks(outcome: SweepOutcome, layout: Layout, measure: Measure, curves: Sequence[Curve]) -> list[Mark]:
     """The curves of a panel, and crosses at runs that are not trusted."""
     order = outcome.matrix.factors[layout.x]
     marks: list[Mark] = []

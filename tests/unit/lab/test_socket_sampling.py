@@ -9,7 +9,7 @@ import pytest
 
 from testbed.endpoint.columns import decode
 from testbed.errors import LabError
-from testbed.lab.sockets import Watch
+from testbed.lab.socket_sampling import SocketSampling
 from testbed.plan import resolve
 from testbed.runs import RunWriter, load
 from testbed.topology import loads
@@ -51,8 +51,11 @@ class Told:
 
 
 def watch(root, told, monkeypatch, *, looks):
-    monkeypatch.setattr("testbed.lab.sockets.INTERVAL_S", 0.001)
-    with RunWriter(root, PLAN, runtime="netns") as writer, Watch(["server"], cast("Agent", told), writer) as watching:
+    monkeypatch.setattr("testbed.lab.socket_sampling.INTERVAL_S", 0.001)
+    with (
+        RunWriter(root, PLAN, runtime="netns") as writer,
+        SocketSampling(["server"], cast("Agent", told), writer) as watching,
+    ):
         while told.asked < looks and watching._thread.is_alive():
             pass
     (sampled,) = load(writer.run.path).sockets
@@ -78,7 +81,7 @@ def test_connections_come_and_go(tmp_path, monkeypatch):
     assert decode(lines[0]["at_ns"]).tolist() == [1000, 2000]
 
 
-def test_what_changes_begins_a_new_line_and_nothing_is_lost(tmp_path, monkeypatch):
+def test_a_changed_column_begins_a_new_line_and_no_sample_is_lost(tmp_path, monkeypatch):
     peer = "198.18.0.3:1"
     told = Told(
         [connection(peer, 1)],
@@ -103,19 +106,19 @@ def test_an_agent_that_can_not_tell_fails_the_run(tmp_path, monkeypatch):
     assert left.name.endswith(".incomplete")
 
 
-def test_what_fails_first_is_what_is_told(tmp_path):
+def test_the_error_that_ended_the_run_is_raised_not_the_samplers(tmp_path):
     told = Told(LabError("sockets-refused", "no"))
     with (
         pytest.raises(KeyboardInterrupt),
         RunWriter(tmp_path, PLAN, runtime="netns") as writer,
-        Watch(["server"], cast("Agent", told), writer),
+        SocketSampling(["server"], cast("Agent", told), writer),
     ):
         raise KeyboardInterrupt
 
 
-def test_nobody_is_asked_where_nothing_is_asked_for(tmp_path):
+def test_without_nodes_the_agent_is_not_called(tmp_path):
     told = Told(LabError("sockets-refused", "no"))
-    with RunWriter(tmp_path, PLAN, runtime="netns") as writer, Watch([], cast("Agent", told), writer):
+    with RunWriter(tmp_path, PLAN, runtime="netns") as writer, SocketSampling([], cast("Agent", told), writer):
         pass
     assert told.asked == 0
     assert load(writer.run.path).sockets == ()

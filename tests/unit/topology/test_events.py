@@ -7,8 +7,8 @@ import pytest
 
 from testbed.impairments import CERTAIN, CLEAR
 from testbed.topology import TopologyError, loads
-from testbed.topology.course import Course, in_time
 from testbed.topology.impairments import ImpairmentKeys
+from testbed.topology.timeline_state import TimelineState, in_time
 
 MS = 1_000_000
 HEAD = """name: x
@@ -32,7 +32,7 @@ LINE = HEAD.count("\n") + 1
 def course(*events, head=HEAD):
     """The impairments of links after each event."""
     topology = loads(head + "".join(f"  - {event}\n" for event in events), "file.yml")
-    links = Course(topology)
+    links = TimelineState(topology)
     return [links.meet(event) for _, event in in_time(topology)]
 
 
@@ -80,7 +80,7 @@ def test_one_fault(event, column, code, words):
         assert word in str(problem)
 
 
-def test_what_an_earlier_event_did_counts():
+def test_an_event_applies_to_the_state_after_earlier_ones():
     later = "{at: 2s, link: {from: a, to: b}, jitter: 25ms}"
     course("{at: 1s, link: {from: a, to: b}, delay: 30ms}", later)
     with pytest.raises(TopologyError, match="jitter-exceeds-delay"):
@@ -97,7 +97,7 @@ def test_how_long_some_workloads_take_is_not_known():
     assert course("{at: 1min, heal: all}", head=HEAD.replace("duration: 3s", unknown)) == [{}]
 
 
-def test_a_change_replaces_what_it_names():
+def test_a_change_replaces_only_the_keys_that_it_names():
     assert described("{at: 1s, link: {between: [a, b]}, loss: 5%}", "{at: 2s, link: {from: a, to: b}, rate: 0}") == [
         {
             "a b": "delay 20 ms, loss 5 %, rate 10 mbit/s, queue 62.5 KB",

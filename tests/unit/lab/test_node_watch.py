@@ -7,7 +7,7 @@ import time
 import pytest
 
 from testbed.errors import LabError
-from testbed.lab import nodes
+from testbed.lab import node_watch
 from testbed.runtime import exited, paused
 
 
@@ -34,7 +34,7 @@ def runtime():
 
 
 def watching(runtime, work=lambda _watch: None):
-    with nodes.NodeWatch(runtime, "lab") as watch:
+    with node_watch.NodeWatch(runtime, "lab") as watch:
         work(watch)
 
 
@@ -56,18 +56,18 @@ def test_a_node_that_ends_meanwhile_is_seen_while_it_goes_on(runtime):
         watching(runtime, go_on)
 
 
-def test_a_node_that_ended_is_the_cause_of_what_failed(runtime):
+def test_the_error_of_a_node_that_ended_replaces_the_error_that_it_caused(runtime):
     def fail(_watch):
         runtime.failure = exited("a", 3, "")
         raise LabError("no-answer", "nobody answered")
 
     with pytest.raises(LabError, match="node-exited") as raised:
         watching(runtime, fail)
-    assert raised.value.__notes__ == ["which ended in: no-answer: nobody answered"]
+    assert raised.value.__notes__ == ["as a consequence: no-answer: nobody answered"]
 
 
 @pytest.mark.parametrize("error", [LabError("no-answer", "nobody answered"), KeyboardInterrupt()])
-def test_what_fails_for_another_reason_stays_what_it_is(runtime, error):
+def test_an_unrelated_error_is_not_replaced(runtime, error):
     def fail(_watch):
         if isinstance(error, KeyboardInterrupt):
             runtime.failure = exited("a", 3, "")
@@ -81,14 +81,14 @@ def test_what_fails_for_another_reason_stays_what_it_is(runtime, error):
 def test_a_pause_that_is_over_is_found_at_the_end(runtime):
     runtime.pauses = 1
     watching(runtime)
-    with pytest.raises(LabError, match="node-paused: node a was paused meanwhile"):
+    with pytest.raises(LabError, match="node-paused: node a was paused during the measurement"):
         watching(runtime, lambda _: setattr(runtime, "pauses", 2))
 
 
 def test_only_the_end_of_a_long_log_is_kept(monkeypatch):
-    monkeypatch.setattr(nodes, "_LOG_BYTES", 100)
+    monkeypatch.setattr(node_watch, "_LOG_BYTES", 100)
     lines = [f"line {number}\n".encode() for number in range(1000)]
-    kept = nodes._end(lines)
+    kept = node_watch._end(lines)
     assert 80 < len(kept) <= 100
     assert b"".join(lines).endswith(b"\n" + kept)
-    assert nodes._end(lines[:3]) == b"".join(lines[:3])
+    assert node_watch._end(lines[:3]) == b"".join(lines[:3])

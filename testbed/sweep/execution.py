@@ -1,4 +1,4 @@
-"""A sweep carried out: each run in a lab of its own, and what is there already not again."""
+"""Execution of sweeps: each run in a lab of its own, without the runs that exist already."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from testbed import lab as labs
 from testbed.errors import LabError
 from testbed.lab import Lab, Observer
-from testbed.runs.files import make_directory
+from testbed.runs.output_files import make_directory
 from testbed.runtime import state
-from testbed.sweep.outcome import Outcome, kept
+from testbed.sweep.outcome import SweepOutcome, kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,26 +26,26 @@ SWEEPS = "sweeps"
 """The directory of all sweeps, in that of all runs."""
 
 _TOO_MANY = 3
-"""Failures in a row that speak against the machine, not against a cell."""
+"""Consecutive failures after which the machine is at fault, not a cell."""
 
 _AROUND_S = 1.5
-"""About what it takes to bring a lab up and down, which is not in the record of a run."""
+"""Typical time to bring a lab up and down, which the record of a run does not include."""
 
 
 class SweepObserver(Observer):
-    """Hears of a sweep's progress, and of that of each lab."""
+    """Receives the progress of a sweep, and of each of its labs."""
 
     def planned(self, done: int, total: int) -> None:
-        """So many of all runs are there already."""
+        """The sweep begins; `done` of `total` runs exist already."""
 
     def started(self, trial: Trial, number: int, left_s: float | None) -> None:
-        """A run begins, the so many-th of all; with it, those to come take about so long, if that is known."""
+        """Run `number` begins; it and the following ones take about `left_s` seconds, None if that is unknown."""
 
     def finished(self, run: Run) -> None:
-        """The run that began last has ended, and is kept."""
+        """The current run is complete."""
 
     def failed(self, error: LabError) -> None:
-        """The run that began last has failed, and the sweep goes on."""
+        """The current run has failed; the sweep continues."""
 
 
 def carry_out(
@@ -56,30 +56,30 @@ def carry_out(
     measures: tuple[Measure, ...],
     again: bool = False,
     observer: SweepObserver,
-) -> Outcome:
-    """Make the runs that are missing, and write sweep.json, also when it comes to no end.
+) -> SweepOutcome:
+    """Make the runs that are missing, and write sweep.json, even if the sweep is interrupted.
 
-    A run that fails does not stop the others; it is missing then, and tried again the next time.
+    A run that fails does not stop the others; the next call tries it again.
 
     Args:
-        matrix: what to run.
+        matrix: the cells to run.
         root: the directory of all runs; the sweep's own is `root/sweeps/NAME-DIGEST`.
-        repeat: how often to run each cell.
-        measures: the figures to show.
-        again: also make those runs again that are not trusted.
-        observer: hears of it.
+        repeat: number of runs of each cell.
+        measures: the metrics to show.
+        again: whether to repeat runs that are not trusted.
+        observer: receives the progress.
 
     Raises:
-        LabError: `lab-busy`: another command is at this sweep; or three runs in a row failed, with the last error.
+        LabError: `lab-busy`: another command runs this sweep; or the last of three consecutive failures.
         MachineError: this machine lacks something.
     """
     directory = root / SWEEPS / matrix.identifier
     with state.locked(matrix.identifier, "sweeping"):
         make_directory(directory)
         trials = list(matrix.trials(repeat))
-        found = kept(matrix, directory)
-        runs = {trial.key: found[trial.key] for trial in trials if trial.key in found}
-        outcome = Outcome(matrix=matrix, directory=directory, repeat=repeat, runs=runs, measures=measures)
+        existing = kept(matrix, directory)
+        runs = {trial.key: existing[trial.key] for trial in trials if trial.key in existing}
+        outcome = SweepOutcome(matrix=matrix, directory=directory, repeat=repeat, runs=runs, measures=measures)
         todo = [trial for trial in trials if trial.key not in runs or (again and not runs[trial.key].trusted)]
         observer.planned(len(trials) - len(todo), len(trials))
         outcome.write()
@@ -91,14 +91,19 @@ def carry_out(
 
 
 def _make(
-    todo: Sequence[Trial], runs: dict[tuple[str, int], Run], outcome: Outcome, observer: SweepObserver, *, total: int
+    todo: Sequence[Trial],
+    runs: dict[tuple[str, int], Run],
+    outcome: SweepOutcome,
+    observer: SweepObserver,
+    *,
+    total: int,
 ) -> None:
-    """Make runs, one after the other, and note them in `runs`."""
+    """Make runs, one after the other, and add them to `runs`."""
     matrix = outcome.matrix
     in_a_row = 0
     for number, trial in enumerate(todo):
         observer.started(trial, total - len(todo) + number + 1, _left_s(todo[number:], runs))
-        # A runtime that was left to us is the same for all runs.
+        # `auto` chooses a runtime for the first run, and all others use the same.
         runtime = matrix.runtime or trial.cell.topology.runtime
         if runtime == "auto" and runs:
             runtime = next(iter(runs.values())).runtime
@@ -127,7 +132,7 @@ def _run(trial: Trial, directory: Path, runtime: str, engine: str | None, observ
 
 
 def _left_s(todo: Sequence[Trial], runs: Mapping[tuple[str, int], Run]) -> float | None:
-    """How long the runs to be made will take: as long as others of their cells, or as all on average."""
+    """Estimate how long the remaining runs will take, s, from runs of the same cells, or else from all runs."""
     lengths: dict[str, list[float]] = {}
     for (lab, _), run in runs.items():
         if run.ended is not None:
@@ -135,5 +140,5 @@ def _left_s(todo: Sequence[Trial], runs: Mapping[tuple[str, int], Run]) -> float
             lengths.setdefault(lab, []).append(span.total_seconds() + _AROUND_S)
     if not lengths:
         return None
-    mean = fmean(length for each in lengths.values() for length in each)
+    mean = fmean(length for of_cell in lengths.values() for length in of_cell)
     return sum(fmean(lengths.get(trial.cell.lab, [mean])) for trial in todo)

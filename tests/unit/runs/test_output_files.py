@@ -1,7 +1,7 @@
 import pytest
 
 from testbed.errors import UsageError
-from testbed.runs.files import make_directory, write_whole
+from testbed.runs.output_files import make_directory, write_whole
 
 
 def test_a_file_takes_the_place_of_another_and_leaves_nothing_beside_it(tmp_path):
@@ -12,7 +12,7 @@ def test_a_file_takes_the_place_of_another_and_leaves_nothing_beside_it(tmp_path
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_what_can_not_be_written_is_told_with_the_reason(tmp_path):
+def test_an_unwritable_file_is_an_error_with_the_reason(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"not-written.*Not a directory"):
         make_directory(tmp_path / "file" / "below")

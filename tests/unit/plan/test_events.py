@@ -52,7 +52,7 @@ def test_all_impairments_of_a_link():
     assert ("b", "c", "lan") not in PLAN.all_impairments()
 
 
-def test_a_change_to_what_is_so_already_changes_nothing():
+def test_a_change_to_the_present_value_changes_nothing():
     plan = planned("{at: 1s, link: {from: a, to: b}, delay: 20ms}", "{at: 1s, link: {from: b, to: a}, loss: 0}")
     assert [event.changes for event in plan.timeline] == [(), ()]
     assert len(plan.links) == 1

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and what is said where they can't be."""
+"""Writing of output files, whole or not at all, with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Have the kernel's refusals to write there end as errors that a person can act on.
+def reporting_write_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError while writing to `path` into a UsageError.
 
     Raises:
         UsageError: `not-written`.
@@ -24,19 +24,19 @@ def told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UsageError(
-            "not-written", f"{path}: {error.strerror}", "make room, or have it written elsewhere"
+            "not-written", f"{path}: {error.strerror}", "free some space, or choose another directory"
         ) from error
 
 
 def require_writable(directory: Path) -> None:
-    """Refuse a directory in which nothing can be written, before any work is done for it.
+    """Refuse a directory that can't be written to, before any work is done.
 
-    It need not exist, as long as it can be made.
+    The directory need not exist if it can be created.
 
     Raises:
         UsageError: `not-writable`.
     """
-    hint = "name another directory with --results"
+    hint = "choose another directory with --results"
     present = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
     if not present.is_dir():
         raise UsageError("not-writable", f"results can't be written to {directory}: {present} is a file", hint)
@@ -45,22 +45,22 @@ def require_writable(directory: Path) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory and those that it is in, as far as they are not there.
+    """Create a directory and its parents, unless they exist.
 
     Raises:
         UsageError: `not-written`.
     """
-    with told(path):
+    with reporting_write_errors(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file over the one that is there; whoever reads it meanwhile gets one of both, whole.
+    """Write a file atomically: a reader sees either the previous content or the new one.
 
     Raises:
         UsageError: `not-written`.
     """
     temporary = path.with_suffix(".new")
-    with told(path):
+    with reporting_write_errors(path):
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)

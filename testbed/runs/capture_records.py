@@ -1,4 +1,4 @@
-"""What is known of a capture: the packets of one port in a file, and those that are not in it."""
+"""The record of a capture: the packets of one port in a file, and the number of those that are missing."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Capture:
-    """The packets that a node sent and received on a network while they were captured.
+class CaptureRecord:
+    """A capture of the packets that a node sent and received on a network.
 
     Attributes:
         node: its name.

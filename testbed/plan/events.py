@@ -1,4 +1,4 @@
-"""What happens at given times of a run: events, each resolved to the links that it changes."""
+"""The timeline of a plan: events at given times of a run, each resolved to the links that it changes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from testbed.impairments import Impairments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """A link that gets other impairments.
+class LinkChange:
+    """A change of a link's impairments.
 
     Attributes:
-        source, destination, network: which link.
-        impairments: all of the new one.
+        source, destination, network: the link.
+        impairments: all of its new impairments.
     """
 
     source: str
@@ -24,7 +24,7 @@ class Change:
 
     @property
     def ends(self) -> tuple[str, str, str]:
-        """Source, destination and network: what tells links apart."""
+        """Source, destination and network, which identify the link."""
         return self.source, self.destination, self.network
 
 
@@ -33,11 +33,11 @@ class Event:
     """Something that happens once in a run.
 
     Attributes:
-        at_ns: when, from when the first workload is under way.
-        what: it is, for people to read: `client <-> server: loss 20 %`, `partition client | server`.
-        changes: the links that are different from then on; none where it changes nothing.
+        at_ns: its time, from the start of the first workload.
+        what: a description for users: `client <-> server: loss 20 %`, `partition client | server`.
+        changes: the links that it changes; empty if it changes nothing.
     """
 
     at_ns: int
     what: str = field(metadata=NOT_DECISIVE)
-    changes: tuple[Change, ...]
+    changes: tuple[LinkChange, ...]

@@ -44,7 +44,7 @@ def _read(path: Path, plan: Plan) -> tuple[dict[str, Series], tuple[int, int]]:
     with path.open(encoding="utf-8") as lines:
         for table in map(parse_table, lines):
             seen[table.values["connection"]] += len(table.columns[TIME_COLUMN])
-    found: dict[str, Series] = {}
+    by_connection: dict[str, Series] = {}
     processes: dict[str, str] = {}
     times: list[int] = []
     chosen = {name for name, _ in seen.most_common(_MOST)}
@@ -54,9 +54,9 @@ def _read(path: Path, plan: Plan) -> tuple[dict[str, Series], tuple[int, int]]:
             if name in chosen:
                 at = table.columns[TIME_COLUMN]
                 times = [min([at[0], *times]), max([at[-1], *times])]
-                found.setdefault(name, Series(table.event, table.node)).add(table)
+                by_connection.setdefault(name, Series(table.event, table.node)).add(table)
                 processes[name] = table.values["process"] or processes.get(name, "unknown")
-    named = {f"{processes[name]}, {_named(name, plan)}": series for name, series in found.items()}
+    named = {f"{processes[name]}, {_named(name, plan)}": series for name, series in by_connection.items()}
     return named, (times[0], times[1]) if times else (0, 0)
 
 

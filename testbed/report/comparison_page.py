@@ -16,12 +16,12 @@ from testbed.report.charts import NAMES, Figure, by_name
 from testbed.report.marks import Swatch
 from testbed.report.overlays import Overlaid, overlays
 from testbed.report.page import render
-from testbed.runs.files import told
+from testbed.runs.output_files import reporting_write_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from testbed.analysis.comparison import Change, Side
+    from testbed.analysis.comparison import MetricChange, RunGroup
 
 _BEYOND_CHANCE = ("higher", "lower")
 _TICKS = (-1000, -300, -100, -30, -10, -3, 0, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
@@ -38,30 +38,32 @@ class Comparison:
         changes: from the first one to it.
     """
 
-    other: Side
-    changes: Sequence[Change]
+    other: RunGroup
+    changes: Sequence[MetricChange]
 
 
-def write_comparison(path: Path, first: Side, compared: Sequence[Comparison], violations: Sequence[str] = ()) -> None:
+def write_comparison(
+    path: Path, first: RunGroup, compared: Sequence[Comparison], violations: Sequence[str] = ()
+) -> None:
     """Write the page of a comparison to a file.
 
     Args:
         path: of the file; what is there is replaced.
-        first: the side that all others are compared with.
+        first: the side with which all others are compared.
         compared: the others.
-        violations: changes beyond a limit, in words.
+        violations: sentences about changes beyond a limit.
 
     Raises:
         UsageError: `not-written`.
     """
-    sides = [first, *(one.other for one in compared)]
+    sides = [first, *(comparison.other for comparison in compared)]
     names = _names(sides)
     parts = [
-        {"id": f"side-{number}", "title": name, "before": names[0], **_part(first, one)}
-        for number, (name, one) in enumerate(zip(names[1:], compared, strict=True), 1)
+        {"id": f"side-{number}", "title": name, "before": names[0], **_part(first, comparison)}
+        for number, (name, comparison) in enumerate(zip(names[1:], compared, strict=True), 1)
     ]
     workloads = [*_workloads(sides, names)]
-    sections = [{"id": "sides", "title": "What is compared"}]
+    sections = [{"id": "sides", "title": "Compared runs"}]
     sections += [{"id": part["id"], "title": part["title"]} for part in (*parts, *workloads)]
     text = render(
         "comparison.html.j2",
@@ -73,11 +75,11 @@ def write_comparison(path: Path, first: Side, compared: Sequence[Comparison], vi
         sections=sections,
         confidence=f"{100 * comparison.CONFIDENCE:.3g} %",
     )
-    with told(path):
+    with reporting_write_errors(path):
         path.write_text(text, encoding="utf-8")
 
 
-def _names(sides: Sequence[Side]) -> list[str]:
+def _names(sides: Sequence[RunGroup]) -> list[str]:
     """Short names: the last part of each path, with a number where that is not enough."""
     short = [Path(side.label).name or side.label for side in sides]
     return [f"{name} ({number})" if short.count(name) > 1 else name for number, name in enumerate(short, 1)]
@@ -88,13 +90,13 @@ def _verdict(compared: Sequence[Comparison], violations: Sequence[str]) -> Verdi
     beyond = [change for change in changes if change.verdict in _BEYOND_CHANCE]
     perhaps = sum(change.verdict == NO_CONCLUSION for change in changes)
     if violations:
-        title = "What was not to change did"
+        title = "A metric changed beyond its limit"
     elif beyond:
         title = f"{len(beyond)} of {len(changes)} metrics differ by more than chance"
     elif perhaps:
-        title = f"Too few runs for a conclusion: {comparison.ENOUGH} of each side or more would tell"
+        title = f"Too few runs for a conclusion: {comparison.ENOUGH} or more of each side are needed"
     else:
-        title = "No difference to be seen"
+        title = "No significant difference"
     said = [
         *violations,
         *(f"{change.label}: {formatting.change_cells(change)[2]}, {change.verdict}" for change in beyond),
@@ -107,7 +109,7 @@ def _verdict(compared: Sequence[Comparison], violations: Sequence[str]) -> Verdi
     return Verdict(good=False if violations else None, title=title, reasons=tuple(said), tiles=tiles)
 
 
-def _side(side: Side, name: str, style: int) -> dict[str, Any]:
+def _side(side: RunGroup, name: str, style: int) -> dict[str, Any]:
     runs = ", ".join(run.path.name for run in side.runs)
     return {
         "swatch": Swatch.of_style(name, style),
@@ -118,8 +120,8 @@ def _side(side: Side, name: str, style: int) -> dict[str, Any]:
     }
 
 
-def _part(first: Side, compared: Comparison) -> dict[str, Any]:
-    """What the page says of one side beside the first."""
+def _part(first: RunGroup, compared: Comparison) -> dict[str, Any]:
+    """Return the template's data on one side compared with the first."""
     differences = plan_differences(first.runs[0].plan, compared.other.runs[0].plan)
     seeds = [where for where, _, _ in differences if where.endswith("seed")]
     shown = [change for change in compared.changes if change.verdict != THE_SAME]
@@ -133,12 +135,12 @@ def _part(first: Side, compared: Comparison) -> dict[str, Any]:
     }
 
 
-def _line(change: Change) -> Cells:
+def _line(change: MetricChange) -> Cells:
     return [change.label, *formatting.change_cells(change), change.verdict]
 
 
-def _forest(changes: Sequence[Change]) -> Figure | None:
-    """Relative changes as dots with their intervals, on an axis that holds all of them."""
+def _forest(changes: Sequence[MetricChange]) -> Figure | None:
+    """Return a chart of relative changes: dots with their intervals, on one axis."""
     values = [value for change in changes if (value := _relative(change)) is not None]
     if not values:
         return None
@@ -183,8 +185,8 @@ def _forest(changes: Sequence[Change]) -> Figure | None:
     return by_name("Relative changes.", values, layers, note=note)
 
 
-def _relative(change: Change) -> dict[str, Any] | None:
-    """A change in percent of what was before; None where that can't be told."""
+def _relative(change: MetricChange) -> dict[str, Any] | None:
+    """Return a change in percent of the earlier value; None if that is zero or unknown."""
     if change.ratio is None or not isfinite(change.ratio) or not change.before:
         return None
     low, high = change.interval or (0.0, 0.0)
@@ -201,7 +203,7 @@ def _relative(change: Change) -> dict[str, Any] | None:
     }
 
 
-def _workloads(sides: Sequence[Side], names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _workloads(sides: Sequence[RunGroup], names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Of each workload the charts with all sides in them."""
     recorded = [[read_all(run).samples for run in side.runs] for side in sides]
     for workload in dict.fromkeys(one.name for side in sides for one in side.runs[0].plan.workloads):

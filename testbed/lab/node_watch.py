@@ -1,4 +1,4 @@
-"""The nodes of a lab while something is measured between them: do their programs run, and what do they write?"""
+"""Watching the nodes of a lab during a measurement: whether their programs run, and what they write."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 _INTERVAL_S = 0.5
 _NOTICING_S = 0.5
-"""In which a runtime knows that a node has ended, after its traffic did."""
+"""Time within which a runtime knows that a node has ended, after its traffic has."""
 
 _RESTARTING_S = 3.0
-"""In which a node that has ended may come again: restarted, which the agent notes."""
+"""Time within which a node that has ended may be restarted, which the agent notes."""
 
 _CAUSES = ("node-exited", "node-paused")
 
 _LOG_BYTES = 16 << 20
-"""The most that a run keeps of what one node has written: the end of it."""
+"""Limit on the log of one node in a run; its end is kept."""
 
 
 class NodeWatch:
-    """Makes sure that the programs of all nodes run for as long as this context lasts.
+    """A context that fails if the program of a node stops running.
 
     Raises on entering, from `follow`, and on leaving:
-        LabError: `node-exited`, `node-paused`. It takes the place of another error, of which it is the cause.
+        LabError: `node-exited`, `node-paused`. It replaces an error that it has caused.
     """
 
     def __init__(self, runtime: Runtime, lab: str) -> None:
@@ -65,7 +65,7 @@ class NodeWatch:
                     return
 
     def follow(self) -> None:
-        """Raise what was found by now."""
+        """Raise the error of a node that has stopped, if any has."""
         if self._failure is not None:
             raise self._failure
 
@@ -78,11 +78,11 @@ class NodeWatch:
             self.follow()
             self._runtime.require_running(self._lab, since=self._begun)
         elif isinstance(error, Exception) and error is not self._failure and (cause := self._cause()):
-            cause.add_note(f"which ended in: {str(error).splitlines()[0]}")
+            cause.add_note(f"as a consequence: {str(error).splitlines()[0]}")
             raise cause from None
 
     def _cause(self) -> LabError | None:
-        """What is wrong with a node, where that is why something else failed."""
+        """Return the error of a node that has stopped, which explains another error; None if all nodes run."""
         deadline = time.monotonic() + _NOTICING_S
         while time.monotonic() < deadline:
             try:
@@ -98,9 +98,9 @@ class NodeWatch:
 
 @contextmanager
 def keeping_logs(logs: Callable[[], Iterable[tuple[str, bytes]]], writer: RunWriter) -> Iterator[None]:
-    """Have the run keep what the programs of nodes have written, from when the lab came up until this context ends.
+    """Write the logs of nodes, since the lab came up, into the run when this context ends.
 
-    As far as it can be had: where a lab is destroyed meanwhile, that is not what its run is to fail with.
+    Logs that can't be read are left out, so that they do not hide the error of a lab that was destroyed meanwhile.
     """
     try:
         yield
@@ -111,7 +111,7 @@ def keeping_logs(logs: Callable[[], Iterable[tuple[str, bytes]]], writer: RunWri
 
 
 def logs_of(runtime: Runtime, plan: Plan) -> Iterator[tuple[str, bytes]]:
-    """The nodes whose programs have written something that can still be had, and the end of that."""
+    """Yield each node with a readable log that is not empty, and the end of the log."""
     for node in plan.nodes:
         log = b""
         with suppress(TestbedError):
@@ -121,7 +121,7 @@ def logs_of(runtime: Runtime, plan: Plan) -> Iterator[tuple[str, bytes]]:
 
 
 def _end(log: Iterable[bytes]) -> bytes:
-    """The last bytes of a log, from the beginning of a line on."""
+    """Return the last bytes of a log, starting at the beginning of a line."""
     pieces: deque[bytes] = deque()
     size = 0
     for piece in log:

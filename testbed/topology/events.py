@@ -1,4 +1,4 @@
-"""The timeline of the topology file: what changes at given times of a run."""
+"""The key `timeline` of the topology file: changes of links at given times of a run."""
 
 from typing import Annotated, Literal
 
@@ -13,24 +13,24 @@ from testbed.topology.values import Duration, Name
 DARK = ImpairmentKeys(blackhole=True)
 """What a partition does to the links that it cuts."""
 
-_AT = "When, from when the first workload is under way"
+_AT = "Time of the event, from the start of the first workload"
 
 
-class Change(ImpairmentKeys):
-    """A link's impairments changes; what is not named stays as it is by then."""
+class ImpairmentChange(ImpairmentKeys):
+    """A change of a link's impairments; keys that are not named stay as they are."""
 
     at_ns: Duration = key(_AT, alias="at")
     link: ends.AnyEnds = key("The link that changes: `{between: [a, b]}`, or `{from: a, to: b}`")
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The keys of impairments that it changes."""
+        """The keys that it changes."""
         fields = ImpairmentKeys.model_fields.items()
         return tuple(field.alias or name for name, field in fields if name in self.model_fields_set)
 
 
 class Partition(Model):
-    """Nodes of different groups no longer reach each other."""
+    """A partition: nodes of different groups no longer reach each other."""
 
     at_ns: Duration = key(_AT, alias="at")
     partition: Annotated[tuple[Annotated[tuple[Name, ...], Field(min_length=1)], ...], Field(min_length=2)] = key(
@@ -54,7 +54,7 @@ Healed = Annotated[
 
 
 class Heal(Model):
-    """Links are again as the file has them under `links`."""
+    """The end of a change: links have the impairments under `links` again."""
 
     at_ns: Duration = key(_AT, alias="at")
     heal: Healed = key("`all`, or the link: `{between: [a, b]}`, or `{from: a, to: b}`")
@@ -63,7 +63,7 @@ class Heal(Model):
         return f"heal {self.heal}"
 
 
-Event = Change | Partition | Heal
+Event = ImpairmentChange | Partition | Heal
 
 
 def _event_tag(value: object) -> str:
@@ -72,6 +72,8 @@ def _event_tag(value: object) -> str:
 
 
 AnyEvent = Annotated[
-    Annotated[Change, Tag("<change>")] | Annotated[Partition, Tag("<partition>")] | Annotated[Heal, Tag("<heal>")],
+    Annotated[ImpairmentChange, Tag("<change>")]
+    | Annotated[Partition, Tag("<partition>")]
+    | Annotated[Heal, Tag("<heal>")],
     Discriminator(_event_tag),
 ]

@@ -20,7 +20,7 @@ class Heard(SweepObserver):
         raise AssertionError("nothing is to be run")
 
 
-def test_what_is_there_is_not_run_again(make, keep, tmp_path):
+def test_existing_runs_are_not_repeated(make, keep, tmp_path):
     matrix = make(LOSS)
     directory = tmp_path / "sweeps" / matrix.identifier
     for trial in matrix.trials(2):

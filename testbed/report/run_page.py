@@ -1,4 +1,4 @@
-"""report.html: the verdict on a run, what its workloads came to, its charts, and the facts that results depend on."""
+"""report.html: the verdict on a run, the metrics of its workloads, charts, and the environment."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.analysis import formatting
 from testbed.report import goodput, latency, senders
-from testbed.report.cells import Cell, Cells, Tile, Verdict
+from testbed.report.cells import Cells, TableCell, Tile, Verdict
 from testbed.report.drawing import draw
 from testbed.report.facts import facts
 from testbed.report.page import render
-from testbed.report.sockets import connections
+from testbed.report.socket_charts import connections
 from testbed.report.stage import Stage, alike
 from testbed.report.start import start
 from testbed.report.workloads import workload_table
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from testbed.plan.model import Plan
     from testbed.report.charts import Figure
     from testbed.runs.run import Run
-    from testbed.runs.timeline import Happening
+    from testbed.runs.timeline_records import TimelineRecord
 
 _NAMED = 3
 
@@ -90,7 +90,7 @@ def _when(run: Run) -> str:
 
 
 def _verdict(run: Run) -> Verdict:
-    reasons = [*run.why_not_trusted, *(f"changed since the lab came up: {link}" for link in run.changed_links)]
+    reasons = [*run.why_not_trusted, *(f"changed after the lab came up: {link}" for link in run.changed_links)]
     for outcome in run.outcomes:
         if not outcome.passed:
             found, wanted = formatting.outcome_cells(outcome)
@@ -100,7 +100,7 @@ def _verdict(run: Run) -> Verdict:
         title=f"This run is {formatting.run_verdict(run)}",
         reasons=tuple(reasons),
         tiles=tuple(_tiles(run)),
-        notes=tuple(f"Not measured or proven: {reservation}" for reservation in formatting.reservations(run.checks)),
+        notes=tuple(f"Not verified: {reservation}" for reservation in formatting.reservations(run.checks)),
     )
 
 
@@ -137,7 +137,7 @@ def _expectations(run: Run) -> list[Cells]:
         [
             outcome.expectation,
             *formatting.outcome_cells(outcome),
-            Cell(text=formatting.outcome_verdict(outcome), good=outcome.passed),
+            TableCell(text=formatting.outcome_verdict(outcome), good=outcome.passed),
         ]
         for outcome in run.outcomes
     ]
@@ -153,17 +153,17 @@ def _links(run: Run) -> dict[str, Any]:
             check.link,
             *([check.network] if several else []),
             *(_measured(formatting.link_cell(check, name)) for name in properties),
-            Cell(text=check.verdict, good=check.passed),
+            TableCell(text=check.verdict, good=check.passed),
         ]
         for check in run.checks
     ]
     return {"head": head, "lines": lines}
 
 
-def _measured(cell: str) -> str | Cell:
+def _measured(cell: str) -> str | TableCell:
     """What was measured, with what was requested below it."""
     requested, colon, measured = cell.partition(": ")
-    return Cell(text=measured, below=requested) if colon else cell
+    return TableCell(text=measured, below=requested) if colon else cell
 
 
 def _timeline(run: Run) -> list[Cells]:
@@ -204,7 +204,7 @@ def _stage_title(stage: Sequence[Any]) -> str:
 
 
 def stage_figures(
-    plan: Plan, together: Sequence[Samples], timeline: Sequence[Happening] = (), *, key: str = ""
+    plan: Plan, together: Sequence[Samples], timeline: Sequence[TimelineRecord] = (), *, key: str = ""
 ) -> Iterator[Figure]:
     """The figures of the workloads of one stage; those over time share one axis, on which the timeline is marked."""
     stage = Stage.of(plan, together, timeline, key=key)
@@ -223,7 +223,7 @@ def stage_figures(
 
 
 def twin_figures(
-    plan: Plan, stages: Sequence[Sequence[Samples]], timeline: Sequence[Happening] = ()
+    plan: Plan, stages: Sequence[Sequence[Samples]], timeline: Sequence[TimelineRecord] = ()
 ) -> Iterator[Figure]:
     """Figures that hold workloads of different stages against each other that sent the same in the same way."""
     alike: dict[tuple[object, ...], list[tuple[int, Samples]]] = {}
@@ -242,8 +242,8 @@ def twin_figures(
 def _captures(run: Run) -> dict[str, Any]:
     lines: list[Cells] = [
         [
-            Cell(text=capture.node, below=f"{capture.network}, {capture.interface}"),
-            Cell(text=capture.file, code=True),
+            TableCell(text=capture.node, below=f"{capture.network}, {capture.interface}"),
+            TableCell(text=capture.file, code=True),
             f"{capture.packets:,}",
             formatting.size(capture.size_bytes),
             f"{capture.dropped:,}",

@@ -1,4 +1,4 @@
-"""The TCP connections of nodes, looked at regularly while a run goes on."""
+"""Regular samples of the TCP connections of nodes during a run."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from testbed.runs import RunWriter
 
 INTERVAL_S = 0.5
-"""Time from one look to the next."""
+"""Time between two samples."""
 
 _LAST_LOOK_S = 30.0
-"""How long the last look may take."""
+"""Time limit of the last sample."""
 
 DIRECTORY = "sockets"
-"""Where a run has its samples of them."""
+"""The directory of a run's samples of connections."""
 
 _LINE = 20  # samples of a connection in one line
 
@@ -34,8 +34,8 @@ class _Record:
     """The connections of one node, written to its file.
 
     Attributes:
-        looks: how often they were looked at.
-        connections: all that there were.
+        looks: number of samples.
+        connections: names of all connections that were seen.
     """
 
     def __init__(self, node: str, path: Path, file: TextIO) -> None:
@@ -48,14 +48,14 @@ class _Record:
         self._rows: dict[str, list[dict[str, int]]] = {}
 
     def add(self, seen: Mapping[str, Any]) -> None:
-        """Take in what the agent saw; see `testbed.agent.sockets.connections`."""
+        """Add a sample from the agent; see `testbed.agent.sockets.connections`."""
         self.looks += 1
         present = set()
-        for each in seen["connections"]:
-            name = f"{each['local']} {each['peer']}"
+        for connection in seen["connections"]:
+            name = f"{connection['local']} {connection['peer']}"
             present.add(name)
-            head = {"connection": name, "process": each["process"], "congestion": each["congestion"]}
-            row = {"at_ns": seen["at_ns"], **_queues(each), **each["info"]}
+            head = {"connection": name, "process": connection["process"], "congestion": connection["congestion"]}
+            row = {"at_ns": seen["at_ns"], **_queues(connection), **connection["info"]}
             rows = self._rows.setdefault(name, [])
             if rows and (len(rows) >= _LINE or rows[0].keys() != row.keys() or self._heads[name] != head):
                 self._write(name)
@@ -66,7 +66,7 @@ class _Record:
         self.connections |= present
 
     def end(self) -> Connections:
-        """Write what is left; what there was."""
+        """Write the samples that are left, and return the record of the file."""
         for name in list(self._rows):
             self._write(name)
         return Connections(
@@ -86,11 +86,11 @@ def _queues(connection: Mapping[str, Any]) -> dict[str, int]:
     return {name: connection[name] for name in ("send_queue_bytes", "receive_queue_bytes", "drops")}
 
 
-class Watch:
-    """The TCP connections of nodes are sampled while this context lasts, each `INTERVAL_S`, and noted in the run.
+class SocketSampling:
+    """A context that samples the TCP connections of nodes every `INTERVAL_S` and records the samples in the run.
 
-    Raises on leaving the context:
-        TestbedError: the agent could not tell.
+    Raises on leaving:
+        TestbedError: the agent could not read the connections.
     """
 
     def __init__(self, nodes: Sequence[str], agent: Agent, writer: RunWriter) -> None:
@@ -98,7 +98,7 @@ class Watch:
         self._agent = agent
         self._writer = writer
         self._records: dict[str, _Record] = {}
-        self._thread = threading.Thread(target=self._look_again_and_again, daemon=True)
+        self._thread = threading.Thread(target=self._sample_until_over, daemon=True)
         self._over = threading.Event()
         self._failure: Exception | None = None
         self._files = ExitStack()
@@ -113,7 +113,7 @@ class Watch:
             self._thread.start()
         return self
 
-    def _look_again_and_again(self) -> None:
+    def _sample_until_over(self) -> None:
         try:
             self._look()
             while not self._over.wait(INTERVAL_S):
@@ -135,7 +135,7 @@ class Watch:
         self._thread.join(_LAST_LOOK_S)
         if self._thread.is_alive():
             self._failure = LabError(
-                "agent-stuck", f"the lab's agent has not told of TCP connections for {_LAST_LOOK_S:.0f} s"
+                "agent-stuck", f"the lab's agent has not reported TCP connections for {_LAST_LOOK_S:.0f} s"
             )
         with self._files:
             self._writer.sampled(record.end() for record in self._records.values())

@@ -10,7 +10,7 @@ from testbed import report
 from testbed.analysis.samples import Recorded, Samples
 from testbed.endpoint.columns import encode
 from testbed.records import parse_object
-from testbed.report.run import run_page
+from testbed.report.run_page import run_page
 from testbed.runs import RunWriter
 
 MS = 1_000_000
@@ -150,14 +150,14 @@ def test_parts_of_drawings_have_names_of_their_own(make_run):
     assert len(names) == len({*names})
 
 
-def test_what_was_lost_is_said_and_drawn(make_run):
+def test_losses_are_described_and_drawn(make_run):
     run = make_run()
     assert "Of 50 messages: 5 lost, 0 reordered, 0 duplicates." in shown(run).text
     last = (run.path / "report.html").read_text().split('<div class="panel">')[-1]
     assert len(re.findall(r'<line [^>]*stroke="var\(--bad\)"', last)) == 5
 
 
-def test_what_a_result_depends_on_is_there(make_run):
+def test_the_environment_of_a_run_is_shown(make_run):
     run = make_run()
     words = shown(run).text
     for fact in (run.plan.digest, "asked for", run.versions["kernel"], str(run.host.cores)):

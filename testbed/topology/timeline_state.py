@@ -1,4 +1,4 @@
-"""The impairments of links in the course of a topology's timeline."""
+"""The impairments of links at each event of a topology's timeline."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import permutations, product
@@ -7,16 +7,16 @@ from testbed import units
 from testbed.impairments import CLEAR, Impairments
 from testbed.topology.base import Fault
 from testbed.topology.ends import DirectionEnds, PairEnds
+from testbed.topology.events import DARK, Event, Heal, ImpairmentChange, Partition
 from testbed.topology.models import Direction, Pair, Topology
-from testbed.topology.timeline import DARK, Change, Event, Heal, Partition
 from testbed.topology.workloads import Together, Work, Workload
 
 Key = tuple[str, str, str]
-"""What tells links apart: source, destination, network."""
+"""Source, destination and network, which identify a link."""
 
 
 def asked_links(topology: Topology) -> dict[Key, Pair | Direction]:
-    """By link, the entry that counts: `from`/`to` before `between`, whichever comes first in the file."""
+    """Return the entry that applies to each link: `from`/`to` overrides `between`, in any order."""
     asked: dict[Key, Pair | Direction] = {}
     for link in topology.links:
         for key in _keys(topology, link):
@@ -25,8 +25,8 @@ def asked_links(topology: Topology) -> dict[Key, Pair | Direction]:
     return asked
 
 
-class Course:
-    """All links, as one event follows the other.
+class TimelineState:
+    """The impairments of all links while events are applied one after the other.
 
     Attributes:
         file: the impairments that the file has under `links`; other links are clear.
@@ -36,13 +36,12 @@ class Course:
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
         self._on = {node: topology.attachments(node) for node in topology.nodes}
-        self._same: dict[Impairments, Impairments] = {
-            CLEAR: CLEAR
-        }  # of equal all_impairments one, so that `is` tells whether they differ
+        # Equal impairments are one object, so that `is` compares them.
+        self._same: dict[Impairments, Impairments] = {CLEAR: CLEAR}
         self._dark: dict[tuple[int, int], Impairments] = {}
         asked = asked_links(topology)
         self.file: Mapping[Key, Impairments] = {
-            key: self._one(
+            key: self._shared(
                 link.impairment_keys.resolve(mtu=self._mtu(key), delay_back_ns=_delay_ns(asked.get(_back(key))))
             )
             for key, link in asked.items()
@@ -50,13 +49,13 @@ class Course:
         self.now: dict[Key, Impairments] = dict(self.file)
 
     def contradictions(self, event: Event) -> Iterator[Fault]:
-        """What the event asks for that can't be had, by itself or beside what its links do by then."""
-        if isinstance(event, Change):
+        """Yield the contradictions within an event, and between it and the current impairments of its links."""
+        if isinstance(event, ImpairmentChange):
             for key in _keys(self._topology, event.link):
                 yield from event.contradictions(self._impairments(key), mtu=self._mtu(key))
 
     def meet(self, event: Event) -> dict[Key, Impairments]:
-        """Have an event happen; the links that it makes different, and how they are then.
+        """Apply an event and return the links that it changes, with their new impairments.
 
         Raises:
             ValueError: there are `contradictions`.
@@ -70,8 +69,8 @@ class Course:
         return after
 
     def describe(self, event: Event) -> str:
-        """What an event is that has just happened, in short: `a <-> b: loss 20 %`, `partition a | b`."""
-        if not isinstance(event, Change):
+        """Return a short description of the event applied last: `a <-> b: loss 20 %`, `partition a | b`."""
+        if not isinstance(event, ImpairmentChange):
             return str(event)
         words = {
             word.partition(" ")[0]: word for word in self._impairments(_keys(self._topology, event.link)[0]).words()
@@ -87,7 +86,7 @@ class Course:
             return {key: self._darkened(key) for key in separated(self._on, event.partition)}
         changed = _keys(self._topology, event.link)
         return {
-            key: self._one(
+            key: self._shared(
                 event.resolve(
                     self._impairments(key),
                     mtu=self._mtu(key),
@@ -98,18 +97,18 @@ class Course:
         }
 
     def _darkened(self, key: Key) -> Impairments:
-        """What a link does while it is cut: worked out once for all links that do the same before."""
+        """Return a link's impairments while it is cut, computed once for all links with equal impairments."""
         now, mtu = self._impairments(key), self._mtu(key)
         place = id(now), mtu
         if place not in self._dark:
-            self._dark[place] = self._one(DARK.resolve(now, mtu=mtu, delay_back_ns=0))
+            self._dark[place] = self._shared(DARK.resolve(now, mtu=mtu, delay_back_ns=0))
         return self._dark[place]
 
-    def _one(self, impairments: Impairments) -> Impairments:
+    def _shared(self, impairments: Impairments) -> Impairments:
         return self._same.setdefault(impairments, impairments)
 
-    def _delay_after_ns(self, key: Key, event: Change, changed: Collection[Key]) -> int:
-        """The delay of a link, after an event that changes some."""
+    def _delay_after_ns(self, key: Key, event: ImpairmentChange, changed: Collection[Key]) -> int:
+        """Return the delay of a link after an event that changes some links, ns."""
         named = event.delay_ns if key in changed else None
         return self._impairments(key).delay_ns if named is None else named
 
@@ -121,30 +120,30 @@ class Course:
 
 
 MOST_CHANGES = 100_000
-"""Of links in a timeline, counted once for each event that changes a link: a plan holds them all."""
+"""Limit on the changes of links in a timeline, one per event and link, because a plan contains all of them."""
 
 
 def in_time(topology: Topology) -> list[tuple[int, Event]]:
-    """The events in the order in which they happen, each with its number in the file; those at one time as there."""
+    """Return the events ordered by time, each with its number in the file; events at one time keep the file's order."""
     return sorted(enumerate(topology.timeline), key=lambda each: each[1].at_ns)
 
 
 def timeline_faults(topology: Topology) -> Iterator[Fault]:
-    """What is wrong with the timeline of a file of which all else is right."""
+    """Yield the faults of a timeline in a file that is otherwise valid."""
     if (length_ns := _length_ns(topology)) is not None:
         for number, event in enumerate(topology.timeline):
             if event.at_ns >= length_ns:
                 took = f"workloads take {units.DURATION.format(length_ns)}" if length_ns else "there are no workloads"
                 said = f"is {units.DURATION.format(event.at_ns)}, and {took}"
-                hint = "events happen while workloads run: let it be earlier, or them be longer"
+                hint = "events happen while workloads run: move the event or lengthen the workloads"
                 yield Fault(("timeline", number, "at"), "event-after-end", said, hint)
-    course = Course(topology)
+    state = TimelineState(topology)
     changes = 0
     for number, event in in_time(topology):
-        if contradictions := list(course.contradictions(event)):
+        if contradictions := list(state.contradictions(event)):
             yield from (fault.under("timeline", number) for fault in contradictions)
-            return  # what the later ones would meet is not known
-        changes += len(course.meet(event))
+            return  # the links' state at later events is unknown
+        changes += len(state.meet(event))
         if changes > MOST_CHANGES:
             said = f"brings the timeline to more than {MOST_CHANGES} changes of links"
             yield Fault(("timeline", number), "too-many-changes", said, "use fewer events, or smaller groups")
@@ -152,22 +151,22 @@ def timeline_faults(topology: Topology) -> Iterator[Fault]:
 
 
 def longest_ns(topology: Topology) -> dict[Key, int]:
-    """By link, the longest that a packet may be under way, ns, whatever the timeline makes of the link.
+    """Return the longest time that a packet may take over each link at any time of the timeline, ns.
 
     Raises:
         ValueError: there are `timeline_faults`.
     """
-    course = Course(topology)
-    longest = {key: impairments.longest_ns for key, impairments in course.file.items()}
+    state = TimelineState(topology)
+    longest = {key: impairments.longest_ns for key, impairments in state.file.items()}
     for _, event in in_time(topology):
-        for key, impairments in course.meet(event).items():
+        for key, impairments in state.meet(event).items():
             longest[key] = max(longest.get(key, 0), impairments.longest_ns)
     return longest
 
 
 def workload_faults(topology: Topology) -> Iterator[Fault]:
-    """What workloads can't do over the links of a file of which all else is right."""
-    links = Course(topology).file
+    """Yield the workloads that can't work over the links of a file that is otherwise valid."""
+    links = TimelineState(topology).file
     for path, workload in _workloads(topology):
         if (reach := workload.reach) is None:
             continue
@@ -180,7 +179,7 @@ def workload_faults(topology: Topology) -> Iterator[Fault]:
 
 
 def _length_ns(topology: Topology) -> int | None:
-    """How long the workloads take, ns; None where one of them does not say so beforehand."""
+    """Return how long the workloads take, ns; None if that is not known in advance."""
     total = 0
     for stage in topology.stages:
         lengths = [workload.parameters.get("duration_ns") for workload in stage]
@@ -192,14 +191,14 @@ def _length_ns(topology: Topology) -> int | None:
 
 
 def separated(on: Mapping[str, Collection[str]], groups: Iterable[Iterable[str]]) -> Iterator[Key]:
-    """The links between nodes of different groups.
+    """Yield the links between nodes of different groups.
 
     Args:
-        on: the networks that each node is on.
-        groups: of nodes.
+        on: the networks of each node.
+        groups: groups of nodes.
     """
-    for one, other in permutations(groups, 2):
-        for source, destination in product(one, other):
+    for sources, destinations in permutations(groups, 2):
+        for source, destination in product(sources, destinations):
             yield from ((source, destination, name) for name in on[source] if name in on[destination])
 
 
@@ -208,7 +207,7 @@ def _keys(topology: Topology, ends: PairEnds | DirectionEnds) -> list[Key]:
 
 
 def _workloads(topology: Topology) -> Iterator[tuple[tuple[str | int, ...], Workload | Work]]:
-    """Each workload, with where it is in the file."""
+    """Yield each workload with its path in the file."""
     for number, entry in enumerate(topology.workloads):
         if isinstance(entry, Together):
             yield from ((("workloads", number, "together", place), each) for place, each in enumerate(entry.together))

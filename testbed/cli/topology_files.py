@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command("validate")
 @click.argument("files", metavar="TOPOLOGY...", nargs=-1, required=True)
 def validate_command(files: tuple[str, ...]) -> int:
-    """Check topology files; every error of every file, at its line."""
+    """Check topology files and report every error with its line."""
     status = 0
     for name in files:
         try:
@@ -42,7 +42,7 @@ def validate_command(files: tuple[str, ...]) -> int:
 @options.bring_up
 @options.as_json
 def show_command(file: str, how: BringUp, *, as_json: bool) -> None:
-    """Show what TOPOLOGY resolves to: every address, link and workload."""
+    """Show the plan that TOPOLOGY resolves to: every address, link and workload."""
     loaded = topology.load(topology.find(file))
     resolved = how.resolve(loaded)
     if as_json:
@@ -52,7 +52,7 @@ def show_command(file: str, how: BringUp, *, as_json: bool) -> None:
 
 
 @click.command("schema")
-@click.option("--run", is_flag=True, help="That of run.json, the record of a run, instead.")
+@click.option("--run", is_flag=True, help="Print the schema of run.json, the record of a run, instead.")
 def schema_command(*, run: bool) -> None:
     """Print the JSON Schema of topology files."""
     if run:

@@ -4,14 +4,14 @@ import json
 from contextlib import suppress
 from dataclasses import replace
 
-from testbed.runs import Happening, RunWriter, late_events, load
+from testbed.runs import RunWriter, TimelineRecord, late_events, load
 
 MS = 1_000_000
 
 
 def happening(late_ns=0):
     due_ns = 77_000 * MS
-    return Happening(
+    return TimelineRecord(
         at_ns=3000 * MS, what="heal all", due_ns=due_ns, begun_ns=due_ns + late_ns // 2, done_ns=due_ns + late_ns
     )
 
@@ -23,7 +23,7 @@ def test_it_is_read_back(tmp_path, plan):
     assert load("latest", tmp_path).timeline == (happening(), happening(3))
 
 
-def test_what_had_happened_by_then_is_in_the_record_of_a_run_that_failed(tmp_path, plan):
+def test_a_failed_run_records_the_events_before_the_failure(tmp_path, plan):
     writer = RunWriter(tmp_path, plan, runtime="netns")
     with suppress(KeyboardInterrupt), writer:
         writer.happened(happening())
@@ -44,5 +44,5 @@ def test_a_record_from_before_there_were_timelines_is_read(tmp_path, plan):
 def test_an_event_that_came_too_late_is_a_reason_not_to_trust_a_run():
     assert late_events([happening(), happening(100 * MS)]) == ()
     assert late_events([happening(250 * MS)]) == (
-        "heal all, asked for at 3 s, happened 250 ms late: this machine was too busy",
+        "heal all, due at 3 s, happened 250 ms late: this machine was too busy",
     )

@@ -3,7 +3,7 @@
 import json
 import re
 
-from testbed.report.sweep import figures, sweep_page, write_sweep
+from testbed.report.sweep_page import figures, sweep_page, write_sweep
 
 
 def goodput(trial):

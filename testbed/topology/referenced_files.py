@@ -1,4 +1,4 @@
-"""Files beside a topology, which it names: measured delays, traces of a bottleneck."""
+"""Files that a topology refers to: measured delays, traces of a bottleneck."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_BYTES = 1 << 23
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What a topology may read: regular files below its own directory. The context that models are validated in.
+    """Reads the files that a topology may refer to: regular files below its own directory. The validation context.
 
     Each is read once, so that all parts of a topology see the same.
 

@@ -2,7 +2,7 @@ import json
 
 from testbed.analysis.formatting import captures_text
 from testbed.runs import Run, RunWriter, load
-from testbed.runs.captures import Capture
+from testbed.runs.capture_records import CaptureRecord
 
 
 def made(**changes):
@@ -19,7 +19,7 @@ def made(**changes):
         "cpu_ns": 8_000_000,
         "clock_offset_ns": (1_795_377_607_127_660_180, 1_795_377_607_127_660_186),
     }
-    return Capture(**{**found, **changes})
+    return CaptureRecord(**{**found, **changes})
 
 
 def test_a_run_keeps_them(tmp_path, plan):
@@ -38,7 +38,7 @@ def test_a_run_of_before_has_none(tmp_path, plan):
     assert Run.from_json(data, writer.run.path).captures == ()
 
 
-def test_what_is_missing_is_told():
+def test_packets_that_are_missing_from_captures_are_counted():
     assert captures_text([made()]) == "12,345 packets, 3.4 MB"
     some = [made(dropped=2, overwritten=1_000), made(dropped=1)]
     assert captures_text(some) == (

@@ -1,4 +1,4 @@
-"""The timeline of a run: handed to the agent, which carries it out, and followed."""
+"""The timeline of a run: sends the events to the agent, which carries them out, and reports them as they happen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from testbed import units
 from testbed.errors import LabError
-from testbed.runs import Happening
+from testbed.runs import TimelineRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 
 _RESTORING_S = 60.0
-"""How long the agent may take to give all links their impairments back, and be it a thousand."""
+"""Time limit for the agent to restore the impairments of all links, even of a thousand."""
 
 
 class Timeline:
-    """The events of a plan, which happen while this context lasts. At its end the links are as the plan has them.
+    """A context during which the events of a plan happen. At its end the links have the plan's impairments again.
 
     Args:
-        plan: whose events they are.
+        plan: the plan with the events.
         agent: of the lab.
-        note: told of each event that has happened, by a thread.
-        observer: told of it by `follow`.
+        note: called in a thread with the record of each event that has happened.
+        observer: receives these events from `follow`.
     """
 
-    def __init__(self, plan: Plan, agent: Agent, note: Callable[[Happening], None], observer: Observer) -> None:
+    def __init__(self, plan: Plan, agent: Agent, note: Callable[[TimelineRecord], None], observer: Observer) -> None:
         self._plan = plan
         self._agent = agent
         self._note = note
@@ -44,7 +44,7 @@ class Timeline:
         self._start_ns = 0
         self._connection: Connection | None = None
         self._reader = threading.Thread(target=self._read, daemon=True)
-        self._untold: queue.SimpleQueue[Happening] = queue.SimpleQueue()
+        self._unreported: queue.SimpleQueue[TimelineRecord] = queue.SimpleQueue()
         self._happened = 0
         self._failure: BaseException | None = None
 
@@ -52,7 +52,7 @@ class Timeline:
         return self
 
     def start(self, start_ns: int) -> None:
-        """Set time zero, by the nodes' clock; the first call counts. May be called by any thread."""
+        """Set time zero, by the nodes' clock. Calls after the first do nothing. Safe to call from any thread."""
         with self._starting:
             if self._connection is not None or not self._plan.timeline:
                 return
@@ -70,33 +70,35 @@ class Timeline:
             self._reader.start()
 
     def _read(self) -> None:
-        """Take in what the agent tells, until its result or its failure."""
+        """Read the agent's reports until it sends its result or an error."""
         assert self._connection is not None  # noqa: S101  # start has set it
         try:
-            for told in self._connection.result():
-                event = self._plan.timeline[told.pop("number")]
-                happening = Happening(at_ns=event.at_ns, what=event.what, due_ns=self._start_ns + event.at_ns, **told)
-                self._note(happening)
+            for report in self._connection.result():
+                event = self._plan.timeline[report.pop("number")]
+                record = TimelineRecord(
+                    at_ns=event.at_ns, what=event.what, due_ns=self._start_ns + event.at_ns, **report
+                )
+                self._note(record)
                 self._happened += 1
-                self._untold.put(happening)
-        except BaseException as error:  # noqa: BLE001  # it is raised again by whoever follows
+                self._unreported.put(record)
+        except BaseException as error:  # noqa: BLE001  # `follow` raises it again
             self._failure = error
 
     def follow(self) -> None:
-        """Tell the observer of what has happened since the last time.
+        """Report the events that have happened since the last call to the observer.
 
         Raises:
             TestbedError: an event could not be carried out.
         """
         with suppress(queue.Empty):
             while True:
-                event = self._untold.get_nowait()
+                event = self._unreported.get_nowait()
                 self._observer.happened(units.DURATION.format(event.at_ns), event.what)
         if self._failure is not None:
             raise self._failure
 
     def require_all(self) -> None:
-        """See to it that the workloads did not end before the last event.
+        """Require that all events have happened before the workloads ended.
 
         Raises:
             LabError: `timeline-cut-short`.
@@ -106,8 +108,8 @@ class Timeline:
             first = missed[0]
             raise LabError(
                 "timeline-cut-short",
-                f"the workloads ended before {units.DURATION.format(first.at_ns)}, when {first.what} was to happen",
-                "events happen while workloads run: let it be earlier, or them be longer",
+                f"the workloads ended before {units.DURATION.format(first.at_ns)}, the time of the event {first.what}",
+                "events happen while workloads run: move the event or lengthen the workloads",
             )
 
     def __exit__(
@@ -116,13 +118,13 @@ class Timeline:
         if self._connection is None:
             return
         try:
-            with suppress(LabError):  # the agent has gone, or has given up: the reader knows
+            with suppress(LabError):  # the agent has gone or has failed: the reader has its error
                 self._connection.send({"tell": {"end": True}})
             self._reader.join(_RESTORING_S)
             if self._reader.is_alive():
                 self._failure = LabError(
                     "agent-stuck",
-                    f"the lab's agent has not undone the timeline's changes within {_RESTORING_S:.0f} s",
+                    f"the lab's agent has not restored the links after the timeline within {_RESTORING_S:.0f} s",
                     f"testbed down {self._plan.lab} ends it",
                 )
         finally:

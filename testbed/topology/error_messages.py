@@ -1,4 +1,4 @@
-"""What pydantic says is wrong with a file, in our words and at its place."""
+"""Translation of pydantic's validation errors to messages with a place in the file."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -38,7 +38,7 @@ def show(path: Path) -> str:
 
 
 def located(fault: Fault, document: Document) -> Problem:
-    """A fault of a file's data, at its place in the text."""
+    """Return the problem of a fault, with its place in the text."""
     message = f"{show(fault.path)} {fault.said}"
     problem = document.problem(fault.path, fault.code, message, fault.hint, at_key=fault.at_key)
     if not fault.offset:
@@ -48,7 +48,7 @@ def located(fault: Fault, document: Document) -> Problem:
 
 
 def translate(error: ValidationError, document: Document) -> Iterator[Problem]:
-    """The problems that `error`, from validating `document`'s data, is about."""
+    """Yield the problems in pydantic's error from validating a document."""
     for detail in error.errors(include_url=False):
         path, is_key = _path(detail["loc"], document)
         say = _SAYINGS.get(detail["type"], _say_value)
@@ -65,17 +65,17 @@ _ENTRIES = {("networks", "*"), ("nodes", "*"), ("nodes", "*", "networks", "*")}
 
 
 def valueless(document: Document) -> Iterator[Problem]:
-    """Keys without a value that need one."""
+    """Yield a problem for each key that lacks its value."""
     for path, place in document.places.items():
         value = document.value(path)
         pattern = tuple("*" if depth % 2 else part for depth, part in enumerate(path))
         if value is None and path and pattern not in _ENTRIES:
-            hint = "give it one, or leave it out"
+            hint = "give it a value, or leave it out"
             yield Problem(place.file, *place.value, "no-value", f"{show(path)} has no value", hint)
 
 
 def _path(loc: tuple[int | str, ...], document: Document) -> tuple[Path, bool]:
-    """Where in the data pydantic's `loc` is, without names of union members; and whether it means the key there."""
+    """Return the path of pydantic's `loc` in the data, without names of union members, and whether it means the key."""
     path: Path = ()
     for part in loc:
         if (*path, part) in document.places:
@@ -113,7 +113,7 @@ def _say_kind(detail: ErrorDetails, path: Path, document: Document) -> Problem:
         hint = nearest("", KINDS, "kinds")
         return document.problem(path, "missing-key", f'{show(path)} lacks "kind"', hint)
     found = workload["kind"]
-    message = f"{show(path)}.kind {describe(found)}, which is no kind of workload"
+    message = f"{show(path)}.kind {describe(found)}, which is not a kind of workload"
     return document.problem((*path, "kind"), "unknown-kind", message, nearest(str(found), KINDS, "kinds"))
 
 
@@ -165,11 +165,11 @@ def _fields(model: type[BaseModel]) -> dict[str, Any]:
 
 def _model(loc: tuple[int | str, ...]) -> type[BaseModel] | None:
     """The model of the mapping that pydantic's `loc` leads to."""
-    found: Any = Topology
+    kind: Any = Topology
     for part in loc:
-        found = _step(found, part)
-    found = _bare(found)
-    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+        kind = _step(kind, part)
+    kind = _bare(kind)
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _keys(loc: tuple[int | str, ...]) -> dict[str, Any]:
@@ -183,11 +183,11 @@ def _keys(loc: tuple[int | str, ...]) -> dict[str, Any]:
 
 def _tags(loc: tuple[int | str, ...]) -> list[str]:
     """The members of the union that pydantic's `loc` leads to."""
-    found: Any = Topology
+    kind: Any = Topology
     for part in loc:
-        found = _step(found, part)
+        kind = _step(kind, part)
     return [
-        mark.tag for one in get_args(_bare(found)) for mark in getattr(one, "__metadata__", ()) if isinstance(mark, Tag)
+        mark.tag for one in get_args(_bare(kind)) for mark in getattr(one, "__metadata__", ()) if isinstance(mark, Tag)
     ]
 
 
