@@ -67,7 +67,7 @@ INTRODUCTION = """\
 
 Made by `make fidelity` (tests/bench/fidelity.py), {day}; load before and after: {before:.1f}, {after:.1f}.
 
-- delay: half the median of 300 round trips of ping, timed by tcpdump, both ways impaired. Goal: off by 0.3 ms at most.
+- delay: half the median of 300 round trips of ping, timed by tcpdump, both directions impaired. Goal: 0.3 ms.
 - jitter: the interquartile range of irtt's one-way delay; its sampling error is some percent at 400 samples.
 - loss: 10,000 pings (4,000 in the guest) of which tcpdump sees those that arrive. Goal: the requested share is
   within the 99 % interval (in parentheses) of the measured one; one correct cell in a hundred is not.

@@ -36,7 +36,7 @@ def session():
     """The commands of the session in README.md, each with the output shown below it."""
     for line in "".join(blocks("console")).splitlines():
         if line.startswith("$ "):
-            output = []
+            output: list[str] = []
             yield line.removeprefix("$ "), output
         else:
             output.append(line)
