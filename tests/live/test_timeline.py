@@ -8,7 +8,11 @@ import pytest
 
 from testbed.endpoint.columns import decode
 from testbed.errors import LabError
-from testbed.impairments import CERTAIN, Impairments
+from testbed.impairments import (
+    CERTAIN,
+    Impairments,
+    IndependentLoss,
+)
 from testbed.lab import Lab
 from testbed.plan import Change, Event
 from testbed.topology import loads
@@ -124,7 +128,9 @@ def test_however_a_run_ends_links_are_as_before(up, lab_name, number, tmp_path):
 def test_what_cannot_happen_fails_the_run(up, tmp_path):
     lab = up("name: x\nnodes: {a: , b: }\nworkloads: [{name: w, kind: ping, from: a, to: b, count: 20}]\n")
     plan = lab.plan
-    change = Change(source="a", destination="b", network="lan", impairments=Impairments(loss=CERTAIN))
+    change = Change(
+        source="a", destination="b", network="lan", impairments=Impairments(loss=IndependentLoss(probability=CERTAIN))
+    )
     for event, code in (
         (Event(at_ns=0, what="impossible", changes=(change,)), "not-impaired"),
         (Event(at_ns=3600 * 1000 * MS, what="too late", changes=()), "timeline-cut-short"),
