@@ -7,7 +7,7 @@ A type is a dataclass whose annotations say all there is to know (`msgspec` read
 - `DERIVED = ("passed",)`: these properties are written beside the fields, for other programs; they are not read;
 - a field with the metadata `NOT_STORED` is left out; the reader supplies it.
 
-A class that is no dataclass has a JSON form if it is `Text` (it has a text of its own), or if it is `Variants`.
+A class that is no dataclass has a JSON form if it is `Text` (it has a text of its own) or a `Variant`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields, is_dataclass
 from types import MappingProxyType
-from typing import Any, Self, TypeVar, get_args, get_type_hints
+from typing import Any, ClassVar, Self, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -43,10 +43,21 @@ class UnreadableError(ValueError):
         self.reason = reason
 
 
-class Variants:
-    """Base of dataclasses that are variants of each other. The names of the fields identify the variant."""
+def _tag(name: str) -> str:
+    """The `kind` of a class: `GilbertElliott` is `gilbert-elliott`."""
+    return re.sub("(?<=[a-z])(?=[A-Z])", "-", name).lower()
 
-    __slots__ = ()
+
+class Variant(msgspec.Struct, frozen=True, tag_field="kind", tag=_tag, forbid_unknown_fields=True):
+    """Base of the types of a union. In JSON, each says by its `kind` which one it is."""
+
+    NOT_DECISIVE: ClassVar[tuple[str, ...]] = ()
+    """The fields that have no part in what a plan does (`testbed.decisive`)."""
+
+    @property
+    def kind(self) -> str:
+        """Which of the union's types it is."""
+        return str(self.__struct_config__.tag)
 
 
 class Text(ABC):
@@ -68,6 +79,8 @@ def encode(value: Any) -> Any:  # noqa: ANN401  # any declared type, to JSON
     """Return a value as JSON data, which `decode` reads."""
     if isinstance(value, Text):
         return str(value)
+    if isinstance(value, Variant):
+        return {"kind": value.kind} | {name: encode(getattr(value, name)) for name in value.__struct_fields__}
     if is_dataclass(value):
         return _encode_fields(value)
     if isinstance(value, Mapping):
@@ -147,20 +160,7 @@ def _decode_other(kind: type[Any], data: Any) -> Any:  # noqa: ANN401  # of a ty
         if not isinstance(data, str):
             raise UnreadableError("", f"expected `str`, got `{type(data).__name__}`")
         return kind.from_text(data)
-    if issubclass(kind, Variants):
-        if not isinstance(data, dict):
-            raise UnreadableError("", f"expected `object`, got `{type(data).__name__}`")
-        for variant in _variants(kind):
-            if {one.name for one in fields(variant)} == set(data):
-                return decode(data, variant)
-        names = " or ".join(", ".join(one.name for one in fields(variant)) for variant in _variants(kind))
-        raise UnreadableError("", f"expected an object with {names}; it has {', '.join(map(str, data)) or 'nothing'}")
     return data  # what was supplied
-
-
-def _variants(kind: type[Any]) -> list[type[Any]]:
-    by_name = {one.__name__: one for one in kind.__subclasses__()}  # `slots=True` makes a class anew: the last counts
-    return [by_name[name] for name in sorted(by_name)]
 
 
 def schema(kind: type[Any], title: str) -> dict[str, Any]:
@@ -182,9 +182,7 @@ def schema(kind: type[Any], title: str) -> dict[str, Any]:
     return {"$schema": dialect, "title": title, **described[0], "$defs": dict(sorted(definitions.items()))}
 
 
-def _schema_of_other(kind: type[Any]) -> dict[str, Any]:
-    if issubclass(kind, Variants):
-        return {"anyOf": [{"$ref": f"#/$defs/{one.__name__}"} for one in _variants(kind)]}
+def _schema_of_other(_kind: type[Any]) -> dict[str, Any]:
     return {"type": "string"}  # the text, or what is not stored and so left out
 
 
@@ -197,8 +195,6 @@ def _reachable(kind: Any) -> Iterator[type[Any]]:  # noqa: ANN401  # any annotat
         if not isinstance(candidate, type) or candidate in seen:
             continue
         seen.add(candidate)
-        if issubclass(candidate, Variants):
-            waiting += _variants(candidate)
         if is_dataclass(candidate):
             yield candidate
             waiting += [

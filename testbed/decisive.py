@@ -42,6 +42,9 @@ def decisive(value: Any, place: Callable[[str], str | int], *, seeds: bool = Tru
         return [decisive(part, place, seeds=seeds) for part in value]
     if isinstance(value, Mapping):
         return {key: decisive(part, place, seeds=seeds) for key, part in value.items()}
+    if isinstance(value, codec.Variant):
+        names = [name for name in value.__struct_fields__ if name not in value.NOT_DECISIVE]
+        return {"kind": value.kind} | {name: decisive(getattr(value, name), place, seeds=seeds) for name in names}
     if not is_dataclass(value):
         return value
     kept = {}

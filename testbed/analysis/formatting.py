@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed import kinds, units
 from testbed.check import AS_REQUESTED
+from testbed.impairments import IndependentLoss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -123,7 +124,7 @@ def shown_properties(checks: Sequence[LinkCheck]) -> list[str]:
     shown = {*_ALWAYS}
     for check in checks:
         named = {finding.name for finding in check.findings if finding.asked or not finding.passed}
-        if check.asked.loss_model is None and AS_REQUESTED in {
+        if isinstance(check.asked.loss, IndependentLoss | None) and AS_REQUESTED in {
             each.verdict for each in check.findings if each.name == "burst"
         }:
             named.discard("burst")  # that losses are single is what everybody expects

@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed import topology
-from testbed.impairments import Variation
 from testbed.impairments.distributions import SCALE, quantiles
 from testbed.lab import Lab
 from testbed.statistics import clopper_pearson
@@ -43,7 +42,7 @@ GUEST_RATE_MBIT = 5
 AT_ONCE = 4
 
 DELAY_GOAL_MS = 0.3
-_TABLE = quantiles(Variation(distribution="paretonormal"))
+_TABLE = quantiles("paretonormal")
 PARETONORMAL_QUARTILES = (_TABLE[3 * len(_TABLE) // 4] - _TABLE[len(_TABLE) // 4]) / SCALE
 DELAYS_MS = (1, 5, 20, 50, 100, 300)
 JITTERS = (

@@ -6,7 +6,13 @@ import pytest
 from testbed import units
 from testbed.analysis import formatting
 from testbed.check.verdict import Finding, unmeasured
-from testbed.impairments import CERTAIN, GilbertElliott, Impairments
+from testbed.impairments import (
+    CERTAIN,
+    GilbertElliott,
+    Impairments,
+    IndependentLoss,
+    Jitter,
+)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +89,14 @@ def test_rows_for_scripts_are_json(make_check):
 
 
 def test_a_link_shows_its_requested_values(make_check):
-    plain, shaky = make_check(), make_check(Impairments(delay_ns=20_000_000, jitter_ns=1_000_000, loss=CERTAIN // 50))
+    plain, shaky = (
+        make_check(),
+        make_check(
+            Impairments(
+                delay_ns=20_000_000, jitter=Jitter(ns=1_000_000), loss=IndependentLoss(probability=CERTAIN // 50)
+            )
+        ),
+    )
     assert formatting.shown_properties([plain]) == ["delay", "loss"]
     assert formatting.shown_properties([plain, shaky]) == ["delay", "jitter", "loss"]
     assert formatting.link_cell(plain, "delay") == "20 ms: 20.2 ms"
@@ -94,7 +107,7 @@ def test_a_link_shows_its_requested_values(make_check):
 
 def test_every_requested_property_has_a_column(make_check):
     bursts = GilbertElliott(to_bad=CERTAIN // 200, to_good=CERTAIN // 4)
-    bursty = make_check(Impairments(delay_ns=20_000_000, loss_model=bursts))
+    bursty = make_check(Impairments(delay_ns=20_000_000, loss=bursts))
     found = tuple(
         Finding(name=name, asked=asked, measured=asked, interval=None, verdict="as requested", passed=True)
         for name, asked in (("rate", 20_123_456), ("queue", 64_000), ("duplicates", 0.01))

@@ -4,12 +4,19 @@ import pytest
 
 from testbed.engines.choice import Kernel
 from testbed.errors import MachineError
-from testbed.impairments import CERTAIN, Drop, Impairments
+from testbed.impairments import (
+    CERTAIN,
+    Bottleneck,
+    Drop,
+    FixedRate,
+    Impairments,
+    IndependentLoss,
+)
 
 ABLE = Kernel(without_netem=None, unrepeatable=None)
-LOSSY = Impairments(delay_ns=20_000_000, loss=CERTAIN // 50)
+LOSSY = Impairments(delay_ns=20_000_000, loss=IndependentLoss(probability=CERTAIN // 50))
 SCRIPTED = Impairments(drops=(Drop(numbers=(3,)),))
-SLOW = Impairments(rate_bps=1_000_000, queue_bytes=64_000)
+SLOW = Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=1_000_000), queue_bytes=64_000))
 
 
 def choose(kernel, *all_impairments, wanted="auto", repeatable=False):
@@ -37,7 +44,10 @@ def test_a_kernel_that_cannot_repeat():
     forgetful = Kernel(without_netem=None, unrepeatable="no seed before Linux 6.6")
     assert choose(forgetful, Impairments(), LOSSY)[0] == "netem"
     assert choose(forgetful, Impairments(), LOSSY, repeatable=True) == ("userspace", "no seed before Linux 6.6")
-    assert choose(forgetful, Impairments(), Impairments(loss=CERTAIN), repeatable=True)[0] == "netem"
+    assert (
+        choose(forgetful, Impairments(), Impairments(loss=IndependentLoss(probability=CERTAIN)), repeatable=True)[0]
+        == "netem"
+    )
 
 
 def test_a_kernel_without_netem():

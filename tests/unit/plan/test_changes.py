@@ -74,21 +74,26 @@ def test_another_loss_ends_a_blackhole():
 
 
 def test_a_queue_given_as_a_time_follows_the_rate_and_others_do_not():
-    assert after({"queue": "100ms"}, {"rate": "100mbit"}).queue_bytes == 1_250_000
-    assert after({"queue": "100ms"}, {"rate": "2mbit"}).queue_bytes == 25_000
-    assert after({"queue": {"limit": "100ms", "discipline": "codel"}}, {"rate": "2mbit"}).queue_bytes == 25_000
-    assert after({"queue": "100ms"}, {"queue": {"discipline": "codel"}}, {"rate": "2mbit"}).queue_bytes == 25_000
+    assert after({"queue": "100ms"}, {"rate": "100mbit"}).bottleneck.queue_bytes == 1_250_000
+    assert after({"queue": "100ms"}, {"rate": "2mbit"}).bottleneck.queue_bytes == 25_000
+    assert (
+        after({"queue": {"limit": "100ms", "discipline": "codel"}}, {"rate": "2mbit"}).bottleneck.queue_bytes == 25_000
+    )
+    assert (
+        after({"queue": "100ms"}, {"queue": {"discipline": "codel"}}, {"rate": "2mbit"}).bottleneck.queue_bytes
+        == 25_000
+    )
     for queue in ("64KB", "40 packets", "1bdp"):
-        size = after({"queue": queue}).queue_bytes
-        assert after({"queue": queue}, {"rate": "100mbit"}).queue_bytes == size
-    assert after({"queue": "100ms"}, {"queue": "64KB"}, {"rate": "2mbit"}).queue_bytes == 64_000
+        size = after({"queue": queue}).bottleneck.queue_bytes
+        assert after({"queue": queue}, {"rate": "100mbit"}).bottleneck.queue_bytes == size
+    assert after({"queue": "100ms"}, {"queue": "64KB"}, {"rate": "2mbit"}).bottleneck.queue_bytes == 64_000
 
 
 def test_a_queue_given_as_a_time_follows_the_mean_rate_of_a_trace(tmp_path, monkeypatch):
     (tmp_path / "up.csv").write_text("0s,2mbit\n1s,4mbit\n")
     monkeypatch.chdir(tmp_path)
     traced = {"rate": {"trace": "up.csv"}}
-    assert after({"queue": "100ms"}, traced).queue_bytes == 37_500
+    assert after({"queue": "100ms"}, traced).bottleneck.queue_bytes == 37_500
     assert after({"queue": "100ms"}, traced, {"rate": "10mbit"}) == after({"queue": "100ms"})
 
 

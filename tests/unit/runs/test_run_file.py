@@ -73,8 +73,8 @@ def test_runs_are_as_the_schema_says(kept, written):
         (lambda run: run.update(started="noon"), "Invalid isoformat string: 'noon'"),
         (lambda run: run["plan"]["links"][0].update(seed="x"), "plan.links[0].seed: expected `int`, got `str`"),
         (
-            lambda run: run["plan"]["links"][0]["impairments"]["loss_model"].pop("to_bad"),
-            "plan.links[0].impairments.loss_model",
+            lambda run: run["plan"]["links"][0]["impairments"]["loss"].pop("to_bad"),
+            "plan.links[0].impairments.loss: object missing required field `to_bad`",
         ),
         (lambda run: run["plan"]["networks"][0].update(gateway="x"), "plan: Expected 4 octets"),
         (lambda run: run["plan"].update(seed=8), "plan_digest: "),

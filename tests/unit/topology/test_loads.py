@@ -7,6 +7,9 @@ import pytest
 
 from testbed import units
 from testbed.errors import UsageError
+from testbed.impairments import (
+    IndependentLoss,
+)
 from testbed.topology import Topology, TopologyError, load, loads
 
 HEAD = "name: x\nnodes: {client: , server: }\n"
@@ -276,7 +279,9 @@ def test_keys_beside_a_profile_replace_its_own():
     [link] = loads(text, "file.yml").links
     impairment = link.impairment_keys
     assert (impairment.delay_ns, impairment.rate) == (0, 12_000_000)
-    assert impairment.resolve(mtu=1500, delay_back_ns=0).loss == units.PROBABILITY.parse("1%")
+    assert impairment.resolve(mtu=1500, delay_back_ns=0).loss == IndependentLoss(
+        probability=units.PROBABILITY.parse("1%")
+    )
 
 
 def test_a_directory_and_a_missing_file_are_usage_errors(tmp_path):

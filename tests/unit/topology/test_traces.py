@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from testbed.impairments import Impairments, Opportunities, RateSteps
+from testbed.impairments import (
+    Impairments,
+    Opportunities,
+    RateSteps,
+)
 from testbed.plan import resolve
 from testbed.topology import loads, traces
 
@@ -27,8 +31,10 @@ def test_a_trace_as_long_as_those_of_mahimahi_is_taken(tmp_path):
     (tmp_path / "LTE.down").write_text("".join(f"{time}\n" for time in times))
     text = "{name: x, nodes: {a: , b: }, links: [{from: a, to: b, rate: {trace: LTE.down}}]}"
     (link,) = resolve(loads(text, "x.yml", tmp_path)).links
-    assert isinstance(link.impairments.trace, Opportunities)
-    assert [time // MS for time in link.impairments.trace.times_ns] == times
+    assert link.impairments.bottleneck is not None
+    rate = link.impairments.bottleneck.rate
+    assert isinstance(rate, Opportunities)
+    assert [time // MS for time in rate.times_ns] == times
     assert Impairments.from_json(json.loads(json.dumps(link.impairments.to_json()))) == link.impairments
 
 
