@@ -5,6 +5,7 @@ Every error that leaves the package derives from `TestbedError`; its class decid
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ def no_such_lab(lab: str) -> UsageError:
     )
 
 
-def no_such_node(node: str, nodes: Iterable[str]) -> UsageError:
+def unknown_node(node: str, nodes: Iterable[str]) -> UsageError:
     """Return the error that a lab has no node of that name; `nodes` are the names of its nodes."""
-    return UsageError("no-such-node", f"the lab has no node {node!r}", f"its nodes are: {', '.join(nodes)}")
+    names = list(nodes)
+    near = get_close_matches(str(node), names, 1)
+    question = f"did you mean {near[0]}? " if near else ""
+    return UsageError("unknown-node", f"the lab has no node {node!r}", f"{question}its nodes are: {', '.join(names)}")

@@ -14,7 +14,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.agent import switch
 from testbed.agent.nodes import ENDED, Node, devices_of, of_process
-from testbed.errors import LabError, no_such_node
+from testbed.errors import LabError, unknown_node
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
@@ -98,11 +98,11 @@ class Wiring:
         """The node of that name; of a container that was restarted, as it is now.
 
         Raises:
-            UsageError: `no-such-node`.
+            UsageError: `unknown-node`.
             LabError: `node-stopped`.
         """
         if name not in self.nodes:
-            raise no_such_node(name, self.nodes)
+            raise unknown_node(name, self.nodes)
         if self.nodes[name].has_ended:
             try:
                 self.nodes[name] = next(self.nodes[name].incarnations())

@@ -10,7 +10,7 @@ import click
 
 from testbed import lab as labs
 from testbed.cli import options
-from testbed.errors import UsageError, no_such_node
+from testbed.errors import UsageError, unknown_node
 from testbed.lab import Lab
 
 
@@ -100,5 +100,5 @@ def _interact(name: str, node: str, command: tuple[str, ...], *, tty: bool) -> i
     try:
         lab[node]
     except KeyError:
-        raise no_such_node(node, [planned.name for planned in lab.plan.nodes]) from None
+        raise unknown_node(node, [planned.name for planned in lab.plan.nodes]) from None
     return lab.interact(node, command, tty=tty)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from testbed.agent import protocol
 from testbed.analysis import formatting
-from testbed.errors import LabError, TestbedError, UsageError
+from testbed.errors import LabError, TestbedError, UsageError, unknown_node
 from testbed.runs.capture_records import CaptureRecord
 
 if TYPE_CHECKING:
@@ -69,9 +69,7 @@ def ports_of(plan: Plan, nodes: Sequence[str]) -> list[Port]:
     known = [node.name for node in plan.nodes]
     for name in nodes:
         if name not in (ALL, *known):
-            raise UsageError(
-                "unknown-node", f"{plan.lab} has no node {name!r} to capture at", f"its nodes are: {', '.join(known)}"
-            )
+            raise unknown_node(name, known)
     return [
         Port(node=node.name, network=interface.network)
         for node in plan.nodes

@@ -260,7 +260,7 @@ class Lab(ConnectedLab):
         """Yield the output of a node's own command (or image) so far, in pieces; with `follow`, until it ends.
 
         Raises:
-            UsageError: `no-such-node`.
+            UsageError: `unknown-node`.
         """
         return self._runtime.logs(self.name, node, follow=follow)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from ipaddress import IPv4Network
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 from testbed import codec
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.decisive import ADDED, ADDRESS, NOT_DECISIVE, SEED, decisive
-from testbed.errors import UsageError
 from testbed.expectations import Expectation
 from testbed.impairments import Impairments
 from testbed.names import checked
@@ -266,9 +264,7 @@ class Plan:
         """
         names = [node.name for node in self.nodes]
         if name not in names:
-            near = get_close_matches(str(name), names, 1)
-            hint = f"did you mean {near[0]}?" if near else f"its nodes are: {', '.join(names)}"
-            raise UsageError("unknown-node", f"lab {self.lab} has no node {name!r}", hint)
+            raise unknown_node(name, names)
         return self.node(name)
 
     def all_impairments(self) -> dict[tuple[str, str, str], tuple[Impairments, ...]]:

@@ -202,7 +202,7 @@ class Runtime(Protocol):
 
         Raises:
             LabError: `no-such-lab`.
-            UsageError: `no-such-node`.
+            UsageError: `unknown-node`.
         """
         ...
 
@@ -225,7 +225,7 @@ class Runtime(Protocol):
         """Run a command in a node and collect its output.
 
         Raises:
-            UsageError: `no-such-node`.
+            UsageError: `unknown-node`.
             LabError: `command-timeout`: the command did not end within `timeout` seconds and was killed.
         """
         ...
@@ -234,7 +234,7 @@ class Runtime(Protocol):
         """Start a command in a node, without input, and return at once.
 
         Raises:
-            UsageError: `no-such-node`, `command-not-found`, `command-refused`; the latter two perhaps only when the
+            UsageError: `unknown-node`, `command-not-found`, `command-refused`; the latter two perhaps only when the
                 program's lines are read.
         """
         ...

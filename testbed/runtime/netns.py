@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from testbed import runtime
 from testbed.agent import protocol
-from testbed.errors import LabError, MachineError, TestbedError, UsageError, no_such_node
+from testbed.errors import LabError, MachineError, TestbedError, UsageError, unknown_node
 from testbed.runtime import NODE_SYSCTLS, Availability, Completed, LabStatus, local_agent, readiness, state, terminal
 from testbed.runtime.state import LabDirectory
 
@@ -160,7 +160,7 @@ class NetnsRuntime:
         """See `testbed.runtime.Runtime`."""
         agent = self.connect(lab)
         if node not in (nodes := agent.hello()["nodes"]):
-            raise no_such_node(node, nodes)
+            raise unknown_node(node, nodes)
         log = LabDirectory(self.name, lab).path / f"{node}.log"
         if not log.exists():
             return

@@ -218,9 +218,9 @@ def test_a_command_that_takes_too_long_is_killed_with_its_children(standing):
     assert eventually(lambda: "sleep 4711" not in commands(runtime, plan.lab))
 
 
-def test_no_such_node_or_lab(standing):
+def test_unknown_node_or_lab(standing):
     runtime, plan = standing
-    with pytest.raises(UsageError, match=r"no-such-node.*'sever'.*\n.*client, server"):
+    with pytest.raises(UsageError, match=r"unknown-node.*'sever'.*\n.*client, server"):
         runtime.run(plan.lab, "sever", ["true"])
     with pytest.raises(UsageError, match="no-such-lab"):
         runtime.run("no-such", "client", ["true"])

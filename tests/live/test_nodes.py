@@ -127,7 +127,7 @@ def test_logs_are_shown_and_kept(up, lab_name, tmp_path):
     assert run("logs", lab_name, "a").stdout == "one\ntwo\n"
     assert run("logs", lab_name).stdout == "a | one\na | two\nb | three\n"
     done = run("logs", lab_name, "c")
-    assert (done.returncode, done.stderr.partition("\n")[0]) == (2, "no-such-node: the lab has no node 'c'")
+    assert (done.returncode, done.stderr.partition("\n")[0]) == (2, "unknown-node: the lab has no node 'c'")
     assert logs_of(lab.run(tmp_path).path.parents[1]) == {"a.log": "one\ntwo\n", "b.log": "three\n"}
     with begin("logs", lab_name, "a", "--follow", lab=lab_name) as following:
         assert [following.stdout.readline() for _ in range(2)] == [b"one\n", b"two\n"]

@@ -87,7 +87,7 @@ def test_what_ss_says_is_what_we_say(lab_name, runtime):
         assert json.loads(done.stdout)["server"].keys() == {"at_ns", "connections"}
         done = run("sockets", lab_name, "sevrer", lab=lab_name)
         assert done.returncode == 2
-        assert "no-such-node" in done.stderr
+        assert "unknown-node" in done.stderr
 
 
 @pytest.mark.netns

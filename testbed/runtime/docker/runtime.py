@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, no_such_node
+from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, unknown_node
 from testbed.runtime import Availability, LabStatus, readiness, state
 from testbed.runtime.docker import agents, objects, routes
 from testbed.runtime.docker.commands import Commands, DockerProgram
@@ -188,7 +188,7 @@ class DockerRuntime:
         if not containers:
             raise no_such_lab(lab)
         if node not in containers:
-            raise no_such_node(node, sorted(containers))
+            raise unknown_node(node, sorted(containers))
         return containers[node]
 
 

@@ -108,7 +108,7 @@ def test_no_call_waits_for_a_stopped_agent_for_ever(agent, lab_name, monkeypatch
 def test_errors_keep_their_kind_and_the_agent_goes_on(agent):
     with pytest.raises(LabError, match="unknown-call"):
         agent.call("dance")
-    with pytest.raises(UsageError, match="no-such-node"):
+    with pytest.raises(UsageError, match="unknown-node"):
         agent.call("accepts", node="nobody", address="198.18.0.1", port=1)
     with pytest.raises(LabError, match="agent-failed"):
         agent.call("accepts")
