@@ -11,6 +11,7 @@ from typing import Any
 from testbed import codec
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.decisive import ADDED, ADDRESS, NOT_DECISIVE, SEED, decisive
+from testbed.errors import unknown_node
 from testbed.expectations import Expectation
 from testbed.impairments import Impairments
 from testbed.names import checked
