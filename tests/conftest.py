@@ -51,8 +51,8 @@ def missing(capability: str) -> str | None:
         found = load("netns").probe()
         return None if found.usable else found.reason
     if capability == "netem":
-        without_netem = probed()["without_netem"]
-        return str(without_netem["message"]) if without_netem else None
+        lacking = probed()["netem"]["missing"]
+        return str(lacking["message"]) if lacking else None
     if capability == "userns":
         if os.geteuid() != 0 or not shutil.which("setpriv"):
             return "only root can become an ordinary user (setpriv, util-linux)"

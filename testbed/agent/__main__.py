@@ -23,9 +23,8 @@ from testbed.agent.netlink import RouteSocket
 from testbed.agent.server import Server
 from testbed.agent.tasks import cancelled
 from testbed.agent.wiring import NetworkNamespace, Wiring
-from testbed.engines import netem
-from testbed.engines.choice import Kernel
-from testbed.engines.userspace.engine import UserspaceEngine
+from testbed.engines import ENGINES, load
+from testbed.engines.engine import Switch
 from testbed.errors import MachineError, TestbedError
 from testbed.linux import namespaces
 
@@ -83,13 +82,18 @@ async def _sweep(lab: str) -> None:
 
 
 async def _probe() -> None:
-    async with NetworkNamespace(namespaces.new_network()) as trial:
-        without_netem = await netem.probe(trial.ip)
-    found = {
-        "kernel": os.uname().release,
-        "without_netem": protocol.error_to_json(without_netem) if without_netem else None,
+    trial = namespaces.new_network()
+    with namespaces.inside(trial), RouteSocket() as route:
+        switch = Switch(trial, trial, link_devices.LinkDevices("probe", trial, route, trial))
+        found = {name: await load(name, switch).probe() for name in ENGINES}
+    answer = {
+        name: {
+            "description": each.description,
+            "missing": protocol.error_to_json(each.missing) if each.missing else None,
+        }
+        for name, each in found.items()
     }
-    sys.stdout.buffer.write(protocol.encode(found))
+    sys.stdout.buffer.write(protocol.encode(answer))
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
@@ -105,13 +109,14 @@ async def _serve(arguments: argparse.Namespace) -> None:
         namespaces.setns(home_fd, namespaces.NEWNET)
     with namespaces.inside(switch_fd):
         route = RouteSocket()
-    async with NetworkNamespace(switch_fd) as switch, NetworkNamespace(home_fd) as home, UserspaceEngine() as userspace:
+    async with NetworkNamespace(switch_fd) as switch, NetworkNamespace(home_fd) as home:
         await home.ip.link("set", index=1, state="up")
         wiring = Wiring(switch, route)
-        without_netem = await netem.probe(switch.ip)
-        unrepeatable = None if without_netem else await netem.reproducible(switch.ip)
-        kernel = Kernel(without_netem=without_netem, unrepeatable=unrepeatable)
-        impaired = links.Links(arguments.lab, wiring, home, userspace, kernel)
+        devices = link_devices.LinkDevices(arguments.lab, switch_fd, route, home_fd)
+        engines = {name: load(name, Switch(switch_fd, home_fd, devices)) for name in ENGINES}
+        found = {name: await engine.probe() for name, engine in engines.items()}
+        missing = {name: each.missing for name, each in found.items() if each.missing}
+        impaired = links.Links(wiring, devices, engines, missing)
         attachments = Attachments(wiring, impaired)
         server = Server(
             arguments.lab, wiring, impaired, attachments, arguments.socket.parent, isolated=arguments.isolate

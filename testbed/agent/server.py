@@ -127,14 +127,11 @@ class Server:
 
     async def _hello(self) -> dict[str, Any]:
         """Who answers, and what it holds."""
-        without_netem = self._links.kernel.without_netem
         return {
             "version": protocol.VERSION,
             "lab": self._lab,
             "pid": os.getpid(),
             "plan": self._plan,
-            "kernel": os.uname().release,
-            "without_netem": without_netem.message if without_netem else None,
             "dead_links": self._links.dead(),
             "nodes": {name: _state(self._commands.get(name)) for name in self._wiring.nodes},
             "pauses": {name: command.pauses for name, command in self._commands.items()},

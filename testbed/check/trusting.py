@@ -27,8 +27,7 @@ _FAULTS = {
     "oversize": "packets dropped because they are larger than the MTU: an offload is on that must be off",
     "send_failures": "packets that the receiver's port refused",
 }
-"""Counters of the userspace engine that are 0 in a trusted run (`testbed.engines.userspace.stats`). The kernel's
-engine counts nothing of the kind."""
+"""Counters that are 0 in a trusted run, of engines that have them (`testbed.engines.counters`)."""
 
 
 def trust(statistics: Sequence[Mapping[str, Any]], *, before: Sequence[Mapping[str, Any]] = ()) -> tuple[str, ...]:
@@ -45,9 +44,8 @@ def trust(statistics: Sequence[Mapping[str, Any]], *, before: Sequence[Mapping[s
     earlier = {_ends(link): link["counts"] for link in before}
     reasons: dict[str, list[tuple[float, str, str]]] = {}
     for link in statistics:
-        if link["engine"] == "userspace":
-            for kind, size, reason in _reasons(link, earlier.get(_ends(link), {})):
-                reasons.setdefault(kind, []).append((size, _ends(link), reason))
+        for kind, size, reason in _reasons(link, earlier.get(_ends(link), {})):
+            reasons.setdefault(kind, []).append((size, _ends(link), reason))
     for ends in sorted(earlier.keys() - {_ends(link) for link in statistics}):
         reasons.setdefault("gone", []).append((0, ends, "its counters are gone"))
     return tuple(_together(found, "links") for found in reasons.values())
@@ -122,10 +120,10 @@ def _reasons(link: Mapping[str, Any], earlier: Mapping[str, Any]) -> Iterator[tu
     if counts["dead"] is not None:
         yield "dead", 0, f"the link is dead: {counts['dead']}"
     for name, what in _FAULTS.items():
-        count = counts[name] - earlier.get(name, 0)
+        count = (counts[name] or 0) - (earlier.get(name) or 0)
         if count > 0:
             yield name, count, f"{count} {what}"
     delay_ns = Impairments.from_json(link["impairments"]).delay_ns
-    late_ns = counts["lateness_p99_ns"]
+    late_ns = counts["lateness_p99_ns"] or 0
     if late_ns > _bound_ns(delay_ns):
         yield "late", late_ns, _late("packet in 100 left", late_ns, delay_ns)

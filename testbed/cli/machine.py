@@ -88,16 +88,15 @@ def _engines() -> list[Finding]:
     trial = subprocess.run(command, capture_output=True, check=False, cwd="/")
     if not trial.stdout:
         return [Finding(what="engines", fine=False, found="can't be tried without runtime netns")]
-    answer = protocol.decode(trial.stdout)
-    lacking = answer["without_netem"]
-    cores = len(os.sched_getaffinity(0))
-    netem = Finding(
-        what="engine netem",
-        fine=lacking is None,
-        found=lacking["message"] if lacking else f"in kernel {answer['kernel']}",
-        hint=(lacking["hint"] or "") if lacking else "",
-    )
-    return [netem, Finding(what="engine userspace", fine=True, found=f"{cores} cores to work on")]
+    return [
+        Finding(
+            what=f"engine {name}",
+            fine=not engine["missing"],
+            found=engine["missing"]["message"] if engine["missing"] else engine["description"],
+            hint=(engine["missing"]["hint"] or "") if engine["missing"] else "",
+        )
+        for name, engine in protocol.decode(trial.stdout).items()
+    ]
 
 
 def _buffer() -> Finding:

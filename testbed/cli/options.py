@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from testbed import engines
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -35,7 +37,7 @@ class BringUp:
     Attributes:
         name: of the lab.
         runtime: `auto`, `docker` or `netns`.
-        engine: `auto`, `netem` or `userspace`.
+        engine: `auto`, or an engine's name.
         seed: of all that is random.
     """
 
@@ -61,9 +63,7 @@ def bring_up(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option("--name", metavar="LAB", help="Name of the lab; the topology's unless given.")
     @click.option("--runtime", type=click.Choice(["auto", "docker", "netns"]), help="What nodes are made of.")
-    @click.option(
-        "--engine", type=click.Choice(["auto", "netem", "userspace"]), help="What carries the impairments out."
-    )
+    @click.option("--engine", type=click.Choice(engines.CHOICES), help="What carries the impairments out.")
     @click.option("--seed", metavar="N", type=click.IntRange(min=0), help="Where all that is random starts from.")
     @functools.wraps(command)
     def collecting(

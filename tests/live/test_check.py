@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from testbed import check
-from testbed.engines.userspace.stats import LinkStats
+from testbed.engines.counters import Counters
 from testbed.lab import Lab, bringup
 from testbed.topology import loads
 from tests.live.lateness import is_lateness
@@ -146,5 +146,5 @@ def test_the_engines_counters_are_understood(lab):
     assert {link["engine"] for link in statistics} <= {"userspace", "netem"}
     for link in statistics:
         if link["engine"] == "userspace":
-            LinkStats.from_json(link["counts"])
+            Counters(**link["counts"])
     assert not any("is dead" in reason or "the MTU" in reason for reason in check.trust(statistics))

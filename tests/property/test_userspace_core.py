@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from testbed.engines.userspace.core import LinkEmulator
 from testbed.impairments import CERTAIN, CLEAR, Impairments
+from tests.counting import counted
 
 
 class ObviousLink:
@@ -107,7 +108,7 @@ def test_the_emulator_does_what_the_obvious_model_does(first, steps, seed):
                 number += 1
     out += released(link, None)
     assert out == model.out()
-    stats = link.stats()
+    stats = counted(link.stats())
     assert stats.packets_in == number
     assert stats.packets_out == len(out)
     assert stats.lost + stats.queue_drops + len(out) == number

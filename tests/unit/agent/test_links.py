@@ -13,18 +13,17 @@ from itertools import permutations
 
 import pytest
 
+from testbed.agent.link_devices import LinkDevices
 from testbed.agent.links import Links
 from testbed.agent.netlink import RouteSocket
 from testbed.agent.wiring import NetworkNamespace, Wiring
-from testbed.engines.choice import Kernel
-from testbed.engines.userspace.engine import UserspaceEngine
-from testbed.errors import LabError, MachineError
+from testbed.engines import load
+from testbed.engines.engine import Switch
+from testbed.errors import LabError
 from testbed.impairments import Impairments
 from testbed.linux import namespaces
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make devices")
-
-KERNEL = Kernel(without_netem=MachineError("netem-missing", "it is not looked for", None), unrepeatable=None)
 
 
 def interface(number):
@@ -44,7 +43,7 @@ async def links_of(nodes, directory):
     with namespaces.inside(switch):
         route = RouteSocket()
     try:
-        async with NetworkNamespace(switch) as place, UserspaceEngine() as engine:
+        async with NetworkNamespace(switch) as place:
             wiring = Wiring(place, route)
             wanted = [
                 {
@@ -58,7 +57,9 @@ async def links_of(nodes, directory):
                 for at in range(nodes)
             ]
             await wiring.create([{"name": "lan", "mtu": 1500}], wanted, directory)
-            links = Links("lab-x", wiring, place, engine, KERNEL)
+            devices = LinkDevices("lab-x", switch, route, switch)
+            engines = {"userspace": load("userspace", Switch(switch, switch, devices))}
+            links = Links(wiring, devices, engines, {})
             try:
                 yield links
             finally:
@@ -145,10 +146,10 @@ def test_links_that_could_not_be_made_leave_nothing_behind(tmp_path):
             wanted = mesh(8)
             taken = wanted[50]
             name = f"{taken['source']} -> {taken['destination']} on lan"
-            links.userspace._carrier[name] = None
+            links.engines["userspace"]._workers._carrier[name] = None
             with pytest.raises(LabError, match=f"{name} is impaired already"):
                 await links.impairments(wanted)
-            del links.userspace._carrier[name]
+            del links.engines["userspace"]._workers._carrier[name]
             made = await links.statistics()
             found = json.loads(said_in(links.wiring.switch.fd, "ip", "-j", "link"))
             await links.impairments(wanted)
