@@ -26,6 +26,9 @@ T = TypeVar("T")
 NOT_STORED: Mapping[str, bool] = MappingProxyType({"stored": False})
 """Metadata of a field that is no part of the JSON form."""
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+"""Types of values that are the same in JSON."""
+
 _PATH = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 
 
@@ -66,6 +69,8 @@ class Text(ABC):
 
 def encode(value: Any) -> Any:  # noqa: ANN401  # any declared type, to JSON
     """A value as JSON has it; `decode` is the way back."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Text):
         return str(value)
     if is_dataclass(value):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ from pathlib import Path
 from testbed import logs
 from testbed.agent import isolation, link_devices, links, protocol
 from testbed.agent.attachments import Attachments
+from testbed.agent.messages import EngineReport
 from testbed.agent.netlink import RouteSocket
 from testbed.agent.server import Server
 from testbed.agent.tasks import cancelled
@@ -48,7 +50,7 @@ def main() -> int:
         told = sys.stdin.buffer.readline()
         if not told:
             return 0  # nobody needs an agent after all
-        arguments = parser.parse_args(protocol.decode(told)["arguments"])
+        arguments = parser.parse_args(json.loads(told))
         namespaces.set_process_name(arguments.name)
         _log_to(arguments.log)
     logs.configure(logging.DEBUG if arguments.debug else logging.INFO)
@@ -61,7 +63,7 @@ def main() -> int:
             asyncio.run(_probe() if arguments.probe else _serve(arguments))
     except TestbedError as error:
         # The last line of the log is for whoever waits for the socket; see runtime/local_agent.py.
-        sys.stderr.buffer.write(protocol.encode({"error": protocol.error_to_json(error)}))
+        sys.stderr.buffer.write(protocol.encode(protocol.error_message(error)))
         return error.exit_code
     return 0
 
@@ -86,14 +88,15 @@ async def _probe() -> None:
     with namespaces.inside(trial), RouteSocket() as route:
         switch = Switch(trial, trial, link_devices.LinkDevices("probe", trial, route, trial))
         found = {name: await load(name, switch).probe() for name in ENGINES}
-    answer = {
-        name: {
-            "description": each.description,
-            "missing": protocol.error_to_json(each.missing) if each.missing else None,
-        }
+    reports = {
+        name: EngineReport(
+            description=each.description,
+            problem=each.missing.message if each.missing else None,
+            hint=each.missing.hint if each.missing else None,
+        )
         for name, each in found.items()
     }
-    sys.stdout.buffer.write(protocol.encode(answer))
+    sys.stdout.buffer.write(protocol.line_of(reports))
 
 
 async def _serve(arguments: argparse.Namespace) -> None:

@@ -14,23 +14,24 @@ import asyncio
 import itertools
 from collections import defaultdict
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.agent import neighbours
 from testbed.agent.carriers import Key, Link, LinkCarriers
+from testbed.agent.messages import ChosenEngine, LinkStatistics
 from testbed.agent.port_rules import PortRules
 from testbed.engines.choice import choose
 from testbed.engines.counters import Counters
 from testbed.errors import LabError
-from testbed.impairments import Impairments
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from testbed.agent.link_devices import LinkDevices
+    from testbed.agent.messages import LinkChange, LinkRequest
     from testbed.agent.wiring import Port, Wiring
     from testbed.engines.engine import Engine
     from testbed.errors import MachineError
@@ -63,16 +64,11 @@ class Links:
         self.rules = PortRules(self.wiring)
         self._carriers = LinkCarriers(self.wiring, self.devices, self.engines)
 
-    async def impairments(self, wanted: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-        """Give links their impairments; a link that has one gets the new one in its place, whole.
-
-        Args:
-            wanted: `source`, `destination`, `network`, `addresses` (of both, by name), `impairments`, `later` (the
-                impairments that a run gives it), `seed`, `engine` and `repeatable` (the seed was asked for) of each
-                link.
+    async def impair(self, wanted: Iterable[LinkRequest]) -> tuple[ChosenEngine, ...]:
+        """Give links their impairments; a link that has some gets the new ones in their place, whole.
 
         Returns:
-            `engine` and `why` of each, in the same order.
+            The engine of each, in the same order.
 
         Raises:
             MachineError: `engine-unavailable`.
@@ -82,36 +78,32 @@ class Links:
             new: list[Link] = []
             done = []
             try:
-                for each in wanted:
-                    key = Key(each["source"], each["destination"], each["network"])
+                for link in wanted:
+                    key = Key(*link.ends)
                     for node in (key.source, key.destination):
                         port = self.wiring.port(node, key.network)
-                    impairments, later = (
-                        Impairments.from_json(each["impairments"]),
-                        [Impairments.from_json(one) for one in each["later"]],
-                    )
                     engine, why = choose(
                         str(key),
-                        [impairments, *later],
-                        each["engine"],
+                        [link.impairments, *link.later],
+                        link.engine,
                         self.engines,
                         self.missing,
                         mtu=port.mtu,
-                        repeatable=each["repeatable"],
+                        repeatable=link.repeatable,
                     )
-                    done.append({"engine": engine, "why": why})
+                    done.append(ChosenEngine(engine=engine, why=why))
                     present = self._links.get(key)
                     if present and present.engine == engine:
-                        await self._carriers.apply(present, impairments)
+                        await self._carriers.apply(present, link.impairments)
                         continue
                     new.append(
                         Link(
                             key=key,
-                            addresses=each["addresses"],
+                            addresses=link.addresses,
                             engine=engine,
                             why=why,
-                            impairments=impairments,
-                            seed=each["seed"],
+                            impairments=link.impairments,
+                            seed=link.seed,
                         )
                     )
                 await self._make(new)
@@ -121,7 +113,7 @@ class Links:
                 self._links |= made
                 await self._connect(made.values())
                 await self._carriers.dismantle(replaced)
-            return done
+            return tuple(done)
 
     async def _make(self, links: Collection[Link]) -> None:
         """Make links; where that fails, those that were not made have no device."""
@@ -139,25 +131,19 @@ class Links:
         self._set_rules({self.wiring.port(link.key.destination, link.key.network) for link in links})
         self._introduce(links)
 
-    async def change(self, changes: Iterable[Mapping[str, Any]]) -> None:
+    async def change(self, changes: Iterable[LinkChange]) -> None:
         """Give impaired links other impairments, by the engines that they have. All are tried, also after a failure.
-
-        Args:
-            changes: `source`, `destination`, `network` and `impairments` of each link.
 
         Raises:
             LabError: the first failure: a link is not impaired, or impairments could not be applied.
         """
         failures: list[LabError] = []
         async with self._exclusive:
-            for each in changes:
-                key, impairments = (
-                    Key(each["source"], each["destination"], each["network"]),
-                    Impairments.from_json(each["impairments"]),
-                )
+            for change in changes:
                 try:
-                    if self._impaired(key).impairments != impairments:
-                        await self._carriers.apply(self._impaired(key), impairments)
+                    link = self._impaired(Key(*change.ends))
+                    if link.impairments != change.impairments:
+                        await self._carriers.apply(link, change.impairments)
                 except LabError as failure:
                     failures.append(failure)
         if failures:
@@ -181,25 +167,24 @@ class Links:
             for link in self._links.values():
                 await self._carriers.restart(link)
 
-    async def statistics(self) -> list[dict[str, Any]]:
+    async def statistics(self) -> tuple[LinkStatistics, ...]:
         """What became of the packets of each link, as its engine counts."""
         counters = await self._carriers.counters()
         found = []
         for key, link in tuple(self._links.items()):
             gone = Counters(dead=self.wiring.gone.get((key.destination, key.network), "it is being made"))
-            counts = asdict(counters.get(str(key), gone))
             found.append(
-                {
-                    "source": key.source,
-                    "destination": key.destination,
-                    "network": key.network,
-                    "engine": link.engine,
-                    "why": link.why,
-                    "impairments": link.impairments.to_json(),
-                    "counts": counts,
-                }
+                LinkStatistics(
+                    source=key.source,
+                    destination=key.destination,
+                    network=key.network,
+                    engine=link.engine,
+                    why=link.why,
+                    impairments=link.impairments,
+                    counts=counters.get(str(key), gone),
+                )
             )
-        return found
+        return tuple(found)
 
     async def attach(self, port: Port) -> bool:
         """Have the links of a port work again, where it was gone; False where none leads to or from it.

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import click
 
+from testbed import codec, runtime
 from testbed import lab as labs
-from testbed import runtime
-from testbed.agent import protocol
+from testbed.agent.messages import EngineReport
 from testbed.cli import options
 from testbed.errors import MachineError
 
@@ -88,14 +88,15 @@ def _engines() -> list[Finding]:
     trial = subprocess.run(command, capture_output=True, check=False, cwd="/")
     if not trial.stdout:
         return [Finding(what="engines", fine=False, found="can't be tried without runtime netns")]
+    reports = codec.decode(json.loads(trial.stdout), dict[str, EngineReport])
     return [
         Finding(
             what=f"engine {name}",
-            fine=not engine["missing"],
-            found=engine["missing"]["message"] if engine["missing"] else engine["description"],
-            hint=(engine["missing"]["hint"] or "") if engine["missing"] else "",
+            fine=report.problem is None,
+            found=report.problem or report.description,
+            hint=report.hint or "",
         )
-        for name, engine in protocol.decode(trial.stdout).items()
+        for name, report in reports.items()
     ]
 
 

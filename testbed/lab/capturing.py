@@ -7,9 +7,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from testbed.agent import protocol
+from testbed.agent.messages import CaptureBegun, CaptureData, CaptureEnded
 from testbed.analysis import formatting
 from testbed.errors import LabError, TestbedError, UsageError
 from testbed.runs.captures import Capture
@@ -81,15 +82,39 @@ def ports_of(plan: Plan, nodes: Sequence[str]) -> list[Port]:
     ]
 
 
+class Limits(NamedTuple):
+    """What is kept of a packet, and what the packets of a port may take while they are captured."""
+
+    snap_bytes: int
+    size_bytes: int
+
+
+Event = TypeVar("Event")
+
+
+def _read(line: str, kind: type[Event]) -> Event:
+    """What a capturing process says in a line.
+
+    Raises:
+        TestbedError: it says that it failed, or something else.
+    """
+    message = protocol.decode(line.encode())
+    if error := protocol.error_of(message):
+        raise error
+    return protocol.read(message.event, kind, "capture")
+
+
 class _Running:
     """A capture under way: its process, and its file, which a thread fills as soon as the process says something."""
 
-    def __init__(self, agent: Agent, port: Port, path: Path, file: BinaryIO, limits: Mapping[str, int]) -> None:
+    def __init__(self, agent: Agent, port: Port, path: Path, file: BinaryIO, limits: Limits) -> None:
         self._port = port
         self._path = path
         self._file = file
         self._limits = limits
-        self.process: Process = agent.capture(port.node, port.network, **limits)
+        self.process: Process = agent.capture(
+            port.node, port.network, snap_bytes=limits.snap_bytes, size_bytes=limits.size_bytes
+        )
         self._lines = iter(self.process)
 
     def begin(self) -> None:
@@ -98,7 +123,7 @@ class _Running:
         Raises:
             TestbedError: what was in the way.
         """
-        self._begun = self._next("begun")
+        self._begun = self._next(CaptureBegun)
 
     def collect(self) -> Capture:
         """Write the file, which comes when the process is told to end.
@@ -107,11 +132,11 @@ class _Running:
             TestbedError: the capture failed or ended by itself, or the file can't be written.
             BrokenPipeError: it is a pipe, and nobody reads it.
         """
-        ended = self._next("end")
+        ended = self._next(CaptureEnded)
         size = 0
         try:
             for line in self._lines:
-                size += self._file.write(base64.b64decode(protocol.decode(line.encode())["base64"]))
+                size += self._file.write(base64.b64decode(_read(line, CaptureData).base64))
             self._file.flush()
         except OSError as error:
             with suppress(OSError):
@@ -121,29 +146,25 @@ class _Running:
             raise _refused(self._path, error) from None
         if status := self.process.wait():
             raise self._failed(f"its process ended with status {status}")
-        offsets = self._begun["clock_offset_ns"], ended.pop("clock_offset_ns")
-        del ended["event"]
         return Capture(
             node=self._port.node,
             network=self._port.network,
-            interface=self._begun["interface"],
+            interface=self._begun.interface,
             file=str(self._path),
             size_bytes=size,
-            snap_bytes=self._limits["snap_bytes"],
-            clock_offset_ns=offsets,
-            **ended,
+            snap_bytes=self._limits.snap_bytes,
+            clock_offset_ns=(self._begun.clock_offset_ns, ended.clock_offset_ns),
+            packets=ended.packets,
+            dropped=ended.dropped,
+            overwritten=ended.overwritten,
+            cpu_ns=ended.cpu_ns,
         )
 
-    def _next(self, event: str) -> dict[str, Any]:
+    def _next(self, kind: type[Event]) -> Event:
         line = next(self._lines, None)
         if line is None:
             raise self._failed(self.process.stderr.strip() or "its process ended")
-        message = protocol.decode(line.encode())
-        if "error" in message:
-            raise protocol.error_from_json(message["error"])
-        if message["event"] != event:
-            raise self._failed(f"it said {message['event']} where {event} was due")
-        return message
+        return _read(line, kind)
 
     def _failed(self, why: str) -> LabError:
         return LabError("capture-failed", f"capturing at {self._port.node} on {self._port.network}: {why}")
@@ -168,7 +189,7 @@ class Capturing:
         self.captures: tuple[Capture, ...] = ()
         self._agent = agent
         self._files = files
-        self._limits = {"snap_bytes": snap_bytes, "size_bytes": size_bytes}
+        self._limits = Limits(snap_bytes, size_bytes)
         self._running: list[_Running] = []
         self._pending: list[Future[Capture]] = []
 

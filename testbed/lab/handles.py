@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from testbed import arguments
+from testbed.agent import messages
 from testbed.lab import bringup
 
 if TYPE_CHECKING:
@@ -71,9 +72,9 @@ class LinkHandle:
     @property
     def impairments(self) -> Impairments:
         """What the link does to packets now."""
-        for each in self._agent.call("statistics"):
-            if (each["source"], each["destination"], each["network"]) == self._link.ends:
-                return type(self._link.impairments).from_json(each["impairments"])
+        for link in self._agent.call(messages.Statistics()):
+            if link.ends == self._link.ends:
+                return link.impairments
         return self._link.impairments
 
     def update(self, **to: object) -> Impairments:
@@ -95,5 +96,5 @@ class LinkHandle:
         from testbed.plan import changes  # noqa: PLC0415  # as above
 
         link = changes.changed(self._plan, replace(self._link, impairments=self.impairments), to)
-        self._agent.call("impairments", links=bringup.as_requests(self._plan, [link]))
+        self._agent.call(messages.Impair(links=bringup.as_requests(self._plan, [link])))
         return link.impairments

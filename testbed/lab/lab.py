@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args
 
 from testbed import arguments, engines, plan
+from testbed.agent import messages
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.errors import LabError, no_such_lab
 from testbed.lab import bringup
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from testbed.agent.client import Endpoint
+    from testbed.agent.messages import AttachmentReport, LinkStatistics, NodeSockets
     from testbed.check import LinkCheck
     from testbed.lab.capturing import Capturing
     from testbed.lab.nodes import NodeWatch
@@ -132,7 +134,7 @@ class Lab:
         runtime = bringup.find(name)
         if runtime is None:
             raise no_such_lab(name)
-        held = runtime.connect(name).hello()["plan"]
+        held = runtime.connect(name).hello().plan
         if held is None:
             raise LabError("lab-incomplete", f"lab {name} was left half-way", f"testbed down {name} removes it")
         return cls(plan.Plan.from_json(held), runtime, was_up=True)
@@ -203,41 +205,38 @@ class Lab:
         """Start a command in a node; see `testbed.workloads.nodes.Nodes`."""
         return self._runtime.start(self.name, self.plan.known(node).name, words(argv))
 
-    def statistics(self) -> list[dict[str, Any]]:
-        """What became of the packets of each impaired link, as its engine counts; see the agent's `Links`."""
-        counted: list[dict[str, Any]] = self.agent.call("statistics")
-        return counted
+    def statistics(self) -> tuple[LinkStatistics, ...]:
+        """What became of the packets of each impaired link, as its engine counts."""
+        return self.agent.call(messages.Statistics())
 
-    def attachments(self) -> dict[str, Any]:
-        """How the nodes are attached to their networks, and what happened to that; see the agent's `Attachments`."""
-        found: dict[str, Any] = self.agent.call("attachments")
-        return found
+    def attachments(self) -> AttachmentReport:
+        """How the nodes are attached to their networks, and what happened to that."""
+        return self.agent.call(messages.Attachments())
 
-    def require_nodes(self) -> dict[str, Any]:
+    def require_nodes(self) -> AttachmentReport:
         """Make sure that all nodes run and are on their networks; what `attachments` says.
 
         Raises:
             LabError: `lab-damaged`, with what is missing.
         """
         found = self.attachments()
-        if found["problems"]:
+        if found.problems:
             raise LabError(
                 "lab-damaged",
-                "; ".join(found["problems"]),
+                "; ".join(found.problems),
                 f"start what is stopped, or bring it up anew: testbed down {self.name}",
             )
         return found
 
-    def sockets(self, *nodes: str) -> dict[str, Any]:
-        """The TCP connections of nodes, or of all of them, by node; see `testbed.agent.sockets.connections`.
+    def sockets(self, *nodes: str) -> Mapping[str, NodeSockets]:
+        """The TCP connections of nodes, or of all of them, by node.
 
         Raises:
             MachineError: `no-inet-diag`: the kernel can't tell.
             UsageError: `unknown-node`.
         """
-        names = [self.plan.known(node).name for node in nodes or self]
-        found: dict[str, Any] = self.agent.call("sockets", nodes=names)
-        return found
+        names = tuple(self.plan.known(node).name for node in nodes or self)
+        return self.agent.call(messages.Sockets(nodes=names))
 
     def versions(self) -> dict[str, str]:
         """What the nodes are made of, with its version, for the record of a run."""

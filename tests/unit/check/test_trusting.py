@@ -1,16 +1,22 @@
-from dataclasses import asdict
-
 import pytest
 
 from testbed import codec
+from testbed.agent.messages import AttachmentReport, Incident, LinkStatistics
 from testbed.check import disturbances, late_senders, trust
 from testbed.engines.counters import Counters
 from testbed.impairments import Impairments
 
 
-def link(counts, engine="userspace", delay_ns=20_000_000):
-    ends = {"source": "client", "destination": "server", "network": "wan"}
-    return {**ends, "engine": engine, "impairments": Impairments(delay_ns=delay_ns).to_json(), "counts": asdict(counts)}
+def link(counts, engine="userspace", delay_ns=20_000_000, source="client"):
+    return LinkStatistics(
+        source=source,
+        destination="server",
+        network="wan",
+        engine=engine,
+        why="",
+        impairments=Impairments(delay_ns=delay_ns),
+        counts=counts,
+    )
 
 
 def test_an_engine_that_kept_up_is_trusted():
@@ -50,7 +56,7 @@ def test_lateness_has_a_bound(delay_ns, late_ns, trusted):
 
 def test_the_same_reason_of_several_links_is_given_once_with_the_worst():
     links = [
-        {**link(Counters(lateness_p99_ns=late_ns, kernel_drops=drops)), "source": name}
+        link(Counters(lateness_p99_ns=late_ns, kernel_drops=drops), source=name)
         for name, late_ns, drops in (("a", 6_000_000, 0), ("b", 12_600_000, 1), ("c", 8_000_000, 2))
     ]
     late, drops = sorted(trust(links), key=lambda reason: "late" not in reason)
@@ -75,8 +81,8 @@ def test_a_late_sender_is_a_reason_with_the_worst_of_several_named():
 
 
 def attachments(*incidents, problems=(), **dropped):
-    happened = [{"number": number, "at_ns": 0, "what": what} for number, what in enumerate(incidents, 1)]
-    return {"incidents": happened, "problems": list(problems), "notes": [], "unknown_dropped": dropped}
+    happened = tuple(Incident(number=number, at_ns=0, what=what) for number, what in enumerate(incidents, 1))
+    return AttachmentReport(problems=tuple(problems), notes=(), incidents=happened, unknown_dropped=dropped)
 
 
 def test_what_happened_to_nodes_during_a_run_is_a_reason():
