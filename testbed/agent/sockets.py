@@ -11,11 +11,12 @@ import os
 import socket
 import struct
 from contextlib import suppress
-from dataclasses import replace
 from ipaddress import IPv6Address
 from pathlib import Path
 from time import monotonic_ns
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from testbed.agent.messages import NodeSockets, TcpConnection
 from testbed.errors import LabError, MachineError
@@ -77,7 +78,7 @@ def sockets_of(network: int, owners: dict[int, Owner]) -> NodeSockets:
     connections = []
     for inode, connection in found:
         pid, process = owners.get(inode, (None, None))
-        connections.append(replace(connection, pid=pid, process=process))
+        connections.append(msgspec.structs.replace(connection, pid=pid, process=process))
     return NodeSockets(at_ns=at_ns, connections=tuple(connections))
 
 

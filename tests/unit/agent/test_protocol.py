@@ -44,7 +44,7 @@ ENDS = {"source": "a", "destination": "b", "network": "lan"}
         ({"links": [{**ENDS, "impairments": {"delay_ns": "20ms"}}]}, r"impair: links\[0\].*"),
         ({"links": "all"}, "impair: links: expected `array`, got `str`"),
         ({}, "impair: object missing required field `links`"),
-        ({"links": [], "all": True}, "impair: unknown key 'all'"),
+        ({"links": [], "all": True}, "impair: object contains unknown field `all`"),
         (None, "impair: expected `object`, got `null`"),
     ],
 )

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
 from typing import cast
 
 import pytest
@@ -107,8 +106,7 @@ def test_no_call_waits_for_a_stopped_agent_for_ever(agent, lab_name, monkeypatch
     assert local_agent.stop("netns", lab_name)
 
 
-@dataclass(frozen=True, slots=True)
-class Dance(messages.Call[None]):
+class Dance(messages.Call[None], frozen=True):
     """A call that no agent knows."""
 
 
