@@ -40,7 +40,7 @@ run: $(bin)/installed nodes-image ## Bring a topology up, run its workloads, tak
 up: $(bin)/installed nodes-image ## Bring a topology up and leave it: topology=lossy
 	@$(testbed) up "$(topology)" $(args)
 
-check: $(bin)/installed nodes-image ## Measure whether the links are as bad as asked: topology=lossy
+check: $(bin)/installed nodes-image ## Measure whether the links are as requested: topology=lossy
 	@$(testbed) check "$(topology)" $(args)
 
 sweep: $(bin)/installed nodes-image ## Run a topology with many values, several times: topology=mathis args="--repeat 5"
@@ -101,7 +101,7 @@ lint: $(bin)/installed-dev ## Check style, types and the layers
 bench: $(bin)/installed-dev nodes-image ## Measure the testbed beside its peers: args="bringup links engine stream"
 	@$(bin)/python -m tests.bench $(args)
 
-fidelity: $(bin)/installed-dev ## Measure by independent tools whether links are what was asked: docs/fidelity.md
+fidelity: $(bin)/installed-dev ## Measure by independent tools whether links are as requested: docs/fidelity.md
 	@$(bin)/python -m tests.bench.fidelity --guest $(args)
 
 clean: ## Remove the virtual environment, caches and fetched packages; results and labs stay

@@ -25,9 +25,9 @@ from testbed.analysis import formatting
 from testbed.plan import resolve
 from testbed.report.axes import Axis
 from testbed.report.charts import Panel, figure
+from testbed.report.display_units import PERCENT, display_unit
 from testbed.report.marks import Lines, Mark, Ranges
 from testbed.report.page import style_sheet
-from testbed.report.units import PERCENT, display_unit
 from testbed.statistics import LINEAR, LOG, Estimate, log_slope
 from testbed.sweep.outcome import CONFIDENCE
 from testbed.sweep.scale import scale

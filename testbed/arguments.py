@@ -1,4 +1,4 @@
-"""Arguments of the Python API, checked before anything is done: one of a wrong type is a `UsageError` with the fix."""
+"""Validation of arguments of the Python API: a wrong type or value raises a `UsageError` that says what to give."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _CODE = "bad-argument"
 
 
 def path(value: object, name: str) -> Path:
-    """The path that an argument is: text, or anything that stands for a path.
+    """Return an argument (text or any path-like object) as a path.
 
     Raises:
-        UsageError: `bad-argument`: it is none.
+        UsageError: `bad-argument`: it is not a path.
     """
     try:
-        given = Path(value)  # type: ignore[arg-type]  # that is the question
+        given = Path(value)  # type: ignore[arg-type]  # any object
     except TypeError:
         given = None
     if given is None or "\0" in str(given):
@@ -27,10 +27,10 @@ def path(value: object, name: str) -> Path:
 
 
 def one_of(value: str | None, name: str, allowed: Collection[str]) -> str | None:
-    """The argument, which is one of some words or None.
+    """Return an argument that must be one of the allowed words, or None.
 
     Raises:
-        UsageError: `bad-argument`: it is not.
+        UsageError: `bad-argument`: it is another value.
     """
     if value is not None and value not in list(allowed):
         raise _wrong(value, name, "one of its values", f"its values are: {', '.join(allowed)}")
@@ -38,10 +38,10 @@ def one_of(value: str | None, name: str, allowed: Collection[str]) -> str | None
 
 
 def texts(value: Iterable[str], name: str) -> tuple[str, ...]:
-    """The texts that an argument holds; one alone stands for itself.
+    """Return an argument (a text or several) as a tuple of texts.
 
     Raises:
-        UsageError: `bad-argument`: there are none in it.
+        UsageError: `bad-argument`: it contains something else than texts.
     """
     held = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
     if not all(isinstance(text, str) for text in held):
@@ -50,10 +50,10 @@ def texts(value: Iterable[str], name: str) -> tuple[str, ...]:
 
 
 def whole(value: int, name: str, *, least: int, most: int) -> int:
-    """The whole number that an argument is, from `least` to `most`.
+    """Return an argument that must be a whole number from `least` to `most`.
 
     Raises:
-        UsageError: `bad-argument`: it is none.
+        UsageError: `bad-argument`: it is not such a number.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise _wrong(
@@ -63,10 +63,10 @@ def whole(value: int, name: str, *, least: int, most: int) -> int:
 
 
 def seconds(value: float | None, name: str) -> float | None:
-    """The time in seconds that an argument is, more than 0, or None.
+    """Return an argument that must be a time in seconds, more than 0, or None.
 
     Raises:
-        UsageError: `bad-argument`: it is none.
+        UsageError: `bad-argument`: it is not a time.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if value is not None and not (is_number and math.isfinite(value) and value > 0):
@@ -75,10 +75,10 @@ def seconds(value: float | None, name: str) -> float | None:
 
 
 def octets(value: bytes | str, name: str) -> bytes:
-    """The bytes that an argument is; text is encoded as UTF-8.
+    """Return an argument as bytes; text is encoded as UTF-8.
 
     Raises:
-        UsageError: `bad-argument`: it is none.
+        UsageError: `bad-argument`: it is neither bytes nor text.
     """
     if isinstance(value, str):
         return value.encode()

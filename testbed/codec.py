@@ -1,14 +1,14 @@
-"""Values of declared types to JSON and back: what is stored, and what crosses processes.
+"""Conversion of values of declared types to JSON and back, for storage and between processes.
 
 A type is a dataclass whose annotations say all there is to know (`msgspec` reads them); further tests go into its
 `__post_init__`, as ValueErrors. Class attributes say where the JSON form is another than that of the fields:
 
 - `OMIT_DEFAULTS = True`: fields that have their default are left out;
 - `DERIVED = ("passed",)`: these properties are written beside the fields, for other programs; they are not read;
-- a field with the metadata `NOT_STORED` is left out; whoever reads supplies it.
+- a field with the metadata `NOT_STORED` is left out; the reader supplies it.
 
 Messages, which are not stored, may be `msgspec.Struct`s instead: these are made faster. A class that is neither has a
-JSON form if it is `Text` (it has a text of its own), or if it is `Variants`.
+JSON form if it is `Text` (it has a text of its own) or a `Variant`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields, is_dataclass
 from types import MappingProxyType
-from typing import Any, Self, TypeVar, get_args, get_type_hints
+from typing import Any, ClassVar, Self, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -34,7 +34,7 @@ _PATH = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 
 
 class UnreadableError(ValueError):
-    """Data that is not of the declared type.
+    """An error in data that is not of the declared type.
 
     Attributes:
         path: of the value that is wrong, as in `links[0].impairments.delay_ns`; empty for the whole.
@@ -47,10 +47,21 @@ class UnreadableError(ValueError):
         self.reason = reason
 
 
-class Variants:
-    """Base of dataclasses of which a field may hold any. The names of the fields tell which one an object is."""
+def _tag(name: str) -> str:
+    """The `kind` of a class: `GilbertElliott` is `gilbert-elliott`."""
+    return re.sub("(?<=[a-z])(?=[A-Z])", "-", name).lower()
 
-    __slots__ = ()
+
+class Variant(msgspec.Struct, frozen=True, tag_field="kind", tag=_tag, forbid_unknown_fields=True):
+    """Base of the types of a union. In JSON, each says by its `kind` which one it is."""
+
+    NOT_DECISIVE: ClassVar[tuple[str, ...]] = ()
+    """The fields that have no part in what a plan does (`testbed.decisive`)."""
+
+    @property
+    def kind(self) -> str:
+        """Which of the union's types it is."""
+        return str(self.__struct_config__.tag)
 
 
 class Text(ABC):
@@ -69,7 +80,7 @@ class Text(ABC):
 
 
 def encode(value: Any) -> Any:  # noqa: ANN401  # any declared type, to JSON
-    """A value as JSON has it; `decode` is the way back."""
+    """Return a value as JSON data, which `decode` reads."""
     if type(value) in _PLAIN:
         return value
     if isinstance(value, Text):
@@ -85,14 +96,15 @@ def encode(value: Any) -> Any:  # noqa: ANN401  # any declared type, to JSON
 
 def _encode_fields(value: Any) -> dict[str, Any]:  # noqa: ANN401  # any dataclass or Struct
     if isinstance(value, msgspec.Struct):
-        return {name: encode(getattr(value, name)) for name in value.__struct_fields__}
-    kind, found = type(value), {}
-    for one in fields(value):
-        part = getattr(value, one.name)
-        is_omitted = getattr(kind, "OMIT_DEFAULTS", False) and part == one.default
-        if is_stored(one) and not is_omitted:
-            found[one.name] = encode(part)
-    return found | {name: encode(getattr(value, name)) for name in _derived(kind)}
+        kind_of_variant = {"kind": value.kind} if isinstance(value, Variant) else {}
+        return kind_of_variant | {name: encode(getattr(value, name)) for name in value.__struct_fields__}
+    kind, encoded = type(value), {}
+    for member in fields(value):
+        part = getattr(value, member.name)
+        is_omitted = getattr(kind, "OMIT_DEFAULTS", False) and part == member.default
+        if is_stored(member) and not is_omitted:
+            encoded[member.name] = encode(part)
+    return encoded | {name: encode(getattr(value, name)) for name in _derived(kind)}
 
 
 def is_stored(one: Field[Any]) -> bool:
@@ -106,7 +118,7 @@ def _derived(kind: type[Any]) -> tuple[str, ...]:
 
 
 def decode(data: object, kind: type[T], **supplied: object) -> T:
-    """The value of a declared type that JSON data stands for.
+    """Return the value of a declared type that JSON data represents.
 
     Args:
         data: as `json.loads` returns it.
@@ -127,7 +139,7 @@ def decode(data: object, kind: type[T], **supplied: object) -> T:
 
 
 def _refuse_unknown_keys(value: object, data: Any, path: str) -> None:  # noqa: ANN401  # JSON
-    """Refuse keys that the types do not have: what they ask for would not be done, and nobody would know."""
+    """Refuse keys that the types do not have, which would otherwise be ignored silently."""
     if isinstance(value, tuple):
         if value and (is_dataclass(value[0]) or isinstance(value[0], tuple | msgspec.Struct)):
             for number, (part, its_data) in enumerate(zip(value, data, strict=True)):
@@ -144,7 +156,7 @@ def _refuse_unknown_keys(value: object, data: Any, path: str) -> None:  # noqa: 
 
 
 def _unreadable(error: msgspec.ValidationError) -> UnreadableError:
-    """What msgspec says, with the paths of values in values put together."""
+    """Return msgspec's error with the whole path of the value."""
     text = str(error)
     found = _PATH.search(text)
     path, reason = (found["path"], text[: found.start()]) if found else ("", text)
@@ -158,24 +170,11 @@ def _decode_other(kind: type[Any], data: Any) -> Any:  # noqa: ANN401  # of a ty
         if not isinstance(data, str):
             raise UnreadableError("", f"expected `str`, got `{type(data).__name__}`")
         return kind.from_text(data)
-    if issubclass(kind, Variants):
-        if not isinstance(data, dict):
-            raise UnreadableError("", f"expected `object`, got `{type(data).__name__}`")
-        for variant in _variants(kind):
-            if {one.name for one in fields(variant)} == set(data):
-                return decode(data, variant)
-        names = " or ".join(", ".join(one.name for one in fields(variant)) for variant in _variants(kind))
-        raise UnreadableError("", f"expected an object with {names}; it has {', '.join(map(str, data)) or 'nothing'}")
     return data  # what was supplied
 
 
-def _variants(kind: type[Any]) -> list[type[Any]]:
-    by_name = {one.__name__: one for one in kind.__subclasses__()}  # `slots=True` makes a class anew: the last counts
-    return [by_name[name] for name in sorted(by_name)]
-
-
 def schema(kind: type[Any], title: str) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of what `encode` makes of a dataclass, and of what `decode` takes."""
+    """Return the JSON Schema (2020-12) of a dataclass's JSON form."""
     kinds = [*_reachable(kind)]
     derived = {(one, name): _result(one, name) for one in kinds for name in _derived(one)}
     described, definitions = msgspec.json.schema_components(
@@ -193,28 +192,27 @@ def schema(kind: type[Any], title: str) -> dict[str, Any]:
     return {"$schema": dialect, "title": title, **described[0], "$defs": dict(sorted(definitions.items()))}
 
 
-def _schema_of_other(kind: type[Any]) -> dict[str, Any]:
-    if issubclass(kind, Variants):
-        return {"anyOf": [{"$ref": f"#/$defs/{one.__name__}"} for one in _variants(kind)]}
+def _schema_of_other(_kind: type[Any]) -> dict[str, Any]:
     return {"type": "string"}  # the text, or what is not stored and so left out
 
 
 def _reachable(kind: Any) -> Iterator[type[Any]]:  # noqa: ANN401  # any annotation
-    """The dataclasses in a type, that itself first; each once."""
-    waiting, found = [kind], set()
+    """Yield the dataclasses that a type contains, each once, the type itself first."""
+    waiting, seen = [kind], set()
     while waiting:
-        one = waiting.pop(0)
-        waiting += get_args(one)
-        if not isinstance(one, type) or one in found:
+        candidate = waiting.pop(0)
+        waiting += get_args(candidate)
+        if not isinstance(candidate, type) or candidate in seen:
             continue
-        found.add(one)
-        if issubclass(one, Variants):
-            waiting += _variants(one)
-        if is_dataclass(one):
-            yield one
-            waiting += [*get_type_hints(one).values(), *(_result(one, name) for name in _derived(one))]
+        seen.add(candidate)
+        if is_dataclass(candidate):
+            yield candidate
+            waiting += [
+                *get_type_hints(candidate).values(),
+                *(_result(candidate, name) for name in _derived(candidate)),
+            ]
 
 
 def _result(kind: type[Any], name: str) -> Any:  # noqa: ANN401  # any annotation
-    """The type of a property."""
+    """Return the type of a property."""
     return get_type_hints(getattr(kind, name).fget)["return"]

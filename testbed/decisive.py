@@ -1,4 +1,4 @@
-"""What decides what a plan does. The fields of the plan's types say it, as metadata; nothing else does.
+"""The part of a plan that decides its behaviour, declared by metadata on the fields of the plan's types.
 
 A field decides unless it says otherwise, so that a new one is never forgotten. What is not stored decides nothing.
 """
@@ -31,7 +31,7 @@ ADDED: Mapping[str, str] = MappingProxyType({_ROLE: "unless default"})
 
 
 def decisive(value: Any, place: Callable[[str], str | int], *, seeds: bool = True) -> Any:  # noqa: ANN401  # any part
-    """All of a plan, or of a part of one, that decides what it does, as JSON.
+    """Return the decisive part of a plan, or of a part of a plan, as JSON.
 
     Args:
         value: the plan or the part.
@@ -42,13 +42,16 @@ def decisive(value: Any, place: Callable[[str], str | int], *, seeds: bool = Tru
         return [decisive(part, place, seeds=seeds) for part in value]
     if isinstance(value, Mapping):
         return {key: decisive(part, place, seeds=seeds) for key, part in value.items()}
+    if isinstance(value, codec.Variant):
+        names = [name for name in value.__struct_fields__ if name not in value.NOT_DECISIVE]
+        return {"kind": value.kind} | {name: decisive(getattr(value, name), place, seeds=seeds) for name in names}
     if not is_dataclass(value):
         return value
-    found = {}
-    for one in fields(value):
-        part, role = getattr(value, one.name), one.metadata.get(_ROLE)
+    kept = {}
+    for member in fields(value):
+        part, role = getattr(value, member.name), member.metadata.get(_ROLE)
         may_omit = role == "unless default" or getattr(type(value), "OMIT_DEFAULTS", False)
-        is_left_out = role == "nothing" or (role == "seed" and not seeds) or (may_omit and part == one.default)
-        if codec.is_stored(one) and not is_left_out:
-            found[one.name] = place(part) if role == "address" else decisive(part, place, seeds=seeds)
-    return found
+        is_left_out = role == "nothing" or (role == "seed" and not seeds) or (may_omit and part == member.default)
+        if codec.is_stored(member) and not is_left_out:
+            kept[member.name] = place(part) if role == "address" else decisive(part, place, seeds=seeds)
+    return kept

@@ -1,4 +1,4 @@
-"""The errors a person sees: a code to search for, what was found, and what to do about it.
+"""The errors that users see: a code to search for, what happened, and what to do about it.
 
 Every error that leaves the package derives from `TestbedError`; its class decides the exit status of the command.
 """
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class TestbedError(Exception):
-    """Something went wrong that a person can act on.
+    """Base of all errors that users can act on.
 
     Attributes:
         code: kebab-case name of the kind of error, stable across versions.
         message: what happened, with the value found.
-        hint: what to do about it, or None where nothing can be said.
+        hint: what to do about it, or None.
         exit_code: the status with which a command ends on this error.
     """
 
@@ -54,10 +54,12 @@ class LabError(TestbedError):
 
 
 def no_such_lab(lab: str) -> UsageError:
-    """The error that no lab of a name is up."""
-    return UsageError("no-such-lab", f"no lab {lab!r} is up", "testbed ps lists them; testbed up FILE brings one up")
+    """Return the error that no lab of that name is up."""
+    return UsageError(
+        "no-such-lab", f"no lab {lab!r} is up", "testbed ps lists the labs; testbed up FILE brings one up"
+    )
 
 
 def no_such_node(node: str, nodes: Iterable[str]) -> UsageError:
-    """The error that a lab has no node of a name; `nodes` are those that it has."""
+    """Return the error that a lab has no node of that name; `nodes` are the names of its nodes."""
     return UsageError("no-such-node", f"the lab has no node {node!r}", f"its nodes are: {', '.join(nodes)}")

@@ -39,7 +39,7 @@ _DEFINED: Mapping[str, Metric] = MappingProxyType(
             _metric("lost", "messages", "Of those sent, how many never arrived or were not answered in time."),
             _metric("loss_ratio", "ratio", "Lost per sent (one way: RFC 7680)."),
             _metric("late", "messages", "Of those lost, how many were answered after the time-out."),
-            _metric("duplicates", "messages", "Arrivals of what had arrived before (RFC 5560)."),
+            _metric("duplicates", "messages", "Further copies, those after a time-out left out (RFC 5560)."),
             _metric("reordered", "messages", "Type-P-Reordered messages (RFC 4737, 3.3)."),
             _metric("loss_runs", "runs", "Runs of messages lost in a row (loss periods, RFC 3357)."),
             _metric("loss_run_mean", "messages", "Mean length of those runs."),

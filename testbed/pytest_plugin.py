@@ -63,12 +63,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def required(config: pytest.Config) -> set[str]:
-    """The capabilities whose lack is a failure."""
+    """Return the capabilities whose absence is a failure instead of a skip."""
     return set(filter(None, config.getoption("--testbed-require").split(",")))
 
 
 def lacking(config: pytest.Config, capabilities: set[str], reason: str) -> None:
-    """Skip the running test for want of `capabilities`, or fail it where one of them is required."""
+    """Skip the running test because `capabilities` are missing, or fail it if one of them is required."""
     if capabilities & required(config):
         pytest.fail(f"required, but lacking: {reason}", pytrace=False)
     pytest.skip(reason)
@@ -76,7 +76,7 @@ def lacking(config: pytest.Config, capabilities: set[str], reason: str) -> None:
 
 @pytest.fixture
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """The lab of the test's `topology` marker: up before the test, gone after it, under a name of its own."""
+    """The lab of the test's `topology` marker: up before the test, down after it, with a unique name."""
     from testbed.errors import MachineError, TestbedError  # noqa: PLC0415  # not before a test asks for a lab
     from testbed.lab import Lab  # noqa: PLC0415
 
@@ -98,7 +98,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Show what nodes wrote with a test that fails."""
+    """Add the output of nodes to the report of a failed test."""
     outcome: Any = yield
     report: pytest.TestReport = outcome.get_result()
     up: Any = getattr(item, "funcargs", {}).get("lab")
@@ -109,14 +109,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 def _stem(source: Any) -> str:  # noqa: ANN401  # whatever Lab.up takes
-    """The part of a lab's name that says what it is."""
+    """Return the part of a lab's name that describes it."""
     text = getattr(source, "name", None) or str(source)
     stem = re.sub(r"[^a-z0-9]+", "-", text.rsplit("/", 1)[-1].removesuffix(".yml").lower()).strip("-")
     return stem[:_NAME_LENGTH].strip("-") or "lab"
 
 
 def _wanted(error: MachineError, options: dict[str, Any]) -> set[str]:
-    """The capabilities that a lab asked for by name and that its failure may be due to."""
+    """Return the capabilities that a lab asked for by name and whose absence may explain its failure."""
     if error.code == "engine-unavailable":
         return {name for name in ENGINES if f"engine {name} " in error.message}
     runtime = options.get("runtime")

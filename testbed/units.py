@@ -1,4 +1,4 @@
-"""Quantities as people write them (`40ms`, `20mbit`, `64KB`, `2%`) to the integers used everywhere else, and back.
+"""Conversion of quantities in text (`40ms`, `20mbit`, `64KB`, `2%`) to the integers used everywhere else, and back.
 
 Arithmetic is exact. What the integer cannot hold (a tenth of a nanosecond) is an error, not rounded; only probabilities
 are rounded, to the nearest 1/2^32. Formatting is exact too: parsing its text gives the same integer again.
@@ -54,7 +54,7 @@ class Quantity:
         return rf"^(?:{_ZERO}|({_NUMBER}) ?({units}){suffix})$"
 
     def parse(self, text: str) -> int:
-        """The integer that `text` stands for; ValueError, with an example of what is right, where it is none."""
+        """Parse `text` to an integer; ValueError, with a valid example, if it is not such a quantity."""
         number, unit = _split(self, text)
         if unit is None:
             return 0
@@ -66,7 +66,7 @@ class Quantity:
         return int(value)
 
     def format(self, value: int) -> str:
-        """`value`, which is not negative, in the largest unit that it fills; exact."""
+        """Return `value`, which is not negative, exactly, in the largest unit that it fills."""
         fitting = [name for name, worth in self.units.items() if worth <= value] or list(self.units)[:1]
         return f"{_decimal(Fraction(value, self.units[fitting[-1]]))} {fitting[-1]}{self.suffix}"
 
@@ -84,7 +84,7 @@ class Probability:
         return rf"^(?:{_ZERO}|({_NUMBER}) ?(%))$"
 
     def parse(self, text: str) -> int:
-        """The probability in 1/2^32, to the nearest; ValueError where `text` is none or what it says would be lost."""
+        """Parse a probability to the nearest multiple of 1/2^32; ValueError if it is invalid or would be lost."""
         number, unit = _split(self, text)
         if unit is None:
             return 0
@@ -96,7 +96,7 @@ class Probability:
         return value
 
     def format(self, value: int) -> str:
-        """The shortest percentage that stands for `value` and no other."""
+        """Return the shortest percentage that parses to `value`."""
         percent = Fraction(value * 100, CERTAIN)
         digits = 0
         while round(round(percent, digits) * CERTAIN / 100) != value:
@@ -105,16 +105,16 @@ class Probability:
 
 
 def _split(quantity: Quantity | Probability, text: str) -> tuple[Fraction, str | None]:
-    """The number and the unit in `text`; no unit means zero."""
-    found = re.fullmatch(quantity.pattern, text)
-    if found is None:
+    """Return the number and the unit in `text`; only zero has no unit."""
+    match = re.fullmatch(quantity.pattern, text)
+    if match is None:
         fault = "has no unit" if re.fullmatch(_NUMBER, text) else f"is not {quantity.noun}"
         raise ValueError(f'"{text}" {fault}; write {quantity.noun} like {quantity.examples[0]}')
-    return (Fraction(0), None) if found[2] is None else (Fraction(found[1]), found[2])
+    return (Fraction(0), None) if match[2] is None else (Fraction(match[1]), match[2])
 
 
 def _decimal(value: Fraction) -> str:
-    """`value`, whose denominator divides a power of ten, in decimal notation."""
+    """Return `value`, whose denominator divides a power of ten, in decimal notation."""
     digits = 0
     while (value * 10**digits).denominator != 1:
         digits += 1
@@ -151,7 +151,7 @@ PROBABILITY = Probability()
 
 
 def parse_cpus(text: str) -> int:
-    """A number of CPU cores (`0.5`) in thousandths of a core; ValueError where `text` is none."""
+    """Parse a number of CPU cores (`0.5`) to thousandths of a core; ValueError if it is invalid."""
     if re.fullmatch(_NUMBER, text) is None:
         raise ValueError(f'"{text}" is not a number of CPU cores; write one like 0.5')
     value = Fraction(text) * 1000

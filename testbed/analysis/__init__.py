@@ -1,1 +1,1 @@
-"""What a run comes to: comparison, figures as text, samples made ready for charts. Nothing here runs anything."""
+"""Analysis of runs: comparison, metrics as text, and samples prepared for charts. All functions are pure."""

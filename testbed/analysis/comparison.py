@@ -1,7 +1,7 @@
-"""Runs compared: per figure the change from one side to another, each of one run or of several repetitions.
+"""Comparison of runs: the change of each metric between two sides, each one run or several repetitions.
 
 A run counts once, whatever the number of its samples: those of one run share its fate (one loss decides a whole
-download), so only repetitions show how far chance alone moves a figure.
+download), so only repetitions show how far chance alone moves a metric.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _EXCEEDS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class RunGroup:
     """Runs of the same plan (seeds may differ).
 
     Attributes:
@@ -54,17 +54,17 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """How a figure of a workload differs from one side to the other; both are means over runs.
+class MetricChange:
+    """The change of a workload's metric from one side to the other; both values are means over runs.
 
     Attributes:
         metric: its name, see `testbed.metrics`.
         unit: of the values.
-        before, after: None where no run has the figure.
-        runs: how many runs have it, on each side.
+        before, after: None if no run has the metric.
+        runs: number of runs that have it, on each side.
         difference: `after - before`, or None.
-        interval: of the true difference, with a confidence of 99 %, see `testbed.statistics.difference_interval`; None
-            where a side has fewer than three runs.
+        interval: 99 % confidence interval of the difference, see `testbed.statistics.difference_interval`; None if a
+            side has fewer than three runs.
         verdict: in plain words.
     """
 
@@ -80,12 +80,12 @@ class Change:
 
     @property
     def label(self) -> str:
-        """As people write it: `download.goodput`."""
+        """The metric's name in files and on the command line: `download.goodput`."""
         return f"{self.workload}.{metric_of(self.metric).label}"
 
     @property
     def ratio(self) -> float | None:
-        """The difference in terms of `before`: -0.1 is 10 % less; infinite where there was nothing before."""
+        """The difference relative to `before`: -0.1 is 10 % less; infinite if `before` is zero."""
         if self.difference is None or self.before is None:
             return None
         if not self.before:
@@ -93,14 +93,14 @@ class Change:
         return self.difference / abs(self.before)
 
     def to_json(self) -> dict[str, Any]:
-        """In plain values; `ratio` is None where it is not finite."""
+        """Return the change as a JSON object; `ratio` is None if it is not finite."""
         ratio = self.ratio
         return {"label": self.label, **asdict(self), "ratio": ratio if ratio is not None and isfinite(ratio) else None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A change that is not to be: `download.goodput < -10%`."""
+    """A limit on the change of a metric: `download.goodput < -10%` is a violation."""
 
     text: str
     workload: str
@@ -110,81 +110,88 @@ class Limit:
 
     @classmethod
     def parse(cls, text: str) -> Limit:
-        """Read one; the metric goes by its label or its name.
+        """Parse a limit; the metric is given by its label or its name.
 
         Raises:
             UsageError: `bad-limit`, `unknown-metric`.
         """
-        found = _LIMIT.fullmatch(text.strip())
-        if found is None:
+        match = _LIMIT.fullmatch(text.strip())
+        if match is None:
             hint = "write one like download.goodput < -10%"
             raise UsageError("bad-limit", f"{text!r} is not a change of a metric in percent", hint)
-        metric = find(found["metric"], None) or METRICS.get(found["metric"])
+        metric = find(match["metric"], None) or METRICS.get(match["metric"])
         if metric is None or metric.unit == "name":
             raise UsageError(
                 "unknown-metric",
-                f"no number is called {found['metric']!r}",
+                f"there is no numeric metric {match['metric']!r}",
                 "testbed metrics lists them",
             )
-        bound = float(found["percent"]) / 100
-        return cls(text=text.strip(), workload=found["workload"], metric=metric.name, sign=found["sign"], bound=bound)
+        bound = float(match["percent"]) / 100
+        return cls(text=text.strip(), workload=match["workload"], metric=metric.name, sign=match["sign"], bound=bound)
 
-    def violation(self, changes: Sequence[Change]) -> str | None:
-        """How the changes go beyond the limit, or None where they don't.
+    def violation(self, changes: Sequence[MetricChange]) -> str | None:
+        """Return how the changes violate the limit, or None if they don't.
 
         Raises:
-            UsageError: `unknown-metric`: none of them is of this metric of this workload.
+            UsageError: `unknown-metric`: no run has this metric of this workload.
         """
-        change = next((one for one in changes if (one.workload, one.metric) == (self.workload, self.metric)), None)
+        change = next(
+            (
+                metric_change
+                for metric_change in changes
+                if (metric_change.workload, metric_change.metric) == (self.workload, self.metric)
+            ),
+            None,
+        )
         if change is None:
-            known = ", ".join(sorted({one.label for one in changes}))
+            known = ", ".join(sorted({metric_change.label for metric_change in changes}))
             wanted = f"{self.workload}.{metric_of(self.metric).label}"
             raise UsageError("unknown-metric", f"no run has {wanted}", f"they have: {known}")
         if change.ratio is None:
-            return f"{self.text}: can't be told, {change.verdict}"
+            return f"{self.text}: undecided, {change.verdict}"
         if _EXCEEDS[self.sign](change.ratio, self.bound):
             return f"{self.text}: it changed by {100 * change.ratio:+.3g} %"
         return None
 
 
-def side(name: str, root: Path = Path("results")) -> Side:
-    """The runs that an argument stands for.
+def side(name: str, root: Path = Path("results")) -> RunGroup:
+    """Return the runs that a command-line argument names.
 
     Args:
-        name: what `testbed.runs.load` takes; or a directory of runs of one lab, for all of them that are whole.
+        name: what `testbed.runs.load` takes; or the directory of a lab's runs, for all complete ones.
         root: the directory of all runs.
 
     Raises:
-        UsageError: there is no such run, one is not whole, or they are not repetitions of one another.
+        UsageError: there is no such run, a run is incomplete, or the runs are not repetitions of one another.
     """
     directory = Path(name)
     several = [] if (directory / RUN_FILE).is_file() or not directory.is_dir() else whole_runs(directory)
     runs = tuple(load(path) for path in several) or (load(name, root),)
     for run in runs:
         if not run.is_whole:
-            raise UsageError("run-incomplete", f"{run.path} {run.ending}", "compare whole runs")
+            raise UsageError("run-incomplete", f"{run.path} {run.ending}", "compare complete runs")
         if not are_repetitions(runs[0].plan, run.plan):
             raise UsageError(
                 "not-repetitions",
                 f"{runs[0].path.name} and {run.path.name} in {name} are of different plans",
-                "name the runs one by one, or keep each plan's in a directory of its own",
+                "name the runs one by one, or keep the runs of each plan in a directory of their own",
             )
-    return Side(label=name, runs=runs)
+    return RunGroup(label=name, runs=runs)
 
 
-def same_plans(one: Side, other: Side) -> bool:
-    """Whether both sides asked for the same things, seeds included."""
+def same_plans(one: RunGroup, other: RunGroup) -> bool:
+    """Whether both sides have the same plans, including seeds."""
     return {run.plan.digest for run in one.runs} == {run.plan.digest for run in other.runs}
 
 
-def warnings(one: Side, other: Side) -> list[str]:
-    """What speaks against comparing: runs that are not trusted or had other links, and machinery that differs."""
-    found = [
+def warnings(one: RunGroup, other: RunGroup) -> list[str]:
+    """Return the reasons against comparing: runs that are not trusted, changed links, different environments."""
+    sentences = [
         f"{run.path.name} is not trusted: {'; '.join(run.why_not_trusted)}"
         for run in (*one.runs, *other.runs)
         if not run.trusted
     ]
-    found += [
+    sentences += [
         f"{run.path.name} had links changed since the lab came up: {'; '.join(run.changed_links)}"
         for run in (*one.runs, *other.runs)
         if run.changed_links
@@ -192,8 +199,8 @@ def warnings(one: Side, other: Side) -> list[str]:
     for what, of in MACHINERY.items():
         left, right = ({of(run) for run in each.runs} for each in (one, other))
         if left != right:
-            found.append(f"{what}: {' and '.join(sorted(left))} before, {' and '.join(sorted(right))} after")
-    return list(dict.fromkeys(found))
+            sentences.append(f"{what}: {' and '.join(sorted(left))} before, {' and '.join(sorted(right))} after")
+    return list(dict.fromkeys(sentences))
 
 
 MACHINERY: dict[str, Callable[[Run], str]] = {
@@ -204,18 +211,18 @@ MACHINERY: dict[str, Callable[[Run], str]] = {
     "images": lambda run: ", ".join(f"{name} {what}" for name, what in sorted(run.images.items())) or "none",
     "processor": lambda run: f"{run.host.cpu_model}, {run.host.usable_cores} cores",
 }
-"""What runs should have in common to be comparable, beside their plans."""
+"""The environment that comparable runs should have in common besides their plans."""
 
 
-def what_would_tell(one: Side, other: Side) -> str:
-    """Why there is no conclusion, and what would give one."""
+def what_would_tell(one: RunGroup, other: RunGroup) -> str:
+    """Return why there is no conclusion, and how many runs would allow one."""
     counts = len(one.runs), len(other.runs)
     runs = "one run each" if counts == (1, 1) else f"{counts[0]} and {counts[1]} runs"
-    return f"No conclusion from {runs}: chance alone moves figures. {ENOUGH} runs of each side or more would tell."
+    return f"No conclusion from {runs}: metrics vary by chance alone. Compare {ENOUGH} runs or more of each side."
 
 
-def changes(one: Side, other: Side) -> tuple[Change, ...]:
-    """Every figure that is a number, of every workload that a run of either side has."""
+def changes(one: RunGroup, other: RunGroup) -> tuple[MetricChange, ...]:
+    """Return the change of every numeric metric of every workload that a run of either side has."""
     names = dict.fromkeys(
         (summary.workload, metric)
         for run in (*one.runs, *other.runs)
@@ -226,12 +233,12 @@ def changes(one: Side, other: Side) -> tuple[Change, ...]:
     return tuple(_change(workload, metric, one, other) for workload, metric in names)
 
 
-def _change(workload: str, metric: str, one: Side, other: Side) -> Change:
+def _change(workload: str, metric: str, one: RunGroup, other: RunGroup) -> MetricChange:
     before, after = list(_values(one, workload, metric)), list(_values(other, workload, metric))
     difference = fmean(after) - fmean(before) if before and after else None
     unit = metric_of(metric).unit
     interval = difference_interval(before, after, scale_of(unit), CONFIDENCE)
-    return Change(
+    return MetricChange(
         workload=workload,
         metric=metric,
         unit=unit,
@@ -244,7 +251,7 @@ def _change(workload: str, metric: str, one: Side, other: Side) -> Change:
     )
 
 
-def _values(of: Side, workload: str, metric: str) -> Iterator[float]:
+def _values(of: RunGroup, workload: str, metric: str) -> Iterator[float]:
     for run in of.runs:
         for summary in run.summaries:
             if summary.workload == workload and metric in summary.values:

@@ -1,4 +1,4 @@
-"""The figures that are shown of links and workloads, as plain values and as text."""
+"""Formatting of the metrics of links and workloads, as JSON values and as text."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from testbed import kinds, units
 from testbed.check import AS_REQUESTED
+from testbed.impairments import IndependentLoss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from testbed.analysis.comparison import Change
+    from testbed.analysis.comparison import MetricChange
     from testbed.check import Finding, LinkCheck
-    from testbed.expectations import Outcome
-    from testbed.runs.captures import Capture
+    from testbed.expectations import ExpectationOutcome
+    from testbed.runs.capture_records import CaptureRecord
     from testbed.runs.run import Run
     from testbed.workloads.summary import Summary
 
@@ -73,14 +74,14 @@ _LINK_COLUMNS: Mapping[str, Callable[[float], str]] = MappingProxyType(
         "queue": size,
     }
 )
-"""The properties of links that tables show, each with the way its figures are written."""
+"""The properties of links that tables show, each with the function that formats its values."""
 
 _ALWAYS = ("delay", "loss")
 _WITH_INTERVAL = ("loss", "burst", "duplicates", "reordered", "corruption")
 
 
 def link_row(check: LinkCheck) -> dict[str, Any]:
-    """A link's check in plain values: what was requested and measured of each property, see `Finding`; the verdict."""
+    """Return a link's check as a JSON object: requested and measured values of each property, and the verdict."""
     row: dict[str, Any] = {
         "link": check.link,
         "network": check.network,
@@ -98,7 +99,7 @@ def link_row(check: LinkCheck) -> dict[str, Any]:
 
 
 def link_cell(check: LinkCheck, name: str) -> str:
-    """What was requested and what was measured of a property: `2 %: 1.8 % (1.1 to 2.9)`."""
+    """Return the requested and the measured value of a property: `2 %: 1.8 % (1.1 to 2.9)`."""
     finding = check.finding(name)
     if finding is None:
         return UNMEASURED if name in _ALWAYS else NOT_APPLICABLE
@@ -119,11 +120,11 @@ def _interval(finding: Finding) -> str:
 
 
 def shown_properties(checks: Sequence[LinkCheck]) -> list[str]:
-    """The properties to show: delay and loss, and what else any link is to do, or does without being requested to."""
+    """Return the properties to show: delay and loss, and others that a link is requested to have or shows anyway."""
     shown = {*_ALWAYS}
     for check in checks:
         named = {finding.name for finding in check.findings if finding.asked or not finding.passed}
-        if check.asked.loss_model is None and AS_REQUESTED in {
+        if isinstance(check.asked.loss, IndependentLoss | None) and AS_REQUESTED in {
             each.verdict for each in check.findings if each.name == "burst"
         }:
             named.discard("burst")  # that losses are single is what everybody expects
@@ -132,19 +133,21 @@ def shown_properties(checks: Sequence[LinkCheck]) -> list[str]:
 
 
 def reservations(checks: Sequence[LinkCheck]) -> list[str]:
-    """What is not proven of the links, each once, with the links: `client -> server: drops not measured: ...`."""
-    found: dict[str, list[str]] = {}
+    """Return the properties of links that could not be verified: `client -> server: drops not measured: ...`."""
+    links_by_text: dict[str, list[str]] = {}
     for check in checks:
         for each in check.reservations:
-            found.setdefault(each, []).append(check.link)
-    return [f"{links[0] if len(links) == 1 else f'{len(links)} links'}: {each}" for each, links in found.items()]
+            links_by_text.setdefault(each, []).append(check.link)
+    return [
+        f"{links[0] if len(links) == 1 else f'{len(links)} links'}: {each}" for each, links in links_by_text.items()
+    ]
 
 
 WORKLOAD_COLUMNS = ("goodput", "delivered", "lost", "retrans", "set-up", "first byte", "p50", "p99")
 
 
 def workload_cells(summary: Summary) -> dict[str, str]:
-    """A workload's figures as text, by the names of `WORKLOAD_COLUMNS`."""
+    """Return a workload's main metrics as text, by the names in `WORKLOAD_COLUMNS`."""
     values, connectionless = summary.values, _connectionless(summary)
     return {
         "goodput": _cell(values, "goodput_bps", rate),
@@ -167,11 +170,11 @@ _BY_UNIT: Mapping[str, tuple[Callable[[float], str], Callable[[float], str]]] = 
         "count": (lambda value: f"{value:.6g}", repr),
     }
 )
-"""By a metric's unit, how its values are written: to three digits, and in full."""
+"""The functions that format values of each unit: to three digits, and in full."""
 
 
-def figure(value: float, unit: str, *, in_full: bool = False) -> str:
-    """A value of a metric with its unit, to three digits or in full; what is counted, without, to the last."""
+def metric_text(value: float, unit: str, *, in_full: bool = False) -> str:
+    """Return a metric's value with its unit, to three digits or in full; counts have no unit and are never rounded."""
     show = _BY_UNIT.get(unit, (_count, _count))[in_full]
     return "-" * (value < 0) + show(abs(value))
 
@@ -180,13 +183,13 @@ def _count(value: float) -> str:
     return f"{value:.3g}" if value < 10**_DIGITS and value % 1 else f"{round(value)}"
 
 
-def change_cells(change: Change) -> tuple[str, str, str]:
-    """A figure before and after, and its change: in percent with the interval, or as it is where nothing was before.
+def change_cells(change: MetricChange) -> tuple[str, str, str]:
+    """Return a metric before and after, and its change in percent with the interval, or absolute if it was zero before.
 
-    Too few runs show no change, only chance: then none is told.
+    With too few runs for an interval, the change is left out, because it may be chance.
     """
     before, after, difference = (
-        UNMEASURED if value is None else figure(value, change.unit)
+        UNMEASURED if value is None else metric_text(value, change.unit)
         for value in (change.before, change.after, change.difference)
     )
     if change.ratio is None or (change.interval is None and change.difference):
@@ -204,8 +207,8 @@ def _signed(value: float) -> str:
     return f"{value:+.3g}" if abs(value) < 10**_DIGITS else f"{value:+.0f}"
 
 
-def outcome_cells(outcome: Outcome) -> tuple[str, str]:
-    """What was found and what was wanted: `6.13 mbit/s`, `>= 5 mbit/s`; in full where they would look alike."""
+def outcome_cells(outcome: ExpectationOutcome) -> tuple[str, str]:
+    """Return the measured and the expected value: `6.13 mbit/s`, `>= 5 mbit/s`; in full if they would look equal."""
     for show in _BY_UNIT[outcome.unit]:
         found, wanted = (
             UNMEASURED if value is None else "-" * (value < 0) + show(abs(value))
@@ -216,15 +219,15 @@ def outcome_cells(outcome: Outcome) -> tuple[str, str]:
     return found, f"{outcome.comparison} {wanted}"
 
 
-def outcome_verdict(outcome: Outcome) -> str:
-    """`met`, `NOT met`, or why that is undecided."""
+def outcome_verdict(outcome: ExpectationOutcome) -> str:
+    """Return `met`, `NOT met`, or the reason why the expectation is undecided."""
     if outcome.reason is not None:
         return f"undecided: {outcome.reason}"
     return "met" if outcome.passed else "NOT met"
 
 
 def run_verdict(run: Run) -> str:
-    """Whether a run is trusted and its expectations are met: `trusted, but 2 of 5 expectations are not met`."""
+    """Return the verdict on a run and its expectations: `trusted, but 2 of 5 expectations are not met`."""
     total = len(run.outcomes)
     failed = sum(not outcome.passed for outcome in run.outcomes)
     trust = "trusted" if run.trusted else "not trusted"
@@ -243,23 +246,23 @@ def run_verdict(run: Run) -> str:
 
 
 def links_verdict(checks: Sequence[LinkCheck]) -> str:
-    """What a check came to: `12 links: 10 as requested, 1 NOT as requested, 1 not measured`."""
-    failed = sum(not each.passed for each in checks)
-    skipped = sum(each.skipped is not None for each in checks)
+    """Return the summary of a check: `12 links: 10 as requested, 1 NOT as requested, 1 not measured`."""
+    failed = sum(not check.passed for check in checks)
+    skipped = sum(check.skipped is not None for check in checks)
     counts = (
         (len(checks) - failed - skipped, AS_REQUESTED),
         (failed, f"NOT {AS_REQUESTED}"),
         (skipped, "not measured"),
     )
     links = f"{len(checks)} link{'' if len(checks) == 1 else 's'}"
-    found = [(count, what) for count, what in counts if count]
-    if len(found) == 1:
-        return f"{links} {found[0][1]}"
-    return f"{links}: {', '.join(f'{count} {what}' for count, what in found)}"
+    parts = [(count, what) for count, what in counts if count]
+    if len(parts) == 1:
+        return f"{links} {parts[0][1]}"
+    return f"{links}: {', '.join(f'{count} {what}' for count, what in parts)}"
 
 
-def captures_text(captures: Sequence[Capture]) -> str:
-    """How much was captured, and what is missing, in one line."""
+def captures_text(captures: Sequence[CaptureRecord]) -> str:
+    """Return the number of captured packets, and of those that are missing, in one line."""
     packets, dropped, overwritten = (
         sum(getattr(capture, name) for capture in captures) for name in ("packets", "dropped", "overwritten")
     )
@@ -274,7 +277,7 @@ def captures_text(captures: Sequence[Capture]) -> str:
 
 
 def failures(run: Run) -> dict[str, str]:
-    """What of a run was not as expected: `voice.loss < 5% is not met` to `6.2 %`, a link to its verdict."""
+    """Return what was not as expected in a run: `voice.loss < 5% is not met` to `6.2 %`, a link to its verdict."""
     links = {
         f"link {check.link} on {check.network} is NOT {AS_REQUESTED}": check.verdict
         for check in run.checks
@@ -282,20 +285,20 @@ def failures(run: Run) -> dict[str, str]:
     }
     missed = [outcome for outcome in run.outcomes if not outcome.passed]
     return links | {
-        f"{each.expectation} is not met": outcome_cells(each)[0] if each.reason is None else each.reason
-        for each in missed
+        f"{outcome.expectation} is not met": outcome_cells(outcome)[0] if outcome.reason is None else outcome.reason
+        for outcome in missed
     }
 
 
 def _connectionless(summary: Summary) -> bool:
-    """Of some kinds all are; of others those that can't have what comes with a connection."""
+    """Whether a workload is connectionless: by its kind, or because it can't have metrics of a connection."""
     left_out = summary.missing.keys() - summary.values.keys()
     kind = kinds.find(summary.kind)
     return (kind is not None and kind.connectionless) or not left_out.isdisjoint(("setup_ns", "retransmits"))
 
 
 def _cell(values: Mapping[str, Any], name: str, show: Any) -> str:  # noqa: ANN401  # any way to show a number
-    """A metric as text; where the kind has it, but there is no figure, that shows too."""
+    """Return a metric as text, or the sign that the kind has it but it was not measured."""
     if name not in values:
         return NOT_APPLICABLE
     value = values[name]
@@ -303,7 +306,7 @@ def _cell(values: Mapping[str, Any], name: str, show: Any) -> str:  # noqa: ANN4
 
 
 def _delivered(values: Mapping[str, Any]) -> str:
-    """Of what was sent how much arrived: messages where there are any, else bytes."""
+    """Return how much arrived of what was sent, in messages if there are any, else in bytes."""
     sent, delivered = ("sent", "delivered") if "sent" in values else ("sent_bytes", "delivered_bytes")
     if sent not in values:
         return NOT_APPLICABLE

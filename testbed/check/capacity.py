@@ -7,37 +7,48 @@ from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from testbed.impairments import Opportunities, RateSteps
+from testbed.impairments import FixedRate, Opportunities
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testbed.impairments import Impairments, Trace
+    from testbed.impairments import Bottleneck, Impairments, Trace
 
 _SECOND = 1_000_000_000
 _SHORT_NS = 250_000_000
 
 
-def mean_bps(impairments: Impairments) -> float:
-    """What a bottleneck sends, on average."""
-    if impairments.trace:
-        return Capacity(impairments.trace).total_bits * _SECOND / impairments.trace.period_ns
-    return float(impairments.rate_bps)
+def bottleneck_of(impairments: Impairments) -> Bottleneck:
+    """The bottleneck of a link that has one.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if impairments.bottleneck is None:
+        raise ValueError(f"a link without a bottleneck: {impairments.describe()}")
+    return impairments.bottleneck
 
 
-def peak_bps(impairments: Impairments, window_ns: int) -> float:
-    """The most that a bottleneck sends in a window of time, as a rate."""
-    if impairments.trace:
-        return max(Capacity(impairments.trace).windows(window_ns)) * _SECOND / window_ns
-    return float(impairments.rate_bps)
+def mean_bps(rate: FixedRate | Trace) -> float:
+    """What a transmitter sends, on average."""
+    if isinstance(rate, FixedRate):
+        return float(rate.bps)
+    return Capacity(rate).total_bits * _SECOND / rate.period_ns
+
+
+def peak_bps(rate: FixedRate | Trace, window_ns: int) -> float:
+    """The most that a transmitter sends in a window of time, as a rate."""
+    if isinstance(rate, FixedRate):
+        return float(rate.bps)
+    return max(Capacity(rate).windows(window_ns)) * _SECOND / window_ns
 
 
 @cache
-def drained_ns(impairments: Impairments, bits: int, most_ns: int) -> int:
-    """The longest that a bottleneck takes to send so many bits; of a trace, to a factor of two, and up to a limit."""
-    if not impairments.trace:
-        return min(round(bits * _SECOND / impairments.rate_bps), most_ns)
-    capacity, length_ns = Capacity(impairments.trace), _SHORT_NS
+def drained_ns(rate: FixedRate | Trace, bits: int, most_ns: int) -> int:
+    """The longest that a transmitter takes to send so many bits; of a trace, to a factor of two, and up to a limit."""
+    if isinstance(rate, FixedRate):
+        return min(round(bits * _SECOND / rate.bps), most_ns)
+    capacity, length_ns = Capacity(rate), _SHORT_NS
     while length_ns < most_ns and min(capacity.windows(length_ns)) < bits:
         length_ns *= 2
     return min(length_ns, most_ns)
@@ -55,7 +66,7 @@ class Capacity:
             for time in trace.times_ns:
                 self._times += [max(time - 1, self._times[-1]), time]
                 self._bits += [self._bits[-1], self._bits[-1] + 8 * trace.frame_bytes]
-        elif isinstance(trace, RateSteps):
+        else:
             ends = (*trace.starts_ns[1:], trace.period_ns)
             steps = zip(trace.starts_ns, ends, trace.rates_bps, strict=True)
             self._times = [*trace.starts_ns]

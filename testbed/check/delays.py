@@ -51,7 +51,7 @@ def judge_delays(impairments: Impairments, expected: Expected, sample: Sample, l
     findings.append(_jitter(impairments, requested, measured, level, wait_ns))
     if wait_ns > late_ns(impairments.delay_ns):
         findings = [_with_wait(each, wait_ns) for each in findings]
-    if impairments.jitter_ns:
+    if impairments.jitter:
         findings.append(_distribution(requested, measured, level, late=allowed_ns))
     return findings
 

@@ -9,13 +9,14 @@ from math import ceil, log
 from typing import TYPE_CHECKING
 
 from testbed.check import processes
-from testbed.impairments import CERTAIN, Opportunities, RateSteps, distributions
+from testbed.impairments import CERTAIN, FixedRate, Opportunities, RateSteps, distributions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.check.processes import Process
-    from testbed.impairments import Drop, Impairments, Reorder, Variation
+    from testbed.impairments import Drop, Impairments, Jitter, Reorder
+    from testbed.impairments.effects import NamedDistribution
 
 FRAME_BYTES = 54
 """Of a probe on the link: 12 bytes of payload and the headers of UDP, IPv4 and Ethernet."""
@@ -47,14 +48,9 @@ class Expected:
 
 def of(impairments: Impairments) -> Expected:
     """What `impairments` makes of probes. Scripted drops are left out."""
-    corrupted = processes.of(impairments.corruption.chance if impairments.corruption else None)
-    lost = (
-        processes.of(impairments.loss_model)
-        if impairments.loss_model
-        else processes.independent(impairments.loss / CERTAIN)
-    )
+    corrupted = processes.of(impairments.corruption.event if impairments.corruption else None)
     return Expected(
-        loss=lost.or_else(corrupted.rate),
+        loss=processes.of(impairments.loss).or_else(corrupted.rate),
         duplicates=processes.of(impairments.duplicate),
         displaced=_displaced(impairments.reorder) if impairments.reorder else processes.NEVER,
         corrupted=corrupted if impairments.corruption and impairments.corruption.fix_checksum else processes.NEVER,
@@ -64,17 +60,16 @@ def of(impairments: Impairments) -> Expected:
 
 def in_place_ns(impairments: Impairments) -> Sequence[float]:
     """Quantiles at equal steps of a packet's delay, without the bottleneck's."""
-    if not impairments.jitter_ns:
+    jitter = impairments.jitter
+    if jitter is None:
         return (float(impairments.delay_ns),)
-    deviations = _deviations(impairments.variation)
-    if impairments.variation.correlation:
-        deviations = _mixed(impairments.variation)
-    return [max(impairments.delay_ns + each * impairments.jitter_ns, 0.0) for each in deviations]
+    deviations = _mixed(jitter) if jitter.correlation else _deviations(jitter.distribution)
+    return [max(impairments.delay_ns + deviation * jitter.ns, 0.0) for deviation in deviations]
 
 
 def thinning(impairments: Impairments) -> int:
     """Every so many probes have delays that are as good as independent."""
-    correlation = impairments.variation.correlation / CERTAIN if impairments.jitter_ns else 0
+    correlation = impairments.jitter.correlation / CERTAIN if impairments.jitter else 0
     return 1 if correlation <= _INDEPENDENT else ceil(log(_INDEPENDENT) / log(min(correlation, 0.99)))
 
 
@@ -83,15 +78,18 @@ def apart_ns(impairments: Impairments) -> int:
 
     All deviations but the uniform ones are within four standard deviations, and so are nearly all differences of two.
     """
-    if not impairments.variation.keeps_order:
+    jitter = impairments.jitter
+    if jitter is None or not jitter.keeps_order:
         return 0
-    return impairments.jitter_ns * (2 if impairments.variation.distribution == "uniform" else 4)
+    return jitter.ns * (2 if jitter.distribution == "uniform" else 4)
 
 
 def longest_ns(impairments: Impairments) -> int:
     """The longest that a packet may be under way, but for what it waits at the bottleneck."""
     late_ns = impairments.reorder.late_ns if impairments.reorder else 0
-    return ceil(impairments.delay_ns + impairments.jitter_ns * _deviations(impairments.variation)[-1]) + late_ns
+    jitter = impairments.jitter
+    most_ns = jitter.ns * _deviations(jitter.distribution)[-1] if jitter else 0
+    return ceil(impairments.delay_ns + most_ns) + late_ns
 
 
 def bottleneck_wait_ns(impairments: Impairments) -> float:
@@ -99,8 +97,12 @@ def bottleneck_wait_ns(impairments: Impairments) -> float:
 
     In netem a lone frame leaves when its transmission starts, in the userspace engine when it ends: both are allowed.
     """
-    bits = 8 * (FRAME_BYTES + impairments.overhead_bytes) * 10**9
-    match impairments.trace:
+    if impairments.bottleneck is None:
+        return 0
+    bits = 8 * (FRAME_BYTES + impairments.bottleneck.overhead_bytes) * 10**9
+    match impairments.bottleneck.rate:
+        case FixedRate(bps=bps):
+            return bits / bps
         case Opportunities() as trace:
             wrapped = trace.times_ns[0] + trace.period_ns - trace.times_ns[-1]
             return max([wrapped, *(later - earlier for earlier, later in pairwise(trace.times_ns))])
@@ -112,7 +114,6 @@ def bottleneck_wait_ns(impairments: Impairments) -> float:
                 if not rate
             ]
             return sum(pauses) + bits / min(rate for rate in trace.rates_bps if rate)
-    return bits / impairments.rate_bps if impairments.rate_bps else 0
 
 
 def scripted(drops: Sequence[Drop], packets: int, port: int) -> int:
@@ -125,23 +126,23 @@ def scripted(drops: Sequence[Drop], packets: int, port: int) -> int:
 
 
 @cache
-def _deviations(variation: Variation) -> tuple[float, ...]:
+def _deviations(distribution: NamedDistribution | tuple[int, ...]) -> tuple[float, ...]:
     """Quantiles at equal steps of a packet's deviation from the delay, in units of the jitter."""
-    if variation.distribution == "uniform":
+    if distribution == "uniform":
         return tuple((2 * step + 1) / _UNIFORM_STEPS - 1 for step in range(_UNIFORM_STEPS))
-    return tuple(each / distributions.SCALE for each in distributions.quantiles(variation))
+    return tuple(each / distributions.SCALE for each in distributions.quantiles(distribution))
 
 
 @cache
-def _mixed(variation: Variation) -> tuple[float, ...]:
+def _mixed(jitter: Jitter) -> tuple[float, ...]:
     """The same where each draw takes after the one before, and so is rarely near either end."""
-    deviations = _deviations(variation)
-    draws = islice(processes.mixed(variation.correlation), _MIXED_DRAWS)
+    deviations = _deviations(jitter.distribution)
+    draws = islice(processes.mixed(jitter.correlation), _MIXED_DRAWS)
     return tuple(sorted(deviations[int(draw * len(deviations))] for draw in draws))
 
 
 def _displaced(reorder: Reorder) -> Process:
     """Packets that leave their place: of those since the last one the `gap`-th is the first that may."""
-    process = processes.of(reorder.chance)
+    process = processes.of(reorder.event)
     between = max(reorder.gap - 1, 0)
     return processes.independent(process.rate / (1 + between * process.rate)) if between else process

@@ -35,7 +35,7 @@ def judge(impairments: Impairments, sample: Sample, *, level: float) -> tuple[Fi
     findings.append(share("duplicates", expected.duplicates, sample.duplicates, sample.arrived, level))
     if impairments.reorder:
         findings.append(judge_reordering(impairments, impairments.reorder, expected, sample, level))
-    elif impairments.variation.keeps_order or not impairments.jitter_ns:
+    elif impairments.keeps_order:
         findings.append(share("reordered", processes.NEVER, sample.reordered, sample.arrived, level))
     if expected.corrupted.rate:
         came = sample.arrived + sample.strangers

@@ -68,7 +68,11 @@ class Probe:
     @property
     def fillable(self) -> bool:
         """Whether the link has a bottleneck that can be kept busy."""
-        return self._impairments.has_bottleneck and expected.of(self._impairments).loss.rate < _LOSS_MOST
+        return self._impairments.bottleneck is not None and expected.of(self._impairments).loss.rate < _LOSS_MOST
+
+    @property
+    def _mean_bps(self) -> float:
+        return capacity.mean_bps(capacity.bottleneck_of(self._impairments).rate)
 
     @property
     def is_light(self) -> bool:
@@ -122,8 +126,8 @@ class Probe:
         self._found(*findings)
         if impairments.drops:
             self._found(unmeasured("drops", len(impairments.drops), "a script is for the packets that it names"))
-        if impairments.has_bottleneck and not self.fillable:
-            self._found(unmeasured("rate", capacity.mean_bps(impairments), "too much is lost to keep the link busy"))
+        if impairments.bottleneck and not self.fillable:
+            self._found(unmeasured("rate", self._mean_bps, "too much is lost to keep the link busy"))
 
     def fill(self, nodes: Nodes, say: Callable[[float], None]) -> None:
         """Keep the link busy, and judge its rate, and its queue if the depth says so."""
@@ -136,7 +140,7 @@ class Probe:
                 self._found(self._queue(nodes, lambda done: say((1 + done) / parts)))
         except TestbedError as error:
             if self._budget.overrun:
-                self._found(unmeasured("rate", capacity.mean_bps(self._impairments), self._no_time()))
+                self._found(unmeasured("rate", self._mean_bps, self._no_time()))
             else:
                 self._check = replace(self._check, problem=error.message)
 
@@ -172,7 +176,7 @@ class Probe:
         return rates.conclude(found, smaller)
 
     def _rate_once(self, schedule: Schedule, nodes: Nodes, say: Callable[[float], None]) -> Finding:
-        mean_bps, lasts_ns = capacity.mean_bps(self._impairments), _START_NS + schedule.lasts_ns
+        mean_bps, lasts_ns = self._mean_bps, _START_NS + schedule.lasts_ns
         if not self._budget.allows(lasts_ns):
             return unmeasured("rate", mean_bps, self._no_time(lasts_ns))
         train = self._train(schedule, nodes, say)
@@ -187,17 +191,17 @@ class Probe:
 
     def _queue(self, nodes: Nodes, say: Callable[[float], None]) -> Finding:
         """A machine that receives late makes a queue look deeper, one that stops sending lets it drain."""
-        impairments = self._impairments
-        if reason := schedules.unfillable(impairments):
-            return unmeasured("queue", impairments.queue_bytes, reason)
+        impairments, bottleneck = self._impairments, capacity.bottleneck_of(self._impairments)
+        if reason := schedules.unfillable(bottleneck):
+            return unmeasured("queue", bottleneck.queue_bytes, reason)
         schedule = schedules.overflowing(impairments, self._mtu)
-        found = unmeasured("queue", impairments.queue_bytes, self._no_time(_START_NS + schedule.lasts_ns))
+        found = unmeasured("queue", bottleneck.queue_bytes, self._no_time(_START_NS + schedule.lasts_ns))
         for _ in range(_ATTEMPTS):
             if not self._budget.allows(_START_NS + schedule.lasts_ns):
                 break
             train = self._train(schedule, nodes, say)
             if train is None:
-                found = unmeasured("queue", impairments.queue_bytes, rates.prober_reaches(schedule.rate_bps))
+                found = unmeasured("queue", bottleneck.queue_bytes, rates.prober_reaches(schedule.rate_bps))
                 continue
             found = queues.judge_queue(impairments, train, base_ns=impairments.delay_ns)
             if found.passed:

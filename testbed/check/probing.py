@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from testbed.check import together
 from testbed.check.budget import QUICK, Budget, Depth, rounds
 from testbed.check.probe import Probe
-from testbed.workloads.nodes import Guarded
+from testbed.workloads.nodes import KillableNodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -63,9 +63,9 @@ def measure(
     level = SIGNIFICANCE / max(len(probed) * _PROPERTIES, 1)
     budget = Budget(depth.budget_s if budget_s is None else budget_s)
     probes = [Probe(plan, link, number, depth=depth, level=level, budget=budget) for number, link in enumerate(probed)]
-    told = together.Told(progress, len(probes) + sum(probe.fillable for probe in probes))
+    told = together.ProgressSum(progress, len(probes) + sum(probe.fillable for probe in probes))
     cores = os.cpu_count() or 1
-    with Guarded(nodes) as guarded:
+    with KillableNodes(nodes) as guarded:
         for part in rounds(probes, AT_ONCE):
             fillable = [probe for probe in part if probe.fillable]
             light = [probe for probe in fillable if probe.is_light]

@@ -8,10 +8,20 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from testbed.impairments import CERTAIN, Chance, FourState, GilbertElliott
+from testbed.impairments import (
+    CERTAIN,
+    Blackhole,
+    CorrelatedLoss,
+    FourState,
+    GilbertElliott,
+    IndependentLoss,
+    RandomEvent,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from testbed.impairments import Loss
 
 _DOUBLINGS = 48
 """A chain is followed over 2^48 packets: further than any that runs."""
@@ -62,15 +72,17 @@ NEVER = independent(0)
 
 
 @cache
-def of(model: Chance | GilbertElliott | FourState | None) -> Process:
-    """The process that a model of `testbed.impairments` stands for."""
+def of(model: Loss | RandomEvent | None) -> Process:
+    """The process that a loss or an event of `testbed.impairments` stands for."""
     match model:
         case None:
             return NEVER
-        case Chance(correlation=0):
-            return independent(model.probability / CERTAIN)
-        case Chance():
-            return _correlated(model)
+        case Blackhole():
+            return independent(1)
+        case IndependentLoss(probability=probability) | RandomEvent(probability=probability, correlation=0):
+            return independent(probability / CERTAIN)
+        case CorrelatedLoss() | RandomEvent():
+            return _correlated(model.probability, model.correlation)
         case GilbertElliott():
             return _chain(
                 [
@@ -99,10 +111,10 @@ def mixed(correlation: int) -> Iterator[float]:
         yield last
 
 
-def _correlated(chance: Chance) -> Process:
+def _correlated(probability: int, correlation: int) -> Process:
     """Estimated, from a long row of draws: there is no closed form."""
-    threshold = chance.probability / CERTAIN
-    draws = mixed(chance.correlation)
+    threshold = probability / CERTAIN
+    draws = mixed(correlation)
     happens = bytes(next(draws) < threshold for _ in range(_DRAWS))
     rate = sum(happens) / _DRAWS
     if rate in (0, 1):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from testbed import statistics
 from testbed.check import expected
+from testbed.check.capacity import bottleneck_of
 from testbed.check.comparing import LATE_NS
 from testbed.check.rates import RATE_RATIO, prober_reaches
 from testbed.check.verdict import AS_REQUESTED, Finding, unmeasured
@@ -21,19 +22,20 @@ def judge_queue(impairments: Impairments, train: Train, *, base_ns: float) -> Fi
     """The finding on the depth of a queue: what waited before a datagram when the queue was full.
 
     Args:
-        impairments: what was requested, with a rate.
+        impairments: what was requested, with a bottleneck of fixed rate.
         train: enough to overflow the queue.
         base_ns: how long a datagram is under way that does not wait.
     """
-    if train.backlog_bytes(impairments) < impairments.queue_bytes * (1 + RATE_RATIO) + train.frame_bytes:
-        return unmeasured("queue", impairments.queue_bytes, prober_reaches(train.offered_bps))
+    bottleneck = bottleneck_of(impairments)
+    if train.backlog_bytes(impairments) < bottleneck.queue_bytes * (1 + RATE_RATIO) + train.frame_bytes:
+        return unmeasured("queue", bottleneck.queue_bytes, prober_reaches(train.offered_bps))
     waits = [at - train.sent_ns[number] - base_ns for number, at in zip(train.sequence, train.received_ns, strict=True)]
     full = sorted(waits[-len(waits) // 4 :]) or [0.0]  # by then the queue has been full for long
-    byte_ns = 8 * _SECOND / impairments.rate_bps
+    byte_ns = 8 * _SECOND / bottleneck.rate.mean_bps
     # In netem a frame leaves when its transmission starts, and counts as waiting until then.
     measured = statistics.quantile(full, 0.5) / byte_ns
-    counted = train.frame_bytes + impairments.overhead_bytes
-    requested = impairments.queue_bytes * counted / train.frame_bytes
+    counted = train.frame_bytes + bottleneck.overhead_bytes
+    requested = bottleneck.queue_bytes * counted / train.frame_bytes
     slack = 2 * counted + RATE_RATIO * requested
     late = (LATE_NS + expected.longest_ns(impairments) - impairments.delay_ns) / byte_ns
     verdict = AS_REQUESTED
@@ -45,7 +47,7 @@ def judge_queue(impairments: Impairments, train: Train, *, base_ns: float) -> Fi
         verdict = "too shallow"
     return Finding(
         name="queue",
-        asked=impairments.queue_bytes,
+        asked=bottleneck.queue_bytes,
         measured=measured * train.frame_bytes / counted,
         interval=None,
         verdict=verdict,

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from testbed import statistics, units
+from testbed import records, statistics, units
 from testbed.check import expected
-from testbed.check.capacity import Capacity, mean_bps
+from testbed.check.capacity import Capacity, bottleneck_of, mean_bps
 from testbed.check.comparing import CONFIDENCE, EARLY_NS, TOO_HIGH, TOO_LOW, compare
 from testbed.check.verdict import AS_REQUESTED, Finding, unmeasured
-from testbed.impairments import CERTAIN
+from testbed.impairments import CERTAIN, FixedRate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,9 +78,10 @@ class Train:
         return 8 * self.frame_bytes * _FRAMES_LEAST * _SECOND / max(statistics.quantile(steps, 0.5), 1)
 
     def backlog_bytes(self, impairments: Impairments) -> float:
-        """The most that would wait at a bottleneck of the impairments's rate before a queue without end."""
-        counted = self.frame_bytes + impairments.overhead_bytes
-        per_ns = impairments.rate_bps / (8 * _SECOND)
+        """The most that would wait at the link's bottleneck before a queue without end."""
+        bottleneck = bottleneck_of(impairments)
+        counted = self.frame_bytes + bottleneck.overhead_bytes
+        per_ns = bottleneck.rate.mean_bps / (8 * _SECOND)
         kept = 1 - expected.of(impairments).loss.rate
         backlog = most = 0.0
         for earlier, later in pairwise(self.sent_ns):
@@ -119,11 +120,16 @@ def judge_rate(impairments: Impairments, train: Train, *, level: float) -> Findi
         train: sent at `PRESSURE` times the rate.
         level: the probability with which a link that is as requested may be found wrong.
     """
-    if impairments.trace:
-        return _judge_trace(impairments, impairments.trace, train)
-    requested_bps = impairments.rate_bps
+    rate = bottleneck_of(impairments).rate
+    if not isinstance(rate, FixedRate):
+        return _judge_trace(impairments, rate, train)
+    requested_bps = rate.bps
     arrivals = train.busy(impairments)
-    estimated = _estimated(impairments, train, arrivals, level) if len(arrivals) >= _FRAMES_LEAST else None
+    estimated = (
+        _estimated(requested_bps, _bits(impairments, train), arrivals, level)
+        if len(arrivals) >= _FRAMES_LEAST
+        else None
+    )
     proven_bps = max((bits * _SECOND / time_ns for bits, time_ns in _windows(impairments, train)), default=0.0)
     if proven_bps > requested_bps * (1 + RATE_RATIO):
         if estimated is not None and estimated.verdict == TOO_HIGH:
@@ -158,12 +164,11 @@ def _tells(estimated: Finding, offered_bps: float) -> bool:
     return estimated.passed
 
 
-def _estimated(impairments: Impairments, train: Train, arrivals: Sequence[int], level: float) -> Finding:
+def _estimated(requested_bps: int, bits: float, arrivals: Sequence[int], level: float) -> Finding:
     """The rate by Theil's incomplete method: slopes over disjoint pairs.
 
     Their median minds neither late arrivals nor how late.
     """
-    bits = _bits(impairments, train)
     half = len(arrivals) // 2
     gaps = sorted(arrivals[place + half] - arrivals[place] for place in range(half))
 
@@ -176,12 +181,12 @@ def _estimated(impairments: Impairments, train: Train, arrivals: Sequence[int], 
 
     return compare(
         "rate",
-        asked=impairments.rate_bps,
+        asked=requested_bps,
         measured=rate(statistics.quantile(gaps, 0.5)),
         interval=interval(CONFIDENCE),
         at_level=interval(1 - level),
-        least=impairments.rate_bps * (1 - RATE_RATIO),
-        most=impairments.rate_bps * (1 + RATE_RATIO),
+        least=requested_bps * (1 - RATE_RATIO),
+        most=requested_bps * (1 + RATE_RATIO),
     )
 
 
@@ -230,8 +235,8 @@ def is_sharp(finding: Finding) -> bool:
 
 def _bits(impairments: Impairments, train: Train) -> float:
     """Bits that the bottleneck sends per datagram that arrives: corrupted ones are sent like any other."""
-    corrupted = impairments.corruption.chance.probability / CERTAIN if impairments.corruption else 0
-    return 8 * (train.frame_bytes + impairments.overhead_bytes) / (1 - corrupted)
+    corrupted = impairments.corruption.event.probability / CERTAIN if impairments.corruption else 0
+    return 8 * (train.frame_bytes + bottleneck_of(impairments).overhead_bytes) / (1 - corrupted)
 
 
 def _windows(impairments: Impairments, train: Train) -> Iterator[tuple[float, int]]:
@@ -241,16 +246,14 @@ def _windows(impairments: Impairments, train: Train) -> Iterator[tuple[float, in
     last of them arrived, by the shortest time that the link holds a datagram. The windows end with the train, or begin
     with it.
     """
-    first: dict[int, int] = {}
-    for number, at_ns in zip(train.sequence, train.received_ns, strict=True):
-        first.setdefault(number, at_ns)
-    if len(first) < _FRAMES_LEAST:
+    _, deliveries = records.match(train.sent_ns, train.sequence, train.received_ns)
+    if len(deliveries.seq) < _FRAMES_LEAST:
         return
-    sent_ns, received_ns = [train.sent_ns[number] for number in first], list(first.values())
-    shortest_ns = min(received - sent for sent, received in zip(sent_ns, received_ns, strict=True))
+    sent_ns, received_ns = deliveries.sent_ns, deliveries.received_ns
+    shortest_ns = min(deliveries.latencies_ns)
     ahead = impairments.reorder and not impairments.reorder.late_ns
     held_ns = 0 if ahead else min(shortest_ns, max(round(expected.of(impairments).delays_ns[0]) - EARLY_NS, 0))
-    bits = 8 * (train.frame_bytes + impairments.overhead_bytes)
+    bits = 8 * (train.frame_bytes + bottleneck_of(impairments).overhead_bytes)
     earliest_ns = sent_ns[0]
     for place, (sent, received) in enumerate(zip(sent_ns, received_ns, strict=True)):
         earliest_ns = min(earliest_ns, sent)
@@ -265,13 +268,13 @@ def _windows(impairments: Impairments, train: Train) -> Iterator[tuple[float, in
 
 def _judge_trace(impairments: Impairments, trace: Trace, train: Train) -> Finding:
     """The mean over the train has to be that of some part of the trace that is as long."""
-    mean = mean_bps(impairments)
+    mean = mean_bps(trace)
     if len(train.received_ns) < _FRAMES_LEAST:
         return unmeasured("rate", mean, "too few datagrams arrived")
     length_ns = train.received_ns[-1] - train.received_ns[0]
     capacity = Capacity(trace)
     passed = list(capacity.windows(length_ns))
-    counted = 8 * (train.frame_bytes + impairments.overhead_bytes)
+    counted = 8 * (train.frame_bytes + bottleneck_of(impairments).overhead_bytes)
     bits = counted * (len(train.received_ns) - 1)
     verdict = AS_REQUESTED
     if bits < (min(passed) - 2 * counted) * (1 - RATE_RATIO):

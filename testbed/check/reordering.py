@@ -47,7 +47,7 @@ def judge_reordering(
 
     if not sample.arrived:
         return without_figure(NOTHING_ARRIVES)
-    if impairments.jitter_ns and not impairments.variation.keeps_order:
+    if impairments.jitter and not impairments.jitter.keeps_order:
         return without_figure("the jitter changes the order too")
     hidden_by_one = min(1 - expected.displaced.ends + expected.loss.rate, 1)
     if hidden_by_one == 1:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from testbed.check import expected
-from testbed.check.capacity import drained_ns, mean_bps, peak_bps
+from testbed.check.capacity import bottleneck_of, drained_ns, mean_bps, peak_bps
 from testbed.check.expected import FRAME_BYTES
 from testbed.check.rates import PRESSURE
+from testbed.impairments import CoDel, FixedRate, Opportunities
 
 if TYPE_CHECKING:
-    from testbed.impairments import Impairments, Reorder
+    from testbed.impairments import Bottleneck, Impairments, Reorder
 
 INTERVAL_NS = 2_000_000
 """Between two probes at least: 500 a second are nothing to the machine."""
@@ -111,10 +112,11 @@ def _spaced(impairments: Impairments, count: int, interval_ns: int) -> Schedule:
 def _light_ns(impairments: Impairments) -> int:
     """The time between two probes that are no load to the link."""
     least_ns = _meeting_ns(impairments.reorder, impairments) if impairments.reorder else INTERVAL_NS
-    if not impairments.has_bottleneck:
+    bottleneck = impairments.bottleneck
+    if bottleneck is None:
         return least_ns
-    bits = 8 * (FRAME_BYTES + impairments.overhead_bytes) * LOAD
-    return max(least_ns, -(-bits * _SECOND // max(round(mean_bps(impairments)), 1)))
+    bits = 8 * (FRAME_BYTES + bottleneck.overhead_bytes) * LOAD
+    return max(least_ns, -(-bits * _SECOND // max(round(mean_bps(bottleneck.rate)), 1)))
 
 
 def _meeting_ns(reorder: Reorder, impairments: Impairments) -> int:
@@ -132,13 +134,14 @@ def busy(impairments: Impairments, mtu: int, train_ns: int, *, longer: int = 1, 
         longer: how many times as many datagrams, if it takes no more than that.
         halved: in twice as many datagrams of half the size.
     """
-    window_ns = max(train_ns, _TRACE_NS) if impairments.trace else train_ns
-    rate_bps = peak_bps(impairments, train_ns)
-    frame_bytes = _frame_bytes(impairments, mtu, rate_bps)
+    bottleneck = bottleneck_of(impairments)
+    window_ns = train_ns if isinstance(bottleneck.rate, FixedRate) else max(train_ns, _TRACE_NS)
+    rate_bps = peak_bps(bottleneck.rate, train_ns)
+    frame_bytes = _frame_bytes(bottleneck, mtu, rate_bps)
     most = _FRAMES_MOST
     if halved:
         frame_bytes, most = max(frame_bytes // 2, FRAME_BYTES), 2 * most
-    counted = 8 * (frame_bytes + impairments.overhead_bytes)
+    counted = 8 * (frame_bytes + bottleneck.overhead_bytes)
     pressure = PRESSURE / (1 - expected.of(impairments).loss.rate)
     usual = max(rate_bps * window_ns / _SECOND / counted, _FRAMES_LEAST)
     count = round(min(usual * longer, most) * pressure)
@@ -152,40 +155,40 @@ def busy(impairments: Impairments, mtu: int, train_ns: int, *, longer: int = 1, 
 
 def overflowing(impairments: Impairments, mtu: int) -> Schedule:
     """A train that fills a link's queue and more, at twice the rate."""
-    frame_bytes = _frame_bytes(impairments, mtu, impairments.rate_bps)
+    bottleneck = bottleneck_of(impairments)
+    rate_bps, queue_bytes = bottleneck.rate.mean_bps, bottleneck.queue_bytes
+    frame_bytes = _frame_bytes(bottleneck, mtu, rate_bps)
     pressure = 2 / (1 - expected.of(impairments).loss.rate)
-    count = round((impairments.queue_bytes * _OVERFLOW / frame_bytes + _FRAMES_LEAST) * pressure)
+    count = round((queue_bytes * _OVERFLOW / frame_bytes + _FRAMES_LEAST) * pressure)
     return Schedule(
         count=count,
-        rate_bps=round(impairments.rate_bps * pressure * frame_bytes / (frame_bytes + impairments.overhead_bytes)),
+        rate_bps=round(rate_bps * pressure * frame_bytes / (frame_bytes + bottleneck.overhead_bytes)),
         frame_bytes=frame_bytes,
-        in_flight_ns=_drained_ns(impairments, 8 * impairments.queue_bytes),
+        in_flight_ns=_drained_ns(impairments, 8 * queue_bytes),
     )
 
 
-def unfillable(impairments: Impairments) -> str | None:
+def unfillable(bottleneck: Bottleneck) -> str | None:
     """Why the depth of a queue is not measured, or None."""
-    if impairments.trace:
+    if not isinstance(bottleneck.rate, FixedRate):
         return "the rate before it varies"
-    if impairments.discipline.name not in ("droptail", "drophead"):
-        return f"{impairments.discipline.name} keeps it short"
-    if _queueing_ns(impairments) > _FILLING_MOST_NS:
-        return f"filling it takes {_queueing_ns(impairments) / 1e9:.0f} s"
-    return None
+    if isinstance(bottleneck.discipline, CoDel):
+        return f"{bottleneck.discipline.kind} keeps it short"
+    filling_ns = round(8 * bottleneck.queue_bytes * _SECOND / bottleneck.rate.bps)
+    return f"filling it takes {filling_ns / 1e9:.0f} s" if filling_ns > _FILLING_MOST_NS else None
 
 
-def _frame_bytes(impairments: Impairments, mtu: int, rate_bps: float) -> int:
+def _frame_bytes(bottleneck: Bottleneck, mtu: int, rate_bps: float) -> int:
     """Full frames, but at low rates smaller ones; those of a trace take one opportunity each."""
-    most = min(mtu + _ETHERNET_BYTES, getattr(impairments.trace, "frame_bytes", mtu + _ETHERNET_BYTES))
-    fitting = int(rate_bps * _LOW_RATE_NS / _SECOND / 8 / _FRAMES_LEAST) - impairments.overhead_bytes
+    most = mtu + _ETHERNET_BYTES
+    if isinstance(bottleneck.rate, Opportunities):
+        most = min(most, bottleneck.rate.frame_bytes)
+    fitting = int(rate_bps * _LOW_RATE_NS / _SECOND / 8 / _FRAMES_LEAST) - bottleneck.overhead_bytes
     return max(min(most, fitting), FRAME_BYTES)
-
-
-def _queueing_ns(impairments: Impairments) -> int:
-    return round(8 * impairments.queue_bytes * _SECOND / mean_bps(impairments))
 
 
 def _drained_ns(impairments: Impairments, bits: int) -> int:
     """The longest that the last datagram of a train of so many bits is under way."""
-    waiting = min(bits, 8 * impairments.queue_bytes)
-    return expected.longest_ns(impairments) + drained_ns(impairments, waiting, _FILLING_MOST_NS) + _SLACK_NS
+    bottleneck = bottleneck_of(impairments)
+    waiting = min(bits, 8 * bottleneck.queue_bytes)
+    return expected.longest_ns(impairments) + drained_ns(bottleneck.rate, waiting, _FILLING_MOST_NS) + _SLACK_NS

@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from testbed.check.budget import Budget
-    from testbed.workloads.nodes import Guarded
+    from testbed.workloads.nodes import KillableNodes
 
 _TICK_S = 0.1
 
 Item = TypeVar("Item")
 
 
-class Told:
+class ProgressSum:
     """How much of the work is done, told in the thread that waits for it."""
 
     def __init__(self, progress: Callable[[float], None] | None, parts: int) -> None:
@@ -44,9 +44,9 @@ def each(
     items: Iterable[Item],
     at_once: int,
     work: Callable[[Item, Callable[[float], None]], None],
-    told: Told,
+    told: ProgressSum,
     *,
-    guarded: Guarded,
+    guarded: KillableNodes,
     budget: Budget,
 ) -> None:
     """Do something with each of `items`, so many at once, and say in this thread how far that is.

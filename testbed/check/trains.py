@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import io
-import json
 from array import array
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import gt
 from typing import TYPE_CHECKING
 
+from testbed import records
 from testbed.check.rates import HEADER_BYTES, Train
 from testbed.check.samples import Sample
-from testbed.endpoint.columns import decode
 from testbed.errors import LabError
 from testbed.plan.model import Workload
-from testbed.workloads import metrics
 from testbed.workloads.running import run
 
 if TYPE_CHECKING:
@@ -63,17 +63,16 @@ class Seen:
         """
         if self.dropped:
             raise LabError("probes-dropped", "this machine was too busy to receive all probes")
-        first: dict[int, int] = {}
-        for number, at_ns in zip(self.sequence, self.received_ns, strict=True):
-            first.setdefault(number, at_ns)
+        ledger, deliveries = records.match(self.sent_ns, self.sequence, self.received_ns)
+        latencies_ns = dict(zip(deliveries.seq, deliveries.latencies_ns, strict=True))
         return Sample(
-            sent=len(self.sent_ns),
-            arrived=len(first),
-            delays_ns=[first[number] - self.sent_ns[number] for number in sorted(first)],
-            runs=len(metrics.loss_runs(number in first for number in range(len(self.sent_ns)))),
-            duplicates=len(self.sequence) - len(first),
-            reordered=metrics.reordered(first),
-            overtaking=metrics.reordered(len(self.sent_ns) - number for number in reversed(first)),
+            sent=len(ledger),
+            arrived=ledger.delivered,
+            delays_ns=[latencies_ns[number] for number in sorted(latencies_ns)],
+            runs=sum(1 for _ in ledger.loss_runs()),
+            duplicates=ledger.duplicates,
+            reordered=ledger.reordered,
+            overtaking=_overtaking(deliveries.seq),
             sent_ns=self.sent_ns,
             strangers=self.strangers,
             scripted=scripted,
@@ -115,17 +114,24 @@ def send(  # a train is told by its place, its form and its time
     return _seen(record, schedule.frame_bytes, link)
 
 
+def _overtaking(seq: array[int]) -> int:
+    """Return how many datagrams arrived before one with a lower number, which was sent earlier."""
+    lowest_after = accumulate(reversed(seq), min)
+    return sum(map(gt, reversed(seq), lowest_after))
+
+
 def _seen(record: io.StringIO, frame_bytes: int, link: Link) -> Seen:
     sent_ns, sequence, received_ns = array("q"), array("q"), array("q")
     strangers = dropped = 0
-    for told in map(json.loads, record.getvalue().splitlines()):
-        if told["event"] == "sent":
-            sent_ns.extend(decode(told["sent_ns"]))
-        elif told["event"] == "received":
-            sequence.extend(decode(told["seq"]))
-            received_ns.extend(decode(told["received_ns"]))
-        elif told["event"] == "end" and told["node"] == link.destination:
-            strangers, dropped = told["strangers"] + told["corrupted"], told["drops"]
+    for event in map(records.parse, record.getvalue().splitlines()):
+        match event:
+            case records.Sent():
+                sent_ns.extend(event.sent_ns)
+            case records.Received():
+                sequence.extend(event.seq)
+                received_ns.extend(event.received_ns)
+            case records.End(node=link.destination, totals=totals):
+                strangers, dropped = totals["strangers"] + totals["corrupted"], totals["drops"]
     return Seen(
         frame_bytes=frame_bytes,
         sent_ns=sent_ns,

@@ -1,4 +1,4 @@
-"""The command line. Commands are imported when they are called, so that `testbed --help` costs next to nothing."""
+"""The command line. A command's module is imported when the command is called, so that `testbed --help` is fast."""
 
 from __future__ import annotations
 
@@ -22,35 +22,38 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "up": ("testbed.cli.up", "Bring a topology up and leave it up."),
-    "run": ("testbed.cli.runs", "Check a lab's links, run its workloads, keep the result."),
+    "run": ("testbed.cli.runs", "Check a lab's links, run its workloads and keep the result."),
     "down": ("testbed.cli.labs", "Take a lab down, or all of them."),
     "ps": ("testbed.cli.labs", "List the labs that are up."),
-    "check": ("testbed.cli.runs", "Measure whether the links are as bad as requested."),
-    "report": ("testbed.cli.reports", "Write a run's report.html again, and say where it is."),
-    "compare": ("testbed.cli.reports", "Compare runs: every figure, its change, and whether it may be chance."),
-    "replay": ("testbed.cli.replays", "Repeat a run from its folder or its export, and compare."),
-    "export": ("testbed.cli.replays", "Make one file of a run, to attach to a ticket."),
-    "samples": ("testbed.cli.samples", "Show what was recorded of a workload, or print it as CSV."),
-    "sweep": ("testbed.cli.sweeps", "Run a topology with many values, several times, and say what each does."),
-    "impair": ("testbed.cli.labs", "Change what a link of a lab does, while it is up."),
+    "check": ("testbed.cli.runs", "Measure the links and compare them with what was requested."),
+    "report": ("testbed.cli.reports", "Rewrite a run's report.html and print its path."),
+    "compare": (
+        "testbed.cli.reports",
+        "Compare runs: every metric, its change, and whether the change is significant.",
+    ),
+    "replay": ("testbed.cli.replays", "Repeat a run from its directory or its export, and compare the two."),
+    "export": ("testbed.cli.replays", "Pack a run into one file, for example to attach to a ticket."),
+    "samples": ("testbed.cli.samples", "Show what a run recorded of a workload, or print it as CSV."),
+    "sweep": ("testbed.cli.sweeps", "Run a topology with every combination of some values, several times each."),
+    "impair": ("testbed.cli.labs", "Change the impairments of a link while its lab is up."),
     "exec": ("testbed.cli.labs", "Run a command in a node."),
     "shell": ("testbed.cli.labs", "Open a shell in a node."),
-    "logs": ("testbed.cli.logs", "Show what the programs of a lab's nodes write."),
-    "sockets": ("testbed.cli.sockets", "Show the TCP connections of a lab's nodes, whoever's they are."),
+    "logs": ("testbed.cli.logs", "Show the output of the programs of a lab's nodes."),
+    "sockets": ("testbed.cli.sockets", "Show the TCP connections of a lab's nodes, of any program."),
     "capture": ("testbed.cli.captures", "Capture packets at a node of a lab, for tcpdump and Wireshark."),
-    "validate": ("testbed.cli.files", "Check topology files."),
-    "show": ("testbed.cli.files", "Show what a topology resolves to."),
+    "validate": ("testbed.cli.topology_files", "Check topology files."),
+    "show": ("testbed.cli.topology_files", "Show what a topology resolves to."),
     "metrics": ("testbed.cli.metrics", "List what is measured, by kind of workload."),
-    "schema": ("testbed.cli.files", "Print the JSON Schema of topology files, for editors."),
-    "doctor": ("testbed.cli.machine", "Say what this machine can do, and what to install for the rest."),
+    "schema": ("testbed.cli.topology_files", "Print the JSON Schema of topology files, for editors."),
+    "doctor": ("testbed.cli.machine", "Report what this machine can do, and what to install for the rest."),
 }
-"""Name of a command to the module that has it and what the list of commands says of it."""
+"""The module and the one-line help of each command."""
 
 
 def _log(_context: click.Context, option: click.Parameter, asked: bool) -> None:  # noqa: FBT001  # click's signature
-    """Have log records written to standard error."""
+    """Write log records to standard error."""
     if asked:
-        import logging  # noqa: PLC0415  # only where it is asked for
+        import logging  # noqa: PLC0415  # only with the option
 
         from testbed import logs  # noqa: PLC0415
 
@@ -58,13 +61,13 @@ def _log(_context: click.Context, option: click.Parameter, asked: bool) -> None:
 
 
 _LOGGING: list[click.Parameter] = [
-    click.Option(["-v", "--verbose"], is_flag=True, expose_value=False, callback=_log, help="Log what is done."),
+    click.Option(["-v", "--verbose"], is_flag=True, expose_value=False, callback=_log, help="Log what testbed does."),
     click.Option(
         ["--debug"],
         is_flag=True,
         expose_value=False,
         callback=_log,
-        help="Log everything, the agent too; show where an error comes from.",
+        help="Log everything, also in the agent; show the traceback of an error.",
     ),
 ]
 """Options of every command."""
@@ -99,14 +102,15 @@ class _Commands(click.Group):
 @click.version_option(__version__)
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Bring small, badly connected networks up from one YAML file, run TCP and UDP across them, measure.
+    """Bring up small, impaired networks from one YAML file, run TCP and UDP across them, and measure.
 
     \b
     testbed run lossy                    bring it up, check its links, run its workloads, take it down
-    testbed up lossy; testbed shell lossy client
+    testbed up lossy                     bring it up and leave it up
+    testbed shell lossy client           open a shell in its node client
 
     Exit status: 0 fine, 1 an expectation or a check failed, 2 the file or the command line is wrong,
-    3 this machine can't, 4 the lab failed, 130 interrupted.
+    3 this machine lacks something, 4 the lab failed, 130 interrupted.
     """  # noqa: D301  # \b is click's
     if os.environ.get("NO_COLOR"):
         context.color = False
@@ -131,27 +135,27 @@ def main() -> NoReturn:
     except FileNotFoundError:
         if _has_directory():
             raise
-        _show(UsageError("directory-gone", "the directory that this command was called in is deleted", "cd elsewhere"))
+        _show(UsageError("directory-gone", "the working directory was deleted", "cd elsewhere"))
         sys.exit(UsageError.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
         click.echo("interrupted", err=True)
         _show_notes(error.__cause__ or error.__context__ or error)
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # whoever was reading has enough, as with `| head`
+    except BrokenPipeError:  # the reader of our output has ended, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    """Leave as on Ctrl-C, so that everything is put in order on the way."""
+    """Exit by an exception, as on Ctrl-C, so that contexts clean up."""
     sys.exit(128 + number)
 
 
 def _has_directory() -> bool:
     """Whether the working directory still exists."""
     try:
-        os.getcwd()  # noqa: PTH109  # of what `Path.cwd` does no more is needed
+        os.getcwd()  # noqa: PTH109  # pathlib is imported only where it is needed
     except FileNotFoundError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""`testbed capture`: packets at a node of a lab that is up, into a pcap file."""
+"""`testbed capture`: capture packets at a node of a lab into a pcap file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SECOND = 10**9
 
 
 def _read_as(kind: Any) -> Callable[[click.Context, click.Parameter, str | None], int | None]:  # noqa: ANN401
-    """Reads an option as topology files read such a value."""
+    """Return a click callback that parses an option as topology files parse such a value."""
     adapter: TypeAdapter[int] = TypeAdapter(kind)
 
     def read(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
@@ -40,12 +40,15 @@ def _read_as(kind: Any) -> Callable[[click.Context, click.Parameter, str | None]
 @click.command("capture")
 @click.argument("name", metavar="LAB")
 @click.argument("node")
-@click.option("--network", help="Which one, where the node is on several.")
+@click.option("--network", help="Network to capture on, if the node is on several.")
 @click.option(
-    "-o", "--output", metavar="FILE", help="Where packets go; NODE-NETWORK.pcap unless given, - is standard output."
+    "-o", "--output", metavar="FILE", help="File to write, - for standard output.  [default: NODE-NETWORK.pcap]"
 )
 @click.option(
-    "--duration", metavar="TIME", callback=_read_as(SomeDuration), help="How long (10s); until Ctrl-C unless given."
+    "--duration",
+    metavar="TIME",
+    callback=_read_as(SomeDuration),
+    help="How long to capture, such as 10s; by default until Ctrl-C.",
 )
 @click.option(
     "--snap",
@@ -53,7 +56,7 @@ def _read_as(kind: Any) -> Callable[[click.Context, click.Parameter, str | None]
     default=units.SIZE.format(SNAP_BYTES),
     show_default=True,
     callback=_read_as(SnapSize),
-    help="What is kept of a packet.",
+    help="Bytes to keep of each packet.",
 )
 @click.option(
     "--size",
@@ -61,13 +64,13 @@ def _read_as(kind: Any) -> Callable[[click.Context, click.Parameter, str | None]
     default=units.SIZE.format(SIZE_BYTES),
     show_default=True,
     callback=_read_as(CaptureSize),
-    help="What packets may take meanwhile; the newest are kept.",
+    help="Limit on the size of all packets; the newest are kept.",
 )
 def capture_command(
     name: str, node: str, *, network: str | None, output: str | None, duration: int | None, snap: int, size: int
 ) -> None:
-    """Capture what a node of LAB sends and receives, until Ctrl-C: testbed capture lossy client -o client.pcap."""
-    # Whichever it is told to end by, what was captured is kept; a script's background job has SIGINT ignored at first.
+    """Capture the packets that a node of LAB sends and receives: testbed capture lossy client -o client.pcap."""
+    # Packets are kept whichever signal ends the capture. A background job of a script starts with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     lab = Lab.attach(name)

@@ -17,7 +17,7 @@ GAP = 2
 
 
 class Columns:
-    """Columns side by side as far as there is room; those that are left follow below, beside the first ones again."""
+    """Columns side by side within the width; the remaining ones follow below, with the first columns repeated."""
 
     def __init__(
         self,

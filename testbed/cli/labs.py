@@ -16,30 +16,30 @@ from testbed.lab import Lab
 
 @click.command("down")
 @click.argument("name", metavar="[LAB]", required=False)
-@click.option("--all", "every", is_flag=True, help="Take all labs down, and what is left of any.")
+@click.option("--all", "every", is_flag=True, help="Take down all labs, and remove what is left of broken ones.")
 def down_command(name: str | None, *, every: bool) -> None:
-    """Take LAB down, whatever state it is in; nothing to take down is fine."""
+    """Take LAB down, whatever its state. It is no error if the lab is not up."""
     if every == (name is not None):
         raise UsageError("which-lab", "say which lab to take down", "testbed down LAB, or testbed down --all")
     names = sorted({status.lab for status in labs.all_labs()}) if every else [str(name)]
-    for each in names:
-        removed = labs.take_down(each)
-        click.echo(f"down    {each}{'' if removed else ': there was nothing'}")
+    for lab in names:
+        removed = labs.take_down(lab)
+        click.echo(f"down    {lab}{'' if removed else ': was not up'}")
     if not names:
-        click.echo("down    there was nothing")
+        click.echo("down    no lab is up")
 
 
 @click.command("ps")
 @options.as_json
 def ps_command(*, as_json: bool) -> None:
-    """List the labs that are up, and what is left of others."""
-    found = labs.all_labs()
+    """List the labs that are up, and the remains of broken ones."""
+    statuses = labs.all_labs()
     if as_json:
-        click.echo(json.dumps([asdict(status) for status in found], indent=2))
+        click.echo(json.dumps([asdict(status) for status in statuses], indent=2))
         return
-    if not found:
-        click.echo("no labs; testbed up TOPOLOGY brings one up")
-    for status in found:
+    if not statuses:
+        click.echo("no lab is up; testbed up TOPOLOGY brings one up")
+    for status in statuses:
         nodes = ", ".join(
             name if state == "running" else f"{name} ({state})" for name, state in sorted(status.nodes.items())
         )
@@ -55,12 +55,17 @@ def ps_command(*, as_json: bool) -> None:
 @click.argument("source", metavar="FROM")
 @click.argument("destination", metavar="TO")
 @click.argument("changes", metavar="KEY=VALUE...", nargs=-1, required=True)
-@click.option("--network", help="Which one, where the nodes share several.")
+@click.option("--network", help="The link's network, if the nodes share several.")
 def impair_command(name: str, source: str, destination: str, changes: tuple[str, ...], network: str | None) -> None:
-    """Change what the link FROM -> TO does, from now on: delay=80ms jitter=5ms loss=10% rate=5mbit queue=100ms."""
+    """Change the impairments of the link FROM -> TO, such as delay=80ms jitter=5ms loss=10% rate=5mbit queue=100ms.
+
+    Keys that are not named stay as they are.
+    """
     wrong = [change for change in changes if "=" not in change]
     if wrong:
-        raise UsageError("not-key-value", f"{wrong[0]!r} is no KEY=VALUE", "as in loss=10% or delay=80ms")
+        raise UsageError(
+            "not-key-value", f"{wrong[0]!r} is not of the form KEY=VALUE", "write it like loss=10% or delay=80ms"
+        )
     link = Lab.attach(name).link(source, destination, network)
     impairments = link.update(**dict(change.split("=", 1) for change in changes))
     click.echo(f"impair  {source} -> {destination}   {impairments.describe()}")
@@ -71,7 +76,10 @@ def impair_command(name: str, source: str, destination: str, changes: tuple[str,
 @click.argument("node")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def exec_command(name: str, node: str, command: tuple[str, ...]) -> int:
-    """Run COMMAND in a node, on this terminal: testbed exec lossy client -- ping -c3 server."""
+    """Run COMMAND in a node, on this terminal: testbed exec lossy client -- ping -c3 server.
+
+    The exit status is the command's.
+    """
     argv = command[1:] if command[0] == "--" else command
     return _interact(name, node, argv, tty=sys.stdin.isatty() and sys.stdout.isatty())
 
@@ -80,7 +88,7 @@ def exec_command(name: str, node: str, command: tuple[str, ...]) -> int:
 @click.argument("name", metavar="LAB")
 @click.argument("node")
 def shell_command(name: str, node: str) -> int:
-    """Open a shell in a node; its exit status is the shell's."""
+    """Open a shell in a node. The exit status is the shell's."""
     if not sys.stdin.isatty():
         raise UsageError("no-terminal", "a shell needs a terminal", f"testbed exec {name} {node} -- COMMAND")
     script = "command -v bash >/dev/null && exec bash || exec sh"
@@ -92,5 +100,5 @@ def _interact(name: str, node: str, command: tuple[str, ...], *, tty: bool) -> i
     try:
         lab[node]
     except KeyError:
-        raise no_such_node(node, [each.name for each in lab.plan.nodes]) from None
+        raise no_such_node(node, [planned.name for planned in lab.plan.nodes]) from None
     return lab.interact(node, command, tty=tty)

@@ -18,20 +18,23 @@ if TYPE_CHECKING:
 @click.command("logs")
 @click.argument("name", metavar="LAB")
 @click.argument("node", required=False)
-@click.option("--follow", "-f", is_flag=True, help="Go on as it is written, until the program ends.")
+@click.option("--follow", "-f", is_flag=True, help="Continue until the programs end.")
 def logs_command(name: str, node: str | None, *, follow: bool) -> None:
-    """Show what a node's own command (or image) has written; without NODE, of all nodes, with their names before it."""
+    """Show the output of a node's own command (or image).
+
+    Without NODE, show that of all nodes, each line after its node's name.
+    """
     lab = Lab.attach(name)
-    nodes = [each.name for each in lab.plan.nodes]
+    names = [planned.name for planned in lab.plan.nodes]
     if node is not None:
         for piece in lab.logs(node, follow=follow):
             sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
         return
-    width = max(map(len, nodes))
+    width = max(map(len, names))
     threads = [
         threading.Thread(target=_show, args=(f"{each:<{width}} | ", lab.logs(each, follow=follow)), daemon=True)
-        for each in nodes
+        for each in names
     ]
     for thread in threads:
         thread.start()

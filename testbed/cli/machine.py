@@ -24,14 +24,14 @@ _RECEIVE_BUFFER_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One line of the examination.
+class MachineFinding:
+    """One capability of this machine.
 
     Attributes:
-        what: was examined.
-        fine: whether it is as it should be.
-        found: what was found.
-        hint: what to do about it; empty where nothing needs to be done.
+        what: its name.
+        fine: whether the machine has it.
+        found: its state, in words.
+        hint: how to get it; empty if there is nothing to do.
     """
 
     what: str
@@ -43,9 +43,9 @@ class Finding:
 @click.command("doctor")
 @options.as_json
 def doctor_command(*, as_json: bool) -> int:
-    """Say what this machine can do, and what to install or enable for the rest.
+    """Report what this machine can do, and what to install or enable for the rest.
 
-    Exit status 3 where no lab can be brought up at all.
+    The exit status is 3 if no lab can be brought up at all.
     """
     findings = _examine()
     if as_json:
@@ -60,37 +60,42 @@ def doctor_command(*, as_json: bool) -> int:
     return 0 if any(runtimes) else MachineError.exit_code
 
 
-def _examine() -> list[Finding]:
+def _examine() -> list[MachineFinding]:
     findings = []
     for name in runtime.BACKENDS:
-        found = runtime.load(name).probe()
+        availability = runtime.load(name).probe()
         findings.append(
-            Finding(what=f"runtime {name}", fine=found.usable, found=found.description or found.reason, hint=found.hint)
+            MachineFinding(
+                what=f"runtime {name}",
+                fine=availability.usable,
+                found=availability.description or availability.reason,
+                hint=availability.hint,
+            )
         )
-        if name == "docker" and found.usable:
+        if name == "docker" and availability.usable:
             findings.append(_image())
     return [*findings, *_engines(), _buffer(), _tools(), _leftovers()]
 
 
-def _image() -> Finding:
+def _image() -> MachineFinding:
     from testbed.runtime.docker import objects  # noqa: PLC0415  # the docker package only where an engine answers
-    from testbed.runtime.docker.engine import Engine  # noqa: PLC0415
+    from testbed.runtime.docker.engine import DockerEngine  # noqa: PLC0415
 
     try:
-        objects.ensure_image(Engine(), objects.OWN_IMAGE)
+        objects.ensure_image(DockerEngine(), objects.OWN_IMAGE)
     except MachineError as error:
-        return Finding(what="image", fine=False, found=error.message, hint=error.hint or "")
-    return Finding(what="image", fine=True, found=f"{objects.OWN_IMAGE} is there")
+        return MachineFinding(what="image", fine=False, found=error.message, hint=error.hint or "")
+    return MachineFinding(what="image", fine=True, found=f"{objects.OWN_IMAGE} is present")
 
 
-def _engines() -> list[Finding]:
+def _engines() -> list[MachineFinding]:
     command = [sys.executable, "-m", "testbed.agent", "--isolate", "--probe"]
     trial = subprocess.run(command, capture_output=True, check=False, cwd="/")
     if not trial.stdout:
-        return [Finding(what="engines", fine=False, found="can't be tried without runtime netns")]
+        return [MachineFinding(what="engines", fine=False, found="can't be tested without runtime netns")]
     reports = codec.decode(json.loads(trial.stdout), dict[str, EngineReport])
     return [
-        Finding(
+        MachineFinding(
             what=f"engine {name}",
             fine=report.problem is None,
             found=report.problem or report.description,
@@ -100,12 +105,12 @@ def _engines() -> list[Finding]:
     ]
 
 
-def _buffer() -> Finding:
-    """Only root may exceed the limit on receive buffers."""
+def _buffer() -> MachineFinding:
+    """Whether packet sockets may have large receive buffers; only root may exceed the limit."""
     limit = int(_RECEIVE_BUFFER.read_text("ascii"))
     enough = os.geteuid() == 0 or limit >= _RECEIVE_BUFFER_BYTES
-    found = "large enough" if enough else f"net.core.rmem_max is {limit}: engine userspace may lose packets of a burst"
-    return Finding(
+    found = "large enough" if enough else f"net.core.rmem_max is {limit}: engine userspace may drop packets in bursts"
+    return MachineFinding(
         what="receive buffers",
         fine=enough,
         found=found,
@@ -113,22 +118,24 @@ def _buffer() -> Finding:
     )
 
 
-def _tools() -> Finding:
+def _tools() -> MachineFinding:
     missing = [tool for tool in _TOOLS if not shutil.which(tool)]
-    return Finding(
+    return MachineFinding(
         what="tools",
         fine=not missing,
-        found=f"not here: {', '.join(missing)}" if missing else ", ".join(_TOOLS),
-        hint="for use in nodes of runtime netns: apt-get install iputils-ping iperf3 tcpdump curl ethtool",
+        found=f"not installed: {', '.join(missing)}" if missing else ", ".join(_TOOLS),
+        hint="for use in nodes of runtime netns, apt-get install iputils-ping iperf3 tcpdump curl ethtool",
     )
 
 
-def _leftovers() -> Finding:
-    found = labs.all_labs()
-    changing = [f"{status.lab} is {status.changing}" for status in found if not status.healthy and status.changing]
-    broken = [status.lab for status in found if not status.healthy and not status.changing]
-    state = f"broken: {', '.join(broken)}" if broken else f"{sum(status.healthy for status in found)} up, none broken"
-    return Finding(
+def _leftovers() -> MachineFinding:
+    statuses = labs.all_labs()
+    changing = [f"{status.lab} is {status.changing}" for status in statuses if not status.healthy and status.changing]
+    broken = [status.lab for status in statuses if not status.healthy and not status.changing]
+    state = (
+        f"broken: {', '.join(broken)}" if broken else f"{sum(status.healthy for status in statuses)} up, none broken"
+    )
+    return MachineFinding(
         what="labs",
         fine=not broken,
         found="; ".join([state, *changing]),

@@ -19,20 +19,25 @@ if TYPE_CHECKING:
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 kept = click.option(
-    "--results", "root", type=click.Path(path_type=Path), default="results", show_default=True, help="Where runs are."
+    "--results",
+    "root",
+    type=click.Path(path_type=Path),
+    default="results",
+    show_default=True,
+    help="Directory of all runs.",
 )
 
 check_budget = click.option(
     "--check-budget",
     metavar="SECONDS",
     type=click.FloatRange(min=0, min_open=True),
-    help="How long measuring the links may take; the rest is not measured.  [default: 20]",
+    help="Time limit for measuring the links; those that remain are not measured.  [default: 20]",
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BringUp:
-    """How a lab is to be brought up, where it is not as the file says; None is as the file says.
+    """The options that take the place of a file's own settings; None keeps the file's.
 
     Attributes:
         name: of the lab.
@@ -48,11 +53,11 @@ class BringUp:
 
     @property
     def as_the_file_says(self) -> bool:
-        """Whether nothing is to be otherwise."""
+        """Whether no option is given."""
         return self == BringUp(name=None, runtime=None, engine=None, seed=None)
 
     def resolve(self, topology: Topology) -> Plan:
-        """The plan of a topology, with what is to be otherwise."""
+        """Return the plan of a topology, with these options in place of the file's settings."""
         from testbed import plan  # noqa: PLC0415  # most commands need none
 
         return plan.resolve(topology, lab=self.name, runtime=self.runtime, engine=self.engine, seed=self.seed)

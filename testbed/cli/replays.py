@@ -1,4 +1,4 @@
-"""Commands that carry runs elsewhere: replay, export."""
+"""Commands that repeat runs and pack them for other machines: replay, export."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from testbed.cli.screen import Screen
 from testbed.errors import MachineError, UsageError
 from testbed.lab import Lab
 from testbed.runs import archive
-from testbed.runs.files import require_writable
+from testbed.runs.output_files import require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,12 +42,12 @@ def replay_command(
     engine: str | None,
     as_json: bool,
 ) -> int:
-    """Repeat a run, on this machine or any other, and compare the new one with it.
+    """Repeat a run, on this machine or another, and compare the two.
 
-    RUN is a run's directory, FILE what testbed export made of one; of a LAB it is the last whole run. Nothing else is
-    needed: plan, seeds and traces are in it. The same workloads run, and the same is captured, on the same runtime and
-    engines, or it fails.
-    Exit status 1 where a link is not as requested, or an expectation is not met.
+    RUN is a run's directory, FILE an export of a run; LAB stands for that lab's last complete run. The run contains
+    all that is needed: plan, seeds and traces. The same workloads run and the same packets are captured, on the same
+    runtime and engines; if this machine lacks one of them, the command fails. The exit status is 1 if a link is not as
+    requested or an expectation is not met.
     """
     require_writable(root)
     old = runs.load(name, root)
@@ -55,7 +55,7 @@ def replay_command(
         raise UsageError(
             "run-incomplete",
             f"{old.path} {old.ending}",
-            "only a whole run can be compared with; testbed run its topology instead",
+            "only a complete run can be repeated and compared; run its topology with testbed run",
         )
     with Screen(quiet=as_json) as screen:
         screen.title(old.plan)
@@ -79,11 +79,13 @@ def replay_command(
 
 @contextmanager
 def _insisting() -> Iterator[None]:
-    """Say what to do where this machine lacks what the run was made with."""
+    """Add a hint to the error that this machine lacks the run's runtime or engine."""
     try:
         yield
     except MachineError as error:
-        error.add_note("--runtime and --engine auto replay with what is here; the comparison then tells the difference")
+        error.add_note(
+            "--runtime auto and --engine auto use what this machine has; the comparison then shows the difference"
+        )
         raise
 
 
@@ -92,10 +94,10 @@ def _insisting() -> Iterator[None]:
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="[default: LAB-TIME-ID.zip]")
 @options.kept
 def export_command(name: str, output: Path | None, root: Path) -> None:
-    """Make one file of a run, whole or not: all that is known of it, samples and report; print its name.
+    """Pack a run, complete or not, into one file with its samples and report; print the file's name.
 
-    testbed report, compare and replay take that file for the run, anywhere. It has the plan with it, and so what
-    the topology gives nodes as environment.
+    testbed report, compare and replay accept the file in place of the run's directory, on any machine. It contains
+    the plan, and so the environment variables that the topology sets in nodes.
     """
     run = runs.load(name, root)
     if not (run.path / report.REPORT_FILE).exists():

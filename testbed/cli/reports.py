@@ -11,12 +11,12 @@ from rich.table import Table
 
 from testbed import report, runs
 from testbed.analysis import comparison, formatting
-from testbed.analysis.comparison import Change, Limit, Side
+from testbed.analysis.comparison import Limit, MetricChange, RunGroup
 from testbed.cli import options
 from testbed.cli.console import make_console
 from testbed.errors import UsageError
 from testbed.plan.differences import plan_differences
-from testbed.report.comparison import Comparison, write_comparison
+from testbed.report.comparison_page import Comparison, write_comparison
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,20 +31,25 @@ _AT_LEAST = 2
 @click.argument("run", default="latest", metavar="[RUN|LAB|latest]")
 @options.kept
 def report_command(run: str, root: Path) -> None:
-    """Write the report of a run again, and print where it is.
+    """Write the report of a run again and print its path.
 
-    RUN is a run's directory; of a LAB it is the last whole run. The report needs no network and no script.
+    RUN is a run's directory; LAB stands for that lab's last complete run. The report needs neither a network nor
+    scripts.
     """
     click.echo(report.write(runs.load(run, root)))
 
 
 @click.command("compare")
 @click.argument("names", nargs=-1, required=True, metavar="A B [C...]")
-@click.option("--different-plans", is_flag=True, help="Compare runs of different plans, and show how those differ.")
 @click.option(
-    "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a page with plots."
+    "--different-plans", is_flag=True, help="Also compare runs of different plans, and show how the plans differ."
 )
-@click.option("--fail-if", "limits", multiple=True, metavar="CHANGE", help="As in: download.goodput < -10%")
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write an HTML page with charts."
+)
+@click.option(
+    "--fail-if", "limits", multiple=True, metavar="CHANGE", help="Exit with 1 on this change: download.goodput < -10%"
+)
 @options.kept
 @options.as_json
 def compare_command(
@@ -56,34 +61,37 @@ def compare_command(
     different_plans: bool,
     as_json: bool,
 ) -> int:
-    """Compare runs with the first: every figure, its change, and whether it may be chance.
+    """Compare runs with the first: every metric, its change, and whether the change is significant.
 
-    Each of A, B... is a run's directory, a LAB for its last whole run, or a directory of runs of one lab
-    (results/LAB) for all of them as repetitions: figures are then means over the runs, with an interval of the
-    change (99 %, from three runs of each side on). Exit status 1 where a change is one of --fail-if.
+    Each of A, B... is a run's directory, a LAB for its last complete run, or the directory of a lab's runs
+    (results/LAB) for all of them as repetitions. Metrics are then means over the runs, each change with its 99 %
+    confidence interval if both sides have three runs or more. The exit status is 1 if a change is one of --fail-if.
     """
     if len(names) < _AT_LEAST:
-        raise UsageError("nothing-to-compare", f"only {names[0]} was named", "name another run, or more")
+        raise UsageError("nothing-to-compare", f"only {names[0]} was given", "give two runs or more")
     unwanted = [Limit.parse(text) for text in limits]
     first, *others = [comparison.side(name, root) for name in names]
     if not different_plans and (other := next((one for one in others if not comparison.same_plans(first, one)), None)):
         raise UsageError(
             "different-plans",
             f"{first.label} and {other.label} are of different plans: {_first_difference(first, other)}",
-            "--different-plans compares them all the same",
+            "--different-plans compares them anyway",
         )
-    found = [(other, comparison.changes(first, other)) for other in others]
+    compared = [(other, comparison.changes(first, other)) for other in others]
     violations = [
-        f"{other.label}: {said}" for other, changes in found for limit in unwanted if (said := limit.violation(changes))
+        f"{other.label}: {said}"
+        for other, changes in compared
+        for limit in unwanted
+        if (said := limit.violation(changes))
     ]
     if as_json:
-        click.echo(json.dumps([_plain(first, other, changes) for other, changes in found], indent=2))
+        click.echo(json.dumps([_plain(first, other, changes) for other, changes in compared], indent=2))
     else:
-        for other, changes in found:
+        for other, changes in compared:
             _show(first, other, changes)
     if html is not None:
         write_comparison(
-            html, first, [Comparison(other=other, changes=changes) for other, changes in found], violations
+            html, first, [Comparison(other=other, changes=changes) for other, changes in compared], violations
         )
         click.echo(f"report  {html}", err=as_json)
     for violation in violations:
@@ -91,12 +99,12 @@ def compare_command(
     return FAILED if violations else 0
 
 
-def _first_difference(one: Side, other: Side) -> str:
+def _first_difference(one: RunGroup, other: RunGroup) -> str:
     found = plan_differences(one.runs[0].plan, other.runs[0].plan)
     return f"{found[0][0]} is {found[0][1]} and {found[0][2]}" if found else "in seeds or addresses"
 
 
-def _plain(first: Side, other: Side, changes: Sequence[Change]) -> dict[str, Any]:
+def _plain(first: RunGroup, other: RunGroup, changes: Sequence[MetricChange]) -> dict[str, Any]:
     return {
         "before": {"label": first.label, "runs": [str(run.path) for run in first.runs]},
         "after": {"label": other.label, "runs": [str(run.path) for run in other.runs]},
@@ -107,8 +115,8 @@ def _plain(first: Side, other: Side, changes: Sequence[Change]) -> dict[str, Any
     }
 
 
-def _show(first: Side, other: Side, changes: Sequence[Change]) -> None:
-    """Print what is compared and its changes, those that are none in one line."""
+def _show(first: RunGroup, other: RunGroup, changes: Sequence[MetricChange]) -> None:
+    """Print both sides and the changes between them; list metrics that are the same in one line."""
     console = make_console()
     _show_sides(console, first, other)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -128,8 +136,8 @@ def _show(first: Side, other: Side, changes: Sequence[Change]) -> None:
     console.print()
 
 
-def _show_sides(console: Console, first: Side, other: Side) -> None:
-    """Print both sides, how their plans differ, and what speaks against comparing them at all."""
+def _show_sides(console: Console, first: RunGroup, other: RunGroup) -> None:
+    """Print both sides, how their plans differ, and the warnings about comparing them."""
     for name, side in (("before", first), ("after", other)):
         runs = f"{len(side.runs)} run{'' if len(side.runs) == 1 else 's'}"
         console.print(f"{name:<7} {side.label}   {runs}", markup=False, soft_wrap=True)

@@ -17,7 +17,7 @@ from testbed.cli.screen import Screen
 from testbed.errors import UsageError
 from testbed.lab import Lab, running
 from testbed.report.junit import junit_report
-from testbed.runs.files import require_writable
+from testbed.runs.output_files import require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,16 +37,21 @@ FAILED = 1
 @click.option(
     "--check/--no-check", "checked", default=True, help="Measure the links before the workloads.  [default: check]"
 )
-@click.option("--only", metavar="WORKLOAD", multiple=True, help="Run this one only; may be given several times.")
+@click.option("--only", metavar="WORKLOAD", multiple=True, help="Run only this workload; may be given several times.")
 @click.option(
     "--capture",
     metavar="NODE",
     multiple=True,
-    help="Capture packets at this node too, or at all of them (all); may be given several times.",
+    help="Also capture packets at this node, or at all nodes (all); may be given several times.",
 )
-@click.option("--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Where runs go.")
 @click.option(
-    "--junit", type=click.File("wb", lazy=False), metavar="FILE", help="Write links and expectations as JUnit."
+    "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Directory for the run."
+)
+@click.option(
+    "--junit",
+    type=click.File("wb", lazy=False),
+    metavar="FILE",
+    help="Write the verdicts on links and expectations as JUnit XML.",
 )
 @options.as_json
 def run_command(
@@ -63,8 +68,8 @@ def run_command(
 ) -> int:
     """Check the links of a lab, run its workloads and keep the result.
 
-    A lab that is not up is brought up, and taken down afterwards. Exit status 1 where a link is not as requested, or an
-    expectation is not met.
+    A lab that is not up is brought up first and taken down afterwards. The exit status is 1 if a link is not as
+    requested or an expectation is not met.
     """
     require_writable(results)
     with ExitStack() as stack:
@@ -80,7 +85,7 @@ def run_command(
 
 
 def show(run: Run, screen: Screen) -> None:
-    """Show what came of a run, and write its report."""
+    """Print the results of a run and write its report."""
     recorded = samples.read_all(run)
     if run.checks:
         show_checks(run.checks, screen)
@@ -97,7 +102,7 @@ def show(run: Run, screen: Screen) -> None:
         if start.remark:
             screen.say("start", start.remark)
     if left_out := len(run.plan.expectations) - len(run.outcomes):
-        screen.say("expect", f"{left_out} left out: not all of their workloads were run")
+        screen.say("expect", f"{left_out} not evaluated: not all of their workloads were run")
     screen.say("verdict", formatting.run_verdict(run))
     for reason in run.why_not_trusted:
         screen.say("trust", f"not trusted: {reason}")
@@ -109,21 +114,22 @@ def show(run: Run, screen: Screen) -> None:
 @click.argument("source", metavar="TOPOLOGY|LAB")
 @options.bring_up
 @options.check_budget
-@click.option("--deep", is_flag=True, help="Take longer and see more.")
+@click.option("--deep", is_flag=True, help="Measure more, such as the depth of queues; takes longer.")
 @options.as_json
 def check_command(source: str, how: BringUp, *, check_budget: float | None, deep: bool, as_json: bool) -> int:
-    """Measure every impaired link of a lab and compare it with what is set: by the file, or by testbed impair since.
+    """Measure every impaired link of a lab and compare it with its settings, from the file or from testbed impair.
 
-    A lab that is not up is brought up, and taken down afterwards. Exit status 1 where a link is not as requested.
+    A lab that is not up is brought up first and taken down afterwards. The exit status is 1 if a link is not as
+    requested.
     """
     with ExitStack() as stack:
         screen = stack.enter_context(Screen(quiet=as_json))
         checks = _lab(stack, source, how, screen).check(deep=deep, budget_s=check_budget, observer=screen)
         if as_json:
-            click.echo(json.dumps([formatting.link_row(each) for each in checks], indent=2))
+            click.echo(json.dumps([formatting.link_row(link_check) for link_check in checks], indent=2))
         else:
             show_checks(checks, screen)
-    return 0 if all(each.passed for each in checks) else FAILED
+    return 0 if all(link_check.passed for link_check in checks) else FAILED
 
 
 def show_checks(checks: Sequence[LinkCheck], screen: Screen) -> None:

@@ -1,4 +1,4 @@
-"""The command about what was recorded of a workload: samples."""
+"""`testbed samples`: what a run recorded of a workload."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ if TYPE_CHECKING:
 @click.command("samples")
 @click.argument("run", metavar="RUN|LAB|latest")
 @click.argument("workload", metavar="WORKLOAD")
-@click.option("--csv", "as_csv", is_flag=True, help="Print all of them as CSV, one observation per line.")
-@click.option("--event", "events", metavar="NAME", multiple=True, help="Only those of this event; may be given again.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the samples as CSV, one per line.")
+@click.option(
+    "--event", "events", metavar="NAME", multiple=True, help="Only samples of this event; may be given several times."
+)
 @options.kept
 def samples_command(run: str, workload: str, root: Path, *, as_csv: bool, events: tuple[str, ...]) -> None:
-    """Show what was recorded of a workload, or print it as CSV.
+    """Show what a run recorded of a workload, or print it as CSV.
 
-    Without --csv: which events there are, how many of each, and their columns. Times are of the machine's monotonic
-    clock, in ns. In Python, run.samples(WORKLOAD) goes through the same rows.
+    Without --csv, list the events, the number of each, and their columns. Times are of the machine's monotonic clock,
+    in ns. In Python, run.samples(WORKLOAD) yields the same rows.
     """
     found = runs.load(run, root)
 
@@ -49,7 +51,7 @@ def samples_command(run: str, workload: str, root: Path, *, as_csv: bool, events
         counts[key] += 1
         columns.setdefault(key, {}).update(dict.fromkeys(row))
     if not counts:
-        raise UsageError("no-samples", f"{workload} has no event {' or '.join(events)}", "leave --event out to see all")
+        raise UsageError("no-samples", f"{workload} has no event {' or '.join(events)}", "leave out --event to see all")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for head in ("event", "node", "rows", "columns"):
         table.add_column(head, overflow="fold", justify="right" if head == "rows" else "left")

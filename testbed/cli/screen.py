@@ -1,4 +1,4 @@
-"""What a person sees while the work goes on: lines as it is done, bars on long work where there is a terminal."""
+"""Progress of a command on standard output: a line for each finished stage, progress bars on a terminal."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Screen(Observer):
         self._bars.stop()
 
     def title(self, plan: Plan) -> None:
-        """Print what is about to be brought up."""
+        """Print the name and description of a topology."""
         self.console.print(f"[bold]{plan.topology}[/]   {escape(plan.description)}".rstrip(), soft_wrap=True)
 
     def say(self, label: str, text: str) -> None:
@@ -58,7 +58,7 @@ class Screen(Observer):
         self.console.print(f"[bold]{label:<7}[/] {escape(text)}", soft_wrap=True)
 
     def show(self, renderable: RenderableType) -> None:
-        """Print a table, or whatever rich can show; the bars, which are redrawn all the time, end before it."""
+        """Print anything that rich can render, after removing the progress bars."""
         self._bars.stop()
         self.console.print(renderable)
 
@@ -87,7 +87,7 @@ class Screen(Observer):
             self._said[stage] = now
             self.say(stage, f"{what}: {count}")
         if (task := self._tasks.pop((stage, ""), None)) is not None:
-            self._bars.remove_task(task)  # what could only say that something goes on
+            self._bars.remove_task(task)  # the stage's bar without a fraction
         self._bar(stage, what, f"{what}: {count}" if count else what, fraction)
 
     def happened(self, at: str, what: str) -> None:

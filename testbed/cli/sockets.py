@@ -1,4 +1,4 @@
-"""`testbed sockets`: the TCP connections of a lab's nodes, whichever program has them."""
+"""`testbed sockets`: the TCP connections of a lab's nodes, of any program."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _ESTABLISHED = "ESTABLISHED"
 @click.command("sockets")
 @click.argument("name", metavar="LAB")
 @click.argument("node", required=False)
-@click.option("--watch", is_flag=True, help="Look again each second, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Sample again each second, until Ctrl-C.")
 @options.as_json
 def sockets_command(name: str, node: str | None, *, watch: bool, as_json: bool) -> None:
-    """Show the TCP connections of LAB's nodes, or of one NODE, as its kernel tells of them: a server's, a database's.
+    """Show the TCP connections of LAB's nodes, or of one NODE, as its kernel reports them, for any program.
 
     \b
     rtt      smoothed round-trip time; least is the least of all
@@ -45,7 +45,7 @@ def sockets_command(name: str, node: str | None, *, watch: bool, as_json: bool) 
     held up  share of the time with data to send in which the receiver's window (rwnd) or the send buffer
              (sndbuf) was in the way, not the network
 
-    With --json and --watch each look is a line.
+    With --json and --watch, each sample is one line.
     """  # noqa: D301  # \b is click's
     lab = Lab.attach(name)
     nodes = (node,) if node else ()
@@ -79,11 +79,11 @@ def _names(plan: Plan) -> Mapping[str, str]:
 
 
 def _table(seen: Mapping[str, NodeSockets], names: Mapping[str, str]) -> Columns | str:
-    """A line for each connection. Columns that would say nothing are left out."""
+    """Return a row for each connection, without columns that are empty in all rows."""
     lines = [
-        {"node": node, **_cells(each, names)}
+        {"node": node, **_cells(connection, names)}
         for node, one in seen.items()
-        for each in sorted(one.connections, key=lambda each: (each.local, each.peer))
+        for connection in sorted(one.connections, key=lambda connection: (connection.local, connection.peer))
     ]
     if not lines:
         return f"no TCP connections in {', '.join(seen)}"

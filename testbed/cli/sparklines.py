@@ -40,20 +40,20 @@ def over_time(samples: Samples, length: int) -> str:
 
 
 def _totals(bins: Bins, begun_ns: int, part_ns: float, length: int) -> list[float]:
-    """What fell into each of `length` equal parts; a bin counts for a part as far as it is in it."""
+    """Return the total of each of `length` equal parts; a bin contributes in proportion to its overlap."""
     totals = [0.0] * length
-    for one in bins:
-        left, right = ((at - begun_ns) / part_ns for at in (one.start, one.start + bins.width))
+    for item in bins:
+        left, right = ((at - begun_ns) / part_ns for at in (item.start, item.start + bins.width))
         for number in range(max(0, int(left)), min(length, int(right) + 1)):
             inside = min(right, number + 1) - max(left, number)
-            totals[number] += one.total * max(0.0, inside) / (right - left)
+            totals[number] += item.total * max(0.0, inside) / (right - left)
     return totals
 
 
 def _greatest(bins: Bins, begun_ns: int, part_ns: float, length: int) -> list[float | None]:
     """The greatest value in each of `length` equal parts; None where there is none."""
     most: list[float | None] = [None] * length
-    for one in bins:
-        number = min(length - 1, max(0, int((one.start + bins.width / 2 - begun_ns) / part_ns)))
-        most[number] = max(most[number] or 0, one.high)
+    for item in bins:
+        number = min(length - 1, max(0, int((item.start + bins.width / 2 - begun_ns) / part_ns)))
+        most[number] = max(most[number] or 0, item.high)
     return most

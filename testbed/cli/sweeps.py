@@ -19,8 +19,8 @@ from testbed.cli import options
 from testbed.cli.columns import Columns
 from testbed.cli.screen import Screen
 from testbed.errors import LabError
-from testbed.report.sweep import write_sweep
-from testbed.runs.files import require_writable
+from testbed.report.sweep_page import write_sweep
+from testbed.runs.output_files import require_writable
 from testbed.sweep import SweepObserver, rows
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from testbed.cli.options import BringUp
     from testbed.runs import Run
-    from testbed.sweep import Matrix, Measure, Outcome, Trial
+    from testbed.sweep import Matrix, Measure, SweepOutcome, Trial
 
 FAILED = 1
 _BAR = 20
@@ -38,15 +38,23 @@ _MINUTE = 60
 @click.command("sweep")
 @click.argument("source", metavar="TOPOLOGY")
 @click.option(
-    "--set", "varied", metavar="PATH=VALUE,...", multiple=True, help="What to vary; may be given several times."
+    "--set",
+    "varied",
+    metavar="PATH=VALUE,...",
+    multiple=True,
+    help="Key to vary and its values; may be given several times.",
 )
 @click.option(
-    "--repeat", metavar="N", type=click.IntRange(1, 1000), help="How often each combination is run.  [default: 5]"
+    "--repeat", metavar="N", type=click.IntRange(1, 1000), help="Number of runs of each combination.  [default: 5]"
 )
-@click.option("--metric", "metrics", metavar="WORKLOAD.METRIC", multiple=True, help="A figure to show, of several.")
-@click.option("--again", is_flag=True, help="Also run again what is not trusted.")
+@click.option(
+    "--metric", "metrics", metavar="WORKLOAD.METRIC", multiple=True, help="Metric to show; may be given several times."
+)
+@click.option("--again", is_flag=True, help="Repeat runs that are not trusted.")
 @options.bring_up
-@click.option("--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Where runs go.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Directory for the runs."
+)
 @options.as_json
 def sweep_command(
     source: str,
@@ -59,14 +67,14 @@ def sweep_command(
     again: bool,
     as_json: bool,
 ) -> int:
-    """Run a topology with every combination of some values, several times, and show what each comes to.
+    """Run a topology with every combination of some values, several times each, and show the means.
 
     \b
     testbed sweep lossy --set 'links[0].loss=0%,1%,2%,5%' --set 'workloads.download.congestion=cubic,bbr'
 
-    What the file's own `sweep` says is varied too; a --set of the same path replaces it. With the same file and options
-    a sweep that was interrupted goes on where it stopped, and one that has ended grows with --repeat. Exit status 1
-    where in any run a link is not as requested or an expectation is not met, 4 where runs failed.
+    The keys under the file's own `sweep` are varied too, unless a --set has the same path. The same command continues
+    a sweep that was interrupted, and a larger --repeat adds runs to a finished one. The exit status is 1 if in any run
+    a link is not as requested or an expectation is not met, and 4 if runs failed.
     """  # noqa: D301  # \b is click's
     require_writable(results)
     path = topology.find(source)
@@ -88,13 +96,13 @@ def sweep_command(
     screen.summary(outcome, page)
     if outcome.missing:
         count = "1 run" if len(outcome.missing) == 1 else f"{len(outcome.missing)} runs"
-        hint = "the same command tries again what failed, and only that"
+        hint = "the same command repeats only the runs that failed"
         raise LabError("runs-failed", f"{count} failed: {rows.missing(outcome)}", hint)
     return 0 if outcome.as_expected else FAILED
 
 
 class SweepScreen(SweepObserver):
-    """Shows a sweep's progress: a bar where there is a terminal, else a line per run; nothing if `quiet`."""
+    """Shows a sweep's progress: a bar on a terminal, else a line per run; nothing if `quiet`."""
 
     def __init__(self, matrix: Matrix, measures: tuple[Measure, ...], *, quiet: bool) -> None:
         self._matrix = matrix
@@ -123,9 +131,7 @@ class SweepScreen(SweepObserver):
     def __exit__(self, kind: object, *_: object) -> None:
         self._bar.stop()
         if kind is not None and self._total:
-            self._screen.say(
-                "sweep", f"stopped: {self._done} of {self._total} runs are there; the same command goes on"
-            )
+            self._screen.say("sweep", f"stopped: {self._done} of {self._total} runs exist; the same command continues")
 
     def planned(self, done: int, total: int) -> None:
         """See `SweepObserver`."""
@@ -137,9 +143,9 @@ class SweepScreen(SweepObserver):
         product = f" ({' x '.join(varied)})" if len(varied) > 1 else ""
         self._screen.say("sweep", f"{cells} cells{product}, {total // cells} times each: {total} runs")
         if done == total:
-            self._screen.say("sweep", "all of them are there already; a greater --repeat makes more")
+            self._screen.say("sweep", "all runs exist already; a larger --repeat adds more")
         elif done:
-            self._screen.say("sweep", f"goes on where it stopped: {done} of the runs are there already")
+            self._screen.say("sweep", f"continues: {done} of the runs exist already")
         self._bar.update(self._task, total=total, completed=done, visible=True)
 
     def started(self, trial: Trial, number: int, left_s: float | None) -> None:
@@ -183,7 +189,7 @@ class SweepScreen(SweepObserver):
     def _left(self) -> str:
         return f"  {_left(self._until)}" if self._until is not None and self._done < self._total else ""
 
-    def summary(self, outcome: Outcome, page: Path) -> None:
+    def summary(self, outcome: SweepOutcome, page: Path) -> None:
         """Print the table, the slopes and what speaks against them."""
         lines = [
             [Text(cell, style="red" if "not trusted" in cell else "") for cell in line] for line in rows.lines(outcome)
@@ -203,7 +209,7 @@ class SweepScreen(SweepObserver):
 
 
 class _TimeLeft(ProgressColumn):
-    """How long it will take from now on, as far as that is known."""
+    """The column with the remaining time, if it is known."""
 
     def render(self, task: Task) -> Text:
         """See `ProgressColumn`."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from testbed.analysis.samples import Recorded
     from testbed.check import LinkCheck
-    from testbed.expectations import Outcome
+    from testbed.expectations import ExpectationOutcome
     from testbed.runs.flows import FlowSum
     from testbed.workloads.summary import Summary
 
@@ -26,7 +26,7 @@ _OK, _NOT_OK = "green", "red"
 
 
 def link_table(checks: Sequence[LinkCheck]) -> Columns:
-    """What was requested of each link, what was measured, and the verdict."""
+    """Return the table of links: the requested and the measured properties, and the verdict."""
     properties = formatting.shown_properties(checks)
     several = len({check.network for check in checks}) > 1
     head = ("link", *(["network"] if several else []), *properties, "verdict")
@@ -48,7 +48,7 @@ def link_table(checks: Sequence[LinkCheck]) -> Columns:
 def workload_table(
     summaries: Sequence[Summary], recorded: Recorded | None = None, sums: Sequence[FlowSum] = ()
 ) -> WorkloadTable:
-    """The main figures of each workload; `-` where its kind has no such figure, `?` where it could not be had.
+    """Return the main metrics of each workload; `-` if its kind has no such metric, `?` if it could not be measured.
 
     Args:
         summaries: of the workloads.
@@ -59,26 +59,26 @@ def workload_table(
 
 
 class WorkloadTable:
-    """A table as wide as the terminal allows, with what happened over time in the space that is left."""
+    """A table as wide as the terminal allows, with sparklines over time in the remaining space."""
 
     def __init__(self, summaries: Sequence[Summary], recorded: Recorded | None, sums: Sequence[FlowSum]) -> None:
-        cells = [formatting.workload_cells(each) for each in summaries]
+        cells = [formatting.workload_cells(summary) for summary in summaries]
         known = [
             name for name in formatting.WORKLOAD_COLUMNS if any(one[name] != formatting.NOT_APPLICABLE for one in cells)
         ]
         self._head = ("workload", "kind", *known)
         self._lines = [
-            (each.workload, each.kind, *(one[name] for name in known))
-            for each, one in zip(summaries, cells, strict=True)
+            (summary.workload, summary.kind, *(one[name] for name in known))
+            for summary, one in zip(summaries, cells, strict=True)
         ]
-        for each in sums:
-            goodput = {"goodput": formatting.rate(each.goodput_bps)}
-            line = (f"sum of {len(each.workloads)}", each.kind, *(goodput.get(name, "") for name in known))
+        for flow_sum in sums:
+            goodput = {"goodput": formatting.rate(flow_sum.goodput_bps)}
+            line = (f"sum of {len(flow_sum.workloads)}", flow_sum.kind, *(goodput.get(name, "") for name in known))
             self._lines.append(line)
         self._fairness = [
-            f"Jain's fairness index of the {len(each.workloads)} {each.kind}: {each.jain:.3f} (1 is equal)"
-            for each in sums
-            if each.jain is not None
+            f"Jain's fairness index of the {len(flow_sum.workloads)} {flow_sum.kind}: {flow_sum.jain:.3f} (1 is equal)"
+            for flow_sum in sums
+            if flow_sum.jain is not None
         ]
         self._recorded = recorded
 
@@ -97,8 +97,8 @@ class WorkloadTable:
         return Columns((*self._head, _OVER_TIME), lines, caption="\n".join([*self._fairness, caption]))
 
 
-def outcome_table(outcomes: Sequence[Outcome]) -> Columns:
-    """Each expectation, what was found, what was wanted, and whether that is so."""
+def outcome_table(outcomes: Sequence[ExpectationOutcome]) -> Columns:
+    """Return the table of expectations: the measured and the expected value, and the verdict."""
     lines: list[tuple[str | Text, ...]] = [
         (
             outcome.expectation,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @options.check_budget
 @click.option("--check/--no-check", "checked", help="Measure the links when the lab is up.  [default: no-check]")
 def up_command(topology: str, how: BringUp, *, checked: bool, check_budget: float | None) -> int:
-    """Bring TOPOLOGY up and leave it up: a file, or the name of one of topologies/ or of those that are shipped.
+    """Bring TOPOLOGY up and leave it up: a file, or the name of a topology in topologies/ or of a shipped one.
 
     With --check or --check-budget its links are measured. Exit status 1 where one is not as requested, but it stays up.
     """

@@ -1,4 +1,4 @@
-"""What a topology expects of its runs: `voice.loss <= 5%`, read from text and held against what was measured.
+"""Expectations of a topology, such as `voice.loss <= 5%`: parsing, and evaluation against measured metrics.
 
     expectation = side comparison side          the left side has a metric at least
     side        = term { ("+" | "-") term }
@@ -9,7 +9,7 @@ Metrics go by their labels (`testbed.metrics.Metric.label`). All terms have the 
 count, and 0 is anything. Numbers are exact: neither 5 % nor 0.1 ms is rounded to what a float can hold.
 """
 
-from testbed.expectations.evaluation import Outcome, evaluate
+from testbed.expectations.evaluation import ExpectationOutcome, evaluate
 from testbed.expectations.parser import Expectation, ExpectationError, parse
 
-__all__ = ["Expectation", "ExpectationError", "Outcome", "evaluate", "parse"]
+__all__ = ["Expectation", "ExpectationError", "ExpectationOutcome", "evaluate", "parse"]

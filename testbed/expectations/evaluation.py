@@ -1,4 +1,4 @@
-"""An expectation held against what was measured."""
+"""Evaluation of expectations against measured metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from testbed.expectations.model import COMPARISONS, Amount
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from testbed.expectations.model import Figure, Side
+    from testbed.expectations.model import Expression, MetricTerm
     from testbed.expectations.parser import Expectation
 
 
@@ -28,16 +28,16 @@ class Measured(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of an expectation.
+class ExpectationOutcome:
+    """The outcome of an expectation.
 
     Attributes:
         expectation: its text.
-        comparison: its comparison.
+        comparison: its comparison operator.
         unit: of both values: `ns`, `bit/s`, `bytes`, `ratio` or `count`.
-        found, wanted: the values of its left and its right side; None where they can't be told.
-        passed: it holds. What can't be told does not pass.
-        reason: why it can't be told, or None.
+        found, wanted: the values of its left and its right side; None if a metric is missing.
+        passed: whether it holds; False if it is undecided.
+        reason: why it is undecided, or None.
     """
 
     expectation: str
@@ -49,17 +49,17 @@ class Outcome:
     reason: str | None = None
 
 
-def evaluate(expectation: Expectation, measured: Mapping[str, Measured]) -> Outcome:
-    """Whether an expectation holds.
+def evaluate(expectation: Expectation, measured: Mapping[str, Measured]) -> ExpectationOutcome:
+    """Evaluate an expectation.
 
     Args:
-        expectation: as `parse` returns it.
-        measured: by workload.
+        expectation: from `parse`.
+        measured: the metrics by workload.
     """
     missing = [*_missing(expectation.left, measured), *_missing(expectation.right, measured)]
     found, wanted = (_value(side, measured) for side in (expectation.left, expectation.right))
     holds = found is not None and wanted is not None and COMPARISONS[expectation.comparison](found, wanted)
-    return Outcome(
+    return ExpectationOutcome(
         expectation=str(expectation),
         comparison=expectation.comparison,
         unit=expectation.unit,
@@ -70,17 +70,17 @@ def evaluate(expectation: Expectation, measured: Mapping[str, Measured]) -> Outc
     )
 
 
-def _missing(side: Side, measured: Mapping[str, Measured]) -> Iterator[str]:
-    """Why the value of a side can't be told."""
-    for figure in side.figures:
-        if figure.workload not in measured:
-            yield f"{figure.workload} was not run"
-        elif _number(figure, measured) is None:
-            why = measured[figure.workload].missing.get(figure.metric.name, "it was not reported")
-            yield f"{figure.workload}.{figure.metric.label}: {why}"
+def _missing(side: Expression, measured: Mapping[str, Measured]) -> Iterator[str]:
+    """Yield the reasons why the value of a side is unknown."""
+    for term in side.metrics:
+        if term.workload not in measured:
+            yield f"{term.workload} was not run"
+        elif _number(term, measured) is None:
+            why = measured[term.workload].missing.get(term.metric.name, "it was not reported")
+            yield f"{term.workload}.{term.metric.label}: {why}"
 
 
-def _value(side: Side, measured: Mapping[str, Measured]) -> Fraction | None:
+def _value(side: Expression, measured: Mapping[str, Measured]) -> Fraction | None:
     total = Fraction(0)
     for term in side.terms:
         value = term.of.value if isinstance(term.of, Amount) else _number(term.of, measured)
@@ -90,15 +90,15 @@ def _value(side: Side, measured: Mapping[str, Measured]) -> Fraction | None:
     return total
 
 
-def _number(figure: Figure, measured: Mapping[str, Measured]) -> Fraction | None:
-    """A metric's value. A float stands for the shortest decimal that reads as it: 0.05 is 5 %, not a little more."""
-    values = measured[figure.workload].values if figure.workload in measured else {}
-    value = values.get(figure.metric.name)
-    return None if value is None else figure.factor * Fraction(str(value))
+def _number(term: MetricTerm, measured: Mapping[str, Measured]) -> Fraction | None:
+    """Return a metric's value. A float stands for its shortest decimal notation: 0.05 is exactly 5 %."""
+    values = measured[term.workload].values if term.workload in measured else {}
+    value = values.get(term.metric.name)
+    return None if value is None else term.factor * Fraction(str(value))
 
 
 def _plain(value: Fraction | None) -> float | None:
-    """The nearest number that JSON has."""
+    """Return the nearest number that JSON can represent."""
     if value is None:
         return None
     return value.numerator if value.denominator == 1 else float(value)

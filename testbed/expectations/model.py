@@ -1,4 +1,4 @@
-"""The parts of an expectation, read: sums of terms, and comparisons. Their texts read as the same again."""
+"""The syntax tree of an expectation: sums of terms, and comparisons. `str` of a part parses to an equal part."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 COMPARISONS: Mapping[str, Callable[[Fraction, Fraction], bool]] = MappingProxyType(
     {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq, "!=": operator.ne}
 )
-"""Every comparison by its sign."""
+"""Every comparison operator and its function."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
+class MetricTerm:
     """A metric of a workload, or a multiple of it.
 
     Attributes:
-        times: the number before it, as it was written; empty without one.
+        times: the factor before it, as written; empty if there is none.
     """
 
     workload: str
@@ -33,7 +33,7 @@ class Figure:
 
     @property
     def factor(self) -> Fraction:
-        """What the metric is multiplied by."""
+        """The number by which the metric is multiplied."""
         return Fraction(self.times or 1)
 
     def __str__(self) -> str:
@@ -45,9 +45,9 @@ class Amount:
     """A number with its unit.
 
     Attributes:
-        number: as it was written.
-        unit: as it was written; empty without one.
-        value: in the unit of the metrics it is compared with.
+        number: as written.
+        unit: as written; empty if there is none.
+        value: in the unit of the metrics that it is compared with.
     """
 
     number: str
@@ -60,22 +60,22 @@ class Amount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """What is added, or else subtracted."""
+    """A term of a sum, which is added or subtracted."""
 
     subtracted: bool
-    of: Figure | Amount
+    of: MetricTerm | Amount
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Expression:
     """A sum; its first term is never subtracted."""
 
     terms: tuple[Term, ...]
 
     @property
-    def figures(self) -> tuple[Figure, ...]:
+    def metrics(self) -> tuple[MetricTerm, ...]:
         """The metrics in it."""
-        return tuple(term.of for term in self.terms if isinstance(term.of, Figure))
+        return tuple(term.of for term in self.terms if isinstance(term.of, MetricTerm))
 
     def __str__(self) -> str:
         first, *others = self.terms

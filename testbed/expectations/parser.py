@@ -1,4 +1,4 @@
-"""The text of an expectation to what it says; every fault with its place in the text."""
+"""The parser of expectations; every error has its position in the text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from testbed import units
 from testbed.codec import Text
-from testbed.expectations.model import COMPARISONS, Amount, Figure, Side, Term
+from testbed.expectations.model import COMPARISONS, Amount, Expression, MetricTerm, Term
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,7 +35,7 @@ _SHOWN = 40
 
 _TOKEN = re.compile(
     r"""
-    (?P<figure> [A-Za-z0-9][\w-]* \. [A-Za-z_][\w.]* )
+    (?P<metric> [A-Za-z0-9][\w-]* \. [A-Za-z_][\w.]* )
   | (?P<number> [0-9]{1,18} (?: \. [0-9]{1,18} )? ) (?: [ ]? (?P<unit> % | [A-Za-z]+ (?: /s )? ) (?! [\w./] ) )?
   | (?P<comparison> >= | <= | == | != | > | < )
   | (?P<sign> [+-] )
@@ -47,7 +47,7 @@ _TOKEN = re.compile(
 
 
 class ExpectationError(ValueError):
-    """A text that is no expectation.
+    """An error in the text of an expectation.
 
     Attributes:
         code: kebab-case name of the kind of fault.
@@ -79,7 +79,7 @@ class ExpectationError(ValueError):
 
 
 class Expectation(Text):
-    """How two sums are to compare. In JSON it is its text.
+    """A comparison of two sums. Its JSON form is its text.
 
     Attributes:
         left: has a metric at least; its value is the one found.
@@ -90,7 +90,7 @@ class Expectation(Text):
 
     __slots__ = ("comparison", "left", "right", "unit")
 
-    def __init__(self, *, left: Side, comparison: str, right: Side, unit: str) -> None:
+    def __init__(self, *, left: Expression, comparison: str, right: Expression, unit: str) -> None:
         self.left = left
         self.comparison = comparison
         self.right = right
@@ -106,14 +106,14 @@ class Expectation(Text):
         return parse(text, None)
 
     @property
-    def figures(self) -> tuple[Figure, ...]:
+    def metrics(self) -> tuple[MetricTerm, ...]:
         """The metrics in it."""
-        return self.left.figures + self.right.figures
+        return self.left.metrics + self.right.metrics
 
     @property
     def workloads(self) -> frozenset[str]:
-        """The workloads it is about."""
-        return frozenset(figure.workload for figure in self.figures)
+        """The names of the workloads in it."""
+        return frozenset(term.workload for term in self.metrics)
 
     def __str__(self) -> str:
         return f"{self.left} {self.comparison} {self.right}"
@@ -129,7 +129,7 @@ class Expectation(Text):
 
 
 def parse(text: str, kinds: Mapping[str, str | None] | None) -> Expectation:
-    """The expectation that `text` states.
+    """Parse an expectation.
 
     Args:
         text: such as `rpc.latency.p99 < 400ms`.
@@ -152,25 +152,25 @@ class _Token(NamedTuple):
 
 
 def _tokens(text: str) -> deque[_Token]:
-    found = [
-        _Token("number", one["number"], one.start(), one["unit"] or "")
-        if one["number"]
-        else _Token(str(one.lastgroup), one[0], one.start())
-        for one in _TOKEN.finditer(text)
+    tokens = [
+        _Token("number", match["number"], match.start(), match["unit"] or "")
+        if match["number"]
+        else _Token(str(match.lastgroup), match[0], match.start())
+        for match in _TOKEN.finditer(text)
     ]
-    return deque([*found, _Token("end", "", len(text.rstrip()))])
+    return deque([*tokens, _Token("end", "", len(text.rstrip()))])
 
 
 @dataclass(slots=True, kw_only=True)
 class _Parser:
-    """Takes one token after the other; `parts` is what was read, with its unit and its place."""
+    """A recursive descent parser; `parts` are the operands read so far, with unit and position."""
 
     tokens: deque[_Token]
     kinds: Mapping[str, str | None] | None
-    parts: list[tuple[Figure | Amount, str, int]] = field(default_factory=list)
+    parts: list[tuple[MetricTerm | Amount, str, int]] = field(default_factory=list)
 
     def take(self, kind: str) -> _Token | None:
-        """The next token if it is of that kind."""
+        """Consume and return the next token if it is of that kind."""
         return self.tokens.popleft() if self.tokens[0].kind == kind else None
 
     def unexpected(self, wanted: str, hint: str = "") -> NoReturn:
@@ -182,56 +182,56 @@ class _Parser:
 
     def expectation(self) -> Expectation:
         left = self.side()
-        if not left.figures:
+        if not left.metrics:
             message = "has no metric on its left side"
             raise ExpectationError("bad-expectation", message, 0, f"the metric comes first: {EXAMPLE}")
         comparison = self.take("comparison")
         if comparison is None:
-            self.unexpected(f"a comparison should be: {', '.join(COMPARISONS)}")
+            self.unexpected(f"a comparison is expected: {', '.join(COMPARISONS)}")
         right = self.side()
         if self.tokens[0].kind != "end":
-            self.unexpected("it should end", "an expectation is one comparison; write others in lines of their own")
+            self.unexpected("its end is expected", "an expectation is one comparison; write each in a line of its own")
         return Expectation(left=left, comparison=comparison.text, right=right, unit=self.unit())
 
-    def side(self) -> Side:
+    def side(self) -> Expression:
         terms = [Term(subtracted=False, of=self.part())]
         while sign := self.take("sign"):
             terms.append(Term(subtracted=sign.text == "-", of=self.part()))
-        return Side(tuple(terms))
+        return Expression(tuple(terms))
 
-    def part(self) -> Figure | Amount:
+    def part(self) -> MetricTerm | Amount:
         number = self.take("number")
         if number and not number.unit and self.take("times"):
-            figure = self.take("figure")
-            if figure is None:
-                self.unexpected("a metric should be", "it is a number times a metric: 2 * download.goodput")
-            return self.figure(figure, number.text)
+            metric = self.take("metric")
+            if metric is None:
+                self.unexpected("a metric is expected", "it is a number times a metric: 2 * download.goodput")
+            return self.metric_term(metric, number.text)
         if number:
             return self.amount(number)
-        figure = self.take("figure")
-        if figure is None:
-            self.unexpected("a metric or a number should be", f"a metric is WORKLOAD.METRIC, as in {EXAMPLE}")
-        return self.figure(figure, "")
+        metric = self.take("metric")
+        if metric is None:
+            self.unexpected("a metric or a number is expected", f"a metric is WORKLOAD.METRIC, as in {EXAMPLE}")
+        return self.metric_term(metric, "")
 
-    def figure(self, token: _Token, times: str) -> Figure:
+    def metric_term(self, token: _Token, times: str) -> MetricTerm:
         workload, label = token.text.split(".", 1)
         if self.kinds is not None and workload not in self.kinds:
             raise ExpectationError(
                 "unknown-workload",
-                f"names {_quote(workload)}, which is no workload",
+                f"names {_quote(workload)}, which is not a workload",
                 token.at,
                 found=workload,
                 allowed=self.kinds,
                 what="workloads",
             )
         kind = self.kinds[workload] if self.kinds is not None else None
-        from testbed import metrics  # noqa: PLC0415 (asks all packages for theirs; most plans expect nothing)
+        from testbed import metrics  # noqa: PLC0415 (loads the metrics of all installed packages; most plans have no expectations)
 
         metric = metrics.find(label, kind)
         if metric is None:
             raise ExpectationError(
                 "unknown-metric",
-                f"names {_quote(label)}, which is no metric of {kind or 'any workload'}",
+                f"names {_quote(label)}, which is not a metric of {kind or 'any workload'}",
                 token.at + len(workload) + 1,
                 found=label,
                 allowed=(name for name, one in metrics.metrics_of(kind).items() if one.unit != "name"),
@@ -240,9 +240,9 @@ class _Parser:
         if metric.unit == "name":
             message = f"names {_quote(label)}, which is text"
             raise ExpectationError("unknown-metric", message, token.at, "only numbers can be compared")
-        figure = Figure(workload=workload, metric=metric, times=times)
-        self.parts.append((figure, metric.unit if metric.unit in _NOUNS else "count", token.at))
-        return figure
+        term = MetricTerm(workload=workload, metric=metric, times=times)
+        self.parts.append((term, metric.unit if metric.unit in _NOUNS else "count", token.at))
+        return term
 
     def amount(self, token: _Token) -> Amount:
         unit, worth = _worth(token)
@@ -251,8 +251,8 @@ class _Parser:
         return amount
 
     def unit(self) -> str:
-        """The unit that all parts share."""
-        first, unit = next((part, unit) for part, unit, _ in self.parts if isinstance(part, Figure))
+        """Return the unit that all parts share."""
+        first, unit = next((part, unit) for part, unit, _ in self.parts if isinstance(part, MetricTerm))
         for part, other, at in self.parts:
             is_zero = isinstance(part, Amount) and not part.unit and not part.value
             if other != unit and not is_zero:
@@ -263,7 +263,7 @@ class _Parser:
 
 
 def _worth(token: _Token) -> tuple[str, Fraction]:
-    """The unit that a number is in, as of metrics, and what the unit written is worth in it."""
+    """Return the metric unit of a number, and the value of its written unit in that."""
     if not token.unit:
         return "count", Fraction(1)
     if token.unit == "%":
@@ -277,7 +277,7 @@ def _worth(token: _Token) -> tuple[str, Fraction]:
     known = ("%", *(name for quantity in _QUANTITIES.values() for name in (*quantity.units, *quantity.input_units)))
     raise ExpectationError(
         "unknown-unit",
-        f"has {_quote(token.unit)}, which is no unit",
+        f"has {_quote(token.unit)}, which is not a unit",
         token.at,
         found=token.unit,
         allowed=known,

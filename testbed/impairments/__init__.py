@@ -1,30 +1,57 @@
 """What a link does to the packets that cross it, in integers: the vocabulary that plan and engines share."""
 
-from testbed.impairments.bottleneck import DISCIPLINES, Discipline, Opportunities, RateSteps, Trace
-from testbed.impairments.effects import DISTRIBUTIONS, Corruption, Reorder, Variation
-from testbed.impairments.link import CLEAR, NOTHING_LATENT, Impairments, Latent
-from testbed.impairments.losses import PROTOCOLS, Drop, FourState, GilbertElliott
-from testbed.impairments.probability import CERTAIN, Chance, LossModel
+from testbed.impairments.bottleneck import (
+    Bottleneck,
+    CoDel,
+    Discipline,
+    DropHead,
+    DropTail,
+    FixedRate,
+    FqCoDel,
+    Opportunities,
+    RateSteps,
+    Trace,
+)
+from testbed.impairments.effects import Corruption, Jitter, Reorder
+from testbed.impairments.link import CLEAR, Impairments
+from testbed.impairments.losses import (
+    PROTOCOLS,
+    Blackhole,
+    CorrelatedLoss,
+    Drop,
+    FourState,
+    GilbertElliott,
+    IndependentLoss,
+    Loss,
+    RandomLoss,
+)
+from testbed.impairments.probability import CERTAIN, RandomEvent
 
 __all__ = [
     "CERTAIN",
     "CLEAR",
-    "DISCIPLINES",
-    "DISTRIBUTIONS",
-    "NOTHING_LATENT",
     "PROTOCOLS",
-    "Chance",
+    "Blackhole",
+    "Bottleneck",
+    "CoDel",
+    "CorrelatedLoss",
     "Corruption",
     "Discipline",
     "Drop",
+    "DropHead",
+    "DropTail",
+    "FixedRate",
     "FourState",
+    "FqCoDel",
     "GilbertElliott",
     "Impairments",
-    "Latent",
-    "LossModel",
+    "IndependentLoss",
+    "Jitter",
+    "Loss",
     "Opportunities",
+    "RandomEvent",
+    "RandomLoss",
     "RateSteps",
     "Reorder",
     "Trace",
-    "Variation",
 ]

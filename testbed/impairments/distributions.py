@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testbed.impairments import Variation
+    from testbed.impairments.effects import NamedDistribution
 
 SCALE = 8192
 """One standard deviation in the unit of the tables."""
@@ -31,8 +31,8 @@ _CLOSE = 1e-5
 _ATTEMPTS = 100
 
 
-def quantiles(variation: Variation) -> tuple[int, ...]:
-    """The table for `variation`, ascending, in 1/8192 of a standard deviation; empty for `uniform`, which needs none.
+def quantiles(distribution: NamedDistribution | tuple[int, ...]) -> tuple[int, ...]:
+    """The table of a distribution, ascending, in 1/8192 of a standard deviation; empty for `uniform`, which needs none.
 
     With u the middles of `ENTRIES` equal steps of (0, 1), before scaling:
 
@@ -41,7 +41,7 @@ def quantiles(variation: Variation) -> tuple[int, ...]:
       deviation sqrt(3/4) (iproute2's table divides by the variance, so its jitter is 15 % off);
     - `paretonormal`: a quarter of the first plus three quarters of the second, as iproute2's netem/paretonormal.c.
     """
-    return variation.table or _computed(variation.distribution)
+    return distribution if isinstance(distribution, tuple) else _computed(distribution)
 
 
 def standardised(values: Sequence[float]) -> tuple[int, ...]:

@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
-from testbed.impairments.probability import CERTAIN, LossModel, percent, within
+from testbed import units
+from testbed.codec import Variant
+from testbed.impairments.probability import CERTAIN, RandomEvent, percent, require_probability
 
 PROTOCOLS = ("any", "arp", "icmp", "tcp", "udp")
 
 _FLAGS = "fsrpau"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GilbertElliott(LossModel):
+class IndependentLoss(Variant, frozen=True, kw_only=True, tag="independent"):
+    """Each packet is lost with the same probability, whatever happens to others.
+
+    Attributes:
+        probability: in 1/2^32, more than 0.
+    """
+
+    probability: int
+
+    def __post_init__(self) -> None:
+        require_probability(self.probability, "probability", least=1)
+
+    def __str__(self) -> str:
+        return units.PROBABILITY.format(self.probability)
+
+
+class CorrelatedLoss(Variant, frozen=True, kw_only=True, tag="correlated"):
+    """Packets are lost by random numbers of which each depends on the one before, as in netem.
+
+    Attributes:
+        probability, correlation: as in `RandomEvent`, both more than 0.
+    """
+
+    probability: int
+    correlation: int
+
+    def __post_init__(self) -> None:
+        require_probability(self.probability, "probability", least=1)
+        require_probability(self.correlation, "correlation", least=1)
+
+    def __str__(self) -> str:
+        return str(RandomEvent(probability=self.probability, correlation=self.correlation))
+
+
+class GilbertElliott(Variant, frozen=True, kw_only=True):
     """Loss that comes in bursts: a chain of a good and a bad state, which moves before each packet (RFC 6534, 3.2).
 
     Attributes, all probabilities in 1/2^32:
@@ -27,8 +63,8 @@ class GilbertElliott(LossModel):
     loss_bad: int = CERTAIN
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            within(getattr(self, one.name), one.name)
+        for name in self.__struct_fields__:
+            require_probability(getattr(self, name), name)
 
     def __str__(self) -> str:
         if (self.loss_good, self.loss_bad) == (0, CERTAIN) and self.to_bad and self.to_good:
@@ -38,8 +74,7 @@ class GilbertElliott(LossModel):
         return f"{good} (good) and {bad} (bad, entered {percent(self.to_bad)}, left {percent(self.to_good)})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FourState(LossModel):
+class FourState(Variant, frozen=True, kw_only=True):
     """Loss by netem's Markov chain of four states (Salsano et al., "Definition of a general and intuitive loss model").
 
     State 1 delivers (good), 2 delivers within a burst, 3 loses within a burst, 4 loses one packet alone. All in 1/2^32.
@@ -53,18 +88,36 @@ class FourState(LossModel):
     p14: int
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            within(getattr(self, one.name), one.name)
+        for name in self.__struct_fields__:
+            require_probability(getattr(self, name), name)
         for names, leaving in (("p13 and p14", self.p13 + self.p14), ("p31 and p32", self.p31 + self.p32)):
             if leaving > CERTAIN:
                 raise ValueError(f"{names} add up to {percent(leaving)}, more than certainty")
 
     def __str__(self) -> str:
-        return (
-            "of four states ("
-            + ", ".join(f"{one.name} {percent(getattr(self, one.name))}" for one in fields(self))
-            + ")"
-        )
+        chances = ", ".join(f"{name} {percent(getattr(self, name))}" for name in self.__struct_fields__)
+        return f"of four states ({chances})"
+
+
+RandomLoss = IndependentLoss | CorrelatedLoss | GilbertElliott | FourState
+
+
+class Blackhole(Variant, frozen=True, kw_only=True):
+    """Everything is lost, until the blackhole ends.
+
+    Attributes:
+        hidden: the loss that the link has again when it ends.
+    """
+
+    NOT_DECISIVE: ClassVar = ("hidden",)
+
+    hidden: RandomLoss | None = None
+
+    def __str__(self) -> str:
+        return units.PROBABILITY.format(CERTAIN)
+
+
+Loss = RandomLoss | Blackhole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

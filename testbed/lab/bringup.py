@@ -1,4 +1,4 @@
-"""From a plan to a lab that is up, and away again: which runtime, in what order, and what if a step fails."""
+"""Bringing a plan up and taking a lab down: the choice of the runtime, the order of steps, and undoing on failure."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _log = logging.getLogger(__name__)
 _SUBNET_TRIES = 5
 
 _LINKS_PER_CALL = 200
-"""Links that the agent is given at once, so that it can be seen that more and more are done."""
+"""Links that one call gives the agent, few enough to show progress between calls."""
 
 
 def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
-    """The runtime that a plan asks for; of `auto`, the first that can be had here and can do all of it.
+    """Return the runtime that a plan names; for `auto`, the first that works here and supports the whole plan.
 
-    The last one to be had is not tried beforehand: bringing the lab up tells soon enough.
+    The last candidate is not probed: bringing the lab up fails soon enough if it does not work.
 
     Raises:
-        MachineError: none can; the message says of each why not.
+        MachineError: no runtime works; the message gives the reason for each.
     """
     if plan.runtime != "auto":
         runtime = runtimes.load(plan.runtime)
@@ -53,15 +53,15 @@ def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
     refusals: dict[str, MachineError] = {}
     for name in others:
         runtime = runtimes.load(name)
-        found = runtime.probe()
+        availability = runtime.probe()
         try:
-            if not found.usable:
-                raise MachineError("no-runtime", found.reason, found.hint)  # noqa: TRY301
+            if not availability.usable:
+                raise MachineError("no-runtime", availability.reason, availability.hint)  # noqa: TRY301
             runtime.require(plan)
         except MachineError as error:
             refusals[name] = error
         else:
-            observer.chosen("runtime", f"{name} ({found.description})", "it answers")
+            observer.chosen("runtime", f"{name} ({availability.description})", "it answers")
             return runtime
     runtime = runtimes.load(last)
     try:
@@ -69,21 +69,23 @@ def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
     except MachineError as error:
         refusals[last] = error
         hints = [refusal.hint for refusal in refusals.values() if refusal.hint]
-        raise MachineError("no-runtime", _listed(refusals), next(iter(hints), "testbed doctor says more")) from None
+        raise MachineError(
+            "no-runtime", _listed(refusals), next(iter(hints), "testbed doctor shows what is missing")
+        ) from None
     observer.chosen("runtime", f"{last} ({runtime.description})", _listed(refusals))
     return runtime
 
 
 def _listed(refusals: Mapping[str, MachineError]) -> str:
-    """Why each runtime can't be used."""
+    """Return the reason why each runtime can't be used."""
     return "; ".join(f"{name}: {error.message}" for name, error in refusals.items())
 
 
 def agent_ahead(runtime: str | None) -> AbstractContextManager[None]:
-    """Have an agent start while it is still found out what is to be brought up, which is done within this context.
+    """Start an agent while the topology is still being read; the lab is brought up within this context.
 
     Args:
-        runtime: that will be needed, if it is known; with `docker` the agent may well be a container.
+        runtime: the runtime that will be needed, if it is known; with `docker` the agent may be a container.
     """
     return nullcontext() if runtime == "docker" else local_agent.ahead()
 
@@ -93,18 +95,18 @@ def bring_up(
     observer: Observer,
     engines: Mapping[tuple[str, str, str], str] = MappingProxyType({}),
 ) -> tuple[Plan, Runtime, bool]:
-    """Bring a plan up, or find that it is up already.
+    """Bring a plan up, unless it is up already.
 
     Args:
-        wanted: what is to be up; its allocated subnets move where they are in use.
-        observer: hears of it.
-        engines: by ends, of links that are to have another engine than the plan says.
+        wanted: the plan; its allocated subnets move if they are in use.
+        observer: receives the progress.
+        engines: engines of links, by their ends, that take the place of the plan's.
 
     Returns:
         The plan as it is up (an allocated subnet may have moved), its runtime, and whether it was up before.
 
     Raises:
-        MachineError, LabError: after undoing what was done.
+        MachineError, LabError: a step failed, and all steps were undone.
     """
     with state.locked(wanted.lab, state="coming up"):
         present = next(iter(_with_a_directory(wanted.lab)), None)
@@ -140,7 +142,7 @@ def _make(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[tup
 
 
 def _impairments(plan: Plan, links: Sequence[Link], agent: Agent, observer: Observer) -> set[tuple[str, str]]:
-    """Have the agent give links their impairments; the engines that it chose, each with the reason."""
+    """Apply links' impairments through the agent; return the engines that it chose, each with the reason."""
     chosen = set()
     requests = as_requests(plan, links)
     for done in range(0, len(requests), _LINKS_PER_CALL):
@@ -170,64 +172,66 @@ def as_requests(plan: Plan, links: Sequence[Link]) -> tuple[messages.LinkRequest
 
 
 def _same(plan: Plan, runtime: Runtime) -> Plan:
-    """The plan of the lab that is up under the same name.
+    """Return the plan of the lab that is up under the same name.
 
     Raises:
-        LabError: it is another one, or broken.
+        LabError: the lab has another plan, or is broken.
     """
     hint = f"testbed down {plan.lab} takes it down; --name brings this one up beside it"
     if plan.runtime not in ("auto", runtime.name):
         raise LabError(
-            "lab-differs", f"a lab {plan.lab} is up, but on runtime {runtime.name}, not {plan.runtime} as asked", hint
+            "lab-differs", f"a lab {plan.lab} is up, but on runtime {runtime.name}, not on {plan.runtime}", hint
         )
     held = runtime.connect(plan.lab).hello().plan
     if held is None:
-        raise LabError("lab-incomplete", f"a lab {plan.lab} was left half-way", hint)
-    found = Plan.from_json(held)
-    if found.digest != plan.digest:
-        raise LabError("lab-differs", f"a lab {plan.lab} is up, but another one: {_difference(found, plan)}", hint)
-    return found
+        raise LabError("lab-incomplete", f"a lab {plan.lab} was never brought up completely", hint)
+    held_plan = Plan.from_json(held)
+    if held_plan.digest != plan.digest:
+        raise LabError(
+            "lab-differs", f"a lab {plan.lab} is up, but with another plan: {_difference(held_plan, plan)}", hint
+        )
+    return held_plan
 
 
-def _difference(found: Plan, wanted: Plan) -> str:
-    """In what the lab that is up is another than the one that is wanted."""
-    if found.topology != wanted.topology:
-        return f"of the topology {found.topology}, not {wanted.topology}"
-    first, *others = plan_differences(found, wanted)
+def _difference(present: Plan, wanted: Plan) -> str:
+    """Return how the plan that is up differs from the wanted one."""
+    if present.topology != wanted.topology:
+        return f"its topology is {present.topology}, not {wanted.topology}"
+    first, *others = plan_differences(present, wanted)
     path, has, should = first
     return f"{path} is {has}, not {should}" + (f", and {len(others)} more" if others else "")
 
 
 def find(lab: str) -> Runtime | None:
-    """The runtime of a lab that is there, in whatever state; None where there is none of that name."""
+    """Return the runtime of the lab of that name, whatever its state; None if there is no such lab."""
     if ours := _with_a_directory(lab):
         return ours[0]
-    return next((each for each in map(runtimes.load, runtimes.BACKENDS) if _holds(each, lab)), None)
+    return next((runtime for runtime in map(runtimes.load, runtimes.BACKENDS) if _holds(runtime, lab)), None)
 
 
 def _with_a_directory(lab: str) -> list[Runtime]:
-    """The runtimes of labs of that name that this user has brought up on this machine: cheap to tell."""
+    """Return the runtimes for which this user has a directory of a lab of that name, without asking a Docker Engine."""
     return [runtimes.load(name) for name in runtimes.BACKENDS if lab in state.labs(name)]
 
 
 def _holds(runtime: Runtime, lab: str) -> bool:
-    """Whether a runtime has a lab of that name, whoever has brought it up."""
+    """Whether a runtime has a lab of that name, of any user."""
     with suppress(MachineError):
         return any(status.lab == lab for status in runtime.labs())
     return False
 
 
 def all_labs() -> list[LabStatus]:
-    """Every lab that can be found, of all runtimes that can be asked, and whether one is coming up or going down."""
-    found: list[LabStatus] = []
+    """Return every lab of all runtimes that work here, with its state."""
+    statuses: list[LabStatus] = []
     for name in runtimes.BACKENDS:
         with suppress(MachineError):
-            found += runtimes.load(name).labs()
-    return [replace(status, changing=state.changing(status.lab)) for status in found]
+            statuses += runtimes.load(name).labs()
+    return [replace(status, changing=state.changing(status.lab)) for status in statuses]
 
 
 def take_down(lab: str) -> bool:
-    """Remove all of a lab, whatever state it is in, of every runtime; False where there was nothing."""
+    """Remove a lab from every runtime, whatever its state; return False if there was none."""
     with state.locked(lab, state="going down"), logs.timed(_log, f"take lab {lab} down"):
         if ours := _with_a_directory(lab):
             removals = [runtime.down(lab) for runtime in ours]
@@ -249,21 +253,21 @@ def _undone_on_failure(runtime: Runtime, lab: str, observer: Observer) -> Iterat
             try:
                 runtime.down(lab)
             except TestbedError as second:
-                error.add_note(f"and what was made could not be removed: {second}; testbed down {lab} tries again")
+                error.add_note(f"the remains of the lab could not be removed: {second}; testbed down {lab} tries again")
         raise
 
 
 @contextmanager
 def uninterrupted(observer: Observer) -> Iterator[None]:
-    """Hold signals that end the process back until the block is done, then deliver the first that came.
+    """Defer signals that end the process until the block is done, then deliver the first one.
 
-    In the main thread only, for signals are that one's.
+    Only the main thread receives signals, so that in another thread this does nothing.
 
     Args:
-        observer: hears of a signal when it comes.
+        observer: receives a message when a signal arrives.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C came; of other signals, whatever their handlers raise.
+        KeyboardInterrupt: Ctrl-C was pressed; for other signals, what their handlers raise.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -272,7 +276,7 @@ def uninterrupted(observer: Observer) -> Iterator[None]:
 
     def remember(number: int, _frame: FrameType | None) -> None:
         came.append(number)
-        observer.begun("down", "one moment, cleaning up")
+        observer.begun("down", "interrupted, cleaning up")
 
     before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:

@@ -1,4 +1,4 @@
-"""Packets captured at nodes while something else goes on, one file per port."""
+"""Captures of packets at nodes during a context, one pcap file per port."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from testbed.agent import protocol
 from testbed.agent.messages import CaptureBegun, CaptureData, CaptureEnded
 from testbed.analysis import formatting
 from testbed.errors import LabError, TestbedError, UsageError
-from testbed.runs.captures import Capture
+from testbed.runs.capture_records import CaptureRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,16 +21,15 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from testbed.agent.client import Agent, Process
-    from testbed.lab.lab import Lab
     from testbed.lab.observer import Observer
-    from testbed.plan.model import Plan
+    from testbed.plan.model import CaptureSettings, Plan
     from testbed.runs import RunWriter
 
 ALL = "all"
-"""Stands for all nodes."""
+"""The name that stands for all nodes."""
 
 DIRECTORY = "captures"
-"""Where a run has its captures."""
+"""The directory of a run's captures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +41,12 @@ class Port:
 
     @property
     def file(self) -> str:
-        """What its capture is called unless somebody says otherwise."""
+        """The default name of its capture."""
         return f"{self.node}-{self.network}.pcap"
 
 
 def find_port(plan: Plan, node: str, network: str | None) -> Port:
-    """The port of a node on a network, which may be left out where there is one only.
+    """Return the port of a node on a network, which may be left out if the node is on one only.
 
     Raises:
         UsageError: `unknown-node`, `unknown-network`, `which-network`.
@@ -55,7 +54,7 @@ def find_port(plan: Plan, node: str, network: str | None) -> Port:
     ports = ports_of(plan, [node])
     names = ", ".join(port.network for port in ports)
     if network is None and len(ports) > 1:
-        raise UsageError("which-network", f"{node} is on several networks", f"say --network; they are: {names}")
+        raise UsageError("which-network", f"{node} is on several networks", f"choose one with --network: {names}")
     for port in ports:
         if network in (None, port.network):
             return port
@@ -63,7 +62,7 @@ def find_port(plan: Plan, node: str, network: str | None) -> Port:
 
 
 def ports_of(plan: Plan, nodes: Sequence[str]) -> list[Port]:
-    """All ports of nodes; `all` stands for all of them.
+    """Return all ports of nodes; `all` stands for all nodes.
 
     Raises:
         UsageError: `unknown-node`.
@@ -83,7 +82,7 @@ def ports_of(plan: Plan, nodes: Sequence[str]) -> list[Port]:
 
 
 class Limits(NamedTuple):
-    """What is kept of a packet, and what the packets of a port may take while they are captured."""
+    """Bytes to keep of each packet, and the limit on the size of a port's packets during the capture."""
 
     snap_bytes: int
     size_bytes: int
@@ -93,10 +92,10 @@ Event = TypeVar("Event")
 
 
 def _read(line: str, kind: type[Event]) -> Event:
-    """What a capturing process says in a line.
+    """Read a line of a capturing process.
 
     Raises:
-        TestbedError: it says that it failed, or something else.
+        TestbedError: it reports a failure, or something else than expected.
     """
     message = protocol.decode(line.encode())
     if error := protocol.error_of(message):
@@ -105,7 +104,7 @@ def _read(line: str, kind: type[Event]) -> Event:
 
 
 class _Running:
-    """A capture under way: its process, and its file, which a thread fills as soon as the process says something."""
+    """A running capture: its process, and its file, which a thread fills from the process's output."""
 
     def __init__(self, agent: Agent, port: Port, path: Path, file: BinaryIO, limits: Limits) -> None:
         self._port = port
@@ -118,19 +117,19 @@ class _Running:
         self._lines = iter(self.process)
 
     def begin(self) -> None:
-        """Wait until no packet is missed any more.
+        """Wait until the process captures every packet.
 
         Raises:
-            TestbedError: what was in the way.
+            TestbedError: the capture could not start.
         """
         self._begun = self._next(CaptureBegun)
 
-    def collect(self) -> Capture:
-        """Write the file, which comes when the process is told to end.
+    def collect(self) -> CaptureRecord:
+        """Write the file from what the process sends once its standard input is closed.
 
         Raises:
             TestbedError: the capture failed or ended by itself, or the file can't be written.
-            BrokenPipeError: it is a pipe, and nobody reads it.
+            BrokenPipeError: the file is a pipe whose reader has gone.
         """
         ended = self._next(CaptureEnded)
         size = 0
@@ -140,13 +139,13 @@ class _Running:
             self._file.flush()
         except OSError as error:
             with suppress(OSError):
-                self._file.close()  # what it has not written yet fails again
+                self._file.close()  # flushing what is left fails again
             if isinstance(error, BrokenPipeError):
                 raise
             raise _refused(self._path, error) from None
         if status := self.process.wait():
             raise self._failed(f"its process ended with status {status}")
-        return Capture(
+        return CaptureRecord(
             node=self._port.node,
             network=self._port.network,
             interface=self._begun.interface,
@@ -171,27 +170,27 @@ class _Running:
 
 
 class Capturing:
-    """Packets are captured from when the context is entered until it is left; then the files are complete.
+    """A context that captures packets; when it is left, the files are complete.
 
-    Where it is left by an interruption, or a capture fails, no file is kept.
+    If it is left by an interruption, or if a capture fails, no file is kept.
 
     Args:
         agent: of the lab.
-        files: where the packets of each port go.
-        snap_bytes: what is kept of a packet.
-        size_bytes: what the packets of a port may take while they are captured; the newest are kept.
+        files: the file for the packets of each port.
+        snap_bytes: bytes to keep of each packet.
+        size_bytes: limit on the size of a port's packets during the capture; the newest are kept.
 
     Attributes:
-        captures: what was captured, once the context was left.
+        captures: the records of the captures, once the context was left.
     """
 
     def __init__(self, agent: Agent, files: Mapping[Port, Path], *, snap_bytes: int, size_bytes: int) -> None:
-        self.captures: tuple[Capture, ...] = ()
+        self.captures: tuple[CaptureRecord, ...] = ()
         self._agent = agent
         self._files = files
         self._limits = Limits(snap_bytes, size_bytes)
         self._running: list[_Running] = []
-        self._pending: list[Future[Capture]] = []
+        self._pending: list[Future[CaptureRecord]] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -209,7 +208,7 @@ class Capturing:
         return self
 
     def wait(self, seconds: float | None) -> None:
-        """Go on for so long, or until a capture ends, which it does by itself only where it fails."""
+        """Wait for a time, or until a capture ends by itself, which it does only if it fails."""
         wait(self._pending, timeout=seconds, return_when=FIRST_COMPLETED)
 
     def __exit__(
@@ -226,9 +225,9 @@ class Capturing:
             except TestbedError as second:
                 if error is None:
                     raise
-                error.add_note(f"and the captures are lost: {second}")
+                error.add_note(f"the captures are lost: {second}")
             except BaseException:
-                self._kill()  # the threads that wait for them end, too
+                self._kill()  # so that the threads that read from them end
                 raise
 
     def _kill(self) -> None:
@@ -236,7 +235,7 @@ class Capturing:
             running.process.kill()
 
     def _remove_broken(self, path: Path) -> None:
-        """Leave no file that is not whole."""
+        """Remove a file that is not complete."""
         if not self.captures and path.is_file() and not path.is_symlink():  # as /dev/stdout is
             path.unlink()
 
@@ -249,12 +248,16 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _refused(path: Path, error: OSError) -> UsageError:
-    return UsageError("file-refused", f"{path} can't be written: {error.strerror}", "give another file, or make room")
+    return UsageError(
+        "file-refused", f"{path} can't be written: {error.strerror}", "choose another file, or free some space"
+    )
 
 
 @contextmanager
-def during_run(lab: Lab, ports: Sequence[Port], writer: RunWriter, observer: Observer) -> Iterator[None]:
-    """Capture at ports for as long as the context lasts, and note it in the run.
+def during_run(
+    settings: CaptureSettings, agent: Agent, ports: Sequence[Port], writer: RunWriter, observer: Observer
+) -> Iterator[None]:
+    """Capture at ports during the context, and record the captures in the run.
 
     Raises:
         TestbedError: a capture failed.
@@ -267,14 +270,13 @@ def during_run(lab: Lab, ports: Sequence[Port], writer: RunWriter, observer: Obs
     directory.mkdir()
     files = {port: directory / port.file for port in ports}
     if len(set(files.values())) < len(files):
-        raise UsageError("same-file", "two ports have the same name for their captures", "capture at one of them only")
-    how = lab.plan.capture
-    capturing = Capturing(lab.agent, files, snap_bytes=how.snap_bytes, size_bytes=how.size_bytes)
+        raise UsageError("same-file", "two ports have the same name for their captures", "capture at only one of them")
+    capturing = Capturing(agent, files, snap_bytes=settings.snap_bytes, size_bytes=settings.size_bytes)
     try:
         with capturing:
             yield
     finally:
         writer.captured(
-            replace(each, file=str(Path(each.file).relative_to(writer.run.path))) for each in capturing.captures
+            replace(record, file=str(Path(record.file).relative_to(writer.run.path))) for record in capturing.captures
         )
     observer.ended("capture", formatting.captures_text(capturing.captures))

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 def words(command: Sequence[str] | str) -> Sequence[str]:
-    """The words of a command.
+    """Return the words of a command.
 
     Raises:
-        UsageError: `bad-command`: it is none.
+        UsageError: `bad-command`: the value is not a command.
     """
     is_list = isinstance(command, list | tuple) and bool(command)
     if is_list and all(type(word) is str and "\0" not in word for word in command):
         return command
-    from testbed.topology.values import command_words  # noqa: PLC0415  # takes long to import, and is seldom needed
+    from testbed.topology.values import command_words  # noqa: PLC0415  # slow to import and seldom needed
 
     return command_words(command)
 
@@ -44,9 +44,9 @@ class NodeHandle:
         """Run a command in the node and wait for it.
 
         Args:
-            argv: the command: its words, or text that is split into words as a shell would; no shell sees it.
-            stdin: what it reads.
-            timeout: seconds after which it is killed.
+            argv: the command: its words, or text that is split into words as a shell would, without running a shell.
+            stdin: its standard input.
+            timeout: seconds after which the command is killed.
 
         Raises:
             UsageError: `bad-command`, `bad-argument`: an argument is of a wrong type.
@@ -78,12 +78,12 @@ class LinkHandle:
         return self._link.impairments
 
     def update(self, **to: object) -> Impairments:
-        """Change what the link does, from now on: `update(loss="10%", blackhole=False, drop=[3, 17])`. The rest stays.
+        """Change impairments of the link: `update(loss="10%", blackhole=False, drop=[3, 17])`. Other keys stay.
 
-        The new impairments takes the place of the old one as a whole; packets on their way keep their fate.
+        The impairments are replaced as a whole; packets already on the link are not affected.
 
         Args:
-            to: keys of a link in a topology file (delay, jitter, loss, rate, queue) and their values there, see
+            to: keys of a link in a topology file (delay, jitter, loss, rate, queue) with their values, see
                 `testbed.plan.changes.changed`.
 
         Returns:

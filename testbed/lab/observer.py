@@ -1,25 +1,25 @@
-"""What is told of long work while it goes on."""
+"""The interface by which long operations report their progress."""
 
 from __future__ import annotations
 
 
 class Observer:
-    """Hears of a lab's progress; this one says nothing. The command line shows it, tests ignore it."""
+    """Receives a lab's progress. This base class ignores it; the command line shows it."""
 
     def chosen(self, what: str, value: str, why: str) -> None:
-        """A choice was made that the file leaves open: `runtime`, `engine`."""
+        """Something that the file leaves open was chosen: `runtime`, `engine`; or a note is due."""
 
     def begun(self, stage: str, detail: str = "") -> None:
-        """A stage of the work begins, or gets to its next step: `up`, `check`, `run`, `down`."""
+        """A stage (`up`, `check`, `run`, `down`) has begun, or has reached its next step."""
 
     def ended(self, stage: str, detail: str) -> None:
-        """A stage has ended well."""
+        """A stage has ended without an error."""
 
     def progressed(self, stage: str, what: str, fraction: float, count: str = "") -> None:
-        """So much, from 0 to 1, of a part of the stage is done; `count` may say it in numbers: `200 of 992`."""
+        """A part of the stage is done to a `fraction` from 0 to 1; `count` may give numbers: `200 of 992`."""
 
     def happened(self, at: str, what: str) -> None:
-        """An event of the run's timeline has happened, which was asked for at that time."""
+        """An event of the run's timeline has happened; `at` is the time that the file gives."""
 
 
 SILENT = Observer()

@@ -1,4 +1,4 @@
-"""A run: the links checked, the workloads carried out stage after stage, everything kept on disk."""
+"""Checks and runs: measures the links, carries out the workloads stage after stage, and writes the run to disk."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from testbed.agent import messages
 from testbed.analysis import formatting
 from testbed.errors import UsageError
 from testbed.lab import capturing
-from testbed.lab.nodes import keeping_logs
-from testbed.lab.sockets import Watch
-from testbed.lab.timeline import Timeline
+from testbed.lab.node_watch import keeping_logs
+from testbed.lab.socket_sampling import SocketSampling
+from testbed.lab.timeline_client import Timeline
 from testbed.plan import changes
 from testbed.runtime import state
-from testbed.workloads.nodes import Guarded
+from testbed.workloads.nodes import KillableNodes
 from testbed.workloads.running import run as run_workload
 from testbed.workloads.starting import Start
 from testbed.workloads.summarisers.base import interval_ns
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from testbed.lab.lab import Lab
-    from testbed.lab.nodes import NodeWatch
+    from testbed.lab.connected import ConnectedLab
+    from testbed.lab.node_watch import NodeWatch
     from testbed.lab.observer import Observer
     from testbed.plan.model import Plan, Workload
     from testbed.runs import Run, RunWriter
     from testbed.workloads.summary import Summary
 
 _SLACK_NS = 500_000_000
-"""How much longer than the links' own delays a packet may be under way, in the kernel and in our own programs."""
+"""Time that a packet may take in addition to the links' own delays, in the kernel and in our programs."""
 
 
 def run(
-    lab: Lab,
+    lab: ConnectedLab,
     root: Path,
     *,
     only: Sequence[str],
@@ -54,7 +54,7 @@ def run(
 
 
 def require(plan: Plan, *, only: Sequence[str], capture: Sequence[str]) -> None:
-    """Refuse names of workloads and nodes that a plan has not, before its lab is brought up for them.
+    """Refuse names of workloads and nodes that are not in a plan, before its lab is brought up.
 
     Raises:
         UsageError: `unknown-workload`, `unknown-node`.
@@ -68,7 +68,7 @@ def _chosen(plan: Plan, only: Sequence[str]) -> list[str]:
 
 
 def _run(
-    lab: Lab,
+    lab: ConnectedLab,
     root: Path,
     *,
     only: Sequence[str],
@@ -92,7 +92,10 @@ def _run(
         before, attached = lab.statistics(), lab.attachments()
         writer.begun(before)
         if chosen:
-            with capturing.during_run(lab, ports, writer, observer), Watch(lab.plan.sockets, lab.agent, writer):
+            with (
+                capturing.during_run(lab.plan.capture, lab.agent, ports, writer, observer),
+                SocketSampling(lab.plan.sockets, lab.agent, writer),
+            ):
                 observer.begun("run")
                 with Timeline(lab.plan, lab.agent, writer.happened, observer) as timeline:
                     for stage in lab.plan.stages:
@@ -101,33 +104,35 @@ def _run(
                     timeline.require_all()
                 observer.ended("run", _number(len(chosen), "workload"))
         after = lab.statistics()
-        distrust = (
+        untrusted_reasons = (
             *([check.UNCHECKED] if before and not checked else []),
             *check.trust(after, before=before),
             *check.disturbances(attached, lab.attachments()),
             *check.late_senders(_senders(lab.plan, writer.run.summaries)),
             *runs.late_events(writer.run.timeline),
         )
-        writer.finished(after, distrust)
+        writer.finished(after, untrusted_reasons)
     return writer.run
 
 
 def _senders(plan: Plan, summaries: Iterable[Summary]) -> Iterator[tuple[str, int, float]]:
-    """Of each workload that sends at set times its name, how late it was, and how far apart these times are, ns."""
-    for each in summaries:
-        late_ns = each.values.get("pacing_late_p99_ns")
+    """Yield each workload that sends at set times: its name, its lateness and the interval of these times, ns."""
+    for summary in summaries:
+        late_ns = summary.values.get("pacing_late_p99_ns")
         if isinstance(late_ns, int):
-            yield each.workload, late_ns, float(interval_ns(_named(plan, each.workload)) or 0)
+            yield summary.workload, late_ns, float(interval_ns(_named(plan, summary.workload)) or 0)
 
 
-def check_links(lab: Lab, observer: Observer, *, deep: bool, budget_s: float | None) -> tuple[check.LinkCheck, ...]:
+def check_links(
+    lab: ConnectedLab, observer: Observer, *, deep: bool, budget_s: float | None
+) -> tuple[check.LinkCheck, ...]:
     """See `Lab.check`."""
     with state.locked(lab.name, "measuring in it"), lab.watch_nodes():
         return _checked(lab, observer, deep=deep, budget_s=budget_s)
 
 
 def _checked(
-    lab: Lab, observer: Observer, *, deep: bool = False, budget_s: float | None = None
+    lab: ConnectedLab, observer: Observer, *, deep: bool = False, budget_s: float | None = None
 ) -> tuple[check.LinkCheck, ...]:
     """Measure the links against what is set now, by the file or by changes since."""
     in_force = {link.ends: link.impairments for link in lab.statistics()}
@@ -139,7 +144,7 @@ def _checked(
     if changed := runs.changed_links(lab.plan, in_force):
         observer.chosen("impair", "; ".join(changed), "changed since the lab came up")
     observer.begun("check", "probing the links")
-    found = check.measure(
+    link_checks = check.measure(
         lab.plan,
         lab,
         links=links,
@@ -147,11 +152,11 @@ def _checked(
         budget_s=budget_s,
         progress=lambda done: observer.progressed("check", "probes", done),
     )
-    observer.ended("check", formatting.links_verdict(found))
-    return found
+    observer.ended("check", formatting.links_verdict(link_checks))
+    return link_checks
 
 
-def run_one(lab: Lab, name: str) -> Summary:
+def run_one(lab: ConnectedLab, name: str) -> Summary:
     """See `Lab.run_workload`."""
     workload = _named(lab.plan, name)
     with lab.watch_nodes():
@@ -166,17 +171,21 @@ def run_one(lab: Lab, name: str) -> Summary:
 
 
 def _carry_out(
-    lab: Lab, together: Sequence[Workload], writer: RunWriter, observer: Observer, meanwhile: tuple[Timeline, NodeWatch]
+    lab: ConnectedLab,
+    together: Sequence[Workload],
+    writer: RunWriter,
+    observer: Observer,
+    meanwhile: tuple[Timeline, NodeWatch],
 ) -> None:
-    """Carry out the workloads of one stage at once; the first failure ends all of them.
+    """Run the workloads of one stage at the same time; the first failure ends all of them.
 
-    Also one of what goes on `meanwhile`: the timeline, or that the nodes run.
+    A failure of the timeline or of a node (`meanwhile`) ends them too.
     """
     if not together:
         return
     timeline, _ = meanwhile
     start = Start(len(together), lab.now_ns, timeline.start)
-    nodes = Guarded(lab)
+    nodes = KillableNodes(lab)
     progress: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
 
     def work(workload: Workload) -> Summary:
@@ -200,8 +209,8 @@ def _carry_out(
                 with suppress(queue.Empty):
                     while True:
                         observer.progressed("run", *progress.get_nowait())
-                for each in meanwhile:
-                    each.follow()
+                for watched in meanwhile:
+                    watched.follow()
                 for future in done:
                     writer.ended(future.result())
                     observer.progressed("run", _label(pending[future]), 1.0)
@@ -219,12 +228,12 @@ def _label(workload: Workload) -> str:
 
 
 def _in_flight_ns(plan: Plan, workload: Workload) -> int:
-    """The longest that a packet of a workload may be under way."""
+    """Return the longest time that a packet of a workload may take, ns."""
     return plan.longest_ns(workload.source, workload.destination) + _SLACK_NS
 
 
 def _round_trip_ns(plan: Plan, workload: Workload) -> int:
-    """The longest that a packet of a workload and the answer to it may be under way."""
+    """Return the longest time that a packet of a workload and the answer to it may take, ns."""
     ends = workload.source, workload.destination
     return plan.longest_ns(*ends) + plan.longest_ns(*reversed(ends))
 

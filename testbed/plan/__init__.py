@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.plan.events import Event, LinkChange
 from testbed.plan.model import Interface, Link, Network, Node, Plan, Ready, Workload
 from testbed.plan.relocation import relocate
-from testbed.plan.timeline import Change, Event
 
 if TYPE_CHECKING:
     from testbed.plan.resolution import resolve
 
 __all__ = [
-    "Change",
     "Event",
     "Interface",
     "Link",
+    "LinkChange",
     "Network",
     "Node",
     "Plan",

@@ -24,7 +24,7 @@ NOT_FOR_NODES = 3
 def subnets(
     wanted: Mapping[str, tuple[IPv4Network | None, int]], *, lab: str, taken: Collection[IPv4Network]
 ) -> dict[str, IPv4Network]:
-    """A subnet for every network.
+    """Choose a subnet for every network.
 
     Args:
         wanted: by network, the subnet that the file gives or None, and how many nodes there are.
@@ -51,7 +51,7 @@ def subnets(
 
 
 def _free(lab: str, nodes: int, used: list[IPv4Network]) -> IPv4Network:
-    """The first free subnet for `nodes` nodes, from the lab's place in the pool on and around."""
+    """Return the first free subnet for `nodes` nodes; the search starts at the lab's place in the pool and wraps."""
     prefix = min(PREFIX, 32 - (nodes + NOT_FOR_NODES - 1).bit_length())
     if prefix < POOL.prefixlen:
         raise MachineError("no-free-subnet", f"{nodes} nodes do not fit into {POOL}", "spread them over networks")
@@ -65,7 +65,7 @@ def _free(lab: str, nodes: int, used: list[IPv4Network]) -> IPv4Network:
 
 
 def hosts(subnet: IPv4Network, nodes: Iterable[str], given: Mapping[str, IPv4Address]) -> dict[str, IPv4Address]:
-    """An address for every node on a network: the one given, else the next that nobody was given, from .2 on."""
+    """Return an address for every node on a network: the one given, else the next unused one, from .2 on."""
     free = _unused(subnet, set(given.values()))
     return {node: given[node] if node in given else next(free) for node in nodes}
 
@@ -77,5 +77,5 @@ def _unused(subnet: IPv4Network, used: set[IPv4Address]) -> Iterator[IPv4Address
 
 
 def mac(address: IPv4Address) -> str:
-    """The MAC address that Docker derives from an IPv4 address: locally administered, then its four bytes."""
+    """Return the MAC address that Docker derives from an IPv4 address: locally administered, then its four bytes."""
     return ":".join(f"{byte:02x}" for byte in b"\x02\x42" + address.packed)

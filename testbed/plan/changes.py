@@ -15,8 +15,8 @@ from testbed.impairments import CLEAR
 from testbed.plan.model import Link, Plan
 from testbed.plan.seeds import derive
 from testbed.topology.document import read
+from testbed.topology.error_messages import show, translate, valueless
 from testbed.topology.impairments import ImpairmentKeys
-from testbed.topology.messages import show, translate, valueless
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,23 +28,23 @@ Ends = tuple[str, str, str]
 """Source, destination and network of a link."""
 
 KEYS = tuple(field.alias or name for name, field in ImpairmentKeys.model_fields.items())
-"""What of a link can be changed, by the names in a topology file."""
+"""The keys of a link that can be changed, as in a topology file."""
 
 
 def locate(plan: Plan, source: str, destination: str, network: str | None = None) -> Link:
-    """The link from one node to another, a clear one where the plan has none.
+    """Return the link from one node to another; one without impairments if the plan has none.
 
     Raises:
-        UsageError: there are no such nodes, they share no network, or several and none is given.
+        UsageError: a node is unknown, or the nodes share no network, or several of which none is given.
     """
     sending, receiving = plan.known(source), plan.known(destination)
     reachable = [interface.network for interface in receiving.interfaces]
-    shared = [each.network for each in sending.interfaces if each.network in reachable]
+    shared = [interface.network for interface in sending.interfaces if interface.network in reachable]
     if source == destination or not shared:
         raise UsageError("not-linked", f"{source} and {destination} share no network", "name two nodes that do")
     if network is None and len(shared) > 1:
         raise UsageError(
-            "which-network", f"{source} and {destination} share {' and '.join(shared)}", "say which of them: --network"
+            "which-network", f"{source} and {destination} share {' and '.join(shared)}", "choose one with --network"
         )
     if network is not None and network not in shared:
         raise UsageError(
@@ -65,11 +65,11 @@ def locate(plan: Plan, source: str, destination: str, network: str | None = None
 
 
 def in_force(plan: Plan, now: Mapping[Ends, Impairments]) -> tuple[Link, ...]:
-    """The links of a lab with the impairments that they have now: those of the plan, then those that were added since.
+    """Return the links of a lab with their current impairments: those of the plan, then those added since.
 
     Args:
         plan: of the lab.
-        now: by ends, of each link that the agent impairs.
+        now: the impairments of each link that the agent impairs, by its ends.
     """
     added = now.keys() - {link.ends for link in plan.links}
     links = [*plan.links, *(locate(plan, *ends) for ends in sorted(added))]
@@ -77,11 +77,11 @@ def in_force(plan: Plan, now: Mapping[Ends, Impairments]) -> tuple[Link, ...]:
 
 
 def changed(plan: Plan, link: Link, changes: Mapping[str, object]) -> Link:
-    """The link with some keys of its impairments changed, each as a whole.
+    """Return the link with some keys of its impairments replaced.
 
     Args:
-        plan: that the link is of.
-        link: as it is now.
+        plan: the plan with the link.
+        link: with its current impairments.
         changes: keys and values as in a topology file: text as it would be written there (a mapping or a list in braces
             or brackets), or Python's own numbers, booleans, lists and dicts. A rate that is new without a queue gets
             the default one. Files that a value names are looked for in the working directory.
@@ -92,23 +92,25 @@ def changed(plan: Plan, link: Link, changes: Mapping[str, object]) -> Link:
     for name in changes.keys() - set(KEYS):
         near = get_close_matches(name, KEYS, 1)
         hint = f"did you mean {near[0]}?" if near else f"keys are: {', '.join(KEYS)}"
-        raise UsageError("unknown-key", f"a link has no {name!r}", hint)
+        raise UsageError("unknown-key", f"a link has no key {name!r}", hint)
     document = _document(changes)
     try:
         asked = ImpairmentKeys.model_validate(document.data)
     except ValidationError as error:
         first = min(translate(error, document))
-        raise UsageError(first.code, first.message, first.hint or "as in loss=10% delay=80ms rate=5mbit") from None
+        raise UsageError(
+            first.code, first.message, first.hint or "write it like loss=10% delay=80ms rate=5mbit"
+        ) from None
     back = locate(plan, link.destination, link.source, link.network).impairments.delay_ns
     mtu = next(network.mtu for network in plan.networks if network.name == link.network)
     for fault in asked.contradictions(link.impairments, mtu=mtu):
-        hint = fault.hint or "change the other part too, in the same command"
+        hint = fault.hint or "change the conflicting key too, in the same command"
         raise UsageError(fault.code, f"{link.name}: {show(fault.path)} {fault.said}", hint)
     return replace(link, impairments=asked.resolve(link.impairments, mtu=mtu, delay_back_ns=back))
 
 
 def _document(changes: Mapping[str, object]) -> Document:
-    """The changes as a topology file would have them, a line for each."""
+    """Return the changes as a document of a topology file, one line per key."""
     lines = [f"{name}: {_written(name, value)}" for name, value in changes.items()]
     document = read("\n".join(lines) or "{}", "change")
     if problems := [*document.problems, *valueless(document)]:
@@ -117,13 +119,15 @@ def _document(changes: Mapping[str, object]) -> Document:
 
 
 def _written(name: str, value: object) -> str:
-    """A value as a topology file would have it on one line."""
+    """Return a value as one line of a topology file."""
     if isinstance(value, str):
         if len(value.splitlines()) > 1:
-            raise UsageError("bad-value", f"{name} has a value of several lines", "write it in one")
+            raise UsageError("bad-value", f"{name} has a value of several lines", "write it in one line")
         return value
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=os.fspath)  # YAML has JSON in it
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=os.fspath)  # JSON is valid YAML
     except (TypeError, ValueError, RecursionError):
-        hint = "give it as a topology file has it: as text, or as a number, a bool, a list or a dict of those"
-        raise UsageError("bad-value", f"{name} is {repr(value)[:80]}, which is no value of a file", hint) from None
+        hint = "give it as in a topology file: text, a number, a bool, or a list or dict of these"
+        raise UsageError(
+            "bad-value", f"{name} is {repr(value)[:80]}, which a topology file can't contain", hint
+        ) from None

@@ -20,13 +20,14 @@ _PRESENT = "present"
 
 
 def plan_differences(one: Plan, other: Plan) -> list[tuple[str, str, str]]:
-    """Where the plans differ, with what each has there: `("links.a -> b on lan.impairments", "loss 1 %", "loss 2 %")`.
+    """Return each difference with both values: `("links.a -> b on lan.impairments", "loss 1 %", "loss 2 %")`.
 
-    What decides nothing is left out, see `testbed.decisive`. What one of them lacks is one difference, and so is the
-    seed, which all others come from. Addresses are told where nothing else differs: where a node is added, they move.
+    Fields that decide nothing are ignored, see `testbed.decisive`. An item that one plan lacks is one difference, and
+    so is the seed from which all others derive. Addresses are listed only if nothing else differs, because they move
+    when a node is added.
     """
     left, right = dict(_flat(one.decisive(), "")), dict(_flat(other.decisive(), ""))
-    found: list[tuple[str, str, str]] = []
+    differences: list[tuple[str, str, str]] = []
     addresses: list[tuple[str, str, str]] = []
     lacking: list[str] = []
     for path in dict.fromkeys((*left, *right)):
@@ -36,18 +37,18 @@ def plan_differences(one: Plan, other: Plan) -> list[tuple[str, str, str]]:
         if ABSENT in exact:
             lacking.append(path)
         if exact[0] != exact[1] and not part_of and not derived:
-            where = addresses if path.rpartition(".")[2] in _ADDRESSES else found
+            where = addresses if path.rpartition(".")[2] in _ADDRESSES else differences
             where.append((path, *(shown if shown[0] != shown[1] else exact)))
-    return found or addresses
+    return differences or addresses
 
 
 def are_repetitions(one: Plan, other: Plan) -> bool:
-    """Whether runs of the plans are repetitions of one another: the plans differ in nothing but seeds."""
+    """Whether runs of the plans are repetitions of each other: the plans differ only in seeds."""
     return one.decisive(seeds=False) == other.decisive(seeds=False)
 
 
 def _flat(value: Any, path: str) -> Iterator[tuple[str, tuple[str, str]]]:  # noqa: ANN401  # JSON
-    """Every leaf: where it is, what it is exactly, and what to show of it."""
+    """Yield every leaf: its path, its exact value and the text to show."""
     if isinstance(value, dict):
         for key, part in value.items():
             where = f"{path}.{key}" if path else key
@@ -67,14 +68,14 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, tuple[str, str]]]:  # no
 
 
 def _describe(item: Mapping[str, Any]) -> str:
-    """What to show of an item that the other plan lacks."""
+    """Return the text to show for an item that the other plan lacks."""
     return (
         Impairments.from_json(item["impairments"]).describe() if "impairments" in item else item.get("kind", _PRESENT)
     )
 
 
 def _name(value: Mapping[str, Any] | object, number: int) -> str:
-    """What tells an item of a list from the others."""
+    """Return the name of an item of a list in paths: what identifies it, else its number."""
     if isinstance(value, dict) and "source" in value and "impairments" in value:
         return f"{value['source']} -> {value['destination']} on {value['network']}"
     return str(value["name"]) if isinstance(value, dict) and "name" in value else str(number + 1)

@@ -1,4 +1,4 @@
-"""What tells plans apart that ask for different things, and only those; see `testbed.decisive`."""
+"""The digest of a plan, which differs exactly if plans decide different behaviour; see `testbed.decisive`."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def place(address: str, allocated: Sequence[IPv4Network]) -> str | int:
 
 
 def digest(decisive: object) -> str:
-    """SHA-256 (hex) of what decides what a plan does: two runs with the same digest asked for the same thing."""
+    """Return the SHA-256 (hex) of all that decides what a plan does: runs with equal digests have the same task."""
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

@@ -1,32 +1,32 @@
-"""Links and timeline of the file to those of the plan: links one per direction that anything is ever asked of."""
+"""Resolution of a file's links and timeline: one link of the plan for each direction that is ever impaired."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from testbed.impairments import CLEAR
+from testbed.plan.events import Event, LinkChange
 from testbed.plan.model import Link
 from testbed.plan.seeds import derive
-from testbed.plan.timeline import Change, Event
-from testbed.topology.course import Course, asked_links, in_time
+from testbed.topology.timeline_state import TimelineState, asked_links, in_time
 
 if TYPE_CHECKING:
     from testbed.topology.models import Topology
 
 
 def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple[tuple[Link, ...], tuple[Event, ...]]:
-    """The links of `topology`, in the order of the file, and its timeline, in the order of time.
+    """Return the links of `topology`, in the order of the file, and its timeline, in the order of time.
 
     Args:
         topology: as it was read.
         seed: of the plan.
         engine: instead of the file's.
     """
-    asked, course = asked_links(topology), Course(topology)
+    asked, course = asked_links(topology), TimelineState(topology)
     timeline = []
     for _, event in in_time(topology):
         changes = tuple(
-            Change(source=source, destination=destination, network=network, impairments=impairments)
+            LinkChange(source=source, destination=destination, network=network, impairments=impairments)
             for (source, destination, network), impairments in course.meet(event).items()
         )
         timeline.append(Event(at_ns=event.at_ns, what=course.describe(event), changes=changes))

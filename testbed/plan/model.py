@@ -17,7 +17,7 @@ from testbed.expectations import Expectation
 from testbed.impairments import Impairments
 from testbed.names import checked
 from testbed.plan.digest import digest, place
-from testbed.plan.timeline import Event
+from testbed.plan.events import Event
 
 VERSION = 2
 """The version of the plan's form, part of its digest."""
@@ -135,7 +135,7 @@ class Link:
 
     @property
     def ends(self) -> tuple[str, str, str]:
-        """Source, destination and network: what tells links apart."""
+        """Source, destination and network, which identify the link."""
         return self.source, self.destination, self.network
 
     @property
@@ -171,7 +171,7 @@ class Workload:
         _freeze(self, "parameters")
 
     def number(self, name: str) -> int:
-        """A parameter that is an integer; KeyError where the kind has no such parameter, TypeError where it is none."""
+        """Return an integer parameter; KeyError if the kind has no such parameter, TypeError if it is no integer."""
         value = self.parameters[name]
         if not isinstance(value, int):
             raise TypeError(f"{name} is {value!r}, no integer")
@@ -179,7 +179,7 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Capture:
+class CaptureSettings:
     """What packets are captured during a run.
 
     Attributes:
@@ -226,12 +226,12 @@ class Plan:
     timeline: tuple[Event, ...] = field(default=(), metadata=ADDED)
     expectations: tuple[Expectation, ...] = field(default=(), metadata=NOT_DECISIVE)
     sockets: tuple[str, ...] = field(default=(), metadata=NOT_DECISIVE)
-    capture: Capture = field(default=Capture(), metadata=NOT_DECISIVE)
+    capture: CaptureSettings = field(default=CaptureSettings(), metadata=NOT_DECISIVE)
     directory: str = field(default="/", compare=False, metadata={**codec.NOT_STORED, **NOT_DECISIVE})
     version: int = field(default=VERSION)
 
     def __post_init__(self) -> None:
-        """Refuse what can't be a name, for files are called by them, and expectations of what is not measured.
+        """Refuse invalid names, because files are named by them, and expectations of metrics that no workload has.
 
         Raises:
             UsageError: `bad-name`.
@@ -242,9 +242,9 @@ class Plan:
             for part in parts:
                 checked(part.name)
         kinds = {workload.name: workload.kind for workload in self.workloads}
-        for figure in (figure for expectation in self.expectations for figure in expectation.figures):
-            if kinds.get(figure.workload) not in figure.metric.kinds:
-                raise ValueError(f"an expectation names {figure}, which no workload has")
+        for term in (term for expectation in self.expectations for term in expectation.metrics):
+            if kinds.get(term.workload) not in term.metric.kinds:
+                raise ValueError(f"an expectation names {term}, which no workload has")
 
     @property
     def workloads(self) -> tuple[Workload, ...]:
@@ -252,14 +252,14 @@ class Plan:
         return tuple(workload for stage in self.stages for workload in stage)
 
     def node(self, name: str) -> Node:
-        """The node of that name; KeyError where there is none."""
+        """Return the node of that name; KeyError if there is none."""
         for node in self.nodes:
             if node.name == name:
                 return node
         raise KeyError(name)
 
     def known(self, name: str) -> Node:
-        """The node that somebody names.
+        """Return the node that a user names.
 
         Raises:
             UsageError: `unknown-node`.
@@ -272,23 +272,23 @@ class Plan:
         return self.node(name)
 
     def all_impairments(self) -> dict[tuple[str, str, str], tuple[Impairments, ...]]:
-        """All the impairments that each link has in a run, by source, destination and network; the file's first."""
-        found: dict[tuple[str, str, str], dict[Impairments, None]] = {
+        """Return all impairments of each link during a run, by source, destination and network; the file's first."""
+        by_link: dict[tuple[str, str, str], dict[Impairments, None]] = {
             link.ends: {link.impairments: None} for link in self.links
         }
         for change in (change for event in self.timeline for change in event.changes):
-            found[change.ends][change.impairments] = None
-        return {ends: tuple(all_impairments) for ends, all_impairments in found.items()}
+            by_link[change.ends][change.impairments] = None
+        return {ends: tuple(all_impairments) for ends, all_impairments in by_link.items()}
 
     def longest_ns(self, source: str, destination: str) -> int:
-        """The longest that a packet may be under way from one node to another, whatever the timeline does to it."""
+        """Return the longest time that a packet may take between two nodes, at any time of the timeline, ns."""
         first = ((link.ends, link.impairments) for link in self.links)
         later = ((change.ends, change.impairments) for event in self.timeline for change in event.changes)
         all_impairments = [impairments for ends, impairments in (*first, *later) if ends[:2] == (source, destination)]
         return max((impairments.longest_ns for impairments in all_impairments), default=0)
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as a JSON object; `from_json` is the way back."""
+        """Return the plan as a JSON object, which `from_json` reads."""
         encoded: dict[str, Any] = codec.encode(self)
         return encoded
 
@@ -305,17 +305,17 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """What tells plans apart that ask for different things; see `testbed.plan.digest`."""
+        """The digest, which differs exactly if plans decide different behaviour; see `testbed.plan.digest`."""
         return digest(self.decisive())
 
     def decisive(self, *, seeds: bool = True) -> dict[str, Any]:
-        """All that decides what the plan does, as JSON, with or without its seeds; see `testbed.decisive`."""
+        """Return all that decides what the plan does, as JSON, with or without its seeds; see `testbed.decisive`."""
         allocated = [IPv4Network(network.subnet) for network in self.networks if network.allocated]
         found: dict[str, Any] = decisive(self, lambda address: place(address, allocated), seeds=seeds)
         return found
 
 
 def _freeze(instance: object, *names: str) -> None:
-    """Replace mappings of a frozen dataclass by read-only copies."""
+    """Replace the mappings of a frozen dataclass by read-only copies."""
     for name in names:
         object.__setattr__(instance, name, MappingProxyType(dict(getattr(instance, name))))

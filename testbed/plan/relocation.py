@@ -1,4 +1,4 @@
-"""A plan for this machine: allocated subnets move to where they are free."""
+"""Relocation of a plan: allocated subnets move to subnets that are free on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Moves = dict[IPv4Network, IPv4Network]
 
 
 def relocate(plan: Plan, taken: Collection[IPv4Network]) -> Plan:
-    """The same plan, of the same digest, clear of the subnets that are in use.
+    """Return the plan, with the same digest, on subnets that are not in use.
 
     Args:
         plan: any.
@@ -60,7 +60,7 @@ def _interface(interface: Interface, moves: Moves) -> Interface:
 
 
 def _address(address: str, moves: Mapping[IPv4Network, IPv4Network]) -> str:
-    """The address at the same position of the subnet that took the place of its own."""
+    """Return the address at the same position in the new subnet."""
     for before, after in moves.items():
         if IPv4Address(address) in before:
             return str(after[int(IPv4Address(address)) - int(before.network_address)])

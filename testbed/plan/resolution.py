@@ -1,4 +1,4 @@
-"""Topology to plan: every choice that the file leaves open is made here, the same way every time."""
+"""Resolution of a topology to a plan: makes every choice that the file leaves open, deterministically."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from testbed.expectations import parse
 from testbed.kinds import kinds as all_kinds
 from testbed.plan import addresses
 from testbed.plan.links import resolve_links
-from testbed.plan.model import Capture, Interface, Network, Node, Plan, Ready, Workload
+from testbed.plan.model import CaptureSettings, Interface, Network, Node, Plan, Ready, Workload
 from testbed.plan.seeds import derive, of_name
-from testbed.topology.course import longest_ns
+from testbed.topology.timeline_state import longest_ns
 
 if TYPE_CHECKING:
     from testbed.topology.models import Topology
@@ -46,7 +46,7 @@ def resolve(
     engine: str | None = None,
     seed: int | None = None,
 ) -> Plan:
-    """The plan of `topology`. On a machine where subnets are in use, see `relocate`.
+    """Return the plan of `topology`. For a machine on which subnets are in use, see `relocate`.
 
     Args:
         topology: as `testbed.topology.load` returns it.
@@ -104,9 +104,13 @@ def resolve(
     )
 
 
-def _capture(topology: Topology) -> Capture:
+def _capture(topology: Topology) -> CaptureSettings:
     asked = topology.capture
-    return Capture(nodes=asked.nodes, snap_bytes=asked.snap_bytes, size_bytes=asked.size_bytes) if asked else Capture()
+    return (
+        CaptureSettings(nodes=asked.nodes, snap_bytes=asked.snap_bytes, size_bytes=asked.size_bytes)
+        if asked
+        else CaptureSettings()
+    )
 
 
 def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hosts: Addresses) -> Node:

@@ -1,4 +1,4 @@
-"""Random numbers that are the same every time: all of them derive from the plan's seed."""
+"""Seeds of reproducible random numbers: all of them derive from the plan's seed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import hashlib
 
 
 def derive(seed: int, label: str) -> int:
-    """A seed of 64 bits for what `label` names; other labels, other seeds (SHA-256 of both)."""
+    """Return a seed of 64 bits for a label; different labels give different seeds (SHA-256 of seed and label)."""
     return int.from_bytes(hashlib.sha256(f"{seed}\0{label}".encode()).digest()[:8], "big")
 
 
 def of_name(name: str) -> int:
-    """The seed of a topology that gives none: 32 bits, short enough to be copied by hand."""
+    """Return the seed of a topology that gives none: 32 bits, short enough to be copied by hand."""
     return derive(0, name) >> 32

@@ -1,4 +1,4 @@
-"""HTML pages of runs, comparisons and sweeps: each one file that needs nothing else, no network and no script.
+"""HTML pages of runs, comparisons and sweeps: self-contained files that need neither a network nor scripts.
 
 A page is a template of `templates/` with data that the module of its name prepares: `run`, `comparison`, `sweep`.
 Charts are Vega-Lite's (`charts`): drawn when the page is made, so that they are there on paper and without scripts,
@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.analysis.samples import Recorded, read_all
-from testbed.report.run import run_page
-from testbed.runs.files import write_whole
+from testbed.report.run_page import run_page
+from testbed.runs.output_files import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ REPORT_FILE = "report.html"
 
 
 def write(run: Run, recorded: Recorded | None = None) -> Path:
-    """Write the report of a run into its directory, over the one that is there.
+    """Write the report of a run into its directory, replacing an earlier one.
 
     Args:
         run: what to report.

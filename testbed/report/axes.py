@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
-from testbed.report.units import COUNT, Unit
+from testbed.report.display_units import COUNT, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

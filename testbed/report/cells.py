@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class TableCell:
     """A cell that is more than text.
 
     Attributes:
@@ -26,7 +26,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """A fact at the top of a page; `good` as in `Cell`."""
+    """A fact at the top of a page; `good` as in `TableCell`."""
 
     name: str
     value: str
@@ -53,4 +53,4 @@ class Verdict:
     notes: tuple[str, ...] = ()
 
 
-Cells = list[str | Cell]
+Cells = list[str | TableCell]

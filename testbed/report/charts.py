@@ -1,4 +1,4 @@
-"""Charts by Vega-Lite: of each a drawing for paper and browsers without scripts, and a specification for the others.
+"""Charts by Vega-Lite: each has an SVG for paper and browsers without scripts, and a specification for other browsers.
 
 Colours are CSS variables of the page, so one drawing serves light, dark and paper.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.report.axes import Axis
 from testbed.report.marks import TICK_HEIGHT, Mark, Row, Swatch, Ticks, filtered
-from testbed.report.vega import draw
+from testbed.report.vega import CONFIG, Y_LABELS, draw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +20,6 @@ WIDTH = 912
 """Of a drawing, pixels; a chart with scripts is as wide as the page."""
 
 SMALL_WIDTH = 292
-_Y_LABELS = 54
 _ROW = 14
 _NAME_ROW = 24
 _LETTER = 6.2
@@ -29,31 +28,10 @@ _LETTER = 6.2
 _MOST_LABELS = 24
 _COLUMNS = ("mark", "x", "y", "x2", "low", "high", "part")
 
-CONFIG: dict[str, Any] = {
-    "aria": False,
-    "background": None,
-    "font": "sans-serif",  # the page names better ones; to look for those to measure labels takes four times as long
-    "view": {"stroke": None},
-    "axis": {
-        "labelColor": "var(--soft)",
-        "labelFontSize": 11,
-        "gridColor": "var(--grid)",
-        "domainColor": "var(--line)",
-        "tickColor": "var(--line)",
-        "titleColor": "var(--soft)",
-        "titleFontSize": 11,
-        "titleFontWeight": "normal",
-        "title": None,
-    },
-    "axisX": {"labelFlush": True, "labelOverlap": True, "labelPadding": 4, "tickSize": 4, "titleAnchor": "end"},
-    "axisY": {"domain": False, "ticks": False, "labelPadding": 6, "minExtent": _Y_LABELS, "maxExtent": _Y_LABELS},
-    "text": {"color": "var(--ink)", "fontSize": 11},
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """Something that happened at a time, marked by a line through the charts."""
+class EventLine:
+    """An event of the timeline, marked by a vertical line through the charts."""
 
     at: float
     label: str
@@ -121,7 +99,7 @@ def figure(
     panels: Sequence[Panel],
     *,
     note: str = "",
-    moments: Sequence[Moment] = (),
+    moments: Sequence[EventLine] = (),
     group: str = "",
 ) -> Figure:
     """Panels above each other that share an x axis.
@@ -197,7 +175,7 @@ NAMES: dict[str, Any] = {"field": "name", "type": "nominal", "sort": None, "axis
 
 
 def _chart(
-    panel: Panel, x: Axis, x_label: str | None, moments: Sequence[Moment], *, labelled: bool, width: int
+    panel: Panel, x: Axis, x_label: str | None, moments: Sequence[EventLine], *, labelled: bool, width: int
 ) -> Chart:
     y = panel.y or Axis(low=0, high=1)
     height = panel.height if panel.y else 0
@@ -270,7 +248,7 @@ def _line(number: int, row: Row, x: Axis, y: Axis) -> str:
 _UP = {"type": "quantitative", "scale": None, "axis": None}
 
 
-def _moments(moments: Sequence[Moment], x: Axis, *, labelled: bool) -> list[dict[str, Any]]:
+def _moments(moments: Sequence[EventLine], x: Axis, *, labelled: bool) -> list[dict[str, Any]]:
     """Lines at moments; above the first panel their labels, on rows so that none overlaps another."""
     rows = _placed(moments, x)
     values = [
@@ -294,20 +272,20 @@ def _moments(moments: Sequence[Moment], x: Axis, *, labelled: bool) -> list[dict
     return layers
 
 
-def _placed(moments: Sequence[Moment], x: Axis) -> list[int]:
+def _placed(moments: Sequence[EventLine], x: Axis) -> list[int]:
     """The row of each moment's label."""
     ends: list[float] = []
     rows: list[int] = []
     span = (x.high or 1) - (x.low or 0)
     for moment in moments:
-        left = (moment.at - (x.low or 0)) / span * (WIDTH - _Y_LABELS)
+        left = (moment.at - (x.low or 0)) / span * (WIDTH - Y_LABELS)
         row = next((number for number, end in enumerate(ends) if end < left), len(ends))
         ends[row : row + 1] = [left + _LETTER * len(moment.label) + 10]
         rows.append(row)
     return rows
 
 
-def _moment_rows(moments: Sequence[Moment], x: Axis) -> int:
+def _moment_rows(moments: Sequence[EventLine], x: Axis) -> int:
     return 0 if len(moments) > _MOST_LABELS else max(_placed(moments, x), default=-1) + 1
 
 
@@ -320,7 +298,7 @@ def _for_scripts(specification: dict[str, Any], panel: Panel, x: Axis, y: Axis) 
         " '  (' + format(datum.low, '.4~g') + ' to ' + format(datum.high, '.4~g') + ')' : '')"
     )
     # What is next to the pointer is a cell around a point, whose datum is the point and not the row.
-    told = "{title: (datum.datum || datum).title, value: (datum.datum || datum).value, at: (datum.datum || datum).at}"
+    values = "{title: (datum.datum || datum).title, value: (datum.datum || datum).value, at: (datum.datum || datum).at}"
     hover = {
         "transform": [
             {"filter": f"isValid(datum.y) && indexof(off, {names}[datum.mark]) < 0"},
@@ -338,7 +316,7 @@ def _for_scripts(specification: dict[str, Any], panel: Panel, x: Axis, y: Axis) 
             "size": 46,
             "color": "var(--ink)",
             "clip": True,
-            "tooltip": {"expr": told},
+            "tooltip": {"expr": values},
         },
         "encoding": {
             "x": {"field": "x", "type": "quantitative"},

@@ -8,24 +8,26 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.plan.model import Plan, Workload
-    from testbed.runs.timeline import Happening
+    from testbed.runs.timeline_records import TimelineRecord
 
 Steps = list[tuple[int, int]]
 """`(time, value)`: the value from that time on, CLOCK_MONOTONIC ns; the first time is 0."""
 
 
-def one_way_ns(plan: Plan, workload: Workload, sender: str, receiver: str, timeline: Sequence[Happening] = ()) -> Steps:
+def one_way_ns(
+    plan: Plan, workload: Workload, sender: str, receiver: str, timeline: Sequence[TimelineRecord] = ()
+) -> Steps:
     """The delay from one node to another on the network that the workload uses, ns."""
     return _delay_ns(plan, workload, timeline, (sender, receiver))
 
 
-def round_trip_ns(plan: Plan, workload: Workload, timeline: Sequence[Happening] = ()) -> Steps:
+def round_trip_ns(plan: Plan, workload: Workload, timeline: Sequence[TimelineRecord] = ()) -> Steps:
     """The delay there and back between the workload's nodes, ns."""
     there = workload.source, workload.destination
     return _delay_ns(plan, workload, timeline, there, there[::-1])
 
 
-def _delay_ns(plan: Plan, workload: Workload, timeline: Sequence[Happening], *ways: tuple[str, str]) -> Steps:
+def _delay_ns(plan: Plan, workload: Workload, timeline: Sequence[TimelineRecord], *ways: tuple[str, str]) -> Steps:
     destination = plan.node(workload.destination)
     network = next((each.network for each in destination.interfaces if each.address == workload.address), None)
     links = {(*way, network) for way in ways}

@@ -147,12 +147,14 @@ def _groups(plan: Plan) -> list[list[Node]]:
     for link in plan.links:
         links.setdefault(link.source, []).append(("to", link.destination, link.network, link.impairments.describe()))
         links.setdefault(link.destination, []).append(("from", link.source, link.network, link.impairments.describe()))
-    found: dict[object, list[Node]] = {}
+    by_place: dict[object, list[Node]] = {}
     for node in plan.nodes:
         networks = tuple(interface.network for interface in node.interfaces)
         stem = node.name.rstrip("0123456789")
-        found.setdefault((stem, networks, tuple(sorted(links.get(node.name, [])))), []).append(node)
-    groups = [part for nodes in found.values() for part in ([nodes] if len(nodes) > _FEW else [[one] for one in nodes])]
+        by_place.setdefault((stem, networks, tuple(sorted(links.get(node.name, [])))), []).append(node)
+    groups = [
+        part for nodes in by_place.values() for part in ([nodes] if len(nodes) > _FEW else [[one] for one in nodes])
+    ]
     order = {node.name: number for number, node in enumerate(plan.nodes)}
     return sorted(groups, key=lambda nodes: order[nodes[0].name])
 
@@ -185,7 +187,7 @@ def _pairs(plan: Plan, places: dict[str, int]) -> list[_Pair]:
     several = len(plan.networks) > 1
     by_ends = {link.ends: link for link in plan.links}
     done: set[tuple[str, str, str]] = set()
-    found: dict[_Pair, None] = {}
+    pairs: dict[_Pair, None] = {}
     for link in plan.links:
         if link.ends in done:
             continue
@@ -201,8 +203,8 @@ def _pairs(plan: Plan, places: dict[str, int]) -> list[_Pair]:
             down=both or down,
             up=both or not down,
         )
-        found[pair] = None
-    return [*found]
+        pairs[pair] = None
+    return [*pairs]
 
 
 def _label(link: Link, *, several: bool, both: bool) -> str:

@@ -1,4 +1,4 @@
-"""What a run depends on, and all of its metrics: for those who want to know exactly."""
+"""The details of a report: the environment of a run, and all of its metrics in full."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ABREAST = 5
 
 
 def facts(run: Run) -> dict[str, Any]:
-    """What the page's section of details shows: names with values, and tables of metrics."""
+    """Return the template's data for the section of details: names with values, and tables of metrics."""
     plan, summaries = run.plan, run.summaries
     engines: dict[str, list[str]] = {}
     for engine in run.engines:
@@ -55,7 +55,7 @@ def _metrics(summaries: Sequence[Summary]) -> dict[str, Any]:
 
 
 def _missing(summaries: Sequence[Summary]) -> Iterator[str]:
-    """Why metrics are missing."""
+    """Yield the reasons why metrics are missing."""
     for summary in summaries:
         for name, why in summary.missing.items():
             label = METRICS[name].label if name in METRICS else name
@@ -68,7 +68,7 @@ def _value(summary: Summary, name: str, unit: str) -> str:
     value = summary.values[name]
     if value is None:
         return formatting.UNMEASURED
-    return value if isinstance(value, str) else formatting.figure(value, unit, in_full=True)
+    return value if isinstance(value, str) else formatting.metric_text(value, unit, in_full=True)
 
 
 def _plain(value: object) -> str:

@@ -9,9 +9,9 @@ from testbed.analysis import formatting
 from testbed.analysis.samples.bins import Bins
 from testbed.report.axes import Axis
 from testbed.report.charts import Figure, Panel
+from testbed.report.display_units import display_unit
 from testbed.report.marks import Lines
 from testbed.report.stage import listed
-from testbed.report.units import display_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,10 +80,10 @@ def _most(lines: Lines) -> float:
 def rates(delivered: Bins, origin_ns: int) -> list[tuple[float, float]]:
     """Goodput, bit/s, from the beginning of each bin on, 0 where nothing came; the last one, not full, is left out."""
     points: list[tuple[float, float]] = []
-    width, found = delivered.width, list(delivered)
-    for one, following in pairwise(found):
-        points.append((one.start - origin_ns, one.total * 8 * _SECOND / width))
-        if following.start > one.start + width:
-            points.append((one.start + width - origin_ns, 0))
-    points.append((found[-1].start - origin_ns, points[-1][1] if points else 0))
+    width, buckets = delivered.width, list(delivered)
+    for bucket, following in pairwise(buckets):
+        points.append((bucket.start - origin_ns, bucket.total * 8 * _SECOND / width))
+        if following.start > bucket.start + width:
+            points.append((bucket.start + width - origin_ns, 0))
+    points.append((buckets[-1].start - origin_ns, points[-1][1] if points else 0))
     return points

@@ -16,7 +16,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit_report(run: Run) -> bytes:
-    """The XML, in UTF-8. Failures say what was found and wanted; its output, why the emulation is not trusted."""
+    """Return the XML in UTF-8. Failures have measured and expected values; the output says why a run is not trusted."""
     cases = [("links", f"{check.link} on {check.network}", check.passed, check.verdict) for check in run.checks]
     for outcome in run.outcomes:
         found, wanted = formatting.outcome_cells(outcome)

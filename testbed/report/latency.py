@@ -10,9 +10,9 @@ from testbed.analysis.samples.bins import Bins
 from testbed.report import configured
 from testbed.report.axes import Axis
 from testbed.report.charts import Figure, Panel, figure
+from testbed.report.display_units import COUNT, PERCENT, SECONDS, display_unit
 from testbed.report.marks import Bars, Level, Lines, Mark, Ranges, Ticks
 from testbed.report.stage import Stage, listed
-from testbed.report.units import COUNT, PERCENT, SECONDS, display_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from testbed.plan.model import Plan
     from testbed.report.configured import Steps
     from testbed.report.stage import Group
-    from testbed.runs.timeline import Happening
+    from testbed.runs.timeline_records import TimelineRecord
 
 _PARTS = 100
 _LEAST_IN_PART = 10
@@ -93,23 +93,24 @@ def _note(groups: Sequence[Group]) -> str:
     return note
 
 
-def twins(plan: Plan, group: Sequence[Samples], timeline: Sequence[Happening]) -> Iterator[Figure]:
+def twins(plan: Plan, group: Sequence[Samples], timeline: Sequence[TimelineRecord]) -> Iterator[Figure]:
     """Workloads that sent alike, one way and at different times, each from its own beginning: their delays."""
     stages = [stage for samples in group if (stage := Stage.of(plan, [samples], timeline)) is not None]
     firsts = [(stage, stage.groups[0]) for stage in stages]
     y, unit = _axis(
-        [one.first.messages.latency for _, one in firsts], [_configured_ns(stage, one.first) for stage, one in firsts]
+        [member.first.messages.latency for _, member in firsts],
+        [_configured_ns(stage, member.first) for stage, member in firsts],
     )
     marks: list[Mark] = [
-        _dots(stage, replace(one, style=style), named=True) for style, (stage, one) in enumerate(firsts)
+        _dots(stage, replace(member, style=style), named=True) for style, (stage, member) in enumerate(firsts)
     ]
-    marks += _levels([(stage, one.first) for stage, one in firsts])
-    losses = [ticks for stage, one in firsts for ticks in _losses(stage, [one], named=True)]
+    marks += _levels([(stage, member.first) for stage, member in firsts])
+    losses = [ticks for stage, member in firsts for ticks in _losses(stage, [member], named=True)]
     marks += [replace(ticks, row=row) for row, ticks in enumerate(losses)]
     x = Axis(low=0, high=max(stage.length_ns for stage in stages), unit=SECONDS)
     names = listed([samples.workload.name for samples in group])
     panel = Panel(label=f"one-way delay, {unit}", y=y, marks=marks, height=190)
-    note = _note([one for _, one in firsts])
+    note = _note([member for _, member in firsts])
     yield figure(f"One-way delay of {names}", x, "time since each began, s", [panel], note=note)
     lines = [
         Lines(name=samples.workload.name, style=style, lines=[tail_points(samples)])
@@ -170,10 +171,10 @@ def tail(stage: Stage) -> Iterator[Figure]:
     curves: list[Lines] = []
     names: list[str] = []
     for group in stage.groups:
-        members = [one for one in group.members if one.messages.latencies.count]
+        members = [member for member in group.members if member.messages.latencies.count]
         if members:
             way = "one way" if members[0].messages.one_way else "response"
-            lines = [tail_points(one) for one in members]
+            lines = [tail_points(member) for member in members]
             name, look = f"{group.name} ({way})", "faint" if group.many else ""
             curves.append(Lines(name=name, style=group.style, lines=lines, steps=True, look=look))
             names.append(group.name)
@@ -193,7 +194,7 @@ def tail_points(samples: Samples) -> list[tuple[float, float]]:
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Points without those that are nearer than a pixel to the one before, on logarithmic axes."""
     kept = [points[0]]
-    ratio = (points[-1][0] / max(1.0, points[0][0])) ** (1 / _CURVE)
+    ratio = (max(1.0, points[-1][0]) / max(1.0, points[0][0])) ** (1 / _CURVE)
     for point in points[1:-1]:
         x, y = kept[-1]
         if point[0] > x * ratio or point[1] < y * 0.97:
@@ -219,8 +220,11 @@ def tail_figure(title: str, lines: Sequence[Lines], *, note: str = "") -> Figure
 
 
 def _extended(points: Sequence[tuple[float, float]], low: float, high: float) -> list[tuple[float, float]]:
-    """A curve from one end of the axis to the other; where nothing was lost, down to the bottom only."""
-    extended = [(low, 1.0), *points]
+    """A curve from one end of the axis to the other; where nothing was lost, down to the bottom only.
+
+    A logarithmic axis has no place for a latency that is not positive, where clocks differ: it is at the axis's begin.
+    """
+    extended = [(low, 1.0), *((max(low, latency_ns), share) for latency_ns, share in points)]
     if extended[-1][1]:
         return [*extended, (high, extended[-1][1])]
     return [*extended[:-1], (extended[-1][0], 1e-12)]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from testbed.analysis.samples.reading import TCP_INFO
 from testbed.report.axes import Axis
 from testbed.report.charts import Figure, Panel, figure
+from testbed.report.display_units import SECONDS, display_unit
 from testbed.report.goodput import rates
 from testbed.report.latency import tail_figure, tail_points
 from testbed.report.marks import Lines
 from testbed.report.senders import column_axis
-from testbed.report.units import SECONDS, display_unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -59,7 +59,7 @@ class Overlaid:
 def mean(courses: Sequence[Points], grid: Sequence[float]) -> list[tuple[float, float]]:
     """The mean of step functions; where one has not begun or has ended, of the others."""
     starts = [[x for x, _ in points] for points in courses]
-    found = []
+    means = []
     for at in grid:
         values = [
             points[bisect_right(xs, at) - 1][1]
@@ -67,8 +67,8 @@ def mean(courses: Sequence[Points], grid: Sequence[float]) -> list[tuple[float, 
             if xs[0] <= at <= xs[-1]
         ]
         if values:
-            found.append((at, fmean(values)))
-    return found
+            means.append((at, fmean(values)))
+    return means
 
 
 def _even(courses: Sequence[Points]) -> list[float]:
@@ -113,9 +113,9 @@ def _tcp(sides: Sequence[Overlaid], column: str) -> Iterator[Panel]:
     """A panel of a column of TCP_INFO, of the first node that recorded it."""
 
     def course(samples: Samples) -> Points:
-        bins = next((one.columns[column] for one in samples.senders if column in one.columns), None)
+        bins = next((series.columns[column] for series in samples.senders if column in series.columns), None)
         begun_ns = samples.begun_ns or 0
-        return [] if bins is None else [(one.start + bins.width / 2 - begun_ns, one.mean) for one in bins]
+        return [] if bins is None else [(item.start + bins.width / 2 - begun_ns, item.mean) for item in bins]
 
     lines = [line for side in sides for line in side.lines(course, _even)]
     if lines:

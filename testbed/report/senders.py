@@ -1,4 +1,4 @@
-"""The state of TCP over time, and other columns of figures."""
+"""Charts of TCP's state over time, and of other columns of samples."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from testbed.analysis.samples.reading import SAMPLE, TCP_INFO
 from testbed.report import configured
 from testbed.report.axes import Axis
 from testbed.report.charts import Figure, Panel, multiples
+from testbed.report.display_units import PERCENT, display_unit
 from testbed.report.marks import Bars, Lines, Mark
-from testbed.report.units import PERCENT, display_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -63,11 +63,11 @@ class Columns:
 
 def columns(group: Group) -> list[Columns]:
     """The columns of a group, by event and by the end of the workload that recorded them."""
-    found: dict[tuple[str, bool], list[Series]] = {}
+    merged: dict[tuple[str, bool], list[Series]] = {}
     for member in group.members:
         for (event, node), series in member.series.items():
-            found.setdefault((event, node == member.workload.source), []).append(series)
-    return [_merged(event, several) for (event, _), several in found.items()]
+            merged.setdefault((event, node == member.workload.source), []).append(series)
+    return [_merged(event, several) for (event, _), several in merged.items()]
 
 
 def _merged(event: str, several: Sequence[Series]) -> Columns:
@@ -86,30 +86,32 @@ def _merged(event: str, several: Sequence[Series]) -> Columns:
 
 def senders(stage: Stage, group: Group) -> Iterator[Figure]:
     """Figures of TCP's state at each node that recorded it, and folded away what else it recorded."""
-    for each in columns(group):
-        if each.event != TCP_INFO:
+    for recorded in columns(group):
+        if recorded.event != TCP_INFO:
             continue
-        panels = [*_rtt(stage, group, each), *_window(stage, each), *_rates(stage, each)]
-        panels += [*_retransmits(stage, each), *_held_up(stage, each)]
-        note = f"TCP_INFO of {each.node}." + (_BAND if each.many else "")
+        panels = [*_rtt(stage, group, recorded), *_window(stage, recorded), *_rates(stage, recorded)]
+        panels += [*_retransmits(stage, recorded), *_held_up(stage, recorded)]
+        note = f"TCP_INFO of {recorded.node}." + (_BAND if recorded.many else "")
         if panels:
             yield stage.figure(f"TCP sender of {group.name}", panels, note=note)
-        rest = {name: bins for name, bins in each.varying().items() if name not in (*_MAIN, *_NUMBERS_OF_THE_KERNEL)}
+        rest = {
+            name: bins for name, bins in recorded.varying().items() if name not in (*_MAIN, *_NUMBERS_OF_THE_KERNEL)
+        }
         if rest:
             title = f"More of the TCP sender of {group.name}"
-            yield _small_ones(stage, each, rest, title, folded=True)
+            yield _small_ones(stage, recorded, rest, title, folded=True)
 
 
-_BAND = " The line is the mean of all of them, the band goes from the least to the greatest."
+_BAND = " The line is the mean of all, the band spans from the least to the greatest."
 
 
 def others(stage: Stage, group: Group) -> Iterator[Figure]:
     """Figures of all other columns over time."""
-    for each in columns(group):
-        telling = each.telling(*each.bins)
-        if each.event != TCP_INFO and telling:
-            what = "Samples" if each.event == SAMPLE else each.event.replace("-", " ").capitalize()
-            yield _small_ones(stage, each, telling, f"{what} of {group.name}, recorded by {each.node}")
+    for recorded in columns(group):
+        telling = recorded.telling(*recorded.bins)
+        if recorded.event != TCP_INFO and telling:
+            what = "Samples" if recorded.event == SAMPLE else recorded.event.replace("-", " ").capitalize()
+            yield _small_ones(stage, recorded, telling, f"{what} of {group.name}, recorded by {recorded.node}")
 
 
 def _small_ones(stage: Stage, of: Columns, shown: Mapping[str, Bins], title: str, *, folded: bool = False) -> Figure:
@@ -146,25 +148,25 @@ def _means(stage: Stage, bins: Bins) -> list[tuple[float, float]]:
 
 
 def _window(stage: Stage, of: Columns) -> Iterator[Panel]:
-    found = of.telling("cwnd", "ssthresh")
-    if "cwnd" in found:
-        marks = [stage.course(found["cwnd"], name="congestion window", band=of.many)]
-        if "ssthresh" in found:
-            marks.append(stage.course(found["ssthresh"], 1, name="slow-start threshold", thin=True))
+    columns = of.telling("cwnd", "ssthresh")
+    if "cwnd" in columns:
+        marks = [stage.course(columns["cwnd"], name="congestion window", band=of.many)]
+        if "ssthresh" in columns:
+            marks.append(stage.course(columns["ssthresh"], 1, name="slow-start threshold", thin=True))
         yield Panel(label="window, segments", y=Axis(), marks=marks, height=130)
 
 
 def _rates(stage: Stage, of: Columns) -> Iterator[Panel]:
     """The rate of delivery that TCP measures, and the one it allows itself, which may go off the axis."""
-    found = of.telling("delivery_rate", "pacing_rate")
-    if "delivery_rate" in found:
-        most = _most(found["delivery_rate"])
-        if "pacing_rate" in found:
-            most = max(most, min(_most(found["pacing_rate"]), 2 * most))
+    columns = of.telling("delivery_rate", "pacing_rate")
+    if "delivery_rate" in columns:
+        most = _most(columns["delivery_rate"])
+        if "pacing_rate" in columns:
+            most = max(most, min(_most(columns["pacing_rate"]), 2 * most))
         unit = display_unit("bit/s", most)
-        marks: list[Mark] = [stage.course(found["delivery_rate"], name="delivery rate", band=of.many)]
-        if "pacing_rate" in found:
-            marks.append(stage.course(found["pacing_rate"], 1, name="pacing rate", thin=True))
+        marks: list[Mark] = [stage.course(columns["delivery_rate"], name="delivery rate", band=of.many)]
+        if "pacing_rate" in columns:
+            marks.append(stage.course(columns["pacing_rate"], 1, name="pacing rate", thin=True))
         yield Panel(label=f"rates, {unit.name}", y=Axis(unit=unit, low=0, high=most * 1.05), marks=marks, height=110)
 
 
@@ -187,8 +189,8 @@ def _round_step(least: float) -> float:
 
 def _held_up(stage: Stage, of: Columns) -> Iterator[Panel]:
     """What kept TCP from sending more where it was not the network: its share of the time."""
-    found = of.telling(*_HELD_UP)
-    if found:
-        marks = [stage.course(bins, number, name=_HELD_UP[name]) for number, (name, bins) in enumerate(found.items())]
+    columns = of.telling(*_HELD_UP)
+    if columns:
+        marks = [stage.course(bins, number, name=_HELD_UP[name]) for number, (name, bins) in enumerate(columns.items())]
         y = Axis(low=0, high=1, unit=PERCENT)
         yield Panel(label="held up, % of the time, by", y=y, marks=marks, height=56)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Self
 from testbed.analysis import formatting
 from testbed.analysis.samples.bins import Bins
 from testbed.report.axes import Axis
-from testbed.report.charts import Figure, Moment, Panel, figure
+from testbed.report.charts import EventLine, Figure, Panel, figure
+from testbed.report.display_units import SECONDS
 from testbed.report.marks import Level, Lines, Mark, Ranges
-from testbed.report.units import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from testbed.analysis.samples import Samples
     from testbed.plan.model import Plan, Workload
     from testbed.report.configured import Steps
-    from testbed.runs.timeline import Happening
+    from testbed.runs.timeline_records import TimelineRecord
 
 FEW = 4
 """Up to so many alike workloads are shown one by one."""
@@ -75,11 +75,11 @@ def alike(workloads: Iterable[Workload]) -> list[list[Workload]]:
 
     The order is that of the first of each.
     """
-    found: dict[tuple[str, str, str], list[Workload]] = {}
+    by_kind: dict[tuple[str, str, str], list[Workload]] = {}
     for workload in workloads:
         parameters = json.dumps(dict(workload.parameters), sort_keys=True, default=str)
-        found.setdefault((workload.kind, parameters, workload.destination), []).append(workload)
-    return [part for group in found.values() for part in ([group] if len(group) > FEW else [[one] for one in group])]
+        by_kind.setdefault((workload.kind, parameters, workload.destination), []).append(workload)
+    return [part for group in by_kind.values() for part in ([group] if len(group) > FEW else [[one] for one in group])]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +100,13 @@ class Stage:
     groups: tuple[Group, ...]
     origin_ns: int
     length_ns: int
-    timeline: tuple[Happening, ...] = ()
+    timeline: tuple[TimelineRecord, ...] = ()
     clock: str = "time since the stage began, s"
     key: str = ""
 
     @classmethod
     def of(
-        cls, plan: Plan, together: Sequence[Samples], timeline: Sequence[Happening] = (), *, key: str = ""
+        cls, plan: Plan, together: Sequence[Samples], timeline: Sequence[TimelineRecord] = (), *, key: str = ""
     ) -> Self | None:
         """The stage of workloads that ran together; None where nothing of them was recorded."""
         begun = [samples.begun_ns for samples in together if samples.begun_ns is not None]
@@ -128,9 +128,9 @@ class Stage:
         )
 
     @property
-    def moments(self) -> list[Moment]:
+    def moments(self) -> list[EventLine]:
         """What happened meanwhile, on the axis."""
-        found = [Moment(at=each.begun_ns - self.origin_ns, label=each.what) for each in self.timeline]
+        found = [EventLine(at=each.begun_ns - self.origin_ns, label=each.what) for each in self.timeline]
         return [moment for moment in found if 0 <= moment.at <= self.length_ns]
 
     @property

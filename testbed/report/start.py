@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from testbed.analysis import formatting
 from testbed.report import configured
 from testbed.report.charts import NAMES, Figure, by_name
+from testbed.report.display_units import display_unit
 from testbed.report.marks import Swatch
 from testbed.report.stage import alike, group_name
-from testbed.report.units import display_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,12 +24,12 @@ _SET_UP, _WAIT = "connection set-up", "until the first byte arrives"
 
 def start(plan: Plan, summaries: Sequence[Summary]) -> Iterator[Figure]:
     """The figure, where there are two workloads or more to compare; of many that are alike, the mean."""
-    found = [*_bars(plan, {summary.workload: summary for summary in summaries})]
-    if len(found) < _LEAST:
+    bars = [*_bars(plan, {summary.workload: summary for summary in summaries})]
+    if len(bars) < _LEAST:
         return
-    unit = display_unit("ns", max(first for _, _, first in found))
+    unit = display_unit("ns", max(first for _, _, first in bars))
     values = []
-    for name, set_up, first in found:
+    for name, set_up, first in bars:
         parts = [(_SET_UP, 0.0, set_up), (_WAIT, set_up, first)] if set_up else [(_WAIT, 0.0, first)]
         values += [
             {
@@ -44,7 +44,7 @@ def start(plan: Plan, summaries: Sequence[Summary]) -> Iterator[Figure]:
         ]
     colours = {_SET_UP: "var(--s1)", _WAIT: "var(--s0)"}
     legend = [Swatch(name=name, symbol="block", colour=colour) for name, colour in colours.items()]
-    layers = [*_bars_layers(unit.name), *_round_trips(plan, found, unit.worth)]
+    layers = [*_bars_layers(unit.name), *_round_trips(plan, bars, unit.worth)]
     note = "From the first packet sent to the first payload at the other end."
     yield by_name("How soon the first byte arrives", values, layers, note=note, legend=legend)
 

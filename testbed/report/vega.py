@@ -12,6 +12,31 @@ from testbed.errors import MachineError
 if TYPE_CHECKING:
     from types import ModuleType
 
+Y_LABELS = 54
+"""Width of the labels of y axes, pixels."""
+
+CONFIG: dict[str, Any] = {
+    "aria": False,
+    "background": None,
+    "font": "sans-serif",  # the page names better ones; to look for those to measure labels takes four times as long
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "var(--soft)",
+        "labelFontSize": 11,
+        "gridColor": "var(--grid)",
+        "domainColor": "var(--line)",
+        "tickColor": "var(--line)",
+        "titleColor": "var(--soft)",
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+        "title": None,
+    },
+    "axisX": {"labelFlush": True, "labelOverlap": True, "labelPadding": 4, "tickSize": 4, "titleAnchor": "end"},
+    "axisY": {"domain": False, "ticks": False, "labelPadding": 6, "minExtent": Y_LABELS, "maxExtent": Y_LABELS},
+    "text": {"color": "var(--ink)", "fontSize": 11},
+}
+"""The look of all charts."""
+
 _NUMBER = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")
 _NAMED = re.compile(r"\b(clip|gradient_)(\d+)\b")
 _NEEDLESS = re.compile(r' (role|aria-\w+|class|stroke-miterlimit|version|xmlns:xlink)="[^"]*"')
@@ -19,7 +44,7 @@ _serial = count()
 
 
 def draw(specification: dict[str, Any]) -> str:
-    """The drawing of a Vega-Lite specification, as SVG to be part of a page.
+    """Return the drawing of a Vega-Lite specification as SVG for a page.
 
     Raises:
         MachineError: `no-charts`.
@@ -33,7 +58,7 @@ def draw(specification: dict[str, Any]) -> str:
 
 @functools.cache
 def scripts() -> str:
-    """Vega, Vega-Lite and vega-embed as one script, which makes charts of specifications in a browser.
+    """Return Vega, Vega-Lite and vega-embed as one script, which draws specifications in a browser.
 
     Raises:
         MachineError: `no-charts`.

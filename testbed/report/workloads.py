@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from testbed.analysis import formatting
-from testbed.report.cells import Cell, Cells
+from testbed.report.cells import Cells, TableCell
 from testbed.report.stage import alike, group_name
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def workload_table(run: Run) -> WorkloadTable:
     columns = [
         name
         for name in formatting.WORKLOAD_COLUMNS
-        if any(one[name] != formatting.NOT_APPLICABLE for one in texts.values())
+        if any(row[name] != formatting.NOT_APPLICABLE for row in texts.values())
     ]
     for number, stage in enumerate(run.plan.stages, 1):
         for group in alike(workload for workload in stage if workload.name in summaries):
@@ -79,18 +79,22 @@ def workload_table(run: Run) -> WorkloadTable:
             below = f"{len(group)} {group[0].kind}, {sources} nodes → {group[0].destination}"
             several = [summaries[workload.name] for workload in group]
             cells = [_together(column, several, texts) for column in columns]
-            lines.append([Cell(text=names, below=below, href=f"#stage-{number}"), *cells])
+            lines.append([TableCell(text=names, below=below, href=f"#stage-{number}"), *cells])
             groups.append(Members(name=names, lines=single))
-        lines += [_sum(one, columns) for one in run.sums if {*one.workloads} <= {workload.name for workload in stage}]
+        lines += [
+            _sum(flow_sum, columns)
+            for flow_sum in run.sums
+            if {*flow_sum.workloads} <= {workload.name for workload in stage}
+        ]
     without = [workload.name for workload in run.plan.workloads if workload.name not in summaries]
     return WorkloadTable(
         head=["workload", *columns],
         lines=lines,
         groups=groups,
         fairness=[
-            f"Jain's fairness index of the {len(one.workloads)} {one.kind}: {one.jain:.3f} (1 is equal)."
-            for one in run.sums
-            if one.jain is not None
+            f"Jain's fairness index of the {len(flow_sum.workloads)} {flow_sum.kind}: {flow_sum.jain:.3f} (1 is equal)."
+            for flow_sum in run.sums
+            if flow_sum.jain is not None
         ],
         without=without,
     )
@@ -99,16 +103,16 @@ def workload_table(run: Run) -> WorkloadTable:
 def _sum(of: FlowSum, columns: Sequence[str]) -> Cells:
     """The line of flows of one kind that ran together."""
     cells = [formatting.rate(of.goodput_bps) if column == "goodput" else "" for column in columns]
-    return [Cell(text=f"sum of {len(of.workloads)}", below=of.kind), *cells]
+    return [TableCell(text=f"sum of {len(of.workloads)}", below=of.kind), *cells]
 
 
-def _name(workload: Workload, stage: int) -> Cell:
+def _name(workload: Workload, stage: int) -> TableCell:
     there = workload.source != workload.destination
     ends = f"{workload.source} → {workload.destination}" if there else f"in {workload.source}"
-    return Cell(text=workload.name, below=f"{workload.kind}, {ends}", href=f"#stage-{stage}")
+    return TableCell(text=workload.name, below=f"{workload.kind}, {ends}", href=f"#stage-{stage}")
 
 
-def _together(column: str, summaries: Sequence[Summary], texts: dict[str, dict[str, str]]) -> str | Cell:
+def _together(column: str, summaries: Sequence[Summary], texts: dict[str, dict[str, str]]) -> str | TableCell:
     """A column of several workloads: the least and the greatest."""
     if column not in _METRICS:
         shown = {texts[summary.workload][column] for summary in summaries}
@@ -117,5 +121,5 @@ def _together(column: str, summaries: Sequence[Summary], texts: dict[str, dict[s
     values = [value for summary in summaries if isinstance(value := summary.values.get(name), (int, float))]
     if not values:
         return texts[summaries[0].workload][column]
-    least, most = (formatting.figure(bound, unit) for bound in (min(values), max(values)))
-    return least if least == most else Cell(text=least, below=f"to {most}")
+    least, most = (formatting.metric_text(bound, unit) for bound in (min(values), max(values)))
+    return least if least == most else TableCell(text=least, below=f"to {most}")

@@ -1,6 +1,6 @@
-"""A run as one file, to attach to a ticket or to carry to another machine: a zip file, which any system opens.
+"""Export and import of a run as one zip file, for example to attach to a ticket or to copy to another machine.
 
-It holds `LAB/TIME-ID/`, as `results/` does. The same run makes the same bytes.
+The file contains `LAB/TIME-ID/`, as `results/` does. Exports of the same run are byte for byte the same.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from testbed.runs.run import Run
 
 IMPORTED = "imported"
-"""The directory, of all runs, where those go that come from such files: never among the repetitions made here."""
+"""The directory of imported runs, apart from the runs made here so that they are not taken for repetitions."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a zip file can tell: when files were written is no part of a run."""
+"""The earliest time stamp of zip files: the times at which files were written are not part of a run."""
 
 _MOST_BYTES = 16 << 30
 _RUN_DEPTH = 2
@@ -32,16 +32,16 @@ _ENCRYPTED = 1
 
 
 def export(run: Run, file: Path) -> Path:
-    """Write a run, whole or not, to a file, over one that is there.
+    """Write a run, complete or not, to a file; an existing file is replaced.
 
     Returns:
         The file.
 
     Raises:
-        UsageError: it can't be written there.
+        UsageError: `not-exported`: the file can't be written.
     """
     if file.exists() and not file.is_file():
-        raise UsageError("not-exported", f"{file} is no file", "-o FILE writes it elsewhere")
+        raise UsageError("not-exported", f"{file} is not a regular file", "choose another file with -o FILE")
     temporary = file.resolve().with_name(f".{file.name}.new")
     try:
         with ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
@@ -55,28 +55,29 @@ def export(run: Run, file: Path) -> Path:
                     shutil.copyfileobj(source, target)
         temporary.replace(file.resolve())
     except OSError as error:
-        raise UsageError("not-exported", f"{file}: {error.strerror}", "-o FILE writes it elsewhere") from error
+        raise UsageError("not-exported", f"{file}: {error.strerror}", "choose another file with -o FILE") from error
     finally:
         temporary.unlink(missing_ok=True)
     return file
 
 
 def unpack(file: Path, root: Path) -> Path:
-    """Unpack a run that was exported; once, however often it is asked for.
+    """Unpack an exported run, unless it was unpacked before.
 
     Args:
-        file: what `export` wrote, or somebody else says so: nothing in it is believed.
+        file: an export, possibly from an untrusted source: everything in it is validated.
         root: the directory of all runs.
 
     Returns:
         The run's directory, `root/imported/LAB/TIME-ID`.
 
     Raises:
-        UsageError: `not-an-export`; `run-exists`, another one is there; `not-imported`, it can't be written.
-        MachineError: there is no room for it.
+        UsageError: `not-an-export`; `run-exists`: a different run has the same name; `not-imported`: it can't be
+            written.
+        MachineError: the disk has too little space.
     """
     if not is_zipfile(file):
-        raise _refusal(file, "it is no zip file")
+        raise _refusal(file, "it is not a zip file")
     try:
         with ZipFile(file) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
@@ -86,24 +87,26 @@ def unpack(file: Path, root: Path) -> Path:
             if path.exists():
                 if (path / RUN_FILE).read_bytes() == archive.read(str(run / RUN_FILE)):
                     return path
-                raise UsageError("run-exists", f"{path} is there, and of another run than {file}", f"rm -r {path}")
+                raise UsageError(
+                    "run-exists", f"{path} exists, and is a different run than {file}", f"remove it: rm -r {path}"
+                )
             _extract(archive, entries, run, path)
     except (BadZipFile, ZlibError, StructError, EOFError, ValueError, NotImplementedError) as error:
         raise _refusal(file, str(error)) from error
     except OSError as error:
-        raise UsageError("not-imported", f"{file}: {error}", "--results DIR keeps runs elsewhere") from error
+        raise UsageError("not-imported", f"{file}: {error}", "choose another directory with --results") from error
     return path
 
 
 def _extract(archive: ZipFile, entries: list[ZipInfo], run: PurePosixPath, path: Path) -> None:
-    """Have all of the run's files in `path`, or none."""
+    """Extract all files of the run to `path`, or none if one fails."""
     temporary = path.with_name(f".{path.name}-{secrets.token_hex(2)}")
     try:
         for entry in entries:
             target = temporary / PurePosixPath(entry.filename).relative_to(run)
             target.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(entry) as source, target.open("xb") as written:
-                shutil.copyfileobj(source, written)  # as many bytes as the entry says at most, and its CRC is checked
+                shutil.copyfileobj(source, written)  # zipfile limits the size to the entry's and checks its CRC
         temporary.rename(path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -111,10 +114,10 @@ def _extract(archive: ZipFile, entries: list[ZipInfo], run: PurePosixPath, path:
 
 
 def _run_of(file: Path, entries: list[ZipInfo]) -> PurePosixPath:
-    """The one directory, `LAB/TIME-ID`, that all entries are in.
+    """Return the one directory, `LAB/TIME-ID`, that contains all entries.
 
     Raises:
-        UsageError: there is none, or an entry is not what it should be.
+        UsageError: there is no such directory, or an entry is not one that an export has.
     """
     names = [PurePosixPath(entry.filename) for entry in entries]
     for entry, name in zip(entries, names, strict=True):
@@ -143,7 +146,7 @@ def _check_room(file: Path, entries: list[ZipInfo], root: Path) -> None:
         raise _refusal(file, f"it would unpack to {_gigabytes(wanted)}")
     if wanted > free:
         raise MachineError(
-            "no-room", f"{file} unpacks to {_gigabytes(wanted)}; {root} has room for {_gigabytes(free)}", "make room"
+            "no-room", f"{file} unpacks to {_gigabytes(wanted)}; {root} has {_gigabytes(free)} free", "free some space"
         )
 
 
@@ -152,4 +155,4 @@ def _gigabytes(size_bytes: int) -> str:
 
 
 def _refusal(file: Path, reason: str) -> UsageError:
-    return UsageError("not-an-export", f"{file}: {reason}", "testbed export RUN makes files that hold a run")
+    return UsageError("not-an-export", f"{file}: {reason}", "testbed export RUN writes such files")

@@ -1,4 +1,4 @@
-"""What is known of a node's TCP connections that were sampled during a run, whoever's they were."""
+"""The record of the samples of a node's TCP connections during a run, of any program."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Connections:
             `tcp-info`, the `node`, the `connection` (`198.18.0.2:80 198.18.0.3:40000`, the node's end first), its
             `process` and `congestion`, and columns coded as `testbed.endpoint.columns` does: `at_ns`, the queues of
             the socket, and what `testbed.linux.tcp_info` says of it.
-        connections: how many there were.
-        samples: how often the node was looked at.
+        connections: number of connections.
+        samples: number of samples of the node.
     """
 
     node: str

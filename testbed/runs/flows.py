@@ -1,4 +1,4 @@
-"""Flows of one kind that ran together: what they got in sum, and how evenly."""
+"""Flows of one kind that ran together: the sum of their goodputs, and its fairness."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FlowSum:
 
 
 def sums(stages: Iterable[Sequence[str]], summaries: Iterable[Summary]) -> tuple[FlowSum, ...]:
-    """The sums of a run, for each stage and each kind in it of which several flows have a goodput.
+    """Return the sums of a run, one per stage and kind of which several flows have a goodput.
 
     Args:
         stages: the names of the workloads that ran together.
@@ -52,6 +52,6 @@ def _sums(together: Sequence[Summary]) -> Iterator[FlowSum]:
 
 
 def _goodput_bps(values: Mapping[str, Any]) -> float | None:
-    """The goodput of a flow: 0 where it delivered nothing, None where it has none or that could not be measured."""
+    """Return the goodput of a flow: 0 if it delivered nothing, None if its kind has none or it was not measured."""
     goodput: float | None = values.get(_GOODPUT)
     return 0.0 if goodput is None and values.get("delivered_bytes") == 0 else goodput

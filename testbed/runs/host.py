@@ -1,4 +1,4 @@
-"""Facts about the machine that a result may depend on, as far as they are to be had for nothing. No names of it."""
+"""Facts about the machine that results may depend on, read without privileges. They do not identify the machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from testbed import __version__
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
-    """The machine. What can't be found out is None.
+    """The machine that made a run. Facts that are not available are None.
 
     Attributes:
         architecture: as the kernel names it, `x86_64`.
@@ -39,7 +39,7 @@ class HostFacts:
 
 
 def facts() -> HostFacts:
-    """The facts about this machine."""
+    """Return the facts about this machine."""
     cpu, meminfo = _fields("/proc/cpuinfo"), _fields("/proc/meminfo")
     memory = meminfo.get("MemTotal", "").split()
     return HostFacts(
@@ -56,7 +56,7 @@ def facts() -> HostFacts:
 
 
 def versions() -> dict[str, str]:
-    """Of what runs here whatever the runtime."""
+    """Return the versions of the kernel, of Python and of testbed."""
     return {"kernel": platform.release(), "python": platform.python_version(), "testbed": __version__}
 
 
@@ -79,8 +79,8 @@ def _text(path: str) -> str | None:
 
 def _fields(path: str) -> dict[str, str]:
     """The fields `name: value` of a file, the first of each name."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for line in (_text(path) or "").splitlines():
         name, _, value = line.partition(":")
-        found.setdefault(name.strip(), value.strip())
-    return found
+        values.setdefault(name.strip(), value.strip())
+    return values

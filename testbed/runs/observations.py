@@ -1,4 +1,4 @@
-"""What was recorded of a workload, row by row: the lines of its file with their columns decoded."""
+"""The samples of a workload as rows: the lines of its file with their columns decoded."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import csv
 import json
 from typing import TYPE_CHECKING, Any, TextIO
 
-from testbed.endpoint.columns import decode
 from testbed.errors import UsageError
+from testbed.records import RecordError, parse_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from testbed.records import Table
+
 Row = dict[str, Any]
 
 
 def observations(path: Path) -> Iterator[Row]:
-    """Everything recorded of a workload, an observation at a time, in the order of its file.
+    """Yield all samples of a workload, one observation per row, in the order of its file.
 
     Each row has the `event` and the `node`, and the values of that one observation: of `sent` and `received` the number
     of the message, `seq`, and the time; of `bytes` when the bucket begins, `at_ns`, and what arrived in it; of what a
@@ -27,10 +29,12 @@ def observations(path: Path) -> Iterator[Row]:
         path: of the file, in the run's `samples/`.
 
     Raises:
-        UsageError: `no-samples`: it is not there; `samples-unreadable`, with the line.
+        UsageError: `no-samples`: there is no such file; `samples-unreadable`, with the line.
     """
     if not path.is_file():
-        raise UsageError("no-samples", f"{path} is not there: it was not run", "testbed run runs all workloads")
+        raise UsageError(
+            "no-samples", f"{path} does not exist: the workload was not run", "testbed run runs all workloads"
+        )
     return _rows(path)
 
 
@@ -38,42 +42,42 @@ def _rows(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                yield from rows_of(json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-                message = f"{path}:{number}: {error or type(error).__name__}"
-                raise UsageError("samples-unreadable", message, "it was altered, or cut off") from None
+                yield from rows_of(parse_table(line))
+            except (RecordError, ValueError) as error:
+                reason = error.message if isinstance(error, RecordError) else error
+                message = f"{path}:{number}: {reason}"
+                raise UsageError("samples-unreadable", message, "the file was altered or truncated") from None
 
 
-def rows_of(record: Mapping[str, Any]) -> Iterator[Row]:
-    """The observations in one line of a file of samples.
+def rows_of(table: Table) -> Iterator[Row]:
+    """Yield the observations in one line of a file of samples.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError, OverflowError: it is no such line.
+        ValueError: its columns differ in length.
     """
-    columns = {name: decode(value) for name, value in record.items() if isinstance(value, list)}
-    same = {name: value for name, value in record.items() if name not in columns}
+    same = {"event": table.event, "node": table.node, **table.values}
     if isinstance(data := same.pop("data", None), dict):
         same |= _flat(data, "data.")
-    if not columns:
-        yield {"event": same["event"], "node": same.get("node"), **same}
+    if not table.columns:
+        yield same
         return
     first = same.pop("first", None)
     start_ns, bucket_ns = same.pop("start_ns", None), same.pop("bucket_ns", None)
-    for number, values in enumerate(zip(*columns.values(), strict=True)):
-        row = {"event": same["event"], "node": same.get("node"), **same}
+    for number, values in enumerate(zip(*table.columns.values(), strict=True)):
+        row = dict(same)
         if first is not None:
             row["seq"] = first + number
         if bucket_ns is not None:
             row["at_ns"] = start_ns + number * bucket_ns
-        yield row | dict(zip(columns, values, strict=True))
+        yield row | dict(zip(table.columns, values, strict=True))
 
 
 def _flat(data: Mapping[str, Any], prefix: str) -> Row:
-    """What a program reported, by name; what is in lists stays as JSON."""
-    found: Row = {}
+    """Return the values in nested objects by dotted names; lists stay as they are."""
+    row: Row = {}
     for key, value in data.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
+        row |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return row
 
 
 def write_csv(read: Callable[[], Iterable[Row]], file: TextIO) -> None:

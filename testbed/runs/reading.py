@@ -1,4 +1,4 @@
-"""Runs found on disk."""
+"""Finding and reading runs on disk."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _TIME_LENGTH = len("YYYYmmddTHHMMSSZ")
 
 
 def load(name: str | Path, root: Path = Path("results")) -> Run:
-    """A run that was written.
+    """Read a run.
 
     Args:
-        name: the run's directory, whole or not, or its run.json; a file that `testbed export` wrote, which is unpacked
-            below `root`; the name of a lab, for its latest whole run; or `latest`.
+        name: the run's directory, complete or not, or its run.json; a file that `testbed export` wrote, which is
+            unpacked below `root`; the name of a lab, for its latest complete run; or `latest`.
         root: the directory of all runs.
 
     Raises:
@@ -40,7 +40,7 @@ def load(name: str | Path, root: Path = Path("results")) -> Run:
         reason = error.message
     except OSError as error:
         reason = error.strerror or str(error)
-    hint = "it was altered, or another version of testbed wrote it; testbed schema --run says what it may hold"
+    hint = "the file was altered, or another version of testbed wrote it; testbed schema --run prints its schema"
     raise UsageError("run-unreadable", f"{file}: {reason}", hint)
 
 
@@ -59,13 +59,13 @@ def _find(name: str | Path, root: Path) -> Path:
     known = f"labs with runs are: {', '.join(labs)}" if labs else f"there are no runs in {root} yet"
     raise UsageError(
         "no-such-run",
-        f"{str(name)!r} is neither a run's directory or file nor a lab that has a whole run in {root}",
+        f"{str(name)!r} is neither a run's directory or file nor a lab with a complete run in {root}",
         known,
     )
 
 
 def whole_runs(directory: Path) -> list[Path]:
-    """The whole runs of a lab, the latest last; `latest` itself is a link to one, of any lab."""
+    """Return the complete runs of a lab, the latest last, without the link `latest`."""
     found = (file.parent for file in directory.glob(f"*/{RUN_FILE}"))
     runs = [run for run in found if run.suffix not in (PARTIAL, INCOMPLETE) and not run.is_symlink()]
     return sorted(runs, key=lambda run: (run.name[:_TIME_LENGTH], (run / RUN_FILE).stat().st_mtime_ns))

@@ -1,4 +1,4 @@
-"""What is known of a run."""
+"""The class `Run`: the content of run.json."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from testbed.agent.messages import LinkStatistics
 from testbed.check import LinkCheck
 from testbed.engines.counters import Counters
 from testbed.errors import UsageError
-from testbed.expectations import Outcome, evaluate
+from testbed.expectations import ExpectationOutcome, evaluate
 from testbed.impairments import CLEAR, Impairments
 from testbed.plan.model import Plan
-from testbed.runs.captures import Capture
+from testbed.runs.capture_records import CaptureRecord
 from testbed.runs.connections import Connections
 from testbed.runs.flows import FlowSum, sums
 from testbed.runs.host import HostFacts
 from testbed.runs.observations import Row, observations
 from testbed.runs.starts import StepStart
-from testbed.runs.timeline import Happening
+from testbed.runs.timeline_records import TimelineRecord
 from testbed.runs.upgrade import VERSION, upgraded
 from testbed.workloads.summary import Summary
 
@@ -36,8 +36,8 @@ INTERRUPTED: Final = "interrupted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
-    """What carries out a link's impairments, and why that."""
+class LinkEngine:
+    """The engine that applies a link's impairments, and the reason for the choice."""
 
     source: str
     destination: str
@@ -47,13 +47,13 @@ class Engine:
 
     @property
     def ends(self) -> tuple[str, str, str]:
-        """Of the link: what tells links apart, see `testbed.plan.Link`."""
+        """Source, destination and network, which identify the link, see `testbed.plan.Link`."""
         return self.source, self.destination, self.network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinkCounters(Engine):
-    """What became of the packets of a link.
+class LinkCounters(LinkEngine):
+    """The counters of a link's engine.
 
     Attributes:
         impairments: what it did to packets when the counters were read.
@@ -69,19 +69,19 @@ class LinkCounters(Engine):
         return cls(**{one.name: getattr(link, one.name) for one in fields(cls)})
 
     @property
-    def chosen(self) -> Engine:
-        """The engine alone."""
-        return Engine(**{one.name: getattr(self, one.name) for one in fields(Engine)})
+    def chosen(self) -> LinkEngine:
+        """The link's engine without its counters."""
+        return LinkEngine(**{one.name: getattr(self, one.name) for one in fields(LinkEngine)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run, but for the samples.
+    """A run, without its samples.
 
     Attributes:
-        path: its directory, as it was when this was made.
-        status: `complete`, or else it is not whole: `failed`, `interrupted`, or `running` (killed, if it is not).
-        error: why it is not whole, or None.
+        path: its directory when this object was made.
+        status: `complete`, `failed`, `interrupted`, or `running` (which a run that was killed keeps).
+        error: why it is not complete, or None.
         started, ended: UTC, ISO 8601; `ended` is None while it runs.
         plan: of the lab. Its digest is in run.json beside it, and so are the seeds, in the plan.
         runtime: what the nodes are made of, `docker` or `netns`.
@@ -91,12 +91,12 @@ class Run:
         engines: of each impaired link.
         checks: of each impaired link, before the workloads.
         summaries: of each workload that ended, in the order in which they did.
-        statistics_before, statistics_after: what the agent's call `statistics` said before the workloads and after.
-        sockets: the TCP connections of nodes, where they were sampled.
-        captures: of packets, one per port where they were captured.
+        statistics_before, statistics_after: the counters of links before the workloads and after them.
+        sockets: the samples of TCP connections, one per node.
+        captures: of packets, one per port.
         starts: when the workloads of each step began, in the order of the steps.
-        timeline: when the events of the plan's timeline happened, as far as they did.
-        distrust: why the emulation is not trusted; empty where it is. Before `ended` it says nothing.
+        timeline: the events of the plan's timeline that have happened.
+        distrust: the reasons why the emulation is not trusted; empty if it is. Set when the run ends.
     """
 
     DERIVED: ClassVar = ("plan_digest", "trusted", "outcomes", "sums")
@@ -111,15 +111,15 @@ class Run:
     versions: Mapping[str, str]
     host: HostFacts
     images: Mapping[str, str] = field(default_factory=dict)
-    engines: tuple[Engine, ...] = ()
+    engines: tuple[LinkEngine, ...] = ()
     checks: tuple[LinkCheck, ...] = ()
     summaries: tuple[Summary, ...] = ()
     statistics_before: tuple[LinkCounters, ...] = ()
     statistics_after: tuple[LinkCounters, ...] = ()
     sockets: tuple[Connections, ...] = ()
-    captures: tuple[Capture, ...] = ()
+    captures: tuple[CaptureRecord, ...] = ()
     starts: tuple[StepStart, ...] = ()
-    timeline: tuple[Happening, ...] = ()
+    timeline: tuple[TimelineRecord, ...] = ()
     distrust: tuple[str, ...] = ()
     version: int = field(default=VERSION)
 
@@ -134,35 +134,35 @@ class Run:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the run went on to its end."""
+        """Whether the run is complete."""
         return self.status == COMPLETE
 
     @property
     def ending(self) -> str:
-        """How a run ended that is not whole: `failed: ...`, `was interrupted`, `was killed, or goes on`."""
-        endings = {INTERRUPTED: "was interrupted", RUNNING: "was killed, or goes on"}
+        """How a run that is not complete ended: `failed: ...`, `was interrupted`, `was killed or is still running`."""
+        endings = {INTERRUPTED: "was interrupted", RUNNING: "was killed or is still running"}
         return endings.get(self.status, f"{self.status}: {self.error}")
 
     @property
     def trusted(self) -> bool:
-        """Whether it is whole, all links were as requested, and the emulation kept up."""
+        """Whether the run is complete, all links were as requested, and the emulation kept up."""
         return not self.why_not_trusted
 
     @property
     def why_not_trusted(self) -> tuple[str, ...]:
-        """Every reason not to trust it: it is not whole, a link was not as requested, the emulation fell behind."""
+        """All reasons not to trust the run: it is incomplete, a link was not as requested, the emulation was late."""
         ending = () if self.is_whole else (f"it {self.ending}",)
         links = [f"{check.link} on {check.network}: {check.verdict}" for check in self.checks if not check.passed]
         return (*ending, *self.distrust, *links)
 
     @property
     def changed_links(self) -> list[str]:
-        """The links that did something else when the run began than the file says, see `changed_links`."""
+        """The links whose impairments differed from the file's when the run began, see `changed_links`."""
         return changed_links(self.plan, {each.ends: each.impairments for each in self.statistics_before})
 
     @property
-    def outcomes(self) -> tuple[Outcome, ...]:
-        """What became of each expectation whose workloads were all run, in the order of the file."""
+    def outcomes(self) -> tuple[ExpectationOutcome, ...]:
+        """The outcome of each expectation whose workloads were all run, in the order of the file."""
         ran = {summary.workload: summary for summary in self.summaries}
         return tuple(evaluate(one, ran) for one in self.plan.expectations if one.workloads <= ran.keys())
 
@@ -230,7 +230,7 @@ class Run:
         """What names things that the plan lacks, or files elsewhere: the path of the value, and what is wrong."""
         nodes = {node.name for node in self.plan.nodes}
         kinds = {workload.name: workload.kind for workload in self.plan.workloads}
-        parts: dict[str, Sequence[LinkCheck | Engine]] = {
+        parts: dict[str, Sequence[LinkCheck | LinkEngine]] = {
             "checks": self.checks,
             "engines": self.engines,
             "statistics_before": self.statistics_before,
@@ -243,14 +243,17 @@ class Run:
         for number, summary in enumerate(self.summaries):
             if kinds.get(summary.workload) != summary.kind:
                 yield f"summaries[{number}]", f"the plan has no {summary.kind} {summary.workload!r}"
-        recorded: dict[str, Sequence[Connections | Capture]] = {"sockets": self.sockets, "captures": self.captures}
+        recorded: dict[str, Sequence[Connections | CaptureRecord]] = {
+            "sockets": self.sockets,
+            "captures": self.captures,
+        }
         for name, files in recorded.items():
-            for number, each in enumerate(files):
-                if each.node not in nodes:
-                    yield f"{name}[{number}].node", f"the plan has no node {each.node!r}"
-                file = PurePosixPath(each.file)
+            for number, record in enumerate(files):
+                if record.node not in nodes:
+                    yield f"{name}[{number}].node", f"the plan has no node {record.node!r}"
+                file = PurePosixPath(record.file)
                 if file.is_absolute() or ".." in file.parts:
-                    yield f"{name}[{number}].file", f"{each.file!r} is not in the run's directory"
+                    yield f"{name}[{number}].file", f"{record.file!r} is not in the run's directory"
 
 
 def run_schema() -> dict[str, Any]:

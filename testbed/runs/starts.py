@@ -1,4 +1,4 @@
-"""When the workloads of a run began: those of a step, one or several that run together, have one start."""
+"""The times at which workloads began. The workloads of a step, one or several together, have one start."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class StepStart:
 
     @property
     def spread_ns(self) -> int:
-        """How far apart the first and the last workload began."""
+        """The time between the first and the last workload's beginning, ns."""
         times = self.began_ns.values()
         return max(times, default=0) - min(times, default=0)
 
     @property
     def remark(self) -> str | None:
-        """A sentence about a step in which a workload began late; None where all began in time."""
+        """A sentence about a workload of the step that began late; None if all began in time."""
         if not self.began_ns:
             return None
         last, last_ns = max(self.began_ns.items(), key=lambda each: each[1])

@@ -1,4 +1,4 @@
-"""Runs that earlier versions wrote, brought to the form of this one before they are read."""
+"""Conversion of runs that earlier versions wrote to the form of this version."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 from testbed import codec
 
 VERSION = 2
-"""The version of the form of run.json. 2: what a link does to packets is `impairments`, no longer `shape`."""
+"""The version of the form of run.json. 2: what a link does to packets is `impairments`, no longer `shape`; a loss, a
+rate and a queue's discipline say by `kind` which one they are."""
 
 _IDLE = ("lab", "description", "runtime", "seed_given", "expectations", "sockets", "capture")
 """The parts of a plan of version 1 that its digest leaves out."""
@@ -28,37 +29,44 @@ _COUNTERS = {
 
 
 def upgraded(data: dict[str, Any]) -> dict[str, Any]:
-    """The data of a run.json in the form of this version; that of other versions than 1 stays as it is.
+    """Return the data of a run.json of version 1 in the form of this version; other data is returned unchanged.
 
-    Its digest is checked and left out: the upgraded plan has another.
+    The digest is verified and left out, because that of the upgraded plan differs.
 
     Raises:
-        UnreadableError: it is no run of version 1.
+        UnreadableError: the data is not a run of version 1.
     """
     if data.get("version") != 1:
         return data
     try:
         digest = _digest_of_version_1(copy.deepcopy(data["plan"]))
+        plan: dict[str, Any] = {**data["plan"], "version": VERSION}
+        plan.update((name, _renamed(plan[name])) for name in ("links", "timeline") if name in plan)
+        changed: dict[str, Any] = {
+            name: _with_counters(_renamed(data[name]))
+            for name in ("statistics_before", "statistics_after")
+            if name in data
+        }
+        if "checks" in data:
+            changed["checks"] = [{**check, "asked": impairments_of_shape(check["asked"])} for check in data["checks"]]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise codec.UnreadableError("plan", f"no plan of version 1: {error!r}") from None
+        raise codec.UnreadableError("plan", f"not a plan of version 1: {error!r}") from None
     if digest != data.get("plan_digest"):
         raise codec.UnreadableError("plan_digest", f"the digest of the plan is {digest}")
-    plan: dict[str, Any] = {**data["plan"], "version": VERSION}
-    plan.update((name, _renamed(plan[name])) for name in ("links", "timeline") if name in plan)
-    counters: dict[str, Any] = {
-        name: _with_counters(_renamed(data[name])) for name in ("statistics_before", "statistics_after") if name in data
-    }
-    found: dict[str, Any] = {**data, **counters, "plan": plan, "version": VERSION}
-    del found["plan_digest"]
-    return found
+    upgraded_run: dict[str, Any] = {**data, **changed, "plan": plan, "version": VERSION}
+    del upgraded_run["plan_digest"]
+    return upgraded_run
 
 
 def _renamed(part: object) -> object:
-    """A part of a run with `shape` as `impairments`, however deep."""
+    """Return a part of a run with each `shape` as `impairments`, at every level."""
     if isinstance(part, list):
         return [_renamed(item) for item in part]
     if isinstance(part, dict):
-        return {"impairments" if key == "shape" else key: _renamed(value) for key, value in part.items()}
+        return {
+            "impairments" if key == "shape" else key: impairments_of_shape(value) if key == "shape" else _renamed(value)
+            for key, value in part.items()
+        }
     return part
 
 
@@ -77,8 +85,53 @@ def _with_counters(links: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # JSON
     return found
 
 
+def impairments_of_shape(shape: dict[str, Any]) -> dict[str, Any]:
+    """A link's impairments in the form of this version, from a shape, which has what is not its default."""
+    latent: dict[str, Any] = shape.get("latent", {})
+    found: dict[str, Any] = {name: shape[name] for name in ("delay_ns", "drops", "duplicate") if name in shape}
+    if jitter_ns := shape.get("jitter_ns"):
+        variation = {**shape.get("variation", {})}
+        table = variation.pop("table", None)
+        found["jitter"] = {"ns": jitter_ns, **variation, **({"distribution": table} if table else {})}
+    if latent.get("blackhole"):
+        found["loss"] = {"kind": "blackhole", "hidden": _loss(latent)}
+    elif loss := _loss(shape):
+        found["loss"] = loss
+    for name in shape.keys() & {"corruption", "reorder"}:
+        found[name] = {"event" if key == "chance" else key: value for key, value in shape[name].items()}
+    if trace := shape.get("trace"):
+        rate = {"kind": "opportunities" if "times_ns" in trace else "rate-steps", **trace}
+        found["bottleneck"] = {"rate": rate, **_queue(shape, latent)}
+    elif bps := shape.get("rate_bps"):
+        found["bottleneck"] = {"rate": {"kind": "fixed", "bps": bps}, **_queue(shape, latent)}
+    elif "queue_bytes" in latent:  # its rate was not stored; it has no effect
+        found["hidden_bottleneck"] = {"rate": {"kind": "fixed", "bps": 1}, **_queue(latent, latent)}
+    return found
+
+
+def _loss(shape: dict[str, Any]) -> dict[str, Any] | None:
+    """The loss of a shape, or of what is latent in one."""
+    model: dict[str, Any] | None = shape.get("loss_model")
+    if model is None:
+        return {"kind": "independent", "probability": shape["loss"]} if shape.get("loss") else None
+    kind = "gilbert-elliott" if "to_bad" in model else "four-state" if "p13" in model else "correlated"
+    return {"kind": kind, **model}
+
+
+def _queue(shape: dict[str, Any], latent: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a bottleneck but for its rate."""
+    found: dict[str, Any] = {name: shape[name] for name in ("queue_bytes", "overhead_bytes") if name in shape}
+    if "queue_ns" in latent:
+        found["queue_ns"] = latent["queue_ns"]
+    if discipline := shape.get("discipline"):
+        settings = {name: value for name, value in discipline.items() if name != "name"}
+        is_codel = discipline["name"] in ("codel", "fq_codel")
+        found["discipline"] = {"kind": discipline["name"], **(settings if is_codel else {})}
+    return found
+
+
 def _digest_of_version_1(plan: dict[str, Any]) -> str:
-    """SHA-256 (hex) of all that decides what a plan of version 1 does; `plan` is used up."""
+    """Return the digest of a plan of version 1: SHA-256 (hex) of what decides its behaviour. Modifies `plan`."""
     for name in _IDLE:
         plan.pop(name, None)
     for link in plan["links"]:

@@ -1,4 +1,4 @@
-"""A run written to disk while it goes on."""
+"""Writing of a run to disk while it lasts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from testbed.errors import UsageError
 from testbed.runs import host
-from testbed.runs.files import make_directory, write_whole
+from testbed.runs.output_files import make_directory, write_whole
 from testbed.runs.reading import INCOMPLETE, LATEST, PARTIAL
 from testbed.runs.run import COMPLETE, FAILED, INTERRUPTED, RUN_FILE, RUNNING, LinkCounters, Run
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from testbed.agent.messages import LinkStatistics
     from testbed.check import LinkCheck
     from testbed.plan.model import Plan
-    from testbed.runs.captures import Capture
+    from testbed.runs.capture_records import CaptureRecord
     from testbed.runs.connections import Connections
     from testbed.runs.run import Status
     from testbed.runs.starts import StepStart
-    from testbed.runs.timeline import Happening
+    from testbed.runs.timeline_records import TimelineRecord
     from testbed.workloads.summary import Summary
 
 LOGS = "logs"
@@ -47,7 +47,7 @@ class RunWriter:
     `samples`, `ended` and `happened` may be called by threads at once.
 
     Attributes:
-        run: what is known by now; its `path` is where the files are at that moment.
+        run: the run so far; its `path` is the current directory of the files.
     """
 
     def __init__(
@@ -59,20 +59,22 @@ class RunWriter:
         versions: Mapping[str, str] | None = None,
         images: Mapping[str, str] | None = None,
     ) -> None:
-        """Begin a run; nothing is written before the context is entered.
+        """Create a run; nothing is written before the context is entered.
 
         Args:
             root: the directory of all runs.
             plan: of the lab.
             runtime: `docker` or `netns`.
-            versions: of what the runtime is made of.
-            images: that the nodes are made of, see `Run`.
+            versions: of the runtime.
+            images: of the nodes, see `Run`.
 
         Raises:
             UsageError: the lab's name is that of the link to the latest run.
         """
         if plan.lab == LATEST:
-            raise UsageError("reserved-name", f"a lab named {LATEST!r} can't have results", "give it another --name")
+            raise UsageError(
+                "reserved-name", f"a lab named {LATEST!r} can't have results", "choose another name with --name"
+            )
         now = datetime.now(UTC)
         self._root = root
         self._lock = threading.Lock()
@@ -100,12 +102,12 @@ class RunWriter:
         return (self.run.path / "samples" / f"{workload}.jsonl").open("x", encoding="utf-8")
 
     def log(self, node: str, log: bytes) -> None:
-        """Keep what the programs of a node have written, as `logs/NODE.log`."""
+        """Write the output of a node's programs to `logs/NODE.log`."""
         make_directory(self.run.path / LOGS)
         (self.run.path / LOGS / f"{node}.log").write_bytes(log)
 
     def checked(self, checks: Iterable[LinkCheck]) -> None:
-        """Note the checks of the links."""
+        """Record the checks of the links."""
         self.run = replace(self.run, checks=tuple(checks))
 
     def begun(self, statistics: Sequence[LinkStatistics]) -> None:
@@ -115,24 +117,24 @@ class RunWriter:
         self.run = replace(self.run, engines=engines, statistics_before=counters)
 
     def ended(self, summary: Summary) -> None:
-        """Note that a workload has ended."""
+        """Record the summary of a workload that has ended."""
         with self._lock:
             self.run = replace(self.run, summaries=(*self.run.summaries, summary))
 
     def sampled(self, connections: Iterable[Connections]) -> None:
-        """Note whose TCP connections were sampled."""
+        """Record the samples of TCP connections."""
         self.run = replace(self.run, sockets=tuple(connections))
 
-    def captured(self, captures: Iterable[Capture]) -> None:
-        """Note what packets were captured."""
+    def captured(self, captures: Iterable[CaptureRecord]) -> None:
+        """Record the captures of packets."""
         self.run = replace(self.run, captures=tuple(captures))
 
     def started(self, step: StepStart) -> None:
-        """Note when the workloads of a step began."""
+        """Record when the workloads of a step began."""
         self.run = replace(self.run, starts=(*self.run.starts, step))
 
-    def happened(self, event: Happening) -> None:
-        """Note that an event of the timeline has happened."""
+    def happened(self, event: TimelineRecord) -> None:
+        """Record an event of the timeline that has happened."""
         with self._lock:
             self.run = replace(self.run, timeline=(*self.run.timeline, event))
 
@@ -158,7 +160,7 @@ class RunWriter:
         write_whole(self.run.path / RUN_FILE, json.dumps(self.run.to_json(), indent=1) + "\n")
 
     def _point_latest(self) -> None:
-        """Have the link lead to this run: made beside it and renamed, so that it is never missing."""
+        """Point the link `latest` to this run; it is replaced atomically, so that it is never missing."""
         temporary = self._root / f".{LATEST}-{self._name}"
         temporary.symlink_to(f"{self.run.plan.lab}/{self._name}")
         temporary.replace(self._root / LATEST)

@@ -1,4 +1,4 @@
-"""What nodes are made of: the contract that both runtimes keep, and the one place that lists them."""
+"""Runtimes, which make nodes: the protocol that both implement, and their list."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ are buffer sizes of TCP, which follow the machine's memory, and
 congestion control, which workloads choose themselves."""
 
 Progress = Callable[[str], None]
-"""Told, in a few words, what step of a bring-up is under way."""
+"""Receives a short description of each step of a bring-up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +41,10 @@ class Availability:
     """Whether a runtime can be used here.
 
     Attributes:
-        usable: whether it can.
-        description: what was found, `Docker Engine 28.2` or `namespaces of an ordinary user`.
-        reason: why it can't be used; empty where it can.
-        hint: what to install or enable; empty where nothing is to be done.
+        usable: whether it can be used.
+        description: `Docker Engine 28.2` or `namespaces of an ordinary user`.
+        reason: why it can't be used; empty if it can.
+        hint: what to install or enable; empty if there is nothing to do.
     """
 
     usable: bool
@@ -55,16 +55,16 @@ class Availability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabStatus:
-    """A lab, or what is left of one.
+    """The state of a lab, or of the remains of one.
 
     Attributes:
         lab: its name.
         runtime: `docker` or `netns`.
         nodes: name of a node to its state in one word (`running`, `exited`, ...).
-        healthy: the agent answers and holds the plan, every node runs.
-        problem: what is wrong where it is not healthy, for people.
-        changing: what a command is doing to it now, `coming up (pid 12, since 14:03:11)`; empty where none is.
-        notes: what else there is to know, for people.
+        healthy: whether the agent answers and has the plan, and every node runs.
+        problem: why the lab is not healthy, in words.
+        changing: what a running command does to it, `coming up (pid 12, since 14:03:11)`; empty if there is none.
+        notes: further remarks, in words.
     """
 
     lab: str
@@ -77,26 +77,28 @@ class LabStatus:
 
 
 def exited(node: str, status: int, said: str) -> LabError:
-    """The error of a node whose program has ended, with the last lines of its log."""
+    """Return the error of a node whose program has ended, with the last lines of its log."""
     lines = said.strip().splitlines()[-_LAST_LINES:]
-    wrote = "\n".join(["; its last lines:", *(f"    {line}" for line in lines)]) if lines else " without a word"
+    wrote = "\n".join(["; its last lines:", *(f"    {line}" for line in lines)]) if lines else " without any output"
     return LabError(
         "node-exited",
         f"node {node}: its program ended with status {status}{wrote}",
-        "a node's program has to run for as long as the lab does",
+        "a node's program must keep running while the lab is up",
     )
 
 
 def paused(node: str, *, now: bool, remedy: str) -> LabError:
-    """The error of a node that is paused, or was while something was measured; `remedy` continues it."""
+    """Return the error of a node that is paused, or was during a measurement; `remedy` says how to continue it."""
     if now:
         return LabError("node-paused", f"node {node} is paused: its programs do not run", remedy)
-    return LabError("node-paused", f"node {node} was paused meanwhile", "try again, and leave it running")
+    return LabError(
+        "node-paused", f"node {node} was paused during the measurement", "repeat it without pausing the node"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
-    """A command that ran in a node: its exit status and what it wrote."""
+    """The result of a command in a node: its exit status and output."""
 
     status: int
     stdout: str
@@ -108,11 +110,11 @@ class Program(Protocol):
 
     @property
     def stderr(self) -> str:
-        """What it has written to its standard error; whole when it has ended."""
+        """Its standard error output so far; complete when the program has ended."""
         ...
 
     def __iter__(self) -> Iterator[str]:
-        """The lines of its standard output, as they come, until it ends.
+        """Yield the lines of its standard output until it ends.
 
         Raises:
             UsageError: `command-not-found`, `command-refused`.
@@ -128,67 +130,67 @@ class Program(Protocol):
         ...
 
     def wait(self) -> int:
-        """Its exit status as a shell gives it, when it has ended."""
+        """Wait until it ends, and return its exit status as a shell gives it."""
         ...
 
 
 class Runtime(Protocol):
-    """How nodes and networks are made, found and taken away.
+    """Makes, finds and removes nodes and networks.
 
-    Implementations hold no state of a lab: everything is found by labels (docker) or by the agent's socket (netns),
-    so that any process can use or remove a lab that another one made.
+    Implementations keep no state of a lab in memory: they find everything by labels (docker) or by the agent's socket
+    (netns), so that any process can use or remove a lab that another process made.
     """
 
     name: str
 
     @property
     def description(self) -> str:
-        """What nodes are made of, for people, told without trying whether it works.
+        """The runtime with its version, in words, without testing whether it works.
 
         Raises:
-            MachineError: not even that can be told.
+            MachineError: the runtime can't be reached.
         """
         ...
 
     def probe(self) -> Availability:
-        """Try, for real, whether labs can be brought up here; never raises for a machine that can't."""
+        """Test whether labs can be brought up here; a machine that can't is no error."""
         ...
 
     def require(self, plan: Plan) -> None:
-        """Make sure that every node of the plan can be made here; images that are missing are fetched.
+        """Require that every node of the plan can be made here; pull images that are missing.
 
         Raises:
-            MachineError: a node asks for something that this runtime lacks and can't get; the hint says how to get it.
+            MachineError: a node needs something that this runtime lacks; the hint says how to get it.
         """
         ...
 
     def taken(self) -> list[IPv4Network]:
-        """The subnets that a new lab must keep clear of."""
+        """Return the subnets that a new lab must not use."""
         ...
 
     def up(self, plan: Plan, progress: Progress) -> None:
-        """Make networks and nodes, start the agent and have it know the nodes. The lab makes the links.
+        """Make networks and nodes, start the agent and register the nodes with it. The lab makes the links.
 
         Raises:
-            MachineError: something that is needed is not here.
-            LabError: a step failed. What was made so far is still there; the caller takes it down.
+            MachineError: this machine lacks something.
+            LabError: a step failed. What was made so far remains; the caller takes it down.
         """
         ...
 
     def down(self, lab: str) -> bool:
-        """Remove everything of the lab, whatever state it is in; False where there was nothing. Safe to repeat."""
+        """Remove the lab, whatever its state; return False if there was none. Safe to repeat."""
         ...
 
     def labs(self) -> list[LabStatus]:
-        """All labs of this runtime that can be found, broken ones too."""
+        """Return all labs of this runtime, including broken ones."""
         ...
 
     def moment(self, lab: str) -> str:
-        """The present moment, for `require_running`."""
+        """Return the present time in a form that `require_running` takes."""
         ...
 
     def require_running(self, lab: str, *, since: str = "") -> None:
-        """Make sure that every node runs, and was not paused since a `moment`.
+        """Require that every node runs, and was not paused since a `moment`.
 
         Raises:
             LabError: `node-exited`, with its exit status and the last lines that it wrote; `node-paused`.
@@ -196,7 +198,7 @@ class Runtime(Protocol):
         ...
 
     def logs(self, lab: str, node: str, *, follow: bool = False) -> Iterator[bytes]:
-        """What the node's own command (or image) has written so far; with `follow`, until it ends.
+        """Yield the output of the node's own command (or image) so far; with `follow`, until it ends.
 
         Raises:
             LabError: `no-such-lab`.
@@ -205,41 +207,42 @@ class Runtime(Protocol):
         ...
 
     def images(self, lab: str) -> Mapping[str, str]:
-        """Of each image that nodes of the lab are made of, what it is: its digest in a registry, or else its id."""
+        """Return, for each image that the lab's nodes use, its digest in a registry, or else its id."""
         ...
 
     def connect(self, lab: str) -> Agent:
-        """A connection to the lab's agent.
+        """Return a connection to the lab's agent.
 
         Raises:
             UsageError: `no-such-lab`.
-            LabError: `agent-gone` where nodes are there but no agent answers.
+            LabError: `agent-gone`: there are nodes, but no agent answers.
         """
         ...
 
     def run(
         self, lab: str, node: str, argv: Sequence[str], *, stdin: bytes = b"", timeout: float | None = None
     ) -> Completed:
-        """Run a command in a node and collect what it writes.
+        """Run a command in a node and collect its output.
 
         Raises:
             UsageError: `no-such-node`.
-            LabError: `command-timeout` after `timeout` seconds, the command being killed.
+            LabError: `command-timeout`: the command did not end within `timeout` seconds and was killed.
         """
         ...
 
     def start(self, lab: str, node: str, argv: Sequence[str]) -> Program:
-        """Start a command in a node, without any input, and go on.
+        """Start a command in a node, without input, and return at once.
 
         Raises:
-            UsageError: `no-such-node`, `command-not-found`, `command-refused`; if not here, then from its lines.
+            UsageError: `no-such-node`, `command-not-found`, `command-refused`; the latter two perhaps only when the
+                program's lines are read.
         """
         ...
 
     def attach(self, lab: str, node: str, argv: Sequence[str], *, tty: bool) -> int:
-        """Run a command in a node on this process's own standard streams; its exit status.
+        """Run a command in a node on this process's own standard streams and return its exit status.
 
-        With `tty`, on a terminal of its own whose size follows the caller's.
+        With `tty`, the command gets a terminal of its own whose size follows the caller's.
         """
         ...
 
@@ -248,11 +251,11 @@ BACKENDS: Mapping[str, tuple[str, str]] = {
     "docker": ("testbed.runtime.docker", "DockerRuntime"),
     "netns": ("testbed.runtime.netns", "NetnsRuntime"),
 }
-"""Name of a runtime to module and class, in the order in which `auto` tries them; imported only when used."""
+"""The module and class of each runtime, in the order in which `auto` tries them; imported only when used."""
 
 
 def load(name: str) -> Runtime:
-    """The runtime of that name, one of `BACKENDS`."""
+    """Return the runtime of that name, one of `BACKENDS`."""
     module, attribute = BACKENDS[name]
     runtime: Runtime = getattr(import_module(module), attribute)()
     return runtime

@@ -1,4 +1,4 @@
-"""Agents that are processes of this machine: started, found by their socket, and ended for certain."""
+"""Agents that are processes of this machine: starting, finding and ending them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _waiting: list[subprocess.Popen[bytes]] = []
 
 @contextmanager
 def ahead() -> Iterator[None]:
-    """Have an agent start before it is known for which lab, which is brought up within this context.
+    """Start an agent before its lab is known; the lab is brought up within this context.
 
     To start takes an agent as long as it takes us to read the file. One that was not needed ends with the context.
     """
@@ -86,7 +86,7 @@ def start(runtime: str, lab: str, *, isolate: bool) -> Agent:
 
 
 def connect(runtime: str, lab: str) -> Agent:
-    """The agent of a lab that is up.
+    """Return a connection to the agent of a lab that is up.
 
     Raises:
         UsageError: `no-such-lab`.
@@ -101,7 +101,7 @@ def connect(runtime: str, lab: str) -> Agent:
 
 
 def stop(runtime: str, lab: str) -> bool:
-    """End the agent of a lab and all processes that are its own, whatever state they are in; False where none was."""
+    """End the agent of a lab and all of its processes, whatever their state; return False if there was none."""
     directory = LabDirectory(runtime, lab)
     watched = [pidfd for pid in _pids(directory.agent_name) if (pidfd := _pidfd(pid)) is not None]
     for pidfd in watched:
@@ -135,7 +135,7 @@ def sweep(lab: str) -> None:
 
 
 def _launch() -> subprocess.Popen[bytes]:
-    """Start an agent that waits to be told of its lab."""
+    """Start an agent that waits for the name of its lab."""
     return subprocess.Popen(
         [sys.executable, "-m", "testbed.agent", "--ahead"],
         stdin=subprocess.PIPE,
@@ -147,13 +147,13 @@ def _launch() -> subprocess.Popen[bytes]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End an agent that holds nothing, or see to it that the one started here is no zombie."""
+    """End an agent without a lab, or reap one that was started here and has ended."""
     process.kill()
     process.communicate()  # closes both pipes
 
 
 def _first_line(process: subprocess.Popen[bytes]) -> bytes:
-    """What an agent says first: that it is ready; where it can't start, all that it says."""
+    """Return an agent's first line, which says that it is ready; if it can't start, its whole output."""
     assert process.stdout  # noqa: S101  # a pipe was asked for
     poll = select.poll()
     poll.register(process.stdout, select.POLLIN)
@@ -169,15 +169,15 @@ def _lifeline(process: subprocess.Popen[bytes]) -> IO[bytes]:
 
 
 def _pids(name: str) -> list[int]:
-    """The processes of an agent, its init included, by what they are called."""
-    found = []
+    """Return the pids of an agent and its init process, found by their name."""
+    pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with suppress(OSError):
                 called = (entry / "comm").read_bytes() == name.encode() + b"\n"
                 if called and b"testbed.agent" in (entry / "cmdline").read_bytes():  # a zombie has no command line
-                    found.append(int(entry.name))
-    return found
+                    pids.append(int(entry.name))
+    return pids
 
 
 def _pidfd(pid: int) -> int | None:
@@ -188,7 +188,7 @@ def _pidfd(pid: int) -> int | None:
 
 
 def _why(said: bytes) -> TestbedError:
-    """The error with which an agent ended, from what it wrote."""
+    """Return the error with which an agent ended, from its output."""
     lines = said.splitlines()
     if lines:
         with suppress(ValueError):

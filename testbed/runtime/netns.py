@@ -1,4 +1,4 @@
-"""Nodes as bare network namespaces, as root or as an ordinary user: no Docker, nothing left when the agent ends."""
+"""The runtime that makes nodes of network namespaces, for root and ordinary users. They end with the agent."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class NetnsRuntime:
 
     @property
     def description(self) -> str:
-        """Whose namespaces they are."""
+        """Whether the namespaces belong to root or to an ordinary user."""
         return f"network namespaces of {'root' if os.geteuid() == 0 else 'an ordinary user'}"
 
     def probe(self) -> Availability:
-        """Try to make all the namespaces that an agent needs."""
+        """Test whether all namespaces that an agent needs can be created."""
         command = [sys.executable, "-m", "testbed.agent", "--isolate", "--probe"]
         trial = subprocess.run(command, capture_output=True, check=False, cwd="/")
         if trial.stdout:
@@ -72,11 +72,11 @@ class NetnsRuntime:
                 raise MachineError("needs-containers", message, f"{_CONTAINERS}, or leave the limit out")
 
     def taken(self) -> list[IPv4Network]:
-        """Nothing: every lab has a network of its own, and meets no other."""
+        """Return no subnets: a lab's networks are isolated from all others."""
         return []
 
     def up(self, plan: Plan, progress: Progress) -> None:
-        """Start the agent and have it make everything in its own namespaces."""
+        """Start the agent, which makes networks and nodes in its own namespaces."""
         self.require(plan)
         progress("agent")
         agent = local_agent.start(self.name, plan.lab, isolate=True)
@@ -96,7 +96,7 @@ class NetnsRuntime:
             if any(node.command for node in plan.nodes):
                 time.sleep(_SETTLING_SECONDS)
         finally:
-            self.require_running(plan.lab)  # where a node has ended, that is the reason of whatever failed
+            self.require_running(plan.lab)  # a node that has ended is the cause of the failure
 
     def down(self, lab: str) -> bool:
         """End the agent; the kernel removes the rest."""
@@ -159,7 +159,7 @@ class NetnsRuntime:
                 time.sleep(_FOLLOW_SECONDS)
 
     def images(self, lab: str) -> Mapping[str, str]:  # noqa: ARG002
-        """None: nodes use this machine's programs."""
+        """Return no images: nodes use this machine's programs."""
         return {}
 
     def connect(self, lab: str) -> Agent:
@@ -171,7 +171,7 @@ class NetnsRuntime:
     ) -> Completed:
         """See `testbed.runtime.Runtime`."""
         try:
-            with os.fdopen(os.memfd_create("stdin"), "r+b") as file:  # no pipe: nobody need feed it meanwhile
+            with os.fdopen(os.memfd_create("stdin"), "r+b") as file:  # not a pipe, which a thread would have to feed
                 file.write(stdin)
                 file.seek(0)
                 process = self.connect(lab).spawn(node, argv, stdio=[file.fileno()])
@@ -268,12 +268,14 @@ def _launch(agent: Agent, node: Node) -> None:
         agent.call(messages.Launch(node=node.name, argv=tuple(node.command)))
     except UsageError as error:
         raise LabError(
-            error.code, f"node {node.name}: {error.message}", "without containers a command must be on this machine"
+            error.code,
+            f"node {node.name}: {error.message}",
+            "install the command on this machine, or use runtime docker",
         ) from None
 
 
 def _as_shell(status: int) -> int:
-    """The exit status as a shell gives it: 128 and the signal for a process that a signal ended."""
+    """Return the exit status as a shell gives it: 128 plus the signal for a process that a signal ended."""
     return _TOLD_BY_SIGNAL - status if status < 0 else status
 
 
@@ -298,7 +300,7 @@ def _new_node(plan: Plan, node: Node) -> messages.NewNode:
 
 
 def _hosts(plan: Plan, node: Node) -> str:
-    """The node's /etc/hosts: itself, and every node that it shares a network with, by its address there."""
+    """Return a node's /etc/hosts: the node itself, and every node on a network with it, by its address there."""
     lines = ["127.0.0.1 localhost", f"{node.interfaces[0].address} {node.name}"]
     for other in plan.nodes:
         if other.name == node.name:

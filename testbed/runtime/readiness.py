@@ -1,4 +1,4 @@
-"""When a node counts as up: its TCP port accepts a connection."""
+"""Readiness of nodes: a node counts as up when its TCP port accepts a connection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PAUSE_SECONDS = 0.05
 
 
 def wait(agent: Agent, plan: Plan, require_running: Callable[[], None]) -> None:
-    """Wait for every node that says when it is ready.
+    """Wait until every node with a `ready` condition meets it.
 
     Args:
         agent: of the lab.
@@ -59,5 +59,5 @@ def _until_accepted(agent: Agent, node: str, address: str, ready: Ready, require
         raise LabError(
             "not-ready",
             f"{node} accepted no connection on TCP port {ready.tcp} within {units.DURATION.format(ready.timeout_ns)}",
-            "does its command listen on that port, on all addresses? give it longer with ready.timeout",
+            "check that its command listens on that port, on all addresses, or raise ready.timeout",
         ) from None

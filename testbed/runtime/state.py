@@ -1,4 +1,4 @@
-"""Where labs of this machine leave what has to be found again: a socket, a log, and a lock for each."""
+"""The state directory of this machine's labs: an agent's socket and log, and a lock, for each lab."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def root() -> Path:
-    """The directory of all labs of this user, made if need be; nobody else may enter it.
+    """Return the directory of this user's labs, created if necessary; no other user may enter it.
 
     `/run/testbed` for root, else `$XDG_RUNTIME_DIR/testbed`, else `/tmp/testbed-UID`.
 
@@ -39,12 +39,12 @@ def root() -> Path:
         path = Path(f"/tmp/testbed-{uid}")  # noqa: S108  # checked below
     with _writing(path):
         path.mkdir(mode=0o700, exist_ok=True)
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or stat.S_IMODE(found.st_mode) != 0o700:  # noqa: PLR2004
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != uid or stat.S_IMODE(status.st_mode) != 0o700:  # noqa: PLR2004
         raise MachineError(
             "unsafe-state-directory",
             f"{path} should be a directory of user {uid} that nobody else may enter; it belongs to user "
-            f"{found.st_uid}, mode {stat.S_IMODE(found.st_mode):o}",
+            f"{status.st_uid}, mode {stat.S_IMODE(status.st_mode):o}",
             f"remove {path}, or set XDG_RUNTIME_DIR to a directory of your own",
         )
     return path
@@ -52,14 +52,14 @@ def root() -> Path:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Have the kernel's refusals to write there end as errors that a person can act on."""
+    """Turn an OSError while writing to `path` into a MachineError."""
     try:
         yield
     except OSError as error:
         elsewhere = "" if os.geteuid() == 0 else ", or set XDG_RUNTIME_DIR to a directory of your own"
         raise MachineError(
             "state-not-written",
-            f"{path}, by which labs are found again: {error.strerror}",
+            f"the state of labs can't be written to {path}: {error.strerror}",
             f"make {path.parent} writable (a container needs --tmpfs /run){elsewhere}",
         ) from None
 
@@ -78,16 +78,16 @@ class LabDirectory:
 
     @property
     def agent_name(self) -> str:
-        """What the processes of the agent are called, in the 15 bytes that the kernel keeps of a name."""
+        """The name of the agent's processes, within the 15 bytes that the kernel keeps."""
         return f"tb-{hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]}"
 
     def make(self) -> None:
-        """Create the directory; nothing happens where it is there."""
+        """Create the directory, unless it exists."""
         with _writing(self.path):
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def remove(self) -> bool:
-        """Remove the directory with all that is in it; False where there was none."""
+        """Remove the directory with its content; return False if there was none."""
         if not self.path.exists():
             return False
         shutil.rmtree(self.path, ignore_errors=True)
@@ -95,7 +95,7 @@ class LabDirectory:
 
 
 def labs(runtime: str) -> list[str]:
-    """Names of the labs of a runtime that have a directory, sorted."""
+    """Return the sorted names of the labs of a runtime that have a directory."""
     path = root() / runtime
     return sorted(entry.name for entry in path.iterdir() if entry.is_dir()) if path.is_dir() else []
 
@@ -107,16 +107,16 @@ _REMOVAL_SECONDS = 0.2
 
 @contextmanager
 def locked(lab: str, doing: str = _BRINGING, state: str = "") -> Iterator[None]:
-    """Keep other commands from doing the same to a lab meanwhile; the lock goes with its holder, however that ends.
+    """Keep other commands from doing the same to a lab at the same time. The kernel frees the lock if its holder dies.
 
     Args:
         lab: its name.
-        doing: what only one may do at a time, for the message.
+        doing: what only one command may do at a time, for the message.
         state: of the lab meanwhile, for `changing`.
 
     Raises:
         UsageError: `bad-name`.
-        LabError: `lab-busy`, another command is at it.
+        LabError: `lab-busy`: another command holds the lock.
         MachineError: `state-not-written`.
     """
     path = _lock(lab, doing)
@@ -129,13 +129,13 @@ def locked(lab: str, doing: str = _BRINGING, state: str = "") -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if time.monotonic() < deadline:  # it may be held by who removes what is stale
+                if time.monotonic() < deadline:  # a process that removes stale locks may hold it
                     time.sleep(_REMOVAL_SECONDS / 10)
                     continue
                 raise LabError(
                     "lab-busy", f"lab {lab}: another command is {doing}", "wait for it to end, then try again"
                 ) from None
-            if os.fstat(file.fileno()).st_nlink:  # else it has been removed meanwhile: it locks nothing
+            if os.fstat(file.fileno()).st_nlink:  # otherwise another process has removed the file, and it locks nothing
                 try:
                     file.write(f"{os.getpid()} {state}")
                     file.flush()
@@ -146,7 +146,7 @@ def locked(lab: str, doing: str = _BRINGING, state: str = "") -> Iterator[None]:
 
 
 def _remove_stale_locks() -> None:
-    """Remove the locks that nobody holds: of commands that were killed."""
+    """Remove the locks of commands that were killed."""
     for path in root().glob("*.lock"):
         with suppress(OSError), path.open(encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -154,14 +154,16 @@ def _remove_stale_locks() -> None:
 
 
 def changing(lab: str) -> str:
-    """What a command that runs now is doing to a lab: `coming up (pid 12, since 14:03:11)`; empty where none is."""
+    """Return what a running command does to a lab: `coming up (pid 12, since 14:03:11)`; empty if there is none."""
     path = _lock(lab, _BRINGING)
     try:
         pid, _, state = path.read_text("utf-8").partition(" ")
         since = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
     except FileNotFoundError:
         return ""
-    running = pid.isdecimal() and Path(f"/proc/{pid}").exists()  # else a command that was killed has left the file
+    running = (
+        pid.isdecimal() and Path(f"/proc/{pid}").exists()
+    )  # otherwise the file is that of a command that was killed
     return f"{state} (pid {pid}, since {since:%H:%M:%S})" if running else ""
 
 

@@ -1,4 +1,4 @@
-"""A terminal for a program that runs elsewhere: a pty in raw mode between it and the caller's own terminal."""
+"""A pty in raw mode between the caller's terminal and a program that runs in a node."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Pty:
         self._close_slave()
 
     def run(self, wait: Callable[[], object]) -> None:
-        """Copy both ways until `wait` returns (the program has ended) and all that it wrote is copied."""
+        """Copy in both directions until `wait` returns (the program has ended) and all of its output is copied."""
         self._close_slave()  # the program has it; the master tells its end once nobody else holds it
         waiter = threading.Thread(target=wait, daemon=True)
         waiter.start()

@@ -1,11 +1,11 @@
-"""What goes where in the plots of a sweep."""
+"""The layout of a sweep's charts: which factor is on the x axis, and which cells form a curve."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from testbed.sweep.scale import Scale, is_wide, scale
+from testbed.sweep.scale import AxisScale, is_wide, scale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,17 +27,17 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Which factor is where in a plot: the first one with numbers along the x axis, the next as curves.
+    """The role of each factor in a chart: the first numeric one is on the x axis, the next one distinguishes curves.
 
     Attributes:
         x: the path of the factor along the x axis.
         scale: of its levels; None where they are no numbers, and beside each other as they were given.
-        of_curves: the path of the factor that tells the curves of a panel apart; None where there is one curve.
-        of_panels: of those that tell panels apart.
+        of_curves: the path of the factor that distinguishes the curves of a panel; None if there is one curve.
+        of_panels: the paths of the factors that distinguish panels.
     """
 
     x: str
-    scale: Scale | None
+    scale: AxisScale | None
     of_curves: str | None
     of_panels: tuple[str, ...]
 
@@ -66,14 +66,14 @@ class Layout:
 
     def curves(self, matrix: Matrix) -> list[Curve]:
         """All curves, in the order of the matrix."""
-        found: dict[tuple[str, ...], list[Cell]] = {}
+        by_levels: dict[tuple[str, ...], list[Cell]] = {}
         for cell in matrix.cells:
-            found.setdefault(tuple(level for path, level in cell.levels.items() if path != self.x), []).append(cell)
+            by_levels.setdefault(tuple(level for path, level in cell.levels.items() if path != self.x), []).append(cell)
         order = matrix.factors[self.x]
         return [
             Curve(
                 levels={path: level for path, level in cells[0].levels.items() if path != self.x},
                 cells=tuple(sorted(cells, key=lambda cell: self.at(cell, order))),
             )
-            for cells in found.values()
+            for cells in by_levels.values()
         ]

@@ -1,4 +1,4 @@
-"""What a sweep is: a file with every combination of some values, each run several times."""
+"""The matrix of a sweep: every combination of some values of a file, each to be run several times."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Trial:
 
     @property
     def key(self) -> tuple[str, int]:
-        """What tells its run from others: the lab and the seed."""
+        """The lab and the seed, which identify its run."""
         return self.cell.lab, self.seed
 
 
@@ -104,7 +104,7 @@ class Matrix:
             yield from (self.trial(cell, repetition) for cell in order)
 
     def trial(self, cell: Cell, repetition: int) -> Trial:
-        """A cell in a repetition, which is from 1."""
+        """Return the run of a cell in a repetition, counted from 1."""
         seed = derive(self.seed, f"repetition {repetition}") >> 32  # short enough to be copied by hand
         return Trial(cell=cell, repetition=repetition, seed=seed)
 
@@ -118,7 +118,7 @@ def matrix(
     engine: str | None = None,
     seed: int | None = None,
 ) -> Matrix:
-    """The matrix of a file, with every cell valid.
+    """Return the matrix of a file, in which every cell is a valid topology.
 
     Args:
         path: of the file.
@@ -134,7 +134,7 @@ def matrix(
     """
     factors = _factors(path, varied)
     combinations = [
-        dict(zip(factors, levels, strict=True)) for levels in product(*(one.levels for one in factors.values()))
+        dict(zip(factors, levels, strict=True)) for levels in product(*(factor.levels for factor in factors.values()))
     ]
     topologies: list[Topology] = []
     problems: list[Problem] = []
@@ -146,20 +146,22 @@ def matrix(
     if problems:
         raise TopologyError(problems)
     levels = [{path: setting.text for path, setting in settings.items()} for settings in combinations]
-    plans = [plan.resolve(each, runtime=runtime, engine=engine, seed=seed) for each in topologies]
+    plans = [plan.resolve(varied_topology, runtime=runtime, engine=engine, seed=seed) for varied_topology in topologies]
     _tell_apart(plans, levels)
     if not plans[0].workloads:
-        raise UsageError("no-workloads", f"{path} has no workloads: there is nothing to measure", "give it some")
+        raise UsageError(
+            "no-workloads", f"{path} has no workloads, so that there is nothing to measure", "add workloads"
+        )
     digest = _digest(plans, levels)
     name = name or plans[0].topology
     cells = tuple(
         Cell(
             number=number,
             levels=levels[number - 1],
-            topology=each,
+            topology=varied_topology,
             lab=f"{name[:_LAB_NAME]}-{digest[:_DIGITS]}-{number}",
         )
-        for number, each in enumerate(topologies, 1)
+        for number, varied_topology in enumerate(topologies, 1)
     )
     return Matrix(
         name=name,
@@ -167,33 +169,35 @@ def matrix(
         seed=plans[0].seed,
         runtime=runtime,
         engine=engine,
-        factors={one.path: tuple(level.text for level in one.levels) for one in factors.values()},
+        factors={factor.path: tuple(level.text for level in factor.levels) for factor in factors.values()},
         cells=cells,
         plan=plans[0],
     )
 
 
 def _factors(path: Path, varied: Sequence[Factor]) -> dict[str, Factor]:
-    """What is varied, by path: first what the file says."""
-    factors = {one.path: one for one in topology.factors(path)}
-    given = {one.path: one for one in varied}
+    """Return the factors by path, those of the file first."""
+    factors = {factor.path: factor for factor in topology.factors(path)}
+    given = {factor.path: factor for factor in varied}
     if len(given) < len(varied):
         twice = next(
-            one.path for number, one in enumerate(varied) if one.path in [each.path for each in varied[:number]]
+            factor.path
+            for number, factor in enumerate(varied)
+            if factor.path in [each.path for each in varied[:number]]
         )
         raise UsageError("duplicate-setting", f"--set {twice} is given twice", f"--set {twice}=VALUE,VALUE...")
     factors |= given
     if not factors:
         hint = "testbed sweep NAME --set 'links[0].loss=0%,1%,2%', or a `sweep:` in the file"
         raise UsageError("nothing-to-sweep", f"{path} has no `sweep`, and no --set says what to vary", hint)
-    count = prod(len(one.levels) for one in factors.values())
+    count = prod(len(factor.levels) for factor in factors.values())
     if count > MOST_CELLS:
         raise UsageError("too-many-cells", f"these values make {count} combinations, more than {MOST_CELLS}")
     return factors
 
 
 def _tell_apart(plans: Sequence[Plan], levels: Sequence[Mapping[str, str]]) -> None:
-    """Refuse cells that come to the same: what was set has no effect, and the sweep would look as if it had."""
+    """Refuse cells with equal plans: a varied key has no effect, although the sweep would suggest one."""
     seen: dict[tuple[str, str], Mapping[str, str]] = {}
     for each, own in zip(plans, levels, strict=True):
         other = seen.setdefault((each.digest, each.runtime), own)
@@ -202,7 +206,7 @@ def _tell_apart(plans: Sequence[Plan], levels: Sequence[Mapping[str, str]]) -> N
             raise UsageError(
                 "no-difference",
                 f"{path} makes no difference: the plan is the same with {other[path]} and with {own[path]}",
-                "testbed show tells what a file resolves to; a link with `from` wins over one with `between`",
+                "testbed show prints what a file resolves to; a link with `from` overrides one with `between`",
             )
 
 

@@ -1,4 +1,4 @@
-"""Which figures of the workloads a sweep shows."""
+"""The choice of metrics that a sweep shows."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ if TYPE_CHECKING:
 _MAIN = ("latency_p50_ns", "goodput_bps")
 _BESIDE = "loss_ratio"
 _LOSES = "loss_runs"
-"""A metric of those kinds whose messages can be lost for good."""
+"""A metric that only kinds have whose messages can be lost for good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """A figure of a workload."""
+    """A metric of a workload that a sweep shows."""
 
     workload: str
     metric: Metric
 
     @property
     def label(self) -> str:
-        """As people write it: `download.goodput`."""
+        """The metric's name in files and on the command line: `download.goodput`."""
         return f"{self.workload}.{self.metric.label}"
 
     def of(self, run: Run) -> float | None:
-        """Its value in a run; None where there is none."""
+        """Return its value in a run; None if there is none."""
         name = self.metric.name
         mine = (one for one in run.summaries if one.workload == self.workload and name in one.values)
         return next((one.number(name) for one in mine), None)
 
 
 def measures(plan: Plan, asked: Sequence[str] = ()) -> tuple[Measure, ...]:
-    """The figures to show.
+    """Return the metrics to show.
 
     Args:
-        plan: whose workloads they are of.
-        asked: their labels, `download.goodput`; unless given, of each workload the median latency or the goodput, and
-            the loss where there is such a thing.
+        plan: the plan with the workloads.
+        asked: labels such as `download.goodput`; by default each workload's median latency or goodput, and its loss if
+            its messages can be lost.
 
     Raises:
         UsageError: `unknown-workload`, `unknown-metric`.
@@ -75,7 +75,7 @@ def _named(plan: Plan, label: str) -> Measure:
     if metric is None or metric.unit == "name":
         labels = [each.label for each in _numbers(kinds[name]).values()]
         hint = nearest(wanted, labels, f"those of {kinds[name]}")
-        raise UsageError("unknown-metric", f"--metric {quote(label)}: no number is called {quote(wanted)}", hint)
+        raise UsageError("unknown-metric", f"--metric {quote(label)}: there is no numeric metric {quote(wanted)}", hint)
     return Measure(workload=name, metric=metric)
 
 

@@ -1,4 +1,4 @@
-"""What came of a sweep: the runs that are there, and what they tell of each cell."""
+"""The outcome of a sweep: its runs, and the estimates of metrics from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.analysis import formatting
 from testbed.analysis.comparison import MACHINERY
-from testbed.runs.files import write_whole
+from testbed.runs.output_files import write_whole
 from testbed.runs.reading import load, whole_runs
 from testbed.statistics import LINEAR, Estimate, log_slope, scale_of
 from testbed.sweep.layout import Curve, Layout
@@ -27,19 +27,19 @@ VERSION = 1
 """The version of the form of sweep.json."""
 
 CONFIDENCE = 0.95
-"""Of the intervals."""
+"""Confidence of the intervals."""
 
 _AT_LEAST = 3
-"""Points that a slope is through."""
+"""The least number of points for a slope."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slope:
-    """How a figure grows along a curve: with which power of what is varied.
+    """The exponent of the power law by which a metric grows along a curve.
 
     Attributes:
-        x: the path of what is varied along the curve.
-        exponent: over repetitions, each fitted by itself.
+        x: the path of the key that varies along the curve.
+        exponent: estimated over repetitions, each fitted by itself.
     """
 
     measure: Measure
@@ -49,14 +49,14 @@ class Slope:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class SweepOutcome:
     """The runs of a sweep.
 
     Attributes:
         directory: of the sweep.
-        repeat: how many repetitions are wanted.
-        runs: whole ones, by `Trial.key`.
-        measures: the figures to show.
+        repeat: number of repetitions of each cell.
+        runs: the complete runs, by `Trial.key`.
+        measures: the metrics to show.
     """
 
     matrix: Matrix
@@ -66,44 +66,44 @@ class Outcome:
     measures: tuple[Measure, ...]
 
     def trials(self, cell: Cell) -> list[tuple[Trial, Run]]:
-        """The runs that there are of a cell, by repetition."""
+        """Return the runs of a cell that exist, by repetition."""
         mine = (self.matrix.trial(cell, repetition) for repetition in range(1, self.repeat + 1))
         return [(trial, self.runs[trial.key]) for trial in mine if trial.key in self.runs]
 
     def estimate(self, cell: Cell, measure: Measure) -> Estimate | None:
-        """A figure over the runs of a cell; None where no run has it."""
+        """Return the estimate of a metric over the runs of a cell; None if no run has it."""
         values = (measure.of(run) for _, run in self.trials(cell))
-        found = [value for value in values if value is not None]
-        return Estimate.of(found, scale_of(measure.metric.unit), CONFIDENCE)
+        known = [value for value in values if value is not None]
+        return Estimate.of(known, scale_of(measure.metric.unit), CONFIDENCE)
 
     @property
     def missing(self) -> list[Trial]:
-        """What was not run, or not to its end."""
+        """The trials without a complete run."""
         return [trial for trial in self.matrix.trials(self.repeat) if trial.key not in self.runs]
 
     @property
     def untrusted(self) -> list[Run]:
-        """Runs that are not trusted. They count as any other: to leave them out could favour a cell."""
+        """The runs that are not trusted. Estimates include them, because leaving them out could favour a cell."""
         return [run for run in self.runs.values() if not run.trusted]
 
     @property
     def as_expected(self) -> bool:
-        """Whether in all runs the links were as requested, and no expectation failed."""
+        """Whether in all runs the links were as requested and all expectations were met."""
         return all(run.as_expected for run in self.runs.values())
 
     @property
     def mixture(self) -> list[str]:
-        """What the runs do not have in common, and should: runtime, engines, versions."""
-        found = []
+        """Sentences about differences between the runs' environments: runtime, engines, versions."""
+        sentences = []
         for name, of in MACHINERY.items():
             values = sorted({of(run) for run in self.runs.values()})
             if len(values) > 1:
-                found.append(f"runs differ in {name}: {' and '.join(values)}")
-        return found
+                sentences.append(f"runs differ in {name}: {' and '.join(values)}")
+        return sentences
 
     @property
     def slopes(self) -> Iterator[Slope]:
-        """The slope of each curve that is on two logarithmic axes."""
+        """The slope of each curve whose axes are both logarithmic."""
         layout = Layout.of(self.matrix)
         if not layout.is_logarithmic:
             return
@@ -126,7 +126,7 @@ class Outcome:
         return Estimate.of([log_slope(x, values) for values in complete], LINEAR, CONFIDENCE)
 
     def to_json(self) -> dict[str, Any]:
-        """All of it in plain values. Figures are in the units of `testbed.metrics`."""
+        """Return the outcome as a JSON object. Metrics are in the units of `testbed.metrics`."""
         matrix = self.matrix
         return {
             "version": VERSION,
@@ -144,8 +144,8 @@ class Outcome:
             "missing": len(self.missing),
             "cells": [self._cell(cell) for cell in matrix.cells],
             "slopes": [
-                {"metric": each.measure.label, "levels": each.curve.levels, **asdict(each.exponent)}
-                for each in self.slopes
+                {"metric": slope.measure.label, "levels": slope.curve.levels, **asdict(slope.exponent)}
+                for slope in self.slopes
             ],
         }
 
@@ -172,22 +172,22 @@ class Outcome:
         }
 
     def write(self) -> Path:
-        """Write sweep.json, over the one that is there."""
+        """Write sweep.json, replacing the one that exists."""
         path = self.directory / SWEEP_FILE
         write_whole(path, json.dumps(self.to_json(), indent=1) + "\n")
         return path
 
 
 def kept(matrix: Matrix, directory: Path) -> dict[tuple[str, int], Run]:
-    """The whole runs in a sweep's directory, by `Trial.key`; of several for one, the last that is trusted.
+    """Return the complete runs in a sweep's directory, by `Trial.key`; of several per key, the last trusted one.
 
     Raises:
         UsageError: `run-unreadable`.
     """
-    found: dict[tuple[str, int], Run] = {}
+    kept_runs: dict[tuple[str, int], Run] = {}
     for cell in matrix.cells:
         for run in map(load, whole_runs(directory / cell.lab)):
             key = run.plan.lab, run.plan.seed
-            if key not in found or run.trusted or not found[key].trusted:
-                found[key] = run
-    return found
+            if key not in kept_runs or run.trusted or not kept_runs[key].trusted:
+                kept_runs[key] = run
+    return kept_runs

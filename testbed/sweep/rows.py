@@ -1,4 +1,4 @@
-"""What is shown of a sweep, as text."""
+"""The results of a sweep as text."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ if TYPE_CHECKING:
     from testbed.statistics import Estimate
     from testbed.sweep.matrix import Cell, Matrix
     from testbed.sweep.measures import Measure
-    from testbed.sweep.outcome import Outcome, Slope
+    from testbed.sweep.outcome import Slope, SweepOutcome
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:
-    """What to call factors where there is little room: the last part of the path if it tells them apart."""
+    """Return short names of factors: the last part of the path if it is unique, else the path."""
     last = {path: path.rpartition(".")[2] for path in paths}
     names = list(last.values())
     return {path: name if names.count(name) == 1 else path for path, name in last.items()}
 
 
 def levels_text(matrix: Matrix, levels: Mapping[str, str]) -> str:
-    """The values of the factors that are varied: `loss 1%, congestion bbr`."""
+    """Return the levels of factors that vary: `loss 1%, congestion bbr`."""
     short = short_names(matrix.factors)
     return ", ".join(f"{short[path]} {level}" for path, level in levels.items() if len(matrix.factors[path]) > 1)
 
 
-def head(outcome: Outcome) -> tuple[str, ...]:
-    """The heads of the columns of `lines`; those of factors come first."""
+def head(outcome: SweepOutcome) -> tuple[str, ...]:
+    """Return the headings of the columns of `lines`, factors first."""
     short = short_names(outcome.matrix.factors)
     return (*short.values(), "runs", *(measure.label for measure in outcome.measures))
 
 
-def lines(outcome: Outcome) -> list[tuple[str, ...]]:
-    """A line per cell: its values, its runs, and the mean of each figure with its interval."""
+def lines(outcome: SweepOutcome) -> list[tuple[str, ...]]:
+    """Return a row per cell: its levels, its number of runs, and the mean of each metric with its interval."""
     return [
         (
             *cell.levels.values(),
@@ -46,7 +46,7 @@ def lines(outcome: Outcome) -> list[tuple[str, ...]]:
     ]
 
 
-def _runs(outcome: Outcome, cell: Cell) -> str:
+def _runs(outcome: SweepOutcome, cell: Cell) -> str:
     runs = [run for _, run in outcome.trials(cell)]
     text = f"{len(runs)}" if len(runs) == outcome.repeat else f"{len(runs)} of {outcome.repeat}"
     untrusted = sum(not run.trusted for run in runs)
@@ -54,30 +54,32 @@ def _runs(outcome: Outcome, cell: Cell) -> str:
 
 
 def estimate_text(estimate: Estimate | None, measure: Measure) -> str:
-    """A mean and its interval: `5.31 mbit/s (4.92 to 5.7)`."""
+    """Return a mean and its interval: `5.31 mbit/s (4.92 to 5.7)`."""
     mean = value_text(estimate.mean if estimate else None, measure)
     if estimate is None:
         return mean
     if estimate.interval is None:
         return mean
-    return f"{mean} ({_range(mean, [formatting.figure(bound, measure.metric.unit) for bound in estimate.interval])})"
+    return (
+        f"{mean} ({_range(mean, [formatting.metric_text(bound, measure.metric.unit) for bound in estimate.interval])})"
+    )
 
 
 def value_text(value: float | None, measure: Measure) -> str:
-    """A figure: `5.31 mbit/s`."""
-    return formatting.UNMEASURED if value is None else formatting.figure(value, measure.metric.unit)
+    """Return a metric as text: `5.31 mbit/s`."""
+    return formatting.UNMEASURED if value is None else formatting.metric_text(value, measure.metric.unit)
 
 
 def _range(mean: str, bounds: Sequence[str]) -> str:
-    """Two bounds, without their units where those are all the mean's."""
+    """Return two bounds, without their units if these are the mean's."""
     unit = mean.partition(" ")[2]
     if unit and all(bound.partition(" ")[2] == unit for bound in bounds):
         bounds = [bound.partition(" ")[0] for bound in bounds]
     return " to ".join(bounds)
 
 
-def slope_text(outcome: Outcome, slope: Slope) -> str:
-    """How a figure grows: `flow.goodput ~ loss ^ -0.51 (-0.55 to -0.47), congestion reno`."""
+def slope_text(outcome: SweepOutcome, slope: Slope) -> str:
+    """Return a slope as text: `flow.goodput ~ loss ^ -0.51 (-0.55 to -0.47), congestion reno`."""
     x = short_names(outcome.matrix.factors)[slope.x]
     interval = slope.exponent.interval
     bounds = f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else ""
@@ -85,8 +87,8 @@ def slope_text(outcome: Outcome, slope: Slope) -> str:
     return f"{slope.measure.label} ~ {x} ^ {slope.exponent.mean:.2f}{bounds}{f', {beside}' if beside else ''}"
 
 
-def failures(outcome: Outcome) -> list[str]:
-    """Per cell what was not as expected, in which runs, and what was found there, in lines.
+def failures(outcome: SweepOutcome) -> list[str]:
+    """Return a line for each unmet expectation or link of a cell, with the runs and the values measured in them.
 
     `loss 5%: voice.loss < 4% is not met in 2 of 5 runs: repetition 1 (5.2 %), repetition 4 (4.4 %)`
     """
@@ -104,8 +106,8 @@ def failures(outcome: Outcome) -> list[str]:
     return lines
 
 
-def missing(outcome: Outcome) -> str:
-    """The runs that are missing: `loss 5% (repetitions 2, 3)`."""
+def missing(outcome: SweepOutcome) -> str:
+    """Return the runs that are missing as text: `loss 5% (repetitions 2, 3)`."""
     by_cell: dict[str, list[str]] = {}
     for trial in outcome.missing:
         label = levels_text(outcome.matrix, trial.cell.levels) or "this topology"
@@ -115,11 +117,11 @@ def missing(outcome: Outcome) -> str:
     )
 
 
-def warnings(outcome: Outcome) -> list[str]:
-    """What speaks against the result, in lines."""
-    found = []
+def warnings(outcome: SweepOutcome) -> list[str]:
+    """Return the reasons to doubt the result, one per line."""
+    sentences = []
     if lacking := len(outcome.missing):
-        found.append(f"{lacking} of {lacking + len(outcome.runs)} runs are missing: {missing(outcome)}")
+        sentences.append(f"{lacking} of {lacking + len(outcome.runs)} runs are missing: {missing(outcome)}")
     if untrusted := outcome.untrusted:
-        found.append(f"{len(untrusted)} of {len(outcome.runs)} runs are not trusted; they count as the others do")
-    return [*found, *outcome.mixture]
+        sentences.append(f"{len(untrusted)} of {len(outcome.runs)} runs are not trusted; the means include them")
+    return [*sentences, *outcome.mixture]

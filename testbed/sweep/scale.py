@@ -1,4 +1,4 @@
-"""The values that are tried, as numbers on an axis where they are such."""
+"""The levels of a factor as numbers on an axis, if they are quantities."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _READERS: Mapping[str, Callable[[str], float]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
+class AxisScale:
     """Levels that are quantities of one kind.
 
     Attributes:
@@ -36,17 +36,17 @@ class Scale:
     values: Mapping[str, float]
 
 
-def scale(levels: Sequence[str]) -> Scale | None:
-    """The scale on which all levels are; None where they are not of one kind."""
+def scale(levels: Sequence[str]) -> AxisScale | None:
+    """Return the scale of all levels; None if they are not quantities of one kind."""
     for unit, read in _READERS.items():
         try:
-            return Scale(unit=unit, values={level: float(read(level)) for level in levels})
+            return AxisScale(unit=unit, values={level: float(read(level)) for level in levels})
         except ValueError:
             continue
     return None
 
 
 def is_wide(values: Iterable[float]) -> bool:
-    """Whether values are better seen on a logarithmic axis: all positive, and the greatest far from the least."""
+    """Whether values need a logarithmic axis: all are positive, and the greatest is far from the least."""
     found = [*values]
     return bool(found) and min(found) > 0 and max(found) >= WIDE * min(found)

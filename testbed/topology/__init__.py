@@ -1,4 +1,4 @@
-"""The topology file: YAML text to a validated `Topology`, with every fault at its line."""
+"""The topology file: parsing of YAML text to a validated `Topology`, with every error at its line."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pydantic import ValidationError
 
 from testbed import arguments
 from testbed.errors import UsageError
-from testbed.topology.course import timeline_faults, workload_faults
 from testbed.topology.document import MOST_BYTES, read
-from testbed.topology.files import Files
+from testbed.topology.error_messages import located, translate, valueless
 from testbed.topology.find import find
 from testbed.topology.json_schema import schema
-from testbed.topology.messages import located, translate, valueless
 from testbed.topology.models import Topology
 from testbed.topology.problems import Problem, TopologyError
+from testbed.topology.referenced_files import Files
 from testbed.topology.rules import broken_rules
 from testbed.topology.rules.parts import Parts
 from testbed.topology.settings import Factor, Setting, applied, factor_problems, factors_in, parse_factor
+from testbed.topology.timeline_state import timeline_faults, workload_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +40,7 @@ __all__ = [
 
 
 def load(path: Path | str, settings: Iterable[Setting] = ()) -> Topology:
-    """The topology in the file at `path`, with the values of `settings` in place of its own.
+    """Load the topology file at `path`, with the values of `settings` in place of its own.
 
     Raises:
         TopologyError: the file is not valid; it tells all that is wrong.
@@ -51,7 +51,7 @@ def load(path: Path | str, settings: Iterable[Setting] = ()) -> Topology:
 
 
 def factors(path: Path) -> tuple[Factor, ...]:
-    """What the `sweep` of the file at `path` varies; of a file that is not valid, what can be read.
+    """Return the factors of the `sweep` in the file at `path`; of an invalid file, those that can be read.
 
     Raises:
         TopologyError: it is no YAML.
@@ -69,7 +69,7 @@ def _text(path: Path) -> bytes:
 
 
 def loads(text: str | bytes, name: str, directory: Path | None = None, settings: Iterable[Setting] = ()) -> Topology:
-    """The topology in `text`.
+    """Load a topology from text.
 
     Args:
         text: YAML; bytes must be UTF-8.

@@ -1,4 +1,4 @@
-"""What all models of the topology file have in common."""
+"""The base of all models of the topology file."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -79,7 +79,7 @@ class Recorded:
 
 
 class Fault(NamedTuple):
-    """What is wrong with a value, or between values that are right by themselves.
+    """An error in a value, or a contradiction between values.
 
     Attributes:
         path: keys from the model where it was found (in a rule: from the top of the file) to the value at fault.
@@ -98,7 +98,7 @@ class Fault(NamedTuple):
     offset: int = 0
 
     def under(self, *path: str | int) -> "Fault":
-        """The same fault, seen from the model that has this one at `path`."""
+        """Return the same fault with its path relative to the enclosing model, which has this one at `path`."""
         return self._replace(path=(*path, *self.path))
 
 

@@ -1,15 +1,15 @@
-"""The bottleneck of a link: how fast it sends, and what waits before it."""
+"""The bottleneck of a link: its rate and its queue."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Discriminator, Tag
 
 from testbed import units
-from testbed.impairments import Discipline, Opportunities, RateSteps
+from testbed.impairments import CoDel, Discipline, DropHead, DropTail, FqCoDel, Opportunities, RateSteps
 from testbed.topology import traces
 from testbed.topology.base import Fault, Model, Short, key
-from testbed.topology.files import Beside
+from testbed.topology.referenced_files import Beside
 from testbed.topology.values import Flag, QueueLimit, Rate, SomeDuration, schema_of
 
 MANAGED = ("codel", "fq_codel")
@@ -17,16 +17,11 @@ MANAGED = ("codel", "fq_codel")
 
 
 class Traced(Model):
-    """A rate that changes as a trace says."""
+    """A rate that follows a trace."""
 
     trace: Annotated[Opportunities | RateSteps, Beside(traces.trace, ("traces/mobile.trace", "traces/drive.csv"))] = (
         key("A file beside the topology: TIME,RATE lines in a .csv, else Mahimahi's format")
     )
-
-    @property
-    def parts(self) -> dict[str, Any]:
-        """What the impairments has."""
-        return {"rate_bps": 0, "trace": self.trace}
 
 
 class Queue(Model):
@@ -50,19 +45,16 @@ class Queue(Model):
     ecn: Flag | None = key("Whether CoDel marks packets that can be marked instead of dropping them", default=None)
 
     @property
-    def parts(self) -> dict[str, Any]:
-        """What the impairments has, but for the size, which depends on more than this."""
-        return {"discipline": self._discipline}
-
-    @property
-    def _discipline(self) -> Discipline:
-        standard = Discipline(name=self.discipline)
-        return Discipline(
-            name=self.discipline,
-            target_ns=self.target_ns or standard.target_ns,
-            interval_ns=self.interval_ns or standard.interval_ns,
-            ecn=bool(self.ecn),
-        )
+    def chosen(self) -> Discipline:
+        """The discipline with its settings."""
+        match self.discipline:
+            case "droptail":
+                return DropTail()
+            case "drophead":
+                return DropHead()
+        managed = FqCoDel if self.discipline == "fq_codel" else CoDel
+        times = {"target_ns": self.target_ns, "interval_ns": self.interval_ns}
+        return managed(ecn=bool(self.ecn), **{name: time_ns for name, time_ns in times.items() if time_ns})
 
     def faults(self) -> Iterator[Fault]:
         """What is CoDel's goes with CoDel, and it puts up with a wait for longer than that wait."""
@@ -70,8 +62,8 @@ class Queue(Model):
             if value is not None and self.discipline not in MANAGED:
                 message = f"is CoDel's, and the discipline is {self.discipline}"
                 yield Fault((name,), "conflicting-keys", message, f"disciplines with it are: {', '.join(MANAGED)}")
-        chosen = self._discipline
-        if chosen.target_ns >= chosen.interval_ns:
+        chosen = self.chosen
+        if isinstance(chosen, CoDel) and chosen.target_ns >= chosen.interval_ns:
             message = (
                 f"is {units.DURATION.format(chosen.target_ns)}, must be less than the interval, "
                 f"{units.DURATION.format(chosen.interval_ns)}"

@@ -1,4 +1,4 @@
-"""What is captured during a run."""
+"""The key `capture`: packets captured during a run."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from testbed.topology.values import CaptureSize, Name, SnapSize, schema_of
 Nodes = Annotated[tuple[Name, ...], Field(min_length=1)]
 
 
-class Capture(Model):
+class CaptureKeys(Model):
     """Packets captured at nodes during a run."""
 
     nodes: Nodes = key("The nodes where packets are captured, on each of their networks")
@@ -21,4 +21,4 @@ class Capture(Model):
     )
 
 
-CaptureValue = Annotated[Capture, Short("nodes", {"type": "array", "items": schema_of(Name), "minItems": 1})]
+CaptureValue = Annotated[CaptureKeys, Short("nodes", {"type": "array", "items": schema_of(Name), "minItems": 1})]

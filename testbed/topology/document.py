@@ -1,4 +1,4 @@
-"""YAML text to plain data, strictly: YAML 1.2 core scalars, no duplicate keys, no tags, and the place of every value.
+"""Strict parsing of YAML to plain data with the place of every value: YAML 1.2 core scalars, no duplicate keys or tags.
 
 PyYAML composes the nodes; what scalars mean is decided here, because PyYAML follows YAML 1.1 (`on` is true, `1e-3` is
 text).
@@ -39,13 +39,13 @@ Path = tuple[str | int, ...]
 
 
 class Mark(NamedTuple):
-    """A place in the text, from 1."""
+    """A line and a column in the text, counted from 1."""
 
     line: int
     column: int
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where a value is, its key if it is in a mapping (else the value again), and in what: the name of a file."""
 
     value: Mark
@@ -79,23 +79,23 @@ class Document:
 
     name: str
     data: object
-    places: Mapping[Path, Place]
+    places: Mapping[Path, Location]
     lines: tuple[str, ...]
     problems: tuple[Problem, ...]
 
     def problem(self, path: Path, code: str, message: str, hint: str = "", *, at_key: bool = False) -> Problem:
-        """A fault at the value (or its key) that `path` leads to, or at the nearest one around it that exists."""
+        """Return a problem at the value (or key) at `path`, or at the nearest enclosing value that exists."""
         while path not in self.places:
             path = path[:-1]
         place = self.places[path]
         return Problem(place.file, *(place.key if at_key else place.value), code, message, hint)
 
     def value(self, path: Path) -> object:
-        """The value that `path` leads to."""
-        found = self.data
+        """Return the value at `path`."""
+        value = self.data
         for part in path:
-            found = found[part]  # type: ignore[index]
-        return found
+            value = value[part]  # type: ignore[index]
+        return value
 
     def place_within(self, path: Path, offset: int) -> Mark:
         """Where `offset` of the text at `path` is; where that text begins if it is not written as it reads."""
@@ -160,11 +160,11 @@ class _Composer(
         return root
 
     def problem(self, mark: Mark, code: str, message: str, hint: str = "") -> None:
-        """Note a fault that does not prevent reading on."""
+        """Record an error after which reading can continue."""
         self.problems.append(Problem(self.name, *mark, code, message, hint))
 
     def fatal(self, mark: Mark, code: str, message: str, hint: str = "") -> TopologyError:
-        """The error that ends reading, with the faults found before."""
+        """Return the error that ends reading, with the errors found before."""
         return TopologyError([*self.problems, Problem(self.name, *mark, code, message, hint)])
 
 
@@ -173,7 +173,7 @@ class _Reader:
     """Turns composed nodes into plain data and notes where each value is."""
 
     composer: _Composer
-    places: dict[Path, Place] = field(default_factory=dict)
+    places: dict[Path, Location] = field(default_factory=dict)
     _sizes: dict[int, int] = field(default_factory=dict)
     _scalars: dict[int, object] = field(default_factory=dict)
     _pairs: dict[int, dict[str, tuple[Mark, yaml.Node]]] = field(default_factory=dict)
@@ -186,7 +186,7 @@ class _Reader:
         """
         self._measure(root)
         at = _mark(root)
-        return self._data(root, (), Place(at, at, self.composer.name))
+        return self._data(root, (), Location(at, at, self.composer.name))
 
     def _measure(self, node: yaml.Node) -> int:
         """The number of values in a node, itself included and aliases expanded; each node is looked at once."""
@@ -245,12 +245,12 @@ class _Reader:
         number.text = text
         return number
 
-    def _data(self, node: yaml.Node, path: Path, place: Place) -> object:
+    def _data(self, node: yaml.Node, path: Path, place: Location) -> object:
         """The plain data in a node, aliases expanded; notes the place of every value in it."""
         self.places[path] = place
 
         def within(part: str | int, item: yaml.Node, key: Mark) -> object:
-            return self._data(item, (*path, part), Place(_mark(item), key, place.file))
+            return self._data(item, (*path, part), Location(_mark(item), key, place.file))
 
         if isinstance(node, yaml.SequenceNode):
             return [within(index, item, _mark(item)) for index, item in enumerate(node.value)]
@@ -260,7 +260,7 @@ class _Reader:
 
 
 def read(text: str | bytes, name: str) -> Document:
-    """The data in a topology file.
+    """Parse the text of a topology file.
 
     Args:
         text: the file's content; bytes must be UTF-8.
@@ -296,13 +296,13 @@ def read(text: str | bytes, name: str) -> Document:
 
 
 def _mark(at: yaml.Event | yaml.Node) -> Mark:
-    """Where an event or a node starts."""
+    """Return the position at which an event or a node starts."""
     start = at.start_mark
     return Mark(start.line + 1, start.column + 1) if start else Mark(1, 1)
 
 
 def _mark_at(before: str) -> Mark:
-    """The place after the text `before`."""
+    """Return the position after the text `before`."""
     return Mark(before.count("\n") + 1, len(before) - before.rfind("\n"))
 
 

@@ -1,16 +1,16 @@
 """What else a link does to packets than lose them: delays that vary, copies, other orders, wrong bits."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from testbed.impairments import Chance, Corruption, Reorder, Variation
+from testbed.impairments import Corruption, Jitter, RandomEvent, Reorder
 from testbed.topology.base import Fault, Model, Short, key
-from testbed.topology.files import Beside
+from testbed.topology.referenced_files import Beside
 from testbed.topology.traces import delays
 from testbed.topology.values import Count, Duration, Probability, SomeDuration, schema_of
 
 
-class Jitter(Model):
+class JitterKeys(Model):
     """How delays vary."""
 
     spread_ns: Duration = key(
@@ -28,15 +28,16 @@ class Jitter(Model):
     )
 
     @property
-    def parts(self) -> dict[str, Any]:
-        """What the impairments has; where delays do not vary, how they do it does not matter."""
-        variation = Variation(
-            distribution="table" if self.table else self.distribution or "uniform",
-            table=self.table or (),
+    def jitter(self) -> Jitter | None:
+        """The jitter of a link; None where delays do not vary."""
+        if not self.spread_ns:
+            return None
+        return Jitter(
+            ns=self.spread_ns,
+            distribution=self.table or self.distribution or "uniform",
             correlation=self.correlation,
             keeps_order=self.order == "keep",
         )
-        return {"jitter_ns": self.spread_ns, "variation": variation if self.spread_ns else Variation()}
 
     def faults(self) -> Iterator[Fault]:
         """There is one distribution."""
@@ -51,18 +52,9 @@ class Share(Model):
     correlation: Probability = key("How much each draw takes after the one before it", default=0, written="0%")
 
     @property
-    def chance(self) -> Chance:
-        """The two together."""
-        return Chance(probability=self.rate, correlation=self.correlation)
-
-
-class Duplication(Share):
-    """Packets that arrive twice."""
-
-    @property
-    def parts(self) -> dict[str, Any]:
-        """What the impairments has."""
-        return {"duplicate": self.chance if self.rate else None}
+    def event(self) -> RandomEvent | None:
+        """The event; None where it never happens."""
+        return RandomEvent(probability=self.rate, correlation=self.correlation) if self.rate else None
 
 
 class Corrupted(Share):
@@ -74,10 +66,9 @@ class Corrupted(Share):
     )
 
     @property
-    def parts(self) -> dict[str, Any]:
-        """What the impairments has."""
-        corruption = Corruption(chance=self.chance, fix_checksum=self.checksum == "fix")
-        return {"corruption": corruption if self.rate else None}
+    def corruption(self) -> Corruption | None:
+        """The corruption of a link; None where nothing is corrupted."""
+        return Corruption(event=self.event, fix_checksum=self.checksum == "fix") if self.event else None
 
 
 class Reordering(Share):
@@ -91,14 +82,13 @@ class Reordering(Share):
     )
 
     @property
-    def parts(self) -> dict[str, Any]:
-        """What the impairments has."""
-        reorder = Reorder(chance=self.chance, gap=self.gap or 0, late_ns=self.late_ns or 0)
-        return {"reorder": reorder if self.rate else None}
+    def reorder(self) -> Reorder | None:
+        """The reordering of a link; None where no packet leaves its place."""
+        return Reorder(event=self.event, gap=self.gap or 0, late_ns=self.late_ns or 0) if self.event else None
 
 
 _SHARE = Short("rate", schema_of(Probability))
-JitterValue = Annotated[Jitter, Short("spread", schema_of(Duration))]
-DuplicationValue = Annotated[Duplication, _SHARE]
+JitterValue = Annotated[JitterKeys, Short("spread", schema_of(Duration))]
+DuplicationValue = Annotated[Share, _SHARE]
 CorruptedValue = Annotated[Corrupted, _SHARE]
 ReorderingValue = Annotated[Reordering, _SHARE]

@@ -1,4 +1,4 @@
-"""How a file names a link: by the two nodes at its ends, in both directions or in one."""
+"""The keys that name a link: its two nodes, for both directions or for one."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ class PairEnds(Model):
 
     @property
     def directions(self) -> tuple[tuple[str, str], ...]:
-        """Source and destination of each direction."""
+        """The source and destination of each direction."""
         one, other = self.between
         return (one, other), (other, one)
 
@@ -35,7 +35,7 @@ class DirectionEnds(Model):
 
     @property
     def directions(self) -> tuple[tuple[str, str], ...]:
-        """Source and destination of each direction."""
+        """The source and destination of each direction."""
         return ((self.source, self.destination),)
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class DirectionEnds(Model):
 
 
 def tag(value: object) -> str:
-    """Which of the two forms a mapping has."""
+    """Return the tag of the form that a mapping has."""
     return "<pair>" if isinstance(value, dict) and "between" in value else "<direction>"
 
 

@@ -1,4 +1,4 @@
-"""Where the topology is that a person names."""
+"""Finding the topology file that a user names."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ _SUFFIXES = (".yml", ".yaml")
 
 
 def find(name_or_path: str | Path) -> Path:
-    """The file that `name_or_path` means.
+    """Return the file that `name_or_path` names.
 
     Args:
         name_or_path: a path (anything with a slash or with `.yml` or `.yaml` at its end), or the name of one of
@@ -41,7 +41,7 @@ def find(name_or_path: str | Path) -> Path:
 
 
 def _files(directory: Path) -> dict[str, Path]:
-    """The topology files in `directory`, by name."""
+    """Return the topology files in `directory`, by name."""
     try:
         return {one.stem: one for one in sorted(directory.iterdir()) if one.suffix in _SUFFIXES}
     except OSError:

@@ -1,22 +1,29 @@
 """What a link is asked to do to packets."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import fields
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
 
 from testbed import units
-from testbed.impairments import CERTAIN, CLEAR, Impairments, Latent
+from testbed.impairments import (
+    CLEAR,
+    Blackhole,
+    Bottleneck,
+    DropTail,
+    FixedRate,
+    Impairments,
+    Jitter,
+    Loss,
+    Reorder,
+    Trace,
+)
 from testbed.topology.base import Fault, Model, key
 from testbed.topology.bottleneck import QueueValue, RateValue, Traced
 from testbed.topology.effects import CorruptedValue, DuplicationValue, JitterValue, ReorderingValue
-from testbed.topology.losses import Drops, Loss, drop_faults, drops
+from testbed.topology.losses import Drops, LossValue, drop_faults, drops
 from testbed.topology.values import Duration, Flag, Limit, Overhead
 
 ETHERNET_HEADER = 14
 """Bytes that a frame has beyond its IP packet, in `Impairments`'s count."""
-
-Parts = Mapping[str, Any]
-"""Fields of a `Impairments`."""
 
 
 class ImpairmentKeys(Model):
@@ -28,7 +35,7 @@ class ImpairmentKeys(Model):
         "distribution",
         default=None,
     )
-    loss: Loss | None = key(
+    loss: LossValue | None = key(
         "Share of packets that are lost, independently of each other. Or a mapping: other kinds of loss", default=None
     )
     drop: Drops | None = key("Packets lost by script: their numbers, from 1, or which of what kind", default=None)
@@ -65,12 +72,24 @@ class ImpairmentKeys(Model):
         """
         for fault in self.contradictions(now, mtu=mtu):
             raise ValueError(f"{'.'.join(map(str, fault.path))} {fault.said}")
-        return Impairments(**self._whole(now, mtu + ETHERNET_HEADER, delay_back_ns))
+        frame, delay_ns = mtu + ETHERNET_HEADER, self._delay_ns(now)
+        bottleneck = self._bottleneck(now, frame, delay_ns + delay_back_ns)
+        return Impairments(
+            delay_ns=delay_ns,
+            jitter=self._jitter(now),
+            loss=self._loss(now),
+            drops=now.drops if self.drop is None else drops(self.drop),
+            corruption=now.corruption if self.corrupt is None else self.corrupt.corruption,
+            duplicate=now.duplicate if self.duplicate is None else self.duplicate.event,
+            reorder=self._reorder(now),
+            bottleneck=bottleneck,
+            hidden_bottleneck=None if bottleneck else self._hidden_bottleneck(now),
+        )
 
     def contradictions(self, now: Impairments = CLEAR, *, mtu: int) -> Iterator[Fault]:
         """What cannot be had together: within one key, between keys, or with what the link does `now`."""
         found = list(self._within())
-        yield from found or self._between(self._whole(now, mtu + ETHERNET_HEADER, 0), mtu + ETHERNET_HEADER)
+        yield from found or self._between(now, mtu + ETHERNET_HEADER)
 
     def _within(self) -> Iterator[Fault]:
         for name, value in (("jitter", self.jitter), ("loss", self.loss), ("queue", self.queue)):
@@ -79,68 +98,83 @@ class ImpairmentKeys(Model):
         if self.drop is not None:
             yield from (fault.under("drop") for fault in drop_faults(self.drop))
 
-    def _between(self, parts: Parts, frame: int) -> Iterator[Fault]:
-        delay, jitter = parts["delay_ns"], parts["jitter_ns"]
-        if jitter > delay:
-            message = f"is {units.DURATION.format(jitter)}, more than the delay, {units.DURATION.format(delay)}"
+    def _between(self, now: Impairments, frame: int) -> Iterator[Fault]:
+        delay_ns, jitter, reorder, rate = self._delay_ns(now), self._jitter(now), self._reorder(now), self._rate(now)
+        if jitter and jitter.ns > delay_ns:
+            message = f"is {units.DURATION.format(jitter.ns)}, more than the delay, {units.DURATION.format(delay_ns)}"
             yield Fault(("jitter",), "jitter-exceeds-delay", message, "a packet cannot arrive before it left")
-        if parts["reorder"] and not parts["reorder"].late_ns and not delay:
+        if reorder and not reorder.late_ns and not delay_ns:
             hint = "a packet overtakes those in flight: give a delay, or say how much later it comes (late: 10ms)"
             yield Fault(("reorder",), "reorder-without-delay", "has no delay beside it", hint)
-        if not (parts["rate_bps"] or parts["trace"]):
-            if self.overhead_bytes:
-                hint = "overhead is what the bottleneck counts: give a rate"
-                yield Fault(("overhead",), "overhead-without-rate", "has no rate beside it", hint)
-            if self.queue is not None:
-                hint = "a queue is what waits for the bottleneck: give a rate"
-                yield Fault(("queue",), "queue-without-rate", "has no rate beside it", hint)
-        elif not frame <= parts["queue_bytes"] <= units.LARGEST:
-            message = (
-                f"comes to {units.SIZE.format(parts['queue_bytes'])}, must hold at least one full frame, {frame} B"
-            )
-            yield Fault(("queue",), "queue-too-small", message)
+        if rate:
+            size = self._queue_bytes(now, rate, frame, delay_ns)
+            if not frame <= size <= units.LARGEST:
+                message = f"comes to {units.SIZE.format(size)}, must hold at least one full frame, {frame} B"
+                yield Fault(("queue",), "queue-too-small", message)
+            return
+        if self.overhead_bytes:
+            hint = "overhead is what the bottleneck counts: give a rate"
+            yield Fault(("overhead",), "overhead-without-rate", "has no rate beside it", hint)
+        if self.queue is not None:
+            hint = "a queue is what waits for the bottleneck: give a rate"
+            yield Fault(("queue",), "queue-without-rate", "has no rate beside it", hint)
 
-    def _whole(self, now: Impairments, frame: int, delay_back_ns: int) -> dict[str, Any]:
-        """The fields of the impairments asked for, possible or not."""
-        parts = {one.name: getattr(now, one.name) for one in fields(now)}
-        if self.delay_ns is not None:
-            parts["delay_ns"] = self.delay_ns
-        for value in (self.jitter, self.corrupt, self.duplicate, self.reorder):
-            parts |= value.parts if value is not None else {}
-        if self.drop is not None:
-            parts["drops"] = drops(self.drop)
-        loss, hidden = self._losses(now)
-        bottleneck, dormant = self._bottleneck(now, frame, parts["delay_ns"] + delay_back_ns)
-        return {**parts, **loss, **bottleneck, "latent": Latent(**hidden, **dormant)}
+    def _delay_ns(self, now: Impairments) -> int:
+        return now.delay_ns if self.delay_ns is None else self.delay_ns
 
-    def _losses(self, now: Impairments) -> tuple[Parts, Parts]:
-        """The loss asked for, and what of it is latent."""
-        before = now.latent if now.latent.blackhole else now
-        loss = self.loss.parts if self.loss else {"loss": before.loss, "loss_model": before.loss_model}
-        if self.blackhole or (self.blackhole is None and self.loss is None and now.latent.blackhole):
-            return {"loss": CERTAIN, "loss_model": None}, {"blackhole": True, **loss}
-        return loss, {}
+    def _jitter(self, now: Impairments) -> Jitter | None:
+        return now.jitter if self.jitter is None else self.jitter.jitter
 
-    def _bottleneck(self, now: Impairments, frame: int, round_trip_ns: int) -> tuple[Parts, Parts]:
-        """The bottleneck asked for, and what of it is latent."""
-        rate: dict[str, Any] = {"rate_bps": now.rate_bps, "trace": now.trace}
-        if self.rate is not None:
-            rate = self.rate.parts if isinstance(self.rate, Traced) else {"rate_bps": self.rate, "trace": None}
-        before = now if now.has_bottleneck else now.latent
-        queue = {name: getattr(before, name) for name in ("overhead_bytes", "queue_bytes", "discipline")}
+    def _reorder(self, now: Impairments) -> Reorder | None:
+        return now.reorder if self.reorder is None else self.reorder.reorder
+
+    def _loss(self, now: Impairments) -> Loss | None:
+        """The loss, which a blackhole hides; one that there is stays where neither is asked for."""
+        before = now.loss.hidden if isinstance(now.loss, Blackhole) else now.loss
+        loss = before if self.loss is None else self.loss.loss
+        stays = self.blackhole is None and self.loss is None and isinstance(now.loss, Blackhole)
+        return Blackhole(hidden=loss) if self.blackhole or stays else loss
+
+    def _rate(self, now: Impairments) -> FixedRate | Trace | None:
+        if self.rate is None:
+            return now.bottleneck.rate if now.bottleneck else None
+        if isinstance(self.rate, Traced):
+            return self.rate.trace
+        return FixedRate(bps=self.rate) if self.rate else None
+
+    def _bottleneck(self, now: Impairments, frame: int, round_trip_ns: int) -> Bottleneck | None:
+        rate, before = self._rate(now), now.bottleneck or now.hidden_bottleneck
+        if rate is None:
+            return None
+        bottleneck = Bottleneck(
+            rate=rate,
+            queue_bytes=self._queue_bytes(now, rate, frame, round_trip_ns),
+            queue_ns=self._queue_ns(before),
+            discipline=before.discipline if before else DropTail(),
+            overhead_bytes=before.overhead_bytes if before else 0,
+        )
+        if self.queue is not None:
+            bottleneck = replace(bottleneck, discipline=self.queue.chosen)
         if self.overhead_bytes is not None:
-            queue["overhead_bytes"] = self.overhead_bytes
-        queue |= self.queue.parts if self.queue else {}
-        limit = self.queue.limit if self.queue else None
-        queue_ns = (limit.time_ns or 0) if limit else now.latent.queue_ns
-        if not (rate["rate_bps"] or rate["trace"]):
-            return rate | {name: getattr(CLEAR, name) for name in queue}, queue | {"queue_ns": queue_ns}
-        if queue_ns:
+            bottleneck = replace(bottleneck, overhead_bytes=self.overhead_bytes)
+        return bottleneck
+
+    def _hidden_bottleneck(self, now: Impairments) -> Bottleneck | None:
+        """The last bottleneck, of a link that has none."""
+        last = now.bottleneck or now.hidden_bottleneck
+        return replace(last, overhead_bytes=0) if last and self.overhead_bytes == 0 else last
+
+    def _queue_ns(self, before: Bottleneck | None) -> int:
+        """The time that the queue is given as; 0 where it is given otherwise."""
+        if self.queue and self.queue.limit:
+            return self.queue.limit.time_ns or 0
+        return before.queue_ns if before else 0
+
+    def _queue_bytes(self, now: Impairments, rate: FixedRate | Trace, frame: int, round_trip_ns: int) -> int:
+        """How much the queue of a bottleneck holds, possible or not."""
+        before, limit = now.bottleneck or now.hidden_bottleneck, self.queue.limit if self.queue else None
+        if queue_ns := self._queue_ns(before):
             limit = Limit(time_ns=queue_ns)
-        if limit or not queue["queue_bytes"]:
-            queue["queue_bytes"] = (limit or Limit(bdp=1)).bytes(
-                frame=frame,
-                rate_bps=rate["trace"].mean_bps if rate["trace"] else rate["rate_bps"],
-                round_trip_ns=round_trip_ns,
-            )
-        return rate | queue, {"queue_ns": queue_ns}
+        if before and not limit:
+            return before.queue_bytes
+        return (limit or Limit(bdp=1)).bytes(frame=frame, rate_bps=rate.mean_bps, round_trip_ns=round_trip_ns)

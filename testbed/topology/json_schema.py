@@ -1,4 +1,4 @@
-"""The JSON Schema of the topology file, for editors. It ships as `schema.json`; a test keeps that up to date."""
+"""The JSON Schema of the topology file, for editors. It ships as `schema.json`, which a test keeps up to date."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from testbed.topology.models import Topology
 
 
 class _Generator(GenerateJsonSchema):
-    """Says what the file may hold rather than what the models may: a key is left out, never empty."""
+    """Describes the file rather than the models: a key without a value is left out, never null."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])

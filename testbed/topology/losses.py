@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
 from testbed import units
-from testbed.impairments import CERTAIN, Chance, Drop, FourState, GilbertElliott
+from testbed.impairments import CERTAIN, CorrelatedLoss, Drop, FourState, GilbertElliott, IndependentLoss
 from testbed.topology.base import Fault, Model, Short, key
 from testbed.topology.values import Burst, Count, Port, Probability, schema_of
 
@@ -16,22 +16,18 @@ _ROUNDING = Fraction(1, 2)
 """How far a probability may be from what the file says."""
 
 
-def _by(model: Chance | GilbertElliott | FourState) -> dict[str, Any]:
-    return {"loss": 0, "loss_model": model}
-
-
-class RandomLoss(Model):
+class LossShare(Model):
     """Packets lost at random."""
 
     rate: Probability = key("Share of packets that are lost")
     correlation: Probability = key("How much each draw takes after the one before it", default=0, written="0%")
 
     @property
-    def parts(self) -> dict[str, Any]:
-        """What the impairments has: the probability alone where losses are independent of each other."""
-        if not (self.rate and self.correlation):
-            return {"loss": self.rate, "loss_model": None}
-        return _by(Chance(probability=self.rate, correlation=self.correlation))
+    def loss(self) -> IndependentLoss | CorrelatedLoss | None:
+        """The loss of a link; None where nothing is lost."""
+        if self.rate and self.correlation:
+            return CorrelatedLoss(probability=self.rate, correlation=self.correlation)
+        return IndependentLoss(probability=self.rate) if self.rate else None
 
     def faults(self) -> Iterator[Fault]:
         """None."""
@@ -45,15 +41,15 @@ class Bursts(Model):
     burst: Burst = key("How many packets in a row are lost, on average")
 
     @property
-    def parts(self) -> dict[str, Any]:
+    def loss(self) -> GilbertElliott | None:
         """A Gilbert-Elliott chain that loses all packets in its bad state and none in its good one.
 
         A stay in the bad state is 1 / to_good packets long, and to_bad / (to_bad + to_good) of all are in it.
         """
         if not self.rate:
-            return {"loss": 0, "loss_model": None}
+            return None
         to_bad = min(round(self._to_bad(self.rate) * CERTAIN), CERTAIN)
-        return _by(GilbertElliott(to_bad=to_bad, to_good=round(CERTAIN / self.burst)))
+        return GilbertElliott(to_bad=to_bad, to_good=round(CERTAIN / self.burst))
 
     def _to_bad(self, rate: int | Fraction) -> Fraction:
         return Fraction(rate) / (self.burst * (CERTAIN - rate))
@@ -79,9 +75,9 @@ class TwoStates(Model):
     bad: Probability = key("Share of packets lost in the bad state", default=CERTAIN, written="100%")
 
     @property
-    def parts(self) -> dict[str, Any]:
-        """What the impairments has: the chain."""
-        return _by(GilbertElliott(to_bad=self.to_bad, to_good=self.to_good, loss_good=self.good, loss_bad=self.bad))
+    def loss(self) -> GilbertElliott:
+        """The loss of a link."""
+        return GilbertElliott(to_bad=self.to_bad, to_good=self.to_good, loss_good=self.good, loss_bad=self.bad)
 
     def faults(self) -> Iterator[Fault]:
         """None."""
@@ -98,9 +94,9 @@ class FourStates(Model):
     p14: Probability = key("Probability of a single loss between bursts", default=0, written="0%")
 
     @property
-    def parts(self) -> dict[str, Any]:
-        """What the impairments has: the chain."""
-        return _by(FourState(p13=self.p13, p31=self.p31, p32=self.p32, p23=self.p23, p14=self.p14))
+    def loss(self) -> FourState:
+        """The loss of a link."""
+        return FourState(p13=self.p13, p31=self.p31, p32=self.p32, p23=self.p23, p14=self.p14)
 
     def faults(self) -> Iterator[Fault]:
         """Of the ways out of a state one is taken at most."""
@@ -120,8 +116,8 @@ def _loss_tag(value: object) -> str:
     return "<bursts>" if "burst" in keys else "<random>"
 
 
-Loss = Annotated[
-    Annotated[RandomLoss, Tag("<random>")]
+LossValue = Annotated[
+    Annotated[LossShare, Tag("<random>")]
     | Annotated[Bursts, Tag("<bursts>")]
     | Annotated[TwoStates, Tag("<two-states>")]
     | Annotated[FourStates, Tag("<four-states>")],
@@ -207,7 +203,7 @@ Drops = Annotated[
 
 
 def drops(asked: tuple[int, ...] | Script | tuple[Script, ...]) -> tuple[Drop, ...]:
-    """What the impairments has for a value of `Drops`."""
+    """The drops of a link, from a value of `Drops`."""
     if isinstance(asked, Script):
         return (asked.drop,)
     numbers = tuple(one for one in asked if isinstance(one, int))

@@ -14,11 +14,11 @@ from testbed.topology import ends
 from testbed.topology.base import EmptyIsDefault, Model, Recorded, key
 from testbed.topology.captures import CaptureValue
 from testbed.topology.ends import DirectionEnds, PairEnds
-from testbed.topology.files import Files
+from testbed.topology.events import AnyEvent
 from testbed.topology.impairments import ImpairmentKeys
 from testbed.topology.problems import nearest
 from testbed.topology.profiles import PROFILES
-from testbed.topology.timeline import AnyEvent
+from testbed.topology.referenced_files import Files
 from testbed.topology.values import (
     Address,
     Command,
@@ -55,9 +55,9 @@ Repetitions = Annotated[int, Field(strict=True, ge=1, le=1000)]
 
 def _profile(value: object) -> str:
     if not isinstance(value, str) or value not in PROFILES:
-        found = f"{describe(value)}, which is no profile"
+        message = f"{describe(value)}, which is not a profile"
         hint = nearest(str(value), PROFILES, "profiles")
-        raise PydanticCustomError("unknown-profile", "{said}", {"said": found, "hint": hint})
+        raise PydanticCustomError("unknown-profile", "{said}", {"said": message, "hint": hint})
     return value
 
 
@@ -127,7 +127,7 @@ class Node(Model):
         return self.networks if isinstance(self.networks, Mapping) else dict.fromkeys(self.networks, Attachment())
 
 
-class Link(ImpairmentKeys):
+class LinkKeys(ImpairmentKeys):
     """What both forms of a link share."""
 
     profile: ProfileName | None = key("An impairment by name; keys given beside it replace its own", default=None)
@@ -141,11 +141,11 @@ class Link(ImpairmentKeys):
         return base.model_copy(update={name: getattr(self, name) for name in own})
 
 
-class Pair(PairEnds, Link):
+class Pair(PairEnds, LinkKeys):
     """Both directions between two nodes."""
 
 
-class Direction(DirectionEnds, Link):
+class Direction(DirectionEnds, LinkKeys):
     """One direction between two nodes; where a `between` covers it too, this one counts and the other does not."""
 
 

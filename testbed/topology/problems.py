@@ -1,4 +1,4 @@
-"""What is wrong with a topology file: every fault at its place, all of them at once."""
+"""The problems of a topology file, reported all at once with their places."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Problem:
 
 
 class TopologyError(UsageError):
-    """A topology file that is not valid.
+    """The error of an invalid topology file, with all of its problems.
 
     Attributes:
         problems: all that is wrong with it, in the order of the file; at least one.
@@ -62,13 +62,13 @@ class TopologyError(UsageError):
 
 
 def quote(value: object) -> str:
-    """`value` as a message shows it: in double quotes if text, on one line, cut where it is long."""
+    """Return `value` as messages show it: text in double quotes, on one line, shortened if it is long."""
     text = json.dumps(value, ensure_ascii=not str(value).isprintable(), default=str)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
 def nearest(found: str, allowed: Iterable[str], what: str) -> str:
-    """A hint that lists what is allowed and, where one is close to `found`, asks whether that was meant.
+    """Return a hint that suggests the allowed value closest to `found`, or else lists what is allowed.
 
     Args:
         found: what the file says.

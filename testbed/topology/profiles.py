@@ -1,6 +1,6 @@
 """Impairments by name. Each is one direction; `between` makes both directions alike.
 
-The figures are for orientation, not a model of a technology: what is asked for is in the plan, and it is measured.
+The numbers are for orientation, not a model of a technology: what is asked for is in the plan, and it is measured.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PROFILES: Mapping[str, ImpairmentKeys] = MappingProxyType(
         # a bit error rate of 1e-7 loses 0.12 % of full frames. Rate: a common consumer tariff, our choice.
         "satellite-geo": _profile(delay="260ms", loss="0.1%", rate="10mbit"),
         # Michel et al., "A First Look at Starlink Performance" (IMC 2022): median round trip 50 ms, middle half from
-        # 40 to 60 ms, 100 to 200 Mbit/s promised. Loss: below 1 % when idle there, the figure is our choice.
+        # 40 to 60 ms, 100 to 200 Mbit/s promised. Loss: below 1 % when idle there, the number is our choice.
         "satellite-leo": _profile(delay="25ms", jitter="10ms", loss="0.4%", rate="100mbit"),
         # London to New York: 59 ms round trip on the shortest cable (Hibernia Express), 90 ms promised by carriers
         # (Verizon's service level agreement), here between the two. Rate and loss are left to the ends' own links.

@@ -1,4 +1,4 @@
-"""Values put in place of a file's own: what a sweep varies, said in the file or on the command line.
+"""Settings, which replace values of a file: the levels of a sweep, from the file or the command line.
 
 A path says what is set: `links[0].loss`, `workloads.download.congestion` (by its name, also within `together`),
 `nodes.server.sysctls."net.ipv4.tcp_ecn"`. All but its last part must be in the file.
@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from testbed.errors import UsageError
-from testbed.topology.document import Document, Mark, Path, Place, read
-from testbed.topology.messages import show
+from testbed.topology.document import Document, Location, Mark, Path, read
+from testbed.topology.error_messages import show
 from testbed.topology.problems import Problem, TopologyError, nearest, quote
 from testbed.topology.values import SETTING_PATH
 
@@ -54,7 +54,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Factor:
-    """What is varied, and the values that it takes: factor and levels, in the terms of the design of experiments."""
+    """A factor and its levels, in the terms of the design of experiments: a key that varies, and its values."""
 
     path: str
     levels: tuple[Setting, ...]
@@ -69,7 +69,7 @@ class Factor:
 
 
 def parse_factor(text: str) -> Factor:
-    """What an option `--set PATH=VALUE,VALUE...` says; the values are those of a list in YAML.
+    """Parse an option `--set PATH=VALUE,VALUE...`; the values are items of a YAML list.
 
     Raises:
         UsageError: it is none, or the values are no YAML.
@@ -88,7 +88,7 @@ def parse_factor(text: str) -> Factor:
 
 
 def factors_in(document: Document) -> tuple[Factor, ...]:
-    """What a file's own `sweep` varies, as far as it can be read."""
+    """Return the factors of a file's own `sweep` that can be read."""
     sweep = document.data.get("sweep") if isinstance(document.data, dict) else None
     varied = sweep.get("set") if isinstance(sweep, dict) else None
     paths = [path for path in varied if re.fullmatch(SETTING_PATH, path)] if isinstance(varied, dict) else []
@@ -115,7 +115,7 @@ def _factor(path: str, document: Document, at: Path, key: Mark) -> Factor:
 
 
 def written(value: object) -> str:
-    """A value as a file would write it on one line."""
+    """Return a value as one line of YAML."""
     if isinstance(value, dict):
         return f"{{{', '.join(f'{name}: {written(one)}' for name, one in value.items())}}}"
     if isinstance(value, list):
@@ -126,7 +126,7 @@ def written(value: object) -> str:
 
 
 def applied(document: Document, settings: Iterable[Setting]) -> Document:
-    """The document with each setting's value in its place; settings without a place become problems of it."""
+    """Return the document with the settings applied; settings whose path does not exist become problems."""
     seen: list[Path] = []
     for setting in settings:
         path = located(document, setting)
@@ -171,11 +171,11 @@ def _parts(path: str) -> list[str | int]:
 def _entries(value: object) -> Iterator[tuple[str | int, tuple[Path, object]]]:
     """What a part of a path may lead to within a value, each with the way there; in lists by their names, too."""
     if isinstance(value, dict):
-        yield from ((name, ((name,), one)) for name, one in value.items())
-    for index, one in enumerate(value if isinstance(value, list) else ()):
-        yield index, ((index,), one)
-        together = one.get("together") if isinstance(one, dict) else None
-        ways: list[tuple[Path, object]] = [((index,), one)]
+        yield from ((name, ((name,), entry)) for name, entry in value.items())
+    for index, entry in enumerate(value if isinstance(value, list) else ()):
+        yield index, ((index,), entry)
+        together = entry.get("together") if isinstance(entry, dict) else None
+        ways: list[tuple[Path, object]] = [((index,), entry)]
         if isinstance(together, list):
             ways = [((index, "together", number), each) for number, each in enumerate(together)]
         for way, item in ways:
@@ -185,10 +185,14 @@ def _entries(value: object) -> Iterator[tuple[str | int, tuple[Path, object]]]:
 
 def _replaced(document: Document, path: Path, setting: Setting) -> Document:
     """The document with the setting's value, and the places of all its parts, at `path`."""
-    kept = {one: place for one, place in document.places.items() if one[: len(path)] != path}
+    kept = {path_of_key: place for path_of_key, place in document.places.items() if path_of_key[: len(path)] != path}
     size = len(setting.at)
-    added = {(*path, *one[size:]): place for one, place in setting.document.places.items() if one[:size] == setting.at}
-    added[path] = Place(added[path].value, setting.key, added[path].file)
+    added = {
+        (*path, *path_of_key[size:]): place
+        for path_of_key, place in setting.document.places.items()
+        if path_of_key[:size] == setting.at
+    }
+    added[path] = Location(added[path].value, setting.key, added[path].file)
     return replace(
         document, data=_with(document.data, path, setting.document.value(setting.at)), places={**kept, **added}
     )

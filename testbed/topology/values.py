@@ -120,7 +120,9 @@ def _name(value: object) -> str:
     text = text_of(value, "a name")
     if not re.fullmatch(NAME_PATTERN, text):
         hint = "lower-case letters, digits and hyphens, at most 32, no hyphen at either end: it becomes a host name"
-        raise PydanticCustomError("bad-name", "{said}", {"said": f"is {quote(text)}, which is no name", "hint": hint})
+        raise PydanticCustomError(
+            "bad-name", "{said}", {"said": f"is {quote(text)}, which is not a name", "hint": hint}
+        )
     return text
 
 
@@ -168,10 +170,10 @@ def _cpus(value: object) -> int:
 
 def _limit(value: object) -> Limit:
     text = text_of(value, "a queue")
-    if found := _BDP.fullmatch(text):
-        limit = Limit(bdp=Fraction(found[1]))
-    elif found := _PACKETS.fullmatch(text):
-        limit = Limit(packets=int(found[1]))
+    if match := _BDP.fullmatch(text):
+        limit = Limit(bdp=Fraction(match[1]))
+    elif match := _PACKETS.fullmatch(text):
+        limit = Limit(packets=int(match[1]))
     elif re.fullmatch(units.DURATION.pattern, text):
         limit = Limit(time_ns=units.DURATION.parse(text))
     elif re.fullmatch(units.SIZE.pattern, text):

@@ -1,9 +1,9 @@
-"""The formulas, each with its source. Sequence numbers count from 0; times are in ns."""
+"""The formulas, each with its source; times are in ns. What became of messages is in `testbed.records.ledger`."""
 
 from __future__ import annotations
 
 from collections import Counter
-from itertools import count, groupby, pairwise, repeat
+from itertools import count, pairwise, repeat
 from operator import floordiv, rshift, sub
 from typing import TYPE_CHECKING, Protocol
 
@@ -81,30 +81,6 @@ def jitter_ns(transits_ns: Iterable[int]) -> float | None:
     for earlier, later in pairwise(transits_ns):
         jitter += (abs(later - earlier) - jitter) / 16
     return None if later is None else jitter
-
-
-def reordered(sequence: Iterable[int]) -> int:
-    """How many packets are Type-P-Reordered (RFC 4737, 3.3): numbered lower than the next one expected on arrival.
-
-    Args:
-        sequence: numbers in order of arrival, each once (a duplicate's second arrival says nothing about order).
-    """
-    expected = count = 0
-    for number in sequence:
-        if number < expected:
-            count += 1
-        else:
-            expected = number + 1
-    return count
-
-
-def loss_runs(arrived: Iterable[int]) -> list[int]:
-    """The lengths of the runs of packets lost in a row (loss periods, RFC 3357, 5.4), in the order of sending.
-
-    Args:
-        arrived: per packet in order of sending, 0 where it was lost.
-    """
-    return [sum(1 for _ in run) for got_through, run in groupby(arrived, key=bool) if not got_through]
 
 
 def rate_bps(size_bytes: int, duration_ns: int) -> float | None:

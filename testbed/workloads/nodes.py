@@ -61,7 +61,7 @@ class Nodes(Protocol):
         """Start a program of a node's own in it."""
 
 
-class Guarded:
+class KillableNodes:
     """A lab's nodes, until they are to do no more: then what runs in them is killed, and nothing can be started."""
 
     def __init__(self, nodes: Nodes) -> None:

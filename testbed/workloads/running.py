@@ -14,6 +14,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
+from testbed.records import End, Failed, Listening, Progress, Ready, RecordError, Started, parse
 from testbed.workloads.errors import WorkloadError
 from testbed.workloads.processes import kind_of, linger_ns, start_client, start_server
 from testbed.workloads.starting import Start
@@ -199,27 +200,28 @@ class _Dialogue:
         return self._error("endpoint-died", f"{node}: the endpoint died with status {said}")
 
     def _take_line(self, node: str, line: str) -> WorkloadError | None:
+        recorded = f'{{"node":{json.dumps(node)},{line.strip()[1:]}\n'
         try:
-            fields = json.loads(line)
-            event = fields["event"]
-        except (ValueError, TypeError, KeyError):
-            return self._error("endpoint-output", f"{node}: the endpoint said {line[:200]!r}, which is no event")
-        if event == "error":
-            return self._error(fields["code"], f"{node}: {fields['message']}", fields["hint"])
-        if event == "progress":
+            event = parse(recorded)
+        except RecordError as error:
+            text = f"{node}: the endpoint wrote {line[:200]!r}, which is no event: {error.message}"
+            return self._error("endpoint-output", text)
+        if isinstance(event, Failed):
+            return self._error(event.code, f"{node}: {event.message}", event.hint)
+        if isinstance(event, Progress):
             if self._progress is not None:
-                self._progress(fields["fraction"])
+                self._progress(event.fraction)
             return None
-        if event == "ready":
+        if isinstance(event, Ready):
             self.ready |= node == self._workload.source
             return None
-        self.listening |= event == "listening"
-        if event == "started" and node == self._workload.source:
-            self.began_ns = fields["at_ns"]
-        if event == "end":
+        self.listening |= isinstance(event, Listening)
+        if isinstance(event, Started) and node == self._workload.source:
+            self.began_ns = event.at_ns
+        if isinstance(event, End):
             self._complete.add(node)
-        self._record.write(f'{{"node":{json.dumps(node)},{line.strip()[1:]}\n')
-        self._summariser.add({"node": node, **fields})
+        self._record.write(recorded)
+        self._summariser.add(event)
         return None
 
     def _error(self, code: str, message: str, hint: str | None = None) -> WorkloadError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from testbed.records import parse_object
 from testbed.workloads.processes import kind_of
 
 if TYPE_CHECKING:
@@ -18,9 +19,10 @@ def summarise(workload: Workload, records: Iterable[Mapping[str, Any]]) -> Summa
     """The summary of a workload from the lines that `run` recorded: `summarise(workload, map(json.loads, file))`.
 
     Raises:
-        WorkloadError: lines are missing.
+        RecordError: a line has the wrong form, or lines are missing.
+        WorkloadError: the endpoints' last lines are missing.
     """
     summariser: Summariser = kind_of(workload).summariser(workload)
     for record in records:
-        summariser.add(record)
+        summariser.add(parse_object(record))
     return summariser.finish()

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from testbed.engines.userspace.workers import Workers
-from testbed.impairments import CLEAR, Discipline, Impairments
+from testbed.impairments import CLEAR, Bottleneck, CoDel, FixedRate, Impairments, IndependentLoss, Jitter
 from tests.counting import counted
 from tests.live.test_userspace_worker import ShapedPair
 
@@ -23,10 +23,14 @@ MS = 1_000_000
 SHAPES = {
     "clear": CLEAR,
     "delay 10 ms": Impairments(delay_ns=10 * MS),
-    "10 ms +- 2 ms, loss 1 in 2^32": Impairments(delay_ns=10 * MS, jitter_ns=2 * MS, loss=1),
-    "10 ms, 10 Gbit/s, 10 MB queue": Impairments(delay_ns=10 * MS, rate_bps=10**10, queue_bytes=10**7),
+    "10 ms +- 2 ms, loss 1 in 2^32": Impairments(
+        delay_ns=10 * MS, jitter=Jitter(ns=2 * MS), loss=IndependentLoss(probability=1)
+    ),
+    "10 ms, 10 Gbit/s, 10 MB queue": Impairments(
+        delay_ns=10 * MS, bottleneck=Bottleneck(rate=FixedRate(bps=10**10), queue_bytes=10**7)
+    ),
     "10 ms, 10 Gbit/s, 10 MB CoDel": Impairments(
-        delay_ns=10 * MS, rate_bps=10**10, queue_bytes=10**7, discipline=Discipline(name="codel")
+        delay_ns=10 * MS, bottleneck=Bottleneck(rate=FixedRate(bps=10**10), queue_bytes=10**7, discipline=CoDel())
     ),
 }
 

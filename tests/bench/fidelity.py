@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed import topology
-from testbed.impairments import Variation
 from testbed.impairments.distributions import SCALE, quantiles
 from testbed.lab import Lab
 from testbed.statistics import clopper_pearson
@@ -43,7 +42,7 @@ GUEST_RATE_MBIT = 5
 AT_ONCE = 4
 
 DELAY_GOAL_MS = 0.3
-_TABLE = quantiles(Variation(distribution="paretonormal"))
+_TABLE = quantiles("paretonormal")
 PARETONORMAL_QUARTILES = (_TABLE[3 * len(_TABLE) // 4] - _TABLE[len(_TABLE) // 4]) / SCALE
 DELAYS_MS = (1, 5, 20, 50, 100, 300)
 JITTERS = (
@@ -63,17 +62,17 @@ QUEUES_MS = (10, 50, 200, 1000)
 
 
 INTRODUCTION = """\
-# Fidelity: what was asked for against what tools that are not ours measure
+# Fidelity: requested impairments, and what independent tools measure
 
 Made by `make fidelity` (tests/bench/fidelity.py), {day}; load before and after: {before:.1f}, {after:.1f}.
 
-- delay: half the median of 300 round trips of ping, timed by tcpdump, both ways impaired. Goal: off by 0.3 ms at most.
-- jitter: the distance of the quartiles of irtt's one-way delay; that of a sample of 400 is itself off by some percent.
-- loss: 10,000 pings (4,000 in the guest) of which tcpdump sees those that arrive. Goal: what was asked for is within
-  the 99 % interval (in brackets) of what was measured; of a hundred true cells, one is not.
-- bursts: the same, of the mean number of packets lost in a row.
-- rate: iperf3 sends a tenth more than the link carries, tcpdump tells the time of what arrives. Goal: 1 %.
-- queue: how much longer than on the idle link a ping takes while iperf3 keeps the queue full. Goal: two frames and 2 %.
+- delay: half the median of 300 round trips of ping, timed by tcpdump, both directions impaired. Goal: 0.3 ms.
+- jitter: the interquartile range of irtt's one-way delay; its sampling error is some percent at 400 samples.
+- loss: 10,000 pings (4,000 in the guest) of which tcpdump sees those that arrive. Goal: the requested share is
+  within the 99 % interval (in parentheses) of the measured one; one correct cell in a hundred is not.
+- bursts: the same for the mean number of packets lost in a row.
+- rate: iperf3 sends a tenth more than the link carries, tcpdump times the packets that arrive. Goal: 1 %.
+- queue: by how much a ping takes longer while iperf3 keeps the queue full. Goal: two frames and 2 %.
 """
 
 
@@ -345,7 +344,7 @@ def in_guest(engines: Sequence[str]) -> tuple[str, list[Found]]:
 
 def table(found: Sequence[Found]) -> Iterator[str]:
     """A Markdown table."""
-    yield "| | asked for | measured by | measured | error | within the goal |"
+    yield "| | requested | measured by | measured | error | within the goal |"
     yield "|---|---|---|---|---|---|"
     for each in found:
         cell = each.cell

@@ -77,7 +77,7 @@ def down_twice(lab):
     for _ in range(2):
         done = run("down", lab)
         assert (done.returncode, done.stderr) == (0, "")
-    assert "there was nothing" in done.stdout
+    assert "was not up" in done.stdout
 
 
 def up_of(path, lab, runtime):

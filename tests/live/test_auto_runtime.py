@@ -43,7 +43,7 @@ def test_namespaces_are_taken_where_the_image_is_missing(bare_engine, lab_name):
     try:
         assert done.returncode == 0, done.stderr
         assert "runtime netns" in done.stdout
-        assert "docker: testbed:latest, an image of the testbed's own, is not here" in done.stdout
+        assert "docker: testbed:latest, an image of testbed's own, is missing" in done.stdout
         listed = run(bare_engine, "ps", "--json")
         assert [lab["runtime"] for lab in json.loads(listed.stdout) if lab["lab"] == lab_name] == ["netns"]
     finally:

@@ -88,7 +88,7 @@ def test_runs_to_its_end_with_links_as_asked(shipped):
 @pytest.mark.parametrize("shipped", [("tcp-vs-udp", "netns")], ids=["tcp-vs-udp"], indirect=True)
 def test_what_tcp_and_udp_promise_and_cost(shipped):
     (one_way,) = {link.impairments.delay_ns for link in shipped.plan.links}
-    (loss,) = {link.impairments.loss / CERTAIN for link in shipped.plan.links}
+    (loss,) = {link.impairments.loss.probability / CERTAIN for link in shipped.plan.links}
     round_trip = 2 * one_way
 
     of = shipped.summary

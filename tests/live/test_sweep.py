@@ -48,7 +48,7 @@ def test_a_sweep_that_was_interrupted_goes_on(options, tmp_path, lab_name):
     said, errors = (text.decode() for text in first.communicate(timeout=60))
     assert (first.returncode, errors.split()[0]) == (130, "interrupted"), said
     kept = whole(tmp_path)
-    assert f"stopped: {len(kept)} of 4 runs are there" in said
+    assert f"stopped: {len(kept)} of 4 runs exist" in said
     [half] = tmp_path.glob("sweeps/*/sweep.json")
     described = json.loads(half.read_text())
     assert described["missing"] == 4 - len(kept)
@@ -58,7 +58,7 @@ def test_a_sweep_that_was_interrupted_goes_on(options, tmp_path, lab_name):
 
     done = run(*command, lab=lab_name)
     assert done.returncode in (0, 1), done.stdout + done.stderr  # 1: a link too slow, on a machine with much to do
-    assert f"{len(kept)} of the runs are there already" in done.stdout
+    assert f"{len(kept)} of the runs exist already" in done.stdout
     assert {*kept} < {*whole(tmp_path)}
     assert len(whole(tmp_path)) == 4
     described = json.loads(half.read_text())

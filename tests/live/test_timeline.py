@@ -8,9 +8,14 @@ import pytest
 
 from testbed.endpoint.columns import decode
 from testbed.errors import LabError
-from testbed.impairments import CERTAIN, Impairments
+from testbed.impairments import (
+    CERTAIN,
+    Blackhole,
+    Impairments,
+    IndependentLoss,
+)
 from testbed.lab import Lab
-from testbed.plan import Change, Event
+from testbed.plan import Event, LinkChange
 from testbed.topology import loads
 from tests.live.command_line import PATIENCE_S, begin, eventually
 from tests.live.lateness import is_lateness
@@ -112,19 +117,21 @@ def test_however_a_run_ends_links_are_as_before(up, lab_name, number, tmp_path):
     with begin("run", lab_name, "--results", str(tmp_path), lab=lab_name) as process:
         while not (line := process.stdout.readline()).startswith(b"event"):
             assert line, process.stderr.read()
-        assert link.impairments.loss == CERTAIN
+        assert link.impairments.loss == Blackhole()
         process.send_signal(number)
         _, stderr = process.communicate(timeout=PATIENCE_S)
     assert b"Traceback" not in stderr
     if number == signal.SIGKILL:
-        assert eventually(lambda: link.impairments.loss == 0)
+        assert eventually(lambda: link.impairments.loss is None)
     assert link.impairments == Impairments(delay_ns=10 * MS)
 
 
 def test_what_cannot_happen_fails_the_run(up, tmp_path):
     lab = up("name: x\nnodes: {a: , b: }\nworkloads: [{name: w, kind: ping, from: a, to: b, count: 20}]\n")
     plan = lab.plan
-    change = Change(source="a", destination="b", network="lan", impairments=Impairments(loss=CERTAIN))
+    change = LinkChange(
+        source="a", destination="b", network="lan", impairments=Impairments(loss=IndependentLoss(probability=CERTAIN))
+    )
     for event, code in (
         (Event(at_ns=0, what="impossible", changes=(change,)), "not-impaired"),
         (Event(at_ns=3600 * 1000 * MS, what="too late", changes=()), "timeline-cut-short"),

@@ -20,7 +20,17 @@ from testbed.engines.counters import Counters
 from testbed.engines.userspace.sockets import open_input, open_output
 from testbed.engines.userspace.workers import SocketLink, Workers
 from testbed.errors import LabError
-from testbed.impairments import CERTAIN, CLEAR, Drop, Impairments, Opportunities
+from testbed.impairments import (
+    CERTAIN,
+    CLEAR,
+    Bottleneck,
+    Drop,
+    FixedRate,
+    Impairments,
+    IndependentLoss,
+    Jitter,
+    Opportunities,
+)
 
 TOOLS = ("ip", "tc", "ethtool", "ping")
 SEED = 7
@@ -147,19 +157,23 @@ def test_one_direction_of_40_ms_adds_40_ms_to_the_rtt(pair):
 @pytest.mark.live
 def test_a_seed_loses_the_same_pings_every_time(pair):
     loss = CERTAIN // 5
-    answered, stats = asyncio.run(pings_answered(pair, Impairments(loss=loss)))
+    answered, stats = asyncio.run(pings_answered(pair, Impairments(loss=IndependentLoss(probability=loss))))
     draw = Random(f"{SEED}:0:loss").getrandbits
     lost = {number for number in range(1, 301) if draw(32) < loss}
     assert set(range(1, 301)) - answered == lost
     assert stats.lost == len(lost)
     pair.switched("tc", "qdisc", "del", "dev", "port-b", "clsact")
-    again, _ = asyncio.run(pings_answered(pair, Impairments(loss=loss, delay_ns=3_000_000, jitter_ns=2_000_000)))
+    again, _ = asyncio.run(
+        pings_answered(
+            pair, Impairments(loss=IndependentLoss(probability=loss), delay_ns=3_000_000, jitter=Jitter(ns=2_000_000))
+        )
+    )
     assert again == answered
 
 
 @pytest.mark.live
 def test_a_restarted_link_does_the_same_again_and_counts_from_zero(pair):
-    impairments = Impairments(loss=CERTAIN // 5)
+    impairments = Impairments(loss=IndependentLoss(probability=CERTAIN // 5))
 
     async def measure():
         async with Workers() as engine:
@@ -186,7 +200,7 @@ def test_a_trace_of_any_length_reaches_the_worker(pair):
     async def measure():
         async with Workers() as engine:
             await pair.impairments(engine, "b", CLEAR)
-            await engine.replace("b", Impairments(trace=trace, queue_bytes=100_000))
+            await engine.replace("b", Impairments(bottleneck=Bottleneck(rate=trace, queue_bytes=100_000)))
             return await pair.ping(5, "0.02")
 
     assert len(asyncio.run(measure())) == 5
@@ -210,7 +224,7 @@ def test_replacing_and_removing_take_effect_at_once(pair):
         async with Workers() as engine:
             await pair.impairments(engine, "b", CLEAR)
             clear = await pair.ping(5, "0.02")
-            await engine.replace("b", Impairments(loss=CERTAIN))
+            await engine.replace("b", Impairments(loss=IndependentLoss(probability=CERTAIN)))
             black = await pair.ping(5, "0.02")
             await engine.replace("b", Impairments(delay_ns=20_000_000))
             slow = await pair.ping(5, "0.02")
@@ -229,10 +243,12 @@ def test_replacing_and_removing_take_effect_at_once(pair):
 def test_a_backlog_goes_on_at_the_new_rate(pair):
     async def measure():
         async with Workers() as engine:
-            await pair.impairments(engine, "b", Impairments(rate_bps=8000, queue_bytes=10_000))  # 98 ms for each ping
+            await pair.impairments(
+                engine, "b", Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=8000), queue_bytes=10_000))
+            )
             pings = asyncio.create_task(pair.ping(30, "0.01"))
             await asyncio.sleep(0.6)
-            await engine.replace("b", Impairments(rate_bps=10**8, queue_bytes=10_000))
+            await engine.replace("b", Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=10**8), queue_bytes=10_000)))
             return await pings, (await engine.counters())["b"]
 
     rtts, stats = asyncio.run(measure())

@@ -76,7 +76,7 @@ def test_any_text_is_an_expectation_or_told_with_its_place(text):
     except ExpectationError as error:
         told = error
     else:
-        assert read.left.figures
+        assert read.left.metrics
         return
     assert 0 <= told.at <= len(text)
     assert told.said

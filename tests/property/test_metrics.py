@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.endpoint.columns import decode, encode
-from testbed.workloads.metrics import jitter_ns, loss_runs, percentile, percentiles, rate_bps, reordered
+from testbed.workloads.metrics import jitter_ns, percentile, percentiles, rate_bps
 
 times = st.integers(min_value=0, max_value=10**12)
 
@@ -30,33 +30,6 @@ def test_percentiles_in_no_order_are_those_in_order(values, percents):
 def test_percentiles_of_a_hundred():
     assert [percentile(range(1, 101), percent) for percent in (1, 50, 99, 100)] == [1, 50, 99, 100]
     assert percentile([5], 50) == percentile([5], 99) == 5
-
-
-@given(st.lists(st.booleans()))
-def test_loss_runs_are_those_between_arrivals(arrived):
-    text = "".join("." if here else "x" for here in arrived)
-    assert loss_runs(arrived) == [len(run) for run in text.split(".") if run]
-
-
-@given(st.lists(st.booleans()))
-def test_loss_runs_add_up_to_what_was_lost(arrived):
-    assert sum(loss_runs(arrived)) == arrived.count(False)
-
-
-@given(st.permutations(range(12)))
-def test_a_packet_is_reordered_when_a_later_one_came_before_it(sequence):
-    overtaken = sum(any(earlier > number for earlier in sequence[:at]) for at, number in enumerate(sequence))
-    assert reordered(sequence) == overtaken
-
-
-@given(st.sets(st.integers(0, 1000)))
-def test_loss_is_no_reordering(numbers):
-    assert reordered(sorted(numbers)) == 0
-
-
-def test_the_example_of_rfc_4737():
-    assert reordered([1, 2, 3, 5, 6, 4, 7]) == 1  # one late packet is one reordered packet, not three
-    assert reordered([1, 4, 5, 6, 2, 3]) == 2
 
 
 @given(st.integers(2, 100), times)

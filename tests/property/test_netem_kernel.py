@@ -15,7 +15,22 @@ from testbed.engines.netem.messages import QdiscMessage
 from testbed.engines.netem.qdiscs import FourState, GilbertElliott, Netem
 from testbed.engines.netem.queues import Bfifo, Codel, FqCodel, Tbf
 from testbed.errors import LabError
-from testbed.impairments import CERTAIN, Chance, Corruption, Discipline, Impairments, Reorder, Variation
+from testbed.impairments import (
+    CERTAIN,
+    Blackhole,
+    Bottleneck,
+    CoDel,
+    CorrelatedLoss,
+    Corruption,
+    DropTail,
+    FixedRate,
+    FqCoDel,
+    Impairments,
+    IndependentLoss,
+    Jitter,
+    RandomEvent,
+    Reorder,
+)
 from testbed.impairments import FourState as FourStateLoss
 from testbed.impairments import GilbertElliott as GilbertElliottLoss
 
@@ -27,61 +42,46 @@ MTU = 1500
 Kernel = namedtuple("Kernel", "runner ip index")  # noqa: PYI024
 
 u32 = st.integers(0, (1 << 32) - 1)
-probabilities = st.sampled_from([0, CERTAIN]) | st.integers(2, CERTAIN)
-chances = st.builds(Chance, probability=probabilities, correlation=probabilities)
+probabilities = st.sampled_from([CERTAIN]) | st.integers(2, CERTAIN)
+events = st.builds(RandomEvent, probability=probabilities, correlation=st.just(0) | probabilities)
 certain = st.integers(0, CERTAIN)
 half = st.integers(0, CERTAIN // 2)
 losses = st.one_of(
-    st.fixed_dictionaries({"loss": probabilities}),
-    st.fixed_dictionaries(
-        {
-            "loss_model": st.one_of(
-                chances,
-                st.builds(GilbertElliottLoss, to_bad=certain, to_good=certain, loss_good=certain, loss_bad=certain),
-                st.builds(FourStateLoss, p13=half, p31=half, p32=half, p23=certain, p14=half),
-            )
-        }
-    ),
+    st.none(),
+    st.just(Blackhole()),
+    st.builds(IndependentLoss, probability=probabilities),
+    st.builds(CorrelatedLoss, probability=probabilities, correlation=probabilities),
+    st.builds(GilbertElliottLoss, to_bad=certain, to_good=certain, loss_good=certain, loss_bad=certain),
+    st.builds(FourStateLoss, p13=half, p31=half, p32=half, p23=certain, p14=half),
 )
 spoiling = st.one_of(
-    st.builds(
-        lambda lost, chance: lost | {"corruption": chance and Corruption(chance=chance)}, losses, st.none() | chances
-    ),
-    st.fixed_dictionaries({"duplicate": chances}),
+    st.fixed_dictionaries({"loss": losses, "corruption": st.none() | st.builds(Corruption, event=events)}),
+    st.fixed_dictionaries({"duplicate": events}),
 )
-variations = st.one_of(
-    st.builds(
-        Variation, distribution=st.sampled_from(["uniform", "normal", "pareto"]), keeps_order=st.sampled_from([False])
-    ),
-    st.builds(
-        lambda table: Variation(distribution="table", table=tuple(sorted(table)), keeps_order=False),
-        st.lists(st.integers(-32767, 32767), min_size=1, max_size=50),
-    ),
+tables = st.lists(st.integers(-32767, 32767), min_size=1, max_size=50).map(lambda table: tuple(sorted(table)))
+jitters = st.builds(
+    Jitter,
+    ns=st.integers(1, (1 << 31) - 1),
+    distribution=st.sampled_from(["uniform", "normal", "pareto"]) | tables,
+    keeps_order=st.just(False),  # noqa: FBT003  # the value of a field
 )
 delays = st.builds(
-    lambda delay, jitter, variation: {"delay_ns": delay + jitter, "jitter_ns": jitter, "variation": variation},
+    lambda delay, jitter: {"delay_ns": delay + (jitter.ns if jitter else 0), "jitter": jitter},
     delay=st.integers(0, 1 << 50),
-    jitter=st.just(0) | st.integers(0, (1 << 31) - 1),
-    variation=variations,
+    jitter=st.none() | jitters,
 )
-disciplines = st.builds(
-    Discipline,
-    name=st.sampled_from(["droptail", "codel", "fq_codel"]),
-    target_ns=st.integers(512, 1 << 40),
-    interval_ns=st.integers(512, 1 << 40),
-    ecn=st.booleans(),
-)
+codel = {"target_ns": st.integers(512, 1 << 40), "interval_ns": st.integers(512, 1 << 40), "ecn": st.booleans()}
+rates = st.integers(10_000, 1 << 40).map(lambda rate: FixedRate(bps=rate * 8))
 bottlenecks: st.SearchStrategy[dict[str, object]] = st.one_of(
     st.just({}),
-    st.builds(lambda chance, gap: {"reorder": Reorder(chance=chance, gap=gap)}, chances, u32),
-    st.fixed_dictionaries(
-        {
-            "rate_bps": st.integers(10_000, 1 << 40).map(lambda rate: rate * 8),
-            "overhead_bytes": st.integers(0, 1000),
-            "queue_bytes": st.integers(1514, (1 << 32) - 1),
-            "discipline": disciplines,
-        }
-    ),
+    st.builds(lambda event, gap: {"reorder": Reorder(event=event, gap=gap)}, events, u32),
+    st.builds(
+        Bottleneck,
+        rate=rates,
+        overhead_bytes=st.integers(0, 1000),
+        queue_bytes=st.integers(1514, (1 << 32) - 1),
+        discipline=st.just(DropTail()) | st.builds(CoDel, **codel) | st.builds(FqCoDel, **codel),
+    ).map(lambda bottleneck: {"bottleneck": bottleneck}),
 )
 all_impairments = st.builds(
     lambda *parts: Impairments(**{k: v for part in parts for k, v in part.items()}), spoiling, delays, bottlenecks

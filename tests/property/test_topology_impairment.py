@@ -10,7 +10,11 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from testbed.errors import UsageError
-from testbed.impairments import CERTAIN, GilbertElliott, Impairments
+from testbed.impairments import (
+    CERTAIN,
+    GilbertElliott,
+    Impairments,
+)
 from testbed.plan import changes, resolve
 from testbed.topology import TopologyError, loads
 from testbed.topology.losses import Bursts
@@ -123,7 +127,7 @@ def test_any_text_is_a_trace_or_a_value_error(text, parse):
 def test_bursts_lose_the_share_asked_for_and_are_as_long_as_asked(rate, burst):
     asked = Bursts.model_construct(rate=rate, burst=burst)
     assume(not list(asked.faults()))
-    chain = asked.parts["loss_model"]
+    chain = asked.loss
     assert isinstance(chain, GilbertElliott)
     assert (chain.loss_good, chain.loss_bad) == (0, CERTAIN)
     # The chain's stationary probability of the bad state, and the mean of the geometric length of a stay there.

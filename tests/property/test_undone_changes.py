@@ -9,7 +9,10 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from testbed.errors import UsageError
-from testbed.impairments import NOTHING_LATENT, Impairments
+from testbed.impairments import (
+    Blackhole,
+    Impairments,
+)
 from testbed.plan import changes, resolve
 from testbed.topology import TopologyError, loads
 from tests.property.test_topology_impairment import IMPAIRMENTS, mapping
@@ -101,7 +104,14 @@ def planned(first, *events):
 
 
 def effective(impairments):
-    return replace(impairments, latent=NOTHING_LATENT)
+    """The impairments without what has no effect."""
+    bottleneck, loss = impairments.bottleneck, impairments.loss
+    return replace(
+        impairments,
+        loss=Blackhole() if isinstance(loss, Blackhole) else loss,
+        bottleneck=replace(bottleneck, queue_ns=0) if bottleneck else None,
+        hidden_bottleneck=None,
+    )
 
 
 def by_timeline(plan):

@@ -6,9 +6,27 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from testbed.check.capacity import bottleneck_of
 from testbed.engines.userspace.core import LinkEmulator
-from testbed.impairments import CERTAIN, CLEAR, Impairments
+from testbed.impairments import (
+    CERTAIN,
+    CLEAR,
+    Bottleneck,
+    FixedRate,
+    Impairments,
+    IndependentLoss,
+    Jitter,
+)
 from tests.counting import counted
+
+
+def probability(impairments):
+    assert isinstance(impairments.loss, IndependentLoss)
+    return impairments.loss.probability
+
+
+def rate_of(impairments):
+    return impairments.bottleneck.rate.bps if impairments.bottleneck else 0
 
 
 class ObviousLink:
@@ -25,7 +43,7 @@ class ObviousLink:
 
     def accept(self, number, size, now):
         impairments = self.impairments
-        if impairments.loss and self.loss.getrandbits(32) < impairments.loss:
+        if impairments.loss and self.loss.getrandbits(32) < probability(impairments):
             return
         hold = impairments.delay_ns
         if impairments.jitter_ns:
@@ -34,7 +52,8 @@ class ObviousLink:
         self.coming.append((self.due, number, size))
 
     def _transmit(self, start, bits):
-        self.end = start + (Fraction(bits * 10**9, self.impairments.rate_bps) if self.impairments.rate_bps else 0)
+        rate_bps = rate_of(self.impairments)
+        self.end = start + (Fraction(bits * 10**9, rate_bps) if rate_bps else 0)
         return self.end
 
     def run(self, until):
@@ -42,7 +61,7 @@ class ObviousLink:
             due, number, size = self.coming.pop(0)
             start = max(Fraction(due), self.end)
             waiting = sum(bytes_ for begin, _, bytes_, _ in self.sent if int(begin) > due)
-            if int(start) == due or waiting + size <= self.impairments.queue_bytes:
+            if int(start) == due or waiting + size <= bottleneck_of(self.impairments).queue_bytes:
                 self.sent.append([start, self._transmit(start, 8 * size), size, number])
 
     def replace(self, impairments, now):
@@ -50,7 +69,7 @@ class ObviousLink:
         self.loss = Random(f"{self.seed}:{self.generation}:loss")
         self.jitter = Random(f"{self.seed}:{self.generation}:jitter")
         self.run(now)
-        old_bps = self.impairments.rate_bps
+        old_bps = rate_of(self.impairments)
         self.impairments, self.end = impairments, Fraction(now)
         for frame in self.sent:
             start, end, size, _ = frame
@@ -68,13 +87,16 @@ class ObviousLink:
 @st.composite
 def all_impairments(draw):
     delay = draw(st.sampled_from([0, 1, 1000, 10**6]) | st.integers(0, 10**7))
-    rate = draw(st.just(0) | st.integers(1, 10**10))
+    jitter = draw(st.integers(0, delay))
+    loss = draw(st.sampled_from([0, CERTAIN]) | st.integers(0, CERTAIN))
+    bottlenecks = st.builds(
+        Bottleneck, rate=st.builds(FixedRate, bps=st.integers(1, 10**10)), queue_bytes=st.integers(1, 5000)
+    )
     return Impairments(
         delay_ns=delay,
-        jitter_ns=draw(st.integers(0, delay)),
-        loss=draw(st.sampled_from([0, CERTAIN]) | st.integers(0, CERTAIN)),
-        rate_bps=rate,
-        queue_bytes=draw(st.integers(1, 5000)) if rate else 0,
+        jitter=Jitter(ns=jitter) if jitter else None,
+        loss=IndependentLoss(probability=loss) if loss else None,
+        bottleneck=draw(st.none() | bottlenecks),
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import repeat
 from math import isqrt
 from random import Random
 
@@ -11,23 +12,32 @@ from hypothesis import strategies as st
 from testbed.engines.userspace.core import LinkEmulator
 from testbed.impairments import (
     CERTAIN,
-    Chance,
-    Discipline,
+    Blackhole,
+    Bottleneck,
+    CoDel,
+    CorrelatedLoss,
     Drop,
+    DropHead,
+    DropTail,
+    FixedRate,
     FourState,
+    FqCoDel,
     GilbertElliott,
     Impairments,
+    IndependentLoss,
+    Jitter,
     Opportunities,
+    RandomEvent,
     RateSteps,
     Reorder,
-    Variation,
 )
 from testbed.impairments.distributions import quantiles
 from tests.counting import counted
 
 MS = 10**6
 probabilities = st.sampled_from([0, CERTAIN // 3, CERTAIN]) | st.integers(0, CERTAIN)
-chances = st.builds(Chance, probability=probabilities, correlation=st.just(0) | probabilities)
+possible = st.sampled_from([1, CERTAIN // 3, CERTAIN]) | st.integers(1, CERTAIN)
+events = st.builds(RandomEvent, probability=possible, correlation=st.just(0) | probabilities)
 
 
 class ObviousLink:
@@ -54,7 +64,7 @@ class ObviousLink:
                 for frame in [original] * (1 + (next(words) < self.impairments.duplicate.probability))
             ]
         frames = sorted(self.delayed(frames), key=lambda frame: frame[0])
-        if self.impairments.has_bottleneck:
+        if self.impairments.bottleneck:
             frames = self.sent(frames)
         return [(time, number) for time, number, _ in frames]
 
@@ -62,7 +72,12 @@ class ObviousLink:
         return any(place in drop.numbers or (drop.every and place % drop.every == 0) for drop in self.impairments.drops)
 
     def losses(self):
-        model = self.impairments.loss_model
+        model = self.impairments.loss
+        if model is None or isinstance(model, Blackhole):
+            return repeat(model is not None)
+        return self.random_losses(model)
+
+    def random_losses(self, model):
         match model:
             case GilbertElliott():
                 words, good = self.words("loss"), True
@@ -83,31 +98,30 @@ class ObviousLink:
                             state = 1
                     yield state in (3, 4)
             case _:
-                chance = model or Chance(probability=self.impairments.loss)
-                for word in self.words("loss", chance.correlation):
-                    yield word < chance.probability
+                for word in self.words("loss", getattr(model, "correlation", 0)):
+                    yield word < model.probability
 
     def delayed(self, frames):
-        impairments, variation, reorder = self.impairments, self.impairments.variation, self.impairments.reorder
-        jitter = self.words("jitter", variation.correlation)
-        choice = self.words("reorder", reorder.chance.correlation if reorder else 0)
+        impairments, jitter, reorder = self.impairments, self.impairments.jitter, self.impairments.reorder
+        deviations = self.words("jitter", jitter.correlation if jitter else 0)
+        choice = self.words("reorder", reorder.event.correlation if reorder else 0)
         last, unchosen = 0, 0
         for now, number, size in frames:
             hold = impairments.delay_ns
-            if impairments.jitter_ns and variation.distribution == "uniform":
-                hold += next(jitter) * (2 * impairments.jitter_ns + 1) // 2**32 - impairments.jitter_ns
-            elif impairments.jitter_ns:
-                table = quantiles(variation)
-                deviation = Fraction(table[next(jitter) * len(table) // 2**32] * impairments.jitter_ns, 8192)
+            if jitter and jitter.distribution == "uniform":
+                hold += next(deviations) * (2 * jitter.ns + 1) // 2**32 - jitter.ns
+            elif jitter:
+                table = quantiles(jitter.distribution)
+                deviation = Fraction(table[next(deviations) * len(table) // 2**32] * jitter.ns, 8192)
                 hold = max(hold + (1 if deviation > 0 else -1) * int(abs(deviation) + Fraction(1, 2)), 0)
             chosen = False
             if reorder:
                 unchosen += 1
-                if unchosen >= reorder.gap and next(choice) < reorder.chance.probability:
+                if unchosen >= reorder.gap and next(choice) < reorder.event.probability:
                     chosen, unchosen = True, 0
             if chosen:
                 yield now + hold + reorder.late_ns if reorder.late_ns else now, number, size
-            elif variation.keeps_order:
+            elif not jitter or jitter.keeps_order:
                 last = max(last, now + hold)
                 yield last, number, size
             else:
@@ -117,9 +131,10 @@ class ObviousLink:
         """Time stops wherever a frame comes or could be sent."""
         queue: list[tuple[int, tuple[int, int, int]]] = []
         out = []
-        codel = ObviousCoDel(self.impairments.discipline) if self.impairments.discipline.name == "codel" else None
-        traced = isinstance(self.impairments.trace, Opportunities)
-        transmitter = ObviousTrace(self.impairments) if traced else ObviousSteps(self.impairments)
+        bottleneck = self.impairments.bottleneck
+        codel = ObviousCoDel(bottleneck.discipline) if isinstance(bottleneck.discipline, CoDel) else None
+        traced = isinstance(bottleneck.rate, Opportunities)
+        transmitter = ObviousTrace(bottleneck.rate) if traced else ObviousSteps(bottleneck.rate)
         clock = 0
         while coming or queue:
             start = transmitter.start(clock)
@@ -127,7 +142,7 @@ class ObviousLink:
                 clock = start
                 frame = codel.deque(queue, clock) if codel else queue.pop(0)[1]
                 if frame:
-                    out.append((transmitter.send(clock, frame[2] + self.impairments.overhead_bytes), *frame[1:]))
+                    out.append((transmitter.send(clock, frame[2] + bottleneck.overhead_bytes), *frame[1:]))
                 continue
             frame = coming.pop(0)
             clock = frame[0]
@@ -135,10 +150,10 @@ class ObviousLink:
                 codel.maxpacket = max(codel.maxpacket, frame[2])
             waiting = sum(waits[2] for _, waits in queue)
             free = not queue and transmitter.start(clock) == clock
-            if self.impairments.discipline.name == "drophead":
-                while queue and frame[2] <= self.impairments.queue_bytes < waiting + frame[2]:
+            if isinstance(bottleneck.discipline, DropHead):
+                while queue and frame[2] <= bottleneck.queue_bytes < waiting + frame[2]:
                     waiting -= queue.pop(0)[1][2]
-            if free or waiting + frame[2] <= self.impairments.queue_bytes:
+            if free or waiting + frame[2] <= bottleneck.queue_bytes:
                 queue.append((clock, frame))
         return out
 
@@ -146,8 +161,9 @@ class ObviousLink:
 class ObviousSteps:
     """Adds up bits rate by rate."""
 
-    def __init__(self, impairments):
-        self.trace = impairments.trace or RateSteps(starts_ns=(0,), rates_bps=(impairments.rate_bps,), period_ns=1)
+    def __init__(self, rate):
+        fixed = isinstance(rate, FixedRate)
+        self.trace = RateSteps(starts_ns=(0,), rates_bps=(rate.bps,), period_ns=1) if fixed else rate
         self.end = Fraction(0)
 
     def step(self, now):
@@ -179,12 +195,9 @@ class ObviousSteps:
 class ObviousTrace:
     """Goes through all opportunities from the first."""
 
-    def __init__(self, impairments):
-        self.trace = impairments.trace
+    def __init__(self, trace):
         self.opportunities = [
-            [turn * impairments.trace.period_ns + time, impairments.trace.frame_bytes]
-            for turn in range(500)
-            for time in impairments.trace.times_ns
+            [turn * trace.period_ns + time, trace.frame_bytes] for turn in range(500) for time in trace.times_ns
         ]
         self.end = 0
 
@@ -277,50 +290,38 @@ def loss(draw):
     bursts = st.builds(
         GilbertElliott, to_bad=probabilities, to_good=probabilities, loss_good=probabilities, loss_bad=probabilities
     )
-    model = draw(st.none() | chances | bursts | four)
-    return {"loss_model": model} if model else {"loss": draw(st.just(0) | probabilities)}
+    simple = st.builds(IndependentLoss, probability=possible)
+    correlated = st.builds(CorrelatedLoss, probability=possible, correlation=possible)
+    return draw(st.none() | st.just(Blackhole()) | simple | correlated | bursts | four)
 
 
 @st.composite
 def delays(draw):
     delay = draw(st.integers(0, 3 * MS))
-    distribution = draw(st.sampled_from(["uniform", "normal", "table"]))
-    variation = Variation(
-        distribution=distribution,
-        table=(-8192, 8192, 20000) if distribution == "table" else (),
-        correlation=draw(st.just(0) | probabilities),
-        keeps_order=draw(st.booleans()),
+    jitter_ns = draw(st.just(0) | st.integers(0, delay))
+    jitters = st.builds(
+        Jitter,
+        ns=st.just(jitter_ns),
+        distribution=st.sampled_from(["uniform", "normal", (-8192, 8192, 20000)]),
+        correlation=st.just(0) | probabilities,
+        keeps_order=st.booleans(),
     )
-    reorder = st.builds(Reorder, chance=chances, gap=st.integers(0, 4), late_ns=st.just(0) | st.integers(1, MS))
+    reorder = st.builds(Reorder, event=events, gap=st.integers(0, 4), late_ns=st.just(0) | st.integers(1, MS))
     return {
         "delay_ns": delay,
-        "jitter_ns": draw(st.just(0) | st.integers(0, delay)),
-        "variation": variation,
+        "jitter": draw(jitters) if jitter_ns else None,
         "reorder": draw(st.none() | reorder),
     }
 
 
-@st.composite
-def bottlenecks(draw):
-    rate = draw(st.integers(10**5, 10**9))
-    kind = draw(
-        st.none()
-        | st.just({"rate_bps": rate})
-        | st.builds(lambda trace: {"trace": trace}, opportunities() | rate_steps())
-    )
-    if not kind:
-        return {}
-    discipline = Discipline(
-        name=draw(st.sampled_from(["droptail", "drophead", "codel"])),
-        target_ns=draw(st.integers(1, MS)),
-        interval_ns=draw(st.integers(1, 3 * MS)),
-    )
-    return {
-        **kind,
-        "queue_bytes": draw(st.integers(1, 10000)),
-        "overhead_bytes": draw(st.integers(0, 40)),
-        "discipline": discipline,
-    }
+managed = st.builds(CoDel, target_ns=st.integers(1, MS), interval_ns=st.integers(1, 3 * MS))
+bottlenecks = st.builds(
+    Bottleneck,
+    rate=st.builds(FixedRate, bps=st.integers(10**5, 10**9)) | opportunities() | rate_steps(),
+    queue_bytes=st.integers(1, 10000),
+    overhead_bytes=st.integers(0, 40),
+    discipline=st.sampled_from([DropTail(), DropHead()]) | managed,
+)
 
 
 @st.composite
@@ -329,10 +330,10 @@ def all_impairments(draw):
     drop = st.builds(Drop, numbers=numbers, every=st.integers(0, 5))
     return Impairments(
         drops=tuple(draw(st.lists(drop, max_size=2))),
-        duplicate=draw(st.none() | chances),
-        **draw(loss()),
+        duplicate=draw(st.none() | events),
+        loss=draw(loss()),
         **draw(delays()),
-        **draw(bottlenecks()),
+        bottleneck=draw(st.none() | bottlenecks),
     )
 
 
@@ -401,13 +402,14 @@ def test_no_frame_is_lost_in_a_change_and_none_leaves_before_its_time(first, sec
 
 def stepped(impairments):
     """The same impairments, its rate given as a trace, so that it is carried out event by event."""
-    steps = RateSteps(starts_ns=(0, MS), rates_bps=(impairments.rate_bps, impairments.rate_bps), period_ns=2 * MS)
-    return replace(impairments, rate_bps=0, trace=steps)
+    bps = impairments.bottleneck.rate.bps
+    steps = RateSteps(starts_ns=(0, MS), rates_bps=(bps, bps), period_ns=2 * MS)
+    return replace(impairments, bottleneck=replace(impairments.bottleneck, rate=steps))
 
 
 plain_rates = st.builds(
     lambda rate, queue, overhead, delay: Impairments(
-        rate_bps=rate, queue_bytes=queue, overhead_bytes=overhead, delay_ns=delay
+        bottleneck=Bottleneck(rate=FixedRate(bps=rate), queue_bytes=queue, overhead_bytes=overhead), delay_ns=delay
     ),
     *(st.integers(10**6, 10**9), st.integers(1, 10_000), st.integers(0, 40), st.integers(0, 3 * MS)),
 )
@@ -435,7 +437,7 @@ def test_a_rate_in_changes_is_the_same_however_it_is_carried_out(first, steps, s
 @settings(deadline=None)
 @given(impairments=all_impairments(), arrivals=arrivals, seed=st.integers(0, 2**64 - 1))
 def test_the_outcome_of_flow_queues_does_not_depend_on_when_the_process_wakes(impairments, arrivals, seed):
-    if impairments.has_bottleneck:
-        impairments = replace(impairments, discipline=replace(impairments.discipline, name="fq_codel"))
+    if impairments.bottleneck:
+        impairments = replace(impairments, bottleneck=replace(impairments.bottleneck, discipline=FqCoDel()))
     asleep = [(wait, size, False) for wait, size, _ in arrivals]
     assert carried(LinkEmulator(impairments, seed, 0), arrivals) == carried(LinkEmulator(impairments, seed, 0), asleep)

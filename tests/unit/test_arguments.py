@@ -11,7 +11,7 @@ from testbed.errors import UsageError
 from testbed.topology.values import command_words
 
 
-def test_what_is_right_is_taken(tmp_path):
+def test_valid_arguments_are_accepted(tmp_path):
     assert arguments.path("a", "x") == arguments.path(Path("a"), "x") == Path("a")
     assert arguments.one_of("netns", "x", ("auto", "netns")) == "netns"
     assert arguments.one_of(None, "x", ("auto",)) is None
@@ -40,7 +40,7 @@ WRONG: list[tuple[Any, list[Any]]] = [
 
 
 @pytest.mark.parametrize(("call", "value"), [(call, value) for call, values in WRONG for value in values])
-def test_what_is_wrong_is_a_usage_error_that_says_what_to_do(call, value):
+def test_invalid_arguments_are_usage_errors_with_a_hint(call, value):
     with pytest.raises(UsageError) as raised:
         call(value)
     assert raised.value.code == "bad-argument"
@@ -67,7 +67,7 @@ def test_commands_are_text_or_words(command, words):
 @pytest.mark.parametrize(
     "command", [None, [], "", (), [None], [True], True, b"ls", [b"ls"], {"ls": 1}, "ls '", "a\0b", ["a\0b"], [["ls"]]]
 )
-def test_what_is_no_command(command):
+def test_an_invalid_command_is_refused(command):
     with pytest.raises(UsageError) as raised:
         command_words(command)
     assert raised.value.code == "bad-command"

@@ -67,7 +67,7 @@ def test_reads_and_prints(text, printed):
         ("5 + rpc.setup > 3ms", "wrong-unit", 0),
     ],
 )
-def test_what_is_none_is_told_with_its_place(text, code, at):
+def test_invalid_data_is_an_error_with_its_path(text, code, at):
     with pytest.raises(ExpectationError) as caught:
         parse(text, KINDS)
     error = caught.value
@@ -106,7 +106,7 @@ def test_what_is_exactly_as_wanted_is_not_off_by_a_rounding(lost):
     assert outcome(f"voice.loss == {lost}%", voice={"loss_ratio": lost / 100}).passed
 
 
-def test_the_outcome_has_what_was_found_and_what_was_wanted():
+def test_the_outcome_has_the_measured_and_the_expected_value():
     found = outcome("download.goodput >= 5 mbit", download={"goodput_bps": 6_131_234.5})
     assert (found.found, found.wanted, found.unit, found.passed) == (6_131_234.5, 5_000_000, "bit/s", True)
     assert (found.expectation, found.comparison, found.reason) == ("download.goodput >= 5 mbit", ">=", None)
@@ -121,7 +121,7 @@ def test_sums_and_multiples():
     assert (found.found, found.wanted, found.passed) == (3_000_000, 2_000_000, True)
 
 
-def test_what_cannot_be_told_does_not_pass():
+def test_an_undecided_expectation_does_not_pass():
     measured = {"voice": summary({"goodput_bps": None}, {"goodput_bps": "a rate needs two arrivals"})}
     found = evaluate(parse("voice.goodput >= 0", KINDS), measured)
     assert (found.passed, found.found, found.wanted) == (False, None, 0)

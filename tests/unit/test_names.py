@@ -10,6 +10,6 @@ def test_names(name):
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "-rf", ".hidden", "a b", "a/b", "a\n", "a\0b", "é", "x" * 101])
-def test_what_is_no_name(name):
+def test_invalid_names_are_refused(name):
     with pytest.raises(UsageError, match="bad-name"):
         checked(name)

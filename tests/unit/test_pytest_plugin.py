@@ -41,7 +41,7 @@ def labs(pytester):
 
 
 @pytest.mark.netns
-def test_what_nodes_wrote_is_shown_with_a_test_that_fails(session, pytester):
+def test_a_failed_test_shows_the_output_of_nodes(session, pytester):
     pytester.makefile(
         ".yml", talking="name: talking\nnodes: {a: {command: [sh, -c, 'echo hello; sleep 600']}, b: {}}\n"
     )
@@ -162,18 +162,18 @@ LACKING = """
     """
 
 
-def test_what_the_machine_lacks_skips_with_the_reason(session, monkeypatch):
+def test_a_missing_capability_skips_the_test_with_the_reason(session, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     result = session(LACKING)
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["SKIPPED*no Docker Engine is here*/nowhere/docker.sock*"])
+    result.stdout.fnmatch_lines(["SKIPPED*there is no Docker Engine*/nowhere/docker.sock*"])
 
 
-def test_what_is_required_fails(session, monkeypatch):
+def test_a_missing_required_capability_fails_the_test(session, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     result = session(LACKING, "--testbed-require=docker,netem")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*required, but lacking: *no Docker Engine is here*"])
+    result.stdout.fnmatch_lines(["*required, but lacking: *there is no Docker Engine*"])
     session(LACKING, "--testbed-require=netem").assert_outcomes(skipped=1)
 
 

@@ -136,7 +136,7 @@ def _merged(one: list[float], other: list[float]) -> list[float]:
 
 
 class Distribution:
-    """How values that are not negative are distributed, to one part in 2000."""
+    """How values are distributed, to one part in 1000 of each."""
 
     _DIGITS = 11
 
@@ -151,8 +151,9 @@ class Distribution:
     def extend(self, values: Sequence[int]) -> None:
         """Take in values; fast where they are of about the same size."""
         counts = self._counts
-        shift = max(0, max(values, default=0).bit_length() - self._DIGITS)
-        if shift == max(0, min(values, default=0).bit_length() - self._DIGITS):
+        low, high = min(values, default=0), max(values, default=0)
+        shift = max(0, high.bit_length() - self._DIGITS)
+        if low >= 0 and shift == max(0, low.bit_length() - self._DIGITS):
             for key, count in Counter([value >> shift for value in values]).items():
                 counts[key << shift] = counts.get(key << shift, 0) + count
         else:

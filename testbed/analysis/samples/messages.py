@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from array import array
-from itertools import islice
-from operator import lt, sub
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from testbed.analysis.samples.bins import Bins, Distribution
-from testbed.endpoint.columns import Column, decode
+from testbed.records import Ledger, Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from testbed.records import Received
 
 GOODPUT_NS = 100_000_000
 FINEST_NS = 1_000_000
+
+_PART = 10_000
+"""Numbers of lost messages that are binned at once."""
 
 
 class Flow:
@@ -42,7 +44,7 @@ class Flow:
 
 
 class Messages:
-    """What became of messages. Memory is bounded but for a byte of each: whether it arrived.
+    """What became of messages, in bins. Memory is bounded except for what the ledger holds, a byte of each.
 
     Attributes:
         sender, receiver: the nodes where they were sent and where they, or their answers, arrived; None where none.
@@ -63,97 +65,48 @@ class Messages:
         self.latency, self.lost_at = Bins(FINEST_NS), Bins(FINEST_NS)
         self.latencies = Distribution()
         self.lost, self.reordered, self.duplicated = (Bins(1) for _ in range(3))
-        self._sent_ns = Column()
-        self._arrived = bytearray()
-        self._timeout_ns = timeout_ns
-        self._expected = 0
-        self._pending: list[tuple[array[int], array[int]]] = []
+        self._ledger = Ledger(timeout_ns)
 
     def __len__(self) -> int:
-        return len(self._arrived)
+        return len(self._ledger)
 
     @property
     def one_way(self) -> bool:
         """Whether they arrive at another node than the one that sent them; else it is answers that arrive."""
         return self.sender is not None and self.receiver not in (None, self.sender)
 
-    def sent(self, record: Mapping[str, Any]) -> None:
-        """Take in a line `sent`."""
-        if record["first"] != len(self):
-            raise ValueError(f"a line tells of message {record['first']}; {len(self)} is next")
-        self.sender = record["node"]
-        rows = decode(record["sent_ns"])
-        self._sent_ns.extend(rows)
-        self._arrived.extend(bytes(len(rows)))
-        self._sort_out()
+    def add(self, event: Sent | Received, flow: Flow, size: int) -> None:
+        """Take in when messages were sent, or when they arrived; those delivered go to `flow` too, `size` bytes each.
 
-    def received(self, record: Mapping[str, Any], flow: Flow, size: int) -> None:
-        """Take in a line `received`; what arrived goes to `flow` too, `size` bytes each."""
-        seq, at = decode(record["seq"]), decode(record["received_ns"])
-        self.receiver = record["node"]
-        flow.extend(at, [size] * len(at))
-        self._pending.append((seq, at))
-        self._sort_out()
-
-    def _sort_out(self) -> None:
-        """Take in the arrivals of messages of which it is known when they were sent."""
-        while self._pending and max(self._pending[0][0], default=0) < len(self):
-            self._arrivals(*self._pending.pop(0))
-
-    def _arrivals(self, seq: array[int], at: array[int]) -> None:
-        if self._timeout_ns is not None or not self._as_sent(seq):
-            seq, at = self._sorted_out(seq, at)
-        if not seq:
-            return
-        lowest = min(seq)
-        sent_ns = self._sent_ns.rows(lowest, max(seq) + 1)
-        for number in seq:
-            self._arrived[number] = 1
-        sent = array("q", [sent_ns[number - lowest] for number in seq])
-        latencies = array("q", map(sub, at, sent))
-        if min(latencies) < 0:
-            latencies = array("q", [max(0, each) for each in latencies])
-        self.latency.extend(sent, latencies)
-        self.latencies.extend(latencies)
-
-    def _as_sent(self, seq: array[int]) -> bool:
-        """Whether these arrive in order, behind all that have arrived."""
-        if seq and (seq[0] < self._expected or not all(map(lt, seq, islice(seq, 1, None)))):
-            return False
-        self._expected = seq[-1] + 1 if seq else self._expected
-        return True
-
-    def _sorted_out(self, seq: array[int], at: array[int]) -> tuple[array[int], array[int]]:
-        """The first arrivals in time, without what came twice or too late."""
-        numbers, times = array("q"), array("q")
-        seen: set[int] = set()
-        for number, at_ns in zip(seq, at, strict=True):
-            if self._arrived[number] or number in seen:
-                self.duplicated.add(number)
-                continue
-            if self._timeout_ns is not None and at_ns - self._sent_ns[number] > self._timeout_ns:
-                continue
-            seen.add(number)
-            numbers.append(number)
-            times.append(at_ns)
-            if number < self._expected:
+        Raises:
+            RecordError: lines are missing.
+        """
+        if isinstance(event, Sent):
+            self.sender = event.node
+        else:
+            self.receiver = event.node
+        for deliveries in self._ledger.add(event):
+            flow.extend(deliveries.received_ns, [size] * len(deliveries.seq))
+            self.latency.extend(deliveries.sent_ns, deliveries.latencies_ns)
+            self.latencies.extend(deliveries.latencies_ns)
+            for number in deliveries.reordered:
                 self.reordered.add(number)
-            else:
-                self._expected = number + 1
-        return numbers, times
+            for number in deliveries.duplicates:
+                self.duplicated.add(number)
 
     def finish(self) -> None:
-        """Sort out what was lost, when all lines are in; forget when each was sent (on disk until then)."""
-        if self._pending:
-            raise ValueError("messages arrived that were never sent")
-        first = 0
-        for rows in self._sent_ns.parts():
-            lost = [number for number, arrived in enumerate(self._arrived[first : first + len(rows)]) if not arrived]
-            for number in lost:
-                self.lost.add(first + number)
-                self.lost_at.add(rows[number])
-            first += len(rows)
-        self._sent_ns = Column()
+        """Find what was lost, when all lines are in.
+
+        Raises:
+            RecordError: messages arrived that were never sent.
+        """
+        self._ledger.finish()
+        for run in self._ledger.loss_runs():
+            for start in range(run.start, run.stop, _PART):
+                numbers = range(start, min(start + _PART, run.stop))
+                ones = [1] * len(numbers)
+                self.lost.extend(numbers, ones)
+                self.lost_at.extend(self._ledger.sent_ns.rows(numbers.start, numbers.stop), ones)
 
     def loss(self, parts: int) -> list[tuple[int, int, float]]:
         """The share that was lost in no more than so many equal parts of the sequence (the last may be shorter).
@@ -162,8 +115,5 @@ class Messages:
             Of each part the first number, the one after the last, and the share, from 0 to 1.
         """
         size = -(-len(self) // parts)
-        starts = range(0, len(self), size)
-        return [
-            (at, min(at + size, len(self)), self._arrived[at : at + size].count(0) / min(size, len(self) - at))
-            for at in starts
-        ]
+        bounds = [(start, min(start + size, len(self))) for start in range(0, len(self), size)]
+        return [(start, end, self._ledger.lost(start, end) / (end - start)) for start, end in bounds]

@@ -17,20 +17,21 @@ CLOCK_MONOTONIC):
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from testbed import records
 from testbed.analysis.samples.messages import Flow, Messages
-from testbed.analysis.samples.series import TIME_COLUMN, Series
-from testbed.endpoint.columns import decode
+from testbed.analysis.samples.series import Series
 from testbed.metrics import METRICS
+from testbed.records import Bytes, Connections, Received, RecordError, Sample, Sent, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from testbed.plan.model import Workload
+    from testbed.records import Event
     from testbed.runs.run import Run
 
 TCP_INFO = "tcp-info"
@@ -70,39 +71,46 @@ class Samples:
         """The state of TCP, of each node that told of it."""
         return [series for (event, _), series in self.series.items() if event == TCP_INFO]
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Take in the next line; what is not plotted is passed over."""
-        event = record["event"]
-        if event == "sent":
-            self._spanned(record["sent_ns"])
-            self.messages.sent(record)
-        elif event == "received":
-            self._spanned(record["received_ns"])
-            self.messages.received(record, self._arrivals, self._size)
-        elif event == "connections":
-            self._spanned(record["begun_ns"])
-        elif event == "bytes":
-            self._bytes(record["start_ns"], record["bucket_ns"], decode(record["bytes"]))
-        elif isinstance(record.get(TIME_COLUMN), list):
-            self._spanned(record[TIME_COLUMN])
-            self._series(event, record["node"]).add(record)
-        elif isinstance(record.get("data"), dict) and isinstance(record.get(TIME_COLUMN), int):
-            self._spanned([record[TIME_COLUMN]])
-            self._series(event, record["node"]).add_sample(record[TIME_COLUMN], record["data"])
+    def add(self, event: Event) -> None:
+        """Take in the next event; what is not plotted is passed over.
+
+        Raises:
+            RecordError: lines are missing.
+            ValueError: columns differ in length.
+        """
+        match event:
+            case Sent():
+                self._spanned(event.sent_ns)
+                self.messages.add(event, self._arrivals, self._size)
+            case Received():
+                self._spanned(event.received_ns)
+                self.messages.add(event, self._arrivals, self._size)
+            case Connections():
+                self._spanned(event.begun_ns)
+            case Bytes():
+                self._bytes(event.start_ns, event.bucket_ns, event.bytes)
+            case Sample():
+                self._spanned([event.at_ns])
+                self._series(SAMPLE, event.node).add_sample(event.at_ns, event.data)
+            case Table(columns={"at_ns": at}):
+                self._spanned(at)
+                self._series(event.event, event.node).add(event)
+            case Table(values={"at_ns": int(at_ns), "data": dict(data)}):
+                self._spanned([at_ns])
+                self._series(event.event, event.node).add_sample(at_ns, data)
 
     def _series(self, event: str, node: str) -> Series:
         return self.series.setdefault((event, node), Series(event, node))
 
-    def _bytes(self, start_ns: int, bucket_ns: int, sizes: Iterable[int]) -> None:
-        sizes = list(sizes)
-        self._spanned([start_ns, bucket_ns * len(sizes)])
+    def _bytes(self, start_ns: int, bucket_ns: int, sizes: Sequence[int]) -> None:
+        self._spanned([start_ns, start_ns + bucket_ns * len(sizes)])
         self._stream.extend([start_ns + number * bucket_ns for number in range(len(sizes))], sizes)
 
-    def _spanned(self, column: list[int]) -> None:
+    def _spanned(self, times_ns: Sequence[int]) -> None:
         """Note the first and the last time of a column."""
-        if column:
-            last = sum(column)
-            self.begun_ns = column[0] if self.begun_ns is None else min(self.begun_ns, column[0])
+        if times_ns:
+            first, last = times_ns[0], times_ns[-1]
+            self.begun_ns = first if self.begun_ns is None else min(self.begun_ns, first)
             self.ended_ns = last if self.ended_ns is None else max(self.ended_ns, last)
 
 
@@ -116,12 +124,11 @@ def read(path: Path, workload: Workload) -> Samples:
 
     Raises:
         OSError: there is none.
-        ValueError, KeyError, TypeError: it is not whole.
+        RecordError, ValueError: it is not whole.
     """
     samples = Samples(workload)
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            samples.add(json.loads(line))
+    for event in records.read(path):
+        samples.add(event)
     samples.messages.finish()
     return samples
 
@@ -147,6 +154,6 @@ def read_all(run: Run) -> Recorded:
             samples[workload.name] = read(run.path / "samples" / f"{workload.name}.jsonl", workload)
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, RecordError, ValueError) as error:
             problems[workload.name] = str(error) or type(error).__name__
     return Recorded(samples=samples, problems=problems)

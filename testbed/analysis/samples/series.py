@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from testbed.analysis.samples.bins import Bins
 from testbed.analysis.samples.messages import FINEST_NS
 from testbed.analysis.samples.quantities import Quantity, quantity
-from testbed.endpoint.columns import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from testbed.records import Table
 
 TIME_COLUMN = "at_ns"
 _TIMES = ("start", "end", "seconds", "time", "timestamp")
@@ -32,14 +33,17 @@ class Series:
         self.retransmits = Bins(FINEST_NS)
         self._before: dict[str, tuple[int, float]] = {}
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Take in a line."""
-        at = decode(record[TIME_COLUMN])
-        for name, column in record.items():
-            if name != TIME_COLUMN and isinstance(column, list):
-                values = decode(column)
-                if len(values) != len(at):
-                    raise ValueError(f"{len(values)} values of {name} for {len(at)} times")
+    def add(self, table: Table) -> None:
+        """Take in a line with a column of times.
+
+        Raises:
+            ValueError: another column is not as long.
+        """
+        at = table.columns[TIME_COLUMN]
+        for name, values in table.columns.items():
+            if len(values) != len(at):
+                raise ValueError(f"{len(values)} values of {name} for {len(at)} times")
+            if name != TIME_COLUMN:
                 self._extend(name, at, values)
 
     def add_sample(self, at_ns: int, figures: Mapping[str, Any]) -> None:

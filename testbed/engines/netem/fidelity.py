@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from testbed.engines.netem.queues import TICK_NS
 from testbed.engines.netem.translation import ETHERNET_HEADER, LATENESS_NS, U32_MAX, codel_units, ticks
-from testbed.impairments import Chance
+from testbed.impairments import CoDel, CorrelatedLoss, DropHead, FixedRate, FqCoDel, IndependentLoss
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testbed.impairments import Impairments
+    from testbed.impairments import Bottleneck, Impairments
 
 _EARLY_MOST_NS = LATENESS_NS
 """How early tbf may deliver a full frame before it counts as a compromise: as early as the bucket's slack for late
@@ -28,7 +28,6 @@ timers makes frames at any rate. 1514 bytes take that long at 12 Mbit/s."""
 
 _S32_MAX = (1 << 31) - 1
 _U16_MAX = (1 << 16) - 1
-_MANAGED = ("codel", "fq_codel")
 
 
 def supports(impairments: Impairments, *, mtu: int) -> str | None:
@@ -54,14 +53,16 @@ def compromises(impairments: Impairments, *, mtu: int) -> str | None:
         impairments: of the link, one that `supports` has nothing against.
         mtu: bytes of an IP packet on the link's network.
     """
-    frame = mtu + ETHERNET_HEADER + impairments.overhead_bytes
-    early = frame * 8 * 10**9 // impairments.rate_bps if impairments.rate_bps else 0
-    if early > _EARLY_MOST_NS:
-        return f"tbf would deliver full frames {early / 1e6:.1f} ms early at this rate"
+    bottleneck = impairments.bottleneck
+    if bottleneck:
+        frame = mtu + ETHERNET_HEADER + bottleneck.overhead_bytes
+        early = frame * 8 * 10**9 // bottleneck.rate.mean_bps
+        if early > _EARLY_MOST_NS:
+            return f"tbf would deliver full frames {early / 1e6:.1f} ms early at this rate"
     if impairments.corruption:
         return "netem would corrupt Ethernet headers too"
-    if impairments.rate_bps and impairments.discipline.name in _MANAGED:
-        return f"the kernel's {impairments.discipline.name} would limit its queue in packets, not in bytes"
+    if bottleneck and isinstance(bottleneck.discipline, CoDel):
+        return f"the kernel's {bottleneck.discipline.kind} would limit its queue in packets, not in bytes"
     return None
 
 
@@ -73,9 +74,9 @@ def unrepeatable(impairments: Impairments) -> str | None:
     """
     if impairments.corruption:
         return "netem chooses the bit to invert without its seed"
-    if any(chance.correlation for _, chance in _chances(impairments)):
+    if any(correlation for _, _, correlation in _random_events(impairments)):
         return "netem starts correlated numbers without its seed"
-    if impairments.rate_bps and impairments.discipline.name == "fq_codel":
+    if impairments.bottleneck and isinstance(impairments.bottleneck.discipline, FqCoDel):
         return "fq_codel tells flows apart by a number that the kernel chose when it started"
     return None
 
@@ -83,71 +84,76 @@ def unrepeatable(impairments: Impairments) -> str | None:
 def _objections(impairments: Impairments, frame: int) -> Iterator[str]:
     if impairments.drops:
         yield "netem drops no packets by script"
-    if impairments.trace:
+    if impairments.bottleneck and not isinstance(impairments.bottleneck.rate, FixedRate):
         yield "no queueing discipline follows a trace"
-    yield from _objections_to_chances(impairments)
+    yield from _objections_to_events(impairments)
     yield from _objections_to_delay(impairments)
     if impairments.corruption and impairments.corruption.fix_checksum:
         yield "netem does not make checksums fit what it corrupted"
-    if impairments.duplicate and impairments.duplicate.probability:
-        if impairments.loss or impairments.loss_model:
+    if impairments.duplicate:
+        if impairments.loss:
             yield "netem draws loss again for the copy of a packet, and a packet lost and duplicated arrives once"
         if impairments.corruption:
             yield "netem corrupts the two copies of a packet each by itself"
-    if impairments.rate_bps:
-        yield from _objections_to_bottleneck(impairments, frame)
+    if impairments.bottleneck:
+        yield from _objections_to_bottleneck(impairments.bottleneck, frame)
 
 
-def _chances(impairments: Impairments) -> Iterator[tuple[str, Chance]]:
-    yield (
-        "loss",
-        impairments.loss_model if isinstance(impairments.loss_model, Chance) else Chance(probability=impairments.loss),
-    )
-    if impairments.duplicate:
-        yield "duplication", impairments.duplicate
-    if impairments.corruption:
-        yield "corruption", impairments.corruption.chance
-    if impairments.reorder:
-        yield "reordering", impairments.reorder.chance
+def _random_events(impairments: Impairments) -> Iterator[tuple[str, int, int]]:
+    """What happens at random without states: its name, probability and correlation."""
+    match impairments.loss:
+        case IndependentLoss(probability=probability):
+            yield "loss", probability, 0
+        case CorrelatedLoss(probability=probability, correlation=correlation):
+            yield "loss", probability, correlation
+    for name, event in (
+        ("duplication", impairments.duplicate),
+        ("corruption", impairments.corruption.event if impairments.corruption else None),
+        ("reordering", impairments.reorder.event if impairments.reorder else None),
+    ):
+        if event:
+            yield name, event.probability, event.correlation
 
 
-def _objections_to_chances(impairments: Impairments) -> Iterator[str]:
-    for what, chance in _chances(impairments):
-        if chance.probability == 1 and what != "reordering":
-            yield f"the smallest probability of {what} that netem knows is 2 in 2^32, not 1"
-        if chance.correlation == 1:
-            yield f"the smallest correlation of {what} that netem knows is 2 in 2^32, not 1"
+def _objections_to_events(impairments: Impairments) -> Iterator[str]:
+    for name, probability, correlation in _random_events(impairments):
+        if probability == 1 and name != "reordering":
+            yield f"the smallest probability of {name} that netem knows is 2 in 2^32, not 1"
+        if correlation == 1:
+            yield f"the smallest correlation of {name} that netem knows is 2 in 2^32, not 1"
 
 
 def _objections_to_delay(impairments: Impairments) -> Iterator[str]:
-    if impairments.jitter_ns:
-        if impairments.variation.keeps_order:
+    jitter, reorder = impairments.jitter, impairments.reorder
+    if jitter:
+        if jitter.keeps_order:
             yield "netem reorders packets under jitter"
-        if impairments.variation.correlation:
+        if jitter.correlation:
             yield "netem picks delays by the low bits of correlated numbers, and only the high bits correlate"
-        if impairments.jitter_ns > _S32_MAX:
-            yield f"netem's jitter is at most {_S32_MAX / 1e9:.3f} s, not {impairments.jitter_ns / 1e9:.3f}"
-    if impairments.reorder and impairments.reorder.late_ns:
+        if jitter.ns > _S32_MAX:
+            yield f"netem's jitter is at most {_S32_MAX / 1e9:.3f} s, not {jitter.ns / 1e9:.3f}"
+    if reorder and reorder.late_ns:
         yield "netem reorders by sending packets at once, not by holding them longer"
-    if impairments.reorder and impairments.reorder.chance.probability and impairments.rate_bps:
+    if reorder and impairments.bottleneck:
         yield "packets that netem reorders bypass the bottleneck"
 
 
-def _objections_to_bottleneck(impairments: Impairments, frame: int) -> Iterator[str]:
-    if impairments.rate_bps % 8:
-        yield f"tbf's rate is in whole bytes per second; {impairments.rate_bps} bit/s are not"
-    elif ticks(impairments.rate_bps // 8, frame + impairments.overhead_bytes) * TICK_NS > U32_MAX:
-        yield f"a frame of {frame} bytes takes more at {impairments.rate_bps} bit/s than the 4.29 s that tbf can count"
-    if impairments.overhead_bytes > _U16_MAX:
-        yield f"tbf's overhead is at most {_U16_MAX} bytes, not {impairments.overhead_bytes}"
-    if impairments.queue_bytes < frame:
-        yield f"every frame passes tbf's queue, and one of {frame} bytes would not fit into {impairments.queue_bytes}"
-    if impairments.queue_bytes > U32_MAX:
-        yield f"tbf's queue holds at most {U32_MAX} bytes, not {impairments.queue_bytes}"
-    discipline = impairments.discipline
-    if discipline.name == "drophead":
-        yield "the kernel's pfifo_head_drop counts packets, not bytes"
-    if discipline.name in _MANAGED:
-        for what, time_ns in (("target", discipline.target_ns), ("interval", discipline.interval_ns)):
-            if not 1 <= codel_units(time_ns) <= _S32_MAX:
-                yield f"{what} {time_ns} ns: the kernel's CoDel counts in 1024 ns, up to {_S32_MAX} of them"
+def _objections_to_bottleneck(bottleneck: Bottleneck, frame: int) -> Iterator[str]:
+    rate_bps, queue_bytes, overhead_bytes = bottleneck.rate.mean_bps, bottleneck.queue_bytes, bottleneck.overhead_bytes
+    if rate_bps % 8:
+        yield f"tbf's rate is in whole bytes per second; {rate_bps} bit/s are not"
+    elif ticks(rate_bps // 8, frame + overhead_bytes) * TICK_NS > U32_MAX:
+        yield f"a frame of {frame} bytes takes more at {rate_bps} bit/s than the 4.29 s that tbf can count"
+    if overhead_bytes > _U16_MAX:
+        yield f"tbf's overhead is at most {_U16_MAX} bytes, not {overhead_bytes}"
+    if queue_bytes < frame:
+        yield f"every frame passes tbf's queue, and one of {frame} bytes would not fit into {queue_bytes}"
+    if queue_bytes > U32_MAX:
+        yield f"tbf's queue holds at most {U32_MAX} bytes, not {queue_bytes}"
+    match bottleneck.discipline:
+        case DropHead():
+            yield "the kernel's pfifo_head_drop counts packets, not bytes"
+        case CoDel(target_ns=target_ns, interval_ns=interval_ns):
+            for name, time_ns in (("target", target_ns), ("interval", interval_ns)):
+                if not 1 <= codel_units(time_ns) <= _S32_MAX:
+                    yield f"{name} {time_ns} ns: the kernel's CoDel counts in 1024 ns, up to {_S32_MAX} of them"

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 
 from testbed.engines.netem.qdiscs import FourState, GilbertElliott, Netem
 from testbed.engines.netem.queues import CODEL_UNIT_NS, TICK_NS, Bfifo, Codel, FqCodel, Tbf
-from testbed.impairments import Chance, distributions
+from testbed.impairments import CERTAIN, Blackhole, CoDel, CorrelatedLoss, FqCoDel, IndependentLoss, distributions
 from testbed.impairments import FourState as FourStateLoss
 from testbed.impairments import GilbertElliott as GilbertElliottLoss
 
 if TYPE_CHECKING:
     from testbed.engines.netem.qdiscs import LossModel
-    from testbed.impairments import Impairments
-    from testbed.impairments import LossModel as RequestedLoss
+    from testbed.impairments import Bottleneck, Impairments, Loss, RandomEvent
 
 ETHERNET_HEADER = 14
 U32_MAX = (1 << 32) - 1
@@ -45,8 +44,6 @@ _EVEN = tuple(range(1 - distributions.SCALE, distributions.SCALE))
 """The table of an even spread of one jitter either way. Without a table netem takes a 32-bit number modulo twice the
 jitter, which comes out uneven by up to a half where that is seconds; nor does it ever forget a table it was given."""
 
-_NEVER = Chance()
-
 Qdisc = Netem | Tbf | Bfifo | Codel | FqCodel
 
 
@@ -60,32 +57,32 @@ def translate(
         mtu: bytes of an IP packet on the link's network.
         seed: of the random numbers, for kernels that take it.
     """
-    return emulator(impairments, seed), bottleneck(impairments, mtu), queue(impairments, mtu)
+    bottleneck = impairments.bottleneck
+    return emulator(impairments, seed), transmitter(bottleneck, mtu), queue(bottleneck, mtu)
 
 
 def emulator(impairments: Impairments, seed: int | None = None) -> Netem:
     """The stages loss, corruption, duplication and delay."""
-    correlated = (
-        impairments.loss_model if isinstance(impairments.loss_model, Chance) else Chance(probability=impairments.loss)
-    )
-    duplicate = impairments.duplicate or _NEVER
-    corrupt = impairments.corruption.chance if impairments.corruption else _NEVER
-    reorder = impairments.reorder.chance if impairments.reorder else _NEVER
+    loss, loss_correlation = _random_loss(impairments.loss)
+    duplicate, duplicate_correlation = _event(impairments.duplicate)
+    corrupt, corrupt_correlation = _event(impairments.corruption.event if impairments.corruption else None)
+    reorder, reorder_correlation = _event(impairments.reorder.event if impairments.reorder else None)
+    jitter = impairments.jitter
     return Netem(
         limit=_limit(impairments),
         delay_ns=impairments.delay_ns,
         jitter_ns=impairments.jitter_ns,
-        delay_table=(distributions.quantiles(impairments.variation) or _EVEN) if impairments.jitter_ns else (),
-        loss=_threshold(correlated.probability),
-        loss_correlation=_threshold(correlated.correlation),
-        loss_model=_loss_model(impairments.loss_model),
-        duplicate=_threshold(duplicate.probability),
-        duplicate_correlation=_threshold(duplicate.correlation),
-        gap=max(impairments.reorder.gap, 1) if impairments.reorder and reorder.probability else 0,
-        reorder=_threshold(reorder.probability),
-        reorder_correlation=_threshold(reorder.correlation),
-        corrupt=_threshold(corrupt.probability),
-        corrupt_correlation=_threshold(corrupt.correlation),
+        delay_table=(distributions.quantiles(jitter.distribution) or _EVEN) if jitter else (),
+        loss=loss,
+        loss_correlation=loss_correlation,
+        loss_model=_loss_model(impairments.loss),
+        duplicate=duplicate,
+        duplicate_correlation=duplicate_correlation,
+        gap=max(impairments.reorder.gap, 1) if impairments.reorder else 0,
+        reorder=reorder,
+        reorder_correlation=reorder_correlation,
+        corrupt=corrupt,
+        corrupt_correlation=corrupt_correlation,
         seed=seed,
     )
 
@@ -99,7 +96,8 @@ def _limit(impairments: Impairments) -> int:
     """
     furthest_ns = impairments.delay_ns + _FURTHEST_JITTERS * impairments.jitter_ns
     in_flight = min(furthest_ns // 1_000, _IN_FLIGHT_MOST)
-    return _IN_FLIGHT_SLACK + in_flight + impairments.queue_bytes // _SHORTEST_FRAME
+    queue_bytes = impairments.bottleneck.queue_bytes if impairments.bottleneck else 0
+    return _IN_FLIGHT_SLACK + in_flight + queue_bytes // _SHORTEST_FRAME
 
 
 def _threshold(probability: int) -> int:
@@ -107,8 +105,25 @@ def _threshold(probability: int) -> int:
     return max(probability - 1, 0)
 
 
-def _loss_model(model: RequestedLoss | None) -> LossModel | None:
-    """A model with states. Here v means v / 2^32, so what is certain fails once in 2^32 times."""
+def _event(event: RandomEvent | None) -> tuple[int, int]:
+    """The thresholds for the probability and the correlation of an event."""
+    return (_threshold(event.probability), _threshold(event.correlation)) if event else (0, 0)
+
+
+def _random_loss(loss: Loss | None) -> tuple[int, int]:
+    """The thresholds for the probability and the correlation of a loss without states."""
+    match loss:
+        case IndependentLoss(probability=probability):
+            return _threshold(probability), 0
+        case CorrelatedLoss(probability=probability, correlation=correlation):
+            return _threshold(probability), _threshold(correlation)
+        case Blackhole():
+            return _threshold(CERTAIN), 0
+    return 0, 0
+
+
+def _loss_model(model: Loss | None) -> LossModel | None:
+    """A loss with states. Here v means v / 2^32, so what is certain fails once in 2^32 times."""
     match model:
         case GilbertElliottLoss():
             return GilbertElliott(
@@ -130,34 +145,33 @@ def _loss_model(model: RequestedLoss | None) -> LossModel | None:
     return None
 
 
-def bottleneck(impairments: Impairments, mtu: int) -> Tbf:
-    """The stage bottleneck. Its bucket holds one frame and what accumulates while the timer is late."""
-    if not impairments.rate_bps:
+def transmitter(bottleneck: Bottleneck | None, mtu: int) -> Tbf:
+    """The bottleneck's transmitter. Its bucket holds one frame and what accumulates while the timer is late."""
+    if bottleneck is None:
         return Tbf(rate=_UNLIMITED, limit=U32_MAX, buffer=ticks(_UNLIMITED, 0))
-    rate = impairments.rate_bps // 8
+    rate = bottleneck.rate.mean_bps // 8
     return Tbf(
         rate=rate,
-        limit=impairments.queue_bytes,
-        buffer=ticks(rate, mtu + ETHERNET_HEADER + impairments.overhead_bytes),
-        overhead=impairments.overhead_bytes,
+        limit=bottleneck.queue_bytes,
+        buffer=ticks(rate, mtu + ETHERNET_HEADER + bottleneck.overhead_bytes),
+        overhead=bottleneck.overhead_bytes,
     )
 
 
-def queue(impairments: Impairments, mtu: int) -> Bfifo | Codel | FqCodel:
+def queue(bottleneck: Bottleneck | None, mtu: int) -> Bfifo | Codel | FqCodel:
     """The bottleneck's queue. The kernel's codel and fq_codel count packets: as many as there are full frames."""
-    if not impairments.rate_bps:
+    if bottleneck is None:
         return Bfifo(limit=U32_MAX)
+    discipline = bottleneck.discipline
+    if not isinstance(discipline, CoDel):
+        return Bfifo(limit=bottleneck.queue_bytes)
     frame = mtu + ETHERNET_HEADER
-    discipline = impairments.discipline
-    limit = impairments.queue_bytes // frame
+    limit = bottleneck.queue_bytes // frame
     target, interval = codel_units(discipline.target_ns), codel_units(discipline.interval_ns)
-    match discipline.name:
-        case "codel":
-            return Codel(limit=limit, target=target, interval=interval, ecn=discipline.ecn)
-        case "fq_codel":
-            quantum = max(frame, _QUANTUM_LEAST)
-            return FqCodel(limit=limit, target=target, interval=interval, ecn=discipline.ecn, quantum=quantum)
-    return Bfifo(limit=impairments.queue_bytes)
+    if isinstance(discipline, FqCoDel):
+        quantum = max(frame, _QUANTUM_LEAST)
+        return FqCodel(limit=limit, target=target, interval=interval, ecn=discipline.ecn, quantum=quantum)
+    return Codel(limit=limit, target=target, interval=interval, ecn=discipline.ecn)
 
 
 def ticks(rate: int, frame: int) -> int:

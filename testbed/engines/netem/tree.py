@@ -30,7 +30,7 @@ from testbed.engines.netem.qdiscs import Netem
 from testbed.engines.netem.queues import Bfifo, Codel, FqCodel, Tbf
 from testbed.engines.netem.translation import emulator, translate
 from testbed.errors import LabError, MachineError
-from testbed.impairments import Impairments
+from testbed.impairments import Bottleneck, FixedRate, Impairments
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -123,7 +123,8 @@ async def probe(ip: AsyncIPRoute) -> MachineError | None:
     """
     try:
         async with _scratch(ip) as index:
-            for qdisc in translate(Impairments(delay_ns=1, rate_bps=8_000_000, queue_bytes=10_000), mtu=1500):
+            bottleneck = Bottleneck(rate=FixedRate(bps=8_000_000), queue_bytes=10_000)
+            for qdisc in translate(Impairments(delay_ns=1, bottleneck=bottleneck), mtu=1500):
                 try:
                     await _set(ip, index, qdisc)
                 except NetlinkError as error:

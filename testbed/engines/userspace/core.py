@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from testbed.engines.counters import Counters
 from testbed.engines.userspace.lateness import LatenessHistogram
 from testbed.engines.userspace.lines import AnyOrder, InOrder, Line
-from testbed.engines.userspace.queueing.bottleneck import EventfulBottleneck, StraightBottleneck, decides_on_arrival
+from testbed.engines.userspace.queueing.bottleneck import ConstantRateBottleneck, EventDrivenBottleneck
 from testbed.engines.userspace.stages.corruption import BitErrors
-from testbed.engines.userspace.stages.delay import Delay, delay, in_order
+from testbed.engines.userspace.stages.delay import Delay, delay
 from testbed.engines.userspace.stages.duplication import Duplication
-from testbed.engines.userspace.stages.loss import loss
+from testbed.engines.userspace.stages.loss import loss_stage
 from testbed.engines.userspace.stages.script import Script
 from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame, Stage
+from testbed.impairments import Bottleneck, DropTail, FixedRate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,17 +70,18 @@ class LinkEmulator:
         self._delay = None
         if impairments.delay_ns or impairments.reorder or after > now:
             self._delay = delay(impairments, seed, counts, after)
-        if decides_on_arrival(impairments):
-            self._line = StraightBottleneck(impairments, counts, now, contents)
-        else:
-            self._line = InOrder() if in_order(impairments) else AnyOrder()
-            if impairments.has_bottleneck:
-                self._line = EventfulBottleneck(impairments, seed, counts, self._line, now=now, contents=contents)
-            else:
-                self._line.add(contents.without_bottleneck(now))
+        line: Line = InOrder() if impairments.keeps_order else AnyOrder()
+        match impairments.bottleneck:
+            case None:
+                line.add(contents.without_bottleneck(now))
+                self._line = line
+            case Bottleneck(rate=FixedRate(), discipline=DropTail()) as bottleneck if impairments.keeps_order:
+                self._line = ConstantRateBottleneck(bottleneck, counts, now, contents)
+            case bottleneck:
+                self._line = EventDrivenBottleneck(bottleneck, seed, counts, line, now=now, contents=contents)
         self._choosing = _present(
             Script(impairments.drops, counts) if impairments.drops else None,
-            loss(impairments, seed, counts),
+            loss_stage(impairments.loss, seed, counts) if impairments.loss else None,
             BitErrors(impairments.corruption, seed, counts) if impairments.corruption else None,
             Duplication(impairments.duplicate, seed, counts) if impairments.duplicate else None,
         )

@@ -146,9 +146,9 @@ def _in_file(all_impairments: Sequence[Impairments]) -> Iterator[list[int]]:
 
 
 def _with_table(impairments: Impairments) -> Impairments:
-    variation = impairments.variation
-    if table := quantiles(variation):
-        return replace(impairments, variation=replace(variation, distribution="table", table=table))
+    jitter = impairments.jitter
+    if jitter and (table := quantiles(jitter.distribution)):
+        return replace(impairments, jitter=replace(jitter, distribution=table))
     return impairments
 
 

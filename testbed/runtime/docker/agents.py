@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.plan.model import Plan
-    from testbed.runtime.docker.engine import Engine
+    from testbed.runtime.docker.engine import DockerEngine
 
 _RUNTIME = "docker"
 _SOCKET = "/run/testbed/agent.sock"
@@ -38,7 +38,7 @@ _CAPABILITIES = [
     "NET_ADMIN",  # devices, queueing disciplines and filters
     "NET_RAW",  # AF_PACKET
     "SYS_ADMIN",  # setns, unshare
-    "SYS_PTRACE",  # /proc/PID/ns of somebody else's processes
+    "SYS_PTRACE",  # /proc/PID/ns of other users' processes
     "KILL",  # commands that run as another user
 ]
 
@@ -46,7 +46,7 @@ _CAPABILITIES = [
 class _Channel:
     """The streams of `docker exec` as a connection to the agent in the container."""
 
-    def __init__(self, engine: Engine, container: str) -> None:
+    def __init__(self, engine: DockerEngine, container: str) -> None:
         command = ["python3", "-m", "testbed.agent.relay", _SOCKET]
         try:
             self._execution = Execution(engine, container, command, stdin=True, environment=_ENVIRONMENT)
@@ -71,7 +71,7 @@ class _Channel:
             return b""
 
 
-def start(engine: Engine, plan: Plan) -> Agent:
+def start(engine: DockerEngine, plan: Plan) -> Agent:
     """Start the agent of a lab and wait until it answers.
 
     Raises:
@@ -101,7 +101,7 @@ def start(engine: Engine, plan: Plan) -> Agent:
     return Agent(lambda: _Channel(engine, container))
 
 
-def _listens(engine: Engine, container: str) -> bool | None:
+def _listens(engine: DockerEngine, container: str) -> bool | None:
     """Whether the agent's socket is there; None while it may still come. `docker exec` is too dear to ask so often."""
     with refusals("agent"):
         try:
@@ -114,7 +114,7 @@ def _listens(engine: Engine, container: str) -> bool | None:
     return True
 
 
-def connect(engine: Engine, lab: str) -> Agent:
+def connect(engine: DockerEngine, lab: str) -> Agent:
     """The agent of a lab, in a container or not.
 
     Raises:
@@ -133,7 +133,7 @@ def connect(engine: Engine, lab: str) -> Agent:
         raise
 
 
-def end(engine: Engine, lab: str) -> bool:
+def end(engine: DockerEngine, lab: str) -> bool:
     """End the agent, which takes its devices with it, and remove those that a killed one left.
 
     Returns:
@@ -159,11 +159,11 @@ def end(engine: Engine, lab: str) -> bool:
     return complete
 
 
-def _container(engine: Engine, lab: str) -> dict[str, Any] | None:
+def _container(engine: DockerEngine, lab: str) -> dict[str, Any] | None:
     return next(iter(engine.containers(lab=lab, agent=None)), None)
 
 
-def _sweep(engine: Engine, lab: str, agent: dict[str, Any]) -> None:
+def _sweep(engine: DockerEngine, lab: str, agent: dict[str, Any]) -> None:
     """Have another container of the same image remove what the agent in a container left."""
     with suppress(APIError):
         engine.api.kill(agent["Id"])
@@ -176,7 +176,7 @@ def _sweep(engine: Engine, lab: str, agent: dict[str, Any]) -> None:
 
 
 def _create(
-    engine: Engine, lab: str, arguments: Sequence[str], image: str, *, name: str | None, limits_nodes: bool
+    engine: DockerEngine, lab: str, arguments: Sequence[str], image: str, *, name: str | None, limits_nodes: bool
 ) -> str:
     """Make a container in which the agent's program may do its work, with this package's code; its id."""
     api = engine.api

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from testbed.agent.client import Agent
-    from testbed.runtime.docker.engine import Engine
+    from testbed.runtime.docker.engine import DockerEngine
 
 _NOT_FOUND = 127  # what a shell says of a command that is not there
 _CHUNK = 1 << 16
@@ -42,7 +42,7 @@ class Commands:
         agent: gives the lab's agent, which is asked for only when a command has to be killed.
     """
 
-    def __init__(self, engine: Engine, container: str, node: str, agent: Callable[[], Agent]) -> None:
+    def __init__(self, engine: DockerEngine, container: str, node: str, agent: Callable[[], Agent]) -> None:
         self._engine = engine
         self._container = container
         self._node = node
@@ -78,7 +78,7 @@ class Commands:
                 self._kill(execution, signal.SIGKILL)
             except TestbedError as error:
                 problems.append(error.message)
-            execution.close()  # whoever else holds the streams is not waited for
+            execution.close()  # don't wait for other processes that hold the streams
 
         problems: list[str] = []
         timer = threading.Timer(seconds or 0, expire)
@@ -101,9 +101,9 @@ class Commands:
                 "command-timeout", f"{' '.join(argv)} in {self._node} did not end within {seconds:g} s and {fate}"
             )
 
-    def start(self, argv: Sequence[str]) -> Program:
+    def start(self, argv: Sequence[str]) -> DockerProgram:
         """See `testbed.runtime.Runtime.start`."""
-        return Program(Execution(self._engine, self._container, argv), self._kill)
+        return DockerProgram(Execution(self._engine, self._container, argv), self._kill)
 
     def attach(self, argv: Sequence[str]) -> int:
         """Run a command on this process's own streams. Ctrl-C interrupts it; a second one kills it. Its exit status."""
@@ -157,8 +157,8 @@ class Commands:
                 killer.wait()
 
 
-class Program:
-    """See `testbed.runtime.Program`."""
+class DockerProgram:
+    """See `testbed.runtime.DockerProgram`."""
 
     def __init__(self, execution: Execution, kill: Callable[[Execution, signal.Signals], None]) -> None:
         self.stderr = ""
@@ -197,8 +197,8 @@ def _need_half_close(execution: Execution) -> None:
     if not execution.half_closes:
         raise LabError(
             "no-half-close",
-            "the Docker Engine is reached through TLS, over which a command can't be told the end of its input",
-            "reach it through a socket: ssh -N -L /tmp/docker.sock:/var/run/docker.sock HOST",
+            "the Docker Engine is reached through TLS, which can't signal the end of a command's input",
+            "use a Unix socket instead: ssh -N -L /tmp/docker.sock:/var/run/docker.sock HOST",
         )
 
 

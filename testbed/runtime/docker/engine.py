@@ -37,7 +37,7 @@ _Result = TypeVar("_Result")
 _Arguments = ParamSpec("_Arguments")
 
 
-class Engine:
+class DockerEngine:
     """A Docker Engine that answers; API 1.41 (Docker Engine 20.10) or newer.
 
     Attributes:
@@ -108,13 +108,13 @@ class Engine:
         return found
 
     def containers(self, **labels: str | None) -> list[dict[str, Any]]:
-        """All containers, running or not, with the labels given (None: whatever its value)."""
+        """Return all containers, running or not, with the given labels (None matches any value)."""
         with refusals("list of containers"):
             found: list[dict[str, Any]] = self.api.containers(all=True, filters=_with(labels))
         return found
 
     def networks(self, **labels: str | None) -> list[dict[str, Any]]:
-        """All networks with the labels given (None: whatever its value), all there are without any."""
+        """Return the networks with the given labels (None matches any value); all networks without labels given."""
         with refusals("list of networks"):
             found: list[dict[str, Any]] = self.api.networks(filters=_with(labels))
         return found
@@ -184,10 +184,10 @@ def reason(error: Exception) -> str:
 
 
 def _knock(path: str) -> None:
-    """Connect to the Docker Engine's socket before the SDK does, which leaves its own open where nobody answers.
+    """Connect to the Docker Engine's socket before the SDK does, which leaks its own if there is no answer.
 
     Raises:
-        MachineError: nobody does.
+        MachineError: there is no answer.
     """
     with socket.socket(socket.AF_UNIX) as connection:
         try:
@@ -202,7 +202,7 @@ def _unreachable(error: Exception) -> MachineError:
         case FileNotFoundError():
             return MachineError(
                 "docker-missing",
-                f"no Docker Engine is here: there is no {where}",
+                f"there is no Docker Engine: {where} does not exist",
                 f"install and start it (apt-get install docker.io), or set DOCKER_HOST; {_INSTEAD}",
             )
         case PermissionError():
@@ -227,10 +227,10 @@ def _unreachable(error: Exception) -> MachineError:
 def _os_error(error: BaseException | None) -> OSError | None:
     """The system's error beneath those of the client's layers, which hide it among arguments, causes and contexts."""
     seen: list[BaseException | None] = [error]
-    for each in seen:
-        if isinstance(each, FileNotFoundError | PermissionError | ConnectionRefusedError):
-            return each
-        if each is not None:
-            related = (each.__cause__, each.__context__, *each.args)
-            seen += [one for one in related if isinstance(one, BaseException) and one not in seen]
+    for candidate in seen:
+        if isinstance(candidate, FileNotFoundError | PermissionError | ConnectionRefusedError):
+            return candidate
+        if candidate is not None:
+            related = (candidate.__cause__, candidate.__context__, *candidate.args)
+            seen += [inner for inner in related if isinstance(inner, BaseException) and inner not in seen]
     return None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Iterator, Sequence
 
-    from testbed.runtime.docker.engine import Engine
+    from testbed.runtime.docker.engine import DockerEngine
 
 STDOUT, STDERR = 1, 2
 
@@ -51,7 +51,7 @@ class Execution:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: DockerEngine,
         container: str,
         argv: Sequence[str],
         *,
@@ -176,9 +176,9 @@ class Execution:
     @property
     def pid(self) -> int | None:
         """Of the command, which leads a session, as the Docker Engine's machine sees it; None where it has ended."""
-        starting = retry_if_result(lambda found: not found["Pid"] and found["ExitCode"] is None)
-        found = self._await(starting, "command-not-started", "the Docker Engine is still starting the command")
-        return found["Pid"] if found["Running"] else None
+        starting = retry_if_result(lambda state: not state["Pid"] and state["ExitCode"] is None)
+        state = self._await(starting, "command-not-started", "the Docker Engine is still starting the command")
+        return state["Pid"] if state["Running"] else None
 
     def status(self) -> int:
         """The exit status as a shell gives it, once the output has ended.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network
 
     from testbed.plan.model import Network, Node, Plan
-    from testbed.runtime.docker.engine import Engine
+    from testbed.runtime.docker.engine import DockerEngine
 
 OWN_IMAGE = "testbed:latest"
 """Of nodes that name no image, and of the agent where it is a container. It idles until it is stopped."""
@@ -40,7 +40,7 @@ LAB, NODE, NETWORK, AGENT, VERSION = (
 )
 
 _BUILT_HERE = re.compile(r"testbed(-[a-z0-9-]+)?(:|$)")
-"""What `make images` builds, and no registry has: whatever it had under such a name would be a stranger's."""
+"""The image that `make images` builds. It is never pulled, because a registry's image of that name is a foreign one."""
 
 _REMOVAL_SECONDS = 60
 _LATE_SECONDS = 1.0
@@ -54,12 +54,12 @@ _API_OF_MAC_PER_NETWORK = "1.44"
 
 
 def network_name(lab: str, network: str) -> str:
-    """The name of a network for the Docker Engine."""
+    """Return the name of a network in the Docker Engine."""
     return f"testbed-{lab}-{network}"
 
 
 def container_name(lab: str, node: str) -> str:
-    """The name of a node for the Docker Engine."""
+    """Return the name of a node's container in the Docker Engine."""
     return f"testbed-{lab}-{node}"
 
 
@@ -68,8 +68,8 @@ def labels(lab: str, kind: str, name: str) -> dict[str, str]:
     return {LAB: lab, kind: name, VERSION: __version__}
 
 
-def ensure_image(engine: Engine, image: str) -> None:
-    """Have an image at hand, pulling it where it is not.
+def ensure_image(engine: DockerEngine, image: str) -> None:
+    """Pull an image, unless it is present.
 
     Raises:
         MachineError: `image-missing`, `image-unavailable`.
@@ -78,7 +78,7 @@ def ensure_image(engine: Engine, image: str) -> None:
         engine.api.inspect_image(image)  # type: ignore[no-untyped-call]
         return
     if _BUILT_HERE.match(image):
-        raise MachineError("image-missing", f"{image}, an image of the testbed's own, is not here", "make images")
+        raise MachineError("image-missing", f"{image}, an image of testbed's own, is missing", "make images")
     repository, tag = parse_repository_tag(image)
     try:
         problems: list[str] = [
@@ -91,28 +91,28 @@ def ensure_image(engine: Engine, image: str) -> None:
     if problems:
         raise MachineError(
             "image-unavailable",
-            f"image {image} is not here and can't be pulled: {problems[-1]}",
-            f"check its name; docker pull {image} must work, or docker load it",
+            f"image {image} is missing and can't be pulled: {problems[-1]}",
+            f"check its name and that docker pull {image} works, or load it with docker load",
         )
 
 
-def images(engine: Engine, lab: str) -> dict[str, str]:
+def images(engine: DockerEngine, lab: str) -> dict[str, str]:
     """By name, what the images of a lab's nodes are: the digest in a registry, or the id of one that is in none.
 
     The nodes tell, for a name may stand for another image by now.
     """
     used = {each["Image"]: each["ImageID"] for each in engine.containers(lab=lab, node=None)}
-    found = {}
+    identities = {}
     for name, identity in used.items():
         with refusals(f"image {name}"):
             described = engine.api.inspect_image(identity)  # type: ignore[no-untyped-call]
         digests = sorted(each.rpartition("@")[2] for each in described.get("RepoDigests") or ())
-        found[name] = digests[0] if digests else identity
-    return found
+        identities[name] = digests[0] if digests else identity
+    return identities
 
 
-def create_network(engine: Engine, lab: str, network: Network) -> None:
-    """Make a network as a bridge.
+def create_network(engine: DockerEngine, lab: str, network: Network) -> None:
+    """Create a network as a bridge.
 
     Raises:
         LabError: `subnet-taken`, another network has some of its addresses; `docker-refused`.
@@ -134,13 +134,13 @@ def create_network(engine: Engine, lab: str, network: Network) -> None:
             raise LabError(
                 "subnet-taken",
                 f"network {network.name}: {network.subnet} overlaps with another of the Docker Engine's networks",
-                "leave the subnet out, so that a free one is taken; docker network ls shows those that are there",
+                "leave out the subnet to get a free one; docker network ls lists the networks",
             ) from None
         raise
 
 
-def create_node(engine: Engine, plan: Plan, node: Node) -> str:
-    """Make a node's container, attached to its networks but not running; its id.
+def create_node(engine: DockerEngine, plan: Plan, node: Node) -> str:
+    """Create a node's container, attached to its networks but not running, and return its id.
 
     Raises:
         LabError: `docker-refused`.
@@ -183,12 +183,12 @@ def create_node(engine: Engine, plan: Plan, node: Node) -> str:
     return container
 
 
-def _attaches_one(engine: Engine) -> bool:
+def _attaches_one(engine: DockerEngine) -> bool:
     return bool(version_lt(engine.api.api_version, _API_OF_MAC_PER_NETWORK))
 
 
-def start_node(engine: Engine, node: Node, container: str) -> int:
-    """Start a node's container; the pid of its first process, as the Docker Engine's machine sees it.
+def start_node(engine: DockerEngine, node: Node, container: str) -> int:
+    """Start a node's container and return the pid of its first process on the Docker Engine's machine.
 
     Raises:
         LabError: `docker-refused`; `node-exited`.
@@ -201,7 +201,7 @@ def start_node(engine: Engine, node: Node, container: str) -> int:
     return int(state["Pid"])
 
 
-def require_running(engine: Engine, lab: str, *, since: str = "") -> None:
+def require_running(engine: DockerEngine, lab: str, *, since: str = "") -> None:
     """See `testbed.runtime.Runtime`. Since when is a time of the Docker Engine's clock."""
     for container in engine.containers(lab=lab, node=None):
         node, identity, state = container["Labels"][NODE], container["Id"], container["State"]
@@ -219,7 +219,7 @@ def require_running(engine: Engine, lab: str, *, since: str = "") -> None:
                 raise _paused(lab, event["Actor"]["Attributes"][NODE], now=False)
 
 
-def moment(engine: Engine) -> str:
+def moment(engine: DockerEngine) -> str:
     """The time of the Docker Engine's clock, as its list of events takes it: seconds since 1970, with a fraction."""
     return f"{datetime.fromisoformat(engine.info()['SystemTime']).timestamp():.6f}"
 
@@ -228,13 +228,13 @@ def _paused(lab: str, node: str, *, now: bool) -> LabError:
     return runtime.paused(node, now=now, remedy=f"docker unpause {container_name(lab, node)}")
 
 
-def remove_all(engine: Engine, lab: str, *, settled: bool) -> None:
+def remove_all(engine: DockerEngine, lab: str, *, settled: bool) -> None:
     """Remove all containers and networks of a lab until none is left.
 
     Args:
         engine: where.
         lab: its name.
-        settled: nobody is making any more; else what appears within a second is removed too.
+        settled: no command is creating objects any more; otherwise objects that appear within a second are removed too.
 
     Raises:
         LabError: `not-removed`, with what the Docker Engine said last.
@@ -263,12 +263,12 @@ def remove_all(engine: Engine, lab: str, *, settled: bool) -> None:
     except RetryError:
         raise LabError(
             "not-removed",
-            f"something of lab {lab} is still there after {_REMOVAL_SECONDS} s: {'; '.join(refused) or 'it reappears'}",
-            f"docker ps --all --filter label={LAB}={lab} shows it",
+            f"parts of lab {lab} still exist after {_REMOVAL_SECONDS} s: {'; '.join(refused) or 'they reappear'}",
+            f"docker ps --all --filter label={LAB}={lab} lists its containers",
         ) from None
 
 
-def _disconnect(engine: Engine, containers: Iterable[Mapping[str, Any]], networks: Container[str]) -> None:
+def _disconnect(engine: DockerEngine, containers: Iterable[Mapping[str, Any]], networks: Container[str]) -> None:
     """Take containers off the lab's networks, one after the other.
 
     A Docker Engine that removes many endpoints at once loses count of them now and then (20.10: of 50 containers
@@ -281,14 +281,14 @@ def _disconnect(engine: Engine, containers: Iterable[Mapping[str, Any]], network
                     engine.api.disconnect_container_from_network(container["Id"], network, force=True)
 
 
-def _remove_container(engine: Engine, refused: list[str], container: str) -> None:
+def _remove_container(engine: DockerEngine, refused: list[str], container: str) -> None:
     _removal(refused, partial(engine.api.remove_container, container, v=True, force=True))
 
 
-def _remove_network(engine: Engine, refused: list[str], network: str, *, force: bool) -> None:
+def _remove_network(engine: DockerEngine, refused: list[str], network: str, *, force: bool) -> None:
     if _removal(refused, partial(engine.api.remove_network, network)) or not force:
         return
-    # A container of somebody else's hangs on it, or an endpoint that a crash left behind.
+    # A foreign container is attached to it, or an endpoint that a crash left behind.
     with suppress(APIError):
         attached: dict[str, Any] = engine.api.inspect_network(network)["Containers"]
         for container in attached:
@@ -296,7 +296,7 @@ def _remove_network(engine: Engine, refused: list[str], network: str, *, force: 
 
 
 def _removal(refused: list[str], remove: partial[None]) -> bool:
-    """Remove, or note why not: whatever is still there is tried again."""
+    """Remove an object, or record the error; objects that remain are tried again."""
     try:
         remove()
     except NotFound:
@@ -308,7 +308,7 @@ def _removal(refused: list[str], remove: partial[None]) -> bool:
     return True
 
 
-def subnets(engine: Engine) -> Iterable[IPv4Network]:
+def subnets(engine: DockerEngine) -> Iterable[IPv4Network]:
     """The IPv4 subnets of all networks of the Docker Engine."""
     for network in engine.networks():
         for pool in network["IPAM"]["Config"] or ():

@@ -1,4 +1,4 @@
-"""Where this machine has routes to."""
+"""Destinations of this machine's routes."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, no_such_node
 from testbed.runtime import Availability, LabStatus, readiness, state
 from testbed.runtime.docker import agents, objects, routes
-from testbed.runtime.docker.commands import Commands, Program
-from testbed.runtime.docker.engine import Engine, in_parallel
+from testbed.runtime.docker.commands import Commands, DockerProgram
+from testbed.runtime.docker.engine import DockerEngine, in_parallel
 from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ _NOTICING_SECONDS = 0.5  # until the Docker Engine knows that a container's proc
 
 
 class DockerRuntime:
-    """See `testbed.runtime.Runtime`. Whatever it does with the Docker Engine raises MachineError where none answers."""
+    """See `testbed.runtime.Runtime`. Every method raises MachineError if no Docker Engine answers."""
 
     name = "docker"
 
     @cached_property
-    def _engine(self) -> Engine:
-        return Engine()
+    def _engine(self) -> DockerEngine:
+        return DockerEngine()
 
     @property
     def description(self) -> str:
@@ -48,7 +48,7 @@ class DockerRuntime:
             return Availability(usable=False, description="", reason=error.message, hint=error.hint or "")
 
     def require(self, plan: Plan) -> None:
-        """See `testbed.runtime.Runtime`. Limits are looked at too: a Docker Engine leaves them out with a warning."""
+        """See `testbed.runtime.Runtime`. Also checks limits, which a Docker Engine otherwise ignores with a warning."""
         images = {node.image or objects.OWN_IMAGE for node in plan.nodes}
         images |= set() if self._engine.hosts_agent else {objects.OWN_IMAGE}
         in_parallel(partial(objects.ensure_image, self._engine), sorted(images))
@@ -64,7 +64,7 @@ class DockerRuntime:
                 raise MachineError("too-few-cpus", message, f"lower its cpus to {info['NCPU']} or less")
 
     def taken(self) -> list[IPv4Network]:
-        """The subnets of the Docker Engine's networks, and where this machine has routes to."""
+        """Return the subnets of the Docker Engine's networks and the destinations of this machine's routes."""
         return sorted({*objects.subnets(self._engine), *routes.destinations()})
 
     def up(self, plan: Plan, progress: Progress) -> None:
@@ -91,7 +91,7 @@ class DockerRuntime:
                 time.sleep(_NOTICING_SECONDS)
             raise
         finally:
-            self.require_running(plan.lab)  # where a node has ended, that is the reason of whatever failed
+            self.require_running(plan.lab)  # a node that has ended is the cause of the failure
 
     def down(self, lab: str) -> bool:
         """See `testbed.runtime.Runtime`."""
@@ -113,7 +113,7 @@ class DockerRuntime:
         return True
 
     def labs(self) -> list[LabStatus]:
-        """All labs of which there is a container, a network or a directory."""
+        """Return all labs that have a container, a network or a directory."""
         nodes: dict[str, dict[str, str]] = {lab: {} for lab in state.labs(self.name)}
         try:
             engine = self._engine
@@ -122,10 +122,10 @@ class DockerRuntime:
                 LabStatus(lab=lab, runtime=self.name, nodes={}, healthy=False, problem=error.message) for lab in nodes
             ]
         for each in (*engine.networks(lab=None), *engine.containers(lab=None)):
-            found = nodes.setdefault(each["Labels"][objects.LAB], {})
+            states = nodes.setdefault(each["Labels"][objects.LAB], {})
             if node := each["Labels"].get(objects.NODE):
-                found[node] = each["State"]
-        return [self._status(lab, dict(sorted(found.items()))) for lab, found in sorted(nodes.items())]
+                states[node] = each["State"]
+        return [self._status(lab, dict(sorted(states.items()))) for lab, states in sorted(nodes.items())]
 
     def _status(self, lab: str, nodes: dict[str, str]) -> LabStatus:
         notes: Sequence[str] = ()
@@ -170,7 +170,7 @@ class DockerRuntime:
         """See `testbed.runtime.Runtime`."""
         return self._commands(lab, node).run(argv, stdin=stdin, timeout=timeout)
 
-    def start(self, lab: str, node: str, argv: Sequence[str]) -> Program:
+    def start(self, lab: str, node: str, argv: Sequence[str]) -> DockerProgram:
         """See `testbed.runtime.Runtime`."""
         return self._commands(lab, node).start(argv)
 
@@ -199,7 +199,7 @@ def _no_limit(node: Node, what: str, key: str) -> MachineError:
     return MachineError("no-limits", message, f"leave its {key} out, or enable that cgroup controller")
 
 
-def _bring_up(engine: Engine, plan: Plan, node: Node) -> tuple[str, int]:
+def _bring_up(engine: DockerEngine, plan: Plan, node: Node) -> tuple[str, int]:
     container = objects.create_node(engine, plan, node)
     return container, objects.start_node(engine, node, container)
 

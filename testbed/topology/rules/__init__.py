@@ -1,4 +1,4 @@
-"""What must hold between the parts of a file, a module of rules for each subject.
+"""Rules between the parts of a file, one module per subject.
 
 Rules work on the parts that can be read, so that a fault in one part does not hide those in others.
 """
@@ -28,6 +28,6 @@ _RULES = (
 
 
 def broken_rules(parts: Parts) -> Iterator[Fault]:
-    """The faults that the rules find in a file."""
+    """Yield the faults that the rules find in a file."""
     for rule in _RULES:
         yield from rule(parts)

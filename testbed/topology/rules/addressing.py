@@ -32,9 +32,9 @@ def subnets(parts: Parts) -> Iterator[Fault]:
         if subnet is not None:
             yield from _addresses(name, subnet, members[name])
             settled.append((subnet, name))
-    for (one, first), (other, second) in pairwise(sorted(settled)):
-        if one.overlaps(other):
-            said = f"is {other}, which overlaps {one} of {quote(first)}"
+    for (lower, first), (higher, second) in pairwise(sorted(settled)):
+        if lower.overlaps(higher):
+            said = f"is {higher}, which overlaps {lower} of {quote(first)}"
             yield Fault(("networks", second, "subnet"), "subnet-overlap", said)
 
 

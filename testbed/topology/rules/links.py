@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from testbed.topology.base import Fault
 from testbed.topology.document import Path
 from testbed.topology.ends import AnyEnds, DirectionEnds, PairEnds
-from testbed.topology.messages import show
+from testbed.topology.error_messages import show
 from testbed.topology.models import SMALLEST_MTU, Direction, Pair
 from testbed.topology.rules import references
 from testbed.topology.rules.parts import Parts, readable

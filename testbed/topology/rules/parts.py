@@ -65,10 +65,10 @@ class Parts:
 
     def items(self, *path: str) -> Iterator[tuple[Path, object]]:
         """The raw entries of a list, with their paths."""
-        found: object = self._data
+        part_of_file: object = self._data
         for part in path:
-            found = found.get(part) if isinstance(found, dict) else None
-        yield from _items(found, path)
+            part_of_file = part_of_file.get(part) if isinstance(part_of_file, dict) else None
+        yield from _items(part_of_file, path)
 
     def workloads(self) -> Iterator[tuple[Path, object]]:
         """The raw workloads with their paths, in the order of the file, those within `together` too."""
@@ -89,7 +89,7 @@ class Parts:
 
 
 def readable(raw: object, adapter: TypeAdapter[Part], *keys: str) -> Part | None:
-    """What some keys of a part say, whatever its others; None where these keys are not valid."""
+    """Return the values of some keys of a part, independent of its other keys; None if these keys are not valid."""
     try:
         entry = {key: value for key, value in raw.items() if key in keys} if isinstance(raw, dict) else raw
         return adapter.validate_python(entry)

@@ -27,7 +27,7 @@ def attachments(parts: Parts) -> Iterator[Fault]:
         for index, network in enumerate(node.networks or ()):
             at: Path = (*path, "networks", network if is_mapping else index)
             if network not in parts.networks:
-                said = f"names {quote(network)}, which is no network"
+                said = f"names {quote(network)}, which is not a network"
                 yield Fault(at, "unknown-network", said, nearest(network, parts.networks, "networks"), is_mapping)
             elif not is_mapping and network in list(node.networks or ())[:index]:
                 yield Fault(at, "duplicate-network", f"names {quote(network)} a second time")
@@ -54,7 +54,7 @@ def node(parts: Parts, at: Path, name: str) -> Iterator[Fault]:
     """There is a node of that name, which `at` names."""
     if name not in parts.nodes:
         hint = nearest(name, parts.nodes, "nodes")
-        yield Fault(at, "unknown-node", f"names {quote(name)}, which is no node", hint)
+        yield Fault(at, "unknown-node", f"names {quote(name)}, which is not a node", hint)
 
 
 def ends(parts: Parts, path: Path, named: Mapping[Path, str]) -> Iterator[Fault]:
@@ -75,7 +75,7 @@ def link_ends(parts: Parts, path: Path, of: PairEnds | DirectionEnds) -> Iterato
 
 
 def shared_network(parts: Parts, path: Path, one: str, other: str, asked: str | None) -> str | Fault | None:
-    """The network that two nodes meet on; None where that cannot be told.
+    """Return the network that two nodes share; None if that is unknown.
 
     Args:
         parts: of the file.

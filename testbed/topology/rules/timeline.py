@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.topology.base import Fault
-from testbed.topology.course import separated
+from testbed.topology.events import Heal, ImpairmentChange, Partition
 from testbed.topology.problems import quote
 from testbed.topology.rules import references
-from testbed.topology.timeline import Change, Heal, Partition
+from testbed.topology.timeline_state import separated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def events(parts: Parts) -> Iterator[Fault]:
     """What an event names exists, and the event changes something."""
     for path, raw in parts.items("timeline"):
-        if change := parts.model(raw, Change):
+        if change := parts.model(raw, ImpairmentChange):
             yield from _link(parts, (*path, "link"), change.link)
             if not change.named:
                 yield Fault(path, "missing-key", "names nothing that changes", "say what it changes, such as loss: 20%")

@@ -8,11 +8,11 @@ from pydantic import TypeAdapter
 
 from testbed.expectations import ExpectationError, parse
 from testbed.topology.base import Fault
-from testbed.topology.messages import show
+from testbed.topology.error_messages import show
 from testbed.topology.problems import nearest, quote
 from testbed.topology.rules import references
 from testbed.topology.rules.parts import Parts, readable, text_of
-from testbed.topology.workloads import KINDS, Ends, Place, Work, Workload
+from testbed.topology.workloads import KINDS, Ends, NodeWork, Work, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from testbed.topology.document import Path
 
 _ENDS = TypeAdapter(Ends)
-_PLACE = TypeAdapter(Place)
+_PLACE = TypeAdapter(NodeWork)
 
 
 def workloads(parts: Parts) -> Iterator[Fault]:

@@ -13,9 +13,9 @@ from pydantic import Discriminator, Field, Tag
 
 from testbed.kinds import kinds
 from testbed.topology.base import Model, Recorded, key
-from testbed.topology.workloads.base import Ends, Parameter, Place, Work, Workload
+from testbed.topology.workloads.base import Ends, NodeWork, Parameter, Work, Workload
 
-__all__ = ["KINDS", "AnyWorkload", "Ends", "Entry", "Parameter", "Place", "Together", "Work", "Workload"]
+__all__ = ["KINDS", "AnyWorkload", "Ends", "Entry", "NodeWork", "Parameter", "Together", "Work", "Workload"]
 
 KINDS: Mapping[str, type[Workload | Work]] = MappingProxyType({name: kind.keys_model for name, kind in kinds().items()})
 """The model of every kind by its name in the file."""

@@ -73,14 +73,14 @@ class Workload(Ends):
         yield from ()
 
 
-class Place(Model):
+class NodeWork(Model):
     """What a workload is called and where it is, if it goes nowhere."""
 
     name: Name = key("The workload's name, in results and in `expect`")
     node: Name = key("The node that it is in", alias="in")
 
 
-class Work(Place):
+class Work(NodeWork):
     """What all kinds share that concern one node."""
 
     kind: str = key("What work it is")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol
 
+from testbed.records import End
 from testbed.workloads import metrics
 from testbed.workloads.errors import WorkloadError
 from testbed.workloads.messages import Messages
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from testbed.plan.model import Workload
+    from testbed.records import Event
     from testbed.workloads.summary import Figures, Summary
 
 
@@ -20,16 +22,16 @@ _SECOND = 1_000_000_000
 
 
 class Summariser(Protocol):
-    """Makes the summary of one workload, line by line."""
+    """Makes the summary of one workload, event by event."""
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Take in the next line of the record."""
+    def add(self, event: Event) -> None:
+        """Take in the next event of the record."""
 
     def finish(self) -> Summary:
-        """The summary of all lines.
+        """The summary of all events.
 
         Raises:
-            WorkloadError: lines are missing.
+            RecordError, WorkloadError: lines are missing.
         """
 
 
@@ -44,21 +46,21 @@ def interval_ns(workload: Workload) -> Fraction | None:
 
 
 class Base:
-    """What all have: the endpoints' last lines, and the messages."""
+    """What all have: the totals in the endpoints' last lines, and the messages."""
 
     def __init__(self, workload: Workload, *, timeout_ns: int | None = None) -> None:
         self.workload = workload
         self.messages = Messages(timeout_ns)
         self._ends: dict[str, Mapping[str, Any]] = {}
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Take in the next line of the record."""
-        self.messages.add(record)
-        if record["event"] == "end":
-            self._ends[record["node"]] = record
+    def add(self, event: Event) -> None:
+        """Take in the next event of the record."""
+        self.messages.add(event)
+        if isinstance(event, End):
+            self._ends[event.node] = event.totals
 
     def end(self, node: str) -> Mapping[str, Any]:
-        """The last line of the endpoint in a node.
+        """The totals of the endpoint in a node.
 
         Raises:
             WorkloadError: there is none.
@@ -71,19 +73,19 @@ class Base:
 
     @property
     def client(self) -> Mapping[str, Any]:
-        """The last line of the endpoint in the source."""
+        """The totals of the endpoint in the source."""
         return self.end(self.workload.source)
 
     @property
     def server(self) -> Mapping[str, Any]:
-        """The last line of the endpoint in the destination."""
+        """The totals of the endpoint in the destination."""
         return self.end(self.workload.destination)
 
     def put_lateness(self, figures: Figures, *, start_ns: int) -> None:
         """Set how late messages were sent that were due at the start and then after each interval."""
         interval = interval_ns(self.workload)
         assert interval is not None  # noqa: S101 (only kinds with a schedule call this)
-        late_ns = metrics.pacing_late_ns(self.messages.sent_ns, start_ns=start_ns, interval_ns=interval)
+        late_ns = metrics.pacing_late_ns(self.messages.ledger.sent_ns, start_ns=start_ns, interval_ns=interval)
         figures.put("pacing_late_p99_ns", late_ns, unless="nothing was sent")
 
     def summary(self, figures: Figures) -> Summary:

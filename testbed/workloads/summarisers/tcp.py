@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from testbed.endpoint.columns import decode
+from testbed.records import Congestion, Connections, Table
 from testbed.workloads import metrics
 from testbed.workloads.summarisers.base import Base
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from testbed.plan.model import Workload
+    from testbed.records import Event
     from testbed.workloads.summary import Figures
 
 
@@ -28,18 +29,18 @@ class Tcp(Base):
         self._rtt_ns = array("q")
         self._latest: dict[str, int] = {}
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Take in the next line of the record."""
-        super().add(record)
-        if record["event"] == "connections":
-            self.begun_ns.extend(decode(record["begun_ns"]))
-            self._connected_ns.extend(decode(record["connected_ns"]))
-            self._secured_ns.extend(decode(record.get("secured_ns", ())))
-        elif record["event"] == "congestion":
-            self._congestion = record["name"]
-        elif record["event"] in _STATES:
-            self._rtt_ns.extend(decode(record["rtt_ns"]))
-            self._latest = {name: sum(record[name]) for name in _LATEST if name in record}
+    def add(self, event: Event) -> None:
+        """Take in the next event of the record."""
+        super().add(event)
+        if isinstance(event, Connections):
+            self.begun_ns.extend(event.begun_ns)
+            self._connected_ns.extend(event.connected_ns)
+            self._secured_ns.extend(event.secured_ns)
+        elif isinstance(event, Congestion):
+            self._congestion = event.name
+        elif isinstance(event, Table) and event.event in _STATES:
+            self._rtt_ns.extend(event.columns["rtt_ns"])
+            self._latest = {name: event.columns[name][-1] for name in _LATEST if event.columns.get(name)}
 
     def put_connections(self, figures: Figures) -> None:
         """Set what is known of the connections."""

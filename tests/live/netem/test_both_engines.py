@@ -7,10 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from testbed.engines.netem import fidelity
 from testbed.engines.userspace.core import LinkEmulator
-from testbed.impairments import CERTAIN, Chance, FourState, GilbertElliott, Impairments, Variation
+from testbed.impairments import (
+    CERTAIN,
+    FourState,
+    GilbertElliott,
+    Impairments,
+    IndependentLoss,
+    Jitter,
+    RandomEvent,
+)
 from tests.live.netem.alike import Fates, differences, of_one_distribution
 from tests.live.netem.conftest import Arrival
 from tests.live.netem.random_impairments import JITTER, all_impairments_of, random_file
@@ -39,7 +48,9 @@ def compare(impairments, send):
     count, gap_s, lateness_ns = (1500, 0.001, LATENESS_NS) if impairments.jitter_ns else (5000, 0, math.inf)
     with ThreadPoolExecutor(2) as at_once:  # whatever else this machine does, it does to both
         one, other = at_once.map(lambda way: Fates.of(count, send(count, gap_s, way)), (0, 1))
-    return differences(one, other, lateness_ns=lateness_ns, bursty=impairments.loss_model is not None)
+    return differences(
+        one, other, lateness_ns=lateness_ns, bursty=isinstance(impairments.loss, GilbertElliott | FourState)
+    )
 
 
 def between(path):
@@ -80,22 +91,22 @@ def emulated(*all_impairments):
 
 def others(impairments):
     """Shapes that differ in one property; its name, and the impairments."""
-    if impairments.jitter_ns:
-        following = JITTER[(JITTER.index(impairments.variation.distribution) + 1) % len(JITTER)]
+    if jitter := impairments.jitter:
+        following = JITTER[(JITTER.index(jitter.distribution) + 1) % len(JITTER)]
         yield "delay", replace(impairments, delay_ns=impairments.delay_ns * 11 // 10)
-        yield "delay", replace(impairments, jitter_ns=impairments.jitter_ns * 2 // 3)
-        yield "delay", replace(impairments, variation=replace(impairments.variation, distribution=following))
-    if impairments.loss:
-        yield "loss", replace(impairments, loss=impairments.loss * 2)
+        yield "delay", replace(impairments, jitter=replace(jitter, ns=jitter.ns * 2 // 3))
+        yield "delay", replace(impairments, jitter=replace(jitter, distribution=following))
     if impairments.duplicate:
-        yield "copies", replace(impairments, duplicate=Chance(probability=impairments.duplicate.probability * 2))
-    match impairments.loss_model:
+        yield "copies", replace(impairments, duplicate=RandomEvent(probability=impairments.duplicate.probability * 2))
+    match impairments.loss:
+        case IndependentLoss(probability=probability):
+            yield "loss", replace(impairments, loss=IndependentLoss(probability=probability * 2))
         case GilbertElliott() as model:
-            yield "losses in a row", replace(impairments, loss_model=replace(model, to_good=model.to_good * 2))
-            yield "arrivals in a row", replace(impairments, loss_model=replace(model, to_bad=model.to_bad * 2))
+            yield "losses in a row", replace(impairments, loss=structs.replace(model, to_good=model.to_good * 2))
+            yield "arrivals in a row", replace(impairments, loss=structs.replace(model, to_bad=model.to_bad * 2))
         case FourState() as model:
-            yield "losses in a row", replace(impairments, loss_model=replace(model, p31=model.p31 * 2))
-            yield "arrivals in a row", replace(impairments, loss_model=None)
+            yield "losses in a row", replace(impairments, loss=structs.replace(model, p31=model.p31 * 2))
+            yield "arrivals in a row", replace(impairments, loss=None)
 
 
 @by_impairments
@@ -110,16 +121,20 @@ def test_another_impairments_is_found_to_be(impairments):
 
 
 def test_a_tenth_more_loss_is_found_in_many_packets():
-    send = emulated(Impairments(loss=CERTAIN // 5), Impairments(loss=CERTAIN // 5 * 11 // 10))
+    send = emulated(
+        Impairments(loss=IndependentLoss(probability=CERTAIN // 5)),
+        Impairments(loss=IndependentLoss(probability=CERTAIN // 5 * 11 // 10)),
+    )
     one, other = (Fates.of(50_000, send(50_000, 0, way)) for way in (0, 1))
     assert "loss" in is_unlikely(differences(one, other, lateness_ns=math.inf, bursty=False))
 
 
-NORMAL = Impairments(
-    delay_ns=200 * MS, jitter_ns=50 * MS, variation=Variation(distribution="normal", keeps_order=False)
+NORMAL = Impairments(delay_ns=200 * MS, jitter=Jitter(ns=50 * MS, distribution="normal", keeps_order=False))
+UNIFORM = replace(NORMAL, jitter=Jitter(ns=50 * MS, keeps_order=False))
+FREQUENT, MORE_FREQUENT = (
+    Impairments(loss=IndependentLoss(probability=CERTAIN * 40 // 100)),
+    Impairments(loss=IndependentLoss(probability=CERTAIN * 50 // 100)),
 )
-UNIFORM = replace(NORMAL, variation=Variation(distribution="uniform", keeps_order=False))
-FREQUENT, MORE_FREQUENT = Impairments(loss=CERTAIN * 40 // 100), Impairments(loss=CERTAIN * 50 // 100)
 
 
 @pytest.mark.netem

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from testbed.engines.netem import tree
-from testbed.impairments import CERTAIN, Impairments
+from testbed.impairments import CERTAIN, Bottleneck, FixedRate, Impairments, IndependentLoss
 from testbed.statistics import binomial_test
 
 pytestmark = pytest.mark.netem
@@ -37,7 +37,7 @@ def test_a_delay_is_that_long(path):
 
 
 def test_a_loss_is_that_frequent_and_counted(path):
-    path.apply(Impairments(loss=CERTAIN // 10))
+    path.apply(Impairments(loss=IndependentLoss(probability=CERTAIN // 10)))
     before = path.counted()
     sent = 3000
     received = len(path.round_trips(path.ping("-c", str(sent), "-i", "0.001", "-W", "1")).values())
@@ -49,13 +49,13 @@ def test_a_loss_is_that_frequent_and_counted(path):
 
 
 def test_all_can_be_lost(path):
-    path.apply(Impairments(loss=CERTAIN))
+    path.apply(Impairments(loss=IndependentLoss(probability=CERTAIN)))
     assert " 0 received" in path.ping("-q", "-c", "20", "-i", "0.01", "-W", "1")
 
 
 def test_a_rate_has_its_own_queue(path):
     """20 Mbit/s into 10 Mbit/s and a queue of 100 ms: iperf3 gets the rate, and ping has to wait in the queue."""
-    path.apply(Impairments(rate_bps=10 * MBIT, queue_bytes=125_000))
+    path.apply(Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=10 * MBIT), queue_bytes=125_000)))
     before = path.counted()
     server = path.serve_iperf3("--json")
     payload = FRAME - HEADERS
@@ -78,7 +78,9 @@ def test_a_rate_has_its_own_queue(path):
 @pytest.mark.parametrize("overhead", [0, 38, FRAME])
 def test_frames_follow_one_another_at_the_rate(path, overhead):
     """At 10 Mbit/s, counting the overhead. A busy machine lets the bottleneck idle now and then, but not mostly."""
-    path.apply(Impairments(rate_bps=10 * MBIT, queue_bytes=200_000, overhead_bytes=overhead))
+    path.apply(
+        Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=10 * MBIT), queue_bytes=200_000, overhead_bytes=overhead))
+    )
     arrivals = path.send(120, size=FRAME - 14)
     assert [arrival.number for arrival in arrivals] == list(range(120))
     frame_ns = (FRAME + overhead) * 8 * 100
@@ -89,7 +91,7 @@ def test_frames_follow_one_another_at_the_rate(path, overhead):
 
 def test_a_rate_can_be_lifted_and_set_again_without_loss(path):
     """Ten frames take ten seconds at this rate; what waits when it is lifted is delivered at once."""
-    slow = Impairments(rate_bps=11_536, queue_bytes=50_000)
+    slow = Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=11_536), queue_bytes=50_000))
     path.apply(slow)
     client = path.start(path.a, "ping", "-n", "-i", "0.02", "-s", "1400", "-w", "20", "-c", "10", path.address_b)
     path.until(lambda: path.counted().queued >= 8)
@@ -117,7 +119,13 @@ def test_packets_in_flight_keep_their_delay(path):
 
 
 def test_a_impairments_is_replaced_whole(path):
-    path.apply(Impairments(delay_ns=40 * MS, loss=CERTAIN // 2, rate_bps=10 * MBIT, queue_bytes=50_000))
+    path.apply(
+        Impairments(
+            delay_ns=40 * MS,
+            loss=IndependentLoss(probability=CERTAIN // 2),
+            bottleneck=Bottleneck(rate=FixedRate(bps=10 * MBIT), queue_bytes=50_000),
+        )
+    )
     bad = show(path)
     assert bad["netem"]["delay"]["delay"] == pytest.approx(0.04)
     assert bad["netem"]["loss-random"]["loss"] == pytest.approx(0.5)
@@ -133,7 +141,7 @@ def test_a_impairments_is_replaced_whole(path):
 
 def test_a_queue_has_room_for_as_many_packets_as_it_has_bytes(path):
     """Kernels since 2024 count those that wait in it against netem's limit too."""
-    path.apply(Impairments(rate_bps=MBIT, queue_bytes=125_000))
+    path.apply(Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=MBIT), queue_bytes=125_000)))
     assert len(path.send(2000)) == 2000
 
 

@@ -11,14 +11,18 @@ import pytest
 from testbed.engines.counters import Counters
 from testbed.impairments import (
     CERTAIN,
-    Chance,
+    Bottleneck,
+    CoDel,
+    CorrelatedLoss,
     Corruption,
-    Discipline,
+    FixedRate,
     FourState,
+    FqCoDel,
     GilbertElliott,
     Impairments,
+    Jitter,
+    RandomEvent,
     Reorder,
-    Variation,
 )
 from testbed.impairments.distributions import SCALE, quantiles
 from testbed.statistics import binomial_test
@@ -31,7 +35,7 @@ UNLIKELY = 0.001
 
 
 def chance(probability, correlation=0.0):
-    return Chance(probability=round(probability * CERTAIN), correlation=round(correlation * CERTAIN))
+    return RandomEvent(probability=round(probability * CERTAIN), correlation=round(correlation * CERTAIN))
 
 
 def fates(path, count):
@@ -47,7 +51,7 @@ def bursts(lost):
 
 def test_gilbert_elliott_loses_in_bursts(path):
     """Geometric with the mean 1 / to_good = 4, at 2 / (2 + 25) of the packets; of single losses it were 1.1."""
-    path.apply(Impairments(loss_model=GilbertElliott(to_bad=CERTAIN // 50, to_good=CERTAIN // 4)))
+    path.apply(Impairments(loss=GilbertElliott(to_bad=CERTAIN // 50, to_good=CERTAIN // 4)))
     runs = bursts(fates(path, 20_000))
     assert 3.3 <= statistics.mean(runs) <= 4.7  # about 370 bursts, standard deviation 3.5 / sqrt(370)
     assert 290 <= len(runs) <= 450
@@ -56,12 +60,12 @@ def test_gilbert_elliott_loses_in_bursts(path):
 def test_gilbert_elliott_loses_some_in_each_state(path):
     """Half of the packets are in each; the average of the two probabilities is lost."""
     model = GilbertElliott(to_bad=CERTAIN // 2, to_good=CERTAIN // 2, loss_good=CERTAIN // 10, loss_bad=CERTAIN // 2)
-    path.apply(Impairments(loss_model=model))
+    path.apply(Impairments(loss=model))
     assert binomial_test(sum(fates(path, 5000)), 5000, 0.3) > UNLIKELY
 
 
 def test_four_states_lose_one_packet_alone(path):
-    path.apply(Impairments(loss_model=FourState(p13=0, p31=CERTAIN, p32=0, p23=0, p14=CERTAIN // 10)))
+    path.apply(Impairments(loss=FourState(p13=0, p31=CERTAIN, p32=0, p23=0, p14=CERTAIN // 10)))
     lost = fates(path, 5000)
     assert set(bursts(lost)) == {1}
     followed = 5000 - sum(lost)  # each packet that arrived, but one after a loss, had its chance of 10 %
@@ -70,7 +74,7 @@ def test_four_states_lose_one_packet_alone(path):
 
 def test_four_states_deliver_within_a_burst(path):
     """Once in the burst it never ends; half of what is lost is followed by a packet that arrives, and the other way."""
-    path.apply(Impairments(loss_model=FourState(p13=CERTAIN, p31=0, p32=CERTAIN // 2, p23=CERTAIN // 2, p14=0)))
+    path.apply(Impairments(loss=FourState(p13=CERTAIN, p31=0, p32=CERTAIN // 2, p23=CERTAIN // 2, p14=0)))
     lost = fates(path, 5000)
     assert lost[0]
     assert binomial_test(sum(lost), 5000, 0.5) > UNLIKELY
@@ -78,7 +82,7 @@ def test_four_states_deliver_within_a_burst(path):
 
 def test_correlated_loss_is_netems(path):
     """The recurrence of `get_crandom`, run here, says how often a loss follows a loss; without it that were half."""
-    path.apply(Impairments(loss_model=chance(0.5, 0.5)))
+    path.apply(Impairments(loss=CorrelatedLoss(probability=CERTAIN // 2, correlation=CERTAIN // 2)))
     lost = fates(path, 10_000)
     generator = random.Random(1)
     last, simulated = 0.5, []
@@ -102,7 +106,12 @@ def test_duplicates_arrive_twice(path):
 
 
 def test_duplicates_share_the_bottleneck(path):
-    path.apply(Impairments(duplicate=Chance(probability=CERTAIN), rate_bps=20 * MBIT, queue_bytes=50_000))
+    path.apply(
+        Impairments(
+            duplicate=RandomEvent(probability=CERTAIN),
+            bottleneck=Bottleneck(rate=FixedRate(bps=20 * MBIT), queue_bytes=50_000),
+        )
+    )
     assert path.ping("-c", "20", "-i", "0.01", "-W", "1").count("(DUP!)") >= 19  # ping ends at the first of the last
     before = path.counted()
     assert len(path.send(20)) == 40
@@ -111,7 +120,7 @@ def test_duplicates_share_the_bottleneck(path):
 
 def test_corruption_fails_the_checksum(path):
     """Of the 1442 bytes of the frame 1408 are the ICMP message's; in the headers before it, other things happen."""
-    path.apply(Impairments(corruption=Corruption(chance=chance(0.3))))
+    path.apply(Impairments(corruption=Corruption(event=chance(0.3))))
     sent = 600
 
     def errors():
@@ -126,14 +135,14 @@ def test_corruption_fails_the_checksum(path):
 
 
 def test_every_fifth_packet_overtakes(path):
-    path.apply(Impairments(delay_ns=500 * MS, reorder=Reorder(chance=Chance(probability=CERTAIN), gap=5)))
+    path.apply(Impairments(delay_ns=500 * MS, reorder=Reorder(event=RandomEvent(probability=CERTAIN), gap=5)))
     numbers = [arrival.number for arrival in path.send(1000)]
     early = list(range(4, 1000, 5))
     assert numbers == early + [number for number in range(1000) if number not in early]
 
 
 def test_some_packets_overtake(path):
-    path.apply(Impairments(delay_ns=500 * MS, reorder=Reorder(chance=chance(0.25))))
+    path.apply(Impairments(delay_ns=500 * MS, reorder=Reorder(event=chance(0.25))))
     arrivals = path.send(2000)
     early = [arrival for arrival in arrivals if arrival.delay < 500 * MS]
     assert len(arrivals) == 2000
@@ -144,9 +153,9 @@ def test_some_packets_overtake(path):
 @pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto", "paretonormal"])
 def test_jitter_has_its_distribution_and_may_reorder(path, distribution):
     """By its quartiles, again where the machine may have stood still."""
-    variation = Variation(distribution=distribution, keeps_order=False)
-    path.apply(Impairments(delay_ns=200 * MS, jitter_ns=50 * MS, variation=variation))
-    table = quantiles(variation) or range(-SCALE, SCALE + 1)
+    jitter = Jitter(ns=50 * MS, distribution=distribution, keeps_order=False)
+    path.apply(Impairments(delay_ns=200 * MS, jitter=jitter))
+    table = quantiles(distribution) or range(-SCALE, SCALE + 1)
     asked = [200 * MS + 50 * MS * table[quarter * len(table) // 4] // SCALE for quarter in range(4)]
     for _ in range(3):
         arrivals = path.send(2000, gap_s=0.0005)
@@ -162,32 +171,38 @@ def test_jitter_has_its_distribution_and_may_reorder(path, distribution):
 
 def test_a_table_gives_way_to_another(path):
     """netem never forgets a table that it was given, so an even spread is a table too."""
-    steps = Variation(distribution="table", table=(-8192, 8192), keeps_order=False)
-    path.apply(Impairments(delay_ns=400 * MS, jitter_ns=200 * MS, variation=steps))
+    steps = Jitter(ns=200 * MS, distribution=(-8192, 8192), keeps_order=False)
+    path.apply(Impairments(delay_ns=400 * MS, jitter=steps))
     delays = [arrival.delay for arrival in path.send(200, gap_s=0.005)]  # so that few are late if the machine is
     assert min(delays) >= 200 * MS
     assert sum(400 * MS <= delay < 600 * MS for delay in delays) < 20
-    path.apply(Impairments(delay_ns=400 * MS, jitter_ns=200 * MS, variation=Variation(keeps_order=False)))
+    path.apply(Impairments(delay_ns=400 * MS, jitter=Jitter(ns=200 * MS, keeps_order=False)))
     delays = [arrival.delay for arrival in path.send(200)]
     assert sum(400 * MS <= delay < 600 * MS for delay in delays) > 60
 
 
-@pytest.mark.parametrize("discipline", ["codel", "fq_codel"])
+@pytest.mark.parametrize("discipline", [CoDel, FqCoDel])
 def test_codel_drops_before_the_queue_is_full(path, discipline):
     """A TCP stream into half a second of queue."""
-    path.apply(Impairments(rate_bps=10 * MBIT, queue_bytes=625_000, discipline=Discipline(name=discipline)))
+    path.apply(
+        Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=10 * MBIT), queue_bytes=625_000, discipline=discipline()))
+    )
     counted = tcp(path)
     assert counted.codel_drops > counted.queue_drops == 0
     assert counted.lost == counted.marked == 0
 
 
-@pytest.mark.parametrize("discipline", ["codel", "fq_codel"])
+@pytest.mark.parametrize("discipline", [CoDel, FqCoDel])
 def test_ecn_marks_instead_of_dropping(path, discipline):
     """Control packets and what is sent again can't be marked (RFC 3168)."""
     path.apply(Impairments())
     for node in (path.a, path.b):
         path.run(node, "sysctl", "-qw", "net.ipv4.tcp_ecn=1")
-    path.apply(Impairments(rate_bps=10 * MBIT, queue_bytes=625_000, discipline=Discipline(name=discipline, ecn=True)))
+    path.apply(
+        Impairments(
+            bottleneck=Bottleneck(rate=FixedRate(bps=10 * MBIT), queue_bytes=625_000, discipline=discipline(ecn=True))
+        )
+    )
     counted = tcp(path)
     for node in (path.a, path.b):
         path.run(node, "sysctl", "-qw", "net.ipv4.tcp_ecn=2")

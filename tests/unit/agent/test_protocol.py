@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from testbed import codec
 from testbed.agent import messages, protocol
 from testbed.errors import LabError, MachineError, UsageError
-from testbed.impairments import Chance, Drop, Impairments
+from testbed.impairments import CorrelatedLoss, Drop, Impairments
 
 VALUES = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.lists(st.text(), max_size=3)
 
@@ -58,7 +58,7 @@ def test_every_call_comes_back_and_says_what_its_result_is():
     link = messages.LinkRequest(
         **ENDS,
         addresses={"a": "198.18.0.2", "b": "198.18.0.3"},
-        impairments=Impairments(delay_ns=20_000_000, loss_model=Chance(probability=7, correlation=3)),
+        impairments=Impairments(delay_ns=20_000_000, loss=CorrelatedLoss(probability=7, correlation=3)),
         later=(Impairments(drops=(Drop(numbers=(3,)),)),),
         seed=2**64 - 1,
         engine="auto",

@@ -105,12 +105,12 @@ def test_nothing_before_and_something_after_is_beyond_every_limit(keep):
     assert Limit.parse("voice.goodput > 1000%").violation([found])
 
 
-def test_what_was_not_measured_fails_a_limit(keep):
+def test_a_missing_measurement_violates_a_limit(keep):
     found = goodput(keep(100), keep(None))
     assert found.verdict == "not measured after"
     said = Limit.parse("voice.goodput < -10%").violation([found])
     assert said is not None
-    assert "can't be told" in said
+    assert "undecided" in said
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_runs_of_one_side_are_repetitions(keep, plan):
         comparison.side(str(directory))
 
 
-def test_what_speaks_against_comparing_is_said(keep):
+def test_reasons_against_comparing_are_warnings(keep):
     sides = [comparison.side(str(path)) for path in (keep(1), keep(1, distrust=("too busy",)))]
     (warning,) = comparison.warnings(*sides)
     assert "is not trusted: too busy" in warning
@@ -171,7 +171,7 @@ def command(*arguments):
     return CliRunner().invoke(cli, ["compare", *map(str, arguments)], catch_exceptions=True)
 
 
-def test_command_shows_the_change_and_what_is_the_same(keep_several):
+def test_command_shows_changes_and_unchanged_metrics(keep_several):
     shown = command(keep_several("a", [100, 101, 99]), keep_several("b", [80, 81, 79]))
     assert shown.exit_code == 0
     assert "-20 % (" in shown.output
@@ -195,7 +195,7 @@ def test_command_fails_by_a_limit(keep):
     assert "voice.goodput < -10%: it changed by -20 %" in shown.output
 
 
-def test_command_refuses_different_plans_unless_told(keep, plan):
+def test_command_refuses_different_plans_without_the_option(keep, plan):
     one, other = keep(100), keep(80, plan=other_plan(plan))
     refused = command(one, other)
     assert isinstance(refused.exception, UsageError)
@@ -225,7 +225,7 @@ def test_command_writes_a_page(keep, keep_several, plan, tmp_path):
     text = file.read_text()
     assert "Content-Security-Policy" in text
     for word in (
-        "What was not to change did",
+        "A metric changed beyond its limit",
         "voice.goodput",
         "-20 % (",
         "lower",
@@ -236,7 +236,7 @@ def test_command_writes_a_page(keep, keep_several, plan, tmp_path):
     assert text.count('<div class="chart">') > 0
 
 
-def test_with_json_the_path_of_the_page_is_told_elsewhere(keep, tmp_path):
+def test_with_json_the_path_of_the_page_goes_to_standard_error(keep, tmp_path):
     shown = command(keep(100), keep(80), "--json", "--html", tmp_path / "compared.html")
     assert json.loads(shown.stdout)
     assert "compared.html" in shown.stderr

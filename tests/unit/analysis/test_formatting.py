@@ -6,7 +6,13 @@ import pytest
 from testbed import units
 from testbed.analysis import formatting
 from testbed.check.verdict import Finding, unmeasured
-from testbed.impairments import CERTAIN, GilbertElliott, Impairments
+from testbed.impairments import (
+    CERTAIN,
+    GilbertElliott,
+    Impairments,
+    IndependentLoss,
+    Jitter,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +64,7 @@ def test_the_cells_of_a_udp_stream(voice):
     }
 
 
-def test_what_a_workload_can_not_have_is_no_question(voice):
+def test_metrics_that_a_workload_can_not_have_are_shown_as_not_applicable(voice):
     """iperf3 over UDP, dns over UDP: no connection, so nothing is sent again, and loss is what the path lost."""
     values = {name: value for name, value in voice.values.items() if name != "latency_p99_ns"}
     for without in ("retransmits", "setup_ns"):
@@ -82,8 +88,15 @@ def test_rows_for_scripts_are_json(make_check):
     assert (row["delay_asked"], row["delay_measured"], row["passed"]) == (20_000_000, 20_200_000, True)
 
 
-def test_a_link_shows_what_it_was_asked_for(make_check):
-    plain, shaky = make_check(), make_check(Impairments(delay_ns=20_000_000, jitter_ns=1_000_000, loss=CERTAIN // 50))
+def test_a_link_shows_its_requested_values(make_check):
+    plain, shaky = (
+        make_check(),
+        make_check(
+            Impairments(
+                delay_ns=20_000_000, jitter=Jitter(ns=1_000_000), loss=IndependentLoss(probability=CERTAIN // 50)
+            )
+        ),
+    )
     assert formatting.shown_properties([plain]) == ["delay", "loss"]
     assert formatting.shown_properties([plain, shaky]) == ["delay", "jitter", "loss"]
     assert formatting.link_cell(plain, "delay") == "20 ms: 20.2 ms"
@@ -92,9 +105,9 @@ def test_a_link_shows_what_it_was_asked_for(make_check):
     assert formatting.link_cell(plain, "rate") == "-"
 
 
-def test_every_property_that_was_asked_for_has_its_column(make_check):
+def test_every_requested_property_has_a_column(make_check):
     bursts = GilbertElliott(to_bad=CERTAIN // 200, to_good=CERTAIN // 4)
-    bursty = make_check(Impairments(delay_ns=20_000_000, loss_model=bursts))
+    bursty = make_check(Impairments(delay_ns=20_000_000, loss=bursts))
     found = tuple(
         Finding(name=name, asked=asked, measured=asked, interval=None, verdict="as requested", passed=True)
         for name, asked in (("rate", 20_123_456), ("queue", 64_000), ("duplicates", 0.01))
@@ -106,7 +119,7 @@ def test_every_property_that_was_asked_for_has_its_column(make_check):
     assert formatting.link_cell(bursty, "burst").startswith("4: 1 (")
 
 
-def test_what_is_not_proven_is_said_once(make_check):
+def test_each_unverified_property_is_listed_once(make_check):
     check = make_check()
     silent = replace(check, findings=(*check.findings, unmeasured("drops", 1, "a script")))
     assert formatting.reservations([check]) == []

@@ -5,6 +5,11 @@ import pytest
 
 from testbed.check import QUICK, measure
 from testbed.check.budget import Budget, rounds
+from testbed.impairments import (
+    Bottleneck,
+    FixedRate,
+    IndependentLoss,
+)
 
 MS = 1_000_000
 
@@ -31,7 +36,8 @@ def test_a_budget_allows_what_ends_in_time():
 
 def test_what_the_budget_leaves_no_time_for_says_so_and_does_not_fail(here, make_plan):
     plan = make_plan(
-        ("client", "server", {"loss": 1}), ("server", "client", {"rate_bps": 8_000, "queue_bytes": 10_000})
+        ("client", "server", {"loss": IndependentLoss(probability=1)}),
+        ("server", "client", {"bottleneck": Bottleneck(rate=FixedRate(bps=8_000), queue_bytes=10_000)}),
     )
     found = measure(plan, here, budget_s=0.01)
     assert not here.started
@@ -41,7 +47,10 @@ def test_what_the_budget_leaves_no_time_for_says_so_and_does_not_fail(here, make
 
 def test_of_many_links_alike_some_are_measured_within_the_budget(here, make_plan):
     budget_s = 6
-    plan = make_plan(*[("client", "server", {"loss": 1})] * 200, ("server", "client", {"loss": 2}))
+    plan = make_plan(
+        *[("client", "server", {"loss": IndependentLoss(probability=1)})] * 200,
+        ("server", "client", {"loss": IndependentLoss(probability=2)}),
+    )
     begun = monotonic()
     found = measure(plan, here, depth=QUICK, budget_s=budget_s)
     assert monotonic() - begun < 4 * budget_s  # it ends; when exactly is the machine's
@@ -51,13 +60,13 @@ def test_of_many_links_alike_some_are_measured_within_the_budget(here, make_plan
     measured = [each for each in found if each.arrived]
     if measured:
         assert (
-            f"; of 200 links like it {sum(each.asked.loss == 1 for each in measured)} were measured"
+            f"; of 200 links like it {sum(each.source == 'client' for each in measured)} were measured"
             in skipped[0].verdict
         )
 
 
 @pytest.mark.parametrize("seconds", [0.5, 20])
 def test_the_reason_names_the_option(here, make_plan, seconds):
-    slow = ("client", "server", {"rate_bps": 8_000, "queue_bytes": 10_000})
+    slow = ("client", "server", {"bottleneck": Bottleneck(rate=FixedRate(bps=8_000), queue_bytes=10_000)})
     (found,) = measure(make_plan(slow), here, budget_s=seconds)
     assert "--check-budget" in found.verdict

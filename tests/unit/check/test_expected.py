@@ -5,13 +5,21 @@ from itertools import islice
 import pytest
 
 from testbed.check import expected, processes
-from testbed.impairments import CERTAIN, Chance, Drop, Impairments, Reorder, Variation, distributions
+from testbed.impairments import (
+    CERTAIN,
+    Drop,
+    Impairments,
+    Jitter,
+    RandomEvent,
+    Reorder,
+    distributions,
+)
 
 MS = 1_000_000
 
 
 def shaky(**variation):
-    return Impairments(delay_ns=100 * MS, jitter_ns=20 * MS, variation=Variation(**variation))
+    return Impairments(delay_ns=100 * MS, jitter=Jitter(ns=20 * MS, **variation))
 
 
 @pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto", "paretonormal"])
@@ -36,14 +44,14 @@ def test_correlated_delays_spread_less():
 
 
 def test_packets_are_never_early():
-    pareto = Impairments(delay_ns=10 * MS, jitter_ns=10 * MS, variation=Variation(distribution="normal"))
+    pareto = Impairments(delay_ns=10 * MS, jitter=Jitter(ns=10 * MS, distribution="normal"))
     assert expected.in_place_ns(pareto)[0] == 0
-    furthest = distributions.quantiles(pareto.variation)[-1] / distributions.SCALE
+    furthest = distributions.quantiles("normal")[-1] / distributions.SCALE
     assert expected.longest_ns(pareto) == pytest.approx(10 * MS * (1 + furthest), abs=1)
 
 
 def test_a_gap_makes_reordering_rarer():
-    reorder = Reorder(chance=Chance(probability=CERTAIN // 2), gap=3)
+    reorder = Reorder(event=RandomEvent(probability=CERTAIN // 2), gap=3)
     rng = random.Random(4)
     chosen, since = 0, 0
     for _ in range(30_000):  # net/sched/sch_netem.c, netem_enqueue

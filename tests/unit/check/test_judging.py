@@ -8,15 +8,18 @@ from testbed.check.judging import judge
 from testbed.check.samples import Sample
 from testbed.impairments import (
     CERTAIN,
-    Chance,
+    Bottleneck,
     Corruption,
     Drop,
+    FixedRate,
     GilbertElliott,
     Impairments,
+    IndependentLoss,
+    Jitter,
     Opportunities,
+    RandomEvent,
     RateSteps,
     Reorder,
-    Variation,
 )
 
 MS = 1_000_000
@@ -63,13 +66,23 @@ def percent(value):
     ("impairments", "found"),
     [
         (Impairments(delay_ns=20 * MS), sample()),
-        (Impairments(delay_ns=20 * MS, loss=percent(5)), sample(lost=62)),
-        (Impairments(delay_ns=20 * MS, jitter_ns=10 * MS), sample(jitter_ns=10 * MS, sent=100)),
+        (Impairments(delay_ns=20 * MS, loss=IndependentLoss(probability=percent(5))), sample(lost=62)),
+        (Impairments(delay_ns=20 * MS, jitter=Jitter(ns=10 * MS)), sample(jitter_ns=10 * MS, sent=100)),
         (Impairments(delay_ns=500 * MS), sample(delay_ns=509 * MS)),
         # A frame leaves when its transmission ends (userspace) or starts (netem).
-        (Impairments(delay_ns=20 * MS, rate_bps=8 * FRAME_BYTES * 100, queue_bytes=3000), sample(delay_ns=30 * MS)),
-        (Impairments(delay_ns=20 * MS, rate_bps=8 * FRAME_BYTES * 100, queue_bytes=3000), sample(delay_ns=20 * MS)),
-        (Impairments(loss=CERTAIN), sample(sent=900, lost=900)),
+        (
+            Impairments(
+                delay_ns=20 * MS, bottleneck=Bottleneck(rate=FixedRate(bps=8 * FRAME_BYTES * 100), queue_bytes=3000)
+            ),
+            sample(delay_ns=30 * MS),
+        ),
+        (
+            Impairments(
+                delay_ns=20 * MS, bottleneck=Bottleneck(rate=FixedRate(bps=8 * FRAME_BYTES * 100), queue_bytes=3000)
+            ),
+            sample(delay_ns=20 * MS),
+        ),
+        (Impairments(loss=IndependentLoss(probability=CERTAIN)), sample(sent=900, lost=900)),
     ],
 )
 def test_what_is_as_asked_passes(impairments, found):
@@ -83,15 +96,27 @@ def test_what_is_as_asked_passes(impairments, found):
         (Impairments(delay_ns=20 * MS), sample(delay_ns=22 * MS), "delay too high"),
         (Impairments(delay_ns=20 * MS), sample(delay_ns=19 * MS), "delay too low"),
         (Impairments(delay_ns=500 * MS), sample(delay_ns=511 * MS), "delay too high"),
-        (Impairments(delay_ns=20 * MS, jitter_ns=10 * MS), sample(sent=100), "jitter too low"),
-        (Impairments(delay_ns=20 * MS, jitter_ns=4 * MS), sample(jitter_ns=15 * MS), "jitter too high"),
+        (Impairments(delay_ns=20 * MS, jitter=Jitter(ns=10 * MS)), sample(sent=100), "jitter too low"),
+        (Impairments(delay_ns=20 * MS, jitter=Jitter(ns=4 * MS)), sample(jitter_ns=15 * MS), "jitter too high"),
         (Impairments(delay_ns=20 * MS), sample(jitter_ns=4 * MS), "jitter too high"),
         (Impairments(delay_ns=20 * MS), sample(lost=1), "loss too high"),
-        (Impairments(delay_ns=20 * MS, loss=percent(5)), sample(lost=100), "loss too high"),
-        (Impairments(delay_ns=20 * MS, loss=percent(5)), sample(), "loss too low"),
-        (Impairments(delay_ns=20 * MS, loss=CERTAIN), sample(lost=999), "loss too low"),
-        (Impairments(delay_ns=20 * MS, loss=percent(90)), sample(lost=1000), "loss of everything: nothing arrives"),
-        (Impairments(delay_ns=20 * MS, loss=CERTAIN - 1), sample(lost=1000), "loss of everything: nothing arrives"),
+        (
+            Impairments(delay_ns=20 * MS, loss=IndependentLoss(probability=percent(5))),
+            sample(lost=100),
+            "loss too high",
+        ),
+        (Impairments(delay_ns=20 * MS, loss=IndependentLoss(probability=percent(5))), sample(), "loss too low"),
+        (Impairments(delay_ns=20 * MS, loss=IndependentLoss(probability=CERTAIN)), sample(lost=999), "loss too low"),
+        (
+            Impairments(delay_ns=20 * MS, loss=IndependentLoss(probability=percent(90))),
+            sample(lost=1000),
+            "loss of everything: nothing arrives",
+        ),
+        (
+            Impairments(delay_ns=20 * MS, loss=IndependentLoss(probability=CERTAIN - 1)),
+            sample(lost=1000),
+            "loss of everything: nothing arrives",
+        ),
         (Impairments(delay_ns=20 * MS), sample(duplicates=2), "duplicates packets where there should be none"),
         (Impairments(delay_ns=20 * MS), sample(reordered=2), "reordered packets where there should be none"),
     ],
@@ -103,14 +128,16 @@ def test_what_is_not_as_asked_is_said(impairments, found, verdict):
 
 
 def test_too_few_arrivals_prove_nothing():
-    result = check(Impairments(delay_ns=20 * MS, loss=percent(90)), sample(sent=50, lost=45))
+    result = check(
+        Impairments(delay_ns=20 * MS, loss=IndependentLoss(probability=percent(90))), sample(sent=50, lost=45)
+    )
     assert result.finding("delay").measured is None
     assert "delay not measured: too few probes arrived" in result.reservations
 
 
 @pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto", "paretonormal"])
 def test_delay_and_jitter_are_shown_as_the_file_has_them_and_as_they_are_judged(distribution):
-    impairments = Impairments(delay_ns=100 * MS, jitter_ns=8 * MS, variation=Variation(distribution=distribution))
+    impairments = Impairments(delay_ns=100 * MS, jitter=Jitter(ns=8 * MS, distribution=distribution))
     drawn = random.Random(9).choices(expected.in_place_ns(impairments), k=5000)
     late = [round(each) + 60 * MS * (number % 33 == 0) for number, each in enumerate(drawn)]  # a busy machine's tail
     found = check(impairments, made(late))
@@ -125,19 +152,21 @@ def test_delay_and_jitter_are_shown_as_the_file_has_them_and_as_they_are_judged(
 def test_a_jitter_that_passes_is_shown_near_the_requested_one_however_late_some_packets_are():
     delays = [20 * MS + (number * 8 * MS // 100 % (8 * MS)) - 4 * MS for number in range(1000)]
     late = [each + 90 * MS * (number % 12 == 0) for number, each in enumerate(delays)]
-    jitter = check(Impairments(delay_ns=20 * MS, jitter_ns=4 * MS), made(late)).finding("jitter")
+    jitter = check(Impairments(delay_ns=20 * MS, jitter=Jitter(ns=4 * MS)), made(late)).finding("jitter")
     assert (jitter.asked, jitter.verdict) == (4 * MS, AS_REQUESTED)
     assert jitter.measured == pytest.approx(4 * MS, rel=0.3)
 
 
 def test_a_wait_at_a_slow_bottleneck_is_part_of_what_is_requested():
-    impairments = Impairments(delay_ns=20 * MS, rate_bps=8 * FRAME_BYTES * 100, queue_bytes=3000)
+    impairments = Impairments(
+        delay_ns=20 * MS, bottleneck=Bottleneck(rate=FixedRate(bps=8 * FRAME_BYTES * 100), queue_bytes=3000)
+    )
     found = check(impairments, sample(delay_ns=30 * MS)).finding("delay")
     assert found.asked_range == (20 * MS, 30 * MS)
     assert check(Impairments(delay_ns=20 * MS), sample()).finding("delay").asked_range is None
 
 
-NORMAL = Impairments(delay_ns=100 * MS, jitter_ns=20 * MS, variation=Variation(distribution="normal"))
+NORMAL = Impairments(delay_ns=100 * MS, jitter=Jitter(ns=20 * MS, distribution="normal"))
 
 
 def normal(count=400, deviation_ns=20 * MS):
@@ -177,7 +206,7 @@ GILBERT = GilbertElliott(to_bad=round(CERTAIN * 0.25 * 0.05 / 0.95), to_good=CER
 
 
 def test_losses_in_bursts_are_judged_as_such():
-    impairments = Impairments(delay_ns=20 * MS, loss_model=GILBERT)
+    impairments = Impairments(delay_ns=20 * MS, loss=GILBERT)
     rng = random.Random(5)
     found = check(impairments, lossy(bursts(5000, rng, to_bad=0.25 * 0.05 / 0.95, to_good=0.25)))
     assert found.verdict == AS_REQUESTED
@@ -189,7 +218,7 @@ def test_losses_in_bursts_are_judged_as_such():
     assert (
         "burst too long"
         in check(
-            Impairments(delay_ns=20 * MS, loss=percent(5)),
+            Impairments(delay_ns=20 * MS, loss=IndependentLoss(probability=percent(5))),
             lossy(bursts(5000, rng, to_bad=0.25 * 0.05 / 0.95, to_good=0.25)),
         ).verdict
     )
@@ -197,8 +226,12 @@ def test_losses_in_bursts_are_judged_as_such():
 
 def test_the_interval_of_a_bursty_loss_is_wider():
     found = lossy(bursts(5000, random.Random(5), to_bad=0.25 * 0.05 / 0.95, to_good=0.25))
-    bursty = check(Impairments(delay_ns=20 * MS, loss_model=GILBERT), found).finding("loss").interval
-    plain = check(Impairments(delay_ns=20 * MS, loss=percent(5)), found).finding("loss").interval
+    bursty = check(Impairments(delay_ns=20 * MS, loss=GILBERT), found).finding("loss").interval
+    plain = (
+        check(Impairments(delay_ns=20 * MS, loss=IndependentLoss(probability=percent(5))), found)
+        .finding("loss")
+        .interval
+    )
     assert bursty[0] < plain[0]
     assert bursty[1] > plain[1]
 
@@ -207,11 +240,11 @@ def test_the_interval_of_a_bursty_loss_is_wider():
     ("duplicates", "verdict"), [(30, AS_REQUESTED), (0, "duplicates too low"), (90, "duplicates too high")]
 )
 def test_duplicates(duplicates, verdict):
-    impairments = Impairments(delay_ns=20 * MS, duplicate=Chance(probability=percent(3)))
+    impairments = Impairments(delay_ns=20 * MS, duplicate=RandomEvent(probability=percent(3)))
     assert check(impairments, made([20 * MS] * 1000, duplicates=duplicates)).verdict == verdict
 
 
-AHEAD, LATE = (Reorder(chance=Chance(probability=percent(25)), late_ns=late_ns) for late_ns in (0, 10 * MS))
+AHEAD, LATE = (Reorder(event=RandomEvent(probability=percent(25)), late_ns=late_ns) for late_ns in (0, 10 * MS))
 
 
 @pytest.mark.parametrize(("reorder", "counted"), [(AHEAD, "overtaking"), (LATE, "reordered")])
@@ -225,7 +258,7 @@ def test_packets_that_leave_their_place_are_counted_by_their_order(reorder, coun
 
 def test_a_packet_shows_only_if_another_keeps_its_place():
     """Held for two intervals and a half, of which a late machine may take a part: at least one other is met."""
-    half = Reorder(chance=Chance(probability=CERTAIN // 2), late_ns=6 * MS)
+    half = Reorder(event=RandomEvent(probability=CERTAIN // 2), late_ns=6 * MS)
     found = check(Impairments(delay_ns=20 * MS, reorder=half), made([20 * MS] * 1000, reordered=400)).finding(
         "reordered"
     )
@@ -234,7 +267,7 @@ def test_a_packet_shows_only_if_another_keeps_its_place():
 
 
 def test_what_moves_less_than_the_distance_of_two_probes_is_not_measured():
-    near = Reorder(chance=Chance(probability=CERTAIN // 2), late_ns=MS)
+    near = Reorder(event=RandomEvent(probability=CERTAIN // 2), late_ns=MS)
     assert (
         check(Impairments(delay_ns=20 * MS, reorder=near), made([20 * MS] * 1000)).finding("reordered").measured is None
     )
@@ -242,12 +275,12 @@ def test_what_moves_less_than_the_distance_of_two_probes_is_not_measured():
 
 def test_packets_out_of_place_are_no_jitter():
     found = made([20 * MS] * 600 + [0] * 400, overtaking=400)
-    reorder = Reorder(chance=Chance(probability=percent(40)))
+    reorder = Reorder(event=RandomEvent(probability=percent(40)))
     assert check(Impairments(delay_ns=20 * MS, reorder=reorder), found).verdict == AS_REQUESTED
 
 
 def test_reordering_with_a_gap_is_rarer():
-    reorder = Reorder(chance=Chance(probability=CERTAIN), gap=5)
+    reorder = Reorder(event=RandomEvent(probability=CERTAIN), gap=5)
     found = check(Impairments(delay_ns=20 * MS, reorder=reorder), made([20 * MS] * 1000, overtaking=200))
     assert found.finding("reordered").asked == pytest.approx(0.2)
     assert found.verdict == AS_REQUESTED
@@ -255,14 +288,16 @@ def test_reordering_with_a_gap_is_rarer():
 
 def test_what_is_corrupted_counts_as_lost():
     impairments = Impairments(
-        delay_ns=20 * MS, loss=percent(5), corruption=Corruption(chance=Chance(probability=percent(5)))
+        delay_ns=20 * MS,
+        loss=IndependentLoss(probability=percent(5)),
+        corruption=Corruption(event=RandomEvent(probability=percent(5))),
     )
     assert check(impairments, sample(lost=98, runs=90)).verdict == AS_REQUESTED
     assert check(impairments, sample(lost=40, runs=37)).verdict == "loss too low"
 
 
 def test_corruption_that_the_application_sees_is_seen():
-    corruption = Corruption(chance=Chance(probability=percent(10)), fix_checksum=True)
+    corruption = Corruption(event=RandomEvent(probability=percent(10)), fix_checksum=True)
     impairments = Impairments(delay_ns=20 * MS, corruption=corruption)
     found = made([20 * MS] * 900, sent=1000, runs=90, strangers=100)
     assert check(impairments, found).finding("corruption").measured == pytest.approx(0.1, rel=0.05)
@@ -284,7 +319,7 @@ def test_scripted_drops_may_be_missing():
     ],
 )
 def test_a_lone_packet_may_wait_for_a_trace(trace):
-    impairments = Impairments(delay_ns=20 * MS, trace=trace, queue_bytes=30_000)
+    impairments = Impairments(delay_ns=20 * MS, bottleneck=Bottleneck(rate=trace, queue_bytes=30_000))
     assert check(impairments, made([20 * MS + n % 25 * MS for n in range(1000)])).finding("delay").passed
     assert not check(impairments, made([50 * MS] * 1000)).finding("delay").passed
 
@@ -292,7 +327,7 @@ def test_a_lone_packet_may_wait_for_a_trace(trace):
 def test_of_all_that_is_as_asked_hardly_anything_is_found_wrong():
     """Gilbert-Elliott, where the counts are far from independent: one false alarm in a thousand is what is granted."""
     rng = random.Random(11)
-    impairments = Impairments(delay_ns=20 * MS, loss_model=GILBERT)
+    impairments = Impairments(delay_ns=20 * MS, loss=GILBERT)
     wrong = sum(
         not check(impairments, lossy(bursts(900, rng, to_bad=0.25 * 0.05 / 0.95, to_good=0.25))).passed
         for _ in range(150)

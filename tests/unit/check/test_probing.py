@@ -4,14 +4,23 @@ from dataclasses import replace
 import pytest
 
 from testbed.check import QUICK, measure, probe
-from testbed.impairments import CERTAIN, Drop
+from testbed.impairments import (
+    CERTAIN,
+    Bottleneck,
+    Drop,
+    FixedRate,
+    IndependentLoss,
+)
 
 MS = 1_000_000
 BRIEF = replace(QUICK, probes_ns=400 * MS)
 
 
 def test_a_link_that_is_not_impaired_as_asked_fails(here, make_plan):
-    plan = make_plan(("client", "server", {"delay_ns": 20 * MS}), ("server", "client", {"loss": CERTAIN // 2}))
+    plan = make_plan(
+        ("client", "server", {"delay_ns": 20 * MS}),
+        ("server", "client", {"loss": IndependentLoss(probability=CERTAIN // 2)}),
+    )
     fractions: list[float] = []
     there, back = measure(plan, here, depth=BRIEF, progress=fractions.append)
     assert (there.link, back.link) == ("client -> server", "server -> client")
@@ -63,7 +72,7 @@ def test_a_plan_without_links_has_nothing_to_check(here, make_plan):
 
 
 def test_a_rate_is_measured(here, make_plan):
-    plan = make_plan(("client", "server", {"rate_bps": 10**6, "queue_bytes": 10**5}))
+    plan = make_plan(("client", "server", {"bottleneck": Bottleneck(rate=FixedRate(bps=10**6), queue_bytes=10**5)}))
     (found,) = measure(plan, here, depth=BRIEF)
     assert found.verdict == "rate too high"
     measured = rate.measured if (rate := found.finding("rate")) else None
@@ -72,7 +81,7 @@ def test_a_rate_is_measured(here, make_plan):
 
 
 def test_a_queue_is_measured_in_depth(here, make_plan):
-    plan = make_plan(("client", "server", {"rate_bps": 10**6, "queue_bytes": 20_000}))
+    plan = make_plan(("client", "server", {"bottleneck": Bottleneck(rate=FixedRate(bps=10**6), queue_bytes=20_000)}))
     (found,) = measure(plan, here, depth=replace(BRIEF, queues=True))
     assert "queue too deep: nothing was dropped" in found.verdict
 
@@ -84,7 +93,16 @@ def test_scripted_drops_are_said_not_to_be_measured(here, make_plan):
 
 
 def test_of_what_loses_everything_no_rate_is_measured(here, make_plan):
-    plan = make_plan(("client", "server", {"loss": CERTAIN, "rate_bps": 10**6, "queue_bytes": 10**5}))
+    plan = make_plan(
+        (
+            "client",
+            "server",
+            {
+                "loss": IndependentLoss(probability=CERTAIN),
+                "bottleneck": Bottleneck(rate=FixedRate(bps=10**6), queue_bytes=10**5),
+            },
+        )
+    )
     (found,) = measure(plan, here, depth=BRIEF)
     assert "loss too low" in found.verdict
     assert "rate not measured: too much is lost to keep the link busy" in found.reservations

@@ -4,7 +4,12 @@ from itertools import islice, pairwise
 import pytest
 
 from testbed.check import processes
-from testbed.impairments import CERTAIN, Chance, FourState, GilbertElliott
+from testbed.impairments import (
+    CERTAIN,
+    FourState,
+    GilbertElliott,
+    RandomEvent,
+)
 
 DRAWS = 200_000
 
@@ -71,7 +76,7 @@ def test_a_state_that_always_changes_is_no_trouble():
 
 def test_correlated_chances_are_rarer_and_bunched():
     """netem's mix of draws has less spread than a uniform one: tc-netem(8) does not say so, its source does."""
-    plain, mixed = (processes.of(Chance(probability=part(10), correlation=part(c))) for c in (0, 25))
+    plain, mixed = (processes.of(RandomEvent(probability=part(10), correlation=part(c))) for c in (0, 25))
     assert plain == processes.independent(part(10) / CERTAIN)
     assert mixed.rate < plain.rate
     assert mixed.twice > mixed.rate**2

@@ -6,7 +6,16 @@ import pytest
 from testbed.check import AS_REQUESTED, capacity
 from testbed.check.queues import judge_queue
 from testbed.check.rates import Train, conclude, judge_rate
-from testbed.impairments import CERTAIN, Chance, Corruption, Impairments, Opportunities, RateSteps
+from testbed.impairments import (
+    CERTAIN,
+    Bottleneck,
+    Corruption,
+    FixedRate,
+    Impairments,
+    Opportunities,
+    RandomEvent,
+    RateSteps,
+)
 
 MS = 1_000_000
 SECOND = 10**9
@@ -52,8 +61,9 @@ def judged(asked, train):
     return judge_rate(asked, train, level=LEVEL)
 
 
-def impairments(rate_bps, **more):
-    return Impairments(**{"delay_ns": 10 * MS, "rate_bps": rate_bps, "queue_bytes": 10**6, **more})
+def impairments(rate_bps, queue_bytes=10**6, **more):
+    bottleneck = Bottleneck(rate=FixedRate(bps=rate_bps), queue_bytes=queue_bytes)
+    return Impairments(delay_ns=10 * MS, bottleneck=bottleneck, **more)
 
 
 @pytest.mark.parametrize("rate_bps", [10**6, 20 * 10**6, 5 * 10**8])
@@ -101,7 +111,7 @@ def test_corrupted_frames_take_their_time_too():
         sequence=[train.sequence[place] for place in kept],
         received_ns=[train.received_ns[place] for place in kept],
     )
-    corrupting = impairments(10**7, corruption=Corruption(chance=Chance(probability=CERTAIN // 10)))
+    corrupting = impairments(10**7, corruption=Corruption(event=RandomEvent(probability=CERTAIN // 10)))
     assert judged(corrupting, seen).verdict == AS_REQUESTED
     assert judged(impairments(10**7), seen).verdict == "too low"
 
@@ -182,12 +192,11 @@ TICKS = Opportunities(times_ns=(0, 0, 5 * MS, 9 * MS), frame_bytes=FRAME, period
 
 
 def test_what_a_trace_lets_pass():
-    steps, ticks = (Impairments(trace=trace, queue_bytes=10**5) for trace in (EVERY_OTHER, TICKS))
-    assert capacity.mean_bps(steps) == 10**7
-    assert capacity.mean_bps(ticks) == 8 * 4 * FRAME * 100
-    assert capacity.peak_bps(steps, 100 * MS) == pytest.approx(2 * 10**7)
-    assert capacity.peak_bps(steps, 150 * MS) == pytest.approx(2 * 10**7 * 2 / 3)
-    assert capacity.peak_bps(ticks, 2 * MS) == pytest.approx(3 * 8 * FRAME * 500)  # at 9 ms, and at 10 ms twice
+    assert capacity.mean_bps(EVERY_OTHER) == 10**7
+    assert capacity.mean_bps(TICKS) == 8 * 4 * FRAME * 100
+    assert capacity.peak_bps(EVERY_OTHER, 100 * MS) == pytest.approx(2 * 10**7)
+    assert capacity.peak_bps(EVERY_OTHER, 150 * MS) == pytest.approx(2 * 10**7 * 2 / 3)
+    assert capacity.peak_bps(TICKS, 2 * MS) == pytest.approx(3 * 8 * FRAME * 500)  # at 9 ms, and at 10 ms twice
 
 
 @pytest.mark.parametrize(
@@ -195,7 +204,7 @@ def test_what_a_trace_lets_pass():
 )
 def test_the_rate_of_a_trace_is_the_mean(rate_bps, verdict):
     train = crossed(round(rate_bps), count=2000)
-    found = judged(Impairments(trace=EVERY_OTHER, queue_bytes=10**5), train)
+    found = judged(Impairments(bottleneck=Bottleneck(rate=EVERY_OTHER, queue_bytes=10**5)), train)
     assert found.verdict == verdict
     assert found.asked == 10**7
     low, high = found.asked_range  # what is judged: the rate within a window as long as the train

@@ -8,7 +8,14 @@ import pytest
 from testbed.check import AS_REQUESTED, schedules
 from testbed.check.judging import judge
 from testbed.check.trains import Seen
-from testbed.impairments import CERTAIN, Chance, Impairments, Reorder, Variation
+from testbed.impairments import (
+    CERTAIN,
+    Impairments,
+    IndependentLoss,
+    Jitter,
+    RandomEvent,
+    Reorder,
+)
 
 MS = 1_000_000
 LEVEL = 1e-5
@@ -30,11 +37,11 @@ def crossed(impairments, *, probability=None, seed=1, late_ms=0.3):
         since += 1
         free = since >= impairments.reorder.gap
         delay_ns = impairments.delay_ns + round(rng.uniform(-1, 1) * impairments.jitter_ns)
-        chance = impairments.reorder.chance.probability / CERTAIN if probability is None else probability
+        chance = impairments.reorder.event.probability / CERTAIN if probability is None else probability
         if free and rng.random() < chance:
             since = 0
             delay_ns = delay_ns + impairments.reorder.late_ns if impairments.reorder.late_ns else 0
-        if rng.random() >= impairments.loss / CERTAIN:
+        if impairments.loss is None or rng.random() >= impairments.loss.probability / CERTAIN:
             entered_ns = max(entered_ns, at_ns + round(rng.expovariate(1) * late_ms * MS / 2))
             due.append((entered_ns + delay_ns, number))
     due.sort()
@@ -60,13 +67,15 @@ def reordered(impairments, **how):
 def all_impairments():
     for delay_ms in (0.2, 1, 2, 3, 4, 5, 6, 10, 20, 100):
         for share in (1, 20, 50, 90):
-            yield Impairments(delay_ns=round(delay_ms * MS), reorder=Reorder(chance=Chance(probability=percent(share))))
-        held = Reorder(chance=Chance(probability=percent(30)), late_ns=round(delay_ms * MS))
+            yield Impairments(
+                delay_ns=round(delay_ms * MS), reorder=Reorder(event=RandomEvent(probability=percent(share)))
+            )
+        held = Reorder(event=RandomEvent(probability=percent(30)), late_ns=round(delay_ms * MS))
         yield Impairments(delay_ns=20 * MS, reorder=held)
         yield Impairments(
             delay_ns=round(delay_ms * MS),
-            reorder=Reorder(chance=Chance(probability=percent(50)), gap=3),
-            loss=percent(10),
+            reorder=Reorder(event=RandomEvent(probability=percent(50)), gap=3),
+            loss=IndependentLoss(probability=percent(10)),
         )
 
 
@@ -80,7 +89,7 @@ def test_a_right_link_is_as_requested_or_not_measured_whatever_the_delay_and_how
 
 @pytest.mark.parametrize("delay_ms", [2, 3, 5, 10, 20])
 def test_a_share_that_can_be_told_is_told(delay_ms):
-    impairments = Impairments(delay_ns=delay_ms * MS, reorder=Reorder(chance=Chance(probability=percent(20))))
+    impairments = Impairments(delay_ns=delay_ms * MS, reorder=Reorder(event=RandomEvent(probability=percent(20))))
     right = reordered(impairments)
     assert right.verdict == AS_REQUESTED
     assert right.measured == pytest.approx(0.2, abs=0.06)
@@ -89,23 +98,22 @@ def test_a_share_that_can_be_told_is_told(delay_ms):
 
 
 def test_what_cannot_be_told_says_why():
-    near = Impairments(delay_ns=MS, reorder=Reorder(chance=Chance(probability=percent(20))))
+    near = Impairments(delay_ns=MS, reorder=Reorder(event=RandomEvent(probability=percent(20))))
     assert reordered(near).verdict == "not measured: packets leave their place by 1 ms, too little to tell"
     loose = Impairments(
         delay_ns=20 * MS,
-        jitter_ns=5 * MS,
-        variation=Variation(keeps_order=False),
-        reorder=Reorder(chance=Chance(probability=percent(20))),
+        jitter=Jitter(ns=5 * MS, keeps_order=False),
+        reorder=Reorder(event=RandomEvent(probability=percent(20))),
     )
     assert reordered(loose).verdict == "not measured: the jitter changes the order too"
-    everything = Impairments(delay_ns=20 * MS, reorder=Reorder(chance=Chance(probability=CERTAIN)))
+    everything = Impairments(delay_ns=20 * MS, reorder=Reorder(event=RandomEvent(probability=CERTAIN)))
     assert reordered(everything).verdict == "not measured: all leave their place alike"
 
 
 @pytest.mark.parametrize("share", [20, 80, 97])
 @pytest.mark.parametrize("delay_ms", [1, 2, 20])
 def test_the_delay_is_that_of_packets_in_their_place(share, delay_ms):
-    impairments = Impairments(delay_ns=delay_ms * MS, reorder=Reorder(chance=Chance(probability=percent(share))))
+    impairments = Impairments(delay_ns=delay_ms * MS, reorder=Reorder(event=RandomEvent(probability=percent(share))))
     delay = next(each for each in judge(impairments, crossed(impairments), level=LEVEL) if each.name == "delay")
     assert delay.passed
     assert delay.measured is None or delay.measured == pytest.approx(delay_ms * MS, abs=MS)

@@ -5,9 +5,13 @@ from testbed.check import LinkCheck
 from testbed.check.judging import judge
 from testbed.check.samples import Sample
 from testbed.check.verdict import unmeasured
-from testbed.impairments import CERTAIN, GilbertElliott, Impairments
+from testbed.impairments import (
+    CERTAIN,
+    GilbertElliott,
+    Impairments,
+)
 
-SHAPE = Impairments(delay_ns=20_000_000, loss_model=GilbertElliott(to_bad=CERTAIN // 50, to_good=CERTAIN // 4))
+SHAPE = Impairments(delay_ns=20_000_000, loss=GilbertElliott(to_bad=CERTAIN // 50, to_good=CERTAIN // 4))
 FOUND = Sample(sent=1000, arrived=940, delays_ns=[20_100_000] * 940, runs=15)
 CHECK = LinkCheck(
     source="client",

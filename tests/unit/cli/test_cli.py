@@ -31,7 +31,7 @@ def test_help_lists_every_command_and_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize("module", ["testbed.cli.labs", "testbed.runtime.netns"])
-def test_what_enters_a_lab_or_takes_it_down_imports_neither_the_format_nor_what_measures(module):
+def test_exec_and_down_import_neither_the_file_format_nor_the_checks(module):
     needless = ("pydantic", "yaml", "rich", "tenacity", "importlib.metadata", "testbed.topology", "testbed.runs")
     script = f"import sys, {module}; print([name for name in {needless} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"
@@ -44,7 +44,7 @@ def test_every_command_has_help(name):
     assert shown.output.startswith("Usage:")
 
 
-def test_a_misspelled_command_is_told_the_right_one():
+def test_a_misspelled_command_gets_a_suggestion():
     done = command_line("valdate", "lossy")
     assert done.returncode == 2
     assert "No such command 'valdate'. Did you mean 'validate'?" in done.stderr
@@ -54,7 +54,7 @@ def test_a_misspelled_command_is_told_the_right_one():
     ("wrong", "hint"),
     [(("--only", "dowload"), "its workloads are: download"), (("--capture", "clint"), "its nodes are: client, server")],
 )
-def test_a_name_that_the_plan_has_not_is_told_before_a_lab_is_made_for_it(wrong, hint):
+def test_unknown_names_are_refused_before_the_lab_is_brought_up(wrong, hint):
     done = command_line("run", "lossy", *wrong)
     assert done.returncode == 2
     assert done.stdout == ""

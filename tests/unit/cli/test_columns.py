@@ -29,7 +29,7 @@ def test_all_side_by_side_where_there_is_room():
     ]
 
 
-def test_what_has_no_room_follows_below_beside_the_names():
+def test_columns_without_room_continue_below_with_the_names_repeated():
     table = Columns(HEAD, LINES, right=("p99",), caption="what it means")
     assert shown(table, table.width - 1) == [
         "workload  goodput      first byte",

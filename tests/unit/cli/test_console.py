@@ -1,7 +1,7 @@
 from testbed.cli.console import make_console
 
 
-def test_what_is_no_terminal_is_wide_unless_columns_says_otherwise(monkeypatch):
+def test_output_to_a_file_is_wide_unless_columns_is_set(monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     assert (make_console().width, make_console(plain_width=160).width) == (120, 160)
     monkeypatch.setenv("COLUMNS", "80")

@@ -46,11 +46,11 @@ def test_a_plan_that_was_changed(made):
     assert "digest" in error.message
 
 
-def test_a_machine_without_what_it_was_made_with(made, monkeypatch, tmp_path):
+def test_replay_on_a_machine_without_the_runs_engine_names_the_options(made, monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
     error = replay(made)
     assert isinstance(error, MachineError)
-    assert "--runtime and --engine auto" in error.__notes__[0]
+    assert "--runtime auto and --engine auto" in error.__notes__[0]
 
 
 def test_an_export_is_named_after_the_run(made, monkeypatch, tmp_path):

@@ -43,14 +43,14 @@ def shown(*connections):
     return [" ".join(line.split()) for line in capture.get().splitlines()]
 
 
-def test_ends_are_nodes_and_what_says_nothing_is_left_out():
+def test_addresses_are_shown_as_node_names_and_empty_columns_are_left_out():
     assert shown(connection()) == [
         "node process local peer control rtt least cwnd in flight retrans delivery to send",
         "server nginx server:80 client:40000 bbr 40.4 ms 40 ms 10 3 0 1 mbit/s 5 KB",
     ]
 
 
-def test_what_is_out_of_the_ordinary_shows():
+def test_unusual_states_of_connections_are_shown():
     info = {**INFO, "lost": 2, "rwnd_limited_ns": 250}
     head, line = shown(connection(state="FIN-WAIT-1", process=None, receive_queue_bytes=7, info=info))
     assert " peer state control " in head

@@ -1,10 +1,9 @@
-import json
-
 import pytest
 
 from testbed.analysis.samples import Samples
 from testbed.cli.sparklines import over_time, sparkline
 from testbed.endpoint.columns import encode
+from testbed.records import parse_object
 
 MS = 1_000_000
 
@@ -16,7 +15,7 @@ def samples(plan):
 
 def tell(samples, *lines):
     for line in lines:
-        samples.add(json.loads(json.dumps(line)))
+        samples.add(parse_object(line))
     samples.messages.finish()
     return samples
 

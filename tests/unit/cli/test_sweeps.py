@@ -40,7 +40,7 @@ def swept(file, tmp_path):
     return file
 
 
-def test_what_is_there_is_shown_and_an_expectation_that_failed_decides(swept, tmp_path):
+def test_a_failed_expectation_decides_the_exit_status_of_a_sweep(swept, tmp_path):
     shown = CliRunner().invoke(cli, ["sweep", str(swept), "--results", str(tmp_path)], standalone_mode=False)
     assert shown.return_value == 1, shown.output
     lines = [line.split() for line in shown.output.splitlines()]
@@ -48,7 +48,7 @@ def test_what_is_there_is_shown_and_an_expectation_that_failed_decides(swept, tm
     assert ["10ms", "2", "20", "ms", "0", "%"] in lines  # two runs have no interval
     missed = "pings.latency.p50 >= 25 ms is not met in 2 of 2 runs: repetition 1 (20 ms), repetition 2 (20 ms)"
     assert f"delay 10ms: {missed}" in " ".join(shown.output.split())
-    assert "all of them are there already" in shown.output
+    assert "all runs exist already" in shown.output
     assert "sweep.html" in shown.output
 
 
@@ -60,7 +60,7 @@ def test_as_json_it_is_the_file_and_nothing_else(swept, tmp_path):
     assert [cell["estimates"]["pings.latency.p50"]["mean"] for cell in said["cells"]] == [20_000_000, 40_000_000]
 
 
-def test_other_metrics_can_be_shown_of_what_is_there(swept, tmp_path):
+def test_other_metrics_of_existing_runs_can_be_shown(swept, tmp_path):
     arguments = ["sweep", str(swept), "--results", str(tmp_path), "--metric", "pings.loss"]
     shown = CliRunner().invoke(cli, arguments)
     assert "pings.loss" in shown.output
@@ -76,7 +76,7 @@ def test_other_metrics_can_be_shown_of_what_is_there(swept, tmp_path):
         (["--metric", "pings.losses"], 'did you mean "loss"?'),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_is_run(file, tmp_path, arguments, said):
+def test_errors_are_reported_before_anything_runs(file, tmp_path, arguments, said):
     failed = CliRunner().invoke(cli, ["sweep", str(file), "--results", str(tmp_path / "kept"), *arguments])
     assert isinstance(failed.exception, UsageError)
     assert said in str(failed.exception)

@@ -11,6 +11,7 @@ from testbed.check import LinkCheck
 from testbed.check.verdict import unmeasured
 from testbed.cli import tables
 from testbed.impairments import Impairments
+from testbed.records import parse_object
 
 
 def shown(table, width=100):
@@ -29,11 +30,13 @@ def test_workloads_fit_into_100_columns(download, voice):
 @pytest.fixture
 def recorded(plan):
     samples = Samples(plan.workloads[0])
-    samples.add({"node": "server", "event": "bytes", "start_ns": 0, "bucket_ns": 10**8, "bytes": [5] * 10})
+    samples.add(
+        parse_object({"node": "server", "event": "bytes", "start_ns": 0, "bucket_ns": 10**8, "bytes": [5] * 10})
+    )
     return Recorded(samples={"voice": samples}, problems={})
 
 
-def test_what_no_workload_has_is_left_out(voice):
+def test_columns_without_a_value_in_any_workload_are_left_out(voice):
     header, _ = shown(tables.workload_table([voice])).splitlines()
     assert "retrans" not in header
     assert "set-up" in header
@@ -71,7 +74,7 @@ def test_nothing_is_cut_off(make_check, download, voice, width):
         assert word in words
 
 
-def test_what_was_not_measured_is_said(make_check):
+def test_links_that_were_not_measured_are_reported_as_such(make_check):
     check = make_check()
     slow = replace(check, findings=(*check.findings, unmeasured("rate", 10**10, "this machine is too slow")))
     text = shown(tables.link_table([slow]))

@@ -8,12 +8,12 @@ from testbed.engines import CHOICES, ENGINES, load
 from testbed.engines.choice import choose
 from testbed.engines.engine import Switch, Verdict
 from testbed.errors import MachineError
-from testbed.impairments import CERTAIN, Drop, Impairments
+from testbed.impairments import CERTAIN, Bottleneck, Drop, FixedRate, Impairments, IndependentLoss
 from testbed.linux import namespaces
 
-LOSSY = Impairments(delay_ns=20_000_000, loss=CERTAIN // 50)
+LOSSY = Impairments(delay_ns=20_000_000, loss=IndependentLoss(probability=CERTAIN // 50))
 SCRIPTED = Impairments(drops=(Drop(numbers=(3,)),))
-SLOW = Impairments(rate_bps=1_000_000, queue_bytes=64_000)
+SLOW = Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=1_000_000), queue_bytes=64_000))
 NO_NETEM = MachineError("netem-missing", "no sch_netem", "modprobe it")
 
 
@@ -59,7 +59,9 @@ def test_an_engine_that_does_not_repeat_is_avoided_only_where_a_seed_was_asked_f
     try:
         assert chosen(Impairments(), LOSSY)[0] == "netem"
         assert chosen(Impairments(), LOSSY, repeatable=True) == ("userspace", "no seed before Linux 6.6")
-        assert chosen(Impairments(), Impairments(loss=CERTAIN), repeatable=True)[0] == "netem"
+        assert (
+            chosen(Impairments(), Impairments(loss=IndependentLoss(probability=CERTAIN)), repeatable=True)[0] == "netem"
+        )
     finally:
         engines["netem"]._unseeded = None
 

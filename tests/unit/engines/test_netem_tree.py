@@ -6,14 +6,17 @@ from pyroute2 import AsyncIPRoute
 from testbed.engines.netem import tree
 from testbed.engines.netem.qdiscs import FourState, Netem
 from testbed.errors import LabError
-from testbed.impairments import Impairments
+from testbed.impairments import (
+    Impairments,
+    Jitter,
+)
 
 NO_DEVICE = 0x7FFF_FFFF
 
 
 def test_a_refused_impairments_is_not_applied():
     with pytest.raises(LabError) as caught:
-        asyncio.run(tree.apply(None, NO_DEVICE, Impairments(delay_ns=2, jitter_ns=1), mtu=1500))
+        asyncio.run(tree.apply(None, NO_DEVICE, Impairments(delay_ns=2, jitter=Jitter(ns=1)), mtu=1500))
     assert caught.value.code == "impairments-not-supported"
 
 

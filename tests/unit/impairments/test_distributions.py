@@ -4,13 +4,12 @@ from statistics import fmean, pstdev
 
 import pytest
 
-from testbed.impairments import Variation
 from testbed.impairments.distributions import ENTRIES, FURTHEST, SCALE, quantiles, standardised
 
 
 @pytest.mark.parametrize("distribution", ["normal", "pareto", "paretonormal"])
 def test_what_is_drawn_has_the_mean_0_and_the_standard_deviation_1(distribution):
-    table = quantiles(Variation(distribution=distribution))
+    table = quantiles(distribution)
     assert len(table) == ENTRIES
     assert table == tuple(sorted(table))
     assert max(map(abs, table)) <= FURTHEST
@@ -19,24 +18,24 @@ def test_what_is_drawn_has_the_mean_0_and_the_standard_deviation_1(distribution)
 
 
 def test_a_normal_table_is_symmetric():
-    table = quantiles(Variation(distribution="normal"))
+    table = quantiles("normal")
     assert table == tuple(-entry for entry in reversed(table))
     assert table[round(0.8413 * ENTRIES)] == pytest.approx(SCALE, rel=0.01)
 
 
 def test_a_pareto_table_has_its_body_below_the_mean_and_a_long_tail_above():
-    table = quantiles(Variation(distribution="pareto"))
+    table = quantiles("pareto")
     assert table[ENTRIES // 2] < 0
     assert table[0] > -SCALE
     assert table[-1] == FURTHEST
 
 
 def test_uniform_needs_no_table():
-    assert quantiles(Variation()) == ()
+    assert quantiles("uniform") == ()
 
 
 def test_a_given_table_is_its_own():
-    assert quantiles(Variation(distribution="table", table=(-5, 0, 5))) == (-5, 0, 5)
+    assert quantiles((-5, 0, 5)) == (-5, 0, 5)
 
 
 def test_measured_values_keep_their_places_between_each_other():

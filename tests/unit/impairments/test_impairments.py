@@ -4,46 +4,54 @@ import json
 
 import pytest
 
+from testbed.decisive import decisive
 from testbed.impairments import (
     CERTAIN,
     CLEAR,
-    Chance,
+    Blackhole,
+    Bottleneck,
+    CoDel,
+    CorrelatedLoss,
     Corruption,
-    Discipline,
     Drop,
+    FixedRate,
     FourState,
+    FqCoDel,
     GilbertElliott,
     Impairments,
+    IndependentLoss,
+    Jitter,
     Opportunities,
+    RandomEvent,
     RateSteps,
     Reorder,
-    Variation,
 )
 
 MS = 10**6
 FOUR = {"p13": 0, "p31": 0, "p32": 0, "p23": 0, "p14": 0}
-SOME = Chance(probability=CERTAIN // 100, correlation=CERTAIN // 4)
+SOME = RandomEvent(probability=CERTAIN // 100, correlation=CERTAIN // 4)
 STEPS = RateSteps(starts_ns=(0, 10 * MS), rates_bps=(8_000_000, 2_000_000), period_ns=40 * MS)
 OPPORTUNITIES = Opportunities(times_ns=(0, 1 * MS, 1 * MS, 2 * MS), frame_bytes=1514, period_ns=4 * MS)
+QUEUE = Bottleneck(rate=STEPS, queue_bytes=64_000)
 
 SHAPES = {
     "clear": CLEAR,
-    "delay 40 ms, jitter 4 ms, loss 2 %": Impairments(delay_ns=40 * MS, jitter_ns=4 * MS, loss=85899346),
+    "delay 40 ms, jitter 4 ms, loss 2 %": Impairments(
+        delay_ns=40 * MS, jitter=Jitter(ns=4 * MS), loss=IndependentLoss(probability=85899346)
+    ),
     "delay 40 ms, jitter 4 ms normal correlated by 25 % in any order": Impairments(
-        delay_ns=40 * MS,
-        jitter_ns=4 * MS,
-        variation=Variation(distribution="normal", correlation=CERTAIN // 4, keeps_order=False),
+        delay_ns=40 * MS, jitter=Jitter(ns=4 * MS, distribution="normal", correlation=CERTAIN // 4, keeps_order=False)
     ),
-    "delay 1 ms, jitter 1 ms table": Impairments(
-        delay_ns=MS, jitter_ns=MS, variation=Variation(distribution="table", table=(-8192, 8192))
+    "delay 1 ms, jitter 1 ms table": Impairments(delay_ns=MS, jitter=Jitter(ns=MS, distribution=(-8192, 8192))),
+    "loss 1 % correlated by 25 %": Impairments(
+        loss=CorrelatedLoss(probability=CERTAIN // 100, correlation=CERTAIN // 4)
     ),
-    "loss 1 % correlated by 25 %": Impairments(loss_model=SOME),
-    "loss 2.44 % in bursts of 4": Impairments(loss_model=GilbertElliott(to_bad=CERTAIN // 160, to_good=CERTAIN // 4)),
+    "loss 2.44 % in bursts of 4": Impairments(loss=GilbertElliott(to_bad=CERTAIN // 160, to_good=CERTAIN // 4)),
     "loss 0 % (good) and 50 % (bad, entered 1 %, left 25 %)": Impairments(
-        loss_model=GilbertElliott(to_bad=CERTAIN // 100, to_good=CERTAIN // 4, loss_bad=CERTAIN // 2)
+        loss=GilbertElliott(to_bad=CERTAIN // 100, to_good=CERTAIN // 4, loss_bad=CERTAIN // 2)
     ),
     "loss of four states (p13 25 %, p31 50 %, p32 0 %, p23 100 %, p14 0 %)": Impairments(
-        loss_model=FourState(p13=CERTAIN // 4, p31=CERTAIN // 2, p32=0, p23=CERTAIN, p14=0)
+        loss=FourState(p13=CERTAIN // 4, p31=CERTAIN // 2, p32=0, p23=CERTAIN, p14=0)
     ),
     "drop no. 3, 17 of all, drop no. 1 of tcp flags sA port 80, drop every 5. of udp with payload": Impairments(
         drops=(
@@ -55,16 +63,24 @@ SHAPES = {
     "delay 1 ms, corrupt 1 % correlated by 25 % with the right checksum, duplicate 1 % correlated by 25 %, "
     "reorder 1 % correlated by 25 % of every 5. ahead": Impairments(
         delay_ns=MS,
-        corruption=Corruption(chance=SOME, fix_checksum=True),
+        corruption=Corruption(event=SOME, fix_checksum=True),
         duplicate=SOME,
-        reorder=Reorder(chance=SOME, gap=5),
+        reorder=Reorder(event=SOME, gap=5),
     ),
-    "reorder 1 % 10 ms late": Impairments(reorder=Reorder(chance=Chance(probability=CERTAIN // 100), late_ns=10 * MS)),
+    "reorder 1 % 10 ms late": Impairments(
+        reorder=Reorder(event=RandomEvent(probability=CERTAIN // 100), late_ns=10 * MS)
+    ),
     "rate 8 mbit/s, overhead 4 B, queue 64 KB codel with ECN": Impairments(
-        rate_bps=8_000_000, overhead_bytes=4, queue_bytes=64_000, discipline=Discipline(name="codel", ecn=True)
+        bottleneck=Bottleneck(
+            rate=FixedRate(bps=8_000_000), queue_bytes=64_000, overhead_bytes=4, discipline=CoDel(ecn=True)
+        )
     ),
-    "rate 3.5 mbit/s on average, by trace, queue 64 KB": Impairments(trace=STEPS, queue_bytes=64_000),
-    "rate 12.1 mbit/s on average, by trace, queue 64 KB": Impairments(trace=OPPORTUNITIES, queue_bytes=64_000),
+    "rate 3.5 mbit/s on average, by trace, queue 64 KB": Impairments(
+        bottleneck=Bottleneck(rate=STEPS, queue_bytes=64_000)
+    ),
+    "rate 12.1 mbit/s on average, by trace, queue 64 KB": Impairments(
+        bottleneck=Bottleneck(rate=OPPORTUNITIES, queue_bytes=64_000)
+    ),
 }
 
 
@@ -81,7 +97,9 @@ def test_through_json_and_back(impairments):
 @pytest.mark.parametrize(
     ("kind", "values", "words"),
     [
-        (Chance, {"probability": -1}, "not between"),
+        (RandomEvent, {"probability": 0}, "not between"),
+        (IndependentLoss, {"probability": 0}, "not between"),
+        (CorrelatedLoss, {"probability": 1, "correlation": 0}, "not between"),
         (FourState, {**FOUR, "p13": CERTAIN, "p14": CERTAIN // 2}, "p13 and p14 add up to 150 %"),
         (FourState, {**FOUR, "p31": CERTAIN, "p32": 1}, "p31 and p32 add up to 100"),
         (Drop, {}, "which packets"),
@@ -94,8 +112,8 @@ def test_through_json_and_back(impairments):
         (Drop, {"every": 2, "flags": "s"}, "only tcp"),
         (Drop, {"every": 2, "protocol": "tcp", "flags": "x"}, "flags"),
         (Drop, {"every": 2, "protocol": "tcp", "flags": "sS"}, "flags"),
-        (Reorder, {"chance": SOME, "gap": -1}, "negative"),
-        (Reorder, {"chance": SOME, "late_ns": -1}, "negative"),
+        (Reorder, {"event": SOME, "gap": -1}, "negative"),
+        (Reorder, {"event": SOME, "late_ns": -1}, "negative"),
         (Opportunities, {"times_ns": (), "frame_bytes": 1, "period_ns": 1}, "never"),
         (Opportunities, {"times_ns": (0,), "frame_bytes": 0, "period_ns": 1}, "never"),
         (Opportunities, {"times_ns": (0,), "frame_bytes": 1, "period_ns": 0}, "never"),
@@ -106,9 +124,14 @@ def test_through_json_and_back(impairments):
         (RateSteps, {"starts_ns": (1,), "rates_bps": (1,), "period_ns": 2}, "ascend"),
         (RateSteps, {"starts_ns": (0, 2), "rates_bps": (1, 1), "period_ns": 2}, "ascend"),
         (RateSteps, {"starts_ns": (), "rates_bps": (), "period_ns": 2}, "zero"),
-        (Discipline, {"name": "red"}, "red"),
-        (Discipline, {"target_ns": 0}, "more than 0"),
-        (Variation, {"distribution": "table"}, "table"),
+        (FixedRate, {"bps": 0}, "no limit"),
+        (CoDel, {"target_ns": 0}, "more than 0"),
+        (FqCoDel, {"interval_ns": 0}, "more than 0"),
+        (Bottleneck, {"rate": STEPS, "queue_bytes": 0}, "holds nothing"),
+        (Jitter, {"ns": 0}, "no jitter is None"),
+        (Jitter, {"ns": 1, "distribution": ()}, "empty"),
+        (Impairments, {"jitter": Jitter(ns=1)}, "more than the delay"),
+        (Impairments, {"bottleneck": QUEUE, "hidden_bottleneck": QUEUE}, "one bottleneck"),
     ],
 )
 def test_what_may_not_be(kind, values, words):
@@ -118,10 +141,30 @@ def test_what_may_not_be(kind, values, words):
 
 def test_the_longest_that_a_packet_is_under_way_has_every_part():
     assert Impairments().longest_ns == 0
-    assert Impairments(delay_ns=5, jitter_ns=3).longest_ns == 8
-    normal = Variation(distribution="normal")
-    assert Impairments(delay_ns=5, jitter_ns=3, variation=normal).longest_ns == 5 + 4 * 3
-    assert Impairments(delay_ns=5, reorder=Reorder(chance=SOME, late_ns=7)).longest_ns == 12
-    assert Impairments(delay_ns=5, rate_bps=8000, queue_bytes=1000).longest_ns == 5 + 10**9
+    assert Impairments(delay_ns=5, jitter=Jitter(ns=3)).longest_ns == 8
+    assert Impairments(delay_ns=5, jitter=Jitter(ns=3, distribution="normal")).longest_ns == 5 + 4 * 3
+    assert Impairments(delay_ns=5, reorder=Reorder(event=SOME, late_ns=7)).longest_ns == 12
+    assert (
+        Impairments(delay_ns=5, bottleneck=Bottleneck(rate=FixedRate(bps=8000), queue_bytes=1000)).longest_ns
+        == 5 + 10**9
+    )
     trace = RateSteps(starts_ns=(0,), rates_bps=(8000,), period_ns=10**9)
-    assert Impairments(trace=trace, queue_bytes=1000).longest_ns == 2 * 10**9
+    assert Impairments(bottleneck=Bottleneck(rate=trace, queue_bytes=1000)).longest_ns == 2 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("impairments", "same"),
+    [
+        (Impairments(loss=Blackhole(hidden=IndependentLoss(probability=1))), Impairments(loss=Blackhole())),
+        (Impairments(hidden_bottleneck=QUEUE), CLEAR),
+        (
+            Impairments(bottleneck=Bottleneck(rate=STEPS, queue_bytes=9, queue_ns=7)),
+            Impairments(bottleneck=Bottleneck(rate=STEPS, queue_bytes=9)),
+        ),
+    ],
+)
+def test_what_has_no_effect_is_stored_and_does_not_decide_a_plan(impairments, same):
+    assert impairments != same
+    assert Impairments.from_json(impairments.to_json()) == impairments
+    assert decisive(impairments, str) == decisive(same, str)
+    assert impairments.is_clear == same.is_clear

@@ -74,21 +74,26 @@ def test_another_loss_ends_a_blackhole():
 
 
 def test_a_queue_given_as_a_time_follows_the_rate_and_others_do_not():
-    assert after({"queue": "100ms"}, {"rate": "100mbit"}).queue_bytes == 1_250_000
-    assert after({"queue": "100ms"}, {"rate": "2mbit"}).queue_bytes == 25_000
-    assert after({"queue": {"limit": "100ms", "discipline": "codel"}}, {"rate": "2mbit"}).queue_bytes == 25_000
-    assert after({"queue": "100ms"}, {"queue": {"discipline": "codel"}}, {"rate": "2mbit"}).queue_bytes == 25_000
+    assert after({"queue": "100ms"}, {"rate": "100mbit"}).bottleneck.queue_bytes == 1_250_000
+    assert after({"queue": "100ms"}, {"rate": "2mbit"}).bottleneck.queue_bytes == 25_000
+    assert (
+        after({"queue": {"limit": "100ms", "discipline": "codel"}}, {"rate": "2mbit"}).bottleneck.queue_bytes == 25_000
+    )
+    assert (
+        after({"queue": "100ms"}, {"queue": {"discipline": "codel"}}, {"rate": "2mbit"}).bottleneck.queue_bytes
+        == 25_000
+    )
     for queue in ("64KB", "40 packets", "1bdp"):
-        size = after({"queue": queue}).queue_bytes
-        assert after({"queue": queue}, {"rate": "100mbit"}).queue_bytes == size
-    assert after({"queue": "100ms"}, {"queue": "64KB"}, {"rate": "2mbit"}).queue_bytes == 64_000
+        size = after({"queue": queue}).bottleneck.queue_bytes
+        assert after({"queue": queue}, {"rate": "100mbit"}).bottleneck.queue_bytes == size
+    assert after({"queue": "100ms"}, {"queue": "64KB"}, {"rate": "2mbit"}).bottleneck.queue_bytes == 64_000
 
 
 def test_a_queue_given_as_a_time_follows_the_mean_rate_of_a_trace(tmp_path, monkeypatch):
     (tmp_path / "up.csv").write_text("0s,2mbit\n1s,4mbit\n")
     monkeypatch.chdir(tmp_path)
     traced = {"rate": {"trace": "up.csv"}}
-    assert after({"queue": "100ms"}, traced).queue_bytes == 37_500
+    assert after({"queue": "100ms"}, traced).bottleneck.queue_bytes == 37_500
     assert after({"queue": "100ms"}, traced, {"rate": "10mbit"}) == after({"queue": "100ms"})
 
 
@@ -126,10 +131,10 @@ def test_a_trace_is_looked_for_in_the_working_directory(tmp_path, monkeypatch):
         ({"loss": 0.1}, "bad-value", 'loss is wrong: "0.1" has no unit'),
         ({"loss": True}, "wrong-type", "loss is true, must be"),
         ({"blackhole": 1}, "wrong-type", "blackhole is 1, must be true or false"),
-        ({"drop": {3}}, "bad-value", "drop is {3}, which is no value of a file"),
+        ({"drop": {3}}, "bad-value", "drop is {3}, which a topology file can't contain"),
         ({"drop": ["3"]}, "wrong-type", 'drop[0] is "3", must be a whole number'),
-        ({"delay": float("nan")}, "bad-value", "delay is nan, which is no value of a file"),
-        ({"delay": b"1ms"}, "bad-value", "delay is b'1ms', which is no value of a file"),
+        ({"delay": float("nan")}, "bad-value", "delay is nan, which a topology file can't contain"),
+        ({"delay": b"1ms"}, "bad-value", "delay is b'1ms', which a topology file can't contain"),
         ({"jitter": {"spread": 4}}, "bad-value", 'jitter.spread is wrong: "4" has no unit'),
         ({"jitter": {5: "4ms"}}, "missing-key", "jitter lacks"),
         ({"loss": None}, "bad-value", "loss has no value"),

@@ -6,7 +6,7 @@ from testbed.expectations import parse
 from testbed.impairments import Impairments
 from testbed.plan import Event, resolve
 from testbed.plan.differences import are_repetitions, plan_differences
-from testbed.plan.model import Capture
+from testbed.plan.model import CaptureSettings
 from testbed.topology import loads
 
 FILE = """
@@ -35,14 +35,14 @@ def test_a_value_that_differs(plan):
     ]
 
 
-def test_what_one_plan_lacks_is_one_difference(plan):
+def test_an_item_that_one_plan_lacks_is_one_difference(plan):
     bare = replace(plan, links=(), stages=())
     link, voice = "links.client -> server on wan", "stages.1.voice"
     assert plan_differences(plan, bare) == [(link, SHAPE, "absent"), (voice, "udp-stream", "absent")]
     assert plan_differences(bare, plan) == [(link, "absent", SHAPE), (voice, "absent", "udp-stream")]
 
 
-def test_seeds_that_come_from_the_plans_seed_are_not_told_beside_it(plan):
+def test_derived_seeds_are_not_listed_beside_the_plans_seed(plan):
     link = replace(plan.links[0], seed=3)
     assert plan_differences(plan, replace(plan, seed=8, links=(link,))) == [("seed", f"{plan.seed}", "8")]
     assert [where for where, *_ in plan_differences(plan, replace(plan, links=(link,)))] == [
@@ -55,7 +55,7 @@ SAME = {
     "description": lambda plan: replace(plan, description="other"),
     "runtime": lambda plan: replace(plan, runtime="docker"),
     "seed_given": lambda plan: replace(plan, seed_given=True),
-    "capture": lambda plan: replace(plan, capture=Capture(nodes=("client",))),
+    "capture": lambda plan: replace(plan, capture=CaptureSettings(nodes=("client",))),
     "sockets": lambda plan: replace(plan, sockets=("client",)),
     "expectations": lambda plan: replace(plan, expectations=(parse("voice.loss < 5%", {"voice": "udp-stream"}),)),
     "profile": lambda plan: replace(plan, links=(replace(plan.links[0], profile="lossy"),)),
@@ -74,7 +74,7 @@ OTHER = {
 
 
 @pytest.mark.parametrize("change", SAME.values(), ids=SAME)
-def test_what_decides_nothing_is_in_neither_digest_nor_differences(plan, change):
+def test_fields_that_decide_nothing_are_in_neither_digest_nor_differences(plan, change):
     other = change(plan)
     assert other.digest == plan.digest
     assert plan_differences(plan, other) == []
@@ -82,7 +82,7 @@ def test_what_decides_nothing_is_in_neither_digest_nor_differences(plan, change)
 
 
 @pytest.mark.parametrize("change", OTHER.values(), ids=OTHER)
-def test_what_decides_is_in_digest_and_differences(plan, change):
+def test_decisive_fields_are_in_digest_and_differences(plan, change):
     other = change(plan)
     assert other.digest != plan.digest
     assert plan_differences(plan, other)
@@ -90,6 +90,6 @@ def test_what_decides_is_in_digest_and_differences(plan, change):
 
 
 def test_plans_that_differ_in_seeds_and_in_captures_are_repetitions(plan):
-    other = replace(plan, seed=8, links=(replace(plan.links[0], seed=3),), capture=Capture(nodes=("server",)))
+    other = replace(plan, seed=8, links=(replace(plan.links[0], seed=3),), capture=CaptureSettings(nodes=("server",)))
     assert other.digest != plan.digest
     assert are_repetitions(plan, other)

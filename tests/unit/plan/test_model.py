@@ -68,7 +68,7 @@ def test_to_json_and_back(plan):
         lambda data: data["expectations"].append("u.loss <= 5%"),
     ],
 )
-def test_what_is_no_plan_is_refused(plan, change):
+def test_data_that_is_not_a_plan_is_refused(plan, change):
     data = copy.deepcopy(plan.to_json())
     change(data)
     with pytest.raises((ValueError, KeyError, TypeError)):
@@ -87,7 +87,7 @@ def test_names_that_lead_elsewhere_are_refused(plan, part):
         Plan.from_json(data)
 
 
-def test_digest_leaves_out_what_decides_nothing(plan):
+def test_the_digest_ignores_fields_that_decide_nothing(plan):
     same = dataclasses.replace(plan.links[0], profile=None)
     for other in (
         dataclasses.replace(plan, lab="y"),
@@ -109,7 +109,7 @@ def test_digest_leaves_out_what_decides_nothing(plan):
         "networks: {lan: {subnet: 198.18.7.0/24}}",
     ],
 )
-def test_digest_tells_what_decides_something(plan, change):
+def test_the_digest_depends_on_decisive_fields(plan, change):
     assert resolve(loads(TEXT + change, "file.yml")).digest != plan.digest
 
 
@@ -139,7 +139,7 @@ def test_a_given_subnet_counts_as_it_is():
     assert digest("198.18.7.0/24") != digest("198.18.8.0/24")
 
 
-def test_whether_the_seed_was_given_is_told_and_does_not_change_the_digest():
+def test_whether_the_seed_was_given_does_not_change_the_digest():
     plan = resolve(loads("name: x\nnodes: {a: }", "file.yml"))
     given = resolve(loads(f"name: x\nseed: {plan.seed}\nnodes: {{a: }}", "file.yml"))
     asked = resolve(loads("name: x\nnodes: {a: }", "file.yml"), seed=plan.seed)

@@ -30,7 +30,7 @@ def test_where_nothing_is_in_the_way_it_stays_as_it_is(plan):
     assert relocate(plan, [IPv4Network("10.0.0.0/8")]) == plan
 
 
-def test_what_was_allocated_moves_as_a_whole(plan):
+def test_allocated_subnets_move_as_a_whole(plan):
     moved = relocate(plan, [subnet(plan, 0)])
     assert moved.digest == plan.digest
     assert not subnet(moved, 0).overlaps(subnet(plan, 0))
@@ -38,12 +38,12 @@ def test_what_was_allocated_moves_as_a_whole(plan):
     assert moved.workloads[1] == plan.workloads[1]
 
 
-def test_it_moves_clear_of_what_the_file_gave(plan):
+def test_allocated_subnets_do_not_move_onto_fixed_ones(plan):
     pool = IPv4Network("198.18.0.0/15")
     *others, last = (one for one in pool.subnets(new_prefix=24) if one != subnet(plan, 1))
     assert subnet(relocate(plan, others), 0) == last
 
 
-def test_what_the_file_gave_does_not_move(plan):
+def test_fixed_subnets_do_not_move(plan):
     with pytest.raises(MachineError, match=r"network far: 198\.19\.7\.0/24"):
         relocate(plan, [IPv4Network("198.19.0.0/16")])

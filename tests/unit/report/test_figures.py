@@ -12,10 +12,11 @@ import pytest
 from testbed.analysis.samples import Samples
 from testbed.endpoint.columns import encode
 from testbed.impairments import Impairments
-from testbed.plan.timeline import Change, Event
-from testbed.report.run import stage_figures, twin_figures
+from testbed.plan.events import Event, LinkChange
+from testbed.records import parse_object
+from testbed.report.run_page import stage_figures, twin_figures
 from testbed.report.start import start
-from testbed.runs import Happening
+from testbed.runs import TimelineRecord
 from testbed.workloads.summary import Summary
 
 MS = 1_000_000
@@ -50,7 +51,7 @@ def domain(chart):
 def told(workload, *lines):
     samples = Samples(workload)
     for line in lines:
-        samples.add(line)
+        samples.add(parse_object(line))
     samples.messages.finish()
     return samples
 
@@ -104,6 +105,17 @@ def test_round_trips_are_below_each_other_on_the_same_axes(plan, make):
     first, second = figure.charts
     assert max(domain(first)) == max(domain(second))
     assert "Goodput" not in " ".join(titles(found))
+
+
+@pytest.mark.parametrize("arrivals", [[(0, -30), (1, 40)], [(0, -30), (1, -20)]])
+def test_negative_latencies_are_drawn(plan, make, arrivals):
+    samples = make("skewed", sent([0, 10]), received(arrivals, "server"))
+    delays, tail = (
+        next(one for one in stage_figures(plan, [samples]) if one.title.startswith(title))
+        for title in ("One-way delay", "Distribution")
+    )
+    assert min(domain(delays.charts[0])) < 0
+    assert min(values(tail.charts[0], "x")) > 0  # the axis is logarithmic
 
 
 def test_messages_of_which_none_is_lost_have_no_figure_of_loss(plan, stream):
@@ -173,12 +185,12 @@ def test_an_axis_reaches_to_zero_and_to_all_values(plan, make, celsius):
 
 def happening(what, at_ms):
     at = START + at_ms * MS
-    return Happening(at_ns=0, what=what, due_ns=at, begun_ns=at, done_ns=at)
+    return TimelineRecord(at_ns=0, what=what, due_ns=at, begun_ns=at, done_ns=at)
 
 
-def test_what_is_asked_for_follows_the_timeline(plan, stream):
+def test_the_configured_delay_follows_the_timeline(plan, stream):
     (link,) = plan.links
-    change = Change(
+    change = LinkChange(
         **dict(zip(("source", "destination", "network"), link.ends, strict=True)),
         impairments=Impairments(delay_ns=60 * MS),
     )
@@ -192,7 +204,7 @@ def test_what_is_asked_for_follows_the_timeline(plan, stream):
     assert level[-1][1] == 60
 
 
-def test_what_happened_is_marked_where_it_falls_into_the_stage(plan, stream):
+def test_events_within_the_stage_are_marked(plan, stream):
     timeline = [happening("link down", 100), happening("link up", 105), happening("before", -1)]
     figures = [*stage_figures(plan, [stream("udp", 0)], timeline)]
     over_time = [figure for figure in figures if "time since" in words(figure)]

@@ -1,9 +1,8 @@
-import json
-
 import pytest
 
 from testbed.analysis.samples import Samples
 from testbed.endpoint.columns import encode
+from testbed.records import parse_object
 from testbed.report.overlays import Overlaid, mean, overlays
 
 MS = 1_000_000
@@ -26,7 +25,7 @@ def run(plan):
             {"node": "client", "event": "sent", "first": 0, "sent_ns": encode(times)},
             {"node": "server", "event": "received", "seq": encode(range(4)), "received_ns": encode(arrived)},
         ):
-            samples.add(json.loads(json.dumps(line)))
+            samples.add(parse_object(line))
         samples.messages.finish()
         return samples
 

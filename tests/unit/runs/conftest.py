@@ -5,11 +5,11 @@ from testbed.check import LinkCheck
 from testbed.check.judging import judge
 from testbed.check.samples import Sample
 from testbed.engines.counters import Counters
-from testbed.impairments import CERTAIN, Impairments
+from testbed.impairments import CERTAIN, Impairments, IndependentLoss
 from testbed.plan.model import Interface, Link, Network, Node, Plan, Workload
 from testbed.workloads.summary import Summary
 
-SHAPE = Impairments(delay_ns=20_000_000, loss=CERTAIN // 50)
+SHAPE = Impairments(delay_ns=20_000_000, loss=IndependentLoss(probability=CERTAIN // 50))
 
 
 def node(number, name):

@@ -78,8 +78,8 @@ def test_a_run_that_failed_can_be_exported_too(tmp_path, plan):
     assert (found.status, found.error) == ("failed", "made up")
 
 
-def test_it_is_written_where_that_is_possible(tmp_path, run):
-    with pytest.raises(UsageError, match="no file"):
+def test_an_export_that_can_not_be_written_is_a_usage_error(tmp_path, run):
+    with pytest.raises(UsageError, match="not a regular file"):
         archive.export(run, Path("/dev/null"))
     with pytest.raises(UsageError, match="not-exported"):
         archive.export(run, tmp_path / "none" / "run.zip")
@@ -111,13 +111,13 @@ def packed_by(method):
         packed_by(zipfile.ZIP_LZMA),
     ],
 )
-def test_what_no_export_has_is_refused(tmp_path, make, entry):
+def test_archives_with_entries_that_no_export_has_are_refused(tmp_path, make, entry):
     with pytest.raises(UsageError, match="not-an-export"):
         load(make(entry), tmp_path / "here")
     assert [path for path in (tmp_path / "here").rglob("*") if path.is_file()] == []
 
 
-def test_what_holds_no_run_is_refused(tmp_path, make):
+def test_an_archive_without_a_run_is_refused(tmp_path, make):
     with pytest.raises(UsageError, match=r"run\.json"):
         load(make(without=["run.json"]), tmp_path / "here")
     with pytest.raises(UsageError, match=r"run\.json"):
@@ -131,7 +131,7 @@ def test_names_that_are_no_text_are_refused(tmp_path, run, make):
         load(file, tmp_path / "here")
 
 
-def test_what_is_no_zip_file_is_refused(tmp_path):
+def test_a_file_that_is_not_a_zip_file_is_refused(tmp_path):
     (tmp_path / "run.zip").write_text("no zip file")
     with pytest.raises(UsageError, match="not-an-export"):
         load(tmp_path / "run.zip", tmp_path / "here")

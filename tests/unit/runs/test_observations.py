@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from testbed.cli import cli
 from testbed.endpoint.columns import encode
 from testbed.errors import UsageError
+from testbed.records import parse_table
 from testbed.runs import load
 from testbed.runs.observations import Row, rows_of, write_csv
 
@@ -18,7 +19,7 @@ KEPT = Path(__file__).parents[2] / "fixtures" / "run-of-version-1"
 
 def test_columns_are_decoded_to_rows():
     record = {"event": "sent", "node": "client", "first": 7, "sent_ns": encode([100, 250, 300])}
-    assert list(rows_of(record)) == [
+    assert list(rows_of(parse_table(json.dumps(record)))) == [
         {"event": "sent", "node": "client", "seq": 7 + number, "sent_ns": at}
         for number, at in enumerate((100, 250, 300))
     ]
@@ -26,17 +27,21 @@ def test_columns_are_decoded_to_rows():
 
 def test_buckets_have_the_time_when_they_begin():
     record = {"event": "bytes", "node": "server", "start_ns": 1000, "bucket_ns": 100, "bytes": encode([5, 0, 9])}
-    assert [(row["at_ns"], row["bytes"]) for row in rows_of(record)] == [(1000, 5), (1100, 0), (1200, 9)]
+    assert [(row["at_ns"], row["bytes"]) for row in rows_of(parse_table(json.dumps(record)))] == [
+        (1000, 5),
+        (1100, 0),
+        (1200, 9),
+    ]
 
 
-def test_what_a_command_reports_is_flat():
+def test_values_that_a_command_reports_are_flattened():
     record = {"event": "sample", "node": "a", "at_ns": 5, "data": {"rtt": 3.5, "end": {"bytes": 10, "each": [1, 2]}}}
-    assert list(rows_of(record)) == [
+    assert list(rows_of(parse_table(json.dumps(record)))) == [
         {"event": "sample", "node": "a", "at_ns": 5, "data.rtt": 3.5, "data.end.bytes": 10, "data.end.each": [1, 2]}
     ]
 
 
-def test_rows_tell_what_the_summary_does():
+def test_rows_agree_with_the_summary():
     run = load(KEPT)
     rows = list(run.samples("voice"))
     sent = {row["seq"]: row["sent_ns"] for row in rows if row["event"] == "sent"}
@@ -59,7 +64,7 @@ def test_csv_has_a_column_for_every_name():
     ]
 
 
-def test_the_command_prints_csv_and_what_there_is():
+def test_the_command_prints_csv_or_lists_the_events():
     shown = CliRunner().invoke(cli, ["samples", str(KEPT), "rpc", "--csv", "--event", "received"])
     rows = list(csv.DictReader(io.StringIO(shown.output)))
     assert [int(row["seq"]) for row in rows] == [*range(20)]
@@ -71,7 +76,7 @@ def test_the_command_prints_csv_and_what_there_is():
 @pytest.mark.parametrize(
     "line", ["{", "[]", "{}", '{"event": "sent", "sent_ns": [1], "seq": [1, 2]}', '{"event": "x", "y": ["a"]}']
 )
-def test_what_is_no_line_of_samples_is_told_with_its_place(tmp_path, line):
+def test_a_malformed_line_of_samples_is_an_error_with_its_line(tmp_path, line):
     directory = tmp_path / "run"
     shutil.copytree(KEPT, directory)
     (directory / "samples" / "voice.jsonl").write_text(json.dumps({"event": "listening"}) + f"\n{line}\n")
@@ -79,7 +84,7 @@ def test_what_is_no_line_of_samples_is_told_with_its_place(tmp_path, line):
         list(load(directory).samples("voice"))
 
 
-def test_what_was_not_recorded_is_told(tmp_path):
+def test_missing_samples_are_an_error(tmp_path):
     directory = tmp_path / "run"
     shutil.copytree(KEPT, directory)
     (directory / "samples" / "rpc.jsonl").unlink()

@@ -11,7 +11,7 @@ from rich.console import Console
 from testbed import codec
 from testbed.analysis import formatting
 from testbed.cli import tables
-from testbed.expectations import Outcome, parse
+from testbed.expectations import ExpectationOutcome, parse
 from testbed.report.junit import junit_report
 from testbed.runs import RunWriter, load
 
@@ -36,7 +36,7 @@ def written(root, plan, *summaries, checks=(), distrust=()):
     return writer.run
 
 
-def test_a_run_knows_what_became_of_its_expectations(tmp_path, expecting, voice):
+def test_a_run_has_the_outcomes_of_its_expectations(tmp_path, expecting, voice):
     run = written(tmp_path, expecting("voice.loss <= 5%", "voice.loss < 2%", "voice.latency.p99 < 1s"), voice)
     assert [one.passed for one in run.outcomes] == [True, False, False]
     assert run.outcomes[2].reason == "voice.latency.p99: made up"
@@ -47,13 +47,13 @@ def test_a_run_knows_what_became_of_its_expectations(tmp_path, expecting, voice)
     assert load(run.path).outcomes == run.outcomes
 
 
-def test_what_was_not_run_is_not_held_against_it(tmp_path, expecting, voice):
+def test_expectations_of_workloads_that_did_not_run_have_no_outcome(tmp_path, expecting, voice):
     run = written(tmp_path, expecting("voice.loss <= 5%", "download.goodput > 2 * voice.goodput"), voice)
     assert [one.expectation for one in run.outcomes] == ["voice.loss <= 5%"]
     assert run.as_expected
 
 
-def test_a_run_is_not_as_expected_unless_it_is_whole_and_its_links_are_as_asked(tmp_path, plan, make_check):
+def test_only_a_complete_run_with_links_as_requested_is_as_expected(tmp_path, plan, make_check):
     assert written(tmp_path, plan, checks=[make_check()]).as_expected
     assert not written(tmp_path, plan, checks=[make_check(lost=300)]).as_expected
     assert not replace(written(tmp_path, plan), status="failed").as_expected
@@ -76,11 +76,11 @@ def test_a_run_is_not_as_expected_unless_it_is_whole_and_its_links_are_as_asked(
     ],
 )
 def test_cells(unit, found, wanted, cells):
-    outcome = Outcome(expectation="x", comparison=">=", unit=unit, found=found, wanted=wanted, passed=False)
+    outcome = ExpectationOutcome(expectation="x", comparison=">=", unit=unit, found=found, wanted=wanted, passed=False)
     assert formatting.outcome_cells(outcome) == cells
 
 
-def test_the_table_says_what_was_found_and_what_was_wanted(tmp_path, expecting, voice):
+def test_the_table_shows_measured_and_expected_values(tmp_path, expecting, voice):
     run = written(tmp_path, expecting("voice.loss <= 5%", "voice.loss < 2%", "voice.latency.p99 < 1s"), voice)
     file = io.StringIO()
     Console(file=file, width=100, force_terminal=False).print(tables.outcome_table(run.outcomes))

@@ -15,7 +15,7 @@ def path(tmp_path, plan):
 
 
 @pytest.mark.parametrize("name", ["lossy", "latest", "lossy/20261122T113000Z-7f3a", ".", ".."])
-def test_what_is_not_there_is_said(tmp_path, name):
+def test_a_missing_run_is_an_error(tmp_path, name):
     with pytest.raises(UsageError, match="no-such-run"):
         load(name, tmp_path / "none")
 
@@ -45,7 +45,7 @@ def test_a_plan_that_was_changed_is_refused(path):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"version": 1}'])
-def test_what_is_no_run_is_refused(path, text):
+def test_a_file_that_is_not_a_run_is_refused(path, text):
     (path / "run.json").write_text(text)
     with pytest.raises(UsageError, match="run-unreadable"):
         load(path)

@@ -24,7 +24,7 @@ def test_a_start_tells_how_far_apart_workloads_began(late_ns):
     assert (start.remark is not None) == (max(late_ns.values(), default=0) > 50 * MS)
 
 
-def test_what_began_late_is_said_in_plain_words():
+def test_a_late_start_is_described_in_a_sentence():
     start = StepStart(start_ns=0, began_ns={"a": 1 * MS, "b": 63 * MS})
     assert start.remark == "2 workloads began 62 ms apart; the last, b, 63 ms after the start"
     assert StepStart(start_ns=0, began_ns={"a": 63 * MS}).remark == "a began 63 ms after its start"

@@ -61,7 +61,7 @@ def begin_and_raise(writer, voice, error):
         (SystemExit(143), "interrupted"),
     ],
 )
-def test_what_did_not_end_well_is_kept_and_never_looks_whole(tmp_path, plan, voice, error, status):
+def test_a_failed_run_is_kept_and_marked_incomplete(tmp_path, plan, voice, error, status):
     whole = write(tmp_path, plan)
     writer = RunWriter(tmp_path, plan, runtime="netns")
     with pytest.raises(type(error)), writer:

@@ -8,14 +8,14 @@ import re
 from testbed.runtime import state
 
 
-def test_who_is_doing_what_to_a_lab_is_known_while_it_lasts(lab_name):
+def test_the_command_that_changes_a_lab_is_known_while_it_runs(lab_name):
     assert state.changing(lab_name) == ""
     with state.locked(lab_name, state="coming up"):
         assert re.fullmatch(rf"coming up \(pid {os.getpid()}, since \d\d:\d\d:\d\d\)", state.changing(lab_name))
     assert state.changing(lab_name) == ""
 
 
-def test_what_a_killed_command_has_left_is_no_change(lab_name):
+def test_the_lock_of_a_killed_command_is_ignored(lab_name):
     ended = os.posix_spawn("/bin/true", ["true"], {})
     os.waitpid(ended, 0)
     path = state.root() / f"{lab_name}.bringing.lock"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from testbed.errors import LabError, MachineError
 from testbed.runtime.docker import DockerRuntime
-from testbed.runtime.docker.engine import Engine, in_parallel, is_passing, refusals
+from testbed.runtime.docker.engine import DockerEngine, in_parallel, is_passing, refusals
 
 
 def answer(status, text):
@@ -26,22 +26,22 @@ def answer(status, text):
 def test_no_socket(tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(MachineError, match=r"docker-missing.*none\.sock(.|\n)*apt-get install docker\.io"):
-        Engine()
+        DockerEngine()
 
 
-def test_a_socket_where_nobody_listens(tmp_path, monkeypatch):
+def test_a_socket_without_a_listener_is_an_error(tmp_path, monkeypatch):
     path = tmp_path / "left.sock"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
     with pytest.raises(MachineError, match=r"docker-stopped.*left\.sock(.|\n)*systemctl start docker"):
-        Engine()
+        DockerEngine()
 
 
 def test_an_address_behind_ssh(monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "ssh://somewhere")
     with pytest.raises(MachineError, match=r"docker-over-ssh.*ssh://somewhere(.|\n)*ssh -N -L"):
-        Engine()
+        DockerEngine()
 
 
 def test_without_an_engine_there_is_nothing_to_use_and_nothing_to_remove(tmp_path, monkeypatch):
@@ -66,7 +66,7 @@ def test_without_an_engine_there_is_nothing_to_use_and_nothing_to_remove(tmp_pat
         (404, "No such container, timeout", False),
     ],
 )
-def test_what_is_tried_again(status, text, expected):
+def test_transient_errors_are_retried(status, text, expected):
     assert is_passing(answer(status, text)) is expected
 
 
@@ -74,7 +74,7 @@ def test_other_errors_are_not_tried_again():
     assert not is_passing(OSError("timeout"))
 
 
-def test_a_refusal_says_what_was_asked_and_what_was_said():
+def test_an_error_of_the_docker_engine_names_the_object_and_the_reason():
     with pytest.raises(LabError, match=r"^docker-refused: node a: no space left$"), refusals("node a"):
         raise answer(500, "no space left\n")
 

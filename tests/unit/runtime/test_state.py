@@ -64,7 +64,7 @@ def test_a_name_never_leads_out_of_the_directory(root, lab):
     assert not list(root.iterdir())
 
 
-def test_whoever_gets_a_lock_has_the_one_that_others_see():
+def test_only_one_holder_has_a_lock_at_a_time():
     inside = most = turns = 0
 
     def take_turns():

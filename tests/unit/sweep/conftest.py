@@ -67,7 +67,7 @@ def outcome_of(make, keep, tmp_path):
             value = goodput(trial)
             if value is not None:
                 keep(trial, tmp_path, value, distrust=["late"] if number in distrusted else [])
-        return sweep.Outcome(
+        return sweep.SweepOutcome(
             matrix=matrix,
             directory=tmp_path,
             repeat=repeat,

@@ -57,7 +57,7 @@ def test_another_file_or_option_that_means_something_is_another_sweep(make, file
     assert make(*TWO).identifier == same
 
 
-def test_what_the_file_varies_is_varied_and_an_option_of_the_same_path_counts_instead(make, file):
+def test_an_option_overrides_the_files_own_factor_of_the_same_path(make, file):
     file.write_text(f"{file.read_text()}sweep: {{set: {{'links[0].loss': [0%, 1%], 'links[0].delay': [1ms]}}}}\n")
     assert make().factors == {"links[0].loss": ("0%", "1%"), "links[0].delay": ("1ms",)}
     assert make("links[0].loss=5%", "links[0].jitter=0,1ms").factors == {
@@ -78,12 +78,12 @@ def test_what_the_file_varies_is_varied_and_an_option_of_the_same_path_counts_in
         (("workloads=[]",), "no-workloads"),
     ],
 )
-def test_what_is_no_sweep_is_told(make, sets, code):
+def test_an_invalid_sweep_is_an_error(make, sets, code):
     with pytest.raises(UsageError, match=code):
         make(*sets)
 
 
-def test_faults_of_all_cells_are_told_at_once_and_each_once(make):
+def test_faults_of_all_cells_are_reported_together_and_each_once(make):
     with pytest.raises(UsageError) as caught:
         make("links[0].loss=0%,7,8", "workloads.flow.duration=1s,2,3s")
     assert [line.split(": ")[0] for line in str(caught.value).splitlines() if not line.startswith("  hint")] == [

@@ -59,17 +59,17 @@ def test_without_logarithms_there_is_no_slope(outcome_of):
     assert list(outcome_of(reno, "links[0].loss=1%,2%,4%").slopes) == []
 
 
-def test_runs_that_are_not_trusted_count_and_are_told(outcome_of):
+def test_untrusted_runs_are_included_with_a_warning(outcome_of):
     outcome = outcome_of(reno, LOSS, distrusted=[0, 4])
     assert len(outcome.untrusted) == 2
     assert sum("not trusted" in line[1] for line in lines(outcome)) in (1, 2)
     assert all(
         len(one.values) == 3 for cell in outcome.matrix.cells if (one := outcome.estimate(cell, outcome.measures[0]))
     )
-    assert warnings(outcome) == ["2 of 9 runs are not trusted; they count as the others do"]
+    assert warnings(outcome) == ["2 of 9 runs are not trusted; the means include them"]
 
 
-def test_runs_of_unlike_machinery_are_told(make, keep, outcome_of, tmp_path):
+def test_runs_with_different_environments_give_a_warning(make, keep, outcome_of, tmp_path):
     outcome = outcome_of(reno, LOSS, repeat=1)
     again = next(outcome.matrix.trials(1))
     keep(again, tmp_path, 1e6, runtime="docker")

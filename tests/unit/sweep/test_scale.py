@@ -28,7 +28,7 @@ def test_others_are_none(levels):
     assert scale(levels) is None
 
 
-def test_logarithms_are_for_what_is_positive_and_far_apart():
+def test_a_logarithmic_axis_needs_positive_values_that_are_far_apart():
     assert is_wide([1, 8])
     assert not is_wide([1, 7])
     assert not is_wide([0, 1, 100])

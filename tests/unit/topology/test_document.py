@@ -64,7 +64,7 @@ def test_an_alias_is_the_same_again_at_the_place_of_its_anchor():
     assert document.places["d", "b"].value == Mark(1, 11)
 
 
-def test_duplicate_keys_are_told_and_the_first_counts():
+def test_duplicate_keys_are_errors_and_the_first_applies():
     document = read("a: 1\nb: 2\na: 3\n", "file.yml")
     assert document.data == {"a": 1, "b": 2}
     [problem] = document.problems
@@ -89,7 +89,7 @@ def test_duplicate_keys_are_told_and_the_first_counts():
         ("a" * 300_000, (1, 1), "too-large"),
     ],
 )
-def test_what_cannot_be_read(text, place, code):
+def test_unreadable_yaml_is_refused_at_its_place(text, place, code):
     with pytest.raises(TopologyError) as raised:
         read(text, "file.yml")
     problem = raised.value.problems[-1]

@@ -4,18 +4,23 @@ import pytest
 
 from testbed.impairments import (
     CERTAIN,
-    Chance,
+    Blackhole,
+    Bottleneck,
+    CoDel,
+    CorrelatedLoss,
     Corruption,
-    Discipline,
     Drop,
+    DropHead,
+    FixedRate,
     FourState,
     GilbertElliott,
     Impairments,
-    Latent,
+    IndependentLoss,
+    Jitter,
     Opportunities,
+    RandomEvent,
     RateSteps,
     Reorder,
-    Variation,
 )
 from testbed.plan import resolve
 from testbed.topology import TopologyError, load, loads
@@ -42,56 +47,55 @@ def fault(keys, directory=None):
     return problem
 
 
-ONE_PERCENT = Chance(probability=PERCENT)
-CORRELATED = Chance(probability=PERCENT, correlation=QUARTER)
+ONE_PERCENT = RandomEvent(probability=PERCENT)
+CORRELATED = RandomEvent(probability=PERCENT, correlation=QUARTER)
 
 
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ("delay: 9ms, jitter: 4ms", Impairments(delay_ns=9 * MS, jitter_ns=4 * MS)),
-        ("delay: 9ms, jitter: {spread: 4ms}", Impairments(delay_ns=9 * MS, jitter_ns=4 * MS)),
+        ("delay: 9ms, jitter: 4ms", Impairments(delay_ns=9 * MS, jitter=Jitter(ns=4 * MS))),
+        ("delay: 9ms, jitter: {spread: 4ms}", Impairments(delay_ns=9 * MS, jitter=Jitter(ns=4 * MS))),
         ("delay: 9ms, jitter: {spread: 0, distribution: normal, order: free}", Impairments(delay_ns=9 * MS)),
         (
             "delay: 9ms, jitter: {spread: 4ms, distribution: pareto, correlation: 25%, order: free}",
             Impairments(
-                delay_ns=9 * MS,
-                jitter_ns=4 * MS,
-                variation=Variation(distribution="pareto", correlation=QUARTER, keeps_order=False),
+                delay_ns=9 * MS, jitter=Jitter(ns=4 * MS, distribution="pareto", correlation=QUARTER, keeps_order=False)
             ),
         ),
-        ("loss: 1%", Impairments(loss=PERCENT)),
-        ("loss: {rate: 1%}", Impairments(loss=PERCENT)),
-        ("loss: {rate: 1%, correlation: 25%}", Impairments(loss_model=CORRELATED)),
+        ("loss: 1%", Impairments(loss=IndependentLoss(probability=PERCENT))),
+        ("loss: {rate: 1%}", Impairments(loss=IndependentLoss(probability=PERCENT))),
+        (
+            "loss: {rate: 1%, correlation: 25%}",
+            Impairments(loss=CorrelatedLoss(probability=PERCENT, correlation=QUARTER)),
+        ),
         ("loss: {rate: 0, correlation: 25%}", Impairments()),
         ("loss: {rate: 0, burst: 3}", Impairments()),
-        ("loss: {rate: 50%, burst: 4}", Impairments(loss_model=GilbertElliott(to_bad=QUARTER, to_good=QUARTER))),
+        ("loss: {rate: 50%, burst: 4}", Impairments(loss=GilbertElliott(to_bad=QUARTER, to_good=QUARTER))),
         (
             "loss: {rate: 20%, burst: 2.5}",
-            Impairments(loss_model=GilbertElliott(to_bad=CERTAIN // 10, to_good=1717986918)),
+            Impairments(loss=GilbertElliott(to_bad=CERTAIN // 10, to_good=1717986918)),
         ),
-        ("loss: {rate: 80%, burst: 4}", Impairments(loss_model=GilbertElliott(to_bad=CERTAIN, to_good=QUARTER))),
-        ("loss: {to_bad: 1%, to_good: 25%}", Impairments(loss_model=GilbertElliott(to_bad=PERCENT, to_good=QUARTER))),
+        ("loss: {rate: 80%, burst: 4}", Impairments(loss=GilbertElliott(to_bad=CERTAIN, to_good=QUARTER))),
+        ("loss: {to_bad: 1%, to_good: 25%}", Impairments(loss=GilbertElliott(to_bad=PERCENT, to_good=QUARTER))),
         (
             "loss: {to_bad: 1%, to_good: 25%, good: 1%, bad: 50%}",
-            Impairments(
-                loss_model=GilbertElliott(to_bad=PERCENT, to_good=QUARTER, loss_good=PERCENT, loss_bad=CERTAIN // 2)
-            ),
+            Impairments(loss=GilbertElliott(to_bad=PERCENT, to_good=QUARTER, loss_good=PERCENT, loss_bad=CERTAIN // 2)),
         ),
         (
             "loss: {p13: 1%, p31: 25%}",
-            Impairments(loss_model=FourState(p13=PERCENT, p31=QUARTER, p32=0, p23=CERTAIN, p14=0)),
+            Impairments(loss=FourState(p13=PERCENT, p31=QUARTER, p32=0, p23=CERTAIN, p14=0)),
         ),
-        ("blackhole: true", Impairments(loss=CERTAIN, latent=Latent(blackhole=True))),
+        ("blackhole: true", Impairments(loss=Blackhole())),
         (
             "blackhole: true, loss: 1%, delay: 1ms",
-            Impairments(loss=CERTAIN, delay_ns=MS, latent=Latent(blackhole=True, loss=PERCENT)),
+            Impairments(delay_ns=MS, loss=Blackhole(hidden=IndependentLoss(probability=PERCENT))),
         ),
         (
             "blackhole: true, loss: {rate: 1%, correlation: 25%}",
-            Impairments(loss=CERTAIN, latent=Latent(blackhole=True, loss_model=CORRELATED)),
+            Impairments(loss=Blackhole(hidden=CorrelatedLoss(probability=PERCENT, correlation=QUARTER))),
         ),
-        ("blackhole: false, loss: 1%", Impairments(loss=PERCENT)),
+        ("blackhole: false, loss: 1%", Impairments(loss=IndependentLoss(probability=PERCENT))),
         ("drop: [3, 17]", Impairments(drops=(Drop(numbers=(3, 17)),))),
         ("drop: []", Impairments()),
         ("drop: {every: 50}", Impairments(drops=(Drop(every=50),))),
@@ -110,39 +114,43 @@ CORRELATED = Chance(probability=PERCENT, correlation=QUARTER)
                 )
             ),
         ),
-        ("corrupt: 1%, duplicate: 1%", Impairments(corruption=Corruption(chance=ONE_PERCENT), duplicate=ONE_PERCENT)),
+        ("corrupt: 1%, duplicate: 1%", Impairments(corruption=Corruption(event=ONE_PERCENT), duplicate=ONE_PERCENT)),
         ("corrupt: 0, duplicate: 0, reorder: 0", Impairments()),
         (
             "corrupt: {rate: 1%, correlation: 25%, checksum: fix}",
-            Impairments(corruption=Corruption(chance=CORRELATED, fix_checksum=True)),
+            Impairments(corruption=Corruption(event=CORRELATED, fix_checksum=True)),
         ),
         ("duplicate: {rate: 1%, correlation: 25%}", Impairments(duplicate=CORRELATED)),
-        ("delay: 1ms, reorder: 1%", Impairments(delay_ns=MS, reorder=Reorder(chance=ONE_PERCENT))),
+        ("delay: 1ms, reorder: 1%", Impairments(delay_ns=MS, reorder=Reorder(event=ONE_PERCENT))),
         (
             "delay: 1ms, reorder: {rate: 1%, gap: 5}",
-            Impairments(delay_ns=MS, reorder=Reorder(chance=ONE_PERCENT, gap=5)),
+            Impairments(delay_ns=MS, reorder=Reorder(event=ONE_PERCENT, gap=5)),
         ),
-        ("reorder: {rate: 1%, late: 10ms}", Impairments(reorder=Reorder(chance=ONE_PERCENT, late_ns=10 * MS))),
+        ("reorder: {rate: 1%, late: 10ms}", Impairments(reorder=Reorder(event=ONE_PERCENT, late_ns=10 * MS))),
         (
             "rate: 8mbit, overhead: 4B, queue: {limit: 10ms, discipline: codel, target: 2ms, interval: 9ms, ecn: true}",
             Impairments(
-                rate_bps=8 * MS,
-                queue_bytes=10_000,
-                overhead_bytes=4,
-                discipline=Discipline(name="codel", target_ns=2 * MS, interval_ns=9 * MS, ecn=True),
-                latent=Latent(queue_ns=10 * MS),
+                bottleneck=Bottleneck(
+                    rate=FixedRate(bps=8 * MS),
+                    queue_bytes=10_000,
+                    queue_ns=10 * MS,
+                    overhead_bytes=4,
+                    discipline=CoDel(target_ns=2 * MS, interval_ns=9 * MS, ecn=True),
+                ),
             ),
         ),
         (
             "rate: 8mbit, queue: {discipline: drophead}",
-            Impairments(rate_bps=8 * MS, queue_bytes=15140, discipline=Discipline(name="drophead")),
+            Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=8 * MS), queue_bytes=15140, discipline=DropHead())),
         ),
         (
             "profile: lossy, rate: {trace: t.csv}, delay: 0, loss: 0, queue: 10ms",
             Impairments(
-                trace=RateSteps(starts_ns=(0, 1000 * MS), rates_bps=(2 * MS, 14 * MS), period_ns=2000 * MS),
-                queue_bytes=10_000,
-                latent=Latent(queue_ns=10 * MS),
+                bottleneck=Bottleneck(
+                    rate=RateSteps(starts_ns=(0, 1000 * MS), rates_bps=(2 * MS, 14 * MS), period_ns=2000 * MS),
+                    queue_bytes=10_000,
+                    queue_ns=10 * MS,
+                ),
             ),
         ),
     ],
@@ -214,18 +222,21 @@ def test_files_are_beside_the_topology_wherever_it_is_loaded_from(tmp_path):
     path = tmp_path / "x.yml"
     path.write_text(f"{HEAD}rate: {{trace: traces/t.trace}}, queue: 20KB}}\n")
     [link] = resolve(load(path)).links
-    assert link.impairments.trace == Opportunities(times_ns=(MS, MS, 4 * MS), frame_bytes=FRAME_BYTES, period_ns=4 * MS)
+    assert link.impairments.bottleneck is not None
+    assert link.impairments.bottleneck.rate == Opportunities(
+        times_ns=(MS, MS, 4 * MS), frame_bytes=FRAME_BYTES, period_ns=4 * MS
+    )
 
 
 def test_a_table_of_measured_delays(tmp_path):
     (tmp_path / "d.txt").write_text("\n".join(f"{value}us" for value in (30, 10, 20)))
     asked = impairments("delay: 9ms, jitter: {spread: 1ms, table: d.txt}", tmp_path)
-    assert asked.variation == Variation(distribution="table", table=(-10033, 0, 10033))
+    assert asked.jitter == Jitter(ns=MS, distribution=(-10033, 0, 10033))
 
 
 def test_a_queue_in_bandwidth_delay_products_takes_the_mean_rate_of_a_trace(tmp_path):
     (tmp_path / "t.csv").write_text("0s,2mbit\n1s,14mbit\n")
-    assert impairments("delay: 100ms, rate: {trace: t.csv}, queue: 2bdp", tmp_path).queue_bytes == 200_000
+    assert impairments("delay: 100ms, rate: {trace: t.csv}, queue: 2bdp", tmp_path).bottleneck.queue_bytes == 200_000
 
 
 def test_an_impossible_impairments_is_not_made_either():

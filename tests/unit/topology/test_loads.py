@@ -7,6 +7,9 @@ import pytest
 
 from testbed import units
 from testbed.errors import UsageError
+from testbed.impairments import (
+    IndependentLoss,
+)
 from testbed.topology import Topology, TopologyError, load, loads
 
 HEAD = "name: x\nnodes: {client: , server: }\n"
@@ -34,7 +37,7 @@ def test_the_shortest_file():
 def test_as_in_the_design():
     text = 'name: lossy\nnodes: {client: , server: }\nlinks:\n  - {delay: 40ms, between: [client, "sevrer"]}\n'
     assert str(fault(text)) == (
-        'file.yml:4:37: unknown-node: links[0].between[1] names "sevrer", which is no node\n'
+        'file.yml:4:37: unknown-node: links[0].between[1] names "sevrer", which is not a node\n'
         '  hint: did you mean "server"? nodes are: client, server'
     )
 
@@ -276,7 +279,9 @@ def test_keys_beside_a_profile_replace_its_own():
     [link] = loads(text, "file.yml").links
     impairment = link.impairment_keys
     assert (impairment.delay_ns, impairment.rate) == (0, 12_000_000)
-    assert impairment.resolve(mtu=1500, delay_back_ns=0).loss == units.PROBABILITY.parse("1%")
+    assert impairment.resolve(mtu=1500, delay_back_ns=0).loss == IndependentLoss(
+        probability=units.PROBABILITY.parse("1%")
+    )
 
 
 def test_a_directory_and_a_missing_file_are_usage_errors(tmp_path):
@@ -308,10 +313,10 @@ expect:
         ("'download.goodput >= 5 ms'", 26, "wrong-unit", ["has 5 ms, which is a duration", "is a rate", "20mbit"]),
         ('"5.loss <= 2 * dowload.goodput"', 20, "unknown-workload", ['did you mean "download"?']),
         ('"5.los\\x73 <= 5"', 5, "wrong-unit", ["has 5, which is a count", "like 2%"]),
-        ("5.loss <= 5%\n    and more", 5, "bad-expectation", ['has "and" where it should end']),
+        ("5.loss <= 5%\n    and more", 5, "bad-expectation", ['has "and" where its end is expected']),
     ],
 )
-def test_a_wrong_expectation_is_told_where_it_is_wrong(text, column, code, words):
+def test_an_error_in_an_expectation_has_its_position(text, column, code, words):
     problem = next(one for one in faults(f"{EXPECTING}  - {text}\n") if one.line >= 8)
     assert (problem.line, problem.column, problem.code) == (8, column, code)
     for word in words:

@@ -51,8 +51,8 @@ def test_profiles_are_as_in_it():
             for unit, value in (
                 (units.DURATION, profile.delay_ns),
                 (units.DURATION, profile.jitter_ns),
-                (units.PROBABILITY, profile.loss),
-                (units.RATE, profile.rate_bps),
+                (units.PROBABILITY, profile.loss.probability if profile.loss else 0),
+                (units.RATE, profile.bottleneck.rate.mean_bps if profile.bottleneck else 0),
             )
         ]
         return re.sub(" +", " ", f"| `{name}` | {' | '.join(cells)} |")

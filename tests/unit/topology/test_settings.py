@@ -96,19 +96,19 @@ def test_faults_are_at_their_place_in_what_was_set(text, said):
     assert said in fault(text)
 
 
-def test_what_is_set_twice_is_a_fault_whatever_way_it_is_named():
+def test_a_key_that_is_set_twice_is_a_fault_in_any_notation():
     assert "duplicate-setting" in fault("workloads.one.congestion=reno", "workloads[0].congestion=bbr")
     assert "duplicate-setting" in fault("links[0]={between: [a, b]}", "links[0].loss=2%")
 
 
-def test_faults_of_file_and_settings_are_told_together():
+def test_faults_of_file_and_settings_are_reported_together():
     with pytest.raises(TopologyError) as caught:
         loads(TEXT.replace("10ms", "10"), "x.yml", settings=settings("links[0].loss=7", "lonks=1"))
     assert {one.code for one in caught.value.problems} == {"bad-value", "unknown-key"}
     assert {one.file for one in caught.value.problems} == {"x.yml", "--set 'links[0].loss=7'", "--set lonks=1"}
 
 
-def test_a_file_names_what_it_varies(tmp_path):
+def test_a_file_names_its_factors(tmp_path):
     path = tmp_path / "x.yml"
     path.write_text(f"{TEXT}sweep:\n  set:\n    links[0].loss: [0%, 7]\n    workloads.one.congestion: [reno]\n")
     sweep = load(path).sweep

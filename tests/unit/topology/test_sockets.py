@@ -21,5 +21,5 @@ def test_looking_on_is_no_other_plan():
 
 
 def test_a_node_that_is_not_there_is_an_error():
-    with pytest.raises(UsageError, match=r'x.yml:3:11: unknown-node: sockets\[0\] names "sevrer", which is no node'):
+    with pytest.raises(UsageError, match=r'x.yml:3:11: unknown-node: sockets\[0\] names "sevrer", which is not a node'):
         loads(TEXT + "sockets: [sevrer]", "x.yml")

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from testbed.impairments import Impairments, Opportunities, RateSteps
+from testbed.impairments import (
+    Impairments,
+    Opportunities,
+    RateSteps,
+)
 from testbed.plan import resolve
 from testbed.topology import loads, traces
 
@@ -27,8 +31,10 @@ def test_a_trace_as_long_as_those_of_mahimahi_is_taken(tmp_path):
     (tmp_path / "LTE.down").write_text("".join(f"{time}\n" for time in times))
     text = "{name: x, nodes: {a: , b: }, links: [{from: a, to: b, rate: {trace: LTE.down}}]}"
     (link,) = resolve(loads(text, "x.yml", tmp_path)).links
-    assert isinstance(link.impairments.trace, Opportunities)
-    assert [time // MS for time in link.impairments.trace.times_ns] == times
+    assert link.impairments.bottleneck is not None
+    rate = link.impairments.bottleneck.rate
+    assert isinstance(rate, Opportunities)
+    assert [time // MS for time in rate.times_ns] == times
     assert Impairments.from_json(json.loads(json.dumps(link.impairments.to_json()))) == link.impairments
 
 
@@ -74,7 +80,7 @@ def test_the_last_rate_lasts_as_long_as_the_one_before():
         (traces.rates, "time_s,rate_mbit\n0,1\n1,2mbit\n", "line 3 is wrong"),
     ],
 )
-def test_what_is_no_trace(parse, text, words):
+def test_an_invalid_trace_is_refused(parse, text, words):
     with pytest.raises(ValueError, match=words):
         parse(text)
 
@@ -95,7 +101,7 @@ def test_delays_in_any_unit(text):
         ("1e400\n2\n", "line 1 is wrong"),
     ],
 )
-def test_what_is_no_table(text, words):
+def test_an_invalid_table_is_refused(text, words):
     with pytest.raises(ValueError, match=words):
         traces.delays(text, "")
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import tracemalloc
-from itertools import islice
+from itertools import groupby, islice
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from testbed.endpoint.columns import encode
+from testbed.records import parse_object
 from testbed.workloads import metrics
-from testbed.workloads.errors import WorkloadError
 from testbed.workloads.messages import Messages
 from testbed.workloads.summary import Figures
 
@@ -46,12 +44,12 @@ def summarised(count: int) -> dict[str, Any]:
     """The figures of so many messages."""
     messages, figures = Messages(), Figures()
     for line in lines(count, Random(1)):
-        messages.add(line)
-    arrivals = messages.arrivals()
-    arrivals.put_counts(figures)
-    arrivals.put_loss(figures)
-    arrivals.put_latency(figures)
-    arrivals.put_stream(figures, 100)
+        messages.add(parse_object(line))
+    messages.finished()
+    messages.put_counts(figures)
+    messages.put_loss(figures)
+    messages.put_latency(figures)
+    messages.put_stream(figures, 100)
     return figures.values
 
 
@@ -82,7 +80,7 @@ def test_the_figures_are_those_of_all_arrivals_at_once():
                 arrivals += 1
                 first.setdefault(number, at)
     latencies = sorted(at - number * STEP for number, at in first.items())
-    runs = metrics.loss_runs(number in first for number in range(count))
+    runs = [len([*run]) for lost, run in groupby(range(count), lambda number: number not in first) if lost]
     expected = {
         "sent": count,
         "delivered": len(first),
@@ -100,14 +98,3 @@ def test_the_figures_are_those_of_all_arrivals_at_once():
     assert {name: figures[name] for name in expected} == expected
     assert duplicates
     assert arrivals > len(first)
-
-
-def test_what_arrives_before_it_is_known_to_be_sent_waits():
-    messages = Messages()
-    messages.add({"event": "received", "seq": [1], "received_ns": [70]})
-    with pytest.raises(WorkloadError, match="message 1 arrived; only 0 were sent"):
-        messages.arrivals()
-    messages.add({"event": "sent", "first": 0, "sent_ns": [10, 10]})
-    found = messages.arrivals()
-    assert (list(found.sequence), list(found.received_ns), list(found.latencies_ns)) == ([1], [70], [50])
-    assert found.arrived == b"\0\1"

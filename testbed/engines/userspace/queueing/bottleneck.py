@@ -11,33 +11,28 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from testbed.engines.userspace.lines import Contents
-from testbed.engines.userspace.queueing.disciplines import CoDel, DropHead, Fifo
-from testbed.engines.userspace.queueing.fq_codel import FqCoDel
+from testbed.engines.userspace.queueing.disciplines import CoDelQueue, DropHeadQueue, DropTailQueue
+from testbed.engines.userspace.queueing.fq_codel import FqCoDelQueue
 from testbed.engines.userspace.queueing.transmitters import BYTE_WORK, transmitter
-from testbed.engines.userspace.stages.delay import in_order
 from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame, words
+from testbed.impairments import CoDel, DropHead, DropTail, FqCoDel
 
 if TYPE_CHECKING:
     from testbed.engines.userspace.lines import Line, Queue
-    from testbed.impairments import Impairments
+    from testbed.impairments import Bottleneck, Discipline
 
 _NEVER = 1 << 63
 
 
-def decides_on_arrival(impairments: Impairments) -> bool:
-    """Whether a frame's departure is settled by the frames before it alone, so that `StraightBottleneck` will do."""
-    return bool(impairments.rate_bps) and impairments.discipline.name == "droptail" and in_order(impairments)
-
-
-class StraightBottleneck:
+class ConstantRateBottleneck:
     """A transmitter of constant rate behind a droptail queue, for frames that come in order: a line itself.
 
     Fractions of a nanosecond are carried from frame to frame, so that a busy transmitter keeps the rate exactly.
 
     Args:
-        impairments: what the bottleneck does.
+        bottleneck: of the link, with a fixed rate and a droptail queue.
         counts: of the link.
-        now: when it begins to.
+        now: when it begins.
         contents: what it goes on with.
     """
 
@@ -54,10 +49,10 @@ class StraightBottleneck:
         "_waiting_bytes",
     )
 
-    def __init__(self, impairments: Impairments, counts: Counts, now: int, contents: Contents) -> None:
-        self._rate_bps = impairments.rate_bps
-        self._queue_bytes = impairments.queue_bytes
-        self._overhead_bytes = impairments.overhead_bytes
+    def __init__(self, bottleneck: Bottleneck, counts: Counts, now: int, contents: Contents) -> None:
+        self._rate_bps = bottleneck.rate.mean_bps
+        self._queue_bytes = bottleneck.queue_bytes
+        self._overhead_bytes = bottleneck.overhead_bytes
         self._counts = counts
         self._coming = deque(contents.coming)  # that have not reached the queue
         self._out = deque(contents.sent)  # when their last bit is sent
@@ -160,7 +155,7 @@ class StraightBottleneck:
         self._counts.queue_most_bytes = most
 
 
-class EventfulBottleneck:
+class EventDrivenBottleneck:
     """Any transmitter and queue, fed by the line on which frames are delayed: a line itself, to who takes frames out.
 
     What becomes of a frame may depend on frames that come later, so it is decided event by event when time has
@@ -168,7 +163,7 @@ class EventfulBottleneck:
     time was taken has come too late to change what happened before, and is taken to come then.)
 
     Args:
-        impairments: what the bottleneck does.
+        bottleneck: what the link has.
         seed: of the impairments.
         counts: of the link.
         line: where frames are until they reach the queue.
@@ -180,14 +175,14 @@ class EventfulBottleneck:
                  "_transmitter")  # fmt: skip
 
     def __init__(
-        self, impairments: Impairments, seed: str, counts: Counts, line: Line, *, now: int, contents: Contents
+        self, bottleneck: Bottleneck, seed: str, counts: Counts, line: Line, *, now: int, contents: Contents
     ) -> None:
-        self._discipline = impairments.discipline
-        self._queue_bytes = impairments.queue_bytes
+        self._discipline = bottleneck.discipline
+        self._queue_bytes = bottleneck.queue_bytes
         self._counts = counts
         self._line = line
         self._line.add(contents.coming)
-        self._transmitter = transmitter(impairments, now)
+        self._transmitter = transmitter(bottleneck, now)
         self._clock = now  # of the last event
         self._free = now  # when the transmitter has sent all it was given
         self._out = deque(contents.sent)
@@ -195,10 +190,10 @@ class EventfulBottleneck:
             work, packet = contents.sending
             self._free = self._transmitter.resume(now, work)
             self._out.append((self._free, packet))
-        if contents.queue is not None and contents.discipline == impairments.discipline:
+        if contents.queue is not None and contents.discipline == bottleneck.discipline:
             self._queue = contents.queue
         else:
-            self._queue = _queue(impairments, seed, counts)
+            self._queue = _queue(bottleneck.discipline, seed, counts)
             for came, packet in contents.waiting:
                 self._queue.enqueue(packet, came, _NEVER)
         # When the next frame begins to be sent.
@@ -281,13 +276,13 @@ class EventfulBottleneck:
         self._start = self._transmitter.starts(self._free) if len(self._queue) else _NEVER
 
 
-def _queue(impairments: Impairments, seed: str, counts: Counts) -> Queue:
-    discipline = impairments.discipline
-    match discipline.name:
-        case "codel":
-            return CoDel(discipline, counts)
-        case "fq_codel":
-            return FqCoDel(discipline, counts, words(seed, "flows"))
-        case "drophead":
-            return DropHead(counts)
-    return Fifo(counts)
+def _queue(discipline: Discipline, seed: str, counts: Counts) -> Queue:
+    match discipline:
+        case DropTail():
+            return DropTailQueue(counts)
+        case DropHead():
+            return DropHeadQueue(counts)
+        case FqCoDel():
+            return FqCoDelQueue(discipline, counts, words(seed, "flows"))
+        case CoDel():
+            return CoDelQueue(discipline, counts)

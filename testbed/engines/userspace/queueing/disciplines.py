@@ -10,10 +10,10 @@ from testbed.engines.userspace.headers import congestion_marked
 from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame
 
 if TYPE_CHECKING:
-    from testbed.impairments import Discipline
+    from testbed.impairments import CoDel
 
 
-class Fifo:
+class DropTailQueue:
     """Frames that wait, each with the time at which it came; a full one drops the frame that comes."""
 
     __slots__ = ("_counts", "frames", "waiting_bytes")
@@ -52,7 +52,7 @@ class Fifo:
         return len(self.frames)
 
 
-class DropHead(Fifo):
+class DropHeadQueue(DropTailQueue):
     """A full queue drops its oldest frames until the one that comes fits."""
 
     __slots__ = ()
@@ -66,7 +66,7 @@ class DropHead(Fifo):
         super().enqueue(packet, now, room)
 
 
-class CoDel:
+class CoDelQueue:
     """Drops from the head of a queue whose frames wait too long: RFC 8289, section 5, whose names are kept.
 
     MAXPACKET is the largest frame that came so far. With ECN, a frame that can be marked is marked and sent where it
@@ -87,12 +87,12 @@ class CoDel:
         "_target",
     )
 
-    def __init__(self, discipline: Discipline, counts: Counts) -> None:
+    def __init__(self, discipline: CoDel, counts: Counts) -> None:
         self._target = discipline.target_ns
         self._interval = discipline.interval_ns
         self._ecn = discipline.ecn
         self._counts = counts
-        self._queue = Fifo(counts)
+        self._queue = DropTailQueue(counts)
         self._maxpacket = 0
         self._first_above_time = 0
         self._drop_next = 0

@@ -8,29 +8,29 @@ from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 from testbed.engines.userspace.headers import parse
-from testbed.engines.userspace.queueing.disciplines import CoDel
+from testbed.engines.userspace.queueing.disciplines import CoDelQueue
 
 if TYPE_CHECKING:
     from testbed.engines.userspace.stages.stage import Counts, Frame, Words
-    from testbed.impairments import Discipline
+    from testbed.impairments import CoDel
 
 _FLOWS_BITS: Final = 10  # 1024 flows: RFC 8290, 5.2.4
 _QUANTUM: Final = 1514  # RFC 8290, 5.2.3
 _DROP_BATCH: Final = 64  # RFC 8290, 4.1
 
 
-class _Flow(CoDel):
+class _Flow(CoDelQueue):
     """One flow's queue, what it may still send in this turn, and whether it takes turns at all."""
 
     __slots__ = ("credits", "takes_turns")
 
-    def __init__(self, discipline: Discipline, counts: Counts) -> None:
+    def __init__(self, discipline: CoDel, counts: Counts) -> None:
         super().__init__(discipline, counts)
         self.credits = 0
         self.takes_turns = False
 
 
-class FqCoDel:
+class FqCoDelQueue:
     """Queues of flows that take turns; a full one drops from the head of the longest.
 
     One word of `flows` is drawn when the impairments are applied; it decides which flows share a queue: that of the
@@ -42,7 +42,7 @@ class FqCoDel:
 
     __slots__ = ("_counts", "_discipline", "_flows", "_multiplier", "_new", "_old", "length", "waiting_bytes")
 
-    def __init__(self, discipline: Discipline, counts: Counts, draw: Words) -> None:
+    def __init__(self, discipline: CoDel, counts: Counts, draw: Words) -> None:
         self._discipline = discipline
         self._counts = counts
         self._multiplier = draw() | 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Final, Protocol
 
-from testbed.impairments import Opportunities, RateSteps
+from testbed.impairments import FixedRate, Opportunities, RateSteps
 
 if TYPE_CHECKING:
-    from testbed.impairments import Impairments
+    from testbed.impairments import Bottleneck
 
 BYTE_WORK: Final = 8 * 10**9
 """What sending a byte takes, in bits times ns per s: a transmitter of r bit/s does r of it in a nanosecond."""
@@ -30,15 +30,16 @@ class Transmitter(Protocol):
         """When a frame is sent of which another transmitter has left `work` at `now`, when this one begins."""
 
 
-def transmitter(impairments: Impairments, applied: int) -> Transmitter:
-    """The impairments's transmitter, its trace begun at `applied`."""
-    match impairments.trace:
+def transmitter(bottleneck: Bottleneck, applied: int) -> Transmitter:
+    """The transmitter of a bottleneck, its trace begun at `applied`."""
+    match bottleneck.rate:
         case Opportunities() as trace:
-            return TracedTransmitter(trace, impairments.overhead_bytes, applied)
-        case RateSteps() as trace:
-            return SteppedTransmitter(trace, impairments.overhead_bytes, applied)
-    steps = RateSteps(starts_ns=(0,), rates_bps=(impairments.rate_bps,), period_ns=1)
-    return SteppedTransmitter(steps, impairments.overhead_bytes, applied)
+            return TracedTransmitter(trace, bottleneck.overhead_bytes, applied)
+        case RateSteps() as steps:
+            return SteppedTransmitter(steps, bottleneck.overhead_bytes, applied)
+        case FixedRate(bps=bps):
+            steps = RateSteps(starts_ns=(0,), rates_bps=(bps,), period_ns=1)
+            return SteppedTransmitter(steps, bottleneck.overhead_bytes, applied)
 
 
 class SteppedTransmitter:

@@ -23,9 +23,9 @@ class BitErrors:
     __slots__ = ("_choose", "_counts", "_draw", "_fix_checksum", "_probability")
 
     def __init__(self, corruption: Corruption, seed: str, counts: Counts) -> None:
-        self._choose = words(seed, "corruption", corruption.chance.correlation)
+        self._choose = words(seed, "corruption", corruption.event.correlation)
         self._draw = words(seed, "corruption-bit")
-        self._probability = corruption.chance.probability
+        self._probability = corruption.event.probability
         self._fix_checksum = corruption.fix_checksum
         self._counts = counts
 

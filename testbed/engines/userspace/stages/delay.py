@@ -10,12 +10,7 @@ from testbed.impairments.distributions import SCALE, quantiles
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from testbed.impairments import Impairments, Reorder
-
-
-def in_order(impairments: Impairments) -> bool:
-    """Whether frames leave the delay in the order in which they reach it."""
-    return not impairments.reorder and (impairments.variation.keeps_order or not impairments.jitter_ns)
+    from testbed.impairments import Impairments, Jitter, Reorder
 
 
 class Delay(Stage, Protocol):
@@ -29,16 +24,17 @@ class Delay(Stage, Protocol):
 
 
 def delay(impairments: Impairments, seed: str, counts: Counts, after_ns: int) -> Delay:
-    """The impairments's delay. Where frames keep order, none leaves before `after_ns`."""
-    hold = _hold(impairments, seed) if impairments.jitter_ns else None
-    if in_order(impairments):
-        return VariedDelay(hold, after_ns) if hold else ConstantDelay(impairments.delay_ns, after_ns)
+    """The stage that carries out a link's delay. Where frames keep order, none leaves before `after_ns`."""
+    delay_ns, jitter = impairments.delay_ns, impairments.jitter
+    hold = _hold(delay_ns, jitter, seed) if jitter else None
+    if impairments.keeps_order:
+        return VariedDelay(hold, after_ns) if hold else ConstantDelay(delay_ns, after_ns)
     reordering = Reordering(impairments.reorder, seed, counts) if impairments.reorder else None
-    keeps_order = impairments.variation.keeps_order or not hold
-    return LooseDelay(hold or (lambda: impairments.delay_ns), reordering, after_ns, keeps_order=keeps_order)
+    keeps_order = jitter is None or jitter.keeps_order
+    return LooseDelay(hold or (lambda: delay_ns), reordering, after_ns, keeps_order=keeps_order)
 
 
-def _hold(impairments: Impairments, seed: str) -> Callable[[], int]:
+def _hold(delay_ns: int, jitter: Jitter, seed: str) -> Callable[[], int]:
     """How long the next frame is held, ns. Each takes one word w of `jitter`.
 
     `uniform`: delay - jitter + floor(w (2 jitter + 1) / 2^32). Of the other distributions entry floor(w n / 2^32) of
@@ -46,14 +42,13 @@ def _hold(impairments: Impairments, seed: str) -> Callable[[], int]:
     `tabledist`, rounded half away from zero; less than nothing is nothing. (There the entry is w modulo n, which takes
     the word's lowest bits, so that netem's correlation has no effect on a table's values; here it has.)
     """
-    draw = words(seed, "jitter", impairments.variation.correlation)
-    delay_ns, jitter_ns = impairments.delay_ns, impairments.jitter_ns
-    table = quantiles(impairments.variation)
+    draw = words(seed, "jitter", jitter.correlation)
+    table = quantiles(jitter.distribution)
     if not table:
-        shortest = delay_ns - jitter_ns
-        spread = 2 * jitter_ns + 1
+        shortest = delay_ns - jitter.ns
+        spread = 2 * jitter.ns + 1
         return lambda: shortest + (draw() * spread >> 32)
-    holds = [max(delay_ns + _rounded(entry * jitter_ns), 0) for entry in table]
+    holds = [max(delay_ns + _rounded(entry * jitter.ns), 0) for entry in table]
     size = len(holds)
     return lambda: holds[draw() * size >> 32]
 
@@ -119,8 +114,8 @@ class Reordering:
     __slots__ = ("_counts", "_draw", "_gap", "_passed", "_probability", "late_ns")
 
     def __init__(self, reorder: Reorder, seed: str, counts: Counts) -> None:
-        self._draw = words(seed, "reorder", reorder.chance.correlation)
-        self._probability = reorder.chance.probability
+        self._draw = words(seed, "reorder", reorder.event.correlation)
+        self._probability = reorder.event.probability
         self._gap = reorder.gap
         self._passed = 0
         self._counts = counts

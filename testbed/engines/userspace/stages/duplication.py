@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from testbed.engines.userspace.stages.stage import Counts, Frame, words
 
 if TYPE_CHECKING:
-    from testbed.impairments import Chance
+    from testbed.impairments import RandomEvent
 
 
 class Duplication:
@@ -18,9 +18,9 @@ class Duplication:
 
     __slots__ = ("_counts", "_draw", "_probability")
 
-    def __init__(self, chance: Chance, seed: str, counts: Counts) -> None:
-        self._draw = words(seed, "duplicate", chance.correlation)
-        self._probability = chance.probability
+    def __init__(self, event: RandomEvent, seed: str, counts: Counts) -> None:
+        self._draw = words(seed, "duplicate", event.correlation)
+        self._probability = event.probability
         self._counts = counts
 
     def cross(self, frames: list[Frame]) -> list[Frame]:

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.engines.userspace.stages.stage import Counts, Frame, Stage, words
-from testbed.impairments import Chance, FourState, GilbertElliott
+from testbed.engines.userspace.stages.stage import Counts, Frame, Stage, Words, words
+from testbed.impairments import CERTAIN, Blackhole, CorrelatedLoss, FourState, GilbertElliott, IndependentLoss
 
 if TYPE_CHECKING:
-    from testbed.impairments import Impairments
+    from testbed.impairments import Loss
 
 
-def loss(impairments: Impairments, seed: str, counts: Counts) -> Stage | None:
-    """The impairments's loss; None where it has none."""
-    match impairments.loss_model:
-        case GilbertElliott() as model:
-            return GilbertElliottLoss(model, seed, counts)
-        case FourState() as model:
-            return FourStateLoss(model, seed, counts)
-        case Chance() as model:
-            return RandomLoss(model, seed, counts)
-    return RandomLoss(Chance(probability=impairments.loss), seed, counts) if impairments.loss else None
+def loss_stage(loss: Loss, seed: str, counts: Counts) -> Stage:
+    """The stage that carries out a loss."""
+    match loss:
+        case IndependentLoss(probability=probability):
+            return ThresholdLoss(words(seed, "loss"), probability, counts)
+        case CorrelatedLoss(probability=probability, correlation=correlation):
+            return ThresholdLoss(words(seed, "loss", correlation), probability, counts)
+        case GilbertElliott():
+            return GilbertElliottLoss(loss, seed, counts)
+        case FourState():
+            return FourStateLoss(loss, seed, counts)
+        case Blackhole():
+            return ThresholdLoss(words(seed, "loss"), CERTAIN, counts)
 
 
-class RandomLoss:
+class ThresholdLoss:
     """Drops each frame with a probability, independently of the others unless correlated.
 
     One word per frame that reaches the stage: it is lost if the word is less than its probability. So, without
@@ -32,9 +35,9 @@ class RandomLoss:
 
     __slots__ = ("_counts", "_draw", "_probability")
 
-    def __init__(self, chance: Chance, seed: str, counts: Counts) -> None:
-        self._draw = words(seed, "loss", chance.correlation)
-        self._probability = chance.probability
+    def __init__(self, draw: Words, probability: int, counts: Counts) -> None:
+        self._draw = draw
+        self._probability = probability
         self._counts = counts
 
     def cross(self, frames: list[Frame]) -> list[Frame]:

@@ -7,6 +7,7 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
 from testbed.kinds import REPORTED
+from testbed.records import Output, Sample
 from testbed.workloads.summarisers.base import Base
 from testbed.workloads.summary import Figures, Summary
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from testbed.plan.model import Workload
+    from testbed.records import Event
 
 
 _MOST_NAMES = 100
@@ -28,13 +30,14 @@ class Command(Base):
         self._samples = self._lines = 0
         self._reported: dict[str, _Number] = {}
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Take in the next line of the record."""
-        super().add(record)
-        self._samples += record["event"] == "sample"
-        self._lines += record["event"] == "output"
-        if record["event"] == "sample":
-            for name, value in flat(record["data"]):
+    def add(self, event: Event) -> None:
+        """Take in the next event of the record."""
+        super().add(event)
+        if isinstance(event, Output):
+            self._lines += 1
+        elif isinstance(event, Sample):
+            self._samples += 1
+            for name, value in flat(event.data):
                 if name in self._reported or len(self._reported) < _MOST_NAMES:
                     self._reported.setdefault(name, _Number()).add(value)
 

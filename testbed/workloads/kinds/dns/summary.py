@@ -17,9 +17,9 @@ class Dns(Tcp):
     def finish(self) -> Summary:
         """The summary of all lines."""
         figures = Figures()
-        resolver, arrivals = self.client, self.messages.arrivals()
-        arrivals.put_counts(figures)
-        arrivals.put_latency(figures)
+        resolver, messages = self.client, self.messages.finished()
+        messages.put_counts(figures)
+        messages.put_latency(figures)
         figures.put("repeated", resolver["repeated"])
         figures.put("truncated", resolver["truncated"])
         figures.put("error_answers", resolver["errors"])

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from testbed.endpoint.columns import decode
+from testbed.records import Table
 from testbed.workloads import metrics
 from testbed.workloads.messages import NOTHING_DELIVERED
 from testbed.workloads.summarisers.tcp import Tcp
 from testbed.workloads.summary import Figures, Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from testbed.plan.model import Workload
+    from testbed.records import Event
 
 
 class Http(Tcp):
@@ -27,27 +26,29 @@ class Http(Tcp):
         self._failed = 0
         self._seq, self._first_byte_ns, self._sizes = array("q"), array("q"), array("q")
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Take in the next line of the record."""
-        super().add(record)
-        if record["event"] == "responses":
-            self._statuses.update(decode(record["status"]))
-            self._seq.extend(decode(record["seq"]))
-            self._first_byte_ns.extend(decode(record["first_byte_ns"]))
-            self._sizes.extend(decode(record["bytes"]))
-        elif record["event"] == "failed":
-            self._failed += len(record["seq"])
+    def add(self, event: Event) -> None:
+        """Take in the next event of the record."""
+        super().add(event)
+        if not isinstance(event, Table):
+            return
+        if event.event == "responses":
+            self._statuses.update(event.columns["status"])
+            self._seq.extend(event.columns["seq"])
+            self._first_byte_ns.extend(event.columns["first_byte_ns"])
+            self._sizes.extend(event.columns["bytes"])
+        elif event.event == "failed":
+            self._failed += len(event.columns["seq"])
 
     def finish(self) -> Summary:
         """The summary of all lines."""
         figures = Figures()
-        arrivals = self.messages.arrivals()
-        arrivals.put_counts(figures)
-        arrivals.put_latency(figures)
+        messages = self.messages.finished()
+        messages.put_counts(figures)
+        messages.put_latency(figures)
         delivered = [
-            (self.messages.sent_ns[number], first_ns, size)
+            (self.messages.ledger.sent_ns[number], first_ns, size)
             for number, first_ns, size in zip(self._seq, self._first_byte_ns, self._sizes, strict=True)
-            if arrivals.arrived[number]
+            if messages.ledger.is_delivered(number)
         ]
         waits = sorted(first_ns - sent_ns for sent_ns, first_ns, _ in delivered)
         for percent in (50, 90, 99):
@@ -56,11 +57,11 @@ class Http(Tcp):
         first_ns = min((first_ns for _, first_ns, _ in delivered), default=None)
         figures.put("first_byte_ns", first_ns and first_ns - min(self.begun_ns), unless=NOTHING_DELIVERED)
         size = sum(size for _, _, size in delivered)
-        last_ns = max(arrivals.received_ns, default=0)
+        last_ns = max(messages.received_ns, default=0)
         figures.put("delivered_bytes", size)
         goodput = metrics.rate_bps(size, last_ns - min((first_ns for _, first_ns, _ in delivered), default=last_ns))
         figures.put("goodput_bps", goodput, unless="everything arrived at once" if delivered else NOTHING_DELIVERED)
-        rate = len(delivered) * _SECOND / (last_ns - self.messages.sent_ns[0]) if delivered else None
+        rate = len(delivered) * _SECOND / (last_ns - self.messages.ledger.sent_ns[0]) if delivered else None
         figures.put("request_rate", rate, unless=NOTHING_DELIVERED)
         self._put_outcomes(figures)
         self.put_connections(figures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from testbed.records import Output, Table
 from testbed.workloads.errors import WorkloadError
 from testbed.workloads.summarisers.base import Base
 from testbed.workloads.summary import Figures, Summary
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from testbed.plan.model import Workload
+    from testbed.records import Event
 
 
 _REORDERED = re.compile(r"\[SUM\].* (\d+) datagrams received out-of-order")
@@ -29,12 +31,12 @@ class Iperf3(Base):
         self._document: Mapping[str, Any] | None = None
         self._reordered = 0
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Take in the next line of the record."""
-        super().add(record)
-        if record["event"] == "iperf3":
-            self._document = record["document"]
-        elif record["event"] == "output" and (late := _REORDERED.match(record["line"])):
+    def add(self, event: Event) -> None:
+        """Take in the next event of the record."""
+        super().add(event)
+        if isinstance(event, Table) and event.event == "iperf3":
+            self._document = event.values["document"]
+        elif isinstance(event, Output) and (late := _REORDERED.match(event.line)):
             self._reordered += int(late[1])
 
     def finish(self) -> Summary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from testbed.workloads import metrics
 from testbed.workloads.summarisers.base import Base
 from testbed.workloads.summary import Figures, Summary
 
@@ -14,11 +13,11 @@ class Ping(Base):
         """The summary of all lines."""
         figures = Figures()
         start_ns = self.client.get("start_ns")  # not in records of testbed 0.1
-        arrivals = self.messages.arrivals()
-        arrivals.put_counts(figures)
-        arrivals.put_loss(figures)
-        arrivals.put_latency(figures)
-        figures.put("reordered", metrics.reordered(arrivals.sequence))
+        messages = self.messages.finished()
+        messages.put_counts(figures)
+        messages.put_loss(figures)
+        messages.put_latency(figures)
+        figures.put("reordered", messages.ledger.reordered)
         if start_ns is None:
             figures.put("pacing_late_p99_ns", None, unless="when the first request was due is not recorded")
         else:

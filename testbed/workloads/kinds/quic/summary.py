@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.workloads import metrics
 from testbed.workloads.kinds.tcp_messages.summary import TcpMessages
 from testbed.workloads.summary import Figures
 
@@ -19,5 +18,5 @@ class Quic(TcpMessages):
         """The summary of all lines."""
         figures = Figures()
         self.put_messages(figures)
-        figures.put("reordered", metrics.reordered(self.messages.arrivals().sequence))
+        figures.put("reordered", self.messages.ledger.reordered)
         return self.summary(figures)

@@ -25,10 +25,10 @@ class TcpMessages(Tcp):
     def put_messages(self, figures: Figures) -> None:
         """Set what is known of messages over one connection."""
         sender, receiver, size = self.client, self.server, self.workload.number("size_bytes")
-        arrivals = self.messages.arrivals()
-        arrivals.put_counts(figures)
-        arrivals.put_latency(figures)
-        arrivals.put_stream(figures, size)
+        messages = self.messages.finished()
+        messages.put_counts(figures)
+        messages.put_latency(figures)
+        messages.put_stream(figures, size)
         first_ns = receiver["first_byte_ns"]
         first_byte_ns = first_ns - self.begun_ns[0] if first_ns and self.begun_ns else None
         figures.put("first_byte_ns", first_byte_ns, unless=NOTHING_DELIVERED)

@@ -18,9 +18,9 @@ class TcpRr(Tcp):
         """The summary of all lines."""
         figures = Figures()
         figures.put("retransmits", self.client["retransmits"] + self.server["retransmits"])
-        arrivals = self.messages.arrivals()
-        arrivals.put_counts(figures)
-        arrivals.put_latency(figures)
+        messages = self.messages.finished()
+        messages.put_counts(figures)
+        messages.put_latency(figures)
         self.put_connections(figures)
         self.put_tls(figures)
         self.put_state(figures)

@@ -21,11 +21,11 @@ class UdpRr(Base):
     def finish(self) -> Summary:
         """The summary of all lines."""
         figures = Figures()
-        arrivals = self.messages.arrivals()
-        arrivals.put_counts(figures)
-        arrivals.put_loss(figures)
-        arrivals.put_latency(figures)
-        figures.put("late", arrivals.late)
+        messages = self.messages.finished()
+        messages.put_counts(figures)
+        messages.put_loss(figures)
+        messages.put_latency(figures)
+        figures.put("late", messages.ledger.late)
         figures.put("receiver_drops", self.server["drops"])
         for name in ("corrupted", "strangers"):
             figures.put(name, self.client[name] + self.server[name])

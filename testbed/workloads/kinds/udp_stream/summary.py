@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.workloads import metrics
 from testbed.workloads.errors import WorkloadError
 from testbed.workloads.messages import NOTHING_DELIVERED
 from testbed.workloads.summarisers.base import Base
@@ -21,15 +20,15 @@ class UdpStream(Base):
         """The summary of all lines."""
         figures = Figures()
         sent, receiver, size = self.client["count"], self.server, self.workload.number("size_bytes")
-        if sent != len(self.messages.sent_ns):
-            raise WorkloadError("incomplete-record", f"{sent} datagrams were sent, {len(self.messages.sent_ns)} noted")
-        arrivals = self.messages.arrivals()
-        arrivals.put_counts(figures)
-        arrivals.put_loss(figures)
-        arrivals.put_latency(figures)
-        figures.put("reordered", metrics.reordered(arrivals.sequence))
-        arrivals.put_stream(figures, size)
-        first_byte_ns = arrivals.received_ns[0] - self.messages.sent_ns[0] if arrivals.received_ns else None
+        messages = self.messages.finished()
+        if sent != len(messages.ledger):
+            raise WorkloadError("incomplete-record", f"{sent} datagrams were sent, {len(messages.ledger)} noted")
+        messages.put_counts(figures)
+        messages.put_loss(figures)
+        messages.put_latency(figures)
+        figures.put("reordered", messages.ledger.reordered)
+        messages.put_stream(figures, size)
+        first_byte_ns = messages.received_ns[0] - self.messages.ledger.sent_ns[0] if messages.received_ns else None
         figures.put("first_byte_ns", first_byte_ns, unless=NOTHING_DELIVERED)
         figures.put("receiver_drops", receiver["drops"])
         figures.put("corrupted", receiver["corrupted"])

@@ -1,11 +1,10 @@
 """The summary of handshake."""
 
-from collections.abc import Mapping
+from operator import sub
 from statistics import median_low
-from typing import Any
 
-from testbed.endpoint.columns import decode
 from testbed.plan.model import Workload
+from testbed.records import Connections, Event
 from testbed.workloads.summarisers import Base
 from testbed.workloads.summary import Figures, Summary
 
@@ -17,12 +16,11 @@ class Handshake(Base):
         super().__init__(workload)
         self._times_ns: list[int] = []
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Take in the next line of the record."""
-        super().add(record)
-        if record["event"] == "connections":
-            columns = decode(record["begun_ns"]), decode(record["connected_ns"])
-            self._times_ns += [connected - begun for begun, connected in zip(*columns, strict=True)]
+    def add(self, event: Event) -> None:
+        """Take in the next event of the record."""
+        super().add(event)
+        if isinstance(event, Connections):
+            self._times_ns += map(sub, event.connected_ns, event.begun_ns)
 
     def finish(self) -> Summary:
         """The summary of all lines."""

@@ -3,7 +3,7 @@ import pytest
 from testbed.engines.userspace import core
 from testbed.engines.userspace.core import LinkEmulator
 from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES
-from testbed.impairments import CERTAIN, CLEAR, Impairments
+from testbed.impairments import CERTAIN, CLEAR, Bottleneck, FixedRate, Impairments, IndependentLoss, Jitter
 from tests.counting import counted
 
 MS = 1_000_000
@@ -57,7 +57,7 @@ def test_release_takes_no_more_than_asked_and_the_rest_stays_due():
 
 
 def test_a_seed_loses_these_frames_in_every_version():
-    link = LinkEmulator(Impairments(loss=CERTAIN // 5), 7, 0)
+    link = LinkEmulator(Impairments(loss=IndependentLoss(probability=CERTAIN // 5)), 7, 0)
     link.accept(numbered(30), 0)
     lost = set(range(30)) - set(numbers(link.release(0, 30)))
     assert lost == LOST_BY_SEED_7
@@ -65,7 +65,7 @@ def test_a_seed_loses_these_frames_in_every_version():
 
 
 def test_a_seed_jitters_these_frames_so_in_every_version():
-    link = LinkEmulator(Impairments(delay_ns=10 * MS, jitter_ns=5 * MS), 7, 0)
+    link = LinkEmulator(Impairments(delay_ns=10 * MS, jitter=Jitter(ns=5 * MS)), 7, 0)
     for number, frame in enumerate(numbered(5)):
         link.accept([frame], number * 20 * MS)
     assert [time - number * 20 * MS for time, number in drain(link)] == DELAYS_BY_SEED_7
@@ -74,31 +74,34 @@ def test_a_seed_jitters_these_frames_so_in_every_version():
 @pytest.mark.parametrize(
     "more",
     [
-        {"delay_ns": 9 * MS, "jitter_ns": 9 * MS},
-        {"rate_bps": 10**6, "queue_bytes": 10**6},
+        {"delay_ns": 9 * MS, "jitter": Jitter(ns=9 * MS)},
+        {"bottleneck": Bottleneck(rate=FixedRate(bps=10**6), queue_bytes=10**6)},
     ],
 )
 def test_other_stages_do_not_shift_the_loss(more):
-    link = LinkEmulator(Impairments(loss=CERTAIN // 5, **more), 7, 0)
+    link = LinkEmulator(Impairments(loss=IndependentLoss(probability=CERTAIN // 5), **more), 7, 0)
     for frame in numbered(30):
         link.accept([frame], 0)
     assert {number for _, number in drain(link)} == set(range(30)) - LOST_BY_SEED_7
 
 
 def test_what_a_impairments_does_does_not_depend_on_how_many_frames_the_one_before_had():
-    few, many = LinkEmulator(Impairments(loss=CERTAIN // 2), 7, 0), LinkEmulator(Impairments(loss=CERTAIN // 2), 7, 0)
+    few, many = (
+        LinkEmulator(Impairments(loss=IndependentLoss(probability=CERTAIN // 2)), 7, 0),
+        LinkEmulator(Impairments(loss=IndependentLoss(probability=CERTAIN // 2)), 7, 0),
+    )
     few.accept(numbered(3), 0)
     many.accept(numbered(30), 0)
     for link in (few, many):
         drain(link)
-        link.replace(Impairments(loss=CERTAIN // 5), 0)
+        link.replace(Impairments(loss=IndependentLoss(probability=CERTAIN // 5)), 0)
         link.accept(numbered(30), 0)
     lost = set(range(30)) - {number for _, number in drain(few)}
     assert lost == set(range(30)) - {number for _, number in drain(many)} != LOST_BY_SEED_7
 
 
 def test_certain_loss_loses_all_and_none_loses_none():
-    link = LinkEmulator(Impairments(loss=CERTAIN), 3, 0)
+    link = LinkEmulator(Impairments(loss=IndependentLoss(probability=CERTAIN)), 3, 0)
     link.accept(numbered(1000), 0)
     assert link.next_wakeup() is None
     link.replace(CLEAR, 0)
@@ -107,7 +110,7 @@ def test_certain_loss_loses_all_and_none_loses_none():
 
 
 def test_jitter_keeps_order_and_its_bounds():
-    link = LinkEmulator(Impairments(delay_ns=10 * MS, jitter_ns=10 * MS), 5, 0)
+    link = LinkEmulator(Impairments(delay_ns=10 * MS, jitter=Jitter(ns=10 * MS)), 5, 0)
     frames = numbered(500)
     for number, frame in enumerate(frames):
         link.accept([frame], number * MS)
@@ -120,20 +123,22 @@ def test_jitter_keeps_order_and_its_bounds():
 
 
 def test_the_bottleneck_spaces_frames_by_their_bits():
-    link = LinkEmulator(Impairments(rate_bps=8_000_000, queue_bytes=10_000), 1, 0)  # 1000 bytes in 1 ms
+    link = LinkEmulator(
+        Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=8_000_000), queue_bytes=10_000)), 1, 0
+    )  # 1000 bytes in 1 ms
     link.accept(numbered(3), 0)
     assert drain(link) == [(1 * MS, 0), (2 * MS, 1), (3 * MS, 2)]
 
 
 def test_the_bottleneck_keeps_its_rate_to_the_nanosecond():
-    link = LinkEmulator(Impairments(rate_bps=3, queue_bytes=100), 1, 0)
+    link = LinkEmulator(Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=3), queue_bytes=100)), 1, 0)
     link.accept(numbered(3, size=4), 0)
     assert [time for time, _ in drain(link)] == [10_666_666_666, 21_333_333_333, 32_000_000_000]
 
 
 def test_departures_do_not_depend_on_when_release_is_called():
-    prompt = LinkEmulator(Impairments(rate_bps=8_000_000, queue_bytes=10_000), 1, 0)
-    tardy = LinkEmulator(Impairments(rate_bps=8_000_000, queue_bytes=10_000), 1, 0)
+    prompt = LinkEmulator(Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=8_000_000), queue_bytes=10_000)), 1, 0)
+    tardy = LinkEmulator(Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=8_000_000), queue_bytes=10_000)), 1, 0)
     for step, frame in enumerate(numbered(20)):
         for link in (prompt, tardy):
             link.accept([frame], step * MS // 2)
@@ -145,7 +150,7 @@ def test_departures_do_not_depend_on_when_release_is_called():
 
 
 def test_the_queue_holds_waiting_frames_and_not_the_one_being_sent():
-    link = LinkEmulator(Impairments(rate_bps=8_000_000, queue_bytes=2000), 1, 0)
+    link = LinkEmulator(Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=8_000_000), queue_bytes=2000)), 1, 0)
     link.accept(numbered(5), 0)
     assert [number for _, number in drain(link)] == [0, 1, 2]
     stats = link.stats()
@@ -154,7 +159,7 @@ def test_the_queue_holds_waiting_frames_and_not_the_one_being_sent():
 
 
 def test_the_queue_has_room_again_when_a_transmission_starts():
-    link = LinkEmulator(Impairments(rate_bps=8_000_000, queue_bytes=1000), 1, 0)
+    link = LinkEmulator(Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=8_000_000), queue_bytes=1000)), 1, 0)
     frames = numbered(4)
     link.accept(frames[:2], 0)
     link.accept(frames[2:3], MS - 1)
@@ -163,13 +168,15 @@ def test_the_queue_has_room_again_when_a_transmission_starts():
 
 
 def test_an_idle_transmitter_takes_a_frame_larger_than_the_queue():
-    link = LinkEmulator(Impairments(rate_bps=8_000_000, queue_bytes=1), 1, 0)
+    link = LinkEmulator(Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=8_000_000), queue_bytes=1)), 1, 0)
     link.accept([FRAME, FRAME], 0)
     assert len(drain(link)) == 1
 
 
 def test_the_queue_is_after_the_delay():
-    link = LinkEmulator(Impairments(delay_ns=50 * MS, rate_bps=8_000_000, queue_bytes=1000), 1, 0)
+    link = LinkEmulator(
+        Impairments(delay_ns=50 * MS, bottleneck=Bottleneck(rate=FixedRate(bps=8_000_000), queue_bytes=1000)), 1, 0
+    )
     for number, frame in enumerate(numbered(40)):
         link.accept([frame], number * MS)  # 40 frames in flight, none ever waits
     assert link.stats().queue_drops == 0
@@ -182,7 +189,7 @@ def test_replacing_keeps_what_is_in_flight_and_its_order():
     link.accept(frames[:1], 0)
     link.replace(Impairments(delay_ns=10 * MS), MS)
     link.accept(frames[1:2], MS)
-    link.replace(Impairments(loss=CERTAIN), 2 * MS)
+    link.replace(Impairments(loss=IndependentLoss(probability=CERTAIN)), 2 * MS)
     link.accept(frames[2:3], 2 * MS)
     link.replace(Impairments(delay_ns=10 * MS), 95 * MS)
     link.accept(frames[3:], 95 * MS)
@@ -190,7 +197,7 @@ def test_replacing_keeps_what_is_in_flight_and_its_order():
 
 
 def test_frames_after_a_rate_limit_is_lifted_stay_behind_those_that_wait():
-    link = LinkEmulator(Impairments(rate_bps=8_000_000, queue_bytes=10_000), 1, 0)
+    link = LinkEmulator(Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=8_000_000), queue_bytes=10_000)), 1, 0)
     frames = numbered(4)
     link.accept(frames[:2], 0)
     link.replace(CLEAR, MS)
@@ -212,7 +219,15 @@ def test_what_is_in_flight_is_bounded_and_the_excess_counted(monkeypatch):
 
 
 def test_the_counters_add_up():
-    link = LinkEmulator(Impairments(delay_ns=MS, loss=CERTAIN // 4, rate_bps=8_000_000, queue_bytes=5000), 2, 0)
+    link = LinkEmulator(
+        Impairments(
+            delay_ns=MS,
+            loss=IndependentLoss(probability=CERTAIN // 4),
+            bottleneck=Bottleneck(rate=FixedRate(bps=8_000_000), queue_bytes=5000),
+        ),
+        2,
+        0,
+    )
     for number, frame in enumerate(numbered(100)):
         link.accept([frame], number * MS // 2)
     link.release(30 * MS, 1000)

@@ -9,31 +9,33 @@ from random import Random
 from testbed.engines.userspace.core import LinkEmulator
 from testbed.impairments import (
     CERTAIN,
-    Chance,
+    Bottleneck,
     Corruption,
-    Discipline,
     Drop,
+    FqCoDel,
     GilbertElliott,
     Impairments,
+    Jitter,
+    RandomEvent,
     RateSteps,
     Reorder,
-    Variation,
 )
 from tests.counting import counted
 
 MS = 10**6
 SHAPE = Impairments(
     delay_ns=20 * MS,
-    jitter_ns=5 * MS,
-    variation=Variation(distribution="paretonormal", correlation=CERTAIN // 4, keeps_order=False),
-    loss_model=GilbertElliott(to_bad=CERTAIN // 50, to_good=CERTAIN // 3),
+    jitter=Jitter(ns=5 * MS, distribution="paretonormal", correlation=CERTAIN // 4, keeps_order=False),
+    loss=GilbertElliott(to_bad=CERTAIN // 50, to_good=CERTAIN // 3),
     drops=(Drop(every=97),),
-    corruption=Corruption(chance=Chance(probability=CERTAIN // 20)),
-    duplicate=Chance(probability=CERTAIN // 20, correlation=CERTAIN // 5),
-    reorder=Reorder(chance=Chance(probability=CERTAIN // 10), gap=3),
-    trace=RateSteps(starts_ns=(0, 70 * MS), rates_bps=(4_000_000, 1_000_000), period_ns=100 * MS),
-    queue_bytes=50_000,
-    discipline=Discipline(name="fq_codel", ecn=True),
+    corruption=Corruption(event=RandomEvent(probability=CERTAIN // 20)),
+    duplicate=RandomEvent(probability=CERTAIN // 20, correlation=CERTAIN // 5),
+    reorder=Reorder(event=RandomEvent(probability=CERTAIN // 10), gap=3),
+    bottleneck=Bottleneck(
+        rate=RateSteps(starts_ns=(0, 70 * MS), rates_bps=(4_000_000, 1_000_000), period_ns=100 * MS),
+        queue_bytes=50_000,
+        discipline=FqCoDel(ecn=True),
+    ),
 )
 
 

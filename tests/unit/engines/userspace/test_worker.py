@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from testbed.engines.userspace.sockets import open_input, open_output
-from testbed.impairments import CLEAR
+from testbed.impairments import (
+    CLEAR,
+)
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ def test_an_unknown_link_is_an_error(worker, do):
         ({"do": "dance", "link": "x"}, "no request is"),
         ({"do": "add"}, "link"),
         ({"do": "add", "link": "x", "links": ONE}, "IndexError"),
-        ({"do": "add", "link": "x", "impairments": {"loss": -1}, "links": ONE}, "loss of -1"),
+        ({"do": "add", "link": "x", "impairments": {"delay_ns": -1}, "links": ONE}, "negative delay"),
         ({"do": "add", "link": "x", "impairments": {"lots": 1}, "links": ONE}, "lots"),
         ({"do": "add", "link": "x", "impairments": CLEAR.to_json(), "links": ONE}, "shorter"),
         ({"do": "add", "link": "x", "impairments": CLEAR.to_json(), "links": [*ONE, *ONE]}, "shorter"),

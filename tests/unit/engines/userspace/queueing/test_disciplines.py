@@ -1,7 +1,12 @@
 from itertools import pairwise
 
 from testbed.engines.userspace.core import LinkEmulator
-from testbed.impairments import Discipline, Impairments
+from testbed.impairments import (
+    Bottleneck,
+    CoDel,
+    FixedRate,
+    Impairments,
+)
 
 MS = 10**6
 RATE = 8_000_000  # 1000 bytes in 1 ms
@@ -20,7 +25,7 @@ def overloaded(link, until, interval, packet=FRAME, begin=0):
 
 def codel(**more):
     return LinkEmulator(
-        Impairments(rate_bps=RATE, queue_bytes=10**7, discipline=Discipline(name="codel", **more)), 1, 0
+        Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=RATE), queue_bytes=10**7, discipline=CoDel(**more))), 1, 0
     )
 
 
@@ -78,7 +83,9 @@ def test_codel_brings_the_standing_queue_of_a_flow_that_obeys_down_to_its_target
 
     controlled = sorted(waits(codel()))
     assert controlled[len(controlled) // 2] < 15 * MS
-    free = sorted(waits(LinkEmulator(Impairments(rate_bps=RATE, queue_bytes=10**7), 1, 0)))
+    free = sorted(
+        waits(LinkEmulator(Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=RATE), queue_bytes=10**7)), 1, 0))
+    )
     assert free[len(free) // 2] > 100 * MS
 
 

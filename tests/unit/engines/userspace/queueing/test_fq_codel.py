@@ -2,15 +2,24 @@ from collections import Counter
 
 from testbed.engines.userspace.core import LinkEmulator
 from testbed.engines.userspace.headers import parse, ports
-from testbed.impairments import Discipline, Impairments
+from testbed.impairments import (
+    Bottleneck,
+    FixedRate,
+    FqCoDel,
+    Impairments,
+)
 
 MS = 10**6
 RATE = 8_000_000  # 1000 bytes in 1 ms
 
 
 def fair(queue_bytes=10**7, seed=1, **more):
-    discipline = Discipline(name="fq_codel", **more)
-    return LinkEmulator(Impairments(rate_bps=RATE, queue_bytes=queue_bytes, discipline=discipline), seed, 0)
+    discipline = FqCoDel(**more)
+    return LinkEmulator(
+        Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=RATE), queue_bytes=queue_bytes, discipline=discipline)),
+        seed,
+        0,
+    )
 
 
 def packet(frames, port, size=1000):

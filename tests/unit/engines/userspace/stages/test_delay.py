@@ -5,7 +5,13 @@ from statistics import fmean, pstdev
 import pytest
 
 from testbed.engines.userspace.core import LinkEmulator
-from testbed.impairments import CERTAIN, Chance, Impairments, Reorder, Variation
+from testbed.impairments import (
+    CERTAIN,
+    Impairments,
+    Jitter,
+    RandomEvent,
+    Reorder,
+)
 
 MS = 10**6
 FRAMES = 20_000
@@ -25,27 +31,27 @@ def delays(count=FRAMES, interval=100 * MS, **impairments):
 
 @pytest.mark.parametrize("distribution", ["normal", "pareto", "paretonormal"])
 def test_the_jitter_is_the_standard_deviation_and_the_delay_the_mean(distribution):
-    held = delays(delay_ns=50 * MS, jitter_ns=4 * MS, variation=Variation(distribution=distribution))
+    held = delays(delay_ns=50 * MS, jitter=Jitter(ns=4 * MS, distribution=distribution))
     assert abs(fmean(held) - 50 * MS) < 5 * 4 * MS / sqrt(FRAMES)
     assert abs(pstdev(held) / (4 * MS) - 1) < 0.05  # five deviations of it for a normal one are 0.025
     assert min(held) >= 0
 
 
 def test_a_table_gives_its_values_alike_often():
-    held = delays(delay_ns=10 * MS, jitter_ns=MS, variation=Variation(distribution="table", table=(-8192, 0, 4096)))
+    held = delays(delay_ns=10 * MS, jitter=Jitter(ns=MS, distribution=(-8192, 0, 4096)))
     assert set(held) == {9 * MS, 10 * MS, 10 * MS + MS // 2}
     assert all(abs(held.count(value) / FRAMES - 1 / 3) < 5 * sqrt(2 / 9 / FRAMES) for value in set(held))
 
 
 def test_no_frame_leaves_before_it_came():
-    held = delays(delay_ns=MS, jitter_ns=MS, variation=Variation(distribution="normal"))
+    held = delays(delay_ns=MS, jitter=Jitter(ns=MS, distribution="normal"))
     assert min(held) == 0
 
 
 @pytest.mark.parametrize("distribution", ["uniform", "normal"])
 def test_correlated_jitter_is_correlated(distribution):
-    variation = Variation(distribution=distribution, correlation=CERTAIN // 2)
-    held = delays(delay_ns=50 * MS, jitter_ns=4 * MS, variation=variation)
+    jitter = Jitter(ns=4 * MS, distribution=distribution, correlation=CERTAIN // 2)
+    held = delays(delay_ns=50 * MS, jitter=jitter)
     mean = fmean(held)
     products = fmean((one - mean) * (other - mean) for one, other in pairwise(held))
     assert abs(products / pstdev(held) ** 2 - 0.5) < 0.05
@@ -53,8 +59,8 @@ def test_correlated_jitter_is_correlated(distribution):
 
 def test_order_is_kept_or_free():
     def places(keeps_order):
-        variation = Variation(keeps_order=keeps_order)
-        link = LinkEmulator(Impairments(delay_ns=10 * MS, jitter_ns=10 * MS, variation=variation), 7, 0)
+        jitter = Jitter(ns=10 * MS, keeps_order=keeps_order)
+        link = LinkEmulator(Impairments(delay_ns=10 * MS, jitter=jitter), 7, 0)
         for number in range(100):
             link.accept([number.to_bytes(4, "big")], number * MS)
         return [int.from_bytes(packet, "big") for packet in link.release(1000 * MS, 100)]
@@ -66,10 +72,10 @@ def test_order_is_kept_or_free():
 @pytest.mark.parametrize(
     ("reorder", "held"),
     [
-        (Reorder(chance=Chance(probability=CERTAIN)), [0] * 6),
-        (Reorder(chance=Chance(probability=CERTAIN), gap=3), [10, 10, 0, 10, 10, 0]),
-        (Reorder(chance=Chance(probability=CERTAIN), gap=2, late_ns=5 * MS), [10, 15, 10, 15, 10, 15]),
-        (Reorder(chance=Chance(probability=0)), [10] * 6),
+        (Reorder(event=RandomEvent(probability=CERTAIN)), [0] * 6),
+        (Reorder(event=RandomEvent(probability=CERTAIN), gap=3), [10, 10, 0, 10, 10, 0]),
+        (Reorder(event=RandomEvent(probability=CERTAIN), gap=2, late_ns=5 * MS), [10, 15, 10, 15, 10, 15]),
+        (None, [10] * 6),
     ],
 )
 def test_chosen_frames_leave_their_place(reorder, held):
@@ -77,7 +83,9 @@ def test_chosen_frames_leave_their_place(reorder, held):
 
 
 def test_the_frames_behind_a_late_one_keep_their_place():
-    link = LinkEmulator(Impairments(delay_ns=10 * MS, reorder=Reorder(chance=Chance(probability=CERTAIN), gap=3)), 7, 0)
+    link = LinkEmulator(
+        Impairments(delay_ns=10 * MS, reorder=Reorder(event=RandomEvent(probability=CERTAIN), gap=3)), 7, 0
+    )
     for number in range(6):
         link.accept([bytes([number])], number * MS)
     assert link.release(5 * MS, 9) == [b"\2", b"\5"]
@@ -86,5 +94,5 @@ def test_the_frames_behind_a_late_one_keep_their_place():
 
 
 def test_a_seed_reorders_these_frames_in_every_version():
-    held = delays(30, delay_ns=10 * MS, reorder=Reorder(chance=Chance(probability=CERTAIN // 5)))
+    held = delays(30, delay_ns=10 * MS, reorder=Reorder(event=RandomEvent(probability=CERTAIN // 5)))
     assert [place for place, time in enumerate(held) if not time] == [2, 9, 15, 17, 21]

@@ -1,7 +1,12 @@
 from math import sqrt
 
 from testbed.engines.userspace.core import LinkEmulator
-from testbed.impairments import CERTAIN, Chance, Impairments
+from testbed.impairments import (
+    CERTAIN,
+    Impairments,
+    Jitter,
+    RandomEvent,
+)
 
 FRAMES = 20_000
 
@@ -16,7 +21,7 @@ def carried(**impairments):
 
 
 def test_some_frames_come_twice_the_copy_right_behind():
-    out, stats = carried(duplicate=Chance(probability=CERTAIN // 10))
+    out, stats = carried(duplicate=RandomEvent(probability=CERTAIN // 10))
     numbers = [number for _, number in out]
     assert numbers == sorted(numbers)
     assert set(numbers) == set(range(FRAMES))
@@ -26,7 +31,7 @@ def test_some_frames_come_twice_the_copy_right_behind():
 
 
 def test_each_copy_has_its_own_delay():
-    out, _ = carried(duplicate=Chance(probability=CERTAIN), delay_ns=10**9, jitter_ns=10**9)
+    out, _ = carried(duplicate=RandomEvent(probability=CERTAIN), delay_ns=10**9, jitter=Jitter(ns=10**9))
     times: dict[int, list[int]] = {}
     for time, number in out:
         times.setdefault(number, []).append(time)
@@ -35,6 +40,6 @@ def test_each_copy_has_its_own_delay():
 
 
 def test_a_seed_doubles_these_frames_in_every_version():
-    out, _ = carried(duplicate=Chance(probability=CERTAIN // 5))
+    out, _ = carried(duplicate=RandomEvent(probability=CERTAIN // 5))
     numbers = [number for _, number in out if number < 30]
     assert sorted(number for number in set(numbers) if numbers.count(number) == 2) == [3, 18, 20]

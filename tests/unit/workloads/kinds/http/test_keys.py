@@ -18,7 +18,7 @@ def planned(keys):
     return workload
 
 
-def test_what_is_left_out():
+def test_keys_have_defaults():
     workload = planned("")
     assert workload.port == 80
     assert workload.parameters == {
@@ -44,7 +44,7 @@ def test_what_is_left_out():
         ("version: 1.1, duration: 3s, concurrency: 8", 80, {"duration_ns": 3 * 10**9, "concurrency": 8}),
     ],
 )
-def test_what_is_given(keys, port, parameters):
+def test_keys_become_parameters(keys, port, parameters):
     workload = planned(keys)
     assert workload.port == port
     assert parameters.items() <= workload.parameters.items()
@@ -72,7 +72,7 @@ def test_what_is_given(keys, port, parameters):
         ("connect: never", "once"),
     ],
 )
-def test_what_is_wrong_is_told(keys, said):
+def test_invalid_keys_are_reported(keys, said):
     with pytest.raises(TopologyError) as caught:
         loads(file(keys), "x.yml")
     assert said in str(caught.value)

@@ -1,0 +1,63 @@
+"""Commands about topology files: validate, show, schema."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from testbed import plan, topology
+from testbed.cli import options, plans
+from testbed.errors import UsageError
+
+if TYPE_CHECKING:
+    from testbed.cli.options import BringUp
+
+
+@click.command("validate")
+@click.argument("files", metavar="TOPOLOGY...", nargs=-1, required=True)
+def validate_command(files: tuple[str, ...]) -> int:
+    """Check topology files and report every error with its line."""
+    status = 0
+    for name in files:
+        try:
+            path = topology.find(name)
+            loaded = topology.load(path)
+            plan.resolve(loaded)
+            if loaded.sweep is not None:
+                from testbed.sweep import matrix  # noqa: PLC0415  # only few files need all of it
+
+                matrix(path)
+        except UsageError as error:
+            click.echo(str(error), err=True)
+            status = UsageError.exit_code
+        else:
+            click.echo(f"{path}: fine")
+    return status
+
+
+@click.command("show")
+@click.argument("file", metavar="TOPOLOGY")
+@options.bring_up
+@options.as_json
+def show_command(file: str, how: BringUp, *, as_json: bool) -> None:
+    """Show the plan that TOPOLOGY resolves to: every address, link and workload."""
+    loaded = topology.load(topology.find(file))
+    resolved = how.resolve(loaded)
+    if as_json:
+        click.echo(json.dumps(resolved.to_json() | {"digest": resolved.digest}, indent=2))
+        return
+    plans.show(resolved)
+
+
+@click.command("schema")
+@click.option("--run", is_flag=True, help="Print the schema of run.json, the record of a run, instead.")
+def schema_command(*, run: bool) -> None:
+    """Print the JSON Schema of topology files."""
+    if run:
+        from testbed.runs.run import run_schema  # noqa: PLC0415  # the results only where they are needed
+
+        click.echo(json.dumps(run_schema(), indent=2))
+        return
+    click.echo(json.dumps(topology.schema(), indent=2))

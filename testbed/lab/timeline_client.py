@@ -1,0 +1,149 @@
+"""The timeline of a run: sends the events to the agent, which carries them out, and reports them as they happen."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+from testbed import units
+from testbed.agent.messages import EventDone, LinkChange, Tell, TimelineEvent
+from testbed.agent.messages import Timeline as Call
+from testbed.errors import LabError
+from testbed.runs import TimelineRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from testbed.agent.client import Agent, Connection
+    from testbed.impairments import Impairments
+    from testbed.lab.observer import Observer
+    from testbed.plan.model import Plan
+
+
+_RESTORING_S = 60.0
+"""Time limit for the agent to restore the impairments of all links, even of a thousand."""
+
+
+class Timeline:
+    """A context during which the events of a plan happen. At its end the links have the plan's impairments again.
+
+    Args:
+        plan: the plan with the events.
+        agent: of the lab.
+        note: called in a thread with the record of each event that has happened.
+        observer: receives these events from `follow`.
+    """
+
+    def __init__(self, plan: Plan, agent: Agent, note: Callable[[TimelineRecord], None], observer: Observer) -> None:
+        self._plan = plan
+        self._agent = agent
+        self._note = note
+        self._observer = observer
+        self._starting = threading.Lock()
+        self._start_ns = 0
+        self._call: Call
+        self._connection: Connection | None = None
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._unreported: queue.SimpleQueue[TimelineRecord] = queue.SimpleQueue()
+        self._happened = 0
+        self._failure: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def start(self, start_ns: int) -> None:
+        """Set time zero, by the nodes' clock. Calls after the first do nothing. Safe to call from any thread."""
+        with self._starting:
+            if self._connection is not None or not self._plan.timeline:
+                return
+            self._start_ns = start_ns
+            changed = {change.ends for event in self._plan.timeline for change in event.changes}
+            self._call = Call(
+                start_ns=start_ns,
+                events=tuple(
+                    TimelineEvent(
+                        at_ns=event.at_ns,
+                        changes=tuple(_change(*change.ends, change.impairments) for change in event.changes),
+                    )
+                    for event in self._plan.timeline
+                ),
+                restored=tuple(
+                    _change(*link.ends, link.impairments) for link in self._plan.links if link.ends in changed
+                ),
+            )
+            self._connection = self._agent.begin(self._call)
+            self._reader.start()
+
+    def _read(self) -> None:
+        """Read the agent's reports until it sends its result or an error."""
+        assert self._connection is not None  # noqa: S101  # start has set it
+        try:
+            for done in self._connection.events(self._call, EventDone):
+                event = self._plan.timeline[done.number]
+                record = TimelineRecord(
+                    at_ns=event.at_ns,
+                    what=event.what,
+                    due_ns=self._start_ns + event.at_ns,
+                    begun_ns=done.begun_ns,
+                    done_ns=done.done_ns,
+                )
+                self._note(record)
+                self._happened += 1
+                self._unreported.put(record)
+        except BaseException as error:  # noqa: BLE001  # `follow` raises it again
+            self._failure = error
+
+    def follow(self) -> None:
+        """Report the events that have happened since the last call to the observer.
+
+        Raises:
+            TestbedError: an event could not be carried out.
+        """
+        with suppress(queue.Empty):
+            while True:
+                event = self._unreported.get_nowait()
+                self._observer.happened(units.DURATION.format(event.at_ns), event.what)
+        if self._failure is not None:
+            raise self._failure
+
+    def require_all(self) -> None:
+        """Require that all events have happened before the workloads ended.
+
+        Raises:
+            LabError: `timeline-cut-short`.
+        """
+        self.follow()
+        if missed := self._plan.timeline[self._happened :]:
+            first = missed[0]
+            raise LabError(
+                "timeline-cut-short",
+                f"the workloads ended before {units.DURATION.format(first.at_ns)}, the time of the event {first.what}",
+                "events happen while workloads run: move the event or lengthen the workloads",
+            )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self._connection is None:
+            return
+        try:
+            with suppress(LabError):  # the agent has gone or has failed: the reader has its error
+                self._connection.tell(Tell())
+            self._reader.join(_RESTORING_S)
+            if self._reader.is_alive():
+                self._failure = LabError(
+                    "agent-stuck",
+                    f"the lab's agent has not restored the links after the timeline within {_RESTORING_S:.0f} s",
+                    f"testbed down {self._plan.lab} ends it",
+                )
+        finally:
+            self._connection.close()
+        if kind is None and self._failure is not None:
+            raise self._failure
+
+
+def _change(source: str, destination: str, network: str, impairments: Impairments) -> LinkChange:
+    return LinkChange(source=source, destination=destination, network=network, impairments=impairments)

@@ -1,0 +1,43 @@
+"""The timeline of a plan: events at given times of a run, each resolved to the links that it changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from testbed.decisive import NOT_DECISIVE
+from testbed.impairments import Impairments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkChange:
+    """A change of a link's impairments.
+
+    Attributes:
+        source, destination, network: the link.
+        impairments: all of its new impairments.
+    """
+
+    source: str
+    destination: str
+    network: str
+    impairments: Impairments
+
+    @property
+    def ends(self) -> tuple[str, str, str]:
+        """Source, destination and network, which identify the link."""
+        return self.source, self.destination, self.network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happens once in a run.
+
+    Attributes:
+        at_ns: its time, from the start of the first workload.
+        what: a description for users: `client <-> server: loss 20 %`, `partition client | server`.
+        changes: the links that it changes; empty if it changes nothing.
+    """
+
+    at_ns: int
+    what: str = field(metadata=NOT_DECISIVE)
+    changes: tuple[LinkChange, ...]

@@ -1,0 +1,48 @@
+"""Records of workloads: the types of their lines, the codec, and the ledger that matches sent and received messages."""
+
+from testbed.records.events import (
+    Bytes,
+    Congestion,
+    Connections,
+    End,
+    Event,
+    Failed,
+    Listening,
+    Output,
+    Progress,
+    Ready,
+    Received,
+    Sample,
+    Sent,
+    Started,
+    Table,
+)
+from testbed.records.ledger import Deliveries, Ledger, match
+from testbed.records.lines import RecordError, format_line, parse, parse_object, parse_table, read
+
+__all__ = [
+    "Bytes",
+    "Congestion",
+    "Connections",
+    "Deliveries",
+    "End",
+    "Event",
+    "Failed",
+    "Ledger",
+    "Listening",
+    "Output",
+    "Progress",
+    "Ready",
+    "Received",
+    "RecordError",
+    "Sample",
+    "Sent",
+    "Started",
+    "Table",
+    "format_line",
+    "match",
+    "parse",
+    "parse_object",
+    "parse_table",
+    "read",
+]

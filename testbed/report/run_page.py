@@ -1,0 +1,254 @@
+"""report.html: the verdict on a run, the metrics of its workloads, charts, and the environment."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from testbed.analysis import formatting
+from testbed.report import goodput, latency, senders
+from testbed.report.cells import Cells, TableCell, Tile, Verdict
+from testbed.report.drawing import draw
+from testbed.report.facts import facts
+from testbed.report.page import render
+from testbed.report.socket_charts import connections
+from testbed.report.stage import Stage, alike
+from testbed.report.start import start
+from testbed.report.workloads import workload_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from testbed.analysis.samples import Recorded, Samples
+    from testbed.plan.model import Plan
+    from testbed.report.charts import Figure
+    from testbed.runs.run import Run
+    from testbed.runs.timeline_records import TimelineRecord
+
+_NAMED = 3
+
+
+def run_page(run: Run, recorded: Recorded) -> str:
+    """The report of a run, as HTML."""
+    samples = [
+        [recorded.samples[one.name] for one in stage if one.name in recorded.samples] for stage in run.plan.stages
+    ]
+    context: dict[str, Any] = {
+        "judged": _verdict(run),
+        "workloads": workload_table(run),
+        "start": [*start(run.plan, run.summaries)],
+        "expectations": _expectations(run),
+        "links": _links(run),
+        "timeline": _timeline(run),
+        "stages": [*_stages(run, recorded, samples)],
+        "twins": [*twin_figures(run.plan, samples, run.timeline)],
+        "connections": [*connections(run)],
+        "captures": _captures(run),
+    }
+    return render(
+        "run.html.j2",
+        title=f"{run.plan.lab}, {run.path.name}",
+        name=run.plan.topology,
+        description=run.plan.description,
+        when=_when(run),
+        drawing=draw(run.plan),
+        sections=[*_sections(context)],
+        facts=facts(run),
+        version=run.versions.get("testbed", ""),
+        folder=run.path.name,
+        **context,
+    )
+
+
+def _sections(context: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """The page's table of contents."""
+    shown = {
+        "topology": True,
+        "workloads": context["workloads"].lines,
+        "expectations": context["expectations"],
+        "links": context["links"]["lines"],
+        "timeline": context["timeline"],
+    }
+    yield from ({"id": name, "title": name.capitalize()} for name, there in shown.items() if there)
+    yield from ({"id": stage["id"], "title": stage["title"]} for stage in context["stages"])
+    later = {
+        "side-by-side": ("Side by side", context["twins"]),
+        "connections": ("TCP connections", context["connections"]),
+        "captures": ("Captures", context["captures"]["lines"]),
+        "details": ("Details", True),
+    }
+    yield from ({"id": name, "title": title} for name, (title, there) in later.items() if there)
+
+
+def _when(run: Run) -> str:
+    started = datetime.fromisoformat(run.started)
+    lab = f"lab {run.plan.lab} · " if run.plan.lab != run.plan.topology else ""
+    length = ""
+    if run.ended is not None:
+        length = f" · {(datetime.fromisoformat(run.ended) - started).total_seconds():.0f} s"
+    return f"{lab}{started:%Y-%m-%d %H:%M:%S} UTC{length} · runtime {run.runtime}"
+
+
+def _verdict(run: Run) -> Verdict:
+    reasons = [*run.why_not_trusted, *(f"changed after the lab came up: {link}" for link in run.changed_links)]
+    for outcome in run.outcomes:
+        if not outcome.passed:
+            found, wanted = formatting.outcome_cells(outcome)
+            reasons.append(f"expected {outcome.expectation}: measured {found}, wanted {wanted}")
+    return Verdict(
+        good=run.trusted and run.as_expected,
+        title=f"This run is {formatting.run_verdict(run)}",
+        reasons=tuple(reasons),
+        tiles=tuple(_tiles(run)),
+        notes=tuple(f"Not verified: {reservation}" for reservation in formatting.reservations(run.checks)),
+    )
+
+
+def _tiles(run: Run) -> Iterator[Tile]:
+    checks = len(run.checks)
+    if checks:
+        right = sum(check.passed and check.skipped is None for check in run.checks)
+        failed = sum(not check.passed for check in run.checks)
+        yield Tile(name="Links as requested", value=f"{right} of {checks}", good=not failed)
+    else:
+        none = "none has impairments" if not run.plan.links else "not checked"
+        yield Tile(name="Links", value=none)
+    if run.outcomes:
+        held = sum(outcome.passed for outcome in run.outcomes)
+        yield Tile(name="Expectations met", value=f"{held} of {len(run.outcomes)}", good=held == len(run.outcomes))
+    whole = len(run.plan.workloads)
+    if whole:
+        yield Tile(
+            name="Workloads completed",
+            value=f"{len(run.summaries)} of {whole}",
+            good=None if run.is_whole else False,
+        )
+    if run.engines:
+        kept_up = not run.distrust and run.is_whole
+        engines = ", ".join(sorted({engine.engine for engine in run.engines}))
+        value = "kept up" if kept_up else "not trusted" if run.distrust else "unknown"
+        yield Tile(
+            name="Emulation", value=value, note=engines, good=True if kept_up else False if run.distrust else None
+        )
+
+
+def _expectations(run: Run) -> list[Cells]:
+    return [
+        [
+            outcome.expectation,
+            *formatting.outcome_cells(outcome),
+            TableCell(text=formatting.outcome_verdict(outcome), good=outcome.passed),
+        ]
+        for outcome in run.outcomes
+    ]
+
+
+def _links(run: Run) -> dict[str, Any]:
+    """The table of links; those that were checked with the same result in all properties are not merged."""
+    properties = formatting.shown_properties(run.checks)
+    several = len({check.network for check in run.checks}) > 1
+    head = ["link", *(["network"] if several else []), *properties, "verdict"]
+    lines: list[Cells] = [
+        [
+            check.link,
+            *([check.network] if several else []),
+            *(_measured(formatting.link_cell(check, name)) for name in properties),
+            TableCell(text=check.verdict, good=check.passed),
+        ]
+        for check in run.checks
+    ]
+    return {"head": head, "lines": lines}
+
+
+def _measured(cell: str) -> str | TableCell:
+    """What was measured, with what was requested below it."""
+    requested, colon, measured = cell.partition(": ")
+    return TableCell(text=measured, below=requested) if colon else cell
+
+
+def _timeline(run: Run) -> list[Cells]:
+    lines: list[Cells] = []
+    for number, event in enumerate(run.plan.timeline):
+        late = "did not happen"
+        if number < len(run.timeline):
+            happening = run.timeline[number]
+            late = formatting.duration(happening.done_ns - happening.due_ns)
+        lines.append([formatting.duration(event.at_ns), event.what, str(len(event.changes)), late])
+    return lines
+
+
+def _stages(run: Run, recorded: Recorded, samples: Sequence[Sequence[Samples]]) -> Iterator[dict[str, Any]]:
+    for number, (stage, together) in enumerate(zip(run.plan.stages, samples, strict=True), 1):
+        figures: list[Figure | str] = [*stage_figures(run.plan, together, run.timeline, key=f"stage-{number}")]
+        figures += [
+            f"The samples of {workload.name} can't be shown: {recorded.problems[workload.name]}"
+            for workload in stage
+            if workload.name in recorded.problems
+        ]
+        if figures:
+            place = f"stage {number} of {len(run.plan.stages)}{', together' if len(stage) > 1 else ''}"
+            remarks = [start.remark for start in run.starts if start.began_ns.keys() & {one.name for one in stage}]
+            yield {
+                "id": f"stage-{number}",
+                "title": _stage_title(stage),
+                "place": place,
+                "remark": ". ".join(remark for remark in remarks if remark),
+                "figures": figures,
+            }
+
+
+def _stage_title(stage: Sequence[Any]) -> str:
+    groups = alike(stage)
+    names = [group[0].name if len(group) == 1 else f"{group[0].name} … {group[-1].name}" for group in groups]
+    return ", ".join(names)
+
+
+def stage_figures(
+    plan: Plan, together: Sequence[Samples], timeline: Sequence[TimelineRecord] = (), *, key: str = ""
+) -> Iterator[Figure]:
+    """The figures of the workloads of one stage; those over time share one axis, on which the timeline is marked."""
+    stage = Stage.of(plan, together, timeline, key=key)
+    if stage is None:
+        return
+    yield from goodput.goodput(stage)
+    yield from latency.over_time(stage)
+    yield from latency.tail(stage)
+    for group in stage.groups:
+        yield from senders.senders(stage, group)
+    for group in stage.groups:
+        if not group.many:
+            yield from latency.sequence(group.first)
+    for group in stage.groups:
+        yield from senders.others(stage, group)
+
+
+def twin_figures(
+    plan: Plan, stages: Sequence[Sequence[Samples]], timeline: Sequence[TimelineRecord] = ()
+) -> Iterator[Figure]:
+    """Figures that hold workloads of different stages against each other that sent the same in the same way."""
+    alike: dict[tuple[object, ...], list[tuple[int, Samples]]] = {}
+    for number, stage in enumerate(stages):
+        for samples in stage:
+            messages, parameters = samples.messages, samples.workload.parameters
+            if messages.one_way and messages.latency and {"rate_bps", "size_bytes"} <= parameters.keys():
+                way = messages.sender, messages.receiver, samples.workload.address
+                key = *way, parameters["rate_bps"], parameters["size_bytes"]
+                alike.setdefault(key, []).append((number, samples))
+    for group in alike.values():
+        if len({number for number, _ in group}) > 1:
+            yield from latency.twins(plan, [samples for _, samples in group], timeline)
+
+
+def _captures(run: Run) -> dict[str, Any]:
+    lines: list[Cells] = [
+        [
+            TableCell(text=capture.node, below=f"{capture.network}, {capture.interface}"),
+            TableCell(text=capture.file, code=True),
+            f"{capture.packets:,}",
+            formatting.size(capture.size_bytes),
+            f"{capture.dropped:,}",
+            f"{capture.overwritten:,}",
+        ]
+        for capture in run.captures
+    ]
+    return {"lines": lines, "incomplete": any(one.dropped or one.overwritten for one in run.captures)}

@@ -1,0 +1,42 @@
+"""Records of the events of a run's timeline, with the times at which they happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from testbed import units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LATE_NS = 100_000_000
+"""Lateness that is accepted of an event. Charts over time are no finer: goodput is drawn per 100 ms."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineRecord:
+    """An event of the plan's timeline that has happened. All times but `at_ns` are of the clock of the samples, ns.
+
+    Attributes:
+        at_ns: the time in the plan, from the start of the first workload.
+        what: as in the plan.
+        due_ns: the same time by the clock of the samples.
+        begun_ns, done_ns: between these times its links changed, one after the other.
+    """
+
+    at_ns: int
+    what: str
+    due_ns: int
+    begun_ns: int
+    done_ns: int
+
+
+def late_events(timeline: Iterable[TimelineRecord]) -> tuple[str, ...]:
+    """Return a sentence for each event so late that the run is not trusted."""
+    return tuple(
+        f"{record.what}, due at {units.DURATION.format(record.at_ns)}, happened "
+        f"{(record.done_ns - record.due_ns) / 1e6:.0f} ms late: this machine was too busy"
+        for record in timeline
+        if record.done_ns - record.due_ns > LATE_NS
+    )

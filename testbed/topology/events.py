@@ -1,0 +1,79 @@
+"""The key `timeline` of the topology file: changes of links at given times of a run."""
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from testbed.topology import ends
+from testbed.topology.base import Model, key
+from testbed.topology.ends import DirectionEnds, PairEnds
+from testbed.topology.impairments import ImpairmentKeys
+from testbed.topology.values import Duration, Name
+
+DARK = ImpairmentKeys(blackhole=True)
+"""What a partition does to the links that it cuts."""
+
+_AT = "Time of the event, from the start of the first workload"
+
+
+class ImpairmentChange(ImpairmentKeys):
+    """A change of a link's impairments; keys that are not named stay as they are."""
+
+    at_ns: Duration = key(_AT, alias="at")
+    link: ends.AnyEnds = key("The link that changes: `{between: [a, b]}`, or `{from: a, to: b}`")
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The keys that it changes."""
+        fields = ImpairmentKeys.model_fields.items()
+        return tuple(field.alias or name for name, field in fields if name in self.model_fields_set)
+
+
+class Partition(Model):
+    """A partition: nodes of different groups no longer reach each other."""
+
+    at_ns: Duration = key(_AT, alias="at")
+    partition: Annotated[tuple[Annotated[tuple[Name, ...], Field(min_length=1)], ...], Field(min_length=2)] = key(
+        "Groups of nodes, cut off from each other: `[[client], [server]]`"
+    )
+
+    def __str__(self) -> str:
+        return f"partition {' | '.join(', '.join(group) for group in self.partition)}"
+
+
+def _heal_tag(value: object) -> str:
+    return ends.tag(value) if isinstance(value, dict) else "<all>"
+
+
+Healed = Annotated[
+    Annotated[Literal["all"], Tag("<all>")]
+    | Annotated[PairEnds, Tag("<pair>")]
+    | Annotated[DirectionEnds, Tag("<direction>")],
+    Discriminator(_heal_tag),
+]
+
+
+class Heal(Model):
+    """The end of a change: links have the impairments under `links` again."""
+
+    at_ns: Duration = key(_AT, alias="at")
+    heal: Healed = key("`all`, or the link: `{between: [a, b]}`, or `{from: a, to: b}`")
+
+    def __str__(self) -> str:
+        return f"heal {self.heal}"
+
+
+Event = ImpairmentChange | Partition | Heal
+
+
+def _event_tag(value: object) -> str:
+    named = value if isinstance(value, dict) else {}
+    return "<partition>" if "partition" in named else "<heal>" if "heal" in named else "<change>"
+
+
+AnyEvent = Annotated[
+    Annotated[ImpairmentChange, Tag("<change>")]
+    | Annotated[Partition, Tag("<partition>")]
+    | Annotated[Heal, Tag("<heal>")],
+    Discriminator(_event_tag),
+]

@@ -1,0 +1,94 @@
+"""Files that a topology refers to: measured delays, traces of a bottleneck."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import core_schema
+
+from testbed.topology.problems import quote
+from testbed.topology.values import fault, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+    from pydantic.json_schema import JsonSchemaValue
+
+    Parse = Callable[[str, str], object]
+    """What makes a value of a file's text and its name; ValueError, with the line, where it can't."""
+
+MOST_BYTES = 1 << 23
+"""Of a file that a topology names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Reads the files that a topology may refer to: regular files below its own directory. The validation context.
+
+    Each is read once, so that all parts of a topology see the same.
+
+    Attributes:
+        models: of the parts of the file that are valid, by the identity of their raw data; see `base.Recorded`.
+    """
+
+    directory: Path
+    parsed: dict[tuple[str, Parse], object] = field(default_factory=dict)
+    models: dict[int, object] = field(default_factory=dict)
+
+    def read(self, name: str, parse: Parse) -> object:
+        """What `parse` makes of a file.
+
+        Raises:
+            PydanticCustomError: there is no such file, or it is not what it should be.
+        """
+        if (name, parse) not in self.parsed:
+            text = self._text(name)
+            try:
+                self.parsed[name, parse] = parse(text, name)
+            except ValueError as error:
+                raise fault(f"is {quote(name)}, whose content is wrong: {error}") from None
+        return self.parsed[name, parse]
+
+    def _text(self, name: str) -> str:
+        inside = PurePosixPath(name)
+        if inside.is_absolute() or ".." in inside.parts:
+            raise fault(f"is {quote(name)}, which is not below the topology's directory", "put it beside the topology")
+        path = self.directory / inside
+        try:
+            if not path.is_file():
+                raise fault(f"is {quote(name)}, and {quote(str(path))} is no file", "name a file beside the topology")
+            with path.open("rb") as file:
+                content = file.read(MOST_BYTES + 1)
+        except OSError as error:
+            raise fault(f"is {quote(name)}, which cannot be read: {error.strerror}") from None
+        if len(content) > MOST_BYTES:
+            raise fault(f"is {quote(name)}, which has more than {MOST_BYTES} bytes", "cut it shorter")
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise fault(f"is {quote(name)}, whose byte {error.start} is not UTF-8") from None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beside:
+    """Annotates a type whose value is in a file, which the topology names."""
+
+    parse: Parse
+    examples: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Read from the `Files` that are the context; without one, from below the working directory."""
+        return core_schema.with_info_plain_validator_function(self._read)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The file's name."""
+        return {"type": "string", "examples": list(self.examples)}
+
+    def _read(self, value: object, info: ValidationInfo[Any]) -> object:
+        files = info.context or Files(Path())
+        return files.read(text_of(value, "the name of a file"), self.parse)

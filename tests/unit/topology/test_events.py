@@ -1,0 +1,187 @@
+"""Timelines of a file: what is wrong, where; and what links are like in their course."""
+
+import sys
+from itertools import combinations
+
+import pytest
+
+from testbed.impairments import (
+    CLEAR,
+    Blackhole,
+)
+from testbed.topology import TopologyError, loads
+from testbed.topology.impairments import ImpairmentKeys
+from testbed.topology.timeline_state import TimelineState, in_time
+
+MS = 1_000_000
+HEAD = """name: x
+networks: {lan: , wan: }
+nodes:
+  a: {networks: [lan]}
+  b: {networks: [lan, wan]}
+  c: {networks: [lan, wan]}
+  d: {networks: [wan]}
+links: [{between: [a, b], delay: 20ms, rate: 10mbit}, {from: b, to: a, delay: 30ms, loss: 1%}]
+workloads:
+  - {name: one, kind: udp-stream, from: a, to: b, network: lan, duration: 3s}
+  - together:
+      - {name: two, kind: udp-stream, from: a, to: b, network: lan, duration: 2s}
+      - {name: three, kind: tcp-stream, from: a, to: b, network: lan, duration: 5s}
+timeline:
+"""
+LINE = HEAD.count("\n") + 1
+
+
+def course(*events, head=HEAD):
+    """The impairments of links after each event."""
+    topology = loads(head + "".join(f"  - {event}\n" for event in events), "file.yml")
+    links = TimelineState(topology)
+    return [links.meet(event) for _, event in in_time(topology)]
+
+
+def described(*events):
+    return [
+        {" ".join(key[:2]): impairments.describe() for key, impairments in found.items()} for found in course(*events)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "column", "code", "words"),
+    [
+        ("{at: 1, heal: all}", 10, "bad-value", ["has no unit"]),
+        ("{heal: all}", 5, "missing-key", ['timeline[0] lacks "at"']),
+        ("{at: 1s}", 5, "missing-key", ['timeline[0] lacks "link"', "`{between: [a, b]}`"]),
+        ("[1s]", 5, "wrong-type", ["must be a mapping"]),
+        ("{at: 1s, link: {between: [a, b]}}", 5, "missing-key", ["names nothing that changes"]),
+        ("{at: 1s, link: {between: [a, b]}, los: 1%}", 39, "unknown-key", ['did you mean "loss"?']),
+        ("{at: 1s, link: {between: [a, b]}, profile: lte}", 39, "unknown-key", ['no key "profile"']),
+        ("{at: 1s, link: {between: [a, b]}, loss: 1}", 45, "bad-value", ["timeline[0].loss is wrong"]),
+        ("{at: 1s, link: {between: [a, bb]}, loss: 1%}", 34, "unknown-node", ["timeline[0].link.between[1]"]),
+        ("{at: 1s, link: {from: a, to: d}, loss: 1%}", 20, "no-shared-network", ['"a" and "d"']),
+        ("{at: 1s, link: {from: b, to: c}, loss: 1%}", 20, "missing-key", ['lacks "network"']),
+        ("{at: 1s, link: {from: a, to: a}, loss: 1%}", 20, "same-node", ["to itself"]),
+        ("{at: 1s, link: {from: b, to: c, network: x}, loss: 1%}", 46, "unknown-network", ["lan, wan"]),
+        ("{at: 1s, link: {between: [a, b]}, jitter: 21ms}", 47, "jitter-exceeds-delay", ["[0].jitter", "20 ms"]),
+        ("{at: 1s, link: {from: b, to: a}, queue: 1KB}", 45, "queue-without-rate", ["give a rate"]),
+        ("{at: 1s, heal: al}", 20, "unknown-value", ['did you mean "all"?']),
+        ("{at: 1s, heal: {between: [a, x]}}", 34, "unknown-node", ["timeline[0].heal.between[1]"]),
+        ("{at: 1s, partition: [[a]]}", 25, "wrong-length", ["at least 2"]),
+        ("{at: 1s, partition: [a, b]}", 26, "wrong-type", ["must be a list"]),
+        ("{at: 1s, partition: [[a], []]}", 31, "wrong-length", ["at least 1"]),
+        ("{at: 1s, partition: [[a], [x]]}", 32, "unknown-node", ['"x"']),
+        ("{at: 1s, partition: [[a], [b, a]]}", 35, "duplicate-node", ['"a"', "in a group already"]),
+        ("{at: 1s, partition: [[a], [d]]}", 25, "no-shared-network", ["separates nothing"]),
+        ("{at: 8s, heal: all}", 10, "event-after-end", ["is 8 s, and workloads take 8 s"]),
+    ],
+)  # fmt: skip
+def test_one_fault(event, column, code, words):
+    with pytest.raises(TopologyError) as raised:
+        course(event)
+    problem = raised.value.problems[0]
+    assert (problem.line, problem.column, problem.code) == (LINE, column, code)
+    for word in words:
+        assert word in str(problem)
+
+
+def test_an_event_applies_to_the_state_after_earlier_ones():
+    later = "{at: 2s, link: {from: a, to: b}, jitter: 25ms}"
+    course("{at: 1s, link: {from: a, to: b}, delay: 30ms}", later)
+    with pytest.raises(TopologyError, match="jitter-exceeds-delay"):
+        course("{at: 3s, link: {from: a, to: b}, delay: 30ms}", later)
+
+
+def test_without_workloads_nothing_can_happen():
+    with pytest.raises(TopologyError, match="there are no workloads"):
+        course("{at: 0s, heal: all}", head="name: x\nnodes: {a: , b: }\ntimeline:\n")
+
+
+def test_how_long_some_workloads_take_is_not_known():
+    unknown = "duration: 3s}\n  - {name: rr, kind: udp-rr, from: a, to: b, network: lan"
+    assert course("{at: 1min, heal: all}", head=HEAD.replace("duration: 3s", unknown)) == [{}]
+
+
+def test_a_change_replaces_only_the_keys_that_it_names():
+    assert described("{at: 1s, link: {between: [a, b]}, loss: 5%}", "{at: 2s, link: {from: a, to: b}, rate: 0}") == [
+        {
+            "a b": "delay 20 ms, loss 5 %, rate 10 mbit/s, queue 62.5 KB",
+            "b a": "delay 30 ms, loss 5 %",
+        },
+        {"a b": "delay 20 ms, loss 5 %"},
+    ]
+
+
+def test_a_queue_in_round_trips_takes_the_delays_that_are_then():
+    both = "{at: 1s, link: {between: [a, b]}, delay: 100ms, queue: 1bdp, rate: 10mbit}"
+    [found] = course(both)
+    assert {impairments.bottleneck.queue_bytes for impairments in found.values()} == {250_000}
+    found = course("{at: 1s, link: {from: b, to: a}, delay: 60ms}", "{at: 2s, link: {from: a, to: b}, queue: 1bdp}")[1]
+    assert found["a", "b", "lan"].bottleneck.queue_bytes == 100_000
+
+
+def test_a_partition_cuts_what_is_between_groups_in_both_directions():
+    [found] = course("{at: 1s, partition: [[a, d], [b]]}")
+    cut = {("a", "b", "lan"), ("b", "a", "lan"), ("d", "b", "wan"), ("b", "d", "wan")}
+    assert found.keys() == cut
+    assert all(isinstance(impairments.loss, Blackhole) for impairments in found.values())
+    assert found["b", "a", "lan"].delay_ns == 30 * MS
+
+
+def test_healed_links_are_as_in_the_file():
+    cut, first, healed, again = course(
+        "{at: 2s, heal: {from: a, to: b}}",
+        "{at: 3s, heal: all}",
+        "{at: 1s, partition: [[a], [b], [c]]}",
+        "{at: 4s, heal: all}",
+    )
+    assert len(cut) == 8
+    assert [impairments.describe() for impairments in first.values()] == ["delay 20 ms, rate 10 mbit/s, queue 62.5 KB"]
+    assert healed["b", "a", "lan"].describe() == "delay 30 ms, loss 1 %"
+    assert healed["b", "c", "wan"] == CLEAR
+    assert cut.keys() - first.keys() == healed.keys()
+    assert again == {}
+
+
+def calls_to_validate(nodes, rounds):
+    """How often impairments are worked out for a file of so many nodes that is cut in two and healed so many times."""
+    names = [f"n{number}" for number in range(nodes)]
+    pairs = [f"  - {{between: [{one}, {other}], delay: 5ms}}\n" for one, other in combinations(names, 2)]
+    half = f"[[{', '.join(names[::2])}], [{', '.join(names[1::2])}]]"
+    events = [
+        f"  - {{at: {2 * at}ms, partition: {half}}}\n  - {{at: {2 * at + 1}ms, heal: all}}\n" for at in range(rounds)
+    ]
+    workload = "workloads:\n  - {name: x, kind: udp-stream, from: n0, to: n1, duration: 10s}\n"
+    text = f"name: x\nnodes: {{{', '.join(f'{name}: ' for name in names)}}}\nlinks:\n{''.join(pairs)}{workload}"
+    calls = 0
+
+    def count(frame, event, _argument):
+        nonlocal calls
+        calls += event == "call" and frame.f_code is ImpairmentKeys.resolve.__code__
+
+    sys.setprofile(count)
+    try:
+        loads(f"{text}timeline:\n{''.join(events)}", "x.yml")
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_all_impairments_are_worked_out_once_however_often_a_network_is_cut():
+    assert calls_to_validate(8, 20) == calls_to_validate(8, 1)
+
+
+def test_a_timeline_changes_links_a_bounded_number_of_times():
+    names = [f"n{number}" for number in range(40)]
+    pairs = "".join(
+        f"  - {{between: [{one}, {other}], delay: 5ms}}\n" for at, one in enumerate(names) for other in names[at + 1 :]
+    )
+    groups = f"[[{', '.join(names[:20])}], [{', '.join(names[20:])}]]"
+    events = "".join(
+        f"  - {{at: {2 * at}ms, partition: *g}}\n  - {{at: {2 * at + 1}ms, heal: all}}\n" for at in range(1, 90)
+    )
+    text = (
+        f"name: x\nnodes: {{{', '.join(f'{name}: ' for name in names)}}}\nlinks:\n{pairs}"
+        "workloads: [{name: w, kind: ping, from: n0, to: n1}]\n"
+        f"timeline:\n  - {{at: 0ms, partition: &g {groups}}}\n  - {{at: 1ms, heal: all}}\n{events}"
+    )
+    with pytest.raises(TopologyError, match=r"too-many-changes: timeline.* more than 100000 changes of links"):
+        loads(text, "x.yml")
