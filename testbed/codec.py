@@ -7,7 +7,8 @@ A type is a dataclass whose annotations say all there is to know (`msgspec` read
 - `DERIVED = ("passed",)`: these properties are written beside the fields, for other programs; they are not read;
 - a field with the metadata `NOT_STORED` is left out; the reader supplies it.
 
-A class that is no dataclass has a JSON form if it is `Text` (it has a text of its own) or a `Variant`.
+Messages, which are not stored, may be `msgspec.Struct`s instead: these are made faster. A class that is neither has a
+JSON form if it is `Text` (it has a text of its own) or a `Variant`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ T = TypeVar("T")
 
 NOT_STORED: Mapping[str, bool] = MappingProxyType({"stored": False})
 """Metadata of a field that is no part of the JSON form."""
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+"""Types of values that are the same in JSON."""
 
 _PATH = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 
@@ -77,11 +81,11 @@ class Text(ABC):
 
 def encode(value: Any) -> Any:  # noqa: ANN401  # any declared type, to JSON
     """Return a value as JSON data, which `decode` reads."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Text):
         return str(value)
-    if isinstance(value, Variant):
-        return {"kind": value.kind} | {name: encode(getattr(value, name)) for name in value.__struct_fields__}
-    if is_dataclass(value):
+    if is_dataclass(value) or isinstance(value, msgspec.Struct):
         return _encode_fields(value)
     if isinstance(value, Mapping):
         return {key: encode(part) for key, part in value.items()}
@@ -90,7 +94,10 @@ def encode(value: Any) -> Any:  # noqa: ANN401  # any declared type, to JSON
     return value
 
 
-def _encode_fields(value: Any) -> dict[str, Any]:  # noqa: ANN401  # any dataclass
+def _encode_fields(value: Any) -> dict[str, Any]:  # noqa: ANN401  # any dataclass or Struct
+    if isinstance(value, msgspec.Struct):
+        kind_of_variant = {"kind": value.kind} if isinstance(value, Variant) else {}
+        return kind_of_variant | {name: encode(getattr(value, name)) for name in value.__struct_fields__}
     kind, encoded = type(value), {}
     for member in fields(value):
         part = getattr(value, member.name)
@@ -134,9 +141,12 @@ def decode(data: object, kind: type[T], **supplied: object) -> T:
 def _refuse_unknown_keys(value: object, data: Any, path: str) -> None:  # noqa: ANN401  # JSON
     """Refuse keys that the types do not have, which would otherwise be ignored silently."""
     if isinstance(value, tuple):
-        if value and (is_dataclass(value[0]) or isinstance(value[0], tuple)):
+        if value and (is_dataclass(value[0]) or isinstance(value[0], tuple | msgspec.Struct)):
             for number, (part, its_data) in enumerate(zip(value, data, strict=True)):
                 _refuse_unknown_keys(part, its_data, f"{path}[{number}]")
+    elif isinstance(value, msgspec.Struct):  # whose own keys msgspec has seen to
+        for name in {*value.__struct_fields__} & data.keys():
+            _refuse_unknown_keys(getattr(value, name), data[name], f"{path}.{name}".lstrip("."))
     elif is_dataclass(value):
         names = {one.name for one in fields(value)}
         if unknown := data.keys() - names - {*_derived(type(value))}:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from testbed.engines import ENGINES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -25,10 +27,9 @@ if TYPE_CHECKING:
 CAPABILITIES = {
     "docker": "a Docker Engine that answers, and the testbed's image",
     "netns": "network namespaces, as root or in a user namespace",
-    "netem": "a kernel with sch_netem",
     "userns": "user namespaces for an ordinary user",
-    "userspace": "packet sockets in a namespace of our own",
     "guest": "what it takes to boot a guest kernel",
+    **{name: engine.needs for name, engine in ENGINES.items()},
 }
 """What `--testbed-require` can ask for."""
 
@@ -117,6 +118,6 @@ def _stem(source: Any) -> str:  # noqa: ANN401  # whatever Lab.up takes
 def _wanted(error: MachineError, options: dict[str, Any]) -> set[str]:
     """Return the capabilities that a lab asked for by name and whose absence may explain its failure."""
     if error.code == "engine-unavailable":
-        return {"netem"}
+        return {name for name in ENGINES if f"engine {name} " in error.message}
     runtime = options.get("runtime")
     return {"docker", "netns"} if runtime in (None, "auto") else {runtime}

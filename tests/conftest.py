@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import secrets
 import shutil
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from testbed.agent import protocol
+from testbed import codec
+from testbed.agent.messages import EngineReport
 from testbed.pytest_plugin import lacking
 from testbed.runtime import BACKENDS, load
 from testbed.runtime.state import LabDirectory
@@ -51,8 +53,7 @@ def missing(capability: str) -> str | None:
         found = load("netns").probe()
         return None if found.usable else found.reason
     if capability == "netem":
-        without_netem = probed()["without_netem"]
-        return str(without_netem["message"]) if without_netem else None
+        return probed()["netem"].problem
     if capability == "userns":
         if os.geteuid() != 0 or not shutil.which("setpriv"):
             return "only root can become an ordinary user (setpriv, util-linux)"
@@ -67,9 +68,10 @@ def without_images(*names: str) -> str | None:
 
 
 @functools.cache
-def probed():
+def probed() -> dict[str, EngineReport]:
     agent = [sys.executable, "-m", "testbed.agent", "--isolate", "--probe"]
-    return protocol.decode(subprocess.run(agent, capture_output=True, check=True).stdout)
+    said = subprocess.run(agent, capture_output=True, check=True).stdout
+    return codec.decode(json.loads(said), dict[str, EngineReport])
 
 
 def as_user(argv, **options):

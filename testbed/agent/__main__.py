@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -19,13 +20,13 @@ from pathlib import Path
 from testbed import logs
 from testbed.agent import isolation, link_devices, links, protocol
 from testbed.agent.attachments import Attachments
+from testbed.agent.messages import EngineReport
 from testbed.agent.netlink import RouteSocket
 from testbed.agent.server import Server
 from testbed.agent.tasks import cancelled
 from testbed.agent.wiring import NetworkNamespace, Wiring
-from testbed.engines import netem
-from testbed.engines.choice import Kernel
-from testbed.engines.userspace.engine import UserspaceEngine
+from testbed.engines import ENGINES, load
+from testbed.engines.engine import Switch
 from testbed.errors import MachineError, TestbedError
 from testbed.linux import namespaces
 
@@ -49,7 +50,7 @@ def main() -> int:
         told = sys.stdin.buffer.readline()
         if not told:
             return 0  # nobody needs an agent after all
-        arguments = parser.parse_args(protocol.decode(told)["arguments"])
+        arguments = parser.parse_args(json.loads(told))
         namespaces.set_process_name(arguments.name)
         _log_to(arguments.log)
     logs.configure(logging.DEBUG if arguments.debug else logging.INFO)
@@ -62,7 +63,7 @@ def main() -> int:
             asyncio.run(_probe() if arguments.probe else _serve(arguments))
     except TestbedError as error:
         # The last line of the log is for whoever waits for the socket; see runtime/local_agent.py.
-        sys.stderr.buffer.write(protocol.encode({"error": protocol.error_to_json(error)}))
+        sys.stderr.buffer.write(protocol.encode(protocol.error_message(error)))
         return error.exit_code
     return 0
 
@@ -83,13 +84,19 @@ async def _sweep(lab: str) -> None:
 
 
 async def _probe() -> None:
-    async with NetworkNamespace(namespaces.new_network()) as trial:
-        without_netem = await netem.probe(trial.ip)
-    found = {
-        "kernel": os.uname().release,
-        "without_netem": protocol.error_to_json(without_netem) if without_netem else None,
+    trial = namespaces.new_network()
+    with namespaces.inside(trial), RouteSocket() as route:
+        switch = Switch(trial, trial, link_devices.LinkDevices("probe", trial, route, trial))
+        found = {name: await load(name, switch).probe() for name in ENGINES}
+    reports = {
+        name: EngineReport(
+            description=each.description,
+            problem=each.missing.message if each.missing else None,
+            hint=each.missing.hint if each.missing else None,
+        )
+        for name, each in found.items()
     }
-    sys.stdout.buffer.write(protocol.encode(found))
+    sys.stdout.buffer.write(protocol.line_of(reports))
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
@@ -105,13 +112,14 @@ async def _serve(arguments: argparse.Namespace) -> None:
         namespaces.setns(home_fd, namespaces.NEWNET)
     with namespaces.inside(switch_fd):
         route = RouteSocket()
-    async with NetworkNamespace(switch_fd) as switch, NetworkNamespace(home_fd) as home, UserspaceEngine() as userspace:
+    async with NetworkNamespace(switch_fd) as switch, NetworkNamespace(home_fd) as home:
         await home.ip.link("set", index=1, state="up")
         wiring = Wiring(switch, route)
-        without_netem = await netem.probe(switch.ip)
-        unrepeatable = None if without_netem else await netem.reproducible(switch.ip)
-        kernel = Kernel(without_netem=without_netem, unrepeatable=unrepeatable)
-        impaired = links.Links(arguments.lab, wiring, home, userspace, kernel)
+        devices = link_devices.LinkDevices(arguments.lab, switch_fd, route, home_fd)
+        engines = {name: load(name, Switch(switch_fd, home_fd, devices)) for name in ENGINES}
+        found = {name: await engine.probe() for name, engine in engines.items()}
+        missing = {name: each.missing for name, each in found.items() if each.missing}
+        impaired = links.Links(wiring, devices, engines, missing)
         attachments = Attachments(wiring, impaired)
         server = Server(
             arguments.lab, wiring, impaired, attachments, arguments.socket.parent, isolated=arguments.isolate

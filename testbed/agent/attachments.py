@@ -15,11 +15,12 @@ import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.agent import switch
+from testbed.agent.messages import AttachmentReport, Incident
 from testbed.agent.netlink import LINK_GROUP, NEIGHBOUR_GROUP, EventSocket
 from testbed.agent.nodes import ENDED, devices_of
 from testbed.agent.switch import Device, Gone, Learned
@@ -83,7 +84,7 @@ class Attachments:
     _in_nodes: dict[str, EventSocket] = field(default_factory=dict)
     _new: dict[int, _NewPort] = field(default_factory=dict)
     _returned: set[tuple[str, str]] = field(default_factory=set)
-    _incidents: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    _incidents: deque[Incident] = field(default_factory=lambda: deque(maxlen=_KEPT))
     _happened: int = 0
 
     def __post_init__(self) -> None:
@@ -145,27 +146,23 @@ class Attachments:
         for learned in switch.learned(self.wiring.route):
             self._was_learned(learned)
 
-    async def report(self, *, settled: bool = True) -> dict[str, Any]:
+    async def report(self, *, settled: bool = True) -> AttachmentReport:
         """What is wrong now, what has happened, and what was dropped.
 
         Args:
             settled: wait a while until what has just happened is dealt with.
-
-        Returns:
-            `problems`, which keep the lab from doing what the file says, and `notes`: sentences.
-            `incidents`: the latest ones, each with `number`, `at_ns` and `what`.
-            `unknown_dropped`: by port, packets that were dropped because their source MAC is no node's.
         """
         if settled:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._settled.wait(), _STARTING_SECONDS)
         dropped = self.links.rules.dropped()
-        return {
-            "problems": await self._problems(),
-            "notes": [*self._strangers(), *(f"{port}: {count} {DROPPED}" for port, count in dropped.items() if count)],
-            "incidents": list(self._incidents),
-            "unknown_dropped": dropped,
-        }
+        noted = [f"{port}: {count} {DROPPED}" for port, count in dropped.items() if count]
+        return AttachmentReport(
+            problems=tuple(await self._problems()),
+            notes=(*self._strangers(), *noted),
+            incidents=tuple(self._incidents),
+            unknown_dropped=dropped,
+        )
 
     def _hear(self) -> None:
         messages = self._events.read()
@@ -221,7 +218,7 @@ class Attachments:
     def _note(self, what: str) -> None:
         _log.info(what)
         self._happened += 1
-        self._incidents.append({"number": self._happened, "at_ns": time.monotonic_ns(), "what": what})
+        self._incidents.append(Incident(number=self._happened, at_ns=time.monotonic_ns(), what=what))
 
     async def _act(self) -> None:
         """Deal with what has been heard. What fails because things change again is heard of again."""

@@ -1,4 +1,4 @@
-"""The orchestrator's side of the agent: blocking calls over a connection. Standard library only."""
+"""The orchestrator's side of the agent: blocking calls over a connection."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import threading
 from contextlib import suppress
 from signal import SIGKILL
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from types import NoneType
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
-from testbed.agent import protocol
+from testbed import codec
+from testbed.agent import messages, protocol
+from testbed.agent.messages import AgentStatus, Call, Exit, ProcessEvent, Tell
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
@@ -41,6 +44,10 @@ def gone() -> LabError:
 
 def _stuck() -> None:
     raise LabError("agent-stuck", "the lab's agent runs, but does not answer", "testbed down ends it")
+
+
+Result = TypeVar("Result")
+Event = TypeVar("Event")
 
 
 class Channel(Protocol):
@@ -80,7 +87,7 @@ class Connection:
         self._require_alive = require_alive
         self._buffer = b""
 
-    def send(self, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
+    def send(self, message: protocol.Message, fds: Sequence[int] = ()) -> None:
         """Send a message; file descriptors go along only over a Unix socket."""
         try:
             if fds:
@@ -91,7 +98,7 @@ class Connection:
         except OSError:
             raise gone() from None
 
-    def receive(self) -> dict[str, Any]:
+    def receive(self) -> protocol.Message:
         """The next message.
 
         Raises:
@@ -111,17 +118,27 @@ class Connection:
         line, _, self._buffer = self._buffer.partition(b"\n")
         return protocol.decode(line)
 
-    def result(self) -> Generator[dict[str, Any], None, Any]:
+    def tell(self, what: Tell) -> None:
+        """Tell the call under way something."""
+        self.send(protocol.Message(tell=codec.encode(what)))
+
+    def events(self, call: Call[Result], kind: type[Event]) -> Generator[Event, None, Result]:
         """The events of the call under way; the result is the value of the generator.
 
+        Args:
+            call: that was made.
+            kind: of its events.
+
         Raises:
-            TestbedError: the one that the agent raised.
+            TestbedError: the one that the agent raised; `bad-message`.
         """
-        while "event" in (message := self.receive()):
-            yield message["event"]
-        if "error" in message:
-            raise protocol.error_from_json(message["error"])
-        return message["result"]
+        name = call.call_name()
+        while (message := self.receive()).event is not None:
+            yield protocol.read(message.event, kind, f"event of {name}")
+        if error := protocol.error_of(message):
+            raise error
+        result: Result = protocol.read(message.result, call.result_type(), f"result of {name}")
+        return result
 
     def interrupt(self) -> None:
         """Have a thread that receives find the end of the stream; only where that is a Unix socket."""
@@ -141,13 +158,13 @@ class Process:
     Iterate over it for the lines that it writes to its standard output; they end when the process has ended.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, call: Call[Exit]) -> None:
         self._connection = connection
-        self._events = connection.result()
+        self._events = connection.events(call, ProcessEvent)
         self._status: int | None = None
         self._ended = threading.Event()
         self.stderr = ""
-        self.pid: int = next(self._events)["pid"]
+        self.pid = next(self._events).pid
 
     def __iter__(self) -> Iterator[str]:
         partial = ""
@@ -166,21 +183,21 @@ class Process:
             try:
                 event = next(self._events)
             except StopIteration as end:
-                self._status = end.value["status"]
+                self._status = end.value.status
                 self._ended.set()
                 self._connection.close()
                 return
-            yield from event.items()
+            yield event.stream, event.text
 
     def close_stdin(self) -> None:
         """End the standard input of the process; nothing happens where the process has ended."""
         with suppress(LabError):
-            self._connection.send({"tell": {"eof": True}})
+            self._connection.tell(Tell(eof=True))
 
     def signal(self, number: int) -> None:
         """Send a signal to the process and its group; nothing happens where it has ended."""
         with suppress(LabError):
-            self._connection.send({"tell": {"signal": number}})
+            self._connection.tell(Tell(signal=number))
 
     def kill(self) -> None:
         """Kill the process, if it is still there; its lines then end. Safe to repeat, and from another thread."""
@@ -216,7 +233,7 @@ class Endpoint(Process):
     def begin(self, start_ns: int) -> None:
         """Tell a client when to begin, by the nodes' clock; nothing happens where it has ended."""
         with suppress(LabError):
-            self._connection.send({"tell": {"start_ns": start_ns}})
+            self._connection.tell(Tell(start_ns=start_ns))
 
 
 _Process = TypeVar("_Process", bound=Process)
@@ -243,64 +260,60 @@ class Agent:
 
         return cls(connect)
 
-    def call(self, name: str, **arguments: object) -> Any:  # noqa: ANN401  # JSON
+    def call(self, call: Call[Result]) -> Result:
         """Make a call and wait for its result.
 
         Raises:
-            TestbedError: the one that the agent raised; `agent-gone` where there is none any more.
+            TestbedError: the one that the agent raised; `agent-gone` where there is none any more; `bad-message`.
         """
-        return self._call(name, arguments, self._open())
+        return _result(call, self._open())
 
-    def hello(self) -> dict[str, Any]:
-        """Who answers, and what it holds; see `Server`.
+    def hello(self) -> AgentStatus:
+        """Who answers, and what it holds.
 
         Raises:
             LabError: `agent-gone`; `agent-stuck`; `agent-differs`, it is of another version.
         """
-        found = self._hello(_HELLO_SECONDS)
-        if found["version"] != protocol.VERSION:
+        return self._hello(_HELLO_SECONDS)
+
+    def _hello(self, seconds: float) -> AgentStatus:
+        connection = Connection(self._connect(), seconds)
+        try:
+            connection.send(protocol.call(messages.Hello()))
+            answer = connection.receive()
+        finally:
+            connection.close()
+        if error := protocol.error_of(answer):
+            raise error
+        version = answer.result.get("version") if isinstance(answer.result, dict) else None
+        if version != protocol.VERSION:
             raise LabError(
                 "agent-differs",
-                f"the lab was brought up by a testbed whose agent speaks version {found['version']}, "
+                f"the lab was brought up by a testbed whose agent speaks version {version}, "
                 f"this one {protocol.VERSION}",
                 "take the lab down and bring it up again",
             )
-        return found
-
-    def _hello(self, seconds: float) -> dict[str, Any]:
-        found: dict[str, Any] = self._call("hello", {}, Connection(self._connect(), seconds))
-        return found
+        return protocol.read(answer.result, AgentStatus, "result of hello")
 
     def _open(self) -> Connection:
         return Connection(self._connect(), _SILENCE_SECONDS, lambda: self._hello(_BUSY_SECONDS))
 
-    def _call(self, name: str, arguments: dict[str, Any], connection: Connection) -> Any:  # noqa: ANN401  # JSON
-        try:
-            connection.send({"call": name, "with": arguments})
-            result = connection.result()
-            while True:
-                try:
-                    next(result)
-                except StopIteration as end:
-                    return end.value
-        finally:
-            connection.close()
-
-    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Endpoint:
+    def endpoint(self, node: str, spec: Mapping[str, object]) -> Endpoint:
         """Start the endpoint program in a node."""
-        return self._start(Endpoint, "endpoint", {"node": node, "spec": dict(spec)})
+        return self._start(Endpoint, messages.Endpoint(node=node, spec=spec))
 
     def clock_offset_ns(self) -> int:
         """By how much the monotonic clock of the agent's machine is ahead of this one's; 0 on the same machine."""
         before_ns = monotonic_ns()
-        agents_ns: int = self.call("clock")
+        agents_ns = self.call(messages.Clock())
         after_ns = monotonic_ns()
         return 0 if before_ns <= agents_ns <= after_ns else agents_ns - (before_ns + after_ns) // 2
 
     def capture(self, node: str, network: str, *, snap_bytes: int, size_bytes: int) -> Process:
         """Start a capture at a node's interface; see `testbed.agent.capture.__main__` for what the process says."""
-        limits = {"snap_bytes": snap_bytes, "size_bytes": size_bytes}
-        return self._start(Process, "capture", {"node": node, "network": network, **limits})
+        return self._start(
+            Process, messages.Capture(node=node, network=network, snap_bytes=snap_bytes, size_bytes=size_bytes)
+        )
 
     def spawn(self, node: str, argv: Sequence[str], *, stdio: Sequence[int] = (), term: str | None = None) -> Process:
         """Start a command in a node.
@@ -311,23 +324,38 @@ class Agent:
             stdio: file descriptors that become its standard streams, in their order; the rest are pipes to here.
             term: the first of `stdio` is a terminal of this kind (TERM) and becomes the controlling one.
         """
-        return self._start(Process, "spawn", {"node": node, "argv": list(argv), "term": term}, stdio)
+        return self._start(Process, messages.Spawn(node=node, argv=tuple(argv), term=term), stdio)
 
-    def begin(self, name: str, **arguments: object) -> Connection:
+    def begin(self, call: Call[Result]) -> Connection:
         """Begin a call that tells of events before it has a result; the caller closes the connection."""
         connection = self._open()
         try:
-            connection.send({"call": name, "with": arguments})
+            connection.send(protocol.call(call))
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _start(self, kind: type[_Process], call: str, arguments: dict[str, Any], fds: Sequence[int] = ()) -> _Process:
+    def _start(self, kind: type[_Process], call: Call[Exit], fds: Sequence[int] = ()) -> _Process:
         connection = self._open()
         try:
-            connection.send({"call": call, "with": arguments}, fds)
-            return kind(connection)
+            connection.send(protocol.call(call), fds)
+            return kind(connection, call)
         except BaseException:
             connection.close()
             raise
+
+
+def _result(call: Call[Result], connection: Connection) -> Result:
+    """Make a call that has no events, and close the connection."""
+    try:
+        connection.send(protocol.call(call))
+        events = connection.events(call, NoneType)
+        while True:
+            try:
+                next(events)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+    finally:
+        connection.close()

@@ -6,8 +6,8 @@ import asyncio
 import os
 import socket
 from contextlib import suppress
-from typing import Any
 
+from testbed import codec
 from testbed.agent import protocol
 
 _CHUNK = 1 << 16
@@ -24,7 +24,7 @@ class Connection:
         self._receiving = False
         channel.setblocking(False)  # noqa: FBT003
 
-    async def receive(self) -> dict[str, Any] | None:
+    async def receive(self) -> protocol.Message | None:
         """The next message; None at the end of the stream.
 
         Raises:
@@ -45,10 +45,18 @@ class Connection:
         line, _, self._buffer = self._buffer.partition(b"\n")
         return protocol.decode(line)
 
-    async def send(self, message: dict[str, Any]) -> None:
+    async def send(self, message: protocol.Message) -> None:
         """Send a message; a client that has gone is no error, `receive` will tell."""
         with suppress(OSError):
             await asyncio.get_running_loop().sock_sendall(self._channel, protocol.encode(message))
+
+    async def send_event(self, event: object) -> None:
+        """Send an event of the call under way, a type of `testbed.agent.messages`."""
+        await self.send(protocol.Message(event=codec.encode(event)))
+
+    async def send_result(self, result: object) -> None:
+        """Send the result of the call."""
+        await self.send(protocol.Message(result=codec.encode(result)))
 
     def take_fds(self) -> list[int]:
         """The file descriptors that came along; the caller closes them."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import socket
 import struct
 import zlib
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.agent import offloads, switch
 from testbed.agent.netlink import CREATE, EXCL, RouteSocket, attribute
+from testbed.engines.engine import Pair
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ _SEND_QUEUES, _RECEIVE_QUEUES = 31, 32
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _ADDRESS_GENERATION, _ADDRESS_GENERATION_OFF = 8, 1  # IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE
 
-_SO_ATTACH_FILTER = 26
-
 _DOOMED = 1
 """The group of far ends that are about to be deleted. The kernel waits for all processors once a deletion, however many
 devices go with it, and in the agent's own namespace groups are no one else's."""
@@ -41,13 +39,6 @@ devices go with it, and in the agent's own namespace groups are no one else's.""
 
 _ONE_QUEUE = b"".join(attribute(kind, struct.pack("=I", 1)) for kind in (_SEND_QUEUES, _RECEIVE_QUEUES))
 """A veth has a queue per processor unless told otherwise, and making one costs as much as the rest of the device."""
-
-
-class Pair(NamedTuple):
-    """A veth pair: on the switch side, and in the agent's own namespace."""
-
-    near: Device
-    far: Device
 
 
 class LinkDevices:
@@ -201,26 +192,3 @@ async def sweep(namespace: NetworkNamespace, lab: str) -> int:
         with suppress(NetlinkError):  # the other half of a pair that has just gone
             await namespace.ip.link("del", index=index)
     return len(left)
-
-
-def ignore_sender(incoming: socket.socket, mac: str) -> None:
-    """Keep one sender's frames from a packet socket: classic BPF, see Documentation/networking/filter.rst.
-
-    The sender is the near device of a pair: nothing that the kernel itself sends on it is a packet of the link.
-    """
-    octets = bytes.fromhex(mac.replace(":", ""))
-    program = b"".join(
-        struct.pack("HBBI", *instruction)
-        for instruction in (
-            (0x20, 0, 0, 6),  # ld [6]: the first four bytes of the source MAC
-            (0x15, 0, 3, int.from_bytes(octets[:4], "big")),  # jne keep
-            (0x28, 0, 0, 10),  # ldh [10]: the other two
-            (0x15, 0, 1, int.from_bytes(octets[4:], "big")),  # jne keep
-            (0x06, 0, 0, 0),  # ret nothing
-            (0x06, 0, 0, 0x40000),  # keep: ret all of it
-        )
-    )
-    buffer = ctypes.create_string_buffer(program)
-    incoming.setsockopt(
-        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(program) // 8, ctypes.addressof(buffer))
-    )

@@ -14,25 +14,27 @@ import asyncio
 import itertools
 from collections import defaultdict
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.agent import neighbours
 from testbed.agent.carriers import Key, Link, LinkCarriers
+from testbed.agent.messages import ChosenEngine, LinkStatistics
 from testbed.agent.port_rules import PortRules
-from testbed.engines import netem
-from testbed.engines.userspace.stats import LinkStats
+from testbed.engines.choice import choose
+from testbed.engines.counters import Counters
 from testbed.errors import LabError
-from testbed.impairments import Impairments
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from testbed.agent.wiring import NetworkNamespace, Port, Wiring
-    from testbed.engines.choice import Kernel
-    from testbed.engines.userspace.engine import UserspaceEngine
+    from testbed.agent.link_devices import LinkDevices
+    from testbed.agent.messages import LinkChange, LinkRequest
+    from testbed.agent.wiring import Port, Wiring
+    from testbed.engines.engine import Engine
+    from testbed.errors import MachineError
 
 _AT_ONCE = 32
 """Links that are made in one go, with fewer requests to the kernel and the workers, which carry nothing meanwhile."""
@@ -40,13 +42,19 @@ _AT_ONCE = 32
 
 @dataclass(slots=True)
 class Links:
-    """All links of a lab that have impairments, and the rules of the ports that they lead to."""
+    """All links of a lab that have impairments, and the rules of the ports that they lead to.
 
-    lab: str
+    Attributes:
+        wiring: the nodes and ports of the lab.
+        devices: makes devices of links.
+        engines: by name, in order of preference.
+        missing: those that do not work here, and why.
+    """
+
     wiring: Wiring
-    home: NetworkNamespace
-    userspace: UserspaceEngine
-    kernel: Kernel
+    devices: LinkDevices
+    engines: Mapping[str, Engine]
+    missing: Mapping[str, MachineError]
     rules: PortRules = field(init=False)
     _carriers: LinkCarriers = field(init=False)
     _links: dict[Key, Link] = field(default_factory=dict)
@@ -54,18 +62,13 @@ class Links:
 
     def __post_init__(self) -> None:
         self.rules = PortRules(self.wiring)
-        self._carriers = LinkCarriers(self.lab, self.wiring, self.home, self.userspace, self.kernel)
+        self._carriers = LinkCarriers(self.wiring, self.devices, self.engines)
 
-    async def impairments(self, wanted: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-        """Give links their impairments; a link that has one gets the new one in its place, whole.
-
-        Args:
-            wanted: `source`, `destination`, `network`, `addresses` (of both, by name), `impairments`, `later` (the
-                impairments that a run gives it), `seed`, `engine` and `repeatable` (the seed was asked for) of each
-                link.
+    async def impair(self, wanted: Iterable[LinkRequest]) -> tuple[ChosenEngine, ...]:
+        """Give links their impairments; a link that has some gets the new ones in their place, whole.
 
         Returns:
-            `engine` and `why` of each, in the same order.
+            The engine of each, in the same order.
 
         Raises:
             MachineError: `engine-unavailable`.
@@ -75,30 +78,32 @@ class Links:
             new: list[Link] = []
             done = []
             try:
-                for each in wanted:
-                    key = Key(each["source"], each["destination"], each["network"])
+                for link in wanted:
+                    key = Key(*link.ends)
                     for node in (key.source, key.destination):
                         port = self.wiring.port(node, key.network)
-                    impairments, later = (
-                        Impairments.from_json(each["impairments"]),
-                        [Impairments.from_json(one) for one in each["later"]],
+                    engine, why = choose(
+                        str(key),
+                        [link.impairments, *link.later],
+                        link.engine,
+                        self.engines,
+                        self.missing,
+                        mtu=port.mtu,
+                        repeatable=link.repeatable,
                     )
-                    engine, why = self.kernel.choose(
-                        str(key), [impairments, *later], each["engine"], mtu=port.mtu, repeatable=each["repeatable"]
-                    )
-                    done.append({"engine": engine, "why": why})
+                    done.append(ChosenEngine(engine=engine, why=why))
                     present = self._links.get(key)
                     if present and present.engine == engine:
-                        await self._carriers.replace(present, impairments)
+                        await self._carriers.apply(present, link.impairments)
                         continue
                     new.append(
                         Link(
                             key=key,
-                            addresses=each["addresses"],
+                            addresses=link.addresses,
                             engine=engine,
                             why=why,
-                            impairments=impairments,
-                            seed=each["seed"],
+                            impairments=link.impairments,
+                            seed=link.seed,
                         )
                     )
                 await self._make(new)
@@ -108,7 +113,7 @@ class Links:
                 self._links |= made
                 await self._connect(made.values())
                 await self._carriers.dismantle(replaced)
-            return done
+            return tuple(done)
 
     async def _make(self, links: Collection[Link]) -> None:
         """Make links; where that fails, those that were not made have no device."""
@@ -126,25 +131,19 @@ class Links:
         self._set_rules({self.wiring.port(link.key.destination, link.key.network) for link in links})
         self._introduce(links)
 
-    async def change(self, changes: Iterable[Mapping[str, Any]]) -> None:
+    async def change(self, changes: Iterable[LinkChange]) -> None:
         """Give impaired links other impairments, by the engines that they have. All are tried, also after a failure.
-
-        Args:
-            changes: `source`, `destination`, `network` and `impairments` of each link.
 
         Raises:
             LabError: the first failure: a link is not impaired, or impairments could not be applied.
         """
         failures: list[LabError] = []
         async with self._exclusive:
-            for each in changes:
-                key, impairments = (
-                    Key(each["source"], each["destination"], each["network"]),
-                    Impairments.from_json(each["impairments"]),
-                )
+            for change in changes:
                 try:
-                    if self._impaired(key).impairments != impairments:
-                        await self._carriers.replace(self._impaired(key), impairments)
+                    link = self._impaired(Key(*change.ends))
+                    if link.impairments != change.impairments:
+                        await self._carriers.apply(link, change.impairments)
                 except LabError as failure:
                     failures.append(failure)
         if failures:
@@ -157,45 +156,35 @@ class Links:
 
     def dead(self) -> dict[str, str]:
         """The links that pass nothing any more because what carried them has ended, and how that was."""
-        return self.userspace.dead()
+        return self._carriers.dead()
 
     async def restart(self) -> None:
         """Have every link begin anew: the same seed then gives packet n the same fate, whatever crossed before.
 
-        Packets in flight are dropped. The kernel's engine has nothing to begin anew.
+        Packets in flight are dropped, but by engines that have nothing to begin anew.
         """
         async with self._exclusive:
-            for key, link in self._links.items():
-                if link.engine == "userspace" and link.device is not None:
-                    await self.userspace.restart(str(key), link.impairments, link.seed)
+            for link in self._links.values():
+                await self._carriers.restart(link)
 
-    async def statistics(self) -> list[dict[str, Any]]:
+    async def statistics(self) -> tuple[LinkStatistics, ...]:
         """What became of the packets of each link, as its engine counts."""
-        by_userspace = await self.userspace.stats()
+        counters = await self._carriers.counters()
         found = []
         for key, link in tuple(self._links.items()):
-            if link.engine == "netem":
-                counts = asdict(await self._netem_statistics(link))
-            else:
-                gone = LinkStats(dead=self.wiring.gone.get((key.destination, key.network), "it is being made"))
-                counts = asdict(by_userspace.get(str(key), gone))
+            gone = Counters(dead=self.wiring.gone.get((key.destination, key.network), "it is being made"))
             found.append(
-                {
-                    "source": key.source,
-                    "destination": key.destination,
-                    "network": key.network,
-                    "engine": link.engine,
-                    "why": link.why,
-                    "impairments": link.impairments.to_json(),
-                    "counts": counts,
-                }
+                LinkStatistics(
+                    source=key.source,
+                    destination=key.destination,
+                    network=key.network,
+                    engine=link.engine,
+                    why=link.why,
+                    impairments=link.impairments,
+                    counts=counters.get(str(key), gone),
+                )
             )
-        return found
-
-    async def _netem_statistics(self, link: Link) -> netem.Statistics:
-        if link.device is None:
-            return netem.Statistics(packets=0, bytes=0, lost=0, overflowed=0, queued_packets=0, queued_bytes=0)
-        return await netem.statistics(self.wiring.switch.ip, link.device)
+        return tuple(found)
 
     async def attach(self, port: Port) -> bool:
         """Have the links of a port work again, where it was gone; False where none leads to or from it.
@@ -227,9 +216,7 @@ class Links:
     def _adapt(self, port: Port, links: Collection[Link]) -> None:
         """Have the nodes and the ports of a network know a port as it is now."""
         with _refusals(port):
-            self._carriers.switch_offloads_off(
-                link for link in links if link.engine == "netem" and link.key.source == port.node
-            )
+            self._carriers.switch_offloads_off(links, port.node)
         self._set_rules(
             each
             for place, each in self.wiring.ports.items()
@@ -279,8 +266,7 @@ class Links:
 
     async def close(self) -> None:
         """Remove all devices; packets that would cross them are dropped at the port from then on."""
-        devices = (*(link.device for link in self._links.values()), self.rules.sink)
-        self._carriers.delete(device for device in devices if device is not None)
+        await self._carriers.close(self.rules.sink)
         self._links.clear()
 
 

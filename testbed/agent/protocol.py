@@ -1,55 +1,113 @@
-"""What the agent and its clients say to each other: JSON lines over a stream.
+"""How the agent and its clients talk: JSON lines over a stream. What they say is declared in `testbed.agent.messages`.
 
 A client connects and makes one call at a time:
 
-    -> {"call": "impairments", "with": {...}}
+    -> {"call": "impair", "with": {...}}
     <- {"event": {...}}                      any number, while the call lasts
     <- {"result": ...}  or  {"error": {"kind", "code", "message", "hint"}}
 
-While a `spawn`, `endpoint` or `capture` call lasts, the client may send `{"tell": {"eof": true}}`, which ends the
-process's standard input, or `{"tell": {"signal": N}}`; when it closes the connection, the process is killed. To an
-endpoint, `{"tell": {"start_ns": N}}` passes on when it is to begin.
-Of `timeline`, anything that the client tells is the end, as is closing the connection.
+While a `spawn`, `endpoint` or `capture` call lasts, the client may send `{"tell": {...}}`; when it closes the
+connection, the process is killed. Of `timeline`, anything that the client tells is the end, as is its closing the
+connection.
+`hello` and its answer keep this form in all versions, so that each side can tell that the other is of another one.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
+from testbed import codec
 from testbed.errors import LabError, MachineError, TestbedError, UsageError
 
-VERSION = 6
+if TYPE_CHECKING:
+    from testbed.agent.messages import Call
+
+VERSION = 7
 """Raised whenever a client and an agent of different ages would not understand each other."""
 
 READY = b"ready\n"
-"""What an agent that was started ahead writes when it can be told of its lab: `{"arguments": [...]}`."""
+"""What an agent that was started ahead writes when it can be told of its lab: a JSON list of its arguments."""
 
 _KINDS: dict[str, type[TestbedError]] = {kind.__name__: kind for kind in (UsageError, MachineError, LabError)}
 
 
-def encode(message: dict[str, Any]) -> bytes:
+T = TypeVar("T")
+
+
+class WireError(msgspec.Struct, frozen=True):
+    """An error as it crosses the connection."""
+
+    kind: str
+    code: str
+    message: str
+    hint: str | None
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line: a call with its arguments, or one of the others. Their values are JSON, for `read` to take."""
+
+    call: str | None = None
+    arguments: object = msgspec.field(default=None, name="with")
+    tell: object = None
+    event: object = None
+    result: object = msgspec.UNSET
+    error: WireError | None = None
+
+
+def call(what: Call[Any]) -> Message:
+    """The message that makes a call."""
+    return Message(call=what.call_name(), arguments=codec.encode(what))
+
+
+def read(value: object, kind: type[T], what: str) -> T:
+    """A value in a message as the type that it has to be of.
+
+    Args:
+        value: JSON.
+        kind: the type.
+        what: names the message.
+
+    Raises:
+        LabError: `bad-message`, with the field that is wrong.
+    """
+    try:
+        return codec.decode(value, kind)
+    except codec.UnreadableError as error:
+        raise LabError("bad-message", f"{what}: {error}", "client and agent may be of different versions") from None
+
+
+def encode(message: Message) -> bytes:
     """One line of the protocol."""
-    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+    return msgspec.json.encode(message) + b"\n"
 
 
-def decode(line: bytes) -> dict[str, Any]:
+def decode(line: bytes) -> Message:
     """The message of one line.
 
     Raises:
-        ValueError: the line is no JSON object.
+        ValueError: the line is no message.
     """
-    message = json.loads(line)
-    if not isinstance(message, dict):
-        raise ValueError(f"{line[:80]!r} is no JSON object")  # noqa: TRY004  # a wrong value from the peer
-    return message
+    try:
+        return msgspec.json.decode(line, type=Message)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise ValueError(f"{line[:80]!r} is no message: {error}") from None
 
 
-def error_to_json(error: TestbedError) -> dict[str, str | None]:
-    """What crosses the connection of an error."""
-    return {"kind": type(error).__name__, "code": error.code, "message": error.message, "hint": error.hint}
+def line_of(value: object) -> bytes:
+    """A line of JSON, for what does not go over the socket: arguments and output of processes of ours."""
+    return json.dumps(codec.encode(value), separators=(",", ":")).encode() + b"\n"
 
 
-def error_from_json(data: dict[str, Any]) -> TestbedError:
-    """The error that the agent raised."""
-    return _KINDS.get(data["kind"], LabError)(data["code"], data["message"], data["hint"])
+def error_message(error: TestbedError) -> Message:
+    """The message that tells of an error."""
+    return Message(error=WireError(type(error).__name__, error.code, error.message, error.hint))
+
+
+def error_of(message: Message) -> TestbedError | None:
+    """The error that a message tells of, if it does."""
+    if (told := message.error) is None:
+        return None
+    return _KINDS.get(told.kind, LabError)(told.code, told.message, told.hint)

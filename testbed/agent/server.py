@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import json
 import logging
 import os
 import socket
@@ -12,17 +11,17 @@ import sys
 import time
 import traceback
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from testbed import logs
-from testbed.agent import processes, protocol, sockets, timeline
+from testbed.agent import messages, processes, protocol, sockets, timeline
 from testbed.agent.connection import Connection
 from testbed.agent.tasks import cancelled
 from testbed.errors import LabError, TestbedError
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from testbed.agent.attachments import Attachments
@@ -31,7 +30,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_FREQUENT = ("accepts", "attachments", "statistics", "sockets")
+_ProcessCall = messages.Spawn | messages.Endpoint | messages.Capture
+
+_PROCESSES: dict[str, type[_ProcessCall]] = {kind.call_name(): kind for kind in get_args(_ProcessCall)}
+
+_FREQUENT = (messages.Accepts, messages.Attachments, messages.Statistics, messages.Sockets)
 """Calls that come many times a second; they are logged where everything is."""
 
 _CHUNK = 1 << 16
@@ -56,28 +59,29 @@ class Server:
         self._attachments = attachments
         self._directory = directory
         self._isolated = isolated
-        self._plan: dict[str, Any] | None = None
+        self._plan: Mapping[str, object] | None = None
         self._commands: dict[str, processes.Process] = {}
         self._processes: dict[str, processes.NodeProcesses] = {}
         self._owners: dict[str, dict[int, sockets.Owner]] = {}
         self._environment = _environment()
         self._exclusive = asyncio.Lock()
         self.ended = asyncio.Event()
-        self._calls: dict[str, Callable[..., Awaitable[object]]] = {
-            "hello": self._hello,
-            "clock": self._clock,
-            "create": self._create,
-            "adopt": self._adopt,
-            "launch": self._launch,
-            "accepts": self._accepts,
-            "attachments": self._attachments.report,
-            "impairments": self._impairments,
-            "restart": self._restart,
-            "statistics": self._statistics,
-            "sockets": self._sockets,
-            "remember": self._remember,
-            "shutdown": self._shutdown,
+        handlers: dict[type[messages.Call[Any]], Callable[[Any], Awaitable[object]]] = {
+            messages.Hello: self._hello,
+            messages.Clock: self._clock,
+            messages.Create: self._create,
+            messages.Adopt: self._adopt,
+            messages.Launch: self._launch,
+            messages.Accepts: self._accepts,
+            messages.Attachments: self._report,
+            messages.Impair: self._impair,
+            messages.Restart: self._restart,
+            messages.Statistics: self._statistics,
+            messages.Sockets: self._sockets,
+            messages.Remember: self._remember,
+            messages.Shutdown: self._shutdown,
         }
+        self._handlers = {kind.call_name(): (kind, handler) for kind, handler in handlers.items()}
 
     @property
     def is_up(self) -> bool:
@@ -97,108 +101,105 @@ class Server:
     async def _attend(self, connection: Connection) -> None:
         try:
             while message := await connection.receive():
-                name, arguments = message["call"], message["with"]
+                name, arguments = message.call or "nothing", message.arguments
                 try:
-                    if name in ("spawn", "endpoint", "capture"):
-                        await self._run(connection, name, arguments)
+                    if kind := _PROCESSES.get(name):
+                        await self._run(connection, protocol.read(arguments, kind, name))
                         return
-                    if name == "timeline":
-                        await timeline.carry_out(connection, **arguments, change=self._change)
-                        await connection.send({"result": None})
+                    if name == messages.Timeline.call_name():
+                        what = protocol.read(arguments, messages.Timeline, name)
+                        await timeline.carry_out(connection, what, self._change)
+                        await connection.send_result(None)
                         return
-                    await connection.send({"result": await self._call(name, arguments)})
+                    await connection.send_result(await self._call(name, arguments))
                 except TestbedError as error:
-                    await connection.send({"error": protocol.error_to_json(error)})
+                    await connection.send(protocol.error_message(error))
                 except Exception as error:  # noqa: BLE001  # whoever asked must hear of it, whatever it is
                     traceback.print_exc()
                     failed = LabError("agent-failed", f"{name}: {error!r}", "the lab's agent.log says where")
-                    await connection.send({"error": protocol.error_to_json(failed)})
+                    await connection.send(protocol.error_message(failed))
         finally:
             connection.close()
 
-    async def _call(self, name: str, arguments: dict[str, Any]) -> object:
-        if name not in self._calls:
+    async def _call(self, name: str, arguments: object) -> object:
+        if name not in self._handlers:
             raise LabError("unknown-call", f"this agent knows no call {name!r}", "it is of another version")
-        if name in ("hello", "clock"):  # are asked of an agent that may be busy, or stuck
-            return await self._calls[name]()
+        kind, handle = self._handlers[name]
+        call = protocol.read(arguments, kind, name)
+        if kind in (messages.Hello, messages.Clock):  # are asked of an agent that may be busy, or stuck
+            return await handle(call)
         async with self._exclusive:
-            with logs.timed(_log, name, level=logging.DEBUG if name in _FREQUENT else logging.INFO):
-                return await self._calls[name](**arguments)
+            with logs.timed(_log, name, level=logging.DEBUG if kind in _FREQUENT else logging.INFO):
+                return await handle(call)
 
-    async def _hello(self) -> dict[str, Any]:
-        """Who answers, and what it holds."""
-        without_netem = self._links.kernel.without_netem
-        return {
-            "version": protocol.VERSION,
-            "lab": self._lab,
-            "pid": os.getpid(),
-            "plan": self._plan,
-            "kernel": os.uname().release,
-            "without_netem": without_netem.message if without_netem else None,
-            "dead_links": self._links.dead(),
-            "nodes": {name: _state(self._commands.get(name)) for name in self._wiring.nodes},
-            "pauses": {name: command.pauses for name, command in self._commands.items()},
-        }
+    async def _hello(self, _: messages.Hello) -> messages.AgentStatus:
+        return messages.AgentStatus(
+            version=protocol.VERSION,
+            lab=self._lab,
+            pid=os.getpid(),
+            plan=self._plan,
+            dead_links=self._links.dead(),
+            nodes={name: _state(self._commands.get(name)) for name in self._wiring.nodes},
+            pauses={name: command.pauses for name, command in self._commands.items()},
+        )
 
-    async def _clock(self) -> int:
-        """The time of this machine's monotonic clock, ns."""
+    async def _clock(self, _: messages.Clock) -> int:
         return time.monotonic_ns()
 
-    async def _create(self, networks: Sequence[dict[str, Any]], nodes: Sequence[dict[str, Any]]) -> None:
-        await self._wiring.create(networks, nodes, self._directory / "hosts")
+    async def _create(self, call: messages.Create) -> None:
+        await self._wiring.create(call.networks, call.nodes, self._directory / "hosts")
 
-    async def _adopt(self, nodes: Sequence[dict[str, Any]]) -> None:
-        await self._wiring.adopt(nodes)
+    async def _adopt(self, call: messages.Adopt) -> None:
+        await self._wiring.adopt(call.nodes)
 
-    async def _launch(self, node: str, argv: Sequence[str]) -> None:
+    async def _launch(self, call: messages.Launch) -> None:
         """Start a node's own command, which runs as long as the lab; its output goes to a file of the lab."""
-        log = os.open(self._directory / f"{node}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        log = os.open(self._directory / f"{call.node}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         null = os.open(os.devnull, os.O_RDONLY)
         try:
-            self._commands[node] = await self._start(node, argv, stdio=(null, log, log))
+            self._commands[call.node] = await self._start(call.node, call.argv, stdio=(null, log, log))
         finally:
             os.close(log)
             os.close(null)
 
-    async def _accepts(self, node: str, address: str, port: int) -> bool:
-        """Whether a TCP port of a node accepts connections, tried from inside the node."""
-        with namespaces.inside(self._wiring.node(node).network), socket.socket() as probe:
+    async def _accepts(self, call: messages.Accepts) -> bool:
+        with namespaces.inside(self._wiring.node(call.node).network), socket.socket() as probe:
             probe.settimeout(_LOCAL_CONNECT_SECONDS)
-            return probe.connect_ex((address, port)) == 0
+            return probe.connect_ex((call.address, call.port)) == 0
 
-    async def _impairments(self, links: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
-        impaired = await self._links.impairments(links)
+    async def _report(self, call: messages.Attachments) -> messages.AttachmentReport:
+        return await self._attachments.report(settled=call.settled)
+
+    async def _impair(self, call: messages.Impair) -> tuple[messages.ChosenEngine, ...]:
+        chosen = await self._links.impair(call.links)
         if self.is_up:
             self._attachments.look()  # a network may have its first link now
-        return impaired
+        return chosen
 
-    async def _change(self, changes: Sequence[dict[str, Any]]) -> tuple[int, int]:
+    async def _change(self, changes: Sequence[messages.LinkChange]) -> tuple[int, int]:
         """Change impaired links; when that began and when it was done, ns."""
         async with self._exclusive:
             begun_ns = time.monotonic_ns()
             await self._links.change(changes)
             return begun_ns, time.monotonic_ns()
 
-    async def _restart(self) -> None:
+    async def _restart(self, _: messages.Restart) -> None:
         await self._links.restart()
 
-    async def _statistics(self) -> list[dict[str, Any]]:
+    async def _statistics(self, _: messages.Statistics) -> tuple[messages.LinkStatistics, ...]:
         return await self._links.statistics()
 
-    async def _sockets(self, nodes: Sequence[str]) -> dict[str, Any]:
-        """The TCP connections of nodes, by node; see `sockets.connections`."""
+    async def _sockets(self, call: messages.Sockets) -> dict[str, messages.NodeSockets]:
         return {
-            node: sockets.connections(self._wiring.node(node).network, self._owners.setdefault(node, {}))
-            for node in nodes
+            node: sockets.sockets_of(self._wiring.node(node).network, self._owners.setdefault(node, {}))
+            for node in call.nodes
         }
 
-    async def _remember(self, plan: dict[str, Any]) -> None:
-        """Keep the plan for later commands. The lab is up: it no longer ends with the command that made it."""
-        self._plan = plan
+    async def _remember(self, call: messages.Remember) -> None:
+        self._plan = call.plan
         self._attachments.begin()
 
-    async def _shutdown(self) -> None:
-        """End the agent, and with it everything that it holds."""
+    async def _shutdown(self, _: messages.Shutdown) -> None:
         self.ended.set()
 
     async def _start(
@@ -213,35 +214,43 @@ class Server:
         environment = self._environment | ({} if term is None else {"TERM": term}) | dict(found.environment)
         return await self._processes[node].start(argv, environment=environment, stdio=stdio, tty=term is not None)
 
-    def _capture(self, node: str, network: str, **limits: int) -> processes.Process:
-        """Start a capture at a port. What it costs is not held against the node."""
-        spec = {"interface": self._wiring.port(node, network).interface, **limits}
-        argv = [sys.executable, "-m", "testbed.agent.capture", json.dumps(spec)]
-        return processes.start_own(replace(self._wiring.node(node), cgroups=()), argv)
+    async def _start_for(self, call: _ProcessCall, stdio: Sequence[int]) -> processes.Process:
+        """Start the process that a call asks for."""
+        node = self._wiring.node(call.node)
+        match call:
+            case messages.Endpoint():
+                spec = protocol.line_of(call.spec).decode().strip()
+                return processes.start_own(node, [sys.executable, "-m", "testbed.endpoint", spec])
+            case messages.Capture():  # what it costs is not held against the node
+                spec = protocol.line_of(
+                    messages.CaptureSpec(
+                        interface=self._wiring.port(call.node, call.network).interface,
+                        snap_bytes=call.snap_bytes,
+                        size_bytes=call.size_bytes,
+                    )
+                ).decode()
+                argv = [sys.executable, "-m", "testbed.agent.capture", spec.strip()]
+                return processes.start_own(replace(node, cgroups=()), argv)
+            case messages.Spawn():
+                return await self._start(call.node, call.argv, stdio=stdio, term=call.term)
 
-    async def _run(self, connection: Connection, call: str, arguments: dict[str, Any]) -> None:
+    async def _run(self, connection: Connection, call: _ProcessCall) -> None:
         fds = connection.take_fds()
         try:
-            if call == "endpoint":
-                argv = [sys.executable, "-m", "testbed.endpoint", protocol.encode(arguments["spec"]).decode().strip()]
-                process = processes.start_own(self._wiring.node(arguments["node"]), argv)
-            elif call == "capture":
-                process = self._capture(**arguments)
-            else:
-                process = await self._start(**arguments, stdio=fds)
+            process = await self._start_for(call, fds)
         finally:
             for fd in fds:
                 os.close(fd)
-        _log.debug("%s in %s: pid %d", call, arguments["node"], process.pid)
+        _log.debug("%s in %s: pid %d", call.call_name(), call.node, process.pid)
         listening = asyncio.create_task(_obey(connection, process))
         try:
-            await connection.send({"event": {"pid": process.pid}})
+            await connection.send_event(messages.ProcessEvent(pid=process.pid))
             ended = asyncio.create_task(process.wait())
             await asyncio.gather(
                 _forward(await process.streams.reader(1), "stdout", connection, ended),
                 _forward(await process.streams.reader(2), "stderr", connection, ended),
             )
-            await connection.send({"result": {"status": await ended}})
+            await connection.send_result(messages.Exit(status=await ended))
         finally:
             process.kill()
             await cancelled(listening)
@@ -291,17 +300,17 @@ async def _forward(
             return
         if not (data := reading.result()):
             return
-        await connection.send({"event": {name: decoder.decode(data)}})
+        await connection.send_event(messages.ProcessEvent(stream=name, text=decoder.decode(data)))
 
 
 async def _obey(connection: Connection, process: processes.Process) -> None:
     """Carry out what a client tells a running process; kill it when the client goes away."""
     while message := await connection.receive():
-        tell = message["tell"]
-        if "start_ns" in tell:
-            process.streams.write_input(protocol.encode({"start_ns": tell["start_ns"]}))
-        if "eof" in tell:
+        tell = protocol.read(message.tell, messages.Tell, "tell")
+        if tell.start_ns is not None:
+            process.streams.write_input(protocol.line_of({"start_ns": tell.start_ns}))
+        if tell.eof:
             process.streams.close_input()
-        if "signal" in tell:
-            process.signal(tell["signal"])
+        if tell.signal is not None:
+            process.signal(tell.signal)
     process.kill()

@@ -14,8 +14,11 @@ from contextlib import suppress
 from ipaddress import IPv6Address
 from pathlib import Path
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import msgspec
+
+from testbed.agent.messages import NodeSockets, TcpConnection
 from testbed.errors import LabError, MachineError
 from testbed.linux import namespaces
 from testbed.linux.tcp_info import STATES, parse, parse_congestion
@@ -46,19 +49,13 @@ Owner = tuple[int | None, str | None]
 """The pid and the name of a process that has a socket open; None where that is not known."""
 
 
-def connections(network: int, owners: dict[int, Owner]) -> dict[str, Any]:
+def sockets_of(network: int, owners: dict[int, Owner]) -> NodeSockets:
     """The TCP connections of a network namespace.
 
     Args:
         network: a file descriptor of it.
         owners: of the connections that were there the last time, by inode; made to be of those that are there now.
             Processes are looked through only where there are new connections.
-
-    Returns:
-        `at_ns`, the time, and `connections`, of each its `local` and `peer` (`198.18.0.2:80`), the name of its `state`,
-        `congestion` (the control's name), `process` and `pid` of one that has it open (None where that is not known),
-        `receive_queue_bytes` and `send_queue_bytes`, `receive_buffer_bytes`, `send_buffer_bytes`, `drops`, and `info`,
-        see `testbed.linux.tcp_info`.
 
     Raises:
         MachineError: `no-inet-diag`: the kernel can't tell.
@@ -74,13 +71,15 @@ def connections(network: int, owners: dict[int, Owner]) -> dict[str, Any]:
             _connection(message) for family in (socket.AF_INET, socket.AF_INET6) for message in _dump(diag, family)
         ]
     at_ns = monotonic_ns()
-    inodes = {each["inode"] for each in found} - {0}  # nobody has accepted the connection yet
+    inodes = {inode for inode, _ in found} - {0}  # nobody has accepted the connection yet
     known = {**owners, **(_owners(network) if inodes - owners.keys() else {})}
     owners.clear()
     owners.update((inode, known.get(inode, (None, None))) for inode in inodes)
-    for each in found:
-        each["pid"], each["process"] = owners.get(each.pop("inode"), (None, None))
-    return {"at_ns": at_ns, "connections": found}
+    connections = []
+    for inode, connection in found:
+        pid, process = owners.get(inode, (None, None))
+        connections.append(msgspec.structs.replace(connection, pid=pid, process=process))
+    return NodeSockets(at_ns=at_ns, connections=tuple(connections))
 
 
 def _refused(number: int) -> MachineError | LabError:
@@ -108,26 +107,26 @@ def _dump(diag: socket.socket, family: int) -> Iterator[bytes]:
             yield message
 
 
-def _connection(message: bytes) -> dict[str, Any]:
+def _connection(message: bytes) -> tuple[int, TcpConnection]:
+    """The inode of a connection, and what there is to say of it."""
     family, state, _, _, _, _, source, destination, _, _, _, received, unsent, _, inode = _MESSAGE.unpack_from(message)
     local_port, peer_port = struct.unpack_from("!HH", message, 4)
     attributes = dict(_attributes(message[_MESSAGE.size :]))
     congestion = attributes.get(_CONG, b"").rstrip(b"\0").decode("ascii")
     own = next((attributes[kind] for kind in (_VEGASINFO, _DCTCPINFO, _BBRINFO) if kind in attributes), b"")
     memory = _MEMORY.unpack(attributes[_SKMEMINFO][: _MEMORY.size]) if _SKMEMINFO in attributes else (0,) * 9
-    return {
-        "local": f"{_address(family, source)}:{local_port}",
-        "peer": f"{_address(family, destination)}:{peer_port}",
-        "state": STATES.get(state, str(state)),
-        "congestion": congestion,
-        "inode": inode,
-        "receive_queue_bytes": received,
-        "send_queue_bytes": unsent,
-        "receive_buffer_bytes": memory[1],
-        "send_buffer_bytes": memory[3],
-        "drops": memory[8],
-        "info": {**parse(attributes.get(_INFO, b"")), **parse_congestion(congestion, own)},
-    }
+    return inode, TcpConnection(
+        local=f"{_address(family, source)}:{local_port}",
+        peer=f"{_address(family, destination)}:{peer_port}",
+        state=STATES.get(state, str(state)),
+        congestion=congestion,
+        receive_queue_bytes=received,
+        send_queue_bytes=unsent,
+        receive_buffer_bytes=memory[1],
+        send_buffer_bytes=memory[3],
+        drops=memory[8],
+        info={**parse(attributes.get(_INFO, b"")), **parse_congestion(congestion, own)},
+    )
 
 
 def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -9,44 +9,31 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from testbed.agent.messages import EventDone
 from testbed.agent.tasks import cancelled
 from testbed.errors import TestbedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    Changes = Sequence[dict[str, Any]]
-
-
-class Connection(Protocol):
-    """To the client: see `testbed.agent.server.Connection`."""
-
-    async def send(self, message: dict[str, Any]) -> None:
-        """Send a message."""
-
-    async def receive(self) -> Any:  # noqa: ANN401  # JSON
-        """The next message."""
+    from testbed.agent.connection import Connection
+    from testbed.agent.messages import LinkChange, Timeline
 
 
 async def carry_out(
     connection: Connection,
-    start_ns: int,
-    events: Sequence[dict[str, Any]],
-    restored: Changes,
-    change: Callable[[Changes], Awaitable[tuple[int, int]]],
+    timeline: Timeline,
+    change: Callable[[Sequence[LinkChange]], Awaitable[tuple[int, int]]],
 ) -> None:
     """Have events happen at their times, until the client says that it is the end.
 
-    The client is told of each event, when it has happened, `{"number": its place, "begun_ns": N, "done_ns": N}`:
-    between these two its links changed, one after the other.
+    The client is told of each event when it has happened.
 
     Args:
         connection: to the client.
-        start_ns: the timeline's time zero, by the monotonic clock; it may be in the future.
-        events: `at_ns`, ascending, and `changes` of each.
-        restored: the changes that undo all of them.
+        timeline: the events, and when they are due.
         change: makes changes; returns when it began and when it was done, ns of the monotonic clock.
 
     Raises:
@@ -54,19 +41,19 @@ async def carry_out(
     """
     ended = asyncio.create_task(connection.receive())
     try:
-        for number, event in enumerate(events):
-            if await _over(ended, start_ns + event["at_ns"]):
+        for number, event in enumerate(timeline.events):
+            if await _over(ended, timeline.start_ns + event.at_ns):
                 break
-            begun_ns, done_ns = await change(event["changes"])
-            await connection.send({"event": {"number": number, "begun_ns": begun_ns, "done_ns": done_ns}})
+            begun_ns, done_ns = await change(event.changes)
+            await connection.send_event(EventDone(number=number, begun_ns=begun_ns, done_ns=done_ns))
         await ended
     except Exception:
         with suppress(TestbedError):  # the first failure is the one to tell
-            await change(restored)
+            await change(timeline.restored)
         raise
     finally:
         await cancelled(ended)
-    await change(restored)
+    await change(timeline.restored)
 
 
 async def _over(ended: asyncio.Task[Any], due_ns: int) -> bool:

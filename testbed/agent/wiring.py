@@ -7,7 +7,7 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
@@ -20,6 +20,7 @@ from testbed.linux import namespaces
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from testbed.agent.messages import NewInterface, NewNetwork, NewNode, PresentNode
     from testbed.agent.netlink import RouteSocket
     from testbed.agent.switch import Device
 
@@ -173,15 +174,12 @@ class Wiring:
                         return port
         return None
 
-    async def create(
-        self, networks: Sequence[Mapping[str, Any]], nodes: Sequence[Mapping[str, Any]], hosts: Path
-    ) -> None:
+    async def create(self, networks: Sequence[NewNetwork], nodes: Sequence[NewNode], hosts: Path) -> None:
         """Make networks as bridges and nodes as namespaces, and cable them.
 
         Args:
-            networks: `name`, `mtu`.
-            nodes: `name`, `sysctls`, `environment`, `directory`, `hosts` (text of its /etc/hosts) and `interfaces`,
-                each with `network`, `name`, `address`, `prefix_length`, `mac`.
+            networks: to make.
+            nodes: to make, with their interfaces.
             hosts: directory for the hosts files.
 
         Raises:
@@ -191,12 +189,12 @@ class Wiring:
             _no_ipv6()
         indexes = itertools.count(_FIRST_INDEX)
         try:
-            bridges = {each["name"]: await self._make_bridge(next(indexes), each["mtu"]) for each in networks}
+            bridges = {network.name: await self._make_bridge(next(indexes), network.mtu) for network in networks}
             for node in nodes:
-                self._make_node(node, hosts / node["name"])
-                for interface in node["interfaces"]:
-                    await self._cable(node["name"], interface, next(indexes), bridges[interface["network"]])
-                await _configure(self.nodes[node["name"]].network, node["interfaces"])
+                self._make_node(node, hosts / node.name)
+                for interface in node.interfaces:
+                    await self._cable(node.name, interface, next(indexes), bridges[interface.network])
+                await _configure(self.nodes[node.name].network, node.interfaces)
         except NetlinkError as error:
             raise LabError("wiring-failed", f"the kernel refused a device or an address: {error}") from None
 
@@ -206,62 +204,58 @@ class Wiring:
         await self.switch.ip.link("set", index=index, state="up")
         return index, mtu
 
-    def _make_node(self, node: Mapping[str, Any], hosts: Path) -> None:
+    def _make_node(self, node: NewNode, hosts: Path) -> None:
         hosts.parent.mkdir(exist_ok=True)
-        hosts.write_text(node["hosts"], "utf-8")
+        hosts.write_text(node.hosts, "utf-8")
         network = namespaces.new_network()
-        name = node["name"]
+        name = node.name
         self.nodes[name] = Node(
-            name=name, network=network, hosts=hosts, environment=node["environment"], directory=node["directory"]
+            name=name, network=network, hosts=hosts, environment=node.environment, directory=node.directory
         )
         with namespaces.inside(network):
             _no_ipv6()
-            _set_sysctls(name, node["sysctls"])
+            _set_sysctls(name, node.sysctls)
 
-    async def _cable(self, node: str, interface: Mapping[str, Any], index: int, bridge: tuple[int, int]) -> None:
+    async def _cable(self, node: str, interface: NewInterface, index: int, bridge: tuple[int, int]) -> None:
         """Connect a node to a switch; the end at the switch, which is the port, gets the index."""
         network, mtu = self.nodes[node].network, bridge[1]
-        peer = {"ifname": interface["name"], "address": interface["mac"], "mtu": mtu, "net_ns_fd": network}
+        peer = {"ifname": interface.name, "address": interface.mac, "mtu": mtu, "net_ns_fd": network}
         await self.switch.ip.link(
             "add", index=index, ifname=f"port{index}", kind="veth", mtu=mtu, master=bridge[0], state="up", peer=peer
         )
         self._add(
             Port(
                 node=node,
-                network=interface["network"],
+                network=interface.network,
                 index=index,
                 bridge=bridge[0],
-                mac=interface["mac"],
-                interface=interface["name"],
+                mac=interface.mac,
+                interface=interface.name,
                 mtu=mtu,
-                address=interface["address"],
+                address=interface.address,
             )
         )
 
-    async def adopt(self, nodes: Sequence[Mapping[str, Any]]) -> None:
+    async def adopt(self, nodes: Sequence[PresentNode]) -> None:
         """Find the ports of nodes that are there already.
-
-        Args:
-            nodes: `name`, `container` (its id), `pid` (its first process, as seen from here), `limited` (CPU or memory
-                limits hold for it) and `interfaces`, each with `network`, `mac` and `address`.
 
         Raises:
             LabError: `node-gone`, `port-not-found`.
         """
         for given in nodes:
-            name, pid = given["name"], given["pid"]
+            name, pid = given.name, given.pid
             try:
-                node = of_process(name, pid, limited=given["limited"], container=given["container"])
+                node = of_process(name, pid, limited=given.limited, container=given.container)
             except OSError as error:
                 raise LabError("node-gone", f"no namespace of {name} (pid {pid}): {error.strerror}") from None
             self.nodes[name] = node
             by_mac = {device.mac: device for device in devices_of(node)}
-            for interface in given["interfaces"]:
-                device = by_mac.get(interface["mac"])
+            for interface in given.interfaces:
+                device = by_mac.get(interface.mac)
                 if not device or not device.peer:
                     raise LabError(
                         "port-not-found",
-                        f"{name} has no veth interface with MAC {interface['mac']} for network {interface['network']}; "
+                        f"{name} has no veth interface with MAC {interface.mac} for network {interface.network}; "
                         f"it has {', '.join(filter(None, by_mac))}",
                         "attach the node to a bridge network only",
                     )
@@ -269,29 +263,29 @@ class Wiring:
                 self._add(
                     Port(
                         node=name,
-                        network=interface["network"],
+                        network=interface.network,
                         index=device.peer,
                         bridge=port.master,
                         mac=device.mac,
                         interface=device.name,
                         mtu=device.mtu,
-                        address=interface["address"],
+                        address=interface.address,
                     )
                 )
 
 
-async def _configure(network: int, interfaces: Sequence[Mapping[str, Any]]) -> None:
+async def _configure(network: int, interfaces: Sequence[NewInterface]) -> None:
     """Give a node's interfaces their addresses and switch them on."""
     async with NetworkNamespace(network) as node:
         indexes = {link.get("ifname"): link["index"] async for link in await node.ip.get_links()}
         for interface in interfaces:
             await node.ip.addr(
                 "add",
-                index=indexes[interface["name"]],
-                address=interface["address"],
-                prefixlen=interface["prefix_length"],
+                index=indexes[interface.name],
+                address=interface.address,
+                prefixlen=interface.prefix_length,
             )
-        for name in ("lo", *(interface["name"] for interface in interfaces)):
+        for name in ("lo", *(interface.name for interface in interfaces)):
             await node.ip.link("set", index=indexes[name], state="up")
 
 

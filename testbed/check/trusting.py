@@ -6,12 +6,14 @@ dropped nothing for want of time, and neither they nor the senders were late.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from testbed.impairments import Impairments
+from testbed.engines.counters import Counters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from testbed.agent.messages import AttachmentReport, LinkStatistics
 
 LATENESS_NS = 5_000_000
 LATENESS_RATIO = 0.1
@@ -27,11 +29,10 @@ _FAULTS = {
     "oversize": "packets dropped because they are larger than the MTU: an offload is on that must be off",
     "send_failures": "packets that the receiver's port refused",
 }
-"""Counters of the userspace engine that are 0 in a trusted run (`testbed.engines.userspace.stats`). The kernel's
-engine counts nothing of the kind."""
+"""Counters that are 0 in a trusted run, of engines that have them (`testbed.engines.counters`)."""
 
 
-def trust(statistics: Sequence[Mapping[str, Any]], *, before: Sequence[Mapping[str, Any]] = ()) -> tuple[str, ...]:
+def trust(statistics: Sequence[LinkStatistics], *, before: Sequence[LinkStatistics] = ()) -> tuple[str, ...]:
     """Why a run is not trusted, as far as the engines of its links know.
 
     Args:
@@ -42,18 +43,17 @@ def trust(statistics: Sequence[Mapping[str, Any]], *, before: Sequence[Mapping[s
         A sentence per kind of reason, with the worst link's figures where several give it; none where the
         engines kept up.
     """
-    earlier = {_ends(link): link["counts"] for link in before}
+    earlier = {str(link): link.counts for link in before}
     reasons: dict[str, list[tuple[float, str, str]]] = {}
     for link in statistics:
-        if link["engine"] == "userspace":
-            for kind, size, reason in _reasons(link, earlier.get(_ends(link), {})):
-                reasons.setdefault(kind, []).append((size, _ends(link), reason))
-    for ends in sorted(earlier.keys() - {_ends(link) for link in statistics}):
+        for kind, size, reason in _reasons(link, earlier.get(str(link), Counters())):
+            reasons.setdefault(kind, []).append((size, str(link), reason))
+    for ends in sorted(earlier.keys() - {str(link) for link in statistics}):
         reasons.setdefault("gone", []).append((0, ends, "its counters are gone"))
     return tuple(_together(found, "links") for found in reasons.values())
 
 
-def disturbances(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+def disturbances(before: AttachmentReport, after: AttachmentReport) -> tuple[str, ...]:
     """What happened to nodes and their ports during a run, for which it is not to be trusted.
 
     Args:
@@ -63,15 +63,15 @@ def disturbances(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[s
     Returns:
         A sentence for each thing that happened, and for each port that dropped packets of unknown source.
     """
-    seen = max((incident["number"] for incident in before["incidents"]), default=0)
-    happened = [incident["what"] for incident in after["incidents"] if incident["number"] > seen]
-    dropped = {port: count - before["unknown_dropped"].get(port, 0) for port, count in after["unknown_dropped"].items()}
+    seen = max((incident.number for incident in before.incidents), default=0)
+    happened = [incident.what for incident in after.incidents if incident.number > seen]
+    dropped = {port: count - before.unknown_dropped.get(port, 0) for port, count in after.unknown_dropped.items()}
     unknown = [
         f"{port}: {count} packets were dropped because their source MAC is no node's"
         for port, count in dropped.items()
         if count > 0
     ]
-    return tuple(dict.fromkeys([*happened, *after["problems"], *unknown]))
+    return tuple(dict.fromkeys([*happened, *after.problems, *unknown]))
 
 
 def late_senders(senders: Iterable[tuple[str, int, float]]) -> tuple[str, ...]:
@@ -112,20 +112,15 @@ def _together(found: Sequence[tuple[float, str, str]], noun: str) -> str:
     return f"{len(found)} {noun}: {reason} (the worst of them: {ends})"
 
 
-def _ends(link: Mapping[str, Any]) -> str:
-    return f"{link['source']} -> {link['destination']} on {link['network']}"
-
-
-def _reasons(link: Mapping[str, Any], earlier: Mapping[str, Any]) -> Iterator[tuple[str, float, str]]:
+def _reasons(link: LinkStatistics, earlier: Counters) -> Iterator[tuple[str, float, str]]:
     """Per reason its kind, how bad it is, and the sentence."""
-    counts = link["counts"]
-    if counts["dead"] is not None:
-        yield "dead", 0, f"the link is dead: {counts['dead']}"
+    counts = link.counts
+    if counts.dead is not None:
+        yield "dead", 0, f"the link is dead: {counts.dead}"
     for name, what in _FAULTS.items():
-        count = counts[name] - earlier.get(name, 0)
+        count = (getattr(counts, name) or 0) - (getattr(earlier, name) or 0)
         if count > 0:
             yield name, count, f"{count} {what}"
-    delay_ns = Impairments.from_json(link["impairments"]).delay_ns
-    late_ns = counts["lateness_p99_ns"]
+    delay_ns, late_ns = link.impairments.delay_ns, counts.lateness_p99_ns or 0
     if late_ns > _bound_ns(delay_ns):
         yield "late", late_ns, _late("packet in 100 left", late_ns, delay_ns)

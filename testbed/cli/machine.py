@@ -12,9 +12,9 @@ from pathlib import Path
 
 import click
 
+from testbed import codec, runtime
 from testbed import lab as labs
-from testbed import runtime
-from testbed.agent import protocol
+from testbed.agent.messages import EngineReport
 from testbed.cli import options
 from testbed.errors import MachineError
 
@@ -93,16 +93,16 @@ def _engines() -> list[MachineFinding]:
     trial = subprocess.run(command, capture_output=True, check=False, cwd="/")
     if not trial.stdout:
         return [MachineFinding(what="engines", fine=False, found="can't be tested without runtime netns")]
-    answer = protocol.decode(trial.stdout)
-    lacking = answer["without_netem"]
-    cores = len(os.sched_getaffinity(0))
-    netem = MachineFinding(
-        what="engine netem",
-        fine=lacking is None,
-        found=lacking["message"] if lacking else f"in kernel {answer['kernel']}",
-        hint=(lacking["hint"] or "") if lacking else "",
-    )
-    return [netem, MachineFinding(what="engine userspace", fine=True, found=f"{cores} cores available")]
+    reports = codec.decode(json.loads(trial.stdout), dict[str, EngineReport])
+    return [
+        MachineFinding(
+            what=f"engine {name}",
+            fine=report.problem is None,
+            found=report.problem or report.description,
+            hint=report.hint or "",
+        )
+        for name, report in reports.items()
+    ]
 
 
 def _buffer() -> MachineFinding:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from testbed import engines
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -40,8 +42,8 @@ class BringUp:
     Attributes:
         name: of the lab.
         runtime: `auto`, `docker` or `netns`.
-        engine: `auto`, `netem` or `userspace`.
-        seed: from which all random numbers derive.
+        engine: `auto`, or an engine's name.
+        seed: of all that is random.
     """
 
     name: str | None
@@ -64,18 +66,10 @@ class BringUp:
 def bring_up(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of `BringUp` to a command, which gets them as its argument `how`."""
 
-    @click.option("--name", metavar="LAB", help="Name of the lab; by default the topology's.")
-    @click.option(
-        "--runtime",
-        type=click.Choice(["auto", "docker", "netns"]),
-        help="What nodes are made of: containers or network namespaces.",
-    )
-    @click.option(
-        "--engine",
-        type=click.Choice(["auto", "netem", "userspace"]),
-        help="What applies the impairments: the kernel or a program.",
-    )
-    @click.option("--seed", metavar="N", type=click.IntRange(min=0), help="Seed of all random numbers.")
+    @click.option("--name", metavar="LAB", help="Name of the lab; the topology's unless given.")
+    @click.option("--runtime", type=click.Choice(["auto", "docker", "netns"]), help="What nodes are made of.")
+    @click.option("--engine", type=click.Choice(engines.CHOICES), help="What carries the impairments out.")
+    @click.option("--seed", metavar="N", type=click.IntRange(min=0), help="Where all that is random starts from.")
     @functools.wraps(command)
     def collecting(
         *args: object, name: str | None, runtime: str | None, engine: str | None, seed: int | None, **others: object

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from testbed import report, runs
+from testbed import engines, report, runs
 from testbed.cli import options
 from testbed.cli.reports import compare_command
 from testbed.cli.runs import FAILED, show
@@ -26,13 +26,9 @@ if TYPE_CHECKING:
 
 @click.command("replay")
 @click.argument("name", metavar="RUN|FILE|LAB|latest")
-@click.option("--name", "lab", metavar="LAB", help="Name of the lab; by default the run's.")
-@click.option("--runtime", type=click.Choice(["auto", "docker", "netns"]), help="Runtime to use instead of the run's.")
-@click.option(
-    "--engine",
-    type=click.Choice(["auto", "netem", "userspace"]),
-    help="Engine to use for all links instead of the run's.",
-)
+@click.option("--name", "lab", metavar="LAB", help="Name of the lab; the run's unless given.")
+@click.option("--runtime", type=click.Choice(["auto", "docker", "netns"]), help="Instead of the run's.")
+@click.option("--engine", type=click.Choice(engines.CHOICES), help="Instead of what each link had.")
 @options.kept
 @options.as_json
 @click.pass_context

@@ -6,11 +6,12 @@ import json
 import time
 from contextlib import suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.live import Live
 
+from testbed import codec
 from testbed.analysis import formatting
 from testbed.cli import options
 from testbed.cli.columns import Columns
@@ -20,6 +21,7 @@ from testbed.lab import Lab
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from testbed.agent.messages import NodeSockets, TcpConnection
     from testbed.plan.model import Plan
 
 _PLAIN_WIDTH = 160
@@ -53,11 +55,11 @@ def sockets_command(name: str, node: str | None, *, watch: bool, as_json: bool) 
         return _table(lab.sockets(*nodes), _names(lab.plan))
 
     if not watch:
-        click.echo(json.dumps(lab.sockets(*nodes), indent=2)) if as_json else console.print(look())
+        click.echo(json.dumps(codec.encode(lab.sockets(*nodes)), indent=2)) if as_json else console.print(look())
         return
     with suppress(KeyboardInterrupt):  # the way to end it
         if as_json:
-            _repeat(lambda: click.echo(json.dumps(lab.sockets(*nodes))))
+            _repeat(lambda: click.echo(json.dumps(codec.encode(lab.sockets(*nodes)))))
         elif console.is_terminal:
             with Live(console=console, auto_refresh=False) as live:
                 _repeat(lambda: live.update(look(), refresh=True))
@@ -76,12 +78,12 @@ def _names(plan: Plan) -> Mapping[str, str]:
     return {interface.address: node.name for node in plan.nodes for interface in node.interfaces}
 
 
-def _table(seen: Mapping[str, Any], names: Mapping[str, str]) -> Columns | str:
+def _table(seen: Mapping[str, NodeSockets], names: Mapping[str, str]) -> Columns | str:
     """Return a row for each connection, without columns that are empty in all rows."""
     lines = [
         {"node": node, **_cells(connection, names)}
         for node, one in seen.items()
-        for connection in sorted(one["connections"], key=lambda connection: (connection["local"], connection["peer"]))
+        for connection in sorted(one.connections, key=lambda connection: (connection.local, connection.peer))
     ]
     if not lines:
         return f"no TCP connections in {', '.join(seen)}"
@@ -102,15 +104,15 @@ _SELDOM: Mapping[str, str] = MappingProxyType(
 """Columns that are seldom of interest, each with what it says then."""
 
 
-def _cells(connection: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+def _cells(connection: TcpConnection, names: Mapping[str, str]) -> dict[str, str]:
     """What is shown of a connection, by column."""
-    info = connection["info"]
+    info = connection.info
     return {
-        "process": connection["process"] or formatting.UNMEASURED,
-        "local": _end(connection["local"], names),
-        "peer": _end(connection["peer"], names),
-        "state": connection["state"],
-        "control": connection["congestion"],
+        "process": connection.process or formatting.UNMEASURED,
+        "local": _end(connection.local, names),
+        "peer": _end(connection.peer, names),
+        "state": connection.state,
+        "control": connection.congestion,
         "rtt": _cell(info, "rtt_ns", formatting.duration),
         "least": _cell(info, "min_rtt_ns", formatting.duration),
         "cwnd": _cell(info, "cwnd", str),
@@ -118,8 +120,8 @@ def _cells(connection: Mapping[str, Any], names: Mapping[str, str]) -> dict[str,
         "lost": _cell(info, "lost", str),
         "retrans": _cell(info, "retransmits", str),
         "delivery": _cell(info, "delivery_rate", lambda rate: formatting.rate(_BITS * rate)),
-        "to send": formatting.size(connection["send_queue_bytes"]),
-        "to read": formatting.size(connection["receive_queue_bytes"]),
+        "to send": formatting.size(connection.send_queue_bytes),
+        "to read": formatting.size(connection.receive_queue_bytes),
         "held up": _held_up(info),
     }
 

@@ -2,68 +2,85 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from testbed.engines import netem
+from testbed.engines import AUTO
 from testbed.errors import MachineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping, Sequence
 
+    from testbed.engines.engine import Engine
     from testbed.impairments import Impairments
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kernel:
-    """What the kernel's engine can't do here.
+def choose(
+    link: str,
+    successive: Sequence[Impairments],
+    wanted: str,
+    engines: Mapping[str, Engine],
+    missing: Mapping[str, MachineError],
+    *,
+    mtu: int,
+    repeatable: bool,
+) -> tuple[str, str]:
+    """The engine for a link that has these impairments, one after the other, and why that one.
 
-    Attributes:
-        without_netem: why it can't be had at all, or None.
-        unrepeatable: why it does not repeat what a seed has it do, or None.
+    Args:
+        link: its name.
+        successive: all that it is to have.
+        wanted: `auto` or an engine's name.
+        engines: all engines by name, in order of preference.
+        missing: those that do not work here, and why.
+        mtu: bytes of an IP packet on the link's network.
+        repeatable: a seed was asked for.
+
+    Raises:
+        MachineError: `engine-unavailable`.
     """
-
-    without_netem: MachineError | None
-    unrepeatable: str | None
-
-    def choose(
-        self, link: str, successive: Iterable[Impairments], wanted: str, *, mtu: int, repeatable: bool
-    ) -> tuple[str, str]:
-        """The engine for a link that has these impairments, one after the other, and why that one.
-
-        Args:
-            link: its name.
-            successive: all that it is to have.
-            wanted: `auto`, `netem` or `userspace`.
-            mtu: bytes of an IP packet on the link's network.
-            repeatable: a seed was asked for.
-
-        Raises:
-            MachineError: `engine-unavailable`.
-        """
-        if wanted == "userspace":
-            return "userspace", "asked for"
-        exactly = wanted == "auto"
-        reasons = (
-            self._against(impairments, mtu, exactly=exactly, repeatable=repeatable) for impairments in successive
-        )
-        reason = next((each for each in reasons if each), None)
-        if exactly:
-            why = "this kernel has it and it does exactly what is asked"
-            return ("userspace", reason) if reason else ("netem", why)
-        if reason:
+    if wanted != AUTO:
+        if reason := _refusal(wanted, successive, engines, missing, mtu=mtu):
+            hint = missing[wanted].hint if wanted in missing else None
+            others = " or ".join(name for name in engines if name != wanted)
             raise MachineError(
                 "engine-unavailable",
-                f"{link}: engine netem can't do this link: {reason}",
-                (self.without_netem and self.without_netem.hint) or "leave engine out (auto), or ask for userspace",
+                f"{link}: engine {wanted} can't do this link: {reason}",
+                hint or f"leave engine out (auto), or ask for {others}",
             )
-        return "netem", "asked for"
+        return wanted, "asked for"
+    reasons: list[str] = []
+    for name in engines:
+        reason = _refusal(name, successive, engines, missing, mtu=mtu, exactly=True, repeatable=repeatable)
+        if not reason:
+            return name, "; ".join(reasons) or "it works here and does exactly what is asked"
+        reasons.append(reason)
+    refused = {name: _refusal(name, successive, engines, missing, mtu=mtu) for name in engines}
+    if possible := next((name for name, reason in refused.items() if not reason), None):
+        return possible, "; ".join(reasons)
+    detail = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
+    raise MachineError("engine-unavailable", f"{link}: no engine can do this link: {detail}", None)
 
-    def _against(self, impairments: Impairments, mtu: int, *, exactly: bool, repeatable: bool) -> str | None:
-        """Why the kernel's engine can't do impairments, or not exactly, or not again; None where it can."""
-        reason = self.without_netem.message if self.without_netem else netem.supports(impairments, mtu=mtu)
+
+def _refusal(
+    name: str,
+    successive: Sequence[Impairments],
+    engines: Mapping[str, Engine],
+    missing: Mapping[str, MachineError],
+    *,
+    mtu: int,
+    exactly: bool = False,
+    repeatable: bool = False,
+) -> str | None:
+    """Why an engine can't do some of these impairments, or not exactly, or not again; None where it can."""
+    if name in missing:
+        return missing[name].message
+    for impairments in successive:
+        verdict = engines[name].judge(impairments, mtu=mtu)
+        reason = verdict.impossible
         if exactly:
-            reason = reason or netem.compromises(impairments, mtu=mtu)
+            reason = reason or verdict.inexact
             if repeatable and impairments.is_random:
-                reason = reason or self.unrepeatable or netem.unrepeatable(impairments)
-        return reason
+                reason = reason or verdict.unrepeatable
+        if reason:
+            return reason
+    return None

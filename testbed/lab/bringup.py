@@ -8,10 +8,11 @@ import threading
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from testbed import logs
 from testbed import runtime as runtimes
+from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError
 from testbed.plan import Plan, relocate
 from testbed.plan.differences import plan_differences
@@ -135,7 +136,7 @@ def _make(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[tup
         chosen = _impairments(plan, links, agent, observer)
     for engine, why in sorted(chosen):
         observer.chosen("engine", engine, why)
-    agent.call("remember", plan=plan.to_json())
+    agent.call(messages.Remember(plan=plan.to_json()))
     counts = (len(plan.nodes), "node"), (len(plan.networks), "network"), (len(plan.links), "link")
     observer.ended("up", ", ".join(f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts))
 
@@ -146,28 +147,28 @@ def _impairments(plan: Plan, links: Sequence[Link], agent: Agent, observer: Obse
     requests = as_requests(plan, links)
     for done in range(0, len(requests), _LINKS_PER_CALL):
         observer.progressed("up", "links", done / len(requests), f"{done} of {len(requests)}")
-        impaired = agent.call("impairments", links=requests[done : done + _LINKS_PER_CALL])
-        chosen |= {(made["engine"], made["why"]) for made in impaired}
+        impaired = agent.call(messages.Impair(links=requests[done : done + _LINKS_PER_CALL]))
+        chosen |= {(made.engine, made.why) for made in impaired}
     return chosen
 
 
-def as_requests(plan: Plan, links: Sequence[Link]) -> list[dict[str, Any]]:
-    """Return links of a plan as parameters of the agent's call `impairments`."""
+def as_requests(plan: Plan, links: Sequence[Link]) -> tuple[messages.LinkRequest, ...]:
+    """Links of a plan as the agent's call `Impair` takes them."""
     nodes, all_impairments = {node.name: node for node in plan.nodes}, plan.all_impairments()
-    return [
-        {
-            "source": link.source,
-            "destination": link.destination,
-            "network": link.network,
-            "addresses": {name: nodes[name].on(link.network).address for name in (link.source, link.destination)},
-            "impairments": link.impairments.to_json(),
-            "later": [impairments.to_json() for impairments in all_impairments.get(link.ends, ()) if plan.timeline],
-            "seed": link.seed,
-            "engine": link.engine,
-            "repeatable": plan.seed_given,
-        }
+    return tuple(
+        messages.LinkRequest(
+            source=link.source,
+            destination=link.destination,
+            network=link.network,
+            addresses={name: nodes[name].on(link.network).address for name in (link.source, link.destination)},
+            impairments=link.impairments,
+            later=tuple(all_impairments.get(link.ends, ())) if plan.timeline else (),
+            seed=link.seed,
+            engine=link.engine,
+            repeatable=plan.seed_given,
+        )
         for link in links
-    ]
+    )
 
 
 def _same(plan: Plan, runtime: Runtime) -> Plan:
@@ -181,7 +182,7 @@ def _same(plan: Plan, runtime: Runtime) -> Plan:
         raise LabError(
             "lab-differs", f"a lab {plan.lab} is up, but on runtime {runtime.name}, not on {plan.runtime}", hint
         )
-    held = runtime.connect(plan.lab).hello()["plan"]
+    held = runtime.connect(plan.lab).hello().plan
     if held is None:
         raise LabError("lab-incomplete", f"a lab {plan.lab} was never brought up completely", hint)
     held_plan = Plan.from_json(held)

@@ -7,9 +7,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from testbed.agent import protocol
+from testbed.agent.messages import CaptureBegun, CaptureData, CaptureEnded
 from testbed.analysis import formatting
 from testbed.errors import LabError, TestbedError, UsageError, unknown_node
 from testbed.runs.capture_records import CaptureRecord
@@ -78,15 +79,39 @@ def ports_of(plan: Plan, nodes: Sequence[str]) -> list[Port]:
     ]
 
 
+class Limits(NamedTuple):
+    """Bytes to keep of each packet, and the limit on the size of a port's packets during the capture."""
+
+    snap_bytes: int
+    size_bytes: int
+
+
+Event = TypeVar("Event")
+
+
+def _read(line: str, kind: type[Event]) -> Event:
+    """Read a line of a capturing process.
+
+    Raises:
+        TestbedError: it reports a failure, or something else than expected.
+    """
+    message = protocol.decode(line.encode())
+    if error := protocol.error_of(message):
+        raise error
+    return protocol.read(message.event, kind, "capture")
+
+
 class _Running:
     """A running capture: its process, and its file, which a thread fills from the process's output."""
 
-    def __init__(self, agent: Agent, port: Port, path: Path, file: BinaryIO, limits: Mapping[str, int]) -> None:
+    def __init__(self, agent: Agent, port: Port, path: Path, file: BinaryIO, limits: Limits) -> None:
         self._port = port
         self._path = path
         self._file = file
         self._limits = limits
-        self.process: Process = agent.capture(port.node, port.network, **limits)
+        self.process: Process = agent.capture(
+            port.node, port.network, snap_bytes=limits.snap_bytes, size_bytes=limits.size_bytes
+        )
         self._lines = iter(self.process)
 
     def begin(self) -> None:
@@ -95,7 +120,7 @@ class _Running:
         Raises:
             TestbedError: the capture could not start.
         """
-        self._begun = self._next("begun")
+        self._begun = self._next(CaptureBegun)
 
     def collect(self) -> CaptureRecord:
         """Write the file from what the process sends once its standard input is closed.
@@ -104,11 +129,11 @@ class _Running:
             TestbedError: the capture failed or ended by itself, or the file can't be written.
             BrokenPipeError: the file is a pipe whose reader has gone.
         """
-        ended = self._next("end")
+        ended = self._next(CaptureEnded)
         size = 0
         try:
             for line in self._lines:
-                size += self._file.write(base64.b64decode(protocol.decode(line.encode())["base64"]))
+                size += self._file.write(base64.b64decode(_read(line, CaptureData).base64))
             self._file.flush()
         except OSError as error:
             with suppress(OSError):
@@ -118,29 +143,25 @@ class _Running:
             raise _refused(self._path, error) from None
         if status := self.process.wait():
             raise self._failed(f"its process ended with status {status}")
-        offsets = self._begun["clock_offset_ns"], ended.pop("clock_offset_ns")
-        del ended["event"]
         return CaptureRecord(
             node=self._port.node,
             network=self._port.network,
-            interface=self._begun["interface"],
+            interface=self._begun.interface,
             file=str(self._path),
             size_bytes=size,
-            snap_bytes=self._limits["snap_bytes"],
-            clock_offset_ns=offsets,
-            **ended,
+            snap_bytes=self._limits.snap_bytes,
+            clock_offset_ns=(self._begun.clock_offset_ns, ended.clock_offset_ns),
+            packets=ended.packets,
+            dropped=ended.dropped,
+            overwritten=ended.overwritten,
+            cpu_ns=ended.cpu_ns,
         )
 
-    def _next(self, event: str) -> dict[str, Any]:
+    def _next(self, kind: type[Event]) -> Event:
         line = next(self._lines, None)
         if line is None:
             raise self._failed(self.process.stderr.strip() or "its process ended")
-        message = protocol.decode(line.encode())
-        if "error" in message:
-            raise protocol.error_from_json(message["error"])
-        if message["event"] != event:
-            raise self._failed(f"it sent {message['event']} instead of {event}")
-        return message
+        return _read(line, kind)
 
     def _failed(self, why: str) -> LabError:
         return LabError("capture-failed", f"capturing at {self._port.node} on {self._port.network}: {why}")
@@ -165,7 +186,7 @@ class Capturing:
         self.captures: tuple[CaptureRecord, ...] = ()
         self._agent = agent
         self._files = files
-        self._limits = {"snap_bytes": snap_bytes, "size_bytes": size_bytes}
+        self._limits = Limits(snap_bytes, size_bytes)
         self._running: list[_Running] = []
         self._pending: list[Future[CaptureRecord]] = []
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from testbed.agent import messages
 from testbed.errors import LabError
 from testbed.lab.handles import words
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from testbed.agent.client import Endpoint
+    from testbed.agent.messages import AttachmentReport, LinkStatistics, NodeSockets
     from testbed.lab.node_watch import NodeWatch
     from testbed.plan.model import Plan
     from testbed.runtime import Program, Runtime
@@ -55,7 +57,7 @@ class ConnectedLab:
     def _clock_offset_ns(self) -> int:
         return self.agent.clock_offset_ns()
 
-    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Endpoint:
+    def endpoint(self, node: str, spec: Mapping[str, object]) -> Endpoint:
         """Start the endpoint program in a node; see `testbed.workloads.nodes.Nodes`."""
         return self.agent.endpoint(node, spec)
 
@@ -63,41 +65,38 @@ class ConnectedLab:
         """Start a command in a node; see `testbed.workloads.nodes.Nodes`."""
         return self._runtime.start(self.name, self.plan.known(node).name, words(argv))
 
-    def statistics(self) -> list[dict[str, Any]]:
-        """Return the counters of each impaired link's engine; see the agent's `Links`."""
-        counted: list[dict[str, Any]] = self.agent.call("statistics")
-        return counted
+    def statistics(self) -> tuple[LinkStatistics, ...]:
+        """Return the counters of each impaired link's engine."""
+        return self.agent.call(messages.Statistics())
 
-    def attachments(self) -> dict[str, Any]:
-        """Return how nodes are attached to their networks, and what changed since; see the agent's `Attachments`."""
-        attachments: dict[str, Any] = self.agent.call("attachments")
-        return attachments
+    def attachments(self) -> AttachmentReport:
+        """Return how nodes are attached to their networks, and what changed since."""
+        return self.agent.call(messages.Attachments())
 
-    def require_nodes(self) -> dict[str, Any]:
+    def require_nodes(self) -> AttachmentReport:
         """Require that all nodes run and are on their networks, and return `attachments`.
 
         Raises:
             LabError: `lab-damaged`, with what is missing.
         """
         attachments = self.attachments()
-        if attachments["problems"]:
+        if attachments.problems:
             raise LabError(
                 "lab-damaged",
-                "; ".join(attachments["problems"]),
+                "; ".join(attachments.problems),
                 f"start the nodes that are stopped, or bring the lab up again after testbed down {self.name}",
             )
         return attachments
 
-    def sockets(self, *nodes: str) -> dict[str, Any]:
-        """Return the TCP connections of nodes (by default of all), by node; see `testbed.agent.sockets.connections`.
+    def sockets(self, *nodes: str) -> Mapping[str, NodeSockets]:
+        """Return the TCP connections of nodes (by default of all), by node.
 
         Raises:
             MachineError: `no-inet-diag`: the kernel lacks sock_diag for TCP.
             UsageError: `unknown-node`.
         """
-        names = [self.plan.known(node).name for node in nodes or self]
-        connections: dict[str, Any] = self.agent.call("sockets", nodes=names)
-        return connections
+        names = tuple(self.plan.known(node).name for node in nodes or self)
+        return self.agent.call(messages.Sockets(nodes=names))
 
     def versions(self) -> dict[str, str]:
         """Return the runtime with its version, for the record of a run."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from testbed import arguments
+from testbed.agent import messages
 from testbed.lab import bringup
 
 if TYPE_CHECKING:
@@ -70,10 +71,10 @@ class LinkHandle:
 
     @property
     def impairments(self) -> Impairments:
-        """The impairments that the link has now."""
-        for counters in self._agent.call("statistics"):
-            if (counters["source"], counters["destination"], counters["network"]) == self._link.ends:
-                return type(self._link.impairments).from_json(counters["impairments"])
+        """What the link does to packets now."""
+        for link in self._agent.call(messages.Statistics()):
+            if link.ends == self._link.ends:
+                return link.impairments
         return self._link.impairments
 
     def update(self, **to: object) -> Impairments:
@@ -95,5 +96,5 @@ class LinkHandle:
         from testbed.plan import changes  # noqa: PLC0415  # as above
 
         link = changes.changed(self._plan, replace(self._link, impairments=self.impairments), to)
-        self._agent.call("impairments", links=bringup.as_requests(self._plan, [link]))
+        self._agent.call(messages.Impair(links=bringup.as_requests(self._plan, [link])))
         return link.impairments

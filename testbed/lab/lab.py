@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, get_args
 
-from testbed import arguments, plan
+from testbed import arguments, engines, plan
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.errors import LabError, no_such_lab
 from testbed.lab import bringup
@@ -65,7 +65,7 @@ class Lab(ConnectedLab):
         wanted = source
         if not isinstance(wanted, plan.Plan):
             arguments.one_of(runtime, "runtime", get_args(topology.models.Runtime))
-            arguments.one_of(engine, "engine", get_args(topology.models.Engine))
+            arguments.one_of(engine, "engine", engines.CHOICES)
             if seed is not None:
                 arguments.whole(seed, "seed", least=0, most=topology.models.MOST_SEED)
             loaded = wanted if isinstance(wanted, topology.Topology) else topology.load(topology.find(str(wanted)))
@@ -122,7 +122,7 @@ class Lab(ConnectedLab):
         runtime = bringup.find(name)
         if runtime is None:
             raise no_such_lab(name)
-        held = runtime.connect(name).hello()["plan"]
+        held = runtime.connect(name).hello().plan
         if held is None:
             raise LabError(
                 "lab-incomplete", f"lab {name} was never brought up completely", f"testbed down {name} removes it"

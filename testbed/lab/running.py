@@ -9,9 +9,9 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from testbed import check, runs
+from testbed.agent import messages
 from testbed.analysis import formatting
 from testbed.errors import UsageError
-from testbed.impairments import Impairments
 from testbed.lab import capturing
 from testbed.lab.node_watch import keeping_logs
 from testbed.lab.socket_sampling import SocketSampling
@@ -88,7 +88,7 @@ def _run(
         if checked:
             writer.checked(_checked(lab, observer, budget_s=budget_s))
         watch.follow()
-        lab.agent.call("restart")  # what a seed decides must not depend on the number of probes
+        lab.agent.call(messages.Restart())  # what a seed decides must not depend on how many probes there were
         before, attached = lab.statistics(), lab.attachments()
         writer.begun(before)
         if chosen:
@@ -134,16 +134,12 @@ def check_links(
 def _checked(
     lab: ConnectedLab, observer: Observer, *, deep: bool = False, budget_s: float | None = None
 ) -> tuple[check.LinkCheck, ...]:
-    """Measure the links and compare them with their current settings, from the file or from later changes."""
-    now = lab.statistics()
-    in_force = {
-        (each["source"], each["destination"], each["network"]): Impairments.from_json(each["impairments"])
-        for each in now
-    }
+    """Measure the links against what is set now, by the file or by changes since."""
+    in_force = {link.ends: link.impairments for link in lab.statistics()}
     links = changes.in_force(lab.plan, in_force)
     if not links:
         return ()
-    for note in lab.require_nodes()["notes"]:
+    for note in lab.require_nodes().notes:
         observer.chosen("note", note, "")
     if changed := runs.changed_links(lab.plan, in_force):
         observer.chosen("impair", "; ".join(changed), "changed since the lab came up")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
+from testbed.agent import messages
 from testbed.errors import LabError
 from testbed.records import format_line
 from testbed.runs import Connections
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
     from testbed.agent.client import Agent
+    from testbed.agent.messages import NodeSockets, TcpConnection
     from testbed.runs import RunWriter
 
 INTERVAL_S = 0.5
@@ -44,18 +46,18 @@ class _Record:
         self._node = node
         self._path = path
         self._file = file
-        self._heads: dict[str, dict[str, Any]] = {}
+        self._heads: dict[str, dict[str, str | None]] = {}
         self._rows: dict[str, list[dict[str, int]]] = {}
 
-    def add(self, seen: Mapping[str, Any]) -> None:
-        """Add a sample from the agent; see `testbed.agent.sockets.connections`."""
+    def add(self, seen: NodeSockets) -> None:
+        """Add a sample from the agent; see `testbed.agent.messages`."""
         self.looks += 1
         present = set()
-        for connection in seen["connections"]:
-            name = f"{connection['local']} {connection['peer']}"
+        for connection in seen.connections:
+            name = f"{connection.local} {connection.peer}"
             present.add(name)
-            head = {"connection": name, "process": connection["process"], "congestion": connection["congestion"]}
-            row = {"at_ns": seen["at_ns"], **_queues(connection), **connection["info"]}
+            head = {"connection": name, "process": connection.process, "congestion": connection.congestion}
+            row = {"at_ns": seen.at_ns, **_queues(connection), **connection.info}
             rows = self._rows.setdefault(name, [])
             if rows and (len(rows) >= _LINE or rows[0].keys() != row.keys() or self._heads[name] != head):
                 self._write(name)
@@ -82,8 +84,8 @@ class _Record:
         self._file.write(format_line(self._node, "tcp-info", columns, **self._heads.pop(name)))
 
 
-def _queues(connection: Mapping[str, Any]) -> dict[str, int]:
-    return {name: connection[name] for name in ("send_queue_bytes", "receive_queue_bytes", "drops")}
+def _queues(connection: TcpConnection) -> dict[str, int]:
+    return {name: getattr(connection, name) for name in ("send_queue_bytes", "receive_queue_bytes", "drops")}
 
 
 class SocketSampling:
@@ -123,7 +125,7 @@ class SocketSampling:
             self._failure = error
 
     def _look(self) -> None:
-        for node, seen in self._agent.call("sockets", nodes=list(self._nodes)).items():
+        for node, seen in self._agent.call(messages.Sockets(nodes=tuple(self._nodes))).items():
             self._records[node].add(seen)
 
     def __exit__(

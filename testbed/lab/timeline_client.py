@@ -5,9 +5,11 @@ from __future__ import annotations
 import queue
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from testbed import units
+from testbed.agent.messages import EventDone, LinkChange, Tell, TimelineEvent
+from testbed.agent.messages import Timeline as Call
 from testbed.errors import LabError
 from testbed.runs import TimelineRecord
 
@@ -42,6 +44,7 @@ class Timeline:
         self._observer = observer
         self._starting = threading.Lock()
         self._start_ns = 0
+        self._call: Call
         self._connection: Connection | None = None
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._unreported: queue.SimpleQueue[TimelineRecord] = queue.SimpleQueue()
@@ -58,25 +61,34 @@ class Timeline:
                 return
             self._start_ns = start_ns
             changed = {change.ends for event in self._plan.timeline for change in event.changes}
-            self._connection = self._agent.begin(
-                "timeline",
+            self._call = Call(
                 start_ns=start_ns,
-                events=[
-                    {"at_ns": event.at_ns, "changes": [_change(*each.ends, each.impairments) for each in event.changes]}
+                events=tuple(
+                    TimelineEvent(
+                        at_ns=event.at_ns,
+                        changes=tuple(_change(*change.ends, change.impairments) for change in event.changes),
+                    )
                     for event in self._plan.timeline
-                ],
-                restored=[_change(*link.ends, link.impairments) for link in self._plan.links if link.ends in changed],
+                ),
+                restored=tuple(
+                    _change(*link.ends, link.impairments) for link in self._plan.links if link.ends in changed
+                ),
             )
+            self._connection = self._agent.begin(self._call)
             self._reader.start()
 
     def _read(self) -> None:
         """Read the agent's reports until it sends its result or an error."""
         assert self._connection is not None  # noqa: S101  # start has set it
         try:
-            for report in self._connection.result():
-                event = self._plan.timeline[report.pop("number")]
+            for done in self._connection.events(self._call, EventDone):
+                event = self._plan.timeline[done.number]
                 record = TimelineRecord(
-                    at_ns=event.at_ns, what=event.what, due_ns=self._start_ns + event.at_ns, **report
+                    at_ns=event.at_ns,
+                    what=event.what,
+                    due_ns=self._start_ns + event.at_ns,
+                    begun_ns=done.begun_ns,
+                    done_ns=done.done_ns,
                 )
                 self._note(record)
                 self._happened += 1
@@ -119,7 +131,7 @@ class Timeline:
             return
         try:
             with suppress(LabError):  # the agent has gone or has failed: the reader has its error
-                self._connection.send({"tell": {"end": True}})
+                self._connection.tell(Tell())
             self._reader.join(_RESTORING_S)
             if self._reader.is_alive():
                 self._failure = LabError(
@@ -133,5 +145,5 @@ class Timeline:
             raise self._failure
 
 
-def _change(source: str, destination: str, network: str, impairments: Impairments) -> dict[str, Any]:
-    return {"source": source, "destination": destination, "network": network, "impairments": impairments.to_json()}
+def _change(source: str, destination: str, network: str, impairments: Impairments) -> LinkChange:
+    return LinkChange(source=source, destination=destination, network=network, impairments=impairments)

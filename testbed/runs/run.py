@@ -9,7 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Final, Literal, Self
 
 from testbed import codec
+from testbed.agent.messages import LinkStatistics
 from testbed.check import LinkCheck
+from testbed.engines.counters import Counters
 from testbed.errors import UsageError
 from testbed.expectations import ExpectationOutcome, evaluate
 from testbed.impairments import CLEAR, Impairments
@@ -55,12 +57,16 @@ class LinkCounters(LinkEngine):
 
     Attributes:
         impairments: what it did to packets when the counters were read.
-        counts: the engine's own counters by name, see `testbed.engines.userspace.stats` and `testbed.engines.netem`;
-            `dead` is a text, or None where the link works.
+        counts: the engine's counters.
     """
 
     impairments: Impairments
-    counts: Mapping[str, int | str | None]
+    counts: Counters
+
+    @classmethod
+    def of(cls, link: LinkStatistics) -> Self:
+        """What the agent says of a link."""
+        return cls(**{one.name: getattr(link, one.name) for one in fields(cls)})
 
     @property
     def chosen(self) -> LinkEngine:

@@ -18,6 +18,16 @@ _IDLE = ("lab", "description", "runtime", "seed_given", "expectations", "sockets
 """The parts of a plan of version 1 that its digest leaves out."""
 
 
+_COUNTERS = {
+    "packets": "packets_out",
+    "bytes": "bytes_out",
+    "overflowed": "queue_drops",
+    "queued_packets": "queued",
+    "dropped_early": "codel_drops",
+}
+"""Names of netem's counters in version 1, and what they are now."""
+
+
 def upgraded(data: dict[str, Any]) -> dict[str, Any]:
     """Return the data of a run.json of version 1 in the form of this version; other data is returned unchanged.
 
@@ -33,7 +43,9 @@ def upgraded(data: dict[str, Any]) -> dict[str, Any]:
         plan: dict[str, Any] = {**data["plan"], "version": VERSION}
         plan.update((name, _renamed(plan[name])) for name in ("links", "timeline") if name in plan)
         changed: dict[str, Any] = {
-            name: _renamed(data[name]) for name in ("statistics_before", "statistics_after") if name in data
+            name: _with_counters(_renamed(data[name]))
+            for name in ("statistics_before", "statistics_after")
+            if name in data
         }
         if "checks" in data:
             changed["checks"] = [{**check, "asked": impairments_of_shape(check["asked"])} for check in data["checks"]]
@@ -56,6 +68,21 @@ def _renamed(part: object) -> object:
             for key, value in part.items()
         }
     return part
+
+
+def _with_counters(links: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # JSON
+    """Links with the names that counters of all engines have now; those of netem had their own."""
+    found = []
+    try:
+        for link in links:
+            counts = dict(link["counts"])
+            if "overflowed" in counts:
+                counts["overflowed"] -= counts["dropped_early"]
+            named = {_COUNTERS.get(name, name): count for name, count in counts.items() if count is not None}
+            found.append({**link, "counts": named})
+    except (KeyError, TypeError, ValueError) as error:
+        raise codec.UnreadableError("statistics", f"no counters of version 1: {error!r}") from None
+    return found
 
 
 def impairments_of_shape(shape: dict[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,8 @@ import secrets
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
-from testbed import codec
 from testbed.errors import UsageError
 from testbed.runs import host
 from testbed.runs.output_files import make_directory, write_whole
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from testbed.agent.messages import LinkStatistics
     from testbed.check import LinkCheck
     from testbed.plan.model import Plan
     from testbed.runs.capture_records import CaptureRecord
@@ -38,10 +38,10 @@ class RunWriter:
 
         with RunWriter(root, plan, runtime="netns") as writer:
             writer.checked(checks)
-            writer.begun(agent.call("statistics"))
+            writer.begun(lab.statistics())
             with writer.samples("download") as record:
                 writer.ended(workloads.run(workload, nodes, record=record))
-            writer.finished(agent.call("statistics"), reasons)
+            writer.finished(lab.statistics(), reasons)
         writer.run.path
 
     `samples`, `ended` and `happened` may be called by threads at once.
@@ -110,9 +110,9 @@ class RunWriter:
         """Record the checks of the links."""
         self.run = replace(self.run, checks=tuple(checks))
 
-    def begun(self, statistics: Sequence[Mapping[str, Any]]) -> None:
-        """Record the links' engines and counters before the workloads, from the agent's call `statistics`."""
-        counters = codec.decode(statistics, tuple[LinkCounters, ...])
+    def begun(self, statistics: Sequence[LinkStatistics]) -> None:
+        """Note what the agent's call `statistics` says before the workloads, with the engines of the links."""
+        counters = tuple(map(LinkCounters.of, statistics))
         engines = tuple(link.chosen for link in counters)
         self.run = replace(self.run, engines=engines, statistics_before=counters)
 
@@ -138,10 +138,10 @@ class RunWriter:
         with self._lock:
             self.run = replace(self.run, timeline=(*self.run.timeline, event))
 
-    def finished(self, statistics: Sequence[Mapping[str, Any]], untrusted_reasons: Iterable[str]) -> None:
-        """Record the links' counters after the workloads, from `statistics`, and the reasons not to trust the run."""
-        counters = codec.decode(statistics, tuple[LinkCounters, ...])
-        self.run = replace(self.run, statistics_after=counters, distrust=tuple(untrusted_reasons))
+    def finished(self, statistics: Sequence[LinkStatistics], distrust: Iterable[str]) -> None:
+        """Note what the agent's call `statistics` says after the workloads, and why not to trust the run, if so."""
+        counters = tuple(map(LinkCounters.of, statistics))
+        self.run = replace(self.run, statistics_after=counters, distrust=tuple(distrust))
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         text = None if error is None else str(error) or type(error).__name__

@@ -71,8 +71,8 @@ def start(runtime: str, lab: str, *, isolate: bool) -> Agent:
     if (said := _first_line(process)) != protocol.READY:
         stop(runtime, lab)
         raise _why(said)
-    with suppress(BrokenPipeError):  # it has ended, which the wait for its socket notices
-        _lifeline(process).write(protocol.encode({"arguments": arguments}))
+    with suppress(BrokenPipeError):  # it has ended; whoever waits for its socket sees that
+        _lifeline(process).write(protocol.line_of(arguments))
         _lifeline(process).flush()
     poll = select.poll()
     poll.register(_lifeline(process), 0)  # tells when no agent holds the other end any more
@@ -191,7 +191,8 @@ def _why(said: bytes) -> TestbedError:
     """Return the error with which an agent ended, from its output."""
     lines = said.splitlines()
     if lines:
-        with suppress(ValueError, KeyError):
-            return protocol.error_from_json(protocol.decode(lines[-1])["error"])
+        with suppress(ValueError):
+            if error := protocol.error_of(protocol.decode(lines[-1])):
+                return error
     last = lines[-1].decode(errors="replace") if lines else f"nothing within {_START_SECONDS} s"
     return LabError("agent-failed", f"the agent did not start; it said: {last}", "this is a bug: please report it")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed import runtime
-from testbed.agent import protocol
+from testbed.agent import messages, protocol
 from testbed.errors import LabError, MachineError, TestbedError, UsageError, unknown_node
 from testbed.runtime import NODE_SYSCTLS, Availability, Completed, LabStatus, local_agent, readiness, state, terminal
 from testbed.runtime.state import LabDirectory
@@ -51,9 +51,12 @@ class NetnsRuntime:
         trial = subprocess.run(command, capture_output=True, check=False, cwd="/")
         if trial.stdout:
             return Availability(usable=True, description=self.description)
+        said = trial.stderr.splitlines()[-1:] or [b""]
         try:
-            error = protocol.error_from_json(protocol.decode(trial.stderr.splitlines()[-1])["error"])
-        except (ValueError, KeyError, IndexError):
+            error = protocol.error_of(protocol.decode(said[0]))
+        except ValueError:
+            error = None
+        if error is None:
             return Availability(usable=False, description="", reason=trial.stderr.decode(errors="replace").strip())
         return Availability(usable=False, description="", reason=error.message, hint=error.hint or "")
 
@@ -79,28 +82,10 @@ class NetnsRuntime:
         agent = local_agent.start(self.name, plan.lab, isolate=True)
         progress("nodes")
         agent.call(
-            "create",
-            networks=[{"name": network.name, "mtu": network.mtu} for network in plan.networks],
-            nodes=[
-                {
-                    "name": node.name,
-                    "sysctls": NODE_SYSCTLS | dict(node.sysctls),
-                    "environment": dict(node.environment),
-                    "directory": plan.directory,
-                    "hosts": _hosts(plan, node),
-                    "interfaces": [
-                        {
-                            "network": interface.network,
-                            "name": interface.name,
-                            "address": interface.address,
-                            "prefix_length": interface.prefix_length,
-                            "mac": interface.mac,
-                        }
-                        for interface in node.interfaces
-                    ],
-                }
-                for node in plan.nodes
-            ],
+            messages.Create(
+                networks=tuple(messages.NewNetwork(name=network.name, mtu=network.mtu) for network in plan.networks),
+                nodes=tuple(_new_node(plan, node) for node in plan.nodes),
+            )
         )
         for node in plan.nodes:
             if node.command:
@@ -125,48 +110,48 @@ class NetnsRuntime:
     def _status(self, lab: str) -> LabStatus:
         try:
             agent = self.connect(lab)
-            hello, attachments = agent.hello(), agent.call("attachments", settled=False)
+            hello, attachments = agent.hello(), agent.call(messages.Attachments(settled=False))
         except TestbedError as error:
             return LabStatus(lab=lab, runtime=self.name, nodes={}, healthy=False, problem=error.message)
-        problem = "it was never brought up completely" if hello["plan"] is None else ""
-        problem = problem or ", ".join(f"{n} {s}" for n, s in hello["nodes"].items() if s != "running")
-        problem = problem or "; ".join(attachments["problems"])
-        problem = problem or "; ".join(f"{link}: {death}" for link, death in hello["dead_links"].items())
+        problem = "it was never brought up completely" if hello.plan is None else ""
+        problem = problem or ", ".join(f"{n} {s}" for n, s in hello.nodes.items() if s != "running")
+        problem = problem or "; ".join(attachments.problems)
+        problem = problem or "; ".join(f"{link}: {death}" for link, death in hello.dead_links.items())
         return LabStatus(
             lab=lab,
             runtime=self.name,
-            nodes=hello["nodes"],
+            nodes=hello.nodes,
             healthy=not problem,
             problem=problem,
-            notes=attachments["notes"],
+            notes=attachments.notes,
         )
 
     def moment(self, lab: str) -> str:
-        """Return how often the commands of nodes have been paused so far."""
-        return json.dumps(self.connect(lab).hello()["pauses"])
+        """How often the commands of nodes have been paused until now."""
+        return json.dumps(dict(self.connect(lab).hello().pauses))
 
     def require_running(self, lab: str, *, since: str = "") -> None:
         """See `testbed.runtime.Runtime`."""
         hello = self.connect(lab).hello()
-        before = json.loads(since) if since else hello["pauses"]
-        for node, how in hello["nodes"].items():
+        before = json.loads(since) if since else hello.pauses
+        for node, how in hello.nodes.items():
             if how.startswith("exited "):
                 raise runtime.exited(node, int(how.split()[1]), b"".join(self.logs(lab, node)).decode(errors="replace"))
-            if how == "paused" or hello["pauses"].get(node, 0) > before.get(node, 0):
+            if how == "paused" or hello.pauses.get(node, 0) > before.get(node, 0):
                 remedy = f"testbed exec {lab} {node} -- kill -CONT -- -1"
                 raise runtime.paused(node, now=how == "paused", remedy=remedy)
 
     def logs(self, lab: str, node: str, *, follow: bool = False) -> Iterator[bytes]:
         """See `testbed.runtime.Runtime`."""
         agent = self.connect(lab)
-        if node not in (nodes := agent.hello()["nodes"]):
+        if node not in (nodes := agent.hello().nodes):
             raise unknown_node(node, nodes)
         log = LabDirectory(self.name, lab).path / f"{node}.log"
         if not log.exists():
             return
         with log.open("rb") as file:
             while True:
-                ends = not follow or agent.hello()["nodes"][node].startswith("exited")
+                ends = not follow or agent.hello().nodes[node].startswith("exited")
                 while data := file.read(_CHUNK):
                     yield data
                 if ends:
@@ -280,7 +265,7 @@ class _Program:
 
 def _launch(agent: Agent, node: Node) -> None:
     try:
-        agent.call("launch", node=node.name, argv=list(node.command))
+        agent.call(messages.Launch(node=node.name, argv=tuple(node.command)))
     except UsageError as error:
         raise LabError(
             error.code,
@@ -292,6 +277,26 @@ def _launch(agent: Agent, node: Node) -> None:
 def _as_shell(status: int) -> int:
     """Return the exit status as a shell gives it: 128 plus the signal for a process that a signal ended."""
     return _TOLD_BY_SIGNAL - status if status < 0 else status
+
+
+def _new_node(plan: Plan, node: Node) -> messages.NewNode:
+    return messages.NewNode(
+        name=node.name,
+        sysctls=NODE_SYSCTLS | dict(node.sysctls),
+        environment=dict(node.environment),
+        directory=plan.directory,
+        hosts=_hosts(plan, node),
+        interfaces=tuple(
+            messages.NewInterface(
+                network=interface.network,
+                name=interface.name,
+                address=interface.address,
+                prefix_length=interface.prefix_length,
+                mac=interface.mac,
+            )
+            for interface in node.interfaces
+        ),
+    )
 
 
 def _hosts(plan: Plan, node: Node) -> str:

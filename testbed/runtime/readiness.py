@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed import units
+from testbed.agent import messages
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _until_accepted(agent: Agent, node: str, address: str, ready: Ready, require
     )
 
     def accepts() -> bool:
-        if agent.call("accepts", node=node, address=address, port=ready.tcp):
+        if agent.call(messages.Accepts(node=node, address=address, port=ready.tcp)):
             return True
         require_running()
         return False

@@ -3,12 +3,13 @@
 from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, PrivateAttr, Tag
 from pydantic_core import PydanticCustomError
 
 from testbed import units
+from testbed.engines import CHOICES
 from testbed.topology import ends
 from testbed.topology.base import EmptyIsDefault, Model, Recorded, key
 from testbed.topology.captures import CaptureValue
@@ -43,7 +44,11 @@ SMALLEST_MTU = 576
 
 MOST_SEED = (1 << 63) - 1
 
-Engine = Literal["auto", "netem", "userspace"]
+if TYPE_CHECKING:
+    Engine = str
+else:  # for pydantic; type checkers only know literals that are written out
+    Engine = Literal[CHOICES]
+
 Runtime = Literal["auto", "docker", "netns"]
 Repetitions = Annotated[int, Field(strict=True, ge=1, le=1000)]
 

@@ -13,16 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from testbed.engines.userspace.engine import UserspaceEngine
-from testbed.impairments import (
-    CLEAR,
-    Bottleneck,
-    CoDel,
-    FixedRate,
-    Impairments,
-    IndependentLoss,
-    Jitter,
-)
+from testbed.engines.userspace.workers import Workers
+from testbed.impairments import CLEAR, Bottleneck, CoDel, FixedRate, Impairments, IndependentLoss, Jitter
+from tests.counting import counted
 from tests.live.test_userspace_worker import ShapedPair
 
 SECONDS = 4
@@ -77,15 +70,15 @@ def on_one_core(worker: int) -> Iterator[None]:
             os.sched_setaffinity(process, allowed)
 
 
-async def udp(pair: ShapedPair, engine: UserspaceEngine, size: int) -> str:
-    before = (await engine.stats())["b"]
+async def udp(pair: ShapedPair, engine: Workers, size: int) -> str:
+    before = counted((await engine.counters())["b"])
     await iperf3(pair, "-u", "-b", "0", "-l", str(size))
-    after = (await engine.stats())["b"]
+    after = counted((await engine.counters())["b"])
     cpu = (after.worker_cpu_ns - before.worker_cpu_ns) / 1e9
     packets = after.packets_out - before.packets_out
     return (
         f"{packets / SECONDS:9,.0f}/s {packets / cpu:9,.0f} per CPU second, "
-        f"{after.dropped_for_time - before.dropped_for_time:,} too many"
+        f"{after.kernel_drops + after.backlog_drops - before.kernel_drops - before.backlog_drops:,} too many"
     )
 
 
@@ -95,7 +88,7 @@ async def measure() -> None:
         plain = await rtt(pair)
         goodput = (await iperf3(pair))["sum_received"]["bits_per_second"]
         print(f"without engine: RTT p50 {plain[0]:.0f} us, p99 {plain[1]:.0f} us; TCP {goodput / 1e6:,.0f} Mbit/s")
-        async with UserspaceEngine() as engine:
+        async with Workers() as engine:
             await pair.impairments(engine, "b", CLEAR)
             await pair.impairments(engine, "a", CLEAR)
             for name, impairments in SHAPES.items():
@@ -108,7 +101,7 @@ async def measure() -> None:
                     print(f"  added delay, per direction, idle    p50 {p50:.0f} us, p99 {p99:.0f} us")
                 print(f"  UDP   64 byte datagrams             {await udp(pair, engine, 64)}")
                 print(f"  UDP 1400 byte datagrams             {await udp(pair, engine, 1400)}")
-                with on_one_core((await engine.stats())["b"].worker):
+                with on_one_core(counted((await engine.counters())["b"]).worker):
                     print(f"  UDP   64 byte datagrams, one core   {await udp(pair, engine, 64)}")
                 goodput = (await iperf3(pair))["sum_received"]["bits_per_second"]
                 print(f"  TCP                                 {goodput / 1e6:,.0f} Mbit/s")

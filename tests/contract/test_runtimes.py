@@ -91,7 +91,7 @@ def test_links_are_impaired_each_by_itself(up):
     assert 50 <= quickest(lab["c"], "b") <= 51.5
     assert 10 <= quickest(lab["far"], "b") <= 11.5
     assert quickest(lab["a"], "c") < 5
-    counted = {(each["source"], each["destination"]): each for each in lab.statistics()}
+    counted = {(each.source, each.destination): each for each in lab.statistics()}
     assert set(counted) == {("a", "b"), ("b", "a"), ("c", "b"), ("b", "far"), ("far", "b")}
 
 
@@ -113,12 +113,12 @@ def test_a_impairments_is_replaced_while_the_lab_is_up(up):
 @once
 def test_up_again_changes_nothing_and_down_twice_is_fine(up, lab_name):
     lab = up()
-    before = lab.agent.call("hello")["pid"]
+    before = lab.agent.hello().pid
     again = up()
     assert again.was_up
     assert not lab.was_up
     assert again.plan == lab.plan
-    assert lab.agent.call("hello")["pid"] == before
+    assert lab.agent.hello().pid == before
     with pytest.raises(LabError, match=r"lab-differs: .*impairments is delay 20 ms.*, not delay 21 ms"):
         up(TOPOLOGY.replace("20ms", "21ms"))
     lab.down()
@@ -148,7 +148,7 @@ def test_when_the_agent_dies_impaired_links_pass_nothing(up, backend, lab_name):
         with pytest.raises(LabError, match="agent-gone"):
             lab["a"].run(["true"])
     else:
-        os.kill(lab.agent.call("hello")["pid"], signal.SIGKILL)
+        os.kill(lab.agent.hello().pid, signal.SIGKILL)
         reached = lab["a"].run(["ping", "-c3", "-W1", "-i0.2", "b"]).status == 0
         assert reached == (engine == "netem")  # the kernel goes on shaping; what it must not be is perfect
         if reached:

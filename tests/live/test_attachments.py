@@ -120,7 +120,7 @@ def ping_all_the_while(lab):
 
 def attached(lab):
     """Whether all nodes run and are where they belong."""
-    return not lab.attachments()["problems"]
+    return not lab.attachments().problems
 
 
 @pytest.mark.docker
@@ -164,7 +164,7 @@ def test_a_container_put_back_with_another_address_is_a_problem(docker_lab):
     other = address(lab, "c").rpartition(".")[0] + ".99"
     docker("network", "disconnect", network(lab), container(lab))
     docker("network", "connect", "--ip", other, network(lab), container(lab))
-    assert eventually(lambda: any(f"has {other}, the plan says" in each for each in lab.attachments()["problems"]))
+    assert eventually(lambda: any(f"has {other}, the plan says" in each for each in lab.attachments().problems))
     assert min(pinged(lab, "a", "-c3", "-i0.2", other)) >= ROUND_TRIP_MS
 
 
@@ -216,7 +216,7 @@ def test_a_container_that_is_no_node_gets_and_gives_nothing_where_there_are_link
     with stranger(lab) as its_address:
         for node in ("a", "b"):
             assert pinged(lab, node, "-c2", "-i0.2", its_address) == []
-        assert eventually(lambda: any("is no node's" in note for note in lab.attachments()["notes"]))
+        assert eventually(lambda: any("is no node's" in note for note in lab.attachments().notes))
         assert attached(lab)
         assert "is no node's" in run("ps").stdout
 

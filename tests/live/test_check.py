@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from testbed import check
-from testbed.engines.userspace.stats import LinkStats
+from testbed.agent import messages
 from testbed.lab import Lab, bringup
 from testbed.topology import loads
 from tests.live.lateness import is_lateness
@@ -36,7 +36,7 @@ def changed(lab):
     """A link that does something else than the plan says, during a test."""
     yield lambda source, destination, **changes: lab.link(source, destination).update(**changes)
     for link in lab.plan.links:
-        lab.agent.call("impairments", links=bringup.as_requests(lab.plan, [link]))
+        lab.agent.call(messages.Impair(links=bringup.as_requests(lab.plan, [link])))
 
 
 def measured(lab, depth=BRIEF):
@@ -143,8 +143,6 @@ def test_reordering_and_fast_rates_are_as_requested_or_not_measured(lab_name):
 
 def test_the_engines_counters_are_understood(lab):
     statistics = lab.statistics()
-    assert {link["engine"] for link in statistics} <= {"userspace", "netem"}
-    for link in statistics:
-        if link["engine"] == "userspace":
-            LinkStats.from_json(link["counts"])
+    assert {link.engine for link in statistics} <= {"userspace", "netem"}
+    assert all(link.counts.packets_out is not None for link in statistics)
     assert not any("is dead" in reason or "the MTU" in reason for reason in check.trust(statistics))

@@ -41,7 +41,7 @@ def test_the_end_of_every_command_is_seen(lab, runtime):
 
     with ThreadPoolExecutor(THREADS) as pool:
         assert sum(pool.map(ends_well, range(count))) == count
-    agent = lab.agent.call("hello")["pid"]
+    agent = lab.agent.hello().pid
     if runtime == "docker":  # where its pid is that of this machine
         assert len(os.listdir(f"/proc/{agent}/fd")) < MOST_DESCRIPTORS  # noqa: PTH208
 

@@ -22,6 +22,7 @@ from ipaddress import IPv4Network
 
 import pytest
 
+from testbed.agent import messages
 from testbed.errors import LabError, MachineError, UsageError
 from testbed.lab import Lab
 from testbed.plan.model import Interface, Network, Node, Plan, Ready
@@ -335,9 +336,9 @@ def test_a_lab_is_found_and_healthy_once_the_agent_holds_the_plan(standing):
     def status():
         return next(each for each in runtime.labs() if each.lab == plan.lab)
 
-    runtime.connect(plan.lab).call("remember", plan=None)
+    runtime.connect(plan.lab).call(messages.Remember(plan=None))
     assert (status().healthy, status().problem) == (False, "it was never brought up completely")
-    runtime.connect(plan.lab).call("remember", plan={"any": "plan"})
+    runtime.connect(plan.lab).call(messages.Remember(plan={"any": "plan"}))
     assert status().healthy
     assert status().nodes == {"client": "running", "server": "running"}
 
@@ -443,7 +444,7 @@ def test_a_impaired_link_and_down_after_the_agent_was_killed(runtime, lab_name, 
         assert len(times) == 5
         assert min(times) >= 30
         lab.link("client", "server").update(delay="1ms")
-        os.kill(lab.agent.call("hello")["pid"], signal.SIGKILL)
+        os.kill(lab.agent.hello().pid, signal.SIGKILL)
         assert eventually(lambda: any(each.lab == lab_name and not each.healthy for each in runtime.labs()))
         assert runtime.down(lab_name)
         assert runtime.down(lab_name) is False

@@ -75,6 +75,6 @@ def test_beside_the_first_it_has_other_addresses(tmp_path, lab_name):
             assert other.plan.digest == old.plan.digest
             assert other.plan.networks[0].subnet != old.plan.networks[0].subnet
             assert other["a"].run(["ping", "-c5", "-i0.2", "-W2", "b"]).status == 0
-            assert [each["engine"] for each in other.statistics()] == ["userspace", "userspace"]
+            assert [each.engine for each in other.statistics()] == ["userspace", "userspace"]
             assert other.images() == old.images
         assert remains(again) == []

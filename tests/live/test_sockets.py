@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from testbed import codec
 from testbed.endpoint.columns import decode
 from testbed.lab import Lab
 from testbed.topology import loads
@@ -63,7 +64,7 @@ def test_what_ss_says_is_what_we_say(lab_name, runtime):
             while ours["info"]["bytes_acked"] < BYTES:
                 assert transfer.is_alive()
                 before = by_ss(lab)
-                ours = sender([*lab.sockets("server")["server"]["connections"], NONE])
+                ours = sender([*map(codec.encode, lab.sockets("server")["server"].connections), NONE])
                 after = by_ss(lab)
         finally:
             transfer.join()

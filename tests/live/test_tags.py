@@ -57,12 +57,12 @@ def test_a_link_carries_tags_as_they_came_and_impairs_frames_with_them(lab_name,
             sent = lab["a"].run([sys.executable, "-c", SEND, str(COPIES), "", *TAGS.values()])
             assert sent.status == 0, sent.stderr
             lab["a"].run(["sleep", "0.5"])
-        counted = {each["destination"]: each["counts"] for each in lab.statistics()}
+        counted = {each.destination: each.counts for each in lab.statistics()}
     expected = [*("", *TAGS.values())] * COPIES
     assert received(files["plain"]) == expected
     assert received(files["delayed"]) == expected
     assert received(files["cut"]) == []
     assert received(files["thinned"]) == expected[::2]
     sizes = sum(14 + len(tag) // 2 + 48 for tag in expected)
-    assert counted["delayed"]["bytes_in"] == counted["delayed"]["bytes_out"] == sizes
-    assert counted["cut"]["lost"] == len(expected)
+    assert counted["delayed"].bytes_in == counted["delayed"].bytes_out == sizes
+    assert counted["cut"].lost == len(expected)

@@ -16,9 +16,9 @@ from typing import Self
 
 import pytest
 
-from testbed.engines.userspace.engine import NewLink, UserspaceEngine
+from testbed.engines.counters import Counters
 from testbed.engines.userspace.sockets import open_input, open_output
-from testbed.engines.userspace.stats import LinkStats
+from testbed.engines.userspace.workers import SocketLink, Workers
 from testbed.errors import LabError
 from testbed.impairments import (
     CERTAIN,
@@ -88,8 +88,8 @@ class ShapedPair:
         with ThreadPoolExecutor(1) as executor:  # the thread enters the namespace, and ends there
             return executor.submit(open_both).result()
 
-    async def impairments(self, engine: UserspaceEngine, to: str, impairments: Impairments) -> None:
-        await engine.add([NewLink(to, impairments, SEED, *self.sockets(to))])
+    async def impairments(self, engine: Workers, to: str, impairments: Impairments) -> None:
+        await engine.add([SocketLink(to, impairments, SEED, *self.sockets(to))])
         self.redirect(to)
 
     async def ping(self, count: int, interval: str, size: int = 56) -> dict[int, float]:
@@ -132,26 +132,26 @@ def pair():
         yield made
 
 
-async def pings_answered(pair: ShapedPair, impairments: Impairments) -> tuple[set[int], LinkStats]:
-    async with UserspaceEngine() as engine:
+async def pings_answered(pair: ShapedPair, impairments: Impairments) -> tuple[set[int], Counters]:
+    async with Workers() as engine:
         await pair.impairments(engine, "b", impairments)
         answered = await pair.ping(300, "0.004")
-        return set(answered), (await engine.stats())["b"]
+        return set(answered), (await engine.counters())["b"]
 
 
 @pytest.mark.live
 def test_one_direction_of_40_ms_adds_40_ms_to_the_rtt(pair):
     async def measure():
-        async with UserspaceEngine() as engine:
+        async with Workers() as engine:
             await pair.impairments(engine, "b", Impairments(delay_ns=40_000_000))
-            return await pair.ping(50, "0.02"), (await engine.stats())["b"]
+            return await pair.ping(50, "0.02"), (await engine.counters())["b"]
 
     rtts, stats = asyncio.run(measure())
     assert len(rtts) == 50
     assert min(rtts.values()) >= 40
     assert statistics.median(rtts.values()) <= 41.5
     assert stats.packets_in == stats.packets_out == 50
-    assert stats.dropped_for_time == stats.send_failures == stats.oversize == 0
+    assert stats.kernel_drops == stats.backlog_drops == stats.send_failures == stats.oversize == 0
 
 
 @pytest.mark.live
@@ -176,13 +176,13 @@ def test_a_restarted_link_does_the_same_again_and_counts_from_zero(pair):
     impairments = Impairments(loss=IndependentLoss(probability=CERTAIN // 5))
 
     async def measure():
-        async with UserspaceEngine() as engine:
+        async with Workers() as engine:
             await pair.impairments(engine, "b", impairments)
             await pair.ping(7, "0.004")
             rounds = []
             for _ in range(2):
                 await engine.restart("b", impairments, SEED)
-                rounds.append((await pair.ping(100, "0.004"), (await engine.stats())["b"]))
+                rounds.append((await pair.ping(100, "0.004"), (await engine.counters())["b"]))
             return rounds
 
     (first, before), (second, after) = asyncio.run(measure())
@@ -198,7 +198,7 @@ def test_a_trace_of_any_length_reaches_the_worker(pair):
     trace = Opportunities(times_ns=tuple(range(0, 10**10, 10**5)), frame_bytes=1514, period_ns=10**10)
 
     async def measure():
-        async with UserspaceEngine() as engine:
+        async with Workers() as engine:
             await pair.impairments(engine, "b", CLEAR)
             await engine.replace("b", Impairments(bottleneck=Bottleneck(rate=trace, queue_bytes=100_000)))
             return await pair.ping(5, "0.02")
@@ -209,9 +209,9 @@ def test_a_trace_of_any_length_reaches_the_worker(pair):
 @pytest.mark.live
 def test_the_scripted_packets_are_lost_and_no_others(pair):
     async def measure():
-        async with UserspaceEngine() as engine:
+        async with Workers() as engine:
             await pair.impairments(engine, "b", Impairments(drops=(Drop(protocol="icmp", numbers=(2, 5)),)))
-            return await pair.ping(6, "0.02"), (await engine.stats())["b"]
+            return await pair.ping(6, "0.02"), (await engine.counters())["b"]
 
     answered, stats = asyncio.run(measure())
     assert set(answered) == {1, 3, 4, 6}
@@ -221,7 +221,7 @@ def test_the_scripted_packets_are_lost_and_no_others(pair):
 @pytest.mark.live
 def test_replacing_and_removing_take_effect_at_once(pair):
     async def measure():
-        async with UserspaceEngine() as engine:
+        async with Workers() as engine:
             await pair.impairments(engine, "b", CLEAR)
             clear = await pair.ping(5, "0.02")
             await engine.replace("b", Impairments(loss=IndependentLoss(probability=CERTAIN)))
@@ -229,7 +229,7 @@ def test_replacing_and_removing_take_effect_at_once(pair):
             await engine.replace("b", Impairments(delay_ns=20_000_000))
             slow = await pair.ping(5, "0.02")
             await engine.remove("b")
-            return clear, black, slow, await pair.ping(5, "0.02"), await engine.stats()
+            return clear, black, slow, await pair.ping(5, "0.02"), await engine.counters()
 
     clear, black, slow, removed, stats = asyncio.run(measure())
     assert len(clear) == len(slow) == 5
@@ -242,14 +242,14 @@ def test_replacing_and_removing_take_effect_at_once(pair):
 @pytest.mark.live
 def test_a_backlog_goes_on_at_the_new_rate(pair):
     async def measure():
-        async with UserspaceEngine() as engine:
+        async with Workers() as engine:
             await pair.impairments(
                 engine, "b", Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=8000), queue_bytes=10_000))
-            )  # 98 ms for each ping
+            )
             pings = asyncio.create_task(pair.ping(30, "0.01"))
             await asyncio.sleep(0.6)
             await engine.replace("b", Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=10**8), queue_bytes=10_000)))
-            return await pings, (await engine.stats())["b"]
+            return await pings, (await engine.counters())["b"]
 
     rtts, stats = asyncio.run(measure())
     assert len(rtts) == 30
@@ -260,15 +260,15 @@ def test_a_backlog_goes_on_at_the_new_rate(pair):
 @pytest.mark.live
 def test_a_link_whose_port_is_gone_is_dead_and_the_others_go_on(pair):
     async def measure():
-        async with UserspaceEngine() as engine:
+        async with Workers() as engine:
             await pair.impairments(engine, "a", CLEAR)
             await pair.impairments(engine, "b", CLEAR)
             pair.ip("s", "link", "del", "in-a")
-            stats = await engine.stats()
+            stats = await engine.counters()
             with pytest.raises(LabError, match="dead"):
                 await engine.replace("a", CLEAR)
             await pair.ping(3, "0.02")  # requests get through, answers don't
-            return stats, await engine.stats()
+            return stats, await engine.counters()
 
     before, after = asyncio.run(measure())
     assert before["a"].dead
@@ -279,13 +279,13 @@ def test_a_link_whose_port_is_gone_is_dead_and_the_others_go_on(pair):
 @pytest.mark.live
 def test_a_port_that_is_down_loses_frames_and_recovers(pair):
     async def measure():
-        async with UserspaceEngine() as engine:
+        async with Workers() as engine:
             await pair.impairments(engine, "b", CLEAR)
             pair.ip("s", "link", "set", "port-b", "down")
             pair.ip("s", "link", "set", "far-b", "down")
             pair.ip("s", "link", "set", "far-b", "up")
             pair.ip("s", "link", "set", "port-b", "up")
-            return await pair.ping(20, "0.02"), (await engine.stats())["b"]
+            return await pair.ping(20, "0.02"), (await engine.counters())["b"]
 
     answered, stats = asyncio.run(measure())
     assert answered
@@ -295,14 +295,14 @@ def test_a_port_that_is_down_loses_frames_and_recovers(pair):
 @pytest.mark.live
 def test_a_frame_larger_than_the_mtu_is_dropped_and_counted(pair):
     async def measure():
-        async with UserspaceEngine() as engine:
+        async with Workers() as engine:
             for device in ("in-b", "port-b"):
                 pair.ip("s", "link", "set", device, "mtu", "2000")
             pair.ip("s", "link", "set", "far-b", "mtu", "1000")
             await pair.impairments(engine, "b", CLEAR)
             pair.ip("s", "link", "set", "far-b", "mtu", "2000")
             await pair.ping(3, "0.02", size=1200)
-            return (await engine.stats())["b"]
+            return (await engine.counters())["b"]
 
     stats = asyncio.run(measure())
     assert stats.oversize == 3
@@ -312,7 +312,7 @@ def test_a_frame_larger_than_the_mtu_is_dropped_and_counted(pair):
 @pytest.mark.live
 def test_links_of_a_killed_worker_are_dead_and_it_is_not_revived(pair):
     async def measure():
-        async with UserspaceEngine() as engine:
+        async with Workers() as engine:
             await pair.impairments(engine, "b", CLEAR)
             (worker,) = engine._workers
             worker._process.kill()
@@ -320,7 +320,7 @@ def test_links_of_a_killed_worker_are_dead_and_it_is_not_revived(pair):
             with pytest.raises(LabError, match="-9"):
                 await engine.replace("b", CLEAR)
             answered = await pair.ping(3, "0.02")
-            dead = (await engine.stats())["b"].dead
+            dead = (await engine.counters())["b"].dead
             await engine.remove("b")
             return answered, dead
 

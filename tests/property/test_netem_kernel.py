@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroute2 import AsyncIPRoute
 
-from testbed.engines import netem
-from testbed.engines.netem import engine, translation
+from testbed.engines.netem import fidelity, translation, tree
 from testbed.engines.netem.messages import QdiscMessage
 from testbed.engines.netem.qdiscs import FourState, GilbertElliott, Netem
 from testbed.engines.netem.queues import Bfifo, Codel, FqCodel, Tbf
@@ -133,7 +132,7 @@ def kernel():
         with asyncio.Runner() as runner:
             ip = AsyncIPRoute(netns=NAMESPACE)
             try:
-                if missing := runner.run(netem.probe(ip)):
+                if missing := runner.run(tree.probe(ip)):
                     pytest.skip(missing.message)
                 runner.run(ip.link("add", ifname="link", kind="ifb"))
                 [link] = runner.run(ip.link("get", ifname="link"))
@@ -157,31 +156,31 @@ few = settings(max_examples=50, deadline=None)
 @few
 @given(impairments=all_impairments)
 def test_any_supported_impairments_replaces_the_one_before_it(kernel, impairments):
-    assert netem.supports(impairments, mtu=MTU) is None
-    kernel.runner.run(netem.apply(kernel.ip, kernel.index, impairments, mtu=MTU))
+    assert fidelity.supports(impairments, mtu=MTU) is None
+    kernel.runner.run(tree.apply(kernel.ip, kernel.index, impairments, mtu=MTU))
     asked = translation.translate(impairments, mtu=MTU)
     found = kernel.runner.run(read(kernel))
     assert [one.kind for one in found] == [one.kind for one in asked]
-    assert [engine._differences(one, other) for one, other in zip(asked, found, strict=True)] == ["", "", ""]
+    assert [tree._differences(one, other) for one, other in zip(asked, found, strict=True)] == ["", "", ""]
 
 
 @few
 @given(asked=netems)
 def test_any_netem_is_read_back_as_it_was_sent(kernel, asked):
-    assert engine._differences(asked, kernel.runner.run(engine._set(kernel.ip, kernel.index, asked))) == ""
+    assert tree._differences(asked, kernel.runner.run(tree._set(kernel.ip, kernel.index, asked))) == ""
 
 
 @few
 @given(asked=queues)
 def test_any_queue_is_read_back_as_it_was_sent(kernel, asked):
-    kernel.runner.run(netem.apply(kernel.ip, kernel.index, Impairments(), mtu=MTU))
-    assert kernel.runner.run(engine._set(kernel.ip, kernel.index, asked)) == asked
+    kernel.runner.run(tree.apply(kernel.ip, kernel.index, Impairments(), mtu=MTU))
+    assert kernel.runner.run(tree._set(kernel.ip, kernel.index, asked)) == asked
 
 
 def test_a_seed_is_taken_or_the_kernel_says_that_it_is_not(kernel):
     """6.6 and later take one."""
-    seeded = netem.apply(kernel.ip, kernel.index, Impairments(delay_ns=1), mtu=MTU, seed=7)
-    if kernel.runner.run(netem.reproducible(kernel.ip)) is None:
+    seeded = tree.apply(kernel.ip, kernel.index, Impairments(delay_ns=1), mtu=MTU, seed=7)
+    if kernel.runner.run(tree.reproducible(kernel.ip)) is None:
         kernel.runner.run(seeded)
         assert kernel.runner.run(read(kernel))[0].seed == 7
     else:

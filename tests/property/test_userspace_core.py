@@ -17,6 +17,7 @@ from testbed.impairments import (
     IndependentLoss,
     Jitter,
 )
+from tests.counting import counted
 
 
 def probability(impairments):
@@ -129,7 +130,7 @@ def test_the_emulator_does_what_the_obvious_model_does(first, steps, seed):
                 number += 1
     out += released(link, None)
     assert out == model.out()
-    stats = link.stats()
+    stats = counted(link.stats())
     assert stats.packets_in == number
     assert stats.packets_out == len(out)
     assert stats.lost + stats.queue_drops + len(out) == number

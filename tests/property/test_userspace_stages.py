@@ -32,6 +32,7 @@ from testbed.impairments import (
     Reorder,
 )
 from testbed.impairments.distributions import quantiles
+from tests.counting import counted
 
 MS = 10**6
 probabilities = st.sampled_from([0, CERTAIN // 3, CERTAIN]) | st.integers(0, CERTAIN)
@@ -366,7 +367,7 @@ def test_every_stage_does_what_the_obvious_model_does(impairments, arrivals, see
         coming.append((now, number, size))
     out = carried(link, arrivals)
     assert out == ObviousLink(impairments, seed).out(coming)
-    stats = link.stats()
+    stats = counted(link.stats())
     dropped = stats.scripted + stats.lost + stats.queue_drops + stats.codel_drops
     assert stats.packets_in + stats.duplicated - dropped == stats.packets_out == len(out)
     assert stats.in_flight == 0
@@ -383,16 +384,16 @@ def test_no_frame_is_lost_in_a_change_and_none_leaves_before_its_time(first, sec
     for number, (wait, size, _) in enumerate(arrivals):
         now += wait
         link.accept([number.to_bytes(4, "big") + bytes(size - 4)], now)
-    held = link.stats().in_flight
+    held = counted(link.stats()).in_flight
     link.replace(second, now)
-    before = link.stats()
+    before = counted(link.stats())
     assert link.stats().in_flight == held - before.queue_drops - before.codel_drops
     for number, (wait, size, _) in enumerate(later, len(arrivals)):
         now += wait
         link.accept([number.to_bytes(4, "big") + bytes(size - 4)], now)
     out = released(link, 1 << 62)
     assert [time for time, _ in out] == sorted(time for time, _ in out)
-    stats = link.stats()
+    stats = counted(link.stats())
     dropped = stats.scripted + stats.lost + stats.queue_drops + stats.codel_drops
     assert stats.packets_in + stats.duplicated - dropped == stats.packets_out == len(out)
     assert stats.in_flight == 0

@@ -1,12 +1,7 @@
 """The process that captures at a port: `python -m testbed.agent.capture SPEC`, in the node's network namespace.
 
-SPEC is a JSON object with `interface`, `snap_bytes` and `size_bytes`. It writes JSON lines:
-
-    {"event": "begun", "interface", "clock_offset_ns"}      from now on no packet is missed unseen
-    {"event": "end", "packets", "dropped", "overwritten", "cpu_ns", "clock_offset_ns"}
-    {"event": "data", "base64"}                             the pcap file, piece by piece
-
-The last two come when its standard input ends. `{"error": ...}` is an error, in the agent's form.
+SPEC is `messages.CaptureSpec`. It writes events, in lines of `protocol`: `CaptureBegun`; when its standard input ends,
+`CaptureEnded` and the pcap file as `CaptureData`. Or an error.
 """
 
 from __future__ import annotations
@@ -18,16 +13,18 @@ import select
 import sys
 import tempfile
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from testbed import codec
 from testbed.agent import protocol
 from testbed.agent.capture import pcap
 from testbed.agent.capture.spool import Spool
 from testbed.agent.capture.tap import Tap, records
+from testbed.agent.messages import CaptureBegun, CaptureData, CaptureEnded, CaptureSpec
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 _NICENESS = 10
 """Whoever is measured comes first; what has to wait is in the kernel's ring."""
@@ -45,7 +42,7 @@ def capture(interface: str, *, snap_bytes: int, size_bytes: int) -> None:
     with tempfile.TemporaryFile() as file, Tap(interface, snap_bytes) as tap:
         spool = Spool(file.fileno(), size_bytes)
         cpu_ns = time.process_time_ns()
-        _emit("begun", interface=interface, clock_offset_ns=clock_offset_ns())
+        _write(CaptureBegun(interface=interface, clock_offset_ns=clock_offset_ns()))
         poll = select.poll()
         poll.register(sys.stdin, select.POLLIN)
         poll.register(tap, select.POLLIN)
@@ -54,16 +51,17 @@ def capture(interface: str, *, snap_bytes: int, size_bytes: int) -> None:
                 spool.put(block, packets)
         for block, packets in tap.last_blocks():
             spool.put(block, packets)
-        _emit(
-            "end",
-            packets=spool.packets,
-            dropped=tap.dropped,
-            overwritten=spool.overwritten,
-            cpu_ns=time.process_time_ns() - cpu_ns,
-            clock_offset_ns=clock_offset_ns(),
+        _write(
+            CaptureEnded(
+                packets=spool.packets,
+                dropped=tap.dropped,
+                overwritten=spool.overwritten,
+                cpu_ns=time.process_time_ns() - cpu_ns,
+                clock_offset_ns=clock_offset_ns(),
+            )
         )
         for piece in _pieces(spool, snap_bytes):
-            _emit("data", base64=base64.b64encode(piece).decode())
+            _write(CaptureData(base64=base64.b64encode(piece).decode()))
 
 
 def clock_offset_ns() -> int:
@@ -89,24 +87,24 @@ def _pieces(spool: Spool, snap_bytes: int) -> Iterator[bytes]:
     yield bytes(piece)
 
 
-def _emit(event: str, **fields: object) -> None:
-    _write({"event": event, **fields})
+def _write(event: object) -> None:
+    _send(protocol.Message(event=codec.encode(event)))
 
 
-def _write(message: dict[str, Any]) -> None:
+def _send(message: protocol.Message) -> None:
     sys.stdout.buffer.write(protocol.encode(message))
     sys.stdout.buffer.flush()
 
 
 def main() -> int:
     """Parse the command line and run."""
-    spec: Mapping[str, Any] = json.loads(sys.argv[1])
+    spec = codec.decode(json.loads(sys.argv[1]), CaptureSpec)
     os.nice(_NICENESS)
     try:
-        capture(**spec)
+        capture(spec.interface, snap_bytes=spec.snap_bytes, size_bytes=spec.size_bytes)
     except OSError as error:
-        failed = LabError("capture-failed", f"capturing at {spec['interface']}: {error}")
-        _write({"error": protocol.error_to_json(failed)})
+        failed = LabError("capture-failed", f"capturing at {spec.interface}: {error}")
+        _send(protocol.error_message(failed))
         return failed.exit_code
     return 0
 

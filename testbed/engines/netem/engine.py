@@ -1,241 +1,114 @@
-"""Impairments carried out by the kernel: netem for loss and delay, and under it tbf for the bottleneck, with its queue.
-
-The tree (`testbed.engines.netem.translation`) is the same for all impairments, and new impairments changes all of it
-in place, so packets in flight and in the queue stay where they are.
-
-How a tbf differs from a real transmitter: a frame leaves when its transmission starts, not when it ends, so it arrives
-up to the transmission time of one frame, and `LATENESS_NS` more, early. Which frames the full queue drops is
-the same: those that wait are counted, with their Ethernet header, and the one in transmission is not.
-"""
+"""The engine in the kernel: each link has an ifb device, whose queueing disciplines carry its impairments out."""
 
 from __future__ import annotations
 
-import errno
 import os
-import secrets
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_ECHO, NLM_F_REPLACE, NLM_F_REQUEST
-from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.rtnl import RTM_GETQDISC, RTM_NEWQDISC, TC_H_ROOT
+from pyroute2 import AsyncIPRoute
 
-from testbed.engines.netem.fidelity import supports
-from testbed.engines.netem.messages import QdiscMessage
-from testbed.engines.netem.qdiscs import Netem
-from testbed.engines.netem.queues import Bfifo, Codel, FqCodel, Tbf
-from testbed.engines.netem.translation import emulator, translate
-from testbed.errors import LabError, MachineError
-from testbed.impairments import Bottleneck, FixedRate, Impairments
+from testbed.engines.engine import Availability, Verdict
+from testbed.engines.netem import fidelity, tree
+from testbed.errors import LabError
+from testbed.linux import namespaces
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Sequence
 
-    from pyroute2 import AsyncIPRoute
-
-    from testbed.engines.netem.translation import Qdisc
-
-_ROOT, _BOTTLENECK = 0x0001_0000, 0x0002_0000
-_PLACES = {
-    Netem.kind: (TC_H_ROOT, _ROOT),
-    Tbf.kind: (_ROOT | 1, _BOTTLENECK),
-    Bfifo.kind: (_BOTTLENECK | 1, 0x0003_0000),
-    Codel.kind: (_BOTTLENECK | 1, 0x0004_0000),
-    FqCodel.kind: (_BOTTLENECK | 1, 0x0005_0000),
-}
-"""Parent and handle of each queueing discipline."""
-
-_UNREADABLE = "delay_table"
-_TRIED_SEED = 1
-_U32_MAX = (1 << 32) - 1
+    from testbed.engines.counters import Counters
+    from testbed.engines.engine import NewLink, Switch
+    from testbed.impairments import Impairments
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statistics:
-    """Counters of a link since its first impairments; the kernel's are of 32 bits and wrap, but for bytes.
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """A link by its device; `seed` is None where the kernel takes none."""
 
-    Attributes:
-        packets: delivered.
-        bytes: delivered, Ethernet headers included.
-        lost: packets that netem dropped: by loss, or because more were in flight than it holds (the kernel counts
-            both in one). Too many by those that the queue drops while the counters are read, one after the other.
-        overflowed: packets that the bottleneck's queue dropped.
-        queued_packets, queued_bytes: waiting for the bottleneck now.
-        dropped_early, marked: packets that CoDel dropped (of those above), or marked, since the queue has this
-            discipline.
-    """
-
-    packets: int
-    bytes: int
-    lost: int
-    overflowed: int
-    queued_packets: int
-    queued_bytes: int
-    dropped_early: int = 0
-    marked: int = 0
+    device: int
+    mtu: int
+    seed: int | None
 
 
-async def apply(ip: AsyncIPRoute, index: int, impairments: Impairments, *, mtu: int, seed: int | None = None) -> None:
-    """Have a device carry out impairments, instead of the one it had.
+class NetemEngine:
+    """Has the kernel carry links, which go on as they are when the agent ends."""
 
-    Packets in flight keep their delay, and those in the queue their place; these go at the new rate once the next
-    packet comes or the first of them would have gone at the old one. When the delay gets shorter, later packets
-    overtake those in flight. Another discipline of the queue drops what waits in it.
+    needs_single_packets = True
 
-    Args:
-        ip: in the namespace of the device.
-        index: of the device, an ifb with no other queueing disciplines than from here.
-        impairments: one that `supports` has nothing against.
-        mtu: bytes of an IP packet on the link's network.
-        seed: of netem's random numbers, 64 bits; the sequence starts again with all impairments. None: the kernel
-            takes one of its own.
+    def __init__(self, switch: Switch) -> None:
+        self._switch = switch
+        self._ip: AsyncIPRoute
+        self._links: dict[str, _Carried] = {}
+        self._unseeded: str | None = None
 
-    Raises:
-        LabError: `impairments-not-supported`; `impairments-not-applied` where the kernel refuses, or says that it did
-            another thing than asked, such as to use a seed where `reproducible` gives a reason. That a table of delays
-            is in use is the one thing that the kernel does not tell.
-    """
-    if reason := supports(impairments, mtu=mtu):
-        raise LabError("impairments-not-supported", f"{impairments}: {reason}", "use engine: userspace")
-    for qdisc in translate(impairments, mtu=mtu, seed=seed):
-        try:
-            found = await _set(ip, index, qdisc)
-        except NetlinkError as error:
-            raise LabError(
-                "impairments-not-applied", f"the kernel refuses {qdisc} on device {index}: {_said(error)}"
-            ) from error
-        if differences := _differences(qdisc, found):
-            raise LabError("impairments-not-applied", f"{qdisc.kind} on device {index}: {differences}")
+    async def probe(self) -> Availability:
+        """See `testbed.engines.engine.Engine.probe`."""
+        with namespaces.inside(self._switch.namespace):
+            self._ip = AsyncIPRoute()
+            self._ip.socket  # noqa: B018  # opens the socket now, while we are inside
+        await self._ip.setup_endpoint()
+        missing = await tree.probe(self._ip)
+        self._unseeded = None if missing else await tree.reproducible(self._ip)
+        return Availability(description=f"in kernel {os.uname().release}", missing=missing)
 
-
-async def statistics(ip: AsyncIPRoute, index: int) -> Statistics:
-    """What a device that `apply` has set up has done to packets.
-
-    Args:
-        ip: in the namespace of the device.
-        index: of the device.
-
-    Raises:
-        LabError: `impairments-missing` where the device is gone or has not the queueing disciplines of `apply`.
-    """
-    tbf = await _counters(ip, index, *_PLACES[Tbf.kind])
-    netem = await _counters(ip, index, *_PLACES[Netem.kind])
-    queue = await _counters(ip, index, _BOTTLENECK | 1)
-    return Statistics(
-        packets=netem["packets"],
-        bytes=netem["bytes"],
-        lost=(netem["drops"] - tbf["drops"]) & _U32_MAX,  # netem's count includes those of its child
-        overflowed=tbf["drops"],
-        queued_packets=tbf["qlen"],
-        queued_bytes=tbf["backlog"],
-        dropped_early=(queue["drops"] - queue.get("drop_overlimit", queue["drops"])) & _U32_MAX,
-        marked=queue.get("ecn_mark", 0),
-    )
-
-
-async def probe(ip: AsyncIPRoute) -> MachineError | None:
-    """Why this kernel can't run the engine, found by trying, or None where it can. Nothing stays behind.
-
-    Args:
-        ip: in a namespace where devices may be made.
-    """
-    try:
-        async with _scratch(ip) as index:
-            bottleneck = Bottleneck(rate=FixedRate(bps=8_000_000), queue_bytes=10_000)
-            for qdisc in translate(Impairments(delay_ns=1, bottleneck=bottleneck), mtu=1500):
-                try:
-                    await _set(ip, index, qdisc)
-                except NetlinkError as error:
-                    return _missing(f"sch_{qdisc.kind}", error)
-    except NetlinkError as error:
-        return _missing("ifb", error)
-    return None
-
-
-async def reproducible(ip: AsyncIPRoute) -> str | None:
-    """Why this kernel's netem does not repeat a sequence, found by trying, or None where a seed sees to it.
-
-    Args:
-        ip: in a namespace where devices may be made, of a kernel that `probe` has nothing against.
-    """
-    async with _scratch(ip) as index:
-        asked = emulator(Impairments(), _TRIED_SEED)
-        found = await _set(ip, index, asked)
-    return "this kernel's netem takes no seed (Linux 6.6 and later do)" if _differences(asked, found) else None
-
-
-@asynccontextmanager
-async def _scratch(ip: AsyncIPRoute) -> AsyncIterator[int]:
-    """A device to try things on."""
-    name = f"tbprobe{secrets.token_hex(4)}"  # the 15 characters that a name may have
-    await ip.link("add", ifname=name, kind="ifb")
-    try:
-        [link] = await ip.link("get", ifname=name)
-        yield link["index"]
-    finally:
-        await ip.link("del", ifname=name)
-
-
-def _missing(module: str, error: NetlinkError) -> MachineError:
-    if error.code in (errno.EPERM, errno.EACCES):
-        return MachineError(
-            "netem-not-permitted",
-            f"this process may not try whether the kernel has {module}: {_said(error)}",
-            "it needs CAP_NET_ADMIN in its network namespace",
+    def judge(self, impairments: Impairments, *, mtu: int) -> Verdict:
+        """What the kernel makes of impairments, see `testbed.engines.netem.fidelity`."""
+        if reason := fidelity.supports(impairments, mtu=mtu):
+            return Verdict(impossible=reason)
+        return Verdict(
+            inexact=fidelity.compromises(impairments, mtu=mtu),
+            unrepeatable=self._unseeded or fidelity.unrepeatable(impairments),
         )
-    return MachineError(
-        "netem-missing",
-        f"this kernel has no {module}: {_said(error)}",
-        f"load it by `modprobe {module}`; it is in the package linux-modules-extra-$(uname -r) on Ubuntu, "
-        "kernel-modules-extra on Fedora, the kernel's own on Debian; `engine: userspace` needs none",
-    )
 
+    async def attach(self, links: Sequence[NewLink]) -> list[int]:
+        """Carry links, all or none, and return their devices."""
+        indexes = [device.index for device in self._switch.devices.make_ifbs({link.name: link.mtu for link in links})]
+        carried = {
+            link.name: _Carried(index, link.mtu, None if self._unseeded else link.seed)
+            for link, index in zip(links, indexes, strict=True)
+        }
+        try:
+            for link in links:
+                await self._apply(carried[link.name], link.impairments)
+        except BaseException:
+            self._switch.devices.delete(indexes)
+            raise
+        self._links |= carried
+        return indexes
 
-def _said(error: NetlinkError) -> str:
-    return os.strerror(error.code)
+    async def apply(self, link: str, impairments: Impairments) -> None:
+        """Give a link other impairments. Packets in flight keep their delay; see `tree.apply`."""
+        await self._apply(self._carried(link), impairments)
 
+    async def _apply(self, carried: _Carried, impairments: Impairments) -> None:
+        await tree.apply(self._ip, carried.device, impairments, mtu=carried.mtu, seed=carried.seed)
 
-async def _set(ip: AsyncIPRoute, index: int, qdisc: Qdisc) -> Qdisc:
-    """Make a queueing discipline, or change it in place; returns what the kernel then says it is (`NLM_F_ECHO`)."""
-    message = QdiscMessage()
-    message["index"] = index
-    message["parent"], message["handle"] = _PLACES[qdisc.kind]
-    message["attrs"] = [("TCA_KIND", qdisc.kind), ("TCA_OPTIONS", qdisc.encode())]
-    answer = await _request(ip, message, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE)
-    return qdisc.decode(answer.get_attr("TCA_OPTIONS"))
+    async def restart(self, link: str) -> None:
+        """Do nothing: the kernel's counters and random numbers can't begin anew without losing packets in flight."""
+        self._carried(link)
 
+    async def counters(self) -> dict[str, Counters]:
+        """The counters of every link.
 
-async def _counters(ip: AsyncIPRoute, index: int, parent: int, handle: int = 0) -> dict[str, Any]:
-    """The counters of a queueing discipline: of that handle, or whichever is there."""
-    message = QdiscMessage()
-    message["index"] = index
-    message["parent"], message["handle"] = parent, handle
-    try:
-        answer = await _request(ip, message, RTM_GETQDISC)
-    except NetlinkError as error:
-        where = f"{parent >> 16:x}:{parent & 0xFFFF:x} of device {index}"
-        raise LabError("impairments-missing", f"no queueing discipline of a link at {where}: {_said(error)}") from error
-    counters = answer.get_attr("TCA_STATS2")
-    return {
-        **(counters.get_attr("TCA_STATS_APP") or {}),
-        **counters.get_attr("TCA_STATS_BASIC"),
-        **counters.get_attr("TCA_STATS_QUEUE"),
-    }
+        Raises:
+            LabError: `impairments-missing` where somebody else changed a link's device.
+        """
+        return {name: await tree.counters(self._ip, each.device) for name, each in tuple(self._links.items())}
 
+    def dead(self) -> dict[str, str]:
+        """No links: the kernel does not end before the agent."""
+        return {}
 
-async def _request(ip: AsyncIPRoute, message: QdiscMessage, kind: int, flags: int = 0) -> QdiscMessage:
-    """Send a request, and return the queueing discipline that the kernel answers with, as it is then."""
-    flags |= NLM_F_REQUEST | NLM_F_ACK | NLM_F_ECHO
-    answers = [answer async for answer in await ip.nlm_request(message, msg_type=kind, msg_flags=flags)]
-    return QdiscMessage.reread(answers[-1])
+    async def detach(self, links: Sequence[str]) -> None:
+        """Carry links no more, and remove their devices."""
+        self._switch.devices.delete(self._links.pop(link).device for link in links)
 
+    async def close(self) -> None:
+        """Remove all devices of links."""
+        await self.detach([*self._links])
+        self._ip.close()
 
-def _differences(asked: Qdisc, found: Qdisc) -> str:
-    """The fields in which two configurations differ, for people to read; empty where they are the same."""
-    got = asdict(found)
-    return ", ".join(
-        f"{name} is {got[name]}, asked for {value}"
-        for name, value in asdict(asked).items()
-        if got[name] != value and name != _UNREADABLE and (name, value) != ("seed", None)  # then it took one of its own
-    )
+    def _carried(self, link: str) -> _Carried:
+        if link not in self._links:
+            raise LabError("netem-engine-refused", f"link {link} is not impaired here")
+        return self._links[link]

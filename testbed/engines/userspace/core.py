@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.engines.counters import Counters
+from testbed.engines.userspace.lateness import LatenessHistogram
 from testbed.engines.userspace.lines import AnyOrder, InOrder, Line
 from testbed.engines.userspace.queueing.bottleneck import ConstantRateBottleneck, EventDrivenBottleneck
 from testbed.engines.userspace.stages.corruption import BitErrors
@@ -12,7 +14,6 @@ from testbed.engines.userspace.stages.duplication import Duplication
 from testbed.engines.userspace.stages.loss import loss_stage
 from testbed.engines.userspace.stages.script import Script
 from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame, Stage
-from testbed.engines.userspace.stats import LatenessHistogram, LinkStats
 from testbed.impairments import Bottleneck, DropTail, FixedRate
 
 if TYPE_CHECKING:
@@ -115,10 +116,10 @@ class LinkEmulator:
         self._lateness.record([now - due for due, _ in frames])
         return packets
 
-    def stats(self) -> LinkStats:
+    def stats(self) -> Counters:
         """The counters so far, as far as they are known here."""
         counts = self._counts
-        return LinkStats(
+        return Counters(
             packets_in=self._packets_in,
             bytes_in=self._bytes_in,
             packets_out=self._packets_out,

@@ -14,7 +14,7 @@ from testbed.engines.userspace.sockets import device_name, kernel_drops, mtu, re
 if TYPE_CHECKING:
     import socket
 
-    from testbed.engines.userspace.stats import LinkStats
+    from testbed.engines.counters import Counters
     from testbed.impairments import Impairments
 
 _RELEASE_BATCH: Final = 2 * BATCH
@@ -96,7 +96,7 @@ class Link:
                 self.dead = f"the device of the link's {side} is gone"
                 raise DeviceGoneError(self.dead)
 
-    def stats(self) -> LinkStats:
+    def stats(self) -> Counters:
         """All counters of the link."""
         self._kernel_drops += kernel_drops(self.input)
         return replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import socket
@@ -10,6 +11,7 @@ import time
 
 # linux/if_packet.h, asm-generic/socket.h and linux/sockios.h; the socket module lacks them.
 _SOL_PACKET = 263
+_SO_ATTACH_FILTER = 26
 _PACKET_STATISTICS = 6
 _PACKET_AUXDATA = 8
 _PACKET_QDISC_BYPASS = 20
@@ -106,3 +108,26 @@ def read_lag(sock: socket.socket) -> int:
     except FileNotFoundError:
         return 0
     return max(time.time_ns() - int(seconds) * 10**9 - int(nanoseconds), 0)
+
+
+def ignore_sender(incoming: socket.socket, mac: str) -> None:
+    """Keep one sender's frames from a packet socket: classic BPF, see Documentation/networking/filter.rst.
+
+    The sender is the near device of a pair: nothing that the kernel itself sends on it is a packet of the link.
+    """
+    octets = bytes.fromhex(mac.replace(":", ""))
+    program = b"".join(
+        struct.pack("HBBI", *instruction)
+        for instruction in (
+            (0x20, 0, 0, 6),  # ld [6]: the first four bytes of the source MAC
+            (0x15, 0, 3, int.from_bytes(octets[:4], "big")),  # jne keep
+            (0x28, 0, 0, 10),  # ldh [10]: the other two
+            (0x15, 0, 1, int.from_bytes(octets[4:], "big")),  # jne keep
+            (0x06, 0, 0, 0),  # ret nothing
+            (0x06, 0, 0, 0x40000),  # keep: ret all of it
+        )
+    )
+    buffer = ctypes.create_string_buffer(program)
+    incoming.setsockopt(
+        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(program) // 8, ctypes.addressof(buffer))
+    )

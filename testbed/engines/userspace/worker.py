@@ -30,6 +30,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+from testbed import codec
 from testbed.engines.userspace.link import DeviceGoneError, Link
 from testbed.engines.userspace.pace import REST_S, Pace
 from testbed.engines.userspace.reading import BATCH
@@ -167,7 +168,7 @@ class Worker:
                 case "stats", str(name):
                     with contextlib.suppress(ValueError):
                         self._checked(name)
-                    return {"stats": self._links[name].stats().to_json()}
+                    return {"stats": codec.encode(self._links[name].stats())}
                 case other:
                     raise ValueError(f"no request is {other}")  # noqa: TRY301 - errors are answered in one place
         except (OSError, ValueError, TypeError, KeyError, IndexError) as error:

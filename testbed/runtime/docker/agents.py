@@ -13,7 +13,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 
 import testbed
 from testbed import logs
-from testbed.agent import protocol
+from testbed.agent import messages, protocol
 from testbed.agent.client import Agent, gone
 from testbed.errors import LabError, TestbedError, UsageError
 from testbed.runtime import local_agent
@@ -142,9 +142,9 @@ def end(engine: DockerEngine, lab: str) -> bool:
     container = _container(engine, lab)
     try:
         agent = connect(engine, lab)
-        complete = agent.hello()["plan"] is not None
+        complete = agent.hello().plan is not None
         if container:
-            agent.call("shutdown")
+            agent.call(messages.Shutdown())
             engine.api.wait(container["Id"], timeout=_END_SECONDS)
         else:
             local_agent.stop(_RUNTIME, lab)
@@ -228,6 +228,7 @@ def _by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 def _why(log: str) -> TestbedError:
     """The error with which the agent ended, of which it writes a line."""
     last = log.splitlines()[-1:] or ["nothing"]
-    with suppress(ValueError, KeyError):
-        return protocol.error_from_json(protocol.decode(last[0].encode())["error"])
+    with suppress(ValueError):
+        if error := protocol.error_of(protocol.decode(last[0].encode())):
+            return error
     return LabError("agent-failed", f"the agent failed; it said: {log or 'nothing'}", "this is a bug: please report it")

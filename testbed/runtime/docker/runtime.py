@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, unknown_node
 from testbed.runtime import Availability, LabStatus, readiness, state
 from testbed.runtime.docker import agents, objects, routes
@@ -81,7 +82,8 @@ class DockerRuntime:
             progress("agent")
             agent = starting.result()
         try:
-            agent.call("adopt", nodes=[_adopted(node, *made) for node, made in zip(plan.nodes, started, strict=True)])
+            adopted = [_adopted(node, *made) for node, made in zip(plan.nodes, started, strict=True)]
+            agent.call(messages.Adopt(nodes=tuple(adopted)))
             progress("ready")
             readiness.wait(agent, plan, partial(self.require_running, plan.lab))
         except LabError as error:
@@ -129,14 +131,14 @@ class DockerRuntime:
         notes: Sequence[str] = ()
         try:
             agent = self.connect(lab)
-            hello, attachments = agent.hello(), agent.call("attachments", settled=False)
-            notes = attachments["notes"]
-            if hello["plan"] is None:
+            hello, attachments = agent.hello(), agent.call(messages.Attachments(settled=False))
+            notes = attachments.notes
+            if hello.plan is None:
                 problem = "it was never brought up completely"
             else:
-                nodes = {**{node["name"]: "removed" for node in hello["plan"]["nodes"]}, **nodes}
-                problem = "; ".join(attachments["problems"])
-            problem = problem or "; ".join(f"{link}: {death}" for link, death in hello["dead_links"].items())
+                nodes = {**dict.fromkeys(hello.nodes, "removed"), **nodes}
+                problem = "; ".join(attachments.problems)
+            problem = problem or "; ".join(f"{link}: {death}" for link, death in hello.dead_links.items())
         except TestbedError as error:
             problem = error.message
         problem = problem or ", ".join(f"{node} is {now}" for node, now in nodes.items() if now != "running")
@@ -202,14 +204,14 @@ def _bring_up(engine: DockerEngine, plan: Plan, node: Node) -> tuple[str, int]:
     return container, objects.start_node(engine, node, container)
 
 
-def _adopted(node: Node, container: str, pid: int) -> dict[str, object]:
-    return {
-        "name": node.name,
-        "container": container,
-        "pid": pid,
-        "limited": bool(node.cpus_milli or node.memory_bytes),
-        "interfaces": [
-            {"network": interface.network, "mac": interface.mac, "address": interface.address}
+def _adopted(node: Node, container: str, pid: int) -> messages.PresentNode:
+    return messages.PresentNode(
+        name=node.name,
+        container=container,
+        pid=pid,
+        limited=bool(node.cpus_milli or node.memory_bytes),
+        interfaces=tuple(
+            messages.PresentInterface(network=interface.network, mac=interface.mac, address=interface.address)
             for interface in node.interfaces
-        ],
-    }
+        ),
+    )

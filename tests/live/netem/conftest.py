@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from pyroute2 import AsyncIPRoute
 
-from testbed.engines import netem
-from testbed.engines.userspace.engine import NewLink, UserspaceEngine
+from testbed.engines.netem import tree
 from testbed.engines.userspace.sockets import open_input, open_output
+from testbed.engines.userspace.workers import SocketLink, Workers
 from testbed.impairments import Impairments
 from testbed.linux import namespaces
 
@@ -100,10 +100,10 @@ class ShapedPath:
         output("tc", "-n", self.switch, "filter", "add", "dev", port, "egress", *match, *action)
 
     def apply(self, impairments):
-        self.runner.run(netem.apply(self.ip, self.index, impairments, mtu=MTU))
+        self.runner.run(tree.apply(self.ip, self.index, impairments, mtu=MTU))
 
     def counted(self):
-        return self.runner.run(netem.statistics(self.ip, self.index))
+        return self.runner.run(tree.counters(self.ip, self.index))
 
     def run(self, namespace, *command):
         return output("ip", "netns", "exec", namespace, *command)
@@ -186,7 +186,7 @@ def path():
         runner = stack.enter_context(asyncio.Runner())
         ip = AsyncIPRoute(netns=names[0])
         stack.callback(ip.close)
-        if missing := runner.run(netem.probe(ip)):
+        if missing := runner.run(tree.probe(ip)):
             pytest.skip(missing.message)
         made = ShapedPath(switch=names[0], a=names[1], b=names[2], runner=runner, ip=ip)
         made.build()
@@ -202,12 +202,12 @@ def both(path):
     indices = [path.runner.run(path.ip.link_lookup(ifname=name))[0] for name in ("far0", "port-a")]
 
     async def start():
-        return UserspaceEngine()
+        return Workers()
 
     engine = path.runner.run(start())
     with path.inside(path.switch):
         sockets = open_input(indices[0]), open_output(indices[1])
-    path.runner.run(engine.add([NewLink("back", Impairments(), SEED, *sockets)]))
+    path.runner.run(engine.add([SocketLink("back", Impairments(), SEED, *sockets)]))
 
     def apply(impairments, back=None):
         path.apply(impairments)

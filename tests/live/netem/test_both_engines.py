@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
-from testbed.engines import netem
+from testbed.engines.netem import fidelity
 from testbed.engines.userspace.core import LinkEmulator
 from testbed.impairments import (
     CERTAIN,
@@ -61,8 +61,8 @@ def between(path):
 @by_impairments
 @pytest.mark.netem
 def test_the_same_impairments_makes_the_same_network(path, both, impairments):
-    assert netem.supports(impairments, mtu=1500) is None
-    assert netem.compromises(impairments, mtu=1500) is None
+    assert fidelity.supports(impairments, mtu=1500) is None
+    assert fidelity.compromises(impairments, mtu=1500) is None
     both(impairments)
     for _ in range(ATTEMPTS):
         different = is_unlikely(compare(impairments, between(path)))

@@ -8,14 +8,8 @@ import time
 
 import pytest
 
-from testbed.engines import netem
-from testbed.impairments import (
-    CERTAIN,
-    Bottleneck,
-    FixedRate,
-    Impairments,
-    IndependentLoss,
-)
+from testbed.engines.netem import tree
+from testbed.impairments import CERTAIN, Bottleneck, FixedRate, Impairments, IndependentLoss
 from testbed.statistics import binomial_test
 
 pytestmark = pytest.mark.netem
@@ -30,7 +24,7 @@ def test_the_probe_leaves_nothing(path):
         return [each["ifname"] for each in json.loads(path.run(path.switch, "ip", "-json", "link"))]
 
     before = devices()
-    assert path.runner.run(netem.probe(path.ip)) is None
+    assert path.runner.run(tree.probe(path.ip)) is None
     assert devices() == before
 
 
@@ -50,8 +44,8 @@ def test_a_loss_is_that_frequent_and_counted(path):
     after = path.counted()
     assert binomial_test(sent - received, sent, 0.1) > 0.001
     assert after.lost - before.lost == sent - received
-    assert after.packets - before.packets == received
-    assert after.overflowed == before.overflowed
+    assert after.packets_out - before.packets_out == received
+    assert after.queue_drops == before.queue_drops
 
 
 def test_all_can_be_lost(path):
@@ -77,7 +71,7 @@ def test_a_rate_has_its_own_queue(path):
     assert statistics.median(times) >= 90
     assert 0.9 * 125_000 <= max(under_load) <= 125_000
     after = path.counted()
-    assert after.overflowed - before.overflowed >= received["lost_packets"] > 0
+    assert after.queue_drops - before.queue_drops >= received["lost_packets"] > 0
     assert after.lost == before.lost
 
 
@@ -100,7 +94,7 @@ def test_a_rate_can_be_lifted_and_set_again_without_loss(path):
     slow = Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=11_536), queue_bytes=50_000))
     path.apply(slow)
     client = path.start(path.a, "ping", "-n", "-i", "0.02", "-s", "1400", "-w", "20", "-c", "10", path.address_b)
-    path.until(lambda: path.counted().queued_packets >= 8)
+    path.until(lambda: path.counted().queued >= 8)
     path.apply(Impairments())
     answers = client.communicate()[0]
     assert len(path.round_trips(answers)) >= 10
@@ -112,7 +106,7 @@ def test_a_rate_can_be_lifted_and_set_again_without_loss(path):
     assert second - first >= 900
     assert third - second >= 900
     path.apply(Impairments())
-    path.until(lambda: path.counted().queued_packets == 0)
+    path.until(lambda: path.counted().queued == 0)
 
 
 def test_packets_in_flight_keep_their_delay(path):

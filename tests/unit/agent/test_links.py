@@ -13,28 +13,28 @@ from itertools import permutations
 
 import pytest
 
+from testbed.agent.link_devices import LinkDevices
 from testbed.agent.links import Links
+from testbed.agent.messages import LinkRequest, NewInterface, NewNetwork, NewNode
 from testbed.agent.netlink import RouteSocket
 from testbed.agent.wiring import NetworkNamespace, Wiring
-from testbed.engines.choice import Kernel
-from testbed.engines.userspace.engine import UserspaceEngine
-from testbed.errors import LabError, MachineError
+from testbed.engines import load
+from testbed.engines.engine import Switch
+from testbed.errors import LabError
 from testbed.impairments import Impairments
 from testbed.linux import namespaces
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make devices")
 
-KERNEL = Kernel(without_netem=MachineError("netem-missing", "it is not looked for", None), unrepeatable=None)
-
 
 def interface(number):
-    return {
-        "network": "lan",
-        "name": "eth0",
-        "address": f"198.18.0.{number + 1}",
-        "prefix_length": 24,
-        "mac": f"02:42:c6:12:00:{number + 1:02x}",
-    }
+    return NewInterface(
+        network="lan",
+        name="eth0",
+        address=f"198.18.0.{number + 1}",
+        prefix_length=24,
+        mac=f"02:42:c6:12:00:{number + 1:02x}",
+    )
 
 
 @asynccontextmanager
@@ -44,21 +44,16 @@ async def links_of(nodes, directory):
     with namespaces.inside(switch):
         route = RouteSocket()
     try:
-        async with NetworkNamespace(switch) as place, UserspaceEngine() as engine:
+        async with NetworkNamespace(switch) as place:
             wiring = Wiring(place, route)
             wanted = [
-                {
-                    "name": f"n{at}",
-                    "sysctls": {},
-                    "environment": {},
-                    "hosts": "",
-                    "directory": "/",
-                    "interfaces": [interface(at)],
-                }
+                NewNode(name=f"n{at}", sysctls={}, environment={}, hosts="", directory="/", interfaces=(interface(at),))
                 for at in range(nodes)
             ]
-            await wiring.create([{"name": "lan", "mtu": 1500}], wanted, directory)
-            links = Links("lab-x", wiring, place, engine, KERNEL)
+            await wiring.create([NewNetwork(name="lan", mtu=1500)], wanted, directory)
+            devices = LinkDevices("lab-x", switch, route, switch)
+            engines = {"userspace": load("userspace", Switch(switch, switch, devices))}
+            links = Links(wiring, devices, engines, {})
             try:
                 yield links
             finally:
@@ -77,17 +72,17 @@ def said_in(network, *command):
 
 def mesh(nodes):
     return [
-        {
-            "source": f"n{one}",
-            "destination": f"n{other}",
-            "network": "lan",
-            "addresses": {f"n{each}": interface(each)["address"] for each in (one, other)},
-            "impairments": Impairments(delay_ns=1_000_000).to_json(),
-            "later": [],
-            "seed": 1,
-            "engine": "auto",
-            "repeatable": False,
-        }
+        LinkRequest(
+            source=f"n{one}",
+            destination=f"n{other}",
+            network="lan",
+            addresses={f"n{each}": interface(each).address for each in (one, other)},
+            impairments=Impairments(delay_ns=1_000_000),
+            later=(),
+            seed=1,
+            engine="auto",
+            repeatable=False,
+        )
         for one, other in permutations(range(nodes), 2)
     ]
 
@@ -104,7 +99,7 @@ def calls_to_impairments(nodes, directory):
         async with links_of(nodes, directory) as links:
             sys.setprofile(count)
             try:
-                await links.impairments(mesh(nodes))
+                await links.impair(mesh(nodes))
             finally:
                 sys.setprofile(None)
 
@@ -124,7 +119,7 @@ def test_a_link_costs_the_same_however_many_there_are(tmp_path):
 def test_each_direction_has_its_delay_and_nobody_asks_for_macs(tmp_path):
     async def pinged():
         async with links_of(3, tmp_path / "hosts") as links:
-            await links.impairments(mesh(3))
+            await links.impair(mesh(3))
             node = links.wiring.nodes["n0"].network
             said = said_in(node, "ping", "-c3", "-i0.05", "-W5", "198.18.0.3")
             return said, json.loads(said_in(node, "ip", "-j", "neighbour"))
@@ -144,14 +139,14 @@ def test_links_that_could_not_be_made_leave_nothing_behind(tmp_path):
         async with links_of(8, tmp_path / "hosts") as links:
             wanted = mesh(8)
             taken = wanted[50]
-            name = f"{taken['source']} -> {taken['destination']} on lan"
-            links.userspace._carrier[name] = None
+            name = str(taken)
+            links.engines["userspace"]._workers._carrier[name] = None
             with pytest.raises(LabError, match=f"{name} is impaired already"):
-                await links.impairments(wanted)
-            del links.userspace._carrier[name]
+                await links.impair(wanted)
+            del links.engines["userspace"]._workers._carrier[name]
             made = await links.statistics()
             found = json.loads(said_in(links.wiring.switch.fd, "ip", "-j", "link"))
-            await links.impairments(wanted)
+            await links.impair(wanted)
             return len(made), sum(each.get("ifalias", "").startswith("testbed lab-x n") for each in found)
 
     made, left = asyncio.run(devices_left())

@@ -38,28 +38,28 @@ def connected(family=socket.AF_INET):
 
 
 def of(found, local):
-    return [each for each in found["connections"] if each["local"] == local]
+    return [each for each in found.connections if each.local == local]
 
 
 def test_a_connection_is_told_with_its_state_and_its_process(network):
     with connected() as (client, accepted, server):
         client.sendall(b"x" * 1000)
-        found = sockets.connections(network, {})
+        found = sockets.sockets_of(network, {})
         (each,) = of(found, server)
-        assert each["peer"] == f"127.0.0.1:{client.getsockname()[1]}"
-        assert each["state"] == "ESTABLISHED"
-        assert each["receive_queue_bytes"] == 1000  # nobody has read them
-        assert (each["pid"], each["process"]) == (os.getpid(), Path("/proc/self/comm").read_text().strip())
-        assert each["receive_buffer_bytes"] == accepted.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        assert each.peer == f"127.0.0.1:{client.getsockname()[1]}"
+        assert each.state == "ESTABLISHED"
+        assert each.receive_queue_bytes == 1000  # nobody has read them
+        assert (each.pid, each.process) == (os.getpid(), Path("/proc/self/comm").read_text().strip())
+        assert each.receive_buffer_bytes == accepted.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         congestion = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
-        assert each["congestion"] == congestion
-        assert each["info"]["bytes_received"] == 1000
-        assert tcp_info.read(accepted).keys() <= each["info"].keys()
+        assert each.congestion == congestion
+        assert each.info["bytes_received"] == 1000
+        assert tcp_info.read(accepted).keys() <= each.info.keys()
 
 
 def test_listeners_are_no_connections(network):
     with socket.create_server(("127.0.0.1", 0)) as server:
-        assert not of(sockets.connections(network, {}), f"127.0.0.1:{server.getsockname()[1]}")
+        assert not of(sockets.sockets_of(network, {}), f"127.0.0.1:{server.getsockname()[1]}")
 
 
 def test_an_ipv6_socket_that_speaks_ipv4_has_an_ipv4_address(network):
@@ -68,27 +68,27 @@ def test_an_ipv6_socket_that_speaks_ipv4_has_an_ipv4_address(network):
     except OSError:
         pytest.skip("no IPv6 here")
     with connected(socket.AF_INET6) as (_, _, server):
-        assert len(of(sockets.connections(network, {}), server)) == 1
+        assert len(of(sockets.sockets_of(network, {}), server)) == 1
 
 
 def test_processes_are_looked_for_once(network):
     known: dict[int, sockets.Owner] = {}
     with connected() as (_, accepted, server):
         inode = os.fstat(accepted.fileno()).st_ino
-        sockets.connections(network, known)
+        sockets.sockets_of(network, known)
         assert known[inode][0] == os.getpid()
         known[inode] = (1, "another")
-        (each,) = of(sockets.connections(network, known), server)
-        assert each["process"] == "another"
-    sockets.connections(network, known)
+        (each,) = of(sockets.sockets_of(network, known), server)
+        assert each.process == "another"
+    sockets.sockets_of(network, known)
     assert inode not in known
 
 
 def test_more_than_one_message_of_the_kernel(network):
     with closing(socket.create_server(("127.0.0.1", 0), backlog=400)) as server:
         clients = [socket.create_connection(server.getsockname()) for _ in range(300)]
-        found = sockets.connections(network, {})
-        peers = {each["peer"] for each in found["connections"]}
+        found = sockets.sockets_of(network, {})
+        peers = {each.peer for each in found.connections}
         for client in clients:
             assert f"127.0.0.1:{client.getsockname()[1]}" in peers
             client.close()

@@ -22,9 +22,9 @@ def test_a_connection_is_heard_that_has_the_number_of_one_closed_before():
             waiting = asyncio.create_task(connection.receive())
             await asyncio.sleep(0)  # it waits now
             if number % 2:
-                theirs.sendall(protocol.encode({"number": number}))
+                theirs.sendall(protocol.encode(protocol.Message(tell=number)))
                 async with asyncio.timeout(60):
-                    assert await waiting == {"number": number}
+                    assert await waiting == protocol.Message(tell=number)
             else:
                 await cancelled(waiting)
             connection.close()

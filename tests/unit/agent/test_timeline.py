@@ -8,11 +8,23 @@ import pytest
 
 from testbed.agent import client, timeline
 from testbed.agent.connection import Connection
+from testbed.agent.messages import LinkChange, Tell, Timeline, TimelineEvent
 from testbed.errors import LabError
+from testbed.impairments import Impairments
 
 MS = 1_000_000
-EVENTS = [{"at_ns": at_ns, "changes": [{"at": at_ns}]} for at_ns in (0, 50 * MS, 50 * MS, 80 * MS)]
-RESTORED = [{"impairments": "as before"}]
+
+
+def change(delay_ns):
+    return LinkChange(source="a", destination="b", network="lan", impairments=Impairments(delay_ns=delay_ns))
+
+
+def event(at_ns):
+    return TimelineEvent(at_ns=at_ns, changes=(change(at_ns),))
+
+
+EVENTS = tuple(map(event, (0, 50 * MS, 50 * MS, 80 * MS)))
+RESTORED = (change(7),)
 
 
 class Lab:
@@ -38,7 +50,9 @@ class Lab:
             ours, theirs = socket.socketpair()
             agents, clients = Connection(ours), client.Connection(theirs)
             try:
-                work = timeline.carry_out(agents, self.start_ns, events, RESTORED, self.change)
+                work = timeline.carry_out(
+                    agents, Timeline(start_ns=self.start_ns, events=tuple(events), restored=RESTORED), self.change
+                )
                 await asyncio.gather(work, asyncio.to_thread(listen, clients))
             finally:
                 agents.close()
@@ -48,11 +62,11 @@ class Lab:
 
     def hear(self, connection, until):
         while len(self.heard) < until:
-            self.heard.append(connection.receive()["event"])
+            self.heard.append(connection.receive().event)
 
 
 def end(connection):
-    connection.send({"tell": {"end": True}})
+    connection.tell(Tell())
 
 
 def test_events_happen_in_turn_no_earlier_than_asked_and_are_undone_at_the_end():
@@ -63,10 +77,10 @@ def test_events_happen_in_turn_no_earlier_than_asked_and_are_undone_at_the_end()
         end(connection)
 
     lab.carry_out(EVENTS, listen)
-    assert [changes for _, changes in lab.done] == [*(event["changes"] for event in EVENTS), RESTORED]
+    assert [changes for _, changes in lab.done] == [*(event.changes for event in EVENTS), RESTORED]
     assert [one["number"] for one in lab.heard] == [0, 1, 2, 3]
     for event, (began_ns, _), one in zip(EVENTS, lab.done, lab.heard, strict=False):
-        assert began_ns - event["at_ns"] >= lab.start_ns
+        assert began_ns - event.at_ns >= lab.start_ns
         assert began_ns == one["begun_ns"] <= one["done_ns"]
 
 
@@ -78,15 +92,15 @@ def test_what_has_not_happened_by_the_end_no_longer_does(leave):
         lab.hear(connection, 1)
         leave(connection)
 
-    lab.carry_out([EVENTS[0], {"at_ns": 3600 * 1000 * MS, "changes": [{"at": "never"}]}], listen)
-    assert [changes for _, changes in lab.done] == [EVENTS[0]["changes"], RESTORED]
+    lab.carry_out([EVENTS[0], event(3600 * 1000 * MS)], listen)
+    assert [changes for _, changes in lab.done] == [EVENTS[0].changes, RESTORED]
 
 
 def test_the_first_failure_is_told_and_all_is_undone():
-    lab = Lab(EVENTS[1]["changes"], RESTORED)
+    lab = Lab(EVENTS[1].changes, RESTORED)
     with pytest.raises(LabError, match=r"broken.*50000000"):
         lab.carry_out(EVENTS, lambda connection: lab.hear(connection, 1))
-    assert [changes for _, changes in lab.done] == [*(event["changes"] for event in EVENTS[:2]), RESTORED]
+    assert [changes for _, changes in lab.done] == [*(event.changes for event in EVENTS[:2]), RESTORED]
 
 
 def test_that_it_could_not_be_undone_is_told():
@@ -96,5 +110,5 @@ def test_that_it_could_not_be_undone_is_told():
         lab.hear(connection, 1)
         end(connection)
 
-    with pytest.raises(LabError, match="as before"):
+    with pytest.raises(LabError, match="delay_ns=7,"):
         lab.carry_out(EVENTS[:1], listen)

@@ -1,56 +1,62 @@
-from dataclasses import asdict
-
 import pytest
 
+from testbed import codec
+from testbed.agent.messages import AttachmentReport, Incident, LinkStatistics
 from testbed.check import disturbances, late_senders, trust
-from testbed.engines.netem.engine import Statistics
-from testbed.engines.userspace.stats import LinkStats
+from testbed.engines.counters import Counters
 from testbed.impairments import Impairments
 
 
-def link(counts, engine="userspace", delay_ns=20_000_000):
-    ends = {"source": "client", "destination": "server", "network": "wan"}
-    return {**ends, "engine": engine, "impairments": Impairments(delay_ns=delay_ns).to_json(), "counts": asdict(counts)}
+def link(counts, engine="userspace", delay_ns=20_000_000, source="client"):
+    return LinkStatistics(
+        source=source,
+        destination="server",
+        network="wan",
+        engine=engine,
+        why="",
+        impairments=Impairments(delay_ns=delay_ns),
+        counts=counts,
+    )
 
 
 def test_an_engine_that_kept_up_is_trusted():
-    counts = LinkStats(packets_in=100, packets_out=90, lost=5, queue_drops=5, lateness_p99_ns=300_000)
-    kernel = Statistics(packets=90, bytes=9000, lost=5, overflowed=5, queued_packets=0, queued_bytes=0)
+    counts = Counters(packets_in=100, packets_out=90, lost=5, queue_drops=5, lateness_p99_ns=300_000)
+    kernel = Counters(packets_out=90, bytes_out=9000, lost=5, queue_drops=5, queued=0, queued_bytes=0)
     assert trust([link(counts), link(kernel, engine="netem")]) == ()
 
 
 @pytest.mark.parametrize("fault", ["kernel_drops", "backlog_drops", "oversize", "send_failures"])
 def test_a_packet_that_the_impairments_would_not_have_dropped_is_a_reason(fault):
-    (reason,) = trust([link(LinkStats.from_json({fault: 3}))])
+    (reason,) = trust([link(codec.decode({fault: 3}, Counters))])
     assert reason.startswith("client -> server on wan: 3 packets")
 
 
 def test_what_had_gone_wrong_before_is_not_the_runs():
-    before, after = link(LinkStats(kernel_drops=3)), link(LinkStats(kernel_drops=4))
+    before, after = link(Counters(kernel_drops=3)), link(Counters(kernel_drops=4))
     assert trust([before], before=[before]) == ()
     assert trust([after], before=[before])[0].startswith("client -> server on wan: 1 packets")
 
 
 def test_a_dead_link_is_a_reason():
-    assert trust([link(LinkStats(dead="its port is gone"))]) == (
+    assert trust([link(Counters(dead="its port is gone"))]) == (
         "client -> server on wan: the link is dead: its port is gone",
     )
 
 
 def test_a_link_whose_counters_are_gone_is_a_reason():
-    assert trust([], before=[link(LinkStats())]) == ("client -> server on wan: its counters are gone",)
+    assert trust([], before=[link(Counters())]) == ("client -> server on wan: its counters are gone",)
 
 
 @pytest.mark.parametrize(
     ("delay_ns", "late_ns", "trusted"), [(0, 4_900_000, True), (0, 5_100_000, False), (10**9, 9 * 10**7, True)]
 )
 def test_lateness_has_a_bound(delay_ns, late_ns, trusted):
-    assert (trust([link(LinkStats(lateness_p99_ns=late_ns), delay_ns=delay_ns)]) == ()) is trusted
+    assert (trust([link(Counters(lateness_p99_ns=late_ns), delay_ns=delay_ns)]) == ()) is trusted
 
 
 def test_the_same_reason_of_several_links_is_given_once_with_the_worst():
     links = [
-        {**link(LinkStats(lateness_p99_ns=late_ns, kernel_drops=drops)), "source": name}
+        link(Counters(lateness_p99_ns=late_ns, kernel_drops=drops), source=name)
         for name, late_ns, drops in (("a", 6_000_000, 0), ("b", 12_600_000, 1), ("c", 8_000_000, 2))
     ]
     late, drops = sorted(trust(links), key=lambda reason: "late" not in reason)
@@ -75,8 +81,8 @@ def test_a_late_sender_is_a_reason_with_the_worst_of_several_named():
 
 
 def attachments(*incidents, problems=(), **dropped):
-    happened = [{"number": number, "at_ns": 0, "what": what} for number, what in enumerate(incidents, 1)]
-    return {"incidents": happened, "problems": list(problems), "notes": [], "unknown_dropped": dropped}
+    happened = tuple(Incident(number=number, at_ns=0, what=what) for number, what in enumerate(incidents, 1))
+    return AttachmentReport(problems=tuple(problems), notes=(), incidents=happened, unknown_dropped=dropped)
 
 
 def test_what_happened_to_nodes_during_a_run_is_a_reason():
@@ -88,3 +94,10 @@ def test_what_happened_to_nodes_during_a_run_is_a_reason():
         "b: 3 packets were dropped because their source MAC is no node's",
     )
     assert disturbances(after, attachments("early", "late", "late", b=5)) == ()
+
+
+def test_a_reason_of_any_engine_counts_as_far_as_it_has_that_counter():
+    other = link(Counters(packets_out=10, send_failures=2), engine="another")
+    assert trust([other]) == ("client -> server on wan: 2 packets that the receiver's port refused",)
+    gone = link(Counters(dead="node server does not run"), engine="netem")
+    assert trust([gone]) == ("client -> server on wan: the link is dead: node server does not run",)

@@ -1,5 +1,7 @@
+from msgspec.structs import replace
 from rich.console import Console
 
+from testbed.agent.messages import NodeSockets, TcpConnection
 from testbed.cli.sockets import _table
 
 INFO = {
@@ -18,23 +20,26 @@ NAMES = {"198.18.0.2": "server", "198.18.0.3": "client"}
 
 
 def connection(**changes):
-    return {
-        "local": "198.18.0.2:80",
-        "peer": "198.18.0.3:40000",
-        "process": "nginx",
-        "state": "ESTABLISHED",
-        "congestion": "bbr",
-        "send_queue_bytes": 5000,
-        "receive_queue_bytes": 0,
-        "info": INFO,
-        **changes,
-    }
+    common = TcpConnection(
+        local="198.18.0.2:80",
+        peer="198.18.0.3:40000",
+        process="nginx",
+        state="ESTABLISHED",
+        congestion="bbr",
+        send_queue_bytes=5000,
+        receive_queue_bytes=0,
+        send_buffer_bytes=87040,
+        receive_buffer_bytes=131072,
+        drops=0,
+        info=INFO,
+    )
+    return replace(common, **changes)
 
 
 def shown(*connections):
     console = Console(width=160, highlight=False)
     with console.capture() as capture:
-        console.print(_table({"server": {"at_ns": 1, "connections": list(connections)}}, NAMES))
+        console.print(_table({"server": NodeSockets(at_ns=1, connections=connections)}, NAMES))
     return [" ".join(line.split()) for line in capture.get().splitlines()]
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from testbed.engines import netem
+from testbed.engines.netem import fidelity
 from testbed.impairments import (
     CERTAIN,
     Bottleneck,
@@ -51,7 +51,7 @@ RARE = RandomEvent(probability=1)
     ],
 )
 def test_what_netem_does_is_supported(impairments):
-    assert netem.supports(impairments, mtu=1500) is None
+    assert fidelity.supports(impairments, mtu=1500) is None
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_what_netem_does_is_supported(impairments):
     ],
 )
 def test_what_netem_does_otherwise_is_refused_with_the_reason(impairments, reason):
-    assert reason in str(netem.supports(impairments, mtu=1500))
+    assert reason in str(fidelity.supports(impairments, mtu=1500))
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ def test_what_netem_does_otherwise_is_refused_with_the_reason(impairments, reaso
     ],
 )
 def test_what_netem_does_nearly_is_a_compromise(impairments, reason):
-    assert netem.supports(impairments, mtu=1500) is None
-    assert reason in str(netem.compromises(impairments, mtu=1500))
+    assert fidelity.supports(impairments, mtu=1500) is None
+    assert reason in str(fidelity.compromises(impairments, mtu=1500))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_what_netem_does_nearly_is_a_compromise(impairments, reason):
     ],
 )
 def test_what_netem_does_exactly_is_none(impairments):
-    assert netem.compromises(impairments, mtu=1500) is None
+    assert fidelity.compromises(impairments, mtu=1500) is None
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_what_netem_does_exactly_is_none(impairments):
     ],
 )
 def test_what_no_seed_decides_is_named(impairments, reason):
-    assert reason in str(netem.unrepeatable(impairments))
+    assert reason in str(fidelity.unrepeatable(impairments))
 
 
 def test_what_a_seed_decides_is_repeatable():
@@ -182,4 +182,4 @@ def test_what_a_seed_decides_is_repeatable():
         loss=GilbertElliott(to_bad=1, to_good=1),
         bottleneck=Bottleneck(rate=FixedRate(bps=MBIT), queue_bytes=20_000),
     )
-    assert netem.unrepeatable(impairments) is None
+    assert fidelity.unrepeatable(impairments) is None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from testbed.agent.messages import NodeSockets, Sockets, TcpConnection
 from testbed.endpoint.columns import decode
 from testbed.errors import LabError
 from testbed.lab.socket_sampling import SocketSampling
@@ -20,34 +21,37 @@ if TYPE_CHECKING:
 PLAN = resolve(loads("name: watched\nnodes: {server: , client: }\nsockets: [server]", "watched.yml"))
 
 
-def connection(peer: str, acked: int, *, process: str | None = "nginx", **info: int) -> dict[str, Any]:
-    return {
-        "local": "198.18.0.2:80",
-        "peer": peer,
-        "state": "ESTABLISHED",
-        "congestion": "cubic",
-        "process": process,
-        "pid": 7,
-        "send_queue_bytes": 0,
-        "receive_queue_bytes": 0,
-        "drops": 0,
-        "info": {"bytes_acked": acked, **info},
-    }
+def connection(peer: str, acked: int, *, process: str | None = "nginx", **info: int) -> TcpConnection:
+    return TcpConnection(
+        local="198.18.0.2:80",
+        peer=peer,
+        state="ESTABLISHED",
+        congestion="cubic",
+        process=process,
+        pid=7,
+        send_queue_bytes=0,
+        receive_queue_bytes=0,
+        send_buffer_bytes=87040,
+        receive_buffer_bytes=131072,
+        drops=0,
+        info={"bytes_acked": acked, **info},
+    )
 
 
 class Told:
     """An agent that says these things, one after the other, and the last again and again."""
 
-    def __init__(self, *looks: list[dict[str, Any]] | LabError) -> None:
+    def __init__(self, *looks: list[TcpConnection] | LabError) -> None:
         self.looks = looks
         self.asked = 0
 
-    def call(self, _name: str, *, nodes: list[str]) -> dict[str, Any]:
+    def call(self, sockets: Sockets) -> dict[str, NodeSockets]:
         look = self.looks[min(self.asked, len(self.looks) - 1)]
         self.asked += 1
         if isinstance(look, LabError):
             raise look
-        return {node: {"at_ns": 1000 * self.asked, "connections": look} for node in nodes}
+        found = NodeSockets(at_ns=1000 * self.asked, connections=tuple(look))
+        return dict.fromkeys(sockets.nodes, found)
 
 
 def watch(root, told, monkeypatch, *, looks):

@@ -1,13 +1,11 @@
 import pytest
 
+from testbed.agent.messages import LinkStatistics
 from testbed.check import LinkCheck
 from testbed.check.judging import judge
 from testbed.check.samples import Sample
-from testbed.impairments import (
-    CERTAIN,
-    Impairments,
-    IndependentLoss,
-)
+from testbed.engines.counters import Counters
+from testbed.impairments import CERTAIN, Impairments, IndependentLoss
 from testbed.plan.model import Interface, Link, Network, Node, Plan, Workload
 from testbed.workloads.summary import Summary
 
@@ -114,6 +112,13 @@ def download():
 
 @pytest.fixture
 def statistics():
-    counts = {"packets_in": 3}
-    ends = {"source": "client", "destination": "server", "network": "wan"}
-    return [{**ends, "engine": "userspace", "why": "asked for", "impairments": SHAPE.to_json(), "counts": counts}]
+    link = LinkStatistics(
+        source="client",
+        destination="server",
+        network="wan",
+        engine="userspace",
+        why="asked for",
+        impairments=SHAPE,
+        counts=Counters(packets_in=3),
+    )
+    return [link]

@@ -9,10 +9,11 @@ import socket
 import subprocess
 import sys
 import threading
+from typing import cast
 
 import pytest
 
-from testbed.agent import client, protocol
+from testbed.agent import client, messages, protocol
 from testbed.agent.client import Agent
 from testbed.errors import LabError, UsageError
 from testbed.runtime import local_agent
@@ -29,8 +30,8 @@ def agent(lab_name):
 
 
 def test_an_agent_starts_answers_and_ends(agent, lab_name):
-    assert agent.hello()["lab"] == lab_name
-    assert local_agent.connect("netns", lab_name).hello()["plan"] is None
+    assert agent.hello().lab == lab_name
+    assert local_agent.connect("netns", lab_name).hello().plan is None
     assert local_agent.stop("netns", lab_name)
     assert not local_agent.stop("netns", lab_name)
     with pytest.raises(LabError, match="agent-gone"):
@@ -40,7 +41,7 @@ def test_an_agent_starts_answers_and_ends(agent, lab_name):
 def test_an_agent_started_ahead_is_the_labs_and_is_found(lab_name):
     with local_agent.ahead():
         (waiting,) = local_agent._waiting
-        assert local_agent.start("netns", lab_name, isolate=True).hello()["lab"] == lab_name
+        assert local_agent.start("netns", lab_name, isolate=True).hello().lab == lab_name
         assert not local_agent._waiting
     assert waiting.returncode == 0  # it has left the work to its child
     assert local_agent.connect("netns", lab_name).hello()
@@ -101,17 +102,21 @@ def test_no_call_waits_for_a_stopped_agent_for_ever(agent, lab_name, monkeypatch
     for pid in local_agent._pids(LabDirectory("netns", lab_name).agent_name):
         os.kill(pid, signal.SIGSTOP)
     with pytest.raises(LabError, match="agent-stuck"):
-        agent.call("statistics")
+        agent.call(messages.Statistics())
     assert local_agent.stop("netns", lab_name)
+
+
+class Dance(messages.Call[None], frozen=True):
+    """A call that no agent knows."""
 
 
 def test_errors_keep_their_kind_and_the_agent_goes_on(agent):
     with pytest.raises(LabError, match="unknown-call"):
-        agent.call("dance")
+        agent.call(Dance())
     with pytest.raises(UsageError, match="unknown-node"):
-        agent.call("accepts", node="nobody", address="198.18.0.1", port=1)
-    with pytest.raises(LabError, match="agent-failed"):
-        agent.call("accepts")
+        agent.call(messages.Accepts(node="nobody", address="198.18.0.1", port=1))
+    with pytest.raises(LabError, match=r"bad-message: accepts: port: expected `int`, got `str`"):
+        agent.call(messages.Accepts(node="client", address="198.18.0.1", port=cast("int", "http")))
     assert agent.hello()
 
 
@@ -126,7 +131,7 @@ def test_an_agent_of_another_version(tmp_path):
             channel, _ = listener.accept()
             with channel:
                 channel.recv(1 << 16)
-                channel.sendall(protocol.encode({"result": {"version": protocol.VERSION - 1}}))
+                channel.sendall(protocol.encode(protocol.Message(result={"version": protocol.VERSION - 1})))
 
         thread = threading.Thread(target=answer)
         thread.start()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from testbed import units
-from testbed.engines.netem import compromises, supports
+from testbed.engines.netem.fidelity import compromises, supports
 from testbed.plan import resolve
 from testbed.topology import loads, schema
 from testbed.topology.profiles import PROFILES

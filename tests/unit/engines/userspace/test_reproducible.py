@@ -20,6 +20,7 @@ from testbed.impairments import (
     RateSteps,
     Reorder,
 )
+from tests.counting import counted
 
 MS = 10**6
 SHAPE = Impairments(
@@ -67,9 +68,9 @@ def fate(wakes):
         host = bytes([number % 5])
         link.accept([header + host + bytes(4) + number.to_bytes(4, "big") + bytes(480 - 8)], now)
     release(1 << 62)
-    stats = link.stats()
-    counted = (stats.scripted, stats.lost, stats.corrupted, stats.duplicated, stats.reordered, stats.codel_drops)
-    assert min(counted) > 0
+    stats = counted(link.stats())
+    happened = (stats.scripted, stats.lost, stats.corrupted, stats.duplicated, stats.reordered, stats.codel_drops)
+    assert min(happened) > 0
     assert stats.marked > 0
     return digest.hexdigest()
 

@@ -1,11 +1,6 @@
 import pytest
 
-from testbed.engines.userspace.stats import LatenessHistogram, LinkStats
-
-
-def test_stats_cross_json_unchanged():
-    stats = LinkStats(packets_in=3, lost=1, dead="gone")
-    assert LinkStats.from_json(stats.to_json()) == stats
+from testbed.engines.userspace.lateness import LatenessHistogram
 
 
 def test_an_empty_histogram_has_quantiles_of_zero():

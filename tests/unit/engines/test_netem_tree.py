@@ -3,8 +3,7 @@ import asyncio
 import pytest
 from pyroute2 import AsyncIPRoute
 
-from testbed.engines import netem
-from testbed.engines.netem import engine
+from testbed.engines.netem import tree
 from testbed.engines.netem.qdiscs import FourState, Netem
 from testbed.errors import LabError
 from testbed.impairments import (
@@ -17,14 +16,14 @@ NO_DEVICE = 0x7FFF_FFFF
 
 def test_a_refused_impairments_is_not_applied():
     with pytest.raises(LabError) as caught:
-        asyncio.run(netem.apply(None, NO_DEVICE, Impairments(delay_ns=2, jitter=Jitter(ns=1)), mtu=1500))
+        asyncio.run(tree.apply(None, NO_DEVICE, Impairments(delay_ns=2, jitter=Jitter(ns=1)), mtu=1500))
     assert caught.value.code == "impairments-not-supported"
 
 
 def test_what_the_kernel_refuses_is_not_applied():
     async def apply():
         async with AsyncIPRoute() as ip:
-            await netem.apply(ip, NO_DEVICE, Impairments(delay_ns=1), mtu=1500)
+            await tree.apply(ip, NO_DEVICE, Impairments(delay_ns=1), mtu=1500)
 
     with pytest.raises(LabError) as caught:
         asyncio.run(apply())
@@ -35,7 +34,7 @@ def test_what_the_kernel_refuses_is_not_applied():
 def test_a_device_that_is_gone_has_no_statistics():
     async def read():
         async with AsyncIPRoute() as ip:
-            await netem.statistics(ip, NO_DEVICE)
+            await tree.counters(ip, NO_DEVICE)
 
     with pytest.raises(LabError) as caught:
         asyncio.run(read())
@@ -44,17 +43,17 @@ def test_a_device_that_is_gone_has_no_statistics():
 
 def test_differences_name_the_field_with_both_values():
     asked = Netem(limit=1, delay_ns=40)
-    assert engine._differences(asked, asked) == ""
-    assert engine._differences(asked, Netem(limit=1, delay_ns=41)) == "delay_ns is 41, asked for 40"
+    assert tree._differences(asked, asked) == ""
+    assert tree._differences(asked, Netem(limit=1, delay_ns=41)) == "delay_ns is 41, asked for 40"
     correlated = Netem(limit=1, delay_ns=40, loss_model=FourState(p13=1, p31=2, p32=3, p14=4, p23=5))
-    assert "loss_model is {'p13': 1" in engine._differences(asked, correlated)
+    assert "loss_model is {'p13': 1" in tree._differences(asked, correlated)
 
 
 def test_a_seed_counts_where_one_was_asked_for():
     """Kernels before 6.6 ignore a seed; later ones report their own where none was given."""
-    assert engine._differences(Netem(limit=1, seed=7), Netem(limit=1)) == "seed is None, asked for 7"
-    assert engine._differences(Netem(limit=1), Netem(limit=1, seed=7)) == ""
+    assert tree._differences(Netem(limit=1, seed=7), Netem(limit=1)) == "seed is None, asked for 7"
+    assert tree._differences(Netem(limit=1), Netem(limit=1, seed=7)) == ""
 
 
 def test_a_table_that_the_kernel_tells_nobody_is_no_difference():
-    assert engine._differences(Netem(limit=1, delay_table=(1, 2)), Netem(limit=1)) == ""
+    assert tree._differences(Netem(limit=1, delay_table=(1, 2)), Netem(limit=1)) == ""

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from testbed.engines.userspace.engine import NewLink, UserspaceEngine
+from testbed.engines.userspace.workers import SocketLink, Workers
 from testbed.errors import LabError
 from testbed.impairments import CLEAR
 
@@ -16,19 +16,19 @@ def datagram_pair():
 
 def test_an_engine_without_links_starts_no_process():
     async def use():
-        async with UserspaceEngine() as engine:
-            return await engine.stats(), engine._workers
+        async with Workers() as engine:
+            return await engine.counters(), engine._workers
 
     assert asyncio.run(use()) == ({}, [])
 
 
 def test_a_link_that_a_worker_refuses_is_not_kept_and_its_sockets_are_closed():
     async def use():
-        async with UserspaceEngine() as engine:
+        async with Workers() as engine:
             sockets = datagram_pair()
             with pytest.raises(LabError, match="link a -> b: add: ") as caught:
-                await engine.add([NewLink("a -> b", CLEAR, 1, *sockets)])
-            return caught.value.code, [sock.fileno() for sock in sockets], await engine.stats()
+                await engine.add([SocketLink("a -> b", CLEAR, 1, *sockets)])
+            return caught.value.code, [sock.fileno() for sock in sockets], await engine.counters()
 
     assert asyncio.run(use()) == ("userspace-engine-refused", [-1, -1], {})
 
@@ -36,7 +36,7 @@ def test_a_link_that_a_worker_refuses_is_not_kept_and_its_sockets_are_closed():
 @pytest.mark.parametrize("do", ["replace", "restart", "remove"])
 def test_a_link_that_is_not_there_is_an_error(do):
     async def use():
-        async with UserspaceEngine() as engine:
+        async with Workers() as engine:
             arguments = {"replace": (CLEAR,), "restart": (CLEAR, 1), "remove": ()}[do]
             await getattr(engine, do)("x", *arguments)
 
@@ -46,9 +46,9 @@ def test_a_link_that_is_not_there_is_an_error(do):
 
 def test_workers_end_with_the_engine():
     async def use():
-        async with UserspaceEngine() as engine:
+        async with Workers() as engine:
             with pytest.raises(LabError):
-                await engine.add([NewLink("x", CLEAR, 1, *datagram_pair())])
+                await engine.add([SocketLink("x", CLEAR, 1, *datagram_pair())])
             (worker,) = engine._workers
         return worker._process
 
@@ -60,9 +60,9 @@ def test_workers_end_with_the_engine():
 
 def test_a_question_to_a_worker_that_died_tells_its_status():
     async def use():
-        async with UserspaceEngine() as engine:
+        async with Workers() as engine:
             with pytest.raises(LabError):
-                await engine.add([NewLink("x", CLEAR, 1, *datagram_pair())])
+                await engine.add([SocketLink("x", CLEAR, 1, *datagram_pair())])
             (worker,) = engine._workers
             os.kill(worker._process.pid, signal.SIGKILL)
             with pytest.raises(LabError, match="status -9") as caught:
@@ -74,9 +74,9 @@ def test_a_question_to_a_worker_that_died_tells_its_status():
 
 def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next():
     async def use():
-        async with UserspaceEngine() as engine:
+        async with Workers() as engine:
             with pytest.raises(LabError):
-                await engine.add([NewLink("x", CLEAR, 1, *datagram_pair())])
+                await engine.add([SocketLink("x", CLEAR, 1, *datagram_pair())])
             (worker,) = engine._workers
             abandoned = asyncio.create_task(worker.ask("stats", "abandoned"))
             await asyncio.sleep(0)  # it has asked and waits

@@ -1,0 +1,441 @@
+"""What crosses the agent's socket, as declared types: calls with their results, events of calls, and what is told them.
+
+`testbed.codec` brings them to JSON and back. Times are ns of CLOCK_MONOTONIC on the agent's machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar, get_args
+
+import msgspec
+
+from testbed.engines.counters import Counters
+from testbed.impairments import Impairments
+
+Result = TypeVar("Result")
+
+
+class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of what crosses the socket. No dataclasses: making forty of those takes every command 10 ms."""
+
+
+class Call(_Message, Generic[Result], frozen=True):
+    """Base of calls. The fields are the arguments, the type parameter is the result's."""
+
+    @classmethod
+    def call_name(cls) -> str:
+        """What the call is named in a message."""
+        return cls.__name__.lower()
+
+    @classmethod
+    def result_type(cls) -> Any:  # noqa: ANN401  # any annotation
+        """The type of the result."""
+        (base,) = cls.__orig_bases__  # type: ignore[attr-defined]  # types.get_original_bases, from Python 3.12 on
+        return get_args(base)[0]
+
+
+class AgentStatus(_Message, frozen=True, kw_only=True):
+    """Who answers, and what it holds.
+
+    Attributes:
+        version: of the protocol.
+        lab: its name.
+        pid: of the agent.
+        plan: what `Remember` gave it, which it does not look into; None until the lab is up.
+        dead_links: the links that pass nothing any more because what carried them has ended, and how that was.
+        nodes: the state of each by its own command: `running`, `paused` or `exited STATUS`.
+        pauses: how often the command of each node has been paused; of those that have one.
+    """
+
+    version: int
+    lab: str
+    pid: int
+    plan: Mapping[str, object] | None
+    dead_links: Mapping[str, str]
+    nodes: Mapping[str, str]
+    pauses: Mapping[str, int]
+
+
+class Hello(Call[AgentStatus], frozen=True, kw_only=True):
+    """Ask who answers."""
+
+
+class Clock(Call[int], frozen=True, kw_only=True):
+    """Read the monotonic clock."""
+
+
+class NewNetwork(_Message, frozen=True, kw_only=True):
+    """A network to make; `mtu` is bytes of an IP packet."""
+
+    name: str
+    mtu: int
+
+
+class NewInterface(_Message, frozen=True, kw_only=True):
+    """A node's interface to make on a network."""
+
+    network: str
+    name: str
+    address: str
+    prefix_length: int
+    mac: str
+
+
+class NewNode(_Message, frozen=True, kw_only=True):
+    """A node to make.
+
+    Attributes:
+        sysctls: settings of its network namespace.
+        environment: variables of its commands, beside those of all nodes.
+        directory: where its commands start.
+        hosts: text of its /etc/hosts.
+    """
+
+    name: str
+    sysctls: Mapping[str, str]
+    environment: Mapping[str, str]
+    directory: str
+    hosts: str
+    interfaces: tuple[NewInterface, ...]
+
+
+class Create(Call[None], frozen=True, kw_only=True):
+    """Make networks and nodes."""
+
+    networks: tuple[NewNetwork, ...]
+    nodes: tuple[NewNode, ...]
+
+
+class PresentInterface(_Message, frozen=True, kw_only=True):
+    """An interface of a node that is there already."""
+
+    network: str
+    mac: str
+    address: str
+
+
+class PresentNode(_Message, frozen=True, kw_only=True):
+    """A node that is there already.
+
+    Attributes:
+        container: its id.
+        pid: of its first process, as seen from the agent.
+        limited: CPU or memory limits hold for it.
+    """
+
+    name: str
+    container: str
+    pid: int
+    limited: bool
+    interfaces: tuple[PresentInterface, ...]
+
+
+class Adopt(Call[None], frozen=True, kw_only=True):
+    """Find the ports of nodes that are there already."""
+
+    nodes: tuple[PresentNode, ...]
+
+
+class Launch(Call[None], frozen=True, kw_only=True):
+    """Start a node's own command, which runs as long as the lab."""
+
+    node: str
+    argv: tuple[str, ...]
+
+
+class Accepts(Call[bool], frozen=True, kw_only=True):
+    """Ask whether a TCP port of a node accepts connections, tried from inside the node."""
+
+    node: str
+    address: str
+    port: int
+
+
+class Incident(_Message, frozen=True, kw_only=True):
+    """Something that happened to a port or a node, the `number`-th since the agent began."""
+
+    number: int
+    at_ns: int
+    what: str
+
+
+class AttachmentReport(_Message, frozen=True, kw_only=True):
+    """How nodes are attached to their networks, and what happened to that.
+
+    Attributes:
+        problems: what keeps the lab from doing what the file says; sentences.
+        notes: what else there is to say; sentences.
+        incidents: the latest ones.
+        unknown_dropped: by port, packets that were dropped because their source MAC is no node's.
+    """
+
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    incidents: tuple[Incident, ...]
+    unknown_dropped: Mapping[str, int]
+
+
+class Attachments(Call[AttachmentReport], frozen=True, kw_only=True):
+    """Ask how nodes are attached; `settled`: wait a while until what has just happened is dealt with."""
+
+    settled: bool = True
+
+
+class LinkEnds(_Message, frozen=True, kw_only=True):
+    """What names a link: its ends and the network."""
+
+    source: str
+    destination: str
+    network: str
+
+    @property
+    def ends(self) -> tuple[str, str, str]:
+        """What tells links apart, see `testbed.plan.Link`."""
+        return self.source, self.destination, self.network
+
+    def __str__(self) -> str:
+        return f"{self.source} -> {self.destination} on {self.network}"
+
+
+class LinkRequest(LinkEnds, frozen=True, kw_only=True):
+    """A link that is to have impairments.
+
+    Attributes:
+        addresses: of both nodes, by their names.
+        impairments: what it does to packets from now on.
+        later: those that a run gives it.
+        seed: of all that is random.
+        engine: `auto`, or an engine's name.
+        repeatable: the seed was asked for.
+    """
+
+    addresses: Mapping[str, str]
+    impairments: Impairments
+    later: tuple[Impairments, ...]
+    seed: int
+    engine: str
+    repeatable: bool
+
+    __str__ = LinkEnds.__str__
+
+
+class ChosenEngine(_Message, frozen=True, kw_only=True):
+    """The engine of a link, and why that one."""
+
+    engine: str
+    why: str
+
+
+class Impair(Call[tuple[ChosenEngine, ...]], frozen=True, kw_only=True):
+    """Give links their impairments, in place of those that they have; the result is in the same order."""
+
+    links: tuple[LinkRequest, ...]
+
+
+class Restart(Call[None], frozen=True, kw_only=True):
+    """Have all links begin anew, as their seeds say."""
+
+
+class LinkStatistics(LinkEnds, frozen=True, kw_only=True):
+    """What became of the packets of a link, as its engine counts, and its impairments at that moment."""
+
+    engine: str
+    why: str
+    impairments: Impairments
+    counts: Counters
+
+    __str__ = LinkEnds.__str__
+
+
+class Statistics(Call[tuple[LinkStatistics, ...]], frozen=True, kw_only=True):
+    """Ask what became of the packets of all links."""
+
+
+class TcpConnection(_Message, frozen=True, kw_only=True):
+    """A TCP connection of a node.
+
+    Attributes:
+        local, peer: `198.18.0.2:80`.
+        state: its name.
+        congestion: the name of its congestion control.
+        pid, process: of one that has it open; None where that is not known.
+        info: see `testbed.linux.tcp_info`.
+    """
+
+    local: str
+    peer: str
+    state: str
+    congestion: str
+    receive_queue_bytes: int
+    send_queue_bytes: int
+    receive_buffer_bytes: int
+    send_buffer_bytes: int
+    drops: int
+    info: Mapping[str, int]
+    pid: int | None = None
+    process: str | None = None
+
+
+class NodeSockets(_Message, frozen=True, kw_only=True):
+    """The TCP connections of a node at a time."""
+
+    at_ns: int
+    connections: tuple[TcpConnection, ...]
+
+
+class Sockets(Call[Mapping[str, NodeSockets]], frozen=True, kw_only=True):
+    """Ask for the TCP connections of nodes; the result is by node."""
+
+    nodes: tuple[str, ...]
+
+
+class Remember(Call[None], frozen=True, kw_only=True):
+    """Keep the plan for later commands: the lab is up, and no longer ends with the command that made it."""
+
+    plan: Mapping[str, object] | None
+
+
+class Shutdown(Call[None], frozen=True, kw_only=True):
+    """End the agent, and with it all that it holds."""
+
+
+class LinkChange(LinkEnds, frozen=True, kw_only=True):
+    """Other impairments for a link that has some."""
+
+    impairments: Impairments
+
+    __str__ = LinkEnds.__str__
+
+
+class TimelineEvent(_Message, frozen=True, kw_only=True):
+    """Changes of links at a time after time zero."""
+
+    at_ns: int
+    changes: tuple[LinkChange, ...]
+
+
+class Timeline(Call[None], frozen=True, kw_only=True):
+    """Carry events out until anything is told, which is the end. Its events are `EventDone`.
+
+    Attributes:
+        start_ns: time zero; it may be in the future.
+        events: in the order of their times.
+        restored: the changes that undo all of them.
+    """
+
+    start_ns: int
+    events: tuple[TimelineEvent, ...]
+    restored: tuple[LinkChange, ...]
+
+
+class EventDone(_Message, frozen=True, kw_only=True):
+    """The event of a timeline at that place has happened: between these times its links changed, one after another."""
+
+    number: int
+    begun_ns: int
+    done_ns: int
+
+
+class Exit(_Message, frozen=True, kw_only=True):
+    """How a process ended: its exit status, negative for a signal."""
+
+    status: int
+
+
+class Spawn(Call[Exit], frozen=True, kw_only=True):
+    """Start a command in a node. File descriptors that come along become its standard streams, in their order.
+
+    Attributes:
+        term: the first of them is a terminal of this kind (TERM) and becomes the controlling one.
+    """
+
+    node: str
+    argv: tuple[str, ...]
+    term: str | None = None
+
+
+class Endpoint(Call[Exit], frozen=True, kw_only=True):
+    """Start the endpoint program in a node; `spec` is for `testbed.endpoint.spec` to read."""
+
+    node: str
+    spec: Mapping[str, object]
+
+
+class Capture(Call[Exit], frozen=True, kw_only=True):
+    """Start a capture at a node's interface.
+
+    Attributes:
+        snap_bytes: what is kept of a packet.
+        size_bytes: what the packets may take while they are captured; the newest are kept.
+    """
+
+    node: str
+    network: str
+    snap_bytes: int
+    size_bytes: int
+
+
+class ProcessEvent(_Message, frozen=True, kw_only=True):
+    """What happens to a process: it has started, as `pid`, or wrote text to its stream `stdout` or `stderr`."""
+
+    pid: int = 0
+    stream: str = ""
+    text: str = ""
+
+
+class Tell(_Message, frozen=True, kw_only=True):
+    """What a client tells a call under way.
+
+    Attributes:
+        start_ns: when an endpoint is to begin.
+        eof: the process's standard input is to end.
+        signal: the process and its group are to get it.
+    """
+
+    start_ns: int | None = None
+    eof: bool = False
+    signal: int | None = None
+
+
+class EngineReport(_Message, frozen=True, kw_only=True):
+    """What the agent's `--probe` finds of an engine; `problem`, why it can't be used, is None where it can."""
+
+    description: str
+    problem: str | None
+    hint: str | None
+
+
+class CaptureSpec(_Message, frozen=True, kw_only=True):
+    """What a capturing process is to do; see `Capture`."""
+
+    interface: str
+    snap_bytes: int
+    size_bytes: int
+
+
+class CaptureBegun(_Message, frozen=True, kw_only=True):
+    """From now on no packet is missed unseen.
+
+    Attributes:
+        clock_offset_ns: how far the wall clock, which packets are stamped with, is ahead of CLOCK_MONOTONIC.
+    """
+
+    interface: str
+    clock_offset_ns: int
+
+
+class CaptureEnded(_Message, frozen=True, kw_only=True):
+    """What was captured: packets kept, dropped by the kernel, and overwritten by newer ones."""
+
+    packets: int
+    dropped: int
+    overwritten: int
+    cpu_ns: int
+    clock_offset_ns: int
+
+
+class CaptureData(_Message, frozen=True, kw_only=True):
+    """A piece of the pcap file."""
+
+    base64: str

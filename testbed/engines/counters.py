@@ -1,0 +1,67 @@
+"""What became of the packets of a link, as its engine counts: one type for all engines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """Counters of one link since it was made or restarted; packets unless the name says otherwise.
+
+    A counter is None where the engine has none of that kind, so a reader needs no list of engines. Frames count from
+    the MAC header on.
+
+    Attributes:
+        packets_in, bytes_in: frames that reached the link.
+        packets_out, bytes_out: frames released, whether or not they could then be sent.
+        scripted: dropped by the impairments' script.
+        lost: dropped by the impairments' loss. netem counts together with them what it dropped because it holds no
+            more, and too many by those that the queue drops while the counters are read, one after the other.
+        corrupted, duplicated, reordered: that this happened to; a copy is one of `duplicated`, not of `packets_in`.
+        queue_drops: dropped because the bottleneck's queue was full.
+        codel_drops, marked: what CoDel dropped or marked; in netem since the queue has this discipline.
+        backlog_drops: dropped because more was in flight than the engine holds.
+        in_flight: held at this moment.
+        queued, queued_bytes: waiting for the bottleneck at this moment.
+        queue_most_bytes: the most that the bottleneck's queue has held.
+        lateness_p50_ns, lateness_p99_ns, lateness_max_ns: how much later than requested frames were released,
+            counted from their arrival in the kernel; quantiles are the upper ends of histogram buckets at most a
+            quarter of their value wide.
+        kernel_drops: dropped by the kernel because the engine did not read them in time.
+        oversize: frames larger than the device's MTU allows, dropped: an offload is on that must be off.
+        send_failures: released, but refused by the receiver's port (down, or its queue full).
+        worker: the process that carries the link, and maybe others.
+        worker_cpu_ns: processor time that this process has used since it began.
+        dead: why the link passes nothing any more, or None where it works.
+    """
+
+    OMIT_DEFAULTS: ClassVar = True
+
+    packets_in: int | None = None
+    bytes_in: int | None = None
+    packets_out: int | None = None
+    bytes_out: int | None = None
+    scripted: int | None = None
+    lost: int | None = None
+    corrupted: int | None = None
+    duplicated: int | None = None
+    reordered: int | None = None
+    queue_drops: int | None = None
+    codel_drops: int | None = None
+    marked: int | None = None
+    backlog_drops: int | None = None
+    in_flight: int | None = None
+    queued: int | None = None
+    queued_bytes: int | None = None
+    queue_most_bytes: int | None = None
+    lateness_p50_ns: int | None = None
+    lateness_p99_ns: int | None = None
+    lateness_max_ns: int | None = None
+    kernel_drops: int | None = None
+    oversize: int | None = None
+    send_failures: int | None = None
+    worker: int | None = None
+    worker_cpu_ns: int | None = None
+    dead: str | None = None

@@ -1,0 +1,41 @@
+"""How late frames were released."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class LatenessHistogram:
+    """Counts of non-negative integers in buckets of a logarithmic scale, four to the octave."""
+
+    __slots__ = ("_counts", "_most")
+
+    def __init__(self) -> None:
+        self._counts = [0] * 256  # up to 2^64
+        self._most = 0
+
+    def record(self, values: Sequence[int]) -> None:
+        """Count each of `values`, below 2^63."""
+        counts = self._counts
+        for value in values:
+            shift = (value | 4).bit_length() - 3
+            counts[(shift << 2) + (value >> shift)] += 1
+        self._most = max(self._most, max(values, default=0))
+
+    @property
+    def most(self) -> int:
+        """The largest value seen, exactly; 0 where none was."""
+        return self._most
+
+    def quantile(self, fraction: float) -> int:
+        """The upper end of the bucket that holds the `fraction` quantile, at most `most`; 0 where nothing was seen."""
+        rank = fraction * sum(self._counts)
+        for index, count in enumerate(self._counts):
+            rank -= count
+            if count and rank <= 0:
+                shift = max((index >> 2) - 1, 0)
+                return min(((index - (shift << 2) + 1) << shift) - 1, self._most)
+        return self._most
