@@ -43,7 +43,7 @@ class BringUp:
         name: of the lab.
         runtime: `auto`, `docker` or `netns`.
         engine: `auto`, or an engine's name.
-        seed: of all that is random.
+        seed: from which all random numbers derive.
     """
 
     name: str | None
@@ -66,10 +66,16 @@ class BringUp:
 def bring_up(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of `BringUp` to a command, which gets them as its argument `how`."""
 
-    @click.option("--name", metavar="LAB", help="Name of the lab; the topology's unless given.")
-    @click.option("--runtime", type=click.Choice(["auto", "docker", "netns"]), help="What nodes are made of.")
-    @click.option("--engine", type=click.Choice(engines.CHOICES), help="What carries the impairments out.")
-    @click.option("--seed", metavar="N", type=click.IntRange(min=0), help="Where all that is random starts from.")
+    @click.option("--name", metavar="LAB", help="Name of the lab; by default the topology's.")
+    @click.option(
+        "--runtime",
+        type=click.Choice(["auto", "docker", "netns"]),
+        help="What nodes are made of: containers or network namespaces.",
+    )
+    @click.option(
+        "--engine", type=click.Choice(engines.CHOICES), help="What applies the impairments: the kernel or a program."
+    )
+    @click.option("--seed", metavar="N", type=click.IntRange(min=0), help="Seed of all random numbers.")
     @functools.wraps(command)
     def collecting(
         *args: object, name: str | None, runtime: str | None, engine: str | None, seed: int | None, **others: object

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 @click.command("replay")
 @click.argument("name", metavar="RUN|FILE|LAB|latest")
-@click.option("--name", "lab", metavar="LAB", help="Name of the lab; the run's unless given.")
-@click.option("--runtime", type=click.Choice(["auto", "docker", "netns"]), help="Instead of the run's.")
-@click.option("--engine", type=click.Choice(engines.CHOICES), help="Instead of what each link had.")
+@click.option("--name", "lab", metavar="LAB", help="Name of the lab; by default the run's.")
+@click.option("--runtime", type=click.Choice(["auto", "docker", "netns"]), help="Runtime to use instead of the run's.")
+@click.option("--engine", type=click.Choice(engines.CHOICES), help="Engine to use for all links instead of the run's.")
 @options.kept
 @options.as_json
 @click.pass_context

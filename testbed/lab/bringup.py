@@ -153,7 +153,7 @@ def _impairments(plan: Plan, links: Sequence[Link], agent: Agent, observer: Obse
 
 
 def as_requests(plan: Plan, links: Sequence[Link]) -> tuple[messages.LinkRequest, ...]:
-    """Links of a plan as the agent's call `Impair` takes them."""
+    """Return links of a plan as parameters of the agent's call `Impair`."""
     nodes, all_impairments = {node.name: node for node in plan.nodes}, plan.all_impairments()
     return tuple(
         messages.LinkRequest(

@@ -71,7 +71,7 @@ class LinkHandle:
 
     @property
     def impairments(self) -> Impairments:
-        """What the link does to packets now."""
+        """The impairments that the link has now."""
         for link in self._agent.call(messages.Statistics()):
             if link.ends == self._link.ends:
                 return link.impairments

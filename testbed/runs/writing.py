@@ -111,7 +111,7 @@ class RunWriter:
         self.run = replace(self.run, checks=tuple(checks))
 
     def begun(self, statistics: Sequence[LinkStatistics]) -> None:
-        """Note what the agent's call `statistics` says before the workloads, with the engines of the links."""
+        """Record the links' engines and counters before the workloads, from the agent's statistics."""
         counters = tuple(map(LinkCounters.of, statistics))
         engines = tuple(link.chosen for link in counters)
         self.run = replace(self.run, engines=engines, statistics_before=counters)
@@ -138,10 +138,10 @@ class RunWriter:
         with self._lock:
             self.run = replace(self.run, timeline=(*self.run.timeline, event))
 
-    def finished(self, statistics: Sequence[LinkStatistics], distrust: Iterable[str]) -> None:
-        """Note what the agent's call `statistics` says after the workloads, and why not to trust the run, if so."""
+    def finished(self, statistics: Sequence[LinkStatistics], untrusted_reasons: Iterable[str]) -> None:
+        """Record the links' counters after the workloads, and the reasons not to trust the run."""
         counters = tuple(map(LinkCounters.of, statistics))
-        self.run = replace(self.run, statistics_after=counters, distrust=tuple(distrust))
+        self.run = replace(self.run, statistics_after=counters, distrust=tuple(untrusted_reasons))
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         text = None if error is None else str(error) or type(error).__name__

@@ -71,7 +71,7 @@ def start(runtime: str, lab: str, *, isolate: bool) -> Agent:
     if (said := _first_line(process)) != protocol.READY:
         stop(runtime, lab)
         raise _why(said)
-    with suppress(BrokenPipeError):  # it has ended; whoever waits for its socket sees that
+    with suppress(BrokenPipeError):  # it has ended, which the wait for its socket notices
         _lifeline(process).write(protocol.line_of(arguments))
         _lifeline(process).flush()
     poll = select.poll()
