@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from pyroute2.netlink.exceptions import NetlinkError
 
+from testbed import logs
 from testbed.agent import neighbours
 from testbed.agent.carriers import Key, Link, LinkCarriers
 from testbed.agent.messages import ChosenEngine, LinkStatistics
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from testbed.agent.wiring import Port, Wiring
     from testbed.engines.engine import Engine
     from testbed.errors import MachineError
+
+_log = logging.getLogger(__name__)
 
 _AT_ONCE = 32
 """Links that are made in one go, with fewer requests to the kernel and the workers, which carry nothing meanwhile."""
@@ -119,7 +123,10 @@ class Links:
         """Make links; where that fails, those that were not made have no device."""
         for batch in _batches(links):
             first, *others = batch
-            with _refusals(f"{first.key}" + f" and {len(others)} more" * bool(others)):
+            with (
+                _refusals(f"{first.key}" + f" and {len(others)} more" * bool(others)),
+                logs.timed(_log, f"make {len(batch)} links from {first.key} on", level=logging.DEBUG),
+            ):
                 await self._carriers.make(batch)
 
     async def _connect(self, links: Collection[Link]) -> None:
@@ -258,6 +265,7 @@ class Links:
 
     async def detach(self, port: Port) -> None:
         """Take the links apart that lead to a port that is gone; they keep their impairments, for when it is back."""
+        _log.info("%s is gone: its links are taken apart", port)
         async with self._exclusive:
             self.rules.forget(port.index)
             await self._carriers.dismantle(

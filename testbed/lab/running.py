@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from testbed import check, runs
+from testbed import check, logs, runs
 from testbed.agent import messages
 from testbed.analysis import formatting
 from testbed.errors import UsageError
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from testbed.plan.model import Plan, Workload
     from testbed.runs import Run, RunWriter
     from testbed.workloads.summary import Summary
+
+_log = logging.getLogger(__name__)
 
 _SLACK_NS = 500_000_000
 """Time that a packet may take in addition to the links' own delays, in the kernel and in our programs."""
@@ -144,14 +147,15 @@ def _checked(
     if changed := runs.changed_links(lab.plan, in_force):
         observer.chosen("impair", "; ".join(changed), "changed since the lab came up")
     observer.begun("check", "probing the links")
-    link_checks = check.measure(
-        lab.plan,
-        lab,
-        links=links,
-        depth=check.DEEP if deep else check.QUICK,
-        budget_s=budget_s,
-        progress=lambda done: observer.progressed("check", "probes", done),
-    )
+    with logs.timed(_log, f"check {len(links)} links"):
+        link_checks = check.measure(
+            lab.plan,
+            lab,
+            links=links,
+            depth=check.DEEP if deep else check.QUICK,
+            budget_s=budget_s,
+            progress=lambda done: observer.progressed("check", "probes", done),
+        )
     observer.ended("check", formatting.links_verdict(link_checks))
     return link_checks
 
@@ -189,7 +193,7 @@ def _carry_out(
     progress: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
 
     def work(workload: Workload) -> Summary:
-        with writer.samples(workload.name) as record:
+        with writer.samples(workload.name) as record, logs.timed(_log, f"workload {workload.name}"):
             return run_workload(
                 workload,
                 nodes,

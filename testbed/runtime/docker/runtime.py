@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from testbed import logs
 from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, unknown_node
 from testbed.runtime import Availability, LabStatus, readiness, state
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from testbed.agent.client import Agent
     from testbed.plan.model import Node, Plan
     from testbed.runtime import Completed, Progress
+
+_log = logging.getLogger(__name__)
 
 _NOTICING_SECONDS = 0.5  # until the Docker Engine knows that a container's process has ended
 
@@ -71,14 +75,17 @@ class DockerRuntime:
         """See `testbed.runtime.Runtime`. The agent starts while the containers do."""
         engine = self._engine
         progress("images")
-        self.require(plan)
+        with logs.timed(_log, "get images"):
+            self.require(plan)
         LabDirectory(self.name, plan.lab).make()
         with ThreadPoolExecutor(1) as background:
             starting = background.submit(agents.start, engine, plan)
             progress("networks")
-            in_parallel(partial(objects.create_network, engine, plan.lab), plan.networks)
+            with logs.timed(_log, f"create {len(plan.networks)} networks"):
+                in_parallel(partial(objects.create_network, engine, plan.lab), plan.networks)
             progress("nodes")
-            started = in_parallel(partial(_bring_up, engine, plan), plan.nodes)
+            with logs.timed(_log, f"create and start {len(plan.nodes)} containers"):
+                started = in_parallel(partial(_bring_up, engine, plan), plan.nodes)
             progress("agent")
             agent = starting.result()
         try:
@@ -108,7 +115,8 @@ class DockerRuntime:
         try:
             complete = agents.end(engine, lab)
         finally:  # an agent that can't be ended is no reason to leave the rest
-            objects.remove_all(engine, lab, settled=complete)
+            with logs.timed(_log, "remove containers and networks"):
+                objects.remove_all(engine, lab, settled=complete)
         directory.remove()
         return True
 
