@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
 
 _OVERRUN = 1.25
-"""How many times the budget a check may take at most: beyond, what is still measured is ended."""
+"""The multiple of the budget after which measurements that still run are ended."""
 
 
 class _OfAKind(Protocol):
     @property
     def kind(self) -> Hashable:
-        """What is the same for links of one kind."""
+        """A value that is equal for links of one kind."""
 
 
 Item = TypeVar("Item", bound=_OfAKind)
@@ -28,10 +28,10 @@ class Depth:
     """How thoroughly links are measured.
 
     Attributes:
-        probes_ns: how long each is probed for delay and loss, unless it takes longer to see enough.
-        train_ns: how long each with a bottleneck is kept busy, unless it takes longer to see enough.
-        queues: whether the queues before bottlenecks are filled.
-        budget_s: how long the check may take, unless the caller says otherwise.
+        probes_ns: how long each link is probed for delay and loss; longer where that gives too few samples.
+        train_ns: how long each link with a bottleneck is kept busy; longer where that gives too few samples.
+        queues: whether the depth of queues is measured.
+        budget_s: how long the check may take by default, in seconds.
     """
 
     probes_ns: int
@@ -48,10 +48,10 @@ DEEP = Depth(probes_ns=20_000_000_000, train_ns=1_000_000_000, queues=True, budg
 
 
 class Budget:
-    """The time that a check may take, from when this is made.
+    """The time that a check may take, counted from the creation of this object.
 
     Attributes:
-        seconds: how long that is.
+        seconds: the time that the check may take.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -59,22 +59,22 @@ class Budget:
         self._begun = monotonic()
 
     def allows(self, lasts_ns: int) -> bool:
-        """Whether something that lasts so long ends in time if it begins now."""
+        """Return whether a measurement of this length ends within the budget if it begins now."""
         return monotonic() - self._begun + lasts_ns / 1e9 <= self.seconds
 
     @property
     def overrun(self) -> bool:
-        """Whether the check has taken so much longer that it has to be ended."""
+        """Whether the check has exceeded the budget so far that running measurements must be ended."""
         return monotonic() - self._begun > self.seconds * _OVERRUN
 
     @property
     def spent(self) -> bool:
-        """Whether the time is over."""
+        """Whether the time is used up."""
         return not self.allows(0)
 
 
 def rounds(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
-    """The items in lists of at most `size`: first one of each kind, then a second one of each, and so on."""
+    """Yield the items in lists of at most `size`: first one of each kind, then a second of each, and so on."""
     kinds: dict[Hashable, list[Item]] = {}
     for item in items:
         kinds.setdefault(item.kind, []).append(item)

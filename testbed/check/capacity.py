@@ -1,4 +1,4 @@
-"""What bottlenecks let pass: at a rate, or as a trace says."""
+"""Compute how many bits a bottleneck with a fixed rate or a trace can send."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _SHORT_NS = 250_000_000
 
 
 def bottleneck_of(impairments: Impairments) -> Bottleneck:
-    """The bottleneck of a link that has one.
+    """Return the bottleneck of a link.
 
     Raises:
-        ValueError: it has none.
+        ValueError: the link has none.
     """
     if impairments.bottleneck is None:
         raise ValueError(f"a link without a bottleneck: {impairments.describe()}")
@@ -30,14 +30,14 @@ def bottleneck_of(impairments: Impairments) -> Bottleneck:
 
 
 def mean_bps(rate: FixedRate | Trace) -> float:
-    """What a transmitter sends, on average."""
+    """Return the mean rate of a transmitter, in bit/s."""
     if isinstance(rate, FixedRate):
         return float(rate.bps)
     return Capacity(rate).total_bits * _SECOND / rate.period_ns
 
 
 def peak_bps(rate: FixedRate | Trace, window_ns: int) -> float:
-    """The most that a transmitter sends in a window of time, as a rate."""
+    """Return the highest mean rate of a transmitter over any window of a length, in bit/s."""
     if isinstance(rate, FixedRate):
         return float(rate.bps)
     return max(Capacity(rate).windows(window_ns)) * _SECOND / window_ns
@@ -45,7 +45,7 @@ def peak_bps(rate: FixedRate | Trace, window_ns: int) -> float:
 
 @cache
 def drained_ns(rate: FixedRate | Trace, bits: int, most_ns: int) -> int:
-    """The longest that a transmitter takes to send so many bits; of a trace, to a factor of two, and up to a limit."""
+    """Return the longest time, up to `most_ns`, that sending `bits` may take; of a trace, within a factor of two."""
     if isinstance(rate, FixedRate):
         return min(round(bits * _SECOND / rate.bps), most_ns)
     capacity, length_ns = Capacity(rate), _SHORT_NS
@@ -55,12 +55,12 @@ def drained_ns(rate: FixedRate | Trace, bits: int, most_ns: int) -> int:
 
 
 class Capacity:
-    """How many bits a trace lets pass."""
+    """The number of bits that a trace lets pass in a time."""
 
     def __init__(self, trace: Trace) -> None:
         self._period_ns = trace.period_ns
         if isinstance(trace, Opportunities):
-            # Just before and at each opportunity, so that both are where a window may begin.
+            # The times just before and at each opportunity, so that a window may begin at both.
             self._times: list[int] = [0]
             self._bits: list[float] = [0]
             for time in trace.times_ns:
@@ -77,11 +77,11 @@ class Capacity:
 
     @property
     def total_bits(self) -> float:
-        """In one period."""
+        """The bits of one period."""
         return self._bits[-1]
 
     def until(self, time_ns: int) -> float:
-        """Bits until a time since the start of a period."""
+        """Return the bits from the start of a period until a time."""
         periods, rest = divmod(time_ns, self._period_ns)
         place = bisect_right(self._times, rest) - 1
         begun, bits = self._times[place], self._bits[place]
@@ -91,7 +91,7 @@ class Capacity:
         return periods * self.total_bits + bits
 
     def windows(self, length_ns: int) -> Iterator[float]:
-        """What passes in windows of a length; the most and the least of all windows are among them."""
+        """Yield the bits of windows of a length, including the windows with the most and the fewest bits."""
         for time in self._times:
             yield self.until(time + length_ns) - self.until(time)
             start = (time - length_ns) % self._period_ns

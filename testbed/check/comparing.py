@@ -1,4 +1,4 @@
-"""Measured figures compared with requested ones, as far as the size of the sample allows a verdict."""
+"""Compare measured values with requested ones, as far as the sample size allows a verdict."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from testbed.check.processes import Process
 
 CONFIDENCE = 0.99
-"""Of the intervals that are shown."""
+"""The confidence of the intervals that are shown."""
 
 EARLY_NS = 100_000
-"""How much shorter than requested a delay may be: times are taken before sending and after receiving, so nothing that
-works measures too short; this leaves room for a kernel's coarse timers."""
+"""How much shorter than requested a delay may be. Times are taken before sending and after receiving, so a delay never
+measures too short; this leaves room for the kernel's coarse timers."""
 
 LATE_NS = 1_500_000
 LATE_RATIO = 0.02
-"""How much longer than requested a delay may be, the larger of the two: an idle machine needs a tenth of that to send,
-emulate and receive a packet, one with more work than cores about as much. A delay that is off by more is not what was
+"""How much longer than requested a delay may be; the larger of the two applies. An idle machine needs a tenth of that
+to send, emulate and receive a packet, an overloaded one about all of it. A delay that is off by more is not what was
 requested, whatever the cause."""
 
 TOO_LOW, TOO_HIGH = "too low", "too high"
@@ -29,7 +29,7 @@ NOTHING_ARRIVES = "nothing arrives"
 
 
 def late_ns(requested_ns: float) -> float:
-    """How much longer than requested a time may be, see `LATE_NS`."""
+    """Return how much longer than requested a time may be, see `LATE_NS`."""
     return max(LATE_NS, requested_ns * LATE_RATIO)
 
 
@@ -43,16 +43,16 @@ def compare(
     least: float,
     most: float,
 ) -> Finding:
-    """Judge a figure: right is whatever may lie within bounds, given how much the sample tells.
+    """Judge a measured value: it is right if its interval overlaps the allowed range.
 
     Args:
-        name: of the property.
-        asked: the figure that was requested.
+        name: the name of the property.
+        asked: the requested value.
         measured: the estimate.
-        interval: where the true value is, for people to see.
-        at_level: where it is, to be judged by.
-        least: the smallest value that is right.
-        most: the largest value that is right.
+        interval: the confidence interval of the true value that is shown.
+        at_level: the confidence interval that decides the verdict.
+        least: the smallest right value.
+        most: the largest right value.
     """
     if any(map(isinf, at_level)):
         return unmeasured(name, asked, "too few probes arrived")
@@ -71,13 +71,13 @@ def compare(
     )
 
 
-def share(name: str, requested: Process, count: int, total: int, level: float) -> Finding:
-    """Judge a share of packets, as if there were so many fewer as the count varies more than by independent draws."""
+def compare_share(name: str, requested: Process, count: int, total: int, level: float) -> Finding:
+    """Judge a share of packets with an exact binomial test on the effective sample size (`Process.inflation`)."""
     if not total:
         return unmeasured(name, requested.rate, NOTHING_ARRIVES)
-    fewer, trials = round(count / requested.inflation), max(round(total / requested.inflation), 1)
-    interval = statistics.clopper_pearson(fewer, trials, CONFIDENCE)
-    if statistics.binomial_test(fewer, trials, requested.rate) >= level:
+    events, trials = round(count / requested.inflation), max(round(total / requested.inflation), 1)
+    interval = statistics.clopper_pearson(events, trials, CONFIDENCE)
+    if statistics.binomial_test(events, trials, requested.rate) >= level:
         verdict = AS_REQUESTED
     elif not requested.rate and name != "loss":
         verdict = "packets where there should be none"

@@ -1,4 +1,4 @@
-"""Findings on a link's delay and jitter, from probes that do not disturb each other."""
+"""Judge a link's delay and jitter from probes that do not disturb each other."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 TAIL_LATE_NS = 5_000_000
 TAIL_LATE_RATIO = 0.1
-"""How late the 95th percentile may be: what `testbed.check.trust` allows an engine for 99 packets of 100. More is
-reported, but is no fault of the link: a machine with other things to do is as late as that at times."""
+"""How late the 95th percentile may be: as late as `testbed.check.trust` allows 99 of 100 packets to be. More is
+reported, but does not fail the link, since a busy machine is sometimes that late."""
 
 _MOST_DISPLACED = 0.5
-"""The share of packets out of place up to which the others can be told by their rank alone."""
+"""The share of displaced packets up to which the others can be identified by rank alone."""
 
 
 def judge_delays(impairments: Impairments, expected: Expected, sample: Sample, level: float) -> list[Finding]:
-    """Judge delay, jitter and, where there is jitter, its distribution, of the packets that keep their place."""
+    """Return the findings on delay, jitter and, if there is jitter, its distribution, from packets in their place."""
     requested = expected.delays_ns
     if not sample.delays_ns:
         return _unmeasured(impairments, NOTHING_ARRIVES)
     kept = _in_place(impairments, expected, sample)
     if not kept:
-        return _unmeasured(impairments, "the packets that keep their place can't be told from the others")
+        return _unmeasured(impairments, "the packets that keep their place can't be distinguished from the others")
     measured = sorted(kept[:: expectations.thinning(impairments)])
     wait_ns = expectations.bottleneck_wait_ns(impairments)
     allowed_ns = wait_ns + late_ns(statistics.quantile(requested, 0.5))
@@ -50,7 +50,7 @@ def judge_delays(impairments: Impairments, expected: Expected, sample: Sample, l
     findings = [delay, *(_tail(requested, measured, level, wait_ns) if delay.passed else [])]
     findings.append(_jitter(impairments, requested, measured, level, wait_ns))
     if wait_ns > late_ns(impairments.delay_ns):
-        findings = [_with_wait(each, wait_ns) for each in findings]
+        findings = [_with_wait(finding, wait_ns) for finding in findings]
     if impairments.jitter:
         findings.append(_distribution(requested, measured, level, late=allowed_ns))
     return findings
@@ -61,10 +61,10 @@ def _unmeasured(impairments: Impairments, why: str) -> list[Finding]:
 
 
 def _in_place(impairments: Impairments, expected: Expected, sample: Sample) -> Sequence[int]:
-    """The delays of packets that keep their place; none where they can't be told from the others.
+    """Return the delays of the packets in their place; nothing if they can't be distinguished from the displaced ones.
 
-    Those that leave their place are told by their delay where it differs by so much that no late machine blurs it, else
-    by their number: they are the fastest, or the slowest.
+    Displaced packets are identified by their delay if it differs by more than a busy machine's lateness. Otherwise the
+    expected number of the fastest packets, or of the slowest ones, are taken to be displaced.
     """
     delays = sample.delays_ns
     if not impairments.reorder:
@@ -73,8 +73,8 @@ def _in_place(impairments: Impairments, expected: Expected, sample: Sample) -> S
     displacement_ns = impairments.delay_ns if ahead else impairments.reorder.late_ns
     if displacement_ns >= 2 * LATE_NS:
         if ahead:
-            return [each for each in delays if each >= displacement_ns / 2]
-        return [each for each in delays if each < impairments.delay_ns + displacement_ns / 2]
+            return [delay_ns for delay_ns in delays if delay_ns >= displacement_ns / 2]
+        return [delay_ns for delay_ns in delays if delay_ns < impairments.delay_ns + displacement_ns / 2]
     if expected.displaced.rate > _MOST_DISPLACED:
         return []
     by_delay = sorted(range(len(delays)), key=delays.__getitem__, reverse=not ahead)
@@ -85,7 +85,7 @@ def _in_place(impairments: Impairments, expected: Expected, sample: Sample) -> S
 def _delay(
     impairments: Impairments, requested: Sequence[float], measured: Sequence[int], level: float, allowed_ns: float
 ) -> Finding:
-    """The median delay, with what the distribution of the jitter adds to it taken off: the `delay` of the file."""
+    """Judge the median delay less the median of the jitter, which is the `delay` of the file."""
     median = statistics.quantile(requested, 0.5)
     shift = impairments.delay_ns - median
 
@@ -104,12 +104,12 @@ def _delay(
 
 
 def _tail(requested: Sequence[float], measured: Sequence[int], level: float, wait_ns: float) -> list[Finding]:
-    """The 95th percentile, where the sample is large enough to say anything of it."""
+    """Judge the 95th percentile; return nothing if the sample is too small for an interval."""
     at_level = statistics.quantile_interval(measured, 0.95, 1 - level)
     if any(map(isinf, at_level)):
         return []
     value = statistics.quantile(requested, 0.95)
-    found = compare(
+    finding = compare(
         "delay_p95",
         asked=value,
         measured=statistics.quantile(measured, 0.95),
@@ -118,17 +118,17 @@ def _tail(requested: Sequence[float], measured: Sequence[int], level: float, wai
         least=value - EARLY_NS,
         most=value + wait_ns + max(TAIL_LATE_NS, value * TAIL_LATE_RATIO),
     )
-    if found.verdict == TOO_HIGH:
-        return [replace(found, verdict="late: this machine is busy", passed=True)]
-    return [found]
+    if finding.verdict == TOO_HIGH:
+        return [replace(finding, verdict="late: this machine is busy", passed=True)]
+    return [finding]
 
 
 def _jitter(
     impairments: Impairments, requested: Sequence[float], measured: Sequence[int], level: float, wait_ns: float
 ) -> Finding:
-    """The jitter of the file, estimated from the distance of the quartiles, which a few late packets don't change.
+    """Judge the `jitter` of the file by the interquartile range, which a few late packets don't change.
 
-    Of a uniform distribution that distance is the jitter itself, of a normal one 1.35 times the jitter, and so on.
+    For a uniform distribution that range equals the jitter, for a normal one it is 1.35 times the jitter.
     """
     distance = statistics.quantile(requested, 0.75) - statistics.quantile(requested, 0.25)
     per_jitter = distance / impairments.jitter_ns if impairments.jitter_ns else 1.0
@@ -151,26 +151,27 @@ def _jitter(
 
 
 def _middle_interval(ordered: Sequence[int], confidence: float) -> tuple[float, float]:
-    """The interval of the interquartile range: each quartile may miss its own with half of the probability."""
-    each = (1 + confidence) / 2
-    first = statistics.quantile_interval(ordered, 0.25, each)
-    third = statistics.quantile_interval(ordered, 0.75, each)
+    """Return a confidence interval of the interquartile range; the two quartiles share the error probability."""
+    per_quartile = (1 + confidence) / 2
+    first = statistics.quantile_interval(ordered, 0.25, per_quartile)
+    third = statistics.quantile_interval(ordered, 0.75, per_quartile)
     return max(third[0] - first[1], 0.0), third[1] - first[0]
 
 
 def _with_wait(finding: Finding, wait_ns: float) -> Finding:
-    """The finding with the range that a lone probe's wait for the bottleneck makes of the requested time."""
+    """Return the finding with the time that a lone probe may wait at the bottleneck in its requested range."""
     return replace(finding, asked_range=(finding.asked, finding.asked + wait_ns))
 
 
 def _distribution(requested: Sequence[float], measured: Sequence[int], level: float, *, late: float) -> Finding:
     distance = statistics.distance_beyond(measured, requested, early=EARLY_NS, late=late)
     passed = statistics.distance_test(distance, len(measured)) >= level
+    ks_distance = statistics.distance_beyond(measured, requested, early=0, late=0)
     return Finding(
         name="distribution",
         asked=0,
-        measured=statistics.distance_beyond(measured, requested, early=0, late=0),
+        measured=ks_distance,
         interval=None,
-        verdict=AS_REQUESTED if passed else "is another one",
+        verdict=AS_REQUESTED if passed else f"differs from the requested one (KS distance {ks_distance:.2f})",
         passed=passed,
     )

@@ -1,4 +1,4 @@
-"""What impairments makes of probes that are far enough apart not to disturb each other."""
+"""Compute the effects of impairments on probes that do not disturb each other."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from testbed.impairments.effects import NamedDistribution
 
 FRAME_BYTES = 54
-"""Of a probe on the link: 12 bytes of payload and the headers of UDP, IPv4 and Ethernet."""
+"""The size of a probe on the link: 12 bytes of payload and the headers of UDP, IPv4 and Ethernet."""
 
 _UNIFORM_STEPS = 4096
 _MIXED_DRAWS = 1 << 16
 _INDEPENDENT = 0.05
-"""A correlation that is as good as none."""
+"""The correlation up to which values count as independent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What becomes of probes.
+    """The effects of impairments on probes.
 
     Attributes:
-        loss: a probe that does not arrive as it was sent: lost, or corrupted.
-        duplicates: one that arrives twice.
-        displaced: one that leaves its place.
-        corrupted: one that arrives with another payload.
-        delays_ns: quantiles at equal steps of the delay of a probe that keeps its place, ascending.
+        loss: the probe does not arrive as it was sent: it is lost or corrupted.
+        duplicates: the probe arrives twice.
+        displaced: the probe leaves its place in the order.
+        corrupted: the probe arrives with another payload.
+        delays_ns: evenly spaced quantiles of the delay of a probe in its place, ascending.
     """
 
     loss: Process
@@ -47,7 +47,7 @@ class Expected:
 
 
 def of(impairments: Impairments) -> Expected:
-    """What `impairments` makes of probes. Scripted drops are left out."""
+    """Return the effects of `impairments` on probes, without scripted drops."""
     corrupted = processes.of(impairments.corruption.event if impairments.corruption else None)
     return Expected(
         loss=processes.of(impairments.loss).or_else(corrupted.rate),
@@ -59,7 +59,7 @@ def of(impairments: Impairments) -> Expected:
 
 
 def in_place_ns(impairments: Impairments) -> Sequence[float]:
-    """Quantiles at equal steps of a packet's delay, without the bottleneck's."""
+    """Return evenly spaced quantiles of a packet's delay, without its wait at the bottleneck."""
     jitter = impairments.jitter
     if jitter is None:
         return (float(impairments.delay_ns),)
@@ -68,13 +68,13 @@ def in_place_ns(impairments: Impairments) -> Sequence[float]:
 
 
 def thinning(impairments: Impairments) -> int:
-    """Every so many probes have delays that are as good as independent."""
+    """Return n so that the delays of every n-th probe are practically independent."""
     correlation = impairments.jitter.correlation / CERTAIN if impairments.jitter else 0
     return 1 if correlation <= _INDEPENDENT else ceil(log(_INDEPENDENT) / log(min(correlation, 0.99)))
 
 
-def apart_ns(impairments: Impairments) -> int:
-    """How far apart packets have to be sent so that hardly one catches up with the one before it.
+def spacing_ns(impairments: Impairments) -> int:
+    """Return the time between two packets that keeps nearly all of them from catching up with the one before.
 
     All deviations but the uniform ones are within four standard deviations, and so are nearly all differences of two.
     """
@@ -85,7 +85,7 @@ def apart_ns(impairments: Impairments) -> int:
 
 
 def longest_ns(impairments: Impairments) -> int:
-    """The longest that a packet may be under way, but for what it waits at the bottleneck."""
+    """Return the longest delay of a packet, without its wait at the bottleneck."""
     late_ns = impairments.reorder.late_ns if impairments.reorder else 0
     jitter = impairments.jitter
     most_ns = jitter.ns * _deviations(jitter.distribution)[-1] if jitter else 0
@@ -93,9 +93,9 @@ def longest_ns(impairments: Impairments) -> int:
 
 
 def bottleneck_wait_ns(impairments: Impairments) -> float:
-    """The longest that the bottleneck holds a lone probe.
+    """Return the longest time that the bottleneck holds a lone probe.
 
-    In netem a lone frame leaves when its transmission starts, in the userspace engine when it ends: both are allowed.
+    With netem a lone frame leaves when its transmission starts, with the userspace engine when it ends; both are right.
     """
     if impairments.bottleneck is None:
         return 0
@@ -117,32 +117,32 @@ def bottleneck_wait_ns(impairments: Impairments) -> float:
 
 
 def scripted(drops: Sequence[Drop], packets: int, port: int) -> int:
-    """How many of a train of UDP packets to a port may be lost by script: what else has crossed is not known."""
+    """Return how many of a train of UDP packets to a port scripted drops may hit, whatever else crossed the link."""
     return sum(
-        min(len(each.numbers) + (packets // each.every + 1 if each.every else 0), packets)
-        for each in drops
-        if each.protocol in ("any", "udp") and each.port in (0, port) and not each.flags
+        min(len(drop.numbers) + (packets // drop.every + 1 if drop.every else 0), packets)
+        for drop in drops
+        if drop.protocol in ("any", "udp") and drop.port in (0, port) and not drop.flags
     )
 
 
 @cache
 def _deviations(distribution: NamedDistribution | tuple[int, ...]) -> tuple[float, ...]:
-    """Quantiles at equal steps of a packet's deviation from the delay, in units of the jitter."""
+    """Return evenly spaced quantiles of a packet's deviation from the delay, in units of the jitter."""
     if distribution == "uniform":
         return tuple((2 * step + 1) / _UNIFORM_STEPS - 1 for step in range(_UNIFORM_STEPS))
-    return tuple(each / distributions.SCALE for each in distributions.quantiles(distribution))
+    return tuple(quantile / distributions.SCALE for quantile in distributions.quantiles(distribution))
 
 
 @cache
 def _mixed(jitter: Jitter) -> tuple[float, ...]:
-    """The same where each draw takes after the one before, and so is rarely near either end."""
+    """Return the same for correlated jitter, whose draws are rarely near either end."""
     deviations = _deviations(jitter.distribution)
     draws = islice(processes.mixed(jitter.correlation), _MIXED_DRAWS)
     return tuple(sorted(deviations[int(draw * len(deviations))] for draw in draws))
 
 
 def _displaced(reorder: Reorder) -> Process:
-    """Packets that leave their place: of those since the last one the `gap`-th is the first that may."""
+    """Return the process of displaced packets: after one of them, the `gap`-th packet is the next that may be."""
     process = processes.of(reorder.event)
     between = max(reorder.gap - 1, 0)
     return processes.independent(process.rate / (1 + between * process.rate)) if between else process

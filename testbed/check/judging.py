@@ -1,4 +1,4 @@
-"""Findings on everything that single probes tell of a link: delay, jitter, loss, duplicates, order, corruption."""
+"""Judge delay, jitter, loss, duplicates, order and corruption of a link from single probes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from testbed import statistics
 from testbed.check import expected as expectations
 from testbed.check import processes
-from testbed.check.comparing import CONFIDENCE, NOTHING_ARRIVES, share
+from testbed.check.comparing import CONFIDENCE, NOTHING_ARRIVES, compare_share
 from testbed.check.delays import judge_delays
 from testbed.check.reordering import judge_reordering
 from testbed.check.verdict import AS_REQUESTED, Finding
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
     from testbed.impairments import Impairments
 
 TIMING = ("delay", "jitter", "distribution")
-"""Findings that a machine with other things to do makes worse."""
+"""The findings that a busy machine can make worse."""
 
 
 def judge(impairments: Impairments, sample: Sample, *, level: float) -> tuple[Finding, ...]:
-    """Judge a link, but for its bottleneck.
+    """Return the findings on all properties of a link except its bottleneck.
 
     Args:
-        impairments: what was requested.
-        sample: probes, so far apart that none was held up by the one before.
-        level: the probability with which a link that is as requested may be found wrong, per property.
+        impairments: the requested impairments.
+        sample: probes, spaced so that none is delayed by the one before.
+        level: the probability, per property, that a link that is as requested is found wrong.
     """
     expected = expectations.of(impairments)
     findings = [*judge_delays(impairments, expected, sample, level), *_losses(expected, sample, level)]
-    findings.append(share("duplicates", expected.duplicates, sample.duplicates, sample.arrived, level))
+    findings.append(compare_share("duplicates", expected.duplicates, sample.duplicates, sample.arrived, level))
     if impairments.reorder:
         findings.append(judge_reordering(impairments, impairments.reorder, expected, sample, level))
     elif impairments.keeps_order:
-        findings.append(share("reordered", processes.NEVER, sample.reordered, sample.arrived, level))
+        findings.append(compare_share("reordered", processes.NEVER, sample.reordered, sample.arrived, level))
     if expected.corrupted.rate:
-        came = sample.arrived + sample.strangers
-        findings.append(share("corruption", expected.corrupted, sample.strangers, came, level))
+        received = sample.arrived + sample.unexpected
+        findings.append(compare_share("corruption", expected.corrupted, sample.unexpected, received, level))
     return tuple(findings)
 
 
@@ -49,15 +49,15 @@ def _losses(expected: Expected, sample: Sample, level: float) -> list[Finding]:
         verdict = f"of everything: {NOTHING_ARRIVES}"
         interval = statistics.clopper_pearson(lost, sample.sent, CONFIDENCE)
         return [Finding(name="loss", asked=loss.rate, measured=1.0, interval=interval, verdict=verdict, passed=False)]
-    by_chance = max(min(lost, round(loss.rate * sample.sent)), lost - sample.scripted)
-    found = share("loss", loss, by_chance, sample.sent, level)
-    if by_chance != lost:
-        found = replace(found, measured=lost / sample.sent, interval=None)
-    return [found, *_burst(expected, sample, level)]
+    random_losses = max(min(lost, round(loss.rate * sample.sent)), lost - sample.scripted)
+    finding = compare_share("loss", loss, random_losses, sample.sent, level)
+    if random_losses != lost:
+        finding = replace(finding, measured=lost / sample.sent, interval=None)
+    return [finding, *_burst(expected, sample, level)]
 
 
 def _burst(expected: Expected, sample: Sample, level: float) -> list[Finding]:
-    """How many are lost in a row: of those lost, each is the last of its row with the same probability."""
+    """Judge the mean burst length: each lost packet is the last of its burst with the same probability."""
     lost = sample.sent - sample.arrived
     if not lost or not 0 < expected.loss.rate < 1 or sample.scripted:
         return []

@@ -1,11 +1,11 @@
-"""Links measured by datagrams from source to destination: small and few for delay and loss, then fast and large."""
+"""Measure links with datagrams: few small ones for delay and loss, then fast large ones for rate and queue."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
-from testbed.check import together
+from testbed.check import parallel
 from testbed.check.budget import QUICK, Budget, Depth, rounds
 from testbed.check.probe import Probe
 from testbed.workloads.nodes import KillableNodes
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 SIGNIFICANCE = 0.001
-"""The probability with which a property of links that are all as requested is found wrong on any of them: it is shared
-by the links and their properties (Bonferroni), so that a large lab does not fail more often than a small one."""
+"""The probability that a check finds anything wrong when all links are as requested. The links and their properties
+share it (Bonferroni), so that a large lab does not fail more often than a small one."""
 
 AT_ONCE = 16
-"""Links probed at the same time: more would measure the machine."""
+"""How many links are probed at the same time: with more, the machine's load would show in the results."""
 
 _PROPERTIES = 10
 
@@ -42,41 +42,41 @@ def measure(
     Links are taken in rounds of a few, first one of each kind: links with the same impairments on networks with the
     same MTU are of one kind. In a round all are probed for delay and loss, side by side; then those with a bottleneck
     are kept busy for a moment, slow ones side by side and fast ones a few at a time, so that neither the machine nor
-    the links before and behind tell in a rate. What the budget leaves no time for is not measured, and says so.
+    the neighbouring links change a measured rate. Findings for which the budget leaves no time say so.
 
-    It takes longer where probes must be few (a low rate, a large jitter) or most of them are lost. Other traffic on
-    the links shows in what is measured, and scripted drops count the probes like everything else: afterwards they have
-    to be started anew.
+    It takes longer where probes must be sent slowly (a low rate, a large jitter) or most of them are lost. Other
+    traffic on the links changes the results. Scripted drops count the probes like any packet, so they must be
+    restarted afterwards.
 
     Args:
-        plan: of the lab.
-        nodes: of the lab.
-        links: those to probe, with the impairments to compare with; all of the plan's unless given.
+        plan: the plan of the lab.
+        nodes: the nodes of the lab.
+        links: the links to probe, with the impairments to compare with; by default all links of the plan.
         depth: `QUICK` or `DEEP`.
-        budget_s: how long it may take, seconds; that of the depth unless given.
+        budget_s: how long the check may take, in seconds; by default the budget of the depth.
         progress: called with the fraction done, in the calling thread.
 
     Returns:
-        A check per link, in their order; one that could not be probed has a `problem`, and has not passed.
+        One check per link, in their order; a link that could not be probed has a `problem` and has not passed.
     """
     probed = plan.links if links is None else tuple(links)
     level = SIGNIFICANCE / max(len(probed) * _PROPERTIES, 1)
     budget = Budget(depth.budget_s if budget_s is None else budget_s)
     probes = [Probe(plan, link, number, depth=depth, level=level, budget=budget) for number, link in enumerate(probed)]
-    told = together.ProgressSum(progress, len(probes) + sum(probe.fillable for probe in probes))
+    total = parallel.ProgressSum(progress, len(probes) + sum(probe.fillable for probe in probes))
     cores = os.cpu_count() or 1
     with KillableNodes(nodes) as guarded:
         for part in rounds(probes, AT_ONCE):
             fillable = [probe for probe in part if probe.fillable]
             light = [probe for probe in fillable if probe.is_light]
             heavy = [probe for probe in fillable if not probe.is_light]
-            together.each(
-                part, AT_ONCE, lambda probe, say: probe.sample(guarded, say), told, guarded=guarded, budget=budget
+            parallel.run_all(
+                part, AT_ONCE, lambda probe, say: probe.sample(guarded, say), total, guarded=guarded, budget=budget
             )
-            together.each(
-                light, AT_ONCE, lambda probe, say: probe.fill(guarded, say), told, guarded=guarded, budget=budget
+            parallel.run_all(
+                light, AT_ONCE, lambda probe, say: probe.fill(guarded, say), total, guarded=guarded, budget=budget
             )
-            together.each(
-                heavy, cores, lambda probe, say: probe.fill(guarded, say), told, guarded=guarded, budget=budget
+            parallel.run_all(
+                heavy, cores, lambda probe, say: probe.fill(guarded, say), total, guarded=guarded, budget=budget
             )
     return tuple(probe.result(probes) for probe in probes)

@@ -1,4 +1,4 @@
-"""Events that happen to some packets of a link (loss, duplication, ...) in the long run: how often, and how bunched."""
+"""Long-run statistics of events that happen to packets (loss, duplication, ...): their rate and their correlation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from testbed.impairments import Loss
 
 _DOUBLINGS = 48
-"""A chain is followed over 2^48 packets: further than any that runs."""
+"""A Markov chain is followed over 2^48 packets, more than any link carries."""
 
 _DRAWS = 1 << 18
 _BATCH = 1 << 9
@@ -34,14 +34,13 @@ Matrix = list[list[float]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """An event that happens to a packet or does not.
+    """A random event that happens to some packets.
 
     Attributes:
-        rate: probability that it happens to a packet.
-        twice: that it happens to two packets in a row.
-        inflation: how much more the number of events in a long row of packets varies than if they were independent:
-            so many times fewer packets would tell as much (the design effect; its inverse times n is the effective
-            sample size).
+        rate: the probability that it happens to a packet.
+        twice: the probability that it happens to two packets in a row.
+        inflation: the design effect: the variance of the number of events among many packets, divided by the variance
+            if they were independent. The effective sample size is the number of packets divided by it.
     """
 
     rate: float
@@ -50,11 +49,11 @@ class Process:
 
     @property
     def ends(self) -> float:
-        """The probability that the packet after one that it happens to is spared: 1 / (mean length of a burst)."""
+        """The probability that a packet that it happens to is the last of a burst: 1 / mean burst length."""
         return 1 - self.twice / self.rate if self.rate else 1.0
 
     def or_else(self, rate: float) -> Process:
-        """This event, or another one that happens to packets at random."""
+        """Return the process of this event or an independent one of the given rate happening, or both."""
         spared = 1 - rate
         neither = spared**2 * (1 - 2 * self.rate + self.twice)
         total = 1 - spared * (1 - self.rate)
@@ -64,7 +63,7 @@ class Process:
 
 
 def independent(rate: float) -> Process:
-    """An event that happens to each packet with the same probability, whatever happened to others."""
+    """Return the process of an event that happens to each packet independently with the same probability."""
     return Process(rate=rate, twice=rate**2)
 
 
@@ -73,7 +72,7 @@ NEVER = independent(0)
 
 @cache
 def of(model: Loss | RandomEvent | None) -> Process:
-    """The process that a loss or an event of `testbed.impairments` stands for."""
+    """Return the process of a loss or an event of `testbed.impairments`."""
     match model:
         case None:
             return NEVER
@@ -93,7 +92,7 @@ def of(model: Loss | RandomEvent | None) -> Process:
             )
         case FourState():
             p13, p31, p32, p23, p14 = (
-                each / CERTAIN for each in (model.p13, model.p31, model.p32, model.p23, model.p14)
+                probability / CERTAIN for probability in (model.p13, model.p31, model.p32, model.p23, model.p14)
             )
             return _chain(
                 [[1 - p13 - p14, 0, p13, p14], [0, 1 - p23, p23, 0], [p31, p32, 1 - p31 - p32, 0], [1, 0, 0, 0]],
@@ -102,7 +101,7 @@ def of(model: Loss | RandomEvent | None) -> Process:
 
 
 def mixed(correlation: int) -> Iterator[float]:
-    """Draws from [0, 1) as netem's `get_crandom` makes them: each a mix of a uniform one and the draw before it."""
+    """Yield draws from [0, 1) as netem's `get_crandom` does: each mixes a uniform draw with the draw before it."""
     rho = correlation / CERTAIN
     draw = random.Random(0).random
     last = draw()
@@ -112,48 +111,53 @@ def mixed(correlation: int) -> Iterator[float]:
 
 
 def _correlated(probability: int, correlation: int) -> Process:
-    """Estimated, from a long row of draws: there is no closed form."""
+    """Return the process of correlated draws, estimated from many of them: there is no closed form."""
     threshold = probability / CERTAIN
     draws = mixed(correlation)
     happens = bytes(next(draws) < threshold for _ in range(_DRAWS))
     rate = sum(happens) / _DRAWS
     if rate in (0, 1):
         return independent(rate)
-    twice = sum(one & other for one, other in pairwise(happens)) / (_DRAWS - 1)
+    twice = sum(earlier & later for earlier, later in pairwise(happens)) / (_DRAWS - 1)
     counts = [sum(happens[start : start + _BATCH]) for start in range(0, _DRAWS, _BATCH)]
     spread = sum((count - rate * _BATCH) ** 2 for count in counts) / len(counts)
     return Process(rate=rate, twice=twice, inflation=max(spread / (_BATCH * rate * (1 - rate)), 1.0))
 
 
 def _chain(moves: Matrix, happens: Sequence[float]) -> Process:
-    """An event of which the probability, `happens`, is that of a Markov chain's state."""
+    """Return the process of an event whose probability depends on the state of a Markov chain.
+
+    Args:
+        moves: the transition matrix, from row to column.
+        happens: the probability of the event in each state.
+    """
     lazy = [
-        [(probability + (row == column)) / 2 for column, probability in enumerate(each)]
-        for row, each in enumerate(moves)
+        [(probability + (row == column)) / 2 for column, probability in enumerate(probabilities)]
+        for row, probabilities in enumerate(moves)
     ]
-    for _ in range(_DOUBLINGS):  # the same stationary distribution, and no cycles
+    for _ in range(_DOUBLINGS):  # the lazy chain has the same stationary distribution, and is aperiodic
         lazy = _product(lazy, lazy)
-    weights = [each * happens[state] for state, each in enumerate(lazy[0])]
+    weights = [share * happens[state] for state, share in enumerate(lazy[0])]
     rate = sum(weights)
     if not 0 < rate < 1:
         return independent(rate)
-    # Sum over all lags of the covariance, times two, beside the variance; doubling how far it looks with each step.
+    # The sum of the covariances over all lags; each step doubles the number of lags that it covers.
     power = moves
-    excess = [each - rate for each in _applied(moves, happens)]
-    twice = sum(weight * (each + rate) for weight, each in zip(weights, excess, strict=True))
+    excess = [value - rate for value in _applied(moves, happens)]
+    twice = sum(weight * (value + rate) for weight, value in zip(weights, excess, strict=True))
     for _ in range(_DOUBLINGS):
-        excess = [one + other for one, other in zip(excess, _applied(power, excess), strict=True)]
-        shift = sum(weight * each for weight, each in zip(lazy[0], excess, strict=True))  # 0, but for rounding
-        excess = [each - shift for each in excess]
+        excess = [near + far for near, far in zip(excess, _applied(power, excess), strict=True)]
+        shift = sum(weight * value for weight, value in zip(lazy[0], excess, strict=True))  # 0, but for rounding
+        excess = [value - shift for value in excess]
         power = _product(power, power)
-    covariance = sum(weight * each for weight, each in zip(weights, excess, strict=True))
+    covariance = sum(weight * value for weight, value in zip(weights, excess, strict=True))
     return Process(rate=rate, twice=twice, inflation=max(1 + 2 * covariance / (rate * (1 - rate)), 1.0))
 
 
 def _product(left: Matrix, right: Matrix) -> Matrix:
     columns = list(zip(*right, strict=True))
     product = [[sum(a * b for a, b in zip(row, column, strict=True)) for column in columns] for row in left]
-    return [[each / sum(row) for each in row] for row in product]  # rounding must not add up over squarings
+    return [[value / sum(row) for value in row] for row in product]  # rounding must not add up over squarings
 
 
 def _applied(matrix: Matrix, vector: Sequence[float]) -> list[float]:

@@ -1,4 +1,4 @@
-"""The finding on the depth of a queue, from a train of datagrams that overflows it."""
+"""Judge the depth of a queue from a train of datagrams that overflows it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SECOND = 1_000_000_000
 
 
 def judge_queue(impairments: Impairments, train: Train, *, base_ns: float) -> Finding:
-    """The finding on the depth of a queue: what waited before a datagram when the queue was full.
+    """Return the finding on the depth of a queue: the bytes ahead of a datagram when the queue was full.
 
     Args:
-        impairments: what was requested, with a bottleneck of fixed rate.
-        train: enough to overflow the queue.
-        base_ns: how long a datagram is under way that does not wait.
+        impairments: the requested impairments, with a bottleneck of fixed rate.
+        train: a train that overflows the queue.
+        base_ns: the delay of a datagram that does not wait.
     """
     bottleneck = bottleneck_of(impairments)
     if train.backlog_bytes(impairments) < bottleneck.queue_bytes * (1 + RATE_RATIO) + train.frame_bytes:

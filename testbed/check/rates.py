@@ -1,8 +1,8 @@
-"""Findings on a link's rate, from trains of datagrams that come faster than it sends.
+"""Judge a link's rate from trains of datagrams that are sent faster than the link's rate.
 
-A machine that is too slow or too busy makes datagrams late, never early. So a rate that is too high is proven by how
-much arrived since it was sent. A rate that is too low may be the machine's, unless a train with twice as many datagrams
-of half the size carries as much: then packets per second are not what limits it. What neither shows is not measured.
+A slow or busy machine makes datagrams late, never early. So a rate is proven too high by the amount that arrived since
+it was sent. A rate that is too low may be due to the machine, unless a train of twice as many datagrams of half the
+size carries as much: then the machine's packets per second are not the limit. Otherwise the rate is not measured.
 """
 
 from __future__ import annotations
@@ -24,44 +24,44 @@ if TYPE_CHECKING:
     from testbed.impairments import Impairments, Trace
 
 RATE_RATIO = 0.02
-"""How far off a rate may be."""
+"""How far a rate may be off, as a ratio."""
 
 PRESSURE = 1.25
-"""How many times what the link carries a train brings: the queue never runs empty, nor does it overflow at once."""
+"""The ratio of a train's rate to the link's: the queue never runs empty, and does not overflow at once."""
 
 HEADER_BYTES = 42
-"""Of Ethernet, IPv4 and UDP."""
+"""The bytes of the headers of Ethernet, IPv4 and UDP."""
 
 _SHARP = 0.1
-"""How wide the interval of a rate may be, of the rate, for it to count as measured."""
+"""The greatest width of a measured rate's interval, relative to the rate."""
 
 _SAME = 1.05
-"""How many times the least of several measured rates the greatest may be for all of them to be the link's."""
+"""The greatest ratio of the highest to the lowest of several measured rates for them to agree."""
 
 _FRAMES_LEAST = 12
-"""In a row, to tell a rate from."""
+"""The number of frames in a row that a rate is estimated from, at least."""
 
 _QUEUES = 1.1
-"""How many times what a link carries has to be offered for a queue to build up before it."""
+"""The ratio of the offered rate to a link's rate above which a queue builds up."""
 
 _EDGE_FRAMES = 2
-"""Frames that a window of arrivals may hold beyond what was sent meanwhile: the first may have been under way."""
+"""The frames in a window of arrivals that may have been sent before it: the first may have been in flight."""
 
 _BURST_NS = 1_000_000
-"""How long a bottleneck may have saved up for: the bucket of tbf gains as much beside a frame when it was idle."""
+"""The time whose tokens an idle bottleneck may have saved: the bucket of tbf holds as much beside one frame."""
 
 _SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Train:
-    """What became of a train.
+    """The datagrams of a train and their arrivals.
 
     Attributes:
-        frame_bytes: of each datagram on the link.
-        sent_ns: when each was sent.
-        sequence: the numbers of those that arrived, in the order of arrival; duplicates too.
-        received_ns: when each of these arrived.
+        frame_bytes: the size of each frame on the link.
+        sent_ns: when each datagram was sent.
+        sequence: the number of the datagram of each arrival, in order of arrival; duplicates too.
+        received_ns: the time of each arrival.
     """
 
     frame_bytes: int
@@ -71,14 +71,14 @@ class Train:
 
     @property
     def offered_bps(self) -> float:
-        """How fast it was sent, but for moments in which the machine did something else."""
+        """The rate at which the train was sent, apart from pauses of the machine: a median."""
         steps = sorted(
             later - earlier for earlier, later in zip(self.sent_ns, self.sent_ns[_FRAMES_LEAST:], strict=False)
         )
         return 8 * self.frame_bytes * _FRAMES_LEAST * _SECOND / max(statistics.quantile(steps, 0.5), 1)
 
     def backlog_bytes(self, impairments: Impairments) -> float:
-        """The most that would wait at the link's bottleneck before a queue without end."""
+        """Return the longest queue that the train would make at the link's bottleneck if the queue had no limit."""
         bottleneck = bottleneck_of(impairments)
         counted = self.frame_bytes + bottleneck.overhead_bytes
         per_ns = bottleneck.rate.mean_bps / (8 * _SECOND)
@@ -90,16 +90,16 @@ class Train:
         return most * self.frame_bytes / counted
 
     def busy(self, impairments: Impairments) -> Sequence[int]:
-        """Arrival times from the longest stretch in which the bottleneck was surely never idle.
+        """Return the arrival times of the longest period in which the bottleneck was certainly never idle.
 
-        It was busy between two arrivals if the later datagram had come to it before the earlier one left it.
+        It was busy between two arrivals if the later datagram had reached it before the earlier one left it.
         """
         longest_ns = expected.longest_ns(impairments)
         best, start = (0, 0), 0
         for place in range(1, len(self.sequence) + 1):
             if place < len(self.sequence):
-                came_ns = self.sent_ns[self.sequence[place]] + longest_ns
-                if came_ns <= self.received_ns[place - 1]:
+                reached_ns = self.sent_ns[self.sequence[place]] + longest_ns
+                if reached_ns <= self.received_ns[place - 1]:
                     continue
             best = max(best, (place - start, start))
             start = place
@@ -108,17 +108,17 @@ class Train:
 
 
 def prober_reaches(rate_bps: float) -> str:
-    """Why a rate was not measured: the machine is not fast enough."""
+    """Return the reason that a rate was not measured: the machine is not fast enough."""
     return f"this machine's prober reaches {units.RATE.format(_three_digits(rate_bps))}"
 
 
 def judge_rate(impairments: Impairments, train: Train, *, level: float) -> Finding:
-    """Judge a link's rate; where the train does not tell, the finding has no figure and says why.
+    """Return the finding on a link's rate; without a measured value, and with the reason, if the train proves nothing.
 
     Args:
-        impairments: what was requested, with a bottleneck.
-        train: sent at `PRESSURE` times the rate.
-        level: the probability with which a link that is as requested may be found wrong.
+        impairments: the requested impairments, with a bottleneck.
+        train: a train sent at `PRESSURE` times the rate.
+        level: the probability that a link that is as requested is found wrong.
     """
     rate = bottleneck_of(impairments).rate
     if not isinstance(rate, FixedRate):
@@ -143,7 +143,7 @@ def judge_rate(impairments: Impairments, train: Train, *, level: float) -> Findi
             passed=False,
         )
     offered_bps = train.offered_bps * (1 - expected.of(impairments).loss.rate)
-    if estimated is not None and _tells(estimated, offered_bps):
+    if estimated is not None and _is_conclusive(estimated, offered_bps):
         return estimated
     reached_bps = min(carried(impairments, train), offered_bps)
     if reached_bps < requested_bps * (1 - RATE_RATIO) or offered_bps < requested_bps * (1 + PRESSURE) / 2:
@@ -151,10 +151,10 @@ def judge_rate(impairments: Impairments, train: Train, *, level: float) -> Findi
     return unmeasured("rate", requested_bps, "packets reach this machine's prober too unevenly to tell")
 
 
-def _tells(estimated: Finding, offered_bps: float) -> bool:
-    """Whether an estimate is good enough for its verdict.
+def _is_conclusive(estimated: Finding, offered_bps: float) -> bool:
+    """Return whether an estimate supports its verdict.
 
-    A rate that is not proven too high is not too high; one that is as low as what was offered need not be the link's.
+    Only `_windows` proves a rate too high. A rate as low as the offered one may be due to the machine.
     """
     if estimated.measured is None or width(estimated) > _SHARP * estimated.asked:
         return False
@@ -165,9 +165,9 @@ def _tells(estimated: Finding, offered_bps: float) -> bool:
 
 
 def _estimated(requested_bps: int, bits: float, arrivals: Sequence[int], level: float) -> Finding:
-    """The rate by Theil's incomplete method: slopes over disjoint pairs.
+    """Return the finding on the rate by Theil's incomplete method: the median of the slopes over disjoint pairs.
 
-    Their median minds neither late arrivals nor how late.
+    A few late arrivals do not change the median, however late they are.
     """
     half = len(arrivals) // 2
     gaps = sorted(arrivals[place + half] - arrivals[place] for place in range(half))
@@ -191,32 +191,32 @@ def _estimated(requested_bps: int, bits: float, arrivals: Sequence[int], level: 
 
 
 def conclude(findings: Sequence[Finding], smaller: Finding | None) -> Finding:
-    """The finding that several trains over one link come to.
+    """Return the finding that follows from several trains over one link.
 
-    One that shows the requested rate is enough, as is one that proves more. Less is a slow machine's doing unless all
-    that have a figure agree on it, datagrams of half the size among them.
+    One train that shows the requested rate is enough, as is one that proves a higher rate. A lower rate may be due to a
+    slow machine, unless all trains with a measured value agree on it, including one of half-size datagrams.
 
     Args:
-        findings: of trains of full datagrams, not empty.
-        smaller: of a train of datagrams of half the size; None where they can't be halved.
+        findings: those of trains of full datagrams; at least one.
+        smaller: that of a train of half-size datagrams; None if the datagrams can't be halved.
     """
     for proven in (AS_REQUESTED, TOO_HIGH):
-        found = [each for each in findings if each.verdict == proven]
-        if found:
-            return min(found, key=width)
-    low = [each for each in findings if each.verdict == TOO_LOW]
+        conclusive = [finding for finding in findings if finding.verdict == proven]
+        if conclusive:
+            return min(conclusive, key=width)
+    low = [finding for finding in findings if finding.verdict == TOO_LOW]
     if not low:
         return findings[-1]
     best = min(low, key=width)
     everything = low if smaller is None else [*low, smaller]
-    rates_bps = [each.measured or 0.0 for each in everything]
+    rates_bps = [finding.measured or 0.0 for finding in everything]
     if len(low) > 1 and max(rates_bps) <= _SAME * min(rates_bps):
         return best
     return unmeasured("rate", best.asked, prober_reaches(max(rates_bps)))
 
 
 def carried(impairments: Impairments, train: Train) -> float:
-    """What a link carried of a train, on the whole, bit/s."""
+    """Return the mean rate of the part of a train that arrived, in bit/s."""
     times_ns = train.received_ns
     if len(times_ns) < 2 or times_ns[-1] <= times_ns[0]:  # noqa: PLR2004 (a distance takes two)
         return 0.0
@@ -224,27 +224,26 @@ def carried(impairments: Impairments, train: Train) -> float:
 
 
 def width(finding: Finding) -> float:
-    """How wide a finding's interval is; 0 where it has none."""
+    """Return the width of a finding's interval; 0 if it has none."""
     return finding.interval[1] - finding.interval[0] if finding.interval else 0.0
 
 
 def is_sharp(finding: Finding) -> bool:
-    """Whether a finding on a rate tells as much as it has to."""
+    """Return whether the interval of a rate is narrow enough to need no further train."""
     return finding.measured is not None and width(finding) <= 2 * RATE_RATIO * finding.asked
 
 
 def _bits(impairments: Impairments, train: Train) -> float:
-    """Bits that the bottleneck sends per datagram that arrives: corrupted ones are sent like any other."""
+    """Return the bits that the bottleneck sends per datagram that arrives intact: it also sends corrupted ones."""
     corrupted = impairments.corruption.event.probability / CERTAIN if impairments.corruption else 0
     return 8 * (train.frame_bytes + bottleneck_of(impairments).overhead_bytes) / (1 - corrupted)
 
 
 def _windows(impairments: Impairments, train: Train) -> Iterator[tuple[float, int]]:
-    """Bits that the bottleneck surely sent, and the longest time that it can have taken for them, ns.
+    """Yield numbers of bits that the bottleneck certainly sent, each with the longest time this can have taken, in ns.
 
-    All datagrams that arrived in a window were sent after the first of them was, and left the bottleneck before the
-    last of them arrived, by the shortest time that the link holds a datagram. The windows end with the train, or begin
-    with it.
+    All datagrams that arrived in a window were sent after the first of them, and left the bottleneck before the last of
+    them arrived, earlier by at least the shortest delay of the link. The windows begin or end with the train.
     """
     _, deliveries = records.match(train.sent_ns, train.sequence, train.received_ns)
     if len(deliveries.seq) < _FRAMES_LEAST:
@@ -267,7 +266,7 @@ def _windows(impairments: Impairments, train: Train) -> Iterator[tuple[float, in
 
 
 def _judge_trace(impairments: Impairments, trace: Trace, train: Train) -> Finding:
-    """The mean over the train has to be that of some part of the trace that is as long."""
+    """Judge a trace: the mean rate of the train must be that of some window of the trace of the same length."""
     mean = mean_bps(trace)
     if len(train.received_ns) < _FRAMES_LEAST:
         return unmeasured("rate", mean, "too few datagrams arrived")

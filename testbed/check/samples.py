@@ -1,4 +1,4 @@
-"""What became of the probes of one link."""
+"""The counts and delays of the probes of one link."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What became of the probes of one link.
+    """The counts and delays of the probes of one link.
 
     Attributes:
         sent: the number of probes.
-        arrived: the number of those that arrived.
-        delays_ns: of those of them that were sent far enough apart, in the order of sending.
-        runs: how many times one or more in a row did not arrive.
+        arrived: the number of probes that arrived.
+        delays_ns: the delays of the probes of the spaced schedule that arrived, in order of sending.
+        runs: the number of loss periods: one or more probes in a row that did not arrive.
         duplicates: arrivals of a probe that had arrived before.
         reordered: arrivals behind a probe that was sent later (RFC 4737).
         overtaking: arrivals before a probe that was sent earlier.
         sent_ns: when they were sent, ascending.
-        strangers: arrivals that are none of the probes as they were sent.
-        scripted: how many may have been dropped by script at most.
+        unexpected: the number of other datagrams that arrived: corrupted probes, or those of another sender.
+        scripted: the largest number of probes that scripted drops may have hit.
     """
 
     sent: int
@@ -34,11 +34,11 @@ class Sample:
     reordered: int = 0
     overtaking: int = 0
     sent_ns: Sequence[int] = ()
-    strangers: int = 0
+    unexpected: int = 0
     scripted: int = 0
 
-    def with_losses_of(self, other: Sample) -> Sample:
-        """The same delays, but losses and everything else that is counted from both."""
-        counts = ("sent", "arrived", "runs", "duplicates", "reordered", "overtaking", "strangers")
+    def with_counts_of(self, other: Sample) -> Sample:
+        """Return a sample with these delays and with the counts of both samples added up."""
+        counts = ("sent", "arrived", "runs", "duplicates", "reordered", "overtaking", "unexpected")
         sums = {name: getattr(self, name) + getattr(other, name) for name in counts}
         return replace(self, sent_ns=sorted([*self.sent_ns, *other.sent_ns]), **sums)

@@ -1,4 +1,4 @@
-"""How many datagrams are sent over a link to measure it, how large and how fast."""
+"""Compute how many datagrams measure a link, how large they are and how fast they are sent."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
     from testbed.impairments import Bottleneck, Impairments, Reorder
 
 INTERVAL_NS = 2_000_000
-"""Between two probes at least: 500 a second are nothing to the machine."""
+"""The least time between two probes: 500 a second are no load for the machine."""
 
-_MET = 8
-_MEETING_LEAST_NS = 250_000
-"""Between probes of a link that reorders: short enough for each displaced one to meet some, no shorter than this."""
+_PASSED_PROBES = 8
+_REORDERING_INTERVAL_LEAST_NS = 250_000
+"""Of a link that reorders: the interval lets a displaced probe pass several others, but is never shorter than this."""
 
 LOAD = 10
-"""Probes take at most one part in so many of a link's rate."""
+"""Probes use at most 1/LOAD of a link's rate."""
 
 ARRIVALS_LEAST = 60
-"""Probes that should arrive for the bounds of medians and quartiles to be bounds at all."""
+"""How many probes must arrive for the confidence intervals of median and quartiles to be finite."""
 
 _FRAMES_LEAST = 24
 _FRAMES_MOST = 6_000
-"""Of a train. As many as the agent of a node takes in a tenth of a second."""
+"""Bounds of the frames in a train. An endpoint receives the larger number in a tenth of a second."""
 
 _LOW_RATE_NS = 400_000_000
-"""A train's frames are so small that the fewest of them take no longer than this."""
+"""Frames are made small enough for the shortest train to take no longer than this."""
 
 _TRACE_NS = 2_000_000_000
-"""The least that a link with a trace is kept busy."""
+"""The least time for which a link with a trace is kept busy."""
 
 _FILLING_MOST_NS = 10_000_000_000
 _OVERFLOW = 2
-"""A train brings so many times what it takes to fill the queue, so that the queue stays full for a while."""
+"""A train carries this many times what fills the queue, so that the queue stays full for a while."""
 
 _LOSS_FACTOR_MOST = 100
 _ETHERNET_BYTES = 14
@@ -49,13 +49,13 @@ _SECOND = 1_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """How a train is sent.
+    """How a train of datagrams is sent.
 
     Attributes:
-        count: of datagrams.
-        rate_bps: of frames; datagrams are evenly spaced.
-        frame_bytes: of each on the link.
-        in_flight_ns: the longest that one may be under way.
+        count: the number of datagrams.
+        rate_bps: the rate of frames; datagrams are evenly spaced.
+        frame_bytes: the size of each frame on the link.
+        in_flight_ns: the longest time that a datagram may be in flight.
     """
 
     count: int
@@ -65,42 +65,41 @@ class Schedule:
 
     @property
     def interval_ns(self) -> int:
-        """Between two datagrams."""
+        """The time between two datagrams."""
         return 8 * self.frame_bytes * _SECOND // self.rate_bps
 
     @property
     def lasts_ns(self) -> int:
-        """From the first datagram until the last has certainly arrived."""
+        """The time from the first datagram until the last one must have arrived."""
         return self.count * self.interval_ns + self.in_flight_ns
 
 
 def interval_ns(impairments: Impairments) -> int:
-    """The time between two probes of a link: enough for their delays to be those that the impairments asks for."""
-    return max(_light_ns(impairments), expected.apart_ns(impairments))
+    """Return the time between two probes of a link, long enough for no probe to change the delay of another."""
+    return max(_light_interval_ns(impairments), expected.spacing_ns(impairments))
 
 
-def apart(impairments: Impairments, probes_ns: int) -> Schedule:
-    """Probes that do not disturb each other; of those that arrive, enough keep their place to tell of delays."""
-    made = expected.of(impairments)
-    kept = (1 - made.loss.rate) * (1 - made.displaced.rate)
+def spaced_probes(impairments: Impairments, probes_ns: int) -> Schedule:
+    """Return a schedule of probes that do not disturb each other, enough of them to judge the delay."""
+    effects = expected.of(impairments)
+    kept = (1 - effects.loss.rate) * (1 - effects.displaced.rate)
     least = round(ARRIVALS_LEAST * expected.thinning(impairments) * (min(1 / kept, _LOSS_FACTOR_MOST) if kept else 1))
-    return _spaced(impairments, max(_usual(probes_ns, interval_ns(impairments)), least), interval_ns(impairments))
+    return _probes(impairments, max(_probes_in(probes_ns, interval_ns(impairments)), least), interval_ns(impairments))
 
 
-def _usual(probes_ns: int, interval_ns: int) -> int:
-    """How many probes fit into a time; no more where they follow each other faster than usual."""
+def _probes_in(probes_ns: int, interval_ns: int) -> int:
+    """Return how many probes are sent in a time; an interval below the usual one does not increase the number."""
     return probes_ns // max(interval_ns, INTERVAL_NS)
 
 
-def crowd(impairments: Impairments, probes_ns: int) -> Schedule | None:
-    """More of them, closer together, where those that are apart are too few to tell of loss; else None."""
-    enough = _usual(probes_ns, _light_ns(impairments)) // 2
-    return (
-        _spaced(impairments, enough, _light_ns(impairments)) if apart(impairments, probes_ns).count < enough else None
-    )
+def dense_probes(impairments: Impairments, probes_ns: int) -> Schedule | None:
+    """Return a schedule of more probes at a shorter interval, where the spaced ones are too few for loss; else None."""
+    interval_ns = _light_interval_ns(impairments)
+    enough = _probes_in(probes_ns, interval_ns) // 2
+    return _probes(impairments, enough, interval_ns) if spaced_probes(impairments, probes_ns).count < enough else None
 
 
-def _spaced(impairments: Impairments, count: int, interval_ns: int) -> Schedule:
+def _probes(impairments: Impairments, count: int, interval_ns: int) -> Schedule:
     return Schedule(
         count=count,
         rate_bps=max(8 * FRAME_BYTES * _SECOND // interval_ns, 1),
@@ -109,9 +108,9 @@ def _spaced(impairments: Impairments, count: int, interval_ns: int) -> Schedule:
     )
 
 
-def _light_ns(impairments: Impairments) -> int:
-    """The time between two probes that are no load to the link."""
-    least_ns = _meeting_ns(impairments.reorder, impairments) if impairments.reorder else INTERVAL_NS
+def _light_interval_ns(impairments: Impairments) -> int:
+    """Return the shortest time between two probes at which they use little of the link's rate."""
+    least_ns = _reordering_interval_ns(impairments.reorder, impairments) if impairments.reorder else INTERVAL_NS
     bottleneck = impairments.bottleneck
     if bottleneck is None:
         return least_ns
@@ -119,32 +118,33 @@ def _light_ns(impairments: Impairments) -> int:
     return max(least_ns, -(-bits * _SECOND // max(round(mean_bps(bottleneck.rate)), 1)))
 
 
-def _meeting_ns(reorder: Reorder, impairments: Impairments) -> int:
-    """The time between probes so short that one which leaves its place meets others."""
-    return min(max((reorder.late_ns or impairments.delay_ns) // _MET, _MEETING_LEAST_NS), INTERVAL_NS)
+def _reordering_interval_ns(reorder: Reorder, impairments: Impairments) -> int:
+    """Return a time between probes that is short enough for a displaced probe to pass several others."""
+    displacement_ns = reorder.late_ns or impairments.delay_ns
+    return min(max(displacement_ns // _PASSED_PROBES, _REORDERING_INTERVAL_LEAST_NS), INTERVAL_NS)
 
 
 def busy(impairments: Impairments, mtu: int, train_ns: int, *, longer: int = 1, halved: bool = False) -> Schedule:
-    """A train that keeps a link's bottleneck busy for a time.
+    """Return a schedule that keeps a link's bottleneck busy for a time.
 
     Args:
-        impairments: of the link.
-        mtu: of its network.
-        train_ns: how long the bottleneck is busy, if it takes no more datagrams than a node's agent can.
-        longer: how many times as many datagrams, if it takes no more than that.
-        halved: in twice as many datagrams of half the size.
+        impairments: the link's impairments.
+        mtu: the MTU of its network.
+        train_ns: how long the bottleneck is busy; less if that takes more datagrams than an endpoint can receive.
+        longer: the factor by which the number of datagrams grows, within the same limit.
+        halved: whether to send twice as many datagrams of half the size.
     """
     bottleneck = bottleneck_of(impairments)
     window_ns = train_ns if isinstance(bottleneck.rate, FixedRate) else max(train_ns, _TRACE_NS)
     rate_bps = peak_bps(bottleneck.rate, train_ns)
     frame_bytes = _frame_bytes(bottleneck, mtu, rate_bps)
-    most = _FRAMES_MOST
+    frames_most = _FRAMES_MOST
     if halved:
-        frame_bytes, most = max(frame_bytes // 2, FRAME_BYTES), 2 * most
+        frame_bytes, frames_most = max(frame_bytes // 2, FRAME_BYTES), 2 * frames_most
     counted = 8 * (frame_bytes + bottleneck.overhead_bytes)
     pressure = PRESSURE / (1 - expected.of(impairments).loss.rate)
     usual = max(rate_bps * window_ns / _SECOND / counted, _FRAMES_LEAST)
-    count = round(min(usual * longer, most) * pressure)
+    count = round(min(usual * longer, frames_most) * pressure)
     return Schedule(
         count=count,
         rate_bps=round(rate_bps * pressure * frame_bytes * 8 / counted),
@@ -154,7 +154,7 @@ def busy(impairments: Impairments, mtu: int, train_ns: int, *, longer: int = 1, 
 
 
 def overflowing(impairments: Impairments, mtu: int) -> Schedule:
-    """A train that fills a link's queue and more, at twice the rate."""
+    """Return a schedule that overflows a link's queue, at twice the link's rate."""
     bottleneck = bottleneck_of(impairments)
     rate_bps, queue_bytes = bottleneck.rate.mean_bps, bottleneck.queue_bytes
     frame_bytes = _frame_bytes(bottleneck, mtu, rate_bps)
@@ -169,7 +169,7 @@ def overflowing(impairments: Impairments, mtu: int) -> Schedule:
 
 
 def unfillable(bottleneck: Bottleneck) -> str | None:
-    """Why the depth of a queue is not measured, or None."""
+    """Return why the depth of a queue can't be measured, or None."""
     if not isinstance(bottleneck.rate, FixedRate):
         return "the rate before it varies"
     if isinstance(bottleneck.discipline, CoDel):
@@ -179,7 +179,7 @@ def unfillable(bottleneck: Bottleneck) -> str | None:
 
 
 def _frame_bytes(bottleneck: Bottleneck, mtu: int, rate_bps: float) -> int:
-    """Full frames, but at low rates smaller ones; those of a trace take one opportunity each."""
+    """Return the size of a train's frames: full, smaller at low rates; on a trace, one opportunity carries one."""
     most = mtu + _ETHERNET_BYTES
     if isinstance(bottleneck.rate, Opportunities):
         most = min(most, bottleneck.rate.frame_bytes)
@@ -188,7 +188,7 @@ def _frame_bytes(bottleneck: Bottleneck, mtu: int, rate_bps: float) -> int:
 
 
 def _drained_ns(impairments: Impairments, bits: int) -> int:
-    """The longest that the last datagram of a train of so many bits is under way."""
+    """Return the longest time that the last datagram of a train of `bits` may be in flight."""
     bottleneck = bottleneck_of(impairments)
     waiting = min(bits, 8 * bottleneck.queue_bytes)
     return expected.longest_ns(impairments) + drained_ns(bottleneck.rate, waiting, _FILLING_MOST_NS) + _SLACK_NS

@@ -1,4 +1,4 @@
-"""Trains of datagrams over one link: how they are sent, and what became of them."""
+"""Send trains of datagrams over one link and record which of them arrive, and when."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ _SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What became of a train, by sequence number and in the order of arrival.
+class TrainRecord:
+    """The record of a train: its datagrams by sequence number, the arrivals in order.
 
     Attributes:
-        frame_bytes: of each datagram on the link.
-        sent_ns: when each was sent.
-        sequence: the numbers of those that arrived.
-        received_ns: when each of these arrived.
-        strangers: datagrams that arrived and were not sent like that.
-        dropped: datagrams that arrived and found the receive buffer full.
+        frame_bytes: the size of each frame on the link.
+        sent_ns: when each datagram was sent.
+        sequence: the number of the datagram of each arrival.
+        received_ns: the time of each arrival.
+        unexpected: the number of datagrams that arrived and are not as they were sent: corrupted or of another sender.
+        dropped: the number of datagrams that arrived and found the receive buffer full.
     """
 
     frame_bytes: int
     sent_ns: array[int]
     sequence: array[int]
     received_ns: array[int]
-    strangers: int
+    unexpected: int
     dropped: int = 0
 
     def train(self) -> Train:
-        """As evidence of a rate."""
+        """Return the record as a train, from which a rate is judged."""
         return Train(
             frame_bytes=self.frame_bytes,
             sent_ns=self.sent_ns,
@@ -56,10 +56,10 @@ class Seen:
         )
 
     def sample(self, *, scripted: int) -> Sample:
-        """As evidence of delay and loss.
+        """Return the record as a sample, from which delay and loss are judged.
 
         Raises:
-            LabError: the receiver was too busy to take in everything that arrived: what was lost can't be told.
+            LabError: the receiver was too busy to read all that arrived, so losses of the link can't be counted.
         """
         if self.dropped:
             raise LabError("probes-dropped", "this machine was too busy to receive all probes")
@@ -74,12 +74,12 @@ class Seen:
             reordered=ledger.reordered,
             overtaking=_overtaking(deliveries.seq),
             sent_ns=self.sent_ns,
-            strangers=self.strangers,
+            unexpected=self.unexpected,
             scripted=scripted,
         )
 
 
-def send(  # a train is told by its place, its form and its time
+def send(
     schedule: Schedule,
     link: Link,
     nodes: Nodes,
@@ -87,7 +87,7 @@ def send(  # a train is told by its place, its form and its time
     address: str,
     port: int,
     progress: Callable[[float], None],
-) -> Seen:
+) -> TrainRecord:
     """Send a train from the link's source to its destination.
 
     Raises:
@@ -111,7 +111,7 @@ def send(  # a train is told by its place, its form and its time
     )
     record = io.StringIO()
     run(workload, nodes, record=record, in_flight_ns=schedule.in_flight_ns, progress=progress)
-    return _seen(record, schedule.frame_bytes, link)
+    return _train_record(record, schedule.frame_bytes, link)
 
 
 def _overtaking(seq: array[int]) -> int:
@@ -120,9 +120,9 @@ def _overtaking(seq: array[int]) -> int:
     return sum(map(gt, reversed(seq), lowest_after))
 
 
-def _seen(record: io.StringIO, frame_bytes: int, link: Link) -> Seen:
+def _train_record(record: io.StringIO, frame_bytes: int, link: Link) -> TrainRecord:
     sent_ns, sequence, received_ns = array("q"), array("q"), array("q")
-    strangers = dropped = 0
+    unexpected = dropped = 0
     for event in map(records.parse, record.getvalue().splitlines()):
         match event:
             case records.Sent():
@@ -131,12 +131,12 @@ def _seen(record: io.StringIO, frame_bytes: int, link: Link) -> Seen:
                 sequence.extend(event.seq)
                 received_ns.extend(event.received_ns)
             case records.End(node=link.destination, totals=totals):
-                strangers, dropped = totals["strangers"] + totals["corrupted"], totals["drops"]
-    return Seen(
+                unexpected, dropped = totals["strangers"] + totals["corrupted"], totals["drops"]
+    return TrainRecord(
         frame_bytes=frame_bytes,
         sent_ns=sent_ns,
         sequence=sequence,
         received_ns=received_ns,
-        strangers=strangers,
+        unexpected=unexpected,
         dropped=dropped,
     )

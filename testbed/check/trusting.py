@@ -1,11 +1,12 @@
-"""Whether a run can be trusted: the reasons not to, and their bounds.
+"""Decide whether a run can be trusted: the reasons against it, and their bounds.
 
 A run is trusted if it is whole, its links were measured and are as requested, and the emulation kept up: the engines
-dropped nothing for want of time, and neither they nor the senders were late.
+dropped nothing for lack of time, and neither they nor the senders were late.
 """
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from testbed.engines.counters import Counters
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 LATENESS_NS = 5_000_000
 LATENESS_RATIO = 0.1
-"""The most by which 99 of 100 packets may be late, the larger of the two. An engine that has a core when it needs one
+"""How late 99 of 100 packets may be at most; the larger of the two applies. An engine that has a core when it needs one
 is late by tenths of a millisecond; one that has to wait for other work's time slices (3 ms each in Linux) by more."""
 
 UNCHECKED = "the links were not measured (--no-check)"
@@ -33,15 +34,15 @@ _FAULTS = {
 
 
 def trust(statistics: Sequence[LinkStatistics], *, before: Sequence[LinkStatistics] = ()) -> tuple[str, ...]:
-    """Why a run is not trusted, as far as the engines of its links know.
+    """Return the reasons that the engines' counters give not to trust a run.
 
     Args:
-        statistics: what the agent's call `statistics` says after the run.
-        before: what it said before; what had gone wrong by then is not the run's. Lateness is since the link was made.
+        statistics: the answer of the agent's call `statistics` after the run.
+        before: its answer before the run; what is counted there does not count against the run. Lateness covers the
+            whole time since the link was made.
 
     Returns:
-        A sentence per kind of reason, with the worst link's figures where several give it; none where the
-        engines kept up.
+        One sentence per kind of reason, with the values of the worst link; empty if the engines kept up.
     """
     earlier = {str(link): link.counts for link in before}
     reasons: dict[str, list[tuple[float, str, str]]] = {}
@@ -50,15 +51,15 @@ def trust(statistics: Sequence[LinkStatistics], *, before: Sequence[LinkStatisti
             reasons.setdefault(kind, []).append((size, str(link), reason))
     for ends in sorted(earlier.keys() - {str(link) for link in statistics}):
         reasons.setdefault("gone", []).append((0, ends, "its counters are gone"))
-    return tuple(_together(found, "links") for found in reasons.values())
+    return tuple(_sentence(occurrences, "links") for occurrences in reasons.values())
 
 
 def disturbances(before: AttachmentReport, after: AttachmentReport) -> tuple[str, ...]:
-    """What happened to nodes and their ports during a run, for which it is not to be trusted.
+    """Return what happened to nodes and their ports during a run that makes it untrusted.
 
     Args:
-        before: what the agent's call `attachments` says before the run.
-        after: what it says after it.
+        before: the answer of the agent's call `attachments` before the run.
+        after: its answer after the run.
 
     Returns:
         A sentence for each thing that happened, and for each port that dropped packets of unknown source.
@@ -75,22 +76,22 @@ def disturbances(before: AttachmentReport, after: AttachmentReport) -> tuple[str
 
 
 def late_senders(senders: Iterable[tuple[str, int, float]]) -> tuple[str, ...]:
-    """Why a run is not trusted, as far as the programs know that sent its traffic at set times.
+    """Return the reasons that late senders give not to trust a run.
 
     Args:
-        senders: of each workload its name, how late one message in 100 was sent, or later, and the time from one
-            message to the next, both ns. The bound is as of the engine, with that time in place of the delay: a pause
-            and a burst after it are not the traffic of the file.
+        senders: for each workload that sends at set times: its name, the 99th percentile of how late its messages were
+            sent, and the time from one message to the next, both in ns. The bound is that of the engines, with the
+            interval in place of the delay: a pause and then a burst are not the traffic that the file describes.
 
     Returns:
-        One sentence, with the worst workload's figures where several were late; none where all were in time.
+        One sentence, with the values of the worst workload; empty if all were in time.
     """
     late = [
         (late_ns, f"workload {name}", _late("message in 100 was sent", late_ns, interval_ns))
         for name, late_ns, interval_ns in senders
         if late_ns > _bound_ns(interval_ns)
     ]
-    return (_together(late, "workloads"),) if late else ()
+    return (_sentence(late, "workloads"),) if late else ()
 
 
 def _bound_ns(scale_ns: float) -> float:
@@ -104,16 +105,21 @@ def _late(what: str, late_ns: float, scale_ns: float) -> str:
     )
 
 
-def _together(found: Sequence[tuple[float, str, str]], noun: str) -> str:
-    """One sentence for a reason that several links or workloads give."""
-    _, ends, reason = max(found, key=lambda each: each[0])
-    if len(found) == 1:
+def _sentence(occurrences: Sequence[tuple[float, str, str]], noun: str) -> str:
+    """Return one sentence for a reason that one or several links or workloads give.
+
+    Args:
+        occurrences: for each link or workload how bad it is, its name and the reason.
+        noun: what they are, in the plural.
+    """
+    _, ends, reason = max(occurrences, key=itemgetter(0))
+    if len(occurrences) == 1:
         return f"{ends}: {reason}"
-    return f"{len(found)} {noun}: {reason} (the worst of them: {ends})"
+    return f"{len(occurrences)} {noun}: {reason} (the worst of them: {ends})"
 
 
 def _reasons(link: LinkStatistics, earlier: Counters) -> Iterator[tuple[str, float, str]]:
-    """Per reason its kind, how bad it is, and the sentence."""
+    """Yield for each reason its kind, how bad it is, and the sentence."""
     counts = link.counts
     if counts.dead is not None:
         yield "dead", 0, f"the link is dead: {counts.dead}"

@@ -1,4 +1,4 @@
-"""What was requested of a link and what was measured: a finding on each property of its impairments."""
+"""The result of a check: a finding for each property of a link, with the requested and the measured value."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import ClassVar
 from testbed.impairments import Impairments
 
 AS_REQUESTED = "as requested"
-"""The verdict on what is right."""
+"""The verdict on a property whose measured value agrees with the requested one."""
 
 _RIGHT = (AS_REQUESTED, "as asked")
-"""The same in runs that are kept; the second is what early ones say."""
+"""The passing verdicts in stored runs; early versions wrote the second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,22 +19,22 @@ class Finding:
     """One property of a link: the value that was requested, the value that was measured, and the verdict.
 
     Attributes:
-        name: of the property, see `asked`.
-        asked: what the impairments says, in the words of the file:
-            `delay` (ns) of one way; `delay_p95` (ns), the 95th percentile that delay and jitter come to;
-            `jitter` (ns), as the file has it: of a uniform distribution the greatest deviation;
-            `distribution`: its greatest distance from the requested one in the share of packets; 0;
-            `loss`, `duplicates`, `reordered`, `corruption`: ratios; loss is everything that does not arrive as it was
-            sent, reordered is what left its place;
-            `burst`: packets lost in a row, the mean;
-            `rate` (bit/s), of a trace the mean; `queue` (bytes); `drops`: how many are scripted.
-        measured: the estimate of the same; None where nothing was measured.
-        interval: where the true value is with a confidence of 99 %; None where there is no such interval.
+        name: the name of the property, see `asked`.
+        asked: the requested value, in the units of the file:
+            `delay` (ns), one-way; `delay_p95` (ns), the 95th percentile of delay and jitter together;
+            `jitter` (ns), as in the file: for a uniform distribution the greatest deviation;
+            `distribution`: 0, the Kolmogorov-Smirnov distance from the requested distribution;
+            `loss`, `duplicates`, `reordered`, `corruption`: ratios; loss counts every packet that does not arrive as
+            it was sent, reordered counts packets that left their place;
+            `burst`: the mean number of packets lost in a row;
+            `rate` (bit/s), of a trace the mean; `queue` (bytes); `drops`: the number of scripted drops.
+        measured: the estimate of the value; None if nothing was measured.
+        interval: the 99 % confidence interval of the true value; None if there is none.
         verdict: `as requested`, or what is wrong, or why nothing was measured, in a few words.
-        passed: nothing speaks against it being as requested.
-        asked_range: the least and most that is right, where the impairments does not say one value: of a trace, its
-            rates within windows as long as the measured one; of delays before a slow bottleneck, with and without the
-            wait that a lone probe may meet there.
+        passed: whether the measurement does not contradict the requested value.
+        asked_range: the least and the greatest right value, where the impairments allow more than one: for a trace, its
+            rates in windows as long as the measured one; for a delay before a slow bottleneck, the delay without and
+            with the time that a lone probe may wait there.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Finding:
 
 
 def unmeasured(name: str, requested: float, why: str) -> Finding:
-    """A finding on what was not measured: nothing speaks against it, and nothing for it."""
+    """Return a finding without a measured value, and with the reason; it passes, but proves nothing."""
     return Finding(
         name=name, asked=requested, measured=None, interval=None, verdict=f"not measured: {why}", passed=True
     )
@@ -58,12 +58,12 @@ class LinkCheck:
     """A link's impairments, as requested and as measured.
 
     Attributes:
-        source, destination, network: the link.
-        asked: its impairments.
-        sent, arrived: probes of delay and loss.
-        findings: one for each property; empty where the link could not be probed.
-        problem: why it could not be probed, or None.
-        skipped: why it was not probed, though nothing speaks against it, or None.
+        source, destination, network: the ends and the network of the link.
+        asked: its requested impairments.
+        sent, arrived: the number of probes of delay and loss.
+        findings: one for each property; empty if the link was not probed.
+        problem: why the link could not be probed, or None.
+        skipped: why the link was left out, or None; that is no failure.
     """
 
     DERIVED: ClassVar = ("passed", "verdict")
@@ -90,7 +90,7 @@ class LinkCheck:
 
     @property
     def verdict(self) -> str:
-        """`as requested`, or everything that is wrong, or why nothing was measured."""
+        """The verdict: `as requested`, or all that is wrong, or why nothing was measured."""
         if self.problem is not None or self.skipped is not None:
             return f"not measured: {self.problem or self.skipped}"
         wrong = [f"{finding.name} {finding.verdict}" for finding in self.findings if not finding.passed]
@@ -98,13 +98,15 @@ class LinkCheck:
 
     @property
     def reservations(self) -> tuple[str, ...]:
-        """What is not wrong, but not proven right either, with the reason: `drops not measured: ...`."""
+        """The findings that neither fail nor prove the requested value, with the reason: `drops not measured: ...`."""
         if self.problem is None and self.skipped is not None:
             return (self.verdict,)
         return tuple(
-            f"{each.name} {each.verdict}" for each in self.findings if each.passed and each.verdict not in _RIGHT
+            f"{finding.name} {finding.verdict}"
+            for finding in self.findings
+            if finding.passed and finding.verdict not in _RIGHT
         )
 
     def finding(self, name: str) -> Finding | None:
-        """The finding on a property, or None where there is none."""
+        """Return the finding on a property, or None if there is none."""
         return next((finding for finding in self.findings if finding.name == name), None)

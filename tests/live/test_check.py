@@ -85,7 +85,7 @@ def test_a_link_that_does_something_else_fails_and_the_other_does_not(lab, chang
 def test_another_jitter_fails(lab, changed):
     changed("server", "client", jitter="0ms")
     there, back = measured(lab)
-    assert "distribution is another one" in back.verdict
+    assert "distribution differs from the requested one" in back.verdict
     assert faults(there) == []
 
 

@@ -26,7 +26,7 @@ def test_one_of_each_kind_comes_first():
     assert list(rounds([], 4)) == []
 
 
-def test_a_budget_allows_what_ends_in_time():
+def test_a_budget_allows_work_that_ends_in_time():
     budget = Budget(60)
     assert budget.allows(50 * 10**9)
     assert not budget.allows(61 * 10**9)
@@ -34,7 +34,7 @@ def test_a_budget_allows_what_ends_in_time():
     assert Budget(0).overrun
 
 
-def test_what_the_budget_leaves_no_time_for_says_so_and_does_not_fail(here, make_plan):
+def test_links_beyond_the_budget_are_reported_as_not_measured_and_pass(here, make_plan):
     plan = make_plan(
         ("client", "server", {"loss": IndependentLoss(probability=1)}),
         ("server", "client", {"bottleneck": Bottleneck(rate=FixedRate(bps=8_000), queue_bytes=10_000)}),
@@ -45,7 +45,7 @@ def test_what_the_budget_leaves_no_time_for_says_so_and_does_not_fail(here, make
     assert found[0].verdict == "not measured: it takes 3 s, the check may take 0.01 s (--check-budget)"
 
 
-def test_of_many_links_alike_some_are_measured_within_the_budget(here, make_plan):
+def test_some_of_many_equal_links_are_measured_within_the_budget(here, make_plan):
     budget_s = 6
     plan = make_plan(
         *[("client", "server", {"loss": IndependentLoss(probability=1)})] * 200,

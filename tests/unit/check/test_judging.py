@@ -85,7 +85,7 @@ def percent(value):
         (Impairments(loss=IndependentLoss(probability=CERTAIN)), sample(sent=900, lost=900)),
     ],
 )
-def test_what_is_as_asked_passes(impairments, found):
+def test_a_link_as_requested_passes(impairments, found):
     result = check(impairments, found)
     assert (result.verdict, result.passed) == (AS_REQUESTED, True)
 
@@ -121,7 +121,7 @@ def test_what_is_as_asked_passes(impairments, found):
         (Impairments(delay_ns=20 * MS), sample(reordered=2), "reordered packets where there should be none"),
     ],
 )
-def test_what_is_not_as_asked_is_said(impairments, found, verdict):
+def test_a_wrong_property_is_named_in_the_verdict(impairments, found, verdict):
     result = check(impairments, found)
     assert not result.passed
     assert verdict in result.verdict
@@ -178,10 +178,10 @@ def test_a_normal_jitter_passes_as_normal_and_not_as_uniform():
     assert check(NORMAL, made(normal())).verdict == AS_REQUESTED
     assert "jitter" in check(NORMAL, made(normal(deviation_ns=40 * MS))).verdict
     uniform = [round(100 * MS + (2 * n / 5000 - 1) * 20 * MS * 3**0.5) for n in range(5000)]
-    assert "distribution is another one" in check(NORMAL, made(uniform)).verdict
+    assert "distribution differs from the requested one" in check(NORMAL, made(uniform)).verdict
 
 
-def test_the_tail_of_a_busy_machine_is_said_but_not_held_against_the_link():
+def test_a_late_tail_of_a_busy_machine_is_reported_and_passes():
     delays = [20 * MS] * 900 + [60 * MS] * 100
     found = check(Impairments(delay_ns=20 * MS), made(delays))
     assert found.passed
@@ -205,7 +205,7 @@ def lossy(lost):
 GILBERT = GilbertElliott(to_bad=round(CERTAIN * 0.25 * 0.05 / 0.95), to_good=CERTAIN // 4)
 
 
-def test_losses_in_bursts_are_judged_as_such():
+def test_the_burst_length_of_losses_is_judged():
     impairments = Impairments(delay_ns=20 * MS, loss=GILBERT)
     rng = random.Random(5)
     found = check(impairments, lossy(bursts(5000, rng, to_bad=0.25 * 0.05 / 0.95, to_good=0.25)))
@@ -251,12 +251,12 @@ AHEAD, LATE = (Reorder(event=RandomEvent(probability=percent(25)), late_ns=late_
 @pytest.mark.parametrize(
     ("count", "verdict"), [(250, AS_REQUESTED), (0, "reordered too low"), (400, "reordered too high")]
 )
-def test_packets_that_leave_their_place_are_counted_by_their_order(reorder, counted, count, verdict):
+def test_displaced_packets_are_counted_by_the_order_of_arrival(reorder, counted, count, verdict):
     found = made([20 * MS] * 1000, **{counted: count})
     assert check(Impairments(delay_ns=20 * MS, reorder=reorder), found).verdict == verdict
 
 
-def test_a_packet_shows_only_if_another_keeps_its_place():
+def test_a_displaced_packet_is_visible_only_beside_one_in_its_place():
     """Held for two intervals and a half, of which a late machine may take a part: at least one other is met."""
     half = Reorder(event=RandomEvent(probability=CERTAIN // 2), late_ns=6 * MS)
     found = check(Impairments(delay_ns=20 * MS, reorder=half), made([20 * MS] * 1000, reordered=400)).finding(
@@ -266,14 +266,14 @@ def test_a_packet_shows_only_if_another_keeps_its_place():
     assert 0.4 < found.measured <= 0.6
 
 
-def test_what_moves_less_than_the_distance_of_two_probes_is_not_measured():
+def test_a_displacement_below_the_probe_interval_is_not_measured():
     near = Reorder(event=RandomEvent(probability=CERTAIN // 2), late_ns=MS)
     assert (
         check(Impairments(delay_ns=20 * MS, reorder=near), made([20 * MS] * 1000)).finding("reordered").measured is None
     )
 
 
-def test_packets_out_of_place_are_no_jitter():
+def test_displaced_packets_do_not_count_as_jitter():
     found = made([20 * MS] * 600 + [0] * 400, overtaking=400)
     reorder = Reorder(event=RandomEvent(probability=percent(40)))
     assert check(Impairments(delay_ns=20 * MS, reorder=reorder), found).verdict == AS_REQUESTED
@@ -286,7 +286,7 @@ def test_reordering_with_a_gap_is_rarer():
     assert found.verdict == AS_REQUESTED
 
 
-def test_what_is_corrupted_counts_as_lost():
+def test_corrupted_packets_count_as_lost():
     impairments = Impairments(
         delay_ns=20 * MS,
         loss=IndependentLoss(probability=percent(5)),
@@ -296,10 +296,10 @@ def test_what_is_corrupted_counts_as_lost():
     assert check(impairments, sample(lost=40, runs=37)).verdict == "loss too low"
 
 
-def test_corruption_that_the_application_sees_is_seen():
+def test_corruption_with_a_valid_checksum_is_measured():
     corruption = Corruption(event=RandomEvent(probability=percent(10)), fix_checksum=True)
     impairments = Impairments(delay_ns=20 * MS, corruption=corruption)
-    found = made([20 * MS] * 900, sent=1000, runs=90, strangers=100)
+    found = made([20 * MS] * 900, sent=1000, runs=90, unexpected=100)
     assert check(impairments, found).finding("corruption").measured == pytest.approx(0.1, rel=0.05)
     assert check(impairments, found).verdict == AS_REQUESTED
     assert "corruption too low" in check(impairments, made([20 * MS] * 900, sent=1000, runs=90)).verdict
@@ -324,7 +324,7 @@ def test_a_lone_packet_may_wait_for_a_trace(trace):
     assert not check(impairments, made([50 * MS] * 1000)).finding("delay").passed
 
 
-def test_of_all_that_is_as_asked_hardly_anything_is_found_wrong():
+def test_the_false_alarm_rate_is_below_the_significance():
     """Gilbert-Elliott, where the counts are far from independent: one false alarm in a thousand is what is granted."""
     rng = random.Random(11)
     impairments = Impairments(delay_ns=20 * MS, loss=GILBERT)

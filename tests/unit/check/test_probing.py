@@ -16,7 +16,7 @@ MS = 1_000_000
 BRIEF = replace(QUICK, probes_ns=400 * MS)
 
 
-def test_a_link_that_is_not_impaired_as_asked_fails(here, make_plan):
+def test_a_link_that_is_not_as_requested_fails(here, make_plan):
     plan = make_plan(
         ("client", "server", {"delay_ns": 20 * MS}),
         ("server", "client", {"loss": IndependentLoss(probability=CERTAIN // 2)}),
@@ -86,13 +86,13 @@ def test_a_queue_is_measured_in_depth(here, make_plan):
     assert "queue too deep: nothing was dropped" in found.verdict
 
 
-def test_scripted_drops_are_said_not_to_be_measured(here, make_plan):
+def test_scripted_drops_are_reported_as_not_measured(here, make_plan):
     plan = make_plan(("client", "server", {"drops": (Drop(numbers=(3,)),)}))
     (found,) = measure(plan, here, depth=BRIEF)
     assert any(each.startswith("drops not measured") for each in found.reservations)
 
 
-def test_of_what_loses_everything_no_rate_is_measured(here, make_plan):
+def test_no_rate_is_measured_on_a_link_that_loses_everything(here, make_plan):
     plan = make_plan(
         (
             "client",

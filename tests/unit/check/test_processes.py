@@ -50,7 +50,7 @@ MODELS = [
 
 
 @pytest.mark.parametrize(("model", "simulated"), MODELS)
-def test_a_chain_is_what_its_simulation_shows(model, simulated):
+def test_a_chain_agrees_with_its_simulation(model, simulated):
     lost = [*islice(simulated(model, random.Random(2)), DRAWS)]
     process = processes.of(model)
     assert process.rate == pytest.approx(sum(lost) / DRAWS, rel=0.05)
@@ -68,13 +68,13 @@ def test_a_simple_gilbert_model_in_closed_form():
     assert process.inflation == pytest.approx((1 + memory) / (1 - memory))
 
 
-def test_a_state_that_always_changes_is_no_trouble():
+def test_a_periodic_chain_converges():
     process = processes.of(FourState(p13=0, p31=0, p32=0, p23=0, p14=CERTAIN))
     assert process.rate == pytest.approx(0.5)
     assert process.ends == pytest.approx(1)
 
 
-def test_correlated_chances_are_rarer_and_bunched():
+def test_correlated_events_are_rarer_and_bunched():
     """netem's mix of draws has less spread than a uniform one: tc-netem(8) does not say so, its source does."""
     plain, mixed = (processes.of(RandomEvent(probability=part(10), correlation=part(c))) for c in (0, 25))
     assert plain == processes.independent(part(10) / CERTAIN)
@@ -83,7 +83,7 @@ def test_correlated_chances_are_rarer_and_bunched():
     assert mixed.inflation > 1
 
 
-def test_two_events_at_once():
+def test_the_union_of_two_events():
     both = processes.independent(0.02).or_else(0.03)
     assert both.rate == pytest.approx(1 - 0.98 * 0.97)
     assert both.twice == pytest.approx(both.rate**2)
@@ -93,7 +93,7 @@ def test_two_events_at_once():
     assert bunched.or_else(0).twice == pytest.approx(bunched.twice)
 
 
-def test_what_never_and_what_always_happens():
+def test_impossible_and_certain_events():
     assert processes.of(None).ends == 1
     always = processes.independent(1)
     assert (always.ends, always.or_else(0.5).rate) == (0, 1)

@@ -68,7 +68,7 @@ def impairments(rate_bps, queue_bytes=10**6, **more):
 
 @pytest.mark.parametrize("rate_bps", [10**6, 20 * 10**6, 5 * 10**8])
 @pytest.mark.parametrize("queue_bytes", [10**9, 15_000])
-def test_a_rate_as_asked_passes_whatever_the_queue_drops(rate_bps, queue_bytes):
+def test_a_rate_as_requested_passes_whatever_the_queue_drops(rate_bps, queue_bytes):
     found = judged(impairments(rate_bps), crossed(rate_bps, queue_bytes=queue_bytes))
     assert found.verdict == AS_REQUESTED
     assert found.measured == pytest.approx(rate_bps, rel=0.01)
@@ -81,7 +81,7 @@ def test_another_rate_fails(factor, verdict):
     assert (found.verdict, found.passed) == (verdict, False)
 
 
-def test_a_machine_that_falls_asleep_does_not_lower_the_rate():
+def test_a_pause_of_the_machine_does_not_lower_the_rate():
     train = crossed(10**8, hiccups=4)
     assert len(train.busy(impairments(10**8))) < len(train.received_ns)
     assert judged(impairments(10**8), train).measured == pytest.approx(10**8, rel=0.01)
@@ -157,7 +157,7 @@ def test_a_machine_of_any_speed_never_finds_a_right_rate_wrong(rate_bps, frames_
 
 
 @pytest.mark.parametrize("rate_bps", [10**6, 10**7, 10**8, 10**9])
-def test_what_a_token_bucket_has_saved_up_is_no_higher_rate(rate_bps):
+def test_a_saved_token_bucket_does_not_make_a_rate_too_high(rate_bps):
     """As netem's engine has it: the bucket of tbf holds a frame and what it gains in 1 ms; frames leave at once."""
     tx_ns, step_ns = 8 * FRAME * SECOND / rate_bps, 8 * FRAME * SECOND / rate_bps / 1.25
     due_ns, sent_ns, received_ns = 0.0, [], []
@@ -174,7 +174,7 @@ def low(rate_bps):
     return judged(impairments(10**8), crossed(rate_bps, asked_bps=10**8))
 
 
-def test_a_rate_that_is_too_low_for_datagrams_of_both_sizes_is_the_links():
+def test_a_rate_too_low_for_datagrams_of_both_sizes_fails_the_link():
     assert low(8 * 10**7).verdict == "too low"
     assert conclude([low(8 * 10**7)] * 2, low(8 * 10**7)).verdict == "too low"
     for smaller in (4 * 10**7, 9 * 10**7):  # so many packets a second, or whatever the machine had time for
@@ -191,7 +191,7 @@ EVERY_OTHER = RateSteps(starts_ns=(0, 100 * MS), rates_bps=(2 * 10**7, 0), perio
 TICKS = Opportunities(times_ns=(0, 0, 5 * MS, 9 * MS), frame_bytes=FRAME, period_ns=10 * MS)
 
 
-def test_what_a_trace_lets_pass():
+def test_the_capacity_of_a_trace():
     assert capacity.mean_bps(EVERY_OTHER) == 10**7
     assert capacity.mean_bps(TICKS) == 8 * 4 * FRAME * 100
     assert capacity.peak_bps(EVERY_OTHER, 100 * MS) == pytest.approx(2 * 10**7)

@@ -7,7 +7,7 @@ import pytest
 
 from testbed.check import AS_REQUESTED, schedules
 from testbed.check.judging import judge
-from testbed.check.trains import Seen
+from testbed.check.trains import TrainRecord
 from testbed.impairments import (
     CERTAIN,
     Impairments,
@@ -28,7 +28,7 @@ def percent(value):
 def crossed(impairments, *, probability=None, seed=1, late_ms=0.3):
     """Probes of a link with these impairments, or that displaces another share; the machine is late by so much."""
     rng = random.Random(seed)
-    schedule = schedules.apart(impairments, 1800 * MS)
+    schedule = schedules.spaced_probes(impairments, 1800 * MS)
     sent_ns, due = [], []
     since = entered_ns = 0
     for number in range(schedule.count):
@@ -49,12 +49,12 @@ def crossed(impairments, *, probability=None, seed=1, late_ms=0.3):
     for at_ns, _ in due:
         last = max(last, at_ns + round(rng.expovariate(1) * late_ms * MS / 2))
         received_ns.append(last)
-    return Seen(
+    return TrainRecord(
         frame_bytes=54,
         sent_ns=array("q", sent_ns),
         sequence=array("q", [number for _, number in due]),
         received_ns=array("q", received_ns),
-        strangers=0,
+        unexpected=0,
     ).sample(scripted=0)
 
 
@@ -88,7 +88,7 @@ def test_a_right_link_is_as_requested_or_not_measured_whatever_the_delay_and_how
 
 
 @pytest.mark.parametrize("delay_ms", [2, 3, 5, 10, 20])
-def test_a_share_that_can_be_told_is_told(delay_ms):
+def test_a_visible_share_is_measured(delay_ms):
     impairments = Impairments(delay_ns=delay_ms * MS, reorder=Reorder(event=RandomEvent(probability=percent(20))))
     right = reordered(impairments)
     assert right.verdict == AS_REQUESTED
@@ -97,7 +97,7 @@ def test_a_share_that_can_be_told_is_told(delay_ms):
     assert reordered(impairments, probability=0.5).verdict == "too high"
 
 
-def test_what_cannot_be_told_says_why():
+def test_a_share_that_is_not_visible_is_not_measured_with_the_reason():
     near = Impairments(delay_ns=MS, reorder=Reorder(event=RandomEvent(probability=percent(20))))
     assert reordered(near).verdict == "not measured: packets leave their place by 1 ms, too little to tell"
     loose = Impairments(
@@ -112,7 +112,7 @@ def test_what_cannot_be_told_says_why():
 
 @pytest.mark.parametrize("share", [20, 80, 97])
 @pytest.mark.parametrize("delay_ms", [1, 2, 20])
-def test_the_delay_is_that_of_packets_in_their_place(share, delay_ms):
+def test_the_delay_is_measured_from_packets_in_their_place(share, delay_ms):
     impairments = Impairments(delay_ns=delay_ms * MS, reorder=Reorder(event=RandomEvent(probability=percent(share))))
     delay = next(each for each in judge(impairments, crossed(impairments), level=LEVEL) if each.name == "delay")
     assert delay.passed

@@ -33,31 +33,31 @@ BURSTS = GilbertElliott(to_bad=CERTAIN // 10, to_good=CERTAIN // 10)
         Impairments(loss=BURSTS),
     ],
 )
-def test_probes_are_few_and_far_between_but_enough(impairments):
-    apart = schedules.apart(impairments, QUICK.probes_ns)
-    interval_ns = 8 * apart.frame_bytes * 10**9 / apart.rate_bps
+def test_spaced_probes_are_slow_and_enough(impairments):
+    spaced = schedules.spaced_probes(impairments, QUICK.probes_ns)
+    interval_ns = 8 * spaced.frame_bytes * 10**9 / spaced.rate_bps
     assert interval_ns >= max(2 * impairments.jitter_ns, 2 * MS)
     if impairments.bottleneck:
-        assert apart.rate_bps <= impairments.bottleneck.rate.mean_bps / 10
-    assert apart.count * (1 - expected.of(impairments).loss.rate) >= 59
+        assert spaced.rate_bps <= impairments.bottleneck.rate.mean_bps / 10
+    assert spaced.count * (1 - expected.of(impairments).loss.rate) >= 59
 
 
 def test_correlated_delays_take_more_probes():
     impairments = Impairments(delay_ns=90 * MS, jitter=Jitter(ns=30 * MS, correlation=CERTAIN // 2))
     plain = Impairments(delay_ns=90 * MS, jitter=Jitter(ns=30 * MS))
-    assert schedules.apart(impairments, 10**9).count > 3 * schedules.apart(plain, 10**9).count
+    assert schedules.spaced_probes(impairments, 10**9).count > 3 * schedules.spaced_probes(plain, 10**9).count
 
 
-def test_where_probes_are_few_more_of_them_tell_of_loss():
-    assert schedules.crowd(Impairments(delay_ns=20 * MS), QUICK.probes_ns) is None
-    crowd = schedules.crowd(Impairments(delay_ns=50 * MS, jitter=Jitter(ns=20 * MS)), QUICK.probes_ns)
-    assert crowd is not None
-    assert crowd.count == 450
+def test_dense_probes_are_added_where_spaced_ones_are_few():
+    assert schedules.dense_probes(Impairments(delay_ns=20 * MS), QUICK.probes_ns) is None
+    dense = schedules.dense_probes(Impairments(delay_ns=50 * MS, jitter=Jitter(ns=20 * MS)), QUICK.probes_ns)
+    assert dense is not None
+    assert dense.count == 450
 
 
 @pytest.mark.parametrize("rate_bps", [10**4, 10**5, 10**6, 10**8, 5 * 10**8])
 @pytest.mark.parametrize("loss", [0, CERTAIN // 2])
-def test_a_train_brings_more_than_the_link_carries(rate_bps, loss):
+def test_a_train_exceeds_the_rate_of_the_link(rate_bps, loss):
     impairments = Impairments(
         bottleneck=Bottleneck(rate=FixedRate(bps=rate_bps), queue_bytes=50_000),
         loss=IndependentLoss(probability=loss) if loss else None,
@@ -105,13 +105,13 @@ def test_a_train_that_overflows_the_queue_is_longer_than_that():
         ),
     ],
 )
-def test_why_a_queue_is_not_filled(impairments, reason):
+def test_the_reason_that_a_queue_is_not_filled(impairments, reason):
     assert schedules.unfillable(impairments.bottleneck) == reason
 
 
-def test_depth_costs_what_it_says():
+def test_a_deeper_check_sends_more_probes_and_longer_trains():
     impairments = Impairments(
         delay_ns=20 * MS, loss=CorrelatedLoss(probability=CERTAIN // 50, correlation=CERTAIN // 4)
     )
-    assert schedules.apart(impairments, DEEP.probes_ns).count == 10_000
+    assert schedules.spaced_probes(impairments, DEEP.probes_ns).count == 10_000
     assert capacity.mean_bps(FixedRate(bps=8)) == 8

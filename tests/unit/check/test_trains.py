@@ -1,17 +1,17 @@
 from array import array
 
-from testbed.check.trains import Seen
+from testbed.check.trains import TrainRecord
 
 MS = 1_000_000
 
 
 def seen(*arrivals, sent=8):
-    return Seen(
+    return TrainRecord(
         frame_bytes=54,
         sent_ns=array("q", [2 * MS * number for number in range(sent)]),
         sequence=array("q", [number for number, _ in arrivals]),
         received_ns=array("q", [at_ns for _, at_ns in arrivals]),
-        strangers=0,
+        unexpected=0,
     ).sample(scripted=0)
 
 

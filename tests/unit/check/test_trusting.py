@@ -31,7 +31,7 @@ def test_a_packet_that_the_impairments_would_not_have_dropped_is_a_reason(fault)
     assert reason.startswith("client -> server on wan: 3 packets")
 
 
-def test_what_had_gone_wrong_before_is_not_the_runs():
+def test_faults_before_the_run_do_not_count():
     before, after = link(Counters(kernel_drops=3)), link(Counters(kernel_drops=4))
     assert trust([before], before=[before]) == ()
     assert trust([after], before=[before])[0].startswith("client -> server on wan: 1 packets")
@@ -85,7 +85,7 @@ def attachments(*incidents, problems=(), **dropped):
     return AttachmentReport(problems=tuple(problems), notes=(), incidents=happened, unknown_dropped=dropped)
 
 
-def test_what_happened_to_nodes_during_a_run_is_a_reason():
+def test_an_incident_of_a_node_during_a_run_is_a_reason():
     before = attachments("early", b=2)
     after = attachments("early", "late", "late", problems=["node b does not run"], b=5, c=0)
     assert disturbances(before, after) == (

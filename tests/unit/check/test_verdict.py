@@ -30,7 +30,7 @@ def test_a_link_that_could_not_be_probed_has_not_passed():
     assert broken.verdict == "not measured: no agent"
 
 
-def test_what_was_not_measured_is_said_and_does_not_fail():
+def test_a_property_not_measured_is_a_reservation_and_passes():
     silent = replace(CHECK, findings=(unmeasured("drops", 1, "a script"),))
     assert silent.passed
     assert silent.reservations == ("drops not measured: a script",)

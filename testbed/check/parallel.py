@@ -1,4 +1,4 @@
-"""Work on many links at once in a lab's nodes, that leaves nothing running however it ends."""
+"""Run work for many links in parallel, and leave nothing running in the nodes when it ends or fails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 
 
 class ProgressSum:
-    """How much of the work is done, told in the thread that waits for it."""
+    """Adds up the progress of all items and reports it in the waiting thread."""
 
     def __init__(self, progress: Callable[[float], None] | None, parts: int) -> None:
         self._progress = progress
@@ -25,47 +25,47 @@ class ProgressSum:
         self._begun = 0
 
     def begin(self) -> Callable[[float], None]:
-        """Another part begins: what says how much of it is done."""
+        """Begin another part and return the function that takes the fraction of it that is done."""
         part = self._begun
         self._begun += 1
 
-        def say(fraction: float) -> None:
+        def report(fraction: float) -> None:
             self._fractions[part] = fraction
 
-        return say
+        return report
 
-    def tell(self) -> None:
-        """Tell how much is done of all."""
+    def report(self) -> None:
+        """Report the fraction of all parts that is done."""
         if self._progress is not None:
             self._progress(sum(self._fractions) / max(len(self._fractions), 1))
 
 
-def each(
+def run_all(
     items: Iterable[Item],
     at_once: int,
     work: Callable[[Item, Callable[[float], None]], None],
-    told: ProgressSum,
+    progress: ProgressSum,
     *,
     guarded: KillableNodes,
     budget: Budget,
 ) -> None:
-    """Do something with each of `items`, so many at once, and say in this thread how far that is.
+    """Call `work` for each of `items`, `at_once` in parallel, and report the progress in this thread.
 
-    When the budget is overrun, everything that runs in nodes is killed, so that the work on each item soon ends.
+    When the budget is overrun, everything that runs in nodes is killed, so that all work ends soon.
     """
 
-    def one(item: Item, say: Callable[[float], None]) -> None:
-        work(item, say)
-        say(1.0)
+    def run_item(item: Item, report: Callable[[float], None]) -> None:
+        work(item, report)
+        report(1.0)
 
     with ThreadPoolExecutor(at_once, thread_name_prefix="check") as pool:
-        pending = {pool.submit(one, item, told.begin()) for item in items}
+        pending = {pool.submit(run_item, item, progress.begin()) for item in items}
         try:
             while pending:
                 done, pending = wait(pending, timeout=_TICK_S)
                 for future in done:
                     future.result()
-                told.tell()
+                progress.report()
                 if pending and budget.overrun:
                     guarded.kill()
         except BaseException:
