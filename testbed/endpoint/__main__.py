@@ -1,4 +1,4 @@
-"""The endpoint's command line: one spec, see `testbed.endpoint`."""
+"""The command line of an endpoint, whose one argument is the spec; see `testbed.endpoint`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the one argument says; the exit status."""
+    """Carry out the spec in the one argument and return the exit status."""
     owner = Owner()
     try:
         _perform(arguments, owner)
@@ -48,7 +48,7 @@ def _perform(arguments: Sequence[str], owner: Owner) -> None:
         prepare(spec)
     if spec.role == "client":
         owner.await_start()
-        owner.progress(0)  # from now on `check` tells that it is alive, however long it waits for the other end
+        owner.progress(0)  # from now on `check` reports progress, however long this waits for the other end
     try:
         role(spec, owner)
     except OSError as error:
@@ -56,7 +56,7 @@ def _perform(arguments: Sequence[str], owner: Owner) -> None:
 
 
 def _traffic(kind: Kind) -> ModuleType:
-    """The module with a kind's client and server.
+    """Return the module with a kind's client and server.
 
     Raises:
         EndpointError: `library-missing`.

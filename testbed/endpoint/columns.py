@@ -1,4 +1,4 @@
-"""Columns of integers: in JSON lines, the first value and then differences; on disk, what memory need not hold."""
+"""Columns of integers: their delta coding in JSON lines, and columns on disk that are too long for memory."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _PART = 10_000
 
 
 def encode(values: Sequence[int]) -> list[int]:
-    """The first of `values`, then the difference of each to the one before it (times and numbers become short)."""
+    """Return the first value, then the difference of each to the one before, which shortens times and numbers."""
     return [*values[:1], *map(sub, islice(values, 1, None), values)]
 
 
 def decode(differences: Iterable[int]) -> array[int]:
-    """The values that `encode` made `differences` from, as signed 64-bit integers."""
+    """Return the values that `encode` turned into `differences`, as signed 64-bit integers."""
     return array("q", [*accumulate(differences)])
 
 
 class Spool:
-    """Bytes on disk, in a file without a name: it goes with the object, or with the process. TMPDIR says where."""
+    """Bytes in an unnamed temporary file (in TMPDIR), which vanishes with the object or the process."""
 
     def __init__(self) -> None:
         self._size = 0
@@ -46,7 +46,7 @@ class Spool:
         return self._size
 
     def write(self, data: bytes | bytearray | memoryview | array[int]) -> None:
-        """Put data behind what there is."""
+        """Append data."""
         left = memoryview(data).cast("B")
         while left:
             written = os.pwrite(self._fd, left, self._size)
@@ -54,12 +54,12 @@ class Spool:
             left = left[written:]
 
     def read(self, start: int, end: int) -> bytes:
-        """The bytes from `start` up to `end`, as far as there are any."""
+        """Return the bytes from `start` up to `end`, or fewer at the end of the data."""
         return os.pread(self._fd, end - start, start)
 
 
 class Column:
-    """A column of any length, which memory does not hold: signed 64-bit integers on disk."""
+    """A column of signed 64-bit integers on disk, of any length."""
 
     def __init__(self) -> None:
         self._spool = Spool()
@@ -76,7 +76,7 @@ class Column:
         return chain.from_iterable(self.parts())
 
     def extend(self, values: Iterable[int]) -> None:
-        """Put values behind those that there are."""
+        """Append values."""
         if isinstance(values, array):
             self._spool.write(values)
             return
@@ -85,10 +85,10 @@ class Column:
             self._spool.write(part)
 
     def rows(self, start: int, end: int) -> array[int]:
-        """The values of rows from `start` up to `end`, as far as there are any."""
+        """Return the values of the rows from `start` up to `end`, or fewer at the end of the column."""
         return array("q", self._spool.read(start * _BYTES, end * _BYTES))
 
     def parts(self) -> Iterator[array[int]]:
-        """All of it, some rows at a time."""
+        """Yield all rows, in chunks."""
         for start in range(0, len(self), _PART):
             yield self.rows(start, start + _PART)

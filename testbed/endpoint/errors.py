@@ -1,4 +1,4 @@
-"""What makes an endpoint fail."""
+"""The errors of an endpoint."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from testbed.errors import LabError
 
 
 class EndpointError(LabError):
-    """The endpoint could not do what it was asked; its last line says this error."""
+    """The endpoint could not carry out its spec; it reports this error in its last line."""
 
 
-class Stopped(EndpointError):  # noqa: N818 (it is what happened, as KeyboardInterrupt is)
+class Stopped(EndpointError):  # noqa: N818 (named after what happened, as KeyboardInterrupt)
     """The owner wants the endpoint to end before its work is done."""
 
     def __init__(self) -> None:
@@ -37,6 +37,6 @@ _CODES = {
 
 
 def from_os_error(error: OSError, doing: str) -> EndpointError:
-    """The endpoint's error for one of the kernel's; `doing` says what was being done."""
+    """Return the endpoint error for an error of the kernel; `doing` names what failed."""
     code, hint = _CODES.get(error.errno or 0, ("os-error", None))
     return EndpointError(code, f"{doing}: {error.strerror or error}", hint)

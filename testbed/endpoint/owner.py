@@ -1,6 +1,7 @@
-"""The process that started this endpoint: it reads our lines, and closes our standard input when we are to stop.
+"""The connection to the owner, the process that started this endpoint.
 
-It writes one line to a client, `{"start_ns": N}`: the time at which the client is to begin.
+The owner reads the endpoint's standard output and closes its standard input to stop it. To a client it writes one line,
+`{"start_ns": N}`: the time at which the client begins.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     Field = str | int | float | list[int] | None
 
 PROGRESS_NS = 500_000_000
-"""How often progress is told."""
+"""The time between two reports of progress."""
 
 ROWS = 10_000
-"""Rows of a column in one line, at most."""
+"""The most rows of a column in one line."""
 
 _WAKE_S = 0.1
 
@@ -36,11 +37,11 @@ def _line(event: str, fields: Mapping[str, Field]) -> str:
 
 
 class Owner:
-    """The way to the owner: lines to it, and its wish that we stop.
+    """Writes lines to the owner, and learns from it when to begin and to stop.
 
     Attributes:
-        stopping: the owner wants us to end. Loops look at it at least every 0.1 s.
-        start_ns: when a client was to begin, ns of the monotonic clock; 0 before that is known.
+        stopping: whether the owner wants the endpoint to stop. Loops check it at least every 0.1 s.
+        start_ns: the start time of a client, ns of the monotonic clock; 0 before it is known.
     """
 
     def __init__(self) -> None:
@@ -48,11 +49,11 @@ class Owner:
         self.start_ns = 0
         self._start_known = threading.Event()
         self._progress_due_ns = 0
-        self._unsaid = ""
+        self._delayed_line = ""
         self._fraction: float | None = None
 
     def watch(self) -> None:
-        """Read standard input from now on: its end, as SIGINT and SIGTERM do, sets `stopping`."""
+        """Start to read standard input; its end, SIGINT and SIGTERM set `stopping`."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: self._stop())
         threading.Thread(target=self._read, daemon=True).start()
@@ -70,24 +71,26 @@ class Owner:
         self._stop()
 
     def await_start(self) -> None:
-        """Tell the owner that this client is ready, wait to be told when to begin, and return at that time.
+        """Report that this client is ready, wait for the start time from the owner, and return at that time.
 
-        When that was is written before the next line.
+        The line `started` is written before the next line.
 
         Raises:
-            Stopped: the owner wants us to end.
+            Stopped: the owner wants the endpoint to stop.
         """
         self.emit("ready")
         while not self._start_known.wait(_WAKE_S):
             self.check()
         pacing.wait_until(self.start_ns, self, 0)
-        self._unsaid = _line("started", {"at_ns": monotonic_ns()})  # at this moment many clients want a core
+        self._delayed_line = _line(
+            "started", {"at_ns": monotonic_ns()}
+        )  # written later: many clients need the CPU at this moment
 
     def check(self) -> None:
-        """Stop if the owner wants us to; else tell the last progress again, if it is time to: we are alive.
+        """Raise `Stopped` if the owner wants that; otherwise repeat the last progress if it is due, as a sign of life.
 
         Raises:
-            Stopped: the owner wants us to end.
+            Stopped: the owner wants the endpoint to stop.
         """
         if self.stopping:
             raise Stopped
@@ -95,28 +98,28 @@ class Owner:
             self.progress(self._fraction)
 
     def emit(self, event: str, **fields: Field) -> None:
-        """Write one line. Where nobody reads us any more, the process ends: there is no one to do anything for."""
+        """Write one line; if the owner no longer reads, end the process."""
         try:
-            sys.stdout.write(self._unsaid + _line(event, fields))
+            sys.stdout.write(self._delayed_line + _line(event, fields))
             sys.stdout.flush()
-            self._unsaid = ""
+            self._delayed_line = ""
         except BrokenPipeError:
             os._exit(1)  # not sys.exit, which would flush once more
 
     def emit_columns(self, event: str, columns: Mapping[str, Sequence[int]], **fields: Field) -> None:
-        """Write columns of equal length, coded, in as many lines as keep each line small."""
+        """Write columns of equal length, encoded, in several lines of at most `ROWS` rows."""
         rows = len(next(iter(columns.values())))
         for row in range(0, rows, ROWS):
             coded = {name: encode(values[row : row + ROWS]) for name, values in columns.items()}
             self.emit(event, **fields, **coded)
 
     def emit_sent(self, sent_ns: Sequence[int]) -> None:
-        """Write when the messages 0, 1, 2, ... were sent."""
+        """Write the times at which the messages 0, 1, 2, ... were sent."""
         for first in range(0, len(sent_ns), ROWS):
             self.emit("sent", first=first, sent_ns=encode(sent_ns[first : first + ROWS]))
 
     def progress(self, fraction: float) -> None:
-        """Tell how much is done, if it is time to tell."""
+        """Report the fraction that is done, if a report is due."""
         self._fraction = fraction
         now = monotonic_ns()
         if now >= self._progress_due_ns:

@@ -1,4 +1,4 @@
-"""A steady rate: how many messages a stream has, and the wait until the next is due."""
+"""Send at a steady rate: the number of messages of a stream, and the wait until the next one is due."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _SLEEP_NS = 100_000_000
 
 
 class Owner(Protocol):
-    """Who wants to know while an endpoint waits, see `testbed.endpoint.owner.Owner`."""
+    """The part of `testbed.endpoint.owner.Owner` that `wait_until` uses."""
 
     def check(self) -> None:
-        """Raise `Stopped` where the endpoint is to end."""
+        """Raise `Stopped` if the endpoint is to stop."""
 
     def progress(self, fraction: float) -> None:
-        """Tell how much is done."""
+        """Report the fraction that is done."""
 
 
 def count(spec: Spec) -> int:
-    """How many messages of `size_bytes` a stream at `rate_bps` has: those due before `duration_ns` is over.
+    """Return the number of messages of a stream: those due at `rate_bps` before `duration_ns` is over.
 
-    Message n is due when n messages' bits are, the first at once; so there is at least one.
+    Message n is due when the bits of n messages are due. The first is due at once, so there is at least one.
     """
     parameters = spec.parameters
     bits: int = parameters["rate_bps"] * parameters["duration_ns"]
@@ -36,10 +36,10 @@ def count(spec: Spec) -> int:
 
 
 def wait_until(due_ns: int, owner: Owner, fraction: float) -> None:
-    """Return at `due_ns`, or at once if that has passed: asleep, but for the last moment.
+    """Return at `due_ns`, or at once if that has passed. Sleep, except for the last 80 us.
 
     Raises:
-        Stopped: the owner wants us to end.
+        Stopped: the owner wants the endpoint to stop.
     """
     while (left := due_ns - monotonic_ns()) > 0:
         if left > _SPIN_NS:

@@ -1,4 +1,4 @@
-"""What an endpoint is asked to do: one JSON object."""
+"""The spec of an endpoint, which it receives as one JSON object."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _FIELDS = {"kind": str, "role": str, "address": str, "port": int, "seed": int, "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """What one endpoint is to do.
+    """The work of one endpoint.
 
     Attributes:
-        kind: of the workload.
+        kind: the kind of the workload.
         role: `client`, in the workload's source, or `server`, in its destination.
-        address: of the destination, IPv4.
-        port: of the server, TCP or UDP.
-        seed: of the workload; decides the bytes that are sent.
+        address: the IPv4 address of the destination.
+        port: the TCP or UDP port of the server.
+        seed: the seed of the workload, which decides the bytes that are sent.
         round_trip_ns: the longest round trip of the path, from which waiting times follow: `testbed.endpoint.patience`.
-        parameters: of the kind, see its module.
+        parameters: the parameters of the kind, see its module.
     """
 
     kind: str
@@ -39,10 +39,10 @@ class Spec:
 
     @classmethod
     def from_json(cls, text: str) -> Spec:
-        """Read a spec and check all that does not depend on its kind.
+        """Read a spec and check everything that does not depend on its kind.
 
         Raises:
-            EndpointError: `invalid-spec`, with what was found and what is allowed.
+            EndpointError: `invalid-spec`, with the value found and the allowed values.
         """
         try:
             data = json.loads(text)
@@ -71,5 +71,5 @@ class Spec:
 
 
 def invalid(message: str) -> EndpointError:
-    """The error of a spec that can't be carried out."""
+    """Return the error of an invalid spec."""
     return EndpointError("invalid-spec", message)

@@ -1,4 +1,4 @@
-"""TCP connections of endpoints: made, accepted, with the congestion control and TLS asked for, never stuck."""
+"""Set up and accept TCP connections with the requested congestion control and TLS, and detect stalled ones."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ _AVAILABLE = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
 
 
 def wake(connection: socket.socket, *, receive_ms: int = _WAKE_MS, send_ms: int = _WAKE_MS) -> None:
-    """Let no call on a blocking socket wait longer; it then raises BlockingIOError.
+    """Limit the time of calls on a blocking socket; after it they raise BlockingIOError.
 
-    Unlike `settimeout` that costs no further system call each time.
+    Unlike `settimeout`, this needs no further system call per read or write.
     """
     for option, milliseconds in ((socket.SO_RCVTIMEO, receive_ms), (socket.SO_SNDTIMEO, send_ms)):
         connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", 0, milliseconds * 1000))
 
 
 def prepare(spec: Spec) -> None:
-    """Make what TLS needs, where the workload asks for it: that takes some 100 ms."""
+    """Create the TLS contexts, if the workload uses TLS; that takes some 100 ms."""
     if uses_tls(spec):
         tls.contexts_of(spec.seed)
 
 
 def listen(spec: Spec) -> socket.socket:
-    """A socket that listens at the spec's address; what it accepts has its congestion control."""
+    """Return a socket that listens at the spec's address; accepted connections inherit its congestion control."""
     prepare(spec)  # now, not while a client waits
     server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
@@ -57,15 +57,15 @@ def listen(spec: Spec) -> socket.socket:
 
 
 def uses_tls(spec: Spec) -> bool:
-    """Whether the workload asks for TLS."""
+    """Return whether the workload uses TLS."""
     return bool(spec.parameters.get("tls"))
 
 
 def accept(server: socket.socket, spec: Spec, owner: Owner) -> socket.socket:
-    """The next connection, whenever it comes, ready for use.
+    """Wait for the next connection and return it, ready for use.
 
     Raises:
-        Stopped: the owner did not want to wait longer.
+        Stopped: the owner wants the endpoint to stop.
         EndpointError: TLS failed.
     """
     while True:
@@ -83,7 +83,7 @@ def accept(server: socket.socket, spec: Spec, owner: Owner) -> socket.socket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetUp:
-    """A connection, and when its set-up began, when TCP's was done and, with TLS, when that was; ns."""
+    """A connection, and the times at which its set-up began, TCP was connected and TLS, if used, was set up; ns."""
 
     connection: socket.socket
     begun_ns: int
@@ -101,7 +101,7 @@ def connect(spec: Spec, owner: Owner) -> SetUp:
         EndpointError: TLS failed.
         OSError: the kernel's reason.
     """
-    context = tls.contexts_of(spec.seed).client if uses_tls(spec) else None  # takes a while, so before we begin
+    context = tls.contexts_of(spec.seed).client if uses_tls(spec) else None  # before the clock starts: it takes a while
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -123,27 +123,27 @@ def connect(spec: Spec, owner: Owner) -> SetUp:
 
 
 class SetUps:
-    """When each of a workload's connections was set up."""
+    """The times at which the connections of a workload were set up."""
 
     def __init__(self) -> None:
         self._columns = {name: array("q") for name in ("begun_ns", "connected_ns", "secured_ns")}
 
-    def add(self, one: SetUp) -> None:
-        """Note a connection."""
+    def add(self, set_up: SetUp) -> None:
+        """Record a connection."""
         for name, times in self._columns.items():
-            time_ns = getattr(one, name)
+            time_ns = getattr(set_up, name)
             if time_ns is not None:
                 times.append(time_ns)
 
     def write(self, owner: Owner) -> None:
-        """Write what was noted, if anything was: a line `connections`, or several."""
+        """Write the recorded connections, if any, in lines `connections`."""
         if not self._columns["begun_ns"]:
             return
         owner.emit_columns("connections", {name: times for name, times in self._columns.items() if times})
 
 
 def _await_set_up(connection: socket.socket, spec: Spec, owner: Owner) -> None:
-    """Call connect on a socket that does not block, and wait for its outcome."""
+    """Call connect on a non-blocking socket, and wait for the result."""
     writable = select.poll()
     status = connection.connect_ex((spec.address, spec.port))
     writable.register(connection, select.POLLOUT)
@@ -156,13 +156,13 @@ def _await_set_up(connection: socket.socket, spec: Spec, owner: Owner) -> None:
 
 
 def congestion(connection: socket.socket) -> str:
-    """The name of the congestion control that `connection` uses, as the kernel says."""
+    """Return the name of the congestion control that the kernel uses for `connection`."""
     raw = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
     return raw.split(b"\0")[0].decode("ascii")
 
 
 def choose_congestion(connection: socket.socket, spec: Spec) -> None:
-    """Give `connection` the congestion control that the spec names, if it does.
+    """Set the congestion control of `connection`, if the spec names one.
 
     Raises:
         EndpointError: `congestion-control-unavailable`.
@@ -182,11 +182,7 @@ def choose_congestion(connection: socket.socket, spec: Spec) -> None:
 
 
 class Stall:
-    """Notices that nothing has moved for too long.
-
-    Raises on `check`:
-        EndpointError: `stalled`, when the value given has been the same for longer than TCP needs on this path.
-    """
+    """Detects a connection that has made no progress for too long."""
 
     def __init__(self, spec: Spec) -> None:
         self._limit_ns = stall_ns(spec.round_trip_ns)
@@ -194,7 +190,11 @@ class Stall:
         self._since_ns = monotonic_ns()
 
     def check(self, value: int) -> None:
-        """Tell how far things are."""
+        """Compare a measure of progress with its value at the last call.
+
+        Raises:
+            EndpointError: `stalled`: the value has been the same for longer than TCP needs on this path.
+        """
         now = monotonic_ns()
         if value != self._value:
             self._value, self._since_ns = value, now

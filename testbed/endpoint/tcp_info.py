@@ -1,4 +1,4 @@
-"""The state of an endpoint's TCP connection, now and over time; see `testbed.linux.tcp_info` for what it says."""
+"""Read and sample the state of an endpoint's TCP connection; `testbed.linux.tcp_info` describes its fields."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _TCP_CC_INFO = 26
 
 
 def read(connection: socket.socket) -> dict[str, int]:
-    """The state of `connection` now."""
+    """Return the current state of `connection`."""
     return parse(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LONGEST))
 
 
 class Sampler:
-    """The state of a connection, sampled regularly and told in lines `tcp-info`, with what congestion control adds."""
+    """Samples the state of a connection and its congestion control, and writes it in lines `tcp-info`."""
 
     def __init__(self, connection: socket.socket, owner: Owner) -> None:
         self._connection = connection
@@ -35,14 +35,14 @@ class Sampler:
         self._due_ns = 0
 
     def is_due(self, now_ns: int) -> bool:
-        """Whether it is time for the next sample."""
+        """Return whether the next sample is due."""
         return now_ns >= self._due_ns
 
     def take(self, now_ns: int) -> dict[str, int]:
-        """Sample; what was found. The next is due after `INTERVAL_NS`."""
+        """Take a sample and return it; the next is due after `INTERVAL_NS`."""
         raw = self._connection.getsockopt(socket.IPPROTO_TCP, _TCP_CC_INFO, _LONGEST)
         row = {"at_ns": now_ns, **read(self._connection), **parse_congestion(self._congestion, raw)}
-        if self._rows and row.keys() != self._rows[0].keys():  # there was no least round-trip time yet
+        if self._rows and row.keys() != self._rows[0].keys():  # the minimum round-trip time was not known before
             self.write()
         self._rows.append(row)
         if len(self._rows) >= _LINE:
@@ -51,7 +51,7 @@ class Sampler:
         return row
 
     def write(self) -> None:
-        """Write what has not been written."""
+        """Write the samples that are not written yet."""
         if self._rows:
             self._owner.emit_columns("tcp-info", {name: [row[name] for row in self._rows] for name in self._rows[0]})
             self._rows = []

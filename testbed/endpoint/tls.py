@@ -1,9 +1,9 @@
 """TLS 1.3 over the TCP connections of endpoints, with a key that both ends derive from the workload's seed.
 
-So nothing has to be handed from one node to the other: the server makes the key and a certificate signed by it, the
-client makes the same and trusts that certificate alone. Ed25519 (RFC 8032) needs no randomness, for the key any 32
-bytes will do, and its signatures are deterministic: both ends get the same certificate, byte for byte. Whoever knows
-the seed knows the key: this protects nothing, it costs what TLS costs.
+So the nodes need not exchange keys: the server makes the key and a self-signed certificate, the client makes the same
+and trusts only that certificate. Any 32 bytes are an Ed25519 key (RFC 8032), and its signatures are deterministic, so
+both ends get the same certificate, byte for byte. Anyone who knows the seed knows the key: this measures the cost of
+TLS, it does not protect the data.
 
 There are no session tickets, thus no resumption and no 0-RTT: each handshake takes its one round trip (RFC 8446, 2).
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from testbed.endpoint.owner import Owner
 
 NAME = "testbed"
-"""The host that the certificate is for."""
+"""The host name in the certificate."""
 
 _WAKE_S = 0.1
 _RECORD_BYTES = 1 << 14
@@ -40,14 +40,14 @@ _BEGINNING, _END = datetime(2000, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 
 
 
 def key_of(seed: int) -> Ed25519PrivateKey:
-    """The private key of a workload."""
+    """Return the private key of a workload."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 (takes its time)
 
     return Ed25519PrivateKey.from_private_bytes(sha256(b"testbed key %d" % seed).digest())
 
 
 def certificate_of(seed: int) -> Certificate:
-    """The certificate of a workload's key, signed by itself, for `NAME`. It depends on nothing but the seed."""
+    """Return the self-signed certificate of a workload's key for `NAME`; it depends only on the seed."""
     from cryptography import x509  # noqa: PLC0415
 
     key = key_of(seed)
@@ -64,7 +64,7 @@ def certificate_of(seed: int) -> Certificate:
 
 
 def identity_of(seed: int) -> bytes:
-    """The certificate of a workload and its private key, PEM."""
+    """Return the certificate of a workload and its private key, in PEM."""
     from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
         Encoding,
         NoEncryption,
@@ -77,14 +77,14 @@ def identity_of(seed: int) -> bytes:
 
 @contextmanager
 def identity_file(seed: int) -> Iterator[str]:
-    """The path of a file, in memory, with `identity_of` a workload: libraries take it from a file only."""
+    """Yield the path of an in-memory file with `identity_of` a workload, for libraries that only read files."""
     with open(os.memfd_create("testbed-key"), "w+b", buffering=0) as file:  # noqa: PTH123 (it is a descriptor)
         file.write(identity_of(seed))
         yield f"/proc/self/fd/{file.fileno()}"
 
 
 class Contexts(NamedTuple):
-    """What the two sides of the connections of a workload need."""
+    """The TLS contexts of the two ends of a workload's connections."""
 
     client: ssl.SSLContext
     server: ssl.SSLContext
@@ -92,9 +92,9 @@ class Contexts(NamedTuple):
 
 @cache
 def contexts_of(seed: int) -> Contexts:
-    """The contexts of a workload, made once, which takes some 100 ms.
+    """Return the contexts of a workload; the first call takes some 100 ms.
 
-    They have been tried on each other: the first handshake of a process takes OpenSSL some ms more than all others.
+    It includes a handshake in memory, because the first one of a process takes OpenSSL some ms more than all others.
     """
     contexts = Contexts(client=_client_context(seed), server=_server_context(seed))
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -115,7 +115,7 @@ def _server_context(seed: int) -> ssl.SSLContext:
 
 
 def _client_context(seed: int) -> ssl.SSLContext:
-    """It trusts the workload's certificate only."""
+    """Return a context that trusts only the workload's certificate."""
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
 
     context = _context(ssl.PROTOCOL_TLS_CLIENT)
@@ -131,49 +131,49 @@ def _context(protocol: int) -> ssl.SSLContext:
 
 
 class TlsSocket(ssl.SSLSocket):
-    """A TLS connection that behaves as a socket of `tcp.wake` does: a call that waits for long raises BlockingIOError.
+    """A TLS connection whose calls raise BlockingIOError after a time, as those of a socket after `tcp.wake`.
 
     Raises on reading, sending and the handshake:
         EndpointError: `tls-failed`, with OpenSSL's reason.
     """
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        """Up to `buflen` bytes; none at the end."""
-        with _as_sockets_do():
+        """Return up to `buflen` bytes; none at the end of the stream."""
+        with _errors_as_of_sockets():
             return super().recv(buflen, flags)
 
     def recv_into(self, buffer: bytearray | memoryview, nbytes: int | None = None, flags: int = 0) -> int:  # type: ignore[override]
-        """Fill `buffer` with what is there, of one record at most; how many bytes that are."""
-        with _as_sockets_do():
+        """Read up to one record into `buffer` and return the number of bytes."""
+        with _errors_as_of_sockets():
             return super().recv_into(buffer, nbytes, flags)
 
     def send(self, data: bytes | memoryview, flags: int = 0) -> int:  # type: ignore[override]
-        """Send one record at most; how many bytes of `data` that are. After BlockingIOError, send the same again."""
-        with _as_sockets_do():
+        """Send up to one record and return the number of bytes; after BlockingIOError, send the same data again."""
+        with _errors_as_of_sockets():
             return super().send(memoryview(data)[:_RECORD_BYTES], flags)
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 (the standard library's signature)
-        """Go on with the handshake."""
-        with _as_sockets_do():
+        """Continue the handshake."""
+        with _errors_as_of_sockets():
             super().do_handshake(block)
 
 
 @contextmanager
-def _as_sockets_do() -> Iterator[None]:
+def _errors_as_of_sockets() -> Iterator[None]:
     try:
         yield
     except (TimeoutError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
         raise BlockingIOError from None
-    except ssl.SSLError as error:  # its errno is none: it counts OpenSSL's own kinds
+    except ssl.SSLError as error:  # its errno is OpenSSL's kind of error, not the kernel's
         raise EndpointError("tls-failed", f"TLS: {error.reason or error}") from error
 
 
 def secure(connection: socket.socket, context: ssl.SSLContext, owner: Owner, round_trip_ns: int = 0) -> TlsSocket:
-    """Set TLS up over a connection, which is closed where that fails.
+    """Set up TLS over a connection and return it; close the connection if that fails.
 
     Raises:
-        EndpointError: `tls-failed`; `tls-timeout`, after the time that a stalled connection has.
-        Stopped: the owner wants us to end.
+        EndpointError: `tls-failed`; `tls-timeout`, after the time of `stall_ns`.
+        Stopped: the owner wants the endpoint to stop.
     """
     server_side = context.protocol == ssl.PROTOCOL_TLS_SERVER
     name = None if server_side else NAME

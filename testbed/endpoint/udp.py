@@ -1,4 +1,4 @@
-"""What the UDP kinds share: a datagram's header, and the receiver's buffer."""
+"""The header of UDP workloads' datagrams, and the receive buffer of their sockets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 HEADER = struct.Struct("!QI")
-"""A datagram's seal and its sequence number."""
+"""The header of a datagram: the checksum of its number, and the number itself."""
 
 _SPREAD = 0x9E3779B97F4A7C15  # odd, 2^64 by the golden ratio
 _MASK = (1 << 64) - 1
@@ -23,8 +23,8 @@ _SK_MEMINFO_DROPS = 8
 _SNMP = Path("/proc/thread-self/net/snmp")
 
 
-def seal(seed: int, number: int) -> int:
-    """The workload's seed and a datagram's number in one: what does not fit the number shows that either was changed.
+def checksum(seed: int, number: int) -> int:
+    """Return the checksum of a datagram's number, which depends on the workload's seed.
 
     The number is spread over 64 bits by multiplicative hashing (D. E. Knuth, The Art of Computer Programming 3, 6.4).
     """
@@ -32,37 +32,37 @@ def seal(seed: int, number: int) -> int:
 
 
 def intact(seed: int, headers: Iterable[tuple[int, int]]) -> list[bool]:
-    """Of each header, a seal and a number, whether they belong together."""
-    return [seed ^ (number * _SPREAD & _MASK) == sealed for sealed, number in headers]
+    """Return for each header, a checksum and a number, whether the checksum is that of the number."""
+    return [seed ^ (number * _SPREAD & _MASK) == received_checksum for received_checksum, number in headers]
 
 
 class Foreign:
-    """Datagrams that are none of the workload's as they were sent.
+    """Counts datagrams that are not as the workload sent them.
 
     Attributes:
-        corrupted: those that were, but for one bit of the header, which is what a link with bit errors inverts.
-        strangers: those that never were.
+        corrupted: the number of datagrams with one inverted bit in the header, as a link with bit errors makes them.
+        unrelated: the number of all others, which the workload did not send.
     """
 
     def __init__(self, seed: int) -> None:
-        self.corrupted = self.strangers = 0
+        self.corrupted = self.unrelated = 0
         self._seed = seed
 
-    def add(self, sealed: int, number: int, *, of_our_size: bool) -> None:
-        """Count one by its header."""
-        if of_our_size and self._is_one_bit_off(sealed, number):
+    def add(self, received_checksum: int, number: int, *, size_matches: bool) -> None:
+        """Count a datagram by its header and by whether its size is the workload's."""
+        if size_matches and self._is_one_bit_off(received_checksum, number):
             self.corrupted += 1
         else:
-            self.strangers += 1
+            self.unrelated += 1
 
-    def _is_one_bit_off(self, sealed: int, number: int) -> bool:
-        if (seal(self._seed, number) ^ sealed).bit_count() == 1:
+    def _is_one_bit_off(self, received_checksum: int, number: int) -> bool:
+        if (checksum(self._seed, number) ^ received_checksum).bit_count() == 1:
             return True
-        return any(seal(self._seed, number ^ 1 << bit) == sealed for bit in range(_NUMBER_BITS))
+        return any(checksum(self._seed, number ^ 1 << bit) == received_checksum for bit in range(_NUMBER_BITS))
 
 
 def bound(address: str, port: int) -> socket.socket:
-    """A socket bound to an address, with a receive buffer as large as the kernel lets us have."""
+    """Return a UDP socket bound to an address, with a receive buffer as large as the kernel allows."""
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         enlarge(server)
@@ -74,7 +74,7 @@ def bound(address: str, port: int) -> socket.socket:
 
 
 def enlarge(server: socket.socket) -> None:
-    """Make the receive buffer as large as the kernel lets us, beyond `net.core.rmem_max` only as the machine's root."""
+    """Make the receive buffer as large as the kernel allows: only root may exceed `net.core.rmem_max`."""
     try:
         server.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
     except PermissionError:
@@ -82,7 +82,7 @@ def enlarge(server: socket.socket) -> None:
 
 
 def overflows() -> int:
-    """Datagrams that found no room in the receive buffer of any socket in this network namespace, since it exists.
+    """Return how many datagrams were dropped at full receive buffers of sockets in this network namespace so far.
 
     They are `RcvbufErrors` and, from Linux 5.11 on, `MemErrors` in /proc/net/snmp (net/ipv4/proc.c).
     """
@@ -92,11 +92,11 @@ def overflows() -> int:
 
 
 def drops(server: socket.socket, overflows_before: int) -> int:
-    """Datagrams that reached the socket and found its receive buffer full.
+    """Return how many datagrams were dropped because the socket's receive buffer was full.
 
-    The socket's own counter (SK_MEMINFO_DROPS of linux/sock_diag.h) also counts those with a wrong checksum, which are
-    the link's doing; the namespace's counter also counts other sockets' datagrams. The smaller of the two is never less
-    than what this socket had no room for.
+    The socket's own counter (SK_MEMINFO_DROPS of linux/sock_diag.h) also counts those with a wrong checksum, which the
+    link corrupted; the namespace's counter also counts other sockets' datagrams. Neither is less than the number of
+    datagrams for which this socket had no room, so the smaller of the two is returned.
 
     Args:
         server: the socket.

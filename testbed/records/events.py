@@ -1,4 +1,4 @@
-"""The types of the lines in a record: what an endpoint, or a program in its place, reports of a workload.
+"""The types of the lines in a record, which an endpoint or a program in its place writes about a workload.
 
 Events and fields have the names of the stored lines, see `testbed.endpoint`. Times are in ns of CLOCK_MONOTONIC.
 """
@@ -21,7 +21,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """A line of a record.
 
     Attributes:
-        node: where it was reported; empty in lines that are no part of a workload's record.
+        node: the node that wrote the line; empty in lines that are not part of a workload's record.
     """
 
     node: str = ""
@@ -36,7 +36,7 @@ class Listening(_Typed, frozen=True, kw_only=True, tag="listening"):
 
 
 class Ready(_Typed, frozen=True, kw_only=True, tag="ready"):
-    """The client is prepared and waits for the time at which it is to begin."""
+    """The client is prepared and waits for its start time."""
 
 
 class Started(_Typed, frozen=True, kw_only=True, tag="started"):
@@ -113,10 +113,10 @@ class Output(_Typed, frozen=True, kw_only=True, tag="output"):
 
 
 class Table(Event, frozen=True, kw_only=True):
-    """A line of any event as columns of equal length and single values: `tcp-info`, `end`, those of third parties.
+    """A line of any event, as columns of equal length and single values: `tcp-info`, `end`, events of other packages.
 
     Attributes:
-        event: its name.
+        event: the name of the event.
         columns: the lists of the line, decoded, by name.
         values: everything else, by name, except `event` and `node`.
     """
@@ -146,4 +146,4 @@ TYPED = (
     Sample,
     Output,
 )
-"""The events whose fields are fixed; every other one is a `Table`, except `end`."""
+"""The events whose fields are fixed; all others are of type `Table`, except `end`."""

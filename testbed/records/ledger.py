@@ -1,6 +1,6 @@
 """Matches the messages that arrived with those that were sent: delivered, late, duplicate, reordered, lost.
 
-This is the only place that decides what became of a message; summaries, reports and checks read it from here.
+This is the only place that decides which of these a message is; summaries, reports and checks use it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _LOST_RUN = re.compile(rb"[^\x01]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deliveries:
-    """What became of the arrivals in one line.
+    """The deliveries and duplicates among the arrivals of one line.
 
     Attributes:
-        seq: the numbers of the messages that this line delivers, in order of arrival, each once.
+        seq: the numbers of the messages that this line delivers, each once, in order of arrival.
         sent_ns, received_ns: when each of them was sent and when it arrived.
-        latencies_ns: the difference. It is negative where the clock of the receiver is behind that of the sender (RFC
-            7679, 3.7.1): that is kept, since it says that the clocks differ.
+        latencies_ns: the difference. It is negative if the receiver's clock is behind the sender's (RFC 7679, 3.7.1);
+            negative values are kept, since they show that the clocks differ.
         duplicates: the numbers of messages that arrived again, once for each further copy.
         reordered: the numbers of those of `seq` that are reordered.
     """
@@ -47,14 +47,14 @@ class Deliveries:
 
 
 class Ledger:
-    """The messages of one workload. Memory holds a byte of each; when each was sent is on disk.
+    """The messages of one workload. Memory holds one byte per message; the times of sending are on disk.
 
     - A message is *delivered* if a copy of it arrives within the time-out after it was sent; otherwise it is *lost*
       (RFC 7680, 2.4), and *late* if a copy arrives after the time-out.
     - *Duplicates* are the further copies that arrive within the time-out (RFC 5560, 2.4: copies count from the time of
       sending until the waiting time has passed; of a message that is lost, there is no number of duplicates).
-    - A message is *reordered* if one with a higher number was delivered before it (RFC 4737, 3.3); the second copy of
-      a message says nothing about order.
+    - A message is *reordered* if one with a higher number was delivered before it (RFC 4737, 3.3); further copies of a
+      message do not count.
 
     Attributes:
         sent_ns: when each message was sent, by its number.
@@ -84,9 +84,9 @@ class Ledger:
         return self._states.count(_LATE)
 
     def add(self, event: Event) -> Iterator[Deliveries]:
-        """Take in an event and yield what became of arrivals; other events than `sent` and `received` are skipped.
+        """Add an event and yield the deliveries that it completes; ignore events other than `sent` and `received`.
 
-        Arrivals wait until it is known when their messages were sent, since lines of two endpoints may alternate.
+        Arrivals wait until their messages' times of sending are known, since lines of two endpoints may alternate.
 
         Raises:
             RecordError: `incomplete-record`: lines are missing; `unknown-message`: a number is negative.
@@ -111,7 +111,7 @@ class Ledger:
         """Check, after the last line, that every message that arrived was sent.
 
         Raises:
-            RecordError: `unknown-message`: one was not.
+            RecordError: `unknown-message`: a message arrived that was not sent.
         """
         if self._waiting:
             number = max(self._waiting[0].seq)
@@ -185,7 +185,7 @@ def _selected(chosen: Sequence[bool], seq: array[int], at_ns: array[int]) -> tup
 
 
 def match(sent_ns: Sequence[int], seq: Sequence[int], received_ns: Sequence[int]) -> tuple[Ledger, Deliveries]:
-    """Match arrivals that are in memory, all of which count.
+    """Match arrivals that are in memory, without a time-out, and return the ledger and the deliveries.
 
     Args:
         sent_ns: when each message was sent.
@@ -198,6 +198,6 @@ def match(sent_ns: Sequence[int], seq: Sequence[int], received_ns: Sequence[int]
     ledger = Ledger()
     sent = Sent(first=0, sent_ns=array("q", sent_ns))
     received = Received(seq=array("q", seq), received_ns=array("q", received_ns))
-    found = [*ledger.add(sent), *ledger.add(received)]  # one at most: there is one line of arrivals
+    deliveries = [*ledger.add(sent), *ledger.add(received)]  # at most one: there is one line of arrivals
     ledger.finish()
-    return ledger, found[0] if found else Deliveries()
+    return ledger, deliveries[0] if deliveries else Deliveries()

@@ -23,7 +23,7 @@ _UNION: Any = reduce(or_, TYPED)
 
 
 class RecordError(LabError):
-    """A record is not what an endpoint writes: a line has the wrong form, or lines are missing."""
+    """A record is invalid: a line has the wrong form, or lines are missing."""
 
 
 class _Head(msgspec.Struct):
@@ -64,7 +64,7 @@ def parse(line: str | bytes) -> Event:
 
 
 def parse_object(fields: Mapping[str, Any]) -> Event:
-    """Do what `parse` does for a line of which `json.loads` has made an object."""
+    """Decode a line that `json.loads` has already turned into an object, as `parse` does."""
     try:
         event = msgspec.convert(fields, _Head).event
         return msgspec.convert(fields, _UNION, dec_hook=_decode_column) if event in _TAGS else _open(event, fields)
@@ -73,7 +73,7 @@ def parse_object(fields: Mapping[str, Any]) -> Event:
 
 
 def parse_table(line: str | bytes) -> Table:
-    """Decode a line of any event, in the order of its fields; raises what `parse` raises."""
+    """Decode a line of any event as a table, in the order of its fields; raise the errors of `parse`."""
     try:
         fields = _python_json(line)
         return _table(msgspec.convert(fields, _Head).event, fields)
@@ -97,13 +97,13 @@ def read(path: Path) -> Iterator[Event]:
 
 
 def format_line(node: str, event: str, table: Mapping[str, Sequence[int]], **values: object) -> str:
-    """Encode a line with columns, ready to be written; `parse` is the way back."""
+    """Encode a line with columns; `parse` decodes it."""
     coded = {name: columns.encode(rows) for name, rows in table.items()}
     return json.dumps({"node": node, "event": event, **values, **coded}, separators=(",", ":")) + "\n"
 
 
 def _python_json(line: str | bytes) -> Any:  # noqa: ANN401  # JSON
-    """Decode what Python's json writes beyond JSON: NaN and infinities that programs report, unpaired surrogates."""
+    """Decode a line that Python's json wrote and that is not JSON: with NaN, infinities or unpaired surrogates."""
     try:
         return json.loads(line)
     except ValueError as error:

@@ -10,13 +10,13 @@ from testbed.endpoint.columns import Column, Spool, decode, encode
 ROWS = 10_000
 
 
-def test_the_first_value_then_differences():
+def test_a_column_is_encoded_as_the_first_value_and_differences():
     assert encode([1000, 1007, 1003]) == [1000, 7, -4]
     assert encode(array("q", [5])) == [5]
     assert encode([]) == []
 
 
-def test_decoding_is_the_way_back():
+def test_decoding_inverts_encoding():
     assert decode([1000, 7, -4]) == array("q", [1000, 1007, 1003])
     assert decode([]) == array("q")
 
@@ -37,7 +37,7 @@ def test_a_column_on_disk_is_read_by_its_rows():
     assert list(column.rows(ROWS + 1, ROWS + 5)) == []
 
 
-def test_a_spool_leaves_nothing(tmp_path, monkeypatch):
+def test_a_spool_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     spool = Spool()
     spool.write(b"some")

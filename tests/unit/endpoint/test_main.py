@@ -84,7 +84,7 @@ def test_a_port_in_use_is_an_error(start, port, kind):
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-def test_end_of_input_stops_a_server_that_nobody_calls(start, kind):
+def test_end_of_input_stops_an_idle_server(start, kind):
     server = start(kind, "server", **SERVERS[kind])
     assert server.line()["event"] == "listening"
     server.stop()
@@ -104,7 +104,7 @@ def test_end_of_input_stops_a_server_that_nobody_calls(start, kind):
     ],
 )
 @pytest.mark.parametrize("how", ["end of input", "SIGTERM"])
-def test_a_client_at_work_stops_when_told(start, kind, parameters, how):
+def test_a_client_stops_at_the_end_of_input(start, kind, parameters, how):
     server = start(kind, "server", **parameters)
     server.line()
     client = start(kind, "client", **parameters)

@@ -3,13 +3,13 @@ from __future__ import annotations
 from testbed.endpoint.pattern import PERIOD, pattern
 
 
-def test_same_seed_same_bytes_and_another_seed_others():
+def test_the_seed_decides_the_bytes():
     assert pattern(7) == pattern(7)
     assert pattern(7) != pattern(8)
     assert len(pattern(7)) == PERIOD
 
 
-def test_it_repeats_after_its_period():
+def test_a_pattern_repeats_after_its_period():
     long = pattern(7, 3 * PERIOD + 5)
     assert len(long) == 3 * PERIOD + 5
     assert long[:PERIOD] == long[PERIOD : 2 * PERIOD] == pattern(7)

@@ -58,7 +58,7 @@ def test_no_packet_comes_before_the_start(start_raw, port, kind):
         client.discard()
 
 
-def test_when_it_began_is_said_and_a_schedule_counts_from_the_start(start_raw, port):
+def test_the_start_is_reported_and_schedules_count_from_it(start_raw, port):
     spec = {
         "kind": "udp-stream",
         "role": "client",
@@ -78,7 +78,7 @@ def test_when_it_began_is_said_and_a_schedule_counts_from_the_start(start_raw, p
     assert lines[-1] == {"event": "end", "count": 100, "start_ns": start_ns}
 
 
-def test_one_that_is_stopped_before_the_start_never_begins(start_raw, port):
+def test_a_client_stopped_before_the_start_never_begins(start_raw, port):
     spec = {
         "kind": "udp-stream",
         "role": "client",

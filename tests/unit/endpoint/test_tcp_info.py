@@ -49,7 +49,7 @@ def test_the_state_of_a_live_connection(connection):
     assert all(0 <= value < 1 << 63 for value in info.values())
 
 
-def test_samples_are_due_at_an_interval_and_told_in_columns(connection):
+def test_samples_are_due_at_an_interval_and_written_in_columns(connection):
     owner = Listening()
     sampler = tcp_info.Sampler(connection[0], owner)
     times = [number * tcp_info.INTERVAL_NS for number in range(1, 26)]
@@ -65,7 +65,7 @@ def test_samples_are_due_at_an_interval_and_told_in_columns(connection):
         assert {len(values) for values in columns.values()} == {len(columns["at_ns"])}
 
 
-def test_samples_of_bbr_tell_of_its_model(start):
+def test_samples_of_bbr_include_its_model(start):
     parameters = {"rate_bps": 800_000, "size_bytes": 1000, "duration_ns": 300_000_000, "congestion": "bbr"}
     available = tcp._AVAILABLE.read_text().split()
     if "bbr" not in available:

@@ -38,7 +38,7 @@ def handshake(client_seed: int, server_seed: int) -> tuple[tls.TlsSocket, tls.Tl
     return client, served[0]
 
 
-def test_it_is_tls_1_3_without_tickets_and_what_is_sent_arrives():
+def test_tls_1_3_without_tickets_carries_data():
     client, server = handshake(7, 7)
     with client, server:
         assert client.version() == "TLSv1.3"
@@ -53,13 +53,13 @@ def test_it_is_tls_1_3_without_tickets_and_what_is_sent_arrives():
         assert not client.session.has_ticket
 
 
-def test_a_call_that_waits_for_long_says_so_as_a_socket_does():
+def test_a_long_wait_raises_as_that_of_a_socket():
     client, server = handshake(7, 7)
     with client, server, pytest.raises(BlockingIOError):
         client.recv(1)
 
 
-def test_whoever_has_another_seed_is_not_trusted():
+def test_a_certificate_of_another_seed_is_not_trusted():
     with pytest.raises(EndpointError) as raised:
         handshake(7, 8)
     assert raised.value.code == "tls-failed"
@@ -102,7 +102,7 @@ def test_a_server_that_speaks_no_tls_is_an_error(start_raw, port):
     assert (status, lines[-1]["code"]) == (1, "tls-failed")
 
 
-def test_the_version_before_is_refused():
+def test_tls_1_2_is_refused():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.maximum_version = ssl.TLSVersion.TLSv1_2

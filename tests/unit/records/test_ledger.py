@@ -25,7 +25,7 @@ def filled(*events, timeout_ns=None):
     return ledger, deliveries
 
 
-def test_losses_reordering_and_duplicates_are_told_apart():
+def test_losses_reordering_and_duplicates_are_distinguished():
     ledger, (found,) = filled(sent(0, 10, 20, 30, 40, 50), received((0, 5), (2, 26), (1, 27), (2, 28), (5, 60)))
     assert (len(ledger), ledger.delivered, ledger.duplicates, ledger.reordered, ledger.late) == (6, 4, 1, 1, 0)
     assert [*found.seq] == [0, 2, 1, 5]
@@ -72,7 +72,7 @@ def test_the_examples_of_rfc_4737(seq, reordered):
     assert [*found.reordered] == reordered
 
 
-def test_arrivals_wait_until_it_is_known_when_their_messages_were_sent():
+def test_arrivals_wait_for_the_times_of_sending():
     ledger = Ledger()
     assert [*ledger.add(received((1, 70)))] == []
     with pytest.raises(RecordError, match="message 1 arrived; only 0 were sent"):

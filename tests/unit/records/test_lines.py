@@ -29,7 +29,7 @@ def test_columns_are_decoded():
     assert parse_object(json.loads(line)) == parse(line.encode())
 
 
-def test_what_a_connection_lacks_is_empty():
+def test_a_missing_column_of_connections_is_empty():
     event = parse('{"event":"connections","begun_ns":[1],"connected_ns":[]}')
     assert isinstance(event, Connections)
     assert [*event.secured_ns] == []
@@ -39,7 +39,7 @@ def test_the_last_line_has_the_totals():
     assert parse('{"node":"a","event":"end","count":4,"tls":null}') == End(node="a", totals={"count": 4, "tls": None})
 
 
-def test_an_event_that_is_not_known_is_a_table():
+def test_an_unknown_event_is_a_table():
     line = '{"node":"a","event":"fan","name":"x","at_ns":[1,2],"speed":[5,-1]}'
     columns = {"at_ns": array("q", [1, 3]), "speed": array("q", [5, 4])}
     table = Table(node="a", event="fan", columns=columns, values={"name": "x"})
@@ -52,14 +52,14 @@ def test_a_known_event_as_a_table_keeps_all_fields():
     assert table.values == {"first": 7, "more": True}
 
 
-def test_a_line_that_was_formatted_is_parsed_to_the_same():
+def test_parsing_inverts_formatting():
     line = format_line("a", "tcp-info", {"at_ns": [5, 9, 2], "cwnd": [1, 1, 1]}, process="curl")
     assert line == '{"node":"a","event":"tcp-info","process":"curl","at_ns":[5,4,-7],"cwnd":[1,0,0]}\n'
     assert parse_table(line).columns == {"at_ns": array("q", [5, 9, 2]), "cwnd": array("q", [1, 1, 1])}
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 10**30, "\udcff"])
-def test_what_programs_report_may_be_what_only_python_writes(value):
+def test_nan_and_unpaired_surrogates_of_programs_are_decoded(value):
     event = parse(json.dumps({"event": "sample", "at_ns": 5, "data": {"x": value}}))
     assert isinstance(event, Sample)
     assert repr(event.data) == repr({"x": value})
@@ -83,12 +83,12 @@ def test_what_programs_report_may_be_what_only_python_writes(value):
         '{"event": "fan", "node": null}',
     ],
 )
-def test_what_is_no_line_is_refused(line):
+def test_an_invalid_line_is_refused(line):
     with pytest.raises(RecordError, match="unreadable-record"):
         parse(line)
 
 
-def test_a_file_tells_which_line_is_wrong(tmp_path):
+def test_an_error_in_a_file_names_the_line(tmp_path):
     path = tmp_path / "samples.jsonl"
     path.write_text('{"event":"listening"}\n{"event":"sent"}\n')
     with pytest.raises(RecordError, match="line 2: Object missing required field `first`"):

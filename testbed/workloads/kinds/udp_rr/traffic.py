@@ -1,4 +1,4 @@
-"""udp-rr: the client sends a request and waits for its reply, or gives it up for lost, again and again."""
+"""udp-rr: the client repeatedly sends a request and waits for its reply, up to a timeout."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _WAKE_S = 0.1
 
 
 def client(spec: Spec, owner: Owner) -> None:
-    """Send `count` requests, each when the last one is answered or `timeout_ns` have passed.
+    """Send `count` requests, each when the one before was answered or `timeout_ns` has passed.
 
-    Every reply that comes is noted, late and doubled ones too: the times tell them apart.
+    Every reply is recorded, also late and duplicate ones, which the summary recognises by their times.
     """
     total = spec.parameters["count"]
     request = bytearray(pattern(spec.seed, spec.parameters["size_bytes"]))
@@ -30,22 +30,22 @@ def client(spec: Spec, owner: Owner) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         replies = _Replies(client, spec, owner)
         for number in range(total):
-            HEADER.pack_into(request, 0, udp.seal(spec.seed, number), number)
+            HEADER.pack_into(request, 0, udp.checksum(spec.seed, number), number)
             sent_ns.append(monotonic_ns())
             client.sendto(request, (spec.address, spec.port))
             replies.wait(number, sent_ns[-1] + spec.parameters["timeout_ns"])
             owner.progress((number + 1) / total)
     owner.emit_sent(sent_ns)
     owner.emit_columns("received", {"seq": replies.seq, "received_ns": replies.received_ns})
-    owner.emit("end", corrupted=replies.foreign.corrupted, strangers=replies.foreign.strangers)
+    owner.emit("end", corrupted=replies.foreign.corrupted, strangers=replies.foreign.unrelated)
 
 
 class _Replies:
-    """The replies that have come.
+    """Receives replies and records them.
 
     Attributes:
-        seq, received_ns: of each reply.
-        foreign: datagrams that are none.
+        seq, received_ns: the number and the time of each reply.
+        foreign: the count of datagrams that are no replies.
     """
 
     def __init__(self, client: socket.socket, spec: Spec, owner: Owner) -> None:
@@ -58,7 +58,7 @@ class _Replies:
         self._data = bytearray(_LONGEST)
 
     def wait(self, number: int, until_ns: int) -> None:
-        """Note what comes, up to the reply to request `number` or the time `until_ns`.
+        """Record arriving replies until request `number` is answered or the time is `until_ns`.
 
         Raises:
             Stopped: the owner wants us to end.
@@ -72,10 +72,10 @@ class _Replies:
                 self._owner.progress(number / self._spec.parameters["count"])
                 continue
             now = monotonic_ns()
-            sealed, seq = udp.HEADER.unpack_from(self._data)
-            of_our_size = length == self._spec.parameters["reply_bytes"]
-            if not of_our_size or udp.seal(self._spec.seed, seq) != sealed or seq > number:
-                self.foreign.add(sealed, seq, of_our_size=of_our_size)
+            received_checksum, seq = udp.HEADER.unpack_from(self._data)
+            size_matches = length == self._spec.parameters["reply_bytes"]
+            if not size_matches or udp.checksum(self._spec.seed, seq) != received_checksum or seq > number:
+                self.foreign.add(received_checksum, seq, size_matches=size_matches)
                 continue
             self.seq.append(seq)
             self.received_ns.append(now)
@@ -84,7 +84,7 @@ class _Replies:
 
 
 def server(spec: Spec, owner: Owner) -> None:
-    """Answer every request, with its own header, until the owner says stop."""
+    """Answer every request with a datagram that has the same header, until the owner stops us."""
     reply = bytearray(pattern(spec.seed, spec.parameters["reply_bytes"]))
     data = bytearray(_LONGEST)
     foreign = udp.Foreign(spec.seed)
@@ -97,13 +97,13 @@ def server(spec: Spec, owner: Owner) -> None:
                 length, peer = server.recvfrom_into(data)
             except BlockingIOError:
                 continue
-            sealed, number = HEADER.unpack_from(data)
-            of_our_size = length == spec.parameters["size_bytes"]
-            if not of_our_size or udp.seal(spec.seed, number) != sealed:
-                foreign.add(sealed, number, of_our_size=of_our_size)
+            received_checksum, number = HEADER.unpack_from(data)
+            size_matches = length == spec.parameters["size_bytes"]
+            if not size_matches or udp.checksum(spec.seed, number) != received_checksum:
+                foreign.add(received_checksum, number, size_matches=size_matches)
                 continue
             reply[: HEADER.size] = data[: HEADER.size]
             server.sendto(reply, peer)
         owner.emit(
-            "end", corrupted=foreign.corrupted, strangers=foreign.strangers, drops=udp.drops(server, overflows_before)
+            "end", corrupted=foreign.corrupted, strangers=foreign.unrelated, drops=udp.drops(server, overflows_before)
         )

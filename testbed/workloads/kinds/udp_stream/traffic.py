@@ -1,4 +1,4 @@
-"""udp-stream: the client sends datagrams at a steady rate; the server notes which arrive, and when."""
+"""udp-stream: the client sends datagrams at a steady rate; the server records which arrive, and when."""
 
 from __future__ import annotations
 
@@ -23,25 +23,31 @@ if TYPE_CHECKING:
 
 _HEADER_BYTES = udp.HEADER.size
 
-_LOOK = 256  # datagrams between two looks at the owner, and at the disk
+_LOOK = 256  # datagrams after which the owner is checked and times are written to disk
 _SPARE = 1024
 
 
 def client(spec: Spec, owner: Owner) -> None:
-    """Send datagram n when n datagrams' bits are due at the rate, never earlier; how late shows in `sent_ns`."""
+    """Send datagram n when the bits of n datagrams are due at the rate, never earlier; `sent_ns` shows how late."""
     total, rate = count(spec), spec.parameters["rate_bps"]
     datagram_bits = 8 * spec.parameters["size_bytes"] * SECOND
     data = bytearray(pattern(spec.seed, spec.parameters["size_bytes"]))
     sent_ns, column = array("q"), Column()
-    put_header, seal, clock, note, seed = udp.HEADER.pack_into, udp.seal, monotonic_ns, sent_ns.append, spec.seed
-    # Not connected: an ICMP error for one datagram must not keep the next from being sent.
+    put_header, checksum, clock, note, seed = (
+        udp.HEADER.pack_into,
+        udp.checksum,
+        monotonic_ns,
+        sent_ns.append,
+        spec.seed,
+    )
+    # Not connected, so that an ICMP error for one datagram does not prevent the next from being sent.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         target, send = (spec.address, spec.port), client.sendto
         start_ns = owner.start_ns
         for first in range(0, total, _LOOK):
             for number in range(first, min(first + _LOOK, total)):
                 due_ns = start_ns + number * datagram_bits // rate
-                put_header(data, 0, seal(seed, number), number)
+                put_header(data, 0, checksum(seed, number), number)
                 if clock() < due_ns:
                     wait_until(due_ns, owner, number / total)
                 note(clock())
@@ -58,10 +64,10 @@ def client(spec: Spec, owner: Owner) -> None:
 
 
 def server(spec: Spec, owner: Owner) -> None:
-    """Note the header and the time of every datagram until the owner says stop; then what waits in the socket.
+    """Record the header and the time of every datagram until the owner stops us, then of those still in the socket.
 
-    Nothing is read from a datagram but its header, and nothing is decoded before the end. What is none of our datagrams
-    shows in the last line: `corrupted` once was one, `strangers` never were; and what came too fast for us, in `drops`.
+    Only the header of a datagram is read, and it is decoded at the end. The last line counts the other datagrams:
+    `corrupted` with an inverted bit, `strangers` that the client did not send, and `drops` at the full receive buffer.
     """
     arrivals = _Arrivals()
     overflows_before = udp.overflows()
@@ -77,16 +83,16 @@ def server(spec: Spec, owner: Owner) -> None:
         ]
         seq = array("q", [number for _, number in compress(headers, ours)])
         owner.emit_columns("received", {"seq": seq, "received_ns": array("q", [*compress(times_ns, ours)])})
-        for (sealed, number), at_ns in compress(zip(headers, times_ns, strict=True), map(not_, ours)):
-            foreign.add(sealed, number, of_our_size=at_ns > 0)
-    owner.emit("end", corrupted=foreign.corrupted, strangers=foreign.strangers, drops=dropped)
+        for (received_checksum, number), at_ns in compress(zip(headers, times_ns, strict=True), map(not_, ours)):
+            foreign.add(received_checksum, number, size_matches=at_ns > 0)
+    owner.emit("end", corrupted=foreign.corrupted, strangers=foreign.unrelated, drops=dropped)
 
 
 class _Arrivals:
-    """The headers and times of datagrams, on disk but for the last few.
+    """The headers and times of datagrams, kept on disk except for the last few.
 
     Attributes:
-        headers, times_ns: room for the next few, to be filled by the receiver.
+        headers, times_ns: buffers for the next few, which the receiver fills.
     """
 
     def __init__(self) -> None:
@@ -95,12 +101,12 @@ class _Arrivals:
         self._headers, self._times_ns = Spool(), Column()
 
     def keep(self, count: int) -> None:
-        """Note that so many are filled."""
+        """Write the first `count` entries of the buffers to disk."""
         self._headers.write(memoryview(self.headers)[: count * _HEADER_BYTES])
         self._times_ns.extend(self.times_ns[:count])
 
     def __iter__(self) -> Iterator[tuple[list[tuple[int, int]], array[int]]]:
-        """Headers and times, in order, some at a time."""
+        """Yield the headers and times in order, in chunks."""
         start = 0
         for times_ns in self._times_ns.parts():
             end = start + len(times_ns)
@@ -109,7 +115,7 @@ class _Arrivals:
 
 
 def _receive(server: socket.socket, spec: Spec, owner: Owner, arrivals: _Arrivals) -> None:
-    """Note what comes, with the time 0 where the size is not ours."""
+    """Record arrivals; the time is 0 for a datagram that does not have the workload's size."""
     size, clock, receive = spec.parameters["size_bytes"], monotonic_ns, server.recv_into
     headers, times_ns = memoryview(arrivals.headers), arrivals.times_ns
     room = 2 * count(spec) + _SPARE  # for duplicates

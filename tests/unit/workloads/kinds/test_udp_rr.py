@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 from testbed.endpoint.columns import decode
-from testbed.endpoint.udp import HEADER, seal
+from testbed.endpoint.udp import HEADER, checksum
 
 REQUESTS = {"count": 40, "size_bytes": 50, "reply_bytes": 700, "timeout_ns": 20 * 10**9}
 
@@ -38,7 +38,7 @@ def test_lost_late_and_double_replies(start, port):
             for replies in ([0, 0], [], [], [2, 3]):
                 _, peer = server.recvfrom(1000)
                 for number in replies:
-                    server.sendto(HEADER.pack(seal(7, number), number) + bytes(700 - HEADER.size), peer)
+                    server.sendto(HEADER.pack(checksum(7, number), number) + bytes(700 - HEADER.size), peer)
 
         thread = threading.Thread(target=answer)
         thread.start()

@@ -7,7 +7,7 @@ from testbed.endpoint import udp
 from testbed.endpoint.columns import decode
 from testbed.endpoint.pacing import count
 from testbed.endpoint.spec import Spec
-from testbed.endpoint.udp import HEADER, seal
+from testbed.endpoint.udp import HEADER, checksum
 
 RATE = {"rate_bps": 800_000, "size_bytes": 100, "duration_ns": 500_000_000}  # 1000 datagrams/s
 
@@ -36,7 +36,7 @@ def test_a_stream_has_the_datagrams_that_are_due_before_its_end():
 
 
 def header(number: int, seed: int = 7) -> bytes:
-    return HEADER.pack(seal(seed, number), number)
+    return HEADER.pack(checksum(seed, number), number)
 
 
 def test_datagrams_are_sent_on_time_and_noted(start):
