@@ -1,23 +1,23 @@
-"""The registry of the kinds of workload: one line for each of ours, one entry point for each of another package's.
+"""The registry of the kinds of workload: one line per built-in kind, one entry point per kind of another package.
 
-A kind is a package (ours lie in `testbed.workloads.kinds`). Its `__init__` declares it: `KIND = Kind(...)`. That is all
-that is imported to learn about a kind. Its parts are modules of the package, each imported when it is needed:
+A kind is a package; the built-in ones are in `testbed.workloads.kinds`. Its `__init__` declares it: `KIND = Kind(...)`,
+and imports nothing heavy. Its parts are modules of the package, each imported when it is needed:
 
-| module | has |
+| module | contents |
 |---|---|
 | `keys` | the model of its keys in a file, a subclass of `testbed.topology.workloads.Workload` or `Work` |
 | `summary` | the class that makes the summary of a record, a subclass of `testbed.workloads.summarisers.Base` |
-| `traffic` | `client(spec, owner)`, `server(spec, owner)`, `prepare(spec)`: what its endpoint processes do |
-| `program` | instead of `traffic`: `Client`, `Server`, each a `testbed.workloads.programs.Reader` of a node's program |
+| `traffic` | `client(spec, owner)`, `server(spec, owner)`, `prepare(spec)`: the work of its endpoint processes |
+| `program` | instead of `traffic`: `Client`, `Server`, each a `testbed.workloads.programs.Reader` of a program |
 
 `testbed.topology` imports the `keys` of all kinds, so import it before a `keys` module of your own.
 
-The client is in the workload's source, the server in its destination; where nothing of ours runs there is no server.
-Both report by `owner.emit`, see `testbed.endpoint`, and finish with an `end`. `prepare`, if there is one, computes or
+The client runs in the workload's source, the server in its destination, unless the destination runs a server of its
+own. Both report with `owner.emit`, see `testbed.endpoint`, and finish with an `end`. The optional `prepare` computes or
 loads what takes time; it is called before the start of the workload and sends no packet.
 
-Another package adds a kind by an entry point of the group `testbed.workloads`: its name is the kind's, its value the
-`Kind`.
+Another package adds a kind with an entry point of the group `testbed.workloads`, whose name is that of the kind and
+whose value is the `Kind`.
 """
 
 from __future__ import annotations
@@ -51,23 +51,23 @@ OWN = (
     "iperf3",
     "command",
 )
-"""The testbed's own kinds; the package of `tcp-rr` is `testbed.workloads.kinds.tcp_rr`."""
+"""The built-in kinds; the package of `tcp-rr` is `testbed.workloads.kinds.tcp_rr`."""
 
 REPORTED = "data."
-"""How the names of numbers begin that a program itself reports (`Kind.reports_numbers`): `data.rtt_ms`."""
+"""The prefix of the names of numbers that a program reports (`Kind.reports_numbers`): `data.rtt_ms`."""
 
 _SUFFIXES: Mapping[str, str] = MappingProxyType({"ns": "_ns", "bit/s": "_bps", "ratio": "_ratio"})
-"""What a name says of its unit; `_bytes` stays in labels, for bytes delivered are not messages delivered."""
+"""The suffixes of names by unit, which labels lack; `_bytes` stays: delivered bytes are not delivered messages."""
 
 
 class Metric(NamedTuple):
     """One metric of workloads.
 
     Attributes:
-        name: with its unit where it has one.
-        unit: `ns`, `bytes`, `bit/s`, a thing that is counted, `ratio` (from 0 to 1) or `name` (text).
-        description: one sentence, with the RFC that defines it.
-        kinds: the kinds of workload that have it; the registry fills this in.
+        name: the name, with the unit if there is one.
+        unit: `ns`, `bytes`, `bit/s`, the counted thing, `ratio` (from 0 to 1) or `name` (text).
+        description: one sentence, with the RFC that defines the metric.
+        kinds: the kinds of workload that have the metric; the registry fills this in.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Metric(NamedTuple):
 
     @property
     def label(self) -> str:
-        """The name that people write: without its unit, a statistic after a dot: `goodput`, `latency.p99`."""
+        """The name in files and output: without the unit, with a statistic after a dot: `goodput`, `latency.p99`."""
         if self.name.startswith(REPORTED):
             return self.name
         bare = self.name.removesuffix(_SUFFIXES.get(self.unit, ""))
@@ -88,17 +88,17 @@ class Kind(NamedTuple):
     """The declaration of a kind of workload.
 
     Attributes:
-        name: in the file.
+        name: the name in files.
         package: the Python package whose modules are the kind's parts.
-        keys: the class in `keys`.
-        summary: the class in `summary`.
-        metrics: what is measured: names of metrics in `testbed.metrics`, or new ones.
-        parameters: what an endpoint accepts, by the names that a plan has; none where a program does the work.
-        one_of: of these parameters exactly one has to be there.
-        by_endpoint: endpoints of the testbed do the work (`traffic`); else programs of the nodes' own (`program`).
-        has_server: something of ours runs in the destination, and starts first.
-        connectionless: no connection is set up, whatever the parameters are.
-        reports_numbers: numbers that its program writes are metrics, under names that only a run tells.
+        keys: the name of the class in `keys`.
+        summary: the name of the class in `summary`.
+        metrics: the names of metrics in `testbed.metrics`, or new metrics.
+        parameters: the parameters of an endpoint, by their names in a plan; empty if a program does the work.
+        one_of: the parameters of which exactly one must be given.
+        by_endpoint: whether endpoints of the testbed do the work (`traffic`), not programs in the nodes (`program`).
+        has_server: whether the testbed starts a server in the destination, before the client.
+        connectionless: whether no connection is set up, whatever the parameters are.
+        reports_numbers: whether numbers that its program writes are metrics; their names are known only after a run.
     """
 
     name: str
@@ -114,32 +114,32 @@ class Kind(NamedTuple):
     reports_numbers: bool = False
 
     def part(self, name: str) -> ModuleType:
-        """The module of the kind's package with that name, imported now."""
+        """Import and return the module of that name in the kind's package."""
         return import_module(f"{self.package}.{name}")
 
     @property
-    def keys_model(self) -> Any:  # noqa: ANN401 (a model of pydantic's, which is not to be imported here)
-        """The model of the file's keys."""
+    def keys_model(self) -> Any:  # noqa: ANN401 (a pydantic model; this module does not import pydantic)
+        """The model of the keys in the file."""
         return getattr(self.part("keys"), self.keys)
 
     @property
-    def summariser(self) -> Any:  # noqa: ANN401 (a class of `testbed.workloads`, which is not to be imported here)
+    def summariser(self) -> Any:  # noqa: ANN401 (a class of `testbed.workloads`, which this module does not import)
         """The class that makes the summary."""
         return getattr(self.part("summary"), self.summary)
 
 
 @cache
 def kinds() -> Mapping[str, Kind]:
-    """Every kind by its name, those of other packages too.
+    """Return all kinds by name, including those of other packages.
 
     Raises:
-        MachineError: `broken-plugin`, with the package that declares it: a kind can't be loaded, or its name is taken.
+        MachineError: `broken-plugin`, with the name of the package: a kind can't be loaded, or its name is taken.
     """
     return MappingProxyType({**{name: _own(name) for name in OWN}, **_others()})
 
 
 def find(name: str) -> Kind | None:
-    """The kind of that name; None where there is no such. Other packages are looked for only if it is not ours.
+    """Return the kind of that name, or None; search other packages only if the kind is not built in.
 
     Raises:
         MachineError: `broken-plugin`, see `kinds`.
@@ -155,7 +155,7 @@ def _own(name: str) -> Kind:
 
 @cache
 def _others() -> Mapping[str, Kind]:
-    from importlib.metadata import entry_points  # noqa: PLC0415 (takes its time; endpoints of our kinds never ask)
+    from importlib.metadata import entry_points  # noqa: PLC0415 (slow; endpoints of built-in kinds never need it)
 
     others: dict[str, Kind] = {}
     for entry in entry_points(group=GROUP):

@@ -1,6 +1,6 @@
-"""The figures that there are of a workload, each with its unit and its meaning.
+"""The metrics of workloads, each with its unit and its meaning.
 
-Below the topology, whose `expect` names them; what computes them is `testbed.workloads`.
+The topology, whose `expect` names metrics, imports this module; `testbed.workloads` computes them.
 """
 
 from __future__ import annotations
@@ -125,52 +125,52 @@ _DEFINED: Mapping[str, Metric] = MappingProxyType(
 
 
 def with_kinds(metrics: Mapping[str, Metric], kinds: Mapping[str, Iterable[Metric | str]]) -> dict[str, Metric]:
-    """Metrics with their kinds, and those that kinds add.
+    """Return the metrics with their kinds filled in, and the new metrics that kinds declare.
 
     Args:
-        metrics: by name.
-        kinds: of each kind its metrics: new ones, and names of those that there are.
+        metrics: the metrics by name.
+        kinds: for each kind its metrics: new ones, and names of existing ones.
 
     Raises:
-        MachineError: `broken-plugin`: a name that is not there, or is there with another unit.
+        MachineError: `broken-plugin`: a name does not exist, or exists with another unit.
     """
-    found = dict(metrics)
+    merged = dict(metrics)
     for kind, declared in kinds.items():
-        for one in declared:
-            name = one if isinstance(one, str) else one.name
-            known = found.get(name, None if isinstance(one, str) else one)
-            if known is None or not (isinstance(one, str) or one.unit == known.unit):
-                has = f"{name!r} in {one.unit}" if isinstance(one, Metric) else f"{name!r}"
+        for metric in declared:
+            name = metric if isinstance(metric, str) else metric.name
+            known = merged.get(name, None if isinstance(metric, str) else metric)
+            if known is None or not (isinstance(metric, str) or metric.unit == known.unit):
+                has = f"{name!r} in {metric.unit}" if isinstance(metric, Metric) else f"{name!r}"
                 there = f"it is there in {known.unit}" if known else "which is no metric"
                 raise MachineError("broken-plugin", f"the kind {kind!r} has {has}; {there}", "mend or uninstall it")
-            found[name] = known._replace(kinds=(*(known.kinds if name in found else ()), kind))
-    return found
+            merged[name] = known._replace(kinds=(*(known.kinds if name in merged else ()), kind))
+    return merged
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     with_kinds(_DEFINED, {name: kind.metrics for name, kind in kinds().items()})
 )
-"""Every metric by name, those of other packages' kinds too. A summary has exactly those of its workload's kind."""
+"""All metrics by name, including those of other packages. A summary has exactly the metrics of its workload's kind."""
 
 _REPORTING = tuple(name for name, kind in kinds().items() if kind.reports_numbers)
 
 
 def metric_of(name: str) -> Metric:
-    """The metric of that name; one without a unit where it is not declared, as of what a `command` reports."""
+    """Return the metric of that name; a metric without a unit if it is not declared, as for numbers of a `command`."""
     if name in METRICS:
         return METRICS[name]
     return Metric(name=name, unit="", description="As the program reported it.", kinds=_REPORTING)
 
 
 def metrics_of(kind: str | None) -> dict[str, Metric]:
-    """The declared metrics of a kind of workload, by label; all there are where it is None."""
+    """Return the declared metrics of a kind of workload by label; all metrics if the kind is None."""
     return {metric.label: metric for metric in METRICS.values() if kind is None or kind in metric.kinds}
 
 
 def find(label: str, kind: str | None) -> Metric | None:
-    """The metric of a kind of workload by its label, `latency.p50`; None where there is no such.
+    """Return the metric of a kind of workload by its label, such as `latency.p50`, or None if there is none.
 
-    Of what a program reports any name will do: only a run tells which there are.
+    Numbers that a program reports may have any name, since their names are known only after a run.
     """
     if label.startswith(REPORTED) and (kind is None or kind in _REPORTING):
         return metric_of(label)

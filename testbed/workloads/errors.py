@@ -1,4 +1,4 @@
-"""What goes wrong with a workload."""
+"""The error of a workload."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from testbed.errors import LabError
 
 
 class WorkloadError(LabError):
-    """A workload did not end as it should, or its record does not tell what happened: there is no summary."""
+    """A workload failed, or its record is incomplete, so there is no summary."""

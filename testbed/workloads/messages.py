@@ -1,4 +1,4 @@
-"""The metrics of messages with sequence numbers: how many were delivered, when, and how evenly."""
+"""Compute the metrics of messages with sequence numbers: counts, losses, latencies and rates."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ NOTHING_DELIVERED = "nothing was delivered"
 
 
 class Messages:
-    """The messages of one workload, as its record has them; times are on disk, so that all metrics are exact.
+    """The messages of one workload; all times are kept, on disk, so that all metrics are exact.
 
     Attributes:
-        ledger: what became of each message.
+        ledger: the ledger of sent and delivered messages.
         received_ns, latencies_ns: when each delivered message arrived, and how long after it was sent; in order of
             arrival.
     """
@@ -28,13 +28,13 @@ class Messages:
         """Begin without messages.
 
         Args:
-            timeout_ns: arrivals later than this after the sending don't count as delivered.
+            timeout_ns: how long after it was sent a message counts as delivered; None without a limit.
         """
         self.ledger = Ledger(timeout_ns)
         self.received_ns, self.latencies_ns = Column(), Column()
 
     def add(self, event: Event) -> None:
-        """Take in the next event of the record; others than `sent` and `received` change nothing.
+        """Add the next event of the record; events other than `sent` and `received` are ignored.
 
         Raises:
             RecordError: lines are missing.
@@ -44,7 +44,7 @@ class Messages:
             self.latencies_ns.extend(deliveries.latencies_ns)
 
     def finished(self) -> Self:
-        """Return the messages, once all events were added.
+        """Check the messages after the last event, and return them.
 
         Raises:
             RecordError: a message arrived that was never sent.
@@ -61,7 +61,7 @@ class Messages:
         figures.put("loss_ratio", (sent - delivered) / sent if sent else None, unless="nothing was sent")
 
     def put_loss(self, figures: Figures) -> None:
-        """Set how the losses lie, and the duplicates."""
+        """Set the metrics of loss periods and duplicates."""
         runs = longest = 0
         for run in self.ledger.loss_runs():
             runs += 1
@@ -74,16 +74,16 @@ class Messages:
 
     def put_latency(self, figures: Figures) -> None:
         """Set the latencies."""
-        found = (
+        latencies_ns = (
             [min(self.latencies_ns), *metrics.percentiles(self.latencies_ns, (50, 90, 99, 100))]
             if self.latencies_ns
             else []
         )
         for name in ("min", "p50", "p90", "p99", "max"):
-            figures.put(f"latency_{name}_ns", found.pop(0) if found else None, unless=NOTHING_DELIVERED)
+            figures.put(f"latency_{name}_ns", latencies_ns.pop(0) if latencies_ns else None, unless=NOTHING_DELIVERED)
 
     def put_stream(self, figures: Figures, size: int) -> None:
-        """Set how much was delivered of a stream of messages of `size` bytes, how fast and how evenly."""
+        """Set the bytes, the goodput and the jitter of a stream of messages of `size` bytes."""
         delivered = self.ledger.delivered
         figures.put("sent_bytes", len(self.ledger) * size)
         figures.put("delivered_bytes", delivered * size)

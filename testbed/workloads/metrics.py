@@ -1,4 +1,4 @@
-"""The formulas, each with its source; times are in ns. What became of messages is in `testbed.records.ledger`."""
+"""The formulas of metrics, each with its source. Times are in ns. `testbed.records.ledger` counts the messages."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _DIGIT_BITS = 14
 
 
 def percentile(ordered: Sequence[int], percent: int) -> int:
-    """The percentile by nearest rank: the least value that at least `percent` % of the values do not exceed.
+    """Return the percentile by nearest rank: the least value that at least `percent` % of the values do not exceed.
 
-    It is always one of the values; in fewer than 100 of them the 99th percentile is the greatest.
+    It is always one of the values; the 99th percentile of fewer than 100 values is the greatest.
 
     Args:
         ordered: at least one value, in ascending order.
@@ -30,20 +30,20 @@ def percentile(ordered: Sequence[int], percent: int) -> int:
 
 
 class Values(Protocol):
-    """Integers that can be gone through again and again."""
+    """Integers that can be iterated several times."""
 
     def __iter__(self) -> Iterator[int]:
-        """Go through them."""
+        """Iterate over the values."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of values."""
 
 
 def percentiles(values: Values, percents: Sequence[int]) -> list[int]:
-    """Percentiles as `percentile` gives them, of values in any order that need not be in memory.
+    """Return percentiles by nearest rank of values in any order, which need not fit into memory.
 
-    The values are gone through for their bounds, and then once for every 14 bits of what lies between these: those that
-    share the leading bits of the one wanted are counted by their next 14 (radix selection).
+    This is radix selection: after a pass for the bounds, each pass over the values counts those that share the leading
+    bits of the wanted value by their next 14 bits.
 
     Args:
         values: at least one.
@@ -54,14 +54,14 @@ def percentiles(values: Values, percents: Sequence[int]) -> list[int]:
     for shift in reversed(range(0, (high - low).bit_length(), _DIGIT_BITS)):
         known = {leading for leading, _ in wanted}
         cut = map(rshift, map(low.__rsub__, values), repeat(shift))
-        counts = Counter(cut if known == {0} else (each for each in cut if each >> _DIGIT_BITS in known))
+        counts = Counter(cut if known == {0} else (prefix for prefix in cut if prefix >> _DIGIT_BITS in known))
         wanted = [_descend(counts, leading, rank) for leading, rank in wanted]
     return [low + value for value, _ in wanted]
 
 
 def _descend(counts: Mapping[int, int], leading: int, rank: int) -> tuple[int, int]:
-    """What the value of that rank begins with, of those that begin with `leading`; and its rank among those."""
-    for longer in sorted(each for each in counts if each >> _DIGIT_BITS == leading):
+    """Return the next longer prefix of the value with that rank among those with prefix `leading`, and its new rank."""
+    for longer in sorted(prefix for prefix in counts if prefix >> _DIGIT_BITS == leading):
         if rank <= counts[longer]:
             break
         rank -= counts[longer]
@@ -69,7 +69,7 @@ def _descend(counts: Mapping[int, int], leading: int, rank: int) -> tuple[int, i
 
 
 def jitter_ns(transits_ns: Iterable[int]) -> float | None:
-    """Interarrival jitter (RFC 3550, 6.4.1 and A.8) at the end of a stream.
+    """Return the interarrival jitter (RFC 3550, 6.4.1 and A.8) at the end of a stream.
 
     J starts at 0; with each packet after the first, J += (|D| - J) / 16, where D is the change of the transit time from
     the packet before. None for fewer than two packets.
@@ -84,17 +84,17 @@ def jitter_ns(transits_ns: Iterable[int]) -> float | None:
 
 
 def rate_bps(size_bytes: int, duration_ns: int) -> float | None:
-    """Bits per second; None over no time at all."""
+    """Return the rate in bit/s, or None if the duration is 0."""
     return size_bytes * 8 * _SECOND / duration_ns if duration_ns > 0 else None
 
 
 def pacing_late_ns(sent_ns: Iterable[int], *, start_ns: int, interval_ns: Fraction) -> int | None:
-    """How long after it was due the 99th of 100 messages of a steady stream was sent; None where none was.
+    """Return the 99th percentile of how late the messages of a steady stream were sent; None without messages.
 
     Args:
-        sent_ns: per message.
-        start_ns: when the first was due.
-        interval_ns: from then on, one is due after each interval.
+        sent_ns: the time of sending of each message.
+        start_ns: the due time of the first message.
+        interval_ns: the time from one due message to the next.
     """
     parts = interval_ns.denominator
     due_ns = map(floordiv, count(start_ns * parts, interval_ns.numerator), repeat(parts))

@@ -1,4 +1,4 @@
-"""What a workload needs of a lab."""
+"""The interface of a lab's nodes to workloads."""
 
 from __future__ import annotations
 
@@ -10,59 +10,59 @@ if TYPE_CHECKING:
 
 
 class Process(Protocol):
-    """An endpoint that runs in a node. All but iteration and `wait` does nothing on one that has ended."""
+    """An endpoint that runs in a node. After its end, all methods except iteration and `wait` do nothing."""
 
     def __iter__(self) -> Iterator[str]:
-        """The lines of its standard output, as they come, until it ends."""
+        """Yield the lines of its standard output as they arrive, until it ends."""
 
     def begin(self, start_ns: int) -> None:
-        """Tell a client, which has said that it is ready, when to begin, by the nodes' clock."""
+        """Send a client that is ready its start time, by the nodes' clock."""
 
     def close_stdin(self) -> None:
-        """Tell it to stop; it says what it has seen, and ends."""
+        """Stop it: it reports its results and ends."""
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it."""
 
     def wait(self) -> int:
-        """Its exit status, when it has ended."""
+        """Wait for its end and return its exit status."""
 
 
 class Program(Protocol):
-    """A program of a node's own that runs there. `stop` and `kill` do nothing on one that has ended."""
+    """A program that runs in a node. After its end, `stop` and `kill` do nothing."""
 
     @property
     def stderr(self) -> str:
-        """What it has written to its standard error; whole when it has ended."""
+        """The text that it has written to standard error so far."""
 
     def __iter__(self) -> Iterator[str]:
-        """The lines of its standard output, as they come, until it ends; UsageError where there is no such program."""
+        """Yield the lines of its standard output until it ends; raise UsageError if the program does not exist."""
 
     def stop(self) -> None:
         """Ask it to end."""
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it."""
 
     def wait(self) -> int:
-        """Its exit status, when it has ended."""
+        """Wait for its end and return its exit status."""
 
 
 class Nodes(Protocol):
     """A lab's nodes."""
 
     def now_ns(self) -> int:
-        """The time of the nodes' monotonic clock; another machine's, where the nodes are on one."""
+        """Return the time of the monotonic clock of the machine that the nodes are on."""
 
     def endpoint(self, node: str, spec: Mapping[str, Any]) -> Process:
         """Start `python -m testbed.endpoint SPEC` in the namespaces and the cgroup of a node."""
 
     def program(self, node: str, argv: Sequence[str]) -> Program:
-        """Start a program of a node's own in it."""
+        """Start a program of a node in it."""
 
 
 class KillableNodes:
-    """A lab's nodes, until they are to do no more: then what runs in them is killed, and nothing can be started."""
+    """A lab's nodes whose processes can all be killed at once; those started later are killed at once."""
 
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
@@ -99,8 +99,8 @@ class KillableNodes:
                 started.kill()
 
     def kill(self) -> None:
-        """Kill all that runs, and all that is started from now on, so that the threads that wait for it end."""
+        """Kill all processes, and those started later at once, so that the threads that wait for them end."""
         with self._lock:
             self._killed = True
-            for each in self._started:
-                each.kill()
+            for process in self._started:
+                process.kill()

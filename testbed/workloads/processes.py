@@ -1,4 +1,4 @@
-"""The processes of a workload: its client and its server are started, and the server has its time to end."""
+"""Start the client and the server of a workload, and compute how long the server may take to end."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def kind_of(workload: Workload) -> Kind:
-    """The kind of a workload.
+    """Return the kind of a workload.
 
     Raises:
-        WorkloadError: there is no such kind.
+        WorkloadError: the kind does not exist.
     """
     kind = kinds.find(workload.kind)
     if kind is None:
@@ -33,7 +33,7 @@ def kind_of(workload: Workload) -> Kind:
 
 
 def start_server(workload: Workload, nodes: Nodes, round_trip_ns: int) -> Process:
-    """Start what runs in the destination; from the longest round trip follows how long it waits for the other end."""
+    """Start the server in the destination; the longest round trip decides how long it waits for the client."""
     kind = kind_of(workload)
     if kind.by_endpoint:
         return nodes.endpoint(workload.destination, _spec(workload, "server", round_trip_ns))
@@ -44,7 +44,7 @@ def start_server(workload: Workload, nodes: Nodes, round_trip_ns: int) -> Proces
 
 
 def start_client(workload: Workload, nodes: Nodes, round_trip_ns: int) -> Process:
-    """Start what runs in the source: it gets ready, and begins when `Process.begin` says so."""
+    """Start the client in the source, which prepares itself and then waits for `Process.begin`."""
     kind = kind_of(workload)
     if kind.by_endpoint:
         return nodes.endpoint(workload.source, _spec(workload, "client", round_trip_ns))
@@ -52,10 +52,10 @@ def start_client(workload: Workload, nodes: Nodes, round_trip_ns: int) -> Proces
 
 
 def linger_ns(workload: Workload, in_flight_ns: int, round_trip_ns: int) -> int:
-    """How long the destination may take to end by itself, after the source, before it is told to.
+    """Return how long after the client's end the server may run before it is stopped.
 
-    A program has failed when it is stopped, so it has the time that what the client said last takes to come, even if
-    it has to be sent again.
+    A program that is stopped counts as failed, so a program gets the time in which the client's last data arrives even
+    if it is retransmitted.
     """
     return in_flight_ns if kind_of(workload).by_endpoint else in_flight_ns + stall_ns(round_trip_ns)
 

@@ -1,4 +1,4 @@
-"""Programs of the nodes' own that take an endpoint's place: what they write becomes the events of a record."""
+"""Run programs of the nodes in place of endpoints, and turn their output into the events of a record."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     from testbed.workloads.nodes import Nodes, Program
 
 PROGRESS_S = 0.5
-"""How often progress is told while a program says nothing."""
+"""The time between two reports of progress while a program writes nothing."""
 
 _UNREAD = 1000
-"""Lines that wait to be read, at most; a program that writes faster waits meanwhile, so that they don't fill memory."""
+"""The most lines that wait to be read; a program that writes faster is blocked, so that memory does not fill up."""
 
 _KILLED_S = 5
-"""In which a program that was killed has ended, or else is left to itself."""
+"""How long to wait for the end of a killed program before giving up."""
 
-_LAST = 400  # characters of what a program said last, in an error
+_LAST = 400  # characters of a program's last output in an error
 
 
 class Reader(Protocol):
-    """Reads one program.
+    """Turns the output of one program into events.
 
     Attributes:
         argv: the command.
-        lasts_ns: how long it is expected to take, for the progress.
-        timeout_ns: how long it may take.
+        lasts_ns: how long the program is expected to run, for the progress.
+        timeout_ns: how long the program may run.
     """
 
     argv: Sequence[str]
@@ -42,51 +42,51 @@ class Reader(Protocol):
     timeout_ns: int
 
     def line(self, line: str, at_ns: int) -> Iterator[Mapping[str, Any]]:
-        """The events that a line of its standard output makes."""
+        """Yield the events of a line of standard output."""
 
     def end(self, status: int, stderr: str, at_ns: int) -> Iterator[Mapping[str, Any]]:
-        """The last events, once it has ended: an `end`, or an `error`."""
+        """Yield the last events after the program's end: an `end` or an `error`."""
 
 
 def failure(code: str, message: str, hint: str | None = None) -> Mapping[str, Any]:
-    """The event of a program that did not do what it was started for."""
+    """Return the event of a program that failed."""
     return {"event": "error", "code": code, "message": message, "hint": hint}
 
 
 def failed_with(argv: Sequence[str], status: int, said: str) -> Mapping[str, Any]:
-    """The event of a program that ended with a status other than 0."""
+    """Return the event of a program that ended with a status other than 0."""
     last = said.strip()[-_LAST:] or "nothing"
     return failure("command-failed", f"{argv[0]} ended with status {status}; it said: {last}")
 
 
 class ReadProgram:
-    """A program in a node, and what reads it; see `testbed.workloads.nodes.Process`.
+    """A program in a node and its reader, which together act as a `testbed.workloads.nodes.Process`.
 
     Args:
-        nodes: the lab's.
-        node: where the program runs.
-        make_reader: makes what reads it, when it starts.
+        nodes: the nodes of the lab.
+        node: the node in which the program runs.
+        make_reader: called at the start of the program; returns its reader.
     """
 
     def __init__(self, nodes: Nodes, node: str, make_reader: Callable[[], Reader]) -> None:
         self._nodes = nodes
         self._node = node
         self._make_reader = make_reader
-        self._heard: queue.Queue[str | int | TestbedError] = queue.Queue(_UNREAD)
+        self._output: queue.Queue[str | int | TestbedError] = queue.Queue(_UNREAD)
         self._begun = threading.Event()
         self._cancelled = False
-        self._over = threading.Event()
+        self._closed = threading.Event()
         self._program: Program | None = None
         self._thread: threading.Thread | None = None
 
     def begin(self, start_ns: int) -> None:
-        """Start the program at that time, by the nodes' clock; nothing can be prepared of it before."""
+        """Start the program at that time, by the nodes' clock; a program can't prepare itself."""
         sleep(max(0, start_ns - self._nodes.now_ns()) / 1e9)
         self._reader = self._make_reader()
         try:
             self._program = self._nodes.program(self._node, self._reader.argv)
-        except UsageError as error:  # a runtime may know at once that there is no such program
-            self._heard.put(error)
+        except UsageError as error:  # some runtimes know at once that the program does not exist
+            self._output.put(error)
         else:
             self._thread = threading.Thread(target=self._read, args=(self._program,), daemon=True)
             self._thread.start()
@@ -97,23 +97,23 @@ class ReadProgram:
     def _read(self, program: Program) -> None:
         try:
             for line in program:
-                self._pass_on(line)
-            self._pass_on(program.wait())
+                self._enqueue(line)
+            self._enqueue(program.wait())
         except TestbedError as error:
-            self._pass_on(error)
+            self._enqueue(error)
 
-    def _pass_on(self, heard: str | int | TestbedError) -> None:
-        while not self._over.is_set():
+    def _enqueue(self, item: str | int | TestbedError) -> None:
+        while not self._closed.is_set():
             with suppress(queue.Full):
-                self._heard.put(heard, timeout=PROGRESS_S)
+                self._output.put(item, timeout=PROGRESS_S)
                 return
 
     def __iter__(self) -> Iterator[str]:
-        """The events as an endpoint would write them."""
+        """Yield the events as the lines of an endpoint."""
         try:
             yield from map(json.dumps, self._events())
         finally:
-            self._over.set()
+            self._closed.set()
 
     def _events(self) -> Iterator[Mapping[str, Any]]:
         yield {"event": "ready"}
@@ -130,18 +130,18 @@ class ReadProgram:
                 yield failure("command-timeout", message, "give it more time: timeout")
                 return
             try:
-                heard = self._heard.get(timeout=PROGRESS_S)
+                item = self._output.get(timeout=PROGRESS_S)
             except queue.Empty:
                 yield {"event": "progress", "fraction": min(elapsed_ns / reader.lasts_ns, 0.99)}
                 continue
-            if isinstance(heard, TestbedError):
-                yield self._unusable(heard)
+            if isinstance(item, TestbedError):
+                yield self._unusable(item)
                 return
-            if isinstance(heard, int):
+            if isinstance(item, int):
                 assert self._program is not None  # noqa: S101 (it has ended)
-                yield from reader.end(heard, self._program.stderr, monotonic_ns())
+                yield from reader.end(item, self._program.stderr, monotonic_ns())
                 return
-            yield from reader.line(heard, monotonic_ns())
+            yield from reader.line(item, monotonic_ns())
 
     def _unusable(self, error: TestbedError) -> Mapping[str, Any]:
         hint = "the node's image needs to have it" if isinstance(error, UsageError) else error.hint
@@ -153,7 +153,7 @@ class ReadProgram:
             self._program.stop()
 
     def kill(self) -> None:
-        """End it at once, or see that it does not start."""
+        """Kill the program, or prevent its start."""
         if self._program is not None:
             self._program.kill()
         else:
@@ -161,7 +161,7 @@ class ReadProgram:
             self._begun.set()
 
     def wait(self) -> int:
-        """0, when it has ended or can't be waited for: what became of it, its events say."""
+        """Wait for the end of the program, but not for long, and return 0; its events contain the outcome."""
         if self._thread is not None:
             self._thread.join(_KILLED_S)
         return 0

@@ -1,8 +1,8 @@
-"""One workload, carried out: its two endpoints made ready, started, recorded and, however it goes, ended.
+"""Run one workload: prepare and start its two endpoints, record their output and, in any case, end them.
 
-Both endpoints are made ready first: the server listens, the client has loaded and computed all that it needs and has
-sent no packet. When every workload that starts at the same time is as far, all clients are told one instant, a little
-ahead, at which they begin (`testbed.workloads.starting`).
+Both endpoints prepare first: the server listens, the client has loaded and computed all that it needs and has sent no
+packet. When all workloads that start together are ready, all clients receive one start time in the near future
+(`testbed.workloads.starting`).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from testbed.workloads.summary import Summary
 
 SILENCE_S = 90.0
-"""How long no endpoint may say anything. While the source's waits for the other it says so twice a second."""
+"""How long both endpoints may be silent. A client that waits for the server reports progress twice a second."""
 
 IN_FLIGHT_NS = 1_000_000_000
 
-_UNHEARD = 64
-"""Lines that wait to be taken in, at most; whoever says more waits meanwhile, so that they don't fill memory."""
+_UNREAD = 64
+"""The most lines that wait to be processed; an endpoint that writes faster is blocked, so that memory stays bounded."""
 
-_OTHERS_SAY_S = 0.5
+_OTHER_ERROR_S = 0.5
 _THREAD_S = 5.0
 _DRAIN_S = 0.01
 
@@ -51,53 +51,53 @@ def run(
     round_trip_ns: int = 0,
     start: Start | None = None,
 ) -> Summary:
-    """Carry out a workload. Several may run at once, each in a thread of its own.
+    """Run a workload and return its summary. Several may run at once, each in its own thread.
 
     Args:
-        workload: what to do.
-        nodes: where.
-        record: gets the endpoints' lines as they come, each a JSON object with the `node` it is from; what they mean
-            is in `testbed.endpoint`.
+        workload: the workload.
+        nodes: the nodes of the lab.
+        record: receives the endpoints' lines, each a JSON object with the `node` that wrote it; `testbed.endpoint`
+            describes them.
         progress: called with the fraction done, in the calling thread.
-        in_flight_ns: the longest that a packet may be under way: the server hears for as long after the client's
-            end, unless it knows that all has come (see `linger_ns`).
-        start: that it has in common with others; else it begins as soon as it is ready.
-        round_trip_ns: the longest round trip of the path: endpoints wait for each other as long as it makes necessary.
+        in_flight_ns: the longest time that a packet may be in flight: the server listens that long after the client's
+            end, unless it ends by itself (see `linger_ns`).
+        start: the start that this workload shares with others; by default it begins as soon as it is ready.
+        round_trip_ns: the longest round trip of the path, which decides how long endpoints wait for each other.
 
     Returns:
-        The summary of what was recorded.
+        The summary of the record.
 
     Raises:
-        WorkloadError: an endpoint failed, died or fell silent; the code is the endpoint's own where it said one.
-            Both have ended then, as they have with any other exception, such as KeyboardInterrupt.
+        WorkloadError: an endpoint failed, died or fell silent; the code is the endpoint's own if it reported one.
+            Both endpoints have ended then, as after any other exception, such as KeyboardInterrupt.
     """
     kind = kind_of(workload)
     summariser: Summariser = kind.summariser(workload)
     start = start or Start(1, nodes.now_ns)
-    with _Dialogue(workload, record, summariser, progress) as dialogue:
+    with _Endpoints(workload, record, summariser, progress) as endpoints:
         if kind.has_server:
-            dialogue.start(workload.destination, start_server(workload, nodes, round_trip_ns))
+            endpoints.start(workload.destination, start_server(workload, nodes, round_trip_ns))
         client = start_client(workload, nodes, round_trip_ns)
-        dialogue.start(workload.source, client)
-        dialogue.hear_until(lambda: dialogue.ready and (dialogue.listening or not kind.has_server))
+        endpoints.start(workload.source, client)
+        endpoints.process_until(lambda: endpoints.ready and (endpoints.listening or not kind.has_server))
         client.begin(start.wait())
-        dialogue.hear_until(lambda: dialogue.began_ns is not None)
-        start.began_ns[workload.name] = dialogue.began_ns or 0
-        dialogue.hear_until(lambda: dialogue.has_ended(workload.source))
+        endpoints.process_until(lambda: endpoints.began_ns is not None)
+        start.began_ns[workload.name] = endpoints.began_ns or 0
+        endpoints.process_until(lambda: endpoints.has_ended(workload.source))
         if kind.has_server:
-            lingers_s = linger_ns(workload, in_flight_ns, round_trip_ns) / 1e9
-            dialogue.hear_for(lingers_s, unless_ended=workload.destination)
-            dialogue.stop(workload.destination)
-            dialogue.hear_until(lambda: dialogue.has_ended(workload.destination))
+            linger_s = linger_ns(workload, in_flight_ns, round_trip_ns) / 1e9
+            endpoints.process_for(linger_s, unless_ended=workload.destination)
+            endpoints.stop(workload.destination)
+            endpoints.process_until(lambda: endpoints.has_ended(workload.destination))
     return summariser.finish()
 
 
-class _Dialogue:
-    """The endpoints of one workload, and what they say. One thread per endpoint reads; all else is the caller's.
+class _Endpoints:
+    """The endpoints of one workload and their output. One thread per endpoint reads; the caller does the rest.
 
     Attributes:
-        listening: the server is ready.
-        ready: the client is.
+        listening: whether the server listens.
+        ready: whether the client is ready.
         began_ns: when the client began, by its own clock; None before.
     """
 
@@ -118,7 +118,7 @@ class _Dialogue:
         self._threads: list[threading.Thread] = []
         self._ended: set[str] = set()
         self._complete: set[str] = set()
-        self._heard: queue.Queue[tuple[str, str | int | BaseException]] = queue.Queue(_UNHEARD)
+        self._output: queue.Queue[tuple[str, str | int | BaseException]] = queue.Queue(_UNREAD)
 
     def __enter__(self) -> Self:
         return self
@@ -128,78 +128,78 @@ class _Dialogue:
             process.kill()
         deadline = monotonic() + _THREAD_S
         while monotonic() < deadline and any(thread.is_alive() for thread in self._threads):
-            with suppress(queue.Empty):  # a thread may wait for room
-                self._heard.get(timeout=_DRAIN_S)
+            with suppress(queue.Empty):  # a thread may wait for room in the queue
+                self._output.get(timeout=_DRAIN_S)
 
     def start(self, node: str, process: Process) -> None:
-        """Have a thread listen to an endpoint that was started in a node."""
+        """Start a thread that reads the output of an endpoint in a node."""
         self._processes[node] = process
         thread = threading.Thread(target=self._read, args=(node, process), daemon=True)
         self._threads.append(thread)
         thread.start()
 
     def _read(self, node: str, process: Process) -> None:
-        """Pass on the lines of an endpoint, then its exit status, or why neither can be had."""
+        """Enqueue the lines of an endpoint and its exit status, or the exception that ended the reading."""
         try:
             for line in process:
-                self._heard.put((node, line))
-            self._heard.put((node, process.wait()))
-        except BaseException as error:  # noqa: BLE001 (it is raised again where it is heard)
-            self._heard.put((node, error))
+                self._output.put((node, line))
+            self._output.put((node, process.wait()))
+        except BaseException as error:  # noqa: BLE001 (it is raised again in the caller's thread)
+            self._output.put((node, error))
 
     def stop(self, node: str) -> None:
-        """Tell an endpoint to end."""
+        """Stop an endpoint."""
         self._processes[node].close_stdin()
 
     def has_ended(self, node: str) -> bool:
-        """Whether an endpoint has ended, as it should."""
+        """Return whether an endpoint has ended successfully."""
         return node in self._ended
 
-    def hear_until(self, condition: Callable[[], bool]) -> None:
-        """Take in what the endpoints say until something is so.
+    def process_until(self, condition: Callable[[], bool]) -> None:
+        """Process the output of the endpoints until a condition holds.
 
         Raises:
             WorkloadError: an endpoint failed, died or fell silent.
         """
         while not condition():
-            if not self._hear(SILENCE_S):
+            if not self._process_next(SILENCE_S):
                 waits = {self._workload.source} if self.ready and self.began_ns is None else set()
                 silent = sorted(self._processes.keys() - self._ended - waits)
                 raise self._error("endpoint-silent", f"{' and '.join(silent)} said nothing for {SILENCE_S:.0f} s")
 
-    def hear_for(self, seconds: float, *, unless_ended: str) -> None:
-        """Take in what the endpoints say for a time, or until one has ended.
+    def process_for(self, seconds: float, *, unless_ended: str) -> None:
+        """Process the output of the endpoints for a time, or until one of them has ended.
 
         Raises:
             WorkloadError: an endpoint failed or died.
         """
         deadline = monotonic() + seconds
         while not self.has_ended(unless_ended) and (left := deadline - monotonic()) > 0:
-            self._hear(left)
+            self._process_next(left)
 
-    def _hear(self, seconds: float) -> bool:
-        """Take in the next thing that is said; False when nothing is for that long."""
+    def _process_next(self, seconds: float) -> bool:
+        """Process the next line or exit status; return False if there is none within the time."""
         try:
-            node, said = self._heard.get(timeout=seconds)
+            node, item = self._output.get(timeout=seconds)
         except queue.Empty:
             return False
-        failure = self._take(node, said)
+        failure = self._process(node, item)
         if failure is not None:
-            raise self._with_others(failure, node)
+            raise self._with_other_failure(failure, node)
         return True
 
-    def _take(self, node: str, said: str | int | BaseException) -> WorkloadError | None:
-        """Take in a line or an exit status; what it says went wrong, if something did."""
-        if isinstance(said, BaseException):
-            raise said
-        if isinstance(said, str):
-            return self._take_line(node, said)
-        if said == 0 and node in self._complete:
+    def _process(self, node: str, item: str | int | BaseException) -> WorkloadError | None:
+        """Process a line or an exit status and return the failure that it reports, or None."""
+        if isinstance(item, BaseException):
+            raise item
+        if isinstance(item, str):
+            return self._process_line(node, item)
+        if item == 0 and node in self._complete:
             self._ended.add(node)
             return None
-        return self._error("endpoint-died", f"{node}: the endpoint died with status {said}")
+        return self._error("endpoint-died", f"{node}: the endpoint died with status {item}")
 
-    def _take_line(self, node: str, line: str) -> WorkloadError | None:
+    def _process_line(self, node: str, line: str) -> WorkloadError | None:
         recorded = f'{{"node":{json.dumps(node)},{line.strip()[1:]}\n'
         try:
             event = parse(recorded)
@@ -227,15 +227,15 @@ class _Dialogue:
     def _error(self, code: str, message: str, hint: str | None = None) -> WorkloadError:
         return WorkloadError(code, f"workload {self._workload.name}: {message}", hint)
 
-    def _with_others(self, failure: WorkloadError, node: str) -> WorkloadError:
-        """The failure of one endpoint with what the other says of its own: often that is the cause."""
-        deadline = monotonic() + (_OTHERS_SAY_S if len(self._processes) > 1 else 0)
+    def _with_other_failure(self, failure: WorkloadError, node: str) -> WorkloadError:
+        """Return the failure of one endpoint joined with that of the other, which is often the cause."""
+        deadline = monotonic() + (_OTHER_ERROR_S if len(self._processes) > 1 else 0)
         while (left := deadline - monotonic()) > 0:
             try:
-                other, said = self._heard.get(timeout=left)
+                other, item = self._output.get(timeout=left)
             except queue.Empty:
                 break
-            if other != node and (further := self._take(other, said)) is not None:
+            if other != node and (further := self._process(other, item)) is not None:
                 message = f"{failure.message}; {further.message.partition(': ')[2]}"
                 return WorkloadError(failure.code, message, further.hint or failure.hint)
         return failure

@@ -1,4 +1,4 @@
-"""The start of workloads that run together: one instant for all of them."""
+"""Choose one start time for all workloads that run together."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 READY_S = 120.0
-"""How long the workloads may take to get ready; each by itself fails after 90 s without a sign of life."""
+"""How long the workloads may take to get ready; a workload fails earlier, after 90 s of silence."""
 
 _LEAD_NS = 100_000_000
 _LEAD_EACH_NS = 3_000_000
 
 
 class Start:
-    """The common start of workloads that run together; each of them is carried out by a thread of its own.
+    """The common start of workloads that run together, each in its own thread.
 
     Args:
-        count: how many workloads there are.
-        now_ns: tells the time of the nodes' monotonic clock.
-        chosen: called once, by one of the threads, with the start as soon as it is known, which is before it.
+        count: the number of workloads.
+        now_ns: returns the time of the nodes' monotonic clock.
+        chosen: called once, in one of the threads, with the start time when it is chosen.
 
     Attributes:
-        at_ns: the start, by the nodes' clock, ns; None before all workloads are ready.
-        began_ns: when each workload began, by its name; not before the start.
+        at_ns: the start time by the nodes' clock, ns; None before all workloads are ready.
+        began_ns: when each workload began, by its name.
     """
 
     def __init__(
@@ -43,20 +43,20 @@ class Start:
         self._barrier = threading.Barrier(count, self._choose, timeout=READY_S)
 
     def _choose(self) -> None:
-        """Choose a start that leaves time to tell it to everybody."""
+        """Choose a start time that leaves enough time to send it to all clients."""
         try:
             start_ns = self._now_ns() + self._lead_ns
             self._chosen(start_ns)
             self.at_ns = start_ns
-        except TestbedError as error:  # else one of the threads would raise it, and the others not know why
+        except TestbedError as error:  # raised in one thread only, the others would not know the reason
             self._failure = error
 
     def wait(self) -> int:
-        """Wait until all workloads are ready; the start.
+        """Wait until all workloads are ready, and return the start time.
 
         Raises:
             WorkloadError: `start-cancelled`: another one failed, or did not get ready within `READY_S`.
-            TestbedError: the start could not be chosen.
+            TestbedError: the start time could not be chosen.
         """
         try:
             self._barrier.wait()
@@ -70,5 +70,5 @@ class Start:
         return self.at_ns
 
     def cancel(self) -> None:
-        """Let nobody wait for this start any longer: it will not come."""
+        """Cancel the start, so that no workload waits for it any longer."""
         self._barrier.abort()

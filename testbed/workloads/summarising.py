@@ -1,4 +1,4 @@
-"""A stored record, summarised again."""
+"""Compute the summary of a stored record."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def summarise(workload: Workload, records: Iterable[Mapping[str, Any]]) -> Summary:
-    """The summary of a workload from the lines that `run` recorded: `summarise(workload, map(json.loads, file))`.
+    """Return the summary of a workload from the lines of its record: `summarise(workload, map(json.loads, file))`.
 
     Raises:
         RecordError: a line has the wrong form, or lines are missing.

@@ -1,4 +1,4 @@
-"""What is said about a workload."""
+"""The summary of a workload: its metrics, and the reasons of missing ones."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Value = int | float | str
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What is said about one workload.
+    """The summary of one workload.
 
     Attributes:
-        workload: its name.
-        kind: its kind.
-        values: the metrics of that kind by name; None where it could not be had; left out where this workload can
-            have none, as retransmits of UDP.
-        missing: for each None, and each that is left out, why.
+        workload: the name of the workload.
+        kind: the kind of the workload.
+        values: the metrics of that kind by name; None for a metric that could not be measured. A metric that the
+            workload can't have, such as retransmits of UDP, is left out.
+        missing: the reason for each metric that is None or left out.
     """
 
     workload: str
@@ -28,10 +28,10 @@ class Summary:
     missing: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        """Refuse text where a metric is a number, and numbers where it is text.
+        """Check that metrics of unit `name` are text and all others are numbers.
 
         Raises:
-            ValueError: there is such a value.
+            ValueError: a value has the wrong type.
         """
         for name, value in self.values.items():
             metric = METRICS.get(name)
@@ -39,13 +39,13 @@ class Summary:
                 raise ValueError(f"{name} is {value!r}, {'a number' if metric.unit == 'name' else 'text'}")
 
     def value(self, name: str) -> Value | None:
-        """A metric by the name that files have for it, `latency.p50`, or by that of `values`, `latency_p50_ns`.
+        """Return a metric by its label, `latency.p50`, or by its name in `values`, `latency_p50_ns`.
 
-        It is in the metric's unit, which `testbed metrics` tells: nanoseconds, bit/s, bytes, or a ratio from 0 to 1;
-        None where it could not be had.
+        The value is in the metric's unit, which `testbed metrics` shows: nanoseconds, bit/s, bytes, or a ratio from 0
+        to 1. It is None if it could not be measured.
 
         Raises:
-            KeyError: the workload can have no such metric.
+            KeyError: the workload has no such metric.
         """
         if name in self.values:
             return self.values[name]
@@ -58,18 +58,18 @@ class Summary:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The metrics by the names that files have for them."""
+        """The labels of the metrics, which are their names in files."""
         return tuple(metric_of(name).label for name in self.values)
 
     def number(self, name: str) -> int | float | None:
-        """A metric that is a number, see `value`; TypeError where it is text."""
+        """Return a metric that is a number, see `value`; raise TypeError if it is text."""
         value = self.value(name)
         if isinstance(value, str):
             raise TypeError(f"{name} is text, {value!r}")
         return value
 
     def text(self, name: str) -> str | None:
-        """A metric that is text, see `value`; TypeError where it is a number."""
+        """Return a metric that is text, see `value`; raise TypeError if it is a number."""
         value = self.value(name)
         if value is not None and not isinstance(value, str):
             raise TypeError(f"{name} is a number, {value!r}")
@@ -77,24 +77,24 @@ class Summary:
 
 
 class Figures:
-    """The values of a summary while it is made."""
+    """Collects the values of a summary."""
 
     def __init__(self) -> None:
         self.values: dict[str, Value | None] = {}
         self.missing: dict[str, str] = {}
 
     def put(self, name: str, value: Value | None, *, unless: str = "") -> None:
-        """Set a metric; `unless` says why it is None if it is."""
+        """Set a metric; `unless` is the reason if the value is None."""
         self.values[name] = value
         if value is None:
             self.missing[name] = unless
 
     def leave_out(self, *names: str, why: str) -> None:
-        """Say why this workload can have no such metrics, though others of its kind have."""
+        """Leave out metrics that this workload can't have, and record the reason."""
         for name in names:
             self.values.pop(name, None)
             self.missing[name] = why
 
     def summary(self, workload: str, kind: str) -> Summary:
-        """The whole of it."""
+        """Return the summary of the values set so far."""
         return Summary(workload=workload, kind=kind, values=self.values, missing=self.missing)

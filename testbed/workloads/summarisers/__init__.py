@@ -1,4 +1,4 @@
-"""From the lines of a record to a summary, one class per kind; bounded by the record's columns, not its lines."""
+"""Turn the events of a record into a summary: the parts that the classes of several kinds share."""
 
 from testbed.workloads.summarisers.base import Base, Summariser
 

@@ -1,4 +1,4 @@
-"""What all summarisers have in common."""
+"""The base class of all summarisers, and their protocol."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Summariser(Protocol):
     """Makes the summary of one workload, event by event."""
 
     def add(self, event: Event) -> None:
-        """Take in the next event of the record."""
+        """Add the next event of the record."""
 
     def finish(self) -> Summary:
-        """The summary of all events.
+        """Return the summary of all events.
 
         Raises:
             RecordError, WorkloadError: lines are missing.
@@ -36,7 +36,7 @@ class Summariser(Protocol):
 
 
 def interval_ns(workload: Workload) -> Fraction | None:
-    """The time from one message of a workload to the next; None where it sends at no set times."""
+    """Return the time from one message of a workload to the next; None if it does not send at set times."""
     parameters = workload.parameters
     if "interval_ns" in parameters:
         return Fraction(workload.number("interval_ns"))
@@ -46,7 +46,7 @@ def interval_ns(workload: Workload) -> Fraction | None:
 
 
 class Base:
-    """What all have: the totals in the endpoints' last lines, and the messages."""
+    """Collects the totals in the endpoints' last lines, and the messages."""
 
     def __init__(self, workload: Workload, *, timeout_ns: int | None = None) -> None:
         self.workload = workload
@@ -54,16 +54,16 @@ class Base:
         self._ends: dict[str, Mapping[str, Any]] = {}
 
     def add(self, event: Event) -> None:
-        """Take in the next event of the record."""
+        """Add the next event of the record."""
         self.messages.add(event)
         if isinstance(event, End):
             self._ends[event.node] = event.totals
 
     def end(self, node: str) -> Mapping[str, Any]:
-        """The totals of the endpoint in a node.
+        """Return the totals of the endpoint in a node.
 
         Raises:
-            WorkloadError: there is none.
+            WorkloadError: the record has no totals of that endpoint.
         """
         if node not in self._ends:
             raise WorkloadError(
@@ -82,12 +82,12 @@ class Base:
         return self.end(self.workload.destination)
 
     def put_lateness(self, figures: Figures, *, start_ns: int) -> None:
-        """Set how late messages were sent that were due at the start and then after each interval."""
+        """Set how late messages were sent; the first was due at the start, the others at the workload's interval."""
         interval = interval_ns(self.workload)
         assert interval is not None  # noqa: S101 (only kinds with a schedule call this)
         late_ns = metrics.pacing_late_ns(self.messages.ledger.sent_ns, start_ns=start_ns, interval_ns=interval)
         figures.put("pacing_late_p99_ns", late_ns, unless="nothing was sent")
 
     def summary(self, figures: Figures) -> Summary:
-        """The summary of these figures."""
+        """Return the summary of these values."""
         return figures.summary(self.workload.name, self.workload.kind)

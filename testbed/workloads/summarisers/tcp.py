@@ -1,4 +1,4 @@
-"""What the summaries of the TCP kinds share, with QUIC, which takes the place of TCP and TLS."""
+"""The common part of the summaries of kinds with connections: TCP and QUIC."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Tcp(Base):
-    """What the TCP kinds have: connections, and the client's state over time."""
+    """Collects the connections and the samples of the client's state."""
 
     def __init__(self, workload: Workload) -> None:
         super().__init__(workload)
@@ -30,7 +30,7 @@ class Tcp(Base):
         self._latest: dict[str, int] = {}
 
     def add(self, event: Event) -> None:
-        """Take in the next event of the record."""
+        """Add the next event of the record."""
         super().add(event)
         if isinstance(event, Connections):
             self.begun_ns.extend(event.begun_ns)
@@ -43,18 +43,18 @@ class Tcp(Base):
             self._latest = {name: event.columns[name][-1] for name in _LATEST if event.columns.get(name)}
 
     def put_connections(self, figures: Figures) -> None:
-        """Set what is known of the connections."""
+        """Set the metrics of connections and the congestion control."""
         self.put_set_ups(figures)
         figures.put("congestion", self._congestion, unless=_NO_CONNECTION)
 
     def put_set_ups(self, figures: Figures) -> None:
-        """Set how long they took to set up, and how many there were."""
+        """Set the set-up time and the number of connections."""
         ready_ns = self._secured_ns or self._connected_ns
         figures.put("setup_ns", _median(_differences(self.begun_ns, ready_ns)), unless=_NO_CONNECTION)
         figures.put("connections", len(ready_ns))
 
     def put_tls(self, figures: Figures) -> None:
-        """Set what part of the set-up TLS is."""
+        """Set the part of the set-up time that TLS takes."""
         if self.workload.parameters.get("tls"):
             tls_ns = _median(_differences(self._connected_ns, self._secured_ns)) if self._secured_ns else None
             figures.put("tls_ns", tls_ns, unless=_NO_CONNECTION)
@@ -62,13 +62,13 @@ class Tcp(Base):
             figures.leave_out("tls_ns", why="TLS was not asked for")
 
     def put_state(self, figures: Figures) -> None:
-        """Set what TCP says of the path."""
+        """Set the round-trip times that TCP measured."""
         none = "no connection carried it all, so none was sampled"
         figures.put("rtt_min_ns", self._latest.get("min_rtt_ns"), unless="TCP measured none" if self._rtt_ns else none)
         figures.put("rtt_p50_ns", _median(self._rtt_ns), unless=none)
 
     def put_limits(self, figures: Figures) -> None:
-        """Set what kept the sender from sending more, where it was not the network."""
+        """Set how long the receive window and the send buffer, rather than the network, limited the sender."""
         busy_ns = self._latest.get("busy_ns", 0)
         for name in ("rwnd_limited", "sndbuf_limited"):
             ratio = self._latest[f"{name}_ns"] / busy_ns if busy_ns else None
@@ -80,7 +80,7 @@ _NO_CONNECTION = "no connection was set up"
 _STATES = ("tcp-info", "quic-info")
 
 _LATEST = ("min_rtt_ns", "busy_ns", "rwnd_limited_ns", "sndbuf_limited_ns")
-"""Columns of which the last sample tells all."""
+"""The columns of which only the last sample is used."""
 
 
 def _differences(before: Iterable[int], after: Iterable[int]) -> Iterator[int]:
