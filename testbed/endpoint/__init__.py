@@ -15,7 +15,7 @@ the difference of two times taken in two nodes is a real delay. A client waits f
 | `connections` | TCP client | per connection: `begun_ns`, `connected_ns`, with TLS also `secured_ns` |
 | `congestion` | TCP client | `name`: the congestion control in use, from the kernel |
 | `sent` | client of messages | `sent_ns` of the messages `first`, `first` + 1, ...; in order |
-| `received` | the end that measures messages | `seq` and `received_ns` per arrival, in order of arrival, duplicates too |
+| `received` | the receiving end | `seq` and `received_ns` per arrival, in order of arrival, duplicates too |
 | `bytes` | tcp-stream server | `bytes` per `bucket_ns`, the first bucket beginning at `start_ns` |
 | `tcp-info` | TCP client with one connection | samples of its state at `at_ns`, see `testbed.linux.tcp_info` |
 | `quic-info` | quic client | samples of the sender's state, see `testbed.workloads.kinds.quic.log` |

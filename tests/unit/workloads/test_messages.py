@@ -62,11 +62,11 @@ def peak(count: int) -> int:
     return most
 
 
-def test_memory_holds_a_byte_of_each():
+def test_memory_holds_a_byte_per_message():
     assert peak(8 * ROWS) - peak(3 * ROWS) < 4 * 5 * ROWS  # one that grows is moved meanwhile
 
 
-def test_the_figures_are_those_of_all_arrivals_at_once():
+def test_metrics_equal_those_of_all_arrivals_at_once():
     count = 3 * ROWS + 7
     figures = summarised(count)
     first: dict[int, int] = {}

@@ -29,7 +29,7 @@ def carried_out(asked, here):
     return summary, events
 
 
-def test_a_command_says_samples_and_other_lines(workload, here):
+def test_the_output_of_a_command_is_samples_and_other_lines(workload, here):
     script = "echo '{\"depth\": 3}'; echo plain; echo 17; echo odd >&2"
     summary, events = carried_out(command(workload, "sh", "-c", script), here)
     assert summary.values["samples"] == 1
@@ -39,7 +39,7 @@ def test_a_command_says_samples_and_other_lines(workload, here):
     assert [event["line"] for event in events if event["event"] == "output"] == ["plain", "17", "odd"]
 
 
-def test_what_a_command_reports_are_metrics(workload, here):
+def test_numbers_that_a_command_reports_are_metrics(workload, here):
     lines = ({"rtt-ms": 3.5, "end": {"bytes": 10}, "ok": True}, {"rtt-ms": 1.5, "end": {"bytes": 30, "note": "x"}})
     summary, _ = carried_out(command(workload, "printf", "%s\\n", *map(json.dumps, lines)), here)
     reported = {name: summary.number(name) for name in summary.labels if name.startswith("data.")}
@@ -67,13 +67,13 @@ def test_what_a_command_reports_are_metrics(workload, here):
     assert (untold.passed, untold.reason) == (False, "work.data.speed: it was not reported")
 
 
-def test_numbers_that_nobody_can_use_are_left_out(workload, here):
+def test_unusable_numbers_are_left_out(workload, here):
     script = 'import json; print(json.dumps({f"n{i}": i for i in range(1000)} | {"inf": float("inf"), "list": [1]}))'
     summary, _ = carried_out(command(workload, sys.executable, "-c", script), here)
     assert len([name for name in summary.values if name.startswith("data.")]) == 4 * 100
 
 
-def test_a_command_that_says_more_than_may_wait_is_heard_to_its_end(workload, here):
+def test_more_output_than_the_queue_holds_is_read_to_the_end(workload, here):
     summary, events = carried_out(command(workload, "seq", "5000"), here)
     assert summary.values["lines"] == 5000
     assert [int(event["line"]) for event in events if event["event"] == "output"] == [*range(1, 5001)]
@@ -87,7 +87,7 @@ def test_a_command_that_says_more_than_may_wait_is_heard_to_its_end(workload, he
         (("no-such-program",), "command-not-found", "no-such-program"),
     ],
 )
-def test_a_command_that_does_not_do_it_fails_the_workload(workload, here, argv, code, said):
+def test_a_command_that_fails_fails_the_workload(workload, here, argv, code, said):
     with pytest.raises(WorkloadError) as error:
         run(command(workload, *argv, seconds=1 if argv[0] == "sleep" else 60), here, record=io.StringIO())
     assert error.value.code == code
@@ -95,7 +95,7 @@ def test_a_command_that_does_not_do_it_fails_the_workload(workload, here, argv, 
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_iperf3_is_its_own_witness(workload, here, protocol):
+def test_the_summary_of_iperf3_has_its_own_results(workload, here, protocol):
     asked = workload("iperf3", protocol=protocol, duration_ns=10**9, streams=2, rate_bps=10**6, size_bytes=1000)
     summary, events = carried_out(asked, here)
     (document,) = [event["document"] for event in events if event["event"] == "iperf3"]
@@ -114,7 +114,7 @@ def test_results_of_a_form_that_iperf3_does_not_have_are_no_results(workload, sa
 
 
 @pytest.mark.parametrize(("protocol", "helped"), [("udp", True), ("tcp", False)])
-def test_what_iperf3_does_not_send_again_over_udp_is_explained(workload, protocol, helped):
+def test_the_lost_first_datagram_of_iperf3_over_udp_is_explained(workload, protocol, helped):
     client = iperf3.Client(workload("iperf3", protocol=protocol, duration_ns=10**9, streams=1), 0)
     said = "unable to read from stream socket: Resource temporarily unavailable"
     assert [*client.line(json.dumps({"error": said}), 0)] == []

@@ -110,7 +110,7 @@ class BadPath(threading.Thread):
                     back.sendto(held, self.target)
 
 
-def test_what_a_bad_path_does_is_measured(here, workload):
+def test_the_effects_of_a_bad_path_are_measured(here, workload):
     asked = workload("udp-stream", **KINDS["udp-stream"])
     path = BadPath(asked.port)
     here.detour = path.front.getsockname()[1]
@@ -135,7 +135,7 @@ def test_what_a_bad_path_does_is_measured(here, workload):
     assert {name: summary.values[name] for name in expected} == expected
 
 
-def test_a_path_that_loses_all_gives_no_figures_but_reasons(here, workload):
+def test_metrics_of_a_path_that_loses_all_are_missing_with_the_reason(here, workload):
     asked = workload("udp-stream", **KINDS["udp-stream"])
     with socket.socket(type=socket.SOCK_DGRAM) as hole:
         hole.bind(("127.0.0.1", 0))
@@ -187,7 +187,7 @@ def test_an_interrupted_run_leaves_no_endpoint(here, workload):
         ("print('[1]')", "endpoint-output", "'[1]"),
     ],
 )
-def test_an_endpoint_that_does_not_keep_to_the_protocol(here, workload, program, code, found):
+def test_an_endpoint_that_breaks_the_protocol_fails_the_workload(here, workload, program, code, found):
     here.programs["server"] = program
     with pytest.raises(WorkloadError) as raised:
         carry_out(workload("udp-rr", **RR, timeout_ns=1), here)
@@ -195,7 +195,7 @@ def test_an_endpoint_that_does_not_keep_to_the_protocol(here, workload, program,
     assert found in raised.value.message
 
 
-def test_silence_ends(here, workload, monkeypatch):
+def test_a_silent_endpoint_fails_the_workload(here, workload, monkeypatch):
     monkeypatch.setattr(running, "SILENCE_S", 0.5)
     here.programs["server"] = "import time; time.sleep(600)"
     with pytest.raises(WorkloadError) as raised:
@@ -204,7 +204,7 @@ def test_silence_ends(here, workload, monkeypatch):
     assert "server said nothing" in raised.value.message
 
 
-def test_one_that_never_stops_talking_is_ended_with_the_other(here, workload):
+def test_an_endpoint_that_never_stops_writing_is_killed_with_the_other(here, workload):
     here.programs["server"] = 'print(\'{"event":"listening"}\')\nwhile True: print(\'{"event":"more"}\')'
     here.programs["client"] = 'print(\'{"event":"error","code":"made-up","message":"m","hint":null}\')'
     before = threading.active_count()

@@ -41,7 +41,7 @@ def test_the_clock_is_that_of_the_nodes():
     assert Start(1, lambda: 10**18).wait() - 10**18 in range(500 * MS)
 
 
-def test_one_that_never_gets_ready_keeps_nobody_waiting():
+def test_a_workload_that_never_gets_ready_cancels_the_start():
     start = Start(3, monotonic_ns)
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(start.wait) for _ in range(2)]
@@ -52,7 +52,7 @@ def test_one_that_never_gets_ready_keeps_nobody_waiting():
     assert start.at_ns is None
 
 
-def test_all_hear_why_there_is_no_start():
+def test_all_workloads_get_the_reason_of_a_missing_start():
     def refuse(_start_ns):
         raise LabError("agent-gone", "the lab's agent has ended")
 

@@ -75,7 +75,7 @@ def test_a_gap_in_what_was_sent_is_an_error(stream):
     assert raised.value.code == "incomplete-record"
 
 
-def test_an_arrival_of_what_was_never_sent_is_an_error(stream):
+def test_an_arrival_of_an_unsent_message_is_an_error(stream):
     with pytest.raises(RecordError) as raised:
         summarise(stream, [*RECORD, {**RECEIVED, "seq": [4], "received_ns": [50 * MS]}])
     assert raised.value.code == "unknown-message"
@@ -90,7 +90,7 @@ def test_lines_of_both_ends_may_alternate(stream):
     assert summarise(stream, [*parts, SENDER_END, RECEIVER_END]) == whole
 
 
-def test_udp_rr_tells_late_from_lost_from_double(workload):
+def test_udp_rr_distinguishes_late_lost_and_duplicate(workload):
     asked = workload("udp-rr", count=4, size_bytes=50, reply_bytes=50, timeout_ns=8 * MS)
     replies = {**RECEIVED, "node": "client", "seq": [0, 0, 1], "received_ns": [5 * MS, 1 * MS, 13 * MS]}
     ends = [{**RECEIVER_END, "node": "client", "corrupted": 1, "strangers": 1}, RECEIVER_END]

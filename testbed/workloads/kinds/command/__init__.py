@@ -1,4 +1,4 @@
-"""command: any program in a node; what it writes is kept, and is samples where it is JSON."""
+"""command: any program in a node; its output is kept, and lines of JSON are samples."""
 
 from testbed.kinds import Kind
 

@@ -1,4 +1,4 @@
-"""command: any program in a node; what it writes is kept, and is samples where it is JSON."""
+"""command: any program in a node; its output is kept, and lines of JSON are samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Client:
     """Reads the program; see `testbed.workloads.programs.Reader`.
 
-    A line that is a JSON object is a `sample` with that as `data`, any other an `output` with the `line`.
+    A line that is a JSON object becomes a `sample` with the object as `data`, any other line an `output`.
     """
 
     def __init__(self, workload: Workload, _round_trip_ns: int) -> None:
@@ -28,7 +28,7 @@ class Client:
         self._started_ns = monotonic_ns()
 
     def line(self, line: str, at_ns: int) -> Iterator[Mapping[str, Any]]:
-        """The events that a line of its standard output makes."""
+        """Yield the events of a line of standard output."""
         try:
             data = json.loads(line)
         except ValueError:
@@ -39,7 +39,7 @@ class Client:
             yield {"event": "output", "at_ns": at_ns, "line": line}
 
     def end(self, status: int, stderr: str, at_ns: int) -> Iterator[Mapping[str, Any]]:
-        """What it said of errors, and how it ended."""
+        """Yield the lines of standard error, and an `end` or an `error`."""
         for line in stderr.splitlines():
             yield {"event": "output", "at_ns": at_ns, "line": line, "stream": "stderr"}
         if status:

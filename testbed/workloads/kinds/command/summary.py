@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 _MOST_NAMES = 100
-"""Of numbers that a program reports; what has more is data of another kind, and is in the samples."""
+"""The most numbers that become metrics; further ones are only in the samples."""
 
 
 class Command(Base):
-    """command."""
+    """Makes the summary of command workloads."""
 
     def __init__(self, workload: Workload) -> None:
         super().__init__(workload)
@@ -31,7 +31,7 @@ class Command(Base):
         self._reported: dict[str, _Number] = {}
 
     def add(self, event: Event) -> None:
-        """Take in the next event of the record."""
+        """Add the next event of the record."""
         super().add(event)
         if isinstance(event, Output):
             self._lines += 1
@@ -42,7 +42,7 @@ class Command(Base):
                     self._reported.setdefault(name, _Number()).add(value)
 
     def finish(self) -> Summary:
-        """The summary of all lines."""
+        """Return the summary of the whole record."""
         figures = Figures()
         figures.put("duration_ns", self.client["duration_ns"])
         figures.put("samples", self._samples)
@@ -56,7 +56,7 @@ class Command(Base):
 
 
 class _Number:
-    """A number that was reported once or more: the last, the least, the greatest, and the mean."""
+    """The last, least, greatest and mean value of a reported number."""
 
     def __init__(self) -> None:
         self.last: float = 0
@@ -76,7 +76,7 @@ class _Number:
 
 
 def flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """The finite numbers in a JSON object, by name: `end.sum.bytes`; what no name can have is `_`."""
+    """Yield the finite numbers in a JSON object with their names, `end.sum.bytes`; `_` replaces invalid characters."""
     for key, value in data.items():
         name = prefix + re.sub(r"\W", "_", key, flags=re.ASCII)
         if isinstance(value, dict):

@@ -29,7 +29,7 @@ class Dns(Workload):
 
     @property
     def reach(self) -> Reach | None:
-        """As far as TCP does where that is the transport."""
+        """The reach of TCP if TCP is the transport."""
         return TCP_REACH if self.transport == "tcp" else None
 
     def waits(self, round_trip_ns: int) -> dict[str, int]:

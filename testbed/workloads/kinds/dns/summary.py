@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class Dns(Tcp):
-    """dns."""
+    """Makes the summary of dns workloads."""
 
     def finish(self) -> Summary:
-        """The summary of all lines."""
+        """Return the summary of the whole record."""
         figures = Figures()
         resolver, messages = self.client, self.messages.finished()
         messages.put_counts(figures)

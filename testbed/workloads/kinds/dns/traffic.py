@@ -1,8 +1,9 @@
-"""dns: queries to a real server, one after the other, as a stub resolver asks them (RFC 1034, 5.3.1; RFC 7766).
+"""dns: queries to a real server, one after the other, as a stub resolver sends them (RFC 1034, 5.3.1; RFC 7766).
 
-Over UDP a query that is not answered in time is sent again; an answer too long for a datagram is asked for again over
-TCP. Over TCP each query has a connection of its own, and the kernel sends again what is lost. The messages are
-dnspython's, the sockets and times are ours. What is answered is `received`, whether or not the name exists.
+Over UDP a query that is not answered in time is sent again; if an answer is too long for a datagram, the query is
+repeated over TCP. Over TCP each query has its own connection, and the kernel retransmits. dnspython encodes and decodes
+the messages; this module has the sockets and takes the times. Every answer is `received`, even if the name does not
+exist.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from testbed.endpoint.spec import Spec
 
 UDP_BYTES = 1232
-"""The longest answer asked for over UDP: what fits any path unfragmented (the DNS flag day of 2020)."""
+"""The longest answer requested over UDP, which fits any path unfragmented (DNS flag day 2020)."""
 
 _LENGTH = struct.Struct("!H")
 _LONGEST = 1 << 16
@@ -35,7 +36,7 @@ _WAKE_NS = 100_000_000
 
 
 def client(spec: Spec, owner: Owner) -> None:
-    """Ask `count` times."""
+    """Send `count` queries."""
     resolver = _Resolver(spec, owner)
     total = spec.parameters["count"]
     for number in range(total):
@@ -49,15 +50,15 @@ def client(spec: Spec, owner: Owner) -> None:
 
 
 class _Resolver:
-    """Asks, and notes when.
+    """Sends queries, and records the times of queries and answers.
 
     Attributes:
         sent_ns: when each query was first sent.
-        seq, received_ns: which were answered, and when.
-        set_ups: of the connections.
-        repeated: how often a query was sent again over UDP.
-        truncated: how many answers were too long for a datagram.
-        errors: how many answers were an error (any RCODE but NOERROR).
+        seq, received_ns: the number of each answered query, and when it was answered.
+        set_ups: the set-up times of the connections.
+        repeated: the number of times that a query was sent again over UDP.
+        truncated: the number of answers that were too long for a datagram.
+        errors: the number of answers with an error (any RCODE but NOERROR).
     """
 
     def __init__(self, spec: Spec, owner: Owner) -> None:
@@ -71,7 +72,7 @@ class _Resolver:
         self._ids = Random(spec.seed)
 
     def ask(self, number: int) -> None:
-        """Ask once, as often as it takes."""
+        """Send query `number`, again if necessary, and record its answer."""
         parameters = self._spec.parameters
         query = self._query()
         self.sent_ns.append(monotonic_ns())
@@ -99,8 +100,10 @@ class _Resolver:
             raise EndpointError("invalid-spec", f"{parameters['query']} {parameters['type']}: {error}") from error
 
     def _ask_udp(self, query: Message) -> Message | None:
-        """The answer, or None where none has come in time to any try."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:  # one each: a port nobody could guess
+        """Return the answer, or None if no try was answered in time."""
+        with socket.socket(
+            socket.AF_INET, socket.SOCK_DGRAM
+        ) as client:  # a socket per query: its port can't be guessed
             for attempt in range(self._spec.parameters["tries"]):
                 self.repeated += attempt > 0
                 client.sendto(query.to_wire(), self._server)
@@ -118,7 +121,7 @@ class _Resolver:
         return None
 
     def _ask_tcp(self, query: Message) -> Message | None:
-        """The answer, or None where none has come in the time that all tries have."""
+        """Return the answer, or None if there is none within the time of all tries together."""
         deadline_ns = monotonic_ns() + self._timeout_ns * self._spec.parameters["tries"]
         set_up = tcp.connect(self._spec, self._owner)
         self.set_ups.add(set_up)
@@ -142,7 +145,7 @@ class _Resolver:
 
 
 def _answer(query: Message, data: bytes) -> Message | None:
-    """The answer to a query, or None where that is something else."""
+    """Decode the answer to a query; return None if the data is something else."""
     try:
         answer = message.from_wire(data)
     except DNSException:

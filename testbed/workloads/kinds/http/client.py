@@ -1,4 +1,4 @@
-"""The HTTP client: as many workers as requests may be under way, on connections of their own or on one together."""
+"""The HTTP client: one worker per concurrent request, with separate connections or a shared one."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ class Client:
         self._owner = owner
         self._parameters = spec.parameters
         self._request = Request.of(spec)
-        self._each = spec.parameters["connect"] == "each"
+        self._reconnects = spec.parameters["connect"] == "each"
         self._session = _VERSIONS[spec.parameters["version"]]
         self._connections = Connections(spec)
         self._records = Records()
         self._quota = _Quota(spec.parameters.get("count"), spec.parameters.get("duration_ns"))
 
     async def run(self) -> None:
-        """Request until enough is requested, and write what became of it.
+        """Send all requests, and write the records.
 
         Raises:
-            EndpointError: a request failed before any was answered: the server can't be what was asked for.
-            Stopped: the owner wants us to end.
+            EndpointError: a request failed before any was answered, so the server is unusable.
+            Stopped: the owner wants the endpoint to stop.
         """
         tasks = asyncio.create_task(self._watch()), asyncio.create_task(self._work_all())
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -56,29 +56,29 @@ class Client:
         self._write()
 
     async def _watch(self) -> None:
-        """Tell the owner how far we are, and stop when it wants us to."""
+        """Report progress, and stop if the owner wants that."""
         while True:
             self._owner.check()
             self._owner.progress(self._quota.fraction)
             await asyncio.sleep(_WAKE_S)
 
     async def _work_all(self) -> None:
-        """A worker for each request that may be under way; those of HTTP/2 share a connection that is kept."""
+        """Run one worker per concurrent request; with HTTP/2, workers share a kept connection."""
         number = min(self._parameters["concurrency"], self._quota.most)
-        kept = [_Kept(self._open) for _ in range(number)]
-        if self._session is Http2 and not self._each:
-            kept = kept[:1] * number
-        await asyncio.gather(*(self._work(one) for one in kept))
-        for one in kept:
-            one.end()
+        sessions = [_KeptSession(self._open) for _ in range(number)]
+        if self._session is Http2 and not self._reconnects:
+            sessions = sessions[:1] * number
+        await asyncio.gather(*(self._work(session) for session in sessions))
+        for session in sessions:
+            session.end()
 
-    async def _work(self, kept: _Kept) -> None:
+    async def _work(self, kept: _KeptSession) -> None:
         while self._quota.take():
             await self._request_once(kept)
 
-    async def _request_once(self, kept: _Kept) -> None:
-        """Request, and note what became of it; where a connection is for this only, it is part of it."""
-        number = self._records.begin() if self._each else None
+    async def _request_once(self, kept: _KeptSession) -> None:
+        """Send a request and record its outcome; a connection for this request only is part of it."""
+        number = self._records.begin() if self._reconnects else None
         try:
             for left in reversed(range(_TRIES)):
                 session = await kept.session()
@@ -95,11 +95,11 @@ class Client:
                 raise
             self._records.fail(self._records.begin() if number is None else number, error)
             await asyncio.sleep(_AFTER_FAILURE_S)
-        if self._each:
+        if self._reconnects:
             kept.end()
 
     async def _open(self) -> Session:
-        """A session on a connection of its own."""
+        """Open a session on a new connection."""
         connection = await self._connections.open()
         return self._session(self._connections, connection, self._request, self._records.flow)
 
@@ -122,8 +122,8 @@ class Client:
         )
 
 
-class _Kept:
-    """A session that is set up when it is needed, and again when the one before has come to its end."""
+class _KeptSession:
+    """A session that is opened when needed, and opened again when it has ended."""
 
     def __init__(self, set_up: Callable[[], Awaitable[Session]]) -> None:
         self._set_up = set_up
@@ -131,7 +131,7 @@ class _Kept:
         self._setting_up = asyncio.Lock()
 
     async def session(self) -> Session:
-        """A usable one."""
+        """Return a usable session."""
         async with self._setting_up:
             if self._session is None or not self._session.usable:
                 self.end()
@@ -139,17 +139,17 @@ class _Kept:
             return self._session
 
     def end(self) -> None:
-        """End it."""
+        """Close the session, if it is open."""
         if self._session is not None:
             self._session.close()
             self._session = None
 
 
 class _Quota:
-    """How many requests there are to be, or for how long.
+    """The number of requests to send, or the time for which to send them.
 
     Attributes:
-        most: there will not be more.
+        most: the greatest number of requests.
     """
 
     def __init__(self, count: int | None, duration_ns: int | None) -> None:
@@ -159,12 +159,12 @@ class _Quota:
         self._start_ns = monotonic_ns()
 
     def take(self) -> bool:
-        """Whether there is to be another one, which is then counted."""
+        """Count another request and return True, or return False if there are enough."""
         more = self.fraction < 1
         self._taken += more
         return more
 
     @property
     def fraction(self) -> float:
-        """How much is done, or at least begun; from 1 on it is enough."""
+        """The fraction of the requests or of the time that is used; the client stops at 1."""
         return max(self._taken / self.most, (monotonic_ns() - self._start_ns) / self._duration_ns)

@@ -1,4 +1,4 @@
-"""The connections of an HTTP client: set up, secured, counted and ended."""
+"""Set up, secure, count and close the connections of an HTTP client."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _ALPN = {"1.1": "http/1.1", "2": "h2"}  # RFC 7301, the IANA registry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """A connection to the server, secured where that is asked for.
+    """A connection to the server, with or without TLS.
 
     Attributes:
-        stall_ns: how long the server may send nothing.
+        stall_ns: how long the server may be silent.
     """
 
     stall_ns: int
@@ -42,24 +42,24 @@ class Connection:
     writer: asyncio.StreamWriter
 
     async def read(self) -> bytes:
-        """What has come; nothing where the server has closed.
+        """Wait for data and return it; it is empty if the server has closed.
 
         Raises:
-            EndpointError: nothing comes, or the connection broke.
+            EndpointError: the server is silent for too long, or the connection broke.
         """
         return await self._while_moving(lambda: self.reader.read(_READ_BYTES), "a response")
 
     async def write(self, data: bytes) -> None:
-        """Send, as fast as the connection takes it.
+        """Send data, waiting for room in the socket.
 
         Raises:
-            EndpointError: it takes no more, or broke.
+            EndpointError: the connection has stalled, or broke.
         """
         self.writer.write(data)
         await self._while_moving(self.writer.drain, "a request")
 
     async def _while_moving(self, begin: Callable[[], Awaitable[Moved]], doing: str) -> Moved:
-        """The result of reading or writing, which may take long as long as the other end takes what was sent to it."""
+        """Return the result of reading or writing; allow more time as long as the server acknowledges data."""
         acked = -1
         while True:
             try:
@@ -74,16 +74,16 @@ class Connection:
 
 
 class Connections:
-    """All connections of a workload. Each does a whole handshake: nothing is resumed.
+    """All connections of a workload. Each does a full TLS handshake: sessions are not resumed.
 
-    The first certificate that the server shows is trusted, and any other later is an error: in a lab nobody has signed
-    it, and nobody but the lab's own nodes can answer.
+    The first certificate of the server is trusted, and a different one later is an error: certificates in a lab are not
+    signed by an authority, and only the lab's own nodes can answer.
 
     Attributes:
-        begun_ns, connected_ns, secured_ns: times of each that was set up; the last without TLS stays empty.
-        retransmits: segments that this end sent again, on those that have ended.
-        congestion, tls: the names of the congestion control and of the version of TLS; None before there are any.
-        certificate: the SHA-256 of the server's, in hex.
+        begun_ns, connected_ns, secured_ns: the times of each set-up; the last is empty without TLS.
+        retransmits: the number of segments that the client retransmitted on closed connections.
+        congestion, tls: the names of the congestion control and of the TLS version; None before the first connection.
+        certificate: the SHA-256 digest of the server's certificate, in hex.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -98,16 +98,18 @@ class Connections:
         self._context = _context(self._protocol) if spec.parameters["tls"] else None
 
     async def open(self) -> Connection:
-        """Set up a connection, with TLS where that is asked for.
+        """Set up a connection, with TLS if requested.
 
         Raises:
-            EndpointError: it can't be had, or is not with whom or as it should be.
+            EndpointError: the set-up failed, or the server has another certificate or HTTP version.
         """
         host = self._spec.parameters["host"] if self._context else None
         plain = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             plain.setblocking(False)  # noqa: FBT003 (the standard library's signature)
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else a request waits for TLS's last ACK
+            plain.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+            )  # otherwise a request waits for the ACK of TLS's last message
             tcp.choose_congestion(plain, self._spec)
             begun_ns = monotonic_ns()
             where = (self._spec.address, self._spec.port)
@@ -141,21 +143,21 @@ class Connections:
         return connection
 
     def _check(self, secure: ssl.SSLObject) -> None:
-        chosen = secure.selected_alpn_protocol() or _ALPN["1.1"]  # what speaks no ALPN speaks that
+        chosen = secure.selected_alpn_protocol() or _ALPN["1.1"]  # a server without ALPN speaks HTTP/1.1
         if chosen != self._protocol:
             raise other_version(f"the server chose {chosen} by ALPN; {self._protocol} was offered")
         self.tls = secure.version()
-        found = hashlib.sha256(secure.getpeercert(binary_form=True) or b"").hexdigest()
-        if self.certificate not in (None, found):
+        digest = hashlib.sha256(secure.getpeercert(binary_form=True) or b"").hexdigest()
+        if self.certificate not in (None, digest):
             raise EndpointError(
                 "certificate-changed",
-                f"the server showed the certificate {self.certificate}, and now {found} (SHA-256)",
+                f"the server showed the certificate {self.certificate}, and now {digest} (SHA-256)",
                 "does more than one server answer at this address?",
             )
-        self.certificate = found
+        self.certificate = digest
 
     def close(self, connection: Connection) -> None:
-        """End a connection."""
+        """Close a connection and count its retransmits."""
         self.retransmits += tcp_info.read(connection.socket)["retransmits"]
         connection.writer.close()
 
@@ -163,20 +165,20 @@ class Connections:
 def _context(protocol: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # `Connections` says whom it trusts instead
+    context.verify_mode = ssl.CERT_NONE  # `Connections` decides whom it trusts
     context.set_alpn_protocols([protocol])
     return context
 
 
 def other_version(message: str) -> EndpointError:
-    """The error of a server that speaks HTTP, but not the version that it is asked for."""
+    """Return the error of a server that does not speak the requested version of HTTP."""
     return EndpointError(
         "http-version-refused", message, "give the workload a version and a port that the server speaks together"
     )
 
 
 def failure(error: OSError, doing: str) -> EndpointError:
-    """The endpoint's error for one of the kernel's, of TLS or of time; `doing` says what was being done."""
+    """Return the endpoint error for an error of the kernel, of TLS or of time; `doing` names what failed."""
     if isinstance(error, ssl.SSLError):
         if error.reason == "TLSV1_ALERT_NO_APPLICATION_PROTOCOL":
             return other_version("the server speaks TLS there, but by ALPN not this version of HTTP")
@@ -186,5 +188,7 @@ def failure(error: OSError, doing: str) -> EndpointError:
         if isinstance(error, TimeoutError):
             return EndpointError("timeout", f"{doing}: nothing has come for too long", "is the path partitioned?")
         return EndpointError("connection-reset", f"{doing}: {error}", _LOOK)
-    found = from_os_error(OSError(error.errno, os.strerror(error.errno)), doing)
-    return EndpointError(found.code, found.message, _LOOK if isinstance(error, ConnectionError) else found.hint)
+    translated = from_os_error(OSError(error.errno, os.strerror(error.errno)), doing)
+    return EndpointError(
+        translated.code, translated.message, _LOOK if isinstance(error, ConnectionError) else translated.hint
+    )

@@ -1,4 +1,4 @@
-"""A request and its response, whatever the version of HTTP."""
+"""Requests, responses and sessions, independent of the version of HTTP."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Request:
     """A request, the same for every version.
 
     Attributes:
-        authority: whom it is to, without the port where that is the scheme's own (RFC 9110, 7.2).
-        headers: names, in lower case, and values, but for those that a version of HTTP says in its own way.
-        body: its content.
+        authority: the host, and the port unless it is the scheme's default (RFC 9110, 7.2).
+        headers: names in lower case, and values; without headers that each version of HTTP sends in its own way.
+        body: the content.
     """
 
     scheme: str
@@ -42,7 +42,7 @@ class Request:
 
     @classmethod
     def of(cls, spec: Spec) -> Request:
-        """The request that a spec asks for."""
+        """Return the request of a spec."""
         tls, host = spec.parameters["tls"], spec.parameters["host"]
         port = "" if spec.port == _DEFAULT_PORTS[tls] else f":{spec.port}"
         body = pattern(spec.seed, spec.parameters.get("body_bytes", 0))
@@ -64,18 +64,18 @@ class Request:
 
     @property
     def is_idempotent(self) -> bool:
-        """Whether sending it twice does what sending it once does (RFC 9110, 9.2.2)."""
+        """Whether sending it twice has the effect of sending it once (RFC 9110, 9.2.2)."""
         return self.method in _IDEMPOTENT
 
 
-class Unanswered(Exception):  # noqa: N818 (nothing is wrong)
-    """The server ended a connection, which it may do after a response, before it answered this request.
+class Unanswered(Exception):  # noqa: N818 (no error: the request is sent again)
+    """The server closed a kept connection before it answered this request.
 
-    A client sends it again on another connection (RFC 9112, 9.3.1; RFC 9113, 8.7), unless the server may have acted on
-    it and doing so twice would make a difference.
+    The client sends it again on another connection (RFC 9112, 9.3.1; RFC 9113, 8.7), unless the server may have acted
+    on it and it is not idempotent.
 
     Attributes:
-        failure: what it is where that is no use.
+        failure: the error if the request is not sent again.
     """
 
     def __init__(self, failure: EndpointError) -> None:
@@ -88,27 +88,27 @@ class Session(Protocol):
 
     @property
     def usable(self) -> bool:
-        """The next request may be sent on it."""
+        """Whether the next request may be sent on it."""
 
     async def fetch(self) -> Response:
         """Send the request and read all of its response.
 
         Raises:
-            Unanswered: send it again.
-            EndpointError: there is no whole response.
+            Unanswered: the request has to be sent again.
+            EndpointError: there is no complete response.
         """
 
     def close(self) -> None:
-        """End it."""
+        """Close the connection."""
 
 
 class Flow:
-    """Bytes of bodies as they come.
+    """Counts the bytes of bodies over time.
 
     Attributes:
-        start_ns: when the first came; 0 before that.
-        buckets: bytes in each `BUCKET_NS` from then on.
-        sent_bytes: bytes of requests' bodies that were handed to the kernel, or wait for that.
+        start_ns: when the first byte arrived; 0 before.
+        buckets: the bytes received in each `BUCKET_NS` from then on.
+        sent_bytes: the bytes of requests' bodies that were passed to the socket.
     """
 
     BUCKET_NS = 100_000_000
@@ -119,7 +119,7 @@ class Flow:
         self.buckets: list[int] = []
 
     def add(self, size: int) -> None:
-        """So many have come now."""
+        """Count bytes that arrive now."""
         now = monotonic_ns()
         self.start_ns = self.start_ns or now
         bucket = (now - self.start_ns) // self.BUCKET_NS
@@ -129,14 +129,14 @@ class Flow:
 
 @dataclass(slots=True, kw_only=True)
 class Response:
-    """A response while it comes.
+    """A response while it is received.
 
     Attributes:
-        flow: where its bytes are counted too.
-        first_byte_ns, received_ns: when its first byte and the last byte came; 0 before that.
-        status: 0 before it is known.
-        size: bytes of the body.
-        server: what the server calls itself.
+        flow: also counts the bytes of the body.
+        first_byte_ns, received_ns: when the first and the last byte arrived; 0 before.
+        status: the status code; 0 before it is known.
+        size: the bytes of the body.
+        server: the `Server` header.
     """
 
     flow: Flow
@@ -149,25 +149,25 @@ class Response:
     _sha_256: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Take in the status and the headers, whose names are in lower case."""
+        """Process the status and the headers, whose names are in lower case."""
         named = dict(headers)
         self.status = status
         self.server = named[b"server"].decode("latin-1") if b"server" in named else None
-        found = _SHA_256.search(named.get(b"repr-digest", b""))
-        self._digest = base64.b64decode(found[1]) if found else None
+        match = _SHA_256.search(named.get(b"repr-digest", b""))
+        self._digest = base64.b64decode(match[1]) if match else None
 
     def add(self, data: bytes) -> None:
-        """Take in a part of the body."""
+        """Process a part of the body."""
         self.size += len(data)
         self.flow.add(len(data))
         if self._digest is not None:
             self._sha_256.update(data)
 
     def check(self) -> None:
-        """Compare the whole body with what the server says of it, if it does (`Repr-Digest`, RFC 9530).
+        """Compare the body with the digest that the server sent, if any (`Repr-Digest`, RFC 9530).
 
         Raises:
-            EndpointError: it is not that.
+            EndpointError: the body differs.
         """
         if self._digest not in (None, self._sha_256.digest()):
             raise EndpointError("corrupt-data", f"a body of {self.size} bytes differs from what Repr-Digest says of it")

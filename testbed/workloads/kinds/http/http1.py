@@ -30,7 +30,7 @@ class Http1:
 
     @property
     def usable(self) -> bool:
-        """Neither end has said that it closes."""
+        """Whether neither end has announced that it closes."""
         return self._protocol.our_state is h11.IDLE and not self._connection.reader.at_eof()
 
     async def fetch(self) -> Response:
@@ -70,7 +70,7 @@ class Http1:
         response.check()
 
     def _take(self, event: object, response: Response) -> bool:
-        """Take in events until one is missing; whether the response is whole."""
+        """Process the available events, and return whether the response is complete."""
         while event is not h11.NEED_DATA:
             if isinstance(event, h11.Response):
                 response.begin(event.status_code, event.headers)

@@ -1,4 +1,4 @@
-"""HTTP/2 (RFC 9113): any number of requests at a time, each a stream of one connection."""
+"""HTTP/2 (RFC 9113): concurrent requests as streams of one connection."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from testbed.workloads.kinds.http.connections import Connection, Connections
 
 _WINDOW_BYTES = 1 << 24
-"""What the server may send on a stream, and on the connection, before we acknowledge: as large as a browser's, so that
-TCP is the limit. RFC 9113 begins with 64 KB, which would cap a stream at 64 KB per round trip."""
+"""The flow-control window of a stream and of the connection: as large as a browser's, so that TCP is the limit. The
+default of RFC 9113, 64 KB, would limit a stream to 64 KB per round trip."""
 
 _STREAMS = 100
-"""Requests that may be under way until the server says how many (SETTINGS_MAX_CONCURRENT_STREAMS, RFC 9113, 6.5.2)."""
+"""The most concurrent requests before the server sets SETTINGS_MAX_CONCURRENT_STREAMS (RFC 9113, 6.5.2)."""
 
 
 class Http2:
@@ -45,7 +45,7 @@ class Http2:
             *request.headers,
         ]
         self._request = request
-        self._agreed = request.scheme == "https"  # by ALPN; else once the server sends its settings
+        self._agreed = request.scheme == "https"  # by ALPN; without TLS when the server sends its settings
         self._streams: dict[int, tuple[Response, asyncio.Future[None]]] = {}
         self._most_streams = _STREAMS
         self._room = asyncio.Condition()
@@ -73,12 +73,12 @@ class Http2:
                 del self._streams[stream]
                 self._room.notify()
             if whole.done():
-                whole.exception()  # else asyncio warns of one that nobody waited for, where sending failed first
+                whole.exception()  # prevents a warning of asyncio if sending failed before anything waited
         response.check()
         return response
 
     async def _send_body(self, stream: int, whole: asyncio.Future[None]) -> None:
-        """Send the body as the server's windows allow (RFC 9113, 5.2); no more of it once the request is over."""
+        """Send the body as the server's windows allow (RFC 9113, 5.2), and stop when the request has ended."""
         rest = memoryview(self._request.body)
         while rest and not whole.done():
             protocol = self._protocol
@@ -93,18 +93,18 @@ class Http2:
             rest = rest[size:]
             self._flow.sent_bytes += size
             await self._connection.write(protocol.data_to_send())
-        if rest and whole.exception() is None:  # it was answered before it was whole
-            with suppress(StreamClosedError):  # by the server, which wants no more of it (RFC 9113, 8.1)
+        if rest and whole.exception() is None:  # it was answered before the body was complete
+            with suppress(StreamClosedError):  # by the server, which does not want the rest (RFC 9113, 8.1)
                 self._protocol.reset_stream(stream, ErrorCodes.CANCEL)
             self._send()
 
     async def _read(self) -> None:
-        """Take in what the server says until it ends the connection."""
+        """Process the data of the server until it closes the connection."""
         error: EndpointError | Unanswered = _closed("")
         try:
             while data := await self._connection.read():
                 self._take_in(data)
-        except (ProtocolError, ValueError) as wrong:  # of a status that is no number
+        except (ProtocolError, ValueError) as wrong:  # ValueError: a status that is no number
             error = EndpointError("protocol-error", f"what the server said is not HTTP/2: {wrong}")
         except (EndpointError, Unanswered) as ended:
             error = ended
@@ -113,7 +113,7 @@ class Http2:
             error = other_version(f"the server does not take HTTP/2 without TLS (h2c): {reason.message}")
         self._fail(error)
         async with self._room:
-            self._room.notify_all()  # those without a stream, whom no other's end would wake
+            self._room.notify_all()  # requests without a stream would otherwise not wake up
 
     def _take_in(self, data: bytes) -> None:
         now = monotonic_ns()
@@ -126,12 +126,12 @@ class Http2:
                 self._window_grew.set()
             elif isinstance(event, events.ConnectionTerminated):
                 raise self._ended(event)
-            elif (under_way := self._streams.get(getattr(event, "stream_id", 0))) and not under_way[1].done():
-                self._take(event, *under_way, now)
+            elif (request := self._streams.get(getattr(event, "stream_id", 0))) and not request[1].done():
+                self._take(event, *request, now)
         self._send()
 
     def _take(self, event: events.Event, response: Response, whole: asyncio.Future[None], now: int) -> None:
-        """Take in what is about one request."""
+        """Process an event of one request."""
         if isinstance(event, events.ResponseReceived):
             response.first_byte_ns = now
             headers = dict(event.headers)
@@ -144,14 +144,14 @@ class Http2:
             whole.set_result(None)
         elif isinstance(event, events.StreamReset):
             error = EndpointError("stream-reset", f"the server reset a stream: {_name(event.error_code)}")
-            refused = event.error_code == ErrorCodes.REFUSED_STREAM  # not looked at
+            refused = event.error_code == ErrorCodes.REFUSED_STREAM  # not processed by the server
             whole.set_exception(Unanswered(error) if refused else error)
 
     def _ended(self, event: events.ConnectionTerminated) -> EndpointError | Unanswered:
-        """What the server's GOAWAY means for the requests under way.
+        """End the open requests at a GOAWAY, and return the error of those that the server may have processed.
 
-        Those after the last that it names are sent again (RFC 9113, 6.8). h2 takes in nothing behind a GOAWAY, so the
-        others get no answer any more: those that do no harm twice are sent again too.
+        Requests after the last that it names are sent again (RFC 9113, 6.8). h2 processes nothing after a GOAWAY, so
+        the others get no answer; they are sent again too if they are idempotent.
         """
         closed = _closed(f" ({_name(event.error_code)})")
         for stream, (_, whole) in self._streams.items():
@@ -161,7 +161,7 @@ class Http2:
         return Unanswered(closed) if again else closed
 
     def _fail(self, error: Exception) -> None:
-        """End all requests that are under way."""
+        """Fail all open requests."""
         self.usable = False
         for _, whole in self._streams.values():
             if not whole.done():
@@ -172,7 +172,7 @@ class Http2:
 
     def close(self) -> None:
         """See `testbed.workloads.kinds.http.exchange.Session`."""
-        if self.usable:  # else reading ends by itself
+        if self.usable:  # otherwise reading ends by itself
             self._reading.cancel()
             self._protocol.close_connection()
             self._send()
@@ -180,7 +180,7 @@ class Http2:
 
 
 def _begun() -> H2Connection:
-    """The protocol's state. What comes first, the preface and our settings, is sent along with the first request."""
+    """Return a new protocol state; the preface and the settings are sent together with the first request."""
     protocol = H2Connection(H2Configuration(client_side=True))
     ours = {SettingCodes.ENABLE_PUSH: 0, SettingCodes.INITIAL_WINDOW_SIZE: _WINDOW_BYTES}
     protocol.local_settings = Settings(client=True, initial_values=ours)

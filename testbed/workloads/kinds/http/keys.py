@@ -50,19 +50,19 @@ class Http(Workload):
 
     @property
     def reach(self) -> Reach:
-        """As far as TCP does."""
+        """The reach of TCP."""
         return TCP_REACH
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        """As of any workload; the server goes by the name of its node."""
+        """The parameters; the host is the name of the server's node."""
         given = {"host": self.destination, "port": 443 if self.tls else 80, **super().parameters}
         if self.headers:
             given["headers"] = tuple(f"{name}: {value}" for name, value in self.headers.items())
         return given if {"count", "duration_ns"} & given.keys() else {"count": _COUNT, **given}
 
     def contradictions(self) -> Iterator[Fault]:
-        """How often and how long are not both said; the method has a body; headers are not the client's own."""
+        """Yield faults: `count` beside `duration`, a body for a method without one, headers that the client sets."""
         if self.count is not None and self.duration_ns is not None:
             hint = "duration says how long to send requests, count says how many: leave one out"
             yield Fault(("count",), "conflicting-keys", "is given beside duration", hint)

@@ -1,4 +1,4 @@
-"""What became of the requests."""
+"""Record the outcomes of requests."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SUCCESS = range(200, 300)
 
 
 class Records:
-    """The requests, by number in the order in which they were begun.
+    """The requests and their outcomes; requests are numbered in the order of their beginning.
 
     Attributes:
-        flow: bytes of bodies as they come.
-        answered: how many had a whole response, whatever its status.
-        server: what the server called itself last.
+        flow: counts the bytes of bodies.
+        answered: the number of complete responses of any status.
+        server: the latest `Server` header.
     """
 
     def __init__(self) -> None:
@@ -36,22 +36,22 @@ class Records:
         self._failed: dict[str, tuple[str, array[int]]] = {}
 
     def begin(self) -> int:
-        """A request begins now; its number."""
+        """Record that a request begins now, and return its number."""
         self._sent_ns.append(monotonic_ns())
         return len(self._sent_ns) - 1
 
     def answer(self, number: int, response: Response) -> None:
-        """A request has a whole response."""
+        """Record the complete response to a request."""
         self.answered += 1
         self.server = response.server or self.server
         self._responses[number] = response
 
     def fail(self, number: int, error: EndpointError) -> None:
-        """A request has none."""
+        """Record that a request failed."""
         self._failed.setdefault(error.code, (error.message, array("q")))[1].append(number)
 
     def write(self, owner: Owner) -> None:
-        """Write all of them."""
+        """Write all records."""
         responses = sorted(self._responses.items())
         delivered = [(number, response) for number, response in responses if response.status in _SUCCESS]
         owner.emit_sent(self._sent_ns)
@@ -63,7 +63,8 @@ class Records:
             },
         )
         columns = {
-            name: [getattr(one, name) for _, one in responses] for name in ("status", "first_byte_ns", "received_ns")
+            name: [getattr(response, name) for _, response in responses]
+            for name in ("status", "first_byte_ns", "received_ns")
         }
         sizes = [response.size for _, response in responses]
         owner.emit_columns("responses", {"seq": [number for number, _ in responses], **columns, "bytes": sizes})

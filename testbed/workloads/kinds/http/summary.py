@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Http(Tcp):
-    """http. What was answered with 2xx counts as delivered; only of that the times count."""
+    """Makes the summary of http workloads. Requests answered with 2xx count as delivered; only their times count."""
 
     def __init__(self, workload: Workload) -> None:
         super().__init__(workload)
@@ -27,7 +27,7 @@ class Http(Tcp):
         self._seq, self._first_byte_ns, self._sizes = array("q"), array("q"), array("q")
 
     def add(self, event: Event) -> None:
-        """Take in the next event of the record."""
+        """Add the next event of the record."""
         super().add(event)
         if not isinstance(event, Table):
             return
@@ -40,7 +40,7 @@ class Http(Tcp):
             self._failed += len(event.columns["seq"])
 
     def finish(self) -> Summary:
-        """The summary of all lines."""
+        """Return the summary of the whole record."""
         figures = Figures()
         messages = self.messages.finished()
         messages.put_counts(figures)
@@ -69,7 +69,7 @@ class Http(Tcp):
         return self.summary(figures)
 
     def _put_outcomes(self, figures: Figures) -> None:
-        """Set what the responses were, and what the server is."""
+        """Set the metrics of responses and of the server."""
         end = self.client
         figures.put("error_responses", sum(n for status, n in self._statuses.items() if status not in _SUCCESS))
         figures.put("failed", self._failed)

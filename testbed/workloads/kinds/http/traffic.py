@@ -1,13 +1,13 @@
-"""http: requests to a web server that is none of ours, HTTP/1.1 (RFC 9112) or HTTP/2 (RFC 9113).
+"""http: requests to a web server of the destination, by HTTP/1.1 (RFC 9112) or HTTP/2 (RFC 9113).
 
-| event | what it says here |
+| event | contents |
 |---|---|
 | `connections` | also `secured_ns` with TLS: when its handshake was done |
 | `sent` | when each request was begun; with `connect: each` that is when its connection was |
-| `received` | when the last byte came of each answered with 2xx; by `seq`, for parallel requests have no order |
+| `received` | when the last byte of each response with 2xx arrived; with `seq`, since parallel requests have no order |
 | `responses` | of each whole response: `seq`, `status`, `first_byte_ns`, `received_ns`, `bytes` of the body |
 | `failed` | of requests without a whole response: `seq`, and why, `code` and `message` |
-| `bytes` | bytes of bodies as they came |
+| `bytes` | received bytes of bodies per time |
 | `end` | `sent_bytes` of bodies, `retransmits` of this end, `server`, `protocol`, `tls`, `certificate` (its SHA-256) |
 """
 
@@ -24,5 +24,5 @@ if TYPE_CHECKING:
 
 
 def client(spec: Spec, owner: Owner) -> None:
-    """Send the request so often, or for so long, with so many requests under way at a time."""
+    """Send the request `count` times or for `duration_ns`, with `concurrency` requests at a time."""
     asyncio.run(Client(spec, owner).run())

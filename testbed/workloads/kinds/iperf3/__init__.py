@@ -1,4 +1,4 @@
-"""iperf3: the nodes' own, in the source as client and in the destination as server; all of its results are kept."""
+"""iperf3: the nodes' own program, as client in the source and server in the destination; all results are kept."""
 
 from testbed.kinds import Kind
 from testbed.workloads.kinds import MESSAGES

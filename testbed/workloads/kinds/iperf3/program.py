@@ -1,4 +1,4 @@
-"""iperf3: the nodes' own, in the source as client and in the destination as server; all of its results are kept."""
+"""iperf3: the nodes' own program, as client in the source and server in the destination; all results are kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LOST = (
 
 
 def _grace_ns(round_trip_ns: int) -> int:
-    """How much longer than its sending iperf3 may take, to connect, to agree and to exchange results."""
+    """Return the time that iperf3 may take in addition to sending: to connect, negotiate and exchange results."""
     return _CONNECT_NS + stall_ns(round_trip_ns)
 
 
@@ -42,14 +42,14 @@ class Server:
         self._said: list[str] = []
 
     def line(self, line: str, at_ns: int) -> Iterator[Mapping[str, Any]]:
-        """All that it says, for it does not tell the client everything; it listens when it says so."""
+        """Yield every line, since the client does not learn all results, and `listening` when iperf3 listens."""
         self._said.append(line)
         yield {"event": "output", "at_ns": at_ns, "line": line}
         if "Server listening on" in line:
             yield {"event": "listening"}
 
     def end(self, status: int, stderr: str, at_ns: int) -> Iterator[Mapping[str, Any]]:  # noqa: ARG002
-        """How it ended."""
+        """Yield an `end` or an `error`."""
         said = stderr or "\n".join(self._said)
         yield failed_with(self.argv, status, said) if status else {"event": "end"}
 
@@ -57,8 +57,8 @@ class Server:
 class Client:
     """Reads iperf3 in the source; see `testbed.workloads.programs.Reader`.
 
-    Its document is the event `iperf3` as it is. Each of its intervals is a `sample` as well; when it was is counted
-    from the program's start, for iperf3 tells no finer time of its own than the second.
+    The event `iperf3` contains its JSON document unchanged. Each of its intervals is also a `sample`, whose time counts
+    from the program's start, since iperf3 reports absolute times only in seconds.
     """
 
     def __init__(self, workload: Workload, round_trip_ns: int) -> None:
@@ -82,12 +82,12 @@ class Client:
         self._lines: list[str] = []
 
     def line(self, line: str, at_ns: int) -> Iterator[Mapping[str, Any]]:  # noqa: ARG002
-        """Nothing yet: all lines are one document."""
+        """Collect the line; all lines are one document."""
         self._lines.append(line)
         yield from ()
 
     def end(self, status: int, stderr: str, at_ns: int) -> Iterator[Mapping[str, Any]]:  # noqa: ARG002
-        """Its document, the intervals, and how it ended."""
+        """Yield the document, the intervals, and an `end` or an `error`."""
         said = "\n".join(self._lines)
         try:
             document = json.loads(said)
@@ -108,7 +108,7 @@ class Client:
         yield {"event": "end"}
 
     def _samples(self, document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """Each interval as an event; KeyError or TypeError where they are not what iperf3 writes."""
+        """Yield each interval as an event; raise KeyError or TypeError if the document has another form."""
         for interval in document["intervals"]:
             data = {name: value for name, value in interval["sum"].items() if isinstance(value, int | float)}
             yield {"event": "sample", "at_ns": self._started_ns + round(data["end"] * 1e9), "data": data}

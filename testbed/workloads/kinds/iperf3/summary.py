@@ -1,4 +1,4 @@
-"""The summary of iperf3, which is iperf3's own."""
+"""The summary of iperf3, from its own results."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 _REORDERED = re.compile(r"\[SUM\].* (\d+) datagrams received out-of-order")
-"""What the server says of each stream, and to nobody else; it is no sum (report_sum_outoforder of iperf_api.c)."""
+"""A line per stream that only the server prints; it is no sum (report_sum_outoforder of iperf_api.c)."""
 
 _OF_DATAGRAMS = ("sent", "delivered", "lost", "loss_ratio", "reordered", "jitter_ns")
 
 
 class Iperf3(Base):
-    """iperf3."""
+    """Makes the summary of iperf3 workloads."""
 
     def __init__(self, workload: Workload) -> None:
         super().__init__(workload)
@@ -32,15 +32,15 @@ class Iperf3(Base):
         self._reordered = 0
 
     def add(self, event: Event) -> None:
-        """Take in the next event of the record."""
+        """Add the next event of the record."""
         super().add(event)
         if isinstance(event, Table) and event.event == "iperf3":
             self._document = event.values["document"]
-        elif isinstance(event, Output) and (late := _REORDERED.match(event.line)):
-            self._reordered += int(late[1])
+        elif isinstance(event, Output) and (match := _REORDERED.match(event.line)):
+            self._reordered += int(match[1])
 
     def finish(self) -> Summary:
-        """The summary of all lines."""
+        """Return the summary of the whole record."""
         if self._document is None:
             raise WorkloadError("incomplete-record", f"workload {self.workload.name}: the record has no results")
         try:
@@ -63,18 +63,18 @@ class Iperf3(Base):
             figures.leave_out("congestion", why="UDP has no congestion control")
             self._put_datagrams(figures, end)
         else:
-            figures.put("retransmits", sent.get("retransmits"), unless="not told")
-            figures.put("congestion", end.get("sender_tcp_congestion"), unless="not told")
+            figures.put("retransmits", sent.get("retransmits"), unless="iperf3 does not report it")
+            figures.put("congestion", end.get("sender_tcp_congestion"), unless="iperf3 does not report it")
             figures.leave_out(*_OF_DATAGRAMS, why="TCP carries no messages")
         return self.summary(figures)
 
     def _put_datagrams(self, figures: Figures, end: Mapping[str, Any]) -> None:
-        """Set what the server has seen of the datagrams."""
-        seen = end["sum"]
-        packets, lost = seen["packets"], seen["lost_packets"]
+        """Set the metrics of datagrams, which the server counts."""
+        totals = end["sum"]
+        packets, lost = totals["packets"], totals["lost_packets"]
         figures.put("sent", packets)
         figures.put("delivered", packets - lost)
         figures.put("lost", lost)
         figures.put("loss_ratio", lost / packets if packets else None, unless="nothing was sent")
         figures.put("reordered", self._reordered)
-        figures.put("jitter_ns", round(seen["jitter_ms"] * 1e6))
+        figures.put("jitter_ns", round(totals["jitter_ms"] * 1e6))

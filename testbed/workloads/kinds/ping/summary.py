@@ -7,10 +7,10 @@ from testbed.workloads.summary import Figures, Summary
 
 
 class Ping(Base):
-    """ping."""
+    """Makes the summary of ping workloads."""
 
     def finish(self) -> Summary:
-        """The summary of all lines."""
+        """Return the summary of the whole record."""
         figures = Figures()
         start_ns = self.client.get("start_ns")  # not in records of testbed 0.1
         messages = self.messages.finished()

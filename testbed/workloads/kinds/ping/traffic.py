@@ -1,4 +1,4 @@
-"""ping: ICMP echo (RFC 792); the other end is the destination's kernel."""
+"""ping: ICMP echo requests (RFC 792), which the destination's kernel answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LEAST_WAIT_NS, _MOST_WAIT_NS = 1_000_000_000, 10_000_000_000
 
 
 def checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071)."""
+    """Return the Internet checksum (RFC 1071)."""
     if len(data) % 2:
         data += b"\0"
     total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
@@ -33,11 +33,10 @@ def checksum(data: bytes) -> int:
 
 
 def client(spec: Spec, owner: Owner) -> None:
-    """Send `count` echo requests, one each `interval_ns`, and note every reply that comes.
+    """Send `count` echo requests, one every `interval_ns`, and record every reply.
 
-    After the last one it waits until all replies have come, but no longer than the path's longest round trip and a time
-    beyond it, which is that of iputils' ping: twice the longest round trip so far (but a second at least), or ten
-    seconds where there was none.
+    After the last request, wait for the missing replies, at most for the path's longest round trip plus the time that
+    iputils' ping waits: twice the longest round trip so far, but at least a second, or ten seconds without any reply.
     """
     total = spec.parameters["count"]
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as client:
@@ -48,7 +47,7 @@ def client(spec: Spec, owner: Owner) -> None:
             echo.send(number)
             owner.progress(number / total)
         last_ns = monotonic_ns()
-        while len(echo.answered) < total and (wait_until := last_ns + echo.patience_ns()) > monotonic_ns():
+        while len(echo.answered) < total and (wait_until := last_ns + echo.wait_ns()) > monotonic_ns():
             echo.receive_until(min(wait_until, monotonic_ns() + _WAKE_NS))
     owner.emit_sent(echo.sent_ns)
     owner.emit_columns("received", {"seq": echo.seq, "received_ns": echo.received_ns})
@@ -56,12 +55,12 @@ def client(spec: Spec, owner: Owner) -> None:
 
 
 class _Echo:
-    """Requests sent and replies that have come.
+    """Sends requests, and records them and their replies.
 
     Attributes:
-        sent_ns: per request.
-        seq, received_ns: per reply.
-        answered: the requests that have one.
+        sent_ns: the time of each request.
+        seq, received_ns: the number and the time of each reply.
+        answered: the numbers of the requests that were answered.
     """
 
     def __init__(self, client: socket.socket, spec: Spec, owner: Owner) -> None:
@@ -82,16 +81,16 @@ class _Echo:
         self.sent_ns.append(monotonic_ns())
         self._client.sendto(packet, (self._spec.address, 0))
 
-    def patience_ns(self) -> int:
-        """How long to wait for replies after the last request."""
+    def wait_ns(self) -> int:
+        """Return how long to wait for replies after the last request."""
         beyond_ns = max(_LEAST_WAIT_NS, 2 * self._longest_ns) if self.answered else _MOST_WAIT_NS
         return self._spec.round_trip_ns + beyond_ns
 
     def receive_until(self, until_ns: int) -> None:
-        """Note the replies that come before `until_ns`, or those that wait if that has passed.
+        """Record the replies that arrive before `until_ns`, or those in the socket if that has passed.
 
         Raises:
-            Stopped: the owner wants us to end.
+            Stopped: the owner wants the endpoint to stop.
         """
         while True:
             self._owner.check()
@@ -106,8 +105,8 @@ class _Echo:
                 self._owner.progress(len(self.sent_ns) / self._spec.parameters["count"])
 
     def _note(self, packet: bytes, source: str, now: int) -> None:
-        """Note a packet, if it is a reply to one of our requests."""
-        message = packet[(packet[0] & 0xF) * 4 :]  # a raw socket gives the IPv4 header too
+        """Record a packet if it is a reply to one of our requests."""
+        message = packet[(packet[0] & 0xF) * 4 :]  # a raw socket also delivers the IPv4 header
         if source != self._spec.address or len(message) != _HEADER.size + len(self._payload):
             return
         kind, _, _, identifier, wire = _HEADER.unpack_from(message)

@@ -11,7 +11,7 @@ Streams = Literal["each", "one"]
 Congestion = Literal["reno", "cubic"]
 
 HEADER = struct.Struct("!I")
-"""A message's sequence number, its first bytes; for in a stream of its own it comes in no order."""
+"""The sequence number that a message begins with, since messages in different streams may arrive in any order."""
 
 KIND = Kind(
     name="quic",

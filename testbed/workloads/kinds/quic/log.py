@@ -1,4 +1,4 @@
-"""What the sender of a QUIC connection knows, sampled: for a user-space protocol, what TCP_INFO is for TCP."""
+"""Sample the state of the sender of a QUIC connection, as TCP_INFO does for TCP."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _COLUMNS = {
     "cwnd": ("cwnd_bytes", 1),
     "bytes_in_flight": ("in_flight_bytes", 1),
 }
-"""What is kept of aioquic's metrics (its times are in ms), and what one of it is worth."""
+"""The metrics of aioquic that are kept: the name of the column, and the factor from aioquic's unit (times in ms)."""
 
 
 class Log(QuicLogger):
-    """What aioquic logs of its congestion control and its losses.
+    """Receives aioquic's log events on congestion control and losses.
 
     Attributes:
-        lost: packets that it found lost so far, whose data it sends again.
+        lost: the number of packets detected as lost so far, whose data is sent again.
     """
 
     def __init__(self) -> None:
@@ -38,14 +38,14 @@ class Log(QuicLogger):
         self._due_ns = 0
 
     def start_trace(self, is_client: bool, odcid: bytes) -> QuicLoggerTrace:  # noqa: FBT001 (aioquic's signature)
-        """What a connection logs to."""
+        """Return the object to which a connection logs."""
         return _Trace(self, is_client=is_client, odcid=odcid)
 
     def end_trace(self, trace: QuicLoggerTrace) -> None:
-        """Nothing: no trace is kept."""
+        """Do nothing: no trace is kept."""
 
     def add(self, data: Mapping[str, float]) -> None:
-        """Take in what has changed, and keep the whole of it if it is time for a sample."""
+        """Update the state with the changed values, and keep a sample of it if one is due."""
         for name, (column, scale) in _COLUMNS.items():
             if name in data:
                 self._state[column] = round(data[name] * scale)
@@ -61,14 +61,14 @@ class Log(QuicLogger):
 
 
 class _Trace(QuicLoggerTrace):
-    """What a connection logs, which would otherwise all be kept."""
+    """Receives the events of a connection; the base class would keep all of them."""
 
     def __init__(self, log: Log, *, is_client: bool, odcid: bytes) -> None:
         super().__init__(is_client=is_client, odcid=odcid)
         self._log = log
 
     def log_event(self, *, category: str, event: str, data: dict[str, Any]) -> None:
-        """Take in an event."""
+        """Process an event."""
         if category == "recovery" and event == "metrics_updated":
             self._log.add(data)
         elif category == "recovery" and event == "packet_lost":

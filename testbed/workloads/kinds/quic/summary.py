@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class Quic(TcpMessages):
-    """quic, whose handshake is TLS's."""
+    """Makes the summary of quic workloads; QUIC's handshake includes TLS."""
 
     def finish(self) -> Summary:
-        """The summary of all lines."""
+        """Return the summary of the whole record."""
         figures = Figures()
         self.put_messages(figures)
         figures.put("reordered", self.messages.ledger.reordered)

@@ -1,11 +1,11 @@
-"""quic: messages at a steady rate over QUIC (RFC 9000), each in a stream of its own or all in one.
+"""quic: messages at a steady rate over QUIC (RFC 9000), each in its own stream or all in one.
 
-The twin of tcp-messages and udp-stream. The protocol is aioquic's, which has no input or output of its own; sockets and
-times are ours. As in tcp-messages a message is made when it is due, and `sent` is when it was made: what the connection
-has no room for waits in it, and that wait is part of the delay.
+This is the counterpart of tcp-messages and udp-stream. aioquic implements the protocol without input and output; this
+module has the sockets and takes the times. As in tcp-messages, a message is created when it is due, and `sent` is the
+time of its creation: a message that can't be sent yet waits in the connection, and the wait is part of its delay.
 
-With a stream each, a lost packet delays the messages that it carried. With one stream for all, those behind it wait in
-the server until it has come again, as with TCP.
+With a stream per message, a lost packet delays only the messages in it. With one stream for all, the messages behind it
+wait in the server until it is retransmitted, as with TCP.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ if TYPE_CHECKING:
     from testbed.endpoint.spec import Spec
 
 _ALPN = "testbed"
-_IDLE = "Idle timeout"  # what aioquic says of it
+_IDLE = "Idle timeout"  # aioquic's reason
 _DATAGRAM_BYTES = 1 << 16
 _WAKE_NS = 100_000_000
 _NEVER_NS = 1 << 63
 _NOWHERE = ("192.0.2.1", 1)
-_TURNS = 4  # of a handshake, and a little of what follows it
-_DONE = b"\1"  # what the server says, in a stream of its own, when it has all messages
+_TURNS = 4  # of a handshake, and the packets right after it
+_DONE = b"\1"  # the server sends it in its own stream when it has received all messages
 
 
 class _Connection:
     """A QUIC connection over a UDP socket, until it is closed.
 
     Attributes:
-        protocol: what is said; aioquic's.
-        ended: it is closed.
+        protocol: aioquic's connection.
+        ended: whether the connection is closed.
     """
 
     def __init__(self, protocol: QuicConnection, own: socket.socket) -> None:
@@ -62,17 +62,19 @@ class _Connection:
         own.setblocking(False)  # noqa: FBT003 (the standard library's signature)
 
     def transmit(self) -> None:
-        """Send what there is to be sent."""
+        """Send all pending datagrams."""
         for data, address in self.protocol.datagrams_to_send(now=_now()):
             try:
                 self._socket.sendto(data, address)
             except BlockingIOError:
-                select.select([], [self._socket], [], _WAKE_NS / SECOND)  # else it is lost, and QUIC repeats it
+                select.select(
+                    [], [self._socket], [], _WAKE_NS / SECOND
+                )  # this datagram is lost, and QUIC sends it again
 
     def receive(self, until_ns: int) -> None:
-        """Take in what comes, or wait for it until then or until a timer of the protocol ends.
+        """Process arriving datagrams; wait for them at most until `until_ns` or a timer of the protocol.
 
-        It returns within 0.1 s, so that the caller can look at what the owner wants.
+        Return within 0.1 s, so that the caller can check the owner.
         """
         timer = self.protocol.get_timer()
         wake_ns = min(until_ns, monotonic_ns() + _WAKE_NS, round(timer * SECOND) if timer else until_ns)
@@ -88,13 +90,13 @@ class _Connection:
             self.protocol.handle_timer(now=_now())
 
     def events(self) -> list[QuicEvent]:
-        """What has happened.
+        """Return the new events of the connection.
 
         Raises:
-            EndpointError: `stalled`; `quic-failed`, the connection has ended on an error.
+            EndpointError: `stalled`; `quic-failed`: the connection ended with an error.
         """
-        found = list(iter(self.protocol.next_event, None))
-        for event in found:
+        new_events = list(iter(self.protocol.next_event, None))
+        for event in new_events:
             if isinstance(event, ConnectionTerminated):
                 self.ended = True
                 if event.reason_phrase == _IDLE:
@@ -102,11 +104,11 @@ class _Connection:
                     raise EndpointError("stalled", message, "is the path partitioned, or its loss near 100 %?")
                 if event.error_code:
                     raise EndpointError("quic-failed", f"QUIC: {event.reason_phrase or hex(event.error_code)}")
-        return found
+        return new_events
 
 
 def prepare(spec: Spec) -> None:
-    """Do a handshake with ourselves: the first of a process takes some 10 ms more than all others."""
+    """Do a handshake in memory, because the first one of a process takes some 10 ms more than all others."""
     client = QuicConnection(configuration=_configuration(spec, is_client=True))
     client.connect(_NOWHERE, now=0)
     server = QuicConnection(
@@ -120,7 +122,7 @@ def prepare(spec: Spec) -> None:
 
 
 def client(spec: Spec, owner: Owner) -> None:
-    """Connect, send message n when n messages' bits are due at the rate, and wait until the server has them all."""
+    """Connect, send message n when the bits of n messages are due, and wait until the server has received all."""
     configuration = _configuration(spec, is_client=True)
     log = configuration.quic_logger = Log()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
@@ -152,12 +154,12 @@ def client(spec: Spec, owner: Owner) -> None:
 
 
 class _Sender:
-    """Messages, made and given to the connection.
+    """Creates the messages and passes them to the connection.
 
     Attributes:
-        count: how many there are.
-        start_ns: when the first is due.
-        made_ns: when each was made.
+        count: the number of messages.
+        start_ns: the due time of the first message.
+        made_ns: when each message was created.
     """
 
     def __init__(self, protocol: QuicConnection, spec: Spec) -> None:
@@ -167,18 +169,18 @@ class _Sender:
         self._size: int = spec.parameters["size_bytes"]
         self._rate: int = spec.parameters["rate_bps"]
         self._rest = pattern(spec.seed, self._size - HEADER.size)
-        one = spec.parameters["streams"] == "one"
-        self._stream = protocol.get_next_available_stream_id(is_unidirectional=True) if one else None
+        shared = spec.parameters["streams"] == "one"
+        self._stream = protocol.get_next_available_stream_id(is_unidirectional=True) if shared else None
         self.start_ns = monotonic_ns()
 
     @property
     def due_ns(self) -> int:
-        """When the next message is due; never, after the last one."""
+        """The due time of the next message; practically never after the last one."""
         made = len(self.made_ns)
         return self.start_ns + made * 8 * self._size * SECOND // self._rate if made < self.count else _NEVER_NS
 
     def make(self, now: int) -> None:
-        """Make all messages that are due."""
+        """Create all messages that are due."""
         while self.due_ns <= now:
             message = HEADER.pack(len(self.made_ns)) + self._rest
             self.made_ns.append(now)
@@ -190,7 +192,7 @@ class _Sender:
 
 
 def server(spec: Spec, owner: Owner) -> None:
-    """Accept one connection, check its bytes, and note when the last one of each message was there."""
+    """Accept one connection, check its bytes, and record when each message was complete."""
     with udp.bound(spec.address, spec.port) as own:
         owner.emit("listening")
         connection = _accepted(spec, own, owner)
@@ -205,7 +207,7 @@ def server(spec: Spec, owner: Owner) -> None:
                 connection.protocol.send_stream_data(answer, _DONE, end_stream=True)
             connection.transmit()
             if owner.stopping and answered:
-                break  # the client has all it waited for; its close may be lost, or draining takes three PTOs yet
+                break  # the client is done; its close may be lost, or the connection drains for three PTOs
             owner.check()
             connection.receive(monotonic_ns() + _WAKE_NS)
     owner.emit_columns("received", {"seq": arrivals.seq, "received_ns": arrivals.received_ns})
@@ -213,7 +215,7 @@ def server(spec: Spec, owner: Owner) -> None:
 
 
 def _accepted(spec: Spec, own: socket.socket, owner: Owner) -> _Connection:
-    """The connection of the first datagram that begins one."""
+    """Wait for the first datagram that begins a connection, and return the connection."""
     configuration = _configuration(spec, is_client=False)
     own.settimeout(_WAKE_NS / SECOND)
     while True:
@@ -231,11 +233,11 @@ def _accepted(spec: Spec, own: socket.socket, owner: Owner) -> _Connection:
 
 
 class _Arrivals:
-    """Messages as they become whole, in whatever streams.
+    """Assembles messages from the data of streams.
 
     Attributes:
-        seq, received_ns: of each, in the order in which they did.
-        first_ns: when the first byte was there; 0 before.
+        seq, received_ns: the number and the time of each complete message, in order of completion.
+        first_ns: when the first byte arrived; 0 before.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -248,11 +250,11 @@ class _Arrivals:
 
     @property
     def complete(self) -> bool:
-        """Whether all have come."""
+        """Whether all messages have arrived."""
         return len(self.seq) == self._count
 
     def add(self, stream: int, data: bytes, now: int) -> None:
-        """Take in the next bytes of a stream.
+        """Process the next bytes of a stream.
 
         Raises:
             EndpointError: `corrupt-data`.
@@ -272,7 +274,7 @@ class _Arrivals:
 
 
 def _configuration(spec: Spec, *, is_client: bool) -> QuicConfiguration:
-    """What a side of the connection needs; the key is that of `tls`, from the workload's seed."""
+    """Return the configuration of one end; the key is that of `testbed.endpoint.tls`."""
     configuration = QuicConfiguration(
         is_client=is_client,
         alpn_protocols=[_ALPN],

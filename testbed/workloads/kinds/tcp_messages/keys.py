@@ -19,5 +19,5 @@ class TcpMessages(Workload):
 
     @property
     def reach(self) -> Reach:
-        """As far as TCP does."""
+        """The reach of TCP."""
         return TCP_REACH

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 class TcpMessages(Tcp):
-    """tcp-messages."""
+    """Makes the summary of tcp-messages workloads."""
 
     def finish(self) -> Summary:
-        """The summary of all lines."""
+        """Return the summary of the whole record."""
         figures = Figures()
         self.put_messages(figures)
         self.put_tls(figures)
         return self.summary(figures)
 
     def put_messages(self, figures: Figures) -> None:
-        """Set what is known of messages over one connection."""
+        """Set the metrics of messages over one connection."""
         sender, receiver, size = self.client, self.server, self.workload.number("size_bytes")
         messages = self.messages.finished()
         messages.put_counts(figures)

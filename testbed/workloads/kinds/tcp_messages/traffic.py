@@ -1,12 +1,12 @@
-"""tcp-messages: the client sends messages at a steady rate over one stream; the server notes when each is whole.
+"""tcp-messages: the client sends messages at a steady rate on one connection; the server times their arrivals.
 
-The twin of udp-stream: what TCP does to messages that would have done without its order. When a segment is lost, all
-messages behind it wait in the server's kernel until it has come again (head-of-line blocking).
+This is the counterpart of udp-stream, for messages that do not need TCP's ordering. When a segment is lost, all
+messages behind it wait in the server's kernel until it is retransmitted (head-of-line blocking).
 
-A message is made when it is due, whether or not the connection takes it: what the socket has no room for waits its turn
-before it. `sent` is when it was made, so that this wait is part of its delay. Were a message made only when the one
-before it had been taken, a blocked socket would hide the delays of all those that it kept from being made (coordinated
-omission). How late this process made it after it was due counts apart, as of udp-stream.
+A message is created when it is due, whether or not the socket has room for it, and waits in the client if not. `sent`
+is the time of its creation, so the wait is part of its delay. If a message were created only after the one before was
+sent, a blocked socket would hide the delays of later messages (coordinated omission). How late this process creates a
+message is counted separately, as in udp-stream.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ prepare = tcp.prepare
 
 
 def client(spec: Spec, owner: Owner) -> None:
-    """Connect, send message n when n messages' bits are due at the rate, and wait until the server has them all."""
+    """Connect, send message n when the bits of n messages are due, and wait until the server has received all."""
     set_up = tcp.connect(spec, owner)
     with set_up.connection as connection:
         set_ups = tcp.SetUps()
@@ -57,11 +57,11 @@ def client(spec: Spec, owner: Owner) -> None:
 
 
 class _Sender:
-    """Messages, made and sent.
+    """Creates and sends the messages.
 
     Attributes:
-        start_ns: when the first message is due.
-        made_ns: when each was made.
+        start_ns: the due time of the first message.
+        made_ns: when each message was created.
     """
 
     def __init__(self, connection: socket.socket, spec: Spec, owner: Owner) -> None:
@@ -78,10 +78,10 @@ class _Sender:
         self.start_ns = monotonic_ns()
 
     def send_all(self) -> None:
-        """Make and send all messages, each in a call of its own.
+        """Create and send all messages, each with its own system call.
 
         Raises:
-            Stopped: the owner wants us to end.
+            Stopped: the owner wants the endpoint to stop.
             EndpointError: the stream has stalled.
         """
         while self._sent < self._count * self._size:
@@ -95,17 +95,17 @@ class _Sender:
             while len(self.made_ns) < self._count and self._due_ns(len(self.made_ns)) <= now:
                 self.made_ns.append(now)
             self._send()
-            self._look()
+            self._check()
 
     def _due_ns(self, number: int) -> int:
         return self.start_ns + number * 8 * self._size * SECOND // self._rate
 
     def _await_room(self, until_ns: int) -> None:
-        """Wait until the connection takes more, but no longer than so."""
+        """Wait until the socket has room, at most until `until_ns`."""
         select.select([], [self._connection], [], max(0, until_ns - monotonic_ns()) / 1e9)
 
     def _send(self) -> None:
-        """Send of what was made as much as the connection takes."""
+        """Send as much of the created messages as the socket takes."""
         made = len(self.made_ns) * self._size
         while self._sent < made:
             offset, left = self._sent % PERIOD, self._size - self._sent % self._size
@@ -114,8 +114,8 @@ class _Sender:
             except BlockingIOError:
                 return
 
-    def _look(self) -> None:
-        """Look at the owner and at the state of the connection, if it is time to."""
+    def _check(self) -> None:
+        """Check the owner and sample the state of the connection, if a sample is due."""
         now = monotonic_ns()
         if self._sampler.is_due(now):
             self._owner.check()
@@ -126,7 +126,7 @@ class _Sender:
     def await_close(self) -> None:
         """Wait until the server has read everything and closed."""
         while True:
-            self._look()
+            self._check()
             select.select([self._connection], [], [], _WAKE_NS / 1e9)
             try:
                 if not self._connection.recv(1):
@@ -137,7 +137,7 @@ class _Sender:
 
 
 def server(spec: Spec, owner: Owner) -> None:
-    """Accept one connection, check its bytes, and note when the last one of each message was there."""
+    """Accept one connection, check its bytes, and record when each message was complete."""
     with tcp.listen(spec) as server:
         owner.emit("listening")
         connection = tcp.accept(server, spec, owner)
@@ -148,7 +148,7 @@ def server(spec: Spec, owner: Owner) -> None:
 
 
 def _receive(connection: socket.socket, spec: Spec, owner: Owner) -> tuple[array[int], int]:
-    """When each message was complete, and when the first byte was there (0 where none was)."""
+    """Return when each message was complete, and when the first byte arrived (0 if none did)."""
     size = spec.parameters["size_bytes"]
     expected = memoryview(pattern(spec.seed, PERIOD + _READ_BYTES))
     data = bytearray(_READ_BYTES)

@@ -21,10 +21,10 @@ class TcpRr(Workload):
 
     @property
     def reach(self) -> Reach:
-        """As far as TCP does."""
+        """The reach of TCP."""
         return TCP_REACH
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        """As of any workload; a response is as large as its request."""
+        """The parameters; by default a response is as large as its request."""
         return {"reply_bytes": self.size_bytes, **super().parameters}

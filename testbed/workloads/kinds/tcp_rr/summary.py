@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class TcpRr(Tcp):
-    """tcp-rr."""
+    """Makes the summary of tcp-rr workloads."""
 
     def finish(self) -> Summary:
-        """The summary of all lines."""
+        """Return the summary of the whole record."""
         figures = Figures()
         figures.put("retransmits", self.client["retransmits"] + self.server["retransmits"])
         messages = self.messages.finished()

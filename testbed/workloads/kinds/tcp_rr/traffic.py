@@ -1,4 +1,4 @@
-"""tcp-rr: the client sends a request and waits for the reply, again and again, on one connection or on one each."""
+"""tcp-rr: the client repeatedly sends a request and waits for its reply, on one connection or on one per request."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ prepare = tcp.prepare
 
 
 def client(spec: Spec, owner: Owner) -> None:
-    """Send `count` requests, one after the other's reply; with `connect: each` the connection is part of the request.
+    """Send `count` requests, each after the reply to the one before, on one connection or on one per request.
 
-    A message is `sent` when the call that sends it is made (or, with `connect: each`, the one that connects), and
-    `received` when the last byte of its reply has been read.
+    The time `sent` is that of the call that sends the request or, with `connect: each`, of the call that connects;
+    `received` is the time at which the last byte of the reply was read.
     """
     count = spec.parameters["count"]
-    each = spec.parameters["connect"] == "each"
+    reconnects = spec.parameters["connect"] == "each"
     sent, received, set_ups = array("q"), array("q"), tcp.SetUps()
     retransmits = 0
     exchange = _Exchange(spec, owner)
@@ -46,12 +46,12 @@ def client(spec: Spec, owner: Owner) -> None:
                 set_ups.add(set_up)
                 if number == 0:
                     owner.emit("congestion", name=tcp.congestion(connection))
-                if not each:
+                if not reconnects:
                     exchange.sampler = Sampler(connection, owner)
-            sent.append(set_up.begun_ns if each else monotonic_ns())
+            sent.append(set_up.begun_ns if reconnects else monotonic_ns())
             exchange.run(connection)
             received.append(monotonic_ns())
-            if each or number == count - 1:
+            if reconnects or number == count - 1:
                 retransmits += tcp_info.read(connection)["retransmits"]
                 connection.close()
                 connection = None
@@ -67,10 +67,10 @@ def client(spec: Spec, owner: Owner) -> None:
 
 
 class _Exchange:
-    """One request and its reply.
+    """Sends requests and receives replies.
 
     Attributes:
-        sampler: of the connection, if it is the one that carries all of them.
+        sampler: samples the connection, if one connection carries all requests.
     """
 
     def __init__(self, spec: Spec, owner: Owner) -> None:
@@ -85,7 +85,7 @@ class _Exchange:
         """Send the request and read all of the reply.
 
         Raises:
-            EndpointError: the reply is not what the server sends, or does not come.
+            EndpointError: the reply is wrong, or does not arrive.
         """
         send_all(connection, self._request, self._spec, self._owner)
         self._sample()
@@ -106,22 +106,22 @@ class _Exchange:
             raise EndpointError("corrupt-data", "a reply differs from what the server sends")
 
     def _sample(self) -> None:
-        """Sample the connection's state while the reply is under way, if it is time to."""
+        """Sample the state of the connection, if a sample is due."""
         now = monotonic_ns()
         if self.sampler is not None and self.sampler.is_due(now):
             self.sampler.take(now)
 
     def write_samples(self) -> None:
-        """Write the samples that have not been written."""
+        """Write the samples that are not written yet."""
         if self.sampler is not None:
             self.sampler.write()
 
 
 def send_all(connection: socket.socket, data: bytes, spec: Spec, owner: Owner) -> None:
-    """Send all of `data`, as slowly as the path takes it.
+    """Send all of `data`, waiting for room in the socket.
 
     Raises:
-        EndpointError: it takes no more.
+        EndpointError: the connection has stalled.
     """
     rest = memoryview(data)
     stall = tcp.Stall(spec)
@@ -134,7 +134,7 @@ def send_all(connection: socket.socket, data: bytes, spec: Spec, owner: Owner) -
 
 
 def server(spec: Spec, owner: Owner) -> None:
-    """Answer each request on as many connections as are to come, several at a time: an old one may still be closing."""
+    """Answer each request on the expected number of connections; several may be open, as an old one may be closing."""
     awaited = spec.parameters["count"] if spec.parameters["connect"] == "each" else 1
     service = _Service(spec, owner)
     with tcp.listen(spec) as server, selectors.DefaultSelector() as ready:
@@ -155,11 +155,11 @@ def server(spec: Spec, owner: Owner) -> None:
 
 
 class _Service:
-    """The connections that are open, and how much of each one's request has come.
+    """The open connections, and how much of the current request was received on each.
 
     Attributes:
-        closed: connections that the client has closed.
-        retransmits: segments sent again, on all connections that have ended.
+        closed: the number of connections that the client has closed.
+        retransmits: the number of retransmitted segments on closed connections.
     """
 
     def __init__(self, spec: Spec, owner: Owner) -> None:
@@ -172,21 +172,21 @@ class _Service:
         self._read: dict[socket.socket, int] = {}
 
     def open(self, server: socket.socket) -> socket.socket:
-        """Accept the connection that has come."""
+        """Accept a waiting connection."""
         connection = tcp.accept(server, self._spec, self._owner)
         self._read[connection] = 0
         return connection
 
     def read(self, connection: socket.socket) -> bool:
-        """Read what has come, and reply when the request is whole; False when the client has closed.
+        """Read from a connection, and reply when the request is complete; return False if the client has closed.
 
         Raises:
-            EndpointError: what has come is not what the client sends.
+            EndpointError: the request is wrong.
         """
         have = self._read[connection]
         try:
             data = connection.recv(min(_READ_BYTES, len(self._request) - have))
-        except BlockingIOError:  # of a TLS record, only a part has come
+        except BlockingIOError:  # only a part of a TLS record has arrived
             return True
         if not data:
             return False
@@ -199,13 +199,13 @@ class _Service:
         return True
 
     def close(self, connection: socket.socket) -> None:
-        """End a connection, counting what it sent again."""
+        """Close a connection and count its retransmits."""
         self.closed += 1
         self.retransmits += tcp_info.read(connection)["retransmits"]
         del self._read[connection]
         connection.close()
 
     def close_all(self) -> None:
-        """End the connections that are left."""
+        """Close all open connections."""
         for connection in list(self._read):
             self.close(connection)

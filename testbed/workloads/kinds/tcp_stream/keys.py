@@ -21,17 +21,17 @@ class TcpStream(Workload):
 
     @property
     def reach(self) -> Reach:
-        """As far as TCP does."""
+        """The reach of TCP."""
         return TCP_REACH
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        """As of any workload; ten seconds unless something else is said."""
+        """The parameters; by default the stream lasts ten seconds."""
         given = super().parameters
         return given if {"duration_ns", "size_bytes"} & given.keys() else {"duration_ns": 10 * SECOND, **given}
 
     def contradictions(self) -> Iterator[Fault]:
-        """How much and how long are not both said."""
+        """Yield the fault of a file that gives both `bytes` and `duration`."""
         if self.duration_ns is not None and self.size_bytes is not None:
             hint = "duration says how long to send, bytes says how much: leave one out"
             yield Fault(("bytes",), "conflicting-keys", "is given beside duration", hint)

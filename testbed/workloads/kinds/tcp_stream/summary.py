@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class TcpStream(Tcp):
-    """tcp-stream."""
+    """Makes the summary of tcp-stream workloads."""
 
     def finish(self) -> Summary:
-        """The summary of all lines."""
+        """Return the summary of the whole record."""
         sender, receiver = self.client, self.server
         first_ns, last_ns, delivered = receiver["first_byte_ns"], receiver["last_byte_ns"], receiver["bytes"]
         figures = Figures()

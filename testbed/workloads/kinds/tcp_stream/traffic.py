@@ -1,4 +1,4 @@
-"""tcp-stream: the client sends one stream of bytes; the server checks each of them."""
+"""tcp-stream: the client sends one stream of bytes; the server checks every byte."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from testbed.endpoint.spec import Spec
 
 BUCKET_NS = 100_000_000
-"""Bytes received are counted per bucket of this length."""
+"""Received bytes are counted per bucket of this length."""
 
 _LINE = 10  # buckets in one line
 _READ_BYTES = 1 << 17  # stays in the cache between the kernel's copy and our comparison
@@ -82,17 +82,17 @@ def _receive(connection: socket.socket, spec: Spec, owner: Owner) -> None:
     owner.emit("end", bytes=total, first_byte_ns=first_ns, last_byte_ns=last_ns)
 
 
-def _corrupt(found: bytearray, expected: memoryview, before: int) -> EndpointError:
-    at = next(index for index, (is_, should) in enumerate(zip(found, expected, strict=True)) if is_ != should)
+def _corrupt(received: bytearray, expected: memoryview, before: int) -> EndpointError:
+    at = next(index for index, (actual, wanted) in enumerate(zip(received, expected, strict=True)) if actual != wanted)
     return EndpointError(
         "corrupt-data",
-        f"byte {before + at} of the stream is {found[at]:#04x}; {expected[at]:#04x} was sent",
+        f"byte {before + at} of the stream is {received[at]:#04x}; {expected[at]:#04x} was sent",
         "something on the path changes packets and makes the checksum right again, or another stream came here",
     )
 
 
 class _Buckets:
-    """Bytes per bucket of time, written as they fill a line."""
+    """Counts bytes per bucket of time, and writes the counts when they fill a line."""
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
@@ -100,12 +100,12 @@ class _Buckets:
         self._counts: list[int] = []
 
     def begin(self, now: int) -> int:
-        """Begin the first bucket; when it ends."""
+        """Begin the first bucket and return the time of its end."""
         self._start_ns = now
         return now + BUCKET_NS
 
     def close(self, count: int, now: int) -> int:
-        """End the current bucket, which got `count` bytes, and all empty ones up to `now`; when the next one ends."""
+        """End the current bucket with `count` bytes and the empty ones up to `now`; return the end of the next one."""
         self._counts.append(count)
         while self._start_ns + (len(self._counts) + 1) * BUCKET_NS <= now:
             self._counts.append(0)
@@ -126,13 +126,13 @@ class _Buckets:
         self._counts = []
 
 
-class _Watch:
-    """Watches the sender.
+class _SenderMonitor:
+    """Samples the sender and limits the unsent data in the kernel.
 
     Attributes:
-        unsent: bytes that may wait in the kernel, unsent; it is told after each sample. What the path takes in 0.1 s at
-            its latest rate is enough to keep TCP busy. Left alone, the kernel takes megabytes, and on a slow path a
-            stream would end minutes after its time.
+        unsent: the bytes that may wait unsent in the kernel, set after each sample. What the path carries in 0.1 s at
+            the latest rate is enough to keep TCP busy. Without a limit the kernel buffers megabytes, and on a slow path
+            the stream would end minutes too late.
     """
 
     def __init__(self, connection: socket.socket, spec: Spec, owner: Owner) -> None:
@@ -142,11 +142,11 @@ class _Watch:
         self._stall = tcp.Stall(spec)
         self.unsent = _LEAST_UNSENT_BYTES
 
-    def look(self, now: int) -> int:
-        """Sample the sender's state; when to do so next.
+    def sample(self, now: int) -> int:
+        """Sample the sender's state and return the time of the next sample.
 
         Raises:
-            Stopped: the owner wants us to end.
+            Stopped: the owner wants the endpoint to stop.
             EndpointError: the stream has stalled.
         """
         self._owner.check()
@@ -157,12 +157,12 @@ class _Watch:
         return now + INTERVAL_NS
 
     def end(self) -> None:
-        """Write what has not been written."""
+        """Write the samples that are not written yet."""
         self._sampler.write()
 
 
 def client(spec: Spec, owner: Owner) -> None:
-    """Connect and send, for the time or the number of bytes asked for, until the other end has everything."""
+    """Connect, send for the given time or number of bytes, and wait until the server has received all."""
     set_up = tcp.connect(spec, owner)
     with set_up.connection as connection:
         set_ups = tcp.SetUps()
@@ -170,24 +170,24 @@ def client(spec: Spec, owner: Owner) -> None:
         set_ups.write(owner)
         owner.emit("congestion", name=tcp.congestion(connection))
         tcp.wake(connection, send_ms=_SEND_WAKE_MS)
-        watch = _Watch(connection, spec, owner)
-        sent = _send(connection, spec, owner, watch)
+        monitor = _SenderMonitor(connection, spec, owner)
+        sent = _send(connection, spec, owner, monitor)
         connection.shutdown(socket.SHUT_WR)
-        _await_close(connection, watch)
-        watch.end()
+        _await_close(connection, monitor)
+        monitor.end()
         owner.emit("end", bytes=sent, retransmits=tcp_info.read(connection)["retransmits"])
 
 
-def _send(connection: socket.socket, spec: Spec, owner: Owner, watch: _Watch) -> int:
-    """Send the pattern again and again; the number of bytes."""
+def _send(connection: socket.socket, spec: Spec, owner: Owner, monitor: _SenderMonitor) -> int:
+    """Send the pattern repeatedly, and return the number of bytes sent."""
     size, duration_ns = spec.parameters.get("size_bytes", _UNLIMITED), spec.parameters.get("duration_ns", _UNLIMITED)
     start_ns = monotonic_ns()
     end_ns = start_ns + duration_ns
     clock = monotonic_ns
     sent = offset = 0
-    sample_ns = watch.look(start_ns)
+    sample_ns = monitor.sample(start_ns)
     owner.progress(0)
-    chunk = watch.unsent
+    chunk = monitor.unsent
     content = pattern(spec.seed, _FILE_BYTES)
     with open(os.memfd_create("testbed-pattern"), "w+b", buffering=0) as file:  # noqa: PTH123 (it is a descriptor)
         file.write(content)
@@ -203,16 +203,16 @@ def _send(connection: socket.socket, spec: Spec, owner: Owner, watch: _Watch) ->
             if now >= end_ns:
                 break
             if now >= sample_ns:
-                sample_ns = watch.look(now)
-                chunk = min(watch.unsent, _WRITE_BYTES)
+                sample_ns = monitor.sample(now)
+                chunk = min(monitor.unsent, _WRITE_BYTES)
                 owner.progress(max(sent / size, (now - start_ns) / duration_ns))
     return sent
 
 
 def _sending(connection: socket.socket, file: int, content: bytes) -> Callable[[int, int], int]:
-    """What sends of the content from an offset on so many bytes: from a file in memory, which the kernel need not copy.
+    """Return a function that sends bytes of the content from an offset: from a file in memory, without a copy.
 
-    TLS has to see the bytes, so there they are sent from here.
+    With TLS, whose encryption needs the bytes in this process, it sends from `content`.
     """
     if isinstance(connection, TlsSocket):
         view = memoryview(content)
@@ -220,13 +220,13 @@ def _sending(connection: socket.socket, file: int, content: bytes) -> Callable[[
     return partial(os.sendfile, connection.fileno(), file)
 
 
-def _await_close(connection: socket.socket, watch: _Watch) -> None:
-    """Wait until the other end has read everything and closed; sample meanwhile."""
+def _await_close(connection: socket.socket, monitor: _SenderMonitor) -> None:
+    """Wait until the server has read everything and closed the connection; take samples meanwhile."""
     sample_ns = 0
     while True:
         now = monotonic_ns()
         if now >= sample_ns:
-            sample_ns = watch.look(now)
+            sample_ns = monitor.sample(now)
         try:
             if not connection.recv(1):
                 return

@@ -25,7 +25,7 @@ class UdpRr(Workload):
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        """As of any workload; a response is as large as its request."""
+        """The parameters; by default a response is as large as its request."""
         return {"reply_bytes": self.size_bytes, **super().parameters}
 
     def waits(self, round_trip_ns: int) -> dict[str, int]:

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class UdpRr(Base):
-    """udp-rr."""
+    """Makes the summary of udp-rr workloads."""
 
     def __init__(self, workload: Workload) -> None:
         super().__init__(workload, timeout_ns=workload.number("timeout_ns"))
 
     def finish(self) -> Summary:
-        """The summary of all lines."""
+        """Return the summary of the whole record."""
         figures = Figures()
         messages = self.messages.finished()
         messages.put_counts(figures)

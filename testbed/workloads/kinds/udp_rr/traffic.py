@@ -61,7 +61,7 @@ class _Replies:
         """Record arriving replies until request `number` is answered or the time is `until_ns`.
 
         Raises:
-            Stopped: the owner wants us to end.
+            Stopped: the owner wants the endpoint to stop.
         """
         while (left := until_ns - monotonic_ns()) > 0:
             self._owner.check()

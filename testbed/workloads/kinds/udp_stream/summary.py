@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class UdpStream(Base):
-    """udp-stream."""
+    """Makes the summary of udp-stream workloads."""
 
     def finish(self) -> Summary:
-        """The summary of all lines."""
+        """Return the summary of the whole record."""
         figures = Figures()
         sent, receiver, size = self.client["count"], self.server, self.workload.number("size_bytes")
         messages = self.messages.finished()

@@ -100,6 +100,6 @@ def test_a_query_is_sent_again_and_then_given_up(start, port):
     assert heard[0] == heard[1] != heard[2] == heard[3]
 
 
-def test_what_is_no_name_is_said(start):
+def test_an_invalid_name_is_an_error(start):
     status, lines = start("dns", "client", **asked(query="a..b")).end()
     assert (status, lines[-1]["code"]) == (1, "invalid-spec")

@@ -42,7 +42,7 @@ def test_every_message_is_noted_at_both_ends(start, size, streams):
     assert connected < lines[-1]["first_byte_ns"] <= received[0]
 
 
-def test_strangers_begin_no_connection(start, port):
+def test_other_datagrams_begin_no_connection(start, port):
     parameters = {"rate_bps": 80_000, "size_bytes": 100, "duration_ns": 10**8, "streams": "one", "congestion": "reno"}
     server = start("quic", "server", **parameters)
     server.line()
@@ -54,7 +54,7 @@ def test_strangers_begin_no_connection(start, port):
     assert server.end()[0] == 0
 
 
-def test_a_server_that_nobody_calls_stops_when_told(start):
+def test_an_idle_server_stops_at_the_end_of_input(start):
     parameters = {"rate_bps": 80_000, "size_bytes": 100, "duration_ns": 10**8, "streams": "one", "congestion": "reno"}
     server = start("quic", "server", **parameters)
     server.line()

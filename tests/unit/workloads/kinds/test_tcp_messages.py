@@ -39,7 +39,7 @@ def test_every_message_is_noted_at_both_ends(start, size, tls):
     assert connected < lines[-1]["first_byte_ns"] <= received[0]
 
 
-def test_messages_are_made_although_nobody_reads_them(start, port):
+def test_messages_are_created_on_time_although_the_server_does_not_read(start, port):
     """What a blocked socket keeps waiting counts from when it was due: there is no coordinated omission."""
     size = 1_000_000
     parameters = {
@@ -65,7 +65,7 @@ def test_messages_are_made_although_nobody_reads_them(start, port):
     assert (status, lines[-1]["count"]) == (0, 150)
 
 
-def test_samples_tell_of_the_connection(start):
+def test_the_connection_is_sampled(start):
     start("tcp-messages", "server", **RATE).line()
     _, lines = start("tcp-messages", "client", **RATE).end()
     at, acked = columns(lines, "tcp-info", "at_ns"), columns(lines, "tcp-info", "bytes_acked")
@@ -105,7 +105,7 @@ def test_a_wrong_byte_is_an_error(start, port):
     assert (status, lines[-1]["code"]) == (1, "corrupt-data")
 
 
-def test_it_can_be_stopped(start):
+def test_a_client_stops_at_the_end_of_input(start):
     server = start("tcp-messages", "server", **{**RATE, "duration_ns": 10**12})
     server.line()
     client = start("tcp-messages", "client", **{**RATE, "duration_ns": 10**12})

@@ -54,7 +54,7 @@ def test_a_wrong_request_is_an_error(start, port):
     assert (status, lines[-1]["code"]) == (1, "corrupt-data")
 
 
-def test_an_old_connection_that_does_not_close_holds_up_nobody(start, port):
+def test_an_old_connection_that_stays_open_does_not_block_the_next(start, port):
     server = start("tcp-rr", "server", count=2, size_bytes=100, reply_bytes=3, connect="each")
     server.line()
     with (
@@ -67,7 +67,7 @@ def test_an_old_connection_that_does_not_close_holds_up_nobody(start, port):
             assert connection.recv(3, socket.MSG_WAITALL) == pattern(7, 3)
 
 
-def test_a_client_that_waits_says_that_it_is_alive(start, port):
+def test_a_waiting_client_reports_progress(start, port):
     with socket.create_server(("127.0.0.1", port)):  # accepts, and never answers
         client = start("tcp-rr", "client", count=1, size_bytes=1, reply_bytes=1, connect="once")
         for _ in range(3):

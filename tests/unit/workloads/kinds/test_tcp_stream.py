@@ -64,19 +64,19 @@ def test_a_stream_of_a_duration_ends_after_it(start):
     assert retransmits[-1] <= sent["end"][0]["retransmits"]  # something may be sent again after the last sample
 
 
-def test_the_congestion_control_asked_for_is_the_one_in_use(start):
+def test_the_requested_congestion_control_is_used(start):
     sent, _ = both(start, size_bytes=1000, congestion="reno")
     assert sent["congestion"] == [{"event": "congestion", "name": "reno"}]
 
 
-def test_an_unknown_congestion_control_is_refused_with_those_there_are(start):
+def test_an_unknown_congestion_control_is_refused_with_the_available_ones(start):
     status, (*_, line) = start("tcp-stream", "client", size_bytes=1, congestion="warp").end()
     assert (status, line["code"]) == (1, "congestion-control-unavailable")
     assert "'warp'" in line["message"]
     assert "reno" in line["hint"]
 
 
-def test_nobody_listening_is_an_error(start):
+def test_a_refused_connection_is_an_error(start):
     status, (*_, line) = start("tcp-stream", "client", size_bytes=1).end()
     assert (status, line["code"]) == (1, "connection-refused")
 

@@ -56,7 +56,7 @@ def test_datagrams_are_sent_on_time_and_noted(start):
     assert lines[-1] == {"event": "end", "corrupted": 0, "strangers": 0, "drops": 0}
 
 
-def test_duplicates_disorder_and_strangers_show_in_the_record(start, port):
+def test_duplicates_reordering_and_other_datagrams_are_recorded(start, port):
     server = start("udp-stream", "server", **RATE)
     server.line()
     with socket.socket(type=socket.SOCK_DGRAM) as sender:
@@ -72,7 +72,7 @@ def test_duplicates_disorder_and_strangers_show_in_the_record(start, port):
     assert lines[-1] == {"event": "end", "corrupted": 0, "strangers": 3, "drops": 0}
 
 
-def test_whatever_bit_of_a_header_is_wrong_it_is_known_for_corrupted(start, port):
+def test_any_inverted_bit_of_a_header_counts_as_corrupted(start, port):
     server = start("udp-stream", "server", **RATE)
     server.line()
     with socket.socket(type=socket.SOCK_DGRAM) as sender:

@@ -42,7 +42,7 @@ def test_requests_for_a_time(request_all, server):
     assert columns(lines, "received", "seq") == list(range(len(sent)))
 
 
-def test_other_statuses_are_told_and_not_delivered(request_all, server):
+def test_other_statuses_are_recorded_and_not_delivered(request_all, server):
     status, lines = request_all(server.server_port, path="/none")
     assert status == 0
     assert columns(lines, "responses", "status") == [404] * 20
@@ -84,7 +84,7 @@ def test_another_certificate_is_an_error(request_all, server, contexts):
     assert columns(lines, "failed", "seq") == list(range(1, 20))
 
 
-def test_where_nobody_listens_the_first_request_is_the_last(request_all, port):
+def test_a_refused_connection_ends_the_workload(request_all, port):
     status, lines = request_all(port)
     assert (status, lines[-1]["code"]) == (1, "connection-refused")
     assert str(port) in lines[-1]["message"]
@@ -126,7 +126,7 @@ def test_a_request_that_a_kept_connection_did_not_answer_is_sent_again(request_a
     ("answer", "code"),
     [(b"", "connection-closed"), (WHOLE[:-1], "connection-closed"), (b"SSH-2.0\r\n\r\n", "protocol-error")],
 )
-def test_what_is_no_whole_response_has_failed(request_all, answer, code):
+def test_an_incomplete_response_is_a_failure(request_all, answer, code):
     status, lines = request_all(_serve([answer]))
     assert (status, lines[-1]["code"]) == (1, code)
     status, lines = request_all(_serve([WHOLE, answer, WHOLE]), count=3, connect="each")
@@ -135,7 +135,7 @@ def test_what_is_no_whole_response_has_failed(request_all, answer, code):
     assert columns(lines, "received", "seq") == [0, 2]
 
 
-def test_it_stops_when_it_is_told_to(start, server):
+def test_a_client_stops_at_the_end_of_input(start, server):
     client = start("http", "client", to_port=server.server_port, **{**PARAMETERS, "count": 10**9})
     assert client.line()["event"] == "progress"
     client.stop()

@@ -64,7 +64,7 @@ def test_a_stream_that_is_reset_fails_alone_and_one_refused_is_tried_again(reque
 
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_a_server_without_it_is_refused_with_the_reason(request_all, server, contexts, tls):
+def test_a_server_without_http2_is_refused_with_the_reason(request_all, server, contexts, tls):
     server.contexts = contexts[:1] if tls else []
     status, lines = request_all(server.server_port, version="2", tls=tls)
     assert (status, lines[-1]["code"]) == (1, "http-version-refused")

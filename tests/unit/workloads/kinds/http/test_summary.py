@@ -91,7 +91,7 @@ def test_http():
     assert summary.values.keys() == {name for name, metric in METRICS.items() if "http" in metric.kinds}
 
 
-def test_what_is_not_known_is_missing_with_the_reason():
+def test_an_unknown_metric_is_missing_with_the_reason():
     summary = recorded({"event": "failed", "code": "timeout", "message": "-", "seq": [0]})
     assert summary.values["failed"] == 1
     assert {name for name, value in summary.values.items() if value is None} == summary.missing.keys()
