@@ -102,7 +102,8 @@ def drawing(sweep: Sweep, plan: Plan) -> str:
     losses = sorted({loss for points in sweep.points.values() for loss, _ in points})
     ends = losses[0] / _SIDES, losses[-1] * _SIDES
     x = Axis(low=ends[0], high=ends[1], scale="log", unit=PERCENT)
-    bottleneck_bps = max(link.impairments.rate_bps for link in plan.links)
+    bottlenecks = [link.impairments.bottleneck for link in plan.links]
+    bottleneck_bps = max(each.rate.mean_bps for each in bottlenecks if each)
     unit = display_unit("bit/s", bottleneck_bps)
     y = Axis(low=1e6, high=bottleneck_bps * _SIDES, scale="log", unit=unit)
     marks: list[Mark] = []
