@@ -69,7 +69,7 @@ class Links:
         self._carriers = LinkCarriers(self.wiring, self.devices, self.engines)
 
     async def impair(self, wanted: Iterable[LinkRequest]) -> tuple[ChosenEngine, ...]:
-        """Give links their impairments; a link that has some gets the new ones in their place, whole.
+        """Give links their impairments; the new impairments replace those that a link has, as a whole.
 
         Returns:
             The engine of each, in the same order.

@@ -129,7 +129,7 @@ class Drop:
         port: source or destination port of TCP or UDP; 0 is any.
         flags: letters of the TCP flags that must be set, of `fsrpau`; a letter in capitals must not be set.
         payload: only packets that carry TCP or UDP payload, or only those that don't; None is either.
-        numbers: which of the packets that match, counted from 1 since the impairments was applied, ascending.
+        numbers: which of the packets that match, counted from 1 since the impairments were applied, ascending.
         every: the n-th, 2n-th, ... that match; 0 is none.
     """
 

@@ -1,12 +1,12 @@
-"""Which impairments the kernel carries out exactly, which nearly, and which not at all; it follows from them alone.
+"""Which impairments the kernel carries out exactly, nearly or not at all, judged from the impairments alone.
 
-What is done exactly may still differ where nobody can see it from outside:
+Exact means that no difference can be observed from outside. These differences remain:
 
-- A certainty in the models of loss with states fails once in 2^32 times; a probability of 2/2^32 or more is exact.
-- Gilbert-Elliott's chain moves after each packet, not before it: the first packet after a change meets the good state,
-  and the chain is one packet behind from then on.
-- Of a duplicated packet the copy goes ahead of the original, each with a delay of its own.
-- Delays that vary are a multiple of 1/8192 of the jitter apart. CoDel counts time in 1024 ns.
+- In loss models with states a probability of 1 is 1 - 1/2^32; a probability of 2/2^32 or more is exact.
+- The Gilbert-Elliott chain moves after each packet, not before it: the first packet after a change is in the good
+  state, and the chain is one packet behind from then on.
+- The copy of a duplicated packet precedes the original, and each has its own delay.
+- Varying delays differ by multiples of 1/8192 of the jitter. CoDel counts time in units of 1024 ns.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from testbed.impairments import Bottleneck, Impairments
 
 _EARLY_MOST_NS = LATENESS_NS
-"""How early tbf may deliver a full frame before it counts as a compromise: as early as the bucket's slack for late
-timers makes frames at any rate. 1514 bytes take that long at 12 Mbit/s."""
+"""How early tbf may deliver a full frame before that counts as a compromise. The bucket's allowance for late timers
+makes frames early by as much at any rate. 1514 bytes take that long at 12 Mbit/s."""
 
 _S32_MAX = (1 << 31) - 1
 _U16_MAX = (1 << 16) - 1
 
 
 def supports(impairments: Impairments, *, mtu: int) -> str | None:
-    """Why the kernel can't do what impairments asks, or None where it can.
+    """Return why the kernel can't carry out impairments, or None if it can.
 
     Args:
         impairments: of the link.
@@ -41,7 +41,7 @@ def supports(impairments: Impairments, *, mtu: int) -> str | None:
 
 
 def compromises(impairments: Impairments, *, mtu: int) -> str | None:
-    """What the kernel does of impairments that it supports, but not to the letter, or None.
+    """Return how the kernel deviates from impairments that it supports, or None if it does not.
 
     - tbf sends a frame on when its transmission starts, not when its last bit is out; at a low rate that is
       noticeable.
@@ -50,7 +50,7 @@ def compromises(impairments: Impairments, *, mtu: int) -> str | None:
     - codel's and fq_codel's limit counts packets: as many as full frames fit into the queue.
 
     Args:
-        impairments: of the link, one that `supports` has nothing against.
+        impairments: of the link, for which `supports` returns None.
         mtu: bytes of an IP packet on the link's network.
     """
     bottleneck = impairments.bottleneck
@@ -67,10 +67,10 @@ def compromises(impairments: Impairments, *, mtu: int) -> str | None:
 
 
 def unrepeatable(impairments: Impairments) -> str | None:
-    """What of impairments differs from run to run even in a kernel that takes a seed, or None.
+    """Return which of the impairments differ from run to run even in a kernel that takes a seed, or None.
 
     Args:
-        impairments: one that the kernel supports.
+        impairments: of the link, for which `supports` returns None.
     """
     if impairments.corruption:
         return "netem chooses the bit to invert without its seed"
@@ -100,7 +100,7 @@ def _objections(impairments: Impairments, frame: int) -> Iterator[str]:
 
 
 def _random_events(impairments: Impairments) -> Iterator[tuple[str, int, int]]:
-    """What happens at random without states: its name, probability and correlation."""
+    """Yield the name, probability and correlation of each random event that has no states."""
     match impairments.loss:
         case IndependentLoss(probability=probability):
             yield "loss", probability, 0

@@ -1,12 +1,12 @@
-"""A impairments in the kernel's terms: the queueing disciplines that carry it out.
+"""Impairments in the kernel's terms: the queueing disciplines that carry them out.
 
     root  netem 1:   loss, duplication, corruption at enqueue (net/sched/sch_netem.c), then delay
     1:1   tbf 2:     the bottleneck; a packet is enqueued here when netem's delay is over
     2:1   bfifo 3:, codel 4: or fq_codel 5:   the bottleneck's queue; drops are its
 
-Impairments without a rate has a bottleneck too fast to matter: taking tbf away would drop what waits in it (and, in
-kernels without "netem: account for backlog updates from child qdisc" of 2024, confuse netem's count of its packets
-until it passes none; there codel and fq_codel do the same whenever they drop).
+Impairments without a rate have a bottleneck too fast to matter, because removing tbf would drop the packets in it. In
+kernels without "netem: account for backlog updates from child qdisc" of 2024 it would also confuse netem's count of
+its packets until netem passes none; there codel and fq_codel do the same whenever they drop.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ U32_MAX = (1 << 32) - 1
 
 LATENESS_NS = 1_000_000
 """How late the timer that wakes tbf may be without loss of rate. The bucket has to hold more than one frame: it is full
-at the very moment when the next frame may go, and what it would gain from then on until the timer fires is lost."""
+at the moment when the next frame may go, and the tokens that would come between then and the timer are lost."""
 
 _UNLIMITED = 1 << 40
 """Bytes/s of a bottleneck that is none: 8.8 Tbit/s; its bucket holds a gigabyte, so it delays and drops nothing."""
@@ -50,10 +50,10 @@ Qdisc = Netem | Tbf | Bfifo | Codel | FqCodel
 def translate(
     impairments: Impairments, *, mtu: int, seed: int | None = None
 ) -> tuple[Netem, Tbf, Bfifo | Codel | FqCodel]:
-    """The queueing disciplines that do what a supported impairments says, from the root on.
+    """Return the queueing disciplines that carry out supported impairments, from the root down.
 
     Args:
-        impairments: one that `supports` has nothing against.
+        impairments: of the link, for which `supports` returns None.
         mtu: bytes of an IP packet on the link's network.
         seed: of the random numbers, for kernels that take it.
     """
@@ -62,7 +62,7 @@ def translate(
 
 
 def emulator(impairments: Impairments, seed: int | None = None) -> Netem:
-    """The stages loss, corruption, duplication and delay."""
+    """Return the netem that carries out loss, corruption, duplication and delay."""
     loss, loss_correlation = _random_loss(impairments.loss)
     duplicate, duplicate_correlation = _event(impairments.duplicate)
     corrupt, corrupt_correlation = _event(impairments.corruption.event if impairments.corruption else None)
@@ -88,11 +88,11 @@ def emulator(impairments: Impairments, seed: int | None = None) -> Netem:
 
 
 def _limit(impairments: Impairments) -> int:
-    """How many packets netem may hold.
+    """Return how many packets netem may hold.
 
-    How many are in flight is up to the sender, not to the bottleneck behind: at most one per microsecond here, which is
-    more than a core sends, and never more than a million, some 2 GB. Since 2024 the kernel counts those in the
-    bottleneck's queue too, so there is room for as many as that can hold.
+    The sender decides how many packets are in flight, not the bottleneck behind netem. The limit allows one per
+    microsecond, which is more than a core sends, and at most a million, some 2 GB. Since 2024 the kernel also counts
+    the packets in the bottleneck's queue, so the limit includes as many as that can hold.
     """
     furthest_ns = impairments.delay_ns + _FURTHEST_JITTERS * impairments.jitter_ns
     in_flight = min(furthest_ns // 1_000, _IN_FLIGHT_MOST)

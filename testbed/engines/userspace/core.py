@@ -1,4 +1,4 @@
-"""One link as a dialogue in virtual time: frames in, time passes, frames out. No sockets, no clock, no sleep."""
+"""The emulation of one link in virtual time, sans-IO: without sockets, clock or sleep."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from testbed.impairments import Impairments
 
 HELD_BYTES_MOST = 128 << 20
-"""Bytes that the frames in flight on one link may take (1 Gbit/s for a second); what comes on top is dropped."""
+"""The most bytes that the frames in flight on one link may take (1 Gbit/s for a second); further frames are dropped."""
 
 
 class LinkEmulator:
-    """What impairments does to the frames of one link, decided by a seed.
+    """Carries out the impairments of one link on its frames, deterministically from a seed.
 
-    Frames cross the stages of `testbed.impairments.Impairments` when they arrive, those only that the impairments asks
-    for, and are then held until they leave. The outcome is the same however late or seldom `release` is called.
+    When frames arrive, they cross those stages of `testbed.impairments.Impairments` that the impairments need; the
+    emulator then holds them until they leave. The result is the same however late or seldom `release` is called.
 
     All times are nanoseconds of one monotonic clock. Random words are drawn as `testbed.engines.userspace.stages` says.
 
     Args:
-        impairments: the first impairments.
+        impairments: the first impairments of the link.
         seed: of the link.
-        now: when the impairments is applied.
+        now: when the impairments are applied.
     """
 
     def __init__(self, impairments: Impairments, seed: int, now: int) -> None:
@@ -55,11 +55,11 @@ class LinkEmulator:
         self.replace(impairments, now)
 
     def replace(self, impairments: Impairments, now: int) -> None:
-        """Treat frames from `now` on by these impairments, which begin anew: counts of scripts, traces, random words.
+        """Apply new impairments to frames from `now` on; counts of scripts, traces and random words start again.
 
-        What was decided of frames in flight stays: losses, errors, copies, and when their delay is over. Those that
-        have not been sent by then, or not wholly, go on at the new bottleneck, which drops none of those that wait
-        already. Where the new impairments keeps order, no later frame overtakes them.
+        Frames in flight keep what has been decided: losses, errors, copies, and when their delay ends. Frames that
+        have not been sent by then, or only in part, continue at the new bottleneck, which drops none of those that
+        already wait. If the new impairments keep order, no later frame overtakes them.
         """
         seed = f"{self._seed}:{self._generation}"
         counts = self._counts
@@ -87,7 +87,7 @@ class LinkEmulator:
         )
 
     def accept(self, packets: Sequence[bytes], now: int) -> None:
-        """Take frames that arrived at `now`, in order; `now` may not be earlier than at the call before."""
+        """Accept frames that arrived at `now`, in order; `now` may not be earlier than in the previous call."""
         self._packets_in += len(packets)
         self._bytes_in += sum(map(len, packets))
         frames = [(now, packet) for packet in packets]
@@ -102,11 +102,11 @@ class LinkEmulator:
         self._line.add(frames)
 
     def next_wakeup(self) -> int | None:
-        """When `release` may next have something to do; None while nothing is in flight."""
+        """Return when `release` may next have something to do; None while nothing is in flight."""
         return self._line.next_wakeup()
 
     def release(self, now: int, most: int) -> list[bytes]:
-        """Take out the frames due at `now`, in order; at most `most` of them, the rest stays due."""
+        """Remove and return the frames due at `now`, in order, at most `most` of them; the others stay due."""
         frames = self._line.take(now, most)
         packets = [packet for _, packet in frames]
         size = sum(map(len, packets))
@@ -146,5 +146,5 @@ def _present(*stages: Stage | None) -> tuple[Stage, ...]:
 
 
 def _cost(frames: list[Frame]) -> int:
-    """Bytes that holding the frames takes."""
+    """Return the bytes of memory that holding the frames takes."""
     return sum([len(packet) for _, packet in frames]) + FRAME_OVERHEAD_BYTES * len(frames)

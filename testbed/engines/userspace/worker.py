@@ -156,12 +156,12 @@ class Worker:
         try:
             match request["do"], request["link"]:
                 case "add", str():
-                    self._add(request["links"], _read_all_impairments(descriptors[0]), descriptors[1:])
+                    self._add(request["links"], _read_impairments(descriptors[0]), descriptors[1:])
                 case "replace", str(name):
-                    (impairments,) = _read_all_impairments(descriptors[0])
+                    (impairments,) = _read_impairments(descriptors[0])
                     self._checked(name).emulator.replace(impairments, time.monotonic_ns())
                 case "restart", str(name):
-                    (impairments,) = _read_all_impairments(descriptors[0])
+                    (impairments,) = _read_impairments(descriptors[0])
                     self._checked(name).restart(impairments, request["seed"])
                 case "remove", str(name):
                     self._remove(name)
@@ -175,12 +175,12 @@ class Worker:
             return {"error": f"{type(error).__name__}: {error}"}
         return {}
 
-    def _add(self, links: list[dict[str, Any]], all_impairments: list[Impairments], descriptors: list[int]) -> None:
+    def _add(self, links: list[dict[str, Any]], impairments_of_links: list[Impairments], descriptors: list[int]) -> None:
         """Add all links, or none."""
         added: list[str] = []
         try:
             for link, impairments, source, output in zip(
-                links, all_impairments, descriptors[::2], descriptors[1::2], strict=True
+                links, impairments_of_links, descriptors[::2], descriptors[1::2], strict=True
             ):
                 self._add_one(link["link"], impairments, link["seed"], [source, output])
                 added.append(link["link"])
@@ -226,15 +226,15 @@ class Worker:
             self._poll.unregister(link.input)
 
 
-def _read_all_impairments(descriptor: int) -> list[Impairments]:
-    """The all_impairments in a file.
+def _read_impairments(descriptor: int) -> list[Impairments]:
+    """Read the impairments of links from a file, given as a descriptor.
 
     Raises:
-        OSError, ValueError, TypeError, KeyError: there are none in it.
+        OSError, ValueError, TypeError, KeyError: the file does not contain them.
     """
     with open(os.dup(descriptor), encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
         file.seek(0)
-        return [Impairments.from_json(each) for each in json.load(file)]
+        return [Impairments.from_json(data) for data in json.load(file)]
 
 
 def main() -> None:
