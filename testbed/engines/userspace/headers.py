@@ -1,6 +1,6 @@
-"""The headers of a frame as far as links look at them: Ethernet, VLAN tags, ARP, IPv4, IPv6, ICMP, TCP and UDP.
+"""Parse the headers of frames that links need: Ethernet, VLAN tags, ARP, IPv4, IPv6, ICMP, TCP and UDP.
 
-A frame that ends before its headers do, or has others, is one of protocol `other`.
+A frame with truncated or other headers has the protocol `other`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from testbed.linux.vlan import TYPE_AT, tags_end
 
 ETHERNET: Final = 14
-"""Bytes of the Ethernet header, which a frame begins with, without VLAN tags."""
+"""Bytes of the Ethernet header at the start of a frame, without VLAN tags."""
 
 _ARP: Final = b"\x08\x06"
 _IPV4: Final = b"\x08\x00"
@@ -30,15 +30,15 @@ _IPV6_ECN_SHIFT: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Headers:
-    """What a frame is.
+    """The protocol of a frame and the positions of its headers.
 
     Attributes:
         protocol: `arp`, `icmp` (also of IPv6), `tcp`, `udp` or `other`.
-        network: where the IP packet begins; 0 where there is none.
-        end: where the IP packet ends, which may be before the frame does (padding); 0 where there is none.
-        transport: where the TCP or UDP header begins; 0 where there is none, as in all but the first fragment.
-        payload: where the TCP or UDP payload begins, up to `end`; 0 where there is none.
-        flow: what is the same in all packets of a flow: VLAN tags, addresses, protocol, and ports unless fragmented.
+        network: where the IP packet begins; 0 if there is none.
+        end: where the IP packet ends, which may be before the frame does (padding); 0 if there is none.
+        transport: where the TCP or UDP header begins; 0 if there is none, as in all but the first fragment.
+        payload: where the TCP or UDP payload begins, up to `end`; 0 if there is none.
+        flow: identifies the packet's flow: VLAN tags, addresses, protocol, and ports unless fragmented.
     """
 
     protocol: str = "other"
@@ -50,12 +50,12 @@ class Headers:
 
 
 def network_at(frame: bytes) -> int:
-    """Where the Ethernet header of a frame ends, its VLAN tags included."""
+    """Return where the Ethernet header of a frame ends, including its VLAN tags."""
     return tags_end(frame) + 2
 
 
 def parse(frame: bytes) -> Headers:
-    """The headers of a frame that begins with its Ethernet header."""
+    """Parse the headers of a frame that begins with its Ethernet header."""
     at = network_at(frame)
     kind = frame[at - 2 : at]
     if kind == _IPV4:
@@ -95,7 +95,7 @@ def _ipv6(frame: bytes, at: int) -> Headers:
 
 
 class _Packet(NamedTuple):
-    """An IP packet in a frame, from `network` to `end`, and the tags and addresses that its flow has in common."""
+    """An IP packet in a frame, from `network` to `end`, and the tags and addresses that identify its flow."""
 
     frame: bytes
     network: int
@@ -103,13 +103,13 @@ class _Packet(NamedTuple):
     common: bytes
 
     def inner(self, at: int, number: int, *, later: bool, split: bool) -> Headers:
-        """The headers of the packet, whose inner protocol `number` begins at `at`.
+        """Parse the header of the inner protocol and return all headers of the packet.
 
         Args:
-            at: where, in the frame.
-            number: of the protocol, as IANA assigns it.
-            later: it is a fragment, and not the first.
-            split: it is a fragment.
+            at: where the inner header begins in the frame.
+            number: the protocol number, as IANA assigns it.
+            later: the packet is a fragment, and not the first.
+            split: the packet is a fragment.
         """
         frame, network, end, common = self
         protocol = _PROTOCOLS.get(number, "other")
@@ -128,37 +128,37 @@ class _Packet(NamedTuple):
 
 
 def ports(frame: bytes, headers: Headers) -> tuple[int, int]:
-    """Source and destination port; zeros where the frame has none."""
+    """Return source and destination port; zeros if the frame has none."""
     at = headers.transport
     return (int.from_bytes(frame[at : at + 2], "big"), int.from_bytes(frame[at + 2 : at + 4], "big")) if at else (0, 0)
 
 
 def tcp_flags(frame: bytes, headers: Headers) -> int:
-    """The TCP flags, FIN the lowest bit (RFC 9293, 3.1); 0 where the frame has none."""
+    """Return the TCP flags, FIN as the lowest bit (RFC 9293, 3.1); 0 if the frame has none."""
     return frame[headers.transport + 13] if headers.transport and headers.protocol == "tcp" else 0
 
 
 def updated_checksum(checksum: int, old: int, new: int) -> int:
-    """An Internet checksum once one 16-bit word it covers went from `old` to `new` (RFC 1624, equation 3)."""
+    """Return the Internet checksum after one 16-bit word changed from `old` to `new` (RFC 1624, equation 3)."""
     total = (~checksum & 0xFFFF) + (~old & 0xFFFF) + new
     total = (total & 0xFFFF) + (total >> 16)
     return ~(total + (total >> 16)) & 0xFFFF
 
 
 def inverted(frame: bytes, byte: int, bit: int) -> bytes:
-    """The frame with one bit inverted, and nothing made to fit."""
+    """Return the frame with one bit inverted and the checksums left as they are."""
     changed = bytearray(frame)
     changed[byte] ^= 1 << bit
     return bytes(changed)
 
 
 def inverted_unseen(frame: bytes, headers: Headers, byte: int, bit: int) -> bytes:
-    """The frame with one bit of its TCP or UDP payload inverted and the checksum made to fit."""
+    """Return the frame with one bit of its TCP or UDP payload inverted and the checksum updated."""
     changed = bytearray(frame)
     changed[byte] ^= 1 << bit
     at = headers.transport + _CHECKSUM_AT[headers.protocol]
     checksum = int.from_bytes(frame[at : at + 2], "big")
-    if checksum or headers.protocol == "tcp":  # a UDP datagram may do without
+    if checksum or headers.protocol == "tcp":  # a UDP datagram may have none
         shift = 0 if (byte - headers.transport) & 1 else 8
         checksum = updated_checksum(checksum, frame[byte] << shift, changed[byte] << shift)
         if not checksum and headers.protocol == "udp":
@@ -168,7 +168,7 @@ def inverted_unseen(frame: bytes, headers: Headers, byte: int, bit: int) -> byte
 
 
 def congestion_marked(frame: bytes) -> bytes | None:
-    """The frame with Congestion Experienced set, or None where it is not ECN-capable (RFC 3168, 5)."""
+    """Return the frame with Congestion Experienced set, or None if it is not ECN-capable (RFC 3168, 5)."""
     headers = parse(frame)
     if not headers.end:
         return None

@@ -1,4 +1,4 @@
-"""What holds frames until they are due, and what of them one set of impairments of a link hands over to the next."""
+"""Lines hold frames until they are due, and hand them over when the impairments of a link change."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ if TYPE_CHECKING:
 
 
 class Queue(Protocol):
-    """A bottleneck's queue."""
+    """The queue of a bottleneck."""
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes of the frames that wait."""
+        """Bytes of the waiting frames."""
 
     def enqueue(self, packet: bytes, now: int, room: int) -> None:
-        """Take a frame that comes at `now`, where no more than `room` bytes may wait."""
+        """Add a frame that arrives at `now` to a queue that may hold `room` bytes."""
 
     def dequeue(self, now: int) -> bytes | None:
-        """The frame to send at `now`; None where none is left."""
+        """Remove and return the frame to send at `now`; None if the queue is empty."""
 
     def waiting(self) -> list[Frame]:
-        """The frames that wait, each with the time at which it came, in that order."""
+        """Return the waiting frames, each with its arrival time, in order of arrival."""
 
     def __len__(self) -> int:
-        """How many frames wait."""
+        """Return the number of waiting frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What a link holds at a moment.
+    """The frames that a link holds at one time.
 
     Attributes:
-        sent: frames that have left by then and were not taken out, with the times at which they did.
-        sending: the frame being sent, and what is left of it to send (`transmitters.BYTE_WORK` for each byte).
-        waiting: frames in the bottleneck's queue with the times at which they came there, the earliest first.
-        coming: frames that are delayed, with the times at which they no longer are, in that order.
-        queue: what the waiting frames are in, where that has a state beside them.
+        sent: frames that have left and have not been taken out, with the times at which they left.
+        sending: the frame being sent, and how much of it remains to be sent (`transmitters.BYTE_WORK` per byte).
+        waiting: frames in the bottleneck's queue with the times at which they arrived there, the earliest first.
+        coming: delayed frames, with the times at which their delay ends, in that order.
+        queue: the queue of the waiting frames, if it has a state besides them.
         discipline: of the queue.
     """
 
@@ -53,32 +53,32 @@ class Contents:
     discipline: Discipline | None = None
 
     def without_bottleneck(self, now: int) -> list[Frame]:
-        """All of the frames, where there is nothing to wait for from `now` on."""
+        """Return all frames with the times at which they leave if there is no bottleneck from `now` on."""
         held = [*([self.sending[1]] if self.sending else []), *(packet for _, packet in self.waiting)]
         return [*self.sent, *((now, packet) for packet in held), *self.coming]
 
 
 class Line(Protocol):
-    """Frames, each due at a time; of those due at the same time the one added first is the first."""
+    """Holds frames until each is due; frames due at the same time leave in the order in which they were added."""
 
     def add(self, frames: list[Frame]) -> None:
-        """Hold frames, each until its time."""
+        """Add frames, each with the time at which it is due."""
 
     def next_wakeup(self) -> int | None:
-        """When `take` may next have something to do; None where nothing is held."""
+        """Return when `take` may next have something to do; None if the line is empty."""
 
     def take(self, now: int, most: int) -> list[Frame]:
-        """Take out the frames due at `now`, in order; at most `most` of them, the rest stays due."""
+        """Remove and return the frames due at `now`, in order, at most `most` of them; the others stay due."""
 
     def hand_over(self, now: int) -> Contents:
-        """Take out all frames, as they are at `now`; the line is of no use then."""
+        """Remove and return all frames in their state at `now`; the line may not be used afterwards."""
 
     def __len__(self) -> int:
-        """How many frames are held."""
+        """Return the number of frames held."""
 
 
 class InOrder:
-    """Holds frames that are added in the order in which they are due."""
+    """A line for frames that are added in the order in which they are due."""
 
     __slots__ = ("_frames",)
 
@@ -86,15 +86,15 @@ class InOrder:
         self._frames: deque[Frame] = deque()
 
     def add(self, frames: list[Frame]) -> None:
-        """Hold frames, due no earlier than those before."""
+        """Add frames, due no earlier than those before."""
         self._frames.extend(frames)
 
     def next_wakeup(self) -> int | None:
-        """When the first frame is due."""
+        """Return when the first frame is due; None if the line is empty."""
         return self._frames[0][0] if self._frames else None
 
     def take(self, now: int, most: int) -> list[Frame]:
-        """Take out the frames due at `now`."""
+        """Remove and return the frames due at `now`."""
         frames = self._frames
         taken: list[Frame] = []
         while frames and frames[0][0] <= now and len(taken) < most:
@@ -102,7 +102,7 @@ class InOrder:
         return taken
 
     def hand_over(self, now: int) -> Contents:
-        """Take out all frames."""
+        """Remove and return all frames."""
         return _parted(list(self._frames), now)
 
     def __len__(self) -> int:
@@ -110,7 +110,7 @@ class InOrder:
 
 
 class AnyOrder:
-    """Holds frames that are added in any order."""
+    """A line for frames that are added in any order."""
 
     __slots__ = ("_added", "_heap")
 
@@ -119,17 +119,17 @@ class AnyOrder:
         self._added = 0
 
     def add(self, frames: list[Frame]) -> None:
-        """Hold frames, each until its time."""
+        """Add frames, each with the time at which it is due."""
         for due, packet in frames:
             heappush(self._heap, (due, self._added, packet))
             self._added += 1
 
     def next_wakeup(self) -> int | None:
-        """When the first frame is due."""
+        """Return when the first frame is due; None if the line is empty."""
         return self._heap[0][0] if self._heap else None
 
     def take(self, now: int, most: int) -> list[Frame]:
-        """Take out the frames due at `now`."""
+        """Remove and return the frames due at `now`."""
         taken: list[Frame] = []
         while self._heap and self._heap[0][0] <= now and len(taken) < most:
             due, _, packet = heappop(self._heap)
@@ -137,7 +137,7 @@ class AnyOrder:
         return taken
 
     def hand_over(self, now: int) -> Contents:
-        """Take out all frames."""
+        """Remove and return all frames."""
         return _parted([(due, packet) for due, _, packet in sorted(self._heap)], now)
 
     def __len__(self) -> int:
@@ -145,7 +145,7 @@ class AnyOrder:
 
 
 def _parted(frames: list[Frame], now: int) -> Contents:
-    """What a line holds that has these frames, in the order in which they are due."""
+    """Return the contents of a line at `now`, from its frames in the order in which they are due."""
     return Contents(
         sent=[frame for frame in frames if frame[0] <= now], coming=[frame for frame in frames if frame[0] > now]
     )

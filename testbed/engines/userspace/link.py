@@ -1,4 +1,4 @@
-"""One link between the packet socket that its frames come from and the one that they go to."""
+"""One link between the packet socket that it reads from and the one that it sends to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from testbed.impairments import Impairments
 
 _RELEASE_BATCH: Final = 2 * BATCH
-"""Frames released to one link before the next has its turn; more than are read, so that a backlog shrinks."""
+"""The most frames that one link sends before the next has its turn; more than it reads, so that a backlog shrinks."""
 
 
 class DeviceGoneError(Exception):
@@ -26,16 +26,18 @@ class DeviceGoneError(Exception):
 
 
 class Link:
-    """A link's emulator between its two sockets.
+    """The emulator of a link between two packet sockets.
 
     Args:
-        impairments, seed: what the link does.
-        source, output: its packet sockets.
+        impairments: of the link.
+        seed: of the link.
+        source: the socket that frames are read from.
+        output: the socket that frames are sent to.
 
     Attributes:
-        emulator: what holds and drops the frames.
-        input: the packet socket that they come from.
-        dead: why the link passes nothing any more, or None.
+        emulator: holds and drops the frames.
+        input: the socket that frames are read from.
+        dead: why the link no longer passes frames, or None.
     """
 
     def __init__(self, impairments: Impairments, seed: int, source: socket.socket, output: socket.socket) -> None:
@@ -47,20 +49,21 @@ class Link:
         self.restart(impairments, seed)
 
     def restart(self, impairments: Impairments, seed: int) -> None:
-        """Begin anew, with nothing in flight and all counters at zero."""
+        """Start again with nothing in flight and all counters at zero."""
         self.emulator = LinkEmulator(impairments, seed, time.monotonic_ns())
         self._oversize = 0
         self._send_failures = 0
         self._kernel_drops = 0
-        kernel_drops(self.input)  # asking begins a new count
+        kernel_drops(self.input)  # reading the counter resets it
 
     def read(self) -> int:
-        """Take a batch of frames from the input; returns how many, `reading.BATCH` where more may wait.
+        """Read a batch of frames from the input and return their number, `reading.BATCH` if more may wait.
 
-        All of them count as arrived when the last did: to ask for each one's time costs a third of TCP's throughput.
+        All of them count as arrived when the last one did, because asking for the time of each frame costs a third of
+        TCP's throughput.
 
         Raises:
-            DeviceGoneError: nothing will come any more.
+            DeviceGoneError: the input's device no longer exists.
         """
         try:
             packets, oversize = self._reader.read()
@@ -79,7 +82,7 @@ class Link:
         """Send a batch of the frames that are due at `now`, ns.
 
         Raises:
-            DeviceGoneError: nothing will ever be sent any more.
+            DeviceGoneError: the output's device no longer exists.
         """
         send = self._output.send
         for packet in self.emulator.release(now, _RELEASE_BATCH):
@@ -90,14 +93,14 @@ class Link:
                 self.check_devices()
 
     def check_devices(self) -> None:
-        """Raise DeviceGoneError if a device does not exist any more; one that is down may come back."""
+        """Raise DeviceGoneError if a device no longer exists; one that is down may come up again."""
         for side, sock in (("input", self.input), ("output", self._output)):
             if not device_name(sock):
                 self.dead = f"the device of the link's {side} is gone"
                 raise DeviceGoneError(self.dead)
 
     def stats(self) -> Counters:
-        """All counters of the link."""
+        """Return all counters of the link."""
         self._kernel_drops += kernel_drops(self.input)
         return replace(
             self.emulator.stats(),

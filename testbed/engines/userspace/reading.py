@@ -1,4 +1,4 @@
-"""Reading frames from a packet socket: many with one system call, and each as it was on the wire."""
+"""Read frames from a packet socket: many per system call, each with its VLAN tags as it was on the wire."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     import socket
 
 BATCH: Final = 32
-"""Frames that one call reads at most."""
+"""The most frames that one call reads."""
 
 _TAGS_INSIDE: Final = 2
-"""VLAN tags that a frame may have beside the one that the kernel takes out."""
+"""The number of VLAN tags that a frame may have besides the one that the kernel removes."""
 
 _MSG_DONTWAIT: Final = 0x40
 _CONTROL: Final = struct.Struct(f"@{ctypes.sizeof(ctypes.c_size_t) + 8}xI12xHH4x")
-"""A control message: struct cmsghdr and, with padding, struct tpacket_auxdata (linux/if_packet.h). What is read of it
-are the status, and TCI and TPID of the tag."""
+"""A control message: struct cmsghdr and, with padding, struct tpacket_auxdata (linux/if_packet.h). Only the status and
+the tag's TCI and TPID are read."""
 
 
 class _Vector(ctypes.Structure):
@@ -61,9 +61,9 @@ _recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int
 
 
 class FrameReader:
-    """Reads the frames of a packet socket that says more about each of them (packet(7), PACKET_AUXDATA).
+    """Reads frames from a packet socket with PACKET_AUXDATA (packet(7)).
 
-    recvmmsg(2) by ctypes, because `socket.recvmsg` asks the kernel for the name of the device with each frame.
+    It calls recvmmsg(2) by ctypes, because `socket.recvmsg` asks the kernel for the name of the device with each frame.
 
     Args:
         sock: the packet socket.
@@ -73,7 +73,7 @@ class FrameReader:
     def __init__(self, sock: socket.socket, mtu: int) -> None:
         self._descriptor = sock.fileno()
         self._mtu = mtu
-        # One byte more than the largest frame tells one that is too large.
+        # A frame that fills the extra byte is too large.
         size = mtu + ETHERNET + _TAGS_INSIDE * vlan.TAG_BYTES + 1
         self._frames = memoryview(bytearray(BATCH * size))
         self._controls = memoryview(bytearray(BATCH * _CONTROL.size))
@@ -91,10 +91,10 @@ class FrameReader:
         self._messages_at = _address(self._messages)
 
     def read(self) -> tuple[list[bytes], int]:
-        """The frames that wait, `BATCH` at most, from the MAC header on; and how many more were too large to be kept.
+        """Return the waiting frames, at most `BATCH`, from the MAC header on; and how many others were too large.
 
         Raises:
-            OSError: the device is gone or down; BlockingIOError where no frame waits.
+            OSError: the device is gone or down; BlockingIOError if no frame waits.
         """
         self._messages[:] = self._template
         count = _recvmmsg(self._descriptor, self._messages_at, BATCH, _MSG_DONTWAIT, None)
@@ -113,5 +113,5 @@ class FrameReader:
 
 
 def _address(buffer: memoryview) -> int:
-    """Where a buffer is in memory."""
+    """Return the address of a buffer in memory."""
     return ctypes.addressof(ctypes.c_char.from_buffer(buffer))

@@ -1,4 +1,4 @@
-"""The packet sockets through which a link's frames come in and go out."""
+"""The packet sockets from which a link reads frames and to which it sends them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ _SEND_BUFFER_BYTES = 4 << 20
 
 
 def open_input(ifindex: int) -> socket.socket:
-    """A socket that reads every frame arriving at a device of the current network namespace (`reading.FrameReader`).
+    """Open a socket that reads all frames that arrive at a device of the current network namespace.
+
+    The frames are read by `reading.FrameReader`.
 
     Raises:
         OSError: no such device, or no CAP_NET_RAW in the namespace.
@@ -36,7 +38,7 @@ def open_input(ifindex: int) -> socket.socket:
     try:
         _set_buffer(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
         sock.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
-        read_lag(sock)  # the first call switches arrival times on
+        read_lag(sock)  # the first call enables timestamps
         sock.bind((socket.if_indextoname(ifindex), _ETH_P_ALL))
     except BaseException:
         sock.close()
@@ -45,7 +47,7 @@ def open_input(ifindex: int) -> socket.socket:
 
 
 def open_output(ifindex: int) -> socket.socket:
-    """A socket that sends frames through a port of the current network namespace, past its qdiscs and clsact.
+    """Open a socket that sends frames through a port of the current network namespace, bypassing qdiscs and clsact.
 
     Raises:
         OSError: no such device, or no CAP_NET_RAW in the namespace.
@@ -75,33 +77,33 @@ def _open(ifindex: int, option: int, value: int) -> socket.socket:
 def _set_buffer(sock: socket.socket, force: int, plain: int, size: int) -> None:
     try:
         sock.setsockopt(socket.SOL_SOCKET, force, size)
-    except PermissionError:  # the privilege counts in the machine's first user namespace only: get what is allowed
+    except PermissionError:  # the privilege only counts in the initial user namespace: take what is allowed
         sock.setsockopt(socket.SOL_SOCKET, plain, size)
 
 
 def device_name(sock: socket.socket) -> str:
-    """The name of the device that a packet socket is bound to; empty once the device is gone."""
+    """Return the name of the device that a packet socket is bound to; empty once the device is gone."""
     return str(sock.getsockname()[0])
 
 
 def mtu(sock: socket.socket) -> int:
-    """The bytes of the largest IP packet that the device of a packet socket carries."""
+    """Return the MTU of the device that a packet socket is bound to, bytes."""
     request = struct.pack("16si12x", device_name(sock).encode(), 0)
     _, found = struct.unpack_from("16si", fcntl.ioctl(sock, _SIOCGIFMTU, request))
     return int(found)
 
 
 def kernel_drops(sock: socket.socket) -> int:
-    """Frames that the kernel dropped since the last call because the socket's buffer was full."""
+    """Return how many frames the kernel has dropped since the last call because the socket's buffer was full."""
     _, drops = struct.unpack("II", sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
     return int(drops)
 
 
 def read_lag(sock: socket.socket) -> int:
-    """How long ago the frame read last arrived in the kernel, ns; 0 before the first.
+    """Return how long ago the last frame read arrived in the kernel, ns; 0 before the first frame.
 
-    The kernel stamps frames with the wall clock; as the difference is taken at once, only a clock set in just that
-    moment could spoil it.
+    The kernel timestamps frames by the wall clock. The difference is taken at once, so only setting the clock at this
+    very moment could falsify it.
     """
     try:
         seconds, nanoseconds = struct.unpack("qq", fcntl.ioctl(sock, _SIOCGSTAMPNS, bytes(16)))

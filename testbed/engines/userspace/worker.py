@@ -1,18 +1,18 @@
 """The process that carries frames: `python -m testbed.engines.userspace.worker FD`.
 
-FD is one end of a SOCK_SEQPACKET pair. Each datagram on it is a request, a JSON object with `id`, `do`, `link` and,
-as descriptors that come along:
+FD is one end of a SOCK_SEQPACKET pair. Each datagram on it is a request, a JSON object with `id`, `do` and `link`.
+These requests exist, with the descriptors that each passes:
 
-- `add`, with `links`, at most 64, of each `link` and `seed`: a file with their impairments (as JSON of
-  `Impairments.to_json`: a trace is too large for a datagram), and two packet sockets of each, input and output. Either
-  all are added or none;
+- `add`, with `links`, at most 64 objects of `link` and `seed`: a file with the impairments of these links (JSON of
+  `Impairments.to_json`; a trace is too large for a datagram), then the input and output packet sockets of each link.
+  Either all links are added or none;
 - `replace`: a file with the impairments;
 - `restart`, with `seed`: a file with the impairments;
 - `remove`, `stats`: nothing.
 
-It is answered by `{"id": …}` once it took effect, with `stats` where asked for, or by `{"id": …, "error": …}`. When
-the other end closes, the process exits, and when the agent dies, the kernel kills it even where somebody has stopped
-it; so it never outlives the agent.
+The worker answers `{"id": …}` once the request has taken effect, with `stats` if requested, or
+`{"id": …, "error": …}`. It exits when the other end closes. When the agent dies, the kernel kills the worker, even a
+stopped one, so it never outlives the agent.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _DESCRIPTORS = 1 + 2 * 64
 _CLOSING_THREADS = 32
 
 _SLEEP_SHARE = 0.998
-"""The kernel may let a sleep last 0.1 % longer (fs/select.c, select_estimate_accuracy): sleep less, then the rest."""
+"""The kernel may extend a sleep by 0.1 % (fs/select.c, select_estimate_accuracy): sleep less, then the remainder."""
 
 
 class Worker:
@@ -94,14 +94,14 @@ class Worker:
     def close(self) -> None:
         """Close all links at once.
 
-        The kernel waits for all processors whenever a packet socket is closed (packet_release): for many together that
-        takes no longer than for one.
+        The kernel waits for all processors whenever a packet socket is closed (packet_release). Closing many together
+        takes no longer than closing one.
         """
         with ThreadPoolExecutor(_CLOSING_THREADS) as pool:
             list(pool.map(Link.close, self._links.values()))
 
     def _release_due(self) -> int | None:
-        """Release what is due on every link; returns when the next frame is due."""
+        """Release the due frames of every link, and return when the next frame is due."""
         earliest = None
         for link in tuple(self._live.values()):
             wakeup = link.emulator.next_wakeup()
@@ -120,7 +120,7 @@ class Worker:
         return earliest
 
     def _wait(self, wakeup: int | None) -> list[tuple[int, int]]:
-        """What can be read, as epoll says, as soon as there is anything; nothing where `wakeup`, ns, is earlier."""
+        """Wait until something can be read or until `wakeup`, ns, and return the events of epoll."""
         events = self._poll.poll(0)
         if events:
             return events
@@ -136,7 +136,7 @@ class Worker:
         return events
 
     def _serve_request(self) -> bool:
-        """Answer one request; False where the other end has closed."""
+        """Answer one request; return False if the other end has closed."""
         descriptors: list[int] = []
         try:
             data, descriptors, _, _ = socket.recv_fds(self._control, REQUEST_BYTES, _DESCRIPTORS)
@@ -175,7 +175,9 @@ class Worker:
             return {"error": f"{type(error).__name__}: {error}"}
         return {}
 
-    def _add(self, links: list[dict[str, Any]], impairments_of_links: list[Impairments], descriptors: list[int]) -> None:
+    def _add(
+        self, links: list[dict[str, Any]], impairments_of_links: list[Impairments], descriptors: list[int]
+    ) -> None:
         """Add all links, or none."""
         added: list[str] = []
         try:
@@ -211,7 +213,7 @@ class Worker:
         self._links[name] = link
 
     def _checked(self, name: str) -> Link:
-        """The link of that name; ValueError where it is dead."""
+        """Return the link of that name; raise ValueError if it is dead."""
         link = self._links[name]
         try:
             link.check_devices()
@@ -221,7 +223,7 @@ class Worker:
         return link
 
     def _retire(self, link: Link) -> None:
-        """Serve the link no more."""
+        """Stop serving the link."""
         if self._live.pop(link.input.fileno(), None):
             self._poll.unregister(link.input)
 
@@ -242,7 +244,7 @@ def main() -> None:
     namespaces.die_with_parent()
     with contextlib.suppress(OSError):  # without it sleeps last up to 50 us longer, which the lateness shows
         Path("/proc/self/timerslack_ns").write_text("1", encoding="ascii")
-    with contextlib.suppress(PermissionError):  # an ordinary user's worker waits for its turn like everyone
+    with contextlib.suppress(PermissionError):  # an ordinary user's worker has normal priority
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(

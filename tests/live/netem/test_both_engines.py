@@ -1,4 +1,4 @@
-"""The kernel engine one way and the userspace engine the other: the same impairments make the same network with both."""
+"""The kernel engine one way, the userspace engine the other: the same impairments make the same network with both."""
 
 from __future__ import annotations
 

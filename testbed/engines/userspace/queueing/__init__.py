@@ -1,1 +1,1 @@
-"""The bottleneck: a queue, what it drops, and the transmitter that empties it."""
+"""The bottleneck of a link: a queue with its discipline, and the transmitter that empties it."""

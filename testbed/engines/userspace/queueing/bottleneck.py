@@ -1,8 +1,8 @@
-"""A queue and a transmitter, in virtual time: at once where that is possible, else event by event.
+"""A queue and a transmitter in virtual time: computed directly at a constant rate, otherwise event by event.
 
 A frame leaves when its last bit is sent. The frame being sent is not in the queue; a frame that can be sent as it
-comes needs no queue. Where a frame comes at the very time at which another begins to be sent, that one has left the
-queue.
+arrives is never queued. If a frame arrives at the very time at which another begins to be sent, the other has left
+the queue.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _NEVER = 1 << 63
 
 
 class ConstantRateBottleneck:
-    """A transmitter of constant rate behind a droptail queue, for frames that come in order: a line itself.
+    """A line with a transmitter of constant rate behind a droptail queue, for frames that arrive in order.
 
     Fractions of a nanosecond are carried from frame to frame, so that a busy transmitter keeps the rate exactly.
 
     Args:
         bottleneck: of the link, with a fixed rate and a droptail queue.
         counts: of the link.
-        now: when it begins.
-        contents: what it goes on with.
+        now: when the bottleneck begins.
+        contents: the frames that it takes over.
     """
 
     __slots__ = (
@@ -54,11 +54,11 @@ class ConstantRateBottleneck:
         self._queue_bytes = bottleneck.queue_bytes
         self._overhead_bytes = bottleneck.overhead_bytes
         self._counts = counts
-        self._coming = deque(contents.coming)  # that have not reached the queue
+        self._coming = deque(contents.coming)  # have not reached the queue yet
         self._out = deque(contents.sent)  # when their last bit is sent
-        self._free_ns = now  # when the transmitter has sent all it was given, and what is left of a ns
+        self._free_ns = now  # when the transmitter becomes free, and the fraction of a ns carried over
         self._carry = 0
-        # Of frames that wait: when their first bit is sent, bytes, when they came, and the carry before them.
+        # Waiting frames: when their first bit is sent, bytes, arrival, and the carry before them.
         self._waiting: deque[tuple[int, int, int, int]] = deque()
         self._waiting_bytes = 0
         if contents.sending is not None:
@@ -74,15 +74,15 @@ class ConstantRateBottleneck:
             self._out.append((self._free_ns, packet))
 
     def _work(self, packet: bytes) -> int:
-        """What sending a frame next takes, with what is left of a nanosecond."""
+        """Return the work of sending a frame next, including the fraction of a nanosecond carried over."""
         return (len(packet) + self._overhead_bytes) * BYTE_WORK + self._carry
 
     def add(self, frames: list[Frame]) -> None:
-        """Hold frames that reach the queue at their times, no earlier than those before."""
+        """Add frames, each with the time at which it reaches the queue, no earlier than those before."""
         self._coming.extend(frames)
 
     def next_wakeup(self) -> int | None:
-        """When the first frame is sent."""
+        """Return when the first frame is sent; None if the line is empty."""
         if self._out:
             return self._out[0][0]
         if not self._coming:
@@ -92,7 +92,7 @@ class ConstantRateBottleneck:
         return max(due, self._free_ns) + work // self._rate_bps
 
     def take(self, now: int, most: int) -> list[Frame]:
-        """Take out the frames sent by `now`."""
+        """Remove and return the frames sent by `now`."""
         if self._coming:
             self._run(now)
         out = self._out
@@ -102,7 +102,7 @@ class ConstantRateBottleneck:
         return taken
 
     def hand_over(self, now: int) -> Contents:
-        """Take out all that the bottleneck holds at `now`."""
+        """Remove and return everything that the bottleneck holds at `now`."""
         self._run(now)
         sent = [frame for frame in self._out if frame[0] <= now]
         waiting = [(came, carry) for start, _, came, carry in self._waiting if start > now]
@@ -120,7 +120,7 @@ class ConstantRateBottleneck:
         return len(self._coming) + len(self._out)
 
     def _run(self, now: int) -> None:
-        """Let all frames come to the queue that do so by `now`."""
+        """Process the frames that reach the queue by `now`."""
         rate = self._rate_bps
         overhead = self._overhead_bytes
         free = self._free_ns
@@ -156,19 +156,19 @@ class ConstantRateBottleneck:
 
 
 class EventDrivenBottleneck:
-    """Any transmitter and queue, fed by the line on which frames are delayed: a line itself, to who takes frames out.
+    """A line with any transmitter and queue, behind an inner line that delays the frames.
 
-    What becomes of a frame may depend on frames that come later, so it is decided event by event when time has
-    passed, in virtual time: however late that is, the outcome is the same. (Only a frame that is added after a later
-    time was taken has come too late to change what happened before, and is taken to come then.)
+    The fate of a frame may depend on frames that arrive later, so it is decided event by event in virtual time: the
+    result is the same however late this happens. The exception is a frame added after `take` was called for a later
+    time. It can't change the past any more and counts as arriving at that later time.
 
     Args:
-        bottleneck: what the link has.
+        bottleneck: of the link.
         seed: of the impairments.
         counts: of the link.
-        line: where frames are until they reach the queue.
-        now: when it begins.
-        contents: what it goes on with. Its queue does so as it is where the discipline is the same.
+        line: holds frames until they reach the queue.
+        now: when the bottleneck begins.
+        contents: the frames that it takes over; their queue is kept if the discipline is the same.
     """
 
     __slots__ = ("_clock", "_counts", "_discipline", "_free", "_line", "_out", "_queue", "_queue_bytes", "_start",
@@ -184,7 +184,7 @@ class EventDrivenBottleneck:
         self._line.add(contents.coming)
         self._transmitter = transmitter(bottleneck, now)
         self._clock = now  # of the last event
-        self._free = now  # when the transmitter has sent all it was given
+        self._free = now  # when the transmitter becomes free
         self._out = deque(contents.sent)
         if contents.sending is not None:
             work, packet = contents.sending
@@ -200,17 +200,17 @@ class EventDrivenBottleneck:
         self._start = self._transmitter.starts(self._free) if len(self._queue) else _NEVER
 
     def add(self, frames: list[Frame]) -> None:
-        """Delay frames, each until its time, and queue them then."""
+        """Add frames, each with the time at which its delay ends and it reaches the queue."""
         self._line.add(frames)
 
     def next_wakeup(self) -> int | None:
-        """When `take` may next have something to do; None where nothing is held."""
+        """Return when `take` may next have something to do; None if the line is empty."""
         if self._out:
             return self._out[0][0]
         return self._start if self._start < _NEVER else self._line.next_wakeup()
 
     def take(self, now: int, most: int) -> list[Frame]:
-        """Take out the frames sent by `now`."""
+        """Remove and return the frames sent by `now`."""
         self._run(now)
         out = self._out
         taken: list[Frame] = []
@@ -219,7 +219,7 @@ class EventDrivenBottleneck:
         return taken
 
     def hand_over(self, now: int) -> Contents:
-        """Take out all that the bottleneck holds at `now`."""
+        """Remove and return everything that the bottleneck holds at `now`."""
         self._run(now)
         frames = list(self._out)
         sent = [frame for frame in frames if frame[0] <= now]
@@ -237,7 +237,7 @@ class EventDrivenBottleneck:
         return len(self._line) + len(self._queue) + len(self._out)
 
     def _run(self, now: int) -> None:
-        """Let all happen that happens by `now`."""
+        """Process all events up to `now`."""
         while True:
             arrival = self._line.next_wakeup()
             if self._start < _NEVER and (arrival is None or self._start <= arrival):
@@ -267,7 +267,7 @@ class EventDrivenBottleneck:
         self._counts.queue_most_bytes = max(self._counts.queue_most_bytes, queue.waiting_bytes)
 
     def _send(self, start: int) -> None:
-        """Begin to send what the queue gives at `start`, if anything."""
+        """Begin to send the next frame of the queue at `start`, if there is one."""
         self._clock = start
         packet = self._queue.dequeue(start)
         if packet is not None:

@@ -1,4 +1,4 @@
-"""What a queue drops or marks: when it is full, and by CoDel. All in virtual time."""
+"""Queue disciplines in virtual time: droptail, drophead and CoDel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class DropTailQueue:
-    """Frames that wait, each with the time at which it came; a full one drops the frame that comes."""
+    """A queue that, when it is full, drops the frame that arrives."""
 
     __slots__ = ("_counts", "frames", "waiting_bytes")
 
@@ -24,7 +24,7 @@ class DropTailQueue:
         self._counts = counts
 
     def enqueue(self, packet: bytes, now: int, room: int) -> None:
-        """Take the frame if it fits."""
+        """Add the frame if it fits."""
         if self.waiting_bytes + len(packet) > room:
             self.drop(packet)
             return
@@ -32,7 +32,7 @@ class DropTailQueue:
         self.waiting_bytes += len(packet)
 
     def dequeue(self, now: int) -> bytes | None:  # noqa: ARG002  # this discipline does not ask how late it is
-        """The oldest frame."""
+        """Remove and return the oldest frame."""
         if not self.frames:
             return None
         _, packet = self.frames.popleft()
@@ -40,11 +40,11 @@ class DropTailQueue:
         return packet
 
     def waiting(self) -> list[Frame]:
-        """The frames that wait."""
+        """Return the waiting frames."""
         return list(self.frames)
 
     def drop(self, packet: bytes) -> None:
-        """Count a frame dropped for want of room."""
+        """Count a frame that is dropped because the queue is full."""
         self._counts.queue_drops += 1
         self._counts.dropped_bytes += len(packet) + FRAME_OVERHEAD_BYTES
 
@@ -53,12 +53,12 @@ class DropTailQueue:
 
 
 class DropHeadQueue(DropTailQueue):
-    """A full queue drops its oldest frames until the one that comes fits."""
+    """A queue that, when it is full, drops its oldest frames until the one that arrives fits."""
 
     __slots__ = ()
 
     def enqueue(self, packet: bytes, now: int, room: int) -> None:
-        """Take the frame, unless it would not fit into the empty queue."""
+        """Add the frame, unless it would not fit into the empty queue."""
         while self.frames and len(packet) <= room < self.waiting_bytes + len(packet):
             _, oldest = self.frames.popleft()
             self.waiting_bytes -= len(oldest)
@@ -67,10 +67,10 @@ class DropHeadQueue(DropTailQueue):
 
 
 class CoDelQueue:
-    """Drops from the head of a queue whose frames wait too long: RFC 8289, section 5, whose names are kept.
+    """A queue that drops from its head when frames wait too long, by CoDel; names are those of RFC 8289, section 5.
 
-    MAXPACKET is the largest frame that came so far. With ECN, a frame that can be marked is marked and sent where it
-    would be dropped, and nothing else is dropped at that time (include/net/codel_impl.h, codel_dequeue).
+    MAXPACKET is the largest frame so far. With ECN, a frame that can be marked is marked and sent instead of being
+    dropped, and nothing else is dropped at that time (include/net/codel_impl.h, codel_dequeue).
     """
 
     __slots__ = (
@@ -102,20 +102,20 @@ class CoDelQueue:
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes of the frames that wait."""
+        """Bytes of the waiting frames."""
         return self._queue.waiting_bytes
 
     def enqueue(self, packet: bytes, now: int, room: int) -> None:
-        """Take the frame if it fits."""
+        """Add the frame if it fits."""
         self._maxpacket = max(self._maxpacket, len(packet))
         self._queue.enqueue(packet, now, room)
 
     def waiting(self) -> list[Frame]:
-        """The frames that wait."""
+        """Return the waiting frames."""
         return self._queue.waiting()
 
     def drop_oldest(self) -> int:
-        """Drop the oldest frame for want of room; returns its bytes."""
+        """Drop the oldest frame because the queue is full, and return its bytes."""
         packet = self._queue.dequeue(0)
         if packet is None:
             return 0
@@ -123,7 +123,7 @@ class CoDelQueue:
         return len(packet)
 
     def dequeue(self, now: int) -> bytes | None:
-        """The oldest frame that CoDel does not drop."""
+        """Remove and return the oldest frame that CoDel does not drop."""
         packet, ok_to_drop = self._dodequeue(now)
         if self._dropping:
             if not ok_to_drop:
@@ -153,7 +153,7 @@ class CoDelQueue:
         return packet
 
     def _dodequeue(self, now: int) -> tuple[bytes | None, bool]:
-        """The oldest frame, and whether it may be dropped."""
+        """Remove and return the oldest frame, and whether CoDel may drop it."""
         if not self._queue.frames:
             self._first_above_time = 0
             return None, False
@@ -168,7 +168,7 @@ class CoDelQueue:
         return packet, now >= self._first_above_time
 
     def _control_law(self, time: int) -> int:
-        """`time` plus the interval divided by the square root of the count, to the nanosecond."""
+        """Return `time` plus the interval divided by the square root of the count, ns."""
         return time + (self._interval << 32) // isqrt(self._count << 64)
 
     def _marked(self, packet: bytes | None) -> bytes | None:

@@ -1,4 +1,4 @@
-"""FQ-CoDel: flows take turns, and each has a CoDel of its own (RFC 8290)."""
+"""FQ-CoDel: flows take turns, and each has its own CoDel queue (RFC 8290)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DROP_BATCH: Final = 64  # RFC 8290, 4.1
 
 
 class _Flow(CoDelQueue):
-    """One flow's queue, what it may still send in this turn, and whether it takes turns at all."""
+    """The queue of one flow, its remaining bytes in this turn, and whether it is in the rotation."""
 
     __slots__ = ("credits", "takes_turns")
 
@@ -31,13 +31,13 @@ class _Flow(CoDelQueue):
 
 
 class FqCoDelQueue:
-    """Queues of flows that take turns; a full one drops from the head of the longest.
+    """Queues of flows that take turns; when they are full, frames are dropped from the head of the longest.
 
-    One word of `flows` is drawn when the impairments are applied; it decides which flows share a queue: that of the
-    highest bits of the CRC-32 of addresses, protocol and ports times the word made odd, modulo 2^32.
+    One word of `flows` is drawn when the impairments are applied; it decides which flows share a queue. The queue's
+    number is the highest bits of the CRC-32 of addresses, protocol and ports times the word made odd, modulo 2^32.
 
     Attributes:
-        waiting_bytes: of the frames that wait.
+        waiting_bytes: bytes of the waiting frames.
     """
 
     __slots__ = ("_counts", "_discipline", "_flows", "_multiplier", "_new", "_old", "length", "waiting_bytes")
@@ -53,7 +53,7 @@ class FqCoDelQueue:
         self.length = 0
 
     def enqueue(self, packet: bytes, now: int, room: int) -> None:
-        """Take the frame, and make room in the longest queue where there is too little."""
+        """Add the frame; if there is too little room, drop frames from the longest queue."""
         index = (crc32(parse(packet).flow) * self._multiplier & 0xFFFFFFFF) >> (32 - _FLOWS_BITS)
         flow = self._flows.get(index)
         if flow is None:
@@ -81,7 +81,7 @@ class FqCoDelQueue:
         self.waiting_bytes -= dropped
 
     def dequeue(self, now: int) -> bytes | None:
-        """The next frame of the flow whose turn it is."""
+        """Remove and return the next frame of the flow whose turn it is."""
         while True:
             turns = self._new or self._old
             if not turns:
@@ -98,7 +98,7 @@ class FqCoDelQueue:
             if packet is None:
                 turns.popleft()
                 if turns is self._new and self._old:
-                    self._old.append(flow)  # so that a flow can't be new for ever: RFC 8290, 4.2
+                    self._old.append(flow)  # so that a flow can't stay new forever: RFC 8290, 4.2
                 else:
                     flow.takes_turns = False
                 continue
@@ -106,7 +106,7 @@ class FqCoDelQueue:
             return packet
 
     def waiting(self) -> list[Frame]:
-        """The frames that wait."""
+        """Return the waiting frames."""
         return sorted((frame for flow in self._flows.values() for frame in flow.waiting()), key=itemgetter(0))
 
     def __len__(self) -> int:

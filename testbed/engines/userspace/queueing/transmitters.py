@@ -1,4 +1,4 @@
-"""How long a bottleneck takes to send a frame: at one rate, at rates that change, or when it has an opportunity."""
+"""How long a bottleneck takes to send a frame: at a fixed rate, at changing rates, or at given opportunities."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ if TYPE_CHECKING:
     from testbed.impairments import Bottleneck
 
 BYTE_WORK: Final = 8 * 10**9
-"""What sending a byte takes, in bits times ns per s: a transmitter of r bit/s does r of it in a nanosecond."""
+"""The work of sending a byte, in bits times ns per s: a transmitter of r bit/s does r units of work per nanosecond."""
 
 
 class Transmitter(Protocol):
-    """Sends one frame after the other. Times are ns and never go back."""
+    """Sends one frame after the other. Times are in ns and never decrease."""
 
     def starts(self, free: int) -> int:
-        """When, from `free` on, the next frame can begin to be sent."""
+        """Return the earliest time from `free` on at which a frame can begin to be sent."""
 
     def ends(self, start: int, size: int) -> int:
-        """When a frame of `size` bytes, begun at a time that `starts` said, is sent."""
+        """Return when a frame of `size` bytes is sent whose transmission begins at `start`, a result of `starts`."""
 
     def left(self, now: int) -> int:
-        """What of the frame sent last is still to be sent at `now`, which is before its end; in `BYTE_WORK`."""
+        """Return how much of the last frame remains to be sent at `now`, before its end; in units of `BYTE_WORK`."""
 
     def resume(self, now: int, work: int) -> int:
-        """When a frame is sent of which another transmitter has left `work` at `now`, when this one begins."""
+        """Return when a frame is sent that a previous transmitter left with `work` to do at `now`."""
 
 
 def transmitter(bottleneck: Bottleneck, applied: int) -> Transmitter:
-    """The transmitter of a bottleneck, its trace begun at `applied`."""
+    """Return the transmitter of a bottleneck, with a trace that begins at `applied`."""
     match bottleneck.rate:
         case Opportunities() as trace:
             return TracedTransmitter(trace, bottleneck.overhead_bytes, applied)
@@ -43,7 +43,7 @@ def transmitter(bottleneck: Bottleneck, applied: int) -> Transmitter:
 
 
 class SteppedTransmitter:
-    """Sends at a rate that may change.
+    """A transmitter whose rate may change.
 
     Fractions of a nanosecond are carried from frame to frame, so that a busy transmitter keeps the rate exactly.
     """
@@ -60,7 +60,7 @@ class SteppedTransmitter:
         self._carry = 0
 
     def starts(self, free: int) -> int:
-        """At once, unless the rate pauses."""
+        """Return `free`, or the end of a pause of the rate."""
         if len(self._rates) == 1:
             return free
         rate, until = self._step(free)
@@ -70,11 +70,11 @@ class SteppedTransmitter:
         return free
 
     def ends(self, start: int, size: int) -> int:
-        """When the last bit is sent."""
+        """Return when the last bit is sent."""
         return self._send(start, (size + self._overhead) * BYTE_WORK + (self._carry if start == self._free else 0))
 
     def left(self, now: int) -> int:
-        """What the rates until the frame's end amount to."""
+        """Return the work that the rates do from `now` to the end of the frame."""
         work = self._carry
         while now < self._free:
             rate, until = self._step(now) if len(self._rates) > 1 else (self._rates[0], self._free)
@@ -84,7 +84,7 @@ class SteppedTransmitter:
         return work
 
     def resume(self, now: int, work: int) -> int:
-        """When the last bit is sent."""
+        """Return when the last bit is sent."""
         return self._send(self.starts(now), work)
 
     def _send(self, start: int, work: int) -> int:
@@ -101,7 +101,7 @@ class SteppedTransmitter:
         return self._free
 
     def _step(self, now: int) -> tuple[int, int]:
-        """The rate at `now`, and until when it lasts."""
+        """Return the rate at `now` and the time at which it ends."""
         round_, into = divmod(now - self._applied, self._period)
         index = bisect_right(self._starts, into)
         end = self._starts[index] if index < len(self._starts) else self._period
@@ -109,9 +109,9 @@ class SteppedTransmitter:
 
 
 class TracedTransmitter:
-    """Sends at given times, so many bytes each, as Mahimahi's link does (src/frontend/link_queue.cc).
+    """A transmitter that sends a number of bytes at given times, as Mahimahi's link does (src/frontend/link_queue.cc).
 
-    Small frames share an opportunity, a large one takes several; one that comes while nothing waits is lost.
+    Small frames share an opportunity, and a large one takes several; an opportunity is lost if no frame waits.
     """
 
     __slots__ = ("_applied", "_at", "_bytes", "_left", "_next", "_overhead", "_period", "_times")
@@ -122,24 +122,24 @@ class TracedTransmitter:
         self._period = trace.period_ns
         self._overhead = overhead
         self._applied = applied
-        self._next = 0  # opportunity not used yet
-        self._at = applied  # time of the one used last, and the bytes that are left of it
+        self._next = 0  # the next unused opportunity
+        self._at = applied  # time of the last used one, and its remaining bytes
         self._left = 0
 
     def starts(self, free: int) -> int:
-        """At the next opportunity."""
+        """Return the time of the next opportunity."""
         return self._at if self._left and self._at >= free else self._time(self._first(free))
 
     def ends(self, start: int, size: int) -> int:
-        """At the opportunity that takes the frame's last byte."""
+        """Return the time of the opportunity that takes the last byte."""
         return self._send(start, size + self._overhead)
 
     def left(self, now: int) -> int:
-        """What the opportunities after `now` took of the frame."""
+        """Return how much of the frame the opportunities after `now` sent."""
         return ((self._next - self._following(now)) * self._bytes - self._left) * BYTE_WORK
 
     def resume(self, now: int, work: int) -> int:
-        """At the opportunity that takes the last byte."""
+        """Return the time of the opportunity that takes the last byte."""
         return self._send(self.starts(now), -(-work // BYTE_WORK))
 
     def _send(self, start: int, size: int) -> int:
@@ -161,11 +161,11 @@ class TracedTransmitter:
         return self._applied + round_ * self._period + self._times[index]
 
     def _first(self, now: int) -> int:
-        """The first opportunity not used that is not before `now`."""
+        """Return the first unused opportunity that is not before `now`."""
         return self._next if self._time(self._next) >= now else self._following(now - 1)
 
     def _following(self, now: int) -> int:
-        """The first opportunity of all that is after `now`."""
-        # A round's end is part of it: the last opportunity may be just then.
+        """Return the first opportunity, used or not, that is after `now`."""
+        # A period includes its end, where the last opportunity may be.
         round_, into = divmod(now - self._applied, self._period)
         return round_ * len(self._times) + bisect_left(self._times, into + 1)

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class BitErrors:
-    """Inverts one bit of some frames that carry IP; others pass as they are.
+    """Inverts one bit of some frames that carry IP; other frames pass unchanged.
 
-    One word of `corruption` per frame that reaches the stage: it is chosen if the word is less than its probability.
-    Then one word w of `corruption-bit` per chosen frame that has a bit to invert: of n bits, number floor(w n / 2^32).
-    The bits are those of the IP packet, or of the TCP or UDP payload where the checksum is to fit, and only in a frame
-    that has the checksum (so in no fragment but the first).
+    The stage draws one word of `corruption` per frame and chooses the frame if the word is less than the probability.
+    It then draws one word w of `corruption-bit` per chosen frame with n > 0 candidate bits and inverts bit number
+    floor(w n / 2^32). The candidates are the bits of the IP packet. If the checksum is fixed, they are the bits of the
+    TCP or UDP payload, in frames that contain the checksum (of fragments, only the first).
     """
 
     __slots__ = ("_choose", "_counts", "_draw", "_fix_checksum", "_probability")
@@ -30,7 +30,7 @@ class BitErrors:
         self._counts = counts
 
     def cross(self, frames: list[Frame]) -> list[Frame]:
-        """All frames, some of them changed."""
+        """Return all frames, some of them with an inverted bit."""
         choose = self._choose
         probability = self._probability
         return [(now, self._spoilt(packet)) if choose() < probability else (now, packet) for now, packet in frames]

@@ -1,4 +1,4 @@
-"""Propagation: how long each frame is held, and which leave their place."""
+"""Propagation: how long each frame is delayed, and which frames are reordered."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class Delay(Stage, Protocol):
-    """A stage that holds frames.
+    """A stage that delays frames.
 
     Attributes:
-        last_ns: when the last of the frames that keep their place leaves.
+        last_ns: when the last of the frames that are not reordered leaves.
     """
 
     last_ns: int
 
 
 def delay(impairments: Impairments, seed: str, counts: Counts, after_ns: int) -> Delay:
-    """The stage that carries out a link's delay. Where frames keep order, none leaves before `after_ns`."""
+    """Return the stage that carries out a link's delay. If frames keep order, none leaves before `after_ns`."""
     delay_ns, jitter = impairments.delay_ns, impairments.jitter
     hold = _hold(delay_ns, jitter, seed) if jitter else None
     if impairments.keeps_order:
@@ -35,12 +35,12 @@ def delay(impairments: Impairments, seed: str, counts: Counts, after_ns: int) ->
 
 
 def _hold(delay_ns: int, jitter: Jitter, seed: str) -> Callable[[], int]:
-    """How long the next frame is held, ns. Each takes one word w of `jitter`.
+    """Return a function that draws the delay of the next frame, ns. Each call takes one word w of `jitter`.
 
-    `uniform`: delay - jitter + floor(w (2 jitter + 1) / 2^32). Of the other distributions entry floor(w n / 2^32) of
+    `uniform`: delay - jitter + floor(w (2 jitter + 1) / 2^32). The other distributions take entry floor(w n / 2^32) of
     the table of n quantiles (`testbed.impairments.distributions`), times the jitter as in net/sched/sch_netem.c,
-    `tabledist`, rounded half away from zero; less than nothing is nothing. (There the entry is w modulo n, which takes
-    the word's lowest bits, so that netem's correlation has no effect on a table's values; here it has.)
+    `tabledist`, rounded half away from zero; a negative delay becomes 0. (netem takes entry w modulo n, which uses the
+    lowest bits of the word, so netem's correlation has no effect on values from a table; here it has.)
     """
     draw = words(seed, "jitter", jitter.correlation)
     table = quantiles(jitter.distribution)
@@ -59,7 +59,7 @@ def _rounded(deviation: int) -> int:
 
 
 class ConstantDelay:
-    """Holds every frame for the same time, or as long as the frame before it where that leaves later."""
+    """Delays every frame by the same time, or until the frame before it leaves if that is later."""
 
     __slots__ = ("_delay_ns", "last_ns")
 
@@ -68,7 +68,7 @@ class ConstantDelay:
         self.last_ns = after_ns
 
     def cross(self, frames: list[Frame]) -> list[Frame]:
-        """All frames, later."""
+        """Return all frames, each with the time at which it leaves."""
         if not frames:
             return frames
         delay_ns = self._delay_ns
@@ -80,7 +80,7 @@ class ConstantDelay:
 
 
 class VariedDelay:
-    """Holds each frame by a distribution, or as long as the frame before it where that leaves later."""
+    """Delays each frame by a random time, or until the frame before it leaves if that is later."""
 
     __slots__ = ("_hold", "last_ns")
 
@@ -89,7 +89,7 @@ class VariedDelay:
         self.last_ns = after_ns
 
     def cross(self, frames: list[Frame]) -> list[Frame]:
-        """All frames, later."""
+        """Return all frames, each with the time at which it leaves."""
         hold = self._hold
         last = self.last_ns
         held = []
@@ -105,10 +105,11 @@ class VariedDelay:
 
 
 class Reordering:
-    """Chooses the frames that leave their place (`testbed.impairments.Reorder`).
+    """Chooses the frames that are reordered (`testbed.impairments.Reorder`).
 
-    One word of `reorder` per frame that can be chosen: it is if the word is less than its probability. With a gap of
-    n, a frame can be chosen once n - 1 before it were not (net/sched/sch_netem.c, `netem_enqueue`).
+    It draws one word of `reorder` per candidate frame and chooses the frame if the word is less than the probability.
+    With a gap of n, a frame is a candidate if the n - 1 frames before it were not chosen (net/sched/sch_netem.c,
+    `netem_enqueue`).
     """
 
     __slots__ = ("_counts", "_draw", "_gap", "_passed", "_probability", "late_ns")
@@ -122,7 +123,7 @@ class Reordering:
         self.late_ns = reorder.late_ns
 
     def chooses(self) -> bool:
-        """Whether the next frame leaves its place."""
+        """Return whether the next frame is reordered."""
         if self._passed < self._gap - 1 or self._draw() >= self._probability:
             self._passed += 1
             return False
@@ -132,9 +133,9 @@ class Reordering:
 
 
 class LooseDelay:
-    """Holds frames such that some overtake others; their times are not ascending.
+    """Delays frames such that some overtake others; the times at which they leave are not ascending.
 
-    Every frame takes its word of `jitter`, also one that is sent at once.
+    Every frame takes its word of `jitter`, even one that is sent at once.
     """
 
     __slots__ = ("_hold", "_keeps_order", "_reordering", "last_ns")
@@ -148,7 +149,7 @@ class LooseDelay:
         self.last_ns = after_ns
 
     def cross(self, frames: list[Frame]) -> list[Frame]:
-        """All frames, later, in the order in which they came."""
+        """Return all frames in order of arrival, each with the time at which it leaves."""
         held = []
         for now, packet in frames:
             due = now + self._hold()

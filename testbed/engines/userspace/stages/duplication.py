@@ -1,4 +1,4 @@
-"""Frames that go on twice."""
+"""Duplication of frames."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 class Duplication:
-    """Sends some frames on twice, the copy right behind; each is then delayed by itself.
+    """Duplicates some frames; the copy follows the original at once, and each then has its own delay.
 
-    One word per frame that reaches the stage: it is doubled if the word is less than its probability.
+    The stage draws one word per frame and duplicates the frame if the word is less than the probability.
     """
 
     __slots__ = ("_counts", "_draw", "_probability")
@@ -24,7 +24,7 @@ class Duplication:
         self._counts = counts
 
     def cross(self, frames: list[Frame]) -> list[Frame]:
-        """All frames, some of them twice."""
+        """Return all frames, some of them twice."""
         out = []
         for frame in frames:
             out.append(frame)

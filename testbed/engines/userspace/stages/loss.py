@@ -1,4 +1,4 @@
-"""Loss at random: each frame by itself, or by a chain of states, so that losses come in bursts."""
+"""Random loss: of each frame independently, or by a Markov chain, so that losses come in bursts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def loss_stage(loss: Loss, seed: str, counts: Counts) -> Stage:
-    """The stage that carries out a loss."""
+    """Return the stage that carries out a loss model."""
     match loss:
         case IndependentLoss(probability=probability):
             return ThresholdLoss(words(seed, "loss"), probability, counts)
@@ -27,10 +27,10 @@ def loss_stage(loss: Loss, seed: str, counts: Counts) -> Stage:
 
 
 class ThresholdLoss:
-    """Drops each frame with a probability, independently of the others unless correlated.
+    """Drops each frame with a probability, independently of the others unless a correlation is set.
 
-    One word per frame that reaches the stage: it is lost if the word is less than its probability. So, without
-    correlation, the frames lost with a lower probability are among those lost with a higher one.
+    The stage draws one word per frame and drops the frame if the word is less than the probability. Without a
+    correlation, the frames lost at a lower probability are therefore a subset of those lost at a higher one.
     """
 
     __slots__ = ("_counts", "_draw", "_probability")
@@ -41,7 +41,7 @@ class ThresholdLoss:
         self._counts = counts
 
     def cross(self, frames: list[Frame]) -> list[Frame]:
-        """The frames that are not lost."""
+        """Return the frames that are not lost."""
         draw = self._draw
         probability = self._probability
         kept = [frame for frame in frames if draw() >= probability]
@@ -50,10 +50,10 @@ class ThresholdLoss:
 
 
 class GilbertElliottLoss:
-    """Drops frames by a chain of two states (RFC 6534, 3.2), which begins in the good one.
+    """Drops frames by a Markov chain of two states (RFC 6534, 3.2), which begins in the good state.
 
-    Two words per frame that reaches the stage: the chain moves if the first is less than the probability of leaving
-    its state, then the frame is lost if the second is less than the probability of loss in the state it is in now.
+    The stage draws two words per frame. The chain changes its state if the first word is less than the probability of
+    leaving it; the frame is then lost if the second word is less than the probability of loss in the current state.
     """
 
     __slots__ = ("_bad", "_counts", "_draw", "_model")
@@ -65,7 +65,7 @@ class GilbertElliottLoss:
         self._counts = counts
 
     def cross(self, frames: list[Frame]) -> list[Frame]:
-        """The frames that are not lost."""
+        """Return the frames that are not lost."""
         draw = self._draw
         leave = (self._model.to_bad, self._model.to_good)
         lose = (self._model.loss_good, self._model.loss_bad)
@@ -82,9 +82,9 @@ class GilbertElliottLoss:
 
 
 class FourStateLoss:
-    """Drops frames by a chain of four states, which begins in the first (`testbed.impairments.FourState`).
+    """Drops frames by a Markov chain of four states, which begins in state 1 (`testbed.impairments.FourState`).
 
-    One word w per frame that reaches the stage moves the chain, and the frame is lost if it is then in state 3 or 4.
+    The stage draws one word w per frame and moves the chain; the frame is lost if the chain is then in state 3 or 4.
     From state 1: to 4 if w < p14, else to 3 if w < p14 + p13. From 2: to 3 if w < p23. From 3: to 2 if w < p32, else to
     1 if w < p32 + p31. From 4: to 1.
     """
@@ -103,7 +103,7 @@ class FourStateLoss:
         self._counts = counts
 
     def cross(self, frames: list[Frame]) -> list[Frame]:
-        """The frames that are not lost."""
+        """Return the frames that are not lost."""
         kept = []
         for frame in frames:
             word = self._draw()

@@ -1,4 +1,4 @@
-"""Losses by script: which frames match, and which of those are dropped."""
+"""Loss by script: which frames match, and which of those are dropped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FLAGS: Final = {letter: 1 << bit for bit, letter in enumerate("fsrpau")}
 
 
 class _Rule:
-    """One `Drop`, and how many frames matched it."""
+    """One `Drop`, and the number of frames that have matched it."""
 
     def __init__(self, drop: Drop) -> None:
         self._protocol = drop.protocol
@@ -45,9 +45,9 @@ class _Rule:
 
 
 class Script:
-    """Drops the frames that a rule names; each rule counts every frame that matches it, dropped by another or not.
+    """Drops the frames that a rule selects; each rule counts all frames that match it, even if another drops them.
 
-    Nothing is random. Port and flags of a fragmented packet are those of its first fragment; the others have none.
+    Nothing is random. Only the first fragment of a fragmented packet has ports and flags.
     """
 
     __slots__ = ("_counts", "_rules")
@@ -57,7 +57,7 @@ class Script:
         self._counts = counts
 
     def cross(self, frames: list[Frame]) -> list[Frame]:
-        """The frames that the script lets pass."""
+        """Return the frames that the script does not drop."""
         kept = [frame for frame in frames if not self._drops(frame[1])]
         self._counts.scripted += len(frames) - len(kept)
         return kept

@@ -1,4 +1,4 @@
-"""What all stages share: frames with times, counters, and where random words come from."""
+"""What all stages share: frames with times, counters, and random words."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ Words = Callable[[], int]
 
 
 FRAME_OVERHEAD_BYTES: Final = 256
-"""What holding a frame costs beside its bytes: objects for it, its time, and its place in two queues."""
+"""Memory that a held frame takes besides its bytes: objects for it, its time, and its place in two queues."""
 
 
 class Stage(Protocol):
-    """What frames cross, a batch at a time."""
+    """A step of a link that frames cross in batches."""
 
     def cross(self, frames: list[Frame]) -> list[Frame]:
-        """The frames that leave the stage, in order, each with the time at which it does."""
+        """Return the frames that leave the stage, in order, each with the time at which it leaves."""
 
 
 @dataclass(slots=True)
 class Counts:
-    """What the stages of a link did, since its first impairments; frames unless the name says otherwise.
+    """Counters of a link's stages since its first impairments; frames unless the name says otherwise.
 
-    `dropped_bytes` are those of frames dropped from a queue, `FRAME_OVERHEAD_BYTES` for each included.
+    `dropped_bytes` counts the bytes of frames dropped from a queue, plus `FRAME_OVERHEAD_BYTES` for each.
     """
 
     scripted: int = 0
@@ -48,10 +48,10 @@ class Counts:
 
 
 def words(seed: str, stage: str, correlation: int = 0) -> Words:
-    """The random words of a stage: those of a Mersenne Twister seeded with `seed:stage`.
+    """Return a function that draws the random words of a stage from a Mersenne Twister seeded with `seed:stage`.
 
-    With a correlation c, of 1/2^32, each is mixed with the one before, as in net/sched/sch_netem.c, `get_crandom`:
-    floor((c last + (2^32 - c) word) / 2^32); the generator's first word is what the first is mixed with.
+    With a correlation c, in 1/2^32, each word is mixed with the result before it, as in net/sched/sch_netem.c,
+    `get_crandom`: floor((c last + (2^32 - c) word) / 2^32). The first result is mixed with the generator's first word.
     """
     draw = partial(random.Random(f"{seed}:{stage}").getrandbits, 32)
     if not correlation:
