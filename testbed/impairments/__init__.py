@@ -1,4 +1,4 @@
-"""What a link does to the packets that cross it, in integers: the vocabulary that plan and engines share."""
+"""The impairments of a link, in integers: the vocabulary that topology, plan, engines and check share."""
 
 from testbed.impairments.bottleneck import (
     Bottleneck,

@@ -31,7 +31,7 @@ class FixedRate(Variant, frozen=True, kw_only=True, tag="fixed"):
 
     @property
     def mean_bps(self) -> int:
-        """The rate."""
+        """The constant rate, bit/s."""
         return self.bps
 
 
@@ -40,7 +40,7 @@ class Opportunities(Variant, frozen=True, kw_only=True):
 
     Attributes:
         times_ns: when it may send, ascending, since the impairments were applied; they repeat every `period_ns`.
-        frame_bytes: how much may be sent each time; smaller frames share an opportunity.
+        frame_bytes: how many bytes may be sent each time; smaller frames share an opportunity.
         period_ns: more than zero, and not less than the last of the times.
     """
 
@@ -114,8 +114,8 @@ class CoDel(Variant, frozen=True, kw_only=True, tag="codel"):
     """A queue that also drops packets that have waited too long (RFC 8289).
 
     Attributes:
-        target_ns, interval_ns: a wait of more than `target_ns` is accepted for `interval_ns`; both more than 0.
-        ecn: packets that can be marked (RFC 3168) are marked instead of dropped.
+        target_ns, interval_ns: CoDel tolerates a wait longer than `target_ns` for `interval_ns`; both more than 0.
+        ecn: ECN-capable packets (RFC 3168) are marked instead of dropped.
     """
 
     target_ns: int = 5_000_000
@@ -135,10 +135,10 @@ class FqCoDel(CoDel, frozen=True, kw_only=True, tag="fq_codel"):
 
 
 Discipline = DropTail | DropHead | CoDel | FqCoDel
-"""What a queue drops, or marks."""
+"""The discipline of a queue: which packets it drops or marks."""
 
 DROP_TAIL = DropTail()
-"""The usual one."""
+"""The default discipline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,10 +147,10 @@ class Bottleneck:
 
     Attributes:
         rate: of the transmitter.
-        queue_bytes: bytes of waiting frames that the queue holds, more than 0.
-        queue_ns: the time that the queue was given as, so that its size follows the rate; 0: it was not.
+        queue_bytes: bytes of waiting frames that the queue can hold, more than 0.
+        queue_ns: the size of the queue as a time, if the file gives it so and it follows the rate; otherwise 0.
         discipline: of the queue.
-        overhead_bytes: what each frame counts for beside its own bytes.
+        overhead_bytes: bytes that each frame counts for besides its own.
     """
 
     OMIT_DEFAULTS: ClassVar = True
@@ -167,12 +167,12 @@ class Bottleneck:
 
     @property
     def longest_wait_ns(self) -> int:
-        """The longest that a packet may wait here: a full queue, and a period of the trace."""
+        """The longest time that a packet may wait: for a full queue and a period of the trace."""
         period_ns = 0 if isinstance(self.rate, FixedRate) else self.rate.period_ns
         return period_ns + self.queue_bytes * 8 * _SECOND_NS // self.rate.mean_bps
 
     def words(self) -> Iterator[str]:
-        """What it does, in the words of a topology file: `rate 8 mbit/s`, `queue 64 KB codel`."""
+        """Yield its properties in the words of a topology file: `rate 8 mbit/s`, `queue 64 KB codel`."""
         if isinstance(self.rate, FixedRate):
             yield f"rate {units.RATE.format(self.rate.bps)}"
         else:

@@ -1,9 +1,9 @@
-"""Distributions of delay as tables of quantiles, which both engines draw from, so that they are the same network.
+"""Distributions of delay as tables of quantiles, shared by both engines so that they emulate the same network.
 
 A draw takes one entry of the table, each equally likely, times the standard deviation. Entries are in netem's unit,
-1/8192 of a standard deviation (NETEM_DIST_SCALE, net/sched/sch_netem.c), and fit 16 bits as there: what is further out
-than `FURTHEST` is drawn as that far, about 4 standard deviations. That takes something off a heavy tail, so tables are
-scaled after it: what is drawn has the mean 0 and the standard deviation 1 to within the rounding.
+1/8192 of a standard deviation (NETEM_DIST_SCALE, net/sched/sch_netem.c), and have 16 bits as in netem: values beyond
+`FURTHEST`, about 4 standard deviations, are clipped. Clipping shortens heavy tails, so tables are scaled afterwards:
+the draws have the mean 0 and the standard deviation 1 up to rounding.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ FURTHEST = 32767
 """The largest entry; the smallest is its negative."""
 
 ENTRIES = 4096
-"""How many entries a table has at most; the computed ones have exactly so many, as iproute2's."""
+"""The most entries of a table; computed tables have exactly as many, like those of iproute2."""
 
 _CLOSE = 1e-5
 _ATTEMPTS = 100
 
 
 def quantiles(distribution: NamedDistribution | tuple[int, ...]) -> tuple[int, ...]:
-    """The table of a distribution, ascending, in 1/8192 of a standard deviation; empty for `uniform`, which needs none.
+    """Return the ascending table of a distribution, in 1/8192 of a standard deviation; empty for `uniform`.
 
     With u the middles of `ENTRIES` equal steps of (0, 1), before scaling:
 
@@ -45,10 +45,10 @@ def quantiles(distribution: NamedDistribution | tuple[int, ...]) -> tuple[int, .
 
 
 def standardised(values: Sequence[float]) -> tuple[int, ...]:
-    """The table of measured `values`: their quantiles with mean 0 and standard deviation 1.
+    """Return the table of measured `values`: their quantiles with mean 0 and standard deviation 1.
 
     Raises:
-        ValueError: the values are all the same, or the spread is all in a few that are too far out for a table.
+        ValueError: the values are all the same, or only a few extreme values differ.
     """
     steps = min(len(values), ENTRIES)
     ascending = sorted(values)
@@ -66,12 +66,12 @@ def _computed(distribution: str) -> tuple[int, ...]:
         case "pareto":
             return _fitted(pareto)
         case "paretonormal":
-            return _fitted([0.25 * one + 0.75 * other for one, other in zip(normal, pareto, strict=True)])
+            return _fitted([0.25 * x + 0.75 * y for x, y in zip(normal, pareto, strict=True)])
     return ()
 
 
 def _fitted(values: Sequence[float]) -> tuple[int, ...]:
-    """`values`, shifted and scaled to mean 0 and standard deviation 1 with the far ends cut off, as a table."""
+    """Return `values` as a table, shifted and scaled to mean 0 and standard deviation 1, with the tails clipped."""
     limit = FURTHEST / SCALE
     fitted = list(values)
     for _ in range(_ATTEMPTS):
@@ -79,6 +79,6 @@ def _fitted(values: Sequence[float]) -> tuple[int, ...]:
         if not deviation:
             raise ValueError("values that are all the same have no spread")
         if abs(mean) < _CLOSE and abs(deviation - 1) < _CLOSE and max(map(abs, fitted)) <= limit:
-            return tuple(round(one * SCALE) for one in fitted)
-        fitted = [min(max((one - mean) / deviation, -limit), limit) for one in fitted]
+            return tuple(round(value * SCALE) for value in fitted)
+        fitted = [min(max((value - mean) / deviation, -limit), limit) for value in fitted]
     raise ValueError(f"the spread is all in a few values further out than {limit:.0f} standard deviations")

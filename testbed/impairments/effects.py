@@ -1,4 +1,4 @@
-"""Packets that come at another time, in another place, or not as they were."""
+"""Impairments other than loss and rate: jitter, reordering and corruption."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from testbed.impairments.probability import RandomEvent, percent, require_probab
 NamedDistribution = Literal["uniform", "normal", "pareto", "paretonormal"]
 
 _FURTHEST_DEVIATIONS = 4
-"""Standard deviations: as far as the tables of `testbed.impairments.distributions` go."""
+"""The largest deviation in the tables of `testbed.impairments.distributions`, in standard deviations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,12 +19,12 @@ class Jitter:
     """How the delay of a packet differs from the link's.
 
     Attributes:
-        ns: how far, more than 0. `uniform` spreads the delay evenly over `ns` either way; of the other distributions
-            `ns` is the standard deviation, and a packet is never sent before it arrived.
+        ns: the amount, more than 0. `uniform` spreads the delay evenly over `ns` in either direction; for the other
+            distributions `ns` is the standard deviation, and a packet is never sent before it arrived.
         distribution: a name, or a table: the quantiles at equal steps, in 1/8192 of a standard deviation (netem's unit,
             NETEM_DIST_SCALE).
         correlation: of one packet's deviation with the one before, in 1/2^32, as in `RandomEvent`.
-        keeps_order: no packet overtakes the one before it; else they leave as their delays say.
+        keeps_order: no packet overtakes the one before it; otherwise packets leave when their delays end.
     """
 
     OMIT_DEFAULTS: ClassVar = True
@@ -43,7 +43,7 @@ class Jitter:
 
     @property
     def furthest_ns(self) -> int:
-        """How far a packet's delay may differ at most."""
+        """The most by which the delay of a packet may exceed the link's, ns."""
         return self.ns if self.distribution == "uniform" else _FURTHEST_DEVIATIONS * self.ns
 
     def __str__(self) -> str:
@@ -57,13 +57,13 @@ class Jitter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reorder:
-    """Packets that leave their place: either they skip the delay, or they are held longer.
+    """Some packets change their place in the order: they either skip the delay or are delayed longer.
 
     Attributes:
         event: that it happens to a packet.
-        gap: only every so many packets can be chosen, as netem's `gap`; 0 and 1 are any.
-        late_ns: 0: a chosen packet is sent at once and so overtakes those in flight (what netem does); else a chosen
-            packet is held for so much longer, and those behind it overtake.
+        gap: only every gap-th packet can be chosen, like netem's `gap`; 0 and 1 mean any packet.
+        late_ns: how much longer a chosen packet is delayed, so that those behind overtake it; if 0, a chosen packet is
+            sent at once and overtakes those in flight, as in netem.
     """
 
     event: RandomEvent
@@ -87,8 +87,8 @@ class Corruption:
 
     Attributes:
         event: that it happens to a packet.
-        fix_checksum: the bit is one of the TCP or UDP payload and the checksum is made to fit, so that the
-            application sees it; else any bit of the IP packet, and the checksum tells (or the header is beyond use).
+        fix_checksum: the bit is in the TCP or UDP payload, and the checksum is updated so that the application
+            receives the error; otherwise it is any bit of the IP packet, and the checksum or the header is wrong.
     """
 
     event: RandomEvent

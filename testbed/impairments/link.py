@@ -1,4 +1,4 @@
-"""One direction of a link: everything that it does to packets."""
+"""The impairments of one direction of a link."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Impairments:
-    """One direction of a link.
+    """The impairments of one direction of a link.
 
-    A packet meets the stages in this order, in both engines:
+    A packet crosses the stages in this order, in both engines:
 
-    1. script: it is dropped if `drops` says so;
+    1. script: it is dropped if `drops` selects it;
     2. loss: it is dropped at random;
-    3. corruption: a bit of it is inverted at random;
-    4. duplication: it goes on twice at random;
-    5. delay: it is held for `delay_ns`, give or take its jitter; it may leave its place;
+    3. corruption: one of its bits is inverted at random;
+    4. duplication: it is duplicated at random;
+    5. delay: it is delayed by `delay_ns`, varied by its jitter, and may be reordered;
     6. bottleneck: it waits in a queue for a transmitter of limited rate, or of a rate that follows a trace.
 
     Attributes:
         delay_ns: propagation delay, nanoseconds.
-        jitter: how a packet's delay differs from that, by at most `delay_ns`.
-        loss: at random, or everything.
-        drops: losses by script.
-        corruption, duplicate, reorder, bottleneck: None where it does not happen.
-        hidden_bottleneck: the one that a rate of 0 took away, whose queue the next one takes over; it has no effect.
+        jitter: how a packet's delay differs from `delay_ns`, by at most `delay_ns`.
+        loss: random loss, or a blackhole.
+        drops: loss by script.
+        corruption, duplicate, reorder, bottleneck: None if the link has no such impairment.
+        hidden_bottleneck: the bottleneck that a rate of 0 removed; it has no effect, but the next one gets its queue.
     """
 
     OMIT_DEFAULTS: ClassVar = True
@@ -60,7 +60,7 @@ class Impairments:
 
     @property
     def jitter_ns(self) -> int:
-        """How far a packet's delay differs from `delay_ns`; 0 where it does not."""
+        """The amount of the jitter, ns; 0 if there is none."""
         return self.jitter.ns if self.jitter else 0
 
     @property
@@ -70,29 +70,29 @@ class Impairments:
 
     @property
     def is_random(self) -> bool:
-        """Whether random numbers decide what becomes of a packet."""
+        """Whether the fate of a packet depends on random numbers."""
         loses_all = self.loss == IndependentLoss(probability=CERTAIN) or isinstance(self.loss, Blackhole)
         has_random_loss = self.loss is not None and not loses_all
         return bool(self.jitter or has_random_loss or self.corruption or self.duplicate or self.reorder)
 
     @property
     def longest_ns(self) -> int:
-        """The longest that a packet may be under way: delay, jitter, the time out of its place, and a full queue."""
+        """The longest time that a packet may take, ns: delay, jitter, late reordering, and a full queue."""
         varied_ns = self.jitter.furthest_ns if self.jitter else 0
         late_ns = self.reorder.late_ns if self.reorder else 0
         return self.delay_ns + varied_ns + late_ns + (self.bottleneck.longest_wait_ns if self.bottleneck else 0)
 
     @property
     def is_clear(self) -> bool:
-        """Whether packets cross untouched, so that nothing needs to be done to the link."""
+        """Whether the link has no impairments in effect."""
         return replace(self, hidden_bottleneck=None) == CLEAR
 
     def describe(self) -> str:
-        """The impairments in words: `delay 40 ms, loss 2 %`."""
+        """Return the impairments in words: `delay 40 ms, loss 2 %`."""
         return ", ".join(self.words()) or "clear"
 
     def words(self) -> Iterator[str]:
-        """What it does, one by one; each begins with the word that a topology file has for it: `delay 40 ms`."""
+        """Yield the impairments one by one, each beginning with its key in a topology file: `delay 40 ms`."""
         if self.delay_ns:
             yield f"delay {units.DURATION.format(self.delay_ns)}"
         for name, part in (
@@ -109,16 +109,16 @@ class Impairments:
             yield from self.bottleneck.words()
 
     def to_json(self) -> dict[str, Any]:
-        """The impairments as a JSON object: what differs from clear ones."""
+        """Return a JSON object of the impairments that the link has."""
         encoded: dict[str, Any] = codec.encode(self)
         return encoded
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """The impairments that `to_json` made `data` from, also after a round trip through JSON text.
+        """Create impairments from a result of `to_json`, also after a round trip through JSON text.
 
         Raises:
-            UnreadableError: `data` is no impairments.
+            UnreadableError: `data` does not describe impairments.
         """
         return codec.decode(data, cls)
 

@@ -1,4 +1,4 @@
-"""Packets that are lost, in bursts or by script."""
+"""Loss of packets: independent, correlated, in bursts, total, or by script."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FLAGS = "fsrpau"
 
 
 class IndependentLoss(Variant, frozen=True, kw_only=True, tag="independent"):
-    """Each packet is lost with the same probability, whatever happens to others.
+    """Each packet is lost with the same probability, independently of the others.
 
     Attributes:
         probability: in 1/2^32, more than 0.
@@ -32,7 +32,7 @@ class IndependentLoss(Variant, frozen=True, kw_only=True, tag="independent"):
 
 
 class CorrelatedLoss(Variant, frozen=True, kw_only=True, tag="correlated"):
-    """Packets are lost by random numbers of which each depends on the one before, as in netem.
+    """Packets are lost by correlated random numbers, each of which depends on the one before, as in netem.
 
     Attributes:
         probability, correlation: as in `RandomEvent`, both more than 0.
@@ -106,7 +106,7 @@ class Blackhole(Variant, frozen=True, kw_only=True):
     """Everything is lost, until the blackhole ends.
 
     Attributes:
-        hidden: the loss that the link has again when it ends.
+        hidden: the loss that the link has again when the blackhole ends.
     """
 
     NOT_DECISIVE: ClassVar = ("hidden",)
@@ -122,10 +122,10 @@ Loss = RandomLoss | Blackhole
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
-    """Packets lost by script: of those that match, the numbered ones, or every so many.
+    """Packets lost by script: of those that match, the numbered ones, or every n-th.
 
     Attributes:
-        protocol: `any` (whatever the frame), `arp`, `icmp`, `tcp` or `udp` (over IPv4 or IPv6).
+        protocol: `any` (every frame), `arp`, `icmp`, `tcp` or `udp` (over IPv4 or IPv6).
         port: source or destination port of TCP or UDP; 0 is any.
         flags: letters of the TCP flags that must be set, of `fsrpau`; a letter in capitals must not be set.
         payload: only packets that carry TCP or UDP payload, or only those that don't; None is either.
@@ -154,7 +154,7 @@ class Drop:
             raise ValueError(f"{self.flags!r} are no TCP flags: each of {_FLAGS} once at most")
         if self.every < 0 or min(self.numbers, default=1) < 1:
             raise ValueError("packets are counted from 1")
-        if any(one >= other for one, other in pairwise(self.numbers)):
+        if any(number >= following for number, following in pairwise(self.numbers)):
             raise ValueError(f"{self.numbers} do not ascend")
         if not self.numbers and not self.every:
             raise ValueError("a script says which packets it drops: numbers or every")

@@ -1,1 +1,1 @@
-"""What Linux offers and Python has no call for: namespaces, VLAN tags of packet sockets, struct tcp_info."""
+"""Linux features that Python 3.11 has no calls for: namespaces, VLAN tags of packet sockets, struct tcp_info."""

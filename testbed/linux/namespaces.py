@@ -71,12 +71,12 @@ def die_with_parent() -> None:
 
 
 def set_process_name(name: str) -> None:
-    """Be called so in /proc/PID/comm, as is what is forked from now on; at most 15 bytes. See prctl(2), PR_SET_NAME."""
+    """Set the name of this process, inherited by its children, in /proc/PID/comm; at most 15 bytes (PR_SET_NAME)."""
     _checked(_libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0), "prctl(PR_SET_NAME)")
 
 
 def filter_system_calls(program: int) -> None:
-    """Have the kernel ask a filter about every system call from now on; see prctl(2), PR_SET_SECCOMP.
+    """Install a filter of this process's system calls; see prctl(2), PR_SET_SECCOMP.
 
     Args:
         program: the address of a struct sock_fprog.
@@ -89,15 +89,15 @@ def filter_system_calls(program: int) -> None:
 
 
 def current_network() -> int:
-    """A file descriptor of the network namespace that this process is in."""
+    """Open the network namespace of this process and return its file descriptor."""
     return os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
 @contextmanager
 def inside(network: int) -> Iterator[None]:
-    """Be in the network namespace of a file descriptor for a while.
+    """Enter the network namespace of a file descriptor for the duration of the context.
 
-    The body must not await: whatever else the event loop runs would be in that namespace too.
+    The body must not await, because other tasks of the event loop would then run in that namespace too.
     """
     home = current_network()
     try:
@@ -111,7 +111,10 @@ def inside(network: int) -> Iterator[None]:
 
 
 def new_network() -> int:
-    """Make a network namespace; it lives as long as the file descriptor (or something in it) does."""
+    """Create a network namespace and return its file descriptor.
+
+    It exists until the descriptor is closed and nothing else is in it.
+    """
     home = current_network()
     try:
         unshare(NEWNET)
@@ -125,7 +128,7 @@ def new_network() -> int:
 
 @contextmanager
 def children_in_new_pid_namespace() -> Iterator[None]:
-    """Have the first child that is forked within this context be the first process of a new pid namespace."""
+    """Make the first child forked within this context the init process of a new pid namespace."""
     home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     try:
         unshare(NEWPID)

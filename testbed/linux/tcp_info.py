@@ -1,7 +1,8 @@
-"""The state of a TCP connection as the kernel tells it, by getsockopt and by inet_diag alike.
+"""The state of a TCP connection as the kernel reports it by getsockopt and by inet_diag.
 
-Struct tcp_info is of include/uapi/linux/tcp.h, what congestion controls add of include/uapi/linux/inet_diag.h. Both
-grow at their end with the kernel; what this machine's kernel is too old for is left out, never zero.
+Struct tcp_info is defined in include/uapi/linux/tcp.h, the additions of congestion controls in
+include/uapi/linux/inet_diag.h. Newer kernels append fields; a field that this machine's kernel lacks is left out, not
+reported as zero.
 """
 
 from __future__ import annotations
@@ -85,10 +86,10 @@ _APP_LIMITED_LENGTH = 168  # it came with tcpi_delivery_rate, in what had been p
 
 
 def parse(raw: bytes) -> dict[str, int]:
-    """The fields of a struct tcp_info that say how the connection fares.
+    """Parse the fields of a struct tcp_info that describe the state and progress of a connection.
 
     Returns:
-        Of each, where the kernel has it,
+        These fields, as far as the kernel has them:
 
         - `state` (see `STATES`) and `ca_state` (enum tcp_ca_state: 0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss);
         - `rtt_ns` (smoothed), `rttvar_ns`, `min_rtt_ns` (once there is one), `rto_ns`, and `backoff`, how often that
@@ -134,15 +135,15 @@ _BBR = struct.Struct("=5I")
 _BBR_UNIT = 256  # gains are in 1/256
 
 _VEGAS_LIKE = ("vegas", "illinois", "westwood", "yeah", "nv")
-"""Congestion controls that tell struct tcpvegas_info."""
+"""Congestion controls that report struct tcpvegas_info."""
 
 
 def parse_congestion(congestion: str, raw: bytes) -> dict[str, int]:
-    """What a congestion control says of itself (union tcp_cc_info); nothing where it says nothing.
+    """Parse the state of a congestion control (union tcp_cc_info); empty if it reports none.
 
     Args:
         congestion: its name.
-        raw: what the kernel tells by TCP_CC_INFO, or by INET_DIAG_VEGASINFO, _DCTCPINFO or _BBRINFO.
+        raw: the value of TCP_CC_INFO, or of INET_DIAG_VEGASINFO, _DCTCPINFO or _BBRINFO.
 
     Returns:
         Of bbr `bbr_bw_bps`, `bbr_min_rtt_ns`, `bbr_pacing_gain_percent`, `bbr_cwnd_gain_percent`; of dctcp

@@ -1,4 +1,4 @@
-"""VLAN tags of Ethernet frames (IEEE 802.1Q), which the kernel takes out of frames that it hands to a packet socket."""
+"""VLAN tags of Ethernet frames (IEEE 802.1Q), which the kernel removes from the frames that packet sockets receive."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Final
 TAG_BYTES: Final = 4
 
 TYPE_AT: Final = 12
-"""Where, in a frame, the type or the first tag follows the two MAC addresses."""
+"""The offset in a frame, after the two MAC addresses, of the type or the first tag."""
 
-_TYPES: Final = (b"\x81\x00", b"\x88\xa8")  # tags of customers, and of service providers, which are outside of those
+_TYPES: Final = (b"\x81\x00", b"\x88\xa8")  # customer tags, and service provider tags, which precede them
 _ETH_P_8021Q: Final = 0x8100
 _TAG: Final = struct.Struct("!HH")
 _TP_STATUS_VLAN_VALID: Final = 1 << 4  # linux/if_packet.h
@@ -18,7 +18,7 @@ _TP_STATUS_VLAN_TPID_VALID: Final = 1 << 6
 
 
 def tags_end(frame: bytes) -> int:
-    """Where the VLAN tags of a frame end and its type is; `TYPE_AT` where it has no tags."""
+    """Return where the VLAN tags of a frame end and its type begins; `TYPE_AT` if it has no tags."""
     at = TYPE_AT
     while frame[at : at + 2] in _TYPES:
         at += TAG_BYTES
@@ -26,13 +26,13 @@ def tags_end(frame: bytes) -> int:
 
 
 def with_tag(frame: bytes, status: int, tci: int, tpid: int) -> bytes:
-    """The frame as it was on the wire, from what a packet socket says of it (packet(7), PACKET_AUXDATA).
+    """Return the frame as it was on the wire, from a packet socket's auxiliary data (packet(7), PACKET_AUXDATA).
 
-    The kernel removes the outermost tag of a frame that arrives (net/core/skbuff.c, `skb_vlan_untag`) and says it apart
-    from the frame, as it does with the tag of a VLAN device's frame that is sent.
+    The kernel removes the outermost tag of an arriving frame (net/core/skbuff.c, `skb_vlan_untag`) and reports it
+    separately, as it does with the tag of a frame that a VLAN device sends.
 
     Args:
-        frame: what the socket delivered.
+        frame: as the socket delivered it.
         status: the field `tp_status`.
         tci: the field `tp_vlan_tci`.
         tpid: the field `tp_vlan_tpid`.

@@ -1,7 +1,7 @@
-"""The queueing disciplines of a link on the wire (include/uapi/linux/pkt_sched.h).
+"""Netlink messages about the queueing disciplines of a link (include/uapi/linux/pkt_sched.h).
 
-pyroute2 0.9.7 knows neither netem's attributes of 64 bits, its loss models and tables, nor a tbf without a table of
-transmission times, nor bfifo; the message classes here do. Those of codel and fq_codel are pyroute2's.
+pyroute2 0.9.7 lacks netem's 64-bit attributes, loss models and tables, tbf without a table of transmission times, and
+bfifo; this module provides them. For codel and fq_codel pyroute2's classes are used.
 """
 
 from __future__ import annotations
@@ -109,19 +109,19 @@ class FifoOptions(nla):  # type: ignore[misc]
 
 
 class QdiscMessage(tcmsg):  # type: ignore[misc]
-    """A message about a queueing discipline that knows the options above."""
+    """A message about a queueing discipline, with the options above."""
 
     _nlmsg_base__compiled_nla = False  # pyroute2 compiles `nla_map` once a class; a subclass would inherit the parent's
 
     @staticmethod
     def get_options(message: tcmsg, *args: object, **kwargs: object) -> type[nla]:
-        """The class of the options of the message's kind."""
+        """Return the class of the options for the message's kind of queueing discipline."""
         own = {"netem": NetemOptions, "tbf": TbfOptions, "bfifo": FifoOptions}.get(message.get_attr("TCA_KIND"))
         return own or tcmsg.get_options(message, *args, **kwargs)
 
     @classmethod
     def reread(cls, message: tcmsg) -> Self:
-        """The same bytes as a message of this class."""
+        """Decode the bytes of another message as a message of this class."""
         again = cls(message.data, offset=message.offset)
         again.decode()
         return again

@@ -1,7 +1,7 @@
 """netem's configuration as a value in the kernel's own units.
 
-It is whole, and all of it is always sent, since the kernel keeps what is not (net/sched/sch_netem.c, `netem_change`).
-What is read back then equals what was sent, but for the table of delays, which the kernel tells nobody.
+The whole configuration is always sent, because the kernel keeps settings that are not sent (net/sched/sch_netem.c,
+`netem_change`). The value read back equals the value sent, except for the table of delays, which can't be read.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class GilbertElliott:
     Attributes:
         p: of going from good to bad, per packet.
         r: of going from bad to good, per packet.
-        h: of a packet in the bad state arriving; tc's is 1-h.
-        k1: of a packet in the good state being lost; tc's 1-k.
+        h: that a packet in the bad state is delivered; tc's argument is 1-h.
+        k1: that a packet in the good state is lost; tc's argument is 1-k.
     """
 
     attribute: ClassVar[str] = "NETEM_LOSS_GE"
@@ -42,7 +42,7 @@ class FourState:
     """Loss by a chain of four states, as in tc-netem(8), `loss state`.
 
     Attributes:
-        p13, p31, p32, p14, p23: of going from one state to the other, in 1/2^32.
+        p13, p31, p32, p14, p23: probabilities of going from the first state to the second, in 1/2^32.
     """
 
     attribute: ClassVar[str] = "NETEM_LOSS_GI"
@@ -60,22 +60,22 @@ _LOSS_MODELS: tuple[type[GilbertElliott], type[FourState]] = (GilbertElliott, Fo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Netem:
-    """All of netem's configuration but slots and ECN, which nothing here sets.
+    """netem's whole configuration except slots and ECN, which the testbed does not use.
 
-    Probabilities and correlations are the kernel's 32-bit thresholds: 0 is never, v > 0 is (v + 1) / 2^32. Only a
-    `reorder` of 0 is 1 / 2^32 too, where there is a gap.
+    Probabilities and correlations are the kernel's 32-bit thresholds: 0 means never, v > 0 means (v + 1) / 2^32. The
+    exception is `reorder` with a gap: there 0 means 1 / 2^32.
 
     Attributes:
         limit: packets that may be in flight.
         delay_ns: 64 bits, signed.
-        jitter_ns: of the standard deviation of the delay, at most 2^31 - 1.
-        delay_table: the deviations that are drawn from, in 1/8192 of the jitter; at most 16384 (NETEM_DIST_MAX).
-            Without any the kernel keeps those it has, and only a new netem spreads the delay evenly then. They
-            can't be read back.
-        loss: of independent loss; 0 with a `loss_model`.
-        gap: every gap-th packet may overtake, 1 is any; 0 is no reordering.
-        rate: netem's own, bytes/s, whose queue is not apart from the packets in flight; 0 is unlimited.
-        seed: of the generator, from kernel 6.6; None leaves it to the kernel.
+        jitter_ns: standard deviation of the delay, at most 2^31 - 1.
+        delay_table: deviations to draw from, in 1/8192 of the jitter; at most 16384 (NETEM_DIST_MAX). If it is empty,
+            the kernel keeps its table, and only a new netem has none and spreads the delay evenly. The table can't be
+            read back.
+        loss: probability of independent loss; 0 with a `loss_model`.
+        gap: every gap-th packet may overtake; 1 means all, 0 means no reordering.
+        rate: netem's own, bytes/s, which has no queue apart from the packets in flight; 0 is unlimited.
+        seed: of the random numbers, from kernel 6.6 on; if None, the kernel chooses one.
     """
 
     kind: ClassVar[str] = "netem"
@@ -99,7 +99,7 @@ class Netem:
     seed: int | None = None
 
     def encode(self) -> dict[str, Any]:
-        """The value of `TCA_OPTIONS`."""
+        """Return the value of `TCA_OPTIONS`."""
         attributes: list[tuple[str, Any]] = [
             ("TCA_NETEM_LATENCY64", self.delay_ns),
             ("TCA_NETEM_JITTER64", self.jitter_ns),
@@ -138,7 +138,7 @@ class Netem:
 
     @classmethod
     def decode(cls, options: nla) -> Self:
-        """What the kernel says in `TCA_OPTIONS`."""
+        """Create the value from the `TCA_OPTIONS` that the kernel sent."""
         correlations = options.get_attr("TCA_NETEM_CORR")
         reorder = options.get_attr("TCA_NETEM_REORDER")
         corrupt = options.get_attr("TCA_NETEM_CORRUPT")
@@ -163,7 +163,7 @@ class Netem:
 
 
 def rate(narrow: Mapping[str, int], wide: int | None) -> int:
-    """A rate in bytes/s as the kernel says it: in 32 bits, or in 64 where there is that attribute."""
+    """Return a rate in bytes/s from the kernel's field of 32 bits or, if present, its attribute of 64 bits."""
     return narrow["rate"] if wide is None else wide
 
 

@@ -1,6 +1,6 @@
 """The queueing disciplines of a bottleneck as values in the kernel's own units: tbf, and the queue under it.
 
-A value holds the whole configuration, and all of it is always sent. What is read back then equals what was sent.
+A value holds the whole configuration, which is always sent; the value read back equals the value sent.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ TICK_NS = 64
 """Nanoseconds in a tick of traffic control (include/net/pkt_sched.h, `PSCHED_SHIFT`)."""
 
 CODEL_UNIT_NS = 1 << 10
-"""Nanoseconds in what CoDel counts time in (include/net/codel.h, `CODEL_SHIFT`)."""
+"""Nanoseconds in CoDel's unit of time (include/net/codel.h, `CODEL_SHIFT`)."""
 
 _U32_MAX = (1 << 32) - 1
-_LINKLAYER_ETHERNET = 1  # has the kernel compute transmission times itself, without a table of ours
-_MEMORY_MOST = 1 << 31  # what fq_codel takes at most
+_LINKLAYER_ETHERNET = 1  # the kernel computes transmission times itself and needs no table
+_MEMORY_MOST = 1 << 31  # the most that fq_codel accepts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tbf:
-    """All of tbf's configuration but peak rates, which nothing here sets.
+    """tbf's whole configuration except peak rates, which the testbed does not use.
 
     Attributes:
         rate: bytes/s.
-        limit: bytes of frames that wait; its queue, where that is a bfifo, takes this for its own.
-        buffer: depth of the bucket: ticks of transmission at `rate`. What is longer than that is dropped.
-        overhead: bytes that each frame counts for beside its own.
+        limit: bytes of waiting frames; if the queue is a bfifo, this becomes its limit.
+        buffer: depth of the bucket in ticks of transmission at `rate`; a frame that takes longer is dropped.
+        overhead: bytes that each frame counts for besides its own.
     """
 
     kind: ClassVar[str] = "tbf"
@@ -44,7 +44,7 @@ class Tbf:
     overhead: int = 0
 
     def encode(self) -> dict[str, Any]:
-        """The value of `TCA_OPTIONS`."""
+        """Return the value of `TCA_OPTIONS`."""
         parameters = dict.fromkeys((name for name, _ in TbfOptions.Parameters.fields), 0) | {
             "linklayer": _LINKLAYER_ETHERNET,
             "rate": min(self.rate, _U32_MAX),
@@ -56,7 +56,7 @@ class Tbf:
 
     @classmethod
     def decode(cls, options: nla) -> Self:
-        """What the kernel says in `TCA_OPTIONS`."""
+        """Create the value from the `TCA_OPTIONS` that the kernel sent."""
         parameters = options.get_attr("TCA_TBF_PARMS")
         return cls(
             rate=qdiscs.rate(parameters, options.get_attr("TCA_TBF_RATE64")),
@@ -68,10 +68,10 @@ class Tbf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bfifo:
-    """A queue that drops what comes when it is full.
+    """A queue that drops arriving frames when it is full.
 
     Attributes:
-        limit: bytes of frames that wait.
+        limit: bytes of waiting frames.
     """
 
     kind: ClassVar[str] = "bfifo"
@@ -79,23 +79,24 @@ class Bfifo:
     limit: int
 
     def encode(self) -> dict[str, Any]:
-        """The value of `TCA_OPTIONS`."""
+        """Return the value of `TCA_OPTIONS`."""
         return {"limit": self.limit}
 
     @classmethod
     def decode(cls, options: nla) -> Self:
-        """What the kernel says in `TCA_OPTIONS`."""
+        """Create the value from the `TCA_OPTIONS` that the kernel sent."""
         return cls(limit=options["limit"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codel:
-    """All of codel's configuration but its threshold for marking, which nothing here sets.
+    """codel's whole configuration except its threshold for marking, which the testbed does not use.
 
     Attributes:
-        limit: packets that wait.
-        target, interval: in `CODEL_UNIT_NS`. The attributes are in microseconds, rounded down both ways.
-        ecn: marks instead of dropping.
+        limit: number of waiting packets.
+        target, interval: in units of `CODEL_UNIT_NS`. The netlink attributes are in microseconds, and conversion in
+            either direction rounds down.
+        ecn: mark packets instead of dropping them.
     """
 
     kind: ClassVar[str] = "codel"
@@ -106,23 +107,23 @@ class Codel:
     ecn: bool
 
     def encode(self) -> dict[str, Any]:
-        """The value of `TCA_OPTIONS`."""
+        """Return the value of `TCA_OPTIONS`."""
         return {"attrs": _codel_attributes("TCA_CODEL_", self)}
 
     @classmethod
     def decode(cls, options: nla) -> Self:
-        """What the kernel says in `TCA_OPTIONS`."""
+        """Create the value from the `TCA_OPTIONS` that the kernel sent."""
         return cls(**_codel_fields("TCA_CODEL_", options))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FqCodel:
-    """fq_codel with its 1024 flows, which can't be set again, and with no limit of memory but that of packets.
+    """fq_codel with its default of 1024 flows, which can't be changed later, and limited in packets but not in memory.
 
     Attributes:
-        limit: packets that wait, of all flows.
+        limit: number of waiting packets of all flows.
         target, interval, ecn: as in `Codel`.
-        quantum: bytes that a flow may send in its turn, at least 256.
+        quantum: bytes that a flow may send per turn, at least 256.
     """
 
     kind: ClassVar[str] = "fq_codel"
@@ -134,7 +135,7 @@ class FqCodel:
     quantum: int
 
     def encode(self) -> dict[str, Any]:
-        """The value of `TCA_OPTIONS`."""
+        """Return the value of `TCA_OPTIONS`."""
         return {
             "attrs": [
                 *_codel_attributes("TCA_FQ_CODEL_", self),
@@ -145,7 +146,7 @@ class FqCodel:
 
     @classmethod
     def decode(cls, options: nla) -> Self:
-        """What the kernel says in `TCA_OPTIONS`."""
+        """Create the value from the `TCA_OPTIONS` that the kernel sent."""
         return cls(**_codel_fields("TCA_FQ_CODEL_", options), quantum=options.get_attr("TCA_FQ_CODEL_QUANTUM"))
 
 

@@ -31,18 +31,18 @@ LATENESS_NS = 1_000_000
 at the moment when the next frame may go, and the tokens that would come between then and the timer are lost."""
 
 _UNLIMITED = 1 << 40
-"""Bytes/s of a bottleneck that is none: 8.8 Tbit/s; its bucket holds a gigabyte, so it delays and drops nothing."""
+"""The rate of an unlimited bottleneck, bytes/s: 8.8 Tbit/s with a bucket of a gigabyte delays and drops nothing."""
 
 _IN_FLIGHT_SLACK = 1_000
 _IN_FLIGHT_MOST = 1 << 20
 _FURTHEST_JITTERS = 4  # distributions.FURTHEST / distributions.SCALE
 _SHORTEST_FRAME = ETHERNET_HEADER + 20  # an IPv4 header and nothing else; veth does not pad
 
-_QUANTUM_LEAST = 256  # of fq_codel, which takes less for that
+_QUANTUM_LEAST = 256  # fq_codel raises smaller values to this
 
 _EVEN = tuple(range(1 - distributions.SCALE, distributions.SCALE))
-"""The table of an even spread of one jitter either way. Without a table netem takes a 32-bit number modulo twice the
-jitter, which comes out uneven by up to a half where that is seconds; nor does it ever forget a table it was given."""
+"""The table of a uniform distribution over one jitter in either direction. Without a table netem takes a 32-bit number
+modulo twice the jitter, which is uneven by up to a half if the jitter is seconds; and a table can't be removed."""
 
 Qdisc = Netem | Tbf | Bfifo | Codel | FqCodel
 
@@ -101,17 +101,17 @@ def _limit(impairments: Impairments) -> int:
 
 
 def _threshold(probability: int) -> int:
-    """What netem compares random numbers with: v > 0 means (v + 1) / 2^32, and 0 never, but for reordering."""
+    """Return netem's threshold for a probability: v > 0 means (v + 1) / 2^32; 0 means never, except in reordering."""
     return max(probability - 1, 0)
 
 
 def _event(event: RandomEvent | None) -> tuple[int, int]:
-    """The thresholds for the probability and the correlation of an event."""
+    """Return the thresholds for the probability and the correlation of an event."""
     return (_threshold(event.probability), _threshold(event.correlation)) if event else (0, 0)
 
 
 def _random_loss(loss: Loss | None) -> tuple[int, int]:
-    """The thresholds for the probability and the correlation of a loss without states."""
+    """Return the thresholds for the probability and the correlation of a loss without states."""
     match loss:
         case IndependentLoss(probability=probability):
             return _threshold(probability), 0
@@ -123,7 +123,7 @@ def _random_loss(loss: Loss | None) -> tuple[int, int]:
 
 
 def _loss_model(model: Loss | None) -> LossModel | None:
-    """A loss with states. Here v means v / 2^32, so what is certain fails once in 2^32 times."""
+    """Return netem's model of a loss with states. Here v means v / 2^32, so a certainty fails once in 2^32 times."""
     match model:
         case GilbertElliottLoss():
             return GilbertElliott(
@@ -135,7 +135,7 @@ def _loss_model(model: Loss | None) -> LossModel | None:
         case FourStateLoss():
             p14 = min(model.p14, U32_MAX)
             p32 = min(model.p32, U32_MAX)
-            return FourState(  # the kernel adds up in 32 bits what leaves a state
+            return FourState(  # the kernel adds the probabilities of leaving a state in 32 bits
                 p13=min(model.p13, U32_MAX - p14),
                 p31=min(model.p31, U32_MAX - p32),
                 p32=p32,
@@ -146,7 +146,7 @@ def _loss_model(model: Loss | None) -> LossModel | None:
 
 
 def transmitter(bottleneck: Bottleneck | None, mtu: int) -> Tbf:
-    """The bottleneck's transmitter. Its bucket holds one frame and what accumulates while the timer is late."""
+    """Return the tbf of a bottleneck. Its bucket holds one frame and the tokens of the time that the timer is late."""
     if bottleneck is None:
         return Tbf(rate=_UNLIMITED, limit=U32_MAX, buffer=ticks(_UNLIMITED, 0))
     rate = bottleneck.rate.mean_bps // 8
@@ -159,7 +159,7 @@ def transmitter(bottleneck: Bottleneck | None, mtu: int) -> Tbf:
 
 
 def queue(bottleneck: Bottleneck | None, mtu: int) -> Bfifo | Codel | FqCodel:
-    """The bottleneck's queue. The kernel's codel and fq_codel count packets: as many as there are full frames."""
+    """Return the queue of a bottleneck. codel and fq_codel count packets: as many as full frames fit."""
     if bottleneck is None:
         return Bfifo(limit=U32_MAX)
     discipline = bottleneck.discipline
@@ -175,10 +175,10 @@ def queue(bottleneck: Bottleneck | None, mtu: int) -> Bfifo | Codel | FqCodel:
 
 
 def ticks(rate: int, frame: int) -> int:
-    """Depth of tbf's bucket for a rate in bytes/s and the longest frame in bytes, in ticks, rounded up."""
+    """Return the depth of tbf's bucket for a rate in bytes/s and the longest frame in bytes, in ticks, rounded up."""
     return -(-(frame * 1_000_000_000 + LATENESS_NS * rate) // (rate * TICK_NS))
 
 
 def codel_units(time_ns: int) -> int:
-    """A time in CoDel's unit, rounded."""
+    """Return a time in CoDel's unit, rounded."""
     return (time_ns + CODEL_UNIT_NS // 2) // CODEL_UNIT_NS
