@@ -1,6 +1,7 @@
 """All statistics of the testbed: of probes, for checks, and of runs, for comparisons and sweeps.
 
-For counts and quantiles, intervals and tests are exact, without a normal approximation. Standard library only.
+Intervals and tests of counts and quantiles are exact, without a normal approximation. Only the standard library is
+used.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _HALVINGS = 60
-"""Steps of a bisection of [0, 1]: to the precision of a float."""
+"""Steps of a bisection of [0, 1] down to the precision of a float."""
 
 _TIES = 1 + 1e-7
-"""By how much a probability may exceed another and count as the same (R's `binom.test` has the same)."""
+"""The factor by which probabilities that count as equal may differ, as in R's `binom.test`."""
 
 
 def binomial_pmf(count: int, trials: int, probability: float) -> float:
-    """The probability of exactly `count` successes in `trials`."""
+    """Return the probability of exactly `count` successes in `trials`."""
     if not 0 <= count <= trials:
         return 0.0
     if probability in (0.0, 1.0):
@@ -32,14 +33,14 @@ def binomial_pmf(count: int, trials: int, probability: float) -> float:
 
 
 def binomial_cdf(count: int, trials: int, probability: float) -> float:
-    """The probability of at most `count` successes in `trials`."""
+    """Return the probability of at most `count` successes in `trials`."""
     return min(fsum(binomial_pmf(k, trials, probability) for k in range(count + 1)), 1.0)
 
 
 def binomial_test(count: int, trials: int, probability: float) -> float:
-    """The p-value of `count` successes in `trials`, two-sided: the probability of all counts no likelier than it.
+    """Return the two-sided p-value of `count` successes in `trials`: the probability of all counts no likelier than it.
 
-    This is the exact test by the method of small p-values, as R's `binom.test` has it.
+    This is the exact test by the method of small p-values, as in R's `binom.test`.
     """
     limit = binomial_pmf(count, trials, probability) * _TIES
     likelihoods = (binomial_pmf(k, trials, probability) for k in range(trials + 1))
@@ -47,10 +48,10 @@ def binomial_test(count: int, trials: int, probability: float) -> float:
 
 
 def clopper_pearson(count: int, trials: int, confidence: float) -> tuple[float, float]:
-    """The exact interval of a probability of which `count` successes in `trials` were seen.
+    """Return the exact confidence interval of a probability after `count` successes in `trials`.
 
     C. J. Clopper, E. S. Pearson, Biometrika 26 (1934): the probabilities at which neither tail from `count` on is
-    less likely than (1 - confidence) / 2. It covers the truth with at least the confidence.
+    less likely than (1 - confidence) / 2. The coverage is at least `confidence`.
     """
     tail = (1 - confidence) / 2
     low = 0.0 if count == 0 else _bisect(lambda p: 1 - binomial_cdf(count - 1, trials, p) < tail)
@@ -59,7 +60,7 @@ def clopper_pearson(count: int, trials: int, confidence: float) -> tuple[float, 
 
 
 def quantile(ordered: Sequence[float], fraction: float) -> float:
-    """The quantile of a sample in ascending order, interpolated between neighbours (R's type 7)."""
+    """Return a quantile of a sample in ascending order, interpolated between neighbours (R's type 7)."""
     position = fraction * (len(ordered) - 1)
     below = int(position)
     above = min(below + 1, len(ordered) - 1)
@@ -67,11 +68,11 @@ def quantile(ordered: Sequence[float], fraction: float) -> float:
 
 
 def quantile_interval(ordered: Sequence[int], fraction: float, confidence: float) -> tuple[float, float]:
-    """The interval of a distribution's quantile, from an independent sample in ascending order.
+    """Return the confidence interval of a distribution's quantile, from an independent sample in ascending order.
 
-    Exact whatever the distribution: how many of the sample lie below the quantile is binomial, so two of the sample's
-    own values enclose it (H. A. David, H. N. Nagaraja, Order Statistics, 7.1). A side that the sample is too small to
-    bound is infinite.
+    It is exact for any distribution: the number of values below the quantile is binomial, so two order statistics
+    enclose it (H. A. David, H. N. Nagaraja, Order Statistics, 7.1). If the sample is too small to bound a side, that
+    side is infinite.
     """
     size = len(ordered)
     tail = (1 - confidence) / 2
@@ -90,10 +91,10 @@ def quantile_interval(ordered: Sequence[int], fraction: float, confidence: float
 
 
 def distance_beyond(sample: Sequence[float], asked: Sequence[float], *, early: float, late: float) -> float:
-    """How far the distribution of a sample is from the one asked for: Kolmogorov and Smirnov's distance.
+    """Return the Kolmogorov-Smirnov distance of a sample from the requested distribution, with a tolerance.
 
-    Each value of the sample may be less by `early` or more by `late` than what was drawn; only what that can't explain
-    counts.
+    Each measured value may be less than the drawn one by up to `early`, or more by up to `late`; only distances beyond
+    that count.
 
     Args:
         sample: in ascending order.
@@ -110,28 +111,31 @@ def distance_beyond(sample: Sequence[float], asked: Sequence[float], *, early: f
 
 
 def distance_test(distance: float, size: int) -> float:
-    """The most that the p-value of a Kolmogorov-Smirnov distance of an independent sample can be.
+    """Return an upper bound of the p-value of a Kolmogorov-Smirnov distance of an independent sample.
 
-    Dvoretzky, Kiefer and Wolfowitz's inequality with Massart's constant (Annals of Probability 18, 1990): it holds for
-    any distribution and any size.
+    The Dvoretzky-Kiefer-Wolfowitz inequality with Massart's constant (Annals of Probability 18, 1990) holds for any
+    distribution and any size.
     """
     return min(2 * exp(-2 * size * distance**2), 1.0)
 
 
 def deviation(sample: Sequence[float]) -> float:
-    """The standard deviation of what a sample is from; 0 of a single value."""
+    """Return the estimated standard deviation of the population of a sample; 0 for a single value."""
     return sqrt(_spread(sample)[0])
 
 
 def deviation_interval(sample: Sequence[float], confidence: float) -> tuple[float, float]:
-    """The interval of that, for large samples, by their own fourth moment (H. Cramer, Mathematical Methods, 27.4)."""
+    """Return the confidence interval of the standard deviation, for large samples.
+
+    It uses the fourth moment of the sample (H. Cramer, Mathematical Methods of Statistics, 27.4).
+    """
     variance, error = _spread(sample)
     reach = NormalDist().inv_cdf((1 + confidence) / 2) * error
     return sqrt(max(variance - reach, 0.0)), sqrt(variance + reach)
 
 
 def _spread(sample: Sequence[float]) -> tuple[float, float]:
-    """The variance, and the standard error of that."""
+    """Return the variance and its standard error."""
     size, mean = len(sample), fsum(sample) / len(sample)
     squares = [(value - mean) ** 2 for value in sample]
     variance = fsum(squares) / max(size - 1, 1)
@@ -140,21 +144,23 @@ def _spread(sample: Sequence[float]) -> tuple[float, float]:
 
 
 LEAST_RUNS = 3
-"""Of fewer values there is no interval: two give one that is as wide as anything, or by chance far too narrow."""
+"""The fewest values that give an interval: that of two values is extremely wide or, by chance, far too narrow."""
 
 
 _AT_A_BOUND = 1e-100
-"""Nearer to a bound than this no measured value is, and floats no longer hold what is computed from it."""
+"""No measured value is nearer to a bound than this, and nearer ones would overflow the computation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """The range of a quantity, and a scale on which it has no bounds: intervals made there never leave the range.
+    """The range of a quantity, and a transformation that removes its bounds.
+
+    Intervals computed on the transformed scale never leave the range.
 
     Attributes:
         low, high: the bounds of the range.
-        forward: from the quantity to the scale; defined between the bounds.
-        backward: from the scale to the quantity.
+        forward: transforms the quantity to the scale; defined between the bounds.
+        backward: the inverse of `forward`.
         slope: the derivative of `forward`.
     """
 
@@ -165,22 +171,22 @@ class Scale:
     slope: Callable[[float], float]
 
     def has(self, value: float) -> bool:
-        """Whether the scale has a place for the value: it lies between the bounds, and not at one."""
+        """Return whether the value lies between the bounds, and not at one, so that `forward` is defined."""
         return self.low + _AT_A_BOUND < value < self.high
 
     def cut(self, interval: tuple[float, float]) -> tuple[float, float]:
-        """The part of an interval that is in the range."""
+        """Return the part of an interval that is in the range."""
         return max(interval[0], self.low), min(interval[1], self.high)
 
 
 _EXPONENT = 700.0
-"""About where e^x leaves what a float can hold."""
+"""About the largest x whose e^x is a finite float."""
 
 LINEAR = Scale(low=-inf, high=inf, forward=lambda x: x, backward=lambda x: x, slope=lambda _: 1.0)
-"""Of what may be any number."""
+"""For quantities that may be any number."""
 
 LOG = Scale(low=0.0, high=inf, forward=log, backward=lambda x: exp(min(x, _EXPONENT)), slope=lambda x: 1 / x)
-"""Of what is never negative: times, rates, sizes, counts."""
+"""For quantities that are never negative: times, rates, sizes, counts."""
 
 LOGIT = Scale(
     low=0.0,
@@ -189,22 +195,22 @@ LOGIT = Scale(
     backward=lambda x: 1 / (1 + exp(min(-x, _EXPONENT))),
     slope=lambda x: 1 / (x * (1 - x)),
 )
-"""Of shares of a whole, from 0 to 1."""
+"""For ratios from 0 to 1."""
 
 
 def scale_of(unit: str) -> Scale:
-    """The scale of figures in a unit, see `testbed.metrics.Metric.unit`; of an unknown one they may be anything."""
+    """Return the scale of values in a unit, see `testbed.metrics.Metric.unit`."""
     return {"": LINEAR, "ratio": LOGIT}.get(unit, LOG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A figure over several runs.
+    """A metric estimated from several runs.
 
     Attributes:
-        values: of each run.
-        mean: of those.
-        interval: of the mean of any number of runs; None of too few.
+        values: the value of each run.
+        mean: of the values.
+        interval: confidence interval of the mean; None if there are too few runs.
     """
 
     values: tuple[float, ...]
@@ -213,18 +219,18 @@ class Estimate:
 
     @classmethod
     def of(cls, values: Sequence[float], scale: Scale, confidence: float) -> Estimate | None:
-        """The estimate from the values of runs, see `mean_interval`; None where there are none."""
+        """Return the estimate from the values of runs, see `mean_interval`; None if there are no values."""
         if not values:
             return None
         return cls(values=tuple(values), mean=fmean(values), interval=mean_interval(values, scale, confidence))
 
 
 def mean_interval(values: Sequence[float], scale: Scale, confidence: float) -> tuple[float, float] | None:
-    """The interval of the mean that values are drawn from, each of a run: Student's t on a scale without bounds.
+    """Return the confidence interval of the mean of independent values: Student's t on a scale without bounds.
 
-    The standard error of the mean is carried over to the scale by the delta method (W. Q. Meeker, G. J. Hahn,
-    L. A. Escobar, Statistical Intervals, 2nd ed. (2017), D.4), so that values at a bound do no harm. With few values a
-    bootstrap claims more than it knows: of five normally distributed ones, its nominal 95 % cover 86 %.
+    The delta method transforms the standard error of the mean to the scale (W. Q. Meeker, G. J. Hahn, L. A. Escobar,
+    Statistical Intervals, 2nd ed. (2017), D.4), so values at a bound do no harm. A bootstrap of few values is
+    overconfident: with five normally distributed values, its nominal 95 % interval covers 86 %.
 
     Args:
         values: in the range of the scale.
@@ -232,7 +238,7 @@ def mean_interval(values: Sequence[float], scale: Scale, confidence: float) -> t
         confidence: from 0 to 1.
 
     Returns:
-        The interval; None of fewer than `LEAST_RUNS` values.
+        The interval; None for fewer than `LEAST_RUNS` values.
     """
     if len(values) < LEAST_RUNS:
         return None
@@ -242,7 +248,7 @@ def mean_interval(values: Sequence[float], scale: Scale, confidence: float) -> t
 
 
 def _around(value: float, reach: float, scale: Scale) -> tuple[float, float]:
-    """The interval that reaches so far either way, in terms of the value, on a scale where it has one."""
+    """Return the interval of `reach` on either side of a value, symmetric on the scale if that covers the value."""
     if not scale.has(value):
         return scale.cut((value - reach, value + reach))
     middle, reach = scale.forward(value), reach * scale.slope(value)
@@ -252,10 +258,10 @@ def _around(value: float, reach: float, scale: Scale) -> tuple[float, float]:
 def difference_interval(
     before: Sequence[float], after: Sequence[float], scale: Scale, confidence: float
 ) -> tuple[float, float] | None:
-    """The interval of the difference of two means, each over runs: Welch's t on a scale without bounds.
+    """Return the confidence interval of the difference of two means over runs: Welch's t on a scale without bounds.
 
-    B. L. Welch, Biometrika 34 (1947). On the logarithmic scale it is the interval of the ratio of the means, taken
-    from the mean of `before`, so that nothing ever falls by more than all of it.
+    B. L. Welch, Biometrika 34 (1947). On the logarithmic scale it is the interval of the ratio of the means, applied to
+    the mean of `before`, so that no quantity decreases by more than 100 %.
 
     Args:
         before: in the range of the scale.
@@ -264,7 +270,7 @@ def difference_interval(
         confidence: from 0 to 1.
 
     Returns:
-        The interval; None where either has fewer than `LEAST_RUNS` values.
+        The interval; None if either has fewer than `LEAST_RUNS` values.
     """
     if min(len(before), len(after)) < LEAST_RUNS:
         return None
@@ -289,7 +295,7 @@ def difference_interval(
 
 
 def t_quantile(probability: float, freedom: int) -> float:
-    """The quantile, 0.5 or more, of Student's t with a whole number of degrees of freedom."""
+    """Return the quantile of Student's t for a probability of at least 0.5 and whole degrees of freedom."""
     high = 1.0
     while t_cdf(high, freedom) < probability:
         high *= 2
@@ -297,7 +303,7 @@ def t_quantile(probability: float, freedom: int) -> float:
 
 
 def t_cdf(value: float, freedom: int) -> float:
-    """The distribution of Student's t (Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and .4)."""
+    """Return the cumulative distribution of Student's t (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
     theta = atan(value / sqrt(freedom))
     odd = freedom % 2
     term = cos(theta) if odd else 1.0
@@ -310,22 +316,22 @@ def t_cdf(value: float, freedom: int) -> float:
 
 
 def log_slope(x: Sequence[float], y: Sequence[float]) -> float:
-    """The exponent of the power law nearest to points whose coordinates are positive: least squares of logarithms."""
+    """Return the exponent of the power law fitted to points with positive coordinates: least squares of logarithms."""
     return linear_regression([log(value) for value in x], [log(value) for value in y]).slope
 
 
 def jain(shares: Sequence[float]) -> float | None:
-    """Jain's fairness index of what flows got: 1 where all got the same, 1/n where one got all.
+    """Return Jain's fairness index of the shares of flows: 1 if all are equal, 1/n if one flow has everything.
 
-    R. Jain, D. Chiu, W. Hawe, "A Quantitative Measure of Fairness and Discrimination", DEC-TR-301 (1984). None where
-    nobody got anything.
+    R. Jain, D. Chiu, W. Hawe, "A Quantitative Measure of Fairness and Discrimination", DEC-TR-301 (1984). None if all
+    shares are 0.
     """
     squares = fsum(share * share for share in shares)
     return fsum(shares) ** 2 / (len(shares) * squares) if squares else None
 
 
 def _bisect(is_below: Callable[[float], bool]) -> float:
-    """Where in [0, 1] a condition ceases to hold."""
+    """Return the value in [0, 1] at which a condition ceases to hold."""
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
