@@ -1,4 +1,4 @@
-"""The bottleneck of a link: its rate and its queue."""
+"""The keys of a link's bottleneck: its rate and its queue."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -25,7 +25,7 @@ class Traced(Model):
 
 
 class Queue(Model):
-    """What waits before the bottleneck."""
+    """The queue before the bottleneck."""
 
     limit: QueueLimit | None = key(
         "Bytes (64KB), full frames (100 packets), time at the rate (100ms) or bandwidth-delay products of the round "
@@ -33,14 +33,15 @@ class Queue(Model):
         default=None,
     )
     discipline: Literal["droptail", "drophead", "codel", "fq_codel"] = key(
-        "What it drops: the packet that finds it full, the oldest one then, or early, by CoDel, for all or per flow",
+        "Which packets it drops: when full, the arriving one (droptail) or the oldest (drophead); or those that wait "
+        "too long, by CoDel, in one queue or one per flow",
         default="droptail",
     )
     target_ns: SomeDuration | None = key(
-        "CoDel's target: the wait it puts up with; 5ms unless given", alias="target", default=None
+        "CoDel's target: the longest wait that it tolerates; 5ms unless given", alias="target", default=None
     )
     interval_ns: SomeDuration | None = key(
-        "CoDel's interval: how long it does so; 100ms unless given", alias="interval", default=None
+        "CoDel's interval: how long it tolerates longer waits; 100ms unless given", alias="interval", default=None
     )
     ecn: Flag | None = key("Whether CoDel marks packets that can be marked instead of dropping them", default=None)
 
@@ -57,7 +58,7 @@ class Queue(Model):
         return managed(ecn=bool(self.ecn), **{name: time_ns for name, time_ns in times.items() if time_ns})
 
     def faults(self) -> Iterator[Fault]:
-        """What is CoDel's goes with CoDel, and it puts up with a wait for longer than that wait."""
+        """Yield the contradictions: settings of CoDel need CoDel, and the target is less than the interval."""
         for name, value in (("target", self.target_ns), ("interval", self.interval_ns), ("ecn", self.ecn)):
             if value is not None and self.discipline not in MANAGED:
                 message = f"is CoDel's, and the discipline is {self.discipline}"

@@ -1,4 +1,4 @@
-"""What else a link does to packets than lose them: delays that vary, copies, other orders, wrong bits."""
+"""The keys of impairments other than loss: jitter, duplication, reordering and corruption."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -29,7 +29,7 @@ class JitterKeys(Model):
 
     @property
     def jitter(self) -> Jitter | None:
-        """The jitter of a link; None where delays do not vary."""
+        """The jitter of a link; None if delays do not vary."""
         if not self.spread_ns:
             return None
         return Jitter(
@@ -40,7 +40,7 @@ class JitterKeys(Model):
         )
 
     def faults(self) -> Iterator[Fault]:
-        """There is one distribution."""
+        """Yield a fault if both a table and a distribution are given."""
         if self.table and self.distribution:
             yield Fault(("distribution",), "conflicting-keys", "is given beside table, which is one", "leave one out")
 
@@ -53,7 +53,7 @@ class Share(Model):
 
     @property
     def event(self) -> RandomEvent | None:
-        """The event; None where it never happens."""
+        """The event; None if it never happens."""
         return RandomEvent(probability=self.rate, correlation=self.correlation) if self.rate else None
 
 
@@ -67,12 +67,12 @@ class Corrupted(Share):
 
     @property
     def corruption(self) -> Corruption | None:
-        """The corruption of a link; None where nothing is corrupted."""
+        """The corruption of a link; None if nothing is corrupted."""
         return Corruption(event=self.event, fix_checksum=self.checksum == "fix") if self.event else None
 
 
 class Reordering(Share):
-    """Packets that leave their place."""
+    """Packets that overtake others or are overtaken."""
 
     gap: Count | None = key("Only every so many packets can; any unless given", default=None)
     late_ns: SomeDuration | None = key(
@@ -83,7 +83,7 @@ class Reordering(Share):
 
     @property
     def reorder(self) -> Reorder | None:
-        """The reordering of a link; None where no packet leaves its place."""
+        """The reordering of a link; None if no packet is reordered."""
         return Reorder(event=self.event, gap=self.gap or 0, late_ns=self.late_ns or 0) if self.event else None
 
 

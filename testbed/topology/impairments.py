@@ -1,4 +1,4 @@
-"""What a link is asked to do to packets."""
+"""The keys of a link's impairments."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,11 +23,11 @@ from testbed.topology.losses import Drops, LossValue, drop_faults, drops
 from testbed.topology.values import Duration, Flag, Limit, Overhead
 
 ETHERNET_HEADER = 14
-"""Bytes that a frame has beyond its IP packet, in `Impairments`'s count."""
+"""Bytes of a frame besides its IP packet, as `Impairments` counts them."""
 
 
 class ImpairmentKeys(Model):
-    """The part of a link that says what happens to packets. What is None is not asked for."""
+    """The keys of a link that describe its impairments; None if a key is not given."""
 
     delay_ns: Duration | None = key("Propagation delay of one direction", alias="delay", default=None)
     jitter: JitterValue | None = key(
@@ -39,7 +39,7 @@ class ImpairmentKeys(Model):
         "Share of packets that are lost, independently of each other. Or a mapping: other kinds of loss", default=None
     )
     drop: Drops | None = key("Packets lost by script: their numbers, from 1, or which of what kind", default=None)
-    blackhole: Flag | None = key("Everything is lost, whatever else is asked for", default=None)
+    blackhole: Flag | None = key("Whether all packets are lost, regardless of the other keys", default=None)
     corrupt: CorruptedValue | None = key("Share of packets in which one bit is inverted", default=None)
     duplicate: DuplicationValue | None = key("Share of packets that arrive twice", default=None)
     reorder: ReorderingValue | None = key("Share of packets that overtake others, or are overtaken", default=None)
@@ -47,23 +47,23 @@ class ImpairmentKeys(Model):
         "Rate of the bottleneck, in bits of Ethernet frames; 0 is unlimited. Or a mapping: a trace", default=None
     )
     overhead_bytes: Overhead | None = key(
-        "What each frame counts for at the bottleneck beside its own bytes", alias="overhead", default=None
+        "Bytes that each frame counts for at the bottleneck besides its own", alias="overhead", default=None
     )
     queue: QueueValue | None = key(
-        "What waits before the bottleneck: bytes (64KB), full frames (100 packets), time at the rate (100ms) or "
+        "Size of the bottleneck's queue: bytes (64KB), full frames (100 packets), time at the rate (100ms) or "
         "bandwidth-delay products of the round trip (1bdp, the default; at least 10 full frames). Or a mapping: other "
         "disciplines than droptail",
         default=None,
     )
 
     def resolve(self, now: Impairments = CLEAR, *, mtu: int, delay_back_ns: int) -> Impairments:
-        """The impairments of a link of which this is asked.
+        """Return the impairments of a link after these keys are applied.
 
         Args:
-            now: what the link does; it stays where nothing else is asked for. A bottleneck that is new has the default
-                queue; one that goes leaves its queue to the next. The size of a queue follows the rate if it was given
-                as a time, else it stays. A blackhole ends when it is taken back, which brings the loss back that was
-                there before, or when another loss is asked for.
+            now: the present impairments of the link, which stay unless a key replaces them. A new bottleneck has the
+                default queue; a removed one leaves its queue to the next. The size of a queue follows the rate if it
+                was given as a time, otherwise it stays. A blackhole ends when it is set to false, which restores the
+                loss from before, or when a loss is given.
             mtu: bytes of an IP packet on the network.
             delay_back_ns: delay of the opposite direction, for a queue in bandwidth-delay products.
 
@@ -87,9 +87,9 @@ class ImpairmentKeys(Model):
         )
 
     def contradictions(self, now: Impairments = CLEAR, *, mtu: int) -> Iterator[Fault]:
-        """What cannot be had together: within one key, between keys, or with what the link does `now`."""
-        found = list(self._within())
-        yield from found or self._between(now, mtu + ETHERNET_HEADER)
+        """Yield the contradictions within a key, between keys, and between keys and the present impairments `now`."""
+        faults = list(self._within())
+        yield from faults or self._between(now, mtu + ETHERNET_HEADER)
 
     def _within(self) -> Iterator[Fault]:
         for name, value in (("jitter", self.jitter), ("loss", self.loss), ("queue", self.queue)):
@@ -129,7 +129,7 @@ class ImpairmentKeys(Model):
         return now.reorder if self.reorder is None else self.reorder.reorder
 
     def _loss(self, now: Impairments) -> Loss | None:
-        """The loss, which a blackhole hides; one that there is stays where neither is asked for."""
+        """Return the loss; a blackhole hides it, and a present blackhole stays if neither key is given."""
         before = now.loss.hidden if isinstance(now.loss, Blackhole) else now.loss
         loss = before if self.loss is None else self.loss.loss
         stays = self.blackhole is None and self.loss is None and isinstance(now.loss, Blackhole)
@@ -160,18 +160,18 @@ class ImpairmentKeys(Model):
         return bottleneck
 
     def _hidden_bottleneck(self, now: Impairments) -> Bottleneck | None:
-        """The last bottleneck, of a link that has none."""
+        """Return the last bottleneck of a link that now has none."""
         last = now.bottleneck or now.hidden_bottleneck
         return replace(last, overhead_bytes=0) if last and self.overhead_bytes == 0 else last
 
     def _queue_ns(self, before: Bottleneck | None) -> int:
-        """The time that the queue is given as; 0 where it is given otherwise."""
+        """Return the size of the queue as a time, ns; 0 if it is not given as a time."""
         if self.queue and self.queue.limit:
             return self.queue.limit.time_ns or 0
         return before.queue_ns if before else 0
 
     def _queue_bytes(self, now: Impairments, rate: FixedRate | Trace, frame: int, round_trip_ns: int) -> int:
-        """How much the queue of a bottleneck holds, possible or not."""
+        """Return the size of the queue in bytes, which may be out of range."""
         before, limit = now.bottleneck or now.hidden_bottleneck, self.queue.limit if self.queue else None
         if queue_ns := self._queue_ns(before):
             limit = Limit(time_ns=queue_ns)

@@ -1,4 +1,4 @@
-"""How packets are lost: at random, in bursts, by a chain of states, or by script."""
+"""The keys of loss: random, in bursts, by a Markov chain, or by script."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -24,18 +24,18 @@ class LossShare(Model):
 
     @property
     def loss(self) -> IndependentLoss | CorrelatedLoss | None:
-        """The loss of a link; None where nothing is lost."""
+        """The loss of a link; None if nothing is lost."""
         if self.rate and self.correlation:
             return CorrelatedLoss(probability=self.rate, correlation=self.correlation)
         return IndependentLoss(probability=self.rate) if self.rate else None
 
     def faults(self) -> Iterator[Fault]:
-        """None."""
+        """Yield no faults."""
         yield from ()
 
 
 class Bursts(Model):
-    """Loss that comes in bursts, as people think of it."""
+    """Loss in bursts, given by its rate and the mean length of a burst."""
 
     rate: Probability = key("Share of packets that are lost, on average")
     burst: Burst = key("How many packets in a row are lost, on average")
@@ -44,7 +44,7 @@ class Bursts(Model):
     def loss(self) -> GilbertElliott | None:
         """A Gilbert-Elliott chain that loses all packets in its bad state and none in its good one.
 
-        A stay in the bad state is 1 / to_good packets long, and to_bad / (to_bad + to_good) of all are in it.
+        A stay in the bad state lasts 1 / to_good packets, and to_bad / (to_bad + to_good) of all packets meet it.
         """
         if not self.rate:
             return None
@@ -55,7 +55,7 @@ class Bursts(Model):
         return Fraction(rate) / (self.burst * (CERTAIN - rate))
 
     def faults(self) -> Iterator[Fault]:
-        """Between bursts there is at least one packet that is not lost, and not for ever."""
+        """Yield a fault if no chain has this rate: bursts are separated by at least one delivered packet."""
         rate = units.PROBABILITY.format(self.rate)
         if self.rate and self._to_bad(self.rate - _ROUNDING) > 1:
             most = f"{float(100 * self.burst / (self.burst + 1)):.4g} %"
@@ -80,7 +80,7 @@ class TwoStates(Model):
         return GilbertElliott(to_bad=self.to_bad, to_good=self.to_good, loss_good=self.good, loss_bad=self.bad)
 
     def faults(self) -> Iterator[Fault]:
-        """None."""
+        """Yield no faults."""
         yield from ()
 
 
@@ -99,12 +99,12 @@ class FourStates(Model):
         return FourState(p13=self.p13, p31=self.p31, p32=self.p32, p23=self.p23, p14=self.p14)
 
     def faults(self) -> Iterator[Fault]:
-        """Of the ways out of a state one is taken at most."""
-        for one, other in (("p13", "p14"), ("p31", "p32")):
-            total = getattr(self, one) + getattr(self, other)
+        """Yield a fault for each state whose probabilities of leaving it exceed 1 in total."""
+        for first, second in (("p13", "p14"), ("p31", "p32")):
+            total = getattr(self, first) + getattr(self, second)
             if total > CERTAIN:
-                message = f"and {other} add up to {float(100 * total / CERTAIN):g} %, must be at most 100 %"
-                yield Fault((one,), "impossible-loss", message, "they are the two ways out of one state")
+                message = f"and {second} add up to {float(100 * total / CERTAIN):g} %, must be at most 100 %"
+                yield Fault((first,), "impossible-loss", message, "they are the two ways out of one state")
 
 
 def _loss_tag(value: object) -> str:
@@ -135,11 +135,11 @@ _KINDS: dict[str, Drop] = {
     "fin": Drop(protocol="tcp", flags="f", every=1),
     "rst": Drop(protocol="tcp", flags="r", every=1),
 }
-"""What the kinds that are no protocols select."""
+"""The packets that each kind selects, except for kinds that are names of protocols."""
 
 
 class Script(Model):
-    """Packets lost by script: of one kind, the first, the numbered ones or every so many."""
+    """Packets lost by script: of one kind, the first, the numbered ones or every n-th."""
 
     first: Kind | None = key("The kind of packet of which the first is lost", default=None)
     packets: Kind | None = key(
@@ -153,7 +153,7 @@ class Script(Model):
 
     @property
     def drop(self) -> Drop:
-        """What it drops."""
+        """The packets that the script drops."""
         kind = self.first or self.packets or "any"
         chosen = _KINDS.get(kind)
         return Drop(
@@ -166,7 +166,7 @@ class Script(Model):
         )
 
     def faults(self) -> Iterator[Fault]:
-        """It says in one way which packets, and only TCP and UDP have ports."""
+        """Yield the contradictions: the packets are selected in exactly one way, and only TCP and UDP have ports."""
         ways = [name for name in ("first", "numbers", "every") if getattr(self, name) is not None]
         hint = "first: KIND, or numbers: [...], or every: N"
         if not ways:
@@ -182,9 +182,9 @@ class Script(Model):
 
 
 def _ascending(numbers: tuple[int, ...], *path: str) -> Iterator[Fault]:
-    for index, (one, other) in enumerate(pairwise(numbers), start=1):
-        if one >= other:
-            yield Fault((*path, index), "not-ascending", f"is {other}, after {one}", "numbers ascend")
+    for index, (number, following) in enumerate(pairwise(numbers), start=1):
+        if number >= following:
+            yield Fault((*path, index), "not-ascending", f"is {following}, after {number}", "numbers ascend")
 
 
 def _drop_tag(value: object) -> str:
@@ -202,20 +202,21 @@ Drops = Annotated[
 """Numbers of packets, a script or several."""
 
 
-def drops(asked: tuple[int, ...] | Script | tuple[Script, ...]) -> tuple[Drop, ...]:
-    """The drops of a link, from a value of `Drops`."""
-    if isinstance(asked, Script):
-        return (asked.drop,)
-    numbers = tuple(one for one in asked if isinstance(one, int))
-    return ((Drop(numbers=numbers),) if numbers else ()) + tuple(one.drop for one in asked if isinstance(one, Script))
+def drops(value: tuple[int, ...] | Script | tuple[Script, ...]) -> tuple[Drop, ...]:
+    """Return the scripted losses of a link, from a value of `Drops`."""
+    if isinstance(value, Script):
+        return (value.drop,)
+    numbers = tuple(item for item in value if isinstance(item, int))
+    scripted = tuple(item.drop for item in value if isinstance(item, Script))
+    return (Drop(numbers=numbers), *scripted) if numbers else scripted
 
 
-def drop_faults(asked: tuple[int, ...] | Script | tuple[Script, ...]) -> Iterator[Fault]:
-    """The contradictions in a value of `Drops`."""
-    if isinstance(asked, Script):
-        yield from asked.faults()
+def drop_faults(value: tuple[int, ...] | Script | tuple[Script, ...]) -> Iterator[Fault]:
+    """Yield the contradictions in a value of `Drops`."""
+    if isinstance(value, Script):
+        yield from value.faults()
         return
-    yield from _ascending(tuple(one for one in asked if isinstance(one, int)))
-    for index, one in enumerate(asked):
-        if isinstance(one, Script):
-            yield from (fault.under(index) for fault in one.faults())
+    yield from _ascending(tuple(item for item in value if isinstance(item, int)))
+    for index, item in enumerate(value):
+        if isinstance(item, Script):
+            yield from (fault.under(index) for fault in item.faults())

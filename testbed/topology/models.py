@@ -40,7 +40,7 @@ from testbed.topology.values import (
 from testbed.topology.workloads import Entry, Together, Work, Workload
 
 SMALLEST_MTU = 576
-"""What every host takes in (RFC 791, section 3.1)."""
+"""The size of IP packets that every host must accept, bytes (RFC 791, section 3.1)."""
 
 MOST_SEED = (1 << 63) - 1
 
@@ -74,7 +74,7 @@ class Network(Model):
     internal: Annotated[bool, Field(strict=True)] = key("Whether traffic stays on this machine", default=True)
 
     def fixed_subnet(self, addresses: Collection[IPv4Address]) -> IPv4Network | None:
-        """The subnet that the file settles: the one given, else the /24 that holds the `addresses` given; else None."""
+        """Return the subnet that the file gives, otherwise the /24 of the given `addresses`, otherwise None."""
         if self.subnet is None and addresses:
             return IPv4Network((min(addresses), 24), strict=False)
         return self.subnet
@@ -121,21 +121,25 @@ class Node(Model):
     ready: Ready | None = key("When it counts as up; at once unless given", default=None)
 
     def attachments(self, networks: Collection[str]) -> Mapping[str, Attachment]:
-        """Its networks by name, where the file has `networks`; none where it had to say which and did not."""
+        """Return its networks by name.
+
+        Args:
+            networks: all networks of the file. If there are several and the node names none, it is on none.
+        """
         if self.networks is None:
             return {name: Attachment() for name in networks} if len(networks) == 1 else {}
         return self.networks if isinstance(self.networks, Mapping) else dict.fromkeys(self.networks, Attachment())
 
 
 class LinkKeys(ImpairmentKeys):
-    """What both forms of a link share."""
+    """The keys that both forms of a link share."""
 
     profile: ProfileName | None = key("An impairment by name; keys given beside it replace its own", default=None)
-    engine: Engine | None = key("What carries it out; as for the whole topology unless given", default=None)
+    engine: Engine | None = key("What carries out the impairments; the topology's engine unless given", default=None)
 
     @property
     def impairment_keys(self) -> ImpairmentKeys:
-        """The profile's, with the link's own keys over it."""
+        """The keys of the profile, overridden by the link's own."""
         base = PROFILES[self.profile] if self.profile else ImpairmentKeys()
         own = self.model_fields_set & ImpairmentKeys.model_fields.keys()
         return base.model_copy(update={name: getattr(self, name) for name in own})
@@ -146,7 +150,7 @@ class Pair(PairEnds, LinkKeys):
 
 
 class Direction(DirectionEnds, LinkKeys):
-    """One direction between two nodes; where a `between` covers it too, this one counts and the other does not."""
+    """One direction between two nodes; it replaces a `between` for this direction."""
 
 
 AnyLink = Annotated[Annotated[Pair, Tag("<pair>")] | Annotated[Direction, Tag("<direction>")], Discriminator(ends.tag)]
@@ -162,12 +166,12 @@ class Sweep(Model):
 
 
 class Topology(Model):
-    """A small network: nodes, the networks between them, how bad each link is, and what traffic to run."""
+    """A small network: nodes, the networks between them, the impairments of its links, and the traffic to run."""
 
     name: Name = key("The topology's name; a lab's too, unless another is given")
     description: Text = key("What it shows, in one line", default="")
     seed: Annotated[int, Field(strict=True, ge=0, le=MOST_SEED)] | None = key(
-        "Where all that is random starts from; derived from the name unless given", default=None
+        "Seed of all random numbers; derived from the name unless given", default=None
     )
     runtime: Runtime = key("What nodes are made of", default="auto")
     engine: Engine = key("What carries the impairments of links out", default="auto")
@@ -178,11 +182,11 @@ class Topology(Model):
         "Containers or namespaces by name"
     )
     links: tuple[Annotated[AnyLink, Recorded()], ...] = key(
-        "How bad the way between two nodes is; perfect where nothing is said", default=()
+        "Impairments between nodes; other links have none", default=()
     )
     workloads: tuple[Entry, ...] = key("Traffic, one after the other; `together` runs some at once", default=())
     timeline: tuple[Annotated[AnyEvent, Recorded()], ...] = key("What changes at given times of a run", default=())
-    expect: tuple[ExpectationText, ...] = key("What must hold of what is measured", default=())
+    expect: tuple[ExpectationText, ...] = key("Conditions on the metrics of a run", default=())
     capture: CaptureValue | None = key("The nodes where packets are captured during a run", default=None)
     sockets: tuple[Name, ...] = key(
         "The nodes whose TCP connections are sampled during a run, whichever program has them", default=()
@@ -192,7 +196,7 @@ class Topology(Model):
     _directory: Path = PrivateAttr(default=Path("/"))
 
     def model_post_init(self, files: Files | None) -> None:
-        """Remember the directory of the file, which the context of the validation knows."""
+        """Store the directory of the file, which comes from the validation context."""
         if files is not None:
             self._directory = files.directory.absolute()
 
@@ -202,19 +206,19 @@ class Topology(Model):
         return self._directory
 
     def attachments(self, node: str) -> Mapping[str, Attachment]:
-        """The networks that a node is on, by name."""
+        """Return the networks that a node is on, by name."""
         return self.nodes[node].attachments(self.networks)
 
     def addresses(self, network: str) -> Mapping[str, IPv4Address]:
-        """The addresses that the file gives on a network, by node."""
+        """Return the addresses that the file gives on a network, by node."""
         attached = {node: self.attachments(node).get(network) for node in self.nodes}
-        return {node: one.address for node, one in attached.items() if one and one.address}
+        return {node: attachment.address for node, attachment in attached.items() if attachment and attachment.address}
 
-    def network_between(self, one: str, other: str, asked: str | None) -> str:
-        """The network that two nodes share; `asked` where they share several."""
-        return asked or next(name for name in self.attachments(one) if name in self.attachments(other))
+    def network_between(self, node: str, other: str, named: str | None) -> str:
+        """Return the network that two nodes share: the one `named`, or the only one."""
+        return named or next(name for name in self.attachments(node) if name in self.attachments(other))
 
     @property
     def stages(self) -> tuple[tuple[Workload | Work, ...], ...]:
-        """The workloads, stage after stage; those within one run at the same time."""
+        """The workloads by stage; those within a stage run at the same time."""
         return tuple(entry.together if isinstance(entry, Together) else (entry,) for entry in self.workloads)

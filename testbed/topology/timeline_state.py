@@ -17,12 +17,12 @@ Key = tuple[str, str, str]
 
 def asked_links(topology: Topology) -> dict[Key, Pair | Direction]:
     """Return the entry that applies to each link: `from`/`to` overrides `between`, in any order."""
-    asked: dict[Key, Pair | Direction] = {}
+    entries: dict[Key, Pair | Direction] = {}
     for link in topology.links:
         for key in _keys(topology, link):
-            if key not in asked or isinstance(link, Direction):
-                asked[key] = link
-    return asked
+            if key not in entries or isinstance(link, Direction):
+                entries[key] = link
+    return entries
 
 
 class TimelineState:
@@ -39,12 +39,12 @@ class TimelineState:
         # Equal impairments are one object, so that `is` compares them.
         self._same: dict[Impairments, Impairments] = {CLEAR: CLEAR}
         self._dark: dict[tuple[int, int], Impairments] = {}
-        asked = asked_links(topology)
+        entries = asked_links(topology)
         self.file: Mapping[Key, Impairments] = {
             key: self._shared(
-                link.impairment_keys.resolve(mtu=self._mtu(key), delay_back_ns=_delay_ns(asked.get(_back(key))))
+                link.impairment_keys.resolve(mtu=self._mtu(key), delay_back_ns=_delay_ns(entries.get(_back(key))))
             )
-            for key, link in asked.items()
+            for key, link in entries.items()
         }
         self.now: dict[Key, Impairments] = dict(self.file)
 
@@ -125,7 +125,7 @@ MOST_CHANGES = 100_000
 
 def in_time(topology: Topology) -> list[tuple[int, Event]]:
     """Return the events ordered by time, each with its number in the file; events at one time keep the file's order."""
-    return sorted(enumerate(topology.timeline), key=lambda each: each[1].at_ns)
+    return sorted(enumerate(topology.timeline), key=lambda numbered: numbered[1].at_ns)
 
 
 def timeline_faults(topology: Topology) -> Iterator[Fault]:
@@ -134,9 +134,9 @@ def timeline_faults(topology: Topology) -> Iterator[Fault]:
         for number, event in enumerate(topology.timeline):
             if event.at_ns >= length_ns:
                 took = f"workloads take {units.DURATION.format(length_ns)}" if length_ns else "there are no workloads"
-                said = f"is {units.DURATION.format(event.at_ns)}, and {took}"
+                message = f"is {units.DURATION.format(event.at_ns)}, and {took}"
                 hint = "events happen while workloads run: move the event or lengthen the workloads"
-                yield Fault(("timeline", number, "at"), "event-after-end", said, hint)
+                yield Fault(("timeline", number, "at"), "event-after-end", message, hint)
     state = TimelineState(topology)
     changes = 0
     for number, event in in_time(topology):
@@ -145,8 +145,8 @@ def timeline_faults(topology: Topology) -> Iterator[Fault]:
             return  # the links' state at later events is unknown
         changes += len(state.meet(event))
         if changes > MOST_CHANGES:
-            said = f"brings the timeline to more than {MOST_CHANGES} changes of links"
-            yield Fault(("timeline", number), "too-many-changes", said, "use fewer events, or smaller groups")
+            message = f"brings the timeline to more than {MOST_CHANGES} changes of links"
+            yield Fault(("timeline", number), "too-many-changes", message, "use fewer events, or smaller groups")
             return
 
 
@@ -173,9 +173,9 @@ def workload_faults(topology: Topology) -> Iterator[Fault]:
         there = workload.source, workload.destination, topology.network_between(*_ends(workload))
         round_trip_ns = sum(links[key].delay_ns for key in (there, _back(there)) if key in links)
         if round_trip_ns > reach.round_trip_ns:
-            found, most = units.DURATION.format(round_trip_ns), units.DURATION.format(reach.round_trip_ns)
-            said = f"crosses a round trip of {found}; {workload.kind} works over {most} at most"
-            yield Fault(path, "path-too-long", said, reach.why)
+            present, most = units.DURATION.format(round_trip_ns), units.DURATION.format(reach.round_trip_ns)
+            message = f"crosses a round trip of {present}; {workload.kind} works over {most} at most"
+            yield Fault(path, "path-too-long", message, reach.why)
 
 
 def _length_ns(topology: Topology) -> int | None:
@@ -203,14 +203,19 @@ def separated(on: Mapping[str, Collection[str]], groups: Iterable[Iterable[str]]
 
 
 def _keys(topology: Topology, ends: PairEnds | DirectionEnds) -> list[Key]:
-    return [(one, other, topology.network_between(one, other, ends.network)) for one, other in ends.directions]
+    return [
+        (source, destination, topology.network_between(source, destination, ends.network))
+        for source, destination in ends.directions
+    ]
 
 
 def _workloads(topology: Topology) -> Iterator[tuple[tuple[str | int, ...], Workload | Work]]:
     """Yield each workload with its path in the file."""
     for number, entry in enumerate(topology.workloads):
         if isinstance(entry, Together):
-            yield from ((("workloads", number, "together", place), each) for place, each in enumerate(entry.together))
+            yield from (
+                (("workloads", number, "together", place), workload) for place, workload in enumerate(entry.together)
+            )
         else:
             yield ("workloads", number), entry
 

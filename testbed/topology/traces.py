@@ -1,6 +1,6 @@
-"""What the files beside a topology hold: traces of a bottleneck, measured delays. One entry per line.
+"""Read the files beside a topology: traces of a bottleneck and measured delays, one entry per line.
 
-Empty lines and lines that start with `#` do not count.
+Empty lines and lines that start with `#` are ignored.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 FRAME_BYTES = 1514
-"""What an opportunity of a Mahimahi trace sends: an IP packet of 1500 bytes with its Ethernet header.
+"""Bytes that an opportunity of a Mahimahi trace sends: an IP packet of 1500 bytes with its Ethernet header.
 
-That is what mm-link(1) promises; its code has 1504 (PACKET_SIZE in src/frontend/link_queue.hh), for the same IP packet
-behind the 4 bytes that its tun device puts there."""
+mm-link(1) documents 1500 bytes. Its code has 1504 (PACKET_SIZE in src/frontend/link_queue.hh): the same IP packet
+after the 4 bytes that its tun device adds."""
 
 MOST_ENTRIES = 1_000_000
-"""Of a file: twice what the longest trace has that ships with Mahimahi. Half of them take
-350 MB of memory while a link is impaired, and 40 MB of a run's folder."""
+"""The most entries of a file: twice as many as the longest trace of Mahimahi. Half of them take 350 MB of memory while
+the link is up, and 40 MB of a run's folder."""
 
 _MILLISECOND = units.DURATION.parse("1ms")
 _HEADER = re.compile(r"time(?:_(\w+))?,rate(?:_(\w+))?", re.IGNORECASE)
@@ -31,21 +31,21 @@ _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
 
 
 def trace(text: str, name: str) -> Opportunities | RateSteps:
-    """A trace: `rates` where the file's name ends in `.csv`, else `opportunities`.
+    """Parse a trace: by `rates` if the name of the file ends in `.csv`, otherwise by `opportunities`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a trace.
     """
     return rates(text) if name.lower().endswith(".csv") else opportunities(text)
 
 
 def opportunities(text: str) -> Opportunities:
-    """A trace in Mahimahi's format (mm-link(1)): each line is the millisecond of one opportunity to send.
+    """Parse a trace in Mahimahi's format (mm-link(1)): each line is the millisecond of one opportunity to send.
 
-    It repeats at its last opportunity, which is the time 0 of the next round.
+    The trace repeats at its last opportunity, which is the time 0 of the next round.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a trace.
     """
     times: list[int] = []
     for number, line in _lines(text):
@@ -60,13 +60,13 @@ def opportunities(text: str) -> Opportunities:
 
 
 def rates(text: str) -> RateSteps:
-    """A trace in lines of `TIME,RATE`: from that time on, that rate. Times count from the first line's.
+    """Parse a trace of `TIME,RATE` lines, each with the rate from that time on. Times count from the first.
 
-    Either each has its unit (`0s,20mbit`), or a first line gives those of all: `time_s,rate_mbit`. The last rate lasts
-    as long as the one before it; then the trace starts again.
+    Either every value has its unit (`0s,20mbit`), or a header gives the units: `time_s,rate_mbit`. The last rate lasts
+    as long as the one before it; then the trace repeats.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a trace.
     """
     lines = list(_lines(text))
     time_unit = rate_unit = ""
@@ -91,10 +91,10 @@ def rates(text: str) -> RateSteps:
 
 
 def delays(text: str, _: str) -> tuple[int, ...]:
-    """Measured delays, all durations or all plain numbers, as a table of quantiles, see `testbed.impairments`.
+    """Parse measured delays, all durations or all plain numbers, into a table (`testbed.impairments.distributions`).
 
     Raises:
-        ValueError: they are none, or have no spread.
+        ValueError: the text does not contain delays, or they do not vary.
     """
     lines = list(_lines(text))
     if len(lines) < 2:  # noqa: PLR2004
@@ -105,7 +105,7 @@ def delays(text: str, _: str) -> tuple[int, ...]:
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """The entries with the numbers of their lines."""
+    """Yield the entries with their line numbers."""
     count = 0
     for number, line in enumerate(text.splitlines(), start=1):
         entry = line.strip()

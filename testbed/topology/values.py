@@ -1,4 +1,4 @@
-"""The kinds of value that a topology file holds: how each is read, and what the JSON Schema says of it."""
+"""The types of values in a topology file: how each is read, and its JSON Schema."""
 
 import os
 import re
@@ -23,10 +23,10 @@ NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
 
 _PART = r'([A-Za-z0-9_-]+|"[^"]+")'
 SETTING_PATH = rf"^{_PART}(\.{_PART}|\[[0-9]{{1,4}}\])*$"
-"""Where a value is in the file, as `testbed sweep` takes it."""
+"""The path of a value in the file, as `testbed sweep` takes it."""
 
 LEAST_FRAMES = 10
-"""Full frames that a queue given in bandwidth-delay products holds at least: what a TCP sends at once (RFC 6928)."""
+"""The least size, in full frames, of a queue given in bandwidth-delay products: TCP's initial window (RFC 6928)."""
 
 _BIT_NS = 8 * 10**9
 _BDP = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?bdp")
@@ -34,17 +34,17 @@ _PACKETS = re.compile(r"([0-9]{1,9}) ?packets?")
 
 
 def fault(said: str, hint: str = "") -> PydanticCustomError:
-    """A value that is of the right type but wrong; `said` follows the path in the message."""
+    """Return the error of a wrong value of the right type; in the message, `said` follows the path."""
     return PydanticCustomError("bad-value", "{said}", {"said": said, "hint": hint})
 
 
 def wrong_type(value: object, expected: str) -> PydanticCustomError:
-    """A value of the wrong type."""
+    """Return the error of a value of the wrong type."""
     return PydanticCustomError("wrong-type", "{said}", {"said": f"{describe(value)}, must be {expected}", "hint": ""})
 
 
 def describe(value: object) -> str:
-    """What a message says of a value found: `is 5`, `is a list`."""
+    """Describe a value for a message: `is 5`, `is a list`."""
     if isinstance(value, dict):
         return "is a mapping"
     if isinstance(value, list):
@@ -56,31 +56,31 @@ def describe(value: object) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reader:
-    """Annotates a type with how its value is read from the file and what the JSON Schema says of it."""
+    """Annotates a type with the function that reads its value from the file, and its JSON Schema."""
 
     read: Callable[[object], object]
     schema: JsonSchemaValue
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Read with `read` and nothing else."""
+        """Validate with `read` only."""
         return core_schema.no_info_plain_validator_function(self.read)
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """The schema given."""
+        """Return a copy of `schema`."""
         return dict(self.schema)
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How much a queue holds, in the unit it was asked for; exactly one is not None.
+    """The size of a queue in the unit of the file; exactly one attribute is not None.
 
     Attributes:
         size_bytes: bytes of frames.
-        packets: full frames.
-        time_ns: what the rate sends in that time.
-        bdp: multiples of rate times round-trip delay.
+        packets: number of full frames.
+        time_ns: time in which the bottleneck sends a full queue.
+        bdp: multiple of the bandwidth-delay product.
     """
 
     size_bytes: int | None = None
@@ -89,12 +89,12 @@ class Limit:
     bdp: Fraction | int | None = None
 
     def bytes(self, *, frame: int, rate_bps: int, round_trip_ns: int) -> int:
-        """Bytes of frames.
+        """Return the size in bytes of frames.
 
         Args:
-            frame: bytes of a full one.
+            frame: bytes of a full frame.
             rate_bps: of the bottleneck.
-            round_trip_ns: for a limit in bandwidth-delay products, which is `LEAST_FRAMES` at least.
+            round_trip_ns: for a size in bandwidth-delay products, which is at least `LEAST_FRAMES`.
         """
         if self.size_bytes is not None:
             return self.size_bytes
@@ -106,7 +106,7 @@ class Limit:
 
 
 def text_of(value: object, expected: str = "text") -> str:
-    """A scalar as it was written; numbers too, for `PORT: 80` and `command: [sleep, 5]`."""
+    """Return a scalar as it was written; also of numbers, for `PORT: 80` and `command: [sleep, 5]`."""
     if isinstance(value, Integer | Float):
         return value.text
     if not isinstance(value, str):
@@ -127,7 +127,7 @@ def _name(value: object) -> str:
 
 
 def _matching(pattern: str, expected: str, example: str) -> Reader:
-    """Text that matches `pattern`."""
+    """Return a reader of text that matches `pattern`."""
 
     def read(value: object) -> str:
         text = text_of(value, expected)
@@ -139,7 +139,7 @@ def _matching(pattern: str, expected: str, example: str) -> Reader:
 
 
 def _quantity(quantity: units.Quantity | units.Probability, *, least: int = 0, most: int = units.LARGEST) -> Reader:
-    """A quantity with its unit, from `least` to `most`."""
+    """Return a reader of a quantity with its unit, from `least` to `most`."""
 
     def read(value: object) -> int:
         text = text_of(value, quantity.noun)
@@ -218,7 +218,7 @@ def _address(value: object) -> IPv4Address:
 
 
 def _usable(address: IPv4Address) -> bool:
-    """Whether a node's interface can have it."""
+    """Return whether an interface of a node can have the address."""
     return not (address.is_multicast or address.is_loopback or address.is_reserved or address.packed[0] == 0)
 
 
@@ -233,13 +233,13 @@ def _command(value: object) -> tuple[str, ...]:
 
 
 def command_words(command: object) -> list[str]:
-    """The words of a command that a caller of the Python API gives, read as a topology file's would be.
+    """Return the words of a command given to the Python API, by the same rules as in a topology file.
 
     Args:
-        command: text, split as a shell would, or words; numbers and paths stand for their text.
+        command: text, split as by a shell, or words; numbers and paths are converted to text.
 
     Raises:
-        UsageError: `bad-command`: it is none.
+        UsageError: `bad-command`: it is not a command.
     """
     hint = 'write it like "ls -l" or ["ls", "-l"]'
     plain = [_written(word) for word in command] if isinstance(command, list | tuple) else _written(command)
@@ -254,7 +254,7 @@ def command_words(command: object) -> list[str]:
 
 
 def _written(value: object) -> object:
-    """A number or a path as the text that a file would have."""
+    """Convert a number or a path to its text; return other values unchanged."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     return os.fspath(value) if isinstance(value, os.PathLike) else value
@@ -268,8 +268,8 @@ def _http_version(value: object) -> str:
 
 
 def schema_of(annotated: Any) -> JsonSchemaValue:  # noqa: ANN401
-    """What the JSON Schema says of a kind of value below, for where it stands beside other forms."""
-    return next(one.schema for one in get_args(annotated) if isinstance(one, Reader))
+    """Return the JSON Schema of one of the types below, for types that also have other forms."""
+    return next(argument.schema for argument in get_args(annotated) if isinstance(argument, Reader))
 
 
 def _any_of(*examples: str) -> dict[str, Any]:
@@ -286,7 +286,7 @@ Sysctl = Annotated[
 SettingPath = Annotated[str, _matching(SETTING_PATH, "the path of a value", "links[0].loss")]
 RequestPath = Annotated[str, _matching(r"^/[!-~]{0,1000}$", "a path", "/index.html")]
 BodySize = Annotated[int, _quantity(units.SIZE, least=1, most=10**8)]
-"""Bytes of a request's body, which is in memory whole."""
+"""Bytes of the body of a request, which is held in memory."""
 HeaderName = Annotated[str, _matching(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$", "the name of a header", "Accept")]
 HeaderValue = Annotated[str, _matching(r"^[!-~]([ -~]{0,998}[!-~])?$", "the value of a header", "text/html")]
 HttpVersion = Annotated[str, Reader(_http_version, {"enum": ["1.1", "2", 1.1, 2]})]
@@ -298,10 +298,10 @@ SomeRate = Annotated[int, _quantity(units.RATE, least=1)]
 Overhead = Annotated[int, _quantity(units.SIZE, most=1000)]
 SomeSize = Annotated[int, _quantity(units.SIZE, least=1)]
 SnapSize = Annotated[int, _quantity(units.SIZE, least=64, most=1 << 16)]
-"""Bytes of a packet: from TCP's header without options to the longest IP packet."""
+"""Bytes captured of each packet: at least the headers up to TCP's without options, at most the longest IP packet."""
 CaptureSize = Annotated[int, _quantity(units.SIZE, least=10**6)]
 DatagramSize = Annotated[int, _quantity(units.SIZE, least=16, most=65507)]
-"""Bytes of a UDP or ICMP payload: from what a sequence number and a time need to what IPv4 carries."""
+"""Bytes of a UDP or ICMP payload: at least a sequence number and a time, at most what IPv4 carries."""
 Probability = Annotated[int, _quantity(units.PROBABILITY)]
 Cpus = Annotated[int, Reader(_cpus, {"type": "number", "exclusiveMinimum": 0, "examples": [0.5]})]
 QueueLimit = Annotated[Limit, Reader(_limit, _any_of("64KB", "100 packets", "100ms", "1bdp"))]
