@@ -1,4 +1,4 @@
-"""Any number of values over time, or over anything, in a bounded number of bins."""
+"""Aggregate any number of values over time, or over another position, in a bounded number of bins."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 LIMIT = 600
-"""The most bins: about the width of a plot in pixels."""
+"""The default limit on the number of bins: about the width of a plot in pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
-    """What fell into one bin.
+    """The aggregate of the values in one bin.
 
     Attributes:
-        start: where it begins.
-        count: how many values.
-        total, low, high: their sum, the least and the greatest.
+        start: position at which the bin begins.
+        count: number of values.
+        total, low, high: sum, minimum and maximum of the values.
     """
 
     start: int
@@ -34,15 +34,15 @@ class Bin:
 
     @property
     def mean(self) -> float:
-        """Of the values."""
+        """The mean of the values."""
         return self.total / self.count
 
 
 class Bins:
-    """Bins of one width. When there are too many, neighbours become one and the width doubles.
+    """Bins of equal width. When there are too many, neighbours are merged and the width doubles.
 
     Attributes:
-        width: of each by now.
+        width: the present width of each bin.
     """
 
     def __init__(self, width: int, limit: int = LIMIT) -> None:
@@ -52,11 +52,11 @@ class Bins:
         self._bins: dict[int, list[float]] = {}
 
     def add(self, position: int, value: float = 1) -> None:
-        """Take in a value; the first one's position is where a bin begins."""
+        """Add a value; a bin begins at the position of the first value."""
         self.extend((position,), (value,))
 
     def extend(self, positions: Sequence[int], values: Sequence[float]) -> None:
-        """Take in values, each at its position; fast where positions ascend."""
+        """Add values, each at its position; this is fast if positions ascend."""
         if not positions:
             return
         if self._origin is None:
@@ -73,70 +73,70 @@ class Bins:
             part = values[start:end]
             self._merge(key, [end - start, sum(part), min(part), max(part)])
 
-    def _merge(self, key: int, one: list[float]) -> None:
-        """Take in what fell into a bin."""
-        other = self._bins.get(key)
-        if other is not None:
-            self._bins[key] = _merged(one, other)
+    def _merge(self, key: int, aggregate: list[float]) -> None:
+        """Add the aggregate of several values to a bin."""
+        present = self._bins.get(key)
+        if present is not None:
+            self._bins[key] = _merged(aggregate, present)
             return
-        self._bins[key] = one
+        self._bins[key] = aggregate
         while len(self._bins) > self._limit:
             self._coarsen()
 
     def _coarsen(self) -> None:
         coarse: dict[int, list[float]] = {}
-        for key, one in self._bins.items():
-            other = coarse.get(key >> 1)
-            coarse[key >> 1] = one if other is None else _merged(one, other)
+        for key, aggregate in self._bins.items():
+            neighbour = coarse.get(key >> 1)
+            coarse[key >> 1] = aggregate if neighbour is None else _merged(aggregate, neighbour)
         self._bins = coarse
         self.width *= 2
 
     def include(self, other: Bins) -> None:
-        """Take in what another one's bins hold, each at its middle."""
-        for one in other:
+        """Add the contents of other bins, each at the middle of its bin."""
+        for item in other:
             if self._origin is None:
-                self._origin = one.start
-            key = (one.start + other.width // 2 - self._origin) // self.width
-            self._merge(key, [one.count, one.total, one.low, one.high])
+                self._origin = item.start
+            key = (item.start + other.width // 2 - self._origin) // self.width
+            self._merge(key, [item.count, item.total, item.low, item.high])
 
     def regrouped(self, width: float) -> dict[int, float]:
-        """The sums of what fell into equal parts of at least `width`, by where each begins.
+        """Return the sums of the values in equal parts of at least `width`, by the start of each part.
 
-        A bin counts for the part in which its middle is.
+        A bin counts for the part that contains its middle.
         """
         parts: dict[int, float] = {}
         whole = max(1, round(width))
-        for one in self:
-            start = (one.start + self.width // 2) // whole * whole
-            parts[start] = parts.get(start, 0) + one.total
+        for item in self:
+            start = (item.start + self.width // 2) // whole * whole
+            parts[start] = parts.get(start, 0) + item.total
         return parts
 
     @classmethod
     def merged(cls, several: Sequence[Bins]) -> Self:
-        """All values of several in bins that are as wide as the widest of theirs."""
-        whole = cls(max(one.width for one in several))
-        for one in sorted((one for one in several if one), key=lambda one: next(iter(one)).start):
-            whole.include(one)
-        return whole
+        """Return bins with the contents of several, as wide as the widest of them."""
+        merged = cls(max(bins.width for bins in several))
+        for bins in sorted(filter(None, several), key=lambda bins: next(iter(bins)).start):
+            merged.include(bins)
+        return merged
 
     def __bool__(self) -> bool:
         return bool(self._bins)
 
     def __iter__(self) -> Iterator[Bin]:
-        """The bins that hold anything, in order."""
+        """Iterate over the bins that contain values, in order."""
         origin = self._origin or 0
         for key in sorted(self._bins):
             count, total, low, high = self._bins[key]
             yield Bin(start=origin + key * self.width, count=int(count), total=total, low=low, high=high)
 
 
-def _merged(one: list[float], other: list[float]) -> list[float]:
-    """Count, sum, least and greatest of two bins together."""
-    return [one[0] + other[0], one[1] + other[1], min(one[2], other[2]), max(one[3], other[3])]
+def _merged(first: list[float], second: list[float]) -> list[float]:
+    """Return count, sum, minimum and maximum of two bins together."""
+    return [first[0] + second[0], first[1] + second[1], min(first[2], second[2]), max(first[3], second[3])]
 
 
 class Distribution:
-    """How values are distributed, to one part in 1000 of each."""
+    """A histogram of values with a relative precision of 1/1000."""
 
     _DIGITS = 11
 
@@ -145,11 +145,11 @@ class Distribution:
         self._counts: dict[int, int] = {}
 
     def add(self, value: int) -> None:
-        """Take in a value."""
+        """Add a value."""
         self.extend((value,))
 
     def extend(self, values: Sequence[int]) -> None:
-        """Take in values; fast where they are of about the same size."""
+        """Add values; this is fast if they are of about the same magnitude."""
         counts = self._counts
         low, high = min(values, default=0), max(values, default=0)
         shift = max(0, high.bit_length() - self._DIGITS)
@@ -164,9 +164,9 @@ class Distribution:
         self.count += len(values)
 
     def greater(self) -> list[tuple[int, int]]:
-        """Values in ascending order, each with how many are greater."""
-        left, found = self.count, []
+        """Return the values in ascending order, each with the number of greater values."""
+        remaining, pairs = self.count, []
         for value in sorted(self._counts):
-            left -= self._counts[value]
-            found.append((value, left))
-        return found
+            remaining -= self._counts[value]
+            pairs.append((value, remaining))
+        return pairs

@@ -1,4 +1,4 @@
-"""Messages and what became of them, and payload delivered over time."""
+"""The fate and latency of messages, and the payload delivered over time."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ GOODPUT_NS = 100_000_000
 FINEST_NS = 1_000_000
 
 _PART = 10_000
-"""Numbers of lost messages that are binned at once."""
+"""How many lost messages are added to bins at once."""
 
 
 class Flow:
     """Payload delivered over time.
 
     Attributes:
-        delivered: bytes, over time, ns.
-        first_ns, last_ns: about when the first and the last arrived.
+        delivered: bytes, over time in ns.
+        first_ns, last_ns: about when the first and the last bytes arrived.
     """
 
     def __init__(self) -> None:
@@ -32,11 +32,11 @@ class Flow:
         self.first_ns = self.last_ns = 0
 
     def add(self, at_ns: int, size: int) -> None:
-        """Take in what arrived."""
+        """Add bytes that arrived."""
         self.extend((at_ns,), (size,))
 
     def extend(self, times_ns: Sequence[int], sizes: Sequence[int]) -> None:
-        """Take in what arrived, in order of time."""
+        """Add bytes that arrived, in order of time."""
         if times_ns:
             self.first_ns = self.first_ns or times_ns[0]
             self.last_ns = max(self.last_ns, times_ns[-1])
@@ -44,21 +44,22 @@ class Flow:
 
 
 class Messages:
-    """What became of messages, in bins. Memory is bounded except for what the ledger holds, a byte of each.
+    """The latency and fate of messages, in bins. Memory is bounded except for the ledger's byte per message.
 
     Attributes:
-        sender, receiver: the nodes where they were sent and where they, or their answers, arrived; None where none.
+        sender: the node that sent the messages; None if there are none.
+        receiver: the node where they, or their answers, arrived; None if none did.
         latency: over the time of sending, ns.
-        latencies: their distribution, ns.
-        lost_at: the lost over the time of sending, ns.
-        lost, reordered, duplicated: those that were, over the sequence number.
+        latencies: distribution of the latency, ns.
+        lost_at: lost messages over the time of sending, ns.
+        lost, reordered, duplicated: such messages over the sequence number.
     """
 
     def __init__(self, timeout_ns: int | None = None) -> None:
-        """Begin with none.
+        """Create an empty record.
 
         Args:
-            timeout_ns: after how long an answer counts as lost; None where all that came count.
+            timeout_ns: how late an answer may be before it counts as lost; None if it never does.
         """
         self.sender: str | None = None
         self.receiver: str | None = None
@@ -72,11 +73,11 @@ class Messages:
 
     @property
     def one_way(self) -> bool:
-        """Whether they arrive at another node than the one that sent them; else it is answers that arrive."""
+        """Whether messages arrive at another node than the sender; otherwise their answers arrive at the sender."""
         return self.sender is not None and self.receiver not in (None, self.sender)
 
     def add(self, event: Sent | Received, flow: Flow, size: int) -> None:
-        """Take in when messages were sent, or when they arrived; those delivered go to `flow` too, `size` bytes each.
+        """Add the times at which messages were sent or arrived; delivered ones also add `size` bytes each to `flow`.
 
         Raises:
             RecordError: lines are missing.
@@ -95,7 +96,7 @@ class Messages:
                 self.duplicated.add(number)
 
     def finish(self) -> None:
-        """Find what was lost, when all lines are in.
+        """Determine the lost messages, after all lines have been added.
 
         Raises:
             RecordError: messages arrived that were never sent.
@@ -109,10 +110,10 @@ class Messages:
                 self.lost_at.extend(self._ledger.sent_ns.rows(numbers.start, numbers.stop), ones)
 
     def loss(self, parts: int) -> list[tuple[int, int, float]]:
-        """The share that was lost in no more than so many equal parts of the sequence (the last may be shorter).
+        """Return the loss in at most `parts` equal parts of the sequence; the last part may be shorter.
 
         Returns:
-            Of each part the first number, the one after the last, and the share, from 0 to 1.
+            For each part its first number, the number after its last one, and its ratio of lost messages.
         """
         size = -(-len(self) // parts)
         bounds = [(start, min(start + size, len(self))) for start in range(0, len(self), size)]

@@ -1,4 +1,4 @@
-"""What a column of samples counts: its label, its unit, and which values mean that there is none."""
+"""The quantity in a column of samples: its label, its unit, and which values mean that there is none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _NONE = 1 << 62
-"""From here on a number stands for "unlimited"."""
+"""Numbers from this one on stand for "unlimited"."""
 
 _INFINITE_SSTHRESH = 0x7FFFFFFF  # TCP_INFINITE_SSTHRESH of include/net/tcp.h
 _BITS = 8
@@ -18,14 +18,15 @@ _BITS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantity:
-    """What a column counts.
+    """The quantity in a column.
 
     Attributes:
-        label: for people.
-        unit: of the values once multiplied by `factor`: `ns`, `bit/s`, `bytes`, `ratio`, `percent` or `count`.
-        factor: what a value of the column is multiplied by to be in that unit.
-        total: the column is a running total, so what is kept is its growth: per second, or per ns of `_ns` columns.
-        below: values from here on mean that there is none.
+        label: shown to readers.
+        unit: of the values multiplied by `factor`: `ns`, `bit/s`, `bytes`, `ratio`, `percent` or `count`.
+        factor: converts a value of the column to the unit.
+        total: whether the column is a running total, of which the growth is plotted: per second, or per ns for `_ns`
+            columns.
+        below: values from this one on mean that there is none.
     """
 
     label: str
@@ -48,7 +49,7 @@ _UNITS: Mapping[str, tuple[str, float]] = MappingProxyType(
         "bytes": ("bytes", 1),
     }
 )
-"""By the end of a column's name, its unit and the factor to it. A column with none of these endings is a count."""
+"""Unit and factor by the suffix of a column's name. A column with none of these suffixes is a count."""
 
 _NAMELESS = {"bits_per_second": "rate", "bytes": "data"}
 
@@ -91,10 +92,10 @@ _TCP_INFO: Mapping[str, Quantity] = MappingProxyType(
 
 
 def quantity(event: str, name: str) -> Quantity:
-    """What the column `name` of lines `event` counts; of one that is not known, what its name says."""
+    """Return the quantity in the column `name` of lines `event`; for an unknown column it follows from the name."""
     if event == "tcp-info" and name in _TCP_INFO:
         return _TCP_INFO[name]
-    suffix = next((each for each in _UNITS if name.endswith(each)), "")
+    suffix = next((ending for ending in _UNITS if name.endswith(ending)), "")
     unit, factor = _UNITS.get(suffix, ("count", 1))
     label = name.removesuffix(suffix).replace("_", " ").strip() or _NAMELESS[suffix]
     return Quantity(label=label, unit=unit, factor=factor)

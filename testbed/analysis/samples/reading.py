@@ -1,8 +1,7 @@
-"""The raw samples of a workload, read line by line into what is plotted of them.
+"""Read the raw samples of a workload line by line into the data that reports plot.
 
-What is plotted follows from the lines that there are, not from the kind of the workload, so that a new kind gets its
-plots by recording lines of these events (columns are encoded as `testbed.endpoint.columns` does, times are of
-CLOCK_MONOTONIC):
+The lines decide what is plotted, not the kind of the workload: a new kind gets its plots by recording lines of these
+events. Columns are encoded as in `testbed.endpoint.columns`, and times are of CLOCK_MONOTONIC:
 
 | event | columns | gives |
 |---|---|---|
@@ -39,14 +38,14 @@ SAMPLE = "sample"
 
 
 class Samples:
-    """What was recorded of a workload.
+    """The samples recorded of a workload.
 
     Attributes:
-        workload: whose it is.
-        flow: payload delivered over time; None where nothing tells of it.
-        messages: none in it where the workload has no messages.
+        workload: the workload.
+        flow: payload delivered over time; None if it was not recorded.
+        messages: empty if the workload has no messages.
         series: columns over time, by event and node.
-        begun_ns, ended_ns: the earliest time in it and the latest; None where there is none.
+        begun_ns, ended_ns: the earliest and the latest time; None if there are no times.
     """
 
     def __init__(self, workload: Workload) -> None:
@@ -68,11 +67,11 @@ class Samples:
 
     @property
     def senders(self) -> list[Series]:
-        """The state of TCP, of each node that told of it."""
+        """The state of TCP connections, a series for each node that recorded it."""
         return [series for (event, _), series in self.series.items() if event == TCP_INFO]
 
     def add(self, event: Event) -> None:
-        """Take in the next event; what is not plotted is passed over.
+        """Add the next event; events that are not plotted are ignored.
 
         Raises:
             RecordError: lines are missing.
@@ -107,7 +106,7 @@ class Samples:
         self._stream.extend([start_ns + number * bucket_ns for number in range(len(sizes))], sizes)
 
     def _spanned(self, times_ns: Sequence[int]) -> None:
-        """Note the first and the last time of a column."""
+        """Extend the time span by the first and the last time of a column."""
         if times_ns:
             first, last = times_ns[0], times_ns[-1]
             self.begun_ns = first if self.begun_ns is None else min(self.begun_ns, first)
@@ -120,11 +119,11 @@ def _number(workload: Workload, name: str) -> int | None:
 
 
 def read(path: Path, workload: Workload) -> Samples:
-    """The samples of a workload from its file.
+    """Read the samples of a workload from its file.
 
     Raises:
-        OSError: there is none.
-        RecordError, ValueError: it is not whole.
+        OSError: the file can't be read.
+        RecordError, ValueError: the file is incomplete or damaged.
     """
     samples = Samples(workload)
     for event in records.read(path):
@@ -138,8 +137,8 @@ class Recorded:
     """The samples of a run.
 
     Attributes:
-        samples: by workload, of those that have any.
-        problems: by workload, why there are none that can be read.
+        samples: by workload, for those that have samples.
+        problems: by workload, why its samples can't be read.
     """
 
     samples: Mapping[str, Samples]
@@ -147,7 +146,7 @@ class Recorded:
 
 
 def read_all(run: Run) -> Recorded:
-    """The samples of a run's workloads; files that are not whole are problems."""
+    """Read the samples of a run's workloads; unreadable files are recorded as problems."""
     samples, problems = {}, {}
     for workload in run.plan.workloads:
         try:

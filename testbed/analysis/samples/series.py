@@ -1,4 +1,4 @@
-"""Columns of figures over time, each in bins."""
+"""Columns of values over time, each in bins."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SECOND = 1_000_000_000
 
 
 class Series:
-    """What the lines of one event from one node tell over time.
+    """The columns of one event from one node over time.
 
     Attributes:
-        event, node: whose lines.
-        columns: by name, over time, ns; totals as growth per time, in the quantity's own unit.
-        retransmits: new ones, over time: not per second, but how many.
+        event, node: of the lines.
+        columns: by name, over time in ns; totals as growth per time, in the unit of the quantity.
+        retransmits: the number of new retransmissions over time, not per second.
     """
 
     def __init__(self, event: str, node: str) -> None:
@@ -34,10 +34,10 @@ class Series:
         self._before: dict[str, tuple[int, float]] = {}
 
     def add(self, table: Table) -> None:
-        """Take in a line with a column of times.
+        """Add a line with a column of times.
 
         Raises:
-            ValueError: another column is not as long.
+            ValueError: the columns differ in length.
         """
         at = table.columns[TIME_COLUMN]
         for name, values in table.columns.items():
@@ -47,7 +47,7 @@ class Series:
                 self._extend(name, at, values)
 
     def add_sample(self, at_ns: int, figures: Mapping[str, Any]) -> None:
-        """Take in figures of one time, by name; what is no number is passed over, and so is what tells the time."""
+        """Add values of one time, by name; values that are not numbers, or are times, are ignored."""
         for name, value in figures.items():
             if isinstance(value, int | float) and not isinstance(value, bool) and name not in _TIMES:
                 self._extend(name, (at_ns,), (value,))
@@ -66,7 +66,7 @@ class Series:
                 bins.add(at_ns, value * what.factor)
 
     def _growth(self, name: str, at: Sequence[int], values: Sequence[float]) -> Iterator[tuple[int, float, int]]:
-        """By how much a total grew up to each time, and in how many ns; of the first value that is not known."""
+        """Yield the growth of a total up to each time, and the ns since the time before; the first value has none."""
         for at_ns, value in zip(at, values, strict=True):
             before_ns, before = self._before.get(name, (at_ns, value))
             if at_ns > before_ns:
@@ -74,10 +74,10 @@ class Series:
             self._before[name] = at_ns, value
 
     def quantity(self, name: str) -> Quantity:
-        """What a column counts."""
+        """Return the quantity in a column."""
         return quantity(self.event, name)
 
     def telling(self, *names: str) -> dict[str, Bins]:
-        """Of these columns those that there are and that are not zero all the time."""
-        found = {name: self.columns[name] for name in names if name in self.columns}
-        return {name: bins for name, bins in found.items() if any(one.high or one.low for one in bins)}
+        """Return those of the named columns that exist and are not always zero."""
+        columns = {name: self.columns[name] for name in names if name in self.columns}
+        return {name: bins for name, bins in columns.items() if any(item.high or item.low for item in bins)}

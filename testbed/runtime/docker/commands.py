@@ -1,7 +1,7 @@
-"""Commands in nodes: collected, or attached to the caller's own streams. Their process groups are killed for certain.
+"""Run commands in nodes, with collected output or attached to the caller's streams, and kill their process groups.
 
-The Docker Engine has no call that ends a command which `exec` started, and an image need not have `kill`. But it tells
-the command's pid on its machine, and the agent lives there: a shell of the agent's sends the signal.
+The Docker Engine has no call that ends a command started by `exec`, and an image need not have `kill`. But the Docker
+Engine reports the command's pid on its machine, where the agent runs: a shell of the agent sends the signal.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from testbed.agent.client import Agent
     from testbed.runtime.docker.engine import DockerEngine
 
-_NOT_FOUND = 127  # what a shell says of a command that is not there
+_NOT_FOUND = 127  # the status of a shell if it does not find a command
 _CHUNK = 1 << 16
 
 
 class Commands:
-    """What runs in one node.
+    """Runs commands in one node.
 
     Args:
-        engine: where.
-        container: the node's.
+        engine: the Docker Engine of the node.
+        container: of the node.
         node: its name.
-        agent: gives the lab's agent, which is asked for only when a command has to be killed.
+        agent: returns the lab's agent; called only when a command has to be killed.
     """
 
     def __init__(self, engine: DockerEngine, container: str, node: str, agent: Callable[[], Agent]) -> None:
@@ -69,7 +69,7 @@ class Commands:
 
     @contextmanager
     def _within(self, seconds: float | None, execution: Execution, argv: Sequence[str]) -> Iterator[None]:
-        """Kill the command when it takes longer, or when the caller is interrupted."""
+        """Kill the command if it takes longer than `seconds`, or if the caller is interrupted."""
         expired = threading.Event()
 
         def expire() -> None:
@@ -106,20 +106,20 @@ class Commands:
         return DockerProgram(Execution(self._engine, self._container, argv), self._kill)
 
     def attach(self, argv: Sequence[str]) -> int:
-        """Run a command on this process's own streams. Ctrl-C interrupts it; a second one kills it. Its exit status."""
+        """Run a command on this process's streams and return its exit status. Ctrl-C interrupts, a second one kills."""
         with self._interrupting() as started, Execution(self._engine, self._container, argv, stdin=True) as execution:
             _need_half_close(execution)
             started(execution)
             try:
                 with _standard_input(execution, at_end=execution.close_stdin):
                     _write_out(execution)
-            except SystemExit:  # a signal that means to end us: the command must not outlive us
+            except SystemExit:  # a signal ends this process: the command must not outlive it
                 self._kill(execution, signal.SIGKILL)
                 raise
             return execution.status()
 
     def attach_terminal(self, argv: Sequence[str]) -> int:
-        """Run a command on a terminal of its own that is shown on the caller's; its exit status."""
+        """Run a command on its own terminal, relayed to the caller's terminal, and return its exit status."""
         environment = {"TERM": os.environ.get("TERM", "dumb")}
         with Execution(self._engine, self._container, argv, stdin=True, tty=True, environment=environment) as execution:
             with _raw(execution), _standard_input(execution, at_end=lambda: None):
@@ -128,7 +128,7 @@ class Commands:
 
     @contextmanager
     def _interrupting(self) -> Iterator[Callable[[Execution], None]]:
-        """Send the command what Ctrl-C means, instead of ending ourselves and leaving it alone."""
+        """Forward Ctrl-C to the command instead of ending this process and leaving the command behind."""
         wanted: queue.SimpleQueue[signal.Signals | None] = queue.SimpleQueue()
         remaining = iter([signal.SIGINT])
         before = signal.signal(signal.SIGINT, lambda *_: wanted.put(next(remaining, signal.SIGKILL)))
@@ -147,10 +147,10 @@ class Commands:
             signal.signal(signal.SIGINT, before)
 
     def _kill(self, execution: Execution, number: signal.Signals) -> None:
-        """Send a signal to the command and its group; nothing happens where it has ended.
+        """Send a signal to the command and its process group; do nothing if the command has ended.
 
         Raises:
-            TestbedError: the agent can't be asked.
+            TestbedError: the agent does not answer.
         """
         if pid := execution.pid:
             with self._agent().spawn(self._node, ["sh", "-c", f"kill -{number.value} -{pid}"]) as killer:
@@ -178,16 +178,16 @@ class DockerProgram:
             yield partial
 
     def stop(self) -> None:
-        """Ask it to end (SIGTERM)."""
+        """Ask the program to end (SIGTERM)."""
         self._kill(self._execution, signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kill it, if it is still there, and let go of its streams, which others may hold."""
+        """Kill the program if it still runs, and close its streams, which other processes may hold open."""
         self._kill(self._execution, signal.SIGKILL)
         self._execution.close()
 
     def wait(self) -> int:
-        """Its exit status as a shell gives it, when it has ended."""
+        """Wait until the program has ended, and return its exit status as a shell reports it."""
         status = self._execution.status()
         self._execution.close()
         return status
@@ -217,7 +217,7 @@ def _write_out(execution: Execution) -> None:
 
 @contextmanager
 def _standard_input(execution: Execution, *, at_end: Callable[[], None]) -> Iterator[None]:
-    """Copy our standard input to the command's; what comes after the command has ended is left for the next one."""
+    """Copy our standard input to the command's; input after the end of the command is left unread for the next one."""
     stopped, stop = os.pipe()
 
     def copy() -> None:
@@ -243,7 +243,7 @@ def _standard_input(execution: Execution, *, at_end: Callable[[], None]) -> Iter
 
 @contextmanager
 def _raw(execution: Execution) -> Iterator[None]:
-    """Hand every key to the command's terminal, and keep its size that of ours."""
+    """Pass every key to the command's terminal, and keep its size equal to that of ours."""
 
     def resize(*_: object) -> None:
         columns, lines = os.get_terminal_size(0)

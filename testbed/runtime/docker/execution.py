@@ -27,7 +27,7 @@ _HEADER = struct.Struct(">BxxxL")
 """Stream and length of a frame, where there is no terminal (Docker Engine API, "Attach to a container")."""
 
 _END_OF_MESSAGE = b"\r\n"
-"""What the Docker Engine says when it can't start a command comes as the command's output, and ends so."""
+"""How the Docker Engine's message ends, sent as the command's output, when it can't start a command."""
 
 _STEP_SECONDS = 10
 _MOST_IDLE_SECONDS = 60
@@ -38,15 +38,15 @@ class Execution:
     """A command running in a container.
 
     Args:
-        engine: where.
+        engine: the Docker Engine of the container.
         container: name or id.
         argv: the command.
-        stdin: whether it is given a standard input; else that is empty.
+        stdin: whether the command gets a standard input; otherwise that is empty.
         tty: whether its streams are a terminal.
-        environment: variables beside the container's own.
+        environment: variables besides those of the container.
 
     Raises:
-        LabError: `docker-refused`, the container isn't running or is not there.
+        LabError: `docker-refused`, the container isn't running or doesn't exist.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class Execution:
                 self._api.exec_create, container, list(argv), stdin=stdin, tty=tty, environment=environment
             )["Id"]
             stream: Any = self._api.exec_start(self._id, tty=tty, socket=True)
-        # The socket of a TLS connection is given as such, any other as a file.
+        # The client returns the socket of a TLS connection itself, any other as a file.
         self._socket: socket.socket = getattr(stream, "_sock", stream)
         self._response = stream._response  # noqa: SLF001
         self._early = self._take_early(self._response.raw._fp.fp)  # noqa: SLF001
 
     def _take_early(self, reader: io.BufferedReader) -> bytes:
-        """What the client has read beyond the headers of the answer; it would lose that itself."""
+        """Return the bytes that the client has read beyond the response headers; they would be lost otherwise."""
         self._socket.settimeout(0)
         early = b""
         with suppress(ssl.SSLWantReadError):
@@ -82,7 +82,7 @@ class Execution:
         return early
 
     def output(self) -> Iterator[tuple[int, bytes]]:
-        """What the command writes, as pairs of `STDOUT` or `STDERR` and bytes, until it closes its streams.
+        """Yield the output of the command, as pairs of `STDOUT` or `STDERR` and bytes, until it closes its streams.
 
         Raises:
             UsageError: `command-not-found`, `command-refused`.
@@ -112,21 +112,21 @@ class Execution:
             raise ConnectionError("it ended within a frame")
 
     def _whole_frame(self) -> bytes:
-        """The first frame of what was received, with its header; nothing where it is not whole yet."""
+        """Return the first received frame with its header; empty if it is still incomplete."""
         if len(self._buffer) < _HEADER.size:
             return b""
         end = _HEADER.size + _HEADER.unpack_from(self._buffer)[1]
         return self._buffer[:end] if len(self._buffer) >= end else b""
 
     def _receive(self) -> bytes:
-        """The next bytes from the Docker Engine; none at the end."""
+        """Return the next bytes from the Docker Engine; empty at the end."""
         if early := self._early:
             self._early = b""
             return early
         idle = 1
         while not self._readable(idle):
-            # The stream stays open while a process that the command has left behind holds it, and for ever where a
-            # container ends while a command is started in it.
+            # The stream stays open while a process that the command left behind holds it, and forever if the container
+            # ends while a command is being started in it.
             if self._has_ended() and not self._readable(1):
                 if self._has_run():
                     return b""
@@ -145,12 +145,12 @@ class Execution:
 
     def _has_run(self) -> bool:
         with suppress(LabError):
-            found = self._inspect()
-            return bool(found["Pid"]) and found["ExitCode"] is not None
+            state = self._inspect()
+            return bool(state["Pid"]) and state["ExitCode"] is not None
         return False
 
     def comes_within(self, seconds: float) -> bool:
-        """Whether there is more output, or its end, after that time at most."""
+        """Return whether more output, or its end, comes within that time."""
         return bool(self._early or self._whole_frame()) or self._readable(seconds)
 
     def sendall(self, data: bytes, /) -> None:
@@ -163,30 +163,30 @@ class Execution:
         return not isinstance(self._socket, ssl.SSLSocket)
 
     def close_stdin(self) -> None:
-        """End the standard input of the command; nothing happens where the command has ended."""
+        """Close the standard input of the command; do nothing if the command has ended."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
     def resize(self, lines: int, columns: int) -> None:
-        """Give the command's terminal another size; nothing happens where the command has ended."""
+        """Set the size of the command's terminal; do nothing if the command has ended."""
         if self.pid is not None:
             with suppress(LabError), refusals("resize"):
                 self._api.exec_resize(self._id, height=lines, width=columns)
 
     @property
     def pid(self) -> int | None:
-        """Of the command, which leads a session, as the Docker Engine's machine sees it; None where it has ended."""
+        """The command's pid on the Docker Engine's machine, also its session's id; None if the command has ended."""
         starting = retry_if_result(lambda state: not state["Pid"] and state["ExitCode"] is None)
         state = self._await(starting, "command-not-started", "the Docker Engine is still starting the command")
         return state["Pid"] if state["Running"] else None
 
     def status(self) -> int:
-        """The exit status as a shell gives it, once the output has ended.
+        """Return the exit status as a shell reports it, once the output has ended.
 
         Raises:
-            LabError: `command-goes-on`, it closed its streams and did not end.
+            LabError: `command-goes-on`, the command closed its streams and did not end.
         """
-        running = retry_if_result(lambda found: found["Running"])
+        running = retry_if_result(lambda state: state["Running"])
         status: int = self._await(running, "command-goes-on", "the command closed its output and goes on")["ExitCode"]
         return status
 
@@ -198,14 +198,14 @@ class Execution:
         except RetryError:
             raise LabError(code, f"{message} after {_STEP_SECONDS} s") from None
 
-    def _never_started(self, said: bytes) -> TestbedError | None:
-        """Why the command could not be started, where `said` comes from the Docker Engine and not from the command."""
-        if not said.endswith(_END_OF_MESSAGE):
+    def _never_started(self, output: bytes) -> TestbedError | None:
+        """Return why the command could not be started, or None if the command itself wrote `output`."""
+        if not output.endswith(_END_OF_MESSAGE):
             return None
-        found = self._inspect()
-        if found["Pid"] or found["ExitCode"] is None:
+        state = self._inspect()
+        if state["Pid"] or state["ExitCode"] is None:
             return None
-        text = said.decode(errors="replace").strip().removesuffix(": unknown")
+        text = output.decode(errors="replace").strip().removesuffix(": unknown")
         _, its_own, what = text.partition("exec: ")
         if not its_own:
             return LabError("command-not-started", text)
@@ -214,11 +214,11 @@ class Execution:
 
     def _inspect(self) -> dict[str, Any]:
         with refusals("command"):
-            found: dict[str, Any] = self._api.exec_inspect(self._id)
-        return found
+            state: dict[str, Any] = self._api.exec_inspect(self._id)
+        return state
 
     def close(self) -> None:
-        """Let go of the streams; the command goes on, without anyone who reads."""
+        """Close the streams; the command continues, but its output is not read."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)  # wakes a thread that is reading
         self._response.close()
