@@ -1,6 +1,6 @@
 """A drawing of a plan: nodes below each other, networks as lines to their left, links as arcs to their right.
 
-Below each other there is room for any number of nodes at a size that can be read. Nodes that are alike are one box.
+This layout keeps any number of nodes legible. Similar nodes share a box.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _SMALL_LETTER = 6.6
 _ARC = 16
 _LEFT = 8
 _FEW = 3
-"""Up to so many alike nodes are drawn one by one."""
+"""Up to this number, similar nodes are drawn one by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """One node, or several that are alike.
+    """The box of one node, or of several similar nodes.
 
     Attributes:
         name: of the node, or of the first and the last.
-        count: how many nodes.
-        y, width: where its middle is, and how wide it is, pixels.
-        networks: numbers of those that it is on.
+        count: the number of nodes.
+        y, width: position of its middle, and its width, pixels.
+        networks: numbers of the networks that it is on.
     """
 
     name: str
@@ -47,12 +47,12 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arc:
-    """A link between two boxes, or two that do the same in both directions.
+    """A link between two boxes, or two links with the same impairments in both directions.
 
     Attributes:
         top, bottom: y of its ends, pixels.
-        x: where it is vertical.
-        label: what the links do; at `label_y`.
+        x: of its vertical part.
+        label: the impairments of the links; at `label_y`.
         to_top, to_bottom: whether there is a link to the box at that end.
     """
 
@@ -67,7 +67,7 @@ class Arc:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkLine:
-    """A network: its name, and the line that its nodes are on."""
+    """The line of a network, to which its nodes are connected, and its label."""
 
     label: str
     x: float
@@ -77,13 +77,13 @@ class NetworkLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """A drawing as the template shows it.
+    """A drawing for the template.
 
     Attributes:
-        left, right: edges of the boxes' column; boxes begin at `left`.
+        left, right: edges of the column of boxes; boxes begin at `left`.
         label_x: where the labels of links begin.
-        links_left_out: how many links are too many to be drawn.
-        folded: whether it is shown only when the reader opens it.
+        links_left_out: number of links beyond the limit, which are not drawn.
+        folded: whether the drawing is hidden until the reader opens it.
     """
 
     title: str
@@ -100,7 +100,7 @@ class Drawing:
 
 
 def draw(plan: Plan) -> Drawing:
-    """The topology: which nodes are on which networks, and what the links between them do."""
+    """Draw the nodes of a plan, their networks, and the impairments of the links between them."""
     groups = _groups(plan)
     top = 12 + _LABEL_ROW * len(plan.networks) + _ROW / 2
     numbers = {network.name: number for number, network in enumerate(plan.networks)}
@@ -142,7 +142,7 @@ def draw(plan: Plan) -> Drawing:
 
 
 def _groups(plan: Plan) -> list[list[Node]]:
-    """Numbered nodes that are on the same networks and whose links do the same, together; the others one by one."""
+    """Group numbered nodes that are on the same networks and have equal links; other nodes are groups of one."""
     links: dict[str, list[tuple[str, str, str, str]]] = {}
     for link in plan.links:
         links.setdefault(link.source, []).append(("to", link.destination, link.network, link.impairments.describe()))
@@ -153,7 +153,7 @@ def _groups(plan: Plan) -> list[list[Node]]:
         stem = node.name.rstrip("0123456789")
         by_place.setdefault((stem, networks, tuple(sorted(links.get(node.name, [])))), []).append(node)
     groups = [
-        part for nodes in by_place.values() for part in ([nodes] if len(nodes) > _FEW else [[one] for one in nodes])
+        part for nodes in by_place.values() for part in ([nodes] if len(nodes) > _FEW else [[node] for node in nodes])
     ]
     order = {node.name: number for number, node in enumerate(plan.nodes)}
     return sorted(groups, key=lambda nodes: order[nodes[0].name])
@@ -173,7 +173,7 @@ def _network(plan: Plan, number: int, boxes: Sequence[Box]) -> NetworkLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pair:
-    """What links between two boxes do, by their rows; `down` and `up` tell which directions there are."""
+    """The links between two boxes, given by their rows; `down` and `up` say which directions exist."""
 
     top: int
     bottom: int
@@ -183,7 +183,7 @@ class _Pair:
 
 
 def _pairs(plan: Plan, places: dict[str, int]) -> list[_Pair]:
-    """The links between boxes, those of both directions together where they do the same; each once."""
+    """Return the distinct links between boxes; two directions with equal impairments are one entry."""
     several = len(plan.networks) > 1
     by_ends = {link.ends: link for link in plan.links}
     done: set[tuple[str, str, str]] = set()
@@ -213,9 +213,9 @@ def _label(link: Link, *, several: bool, both: bool) -> str:
 
 
 def _arcs(pairs: Iterable[_Pair], boxes: Sequence[Box], right: float) -> list[Arc]:
-    """Arcs, short ones nearest to the boxes, so that none crosses another's line; labels, none over another."""
+    """Place arcs, short ones nearest to the boxes, without crossings, and labels without overlaps."""
     placed: list[tuple[_Pair, int]] = []
-    for pair in sorted(pairs, key=lambda one: (one.bottom - one.top, one.top)):
+    for pair in sorted(pairs, key=lambda pair: (pair.bottom - pair.top, pair.top)):
         taken = {level for other, level in placed if other.top <= pair.bottom and pair.top <= other.bottom}
         placed.append((pair, max(taken, default=-1) + 1))
     ends: dict[int, list[tuple[bool, int, int]]] = {}

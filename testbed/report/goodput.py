@@ -1,4 +1,4 @@
-"""Goodput over time of all that ran together, and its sum over flows that are alike."""
+"""Charts of the goodput of workloads that ran together, and of its sum over similar flows."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 _SECOND = 1_000_000_000
 _UNLIKE = 20
-"""From which ratio of their peaks on two flows are not drawn on one axis."""
+"""The ratio of their peaks from which two flows get separate axes."""
 
 
 def goodput(stage: Stage) -> Iterator[Figure]:
-    """The figure of the stage's flows, where there are any."""
+    """Yield the figure of the stage's flows, if there are any."""
     flows = {id(group): _flows(group) for group in stage.groups}
     groups = [group for group in stage.groups if any(len([*flow.delivered]) > 1 for flow in flows[id(group)])]
     if not groups:
@@ -33,14 +33,14 @@ def goodput(stage: Stage) -> Iterator[Figure]:
     lines = [_lines(stage, group, flows[id(group)]) for group in groups]
     panels = [
         _panel(
-            "goodput" if not any(len(one.lines) > 1 for one in alike) else "goodput of each", alike, small=bool(number)
+            "goodput of each" if any(len(mark.lines) > 1 for mark in alike) else "goodput", alike, small=bool(number)
         )
         for number, alike in enumerate(_alike(lines))
     ]
     for group in groups:
         if group.many:
-            whole = rates(Bins.merged([flow.delivered for flow in flows[id(group)]]), stage.origin_ns)
-            total = Lines(style=group.style, lines=[whole], steps=True)
+            summed = rates(Bins.merged([flow.delivered for flow in flows[id(group)]]), stage.origin_ns)
+            total = Lines(style=group.style, lines=[summed], steps=True)
             panels.append(_panel(f"sum of the {len(group.members)} of {group.name}", [total], small=True))
     widths = sorted({flow.delivered.width for group in groups for flow in flows[id(group)]})
     note = f"Payload delivered per {' or '.join(formatting.duration(width) for width in widths)}."
@@ -63,7 +63,7 @@ def _panel(what: str, lines: Sequence[Lines], *, small: bool) -> Panel:
 
 
 def _alike(lines: Sequence[Lines]) -> list[list[Lines]]:
-    """Lines that can be seen on the same axis, the greatest first."""
+    """Group lines that are legible on the same axis, the greatest first."""
     groups: list[list[Lines]] = []
     for line in sorted(lines, key=_most, reverse=True):
         if groups and _most(line) * _UNLIKE >= _most(groups[-1][0]):
@@ -78,7 +78,7 @@ def _most(lines: Lines) -> float:
 
 
 def rates(delivered: Bins, origin_ns: int) -> list[tuple[float, float]]:
-    """Goodput, bit/s, from the beginning of each bin on, 0 where nothing came; the last one, not full, is left out."""
+    """Return the goodput, bit/s, from the beginning of each bin on, without the last bin, which is incomplete."""
     points: list[tuple[float, float]] = []
     width, buckets = delivered.width, list(delivered)
     for bucket, following in pairwise(buckets):

@@ -1,4 +1,4 @@
-"""Latency of messages, over the time of sending and as a distribution; and which of them were lost."""
+"""Charts of the latency of messages, over the time of sending and as a distribution, and of lost messages."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 _PARTS = 100
 _LEAST_IN_PART = 10
 _WIDE = 8
-"""From which ratio of the greatest to the least latency on the axis is logarithmic."""
+"""The ratio of the greatest to the least latency from which the axis is logarithmic."""
 
 _IN_ONE_PANEL = 3
 _CURVE = 300
-"""Points of a distribution's curve."""
+"""The number of points in the curve of a distribution."""
 
 _PERCENTILES = (
     (0.5, "p50"), (0.1, "p90"), (0.01, "p99"), (1e-3, "p99.9"), (1e-4, "p99.99"), (1e-5, "p99.999"), (1e-6, "p99.9999"),
@@ -38,25 +38,25 @@ _PERCENTILES = (
 
 
 def over_time(stage: Stage) -> Iterator[Figure]:
-    """Figures of latency over the time of sending, one for what goes one way and one for what is answered."""
+    """Yield figures of latency over the time of sending, one for one-way messages and one for requests."""
     for one_way in (True, False):
         groups = [
             replace(group, members=members)
             for group in stage.groups
-            if (members := tuple(one for one in group.members if _told(one, one_way=one_way)))
+            if (members := tuple(member for member in group.members if _has_latency(member, one_way=one_way)))
         ]
         if groups:
             yield _over_time(stage, groups, "one-way delay" if one_way else "response time", one_way=one_way)
 
 
-def _told(samples: Samples, *, one_way: bool) -> bool:
+def _has_latency(samples: Samples, *, one_way: bool) -> bool:
     return bool(samples.messages.latency) and samples.messages.one_way is one_way
 
 
 def _over_time(stage: Stage, groups: Sequence[Group], what: str, *, one_way: bool) -> Figure:
-    """The latency of workloads on the same axes: together in one panel what few send one way, else below each other.
+    """Return a figure of latency on equal axes: a few one-way workloads in one panel, others below each other.
 
-    In one panel it shows what a loss does: in a TCP stream it delays all that is behind it, among datagrams nothing.
+    One panel shows the effect of a loss: in a TCP stream it delays all later messages, among datagrams none.
     """
     y, unit = _axis([_latency(group) for group in groups], [_configured_ns(stage, group.first) for group in groups])
     together = [[*groups]] if one_way and len(groups) <= _IN_ONE_PANEL else [[group] for group in groups]
@@ -72,15 +72,15 @@ def _over_time(stage: Stage, groups: Sequence[Group], what: str, *, one_way: boo
 
 
 def _latency(group: Group) -> Bins:
-    """Of all members, over time."""
+    """Return the latency of all members over time."""
     return Bins.merged([member.messages.latency for member in group.members])
 
 
 def _note(groups: Sequence[Group]) -> str:
-    """How to read the dots of these workloads."""
+    """Return a note on how to read the dots of these workloads."""
     note = "By the time of sending."
     singles = [group.first.messages.latency for group in groups if not group.many]
-    widths = {bins.width for bins in singles if any(one.count > 1 for one in bins)}
+    widths = {bins.width for bins in singles if any(item.count > 1 for item in bins)}
     if widths:
         per = " or ".join(formatting.duration(width) for width in sorted(widths))
         note += f" A dot is the mean of {per}, its stroke goes from the least to the greatest."
@@ -94,7 +94,7 @@ def _note(groups: Sequence[Group]) -> str:
 
 
 def twins(plan: Plan, group: Sequence[Samples], timeline: Sequence[TimelineRecord]) -> Iterator[Figure]:
-    """Workloads that sent alike, one way and at different times, each from its own beginning: their delays."""
+    """Yield figures of one-way delay of similar workloads that ran one after the other, aligned at their beginnings."""
     stages = [stage for samples in group if (stage := Stage.of(plan, [samples], timeline)) is not None]
     firsts = [(stage, stage.groups[0]) for stage in stages]
     y, unit = _axis(
@@ -120,9 +120,11 @@ def twins(plan: Plan, group: Sequence[Samples], timeline: Sequence[TimelineRecor
 
 
 def _levels(workloads: Sequence[tuple[Stage, Samples]]) -> list[Level]:
-    """Lines at the delays that are configured; one for all that have the same."""
-    found = {level.name: level for stage, samples in workloads for level in stage.level(_configured_ns(stage, samples))}
-    return list(found.values())
+    """Return lines at the configured delays; workloads with the same delay share a line."""
+    by_name = {
+        level.name: level for stage, samples in workloads for level in stage.level(_configured_ns(stage, samples))
+    }
+    return list(by_name.values())
 
 
 def _dots(stage: Stage, group: Group, *, named: bool) -> Ranges:
@@ -131,9 +133,11 @@ def _dots(stage: Stage, group: Group, *, named: bool) -> Ranges:
 
 
 def _losses(stage: Stage, groups: Sequence[Group], *, named: bool = False) -> list[Ticks]:
-    """Strokes where messages were sent that were lost, a row for each group."""
+    """Return strokes at the times at which lost messages were sent, a row for each group."""
     losing = [
-        (group, bins) for group in groups if (bins := Bins.merged([one.messages.lost_at for one in group.members]))
+        (group, bins)
+        for group in groups
+        if (bins := Bins.merged([member.messages.lost_at for member in group.members]))
     ]
     return [
         Ticks(
@@ -146,8 +150,8 @@ def _losses(stage: Stage, groups: Sequence[Group], *, named: bool = False) -> li
 
 
 def _axis(latencies: Sequence[Bins], levels: Sequence[Steps]) -> tuple[Axis, str]:
-    """An axis for latencies and configured delays, ns, and what to call its unit."""
-    measured = [value for bins in latencies for one in bins for value in (one.low, one.high)]
+    """Return an axis for latencies and configured delays, ns, and the label of its unit."""
+    measured = [value for bins in latencies for item in bins for value in (item.low, item.high)]
     delays = [value for steps in levels for _, value in steps if value]
     high = max([*measured, *delays])
     least = min([*measured, *delays])
@@ -158,7 +162,7 @@ def _axis(latencies: Sequence[Bins], levels: Sequence[Steps]) -> tuple[Axis, str
 
 
 def _configured_ns(stage: Stage, samples: Samples) -> Steps:
-    """The configured delay of a workload's messages, or of messages and answers."""
+    """Return the configured delay of a workload's messages, or of messages and answers, ns."""
     messages, workload = samples.messages, samples.workload
     if messages.one_way:
         ends = str(messages.sender), str(messages.receiver)
@@ -167,7 +171,7 @@ def _configured_ns(stage: Stage, samples: Samples) -> Steps:
 
 
 def tail(stage: Stage) -> Iterator[Figure]:
-    """The complementary distribution of latencies; the lost never arrive, so a curve ends at their share."""
+    """Yield a figure of the complementary distribution of latencies; a curve ends at the ratio of lost messages."""
     curves: list[Lines] = []
     names: list[str] = []
     for group in stage.groups:
@@ -183,7 +187,7 @@ def tail(stage: Stage) -> Iterator[Figure]:
 
 
 def tail_points(samples: Samples) -> list[tuple[float, float]]:
-    """Latencies, ns, each with the share of the messages sent that took longer, the lost among them."""
+    """Return latencies, ns, each with the ratio of sent messages that took longer, including lost ones."""
     sent = len(samples.messages)
     greater = samples.messages.latencies.greater()
     lost = sent - samples.messages.latencies.count
@@ -192,7 +196,7 @@ def tail_points(samples: Samples) -> list[tuple[float, float]]:
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Points without those that are nearer than a pixel to the one before, on logarithmic axes."""
+    """Return the points without those less than a pixel from the one before, on logarithmic axes."""
     kept = [points[0]]
     ratio = (max(1.0, points[-1][0]) / max(1.0, points[0][0])) ** (1 / _CURVE)
     for point in points[1:-1]:
@@ -203,7 +207,7 @@ def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
 
 
 def tail_figure(title: str, lines: Sequence[Lines], *, note: str = "") -> Figure:
-    """A figure of curves of `tail_points`."""
+    """Return a figure of curves of `tail_points`."""
     curves = [points for line in lines for points in line.lines]
     low = max(1, min(points[0][0] for points in curves)) * 0.95
     high = max(2, *(points[-1][0] for points in curves)) * 1.08
@@ -220,9 +224,9 @@ def tail_figure(title: str, lines: Sequence[Lines], *, note: str = "") -> Figure
 
 
 def _extended(points: Sequence[tuple[float, float]], low: float, high: float) -> list[tuple[float, float]]:
-    """A curve from one end of the axis to the other; where nothing was lost, down to the bottom only.
+    """Return a curve from one end of the axis to the other or, if nothing was lost, down to its bottom.
 
-    A logarithmic axis has no place for a latency that is not positive, where clocks differ: it is at the axis's begin.
+    If clocks differ, a latency may be 0 or negative; a logarithmic axis then shows it at its beginning.
     """
     extended = [(low, 1.0), *((max(low, latency_ns), share) for latency_ns, share in points)]
     if extended[-1][1]:
@@ -231,9 +235,9 @@ def _extended(points: Sequence[tuple[float, float]], low: float, high: float) ->
 
 
 def sequence(samples: Samples) -> Iterator[Figure]:
-    """What was lost, reordered and duplicated, over the sequence; nothing where all came, once and in order.
+    """Yield a figure of lost, reordered and duplicated messages over the sequence, if there are any.
 
-    Nor is there one of requests without an answer: that they were lost is seen over time, and they come one by one.
+    There is none if only requests were lost: they are sent one by one, and other figures show their loss over time.
     """
     messages = samples.messages
     kinds = [
@@ -249,7 +253,7 @@ def sequence(samples: Samples) -> Iterator[Figure]:
         label = f"loss, % of every {bars[0][1]}"
         panels.append(Panel(label=label, y=Axis(unit=PERCENT), marks=[Bars(bars=bars)], height=90))
     ticks = [
-        Ticks(name=name, colour=colour, row=row, positions=[one.start + bins.width / 2 for one in bins])
+        Ticks(name=name, colour=colour, row=row, positions=[item.start + bins.width / 2 for item in bins])
         for row, (name, colour, bins) in enumerate(kind for kind in kinds if kind[2])
     ]
     panels.append(Panel(label="each of them", y=None, marks=ticks))
@@ -260,4 +264,4 @@ def sequence(samples: Samples) -> Iterator[Figure]:
 
 
 def _total(bins: Bins) -> int:
-    return sum(one.count for one in bins)
+    return sum(item.count for item in bins)

@@ -1,4 +1,4 @@
-"""What a chart draws: each mark gives rows of data and Vega-Lite layers that draw them."""
+"""The marks of a chart: each provides rows of data and the Vega-Lite layers that draw them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Points = Sequence[tuple[float, float]]
 
 STYLES = 6
-"""Colours of series, each with a dash pattern of its own for eyes and printers that don't tell colours apart."""
+"""Colours of series, each with its own dash pattern for readers and printers that can't distinguish colours."""
 
 DASHES = ((1, 0), (7, 3), (2, 2.5), (9, 3, 2, 3), (4, 2), (12, 4))
 TICK_HEIGHT = 11
@@ -28,9 +28,9 @@ class Row:
     """A row of a chart's data, in the units of the values.
 
     Attributes:
-        x, y: where; `y` is None where a line is to break.
-        x2: where a bar ends.
-        low, high: the least and the greatest of the values that `y` is the mean of.
+        x, y: position; `y` is None at a gap in a line.
+        x2: end of a bar.
+        low, high: minimum and maximum of the values that `y` is the mean of.
         part: number of the line within its mark.
     """
 
@@ -44,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swatch:
-    """How a series looks, for a legend.
+    """The entry of a series in a legend.
 
     Attributes:
         symbol: `line`, `dot`, `tick`, `cross`, `block` or `dotted`.
@@ -59,22 +59,22 @@ class Swatch:
 
     @classmethod
     def of_style(cls, name: str, style: int, symbol: str = "line") -> Swatch:
-        """The look of a series of this style."""
+        """Return the legend entry of a series of this style."""
         return cls(name=name, symbol=symbol, colour=f"var(--s{style % STYLES})", dash=DASHES[style % STYLES])
 
 
 class Mark(Protocol):
-    """Something that a chart draws."""
+    """An element of a chart."""
 
     @property
     def swatch(self) -> Swatch:
-        """How it looks. A reader can switch off what has a name; it is empty where there is nothing to tell apart."""
+        """The legend entry. The reader can switch named marks off; the name is empty if the chart needs no legend."""
 
     def rows(self) -> Iterator[Row]:
         """The data."""
 
     def layers(self, height: float) -> Iterator[Layer]:
-        """The layers of a chart whose plotting area is so high, pixels. The chart adds the data to them."""
+        """Return the layers for a plotting area of that height in pixels. The chart adds the data to them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +107,12 @@ class _Styled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lines(_Styled):
-    """One line, or several of one look.
+    """One line, or several of the same look.
 
     Attributes:
-        lines: points of each.
+        lines: points of each line.
         steps: whether a value holds until the next one.
-        look: `thin` for what matters less, `faint` for single ones among many.
+        look: `thin` for less important lines, `faint` for single lines among many.
     """
 
     lines: Sequence[Points]
@@ -139,18 +139,18 @@ class Lines(_Styled):
         }
         detail = {"detail": {"field": "part", "type": "nominal"}} if len(self.lines) > 1 else {}
         yield {"mark": mark, "encoding": {"x": _X, "y": _Y, "order": {"value": None}, **detail}}
-        if all(len(points) == 1 for points in self.lines):  # a line of one point would not be seen
+        if all(len(points) == 1 for points in self.lines):  # a line of one point would be invisible
             yield _broken_line("[datum.y, datum.y, null]", stroke=self.colour, strokeWidth=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranges(_Styled):
-    """Means as dots, each with a stroke from the least to the greatest of its values.
+    """Means as dots, each with a stroke from the minimum to the maximum of its values.
 
     Attributes:
         ranges: `(x, low, mean, high)`.
         joined: whether a line joins the means.
-        band: whether an area joins the least and the greatest instead of strokes, and a line the means.
+        band: whether to draw an area from minimum to maximum and a line of the means instead of strokes and dots.
     """
 
     ranges: Sequence[tuple[float, float, float, float]]
@@ -167,7 +167,7 @@ class Ranges(_Styled):
         yield from (Row(x=x, y=mean, low=low, high=high) for x, low, mean, high in self.ranges)
 
     def layers(self, height: float) -> Iterator[Layer]:
-        """See `Mark`. Strokes and dots are each one path with gaps, which is a tenth of the size of a path per dot."""
+        """See `Mark`. Strokes and dots are one path each, with gaps: a tenth of the size of a path per dot."""
         del height
         ends = {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}}
         if self.band:
@@ -184,7 +184,7 @@ class Ranges(_Styled):
 
 
 def _broken_line(ends: str, **look: object) -> Layer:
-    """A path with a piece per row; a piece without length is a dot."""
+    """Return a path with a segment per row; a segment without length is a dot."""
     return {
         "transform": [{"calculate": ends, "as": "end"}, {"flatten": ["end"]}],
         "mark": {"type": "line", "strokeCap": "round", "clip": True, **look},
@@ -222,7 +222,7 @@ class Bars:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """A dotted line at a value that was configured, with steps where it changed.
+    """A dotted line at a configured value, with steps where it changed.
 
     Attributes:
         steps: `(x, value)` from each x on.
@@ -250,10 +250,10 @@ class Level:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticks:
-    """Strokes below the plot, one where each of some things happened.
+    """Strokes below the plot, one for each occurrence.
 
     Attributes:
-        positions: on the x axis.
+        positions: of the strokes on the x axis.
         row: the number of the row, from the top.
     """
 
@@ -281,7 +281,7 @@ class Ticks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crosses:
-    """Crosses at single values that stand apart from the others."""
+    """Crosses at single values that need attention."""
 
     name: str
     points: Points
@@ -304,6 +304,6 @@ class Crosses:
 
 
 def filtered(layer: Layer, number: int, name: str) -> Layer:
-    """A layer with the rows of one mark only, and none while the reader has switched its name off."""
+    """Return a layer that shows the rows of one mark, and nothing while the reader has switched its name off."""
     shown = f" && indexof(off, {json.dumps(name)}) < 0" if name else ""
     return {**layer, "transform": [{"filter": f"datum.mark == {number}{shown}"}, *layer.get("transform", [])]}

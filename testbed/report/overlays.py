@@ -1,4 +1,4 @@
-"""The same workload on several sides in one plot: a colour per side, each run faint, and the mean of the runs."""
+"""Charts that overlay a workload of several sides: a colour per side, each run faint, and the mean of the runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Overlaid:
     """One side of a comparison.
 
     Attributes:
-        label: what the side is called.
+        label: the name of the side.
         style: number of its colour and dashes.
         runs: the samples of the workload in each of its runs.
     """
@@ -43,7 +43,7 @@ class Overlaid:
     def lines(
         self, course: Callable[[Samples], Points], grid: Callable[[Sequence[Points]], Sequence[float]]
     ) -> list[Lines]:
-        """A line for what `course` makes of each run, and one for their mean, on a grid, where there are several."""
+        """Return a line of `course` for each run and, if there are several, a line of their mean on a grid."""
         courses = [points for run in self.runs if (points := course(run))]
         if not courses:
             return []
@@ -57,7 +57,7 @@ class Overlaid:
 
 
 def mean(courses: Sequence[Points], grid: Sequence[float]) -> list[tuple[float, float]]:
-    """The mean of step functions; where one has not begun or has ended, of the others."""
+    """Return the mean of step functions on a grid; at each point, of those that have begun and not ended."""
     starts = [[x for x, _ in points] for points in courses]
     means = []
     for at in grid:
@@ -77,13 +77,13 @@ def _even(courses: Sequence[Points]) -> list[float]:
 
 
 def _own(courses: Sequence[Points]) -> list[float]:
-    """Where the functions step themselves, or every so many of these places."""
+    """Return the positions of the functions' steps, thinned out if there are too many."""
     places = sorted({x for points in courses for x, _ in points})
     return places[:: 1 + len(places) // (4 * _GRID)]
 
 
 def overlays(workload: str, sides: Sequence[Overlaid]) -> Iterator[Figure]:
-    """The figures of one workload; what was recorded in none of its runs is left out."""
+    """Yield the figures of one workload, without those of metrics that no run recorded."""
     length = max((_length_ns(run) for side in sides for run in side.runs), default=0)
     time = Axis(low=0, high=max(1, length), unit=SECONDS)
     goodput = [line for side in sides for line in side.lines(_goodput, _even)]
@@ -110,7 +110,7 @@ def _goodput(samples: Samples) -> Points:
 
 
 def _tcp(sides: Sequence[Overlaid], column: str) -> Iterator[Panel]:
-    """A panel of a column of TCP_INFO, of the first node that recorded it."""
+    """Yield a panel of a column of TCP_INFO, from the first node that recorded it."""
 
     def course(samples: Samples) -> Points:
         bins = next((series.columns[column] for series in samples.senders if column in series.columns), None)
@@ -124,7 +124,7 @@ def _tcp(sides: Sequence[Overlaid], column: str) -> Iterator[Panel]:
 
 
 def _tails(workload: str, sides: Sequence[Overlaid]) -> Iterator[Figure]:
-    """Distributions of latency; the mean of several is that of the shares at the same latency."""
+    """Yield a figure of distributions of latency; the mean of several is the mean of the ratios at each latency."""
     curves = {id(run): tail_points(run) for side in sides for run in side.runs if run.messages.latencies.count}
     if not curves:
         return

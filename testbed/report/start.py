@@ -1,4 +1,4 @@
-"""How soon the first byte arrives, of all workloads that measure it: what setting a connection up costs."""
+"""A chart of the time to the first byte of all workloads that measure it, with the cost of connection set-up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SET_UP, _WAIT = "connection set-up", "until the first byte arrives"
 
 
 def start(plan: Plan, summaries: Sequence[Summary]) -> Iterator[Figure]:
-    """The figure, where there are two workloads or more to compare; of many that are alike, the mean."""
+    """Yield the figure if there are at least two workloads to compare; similar ones are shown by their mean."""
     bars = [*_bars(plan, {summary.workload: summary for summary in summaries})]
     if len(bars) < _LEAST:
         return
@@ -50,7 +50,7 @@ def start(plan: Plan, summaries: Sequence[Summary]) -> Iterator[Figure]:
 
 
 def _bars(plan: Plan, summaries: dict[str, Summary]) -> Iterator[tuple[str, float, float]]:
-    """Name, set-up time and time to the first byte, ns."""
+    """Yield name, set-up time and time to the first byte, ns."""
     for group in alike(workload for workload in plan.workloads if workload.name in summaries):
         names = [workload.name for workload in group]
         times = [
@@ -87,12 +87,12 @@ def _bars_layers(unit: str) -> list[dict[str, Any]]:
     ]
 
 
-def _round_trips(plan: Plan, found: Sequence[tuple[str, float, float]], worth: float) -> list[dict[str, Any]]:
-    """Dotted lines at the configured round trips, if those are the same for all these workloads."""
+def _round_trips(plan: Plan, bars: Sequence[tuple[str, float, float]], worth: float) -> list[dict[str, Any]]:
+    """Return layers of dotted lines at the configured round trips, if they are the same for all workloads."""
     trips = {configured.round_trip_ns(plan, workload)[0][1] for workload in plan.workloads}
     if len(trips) != 1 or not (trip_ns := trips.pop()):
         return []
-    most = max(first for _, _, first in found)
+    most = max(first for _, _, first in bars)
     count = min(int(most * 1.1 // trip_ns), _MOST_ROUND_TRIPS)
     values = [
         {"at": number * trip_ns / worth, "label": "1 configured round trip" if number == 1 else str(number)}

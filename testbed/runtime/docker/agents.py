@@ -1,4 +1,4 @@
-"""A lab's agent beside containers: a process of ours where that can be, else a container of our image."""
+"""The agent of a lab of containers: a local process if possible, otherwise a container of the testbed's image."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ class _Channel:
         self._seconds: float | None = None
 
     def settimeout(self, seconds: float | None, /) -> None:
-        """Let `recv` raise TimeoutError when nothing comes for so long."""
+        """Make `recv` raise TimeoutError if nothing arrives for that many seconds."""
         self._seconds = seconds
 
     def recv(self, _size: int, /) -> bytes:
-        """The next bytes from the agent; none at the end of the stream."""
+        """Return the next bytes from the agent; empty at the end of the stream."""
         if self._seconds is not None and not self._execution.comes_within(self._seconds):
             raise TimeoutError(f"nothing came within {self._seconds:g} s")
         try:
@@ -75,13 +75,13 @@ def start(engine: DockerEngine, plan: Plan) -> Agent:
     """Start the agent of a lab and wait until it answers.
 
     Raises:
-        TestbedError: the one with which the agent ended; `agent-failed` where it says nothing.
+        TestbedError: the error with which the agent ended; `agent-failed` if it reported none.
     """
     if engine.hosts_agent:
         return local_agent.start(_RUNTIME, plan.lab, isolate=False)
     limited = any(node.cpus_milli or node.memory_bytes for node in plan.nodes)
     command = ["--lab", plan.lab, "--socket", _SOCKET, *["--debug"] * logs.debugging()]
-    # No node is called so: a node's name has no dot.
+    # No node has such a name, because names of nodes contain no dot.
     container = _create(
         engine, plan.lab, command, objects.OWN_IMAGE, name=f"testbed-{plan.lab}.agent", limits_nodes=limited
     )
@@ -102,7 +102,7 @@ def start(engine: DockerEngine, plan: Plan) -> Agent:
 
 
 def _listens(engine: DockerEngine, container: str) -> bool | None:
-    """Whether the agent's socket is there; None while it may still come. `docker exec` is too dear to ask so often."""
+    """Return whether the agent's socket exists; None while it may still appear. Polling by `docker exec` is slow."""
     with refusals("agent"):
         try:
             stream, _ = engine.api.get_archive(container, _SOCKET)
@@ -110,12 +110,12 @@ def _listens(engine: DockerEngine, container: str) -> bool | None:
             running = engine.api.inspect_container(container)["State"]["Running"]
             return None if running else False
         for _ in stream:
-            pass  # of a socket there is nothing but a header; the connection is free again once it is read
+            pass  # the archive of a socket is only a header; reading it frees the connection
     return True
 
 
 def connect(engine: DockerEngine, lab: str) -> Agent:
-    """The agent of a lab, in a container or not.
+    """Connect to the agent of a lab, whether it is in a container or not.
 
     Raises:
         UsageError: `no-such-lab`.
@@ -127,14 +127,14 @@ def connect(engine: DockerEngine, lab: str) -> Agent:
         return Agent(lambda: _Channel(engine, container["Id"]))
     try:
         return local_agent.connect(_RUNTIME, lab)
-    except UsageError:  # no such lab, as far as its directory tells
+    except UsageError:  # this user has no directory of the lab
         if engine.containers(lab=lab) or engine.networks(lab=lab):
             raise gone() from None
         raise
 
 
 def end(engine: DockerEngine, lab: str) -> bool:
-    """End the agent, which takes its devices with it, and remove those that a killed one left.
+    """End the agent, which removes its devices; if it was killed, remove the devices that it left.
 
     Returns:
         Whether the lab had been brought up completely.
@@ -164,7 +164,7 @@ def _container(engine: DockerEngine, lab: str) -> dict[str, Any] | None:
 
 
 def _sweep(engine: DockerEngine, lab: str, agent: dict[str, Any]) -> None:
-    """Have another container of the same image remove what the agent in a container left."""
+    """Remove the devices that the agent in a container left, by another container of the same image."""
     with suppress(APIError):
         engine.api.kill(agent["Id"])
     with refusals("sweep"):
@@ -178,7 +178,7 @@ def _sweep(engine: DockerEngine, lab: str, agent: dict[str, Any]) -> None:
 def _create(
     engine: DockerEngine, lab: str, arguments: Sequence[str], image: str, *, name: str | None, limits_nodes: bool
 ) -> str:
-    """Make a container in which the agent's program may do its work, with this package's code; its id."""
+    """Create a container with the agent's privileges and this package's code, and return its id."""
     api = engine.api
     with refusals("agent"):
         container: str = api.create_container(
@@ -206,7 +206,7 @@ def _create(
 
 
 def _package() -> bytes:
-    """This package as an archive of `testbed/` below /run: the agent's code is ours, however old the image is."""
+    """Return an archive of this package for /run, so that the agent has this version's code whatever the image's is."""
     source = Path(testbed.__file__).parent
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
@@ -226,7 +226,7 @@ def _by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _why(log: str) -> TestbedError:
-    """The error with which the agent ended, of which it writes a line."""
+    """Return the error with which the agent ended, from the last line of its log."""
     last = log.splitlines()[-1:] or ["nothing"]
     with suppress(ValueError):
         if error := protocol.error_of(protocol.decode(last[0].encode())):

@@ -1,4 +1,4 @@
-"""Containers and networks of a lab: made from the plan, found and removed by their labels."""
+"""Containers and networks of a lab: created from the plan, and found and removed by their labels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from testbed.runtime.docker.engine import DockerEngine
 
 OWN_IMAGE = "testbed:latest"
-"""Of nodes that name no image, and of the agent where it is a container. It idles until it is stopped."""
+"""The image of nodes that name none, and of the agent if it runs in a container. It idles until it is stopped."""
 
 LAB, NODE, NETWORK, AGENT, VERSION = (
     "testbed.lab",
@@ -40,15 +40,15 @@ LAB, NODE, NETWORK, AGENT, VERSION = (
 )
 
 _BUILT_HERE = re.compile(r"testbed(-[a-z0-9-]+)?(:|$)")
-"""The image that `make images` builds. It is never pulled, because a registry's image of that name is a foreign one."""
+"""Images that `make images` builds. They are never pulled: a registry's image of such a name is not the testbed's."""
 
 _REMOVAL_SECONDS = 60
 _LATE_SECONDS = 1.0
-"""An `up` that was killed leaves calls under way; what they make appears within this time."""
+"""A killed `up` may leave calls in progress; the objects that they create appear within this time."""
 
 _DETACHING_SECONDS = 1.0
-"""Containers that are gone leave their networks a moment later. Who forces them out meanwhile is in the engine's way:
-20.10 then says of a network that nothing is on that it "has active endpoints", until it is started again."""
+"""Removed containers leave their networks a moment later. Disconnecting them by force before that can confuse the
+Docker Engine: 20.10 then reports that an empty network "has active endpoints", until the engine restarts."""
 
 _API_OF_MAC_PER_NETWORK = "1.44"
 
@@ -97,16 +97,16 @@ def ensure_image(engine: DockerEngine, image: str) -> None:
 
 
 def images(engine: DockerEngine, lab: str) -> dict[str, str]:
-    """By name, what the images of a lab's nodes are: the digest in a registry, or the id of one that is in none.
+    """Return the digests of the images of a lab's nodes by name, or the id of an image that is in no registry.
 
-    The nodes tell, for a name may stand for another image by now.
+    They come from the containers, because a name may refer to another image by now.
     """
-    used = {each["Image"]: each["ImageID"] for each in engine.containers(lab=lab, node=None)}
+    used = {container["Image"]: container["ImageID"] for container in engine.containers(lab=lab, node=None)}
     identities = {}
     for name, identity in used.items():
         with refusals(f"image {name}"):
             described = engine.api.inspect_image(identity)  # type: ignore[no-untyped-call]
-        digests = sorted(each.rpartition("@")[2] for each in described.get("RepoDigests") or ())
+        digests = sorted(reference.rpartition("@")[2] for reference in described.get("RepoDigests") or ())
         identities[name] = digests[0] if digests else identity
     return identities
 
@@ -202,7 +202,7 @@ def start_node(engine: DockerEngine, node: Node, container: str) -> int:
 
 
 def require_running(engine: DockerEngine, lab: str, *, since: str = "") -> None:
-    """See `testbed.runtime.Runtime`. Since when is a time of the Docker Engine's clock."""
+    """See `testbed.runtime.Runtime`; `since` is a time of the Docker Engine's clock."""
     for container in engine.containers(lab=lab, node=None):
         node, identity, state = container["Labels"][NODE], container["Id"], container["State"]
         if state == "paused":
@@ -220,7 +220,7 @@ def require_running(engine: DockerEngine, lab: str, *, since: str = "") -> None:
 
 
 def moment(engine: DockerEngine) -> str:
-    """The time of the Docker Engine's clock, as its list of events takes it: seconds since 1970, with a fraction."""
+    """Return the time of the Docker Engine's clock for its event filter: seconds since 1970 as a decimal."""
     return f"{datetime.fromisoformat(engine.info()['SystemTime']).timestamp():.6f}"
 
 
@@ -232,12 +232,12 @@ def remove_all(engine: DockerEngine, lab: str, *, settled: bool) -> None:
     """Remove all containers and networks of a lab until none is left.
 
     Args:
-        engine: where.
+        engine: the Docker Engine of the lab.
         lab: its name.
         settled: no command is creating objects any more; otherwise objects that appear within a second are removed too.
 
     Raises:
-        LabError: `not-removed`, with what the Docker Engine said last.
+        LabError: `not-removed`, with the last errors of the Docker Engine.
     """
     refused: list[str] = []
 
@@ -246,8 +246,8 @@ def remove_all(engine: DockerEngine, lab: str, *, settled: bool) -> None:
         force = time.monotonic() - begun > _DETACHING_SECONDS
         refused.clear()
         _disconnect(engine, containers, {network["Name"] for network in networks})
-        in_parallel(partial(_remove_container, engine, refused), [each["Id"] for each in containers])
-        in_parallel(partial(_remove_network, engine, refused, force=force), [each["Id"] for each in networks])
+        in_parallel(partial(_remove_container, engine, refused), [container["Id"] for container in containers])
+        in_parallel(partial(_remove_network, engine, refused, force=force), [network["Id"] for network in networks])
         return bool(containers or networks)
 
     retrying = Retrying(
@@ -269,16 +269,16 @@ def remove_all(engine: DockerEngine, lab: str, *, settled: bool) -> None:
 
 
 def _disconnect(engine: DockerEngine, containers: Iterable[Mapping[str, Any]], networks: Container[str]) -> None:
-    """Take containers off the lab's networks, one after the other.
+    """Disconnect containers from the lab's networks, one after the other.
 
-    A Docker Engine that removes many endpoints at once loses count of them now and then (20.10: of 50 containers
-    removed eight at a time, in 2 of 13 labs; with this order in none of 100). The network then "has active endpoints"
-    until the engine restarts.
+    A Docker Engine that removes many endpoints at once sometimes loses count of them (20.10: in 2 of 13 labs of 50
+    containers, removed eight at a time; in none of 100 in this order). The network then "has active endpoints" until
+    the engine restarts.
     """
     for container in containers:
         for network in container["NetworkSettings"]["Networks"]:
             if network in networks:
-                with suppress(APIError):  # its removal tells what is wrong, if anything is
+                with suppress(APIError):  # removing the container reports the error, if there is one
                     engine.api.disconnect_container_from_network(container["Id"], network, force=True)
 
 
@@ -297,7 +297,7 @@ def _remove_network(engine: DockerEngine, refused: list[str], network: str, *, f
 
 
 def _removal(refused: list[str], remove: partial[None]) -> bool:
-    """Remove an object, or record the error; objects that remain are tried again."""
+    """Remove an object, or record the error, and return whether the object is gone; the caller tries again."""
     try:
         remove()
     except NotFound:
@@ -310,7 +310,7 @@ def _removal(refused: list[str], remove: partial[None]) -> bool:
 
 
 def subnets(engine: DockerEngine) -> Iterable[IPv4Network]:
-    """The IPv4 subnets of all networks of the Docker Engine."""
+    """Yield the IPv4 subnets of all networks of the Docker Engine."""
     for network in engine.networks():
         for pool in network["IPAM"]["Config"] or ():
             subnet = ip_network(pool["Subnet"])
