@@ -95,7 +95,7 @@ def test_links_are_impaired_each_by_itself(up):
     assert set(counted) == {("a", "b"), ("b", "a"), ("c", "b"), ("b", "far"), ("far", "b")}
 
 
-def test_a_impairments_is_replaced_while_the_lab_is_up(up):
+def test_impairments_are_replaced_while_the_lab_is_up(up):
     lab = up()
     link = lab.link("a", "b")
     assert link.update(delay="60ms").delay_ns == 60_000_000

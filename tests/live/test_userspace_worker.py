@@ -240,7 +240,7 @@ def test_replacing_and_removing_take_effect_at_once(pair):
 
 
 @pytest.mark.live
-def test_a_backlog_goes_on_at_the_new_rate(pair):
+def test_a_backlog_is_sent_at_the_new_rate(pair):
     async def measure():
         async with Workers() as engine:
             await pair.impairments(

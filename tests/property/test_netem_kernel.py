@@ -155,7 +155,7 @@ few = settings(max_examples=50, deadline=None)
 
 @few
 @given(impairments=all_impairments)
-def test_any_supported_impairments_replaces_the_one_before_it(kernel, impairments):
+def test_supported_impairments_replace_those_before(kernel, impairments):
     assert fidelity.supports(impairments, mtu=MTU) is None
     kernel.runner.run(tree.apply(kernel.ip, kernel.index, impairments, mtu=MTU))
     asked = translation.translate(impairments, mtu=MTU)

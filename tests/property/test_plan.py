@@ -100,7 +100,7 @@ def test_lab_name_subnets_in_use_runtime_and_description_do_not_change_the_diges
 
 @settings(deadline=None)
 @given(files(), st.data())
-def test_any_change_of_a_impairments_changes_the_digest(data, draw):
+def test_any_change_of_impairments_changes_the_digest(data, draw):
     assume(data["links"])
     changed = {**data, "links": [dict(link) for link in data["links"]]}
     link = draw.draw(st.sampled_from(changed["links"]))

@@ -84,7 +84,7 @@ def plan(keys, back):
 
 @settings(deadline=None)
 @given(IMPAIRMENTS, IMPAIRMENTS)
-def test_any_impairment_is_a_impairments_or_an_error_at_its_place(keys, back):
+def test_any_keys_give_impairments_or_an_error_with_its_path(keys, back):
     try:
         made = plan(keys, back)
     except TopologyError:
@@ -96,7 +96,7 @@ def test_any_impairment_is_a_impairments_or_an_error_at_its_place(keys, back):
 
 @settings(deadline=None)
 @given(IMPAIRMENTS, st.sampled_from(sorted(changes.KEYS)), st.data())
-def test_any_change_is_a_impairments_or_a_usage_error(keys, name, data):
+def test_any_change_gives_impairments_or_a_usage_error(keys, name, data):
     try:
         made = plan(keys, {})
     except TopologyError:

@@ -13,7 +13,7 @@ def there(interval):
     return interval
 
 
-def test_test_and_interval_give_what_r_gives():
+def test_tests_and_intervals_agree_with_r():
     assert statistics.binomial_test(9, 24, 1 / 6) == pytest.approx(0.01176, rel=5e-4)
     assert statistics.clopper_pearson(9, 24, 0.95) == pytest.approx((0.1879929, 0.5940636), rel=1e-6)
     assert statistics.binomial_test(1, 1497, 0.0033) == pytest.approx(0.1062, rel=5e-4)
@@ -28,7 +28,7 @@ def test_the_interval_of_none_and_of_all_is_that_of_the_closed_form():
 @pytest.mark.parametrize(
     ("count", "probability", "expected"), [(0, 0.0, 1.0), (1, 0.0, 0.0), (9, 1.0, 0.0), (10, 1.0, 1.0)]
 )
-def test_of_what_never_or_always_happens_one_exception_is_too_many(count, probability, expected):
+def test_one_exception_refutes_a_probability_of_0_or_1(count, probability, expected):
     assert statistics.binomial_test(count, 10, probability) == expected
 
 
@@ -123,7 +123,7 @@ def test_intervals_of_means_cover_the_truth_as_often_as_they_say(scale, draw, me
 
 @pytest.mark.parametrize("scale", [statistics.LINEAR, statistics.LOG])
 @pytest.mark.parametrize("size", [3, 5])
-def test_intervals_of_differences_miss_what_is_not_there_no_more_often_than_they_say(scale, size):
+def test_difference_intervals_exclude_zero_no_more_often_than_stated(scale, size):
     random = Random(2)
     missed = 0
     for _ in range(1000):

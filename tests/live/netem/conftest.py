@@ -195,7 +195,7 @@ def path():
 
 @pytest.fixture(scope="module")
 def both(path):
-    """Applies impairments to both ways: the kernel engine carries it out from a to b, the userspace engine back."""
+    """Applies impairments to both ways: the kernel engine carries them out from a to b, the userspace engine back."""
     path.run(path.switch, "sh", "-c", f"echo '{FORWARDING_COMMANDS}' | ip -batch -")
     path.run(path.switch, "ethtool", "-K", "in0", "tx", "off", "sg", "off", "tso", "off", "gso", "off")
     path.redirect("port-a", MAC_B, "in0")

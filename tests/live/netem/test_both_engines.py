@@ -60,7 +60,7 @@ def between(path):
 
 @by_impairments
 @pytest.mark.netem
-def test_the_same_impairments_makes_the_same_network(path, both, impairments):
+def test_the_same_impairments_make_the_same_network(path, both, impairments):
     assert fidelity.supports(impairments, mtu=1500) is None
     assert fidelity.compromises(impairments, mtu=1500) is None
     both(impairments)
@@ -110,12 +110,12 @@ def others(impairments):
 
 
 @by_impairments
-def test_the_same_impairments_is_found_to_be(impairments):
+def test_equal_impairments_pass_the_comparison(impairments):
     assert not is_unlikely(compare(impairments, emulated(impairments, impairments)))
 
 
 @by_impairments
-def test_another_impairments_is_found_to_be(impairments):
+def test_different_impairments_fail_the_comparison(impairments):
     for what, other in others(impairments):
         assert what in is_unlikely(compare(impairments, emulated(impairments, other))), other.describe()
 
@@ -143,7 +143,7 @@ FREQUENT, MORE_FREQUENT = (
     [("delay", NORMAL, UNIFORM), ("loss", FREQUENT, MORE_FREQUENT)],
     ids=["delay", "loss"],
 )
-def test_another_impairments_makes_another_network(path, both, what, impairments, other):
+def test_other_impairments_make_another_network(path, both, what, impairments, other):
     both(impairments, other)
     assert what in is_unlikely(compare(impairments, between(path)))
 

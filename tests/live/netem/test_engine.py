@@ -118,7 +118,7 @@ def test_packets_in_flight_keep_their_delay(path):
     assert time_ms >= 2000
 
 
-def test_a_impairments_is_replaced_whole(path):
+def test_impairments_are_replaced_as_a_whole(path):
     path.apply(
         Impairments(
             delay_ns=40 * MS,

@@ -14,7 +14,7 @@ from testbed.impairments import (
 NO_DEVICE = 0x7FFF_FFFF
 
 
-def test_a_refused_impairments_is_not_applied():
+def test_unsupported_impairments_are_not_applied():
     with pytest.raises(LabError) as caught:
         asyncio.run(tree.apply(None, NO_DEVICE, Impairments(delay_ns=2, jitter=Jitter(ns=1)), mtu=1500))
     assert caught.value.code == "impairments-not-supported"

@@ -8,7 +8,7 @@ from testbed.impairments.distributions import ENTRIES, FURTHEST, SCALE, quantile
 
 
 @pytest.mark.parametrize("distribution", ["normal", "pareto", "paretonormal"])
-def test_what_is_drawn_has_the_mean_0_and_the_standard_deviation_1(distribution):
+def test_draws_have_mean_0_and_standard_deviation_1(distribution):
     table = quantiles(distribution)
     assert len(table) == ENTRIES
     assert table == tuple(sorted(table))
@@ -54,6 +54,6 @@ def test_values_without_a_spread_are_refused(values):
         standardised(values)
 
 
-def test_a_spread_that_is_all_in_one_outlier_is_refused():
+def test_delays_that_differ_only_in_one_outlier_are_refused():
     with pytest.raises(ValueError, match="a few values"):
         standardised([1.0] * 999 + [2.0])

@@ -85,7 +85,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("words", SHAPES)
-def test_a_impairments_in_words(words):
+def test_describe_impairments_in_words(words):
     assert SHAPES[words].describe() == words
 
 
@@ -134,7 +134,7 @@ def test_through_json_and_back(impairments):
         (Impairments, {"bottleneck": QUEUE, "hidden_bottleneck": QUEUE}, "one bottleneck"),
     ],
 )
-def test_what_may_not_be(kind, values, words):
+def test_invalid_impairments_are_refused(kind, values, words):
     with pytest.raises(ValueError, match=words):
         kind(**values)
 
@@ -163,7 +163,7 @@ def test_the_longest_that_a_packet_is_under_way_has_every_part():
         ),
     ],
 )
-def test_what_has_no_effect_is_stored_and_does_not_decide_a_plan(impairments, same):
+def test_latent_impairments_are_stored_and_do_not_change_the_digest(impairments, same):
     assert impairments != same
     assert Impairments.from_json(impairments.to_json()) == impairments
     assert decisive(impairments, str) == decisive(same, str)

@@ -64,6 +64,6 @@ def test_congestion_controls_tell_of_themselves():
     assert parse_congestion("vegas", vegas) == {"vegas_rtt_ns": 41_000_000, "vegas_min_rtt_ns": 40_000_000}
 
 
-def test_a_congestion_control_that_says_nothing_adds_nothing():
+def test_a_congestion_control_without_state_adds_no_fields():
     assert parse_congestion("cubic", b"") == {}
     assert parse_congestion("bbr", b"") == {}

@@ -41,7 +41,7 @@ def test_every_node_network_and_link_is_drawn(plan):
     assert (arc.to_top, arc.to_bottom) == (False, True)
 
 
-def test_both_directions_are_one_arc_where_they_do_the_same(plan):
+def test_directions_with_equal_impairments_share_an_arc(plan):
     link = plan.links[0]
     back = replace(link, source="server", destination="client")
     (arc,) = draw(replace(plan, links=(link, back))).arcs
@@ -51,14 +51,14 @@ def test_both_directions_are_one_arc_where_they_do_the_same(plan):
     assert len(draw(replace(plan, links=(link, other))).arcs) == 2
 
 
-def test_nodes_that_are_alike_are_one_box(star):
+def test_similar_nodes_share_a_box(star):
     drawing = draw(star(30))
     assert [(box.name, box.count) for box in drawing.boxes] == [("server", 1), ("c00 … c29", 30)]
     assert len(drawing.arcs) == 1
 
 
 @pytest.mark.parametrize("count", [2, 30])
-def test_labels_keep_apart(star, count):
+def test_labels_do_not_overlap(star, count):
     drawing = draw(star(count, alike=False))
     assert len(drawing.boxes) == count + 1
     assert len(drawing.arcs) == count

@@ -126,7 +126,7 @@ def test_messages_of_which_none_is_lost_have_no_figure_of_loss(plan, stream):
     ]
 
 
-def test_twins_of_different_stages_are_held_against_each_other(plan, stream):
+def test_similar_workloads_of_different_stages_are_compared(plan, stream):
     tcp, udp = stream("tcp", 240), stream("udp", 0)
     other = stream("other", 0, parameters={"rate_bps": 1, "size_bytes": 160})
     assert titles(twin_figures(plan, [[tcp], [udp], [other]])) == [
@@ -238,7 +238,7 @@ def crowd(make):
     return made
 
 
-def test_flows_that_are_alike_are_one_figure_with_their_sum(plan, crowd):
+def test_similar_flows_share_a_figure_with_their_sum(plan, crowd):
     found = [*stage_figures(plan, crowd())]
     assert titles(found) == ["Goodput of c00 … c29", "TCP sender of c00 … c29"]
     each, total = found[0].charts

@@ -47,5 +47,5 @@ def test_each_run_is_faint_beside_the_mean_of_its_side(run):
         assert (faint, mean_line, alone) == (2, 3, 1)
 
 
-def test_of_nothing_there_is_no_figure(plan):
+def test_no_figure_without_samples(plan):
     assert [*overlays("voice", [Overlaid(label="one", style=0, runs=(Samples(plan.workloads[0]),))])] == []

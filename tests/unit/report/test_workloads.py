@@ -34,7 +34,7 @@ def column(table, name):
     return [line[at] if isinstance(line[at], str) else f"{line[at].text} {line[at].below}" for line in table.lines]
 
 
-def test_workloads_that_are_alike_are_one_line_above_their_sum(run):
+def test_similar_workloads_share_a_panel_above_their_sum(run):
     table = workload_table(run([1e6 * number for number in range(1, 11)]))
     assert names(table.lines) == ["v00 … v09", "sum of 10"]
     assert column(table, "goodput") == ["1 mbit/s to 10 mbit/s", "55 mbit/s"]

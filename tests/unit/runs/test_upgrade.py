@@ -113,5 +113,5 @@ RATE = FixedRate(bps=8)
         ),
     ],
 )
-def test_a_shape_of_version_1_becomes_the_impairments_that_it_was(shape, expected):
+def test_a_shape_of_version_1_becomes_the_same_impairments(shape, expected):
     assert Impairments.from_json(impairments_of_shape(shape)) == expected

@@ -110,7 +110,7 @@ def test_a_change_replaces_only_the_keys_that_it_names():
     ]
 
 
-def test_a_queue_in_round_trips_takes_the_delays_that_are_then():
+def test_a_queue_in_bdp_follows_the_delays_at_the_event():
     both = "{at: 1s, link: {between: [a, b]}, delay: 100ms, queue: 1bdp, rate: 10mbit}"
     [found] = course(both)
     assert {impairments.bottleneck.queue_bytes for impairments in found.values()} == {250_000}
@@ -118,7 +118,7 @@ def test_a_queue_in_round_trips_takes_the_delays_that_are_then():
     assert found["a", "b", "lan"].bottleneck.queue_bytes == 100_000
 
 
-def test_a_partition_cuts_what_is_between_groups_in_both_directions():
+def test_a_partition_cuts_links_between_groups_in_both_directions():
     [found] = course("{at: 1s, partition: [[a, d], [b]]}")
     cut = {("a", "b", "lan"), ("b", "a", "lan"), ("d", "b", "wan"), ("b", "d", "wan")}
     assert found.keys() == cut
@@ -165,7 +165,7 @@ def calls_to_validate(nodes, rounds):
     return calls
 
 
-def test_all_impairments_are_worked_out_once_however_often_a_network_is_cut():
+def test_impairments_are_computed_once_however_often_a_network_is_cut():
     assert calls_to_validate(8, 20) == calls_to_validate(8, 1)
 
 

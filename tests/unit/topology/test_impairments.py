@@ -239,7 +239,7 @@ def test_a_queue_in_bandwidth_delay_products_takes_the_mean_rate_of_a_trace(tmp_
     assert impairments("delay: 100ms, rate: {trace: t.csv}, queue: 2bdp", tmp_path).bottleneck.queue_bytes == 200_000
 
 
-def test_an_impossible_impairments_is_not_made_either():
+def test_impossible_impairments_are_refused():
     asked = ImpairmentKeys.model_validate({"jitter": "4ms"})
     with pytest.raises(ValueError, match="jitter is 4 ms, more than the delay"):
         asked.resolve(mtu=1500, delay_back_ns=0)

@@ -29,7 +29,7 @@ def test_every_key_is_in_it():
 @pytest.mark.parametrize(
     ("asked", "netem"), re.findall(r"^\| `([^`]*: [^`]*)` \| (yes|no|nearly)\b.*\|$", TEXT, re.MULTILINE)
 )
-def test_netem_can_do_what_it_says_and_no_more(asked, netem):
+def test_the_table_says_what_netem_supports(asked, netem):
     text = f"name: x\nnodes: {{a: , b: }}\nlinks: [{{from: a, to: b, {asked}}}]\n"
     [link] = resolve(loads(text, "README.md", FOLDER)).links
     if reason := supports(link.impairments, mtu=1500):

@@ -92,7 +92,7 @@ def test_several_settings_are_all_there():
         ("links[0].loss=~", "--set 'links[0].loss=~':1:15: no-value"),
     ],
 )
-def test_faults_are_at_their_place_in_what_was_set(text, said):
+def test_faults_have_the_path_of_the_setting(text, said):
     assert said in fault(text)
 
 

@@ -15,7 +15,7 @@ def test_bins_stay_few_and_lose_nothing():
     assert [one.start for one in found] == [1000 + number * bins.width for number in range(len(found))]
 
 
-def test_what_comes_before_the_first_has_a_bin_too():
+def test_values_before_the_first_position_have_a_bin():
     bins = Bins(10)
     bins.add(100, 1)
     bins.add(85, 3)
@@ -30,7 +30,7 @@ def test_a_bin_tells_the_least_mean_and_greatest():
     assert (only.low, only.mean, only.high) == (1, 5, 9)
 
 
-def test_distribution_counts_what_is_greater():
+def test_distribution_counts_greater_values():
     distribution = Distribution()
     for value in (1, 1, 2, 5):
         distribution.add(value)

@@ -34,7 +34,7 @@ def received(seq, times):
     return {"event": "received", "seq": encode(seq), "received_ns": encode(times)}
 
 
-def test_losses_reordering_and_duplicates_are_told_apart(record, voice_workload):
+def test_losses_reordering_and_duplicates_are_distinguished(record, voice_workload):
     times = [number * 20 * MS for number in range(6)]
     arrivals = [(0, 40), (2, 41), (1, 42), (2, 43), (5, 150)]
     path = record(sent(times), received([seq for seq, _ in arrivals], [at * MS for _, at in arrivals]))
@@ -55,13 +55,13 @@ def test_the_order_of_lines_does_not_matter(record, voice_workload):
     assert samples.begun_ns == 10
 
 
-def test_what_was_answered_too_late_is_lost(record, voice_workload):
+def test_a_late_answer_counts_as_lost(record, voice_workload):
     patient = replace(voice_workload, kind="udp-rr", parameters={"timeout_ns": 10})
     messages = read(record(sent([100, 200]), received([0, 1], [111, 210])), patient).messages
     assert [one.start for one in messages.lost] == [0]
 
 
-def test_the_report_and_the_summary_agree_on_what_became_of_messages(record, voice_workload):
+def test_the_report_and_the_summary_agree_on_the_fate_of_messages(record, voice_workload):
     """One answer is late twice, one is in time twice, one has a negative latency because clocks differ."""
     answered = replace(
         voice_workload, kind="udp-rr", parameters={"timeout_ns": 10, "count": 4, "size_bytes": 8, "reply_bytes": 8}
@@ -98,12 +98,12 @@ def test_goodput_counts_each_message_once(record, voice_workload):
         [{"event": "received", "seq": [1]}],
     ],
 )
-def test_a_record_that_is_not_whole_is_refused(record, voice_workload, lines):
+def test_an_incomplete_record_is_refused(record, voice_workload, lines):
     with pytest.raises(RecordError):
         read(record(*lines), voice_workload)
 
 
-def test_tcp_senders_are_kept_with_what_is_new_of_retransmissions(record, voice_workload):
+def test_tcp_senders_are_kept_with_new_retransmissions(record, voice_workload):
     stream = replace(voice_workload, kind="tcp-stream", parameters={"duration_ns": 1})
     columns = {
         "at_ns": [0, 100 * MS, 200 * MS],
@@ -128,7 +128,7 @@ def test_tcp_senders_are_kept_with_what_is_new_of_retransmissions(record, voice_
     assert [one.total for one in samples.flow.delivered] == [1000, 0, 500]
 
 
-def test_whether_messages_go_one_way_is_told_by_where_they_arrive(record, voice_workload):
+def test_messages_that_arrive_at_another_node_are_one_way(record, voice_workload):
     there = {**received([0, 1], [30, 240]), "node": "server"}
     one_way = read(record(sent([10, 20]), there), voice_workload)
     assert one_way.messages.one_way
@@ -139,14 +139,14 @@ def test_whether_messages_go_one_way_is_told_by_where_they_arrive(record, voice_
     assert answered.flow is None
 
 
-def test_columns_of_an_event_that_nobody_knows_are_kept(record, voice_workload):
+def test_columns_of_unknown_events_are_kept(record, voice_workload):
     told = {"event": "fan", "at_ns": encode([MS, 9 * MS]), "speed": encode([5, 7]), "delay_ns": encode([1, 2])}
     (series,) = read(record(told), voice_workload).series.values()
     assert [one.mean for one in series.columns["speed"]] == [5, 7]
     assert (series.quantity("delay_ns").label, series.quantity("delay_ns").unit) == ("delay", "ns")
 
 
-def test_figures_of_one_time_are_kept(record, voice_workload):
+def test_values_of_one_time_are_kept(record, voice_workload):
     said = [{"bits_per_second": 8e6 * number, "end": number, "ok": True, "name": "x"} for number in (1, 2)]
     lines = [{"event": "sample", "at_ns": number * MS, "data": data} for number, data in enumerate(said, 1)]
     samples = read(record(*lines), voice_workload)

@@ -48,7 +48,7 @@ def test_a_delayed_frame_is_released_when_due_and_not_before():
     assert link.release(50 * MS, 10) == [b"second"]
 
 
-def test_release_takes_no_more_than_asked_and_the_rest_stays_due():
+def test_release_returns_at_most_the_requested_number_and_the_others_stay_due():
     link = LinkEmulator(CLEAR, 1, 0)
     link.accept(numbered(5), 0)
     assert numbers(link.release(0, 3)) == [0, 1, 2]
@@ -85,7 +85,7 @@ def test_other_stages_do_not_shift_the_loss(more):
     assert {number for _, number in drain(link)} == set(range(30)) - LOST_BY_SEED_7
 
 
-def test_what_a_impairments_does_does_not_depend_on_how_many_frames_the_one_before_had():
+def test_random_numbers_do_not_depend_on_the_number_of_frames_before_a_change():
     few, many = (
         LinkEmulator(Impairments(loss=IndependentLoss(probability=CERTAIN // 2)), 7, 0),
         LinkEmulator(Impairments(loss=IndependentLoss(probability=CERTAIN // 2)), 7, 0),

@@ -115,7 +115,7 @@ def test_behind_vlan_tags_marks_and_unseen_errors_are_those_of_the_packet(frames
     assert spoilt == tagged(headers.inverted_unseen(frame, plain, plain.payload + 2, 3), tags)
 
 
-def test_vlans_are_flows_apart(frames):
+def test_vlans_are_separate_flows(frames):
     assert len({headers.parse(tagged(frames.make("udp"), tags)).flow for tags in TAGS}) == len(TAGS)
 
 

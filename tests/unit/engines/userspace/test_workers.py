@@ -72,7 +72,7 @@ def test_a_question_to_a_worker_that_died_tells_its_status():
     assert asyncio.run(use()) == "userspace-worker-died"
 
 
-def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next():
+def test_a_late_answer_is_not_mistaken_for_the_next_one():
     async def use():
         async with Workers() as engine:
             with pytest.raises(LabError):

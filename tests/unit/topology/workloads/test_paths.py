@@ -68,7 +68,7 @@ def test_workloads_that_run_together_are_refused_at_their_own_lines():
     assert [problem.line for problem in caught.value.problems] == [8]
 
 
-def test_a_plan_knows_the_longest_way_whatever_the_timeline_makes_of_it():
+def test_a_plan_has_the_longest_delay_at_any_time_of_the_timeline():
     later = "timeline: [{at: 1s, link: {from: a, to: b}, delay: 3s}, {at: 2s, heal: all}]"
     plan = resolve(loads(file("delay: 1s", "kind: ping", later), "x.yml"))
     assert (plan.longest_ns("a", "b"), plan.longest_ns("b", "a")) == (3 * SECOND, 1 * SECOND)

@@ -85,7 +85,7 @@ def test_frames_wait_for_an_opportunity_in_the_queue():
     assert link.stats().queue_drops == 1
 
 
-def test_a_trace_begins_when_the_impairments_is_applied():
+def test_a_trace_begins_when_the_impairments_are_applied():
     trace = Opportunities(times_ns=(3 * MS,), frame_bytes=1500, period_ns=10 * MS)
     link = LinkEmulator(CLEAR, 1, 0)
     link.replace(Impairments(bottleneck=Bottleneck(rate=trace, queue_bytes=2000)), 100 * MS)
@@ -106,7 +106,7 @@ def queued(name="droptail", queue_bytes=5000, *, rate, delay_ns=0):
 @EVERY
 @pytest.mark.parametrize("before", ["droptail", "drophead", "codel", "fq_codel"])
 @pytest.mark.parametrize(("factor", "times"), [(10, [550, 650, 750, 850]), (0.5, [1500, 3500, 5500, 7500])])
-def test_a_backlog_goes_on_at_the_new_rate(before, name, factor, times):
+def test_a_backlog_is_sent_at_the_new_rate(before, name, factor, times):
     link = LinkEmulator(queued(before, rate=FixedRate(bps=RATE)), 1, 0)
     link.accept(numbered(4), 0)  # one is sent, three wait
     link.replace(queued(name, rate=FixedRate(bps=int(RATE * factor))), MS // 2)  # half of the first is sent
@@ -128,7 +128,7 @@ def test_frames_that_wait_at_a_change_count_in_the_new_queue_and_none_of_them_is
     assert link.stats().packets_out == 5
 
 
-def test_a_smaller_queue_takes_nothing_until_enough_has_left():
+def test_a_smaller_queue_accepts_no_frame_until_it_has_room():
     link = LinkEmulator(queued(rate=FixedRate(bps=RATE)), 1, 0)
     frames = numbered(7)
     link.accept(frames[:4], 0)
@@ -170,7 +170,7 @@ def test_a_backlog_of_a_trace_does_not_wait_for_its_opportunities_once_there_is_
     assert drain(link) == [(12 * MS + MS // 2, 0), (14 * MS, 1)]
 
 
-def test_codel_goes_on_where_the_discipline_is_the_same():
+def test_codel_keeps_its_state_if_the_discipline_is_unchanged():
     """Frames come twice as fast as they go, so that the wait gets longer; a change to the same does not show."""
 
     def drops(changes):

@@ -29,7 +29,7 @@ def codel(**more):
     )
 
 
-def test_codel_lets_pass_what_waits_less_than_the_target():
+def test_codel_keeps_packets_that_wait_less_than_the_target():
     link = codel()
     assert len(overloaded(link, 1000 * MS, MS)) == 999
     for now in range(1000 * MS, 2000 * MS, 20 * MS):
@@ -89,7 +89,7 @@ def test_codel_brings_the_standing_queue_of_a_flow_that_obeys_down_to_its_target
     assert free[len(free) // 2] > 100 * MS
 
 
-def test_codel_marks_what_can_be_marked_and_drops_the_rest(frames):
+def test_codel_marks_ecn_capable_packets_and_drops_others(frames):
     capable, other = (frames.make("udp", tos=tos, payload=bytes(1000 - 42)) for tos in (0b10, 0))
     link = codel(ecn=True)
     out = overloaded(link, 1000 * MS, MS * 4 // 5, capable)

@@ -47,7 +47,7 @@ def test_flows_share_the_rate_by_bytes(frames):
     assert abs(sent[3] - 60) <= 3
 
 
-def test_a_sparse_flow_waits_for_no_more_than_what_is_being_sent(frames):
+def test_a_sparse_flow_waits_only_for_the_frame_being_sent(frames):
     link = fair()
     link.accept([packet(frames, 1)] * 100, 0)
     drain(link, 10 * MS)
@@ -66,7 +66,7 @@ def test_a_full_queue_drops_from_the_head_of_the_longest_flow(frames):
     assert stats.packets_out == 12 - 5
 
 
-def test_each_flow_has_a_codel_of_its_own(frames):
+def test_each_flow_has_its_own_codel(frames):
     link = fair()
     out: Counter[int] = Counter()
     for now in range(0, 1000 * MS, MS):

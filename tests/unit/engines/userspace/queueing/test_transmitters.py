@@ -30,7 +30,7 @@ def test_overhead_takes_time_too():
     assert sent(bottleneck, [976, 976]) == [MS, 2 * MS]
 
 
-def test_a_frame_goes_on_at_the_next_rate():
+def test_a_rate_change_applies_to_the_frame_being_sent():
     steps = RateSteps(starts_ns=(0, 2 * MS), rates_bps=(8_000_000, 16_000_000), period_ns=3 * MS)
     bottleneck = Bottleneck(rate=steps, queue_bytes=1)
     assert sent(bottleneck, [1500, 1500, 1500]) == [1_500_000, 2_500_000, 3_500_000]
@@ -59,7 +59,7 @@ def test_opportunities_are_shared_by_small_frames_and_repeat(sizes, times):
     assert sent(Bottleneck(rate=trace, queue_bytes=1), sizes) == [ms * MS for ms in times]
 
 
-def test_an_opportunity_that_nobody_takes_is_lost():
+def test_an_unused_opportunity_is_lost():
     trace = Opportunities(times_ns=(MS, 5 * MS, 10 * MS), frame_bytes=1500, period_ns=10 * MS)
     sender = transmitter(Bottleneck(rate=trace, queue_bytes=1), 0)
     assert [sender.starts(ms * MS) // MS for ms in (0, 1, 2, 5, 6, 10, 11, 20, 21, 35, 36)] == [

@@ -37,7 +37,7 @@ def test_the_jitter_is_the_standard_deviation_and_the_delay_the_mean(distributio
     assert min(held) >= 0
 
 
-def test_a_table_gives_its_values_alike_often():
+def test_all_values_of_a_table_are_equally_likely():
     held = delays(delay_ns=10 * MS, jitter=Jitter(ns=MS, distribution=(-8192, 0, 4096)))
     assert set(held) == {9 * MS, 10 * MS, 10 * MS + MS // 2}
     assert all(abs(held.count(value) / FRAMES - 1 / 3) < 5 * sqrt(2 / 9 / FRAMES) for value in set(held))

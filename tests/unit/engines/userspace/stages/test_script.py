@@ -51,11 +51,11 @@ def test_the_packets_that_match_are_counted_and_the_numbered_ones_dropped(handsh
     assert dropped(handshake, drop) == places
 
 
-def test_every_rule_counts_what_another_drops(handshake):
+def test_every_rule_counts_packets_that_another_rule_drops(handshake):
     assert dropped(handshake, Drop(numbers=(1,)), Drop(every=2), Drop(numbers=(4,))) == {1, 2, 4, 6, 8}
 
 
-def test_a_new_impairments_counts_anew(handshake):
+def test_new_impairments_restart_the_count(handshake):
     link = LinkEmulator(Impairments(drops=(Drop(numbers=(1,)),)), 1, 0)
     for _ in range(3):
         link.accept(handshake[:2], 0)
