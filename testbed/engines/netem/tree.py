@@ -1,13 +1,13 @@
-"""The queueing disciplines of a link's device: set, read back, counted and tried.
+"""Set, read back, count and probe the queueing disciplines of a link's device.
 
 netem causes loss and delay; tbf below it is the bottleneck, with its queue.
 
-The tree (`testbed.engines.netem.translation`) is the same for all impairments, and new impairments changes all of it
-in place, so packets in flight and in the queue stay where they are.
+The tree (`testbed.engines.netem.translation`) has the same form for all impairments. New impairments change all of its
+disciplines in place, so packets in flight and in the queue stay where they are.
 
-How a tbf differs from a real transmitter: a frame leaves when its transmission starts, not when it ends, so it arrives
-up to the transmission time of one frame, and `LATENESS_NS` more, early. Which frames the full queue drops is
-the same: those that wait are counted, with their Ethernet header, and the one in transmission is not.
+A tbf differs from a real transmitter: a frame leaves when its transmission starts, not when it ends, so it arrives
+early by up to the transmission time of one frame plus `LATENESS_NS`. The full queue drops the same frames: it counts
+the waiting frames with their Ethernet headers, but not the frame being sent.
 """
 
 from __future__ import annotations
@@ -55,24 +55,23 @@ _U32_MAX = (1 << 32) - 1
 
 
 async def apply(ip: AsyncIPRoute, index: int, impairments: Impairments, *, mtu: int, seed: int | None = None) -> None:
-    """Have a device carry out impairments, instead of the one it had.
+    """Apply impairments to a device, replacing those that it had.
 
-    Packets in flight keep their delay, and those in the queue their place; these go at the new rate once the next
-    packet comes or the first of them would have gone at the old one. When the delay gets shorter, later packets
-    overtake those in flight. Another discipline of the queue drops what waits in it.
+    Packets in flight keep their delay, and those in the queue their place; these are sent at the new rate once the
+    next packet arrives or the first of them would have been sent at the old rate. When the delay gets shorter, later
+    packets overtake those in flight. Another queue discipline drops the packets in the queue.
 
     Args:
         ip: in the namespace of the device.
         index: of the device, an ifb with no other queueing disciplines than from here.
-        impairments: one that `supports` has nothing against.
+        impairments: of the link, for which `supports` returns None.
         mtu: bytes of an IP packet on the link's network.
-        seed: of netem's random numbers, 64 bits; the sequence starts again with all impairments. None: the kernel
-            takes one of its own.
+        seed: of netem's random numbers, 64 bits; the sequence starts again whenever impairments are applied. If None,
+            the kernel chooses a seed.
 
     Raises:
-        LabError: `impairments-not-supported`; `impairments-not-applied` where the kernel refuses, or says that it did
-            another thing than asked, such as to use a seed where `reproducible` gives a reason. That a table of delays
-            is in use is the one thing that the kernel does not tell.
+        LabError: `impairments-not-supported`; `impairments-not-applied` if the kernel refuses, or if the settings read
+            back differ, such as the seed if `reproducible` gives a reason. Only the table of delays can't be read back.
     """
     if reason := supports(impairments, mtu=mtu):
         raise LabError("impairments-not-supported", f"{impairments}: {reason}", "use engine: userspace")

@@ -74,11 +74,11 @@ class _WorkerProcess:
         do: str,
         link: str,
         *,
-        all_impairments: Sequence[Impairments] = (),
+        impairments: Sequence[Impairments] = (),
         sockets: Iterable[socket.socket] = (),
         **more: object,
     ) -> dict[str, Any]:
-        """The answer to a request, once it took effect.
+        """Send a request, and return the answer once the request has taken effect.
 
         Raises:
             LabError: the worker refused, has ended or is stuck.
@@ -88,12 +88,12 @@ class _WorkerProcess:
                 self._questions += 1
                 number = self._questions
                 data = json.dumps({"id": number, "do": do, "link": link, **more}).encode()
-                with _in_file(all_impairments) as files:
+                with _in_file(impairments) as files:
                     socket.send_fds(self._control, [data], [*files, *(sock.fileno() for sock in sockets)])
                 answer = await self._next_answer()
-                while answer["id"] != number:  # that one answers a question whose asker was cancelled
+                while answer["id"] != number:  # the answer to a request whose caller was cancelled
                     answer = await self._next_answer()
-        except (TimeoutError, BlockingIOError):  # the latter where it has not even read what it was asked before
+        except (TimeoutError, BlockingIOError):  # the latter if it has not even read the requests before
             raise LabError("userspace-worker-stuck", f"link {link}: no answer to {do} within {_ANSWER_S} s") from None
         except (BrokenPipeError, ConnectionResetError):
             status = await self._ended()
@@ -130,16 +130,16 @@ class _WorkerProcess:
 
 
 @contextmanager
-def _in_file(all_impairments: Sequence[Impairments]) -> Iterator[list[int]]:
-    """A descriptor of a file in memory with all_impairments in it; none where there are none.
+def _in_file(impairments: Sequence[Impairments]) -> Iterator[list[int]]:
+    """Yield the descriptor of a file in memory that contains impairments of links; an empty list if there are none.
 
-    A computed distribution goes as its table, for the worker has better to do than to compute it.
+    A computed distribution is sent as its table, so that the worker need not compute it.
     """
-    if not all_impairments:
+    if not impairments:
         yield []
         return
-    data = json.dumps([_with_table(impairments).to_json() for impairments in all_impairments])
-    with open(os.memfd_create("all_impairments"), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+    data = json.dumps([_with_table(of_link).to_json() for of_link in impairments])
+    with open(os.memfd_create("impairments"), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
         file.write(data)
         file.flush()
         yield [file.fileno()]
@@ -218,7 +218,7 @@ class Workers:
             await worker.ask(
                 "add",
                 names,
-                all_impairments=[link.impairments for link in links],
+                impairments=[link.impairments for link in links],
                 sockets=(sock for link in links for sock in (link.source, link.output)),
                 links=[{"link": link.name, "seed": link.seed} for link in links],
             )
@@ -252,7 +252,7 @@ class Workers:
         Raises:
             LabError: there is no such link, or it is dead.
         """
-        await self._worker(link).ask("replace", link, all_impairments=[impairments])
+        await self._worker(link).ask("replace", link, impairments=[impairments])
 
     async def restart(self, link: str, impairments: Impairments, seed: int) -> None:
         """Begin the link anew: nothing in flight, nothing counted, and every random word as at first.
@@ -262,7 +262,7 @@ class Workers:
         Raises:
             LabError: there is no such link, or it is dead.
         """
-        await self._worker(link).ask("restart", link, all_impairments=[impairments], seed=seed)
+        await self._worker(link).ask("restart", link, impairments=[impairments], seed=seed)
 
     async def remove(self, link: str) -> None:
         """Carry the link no more; frames in flight are dropped. A link whose worker died is forgotten.
