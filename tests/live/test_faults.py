@@ -265,7 +265,7 @@ def test_up_again(up, up_command, lab_name):
     is_on, other = ("netns", "docker") if "netns" in up_command else ("docker", "netns")
     done = run(*(other if word == is_on else word for word in up_command))
     assert done.returncode == 4
-    assert f"a lab {lab_name} is up, but on runtime {is_on}, not {other} as asked" in done.stderr
+    assert f"a lab {lab_name} is up, but on runtime {is_on}, not on {other}" in done.stderr
     done = run("run", lab_name, "--runtime", other)
     assert done.returncode == 2
     assert f"lab {lab_name} is up already, on runtime {is_on}" in done.stderr
@@ -335,7 +335,7 @@ def test_where_nothing_can_be_written_to_run(written, lab_name):
             command = ["unshare", "--mount", "sh", "-c", script, *COMMAND, *argv]
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
             assert done.returncode == 3, done.stderr
-            assert re.match(r"state-not-written: /run/testbed.*Read-only file system\n  hint: make /run", done.stderr)
+            assert re.match(r"state-not-written: .* /run/testbed.*: Read-only file system\n  hint: make /run", done.stderr)
     assert nothing_remains(lab_name)
 
 
