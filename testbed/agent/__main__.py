@@ -62,7 +62,7 @@ def main() -> int:
                 isolation.isolate()
             asyncio.run(_probe() if arguments.probe else _serve(arguments))
     except TestbedError as error:
-        # The last line of the log is for whoever waits for the socket; see runtime/local_agent.py.
+        # The command that waits for the socket reads the last line of the log; see runtime/local_agent.py.
         sys.stderr.buffer.write(protocol.encode(protocol.error_message(error)))
         return error.exit_code
     return 0
@@ -146,7 +146,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
 
 
 def _listen(listener: socket.socket, path: Path) -> None:
-    """Bind under a temporary name and rename, so that whoever sees the socket can connect to it."""
+    """Bind under a temporary name and rename: a socket that can be seen accepts connections."""
     listener.setblocking(False)  # noqa: FBT003
     temporary = path.with_suffix(".new")
     temporary.unlink(missing_ok=True)
@@ -157,7 +157,7 @@ def _listen(listener: socket.socket, path: Path) -> None:
 
 
 def _lifeline(server: Server) -> None:
-    """Standard input ended: whoever was bringing the lab up has gone, or is done with it."""
+    """Standard input ended: the command that was bringing the lab up has ended, or the lab is up."""
     asyncio.get_running_loop().remove_reader(0)
     if not server.is_up:
         server.ended.set()

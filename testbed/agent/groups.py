@@ -1,4 +1,4 @@
-"""In a user namespace of one user and one group, programs that set their supplementary groups are told that it is done.
+"""Let programs that set their supplementary groups run in a user namespace of one user and one group.
 
 An ordinary user may make such a namespace only without the right to set groups (user_namespaces(7), `setgroups`). The
 groups would mean nothing there, but programs that start as root set them and end where that fails: `tcpdump -Z root`.

@@ -1,4 +1,4 @@
-"""What crosses the agent's socket, as declared types: calls with their results, events of calls, and what is told them.
+"""The messages on the agent's socket as declared types: calls, results, events, and what clients send meanwhile.
 
 `testbed.codec` brings them to JSON and back. Times are ns of CLOCK_MONOTONIC on the agent's machine.
 """
@@ -316,7 +316,7 @@ class TimelineEvent(_Message, frozen=True, kw_only=True):
 
 
 class Timeline(Call[None], frozen=True, kw_only=True):
-    """Carry events out until anything is told, which is the end. Its events are `EventDone`.
+    """Carry events out until the client sends anything, which ends the call. Its events are `EventDone`.
 
     Attributes:
         start_ns: time zero; it may be in the future.

@@ -38,7 +38,7 @@ def switch_off(network: int, interfaces: Iterable[str], features: tuple[str, ...
     Args:
         network: file descriptor of the network namespace that the interfaces are in.
         interfaces: their names.
-        features: kernel names; those that a device has not got are left alone.
+        features: kernel names; those that a device does not have are ignored.
 
     Raises:
         LabError: `offload-stays-on`.

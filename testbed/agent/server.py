@@ -44,7 +44,7 @@ _AFTERWARDS_SECONDS = 1
 """After which what a process wrote counts as whole once it has ended; what it wrote itself is there at once."""
 
 _ADMINISTRATION = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-"""Directories of programs for root, as who the commands of nodes run, whoever has brought the lab up."""
+"""Directories of programs for root: the commands of nodes run as root, also in an ordinary user's lab."""
 
 
 class Server:
@@ -114,7 +114,7 @@ class Server:
                     await connection.send_result(await self._call(name, arguments))
                 except TestbedError as error:
                     await connection.send(protocol.error_message(error))
-                except Exception as error:  # noqa: BLE001  # whoever asked must hear of it, whatever it is
+                except Exception as error:  # noqa: BLE001  # the client must hear of every failure
                     traceback.print_exc()
                     failed = LabError("agent-failed", f"{name}: {error!r}", "the lab's agent.log says where")
                     await connection.send(protocol.error_message(failed))
@@ -268,8 +268,8 @@ def _state(command: processes.Process | None) -> str:
 def _environment() -> dict[str, str]:
     """The variables that all commands of nodes have, of which the file may change any.
 
-    Where programs and the user's files are depends on the machine, so it is as whoever brought the lab up has it;
-    nothing else of theirs is passed on.
+    Where programs and the user's files are depends on the machine, so PATH and HOME are those of the `up` command;
+    no other variable of it is passed on.
     """
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
     return {

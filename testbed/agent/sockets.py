@@ -1,4 +1,4 @@
-"""The TCP connections of a node, whoever's they are, as its kernel tells by inet_diag (sock_diag(7)).
+"""The TCP connections of a node, of all its programs, as its kernel reports them by inet_diag (sock_diag(7)).
 
 Message formats are of include/uapi/linux/inet_diag.h. pyroute2 knows them too, but its socket wants an event loop of
 its own, and its struct tcp_info ends with Linux 4.19.

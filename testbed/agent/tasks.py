@@ -11,7 +11,7 @@ async def cancelled(task: asyncio.Task[Any]) -> None:
 
     A task that is only told to end still has its reader in the event loop when its descriptor is closed. The loop
     knows descriptors by their numbers: it then takes the next one of that number for one that it watches already, and
-    whoever waits for that waits for ever.
+    a wait for that one never ends.
     """
     task.cancel()
     await asyncio.wait([task])

@@ -29,7 +29,7 @@ async def carry_out(
 ) -> None:
     """Have events happen at their times, until the client says that it is the end.
 
-    The client is told of each event when it has happened.
+    The client hears of each event when it has happened.
 
     Args:
         connection: to the client.

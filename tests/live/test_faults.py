@@ -335,7 +335,8 @@ def test_where_nothing_can_be_written_to_run(written, lab_name):
             command = ["unshare", "--mount", "sh", "-c", script, *COMMAND, *argv]
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
             assert done.returncode == 3, done.stderr
-            assert re.match(r"state-not-written: .* /run/testbed.*: Read-only file system\n  hint: make /run", done.stderr)
+            said = r"state-not-written: .* /run/testbed.*: Read-only file system\n  hint: make /run"
+            assert re.match(said, done.stderr)
     assert nothing_remains(lab_name)
 
 

@@ -115,7 +115,7 @@ class _WorkerProcess:
 
     async def stop(self) -> None:
         """End the worker, which leaves its links black."""
-        async with self._turn:  # whoever has it waits for an answer, for a limited time, with a reader on this socket
+        async with self._turn:  # its holder waits for an answer, for a limited time, with a reader on this socket
             self._control.close()
         await self._ended()
 
