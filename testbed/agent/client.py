@@ -187,6 +187,9 @@ class Process:
                 self._ended.set()
                 self._connection.close()
                 return
+            except BaseException:
+                self._connection.close()
+                raise
             yield event.stream, event.text
 
     def close_stdin(self) -> None:
