@@ -11,7 +11,7 @@ import pytest
 from testbed.errors import LabError
 from testbed.lab import Lab
 from testbed.topology import load, loads
-from tests.live.command_line import run
+from tests.live.command_line import eventually, run
 
 pytestmark = pytest.mark.live
 
@@ -76,7 +76,7 @@ def test_a_command_ends_no_process_of_another_node(lab):
 @pytest.mark.parametrize("runtime", ["netns"])
 def test_processes_that_are_left_behind_are_reaped(lab):
     lab["a"].run(["sh", "-c", "for n in 1 2 3 4 5; do (sh -c : &) & done; wait"])
-    assert "Z" not in lab["a"].run(["ps", "-eo", "stat="]).stdout
+    assert eventually(lambda: "Z" not in lab["a"].run(["ps", "-eo", "stat="]).stdout)
 
 
 @pytest.mark.netns
