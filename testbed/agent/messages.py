@@ -115,6 +115,33 @@ class PresentInterface(_Message, frozen=True, kw_only=True):
     address: str
 
 
+class PresentNetwork(_Message, frozen=True, kw_only=True):
+    """A network that is there already.
+
+    Attributes:
+        open: it is not the lab's own, so packets between others pass untouched.
+    """
+
+    name: str
+    open: bool
+
+
+class ContainerIdentity(_Message, frozen=True, kw_only=True):
+    """What tells a container that was made anew from others.
+
+    Attributes:
+        name: of the container, which is enough.
+        project, service: of compose, which are enough too, together with the number; empty where compose did not
+            make the container.
+        number: of the container among those of its service, from 1 on.
+    """
+
+    name: str
+    project: str = ""
+    service: str = ""
+    number: int = 0
+
+
 class PresentNode(_Message, frozen=True, kw_only=True):
     """A node that is there already.
 
@@ -122,6 +149,7 @@ class PresentNode(_Message, frozen=True, kw_only=True):
         container: its id.
         pid: of its first process, as seen from the agent.
         limited: CPU or memory limits hold for it.
+        identity: which container takes its place when it has been removed; None where none does.
     """
 
     name: str
@@ -129,11 +157,13 @@ class PresentNode(_Message, frozen=True, kw_only=True):
     pid: int
     limited: bool
     interfaces: tuple[PresentInterface, ...]
+    identity: ContainerIdentity | None
 
 
 class Adopt(Call[None], frozen=True, kw_only=True):
-    """Find the ports of nodes that are there already."""
+    """Find the ports of nodes that are there already, on networks that are there already."""
 
+    networks: tuple[PresentNetwork, ...]
     nodes: tuple[PresentNode, ...]
 
 

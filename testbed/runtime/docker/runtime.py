@@ -90,7 +90,8 @@ class DockerRuntime:
             agent = starting.result()
         try:
             adopted = [_adopted(node, *made) for node, made in zip(plan.nodes, started, strict=True)]
-            agent.call(messages.Adopt(nodes=tuple(adopted)))
+            networks = [messages.PresentNetwork(name=network.name, open=False) for network in plan.networks]
+            agent.call(messages.Adopt(networks=tuple(networks), nodes=tuple(adopted)))
             progress("ready")
             readiness.wait(agent, plan, partial(self.require_running, plan.lab))
         except LabError as error:
@@ -222,4 +223,5 @@ def _adopted(node: Node, container: str, pid: int) -> messages.PresentNode:
             messages.PresentInterface(network=interface.network, mac=interface.mac, address=interface.address)
             for interface in node.interfaces
         ),
+        identity=None,
     )
