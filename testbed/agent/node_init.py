@@ -3,14 +3,9 @@
 A node of the netns runtime has a pid namespace of its own, in which this is process 1: it inherits the processes whose
 parents have ended, and reaps them; when it ends, the kernel kills all others of the node (pid_namespaces(7)).
 
-It is forked from the agent, has the node's network, its host name, its `/etc/hosts`, `/proc` and `/sys`, and so has
-everything that it starts. The agent talks to it over a socket that keeps messages apart (SOCK_SEQPACKET), in JSON:
-
-    -> {"id": 1}                          start what the first descriptor describes on the other three
-    <- {"id": 1, "pid": 2}                or {"id": 1, "errno": 2, "file": "no-such-program"}
-    -> {"id": 1, "signal": 15}            to its process group
-    <- {"id": 1, "paused": true}          it was stopped (SIGSTOP), or continued
-    <- {"id": 1, "status": -15}           as `subprocess.Popen.returncode` has it
+It is forked from the agent. It has the node's network, host name, `/etc/hosts`, `/proc` and `/sys`, which everything
+that it starts inherits. The agent talks to it over a socket that keeps messages apart (SOCK_SEQPACKET), in JSON: it
+gets `Start` and `Signal`, and sends `Started` or `Refused`, then `Paused` and at last `Ended`.
 """
 
 from __future__ import annotations
@@ -26,7 +21,9 @@ import subprocess
 import termios
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import msgspec
 
 from testbed.agent import groups
 from testbed.linux import namespaces
@@ -40,10 +37,67 @@ _FDS = 4
 _STREAMS = 3
 
 
-def fork(node: Node) -> tuple[int, socket.socket]:
-    """Start the first process of a node; its pid, and the socket to talk to it.
+class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="message", forbid_unknown_fields=True):
+    """Base of the messages. `id` is the number of the command that they are about."""
 
-    Where it can't set up the node, it writes why to the agent's log and ends.
+    id: int
+
+
+class Start(_Message, frozen=True, kw_only=True):
+    """Start a command. It passes descriptors: a file with the `Command` in JSON, then its three standard streams."""
+
+
+class Signal(_Message, frozen=True, kw_only=True):
+    """Send a signal to the process group of a command."""
+
+    number: int
+
+
+class Started(_Message, frozen=True, kw_only=True):
+    """The command runs, with this pid in the node."""
+
+    pid: int
+
+
+class Refused(_Message, frozen=True, kw_only=True):
+    """The command could not be started: the system's error, 0 if it has none, and the file that it is about."""
+
+    errno: int
+    file: str
+
+
+class Paused(_Message, frozen=True, kw_only=True):
+    """The command was stopped (SIGSTOP), or continued."""
+
+    paused: bool
+
+
+class Ended(_Message, frozen=True, kw_only=True):
+    """The command has ended, with a status like `subprocess.Popen.returncode`."""
+
+    status: int
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A command: what `subprocess.Popen` gets. With `tty`, its standard input becomes the controlling terminal."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    environment: dict[str, str]
+    tty: bool
+
+
+Report = Started | Refused | Paused | Ended
+
+_REQUESTS: Final[msgspec.json.Decoder[Start | Signal]] = msgspec.json.Decoder(Start | Signal)
+REPORTS: Final[msgspec.json.Decoder[Report]] = msgspec.json.Decoder(Report)
+"""Decodes what the first process sends."""
+
+
+def fork(node: Node) -> tuple[int, socket.socket]:
+    """Start the first process of a node, and return its pid and the socket to talk to it.
+
+    If it can't set up the node, it writes why to the agent's log and ends.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs, namespaces.children_in_new_pid_namespace():
@@ -100,7 +154,7 @@ class _Init:
         """By the pid of each command that runs."""
 
     def serve(self) -> None:
-        """Do what the agent says until it closes its end."""
+        """Carry out the agent's messages until it closes its end."""
         woken, wake = os.pipe()
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -112,67 +166,67 @@ class _Init:
             for fd, _ in poll.poll():
                 if fd == woken:
                     os.read(woken, MESSAGE_BYTES)
-                elif not self._obey():
+                elif not self._carry_out():
                     return
             self._reap()
 
-    def _obey(self) -> bool:
-        """Carry out one message; False when there are no more."""
+    def _carry_out(self) -> bool:
+        """Carry out one message; return False if the agent has closed its end."""
         data, fds, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, _FDS, socket.MSG_CMSG_CLOEXEC)
         if not data:
             return False
-        message = json.loads(data)
-        if "signal" in message:
-            for pid, number in self._ids.items():
-                if number == message["id"]:
-                    with suppress(ProcessLookupError):
-                        os.killpg(pid, message["signal"])
-        else:
-            self._tell({"id": message["id"], **self._start(message["id"], *fds)})
+        match _REQUESTS.decode(data):
+            case Start(id=number):
+                self._send(self._start(number, *fds))
+            case Signal(id=number, number=sent):
+                for pid, its_number in self._ids.items():
+                    if its_number == number:
+                        with suppress(ProcessLookupError):
+                            os.killpg(pid, sent)
         return True
 
-    def _start(self, number: int, request: int, *streams: int) -> dict[str, Any]:
-        with os.fdopen(request) as file:
-            file.seek(0)
-            what = json.load(file)
+    def _start(self, number: int, file: int, *streams: int) -> Started | Refused:
+        with os.fdopen(file, encoding="utf-8") as opened:
+            opened.seek(0)
+            command = msgspec.convert(json.load(opened), Command)
         try:
             process = subprocess.Popen(
-                what["argv"],
+                command.argv,
                 stdin=streams[0],
                 stdout=streams[1],
                 stderr=streams[2],
-                cwd=what["cwd"],
-                env=what["environment"],
+                cwd=command.cwd,
+                env=command.environment,
                 start_new_session=True,
-                preexec_fn=_take_terminal if what["tty"] else None,  # noqa: PLW1509  # there is one thread
+                preexec_fn=_take_terminal if command.tty else None,  # noqa: PLW1509  # there is one thread
             )
         except OSError as error:
-            return {"errno": error.errno, "file": str(error.filename)}
+            return Refused(id=number, errno=error.errno or 0, file=str(error.filename))
         except subprocess.SubprocessError as error:
-            return {"errno": 0, "file": str(error)}
+            return Refused(id=number, errno=0, file=str(error))
         finally:
             for fd in streams:
                 os.close(fd)
         process.returncode = 0  # so that `subprocess` does not wait for it: `_reap` does, as for all others
         self._ids[process.pid] = number
-        return {"pid": process.pid}
+        return Started(id=number, pid=process.pid)
 
     def _reap(self) -> None:
-        """Report the commands that have ended, or were paused; of other processes nobody wants to know."""
+        """Reap all processes that have ended, and report the commands among them that ended or were paused."""
         with suppress(ChildProcessError):
             while (changed := os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED))[0]:
                 pid, status = changed
                 if (number := self._ids.get(pid)) is None:
                     continue
                 if os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
-                    self._tell({"id": number, "paused": os.WIFSTOPPED(status)})
+                    self._send(Paused(id=number, paused=os.WIFSTOPPED(status)))
                 else:
                     del self._ids[pid]
-                    self._tell({"id": number, "status": os.waitstatus_to_exitcode(status)})
+                    self._send(Ended(id=number, status=os.waitstatus_to_exitcode(status)))
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _send(self, report: Report) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):  # the agent has ended: `serve` sees it
-            self._control.send(json.dumps(message).encode())
+            self._control.send(msgspec.json.encode(report))
 
 
 def _take_terminal() -> None:

@@ -10,7 +10,9 @@ import signal
 import socket
 import subprocess
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from testbed.agent import node_init
 from testbed.errors import LabError, UsageError
@@ -210,7 +212,7 @@ class NodeProcesses:
         _reap(pid, asyncio.get_running_loop().create_future())
         self._turn = asyncio.Lock()
         self._number = 0
-        self._answer: asyncio.Future[dict[str, Any]] | None = None
+        self._answer: asyncio.Future[node_init.Started | node_init.Refused] | None = None
         self._running: dict[int, Process] = {}
         self._listening = asyncio.create_task(self._listen())
 
@@ -230,14 +232,14 @@ class NodeProcesses:
             LabError: `not-in-node`, the node's first process has ended, or does not answer.
         """
         streams = Streams(stdio)
-        what = {"argv": list(argv), "cwd": self._node.directory, "environment": dict(environment), "tty": tty}
+        command = node_init.Command(argv=tuple(argv), cwd=self._node.directory, environment=dict(environment), tty=tty)
         try:
             async with self._turn, asyncio.timeout(_ANSWER_SECONDS):
                 self._number += 1
                 number = self._number
-                process = Process(streams, lambda sent: self._tell({"id": number, "signal": sent}))
+                process = Process(streams, lambda sent: self._send(node_init.Signal(id=number, number=sent)))
                 self._running[number] = process
-                started = await self._ask(number, what, streams.theirs)
+                answer = await self._ask(number, command, streams.theirs)
         except (TimeoutError, ConnectionError) as error:
             streams.close()
             why = f"does not answer within {_ANSWER_SECONDS} s" if isinstance(error, TimeoutError) else "has ended"
@@ -248,15 +250,17 @@ class NodeProcesses:
             ) from None
         finally:
             streams.hand_over()
-        if "errno" in started:
+        if isinstance(answer, node_init.Refused):
             del self._running[number]
             streams.close()
-            raise _refused(self._node, started["errno"], started["file"])
-        process.pid = started["pid"]
+            raise _refused(self._node, answer.errno, answer.file)
+        process.pid = answer.pid
         return process
 
-    async def _ask(self, number: int, what: dict[str, Any], streams: Sequence[int]) -> dict[str, Any]:
-        """Have a command started; the answer.
+    async def _ask(
+        self, number: int, command: node_init.Command, streams: Sequence[int]
+    ) -> node_init.Started | node_init.Refused:
+        """Ask the node's first process to start a command, and return its answer.
 
         Raises:
             ConnectionError: the node's first process has ended.
@@ -265,26 +269,27 @@ class NodeProcesses:
             raise BrokenPipeError
         self._answer = asyncio.get_running_loop().create_future()
         with os.fdopen(os.memfd_create("command"), "w", encoding="utf-8") as file:
-            json.dump(what, file)
+            json.dump(msgspec.to_builtins(command), file)  # msgspec's own JSON refuses a PATH that is not UTF-8
             file.flush()
-            self._tell({"id": number}, file.fileno(), *streams)
+            self._send(node_init.Start(id=number), file.fileno(), *streams)
         return await self._answer
 
-    def _tell(self, message: dict[str, Any], *fds: int) -> None:
-        socket.send_fds(self._control, [json.dumps(message).encode()], fds)
+    def _send(self, message: node_init.Start | node_init.Signal, *fds: int) -> None:
+        socket.send_fds(self._control, [msgspec.json.encode(message)], fds)
 
     async def _listen(self) -> None:
-        """Take in what the node's first process says, until it ends; the kernel then kills all others of the node."""
+        """Handle the reports of the node's first process until it ends; the kernel then kills the node's others."""
         loop = asyncio.get_running_loop()
         with suppress(ConnectionError):
             while data := await loop.sock_recv(self._control, node_init.MESSAGE_BYTES):
-                message = json.loads(data)
-                if "status" in message:
-                    self._running.pop(message["id"]).ended.set_result(message["status"])
-                elif "paused" in message:
-                    self._running[message["id"]].note_pause(paused=message["paused"])
-                elif self._answer and not self._answer.done():
-                    self._answer.set_result(message)
+                match node_init.REPORTS.decode(data):
+                    case node_init.Ended(id=number, status=status):
+                        self._running.pop(number).ended.set_result(status)
+                    case node_init.Paused(id=number, paused=paused):
+                        self._running[number].note_pause(paused=paused)
+                    case node_init.Started() | node_init.Refused() as answer:
+                        if self._answer and not self._answer.done():
+                            self._answer.set_result(answer)
         for process in self._running.values():
             process.ended.set_result(-signal.SIGKILL)
         self._running.clear()

@@ -1,17 +1,8 @@
 """The process that carries frames: `python -m testbed.engines.userspace.worker FD`.
 
-FD is one end of a SOCK_SEQPACKET pair. Each datagram on it is a request, a JSON object with `id`, `do` and `link`.
-These requests exist, with the descriptors that each passes:
-
-- `add`, with `links`, at most 64 objects of `link` and `seed`: a file with the impairments of these links (JSON of
-  `Impairments.to_json`; a trace is too large for a datagram), then the input and output packet sockets of each link.
-  Either all links are added or none;
-- `replace`: a file with the impairments;
-- `restart`, with `seed`: a file with the impairments;
-- `remove`, `stats`: nothing.
-
-The worker answers `{"id": …}` once the request has taken effect, with `stats` if requested, or
-`{"id": …, "error": …}`. It exits when the other end closes. When the agent dies, the kernel kills the worker, even a
+FD is one end of a SOCK_SEQPACKET pair, on which the agent sends requests (`testbed.engines.userspace.requests`). The
+worker answers each when it has taken effect, or with the reason why it has none. A datagram that is no request ends it.
+It exits when the other end closes. When the agent dies, the kernel kills the worker, even a
 stopped one, so it never outlives the agent.
 """
 
@@ -28,19 +19,22 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from testbed import codec
+from testbed.engines.userspace import requests
 from testbed.engines.userspace.link import DeviceGoneError, Link
 from testbed.engines.userspace.pace import REST_S, Pace
 from testbed.engines.userspace.reading import BATCH
 from testbed.impairments import Impairments
 from testbed.linux import namespaces
 
-REQUEST_BYTES: Final = 65536
-"""The most bytes of one request or answer."""
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-_DESCRIPTORS = 1 + 2 * 64
+    from testbed.engines.counters import Counters
+
+_DESCRIPTORS: Final = 1 + 2 * requests.LINKS_MOST
 """The most descriptors that come with a request."""
 
 _CLOSING_THREADS = 32
@@ -139,12 +133,11 @@ class Worker:
         """Answer one request; return False if the other end has closed."""
         descriptors: list[int] = []
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._control, REQUEST_BYTES, _DESCRIPTORS)
+            data, descriptors, _, _ = socket.recv_fds(self._control, requests.DATAGRAM_BYTES, _DESCRIPTORS)
             if not data:
                 return False
-            request = json.loads(data)
-            answer = {"id": request["id"], **self._answer(request, descriptors)}
-            self._control.send(json.dumps(answer).encode())
+            answer = self._answer(requests.decode_request(data), descriptors)
+            self._control.send(requests.encode(answer))
         except (BrokenPipeError, ConnectionResetError):
             return False
         finally:
@@ -152,31 +145,35 @@ class Worker:
                 os.close(descriptor)
         return True
 
-    def _answer(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+    def _answer(self, request: requests.Request, descriptors: list[int]) -> requests.Answer:
+        """Carry out a request, and return the answer."""
+        counters = None
         try:
-            match request["do"], request["link"]:
-                case "add", str():
-                    self._add(request["links"], _read_impairments(descriptors[0]), descriptors[1:])
-                case "replace", str(name):
+            match request:
+                case requests.Add():
+                    self._add(request.links, _read_impairments(descriptors[0]), descriptors[1:])
+                case requests.Replace():
                     (impairments,) = _read_impairments(descriptors[0])
-                    self._checked(name).emulator.replace(impairments, time.monotonic_ns())
-                case "restart", str(name):
+                    self._checked(request.link).emulator.replace(impairments, time.monotonic_ns())
+                case requests.Restart():
                     (impairments,) = _read_impairments(descriptors[0])
-                    self._checked(name).restart(impairments, request["seed"])
-                case "remove", str(name):
-                    self._remove(name)
-                case "stats", str(name):
-                    with contextlib.suppress(ValueError):
-                        self._checked(name)
-                    return {"stats": codec.encode(self._links[name].stats())}
-                case other:
-                    raise ValueError(f"no request is {other}")  # noqa: TRY301 - errors are answered in one place
+                    self._checked(request.link).restart(impairments, request.seed)
+                case requests.Remove():
+                    self._remove(request.link)
+                case requests.Count():
+                    counters = self._count(request.link)
         except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
-            return {"error": f"{type(error).__name__}: {error}"}
-        return {}
+            return requests.Answer(id=request.id, error=f"{type(error).__name__}: {error}")
+        return requests.Answer(id=request.id, counters=counters)
+
+    def _count(self, name: str) -> Counters:
+        """Return the counters of a link, also of a dead one."""
+        with contextlib.suppress(ValueError):
+            self._checked(name)
+        return self._links[name].stats()
 
     def _add(
-        self, links: list[dict[str, Any]], impairments_of_links: list[Impairments], descriptors: list[int]
+        self, links: Sequence[requests.NewLink], impairments_of_links: Sequence[Impairments], descriptors: list[int]
     ) -> None:
         """Add all links, or none."""
         added: list[str] = []
@@ -184,8 +181,8 @@ class Worker:
             for link, impairments, source, output in zip(
                 links, impairments_of_links, descriptors[::2], descriptors[1::2], strict=True
             ):
-                self._add_one(link["link"], impairments, link["seed"], [source, output])
-                added.append(link["link"])
+                self._add_one(link.link, impairments, link.seed, [source, output])
+                added.append(link.link)
         except BaseException:
             for name in added:
                 self._remove(name)
@@ -228,15 +225,15 @@ class Worker:
             self._poll.unregister(link.input)
 
 
-def _read_impairments(descriptor: int) -> list[Impairments]:
+def _read_impairments(descriptor: int) -> tuple[Impairments, ...]:
     """Read the impairments of links from a file, given as a descriptor.
 
     Raises:
-        OSError, ValueError, TypeError, KeyError: the file does not contain them.
+        OSError, ValueError: the file does not contain them.
     """
     with open(os.dup(descriptor), encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
         file.seek(0)
-        return [Impairments.from_json(data) for data in json.load(file)]
+        return codec.decode(json.load(file), tuple[Impairments, ...])
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The agent's handle on the worker processes that carry links in user space."""
+"""Starts the worker processes of the userspace engine, and sends them requests."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+import msgspec
 
 from testbed import codec
 from testbed.engines.counters import Counters
-from testbed.engines.userspace.worker import REQUEST_BYTES
+from testbed.engines.userspace import requests
 from testbed.errors import LabError
 from testbed.impairments.distributions import quantiles
 
@@ -30,13 +32,13 @@ _ANSWER_S: Final = 10
 
 
 class _WorkerProcess:
-    """One worker, and one question to it at a time."""
+    """One worker process, which gets one request at a time."""
 
     def __init__(self, process: asyncio.subprocess.Process, control: socket.socket) -> None:
         self._process = process
         self._control = control
         self._turn = asyncio.Lock()
-        self._questions = 0
+        self._requests = 0
         self.links: set[str] = set()
 
     @classmethod
@@ -71,62 +73,69 @@ class _WorkerProcess:
 
     async def ask(
         self,
-        do: str,
-        link: str,
+        request: requests.Request,
         *,
         impairments: Sequence[Impairments] = (),
         sockets: Iterable[socket.socket] = (),
-        **more: object,
-    ) -> dict[str, Any]:
+    ) -> requests.Answer:
         """Send a request, and return the answer once the request has taken effect.
+
+        Args:
+            request: it gets its `id` here.
+            impairments: of the file that the request passes, if any.
+            sockets: that the request passes.
 
         Raises:
             LabError: the worker refused, has ended or is stuck.
         """
         try:
             async with self._turn, asyncio.timeout(_ANSWER_S):
-                self._questions += 1
-                number = self._questions
-                data = json.dumps({"id": number, "do": do, "link": link, **more}).encode()
+                self._requests += 1
+                number = self._requests
+                data = requests.encode(msgspec.structs.replace(request, id=number))
                 with _in_file(impairments) as files:
                     socket.send_fds(self._control, [data], [*files, *(sock.fileno() for sock in sockets)])
                 answer = await self._next_answer()
-                while answer["id"] != number:  # the answer to a request whose caller was cancelled
+                while answer.id != number:  # the answer to a request whose caller was cancelled
                     answer = await self._next_answer()
         except (TimeoutError, BlockingIOError):  # the latter if it has not even read the requests before
-            raise LabError("userspace-worker-stuck", f"link {link}: no answer to {do} within {_ANSWER_S} s") from None
+            message = f"link {request.link}: no answer to {_name(request)} within {_ANSWER_S} s"
+            raise LabError("userspace-worker-stuck", message) from None
         except (BrokenPipeError, ConnectionResetError):
             status = await self._ended()
             raise LabError(
                 "userspace-worker-died",
-                f"link {link} passes nothing any more: its worker process ended with status {status}",
+                f"link {request.link} passes nothing any more: its worker process ended with status {status}",
                 "the agent's log has its last words; take the lab down and bring it up again",
             ) from None
-        if "error" in answer:
-            raise LabError("userspace-engine-refused", f"link {link}: {do}: {answer['error']}")
+        if answer.error is not None:
+            raise LabError("userspace-engine-refused", f"link {request.link}: {_name(request)}: {answer.error}")
         return answer
 
-    async def _next_answer(self) -> dict[str, Any]:
-        datagram = await asyncio.get_running_loop().sock_recv(self._control, REQUEST_BYTES)
+    async def _next_answer(self) -> requests.Answer:
+        datagram = await asyncio.get_running_loop().sock_recv(self._control, requests.DATAGRAM_BYTES)
         if not datagram:
             raise ConnectionResetError
-        answer: dict[str, Any] = json.loads(datagram)
-        return answer
+        return requests.decode_answer(datagram)
 
     async def stop(self) -> None:
-        """End the worker, which leaves its links black."""
+        """End the worker. Its links then pass nothing."""
         async with self._turn:  # its holder waits for an answer, for a limited time, with a reader on this socket
             self._control.close()
         await self._ended()
 
     async def _ended(self) -> int:
-        """The exit status of a worker that nobody can talk to any more, which is to end by itself."""
+        """Return the exit status of a worker whose control socket is closed, and kill it if it does not end."""
         try:
             async with asyncio.timeout(_ANSWER_S):
                 return await self._process.wait()
         except TimeoutError:
             self._process.kill()
             return await self._process.wait()
+
+
+def _name(request: requests.Request) -> str:
+    return type(request).__name__.lower()
 
 
 @contextmanager
@@ -138,7 +147,7 @@ def _in_file(impairments: Sequence[Impairments]) -> Iterator[list[int]]:
     if not impairments:
         yield []
         return
-    data = json.dumps([_with_table(of_link).to_json() for of_link in impairments])
+    data = json.dumps(codec.encode([_with_table(of_link) for of_link in impairments]))
     with open(os.memfd_create("impairments"), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
         file.write(data)
         file.flush()
@@ -153,7 +162,7 @@ def _with_table(impairments: Impairments) -> Impairments:
 
 
 class SocketLink(NamedTuple):
-    """A link that workers are to carry, from `source` to `output` (`sockets.open_input`, `sockets.open_output`)."""
+    """A link for a worker, from `source` to `output` (`sockets.open_input`, `sockets.open_output`)."""
 
     name: str
     impairments: Impairments
@@ -166,7 +175,7 @@ class Workers:
     """Carries links in as many worker processes as there are cores, started when first needed.
 
     A link goes to the worker that carries the fewest, so that the two directions of a pair, added one after the other,
-    are on different ones. A worker that ends is never replaced: its links stay black and `counters` says why.
+    are on different ones. A worker that ends is never replaced: its links pass nothing and `counters` says why.
     """
 
     def __init__(self) -> None:
@@ -184,12 +193,12 @@ class Workers:
         await self.aclose()
 
     async def add(self, links: Sequence[SocketLink]) -> None:
-        """Carry links as their impairments say: a few, for their workers carry nothing until they have them all.
+        """Add links, all or none, with at most `requests.LINKS_MOST` of them; workers pass no frames meanwhile.
 
-        The sockets belong to the workers from now on, also where this fails.
+        The sockets are the workers' from now on, and are closed here, also if this fails.
 
         Raises:
-            LabError: there is a link of a name, or its worker refused it or died. None of these links is carried then.
+            LabError: a link of that name exists, or its worker refused it or died. None of these links is added then.
         """
         try:
             if known := [link.name for link in links if link.name in self._carrier]:
@@ -212,15 +221,12 @@ class Workers:
                 link.output.close()
 
     async def _add(self, worker: _WorkerProcess, links: Sequence[SocketLink]) -> LabError | None:
-        """Have a worker carry links; why it carries none of them."""
-        names = links[0].name + f" and {len(links) - 1} more" * (len(links) > 1)
+        """Add links to a worker, and return the error if it refuses them."""
         try:
             await worker.ask(
-                "add",
-                names,
+                requests.Add(links=tuple(requests.NewLink(link.name, link.seed) for link in links)),
                 impairments=[link.impairments for link in links],
                 sockets=(sock for link in links for sock in (link.source, link.output)),
-                links=[{"link": link.name, "seed": link.seed} for link in links],
             )
         except LabError as failure:  # when cancelled the links may be up: they stay known, to be removed
             self._forget(links)
@@ -247,41 +253,42 @@ class Workers:
             return worker
 
     async def replace(self, link: str, impairments: Impairments) -> None:
-        """Impairments the link's later frames by `impairments`, as a whole.
+        """Replace the impairments of a link as a whole, for its later frames.
 
         Raises:
             LabError: there is no such link, or it is dead.
         """
-        await self._worker(link).ask("replace", link, impairments=[impairments])
+        await self._worker(link).ask(requests.Replace(link=link), impairments=[impairments])
 
     async def restart(self, link: str, impairments: Impairments, seed: int) -> None:
-        """Begin the link anew: nothing in flight, nothing counted, and every random word as at first.
+        """Restart a link with nothing in flight, all counters at zero and its random numbers from the seed on.
 
-        So the n-th packet from then on meets the same fate every time that the seed is the same.
+        The n-th packet from then on has the same fate whenever the seed is the same.
 
         Raises:
             LabError: there is no such link, or it is dead.
         """
-        await self._worker(link).ask("restart", link, impairments=[impairments], seed=seed)
+        await self._worker(link).ask(requests.Restart(link=link, seed=seed), impairments=[impairments])
 
     async def remove(self, link: str) -> None:
-        """Carry the link no more; frames in flight are dropped. A link whose worker died is forgotten.
+        """Remove a link and drop its frames in flight. A link whose worker died is only forgotten.
 
         Raises:
             LabError: there is no such link.
         """
         worker = self._worker(link)
         if not worker.death:
-            await worker.ask("remove", link)
+            await worker.ask(requests.Remove(link=link))
         worker.links.discard(link)
         del self._carrier[link]
 
     async def counters(self) -> dict[str, Counters]:
-        """The counters of every link; of those whose worker died only `dead` is known."""
+        """Return the counters of every link; of those whose worker died only `dead` is known."""
         found = {}
         for link, worker in tuple(self._carrier.items()):
             try:
-                found[link] = codec.decode((await worker.ask("stats", link))["stats"], Counters)
+                answer = await worker.ask(requests.Count(link=link))
+                found[link] = answer.counters or Counters()
             except LabError:
                 if worker.death:
                     found[link] = Counters(dead=worker.death)
@@ -290,7 +297,7 @@ class Workers:
         return found
 
     def dead(self) -> dict[str, str]:
-        """The links whose worker has ended, and how."""
+        """Return the links whose worker has ended, and how."""
         return {link: worker.death for link, worker in self._carrier.items() if worker.death}
 
     def _worker(self, link: str) -> _WorkerProcess:

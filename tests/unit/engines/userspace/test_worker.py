@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from testbed import codec
 from testbed.engines.userspace.sockets import open_input, open_output
-from testbed.impairments import (
-    CLEAR,
-)
+from testbed.impairments import CLEAR
 
 
 @pytest.fixture
@@ -49,29 +48,54 @@ def test_the_worker_ends_when_the_agent_does(worker):
     assert process.wait(30) == 0
 
 
-@pytest.mark.parametrize("do", ["replace", "restart", "remove", "stats"])
+FIELDS = {"replace": {}, "restart": {"seed": 1}, "remove": {}, "count": {}}
+CLEAR_JSON = codec.encode(CLEAR)
+
+
+@pytest.mark.parametrize("do", FIELDS)
 def test_an_unknown_link_is_an_error(worker, do):
     _, control = worker
-    assert "KeyError: 'a -> b'" in ask(control, do=do, link="a -> b", impairments=CLEAR.to_json(), seed=1)["error"]
+    answer = ask(control, do=do, link="a -> b", impairments=CLEAR_JSON, **FIELDS[do])
+    assert "KeyError: 'a -> b'" in answer["error"]
 
 
 @pytest.mark.parametrize(
     ("request_", "error"),
     [
-        ({"do": "dance", "link": "x"}, "no request is"),
-        ({"do": "add"}, "link"),
-        ({"do": "add", "link": "x", "links": ONE}, "IndexError"),
-        ({"do": "add", "link": "x", "impairments": {"delay_ns": -1}, "links": ONE}, "negative delay"),
-        ({"do": "add", "link": "x", "impairments": {"lots": 1}, "links": ONE}, "lots"),
-        ({"do": "add", "link": "x", "impairments": CLEAR.to_json(), "links": ONE}, "shorter"),
-        ({"do": "add", "link": "x", "impairments": CLEAR.to_json(), "links": [*ONE, *ONE]}, "shorter"),
+        ({"links": ONE}, "IndexError"),
+        ({"impairments": {"delay_ns": -1}, "links": ONE}, "negative delay"),
+        ({"impairments": {"lots": 1}, "links": ONE}, "lots"),
+        ({"impairments": CLEAR_JSON, "links": ONE}, "shorter"),
+        ({"impairments": CLEAR_JSON, "links": [*ONE, *ONE]}, "shorter"),
     ],
 )
-def test_a_wrong_request_is_answered_and_the_worker_goes_on(worker, request_, error):
+def test_a_refused_request_is_answered_and_the_worker_goes_on(worker, request_, error):
     process, control = worker
-    assert error in ask(control, **request_)["error"]
-    assert "error" in ask(control, do="stats", link="x")
+    assert error in ask(control, do="add", **request_)["error"]
+    assert "error" in ask(control, do="count", link="x")
     assert process.poll() is None
+
+
+@pytest.mark.parametrize(
+    "datagram",
+    [
+        b"no JSON",
+        b'{"id": 1, "do": "dance", "link": "x"}',
+        b'{"id": 1, "do": "remove"}',
+        b'{"id": 1, "do": "restart", "link": "x", "seed": "1"}',
+        b'{"id": 1, "do": "remove", "link": "x", "more": 1}',
+    ],
+)
+def test_a_datagram_that_is_no_request_ends_the_worker(datagram):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command = [sys.executable, "-m", "testbed.engines.userspace.worker", str(theirs.fileno())]
+    with ours, theirs:
+        ours.send(datagram)
+        ended = subprocess.run(
+            command, pass_fds=[theirs.fileno()], check=False, capture_output=True, text=True, timeout=60
+        )
+    assert ended.returncode == 1
+    assert "msgspec" in ended.stderr
 
 
 def test_sockets_that_carry_no_frames_are_refused_and_closed(worker):
@@ -79,7 +103,7 @@ def test_sockets_that_carry_no_frames_are_refused_and_closed(worker):
     far, near = socket.socketpair()
     with far:
         with near:
-            answer = ask(control, [near, near], do="add", link="x", impairments=CLEAR.to_json(), links=ONE)
+            answer = ask(control, [near, near], do="add", impairments=CLEAR_JSON, links=ONE)
         assert "not packet sockets" in answer["error"]
         far.settimeout(30)
         assert far.recv(1) == b""
@@ -90,7 +114,7 @@ def test_either_all_links_of_a_request_are_added_or_none(worker):
     _, control = worker
     loopback = socket.if_nametoindex("lo")
     with tempfile.TemporaryFile("w") as file:
-        json.dump([CLEAR.to_json()] * 2, file)
+        json.dump([CLEAR_JSON] * 2, file)
         file.flush()
 
         def add(*names):
@@ -98,13 +122,13 @@ def test_either_all_links_of_a_request_are_added_or_none(worker):
                 pairs = [(open_input(loopback), open_output(loopback)) for _ in names]
                 sockets = [opened.enter_context(sock) for pair in pairs for sock in pair]
                 links = [{"link": name, "seed": 1} for name in names]
-                request = json.dumps({"id": 1, "do": "add", "link": "x", "links": links}).encode()
+                request = json.dumps({"id": 1, "do": "add", "links": links}).encode()
                 socket.send_fds(control, [request], [file.fileno(), *(sock.fileno() for sock in sockets)])
                 return json.loads(control.recv(65536))
 
         assert "link x is here already" in add("x", "x")["error"]
-        assert "KeyError: 'x'" in ask(control, do="stats", link="x")["error"]
+        assert "KeyError: 'x'" in ask(control, do="count", link="x")["error"]
         assert add("x", "y") == {"id": 1}
         assert "link y is here already" in add("z", "y")["error"]
-        assert "stats" in ask(control, do="stats", link="y")
-        assert "error" in ask(control, do="stats", link="z")
+        assert "counters" in ask(control, do="count", link="y")
+        assert "error" in ask(control, do="count", link="z")

@@ -1,0 +1,115 @@
+"""What the agent asks of a worker process, and what that answers: datagrams of JSON on a SOCK_SEQPACKET pair."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from testbed.engines.counters import Counters
+
+DATAGRAM_BYTES: Final = 65536
+"""The most bytes of one request or answer."""
+
+LINKS_MOST: Final = 64
+"""The most links of one `Add`: Linux passes at most 253 descriptors with a message (SCM_MAX_FD)."""
+
+
+class _Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag=str.lower, forbid_unknown_fields=True):
+    """Base of the requests.
+
+    Attributes:
+        id: the number of the request, which its answer repeats; the sender gives it.
+    """
+
+    id: int = 0
+
+
+class NewLink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A link to add, by its name and seed."""
+
+    link: str
+    seed: int
+
+
+class Add(_Request, frozen=True, kw_only=True):
+    """Add all of these links, or none.
+
+    It passes descriptors: a file with the impairments of the links, then the input and output packet sockets of each.
+    The impairments of a request are JSON in a file because a trace is too large for a datagram.
+    """
+
+    links: tuple[NewLink, ...]
+
+    @property
+    def link(self) -> str:
+        """The names of the links, in short."""
+        first, *others = self.links
+        return f"{first.link} and {len(others)} more" if others else first.link
+
+
+class Replace(_Request, frozen=True, kw_only=True):
+    """Replace the impairments of a link. It passes a file with them."""
+
+    link: str
+
+
+class Restart(_Request, frozen=True, kw_only=True):
+    """Restart a link with nothing in flight and all counters at zero. It passes a file with its impairments."""
+
+    link: str
+    seed: int
+
+
+class Remove(_Request, frozen=True, kw_only=True):
+    """Remove a link and drop its frames in flight."""
+
+    link: str
+
+
+class Count(_Request, frozen=True, kw_only=True):
+    """Read the counters of a link."""
+
+    link: str
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The answer to the request of that `id`, sent when it has taken effect.
+
+    Attributes:
+        error: why the request had no effect, or None.
+        counters: of the link, to `Count`.
+    """
+
+    id: int
+    error: str | None = None
+    counters: Counters | None = None
+
+
+Request = Add | Replace | Restart | Remove | Count
+
+_REQUESTS: Final[msgspec.json.Decoder[Request]] = msgspec.json.Decoder(Request)
+_ANSWERS: Final = msgspec.json.Decoder(Answer)
+
+
+def encode(message: Request | Answer) -> bytes:
+    """Return a message as a datagram."""
+    return msgspec.json.encode(message)
+
+
+def decode_request(datagram: bytes) -> Request:
+    """Return the request of a datagram.
+
+    Raises:
+        msgspec.DecodeError: it is none.
+    """
+    return _REQUESTS.decode(datagram)
+
+
+def decode_answer(datagram: bytes) -> Answer:
+    """Return the answer of a datagram.
+
+    Raises:
+        msgspec.DecodeError: it is none.
+    """
+    return _ANSWERS.decode(datagram)
