@@ -5,6 +5,9 @@ its offsets count from the network header, so the source MAC is at -8 (net/sched
 
     root table: 1    -> hash table, by the last byte of the source MAC: one rule per address that is known
                 last -> the sink: whatever has a source that no rule knows is dropped, and counted
+
+On an open network, which others than the lab's nodes use too, there is no last rule, and the first ones let ARP and the
+neighbour discovery of IPv6 pass: nodes there keep their own neighbour tables.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import TYPE_CHECKING
 from testbed.agent.netlink import CREATE, EXCL, attribute, attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from testbed.agent.netlink import Message, RouteSocket
 
@@ -41,8 +44,17 @@ _INFO = _PRIORITY << 16 | socket.htons(0x0003)  # ETH_P_ALL
 _TABLE = 1 << 20
 _BUCKETS = 256
 _LAST_BYTE = 0x00FF_0000  # of the source MAC, in the word at -4
-_TO_TABLE, _TO_SINK = 1, 0xFFF  # rules of a table are tried in the order of their numbers
+_TO_NEIGHBOURS, _TO_TABLE, _TO_SINK = 1, 0x10, 0xFFF  # rules of a table are tried in the order of their numbers
 _ROOT_TABLE = 0x800 << 20
+
+# Words of a frame that tell the packets by which neighbours are found, each as mask, value and offset: the type of the
+# frame (RFC 826), the next header of IPv6 and the type of the ICMPv6 message (RFC 4861, sections 4.3 and 4.4).
+_ICMPV6 = (0xFFFF, 0x86DD, -4), (0xFF00, 58 << 8, 4)
+_NEIGHBOUR_PACKETS = (
+    ((0xFFFF, 0x0806, -4),),
+    (*_ICMPV6, (0xFF00_0000, 135 << 24, 40)),
+    (*_ICMPV6, (0xFF00_0000, 136 << 24, 40)),
+)
 
 
 class PortFilters:
@@ -52,9 +64,13 @@ class PortFilters:
         closed: what has an unknown source is dropped. As long as there are no rules, that is everything.
     """
 
-    def __init__(self, route: RouteSocket, port: int, sink: int) -> None:
-        """`route` is in the namespace of the port; `port` and `sink` are indexes of devices there."""
+    def __init__(self, route: RouteSocket, port: int, sink: int, *, is_open: bool = False) -> None:
+        """`route` is in the namespace of the port; `port` and `sink` are indexes of devices there.
+
+        Where the network `is_open`, rules let what has an unknown source pass, and what finds neighbours.
+        """
         self.closed = False
+        self._is_open = is_open
         self._route = route
         self._port = port
         self._sink = sink
@@ -101,11 +117,20 @@ class PortFilters:
         self._has_table = True
         self._rules = rules
         self._handles = {handle for handle, _ in rules.values()}
-        self.close()
+        if self._is_open:
+            self._open()
+        else:
+            self.close()
+
+    def _open(self) -> None:
+        """Let what no rule knows pass."""
+        if self.closed:
+            self._route.send([(_DEL_FILTER, 0, _message(self._port, _ROOT_TABLE | _TO_SINK))])
+            self.closed = False
 
     def clear(self) -> None:
         """Have no rules, and let everything pass."""
-        if self.closed:
+        if self.closed or self._has_table:
             self._route.send([(_DEL_FILTER, 0, _message(self._port, 0))])
         self.closed = self._has_table = False
         self._rules = {}
@@ -145,6 +170,8 @@ class PortFilters:
         selector = struct.pack("=BBBxHHhh", 0, 0, 0, 0, 0, 0, -4) + struct.pack("!I", _LAST_BYTE)
         options = attribute(_U32_LINK, struct.pack("=I", _TABLE)) + attribute(_U32_SELECTOR, selector)
         yield _NEW_FILTER, CREATE | EXCL, _message(self._port, _TO_TABLE, options)
+        for number, words in enumerate(_NEIGHBOUR_PACKETS if self._is_open else ()):
+            yield self._rule(_TO_NEIGHBOURS + number, actions=b"", words=words, flags=CREATE | EXCL)
 
     def _new_handle(self, mac: str) -> int:
         """A handle that is free, in the bucket of a MAC; it is used from now on."""
@@ -153,12 +180,21 @@ class PortFilters:
         self._handles.add(handle)
         return handle
 
-    def _rule(self, handle: int, *, actions: bytes, mac: str | None = None, flags: int) -> Message:
-        """A rule for a source MAC; for all packets without one."""
-        keys, place = b"", b""
+    def _rule(
+        self,
+        handle: int,
+        *,
+        actions: bytes,
+        mac: str | None = None,
+        words: Iterable[tuple[int, int, int]] = (),
+        flags: int,
+    ) -> Message:
+        """A rule for packets with a source MAC, if that is given, and with words (mask, value, offset)."""
+        keys = b"".join(struct.pack("!II", mask, value) + struct.pack("=ii", at, 0) for mask, value, at in words)
+        place = b""
         if mac is not None:
             octets = bytes.fromhex(mac.replace(":", ""))
-            keys = struct.pack("!I4s", 0xFFFF_FFFF, octets[:4]) + struct.pack("=ii", -8, 0)
+            keys += struct.pack("!I4s", 0xFFFF_FFFF, octets[:4]) + struct.pack("=ii", -8, 0)
             keys += struct.pack("!I4s", 0xFFFF_0000, octets[4:] + bytes(2)) + struct.pack("=ii", -4, 0)
             place = attribute(_U32_HASH, struct.pack("=I", handle & ~0xFFF))
         selector = struct.pack("=BBBxHHhhI", _TERMINAL, 0, len(keys) // 16, 0, 0, 0, 0, 0) + keys

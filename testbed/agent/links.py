@@ -248,7 +248,7 @@ class Links:
                 self.rules.set(port, devices[_place(port)])
 
     def _introduce(self, links: Iterable[Link]) -> None:
-        """Have both ends of links know each other's MAC for good.
+        """Have both ends of links know each other's MAC for good, but on open networks, where ARP is not impaired.
 
         No ARP of theirs then crosses the link, as none would cross the long line that it stands for: the first packet
         takes no longer than the others, and which packet is the n-th does not depend on when ARP asks again.
@@ -256,6 +256,8 @@ class Links:
         known: defaultdict[str, defaultdict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
         for link in links:
             key = link.key
+            if key.network in self.wiring.open_networks:
+                continue
             for node, other in ((key.source, key.destination), (key.destination, key.source)):
                 here, there = self.wiring.port(node, key.network), self.wiring.port(other, key.network)
                 known[node][here.interface][link.addresses[other]] = there.mac
@@ -273,7 +275,8 @@ class Links:
             )
 
     async def close(self) -> None:
-        """Remove all devices; packets that would cross them are dropped at the port from then on."""
+        """Remove all devices; packets that would cross them are dropped at ports of the lab from then on."""
+        self.rules.release()
         await self._carriers.close(self.rules.sink)
         self._links.clear()
 

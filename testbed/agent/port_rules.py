@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from testbed.agent import switch
@@ -27,21 +28,24 @@ class PortRules:
         self._networks: set[str] = set()
 
     def close(self, index: int, network: str) -> bool:
-        """Have a new port pass nothing until there are rules for it; False where its network has no links.
+        """Have a new port pass nothing until there are rules for it.
+
+        Returns:
+            False where that is not done: its network has no links, or is open to others than the lab's nodes.
 
         Raises:
             OSError: there is no such port any more.
         """
-        if network not in self._networks:
+        if network not in self._networks or network in self._wiring.open_networks:
             return False
-        self._at(index).close()
+        self._at(index, network).close()
         return True
 
     def set(self, port: Port, devices: Mapping[str, int | None]) -> None:
         """Have a port send the packets of nodes to the devices of their links.
 
-        Those of other nodes on the network pass untouched, those of an unknown source are dropped. Without links,
-        everything passes.
+        Those of other nodes on the network pass untouched, those of an unknown source are dropped, or pass where the
+        network is open. Without links, everything passes.
 
         Args:
             port: where links end.
@@ -60,7 +64,7 @@ class PortRules:
             switch.devices(self._wiring.route, index)[0].mac: None for index in (port.index, port.bridge)
         }
         rules |= {mac: devices.get(node) for mac, node in self._wiring.senders[port.network].items()}
-        self._at(port.index).set_rules(rules)
+        self._at(port.index, port.network).set_rules(rules)
 
     def forget(self, index: int) -> None:
         """Note that a port has gone."""
@@ -74,8 +78,16 @@ class PortRules:
             if port.index in self._filters
         }
 
-    def _at(self, index: int) -> PortFilters:
+    def release(self) -> None:
+        """Let everything pass again at ports of open networks, which outlive the lab."""
+        for port in self._wiring.ports.values():
+            if port.network in self._wiring.open_networks and port.index in self._filters:
+                with suppress(OSError):  # the port has gone, and its rules with it
+                    self._filters.pop(port.index).clear()
+
+    def _at(self, index: int, network: str) -> PortFilters:
         if index not in self._filters:
             assert self.sink is not None  # noqa: S101  # links are made before there are rules for them
-            self._filters[index] = PortFilters(self._wiring.route, index, self.sink)
+            is_open = network in self._wiring.open_networks
+            self._filters[index] = PortFilters(self._wiring.route, index, self.sink, is_open=is_open)
         return self._filters[index]

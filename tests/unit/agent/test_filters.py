@@ -98,6 +98,38 @@ def test_a_rule_is_for_one_source_and_an_unknown_one_is_dropped_and_counted(rout
     assert filters.dropped() == 3
 
 
+@pytest.mark.parametrize(
+    ("what", "place"),
+    [
+        ("0806", "port"),  # ARP
+        (f"86dd60000000 0020 3aff {'00' * 32} 87", "port"),  # a neighbour solicitation: ICMPv6 of type 135
+        (f"86dd60000000 0020 3aff {'00' * 32} 88", "port"),  # a neighbour advertisement
+        (f"86dd60000000 0020 3aff {'00' * 32} 80", "link"),  # an echo request
+        (f"86dd60000000 0020 11ff {'00' * 32} 87", "link"),  # UDP
+    ],
+)
+def test_on_an_open_network_what_finds_neighbours_passes_beside_the_link(route, what, place):
+    filters = PortFilters(route, index("port"), index("sink"), is_open=True)
+    filters.set_rules({LINKED: index("link")})
+    assert passed_by(LINKED, tag=bytes.fromhex(what)) == [place] * 3
+
+
+def test_on_an_open_network_unknown_sources_pass_and_nothing_remains_of_the_rules(route):
+    filters = PortFilters(route, index("port"), index("sink"), is_open=True)
+    filters.close()
+    assert passed_by(UNKNOWN) == []
+    filters.set_rules({KNOWN: None, LINKED: index("link")})
+    assert passed_by(UNKNOWN) == passed_by(KNOWN) == ["port"] * 3
+    assert passed_by(LINKED) == ["link"] * 3
+    assert filters.dropped() == 0
+    filters.clear()
+    assert passed_by(LINKED) == ["port"] * 3
+    shown = subprocess.run(
+        ["tc", "filter", "show", "dev", "port", "egress"], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout == ""
+
+
 def test_rules_are_replaced_removed_and_added(route):
     filters = PortFilters(route, index("port"), index("sink"))
     filters.set_rules({KNOWN: None, LINKED: index("link")})
