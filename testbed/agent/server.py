@@ -150,7 +150,7 @@ class Server:
         await self._wiring.create(call.networks, call.nodes, self._directory / "hosts")
 
     async def _adopt(self, call: messages.Adopt) -> None:
-        await self._wiring.adopt(call.nodes)
+        await self._wiring.adopt(call.networks, call.nodes)
 
     async def _launch(self, call: messages.Launch) -> None:
         """Start a node's own command, which runs as long as the lab; its output goes to a file of the lab."""

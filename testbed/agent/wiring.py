@@ -20,7 +20,7 @@ from testbed.linux import namespaces
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from testbed.agent.messages import NewInterface, NewNetwork, NewNode, PresentNode
+    from testbed.agent.messages import NewInterface, NewNetwork, NewNode, PresentNetwork, PresentNode
     from testbed.agent.netlink import RouteSocket
     from testbed.agent.switch import Device
 
@@ -84,6 +84,7 @@ class Wiring:
         gone: by names of node and network, ports that are not there now, and why.
         bridges: networks by the index of their bridge.
         senders: by network, the nodes by the MACs that they send with.
+        open_networks: those that are not the lab's own: what they carry between others passes untouched.
     """
 
     switch: NetworkNamespace
@@ -93,6 +94,7 @@ class Wiring:
     gone: dict[tuple[str, str], str] = field(default_factory=dict)
     bridges: dict[int, str] = field(default_factory=dict)
     senders: dict[str, dict[str, str]] = field(default_factory=dict)
+    open_networks: set[str] = field(default_factory=set)
     _places: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def node(self, name: str) -> Node:
@@ -236,12 +238,13 @@ class Wiring:
             )
         )
 
-    async def adopt(self, nodes: Sequence[PresentNode]) -> None:
-        """Find the ports of nodes that are there already.
+    async def adopt(self, networks: Sequence[PresentNetwork], nodes: Sequence[PresentNode]) -> None:
+        """Find the ports of nodes that are there already, on networks that are there already.
 
         Raises:
             LabError: `node-gone`, `port-not-found`.
         """
+        self.open_networks |= {network.name for network in networks if network.open}
         for given in nodes:
             name, pid = given.name, given.pid
             try:
