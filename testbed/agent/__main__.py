@@ -18,8 +18,9 @@ import traceback
 from pathlib import Path
 
 from testbed import logs
-from testbed.agent import isolation, link_devices, links, protocol
+from testbed.agent import guardian, isolation, journal, link_devices, links, protocol
 from testbed.agent.attachments import Attachments
+from testbed.agent.journal import Journal
 from testbed.agent.messages import EngineReport
 from testbed.agent.netlink import RouteSocket
 from testbed.agent.server import Server
@@ -40,9 +41,12 @@ def main() -> int:
     parser.add_argument("--ahead", action="store_true", help="take all else from a line of standard input")
     parser.add_argument("--name", help="what the process is called, by which it is found")
     parser.add_argument("--log", type=Path, help="where output goes from then on")
+    parser.add_argument("--unguarded", action="store_true", help="start no guardian; somebody else does")
     parser.add_argument("--lifeline", action="store_true", help="end when standard input ends before the lab is up")
     parser.add_argument("--debug", action="store_true", help="log everything")
     parser.add_argument("--probe", action="store_true", help="say in JSON what an agent can do here, and end")
+    parser.add_argument("--journal", type=Path, help="what the agent changes outside the lab is written to this file")
+    parser.add_argument("--guard", type=int, metavar="PID", help="put back what that agent changed when it is killed")
     parser.add_argument("--sweep", action="store_true", help="remove what a killed agent of the lab left, and end")
     arguments = parser.parse_args()
     if arguments.ahead:
@@ -56,10 +60,14 @@ def main() -> int:
     logs.configure(logging.DEBUG if arguments.debug else logging.INFO)
     try:
         if arguments.sweep:
-            asyncio.run(_sweep(arguments.lab))
+            _sweep(arguments.lab, arguments.journal)
+        elif arguments.guard:
+            guardian.guard(arguments.lab, os.pidfd_open(arguments.guard), Journal.at(arguments.journal))
         else:
             if arguments.isolate:
                 isolation.isolate()
+            elif arguments.journal and not arguments.unguarded:
+                guardian.start(arguments.lab, arguments.journal)
             asyncio.run(_probe() if arguments.probe else _serve(arguments))
     except TestbedError as error:
         # The command that waits for the socket reads the last line of the log; see runtime/local_agent.py.
@@ -78,9 +86,13 @@ def _log_to(path: Path) -> None:
 _log = logging.getLogger("testbed.agent")
 
 
-async def _sweep(lab: str) -> None:
-    async with NetworkNamespace(namespaces.current_network()) as namespace:
-        await link_devices.sweep(namespace, lab)
+def _sweep(lab: str, journal_path: Path | None) -> None:
+    if journal_path:
+        book = Journal.at(journal_path)
+        journal.put_back(book, agent_died=True)
+        book.close()
+    with RouteSocket() as route:
+        link_devices.sweep(route, lab)
 
 
 async def _probe() -> None:
@@ -119,7 +131,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
         engines = {name: load(name, Switch(switch_fd, home_fd, devices)) for name in ENGINES}
         found = {name: await engine.probe() for name, engine in engines.items()}
         missing = {name: each.missing for name, each in found.items() if each.missing}
-        impaired = links.Links(wiring, devices, engines, missing)
+        book = Journal.at(arguments.journal) if arguments.journal else None
+        impaired = links.Links(wiring, devices, engines, missing, book)
         attachments = Attachments(wiring, impaired)
         server = Server(
             arguments.lab, wiring, impaired, attachments, arguments.socket.parent, isolated=arguments.isolate
@@ -142,6 +155,9 @@ async def _serve(arguments: argparse.Namespace) -> None:
                     task.result()  # whatever ended it ends the agent, and with it all links
                 await cancelled(task)
             arguments.socket.unlink(missing_ok=True)
+            if book:
+                with namespaces.inside(switch_fd):
+                    journal.put_back(book, agent_died=False)
             await impaired.close()
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from testbed.agent import offloads
+from testbed.agent.journal import OffloadsOff
 from testbed.engines.engine import NewLink
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from testbed.agent.journal import Journal
     from testbed.agent.link_devices import LinkDevices
-    from testbed.agent.wiring import Wiring
+    from testbed.agent.wiring import Port, Wiring
     from testbed.engines.counters import Counters
     from testbed.engines.engine import Engine
     from testbed.impairments import Impairments
@@ -50,10 +53,13 @@ class Link:
 class LinkCarriers:
     """Has links carried, each by its engine, and no longer."""
 
-    def __init__(self, wiring: Wiring, devices: LinkDevices, engines: Mapping[str, Engine]) -> None:
+    def __init__(
+        self, wiring: Wiring, devices: LinkDevices, engines: Mapping[str, Engine], journal: Journal | None
+    ) -> None:
         self._wiring = wiring
         self._devices = devices
         self._engines = engines
+        self._journal = journal
 
     def make_sink(self) -> int:
         """Make a device that drops what is sent to it; its index."""
@@ -89,13 +95,28 @@ class LinkCarriers:
             LabError: `offload-stays-on`; a node or a port is gone.
             OSError: the kernel's refusal.
         """
-        interfaces = defaultdict(set)
+        interfaces: defaultdict[str, set[str]] = defaultdict(set)
         for link in links:
             if self._engines[link.engine].needs_single_packets and sender in (None, link.key.source):
                 port = self._wiring.port(link.key.source, link.key.network)
                 interfaces[port.node].add(port.interface)
+                if port.network in self._wiring.open_networks:
+                    self._note_offloads(port)
         for node, names in interfaces.items():
             offloads.switch_off(self._wiring.node(node).network, names, offloads.SEGMENTATION)
+
+    def _note_offloads(self, port: Port) -> None:
+        """Write down how the offloads of an interface are that is somebody's."""
+        assert self._journal  # noqa: S101  # open networks are not the agent's own
+        node = self._wiring.node(port.node)
+        self._journal.write(
+            OffloadsOff(
+                port=port.index,
+                network=os.fstat(node.network).st_ino,
+                pid=node.pid,
+                wanted=offloads.wanted(node.network, port.interface),
+            )
+        )
 
     async def apply(self, link: Link, impairments: Impairments) -> None:
         """Have a link do something else; one whose port is gone will, when it is back."""

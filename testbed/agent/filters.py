@@ -3,32 +3,33 @@
 A rule by source MAC covers IPv4, IPv6, ARP and VLAN tags alike. u32 is in every kernel that has traffic control at all;
 its offsets count from the network header, so the source MAC is at -8 (net/sched/cls_u32.c, `u32_classify`).
 
-    root table: 1    -> hash table, by the last byte of the source MAC: one rule per address that is known
+    root table: ARP and neighbour discovery pass, on an open network
+                then -> hash table, by the last byte of the source MAC: one rule per address that is known
                 last -> the sink: whatever has a source that no rule knows is dropped, and counted
 
-On an open network, which others than the lab's nodes use too, there is no last rule, and the first ones let ARP and the
-neighbour discovery of IPv6 pass: nodes there keep their own neighbour tables.
+On an open network the rule to the sink is there only until the port has others: what no rule knows passes.
 """
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from testbed.agent.netlink import CREATE, EXCL, attribute, attributes
+from testbed.agent.netlink import CREATE, EXCL, ROOT_MATCH, attribute, attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from testbed.agent.netlink import Message, RouteSocket
 
 # include/uapi/linux/rtnetlink.h and pkt_sched.h
-_NEW_QDISC = 36
+_NEW_QDISC, _DEL_QDISC, _GET_QDISC = 36, 37, 38
 _NEW_FILTER, _DEL_FILTER, _GET_FILTER = 44, 45, 46
-_CLSACT, _EGRESS = 0xFFFF_FFF1, 0xFFFF_FFF3
+_CLSACT, _INGRESS, _EGRESS = 0xFFFF_FFF1, 0xFFFF_FFF2, 0xFFFF_FFF3
 _CLSACT_HANDLE = 0xFFFF_0000
 _TCA_KIND, _TCA_OPTIONS = 1, 2
 
@@ -44,17 +45,77 @@ _INFO = _PRIORITY << 16 | socket.htons(0x0003)  # ETH_P_ALL
 _TABLE = 1 << 20
 _BUCKETS = 256
 _LAST_BYTE = 0x00FF_0000  # of the source MAC, in the word at -4
-_TO_NEIGHBOURS, _TO_TABLE, _TO_SINK = 1, 0x10, 0xFFF  # rules of a table are tried in the order of their numbers
+_PASSING, _TO_TABLE, _TO_SINK = 1, 0x10, 0xFFF  # rules of a table are tried in the order of their numbers
 _ROOT_TABLE = 0x800 << 20
 
-# Words of a frame that tell the packets by which neighbours are found, each as mask, value and offset: the type of the
-# frame (RFC 826), the next header of IPv6 and the type of the ICMPv6 message (RFC 4861, sections 4.3 and 4.4).
-_ICMPV6 = (0xFFFF, 0x86DD, -4), (0xFF00, 58 << 8, 4)
-_NEIGHBOUR_PACKETS = (
-    ((0xFFFF, 0x0806, -4),),
-    (*_ICMPV6, (0xFF00_0000, 135 << 24, 40)),
-    (*_ICMPV6, (0xFF00_0000, 136 << 24, 40)),
-)
+_TCMSG = struct.Struct("=BxxxiIII")  # struct tcmsg: family, device, handle, parent, info
+
+
+def _key(mask: int, value: int, offset: int) -> bytes:
+    """What a rule compares: a word of a packet, in network byte order, at an offset from the network header."""
+    return struct.pack("!II", mask, value) + struct.pack("=ii", offset, 0)
+
+
+_ARP = _key(0xFFFF, 0x0806, -4)
+_ICMPV6 = _key(0xFFFF, 0x86DD, -4) + _key(0x0000_FF00, 58 << 8, 4)  # next header, at byte 6
+_DISCOVERY = (_ICMPV6 + _key(0xFC00_0000, 132 << 24, 40), _ICMPV6 + _key(0xFF00_0000, 136 << 24, 40))
+
+
+class Hooks(NamedTuple):
+    """What hangs on a device's hooks.
+
+    Attributes:
+        qdisc: what provides them, `clsact` or `ingress`; None where nothing does.
+        ingress, egress: filters hang on that hook.
+    """
+
+    qdisc: str | None
+    ingress: bool
+    egress: bool
+
+
+def hooks(route: RouteSocket, device: int) -> Hooks:
+    """What hangs on the hooks of the device with that index.
+
+    Raises:
+        OSError: there is no such device any more.
+    """
+    listed = route.ask((_GET_QDISC, ROOT_MATCH, _TCMSG.pack(socket.AF_UNSPEC, device, 0, 0, 0)))
+    kinds = [
+        attributes(body[_TCMSG.size :])[_TCA_KIND].rstrip(b"\0").decode()
+        for body in listed
+        if _TCMSG.unpack_from(body)[1:3] == (device, _CLSACT_HANDLE)
+    ]
+    filtered = [
+        bool(kinds and route.ask((_GET_FILTER, ROOT_MATCH, _TCMSG.pack(socket.AF_UNSPEC, device, 0, hook, 0))))
+        for hook in (_INGRESS, _EGRESS)
+    ]
+    return Hooks(kinds[0] if kinds else None, *filtered)
+
+
+def remove(route: RouteSocket, port: int, *, with_hook: bool) -> None:
+    """Remove everything that a `PortFilters` has hung on a port, also of another process; the port may have gone.
+
+    Args:
+        route: a netlink socket in the namespace of the port.
+        port: index of the device.
+        with_hook: the port had no hook before. It stays nevertheless if somebody else has hung filters on it.
+
+    Raises:
+        OSError: the kernel's refusal.
+    """
+    gone = (errno.ENODEV, errno.ENOENT, errno.EINVAL)
+    route.send([(_DEL_FILTER, 0, _message(port, 0, hook=hook)) for hook in (_EGRESS, _INGRESS)], tolerated=gone)
+    if with_hook:
+        try:
+            found = hooks(route, port)
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                return
+            raise
+        if not found.ingress and not found.egress:
+            body = _TCMSG.pack(socket.AF_UNSPEC, port, _CLSACT_HANDLE, _CLSACT, 0)
+            route.send([(_DEL_QDISC, 0, body)], tolerated=gone)
 
 
 class PortFilters:
@@ -62,18 +123,23 @@ class PortFilters:
 
     Attributes:
         closed: what has an unknown source is dropped. As long as there are no rules, that is everything.
+        silenced: what the node sends is dropped too.
     """
 
     def __init__(self, route: RouteSocket, port: int, sink: int, *, is_open: bool = False) -> None:
-        """`route` is in the namespace of the port; `port` and `sink` are indexes of devices there.
+        """Nothing is hung on the port yet.
 
-        Where the network `is_open`, rules let what has an unknown source pass, and what finds neighbours.
+        Args:
+            route: a netlink socket in the namespace of the port.
+            port: index of the device.
+            sink: index of a device there that drops what is sent to it.
+            is_open: the port is on an open network.
         """
-        self.closed = False
-        self._is_open = is_open
+        self.closed = self.silenced = False
         self._route = route
         self._port = port
         self._sink = sink
+        self._is_open = is_open
         self._hooked = False
         self._has_table = False
         self._rules: dict[str, tuple[int, int | None]] = {}
@@ -90,6 +156,28 @@ class PortFilters:
             self._hook()
             self._route.send([self._rule(_TO_SINK, actions=_redirect(self._sink), flags=CREATE | EXCL)])
             self.closed = True
+
+    def silence(self) -> None:
+        """Drop what the node sends.
+
+        Raises:
+            OSError: the kernel's refusal.
+        """
+        if not self.silenced:
+            self._hook()
+            rule = self._rule(_TO_SINK, actions=_redirect(self._sink), flags=CREATE | EXCL, hook=_INGRESS)
+            self._route.send([rule])
+            self.silenced = True
+
+    def unsilence(self) -> None:
+        """Let pass what the node sends.
+
+        Raises:
+            OSError: the kernel's refusal.
+        """
+        if self.silenced:
+            self._route.send([(_DEL_FILTER, 0, _message(self._port, 0, hook=_INGRESS))])
+            self.silenced = False
 
     def set_rules(self, wanted: Mapping[str, int | None]) -> None:
         """Have these rules and no others. A rule that changes does so at once; packets never find it missing.
@@ -117,14 +205,9 @@ class PortFilters:
         self._has_table = True
         self._rules = rules
         self._handles = {handle for handle, _ in rules.values()}
-        if self._is_open:
-            self._open()
-        else:
+        if not self._is_open:
             self.close()
-
-    def _open(self) -> None:
-        """Let what no rule knows pass."""
-        if self.closed:
+        elif self.closed:
             self._route.send([(_DEL_FILTER, 0, _message(self._port, _ROOT_TABLE | _TO_SINK))])
             self.closed = False
 
@@ -158,20 +241,24 @@ class PortFilters:
         """Give the port the hook that rules hang on, which it may have."""
         if self._hooked:
             return
-        body = struct.pack("=BxxxiIII", socket.AF_UNSPEC, self._port, _CLSACT_HANDLE, _CLSACT, 0)
+        body = _TCMSG.pack(socket.AF_UNSPEC, self._port, _CLSACT_HANDLE, _CLSACT, 0)
         with suppress(FileExistsError):
             self._route.send([(_NEW_QDISC, CREATE | EXCL, body + attribute(_TCA_KIND, b"clsact\0"))])
         self._hooked = True
 
     def _table(self) -> Iterator[Message]:
-        """The hash table, and the rule that leads to it."""
+        """The hash table, and the rule that leads to it; on an open network also those for ARP and its like.
+
+        RFC 4861, section 4: routers and neighbours are asked for, and answer, in ICMPv6 messages of types 133 to 136.
+        """
+        if self._is_open:
+            for number, keys in enumerate((_ARP, *_DISCOVERY)):
+                yield self._rule(_PASSING + number, actions=b"", keys=keys, flags=CREATE | EXCL)
         divisor = attribute(_U32_DIVISOR, struct.pack("=I", _BUCKETS))
         yield _NEW_FILTER, CREATE | EXCL, _message(self._port, _TABLE, divisor)
         selector = struct.pack("=BBBxHHhh", 0, 0, 0, 0, 0, 0, -4) + struct.pack("!I", _LAST_BYTE)
         options = attribute(_U32_LINK, struct.pack("=I", _TABLE)) + attribute(_U32_SELECTOR, selector)
         yield _NEW_FILTER, CREATE | EXCL, _message(self._port, _TO_TABLE, options)
-        for number, words in enumerate(_NEIGHBOUR_PACKETS if self._is_open else ()):
-            yield self._rule(_TO_NEIGHBOURS + number, actions=b"", words=words, flags=CREATE | EXCL)
 
     def _new_handle(self, mac: str) -> int:
         """A handle that is free, in the bucket of a MAC; it is used from now on."""
@@ -186,25 +273,26 @@ class PortFilters:
         *,
         actions: bytes,
         mac: str | None = None,
-        words: Iterable[tuple[int, int, int]] = (),
+        keys: bytes = b"",
         flags: int,
+        hook: int = _EGRESS,
     ) -> Message:
-        """A rule for packets with a source MAC, if that is given, and with words (mask, value, offset)."""
-        keys = b"".join(struct.pack("!II", mask, value) + struct.pack("=ii", at, 0) for mask, value, at in words)
+        """A rule for a source MAC, or for what else `keys` match; for all packets without either."""
         place = b""
         if mac is not None:
-            octets = bytes.fromhex(mac.replace(":", ""))
-            keys += struct.pack("!I4s", 0xFFFF_FFFF, octets[:4]) + struct.pack("=ii", -8, 0)
-            keys += struct.pack("!I4s", 0xFFFF_0000, octets[4:] + bytes(2)) + struct.pack("=ii", -4, 0)
+            octets = bytes.fromhex(mac.replace(":", "")) + bytes(2)
+            keys = _key(0xFFFF_FFFF, int.from_bytes(octets[:4]), -8)
+            keys += _key(0xFFFF_0000, int.from_bytes(octets[4:]), -4)
             place = attribute(_U32_HASH, struct.pack("=I", handle & ~0xFFF))
         selector = struct.pack("=BBBxHHhhI", _TERMINAL, 0, len(keys) // 16, 0, 0, 0, 0, 0) + keys
         acting = attribute(_U32_ACTIONS, attribute(1, actions)) if actions else b""
-        return _NEW_FILTER, flags, _message(self._port, handle, place + acting + attribute(_U32_SELECTOR, selector))
+        options = place + acting + attribute(_U32_SELECTOR, selector)
+        return _NEW_FILTER, flags, _message(self._port, handle, options, hook=hook)
 
 
-def _message(port: int, handle: int, options: bytes = b"") -> bytes:
+def _message(port: int, handle: int, options: bytes = b"", *, hook: int = _EGRESS) -> bytes:
     """The body of a message about a filter: `struct tcmsg` and attributes."""
-    body = struct.pack("=BxxxiIII", socket.AF_UNSPEC, port, handle, _EGRESS, _INFO)
+    body = _TCMSG.pack(socket.AF_UNSPEC, port, handle, hook, _INFO)
     return body + attribute(_TCA_KIND, b"u32\0") + (attribute(_TCA_OPTIONS, options) if options else b"")
 
 

@@ -6,10 +6,7 @@ import errno
 import socket
 import struct
 import zlib
-from contextlib import suppress
 from typing import TYPE_CHECKING
-
-from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.agent import offloads, switch
 from testbed.agent.netlink import CREATE, EXCL, RouteSocket, attribute
@@ -21,7 +18,6 @@ if TYPE_CHECKING:
 
     from testbed.agent.netlink import Message
     from testbed.agent.switch import Device
-    from testbed.agent.wiring import NetworkNamespace
 
 # include/uapi/linux/rtnetlink.h, if.h, if_link.h and veth.h
 _NEW_LINK, _DEL_LINK, _SET_LINK = 16, 17, 19
@@ -181,14 +177,8 @@ def alias(lab: str) -> str:
     return f"testbed {lab} "
 
 
-async def sweep(namespace: NetworkNamespace, lab: str) -> int:
+def sweep(route: RouteSocket, lab: str) -> int:
     """Remove what an agent that was killed left in the machine's namespace; the number of devices removed."""
-    left = [
-        link["index"]
-        async for link in await namespace.ip.get_links()
-        if (link.get("ifalias") or "").startswith(alias(lab))
-    ]
-    for index in left:
-        with suppress(NetlinkError):  # the other half of a pair that has just gone
-            await namespace.ip.link("del", index=index)
+    left = [device.index for device in switch.devices(route) if device.alias.startswith(alias(lab))]
+    route.send([(_DEL_LINK, 0, _device(index)) for index in left], tolerated=[errno.ENODEV])
     return len(left)

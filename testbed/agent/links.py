@@ -32,6 +32,7 @@ from testbed.errors import LabError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from testbed.agent.journal import Journal
     from testbed.agent.link_devices import LinkDevices
     from testbed.agent.messages import LinkChange, LinkRequest
     from testbed.agent.wiring import Port, Wiring
@@ -53,20 +54,22 @@ class Links:
         devices: makes devices of links.
         engines: by name, in order of preference.
         missing: those that do not work here, and why.
+        journal: see `PortRules`.
     """
 
     wiring: Wiring
     devices: LinkDevices
     engines: Mapping[str, Engine]
     missing: Mapping[str, MachineError]
+    journal: Journal | None = None
     rules: PortRules = field(init=False)
     _carriers: LinkCarriers = field(init=False)
     _links: dict[Key, Link] = field(default_factory=dict)
     _exclusive: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
-        self.rules = PortRules(self.wiring)
-        self._carriers = LinkCarriers(self.wiring, self.devices, self.engines)
+        self.rules = PortRules(self.wiring, self.journal)
+        self._carriers = LinkCarriers(self.wiring, self.devices, self.engines, self.journal)
 
     async def impair(self, wanted: Iterable[LinkRequest]) -> tuple[ChosenEngine, ...]:
         """Give links their impairments; the new impairments replace those that a link has, as a whole.
@@ -251,7 +254,8 @@ class Links:
         """Have both ends of links know each other's MAC for good, but on open networks, where ARP is not impaired.
 
         No ARP of theirs then crosses the link, as none would cross the long line that it stands for: the first packet
-        takes no longer than the others, and which packet is the n-th does not depend on when ARP asks again.
+        takes no longer than the others, and which packet is the n-th does not depend on when ARP asks again. On an open
+        network the neighbour tables are not ours: ports let ARP pass there.
         """
         known: defaultdict[str, defaultdict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
         for link in links:
@@ -276,7 +280,6 @@ class Links:
 
     async def close(self) -> None:
         """Remove all devices; packets that would cross them are dropped at ports of the lab from then on."""
-        self.rules.release()
         await self._carriers.close(self.rules.sink)
         self._links.clear()
 

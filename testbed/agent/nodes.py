@@ -36,6 +36,7 @@ class Node:
         directory: where commands start.
         container: id of the container that the node is; empty where it is none.
         first_process: file descriptor (pidfd_open(2)) of the container's first process.
+        pid: of that process; 0 where there is none.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Node:
     directory: str = "/"
     container: str = ""
     first_process: int = -1
+    pid: int = 0
 
     @property
     def has_ended(self) -> bool:
@@ -78,7 +80,7 @@ def of_process(name: str, pid: int, *, limited: bool, container: str) -> Node:
     except BaseException:
         os.close(first_process)
         raise
-    node = Node(name=name, network=network, cgroups=cgroups, container=container, first_process=first_process)
+    node = Node(name=name, network=network, cgroups=cgroups, container=container, first_process=first_process, pid=pid)
     for fd in (network, first_process):
         weakref.finalize(node, os.close, fd)  # a container that is restarted is another Node
     return node

@@ -29,7 +29,8 @@ _GET_STRINGS, _GET_STRING_COUNTS, _GET_FEATURES, _SET_FEATURES = 0x1B, 0x37, 0x3
 _FEATURE_NAMES = 4  # ETH_SS_FEATURES
 _NAME_BYTES = 32  # ETH_GSTRING_LEN
 _BITS = 32
-_BLOCK = struct.Struct("=IIII")  # struct ethtool_get_features_block; of it the third is what is active
+_BLOCK = struct.Struct("=IIII")  # struct ethtool_get_features_block
+_REQUESTED, _ACTIVE = 1, 2  # places of masks in it
 
 
 def switch_off(network: int, interfaces: Iterable[str], features: tuple[str, ...]) -> None:
@@ -45,23 +46,55 @@ def switch_off(network: int, interfaces: Iterable[str], features: tuple[str, ...
         OSError: there is no such interface, or the kernel refuses.
     """
     with namespaces.inside(network), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        names = _feature_names()
-        blocks = -(-len(names) // _BITS)
-        unwanted = sum(1 << bit for bit, name in enumerate(names) if name in features)
-        masks = (unwanted >> _BITS * block & 0xFFFF_FFFF for block in range(blocks))
-        settings = struct.pack("=II", _SET_FEATURES, blocks) + b"".join(struct.pack("=II", mask, 0) for mask in masks)
-        question = struct.pack("=II", _GET_FEATURES, blocks) + bytes(_BLOCK.size * blocks)
+        settings = _settings(features, on=False)
         for interface in interfaces:
             _ethtool(control, interface, settings)
-            answer = _ethtool(control, interface, question)
-            active = sum(block[2] << _BITS * at for at, block in enumerate(_BLOCK.iter_unpack(answer[8:])))
-            if stuck := active & unwanted:
-                kept = ", ".join(name for bit, name in enumerate(names) if stuck >> bit & 1)
+            stuck = _features(control, interface, _ACTIVE)
+            if kept := ", ".join(name for name in stuck if name in features):
                 raise LabError(
                     "offload-stays-on",
                     f"{interface} keeps {kept} on, so that several packets would be impaired as one",
                     "use a driver that can switch it off (veth can)",
                 )
+
+
+def switch_on(network: int, interface: str, features: tuple[str, ...]) -> None:
+    """Have an interface use features again that it was told to use before; see `switch_off`.
+
+    Raises:
+        OSError: there is no such interface, or the kernel refuses.
+    """
+    with namespaces.inside(network), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        _ethtool(control, interface, _settings(features, on=True))
+
+
+def wanted(network: int, interface: str) -> tuple[str, ...]:
+    """The features of `SEGMENTATION` that an interface is told to use, whether it can or not; see `switch_off`.
+
+    Raises:
+        OSError: there is no such interface.
+    """
+    with namespaces.inside(network), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        return tuple(name for name in _features(control, interface, _REQUESTED) if name in SEGMENTATION)
+
+
+def _settings(features: tuple[str, ...], *, on: bool) -> bytes:
+    """The command that switches features on or off, and leaves the others alone."""
+    names = _feature_names()
+    chosen = sum(1 << bit for bit, name in enumerate(names) if name in features)
+    blocks = -(-len(names) // _BITS)
+    masks = (chosen >> _BITS * block & 0xFFFF_FFFF for block in range(blocks))
+    changes = (struct.pack("=II", mask, mask * on) for mask in masks)
+    return struct.pack("=II", _SET_FEATURES, blocks) + b"".join(changes)
+
+
+def _features(control: socket.socket, interface: str, which: int) -> list[str]:
+    """The features of an interface that are on, by one of the masks that the kernel keeps of them."""
+    names = _feature_names()
+    blocks = -(-len(names) // _BITS)
+    answer = _ethtool(control, interface, struct.pack("=II", _GET_FEATURES, blocks) + bytes(_BLOCK.size * blocks))
+    found = sum(block[which] << _BITS * at for at, block in enumerate(_BLOCK.iter_unpack(answer[8:])))
+    return [name for bit, name in enumerate(names) if found >> bit & 1]
 
 
 @functools.cache

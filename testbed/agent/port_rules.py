@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from testbed.agent import switch
+from testbed.agent import filters, switch
 from testbed.agent.filters import PortFilters
+from testbed.agent.journal import Bridge, PortLeft, PortUsed, leave
+from testbed.errors import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from testbed.agent.journal import Journal
     from testbed.agent.wiring import Port, Wiring
 
 
@@ -21,43 +23,64 @@ class PortRules:
         sink: index of the device that drops what is sent to it; there are no rules before it is set.
     """
 
-    def __init__(self, wiring: Wiring) -> None:
+    def __init__(self, wiring: Wiring, journal: Journal | None) -> None:
+        """`journal` is None where the switch side is the agent's own, and goes when the agent does."""
         self.sink: int | None = None
         self._wiring = wiring
+        self._journal = journal
         self._filters: dict[int, PortFilters] = {}
+        self._used: dict[int, PortUsed] = {}
         self._networks: set[str] = set()
 
     def close(self, index: int, network: str) -> bool:
-        """Have a new port pass nothing until there are rules for it.
+        """Have a new port pass nothing until `open` or `release`; False where its network has no links.
 
-        Returns:
-            False where that is not done: its network has no links, or is open to others than the lab's nodes.
+        What the node sends is dropped as well on an open network: ports there pass what they don't know.
 
         Raises:
             OSError: there is no such port any more.
+            LabError: `port-in-use`.
         """
-        if network not in self._networks or network in self._wiring.open_networks:
+        if network not in self._networks:
             return False
-        self._at(index, network).close()
+        new = self._at(index, network)
+        new.close()
+        if network in self._wiring.open_networks:
+            new.silence()
         return True
+
+    def open(self, index: int) -> None:
+        """Have what the node sends pass by the rules of the other ports, which know it by now."""
+        if index in self._filters:
+            self._filters[index].unsilence()
+
+    def release(self, index: int) -> None:
+        """Have a port of an open network as it was before: it is no node's."""
+        if self._filters.pop(index, None):
+            assert self._journal  # noqa: S101  # open networks are not the agent's own
+            leave(self._wiring.route, self._used.pop(index))
+            self._journal.write(PortLeft(port=index))
 
     def set(self, port: Port, devices: Mapping[str, int | None]) -> None:
         """Have a port send the packets of nodes to the devices of their links.
 
-        Those of other nodes on the network pass untouched, those of an unknown source are dropped, or pass where the
-        network is open. Without links, everything passes.
+        Those of other nodes on the network pass untouched. Those of an unknown source are dropped, or pass untouched
+        where the network is open. Without links, everything passes.
 
         Args:
             port: where links end.
             devices: by the links' source nodes.
 
         Raises:
+            LabError: `port-in-use`.
             OSError: the kernel's refusal.
         """
         if not devices:
             if port.index in self._filters:
                 self._filters.pop(port.index).clear()
             return
+        if self._journal and port.network not in self._wiring.open_networks:
+            self._journal.write(Bridge(index=port.bridge))
         self._networks.add(port.network)
         # The switch itself sends with the addresses of its own devices: as a gateway, or as IPv6 asks of every device.
         rules: dict[str, int | None] = {
@@ -69,6 +92,7 @@ class PortRules:
     def forget(self, index: int) -> None:
         """Note that a port has gone."""
         self._filters.pop(index, None)
+        self._used.pop(index, None)
 
     def dropped(self) -> dict[str, int]:
         """By port, how many packets were dropped because their source is unknown."""
@@ -78,16 +102,33 @@ class PortRules:
             if port.index in self._filters
         }
 
-    def release(self) -> None:
-        """Let everything pass again at ports of open networks, which outlive the lab."""
-        for port in self._wiring.ports.values():
-            if port.network in self._wiring.open_networks and port.index in self._filters:
-                with suppress(OSError):  # the port has gone, and its rules with it
-                    self._filters.pop(port.index).clear()
-
     def _at(self, index: int, network: str) -> PortFilters:
         if index not in self._filters:
             assert self.sink is not None  # noqa: S101  # links are made before there are rules for them
             is_open = network in self._wiring.open_networks
+            if is_open:
+                self._take(index)
             self._filters[index] = PortFilters(self._wiring.route, index, self.sink, is_open=is_open)
         return self._filters[index]
+
+    def _take(self, index: int) -> None:
+        """Note how a port is that is somebody's, before anything is hung on it.
+
+        Raises:
+            LabError: `port-in-use`, somebody else's filters would not see packets any more that go through links.
+        """
+        assert self._journal  # noqa: S101  # open networks are not the agent's own
+        found = filters.hooks(self._wiring.route, index)
+        (device,) = switch.devices(self._wiring.route, index)
+        if found.egress or found.qdisc not in (None, "clsact"):
+            name = device.name
+            port = self._wiring.port_at(index)
+            what = "filters" if found.egress else f"a qdisc {found.qdisc}"
+            raise LabError(
+                "port-in-use",
+                f"{name}, the port of {port or 'a container'}, has {what} of somebody else; links would bypass that",
+                f"tc filter show dev {name} egress and tc qdisc show dev {name} say what; remove it, or take down the "
+                "lab that made it",
+            )
+        self._used[index] = PortUsed(port=index, had_hook=found.qdisc is not None, queue_length=device.queue_length)
+        self._journal.write(self._used[index])

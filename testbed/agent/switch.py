@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 # include/uapi/linux/rtnetlink.h, if_link.h and neighbour.h
 _NEW_LINK, _DEL_LINK, _GET_LINK = 16, 17, 18
 _NEW_NEIGHBOUR, _GET_NEIGHBOUR = 28, 30
-_ADDRESS, _NAME, _MTU, _LINK, _MASTER, _INFO, _STATISTICS64 = 1, 3, 4, 5, 10, 18, 23
+_SET_LINK = 19
+_ADDRESS, _NAME, _MTU, _LINK, _MASTER, _QUEUE_LENGTH, _INFO, _ALIAS, _STATISTICS64 = 1, 3, 4, 5, 10, 13, 18, 20, 23
 _INFO_KIND = 1
 _NEIGHBOUR_MAC = 2
 _LEARNED = 0x02 | 0x04  # NUD_REACHABLE, NUD_STALE; the bridge's own addresses are permanent ones
@@ -38,6 +39,9 @@ class Device:
         mtu: bytes of an IP packet.
         connected: both ends of a veth are up.
         sent: packets that it has sent, so of a port those that the node was given.
+        received: packets that it has received, so of a port those that the node has sent.
+        alias: a text that somebody gave it, see ip-link(8).
+        queue_length: packets that a queue of its own may hold.
     """
 
     index: int
@@ -48,6 +52,9 @@ class Device:
     mtu: int
     connected: bool
     sent: int
+    received: int
+    alias: str
+    queue_length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,29 @@ def named(route: RouteSocket, name: str) -> Device:
     return _device(answer)
 
 
+def unplug(route: RouteSocket, index: int) -> None:
+    """Take a port off its bridge.
+
+    Raises:
+        OSError: there is none with that index.
+    """
+    _set(route, index, _MASTER, 0)
+
+
+def set_queue_length(route: RouteSocket, index: int, packets: int) -> None:
+    """Set how much a queue of a device may hold.
+
+    Raises:
+        OSError: there is none with that index.
+    """
+    _set(route, index, _QUEUE_LENGTH, packets)
+
+
+def _set(route: RouteSocket, index: int, kind: int, value: int) -> None:
+    body = _IFINFO.pack(socket.AF_UNSPEC, 0, index, 0, 0) + attribute(kind, struct.pack("=I", value))
+    route.send([(_SET_LINK, 0, body)])
+
+
 def learned(route: RouteSocket) -> list[Learned]:
     """All MACs that the bridges of a socket's namespace have learned."""
     answers = route.ask((_GET_NEIGHBOUR, netlink.ROOT_MATCH, _NDMSG.pack(_AF_BRIDGE, 0, 0, 0, 0)))
@@ -118,6 +148,9 @@ def _device(body: bytes) -> Device:
         mtu=int.from_bytes(found.get(_MTU, b""), sys.byteorder),
         connected=bool(state & _LOWER_UP),
         sent=int.from_bytes(statistics[8:16], sys.byteorder),
+        received=int.from_bytes(statistics[:8], sys.byteorder),
+        alias=found.get(_ALIAS, b"").rstrip(b"\0").decode(errors="replace"),
+        queue_length=int.from_bytes(found.get(_QUEUE_LENGTH, b""), sys.byteorder),
     )
 
 

@@ -84,7 +84,7 @@ class Wiring:
         gone: by names of node and network, ports that are not there now, and why.
         bridges: networks by the index of their bridge.
         senders: by network, the nodes by the MACs that they send with.
-        open_networks: those that are not the lab's own: what is sent by others than its nodes passes untouched.
+        open_networks: those that are not the lab's own: what they carry between others passes untouched.
     """
 
     switch: NetworkNamespace
@@ -239,7 +239,7 @@ class Wiring:
         )
 
     async def adopt(self, networks: Sequence[PresentNetwork], nodes: Sequence[PresentNode]) -> None:
-        """Find the ports of nodes that are there already.
+        """Find the ports of nodes that are there already, on networks that are there already.
 
         Raises:
             LabError: `node-gone`, `port-not-found`.

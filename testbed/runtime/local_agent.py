@@ -64,7 +64,7 @@ def start(runtime: str, lab: str, *, isolate: bool) -> Agent:
     directory.make()
     arguments = ["--name", directory.agent_name, "--log", str(directory.log)]
     arguments += ["--lab", lab, "--socket", str(directory.socket), "--lifeline", *["--isolate"] * isolate]
-    arguments += ["--debug"] * logs.debugging()
+    arguments += ["--journal", str(directory.journal)] * (not isolate) + ["--debug"] * logs.debugging()
     process = _waiting.pop() if _waiting else _launch()
     _started[directory.socket] = process
     deadline = time.monotonic() + _START_SECONDS
@@ -122,13 +122,15 @@ def stop(runtime: str, lab: str) -> bool:
     return bool(watched)
 
 
-def sweep(lab: str) -> None:
-    """Remove the devices that a killed agent of a lab left in the machine's own network namespace (as root).
+def sweep(runtime: str, lab: str) -> None:
+    """Put back what a killed agent changed, and remove its devices in the machine's own network namespace (as root).
 
     Raises:
         LabError: `not-removed`.
     """
     command = [sys.executable, "-m", "testbed.agent", "--lab", lab, "--sweep"]
+    if (book := LabDirectory(runtime, lab).journal).exists():
+        command += ["--journal", str(book)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
     if done.returncode:
         raise LabError("not-removed", f"the devices of lab {lab} could not be removed: {done.stderr.strip()}")

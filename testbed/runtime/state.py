@@ -75,6 +75,7 @@ class LabDirectory:
         self.path = root() / runtime / checked(lab)
         self.socket = self.path / "agent.sock"
         self.log = self.path / "agent.log"
+        self.journal = self.path / "agent.journal"
 
     @property
     def agent_name(self) -> str:

@@ -154,7 +154,7 @@ def end(engine: DockerEngine, lab: str) -> bool:
         else:
             local_agent.stop(_RUNTIME, lab)
             if engine.hosts_agent:
-                local_agent.sweep(lab)
+                local_agent.sweep(_RUNTIME, lab)
         return False
     return complete
 

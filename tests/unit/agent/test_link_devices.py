@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
@@ -13,7 +12,6 @@ import pytest
 from testbed.agent import link_devices, neighbours
 from testbed.agent.link_devices import LinkDevices
 from testbed.agent.netlink import RouteSocket
-from testbed.agent.wiring import NetworkNamespace
 from testbed.linux import namespaces
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make devices")
@@ -102,12 +100,8 @@ def test_what_a_killed_agent_left_is_swept_by_its_alias(lab):
     lab.devices.make_pairs({f"link {number}": 1500 for number in range(3)})
     lab.devices.make_ifbs({"another": 1500})
 
-    async def sweep(name):
-        async with NetworkNamespace(lab.switch) as place:
-            return await link_devices.sweep(place, name)
-
-    assert asyncio.run(sweep("lab")) == 0
-    assert asyncio.run(sweep("lab-x")) == 4
+    assert link_devices.sweep(lab.route, "lab") == 0
+    assert link_devices.sweep(lab.route, "lab-x") == 4
     assert not link_devices_in(lab.switch)
 
 

@@ -1,0 +1,94 @@
+"""The guardian: a process beside the agent that does what must be done if somebody kills the agent.
+
+On networks of others it puts everything back as it was: with the agent gone, the containers of somebody's system would
+reach each other no more. On networks of the lab's own it keeps links closed: it takes every port that appears off its
+bridge, since nobody is left to close it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+from typing import TYPE_CHECKING
+
+from testbed.agent import journal, switch
+from testbed.agent.journal import Bridge, Journal
+from testbed.agent.netlink import LINK_GROUP, EventSocket, RouteSocket
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+
+def start(lab: str, path: Path) -> None:
+    """Start the guardian of this process as a child of it. Threads and an event loop may exist only afterwards."""
+    agent = os.pidfd_open(os.getpid())
+    book = Journal.at(path)
+    if os.fork():
+        os.close(agent)
+        book.close()
+        return
+    status = 1
+    try:
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)  # the pipe from the command belongs to the agent alone
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        guard(lab, agent, book)
+        status = 0
+    except Exception:  # noqa: BLE001  # the log is all that is left of it
+        _log.exception("the guardian failed")
+    finally:
+        os._exit(status)
+
+
+def guard(lab: str, agent: int, book: Journal) -> None:
+    """Wait until the agent has ended, and do what it did not.
+
+    Args:
+        lab: its name.
+        agent: file descriptor of the agent's process (pidfd_open(2)).
+        book: its journal.
+    """
+    events = EventSocket(LINK_GROUP)  # hears of what happens between the agent's death and our next step
+    waiting = select.poll()
+    waiting.register(agent, select.POLLIN)
+    waiting.poll()
+    if journal.outcome(book.entries()):
+        return
+    _log.warning("the agent of lab %s was killed: its guardian puts back what is not the lab's", lab)
+    bridges = {entry.index for entry in book.entries() if isinstance(entry, Bridge)}
+    known = _ports(bridges)
+    journal.put_back(book, agent_died=True, lab=lab)
+    if bridges:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # `down` ends us
+        _keep_closed(events, bridges, known)
+
+
+def _ports(bridges: set[int]) -> set[int]:
+    with RouteSocket() as route:
+        return {device.index for device in switch.devices(route) if device.master in bridges}
+
+
+def _keep_closed(events: EventSocket, bridges: set[int], known: set[int]) -> None:
+    """Take ports that appear on bridges off them, for as long as there are any of these bridges."""
+    waiting = select.poll()
+    waiting.register(events, select.POLLIN)
+    with RouteSocket() as route:
+        while True:
+            devices = {device.index: device for device in switch.devices(route)}
+            if not bridges & devices.keys():
+                return
+            for device in devices.values():
+                if device.master in bridges and device.index not in known:
+                    try:
+                        switch.unplug(route, device.index)
+                    except OSError:
+                        continue  # it has gone again
+                    _log.warning("port %s was taken off its bridge, because the agent does not run", device.name)
+            waiting.poll()
+            events.read()

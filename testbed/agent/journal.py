@@ -1,0 +1,228 @@
+"""What the agent changes on devices that are not the lab's: written to a file before it is done, and put back from it.
+
+The agent puts everything back when it ends. If somebody kills it, its guardian does (`guardian`); if both are killed,
+the command that takes the lab down does. All of them read the same file, and putting back twice does no harm.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from testbed.agent import filters, link_devices, offloads, switch
+from testbed.agent.netlink import RouteSocket
+from testbed.errors import TestbedError
+from testbed.linux import namespaces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_READ_BYTES = 1 << 16
+
+
+class _Entry(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A line of the journal."""
+
+
+class PortUsed(_Entry, frozen=True, kw_only=True):
+    """The agent is about to hang filters on a port.
+
+    Attributes:
+        port: index of the device, on the switch side.
+        had_hook: the port had a clsact qdisc, which stays.
+        queue_length: of the device. The kernel changes 0, as Docker's have it, to 1000 where a qdisc is added
+            (`qdisc_create` in net/sched/sch_api.c).
+    """
+
+    port: int
+    had_hook: bool
+    queue_length: int
+
+
+class PortLeft(_Entry, frozen=True, kw_only=True):
+    """The agent has removed everything from a port again."""
+
+    port: int
+
+
+class OffloadsOff(_Entry, frozen=True, kw_only=True):
+    """The agent is about to switch offloads of an interface in somebody's namespace off.
+
+    Attributes:
+        port: index of the interface's other end, on the switch side.
+        network: inode of the network namespace that the interface is in (namespaces(7)).
+        pid: of a process that was in it.
+        wanted: the features that the interface was told to use, by the kernel's names.
+    """
+
+    port: int
+    network: int
+    pid: int
+    wanted: tuple[str, ...]
+
+
+class Bridge(_Entry, frozen=True, kw_only=True):
+    """A network of the lab's own has links: no new port of its bridge may pass anything without the agent."""
+
+    index: int
+
+
+class PutBack(_Entry, frozen=True, kw_only=True):
+    """All that the lines before say was put back.
+
+    Attributes:
+        agent_died: by another process, because the agent did not.
+        failures: what could not be put back, and why.
+    """
+
+    agent_died: bool
+    failures: tuple[str, ...] = ()
+
+
+Entry = PortUsed | PortLeft | OffloadsOff | Bridge | PutBack
+
+
+class Journal:
+    """The file, which is only ever appended to; a killed process leaves at most its last line unfinished."""
+
+    def __init__(self, fd: int) -> None:
+        """`fd` is open for reading and appending; the journal closes it with `close`."""
+        self._fd = fd
+        self._open = _still_open(self.entries())
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """The journal at a path, which is made if there is none.
+
+        Raises:
+            OSError: it can't be opened.
+        """
+        return cls(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+    def write(self, entry: Entry) -> None:
+        """Append a line, unless there is one about the same port or bridge already: the first says how it was.
+
+        Raises:
+            OSError: the disk is full, perhaps; what the entry is about must not be done then.
+        """
+        if _subject(entry) not in self._open:
+            os.write(self._fd, msgspec.json.encode(entry) + b"\n")
+            self._open = _still_open([*self._open.values(), entry])
+
+    def entries(self) -> list[Entry]:
+        """All lines, in their order."""
+        data = b""
+        while more := os.pread(self._fd, _READ_BYTES, len(data)):
+            data += more
+        found: list[Entry] = []
+        for line in data.splitlines():
+            with suppress(msgspec.DecodeError):  # the last line of a process that was killed
+                found.append(msgspec.json.decode(line, type=Entry))
+        return found
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+
+def outcome(entries: Sequence[Entry]) -> PutBack | None:
+    """How what the journal says was put back; None where something is not."""
+    return entries[-1] if entries and isinstance(entries[-1], PutBack) else None
+
+
+def put_back(journal: Journal, *, agent_died: bool, lab: str = "") -> None:
+    """Put back what the journal says. Call it in the namespace of the switch side.
+
+    Filters go first: what has passed through links passes untouched from then on.
+
+    Args:
+        journal: which says how everything was.
+        agent_died: see `PutBack`.
+        lab: whose devices are to go too, if something has been put back; the agent removes its own by itself.
+    """
+    lines = journal.entries()
+    if outcome(lines):
+        return
+    entries = [entry for entry in _still_open(lines).values() if not isinstance(entry, Bridge)]
+    failures = []
+    with RouteSocket() as route:
+        for entry in entries:
+            try:
+                if isinstance(entry, PortUsed):
+                    leave(route, entry)
+                elif isinstance(entry, OffloadsOff):
+                    _switch_on(entry)
+            except (OSError, TestbedError) as error:
+                failures.append(f"{entry}: {error}")
+        if lab and entries:
+            link_devices.sweep(route, lab)
+    journal.write(PutBack(agent_died=agent_died, failures=tuple(failures)))
+
+
+def leave(route: RouteSocket, used: PortUsed) -> None:
+    """Have a port as it was before filters of the agent were hung on it, if it is still there.
+
+    Raises:
+        OSError: the kernel's refusal.
+    """
+    filters.remove(route, used.port, with_hook=not used.had_hook)
+    if not used.had_hook:
+        with suppress(OSError):
+            switch.set_queue_length(route, used.port, used.queue_length)
+
+
+def _subject(entry: Entry) -> tuple[type[Entry], int]:
+    """What an entry is about."""
+    match entry:
+        case PortUsed() | PortLeft() | OffloadsOff():
+            return type(entry), entry.port
+        case Bridge():
+            return Bridge, entry.index
+        case PutBack():
+            return PutBack, 0
+
+
+def _still_open(entries: Iterable[Entry]) -> dict[tuple[type[Entry], int], Entry]:
+    """The entries that nothing has been done about yet, by their subjects."""
+    found: dict[tuple[type[Entry], int], Entry] = {}
+    for entry in entries:
+        match entry:
+            case PortLeft():
+                found.pop((PortUsed, entry.port), None)
+            case PutBack():
+                found.clear()
+            case _:
+                found.setdefault(_subject(entry), entry)
+    return found
+
+
+def _switch_on(entry: OffloadsOff) -> None:
+    """Have an interface's offloads as they were, if it is still there."""
+    network = _find_network(entry.network, entry.pid)
+    if network is None:
+        return
+    try:
+        with namespaces.inside(network), RouteSocket() as route:
+            names = [device.name for device in switch.devices(route) if device.peer == entry.port]
+        for name in names:
+            offloads.switch_on(network, name, entry.wanted)
+    finally:
+        os.close(network)
+
+
+def _find_network(inode: int, pid: int) -> int | None:
+    """A file descriptor of the network namespace with an inode, which any process may be in; None if it has gone."""
+    others = (path / "ns/net" for path in Path("/proc").iterdir() if path.name.isdecimal())
+    named = (path for place in ("/run/netns", "/run/docker/netns") for path in Path(place).glob("*"))
+    for path in (Path(f"/proc/{pid}/ns/net"), *others, *named):
+        with suppress(OSError):
+            if path.stat().st_ino == inode:
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                if os.fstat(fd).st_ino == inode:
+                    return fd
+                os.close(fd)
+    return None

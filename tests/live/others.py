@@ -1,0 +1,175 @@
+"""Containers and networks that are not the testbed's, made by the docker command, and everything that `undo` is about.
+
+A snapshot is what independent tools say: tc, ethtool, ip and sysctl, in the machine's namespace and in the containers'.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from contextlib import contextmanager
+
+from testbed.agent import messages
+from testbed.impairments import Impairments
+from testbed.runtime import local_agent
+
+IMAGE = "testbed:latest"
+
+
+def docker(*argv):
+    return subprocess.run(["docker", *argv], capture_output=True, text=True, check=True).stdout.strip()
+
+
+class System:
+    """Somebody's containers `NAME-a`, `NAME-b`, ... on a bridge network of theirs."""
+
+    def __init__(self, name, subnet):
+        self.name = name
+        self.network = f"{name}-net"
+        docker("network", "create", "--subnet", subnet, self.network)
+
+    def start(self, which, *options):
+        """Start a container, and return its name."""
+        docker("run", "-d", "--name", f"{self.name}-{which}", "--network", self.network, *options, IMAGE)
+        return f"{self.name}-{which}"
+
+    def inspect(self, which):
+        (found,) = json.loads(docker("inspect", f"{self.name}-{which}"))
+        return found
+
+    def pid(self, which):
+        return self.inspect(which)["State"]["Pid"]
+
+    def address(self, which):
+        return self.inspect(which)["NetworkSettings"]["Networks"][self.network]["IPAddress"]
+
+    def port(self, which):
+        """The name of the switch side of a container's interface."""
+        (inner,) = json.loads(self.inside(which, "ip", "-j", "link", "show", "dev", "eth0"))
+        return next(
+            each["ifname"] for each in json.loads(said("ip", "-j", "link")) if each["ifindex"] == inner["link_index"]
+        )
+
+    def inside(self, which, *argv, check=True):
+        """What a command of this machine says in the network namespace of a container."""
+        return said("nsenter", "-t", str(self.pid(which)), "-n", "--", *argv, check=check)
+
+    def pings(self, source, target, *options):
+        """The round trips, ms, of pings from one container to another."""
+        argv = ["ping", "-n", "-W2", *(options or ("-c3", "-i0.2")), self.address(target)]
+        return [float(each) for each in re.findall(r"time=([\d.]+) ms", self.inside(source, *argv, check=False))]
+
+    def remove(self):
+        mine = docker("ps", "-aq", "--filter", f"network={self.network}").split()
+        if mine:
+            docker("rm", "-f", *mine)
+        docker("network", "rm", self.network)
+
+
+@contextmanager
+def system(name, subnet, *which):
+    """Somebody's system for the time of the context."""
+    made = System(name, subnet)
+    try:
+        for each in which:
+            made.start(each)
+        yield made
+    finally:
+        made.remove()
+
+
+def said(*argv, check=True):
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if check and done.returncode:
+        raise AssertionError(f"{argv}: {done.stderr}")
+    return done.stdout
+
+
+_CHANGING = re.compile(r"nf_conntrack_count|\.stable_secret")
+
+
+def _lines(inside, names):
+    """What there is of some interfaces in a network namespace."""
+    for device in json.loads(inside("ip", "-d", "-j", "link")):
+        name = device["ifname"]
+        if name not in names:
+            continue
+        for each in ("info_data", "info_slave_data"):
+            if bridged := device.get("linkinfo", {}).get(each):
+                device["linkinfo"][each] = {key: bridged[key] for key in bridged if not key.endswith("_timer")}
+        yield from (f"{name} {key}: {value}" for key, value in device.items())
+        for hook in ("ingress", "egress"):
+            yield from (
+                f"{name} {hook}: {line}" for line in inside("tc", "filter", "show", "dev", name, hook).splitlines()
+            )
+        yield from (f"{name} qdisc: {line}" for line in inside("tc", "qdisc", "show", "dev", name).splitlines())
+        yield from (f"{name} offload: {line}" for line in inside("ethtool", "-k", name).splitlines())
+        for each in json.loads(inside("ip", "-j", "neigh", "show", "dev", name) or "[]"):
+            if "lladdr" in each:
+                lasting = "PERMANENT" in each["state"]
+                yield f"{name} neighbour: {each['dst']} {each['lladdr']}{' for good' * lasting}"
+    settings = inside("sysctl", "-a", "-r", r"^net\.").splitlines()
+    for line in settings:
+        key = line.partition(" = ")[0]
+        if not _CHANGING.search(line) and (
+            (".conf." not in key and ".neigh." not in key) or {*names} & {*key.split(".")}
+        ):
+            yield f"setting: {line}"
+
+
+def snapshot(made, *which):
+    """All that must be the same before and after, outside of some containers and inside; lines of text."""
+    bridge = "br-" + json.loads(docker("network", "inspect", made.network))[0]["Id"][:12]
+    found = {f"outside {line}" for line in _lines(said, {bridge, *(made.port(each) for each in which)})}
+    for each in which:
+        found |= {
+            f"{each} {line}" for line in _lines(lambda *argv, each=each: made.inside(each, *argv), {"eth0", "lo"})
+        }
+    return sorted(found)
+
+
+def adopt(agent, made, *which, identity=True):
+    """Have an agent know containers as its nodes, by the letters that they have here."""
+    nodes = []
+    for each in which:
+        found = made.inspect(each)
+        endpoint = found["NetworkSettings"]["Networks"][made.network]
+        interface = messages.PresentInterface(network="net", mac=endpoint["MacAddress"], address=endpoint["IPAddress"])
+        nodes.append(
+            messages.PresentNode(
+                name=each,
+                container=found["Id"],
+                pid=found["State"]["Pid"],
+                limited=False,
+                interfaces=(interface,),
+                identity=messages.ContainerIdentity(name=f"{made.name}-{each}") if identity else None,
+            )
+        )
+    agent.call(messages.Adopt(networks=(messages.PresentNetwork(name="net", open=True),), nodes=tuple(nodes)))
+
+
+def link(made, source, destination, delay_ns=40_000_000, engine="auto"):
+    """A request for a link between two containers."""
+    return messages.LinkRequest(
+        source=source,
+        destination=destination,
+        network="net",
+        addresses={each: made.address(each) for each in (source, destination)},
+        impairments=Impairments(delay_ns=delay_ns),
+        later=(),
+        seed=1,
+        engine=engine,
+        repeatable=False,
+    )
+
+
+def impair_both(agent, made, one, other, **how):
+    """Have links with impairments in both directions between two containers, as a lab that is up."""
+    agent.call(messages.Impair(links=(link(made, one, other, **how), link(made, other, one, **how))))
+    agent.call(messages.Remember(plan={}))
+
+
+def start_agent(lab):
+    """The agent of a lab of containers, a process of this machine."""
+    return local_agent.start("docker", lab, isolate=False)
