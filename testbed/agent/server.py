@@ -219,8 +219,7 @@ class Server:
         node = self._wiring.node(call.node)
         match call:
             case messages.Endpoint():
-                spec = protocol.line_of(call.spec).decode().strip()
-                return processes.start_own(node, [sys.executable, "-m", "testbed.endpoint", spec])
+                return processes.start_own(node, [sys.executable, "-m", "testbed.endpoint", call.spec.to_json()])
             case messages.Capture():  # what it costs is not held against the node
                 spec = protocol.line_of(
                     messages.CaptureSpec(

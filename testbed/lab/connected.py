@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.client import Endpoint
     from testbed.agent.messages import AttachmentReport, LinkStatistics, NodeSockets
+    from testbed.endpoint.spec import Spec
     from testbed.lab.node_watch import NodeWatch
     from testbed.plan.model import Plan
     from testbed.runtime import Program, Runtime
@@ -57,7 +58,7 @@ class ConnectedLab:
     def _clock_offset_ns(self) -> int:
         return self.agent.clock_offset_ns()
 
-    def endpoint(self, node: str, spec: Mapping[str, object]) -> Endpoint:
+    def endpoint(self, node: str, spec: Spec) -> Endpoint:
         """Start the endpoint program in a node; see `testbed.workloads.nodes.Nodes`."""
         return self.agent.endpoint(node, spec)
 
