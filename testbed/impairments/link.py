@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
-from testbed import codec, units
+from testbed import units
 from testbed.decisive import NOT_DECISIVE
 from testbed.impairments.bottleneck import Bottleneck
 from testbed.impairments.effects import Corruption, Jitter, Reorder
@@ -107,20 +107,6 @@ class Impairments:
                 yield f"{name} {part}"
         if self.bottleneck:
             yield from self.bottleneck.words()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON object of the impairments that the link has."""
-        encoded: dict[str, Any] = codec.encode(self)
-        return encoded
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        """Create impairments from a result of `to_json`, also after a round trip through JSON text.
-
-        Raises:
-            UnreadableError: `data` does not describe impairments.
-        """
-        return codec.decode(data, cls)
 
 
 CLEAR = Impairments()
