@@ -90,11 +90,11 @@ async def _probe() -> None:
         found = {name: await load(name, switch).probe() for name in ENGINES}
     reports = {
         name: EngineReport(
-            description=each.description,
-            problem=each.missing.message if each.missing else None,
-            hint=each.missing.hint if each.missing else None,
+            description=availability.description,
+            problem=availability.missing.message if availability.missing else None,
+            hint=availability.missing.hint if availability.missing else None,
         )
-        for name, each in found.items()
+        for name, availability in found.items()
     }
     sys.stdout.buffer.write(protocol.line_of(reports))
 
@@ -118,7 +118,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         devices = link_devices.LinkDevices(arguments.lab, switch_fd, route, home_fd)
         engines = {name: load(name, Switch(switch_fd, home_fd, devices)) for name in ENGINES}
         found = {name: await engine.probe() for name, engine in engines.items()}
-        missing = {name: each.missing for name, each in found.items() if each.missing}
+        missing = {name: availability.missing for name, availability in found.items() if availability.missing}
         impaired = links.Links(wiring, devices, engines, missing)
         attachments = Attachments(wiring, impaired)
         server = Server(

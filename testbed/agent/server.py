@@ -272,7 +272,7 @@ def _environment() -> dict[str, str]:
     """
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
     return {
-        "PATH": os.pathsep.join([*path, *(each for each in _ADMINISTRATION if each not in path)]),
+        "PATH": os.pathsep.join([*path, *(directory for directory in _ADMINISTRATION if directory not in path)]),
         "HOME": os.environ.get("HOME", "/"),
         "LANG": "C.UTF-8",
     }

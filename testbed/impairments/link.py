@@ -89,9 +89,9 @@ class Impairments:
 
     def describe(self) -> str:
         """Return the impairments in words: `delay 40 ms, loss 2 %`."""
-        return ", ".join(self.words()) or "clear"
+        return ", ".join(self.descriptions()) or "clear"
 
-    def words(self) -> Iterator[str]:
+    def descriptions(self) -> Iterator[str]:
         """Yield the impairments one by one, each beginning with its key in a topology file: `delay 40 ms`."""
         if self.delay_ns:
             yield f"delay {units.DURATION.format(self.delay_ns)}"
@@ -106,7 +106,7 @@ class Impairments:
             if part is not None:
                 yield f"{name} {part}"
         if self.bottleneck:
-            yield from self.bottleneck.words()
+            yield from self.bottleneck.descriptions()
 
 
 CLEAR = Impairments()

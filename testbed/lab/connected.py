@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from testbed.agent import messages
 from testbed.errors import LabError
-from testbed.lab.handles import words
+from testbed.lab.handles import argv_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -64,7 +64,7 @@ class ConnectedLab:
 
     def program(self, node: str, argv: Sequence[str]) -> Program:
         """Start a command in a node; see `testbed.workloads.nodes.Nodes`."""
-        return self._runtime.start(self.name, self.plan.known(node).name, words(argv))
+        return self._runtime.start(self.name, self.plan.known(node).name, argv_of(argv))
 
     def statistics(self) -> tuple[LinkStatistics, ...]:
         """Return the counters of each impaired link's engine."""
