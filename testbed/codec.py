@@ -107,9 +107,9 @@ def _encode_fields(value: Any) -> dict[str, Any]:  # noqa: ANN401  # any datacla
     return encoded | {name: encode(getattr(value, name)) for name in _derived(kind)}
 
 
-def is_stored(one: Field[Any]) -> bool:
+def is_stored(field: Field[Any]) -> bool:
     """Whether a field is part of the JSON form."""
-    return one.metadata.get("stored", True) is True
+    return field.metadata.get("stored", True) is True
 
 
 def _derived(kind: type[Any]) -> tuple[str, ...]:
@@ -148,7 +148,7 @@ def _refuse_unknown_keys(value: object, data: Any, path: str) -> None:  # noqa: 
         for name in {*value.__struct_fields__} & data.keys():
             _refuse_unknown_keys(getattr(value, name), data[name], f"{path}.{name}".lstrip("."))
     elif is_dataclass(value):
-        names = {one.name for one in fields(value)}
+        names = {field.name for field in fields(value)}
         if unknown := data.keys() - names - {*_derived(type(value))}:
             raise UnreadableError(path, f"unknown key {min(unknown)!r}")
         for name in names & data.keys():
@@ -158,8 +158,8 @@ def _refuse_unknown_keys(value: object, data: Any, path: str) -> None:  # noqa: 
 def _unreadable(error: msgspec.ValidationError) -> UnreadableError:
     """Return msgspec's error with the whole path of the value."""
     text = str(error)
-    found = _PATH.search(text)
-    path, reason = (found["path"], text[: found.start()]) if found else ("", text)
+    match = _PATH.search(text)
+    path, reason = (match["path"], text[: match.start()]) if match else ("", text)
     if isinstance(error.__cause__, UnreadableError):
         path, reason = f"{path}.{error.__cause__.path}".rstrip("."), error.__cause__.reason
     return UnreadableError(path.lstrip("."), reason[:1].lower() + reason[1:])
@@ -176,18 +176,21 @@ def _decode_other(kind: type[Any], data: Any) -> Any:  # noqa: ANN401  # of a ty
 def schema(kind: type[Any], title: str) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a dataclass's JSON form."""
     kinds = [*_reachable(kind)]
-    derived = {(one, name): _result(one, name) for one in kinds for name in _derived(one)}
+    derived = {(member, name): _result(member, name) for member in kinds for name in _derived(member)}
     described, definitions = msgspec.json.schema_components(
         [*kinds, *derived.values()], schema_hook=_schema_of_other, ref_template="#/$defs/{name}"
     )
-    by_kind = {one: definitions[each["$ref"].rpartition("/")[2]] for one, each in zip(kinds, described, strict=False)}
-    for one, form in by_kind.items():
-        for field in fields(one):
+    by_kind = {
+        member: definitions[reference["$ref"].rpartition("/")[2]]
+        for member, reference in zip(kinds, described, strict=False)
+    }
+    for member, form in by_kind.items():
+        for field in fields(member):
             if not is_stored(field):
                 del form["properties"][field.name]
                 form["required"] = [name for name in form.get("required", ()) if name != field.name]
-    for (one, name), each in zip(derived, described[len(kinds) :], strict=True):
-        by_kind[one]["properties"][name] = {**each, "readOnly": True}
+    for (member, name), result in zip(derived, described[len(kinds) :], strict=True):
+        by_kind[member]["properties"][name] = {**result, "readOnly": True}
     dialect = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": dialect, "title": title, **described[0], "$defs": dict(sorted(definitions.items()))}
 

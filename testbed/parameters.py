@@ -43,7 +43,7 @@ class Texts(NamedTuple):
 
     def problem(self, value: object) -> str | None:
         """What the value has to be, or None where it is that."""
-        if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
             return None
         return "a list of texts"
 

@@ -88,9 +88,9 @@ _log = logging.getLogger("testbed.agent")
 
 def _sweep(lab: str, journal_path: Path | None) -> None:
     if journal_path:
-        book = Journal.at(journal_path)
-        journal.put_back(book, agent_died=True)
-        book.close()
+        lab_journal = Journal.at(journal_path)
+        journal.put_back(lab_journal, agent_died=True)
+        lab_journal.close()
     with RouteSocket() as route:
         link_devices.sweep(route, lab)
 
@@ -102,11 +102,11 @@ async def _probe() -> None:
         found = {name: await load(name, switch).probe() for name in ENGINES}
     reports = {
         name: EngineReport(
-            description=each.description,
-            problem=each.missing.message if each.missing else None,
-            hint=each.missing.hint if each.missing else None,
+            description=availability.description,
+            problem=availability.missing.message if availability.missing else None,
+            hint=availability.missing.hint if availability.missing else None,
         )
-        for name, each in found.items()
+        for name, availability in found.items()
     }
     sys.stdout.buffer.write(protocol.line_of(reports))
 
@@ -130,9 +130,9 @@ async def _serve(arguments: argparse.Namespace) -> None:
         devices = link_devices.LinkDevices(arguments.lab, switch_fd, route, home_fd)
         engines = {name: load(name, Switch(switch_fd, home_fd, devices)) for name in ENGINES}
         found = {name: await engine.probe() for name, engine in engines.items()}
-        missing = {name: each.missing for name, each in found.items() if each.missing}
-        book = Journal.at(arguments.journal) if arguments.journal else None
-        impaired = links.Links(wiring, devices, engines, missing, book)
+        missing = {name: availability.missing for name, availability in found.items() if availability.missing}
+        lab_journal = Journal.at(arguments.journal) if arguments.journal else None
+        impaired = links.Links(wiring, devices, engines, missing, lab_journal)
         attachments = Attachments(wiring, impaired)
         server = Server(
             arguments.lab, wiring, impaired, attachments, arguments.socket.parent, isolated=arguments.isolate
@@ -155,9 +155,9 @@ async def _serve(arguments: argparse.Namespace) -> None:
                     task.result()  # whatever ended it ends the agent, and with it all links
                 await cancelled(task)
             arguments.socket.unlink(missing_ok=True)
-            if book:
+            if lab_journal:
                 with namespaces.inside(switch_fd):
-                    journal.put_back(book, agent_died=False)
+                    journal.put_back(lab_journal, agent_died=False)
             await impaired.close()
 
 

@@ -16,8 +16,10 @@ from testbed.agent.messages import AgentStatus, Call, Exit, ProcessEvent, Tell
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
+
+    from testbed.endpoint.spec import Spec
 
 
 _HELLO_SECONDS = 5
@@ -301,7 +303,7 @@ class Agent:
     def _open(self) -> Connection:
         return Connection(self._connect(), _SILENCE_SECONDS, lambda: self._hello(_BUSY_SECONDS))
 
-    def endpoint(self, node: str, spec: Mapping[str, object]) -> Endpoint:
+    def endpoint(self, node: str, spec: Spec) -> Endpoint:
         """Start the endpoint program in a node."""
         return self._start(Endpoint, messages.Endpoint(node=node, spec=spec))
 

@@ -228,9 +228,9 @@ class Links:
         with _refusals(port):
             self._carriers.switch_offloads_off(links, port.node)
         self._set_rules(
-            each
-            for place, each in self.wiring.ports.items()
-            if each.network == port.network and place not in self.wiring.gone
+            neighbour
+            for place, neighbour in self.wiring.ports.items()
+            if neighbour.network == port.network and place not in self.wiring.gone
         )
         gone = self.wiring.gone.keys()
         self._introduce(

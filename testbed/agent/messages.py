@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar, get_args
 
 import msgspec
 
+from testbed.endpoint.spec import Spec
 from testbed.engines.counters import Counters
 from testbed.impairments import Impairments
 
@@ -386,10 +387,10 @@ class Spawn(Call[Exit], frozen=True, kw_only=True):
 
 
 class Endpoint(Call[Exit], frozen=True, kw_only=True):
-    """Start the endpoint program in a node; `spec` is for `testbed.endpoint.spec` to read."""
+    """Start the endpoint program in a node."""
 
     node: str
-    spec: Mapping[str, object]
+    spec: Spec
 
 
 class Capture(Call[Exit], frozen=True, kw_only=True):

@@ -219,8 +219,7 @@ class Server:
         node = self._wiring.node(call.node)
         match call:
             case messages.Endpoint():
-                spec = protocol.line_of(call.spec).decode().strip()
-                return processes.start_own(node, [sys.executable, "-m", "testbed.endpoint", spec])
+                return processes.start_own(node, [sys.executable, "-m", "testbed.endpoint", call.spec.to_json()])
             case messages.Capture():  # what it costs is not held against the node
                 spec = protocol.line_of(
                     messages.CaptureSpec(
@@ -273,7 +272,7 @@ def _environment() -> dict[str, str]:
     """
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
     return {
-        "PATH": os.pathsep.join([*path, *(each for each in _ADMINISTRATION if each not in path)]),
+        "PATH": os.pathsep.join([*path, *(directory for directory in _ADMINISTRATION if directory not in path)]),
         "HOME": os.environ.get("HOME", "/"),
         "LANG": "C.UTF-8",
     }

@@ -39,7 +39,8 @@ _ATTRIBUTE = struct.Struct("=HH")
 _MEMORY = struct.Struct("=9I")  # SK_MEMINFO_* of linux/sock_diag.h
 
 _INFO, _VEGASINFO, _CONG, _SKMEMINFO, _DCTCPINFO, _BBRINFO = 2, 3, 4, 7, 9, 16  # INET_DIAG_*
-_EXTENSIONS = sum(1 << each - 1 for each in (_INFO, _VEGASINFO, _CONG, _SKMEMINFO))  # the third gets all of its like
+# _VEGASINFO asks for the information of any congestion control: net/ipv4/tcp_diag.c and inet_diag.c
+_EXTENSIONS = sum(1 << extension - 1 for extension in (_INFO, _VEGASINFO, _CONG, _SKMEMINFO))
 _CONNECTED = sum(
     1 << state for state in (1, 2, 4, 5, 8, 9, 11)
 )  # no listeners, and none that only wait for time to pass

@@ -125,7 +125,7 @@ def shown_properties(checks: Sequence[LinkCheck]) -> list[str]:
     for check in checks:
         named = {finding.name for finding in check.findings if finding.asked or not finding.passed}
         if isinstance(check.asked.loss, IndependentLoss | None) and AS_REQUESTED in {
-            each.verdict for each in check.findings if each.name == "burst"
+            finding.verdict for finding in check.findings if finding.name == "burst"
         }:
             named.discard("burst")  # that losses are single is what everybody expects
         shown |= named

@@ -136,7 +136,7 @@ def show_checks(checks: Sequence[LinkCheck], screen: Screen) -> None:
     """Show what was measured of the links of a lab."""
     if not checks:
         screen.say("check", "no link is impaired: there is nothing to measure")
-    elif all(each.skipped is not None for each in checks):
+    elif all(link_check.skipped is not None for link_check in checks):
         for reason in formatting.reservations(checks):
             screen.say("check", reason)
     else:

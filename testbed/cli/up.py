@@ -43,4 +43,4 @@ def up_command(topology: str, how: BringUp, *, checked: bool, check_budget: floa
             show_checks(checks, screen)
     node = lab.plan.nodes[0].name
     click.echo(f"next    testbed shell {lab.name} {node}, testbed run {lab.name}, testbed down {lab.name}")
-    return 0 if all(each.passed for each in checks) else 1
+    return 0 if all(link_check.passed for link_check in checks) else 1

@@ -234,7 +234,7 @@ class _Parser:
                 f"names {_quote(label)}, which is not a metric of {kind or 'any workload'}",
                 token.at + len(workload) + 1,
                 found=label,
-                allowed=(name for name, one in metrics.metrics_of(kind).items() if one.unit != "name"),
+                allowed=(name for name, metric in metrics.metrics_of(kind).items() if metric.unit != "name"),
                 what=f"metrics of {kind}" if kind else "metrics",
             )
         if metric.unit == "name":

@@ -171,7 +171,7 @@ class Bottleneck:
         period_ns = 0 if isinstance(self.rate, FixedRate) else self.rate.period_ns
         return period_ns + self.queue_bytes * 8 * _SECOND_NS // self.rate.mean_bps
 
-    def words(self) -> Iterator[str]:
+    def descriptions(self) -> Iterator[str]:
         """Yield its properties in the words of a topology file: `rate 8 mbit/s`, `queue 64 KB codel`."""
         if isinstance(self.rate, FixedRate):
             yield f"rate {units.RATE.format(self.rate.bps)}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
-from testbed import codec, units
+from testbed import units
 from testbed.decisive import NOT_DECISIVE
 from testbed.impairments.bottleneck import Bottleneck
 from testbed.impairments.effects import Corruption, Jitter, Reorder
@@ -89,9 +89,9 @@ class Impairments:
 
     def describe(self) -> str:
         """Return the impairments in words: `delay 40 ms, loss 2 %`."""
-        return ", ".join(self.words()) or "clear"
+        return ", ".join(self.descriptions()) or "clear"
 
-    def words(self) -> Iterator[str]:
+    def descriptions(self) -> Iterator[str]:
         """Yield the impairments one by one, each beginning with its key in a topology file: `delay 40 ms`."""
         if self.delay_ns:
             yield f"delay {units.DURATION.format(self.delay_ns)}"
@@ -106,21 +106,7 @@ class Impairments:
             if part is not None:
                 yield f"{name} {part}"
         if self.bottleneck:
-            yield from self.bottleneck.words()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON object of the impairments that the link has."""
-        encoded: dict[str, Any] = codec.encode(self)
-        return encoded
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        """Create impairments from a result of `to_json`, also after a round trip through JSON text.
-
-        Raises:
-            UnreadableError: `data` does not describe impairments.
-        """
-        return codec.decode(data, cls)
+            yield from self.bottleneck.descriptions()
 
 
 CLEAR = Impairments()

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from testbed.agent import messages
 from testbed.errors import LabError
-from testbed.lab.handles import words
+from testbed.lab.handles import argv_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from testbed.agent.client import Endpoint
     from testbed.agent.messages import AttachmentReport, LinkStatistics, NodeSockets
+    from testbed.endpoint.spec import Spec
     from testbed.lab.node_watch import NodeWatch
     from testbed.plan.model import Plan
     from testbed.runtime import Program, Runtime
@@ -57,13 +58,13 @@ class ConnectedLab:
     def _clock_offset_ns(self) -> int:
         return self.agent.clock_offset_ns()
 
-    def endpoint(self, node: str, spec: Mapping[str, object]) -> Endpoint:
+    def endpoint(self, node: str, spec: Spec) -> Endpoint:
         """Start the endpoint program in a node; see `testbed.workloads.nodes.Nodes`."""
         return self.agent.endpoint(node, spec)
 
     def program(self, node: str, argv: Sequence[str]) -> Program:
         """Start a command in a node; see `testbed.workloads.nodes.Nodes`."""
-        return self._runtime.start(self.name, self.plan.known(node).name, words(argv))
+        return self._runtime.start(self.name, self.plan.known(node).name, argv_of(argv))
 
     def statistics(self) -> tuple[LinkStatistics, ...]:
         """Return the counters of each impaired link's engine."""

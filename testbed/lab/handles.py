@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from testbed.runtime import Completed, Runtime
 
 
-def words(command: Sequence[str] | str) -> Sequence[str]:
+def argv_of(command: Sequence[str] | str) -> Sequence[str]:
     """Return the words of a command.
 
     Raises:
@@ -55,7 +55,7 @@ class NodeHandle:
         return self._runtime.run(
             self._lab,
             self.name,
-            words(argv),
+            argv_of(argv),
             stdin=arguments.octets(stdin, "stdin"),
             timeout=arguments.seconds(timeout, "timeout"),
         )

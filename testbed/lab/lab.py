@@ -15,7 +15,7 @@ from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.errors import LabError, no_such_lab
 from testbed.lab import bringup
 from testbed.lab.connected import ConnectedLab
-from testbed.lab.handles import LinkHandle, NodeHandle, words
+from testbed.lab.handles import LinkHandle, NodeHandle, argv_of
 from testbed.lab.observer import SILENT
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Lab(ConnectedLab):
         wanted = replace(
             run.plan, lab=name or run.plan.lab, runtime=runtime or run.runtime, directory=str(Path.cwd())
         )  # the file's directory need not be on this machine
-        engines = {each.ends: engine or each.engine for each in run.engines}
+        engines = {link.ends: engine or link.engine for link in run.engines}
         made, chosen, was_up = bringup.bring_up(wanted, observer, engines)
         if was_up:
             raise LabError(
@@ -266,4 +266,4 @@ class Lab(ConnectedLab):
 
     def interact(self, node: str, argv: Sequence[str], *, tty: bool) -> int:
         """Run a command in a node on this process's own standard streams and return its exit status."""
-        return self._runtime.attach(self.name, self.plan.known(node).name, words(argv), tty=tty)
+        return self._runtime.attach(self.name, self.plan.known(node).name, argv_of(argv), tty=tty)

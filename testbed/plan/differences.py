@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from testbed import codec
 from testbed.impairments import Impairments
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, tuple[str, str]]]:  # no
         for key, part in value.items():
             where = f"{path}.{key}" if path else key
             if key == "impairments":
-                yield where, (json.dumps(part, sort_keys=True), Impairments.from_json(part).describe())
+                yield where, (json.dumps(part, sort_keys=True), codec.decode(part, Impairments).describe())
             else:
                 yield from _flat(part, where)
     elif isinstance(value, list):
@@ -70,7 +71,9 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, tuple[str, str]]]:  # no
 def _describe(item: Mapping[str, Any]) -> str:
     """Return the text to show for an item that the other plan lacks."""
     return (
-        Impairments.from_json(item["impairments"]).describe() if "impairments" in item else item.get("kind", _PRESENT)
+        codec.decode(item["impairments"], Impairments).describe()
+        if "impairments" in item
+        else item.get("kind", _PRESENT)
     )
 
 

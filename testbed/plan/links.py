@@ -8,7 +8,7 @@ from testbed.impairments import CLEAR
 from testbed.plan.events import Event, LinkChange
 from testbed.plan.model import Link
 from testbed.plan.seeds import derive
-from testbed.topology.timeline_state import TimelineState, asked_links, in_time
+from testbed.topology.timeline_state import TimelineState, in_time, link_entries
 
 if TYPE_CHECKING:
     from testbed.topology.models import Topology
@@ -22,7 +22,7 @@ def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple
         seed: of the plan.
         engine: instead of the file's.
     """
-    asked, course = asked_links(topology), TimelineState(topology)
+    asked, course = link_entries(topology), TimelineState(topology)
     timeline = []
     for _, event in in_time(topology):
         changes = tuple(

@@ -99,7 +99,7 @@ def figure(
     panels: Sequence[Panel],
     *,
     note: str = "",
-    moments: Sequence[EventLine] = (),
+    events: Sequence[EventLine] = (),
     group: str = "",
 ) -> Figure:
     """Panels above each other that share an x axis.
@@ -110,12 +110,12 @@ def figure(
         x_label: what it counts, with the unit.
         panels: from top to bottom.
         note: how to read it.
-        moments: marked in all panels.
+        events: marked in all panels.
         group: see `Figure`.
     """
     last = len(panels) - 1
     charts = [
-        _chart(panel, x, x_label if number == last else None, moments, labelled=number == 0, width=WIDTH)
+        _chart(panel, x, x_label if number == last else None, events, labelled=number == 0, width=WIDTH)
         for number, panel in enumerate(panels)
     ]
     return Figure(title=title, charts=charts, note=note, group=group)
@@ -175,7 +175,7 @@ NAMES: dict[str, Any] = {"field": "name", "type": "nominal", "sort": None, "axis
 
 
 def _chart(
-    panel: Panel, x: Axis, x_label: str | None, moments: Sequence[EventLine], *, labelled: bool, width: int
+    panel: Panel, x: Axis, x_label: str | None, events: Sequence[EventLine], *, labelled: bool, width: int
 ) -> Chart:
     y = panel.y or Axis(low=0, high=1)
     height = panel.height if panel.y else 0
@@ -185,8 +185,8 @@ def _chart(
         for number, mark in enumerate(panel.marks)
         for layer in mark.layers(height)
     ]
-    if moments:
-        layers += _moments(moments, x, labelled=labelled)
+    if events:
+        layers += _event_lines(events, x, labelled=labelled)
     x_channel = {
         "field": "x",
         "type": "quantitative",
@@ -205,7 +205,7 @@ def _chart(
         "padding": {
             "left": 0,
             "right": 12,
-            "top": 4 + _ROW * (_moment_rows(moments, x) if labelled else 0),
+            "top": 4 + _ROW * (_label_rows(events, x) if labelled else 0),
             "bottom": 2,
         },
         "params": [{"name": "off", "value": []}, {"name": "span", "value": bounds}],
@@ -248,20 +248,20 @@ def _line(number: int, row: Row, x: Axis, y: Axis) -> str:
 _UP = {"type": "quantitative", "scale": None, "axis": None}
 
 
-def _moments(moments: Sequence[EventLine], x: Axis, *, labelled: bool) -> list[dict[str, Any]]:
-    """Lines at moments; above the first panel their labels, on rows so that none overlaps another."""
-    rows = _placed(moments, x)
+def _event_lines(events: Sequence[EventLine], x: Axis, *, labelled: bool) -> list[dict[str, Any]]:
+    """Lines at events; above the first panel their labels, on rows so that none overlaps another."""
+    rows = _placed(events, x)
     values = [
-        {"x": float(x.shown(moment.at)), "label": moment.label, "up": -(row * _ROW) - 4}
-        for moment, row in zip(moments, rows, strict=True)
+        {"x": float(x.shown(event.at)), "label": event.label, "up": -(row * _ROW) - 4}
+        for event, row in zip(events, rows, strict=True)
     ]
-    line = {"type": "rule", "stroke": "var(--moment)", "strokeDash": [5, 3], "clip": True}
+    line = {"type": "rule", "stroke": "var(--event)", "strokeDash": [5, 3], "clip": True}
     where = {"x": {"field": "x", "type": "quantitative"}}
     layers: list[dict[str, Any]] = [
         {"data": {"values": values}, "mark": line, "encoding": {**where, "tooltip": {"field": "label"}}}
     ]
-    if labelled and len(moments) <= _MOST_LABELS:
-        text = {"type": "text", "align": "left", "dx": 3, "baseline": "bottom", "color": "var(--moment)", "limit": 260}
+    if labelled and len(events) <= _MOST_LABELS:
+        text = {"type": "text", "align": "left", "dx": 3, "baseline": "bottom", "color": "var(--event)", "limit": 260}
         layers.append(
             {
                 "data": {"values": values},
@@ -272,21 +272,21 @@ def _moments(moments: Sequence[EventLine], x: Axis, *, labelled: bool) -> list[d
     return layers
 
 
-def _placed(moments: Sequence[EventLine], x: Axis) -> list[int]:
-    """The row of each moment's label."""
+def _placed(events: Sequence[EventLine], x: Axis) -> list[int]:
+    """The row of each event's label."""
     ends: list[float] = []
     rows: list[int] = []
     span = (x.high or 1) - (x.low or 0)
-    for moment in moments:
-        left = (moment.at - (x.low or 0)) / span * (WIDTH - Y_LABELS)
+    for event in events:
+        left = (event.at - (x.low or 0)) / span * (WIDTH - Y_LABELS)
         row = next((number for number, end in enumerate(ends) if end < left), len(ends))
-        ends[row : row + 1] = [left + _LETTER * len(moment.label) + 10]
+        ends[row : row + 1] = [left + _LETTER * len(event.label) + 10]
         rows.append(row)
     return rows
 
 
-def _moment_rows(moments: Sequence[EventLine], x: Axis) -> int:
-    return 0 if len(moments) > _MOST_LABELS else max(_placed(moments, x), default=-1) + 1
+def _label_rows(events: Sequence[EventLine], x: Axis) -> int:
+    return 0 if len(events) > _MOST_LABELS else max(_placed(events, x), default=-1) + 1
 
 
 def _for_scripts(specification: dict[str, Any], panel: Panel, x: Axis, y: Axis) -> str:

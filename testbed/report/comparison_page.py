@@ -86,7 +86,7 @@ def _names(sides: Sequence[RunGroup]) -> list[str]:
 
 
 def _verdict(compared: Sequence[Comparison], violations: Sequence[str]) -> Verdict:
-    changes = [change for one in compared for change in one.changes]
+    changes = [change for comparison_ in compared for change in comparison_.changes]
     beyond = [change for change in changes if change.verdict in _BEYOND_CHANCE]
     perhaps = sum(change.verdict == NO_CONCLUSION for change in changes)
     if violations:
@@ -127,7 +127,7 @@ def _part(first: RunGroup, compared: Comparison) -> dict[str, Any]:
     shown = [change for change in compared.changes if change.verdict != THE_SAME]
     return {
         "warnings": comparison.warnings(first, compared.other),
-        "differences": [one for one in differences if one[0] not in seeds],
+        "differences": [difference for difference in differences if difference[0] not in seeds],
         "seeds": seeds,
         "chart": _forest(shown),
         "changes": [_line(change) for change in shown],
@@ -206,7 +206,7 @@ def _relative(change: MetricChange) -> dict[str, Any] | None:
 def _workloads(sides: Sequence[RunGroup], names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Of each workload the charts with all sides in them."""
     recorded = [[read_all(run).samples for run in side.runs] for side in sides]
-    for workload in dict.fromkeys(one.name for side in sides for one in side.runs[0].plan.workloads):
+    for workload in dict.fromkeys(planned.name for side in sides for planned in side.runs[0].plan.workloads):
         overlaid = [
             Overlaid(label=name, style=number, runs=tuple(run[workload] for run in runs if workload in run))
             for number, (name, runs) in enumerate(zip(names, recorded, strict=True))

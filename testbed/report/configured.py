@@ -29,7 +29,9 @@ def round_trip_ns(plan: Plan, workload: Workload, timeline: Sequence[TimelineRec
 
 def _delay_ns(plan: Plan, workload: Workload, timeline: Sequence[TimelineRecord], *ways: tuple[str, str]) -> Steps:
     destination = plan.node(workload.destination)
-    network = next((each.network for each in destination.interfaces if each.address == workload.address), None)
+    network = next(
+        (interface.network for interface in destination.interfaces if interface.address == workload.address), None
+    )
     links = {(*way, network) for way in ways}
     delays = {link.ends: link.impairments.delay_ns for link in plan.links if link.ends in links}
     steps = [(0, sum(delays.values()))]

@@ -51,4 +51,4 @@ def display_unit(unit: str, most: float) -> Unit:
     """
     candidates = _UNITS.get(unit, (COUNT,))
     bound = abs(most) / 2 if unit == "ns" else abs(most)
-    return [candidates[0], *(one for one in candidates if one.worth <= bound)][-1]
+    return [candidates[0], *(candidate for candidate in candidates if candidate.worth <= bound)][-1]

@@ -31,7 +31,8 @@ _NAMED = 3
 def run_page(run: Run, recorded: Recorded) -> str:
     """The report of a run, as HTML."""
     samples = [
-        [recorded.samples[one.name] for one in stage if one.name in recorded.samples] for stage in run.plan.stages
+        [recorded.samples[workload.name] for workload in stage if workload.name in recorded.samples]
+        for stage in run.plan.stages
     ]
     context: dict[str, Any] = {
         "judged": _verdict(run),
@@ -187,7 +188,9 @@ def _stages(run: Run, recorded: Recorded, samples: Sequence[Sequence[Samples]]) 
         ]
         if figures:
             place = f"stage {number} of {len(run.plan.stages)}{', together' if len(stage) > 1 else ''}"
-            remarks = [start.remark for start in run.starts if start.began_ns.keys() & {one.name for one in stage}]
+            remarks = [
+                start.remark for start in run.starts if start.began_ns.keys() & {workload.name for workload in stage}
+            ]
             yield {
                 "id": f"stage-{number}",
                 "title": _stage_title(stage),
@@ -251,4 +254,4 @@ def _captures(run: Run) -> dict[str, Any]:
         ]
         for capture in run.captures
     ]
-    return {"lines": lines, "incomplete": any(one.dropped or one.overwritten for one in run.captures)}
+    return {"lines": lines, "incomplete": any(capture.dropped or capture.overwritten for capture in run.captures)}

@@ -50,14 +50,14 @@ class Columns:
     def telling(self, *names: str) -> dict[str, Bins]:
         """Of these columns those that there are and that are not zero all the time."""
         found = {name: self.bins[name] for name in names if name in self.bins}
-        return {name: bins for name, bins in found.items() if any(one.high or one.low for one in bins)}
+        return {name: bins for name, bins in found.items() if any(bin_.high or bin_.low for bin_ in bins)}
 
     def varying(self) -> dict[str, Bins]:
         """The columns that are not the same all the time."""
         return {
             name: bins
             for name, bins in self.bins.items()
-            if len({edge for one in bins for edge in (one.low, one.high)}) > 1
+            if len({edge for bin_ in bins for edge in (bin_.low, bin_.high)}) > 1
         }
 
 
@@ -131,7 +131,7 @@ def column_axis(event: str, name: str, most: float) -> tuple[Axis, str]:
 
 
 def _most(*several: Bins) -> float:
-    return max(max(abs(one.high), abs(one.low)) for bins in several for one in bins)
+    return max(max(abs(bin_.high), abs(bin_.low)) for bins in several for bin_ in bins)
 
 
 def _rtt(stage: Stage, group: Group, of: Columns) -> Iterator[Panel]:

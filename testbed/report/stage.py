@@ -132,7 +132,7 @@ class Stage:
         )
 
     @property
-    def moments(self) -> list[EventLine]:
+    def events(self) -> list[EventLine]:
         """The events of the timeline within the axis."""
         events = [EventLine(at=record.begun_ns - self.origin_ns, label=record.what) for record in self.timeline]
         return [event for event in events if 0 <= event.at <= self.length_ns]
@@ -169,8 +169,7 @@ class Stage:
 
     def figure(self, title: str, panels: Sequence[Panel], *, note: str = "") -> Figure:
         """Return a figure over time."""
-        moments = self.moments
-        return figure(title, self.time, self.clock, panels, note=note, moments=moments, group=self.key)
+        return figure(title, self.time, self.clock, panels, note=note, events=self.events, group=self.key)
 
 
 def listed(names: Sequence[str]) -> str:

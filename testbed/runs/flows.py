@@ -44,8 +44,8 @@ def sums(stages: Iterable[Sequence[str]], summaries: Iterable[Summary]) -> tuple
 
 
 def _sums(together: Sequence[Summary]) -> Iterator[FlowSum]:
-    for kind in dict.fromkeys(each.kind for each in together):
-        shares = {each.workload: _goodput_bps(each.values) for each in together if each.kind == kind}
+    for kind in dict.fromkeys(summary.kind for summary in together):
+        shares = {summary.workload: _goodput_bps(summary.values) for summary in together if summary.kind == kind}
         known = [share for share in shares.values() if share is not None]
         if len(known) > 1 and len(known) == len(shares):
             yield FlowSum(kind=kind, workloads=tuple(shares), goodput_bps=sum(known), jain=jain(known))

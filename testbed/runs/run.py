@@ -66,12 +66,12 @@ class LinkCounters(LinkEngine):
     @classmethod
     def of(cls, link: LinkStatistics) -> Self:
         """What the agent says of a link."""
-        return cls(**{one.name: getattr(link, one.name) for one in fields(cls)})
+        return cls(**{field.name: getattr(link, field.name) for field in fields(cls)})
 
     @property
     def chosen(self) -> LinkEngine:
         """The link's engine without its counters."""
-        return LinkEngine(**{one.name: getattr(self, one.name) for one in fields(LinkEngine)})
+        return LinkEngine(**{field.name: getattr(self, field.name) for field in fields(LinkEngine)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,18 +158,20 @@ class Run:
     @property
     def changed_links(self) -> list[str]:
         """The links whose impairments differed from the file's when the run began, see `changed_links`."""
-        return changed_links(self.plan, {each.ends: each.impairments for each in self.statistics_before})
+        return changed_links(self.plan, {link.ends: link.impairments for link in self.statistics_before})
 
     @property
     def outcomes(self) -> tuple[ExpectationOutcome, ...]:
         """The outcome of each expectation whose workloads were all run, in the order of the file."""
         ran = {summary.workload: summary for summary in self.summaries}
-        return tuple(evaluate(one, ran) for one in self.plan.expectations if one.workloads <= ran.keys())
+        return tuple(
+            evaluate(expectation, ran) for expectation in self.plan.expectations if expectation.workloads <= ran.keys()
+        )
 
     @property
     def sums(self) -> tuple[FlowSum, ...]:
         """What flows of one kind that ran together got in sum."""
-        return sums([[each.name for each in stage] for stage in self.plan.stages], self.summaries)
+        return sums([[workload.name for workload in stage] for stage in self.plan.stages], self.summaries)
 
     @property
     def as_expected(self) -> bool:
@@ -190,7 +192,7 @@ class Run:
         Raises:
             UsageError: there is nothing of it, or it can't be read.
         """
-        names = [each.name for each in self.plan.workloads]
+        names = [workload.name for workload in self.plan.workloads]
         if workload not in names:
             hint = f"its workloads are: {', '.join(names) or 'none'}"
             raise UsageError("unknown-workload", f"{self.path} has no workload {workload!r}", hint)

@@ -305,7 +305,11 @@ def _hosts(plan: Plan, node: Node) -> str:
     for other in plan.nodes:
         if other.name == node.name:
             continue
-        shared = [each for each in node.interfaces if any(each.network == at.network for at in other.interfaces)]
+        shared = [
+            interface
+            for interface in node.interfaces
+            if any(interface.network == at.network for at in other.interfaces)
+        ]
         if shared:
             lines.append(f"{other.on(shared[0].network).address} {other.name}")
     return "\n".join(lines) + "\n"

@@ -183,7 +183,7 @@ def _factors(path: Path, varied: Sequence[Factor]) -> dict[str, Factor]:
         twice = next(
             factor.path
             for number, factor in enumerate(varied)
-            if factor.path in [each.path for each in varied[:number]]
+            if factor.path in [other.path for other in varied[:number]]
         )
         raise UsageError("duplicate-setting", f"--set {twice} is given twice", f"--set {twice}=VALUE,VALUE...")
     factors |= given

@@ -36,8 +36,8 @@ class Measure:
     def of(self, run: Run) -> float | None:
         """Return its value in a run; None if there is none."""
         name = self.metric.name
-        mine = (one for one in run.summaries if one.workload == self.workload and name in one.values)
-        return next((one.number(name) for one in mine), None)
+        mine = (summary for summary in run.summaries if summary.workload == self.workload and name in summary.values)
+        return next((summary.number(name) for summary in mine), None)
 
 
 def measures(plan: Plan, asked: Sequence[str] = ()) -> tuple[Measure, ...]:
@@ -73,7 +73,7 @@ def _named(plan: Plan, label: str) -> Measure:
         raise UsageError("unknown-workload", f"--metric {quote(label)}: there is no workload {quote(name)}", hint)
     metric = find(wanted, kinds[name])
     if metric is None or metric.unit == "name":
-        labels = [each.label for each in _numbers(kinds[name]).values()]
+        labels = [metric.label for metric in _numbers(kinds[name]).values()]
         hint = nearest(wanted, labels, f"those of {kinds[name]}")
         raise UsageError("unknown-metric", f"--metric {quote(label)}: there is no numeric metric {quote(wanted)}", hint)
     return Measure(workload=name, metric=metric)

@@ -108,7 +108,7 @@ class SweepOutcome:
         if not layout.is_logarithmic:
             return
         for measure in self.measures:
-            means = [one.mean for cell in self.matrix.cells if (one := self.estimate(cell, measure))]
+            means = [estimate.mean for cell in self.matrix.cells if (estimate := self.estimate(cell, measure))]
             for curve in layout.curves(self.matrix) if is_wide(means) else ():
                 exponent = self._exponent(layout, curve, measure)
                 if exponent is not None:

@@ -28,7 +28,7 @@ def find(name_or_path: str | Path) -> Path:
         if path.is_dir():
             raise UsageError("not-a-file", f"{text} is a directory", "name a topology file in it")
         if not path.exists():
-            siblings = [str(path.with_name(one.name)) for one in _files(path.parent).values()]
+            siblings = [str(path.with_name(file.name)) for file in _files(path.parent).values()]
             raise UsageError("no-such-file", f"{quote(text)} does not exist", nearest(text, siblings, "files there"))
         return path
     files = _files(SHIPPED) | _files(Path("topologies"))
@@ -43,6 +43,6 @@ def find(name_or_path: str | Path) -> Path:
 def _files(directory: Path) -> dict[str, Path]:
     """Return the topology files in `directory`, by name."""
     try:
-        return {one.stem: one for one in sorted(directory.iterdir()) if one.suffix in _SUFFIXES}
+        return {file.stem: file for file in sorted(directory.iterdir()) if file.suffix in _SUFFIXES}
     except OSError:
         return {}

@@ -15,7 +15,7 @@ Key = tuple[str, str, str]
 """Source, destination and network, which identify a link."""
 
 
-def asked_links(topology: Topology) -> dict[Key, Pair | Direction]:
+def link_entries(topology: Topology) -> dict[Key, Pair | Direction]:
     """Return the entry that applies to each link: `from`/`to` overrides `between`, in any order."""
     entries: dict[Key, Pair | Direction] = {}
     for link in topology.links:
@@ -39,7 +39,7 @@ class TimelineState:
         # Equal impairments are one object, so that `is` compares them.
         self._same: dict[Impairments, Impairments] = {CLEAR: CLEAR}
         self._dark: dict[tuple[int, int], Impairments] = {}
-        entries = asked_links(topology)
+        entries = link_entries(topology)
         self.file: Mapping[Key, Impairments] = {
             key: self._shared(
                 link.impairment_keys.resolve(mtu=self._mtu(key), delay_back_ns=_delay_ns(entries.get(_back(key))))
@@ -72,11 +72,10 @@ class TimelineState:
         """Return a short description of the event applied last: `a <-> b: loss 20 %`, `partition a | b`."""
         if not isinstance(event, ImpairmentChange):
             return str(event)
-        words = {
-            word.partition(" ")[0]: word for word in self._impairments(_keys(self._topology, event.link)[0]).words()
-        }
+        impairments = self._impairments(_keys(self._topology, event.link)[0])
+        by_key = {text.partition(" ")[0]: text for text in impairments.descriptions()}
         named = dict.fromkeys("loss" if key == "blackhole" else key for key in event.named)
-        return f"{event.link}: {', '.join(words.get(key, f'no {key}') for key in named)}"
+        return f"{event.link}: {', '.join(by_key.get(key, f'no {key}') for key in named)}"
 
     def _after(self, event: Event) -> dict[Key, Impairments]:
         if isinstance(event, Heal):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
+
+    from testbed.endpoint.spec import Spec
 
 
 class Process(Protocol):
@@ -54,7 +56,7 @@ class Nodes(Protocol):
     def now_ns(self) -> int:
         """Return the time of the monotonic clock of the machine that the nodes are on."""
 
-    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Process:
+    def endpoint(self, node: str, spec: Spec) -> Process:
         """Start `python -m testbed.endpoint SPEC` in the namespaces and the cgroup of a node."""
 
     def program(self, node: str, argv: Sequence[str]) -> Program:
@@ -80,7 +82,7 @@ class KillableNodes:
         """See `Nodes`."""
         return self._nodes.now_ns()
 
-    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Process:
+    def endpoint(self, node: str, spec: Spec) -> Process:
         """See `Nodes`."""
         process = self._nodes.endpoint(node, spec)
         self._guard(process)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from testbed import kinds
 from testbed.endpoint.patience import stall_ns
+from testbed.endpoint.spec import Spec
 from testbed.workloads.errors import WorkloadError
 from testbed.workloads.programs import ReadProgram
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from testbed.kinds import Kind
     from testbed.plan.model import Workload
     from testbed.workloads.nodes import Nodes, Process
@@ -60,13 +59,13 @@ def linger_ns(workload: Workload, in_flight_ns: int, round_trip_ns: int) -> int:
     return in_flight_ns if kind_of(workload).by_endpoint else in_flight_ns + stall_ns(round_trip_ns)
 
 
-def _spec(workload: Workload, role: str, round_trip_ns: int) -> Mapping[str, Any]:
-    return {
-        "kind": workload.kind,
-        "role": role,
-        "address": workload.address,
-        "port": workload.port,
-        "seed": workload.seed,
-        "round_trip_ns": round_trip_ns,
-        "parameters": dict(workload.parameters),
-    }
+def _spec(workload: Workload, role: str, round_trip_ns: int) -> Spec:
+    return Spec(
+        kind=workload.kind,
+        role=role,
+        address=workload.address,
+        port=workload.port,
+        seed=workload.seed,
+        round_trip_ns=round_trip_ns,
+        parameters=workload.parameters,
+    )

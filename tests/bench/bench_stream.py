@@ -10,11 +10,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic_ns
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from testbed.endpoint.spec import Spec
 from testbed.plan.model import Workload
 from testbed.workloads.running import run
 
@@ -29,8 +30,8 @@ PORT = 40001
 class Endpoint:
     """An endpoint in a namespace."""
 
-    def __init__(self, node: str, spec: Mapping[str, Any]) -> None:
-        program = [sys.executable, "-m", "testbed.endpoint", json.dumps(dict(spec))]
+    def __init__(self, node: str, spec: Spec) -> None:
+        program = [sys.executable, "-m", "testbed.endpoint", spec.to_json()]
         command = ["ip", "netns", "exec", node, *program]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -61,7 +62,7 @@ class Namespaces:
         """See `testbed.workloads.nodes.Nodes`."""
         return monotonic_ns()
 
-    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Endpoint:
+    def endpoint(self, node: str, spec: Spec) -> Endpoint:
         return Endpoint(node, spec)
 
     def program(self, node: str, argv: Sequence[str]) -> NoReturn:

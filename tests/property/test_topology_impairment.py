@@ -9,6 +9,7 @@ import yaml
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
+from testbed import codec
 from testbed.errors import UsageError
 from testbed.impairments import (
     CERTAIN,
@@ -90,7 +91,7 @@ def test_any_keys_give_impairments_or_an_error_with_its_path(keys, back):
     except TopologyError:
         return
     for link in made.links:
-        assert Impairments.from_json(link.impairments.to_json()) == link.impairments
+        assert codec.decode(codec.encode(link.impairments), Impairments) == link.impairments
         assert link.impairments.describe()
 
 

@@ -93,7 +93,7 @@ class NetemEngine:
         Raises:
             LabError: `impairments-missing` where somebody else changed a link's device.
         """
-        return {name: await tree.counters(self._ip, each.device) for name, each in tuple(self._links.items())}
+        return {name: await tree.counters(self._ip, link.device) for name, link in tuple(self._links.items())}
 
     def dead(self) -> dict[str, str]:
         """No links: the kernel does not end before the agent."""

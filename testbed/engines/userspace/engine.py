@@ -101,7 +101,7 @@ class UserspaceEngine:
 
     async def close(self) -> None:
         """End the workers, and remove all devices of links."""
-        self._switch.devices.delete(each.device for each in self._links.values())
+        self._switch.devices.delete(link.device for link in self._links.values())
         self._links.clear()
         await self._workers.aclose()
 

@@ -211,7 +211,7 @@ class Workers:
                 self._forget(links)
                 raise
             failures = await asyncio.gather(*(self._add(*part) for part in parts.items()))
-            if failure := next((each for each in failures if each), None):
+            if failure := next((error for error in failures if error), None):
                 for name in [link.name for link in links if link.name in self._carrier]:
                     await self.remove(name)
                 raise failure
@@ -284,17 +284,17 @@ class Workers:
 
     async def counters(self) -> dict[str, Counters]:
         """Return the counters of every link; of those whose worker died only `dead` is known."""
-        found = {}
+        counters_of = {}
         for link, worker in tuple(self._carrier.items()):
             try:
                 answer = await worker.ask(requests.Count(link=link))
-                found[link] = answer.counters or Counters()
+                counters_of[link] = answer.counters or Counters()
             except LabError:
                 if worker.death:
-                    found[link] = Counters(dead=worker.death)
+                    counters_of[link] = Counters(dead=worker.death)
                 elif link in self._carrier:  # else it was removed meanwhile
                     raise
-        return found
+        return counters_of
 
     def dead(self) -> dict[str, str]:
         """Return the links whose worker has ended, and how."""

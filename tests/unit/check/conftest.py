@@ -13,7 +13,7 @@ from testbed.plan.model import Interface, Link, Network, Node, Plan
 
 class Local:
     def __init__(self, spec):
-        program = [sys.executable, "-m", "testbed.endpoint", json.dumps(spec)]
+        program = [sys.executable, "-m", "testbed.endpoint", spec.to_json()]
         self.process = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __iter__(self):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from testbed import codec
 from testbed.decisive import decisive
 from testbed.impairments import (
     CERTAIN,
@@ -91,7 +92,7 @@ def test_describe_impairments_in_words(words):
 
 @pytest.mark.parametrize("impairments", SHAPES.values(), ids=list(SHAPES))
 def test_through_json_and_back(impairments):
-    assert Impairments.from_json(json.loads(json.dumps(impairments.to_json()))) == impairments
+    assert codec.decode(json.loads(json.dumps(codec.encode(impairments))), Impairments) == impairments
 
 
 @pytest.mark.parametrize(
@@ -165,6 +166,6 @@ def test_the_longest_that_a_packet_is_under_way_has_every_part():
 )
 def test_latent_impairments_are_stored_and_do_not_change_the_digest(impairments, same):
     assert impairments != same
-    assert Impairments.from_json(impairments.to_json()) == impairments
+    assert codec.decode(codec.encode(impairments), Impairments) == impairments
     assert decisive(impairments, str) == decisive(same, str)
     assert impairments.is_clear == same.is_clear

@@ -214,7 +214,7 @@ def test_events_within_the_stage_are_marked(plan, stream):
         labels = {
             each.text: float(re.split(r"[ ,()]", str(each.get("transform")))[2])
             for each in svg.iter(f"{NS}text")
-            if each.get("fill") == "var(--moment)"
+            if each.get("fill") == "var(--event)"
         }
         assert labels.keys() == {"link down", "link up"}
         assert labels["link down"] != labels["link up"], "labels that would overlap are on rows of their own"

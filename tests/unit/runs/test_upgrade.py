@@ -2,6 +2,7 @@
 
 import pytest
 
+from testbed import codec
 from testbed.impairments import (
     Blackhole,
     Bottleneck,
@@ -114,4 +115,4 @@ RATE = FixedRate(bps=8)
     ],
 )
 def test_a_shape_of_version_1_becomes_the_same_impairments(shape, expected):
-    assert Impairments.from_json(impairments_of_shape(shape)) == expected
+    assert codec.decode(impairments_of_shape(shape), Impairments) == expected

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed import codec
 from testbed.impairments import (
     Impairments,
     Opportunities,
@@ -35,7 +36,7 @@ def test_a_trace_as_long_as_those_of_mahimahi_is_taken(tmp_path):
     rate = link.impairments.bottleneck.rate
     assert isinstance(rate, Opportunities)
     assert [time // MS for time in rate.times_ns] == times
-    assert Impairments.from_json(json.loads(json.dumps(link.impairments.to_json()))) == link.impairments
+    assert codec.decode(json.loads(json.dumps(codec.encode(link.impairments))), Impairments) == link.impairments
 
 
 def test_one_line_is_a_steady_rate():

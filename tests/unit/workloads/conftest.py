@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,8 +16,10 @@ from testbed.errors import UsageError
 from testbed.plan.model import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from testbed.endpoint.spec import Spec
 
 
 class Local:
@@ -58,11 +61,11 @@ class Here:
     def now_ns(self) -> int:
         return time.monotonic_ns()
 
-    def endpoint(self, node: str, spec: Mapping[str, Any]) -> Local:
-        if self.detour is not None and spec["role"] == "client":
-            spec = {**spec, "port": self.detour}
+    def endpoint(self, node: str, spec: Spec) -> Local:
+        if self.detour is not None and spec.role == "client":
+            spec = replace(spec, port=self.detour)
         program = ["-c", self.programs[node]] if node in self.programs else ["-m", "testbed.endpoint"]
-        return self._noted(node, Local([sys.executable, *program, json.dumps(spec)]))
+        return self._noted(node, Local([sys.executable, *program, spec.to_json()]))
 
     def program(self, node: str, argv: Sequence[str]) -> LocalProgram:
         try:

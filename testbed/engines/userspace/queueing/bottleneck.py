@@ -14,7 +14,7 @@ from testbed.engines.userspace.lines import Contents
 from testbed.engines.userspace.queueing.disciplines import CoDelQueue, DropHeadQueue, DropTailQueue
 from testbed.engines.userspace.queueing.fq_codel import FqCoDelQueue
 from testbed.engines.userspace.queueing.transmitters import BYTE_WORK, transmitter
-from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame, words
+from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame, random_words
 from testbed.impairments import CoDel, DropHead, DropTail, FqCoDel
 
 if TYPE_CHECKING:
@@ -283,6 +283,6 @@ def _queue(discipline: Discipline, seed: str, counts: Counts) -> Queue:
         case DropHead():
             return DropHeadQueue(counts)
         case FqCoDel():
-            return FqCoDelQueue(discipline, counts, words(seed, "flows"))
+            return FqCoDelQueue(discipline, counts, random_words(seed, "flows"))
         case CoDel():
             return CoDelQueue(discipline, counts)

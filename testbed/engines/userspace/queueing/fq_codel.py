@@ -11,7 +11,7 @@ from testbed.engines.userspace.headers import parse
 from testbed.engines.userspace.queueing.disciplines import CoDelQueue
 
 if TYPE_CHECKING:
-    from testbed.engines.userspace.stages.stage import Counts, Frame, Words
+    from testbed.engines.userspace.stages.stage import Counts, Frame, RandomWords
     from testbed.impairments import CoDel
 
 _FLOWS_BITS: Final = 10  # 1024 flows: RFC 8290, 5.2.4
@@ -42,7 +42,7 @@ class FqCoDelQueue:
 
     __slots__ = ("_counts", "_discipline", "_flows", "_multiplier", "_new", "_old", "length", "waiting_bytes")
 
-    def __init__(self, discipline: CoDel, counts: Counts, draw: Words) -> None:
+    def __init__(self, discipline: CoDel, counts: Counts, draw: RandomWords) -> None:
         self._discipline = discipline
         self._counts = counts
         self._multiplier = draw() | 1

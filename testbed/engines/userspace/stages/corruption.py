@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.engines.userspace import headers
-from testbed.engines.userspace.stages.stage import Counts, Frame, words
+from testbed.engines.userspace.stages.stage import Counts, Frame, random_words
 
 if TYPE_CHECKING:
     from testbed.impairments import Corruption
@@ -23,8 +23,8 @@ class BitErrors:
     __slots__ = ("_choose", "_counts", "_draw", "_fix_checksum", "_probability")
 
     def __init__(self, corruption: Corruption, seed: str, counts: Counts) -> None:
-        self._choose = words(seed, "corruption", corruption.event.correlation)
-        self._draw = words(seed, "corruption-bit")
+        self._choose = random_words(seed, "corruption", corruption.event.correlation)
+        self._draw = random_words(seed, "corruption-bit")
         self._probability = corruption.event.probability
         self._fix_checksum = corruption.fix_checksum
         self._counts = counts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from testbed.engines.userspace.stages.stage import Counts, Frame, Stage, words
+from testbed.engines.userspace.stages.stage import Counts, Frame, Stage, random_words
 from testbed.impairments.distributions import SCALE, quantiles
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _hold(delay_ns: int, jitter: Jitter, seed: str) -> Callable[[], int]:
     `tabledist`, rounded half away from zero; a negative delay becomes 0. (netem takes entry w modulo n, which uses the
     lowest bits of the word, so netem's correlation has no effect on values from a table; here it has.)
     """
-    draw = words(seed, "jitter", jitter.correlation)
+    draw = random_words(seed, "jitter", jitter.correlation)
     table = quantiles(jitter.distribution)
     if not table:
         shortest = delay_ns - jitter.ns
@@ -115,7 +115,7 @@ class Reordering:
     __slots__ = ("_counts", "_draw", "_gap", "_passed", "_probability", "late_ns")
 
     def __init__(self, reorder: Reorder, seed: str, counts: Counts) -> None:
-        self._draw = words(seed, "reorder", reorder.event.correlation)
+        self._draw = random_words(seed, "reorder", reorder.event.correlation)
         self._probability = reorder.event.probability
         self._gap = reorder.gap
         self._passed = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.engines.userspace.stages.stage import Counts, Frame, words
+from testbed.engines.userspace.stages.stage import Counts, Frame, random_words
 
 if TYPE_CHECKING:
     from testbed.impairments import RandomEvent
@@ -19,7 +19,7 @@ class Duplication:
     __slots__ = ("_counts", "_draw", "_probability")
 
     def __init__(self, event: RandomEvent, seed: str, counts: Counts) -> None:
-        self._draw = words(seed, "duplicate", event.correlation)
+        self._draw = random_words(seed, "duplicate", event.correlation)
         self._probability = event.probability
         self._counts = counts
 

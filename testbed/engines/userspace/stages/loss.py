@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.engines.userspace.stages.stage import Counts, Frame, Stage, Words, words
+from testbed.engines.userspace.stages.stage import Counts, Frame, RandomWords, Stage, random_words
 from testbed.impairments import CERTAIN, Blackhole, CorrelatedLoss, FourState, GilbertElliott, IndependentLoss
 
 if TYPE_CHECKING:
@@ -15,15 +15,15 @@ def loss_stage(loss: Loss, seed: str, counts: Counts) -> Stage:
     """Return the stage that carries out a loss model."""
     match loss:
         case IndependentLoss(probability=probability):
-            return ThresholdLoss(words(seed, "loss"), probability, counts)
+            return ThresholdLoss(random_words(seed, "loss"), probability, counts)
         case CorrelatedLoss(probability=probability, correlation=correlation):
-            return ThresholdLoss(words(seed, "loss", correlation), probability, counts)
+            return ThresholdLoss(random_words(seed, "loss", correlation), probability, counts)
         case GilbertElliott():
             return GilbertElliottLoss(loss, seed, counts)
         case FourState():
             return FourStateLoss(loss, seed, counts)
         case Blackhole():
-            return ThresholdLoss(words(seed, "loss"), CERTAIN, counts)
+            return ThresholdLoss(random_words(seed, "loss"), CERTAIN, counts)
 
 
 class ThresholdLoss:
@@ -35,7 +35,7 @@ class ThresholdLoss:
 
     __slots__ = ("_counts", "_draw", "_probability")
 
-    def __init__(self, draw: Words, probability: int, counts: Counts) -> None:
+    def __init__(self, draw: RandomWords, probability: int, counts: Counts) -> None:
         self._draw = draw
         self._probability = probability
         self._counts = counts
@@ -59,7 +59,7 @@ class GilbertElliottLoss:
     __slots__ = ("_bad", "_counts", "_draw", "_model")
 
     def __init__(self, model: GilbertElliott, seed: str, counts: Counts) -> None:
-        self._draw = words(seed, "loss")
+        self._draw = random_words(seed, "loss")
         self._model = model
         self._bad = False
         self._counts = counts
@@ -92,7 +92,7 @@ class FourStateLoss:
     __slots__ = ("_counts", "_draw", "_moves", "_state")
 
     def __init__(self, model: FourState, seed: str, counts: Counts) -> None:
-        self._draw = words(seed, "loss")
+        self._draw = random_words(seed, "loss")
         self._moves = {
             1: ((model.p14, 4), (model.p14 + model.p13, 3)),
             2: ((model.p23, 3),),

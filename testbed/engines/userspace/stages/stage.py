@@ -13,7 +13,7 @@ from testbed.impairments import CERTAIN
 Frame = tuple[int, bytes]
 """The time at which a frame reaches the next stage, ns of the monotonic clock, and its bytes from the MAC header on."""
 
-Words = Callable[[], int]
+RandomWords = Callable[[], int]
 """The next random word of a stage, 32 bits."""
 
 
@@ -47,7 +47,7 @@ class Counts:
     dropped_bytes: int = 0
 
 
-def words(seed: str, stage: str, correlation: int = 0) -> Words:
+def random_words(seed: str, stage: str, correlation: int = 0) -> RandomWords:
     """Return a function that draws the random words of a stage from a Mersenne Twister seeded with `seed:stage`.
 
     With a correlation c, in 1/2^32, each word is mixed with the result before it, as in net/sched/sch_netem.c,
