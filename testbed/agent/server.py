@@ -181,8 +181,9 @@ class Server:
         commands = {node: self._commands[node] for node in call.signals if node in self._commands}
         for node, command in commands.items():
             command.signal(call.signals[node])
-        if commands:
-            await asyncio.wait([asyncio.ensure_future(each.wait()) for each in commands.values()], timeout=_STOPPING_SECONDS)
+        ends = [asyncio.ensure_future(command.wait()) for command in commands.values()]
+        if ends:
+            await asyncio.wait(ends, timeout=_STOPPING_SECONDS)
 
     async def _report(self, call: messages.Attachments) -> messages.AttachmentReport:
         return await self._attachments.report(settled=call.settled)

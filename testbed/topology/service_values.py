@@ -239,7 +239,8 @@ def _pattern(value: object) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise fault(f"is {quote(text)}, which is no regular expression: {error}", "escape ( ) [ ] . + with \\") from None
+        hint = "escape ( ) [ ] . + with \\"
+        raise fault(f"is {quote(text)}, which is no regular expression: {error}", hint) from None
     if not text:
         raise fault("is empty, and would match every line", "name a part of the line")
     return text
@@ -278,7 +279,7 @@ def _text(*examples: str) -> JsonSchemaValue:
 
 
 VolumeText = Annotated[Volume, LocalReader(_volume, _text("./site:/usr/share/nginx/html:ro"))]
-TmpfsText = Annotated[Tmpfs, Reader(_tmpfs, _text("/run", "/tmp:size=64m"))]
+TmpfsText = Annotated[Tmpfs, Reader(_tmpfs, _text("/run", "/scratch:size=64m"))]
 PortText = Annotated[
     PublishedPort, Reader(_published_port, {"type": ["string", "integer"], "examples": ["8080:80", "5353:53/udp"]})
 ]
@@ -312,7 +313,8 @@ RestartPolicy = Annotated[
 LabelEntry = Annotated[tuple[str, str], Reader(_label_entry, _text("team=net"))]
 LabelName = Annotated[str, Reader(_label_name, _TEXT)]
 ArgumentEntry = Annotated[tuple[str, str], Reader(_argument_entry, _text("VERSION=1.2"))]
-User = Annotated[str, matching(r"^[A-Za-z0-9_][\w.-]{0,31}(:[A-Za-z0-9_][\w.-]{0,31})?$", "a user", "www-data:www-data")]
+_ID = r"[A-Za-z0-9_][\w.-]{0,31}"
+User = Annotated[str, matching(rf"^{_ID}(:{_ID})?$", "a user", "www-data:www-data")]
 NodePath = Annotated[str, matching(r"^/[^:\0]{0,4000}$", "an absolute path", "/srv")]
 Platform = Annotated[str, matching(r"^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$", "a platform", "linux/arm64")]
 LogPattern = Annotated[str, Reader(_pattern, _text("ready to accept connections"))]

@@ -160,7 +160,7 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node) -> str:
                 nano_cpus=node.cpus_milli * 1_000_000 or None,
                 mem_limit=node.memory_bytes or None,
                 sysctls=NODE_SYSCTLS | dict(node.sysctls),
-                **services.host_options(api, plan, node),
+                **services.host_options(plan, node),
             ),
         )["Id"]
         for network in others:

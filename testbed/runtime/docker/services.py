@@ -12,8 +12,6 @@ from testbed.runtime import local_files
 from testbed.runtime.docker.engine import in_parallel, refusals
 
 if TYPE_CHECKING:
-    from docker import APIClient
-
     from testbed.plan.model import Node, Plan
     from testbed.runtime.docker.engine import DockerEngine
 
@@ -46,7 +44,7 @@ def labels(node: Node) -> dict[str, str]:
     return dict(node.service.labels) | stop
 
 
-def host_options(api: APIClient, plan: Plan, node: Node) -> dict[str, Any]:
+def host_options(plan: Plan, node: Node) -> dict[str, Any]:
     """Return arguments of `create_host_config`; limits on CPU, memory and sysctls are not among them."""
     service = node.service
     bindings: dict[str, list[Any]] = {}

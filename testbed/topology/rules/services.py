@@ -90,10 +90,16 @@ def mounts(parts: Parts) -> Iterator[Fault]:
     """Nothing is mounted where something else is."""
     for name, node in parts.nodes.items():
         seen: dict[str, Path] = {}
-        for word, targets in (("volumes", node.volumes), ("tmpfs", node.tmpfs)) if node else ():
-            for index, mount in enumerate(targets):
-                path: Path = ("nodes", name, word, index)
-                if mount.target in seen:
-                    said = f"is mounted on {mount.target}, as is {show(seen[mount.target])}"
-                    yield Fault(path, "duplicate-target", said, "keep one of them")
-                seen.setdefault(mount.target, path)
+        for path, target in _targets(name, node) if node else ():
+            if target in seen:
+                said = f"is mounted on {target}, as is {show(seen[target])}"
+                yield Fault(path, "duplicate-target", said, "keep one of them")
+            seen.setdefault(target, path)
+
+
+def _targets(name: str, node: Node) -> Iterator[tuple[Path, str]]:
+    """Yield where each mount of a node is in the file, and its path in the node."""
+    for index, volume in enumerate(node.volumes):
+        yield ("nodes", name, "volumes", index), volume.target
+    for index, tmpfs in enumerate(node.tmpfs):
+        yield ("nodes", name, "tmpfs", index), tmpfs.target
