@@ -13,6 +13,7 @@ import msgspec
 from testbed.endpoint.spec import Spec
 from testbed.engines.counters import Counters
 from testbed.impairments import Impairments
+from testbed.services import Tmpfs, Ulimit, Volume
 
 Result = TypeVar("Result")
 
@@ -83,6 +84,26 @@ class NewInterface(_Message, frozen=True, kw_only=True):
     mac: str
 
 
+class Surroundings(_Message, frozen=True, kw_only=True):
+    """What the processes of a node have beside its network.
+
+    Attributes:
+        hostname: empty is the node's name.
+        resolver: text of its /etc/resolv.conf; empty leaves the machine's.
+        volumes: files and directories of this machine that it sees elsewhere; sources are absolute.
+        tmpfs: directories in memory.
+        user: ids of the user, the group and further groups of its commands; None is those of the agent.
+        limits: of its commands.
+    """
+
+    hostname: str = ""
+    resolver: str = ""
+    volumes: tuple[Volume, ...] = ()
+    tmpfs: tuple[Tmpfs, ...] = ()
+    user: tuple[int, int, tuple[int, ...]] | None = None
+    limits: tuple[Ulimit, ...] = ()
+
+
 class NewNode(_Message, frozen=True, kw_only=True):
     """A node to make.
 
@@ -91,6 +112,7 @@ class NewNode(_Message, frozen=True, kw_only=True):
         environment: variables of its commands, beside those of all nodes.
         directory: where its commands start.
         hosts: text of its /etc/hosts.
+        surroundings: what else its commands have.
     """
 
     name: str
@@ -99,6 +121,7 @@ class NewNode(_Message, frozen=True, kw_only=True):
     directory: str
     hosts: str
     interfaces: tuple[NewInterface, ...]
+    surroundings: Surroundings = Surroundings()
 
 
 class Create(Call[None], frozen=True, kw_only=True):
@@ -181,6 +204,21 @@ class Accepts(Call[bool], frozen=True, kw_only=True):
     node: str
     address: str
     port: int
+
+
+class HttpStatus(Call[int], frozen=True, kw_only=True):
+    """Ask with which status an HTTP server of a node answers a GET, tried from inside the node; 0 if it does not."""
+
+    node: str
+    address: str
+    port: int
+    path: str
+
+
+class StopCommands(Call[None], frozen=True, kw_only=True):
+    """Send the own commands of nodes a signal each, by node, and wait a while until they have ended."""
+
+    signals: Mapping[str, int]
 
 
 class Incident(_Message, frozen=True, kw_only=True):

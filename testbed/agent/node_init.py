@@ -20,16 +20,18 @@ import socket
 import subprocess
 import termios
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgspec
 
-from testbed.agent import groups
+from testbed.agent import groups, surroundings
 from testbed.linux import namespaces
 from testbed.linux.namespaces import MS_NODEV, MS_NOEXEC, MS_NOSUID
 
 if TYPE_CHECKING:
+    from testbed.agent.messages import Surroundings
     from testbed.agent.nodes import Node
 
 MESSAGE_BYTES = 4096
@@ -113,7 +115,7 @@ def _run(node: Node, control: socket.socket) -> NoReturn:
     try:
         gc.freeze()  # what is the agent's must not be collected here, for that would close what we have by its number
         _enter(node, control)
-        _Init(control).serve()
+        _Init(control, node.surroundings).serve()
         status = 0
     except BaseException as error:  # noqa: BLE001  # the log is all that is left of it
         os.write(2, f"node {node.name}: its first process ended: {error!r}\n".encode())
@@ -129,8 +131,9 @@ def _enter(node: Node, control: socket.socket) -> None:
     namespaces.set_process_name("init")
     namespaces.setns(node.network, namespaces.NEWNET)
     namespaces.unshare(namespaces.NEWNS | namespaces.NEWUTS | namespaces.NEWIPC)
-    socket.sethostname(node.name)
+    socket.sethostname(node.surroundings.hostname or node.name)
     namespaces.mount("none", "/", flags=namespaces.MS_REC | namespaces.MS_PRIVATE)
+    surroundings.mount_all(node.surroundings, node.resolver)
     if node.hosts and Path("/etc/hosts").exists():
         namespaces.mount(str(node.hosts), "/etc/hosts", flags=namespaces.MS_BIND)
     namespaces.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
@@ -148,8 +151,9 @@ def _enter(node: Node, control: socket.socket) -> None:
 class _Init:
     """Serves the agent; single-threaded, and blocks only in `poll`."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, others: Surroundings) -> None:
         self._control = control
+        self._surroundings = others
         self._ids: dict[int, int] = {}
         """By the pid of each command that runs."""
 
@@ -198,7 +202,7 @@ class _Init:
                 cwd=command.cwd,
                 env=command.environment,
                 start_new_session=True,
-                preexec_fn=_take_terminal if command.tty else None,  # noqa: PLW1509  # there is one thread
+                preexec_fn=partial(self._prepare, tty=command.tty),  # noqa: PLW1509  # there is one thread
             )
         except OSError as error:
             return Refused(id=number, errno=error.errno or 0, file=str(error.filename))
@@ -210,6 +214,12 @@ class _Init:
         process.returncode = 0  # so that `subprocess` does not wait for it: `_reap` does, as for all others
         self._ids[process.pid] = number
         return Started(id=number, pid=process.pid)
+
+    def _prepare(self, *, tty: bool) -> None:
+        """Make this process, a command to be, what the node asks for."""
+        if tty:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        surroundings.limit_and_become(self._surroundings)
 
     def _reap(self) -> None:
         """Reap all processes that have ended, and report the commands among them that ended or were paused."""
@@ -227,7 +237,3 @@ class _Init:
     def _send(self, report: Report) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):  # the agent has ended: `serve` sees it
             self._control.send(msgspec.json.encode(report))
-
-
-def _take_terminal() -> None:
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

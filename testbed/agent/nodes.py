@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.agent import switch
+from testbed.agent.messages import Surroundings
 from testbed.agent.netlink import RouteSocket
 from testbed.linux import namespaces
 
@@ -31,6 +32,8 @@ class Node:
     Attributes:
         network: file descriptor of the network namespace.
         hosts: what is seen as /etc/hosts; None leaves the file alone.
+        resolver: what is seen as /etc/resolv.conf; None leaves the file alone.
+        surroundings: what else commands have; Docker sees to that of containers.
         cgroups: files that take the pid of a process which the node's limits are to hold for.
         environment: variables of every command in the node.
         directory: where commands start.
@@ -42,6 +45,8 @@ class Node:
     name: str
     network: int
     hosts: Path | None = None
+    resolver: Path | None = None
+    surroundings: Surroundings = field(default_factory=Surroundings)
     cgroups: tuple[Path, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: str = "/"

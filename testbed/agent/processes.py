@@ -192,8 +192,9 @@ def _refused(node: Node, number: int, file: str) -> UsageError:
     if file == node.directory:
         return UsageError(
             "no-directory",
-            f"commands of node {node.name} start in the topology's directory, {file}: {os.strerror(number)}",
-            "bring it back, or take the lab down and bring it up again",
+            f"commands of node {node.name} start in {file}, its working_dir or the topology's directory: "
+            f"{os.strerror(number)}",
+            "bring it back or name another, take the lab down and bring it up again",
         )
     if number in (errno.ENOENT, errno.ENOTDIR):
         return UsageError("command-not-found", f"no such file or directory: {file}")

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from testbed import logs
-from testbed.agent import messages, processes, protocol, sockets, timeline
+from testbed.agent import http_probe, messages, processes, protocol, sockets, timeline
 from testbed.agent.connection import Connection
 from testbed.agent.tasks import cancelled
 from testbed.errors import LabError, TestbedError
@@ -34,11 +34,16 @@ _ProcessCall = messages.Spawn | messages.Endpoint | messages.Capture
 
 _PROCESSES: dict[str, type[_ProcessCall]] = {kind.call_name(): kind for kind in get_args(_ProcessCall)}
 
-_FREQUENT = (messages.Accepts, messages.Attachments, messages.Statistics, messages.Sockets)
+_FREQUENT = (messages.Accepts, messages.HttpStatus, messages.Attachments, messages.Statistics, messages.Sockets)
 """Calls that come many times a second; they are logged where everything is."""
+
+_AT_ONCE = (messages.Hello, messages.Clock, messages.HttpStatus, messages.StopCommands)
+"""Calls that wait for no other: they are asked of an agent that may be busy, or stuck; or take long themselves."""
 
 _CHUNK = 1 << 16
 _LOCAL_CONNECT_SECONDS = 0.2
+_STOPPING_SECONDS = 10
+"""In which a program ends after its stop signal, as Docker Compose's `stop_grace_period`."""
 _BY_SIGNAL = 128
 _AFTERWARDS_SECONDS = 1
 """After which what a process wrote counts as whole once it has ended; what it wrote itself is there at once."""
@@ -73,6 +78,8 @@ class Server:
             messages.Adopt: self._adopt,
             messages.Launch: self._launch,
             messages.Accepts: self._accepts,
+            messages.HttpStatus: self._http_status,
+            messages.StopCommands: self._stop_commands,
             messages.Attachments: self._report,
             messages.Impair: self._impair,
             messages.Restart: self._restart,
@@ -126,7 +133,7 @@ class Server:
             raise LabError("unknown-call", f"this agent knows no call {name!r}", "it is of another version")
         kind, handle = self._handlers[name]
         call = protocol.read(arguments, kind, name)
-        if kind in (messages.Hello, messages.Clock):  # are asked of an agent that may be busy, or stuck
+        if kind in _AT_ONCE:
             return await handle(call)
         async with self._exclusive:
             with logs.timed(_log, name, level=logging.DEBUG if kind in _FREQUENT else logging.INFO):
@@ -166,6 +173,17 @@ class Server:
         with namespaces.inside(self._wiring.node(call.node).network), socket.socket() as probe:
             probe.settimeout(_LOCAL_CONNECT_SECONDS)
             return probe.connect_ex((call.address, call.port)) == 0
+
+    async def _http_status(self, call: messages.HttpStatus) -> int:
+        return await http_probe.status_of(self._wiring.node(call.node).network, call.address, call.port, call.path)
+
+    async def _stop_commands(self, call: messages.StopCommands) -> None:
+        commands = {node: self._commands[node] for node in call.signals if node in self._commands}
+        for node, command in commands.items():
+            command.signal(call.signals[node])
+        ends = [asyncio.ensure_future(command.wait()) for command in commands.values()]
+        if ends:
+            await asyncio.wait(ends, timeout=_STOPPING_SECONDS)
 
     async def _report(self, call: messages.Attachments) -> messages.AttachmentReport:
         return await self._attachments.report(settled=call.settled)

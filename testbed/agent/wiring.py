@@ -209,10 +209,19 @@ class Wiring:
     def _make_node(self, node: NewNode, hosts: Path) -> None:
         hosts.parent.mkdir(exist_ok=True)
         hosts.write_text(node.hosts, "utf-8")
+        resolver = hosts.with_name(f"{node.name}.resolv") if node.surroundings.resolver else None
+        if resolver:
+            resolver.write_text(node.surroundings.resolver, "utf-8")
         network = namespaces.new_network()
         name = node.name
         self.nodes[name] = Node(
-            name=name, network=network, hosts=hosts, environment=node.environment, directory=node.directory
+            name=name,
+            network=network,
+            hosts=hosts,
+            resolver=resolver,
+            surroundings=node.surroundings,
+            environment=node.environment,
+            directory=node.directory,
         )
         with namespaces.inside(network):
             _no_ipv6()

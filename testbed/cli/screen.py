@@ -71,6 +71,8 @@ class Screen(Observer):
     def begun(self, stage: str, detail: str = "") -> None:
         """See `Observer`."""
         self._begun.setdefault(stage, time.monotonic())
+        if " " in detail:  # steps in one word are too short to be told
+            self._say_from_time_to_time(stage, detail)
         self._bar(stage, "", detail, None)
 
     def ended(self, stage: str, detail: str) -> None:
@@ -82,13 +84,18 @@ class Screen(Observer):
 
     def progressed(self, stage: str, what: str, fraction: float, count: str = "") -> None:
         """See `Observer`."""
-        now = time.monotonic()
-        if count and not self.console.is_terminal and now - self._said.setdefault(stage, now) >= _LINE_SECONDS:
-            self._said[stage] = now
-            self.say(stage, f"{what}: {count}")
+        if count:
+            self._say_from_time_to_time(stage, f"{what}: {count}")
         if (task := self._tasks.pop((stage, ""), None)) is not None:
             self._bars.remove_task(task)  # the stage's bar without a fraction
         self._bar(stage, what, f"{what}: {count}" if count else what, fraction)
+
+    def _say_from_time_to_time(self, stage: str, text: str) -> None:
+        """Print a line about the progress of a stage that takes long, where there is no terminal for a bar."""
+        now = time.monotonic()
+        if not self.console.is_terminal and now - self._said.setdefault(stage, now) >= _LINE_SECONDS:
+            self._said[stage] = now
+            self.say(stage, text)
 
     def happened(self, at: str, what: str) -> None:
         """See `Observer`."""

@@ -61,7 +61,7 @@ def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
         except MachineError as error:
             refusals[name] = error
         else:
-            observer.chosen("runtime", f"{name} ({availability.description})", "it answers")
+            observer.chosen("runtime", f"{name} ({availability.description})", _why(plan, last))
             return runtime
     runtime = runtimes.load(last)
     try:
@@ -74,6 +74,15 @@ def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
         ) from None
     observer.chosen("runtime", f"{last} ({runtime.description})", _listed(refusals))
     return runtime
+
+
+def _why(plan: Plan, instead: str) -> str:
+    """Return why a runtime is taken: it answers and, where that is so, the other one can't be what the plan needs."""
+    try:
+        runtimes.load(instead).require(plan)
+    except MachineError as error:
+        return f"it answers; {instead}: {error.message}"
+    return "it answers"
 
 
 def _listed(refusals: Mapping[str, MachineError]) -> str:

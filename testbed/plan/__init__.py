@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.plan.events import Event, LinkChange
-from testbed.plan.model import Interface, Link, Network, Node, Plan, Ready, Workload
+from testbed.plan.model import Interface, Link, Network, Node, Plan, Workload
 from testbed.plan.relocation import relocate
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ __all__ = [
     "Network",
     "Node",
     "Plan",
-    "Ready",
     "Workload",
     "relocate",
     "resolve",

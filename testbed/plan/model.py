@@ -17,6 +17,7 @@ from testbed.impairments import Impairments
 from testbed.names import checked
 from testbed.plan.digest import digest, place
 from testbed.plan.events import Event
+from testbed.services import Ready, Service
 
 VERSION = 2
 """The version of the plan's form, part of its digest."""
@@ -63,19 +64,6 @@ class Interface:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
-    """When a node counts as up: a TCP port accepts a connection.
-
-    Attributes:
-        tcp: the port.
-        timeout_ns: how long to wait for that.
-    """
-
-    tcp: int
-    timeout_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """One container or namespace with a name.
 
@@ -87,6 +75,7 @@ class Node:
         memory_bytes: 0 is unlimited.
         sysctls: namespaced kernel settings, the plan's own defaults included (they decide results; machines differ).
         ready: None where a started node is a ready one.
+        service: how it is made and started, beside that.
     """
 
     name: str
@@ -98,6 +87,7 @@ class Node:
     memory_bytes: int
     sysctls: Mapping[str, str] = field(hash=False)
     ready: Ready | None
+    service: Service = field(default=Service(), metadata=ADDED)
 
     def __post_init__(self) -> None:
         _freeze(self, "environment", "sysctls")

@@ -11,7 +11,7 @@ from testbed.expectations import parse
 from testbed.kinds import kinds as all_kinds
 from testbed.plan import addresses
 from testbed.plan.links import resolve_links
-from testbed.plan.model import CaptureSettings, Interface, Network, Node, Plan, Ready, Workload
+from testbed.plan.model import CaptureSettings, Interface, Network, Node, Plan, Workload
 from testbed.plan.seeds import derive, of_name
 from testbed.topology.timeline_state import longest_ns
 
@@ -129,11 +129,12 @@ def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hos
         ),
         image=node.image,
         command=node.command,
-        environment=node.environment,
+        environment={**node.variables, **node.environment},
         cpus_milli=node.cpus_milli or 0,
         memory_bytes=node.memory_bytes or 0,
         sysctls={**SYSCTLS, **node.sysctls},
-        ready=Ready(tcp=node.ready.tcp, timeout_ns=node.ready.timeout_ns) if node.ready else None,
+        ready=node.ready.resolved if node.ready else None,
+        service=node.service,
     )
 
 

@@ -9,15 +9,27 @@ import subprocess
 import sys
 import threading
 import time
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed import runtime
 from testbed.agent import messages, protocol
-from testbed.errors import LabError, MachineError, TestbedError, UsageError, unknown_node
-from testbed.runtime import NODE_SYSCTLS, Availability, Completed, LabStatus, local_agent, readiness, state, terminal
+from testbed.errors import LabError, TestbedError, UsageError, unknown_node
+from testbed.runtime import (
+    NODE_SYSCTLS,
+    Availability,
+    Completed,
+    LabStatus,
+    local_agent,
+    netns_services,
+    state,
+    terminal,
+)
+from testbed.runtime.readiness import Readiness
+from testbed.runtime.starting import start_in_order
 from testbed.runtime.state import LabDirectory
+from testbed.services import Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +39,6 @@ if TYPE_CHECKING:
     from testbed.plan.model import Node, Plan
     from testbed.runtime import Progress
 
-_CONTAINERS = "use --runtime docker on a machine with a Docker Engine"
 _CHUNK = 1 << 16
 _FOLLOW_SECONDS = 0.2
 _SETTLING_SECONDS = 0.1  # in which a command that can't do its work gives up
@@ -62,14 +73,7 @@ class NetnsRuntime:
 
     def require(self, plan: Plan) -> None:
         """See `testbed.runtime.Runtime`. Namespaces have no image and no limits of their own."""
-        for node in plan.nodes:
-            if node.image:
-                message = f"node {node.name} asks for image {node.image!r}, and images need containers"
-                hint = f"{_CONTAINERS}, or give it a command of this machine's"
-                raise MachineError("needs-containers", message, hint)
-            if node.cpus_milli or node.memory_bytes:
-                message = f"node {node.name} asks for a limit on CPU or memory, and limits need containers"
-                raise MachineError("needs-containers", message, f"{_CONTAINERS}, or leave the limit out")
+        netns_services.require(plan)
 
     def taken(self) -> list[IPv4Network]:
         """Return no subnets: a lab's networks are isolated from all others."""
@@ -87,21 +91,46 @@ class NetnsRuntime:
                 nodes=tuple(_new_node(plan, node) for node in plan.nodes),
             )
         )
-        for node in plan.nodes:
-            if node.command:
-                _launch(agent, node)
-        progress("ready")
+        readiness = Readiness(runtime=self, lab=plan.lab, agent=agent)
+        if signals := netns_services.stop_signals(plan):
+            self._stop_signals(plan.lab).write_text(json.dumps(dict(signals)), "ascii")
+
+        def start(nodes: Sequence[Node]) -> Readiness:
+            for node in nodes:
+                if node.service.entrypoint or node.command:
+                    _launch(agent, node)
+                elif node.service != Service():
+                    self._try(plan.lab, node.name)
+            return readiness
+
         try:
-            readiness.wait(agent, plan, partial(self.require_running, plan.lab))
+            start_in_order(plan, start, progress)
             if any(node.command for node in plan.nodes):
                 time.sleep(_SETTLING_SECONDS)
         finally:
             self.require_running(plan.lab)  # a node that has ended is the cause of the failure
 
+    def _try(self, lab: str, node: str) -> None:
+        """Try whether commands of a node can have what the file gives them: its user, mounts, limits and directory."""
+        done = self.run(lab, node, ["true"])
+        if done.status:
+            raise LabError("not-in-node", f"node {node}: no command can be started there: {done.stderr.strip()}")
+
     def down(self, lab: str) -> bool:
         """End the agent; the kernel removes the rest."""
+        self._stop_gracefully(lab)
         stopped = local_agent.stop(self.name, lab)
         return LabDirectory(self.name, lab).remove() or stopped
+
+    def _stop_signals(self, lab: str) -> Path:
+        """The file with the signals that ask nodes' programs to end; there is none where no node has one."""
+        return LabDirectory(self.name, lab).path / "stop-signals.json"
+
+    def _stop_gracefully(self, lab: str) -> None:
+        path = self._stop_signals(lab)
+        if path.exists():
+            with suppress(TestbedError):  # what does not stop is killed
+                self.connect(lab).call(messages.StopCommands(signals=json.loads(path.read_text("ascii"))))
 
     def labs(self) -> list[LabStatus]:
         """The labs that have a directory."""
@@ -265,7 +294,7 @@ class _Program:
 
 def _launch(agent: Agent, node: Node) -> None:
     try:
-        agent.call(messages.Launch(node=node.name, argv=tuple(node.command)))
+        agent.call(messages.Launch(node=node.name, argv=(*node.service.entrypoint, *node.command)))
     except UsageError as error:
         raise LabError(
             error.code,
@@ -283,9 +312,10 @@ def _new_node(plan: Plan, node: Node) -> messages.NewNode:
     return messages.NewNode(
         name=node.name,
         sysctls=NODE_SYSCTLS | dict(node.sysctls),
-        environment=dict(node.environment),
-        directory=plan.directory,
+        environment=netns_services.environment(node),
+        directory=node.service.working_dir or plan.directory,
         hosts=_hosts(plan, node),
+        surroundings=netns_services.surroundings(plan, node),
         interfaces=tuple(
             messages.NewInterface(
                 network=interface.network,
@@ -301,7 +331,9 @@ def _new_node(plan: Plan, node: Node) -> messages.NewNode:
 
 def _hosts(plan: Plan, node: Node) -> str:
     """Return a node's /etc/hosts: the node itself, and every node on a network with it, by its address there."""
-    lines = ["127.0.0.1 localhost", f"{node.interfaces[0].address} {node.name}"]
+    names = " ".join(dict.fromkeys((node.service.hostname or node.name, node.name)))
+    lines = ["127.0.0.1 localhost", f"{node.interfaces[0].address} {names}"]
+    lines += [f"{address} {name}" for name, address in node.service.extra_hosts]
     for other in plan.nodes:
         if other.name == node.name:
             continue

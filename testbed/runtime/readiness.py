@@ -1,63 +1,138 @@
-"""Readiness of nodes: a node counts as up when its TCP port accepts a connection."""
+"""Readiness of nodes: their `setup` commands have run, and their `ready` condition is met."""
 
 from __future__ import annotations
 
+import re
+import shlex
+import threading
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from testbed import units
 from testbed.agent import messages
-from testbed.errors import LabError
+from testbed.errors import LabError, TestbedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from testbed.agent.client import Agent
-    from testbed.plan.model import Plan, Ready
+    from testbed.plan.model import Node
+    from testbed.runtime import Runtime
+    from testbed.services import Ready
 
-_PAUSE_SECONDS = 0.05
+_SETUP_SECONDS = 300
+"""For each command of a `setup`, which may have to wait for other nodes."""
+
+_LAST_LINES = 10
+_LOOPBACK = "127.0.0.1"
+_SUCCESSES = range(200, 400)
 
 
-def wait(agent: Agent, plan: Plan, require_running: Callable[[], None]) -> None:
-    """Wait until every node with a `ready` condition meets it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """Tells when nodes of a lab that is coming up are ready.
 
-    Args:
+    Attributes:
+        lab: its name.
         agent: of the lab.
-        plan: whose nodes they are.
-        require_running: raises where a node has ended, which will never be ready.
-
-    Raises:
-        LabError: `not-ready`, a port did not accept a connection in time; what `require_running` raises.
+        health: returns the state of a node's HEALTHCHECK, and what it last said; None where nodes have none.
+        stopping: ends all waiting.
     """
-    for node in plan.nodes:
+
+    runtime: Runtime
+    lab: str
+    agent: Agent
+    health: Callable[[str], tuple[str, str]] | None = None
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def settle(self, node: Node) -> None:
+        """Run a node's `setup`, then wait until its condition is met.
+
+        Raises:
+            LabError: `setup-failed`; `not-ready`, with what was last found and the last lines of the node's log;
+                `node-exited`.
+        """
+        for argv in node.service.setup:
+            self._set_up(node, argv)
         if node.ready:
-            _until_accepted(agent, node.name, node.interfaces[0].address, node.ready, require_running)
+            self._wait(node, node.ready)
 
+    def _set_up(self, node: Node, argv: tuple[str, ...]) -> None:
+        done = self.runtime.run(self.lab, node.name, argv, timeout=_SETUP_SECONDS)
+        if done.status:
+            wrote = _indented((done.stdout + done.stderr).splitlines())
+            raise LabError(
+                "setup-failed",
+                f"node {node.name}: {shlex.join(argv)} of its setup ended with status {done.status}{wrote}",
+                f"setup commands run in the node as {node.service.user or 'its own user'}, and must succeed",
+            )
 
-def _until_accepted(agent: Agent, node: str, address: str, ready: Ready, require_running: Callable[[], None]) -> None:
-    from tenacity import (  # noqa: PLC0415 (few files say when a node is ready)
-        RetryError,
-        Retrying,
-        retry_if_result,
-        stop_after_delay,
-        wait_fixed,
-    )
+    def _wait(self, node: Node, ready: Ready) -> None:
+        deadline = time.monotonic() + ready.timeout_ns / 1e9
+        while missing := self._lacks(node, ready, max(deadline - time.monotonic(), 0.1)):
+            self.runtime.require_running(self.lab)
+            if self.stopping.is_set():
+                return
+            if time.monotonic() >= deadline:
+                raise self._not_ready(node, ready, missing)
+            self.stopping.wait(ready.interval_ns / 1e9)
 
-    def accepts() -> bool:
-        if agent.call(messages.Accepts(node=node, address=address, port=ready.tcp)):
-            return True
-        require_running()
-        return False
+    def _lacks(self, node: Node, ready: Ready, seconds: float) -> str:
+        """Try a node's condition once; return what was found instead, empty if it is met.
 
-    attempts = Retrying(
-        retry=retry_if_result(lambda accepted: not accepted),
-        stop=stop_after_delay(ready.timeout_ns / 1e9),
-        wait=wait_fixed(_PAUSE_SECONDS),
-    )
-    try:
-        attempts(accepts)
-    except RetryError:
-        raise LabError(
+        Args:
+            node: the node.
+            ready: its condition.
+            seconds: time within which a command must end.
+        """
+        address = node.interfaces[0].address if node.interfaces else _LOOPBACK
+        if ready.tcp:
+            met = self.agent.call(messages.Accepts(node=node.name, address=address, port=ready.tcp))
+            return "" if met else "no connection was accepted"
+        if ready.http:
+            call = messages.HttpStatus(node=node.name, address=address, port=ready.port, path=ready.http)
+            status = self.agent.call(call)
+            return "" if status in _SUCCESSES else f"status {status}" if status else "there was no answer"
+        if ready.log:
+            return "" if self._wrote(node, ready.log) else "there was no such line"
+        if ready.healthcheck:
+            assert self.health is not None  # noqa: S101  # runtimes without refuse such plans
+            state, said = self.health(node.name)
+            return "" if state == "healthy" else f"it is {state}" + f": {said}" * bool(said)
+        return self._failure(node, ready.command, seconds)
+
+    def _failure(self, node: Node, argv: tuple[str, ...], seconds: float) -> str:
+        try:
+            done = self.runtime.run(self.lab, node.name, argv, timeout=seconds)
+        except LabError as error:
+            if error.code != "command-timeout":
+                self.runtime.require_running(self.lab)  # it may be restarted at the moment
+            return error.message
+        said = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        return f"status {done.status}" + f": {said[0]}" * bool(said) if done.status else ""
+
+    def _wrote(self, node: Node, pattern: str) -> bool:
+        lines = self._log(node)
+        return any(re.search(pattern, line) for line in lines)
+
+    def _log(self, node: Node) -> list[str]:
+        return b"".join(self.runtime.logs(self.lab, node.name)).decode(errors="replace").splitlines()
+
+    def _not_ready(self, node: Node, ready: Ready, missing: str) -> LabError:
+        try:
+            lines = self._log(node)
+        except TestbedError:  # the reason counts
+            lines = []
+        hint = "check the condition, or raise ready.timeout"
+        if ready.tcp or ready.http:
+            hint = "check that its program listens on that port, on all addresses, or raise ready.timeout"
+        return LabError(
             "not-ready",
-            f"{node} accepted no connection on TCP port {ready.tcp} within {units.DURATION.format(ready.timeout_ns)}",
-            "check that its command listens on that port, on all addresses, or raise ready.timeout",
-        ) from None
+            f"node {node.name} was not ready within {ready.timeout} ({ready}): {missing}"
+            f"{_indented(lines, '; its last log lines:')}",
+            hint,
+        )
+
+
+def _indented(lines: list[str], title: str = "; it wrote:") -> str:
+    return "\n".join([title, *(f"    {line}" for line in lines[-_LAST_LINES:])]) if lines else " without any output"

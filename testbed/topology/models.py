@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Discriminator, Field, PrivateAttr, Tag
 from pydantic_core import PydanticCustomError
 
-from testbed import units
 from testbed.engines import CHOICES
 from testbed.topology import ends
 from testbed.topology.base import EmptyIsDefault, Model, Recorded, key
@@ -19,6 +18,7 @@ from testbed.topology.impairments import ImpairmentKeys
 from testbed.topology.problems import nearest
 from testbed.topology.profiles import PROFILES
 from testbed.topology.referenced_files import Files
+from testbed.topology.services import ServiceKeys, form_tag
 from testbed.topology.values import (
     Address,
     Command,
@@ -26,10 +26,8 @@ from testbed.topology.values import (
     ExpectationText,
     Image,
     Name,
-    Port,
     Reader,
     SettingPath,
-    SomeDuration,
     SomeSize,
     Subnet,
     Sysctl,
@@ -86,27 +84,14 @@ class Attachment(Model):
     address: Address | None = key("IPv4 address; the next free one unless given", default=None)
 
 
-class Ready(Model):
-    """When a node counts as up."""
-
-    tcp: Port = key("TCP port that must accept a connection")
-    timeout_ns: SomeDuration = key(
-        "How long to wait for that", alias="timeout", default=units.DURATION.parse("10s"), written="10s"
-    )
-
-
-def _attachments_tag(value: object) -> str:
-    return "<list>" if isinstance(value, list) else "<mapping>"
-
-
 Attachments = Annotated[
     Annotated[tuple[Name, ...], Tag("<list>"), Field(min_length=1)]
     | Annotated[Mapping[Name, Annotated[Attachment, EmptyIsDefault()]], Tag("<mapping>"), Field(min_length=1)],
-    Discriminator(_attachments_tag),
+    Discriminator(form_tag),
 ]
 
 
-class Node(Model):
+class Node(ServiceKeys):
     """One container or namespace."""
 
     networks: Attachments | None = key(
@@ -118,7 +103,6 @@ class Node(Model):
     cpus_milli: Cpus | None = key("CPU cores it may use", alias="cpus", default=None)
     memory_bytes: SomeSize | None = key("Memory it may use", alias="memory", default=None)
     sysctls: Mapping[Sysctl, Text] = key("Settings of its network stack", default={})
-    ready: Ready | None = key("When it counts as up; at once unless given", default=None)
 
     def attachments(self, networks: Collection[str]) -> Mapping[str, Attachment]:
         """Return its networks by name.

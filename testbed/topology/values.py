@@ -126,7 +126,7 @@ def _name(value: object) -> str:
     return text
 
 
-def _matching(pattern: str, expected: str, example: str) -> Reader:
+def matching(pattern: str, expected: str, example: str) -> Reader:
     """Return a reader of text that matches `pattern`."""
 
     def read(value: object) -> str:
@@ -278,19 +278,19 @@ def _any_of(*examples: str) -> dict[str, Any]:
 
 Name = Annotated[str, Reader(_name, {"type": "string", "pattern": NAME_PATTERN})]
 Text = Annotated[str, Reader(text_of, {"type": ["string", "number"]})]
-Image = Annotated[str, _matching(r"^[a-zA-Z0-9][\w.:/@-]{0,255}$", "an image", "nginx:1.27")]
-Variable = Annotated[str, _matching(r"^[A-Za-z_][A-Za-z0-9_]{0,255}$", "a variable's name", "HTTP_PORT")]
+Image = Annotated[str, matching(r"^[a-zA-Z0-9][\w.:/@-]{0,255}$", "an image", "nginx:1.27")]
+Variable = Annotated[str, matching(r"^[A-Za-z_][A-Za-z0-9_]{0,255}$", "a variable's name", "HTTP_PORT")]
 Sysctl = Annotated[
-    str, _matching(r"^net\.[a-z0-9_.]{1,100}$", "a sysctl of the network stack", "net.ipv4.tcp_congestion_control")
+    str, matching(r"^net\.[a-z0-9_.]{1,100}$", "a sysctl of the network stack", "net.ipv4.tcp_congestion_control")
 ]
-SettingPath = Annotated[str, _matching(SETTING_PATH, "the path of a value", "links[0].loss")]
-RequestPath = Annotated[str, _matching(r"^/[!-~]{0,1000}$", "a path", "/index.html")]
+SettingPath = Annotated[str, matching(SETTING_PATH, "the path of a value", "links[0].loss")]
+RequestPath = Annotated[str, matching(r"^/[!-~]{0,1000}$", "a path", "/index.html")]
 BodySize = Annotated[int, _quantity(units.SIZE, least=1, most=10**8)]
 """Bytes of the body of a request, which is held in memory."""
-HeaderName = Annotated[str, _matching(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$", "the name of a header", "Accept")]
-HeaderValue = Annotated[str, _matching(r"^[!-~]([ -~]{0,998}[!-~])?$", "the value of a header", "text/html")]
+HeaderName = Annotated[str, matching(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$", "the name of a header", "Accept")]
+HeaderValue = Annotated[str, matching(r"^[!-~]([ -~]{0,998}[!-~])?$", "the value of a header", "text/html")]
 HttpVersion = Annotated[str, Reader(_http_version, {"enum": ["1.1", "2", 1.1, 2]})]
-Congestion = Annotated[str, _matching(r"^[a-z][a-z0-9_]{0,14}$", "a congestion control", "cubic")]
+Congestion = Annotated[str, matching(r"^[a-z][a-z0-9_]{0,14}$", "a congestion control", "cubic")]
 Duration = Annotated[int, _quantity(units.DURATION)]
 SomeDuration = Annotated[int, _quantity(units.DURATION, least=1)]
 Rate = Annotated[int, _quantity(units.RATE)]

@@ -25,9 +25,10 @@ import pytest
 from testbed.agent import messages
 from testbed.errors import LabError, MachineError, UsageError
 from testbed.lab import Lab
-from testbed.plan.model import Interface, Network, Node, Plan, Ready
+from testbed.plan.model import Interface, Network, Node, Plan
 from testbed.pytest_plugin import lacking
 from testbed.runtime import load
+from testbed.services import Ready
 from testbed.topology import loads
 from tests.conftest import missing, remains
 from tests.live.docker_agents import agent_as
@@ -466,6 +467,7 @@ import json, os, sys, time, threading
 from testbed.lab import Lab
 from testbed.plan.model import Plan
 from testbed.runtime import load
+from testbed.services import Ready
 from testbed.topology import loads
 plan = Plan.from_json(json.load(sys.stdin))
 def progress(step):

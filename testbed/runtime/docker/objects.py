@@ -10,15 +10,15 @@ from functools import partial
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from docker.errors import APIError, ImageNotFound, NotFound
+from docker.errors import APIError, NotFound
 from docker.types import IPAMConfig, IPAMPool, NetworkingConfig
-from docker.utils import parse_repository_tag, version_lt
-from requests.exceptions import RequestException
+from docker.utils import version_lt
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
 from testbed import __version__, runtime
 from testbed.errors import LabError, MachineError
 from testbed.runtime import NODE_SYSCTLS
+from testbed.runtime.docker import builds, services
 from testbed.runtime.docker.engine import in_parallel, is_passing, patiently, reason, refusals
 
 if TYPE_CHECKING:
@@ -50,6 +50,9 @@ _DETACHING_SECONDS = 1.0
 """Removed containers leave their networks a moment later. Disconnecting them by force before that can confuse the
 Docker Engine: 20.10 then reports that an empty network "has active endpoints", until the engine restarts."""
 
+_RESTARTING_SECONDS = 10
+_POLL_SECONDS = 0.05
+
 _API_OF_MAC_PER_NETWORK = "1.44"
 
 
@@ -68,32 +71,20 @@ def labels(lab: str, kind: str, name: str) -> dict[str, str]:
     return {LAB: lab, kind: name, VERSION: __version__}
 
 
-def ensure_image(engine: DockerEngine, image: str) -> None:
+def ensure_image(engine: DockerEngine, image: str, platform: str = "", *, may_pull: bool = True) -> None:
     """Pull an image, unless it is present.
 
     Raises:
         MachineError: `image-missing`, `image-unavailable`.
     """
-    with refusals(f"image {image}"), suppress(ImageNotFound):
-        engine.api.inspect_image(image)  # type: ignore[no-untyped-call]
+    if builds.is_present(engine, image):
         return
     if _BUILT_HERE.match(image):
         raise MachineError("image-missing", f"{image}, an image of testbed's own, is missing", "make images")
-    repository, tag = parse_repository_tag(image)
-    try:
-        problems: list[str] = [
-            event["error"]
-            for event in engine.api.pull(repository, tag or "latest", stream=True, decode=True)
-            if "error" in event
-        ]
-    except (APIError, RequestException) as error:
-        problems = [reason(error)]
-    if problems:
-        raise MachineError(
-            "image-unavailable",
-            f"image {image} is missing and can't be pulled: {problems[-1]}",
-            f"check its name and that docker pull {image} works, or load it with docker load",
-        )
+    if not may_pull:
+        hint = f"docker pull {image}, docker load, or leave its pull_policy out"
+        raise MachineError("image-missing", f"image {image} is missing, and pull_policy is never", hint)
+    builds.pull(engine, image, platform)
 
 
 def images(engine: DockerEngine, lab: str) -> dict[str, str]:
@@ -157,18 +148,19 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node) -> str:
     at_once = {first: endpoints[first]} if endpoints and _attaches_one(engine) else endpoints
     with refusals(f"node {node.name}"):
         container: str = api.create_container(
-            node.image or OWN_IMAGE,
+            builds.image_of(plan, node, OWN_IMAGE),
             command=list(node.command) or None,
             name=container_name(plan.lab, node.name),
-            hostname=node.name,
             environment=dict(node.environment),
-            labels=labels(plan.lab, NODE, node.name),
+            labels=services.labels(node) | labels(plan.lab, NODE, node.name),
+            **services.container_options(node),
             networking_config=NetworkingConfig(at_once),  # type: ignore[arg-type]  # the stub is wrong
             host_config=api.create_host_config(
                 network_mode=first,
                 nano_cpus=node.cpus_milli * 1_000_000 or None,
                 mem_limit=node.memory_bytes or None,
                 sysctls=NODE_SYSCTLS | dict(node.sysctls),
+                **services.host_options(plan, node),
             ),
         )["Id"]
         for network in others:
@@ -191,23 +183,55 @@ def start_node(engine: DockerEngine, node: Node, container: str) -> int:
     """Start a node's container and return the pid of its first process on the Docker Engine's machine.
 
     Raises:
+        LabError: `docker-refused`; `port-in-use`; `node-exited`.
+    """
+    try:
+        with refusals(f"node {node.name}"):
+            patiently(engine.api.start, container)
+    except LabError as error:
+        raise services.explained(node, error) from None
+    return running_pid(engine, node, container)
+
+
+def running_pid(engine: DockerEngine, node: Node, container: str) -> int:
+    """Return the pid of the first process of a started container; one that restarts gets a while to do so.
+
+    Raises:
         LabError: `docker-refused`; `node-exited`.
     """
-    with refusals(f"node {node.name}"):
-        patiently(engine.api.start, container)
-        state = engine.api.inspect_container(container)["State"]
-    if not state["Running"]:
-        raise runtime.exited(node.name, state["ExitCode"], engine.log_tail(container))
-    return int(state["Pid"])
+    deadline = time.monotonic() + _RESTARTING_SECONDS
+    while True:
+        with refusals(f"node {node.name}"):
+            state = engine.api.inspect_container(container)["State"]
+        if state["Running"] and state["Pid"] and not state["Restarting"]:
+            return int(state["Pid"])
+        if not state["Restarting"] or time.monotonic() > deadline:
+            raise runtime.exited(node.name, state["ExitCode"], engine.log_tail(container))
+        time.sleep(_POLL_SECONDS)
 
 
-def require_running(engine: DockerEngine, lab: str, *, since: str = "") -> None:
-    """See `testbed.runtime.Runtime`; `since` is a time of the Docker Engine's clock."""
+def health(engine: DockerEngine, lab: str, node: str) -> tuple[str, str]:
+    """Return the state of a node's HEALTHCHECK (`starting`, `healthy`, `unhealthy`), and what it last said."""
+    with refusals(f"node {node}"):
+        found = engine.api.inspect_container(container_name(lab, node))["State"].get("Health") or {}
+    said = (found.get("Log") or [{}])[-1].get("Output", "").strip().splitlines()
+    return found.get("Status", "without a HEALTHCHECK"), said[-1] if said else ""
+
+
+def require_running(engine: DockerEngine, lab: str, *, since: str = "", restarting: bool = True) -> None:
+    """See `testbed.runtime.Runtime`; `since` is a time of the Docker Engine's clock.
+
+    Args:
+        engine: the Docker Engine of the lab.
+        lab: its name.
+        since: when a node must not have been paused.
+        restarting: a container that the Docker Engine is about to start again, by its `restart`, counts as running.
+    """
     for container in engine.containers(lab=lab, node=None):
         node, identity, state = container["Labels"][NODE], container["Id"], container["State"]
         if state == "paused":
             raise _paused(lab, node, now=True)
-        if state != "running":
+        if state != "running" and not (restarting and state == "restarting"):
             with refusals(f"node {node}"):
                 status = engine.api.inspect_container(identity)["State"]["ExitCode"]
             raise runtime.exited(node, status, engine.log_tail(identity))

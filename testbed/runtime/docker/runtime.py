@@ -5,20 +5,24 @@ from __future__ import annotations
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from testbed import logs
 from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, unknown_node
-from testbed.runtime import Availability, LabStatus, readiness, state
-from testbed.runtime.docker import agents, objects, routes
+from testbed.runtime import Availability, LabStatus, local_files, state
+from testbed.runtime.docker import agents, builds, objects, routes, services
 from testbed.runtime.docker.commands import Commands, DockerProgram
 from testbed.runtime.docker.engine import DockerEngine, in_parallel
+from testbed.runtime.readiness import Readiness
+from testbed.runtime.starting import start_in_order
 from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from ipaddress import IPv4Network
 
     from testbed.agent.client import Agent
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_RESTARTING_SECONDS = 10
 _NOTICING_SECONDS = 0.5  # until the Docker Engine knows that a container's process has ended
 
 
@@ -53,9 +58,14 @@ class DockerRuntime:
 
     def require(self, plan: Plan) -> None:
         """See `testbed.runtime.Runtime`. Also checks limits, which a Docker Engine otherwise ignores with a warning."""
-        images = {node.image or objects.OWN_IMAGE for node in plan.nodes}
-        images |= set() if self._engine.hosts_agent else {objects.OWN_IMAGE}
-        in_parallel(partial(objects.ensure_image, self._engine), sorted(images))
+        local_files.require(plan)
+        images = {
+            (node.image or objects.OWN_IMAGE, node.service.platform, node.service.pull_policy != "never")
+            for node in plan.nodes
+            if not node.service.build
+        }
+        images |= set() if self._engine.hosts_agent else {(objects.OWN_IMAGE, "", True)}
+        in_parallel(self._ensure_image, sorted(images))
         limited = [node for node in plan.nodes if node.cpus_milli or node.memory_bytes]
         info = self._engine.info() if limited else {}
         for node in limited:
@@ -67,6 +77,10 @@ class DockerRuntime:
                 message = f"node {node.name} asks for {node.cpus_milli / 1000:g} CPUs of {info['NCPU']}"
                 raise MachineError("too-few-cpus", message, f"lower its cpus to {info['NCPU']} or less")
 
+    def _ensure_image(self, wanted: tuple[str, str, bool]) -> None:
+        image, platform, may_pull = wanted
+        objects.ensure_image(self._engine, image, platform, may_pull=may_pull)
+
     def taken(self) -> list[IPv4Network]:
         """Return the subnets of the Docker Engine's networks and the destinations of this machine's routes."""
         return sorted({*objects.subnets(self._engine), *routes.destinations()})
@@ -77,6 +91,7 @@ class DockerRuntime:
         progress("images")
         with logs.timed(_log, "get images"):
             self.require(plan)
+            builds.make(engine, plan, objects.OWN_IMAGE, progress)
         LabDirectory(self.name, plan.lab).make()
         with ThreadPoolExecutor(1) as background:
             starting = background.submit(agents.start, engine, plan)
@@ -84,22 +99,14 @@ class DockerRuntime:
             with logs.timed(_log, f"create {len(plan.networks)} networks"):
                 in_parallel(partial(objects.create_network, engine, plan.lab), plan.networks)
             progress("nodes")
-            with logs.timed(_log, f"create and start {len(plan.nodes)} containers"):
-                started = in_parallel(partial(_bring_up, engine, plan), plan.nodes)
-            progress("agent")
-            agent = starting.result()
-        try:
-            adopted = [_adopted(node, *made) for node, made in zip(plan.nodes, started, strict=True)]
-            networks = [messages.PresentNetwork(name=network.name, open=False) for network in plan.networks]
-            agent.call(messages.Adopt(networks=tuple(networks), nodes=tuple(adopted)))
-            progress("ready")
-            readiness.wait(agent, plan, partial(self.require_running, plan.lab))
-        except LabError as error:
-            if error.code in ("node-gone", "node-stopped"):
-                time.sleep(_NOTICING_SECONDS)
-            raise
-        finally:
-            self.require_running(plan.lab)  # a node that has ended is the cause of the failure
+            try:
+                start_in_order(plan, _Starter(self, engine, plan, starting).start, progress)
+            except LabError as error:
+                if error.code in ("node-gone", "node-stopped"):
+                    time.sleep(_NOTICING_SECONDS)
+                raise
+            finally:  # a node that has ended is the cause of the failure
+                objects.require_running(engine, plan.lab, restarting=False)
 
     def down(self, lab: str) -> bool:
         """See `testbed.runtime.Runtime`."""
@@ -114,6 +121,8 @@ class DockerRuntime:
             return False
         complete = False
         try:
+            with suppress(LabError):  # what does not stop is killed
+                services.stop_gracefully(engine, lab)
             complete = agents.end(engine, lab)
         finally:  # an agent that can't be ended is no reason to leave the rest
             with logs.timed(_log, "remove containers and networks"):
@@ -208,9 +217,59 @@ def _no_limit(node: Node, what: str, key: str) -> MachineError:
     return MachineError("no-limits", message, f"leave its {key} out, or enable that cgroup controller")
 
 
-def _bring_up(engine: DockerEngine, plan: Plan, node: Node) -> tuple[str, int]:
-    container = objects.create_node(engine, plan, node)
-    return container, objects.start_node(engine, node, container)
+class _Starter:
+    """Starts the nodes of a lab that is coming up, and has the agent know them.
+
+    Args:
+        runtime: this one.
+        engine: the Docker Engine.
+        plan: of the lab.
+        agent: it starts while the first containers do.
+    """
+
+    def __init__(self, runtime: DockerRuntime, engine: DockerEngine, plan: Plan, agent: Future[Agent]) -> None:
+        self._runtime = runtime
+        self._engine = engine
+        self._plan = plan
+        self._agent = agent
+
+    def start(self, nodes: Sequence[Node]) -> Readiness:
+        """Create and start containers; return what tells when they are ready."""
+        with logs.timed(_log, f"create and start {len(nodes)} containers"):
+            started = in_parallel(self._bring_up, nodes)
+        agent = self._readiness.agent
+        steady = [(node, made) for node, made in zip(nodes, started, strict=True) if not node.service.restarts]
+        agent.call(self._adoption(*(_adopted(node, *made) for node, made in steady)))
+        for node, (container, pid) in zip(nodes, started, strict=True):
+            if node.service.restarts:
+                self._adopt_restarting(node, container, pid)
+        return self._readiness
+
+    @cached_property
+    def _readiness(self) -> Readiness:
+        health = partial(objects.health, self._engine, self._plan.lab)
+        return Readiness(runtime=self._runtime, lab=self._plan.lab, agent=self._agent.result(), health=health)
+
+    def _bring_up(self, node: Node) -> tuple[str, int]:
+        container = objects.create_node(self._engine, self._plan, node)
+        return container, objects.start_node(self._engine, node, container)
+
+    def _adoption(self, *nodes: messages.PresentNode) -> messages.Adopt:
+        networks = [messages.PresentNetwork(name=network.name, open=False) for network in self._plan.networks]
+        return messages.Adopt(networks=tuple(networks), nodes=nodes)
+
+    def _adopt_restarting(self, node: Node, container: str, pid: int) -> None:
+        """Have the agent know a node whose program may end, and be started again, at any time."""
+        deadline = time.monotonic() + _RESTARTING_SECONDS
+        while True:
+            try:
+                self._readiness.agent.call(self._adoption(_adopted(node, container, pid)))
+            except LabError as error:
+                if error.code not in ("node-gone", "port-not-found") or time.monotonic() > deadline:
+                    raise
+                pid = objects.running_pid(self._engine, node, container)
+            else:
+                return
 
 
 def _adopted(node: Node, container: str, pid: int) -> messages.PresentNode:

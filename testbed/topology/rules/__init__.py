@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.topology.rules import addressing, links, references, timeline, workloads
+from testbed.topology.rules import addressing, links, references, services, timeline, workloads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,9 @@ _RULES = (
     references.captures,
     references.sockets,
     addressing.subnets,
+    services.dependencies,
+    services.ports,
+    services.mounts,
     links.links,
     workloads.workloads,
     workloads.expectations,

@@ -1,0 +1,134 @@
+"""Images of nodes: built from the directories that the file names, or pulled as it says."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from docker.errors import APIError, ImageNotFound
+from docker.utils import parse_repository_tag
+from requests.exceptions import RequestException
+
+from testbed.errors import LabError, MachineError
+from testbed.runtime import local_files
+from testbed.runtime.docker.engine import in_parallel, reason, refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testbed.plan.model import Node, Plan
+    from testbed.runtime import Progress
+    from testbed.runtime.docker.engine import DockerEngine
+
+_LAST_LINES = 15
+
+
+def image_of(plan: Plan, node: Node, default: str) -> str:
+    """Return the name of a node's image; one that is built has the lab's name, unless the file names it."""
+    if node.service.build and not node.image:
+        return f"testbed-build/{plan.lab}:{node.name}"
+    return node.image or default
+
+
+def is_present(engine: DockerEngine, image: str) -> bool:
+    """Whether the Docker Engine has an image."""
+    with refusals(f"image {image}"):
+        try:
+            engine.api.inspect_image(image)  # type: ignore[no-untyped-call]
+        except ImageNotFound:
+            return False
+    return True
+
+
+def pull(engine: DockerEngine, image: str, platform: str = "") -> None:
+    """Pull an image.
+
+    Raises:
+        MachineError: `image-unavailable`.
+    """
+    repository, tag = parse_repository_tag(image)
+    try:
+        events = engine.api.pull(repository, tag or "latest", stream=True, decode=True, platform=platform or None)
+        problems: list[str] = [event["error"] for event in events if "error" in event]
+    except (APIError, RequestException) as error:
+        problems = [reason(error)]
+    if problems:
+        raise MachineError(
+            "image-unavailable",
+            f"image {image} is missing and can't be pulled: {problems[-1]}",
+            f"check its name and that docker pull {image} works, or load it with docker load",
+        )
+
+
+def make(engine: DockerEngine, plan: Plan, default: str, progress: Progress) -> None:
+    """Build the images of nodes that have a `build`, pull those that are always to be pulled, and look into them.
+
+    Raises:
+        LabError: `build-failed`, with the last lines of its output; `no-healthcheck`.
+        MachineError: `image-unavailable`.
+    """
+    always = {(node.image, node.service.platform) for node in plan.nodes if node.service.pull_policy == "always"}
+    pulled = sorted((image, platform) for image, platform in always if image)
+    in_parallel(lambda each: pull(engine, *each), pulled)
+    in_parallel(partial(_build, engine, plan, default, progress), [node for node in plan.nodes if node.service.build])
+    for node in plan.nodes:
+        if node.ready and node.ready.healthcheck:
+            _require_healthcheck(engine, node, image_of(plan, node, default))
+
+
+def _build(engine: DockerEngine, plan: Plan, default: str, progress: Progress, node: Node) -> None:
+    build = node.service.build
+    assert build is not None  # noqa: S101  # only nodes with one are built
+    last: deque[str] = deque(maxlen=_LAST_LINES)
+    try:
+        for line in _lines(engine, plan, node, image_of(plan, node, default)):
+            last.append(line)
+            progress(f"build {node.name}: {line}")
+    except (APIError, RequestException, OSError, _BuildError) as error:
+        said = str(error) if isinstance(error, _BuildError | OSError) else reason(error)
+        wrote = "\n".join(["; its last lines:", *(f"    {line}" for line in last)]) if last else ""
+        raise LabError(
+            "build-failed",
+            f"node {node.name}: the build of {build.context} failed: {said.strip()}{wrote}",
+            f"mend {build.dockerfile}; docker build {local_files.located(plan, build.context)} shows all of it",
+        ) from None
+
+
+class _BuildError(Exception):
+    """What the Docker Engine reports in the output of a build."""
+
+
+def _lines(engine: DockerEngine, plan: Plan, node: Node, image: str) -> Iterator[str]:
+    """Build a node's image, and yield the lines of its output."""
+    build = node.service.build
+    assert build is not None  # noqa: S101  # see above
+    options: dict[str, Any] = {"platform": node.service.platform} if node.service.platform else {}
+    events = engine.api.build(
+        path=str(local_files.located(plan, build.context)),
+        dockerfile=build.dockerfile,
+        tag=image,
+        buildargs=dict(build.args),
+        target=build.target or None,
+        pull=node.service.pull_policy == "always",
+        rm=True,
+        forcerm=True,
+        decode=True,
+        **options,
+    )
+    for event in events:
+        if "error" in event:
+            raise _BuildError(event["error"])
+        yield from event.get("stream", "").strip().splitlines()
+
+
+def _require_healthcheck(engine: DockerEngine, node: Node, image: str) -> None:
+    with refusals(f"image {image}"):
+        described = engine.api.inspect_image(image)  # type: ignore[no-untyped-call]
+    test = (described["Config"].get("Healthcheck") or {}).get("Test") or ["NONE"]
+    if test == ["NONE"]:
+        raise LabError(
+            "no-healthcheck",
+            f"node {node.name} is to be ready by the HEALTHCHECK of {image}, which has none",
+            "use ready: {tcp: PORT}, or another of its forms",
+        )

@@ -1,0 +1,103 @@
+"""The options of a container that a plan's service keys ask for, and what the Docker Engine's refusals of them mean."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from docker.types import Mount, Ulimit
+
+from testbed.errors import LabError
+from testbed.runtime import local_files
+from testbed.runtime.docker.engine import in_parallel, refusals
+
+if TYPE_CHECKING:
+    from testbed.plan.model import Node, Plan
+    from testbed.runtime.docker.engine import DockerEngine
+
+STOP_SIGNAL = "testbed.stop-signal"
+"""The label of containers whose program is asked to end before they are removed."""
+
+_STOPPING_SECONDS = 10
+"""In which a program ends after its stop signal, as Docker Compose's `stop_grace_period`; then it is killed."""
+
+_IN_USE = re.compile(r"port is already allocated|address already in use")
+
+
+def container_options(node: Node) -> dict[str, Any]:
+    """Return arguments of `create_container`."""
+    service = node.service
+    options: dict[str, Any] = {
+        "hostname": service.hostname or node.name,
+        "entrypoint": list(service.entrypoint) or None,
+        "user": service.user or None,
+        "working_dir": service.working_dir or None,
+        "stop_signal": service.stop_signal or None,
+        "ports": [(port.port, port.protocol) for port in service.ports] or None,
+    }
+    return options | ({"platform": service.platform} if service.platform else {})
+
+
+def labels(node: Node) -> dict[str, str]:
+    """Return the labels of a container beside those by which it is found."""
+    stop = {STOP_SIGNAL: node.service.stop_signal} if node.service.stop_signal else {}
+    return dict(node.service.labels) | stop
+
+
+def host_options(plan: Plan, node: Node) -> dict[str, Any]:
+    """Return arguments of `create_host_config`; limits on CPU, memory and sysctls are not among them."""
+    service = node.service
+    bindings: dict[str, list[Any]] = {}
+    for port in service.ports:
+        bound = (port.host_address, port.host_port or None) if port.host_address else port.host_port or None
+        bindings.setdefault(f"{port.port}/{port.protocol}", []).append(bound)
+    policy, _, count = service.restart.partition(":")
+    mounts = [
+        Mount(
+            target=each.target,
+            source=str(local_files.located(plan, each.source)),
+            type="bind",
+            read_only=each.read_only,
+        )
+        for each in service.volumes
+    ]
+    return {
+        "mounts": mounts or None,
+        "tmpfs": {each.target: ",".join(each.options) for each in service.tmpfs} or None,
+        "port_bindings": bindings or None,
+        "cap_add": list(service.cap_add) or None,
+        "cap_drop": list(service.cap_drop) or None,
+        "devices": [f"{each.host}:{each.container}:{each.permissions}" for each in service.devices] or None,
+        "privileged": service.privileged,
+        "ulimits": [Ulimit(name=each.name, soft=each.soft, hard=each.hard) for each in service.ulimits] or None,
+        "extra_hosts": [f"{name}:{address}" for name, address in service.extra_hosts] or None,
+        "dns": list(service.dns) or None,
+        "restart_policy": {"Name": policy, "MaximumRetryCount": int(count or 0)} if policy else None,
+        "shm_size": service.shm_bytes or None,
+    }
+
+
+def explained(node: Node, error: LabError) -> LabError:
+    """Return the error of a container that the Docker Engine refused to start, with the fix if it is about a port."""
+    if not _IN_USE.search(error.message):
+        return error
+    found = re.search(r":(\d+)(?: failed|: bind)", error.message)
+    port = next((each for each in node.service.ports if found and each.host_port == int(found[1])), None)
+    what = f"port {port.host_port}/{port.protocol}" if port else "a port"
+    number = port.host_port if port else "PORT"
+    return LabError(
+        "port-in-use",
+        f"node {node.name} publishes {what} of this machine, which another program or container has",
+        f"publish another, or find out who has it: ss -tulnp sport = :{number}; docker ps --filter publish={number}",
+    )
+
+
+def stop_gracefully(engine: DockerEngine, lab: str) -> None:
+    """Have the programs of a lab end by the stop signal that the file gives them; those without one are left alone."""
+    containers = [each for each in engine.containers(lab=lab, node=None) if STOP_SIGNAL in each["Labels"]]
+
+    def stop(container: str) -> None:
+        with refusals("stop"):
+            engine.api.stop(container, timeout=_STOPPING_SECONDS)
+
+    in_parallel(stop, [each["Id"] for each in containers if each["State"] == "running"])

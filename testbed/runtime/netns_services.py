@@ -1,0 +1,187 @@
+"""What network namespaces can do of a plan's service keys: mounts, users and limits; the rest is refused.
+
+What is possible is told before anything is made, for the file system, the users and the limits are this machine's.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import resource
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.agent import messages
+from testbed.errors import MachineError
+from testbed.runtime import local_files
+from testbed.services import Tmpfs, Volume
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from testbed.plan.model import Node, Plan
+    from testbed.services import Service, Ulimit
+
+_CONTAINERS = "use --runtime docker on a machine with a Docker Engine"
+_RESOLVER = Path("/etc/resolv.conf")
+
+
+def require(plan: Plan) -> None:
+    """Require that network namespaces of this machine, and of this user, can be what the nodes are to be.
+
+    Raises:
+        MachineError: `needs-containers`; `missing-files`; `no-such-target`, `no-such-user`, `not-permitted`.
+    """
+    for node in plan.nodes:
+        for what, why, instead in _needs_containers(node):
+            hint = f"{_CONTAINERS}, or {instead}"
+            raise MachineError("needs-containers", f"node {node.name} asks for {what}, and {why} containers", hint)
+        _require_targets(node)
+        if node.service.user:
+            _require_user(node)
+        for limit in node.service.ulimits:
+            _require_limit(node, limit)
+    local_files.require(plan)
+
+
+def _needs_containers(node: Node) -> Iterator[tuple[str, str, str]]:
+    """Yield what of a node needs containers, as parts of a message: what, why, and what to do instead."""
+    service = node.service
+    if service.build:
+        yield f"a build of {service.build.context}", "images need", "give it a command of this machine's"
+    if node.image:
+        yield f"image {node.image!r}", "images need", "give it a command of this machine's"
+    if node.cpus_milli or node.memory_bytes:
+        yield "a limit on CPU or memory", "limits need", "leave the limit out"
+    if node.ready and node.ready.healthcheck:
+        yield "ready: healthcheck", "that is an image's, which need", "say another way to tell that it is ready"
+    if service.dns and not _RESOLVER.exists():
+        yield "dns", f"this machine has no {_RESOLVER} to put in place of, so that needs", f"create {_RESOLVER}"
+    for key, why, given in _container_keys(service):
+        if given:
+            yield key, why, f"leave {key} out"
+
+
+def _container_keys(service: Service) -> Iterator[tuple[str, str, object]]:
+    """Yield each key that only containers have, why, and its value."""
+    yield "ports", "namespaces of a lab are not reached from the machine; ports need", service.ports
+    yield "cap_add", "capabilities need", service.cap_add
+    yield "cap_drop", "capabilities need", service.cap_drop
+    yield "devices", "devices need", service.devices
+    yield "privileged", "privileges need", service.privileged
+    yield "restart", "restarts need", service.restarts
+    yield "pull_policy", "images need", service.pull_policy
+    yield "platform", "platforms of images need", service.platform
+    yield "shm_size", "a node has the machine's shared memory; its own needs", service.shm_bytes
+    yield "labels", "labels need", service.labels
+
+
+def _require_targets(node: Node) -> None:
+    mounts: list[Volume | Tmpfs] = [*node.service.volumes, *node.service.tmpfs]
+    for mount in mounts:
+        if not Path(mount.target).exists():
+            raise MachineError(
+                "no-such-target",
+                f"node {node.name} mounts something on {mount.target}, which is not on this machine, whose file system "
+                "network namespaces share",
+                f"create {mount.target}, mount it elsewhere, or {_CONTAINERS}",
+            )
+        if mount.target in ("/etc/hosts", "/proc", "/sys"):
+            raise MachineError(
+                "no-such-target",
+                f"node {node.name} mounts something on {mount.target}, which is every node's own already",
+                f"mount it elsewhere, or {_CONTAINERS}",
+            )
+
+
+def _require_user(node: Node) -> None:
+    try:
+        ids = _ids(node.service.user)
+    except KeyError as error:
+        raise MachineError(
+            "no-such-user",
+            f"node {node.name} runs as {node.service.user!r}, and this machine has no such user or group: {error}",
+            "network namespaces have the users of the machine: getent passwd lists them",
+        ) from None
+    if os.geteuid() != 0 and ids[:2] != (0, 0):
+        raise MachineError(
+            "not-permitted",
+            f"node {node.name} runs as {node.service.user!r}, and a lab of an ordinary user has no user but root",
+            f"run as root, leave user out, or {_CONTAINERS}",
+        )
+
+
+def _require_limit(node: Node, limit: Ulimit) -> None:
+    number = getattr(resource, f"RLIMIT_{limit.name.upper()}", None)
+    if number is None:
+        raise MachineError(
+            "not-permitted",
+            f"node {node.name} asks for ulimit {limit.name}, which this machine's programs can't set",
+            f"leave it out, or {_CONTAINERS}",
+        )
+    most = resource.getrlimit(number)[1]
+    if os.geteuid() != 0 and most != -1 and (limit.hard == -1 or limit.hard > most):
+        raise MachineError(
+            "not-permitted",
+            f"node {node.name} asks for ulimit {limit.name} {limit.hard}, and an ordinary user's hard limit is {most}",
+            f"lower it to {most}, or run as root",
+        )
+
+
+def _ids(user: str) -> tuple[int, int, tuple[int, ...]]:
+    """Return the ids of `user` or `user:group`, by name or number, and those of the user's further groups.
+
+    Raises:
+        KeyError: this machine has no such user or group.
+    """
+    name, _, group = user.partition(":")
+    known = _known(name)
+    uid = known.pw_uid if known else int(name)
+    gid = known.pw_gid if known else 0
+    if group:
+        gid = int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
+        return uid, gid, (gid,)
+    return uid, gid, tuple(os.getgrouplist(known.pw_name, gid)) if known else (gid,)
+
+
+def _known(name: str) -> pwd.struct_passwd | None:
+    """Return the entry of a user by name or number; None for a number without one."""
+    if not name.isdecimal():
+        return pwd.getpwnam(name)
+    try:
+        return pwd.getpwuid(int(name))
+    except KeyError:
+        return None
+
+
+def surroundings(plan: Plan, node: Node) -> messages.Surroundings:
+    """Return what the processes of a node have beside its network."""
+    service = node.service
+    volumes = (
+        Volume(source=str(local_files.located(plan, each.source)), target=each.target, read_only=each.read_only)
+        for each in service.volumes
+    )
+    ids = _ids(service.user) if service.user else None
+    return messages.Surroundings(
+        hostname=service.hostname,
+        resolver="".join(f"nameserver {address}\n" for address in service.dns),
+        volumes=tuple(volumes),
+        tmpfs=service.tmpfs,
+        user=None if os.geteuid() != 0 else ids,  # an ordinary user's lab has only the one user, root
+        limits=service.ulimits,
+    )
+
+
+def environment(node: Node) -> dict[str, str]:
+    """Return the variables of a node's commands: as in a container, HOME is that of the user whom the file names."""
+    known = _known(node.service.user.partition(":")[0]) if node.service.user else None
+    return ({"HOME": known.pw_dir} if known else {}) | dict(node.environment)
+
+
+def stop_signals(plan: Plan) -> Mapping[str, int]:
+    """Return the signals that ask nodes' programs to end, by node; of those that the file gives one."""
+    return {
+        node.name: signal.Signals[node.service.stop_signal].value for node in plan.nodes if node.service.stop_signal
+    }

@@ -1,0 +1,244 @@
+"""What makes a node more than a place for commands: how it is built, started and found ready.
+
+The vocabulary that file, plan, runtimes and agent share. Its words are Docker Compose's (https://compose-spec.io).
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from testbed import units
+from testbed.decisive import ADDED
+
+Condition = Literal["service_started", "service_healthy"]
+
+_CAPABILITIES = """
+AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER
+FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE
+NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE SYS_NICE
+SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM
+"""
+CAPABILITIES = tuple(_CAPABILITIES.split())
+"""Names without CAP_ (capabilities(7)); `ALL` is all of them."""
+
+_ULIMITS = "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"
+ULIMITS = tuple(_ULIMITS.split())
+"""Names of resource limits, RLIMIT_... in lower case (getrlimit(2))."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """How an image is built.
+
+    Attributes:
+        context: directory of the build, relative to the topology's.
+        dockerfile: relative to the context.
+        args: names and values of build arguments.
+        target: stage to build; the last one if empty.
+    """
+
+    OMIT_DEFAULTS: ClassVar = True
+
+    context: str
+    dockerfile: str = "Dockerfile"
+    args: tuple[tuple[str, str], ...] = ()
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """A file or directory of this machine that a node sees.
+
+    Attributes:
+        source: path on this machine, relative to the topology's directory.
+        target: absolute path in the node.
+        read_only: the node can't write to it.
+    """
+
+    OMIT_DEFAULTS: ClassVar = True
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tmpfs:
+    """A file system in memory, empty at first.
+
+    Attributes:
+        target: absolute path in the node.
+        options: of tmpfs(5) and mount(8), such as `size=64m`; without others also noexec, nosuid and nodev.
+    """
+
+    OMIT_DEFAULTS: ClassVar = True
+
+    target: str
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedPort:
+    """A port of a node that this machine publishes.
+
+    Attributes:
+        port: in the node.
+        host_port: on this machine; 0 is any free one.
+        host_address: of this machine, IPv4; empty is every address.
+        protocol: `tcp` or `udp`.
+    """
+
+    OMIT_DEFAULTS: ClassVar = True
+
+    port: int
+    host_port: int = 0
+    host_address: str = ""
+    protocol: str = "tcp"
+
+    def __str__(self) -> str:
+        host = f"{self.host_address}:" * bool(self.host_address) + f"{self.host_port or 'any port'}"
+        return f"{host} -> {self.port}/{self.protocol}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A device of this machine that a node may use.
+
+    Attributes:
+        host: its path on this machine.
+        container: its path in the node.
+        permissions: any of `r` (read), `w` (write), `m` (mknod).
+    """
+
+    OMIT_DEFAULTS: ClassVar = True
+
+    host: str
+    container: str
+    permissions: str = "rwm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ulimit:
+    """A resource limit of a node's processes, in the unit of getrlimit(2); -1 is none."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    """A node that must have started, or be ready (`service_healthy`), before another one starts."""
+
+    node: str
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """The condition on which a node counts as up; exactly one of the first five attributes is given.
+
+    Attributes:
+        tcp: this TCP port accepts a connection.
+        http: a GET of this path on `port` is answered with a status from 200 to 399.
+        command: this command, run in the node, exits with status 0.
+        log: a line of the node's output matches this regular expression.
+        healthcheck: the image's HEALTHCHECK succeeds.
+        port: of `http`.
+        timeout_ns: how long to wait for the condition.
+        interval_ns: time between two attempts.
+    """
+
+    tcp: int | None
+    timeout_ns: int
+    http: str = field(default="", metadata=ADDED)
+    command: tuple[str, ...] = field(default=(), metadata=ADDED)
+    log: str = field(default="", metadata=ADDED)
+    healthcheck: bool = field(default=False, metadata=ADDED)
+    port: int = field(default=80, metadata=ADDED)
+    interval_ns: int = field(default=100_000_000, metadata=ADDED)
+
+    def __post_init__(self) -> None:
+        """Refuse none or several conditions.
+
+        Raises:
+            ValueError: not exactly one is given.
+        """
+        if sum(map(bool, (self.tcp, self.http, self.command, self.log, self.healthcheck))) != 1:
+            raise ValueError("a node is ready on exactly one condition")
+
+    def __str__(self) -> str:
+        if self.http:
+            return f"GET {self.http} on port {self.port} succeeds"
+        if self.command:
+            return f"{shlex.join(self.command)} succeeds"
+        if self.log:
+            return f"a line of its log matches {self.log}"
+        if self.healthcheck:
+            return "its image's HEALTHCHECK succeeds"
+        return f"TCP port {self.tcp} accepts a connection"
+
+    @property
+    def timeout(self) -> str:
+        """The timeout, with its unit."""
+        return units.DURATION.format(self.timeout_ns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """How a node is made and started, beside its image, command, environment and limits.
+
+    Paths are as the file gives them, so the digest covers paths, not the content of files.
+
+    Attributes:
+        build: how its image is built; None where it is not.
+        entrypoint: replaces the image's; empty keeps that.
+        user: user or `user:group`, by name or number; empty is the image's.
+        working_dir: where commands start; empty is the image's, or the topology's directory.
+        cap_add, cap_drop: capabilities beside Docker's default, or less; without CAP_.
+        privileged: all capabilities and devices of the machine.
+        extra_hosts: names and addresses for /etc/hosts.
+        dns: addresses of name servers.
+        hostname: empty is the node's name.
+        restart: `no`, `always`, `unless-stopped`, `on-failure` or `on-failure:N`; empty is `no`.
+        pull_policy: `always`, `missing` or `never`; empty is `missing`.
+        platform: such as `linux/arm64`; empty is the machine's.
+        shm_bytes: size of /dev/shm; 0 is Docker's default.
+        stop_signal: name of the signal that ends the node's program before the lab is removed; empty is SIGKILL.
+        labels: names and values.
+        setup: commands that are run in the node once it has started, before it counts as ready.
+        depends_on: nodes that come before it.
+    """
+
+    OMIT_DEFAULTS: ClassVar = True
+
+    build: Build | None = None
+    entrypoint: tuple[str, ...] = ()
+    user: str = ""
+    working_dir: str = ""
+    volumes: tuple[Volume, ...] = ()
+    tmpfs: tuple[Tmpfs, ...] = ()
+    ports: tuple[PublishedPort, ...] = ()
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
+    privileged: bool = False
+    ulimits: tuple[Ulimit, ...] = ()
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    dns: tuple[str, ...] = ()
+    hostname: str = ""
+    restart: str = ""
+    pull_policy: str = ""
+    platform: str = ""
+    shm_bytes: int = 0
+    stop_signal: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    setup: tuple[tuple[str, ...], ...] = ()
+    depends_on: tuple[Dependency, ...] = ()
+
+    @property
+    def restarts(self) -> bool:
+        """Whether a program that ends is started again."""
+        return self.restart not in ("", "no")
