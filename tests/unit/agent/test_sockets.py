@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -71,7 +72,18 @@ def test_an_ipv6_socket_that_speaks_ipv4_has_an_ipv4_address(network):
         assert len(of(sockets.sockets_of(network, {}), server)) == 1
 
 
-def test_processes_are_looked_for_once(network):
+@pytest.fixture
+def empty_network(network):
+    """A network namespace without connections of others, which this thread is in."""
+    fd = namespaces.new_network()
+    with namespaces.inside(fd):
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        yield fd
+    os.close(fd)
+
+
+def test_processes_are_looked_for_once(empty_network):
+    network = empty_network
     known: dict[int, sockets.Owner] = {}
     with connected() as (_, accepted, server):
         inode = os.fstat(accepted.fileno()).st_ino
