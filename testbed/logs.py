@@ -1,4 +1,9 @@
-"""Log records: where they go, and how they look. Every module that acts logs to `logging.getLogger(__name__)`."""
+"""Log records: where they go, and how they look.
+
+Every module that acts logs to `logging.getLogger(__name__)`: at INFO what takes time, with how long it took, and what
+was decided; at DEBUG the rest. An endpoint process does not log: what it does is in the lines that it writes, and
+`testbed.workloads.running` logs these.
+"""
 
 from __future__ import annotations
 

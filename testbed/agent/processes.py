@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import logging
 import os
 import signal
 import socket
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from testbed.agent.nodes import Node
+
+_log = logging.getLogger(__name__)
 
 _STREAMS = 3
 _PIPE_BYTES = 1 << 16
@@ -209,6 +212,7 @@ class NodeProcesses:
     def __init__(self, node: Node) -> None:
         self._node = node
         pid, self._control = node_init.fork(node)
+        _log.debug("first process of node %s: pid %d", node.name, pid)
         self._control.setblocking(False)  # noqa: FBT003
         _reap(pid, asyncio.get_running_loop().create_future())
         self._turn = asyncio.Lock()
@@ -291,6 +295,7 @@ class NodeProcesses:
                     case node_init.Started() | node_init.Refused() as answer:
                         if self._answer and not self._answer.done():
                             self._answer.set_result(answer)
+        _log.debug("first process of node %s has ended", self._node.name)
         for process in self._running.values():
             process.ended.set_result(-signal.SIGKILL)
         self._running.clear()

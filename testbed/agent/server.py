@@ -267,7 +267,9 @@ class Server:
                 _forward(await process.streams.reader(1), "stdout", connection, ended),
                 _forward(await process.streams.reader(2), "stderr", connection, ended),
             )
-            await connection.send_result(messages.Exit(status=await ended))
+            status = await ended
+            _log.debug("%s in %s: pid %d ended with status %d", call.call_name(), call.node, process.pid, status)
+            await connection.send_result(messages.Exit(status=status))
         finally:
             process.kill()
             await cancelled(listening)

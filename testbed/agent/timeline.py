@@ -7,6 +7,7 @@ does, and the links get their impairments back.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from testbed.agent.connection import Connection
     from testbed.agent.messages import LinkChange, Timeline
+
+_log = logging.getLogger(__name__)
 
 
 async def carry_out(
@@ -45,6 +48,13 @@ async def carry_out(
             if await _over(ended, timeline.start_ns + event.at_ns):
                 break
             begun_ns, done_ns = await change(event.changes)
+            _log.info(
+                "event %d of the timeline changed %d links, %.3f ms late, in %.3f ms",
+                number + 1,
+                len(event.changes),
+                (begun_ns - timeline.start_ns - event.at_ns) / 1e6,
+                (done_ns - begun_ns) / 1e6,
+            )
             await connection.send_event(EventDone(number=number, begun_ns=begun_ns, done_ns=done_ns))
         await ended
     except Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from testbed.check.trains import TrainRecord
     from testbed.plan.model import Link, Plan
     from testbed.workloads.nodes import Nodes
+
+_log = logging.getLogger(__name__)
 
 FIRST_PORT = 61_000
 """The port of the first link's probes: above the kernel's ephemeral ports, and far from the workloads' ports."""
@@ -113,6 +116,7 @@ class Probe:
                     break
                 if not self._budget.allows(_START_NS + spaced.lasts_ns):
                     break
+                _log.debug("%s: times are wrong, measure again", self._check.link)
                 again = self._send(spaced, nodes, lambda _: None).sample(scripted=scripted)
                 sample = again.with_counts_of(sample)
                 findings = judge(impairments, sample, level=self._level)
@@ -123,6 +127,7 @@ class Probe:
                 self._check = replace(self._check, problem=error.message)
             return
         self._check = replace(self._check, sent=sample.sent, arrived=sample.arrived)
+        _log.debug("%s: %d of %d probes arrived", self._check.link, sample.arrived, sample.sent)
         self._add(*findings)
         if impairments.drops:
             self._add(unmeasured("drops", len(impairments.drops), "a script is for the packets that it names"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
+from testbed import logs
 from testbed.check import parallel
 from testbed.check.budget import QUICK, Budget, Depth, rounds
 from testbed.check.probe import Probe
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from testbed.check.verdict import LinkCheck
     from testbed.plan.model import Link, Plan
     from testbed.workloads.nodes import Nodes
+
+_log = logging.getLogger(__name__)
 
 
 SIGNIFICANCE = 0.001
@@ -70,13 +74,18 @@ def measure(
             fillable = [probe for probe in part if probe.fillable]
             light = [probe for probe in fillable if probe.is_light]
             heavy = [probe for probe in fillable if not probe.is_light]
-            parallel.run_all(
-                part, AT_ONCE, lambda probe, say: probe.sample(guarded, say), total, guarded=guarded, budget=budget
-            )
-            parallel.run_all(
-                light, AT_ONCE, lambda probe, say: probe.fill(guarded, say), total, guarded=guarded, budget=budget
-            )
-            parallel.run_all(
-                heavy, cores, lambda probe, say: probe.fill(guarded, say), total, guarded=guarded, budget=budget
-            )
-    return tuple(probe.result(probes) for probe in probes)
+            with logs.timed(_log, f"probe {len(part)} links for delay and loss"):
+                parallel.run_all(
+                    part, AT_ONCE, lambda probe, say: probe.sample(guarded, say), total, guarded=guarded, budget=budget
+                )
+            with logs.timed(_log, f"fill {len(light)} slow bottlenecks and {len(heavy)} fast ones"):
+                parallel.run_all(
+                    light, AT_ONCE, lambda probe, say: probe.fill(guarded, say), total, guarded=guarded, budget=budget
+                )
+                parallel.run_all(
+                    heavy, cores, lambda probe, say: probe.fill(guarded, say), total, guarded=guarded, budget=budget
+                )
+    checks = tuple(probe.result(probes) for probe in probes)
+    for check in checks:
+        _log.debug("%s on %s: %s", check.link, check.network, check.verdict)
+    return checks

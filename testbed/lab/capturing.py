@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from testbed.lab.observer import Observer
     from testbed.plan.model import CaptureSettings, Plan
     from testbed.runs import RunWriter
+
+_log = logging.getLogger(__name__)
 
 ALL = "all"
 """The name that stands for all nodes."""
@@ -203,6 +206,7 @@ class Capturing:
             pool = stack.enter_context(ThreadPoolExecutor(max_workers=len(self._running)))
             self._pending = [pool.submit(running.collect) for running in self._running]
             self._stack = stack.pop_all()
+        _log.info("capture %s", ", ".join(f"{port.node} on {port.network}" for port in self._files))
         return self
 
     def wait(self, seconds: float | None) -> None:
@@ -220,6 +224,14 @@ class Capturing:
                 running.process.close_stdin()
             try:
                 self.captures = tuple(future.result() for future in self._pending)
+                for capture in self.captures:
+                    _log.info(
+                        "captured %d packets in %s, dropped %d, overwrote %d",
+                        capture.packets,
+                        capture.file,
+                        capture.dropped,
+                        capture.overwritten,
+                    )
             except TestbedError as second:
                 if error is None:
                     raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from testbed.plan.model import Plan
     from testbed.runs import RunWriter
     from testbed.runtime import Runtime
+
+_log = logging.getLogger(__name__)
 
 _INTERVAL_S = 0.5
 _NOTICING_S = 0.5
@@ -62,6 +65,7 @@ class NodeWatch:
                 ended_at = min(ended_at, time.monotonic())
                 if error.code != "node-exited" or time.monotonic() - ended_at >= _RESTARTING_S:
                     self._failure = error
+                    _log.warning("%s", error)
                     return
 
     def follow(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self, TextIO
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from testbed.agent.client import Agent
     from testbed.agent.messages import NodeSockets, TcpConnection
     from testbed.runs import RunWriter
+
+_log = logging.getLogger(__name__)
 
 INTERVAL_S = 0.5
 """Time between two samples."""
@@ -140,6 +143,8 @@ class SocketSampling:
                 "agent-stuck", f"the lab's agent has not reported TCP connections for {_LAST_LOOK_S:.0f} s"
             )
         with self._files:
-            self._writer.sampled(record.end() for record in self._records.values())
+            sampled = [record.end() for record in self._records.values()]
+        _log.info("sampled %d TCP connections of %d nodes", sum(node.connections for node in sampled), len(sampled))
+        self._writer.sampled(sampled)
         if self._failure is not None and error is None:
             raise self._failure

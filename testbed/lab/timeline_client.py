@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from contextlib import suppress
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from testbed.impairments import Impairments
     from testbed.lab.observer import Observer
     from testbed.plan.model import Plan
+
+_log = logging.getLogger(__name__)
 
 
 _RESTORING_S = 60.0
@@ -90,6 +93,7 @@ class Timeline:
                     begun_ns=done.begun_ns,
                     done_ns=done.done_ns,
                 )
+                _log.info("%s at %s", event.what, units.DURATION.format(event.at_ns))
                 self._note(record)
                 self._happened += 1
                 self._unreported.put(record)

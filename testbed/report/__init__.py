@@ -7,8 +7,10 @@ and live where scripts run. Making a page imports Jinja2 and vl-convert, which n
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from testbed import logs
 from testbed.analysis.samples import Recorded, read_all
 from testbed.report.run_page import run_page
 from testbed.runs.output_files import write_whole
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.runs.run import Run
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["REPORT_FILE", "write"]
 
@@ -37,5 +41,6 @@ def write(run: Run, recorded: Recorded | None = None) -> Path:
         UsageError: `not-written`.
     """
     path = run.path / REPORT_FILE
-    write_whole(path, run_page(run, recorded or read_all(run)))
+    with logs.timed(_log, f"write {path}"):
+        write_whole(path, run_page(run, recorded or read_all(run)))
     return path

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from testbed import logs
 from testbed.analysis import comparison, formatting
 from testbed.analysis.comparison import NO_CONCLUSION, THE_SAME
 from testbed.analysis.samples import read_all
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from testbed.analysis.comparison import MetricChange, RunGroup
+
+_log = logging.getLogger(__name__)
 
 _BEYOND_CHANCE = ("higher", "lower")
 _TICKS = (-1000, -300, -100, -30, -10, -3, 0, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
@@ -56,6 +60,12 @@ def write_comparison(
     Raises:
         UsageError: `not-written`.
     """
+    with logs.timed(_log, f"write {path}"), reporting_write_errors(path):
+        path.write_text(comparison_page(first, compared, violations), encoding="utf-8")
+
+
+def comparison_page(first: RunGroup, compared: Sequence[Comparison], violations: Sequence[str] = ()) -> str:
+    """The page of a comparison, as HTML; see `write_comparison`."""
     sides = [first, *(comparison.other for comparison in compared)]
     names = _names(sides)
     parts = [
@@ -65,7 +75,7 @@ def write_comparison(
     workloads = [*_workloads(sides, names)]
     sections = [{"id": "sides", "title": "Compared runs"}]
     sections += [{"id": part["id"], "title": part["title"]} for part in (*parts, *workloads)]
-    text = render(
+    return render(
         "comparison.html.j2",
         title=f"{', '.join(names[1:])} compared with {names[0]}",
         judged=_verdict(compared, violations),
@@ -75,8 +85,6 @@ def write_comparison(
         sections=sections,
         confidence=f"{100 * comparison.CONFIDENCE:.3g} %",
     )
-    with reporting_write_errors(path):
-        path.write_text(text, encoding="utf-8")
 
 
 def _names(sides: Sequence[RunGroup]) -> list[str]:

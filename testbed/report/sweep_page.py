@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from testbed import logs
 from testbed.report.axes import Axis
 from testbed.report.cells import Cells, TableCell, Tile, Verdict
 from testbed.report.charts import Figure, Panel, figure, multiples
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from testbed.sweep.layout import Curve
     from testbed.sweep.measures import Measure
     from testbed.sweep.outcome import SweepOutcome
+
+_log = logging.getLogger(__name__)
 
 SWEEP_FILE = "sweep.html"
 
@@ -46,7 +50,8 @@ def write_sweep(outcome: SweepOutcome) -> Path:
         UsageError: `not-written`.
     """
     path = outcome.directory / SWEEP_FILE
-    write_whole(path, sweep_page(outcome))
+    with logs.timed(_log, f"write {path}"):
+        write_whole(path, sweep_page(outcome))
     return path
 
 

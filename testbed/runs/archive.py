@@ -5,6 +5,7 @@ The file contains `LAB/TIME-ID/`, as `results/` does. Exports of the same run ar
 
 from __future__ import annotations
 
+import logging
 import secrets
 import shutil
 import stat
@@ -14,11 +15,14 @@ from typing import TYPE_CHECKING
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo, is_zipfile
 from zlib import error as ZlibError  # noqa: N812  # it is a class
 
+from testbed import logs
 from testbed.errors import MachineError, UsageError
 from testbed.runs.run import RUN_FILE
 
 if TYPE_CHECKING:
     from testbed.runs.run import Run
+
+_log = logging.getLogger(__name__)
 
 IMPORTED = "imported"
 """The directory of imported runs, apart from the runs made here so that they are not taken for repetitions."""
@@ -44,7 +48,7 @@ def export(run: Run, file: Path) -> Path:
         raise UsageError("not-exported", f"{file} is not a regular file", "choose another file with -o FILE")
     temporary = file.resolve().with_name(f".{file.name}.new")
     try:
-        with ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
+        with logs.timed(_log, f"export {run.path}"), ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
             for path in sorted(path for path in run.path.rglob("*") if path.is_file() and not path.is_symlink()):
                 name = PurePosixPath(run.plan.lab, run.path.name, *path.relative_to(run.path).parts)
                 entry = ZipInfo(str(name), _EPOCH)
@@ -90,7 +94,8 @@ def unpack(file: Path, root: Path) -> Path:
                 raise UsageError(
                     "run-exists", f"{path} exists, and is a different run than {file}", f"remove it: rm -r {path}"
                 )
-            _extract(archive, entries, run, path)
+            with logs.timed(_log, f"unpack {file} to {path}"):
+                _extract(archive, entries, run, path)
     except (BadZipFile, ZlibError, StructError, EOFError, ValueError, NotImplementedError) as error:
         raise _refusal(file, str(error)) from error
     except OSError as error:

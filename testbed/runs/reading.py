@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from json import JSONDecodeError
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from testbed.codec import UnreadableError
 from testbed.errors import UsageError
 from testbed.runs import archive
 from testbed.runs.run import RUN_FILE, Run
+
+_log = logging.getLogger(__name__)
 
 LATEST = "latest"
 PARTIAL = ".partial"
@@ -32,6 +35,7 @@ def load(name: str | Path, root: Path = Path("results")) -> Run:
     """
     path = _find(name, arguments.path(root, "root"))
     file = path / RUN_FILE
+    _log.debug("read %s", file)
     try:
         return Run.from_json(json.loads(file.read_text("utf-8")), path)
     except (UnreadableError, JSONDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import logging
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from testbed import codec
+
+_log = logging.getLogger(__name__)
 
 VERSION = 2
 """The version of the form of run.json. 2: what a link does to packets is `impairments`, no longer `shape`; a loss, a
@@ -55,6 +58,7 @@ def upgraded(data: dict[str, Any]) -> dict[str, Any]:
         raise codec.UnreadableError("plan_digest", f"the digest of the plan is {digest}")
     upgraded_run: dict[str, Any] = {**data, **changed, "plan": plan, "version": VERSION}
     del upgraded_run["plan_digest"]
+    _log.info("read a run of version 1, as one of version %d", VERSION)
     return upgraded_run
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import threading
 from dataclasses import replace
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from testbed.runs.starts import StepStart
     from testbed.runs.timeline_records import TimelineRecord
     from testbed.workloads.summary import Summary
+
+_log = logging.getLogger(__name__)
 
 LOGS = "logs"
 """Where a run has what the programs of nodes wrote."""
@@ -95,6 +98,7 @@ class RunWriter:
     def __enter__(self) -> Self:
         make_directory(self.run.path / "samples")
         self._write()
+        _log.info("record a run in %s", self.run.path)
         return self
 
     def samples(self, workload: str) -> TextIO:
@@ -142,6 +146,8 @@ class RunWriter:
         """Record the links' counters after the workloads, and the reasons not to trust the run."""
         counters = tuple(map(LinkCounters.of, statistics))
         self.run = replace(self.run, statistics_after=counters, distrust=tuple(untrusted_reasons))
+        for reason in self.run.distrust:
+            _log.info("run is not trusted: %s", reason)
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         text = None if error is None else str(error) or type(error).__name__
@@ -153,6 +159,7 @@ class RunWriter:
         if error is not None:
             error.add_note(f"what was recorded until then is in {path}")
         self.run = replace(self.run, path=path)
+        _log.info("run is %s, in %s", status, path)
         if error is None:
             self._point_latest()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import signal
@@ -20,6 +21,8 @@ from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_log = logging.getLogger(__name__)
 
 _START_SECONDS = 30
 _END_SECONDS = 10
@@ -65,6 +68,7 @@ def start(runtime: str, lab: str, *, isolate: bool) -> Agent:
     arguments = ["--name", directory.agent_name, "--log", str(directory.log)]
     arguments += ["--lab", lab, "--socket", str(directory.socket), "--lifeline", *["--isolate"] * isolate]
     arguments += ["--journal", str(directory.journal)] * (not isolate) + ["--debug"] * logs.debugging()
+    begun = time.monotonic()
     process = _waiting.pop() if _waiting else _launch()
     _started[directory.socket] = process
     deadline = time.monotonic() + _START_SECONDS
@@ -82,6 +86,7 @@ def start(runtime: str, lab: str, *, isolate: bool) -> Agent:
             raise _why(directory.log.read_bytes() if directory.log.exists() else b"")
     if isolate:
         process.wait()  # it has left the work to a child in the new namespaces
+    _log.info("agent of lab %s answers after %.3f s, and logs to %s", lab, time.monotonic() - begun, directory.log)
     return Agent.at(directory.socket)
 
 
@@ -119,6 +124,7 @@ def stop(runtime: str, lab: str) -> bool:
         os.close(pidfd)
     if process := _started.pop(directory.socket, None):
         _end(process)
+    _log.debug("ended %d processes of the agent of lab %s", len(watched), lab)
     return bool(watched)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from datetime import datetime
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from testbed import lab as labs
+from testbed import logs
 from testbed.errors import LabError
 from testbed.lab import Lab, Observer
 from testbed.runs.output_files import make_directory
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from testbed.runs import Run
     from testbed.sweep.matrix import Matrix, Trial
     from testbed.sweep.measures import Measure
+
+_log = logging.getLogger(__name__)
 
 SWEEPS = "sweeps"
 """The directory of all sweeps, in that of all runs."""
@@ -82,6 +86,7 @@ def carry_out(
         outcome = SweepOutcome(matrix=matrix, directory=directory, repeat=repeat, runs=runs, measures=measures)
         todo = [trial for trial in trials if trial.key not in runs or (again and not runs[trial.key].trusted)]
         observer.planned(len(trials) - len(todo), len(trials))
+        _log.info("sweep in %s: %d of %d runs are missing", directory, len(todo), len(trials))
         outcome.write()
         try:
             _make(todo, runs, outcome, observer, total=len(trials))
@@ -108,7 +113,8 @@ def _make(
         if runtime == "auto" and runs:
             runtime = next(iter(runs.values())).runtime
         try:
-            run = _run(trial, outcome.directory, runtime, matrix.engine, observer)
+            with logs.timed(_log, f"{trial.cell.lab}, repetition {trial.repetition}"):
+                run = _run(trial, outcome.directory, runtime, matrix.engine, observer)
         except LabError as error:
             in_a_row += 1
             observer.failed(error)
@@ -124,6 +130,7 @@ def _make(
 def _run(trial: Trial, directory: Path, runtime: str, engine: str | None, observer: Observer) -> Run:
     name = trial.cell.lab
     if labs.find(name):  # left by a sweep that was killed
+        _log.info("lab %s is up, from a sweep that was killed", name)
         labs.take_down(name)
     with ExitStack() as stack:
         lab = Lab.up(trial.cell.topology, name=name, runtime=runtime, engine=engine, seed=trial.seed, observer=observer)

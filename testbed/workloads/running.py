@@ -8,12 +8,14 @@ packet. When all workloads that start together are ready, all clients receive on
 from __future__ import annotations
 
 import json
+import logging
 import queue
 import threading
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
+from testbed import logs
 from testbed.records import End, Failed, Listening, Progress, Ready, RecordError, Started, parse
 from testbed.workloads.errors import WorkloadError
 from testbed.workloads.processes import kind_of, linger_ns, start_client, start_server
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from testbed.workloads.nodes import Nodes, Process
     from testbed.workloads.summarisers import Summariser
     from testbed.workloads.summary import Summary
+
+_log = logging.getLogger(__name__)
 
 SILENCE_S = 90.0
 """How long both endpoints may be silent. A client that waits for the server reports progress twice a second."""
@@ -75,20 +79,25 @@ def run(
     summariser: Summariser = kind.summariser(workload)
     start = start or Start(1, nodes.now_ns)
     with _Endpoints(workload, record, summariser, progress) as endpoints:
-        if kind.has_server:
-            endpoints.start(workload.destination, start_server(workload, nodes, round_trip_ns))
-        client = start_client(workload, nodes, round_trip_ns)
-        endpoints.start(workload.source, client)
-        endpoints.process_until(lambda: endpoints.ready and (endpoints.listening or not kind.has_server))
-        client.begin(start.wait())
+        with logs.timed(_log, f"{workload.name}: prepare endpoints", level=logging.DEBUG):
+            if kind.has_server:
+                endpoints.start(workload.destination, start_server(workload, nodes, round_trip_ns))
+            client = start_client(workload, nodes, round_trip_ns)
+            endpoints.start(workload.source, client)
+            endpoints.process_until(lambda: endpoints.ready and (endpoints.listening or not kind.has_server))
+        start_ns = start.wait()
+        client.begin(start_ns)
         endpoints.process_until(lambda: endpoints.began_ns is not None)
-        start.began_ns[workload.name] = endpoints.began_ns or 0
+        start.began_ns[workload.name] = began_ns = endpoints.began_ns or 0
+        _log.debug("%s: client began %d ns after the start time", workload.name, began_ns - start_ns)
         endpoints.process_until(lambda: endpoints.has_ended(workload.source))
+        _log.debug("%s: client in %s has ended", workload.name, workload.source)
         if kind.has_server:
             linger_s = linger_ns(workload, in_flight_ns, round_trip_ns) / 1e9
             endpoints.process_for(linger_s, unless_ended=workload.destination)
             endpoints.stop(workload.destination)
             endpoints.process_until(lambda: endpoints.has_ended(workload.destination))
+            _log.debug("%s: server in %s has ended", workload.name, workload.destination)
     return summariser.finish()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from testbed.workloads.errors import WorkloadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_log = logging.getLogger(__name__)
 
 READY_S = 120.0
 """How long the workloads may take to get ready; a workload fails earlier, after 90 s of silence."""
@@ -48,6 +51,7 @@ class Start:
             start_ns = self._now_ns() + self._lead_ns
             self._chosen(start_ns)
             self.at_ns = start_ns
+            _log.debug("%d workloads are ready and start in %.3f s", self._barrier.parties, self._lead_ns / 1e9)
         except TestbedError as error:  # raised in one thread only, the others would not know the reason
             self._failure = error
 

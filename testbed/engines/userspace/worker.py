@@ -1,7 +1,8 @@
-"""The process that carries frames: `python -m testbed.engines.userspace.worker FD`.
+"""The process that carries frames: `python -m testbed.engines.userspace.worker FD LEVEL`.
 
 FD is one end of a SOCK_SEQPACKET pair, on which the agent sends requests (`testbed.engines.userspace.requests`). The
 worker answers each when it has taken effect, or with the reason why it has none. A datagram that is no request ends it.
+LEVEL is the least level of the log records that it writes to standard error, which is the agent's log.
 It exits when the other end closes. When the agent dies, the kernel kills the worker, even a
 stopped one, so it never outlives the agent.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import logging
 import os
 import resource
 import select
@@ -21,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from testbed import codec
+from testbed import codec, logs
 from testbed.engines.userspace import requests
 from testbed.engines.userspace.link import DeviceGoneError, Link
 from testbed.engines.userspace.pace import REST_S, Pace
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.engines.counters import Counters
+
+_log = logging.getLogger("testbed.engines.userspace.worker")  # `__name__` is "__main__"
 
 _DESCRIPTORS: Final = 1 + 2 * requests.LINKS_MOST
 """The most descriptors that come with a request."""
@@ -163,7 +167,9 @@ class Worker:
                 case requests.Count():
                     counters = self._count(request.link)
         except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+            _log.info("%s refused: %r", request, error)
             return requests.Answer(id=request.id, error=f"{type(error).__name__}: {error}")
+        _log.debug("done: %s", request)
         return requests.Answer(id=request.id, counters=counters)
 
     def _count(self, name: str) -> Counters:
@@ -183,6 +189,7 @@ class Worker:
             ):
                 self._add_one(link.link, impairments, link.seed, [source, output])
                 added.append(link.link)
+            _log.info("carries %d links, %d of them new", len(self._links), len(added))
         except BaseException:
             for name in added:
                 self._remove(name)
@@ -216,6 +223,7 @@ class Worker:
             link.check_devices()
         except DeviceGoneError as error:
             self._retire(link)
+            _log.info("link %s is dead: %s", name, error)
             raise ValueError(f"link {name} is dead: {error}") from None
         return link
 
@@ -237,7 +245,8 @@ def _read_impairments(descriptor: int) -> tuple[Impairments, ...]:
 
 
 def main() -> None:
-    """Serve the control socket whose descriptor is the first argument."""
+    """Serve the control socket whose descriptor is the first argument, at the log level that is the second."""
+    logs.configure(int(sys.argv[2]))
     namespaces.die_with_parent()
     with contextlib.suppress(OSError):  # without it sleeps last up to 50 us longer, which the lateness shows
         Path("/proc/self/timerslack_ns").write_text("1", encoding="ascii")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from testbed.impairments import Impairments
+
+_log = logging.getLogger(__name__)
 
 _ANSWER_S: Final = 10
 """Seconds after which a worker that has not answered counts as stuck; it answers between two batches of frames."""
@@ -52,6 +55,7 @@ class _WorkerProcess:
                 "-m",
                 "testbed.engines.userspace.worker",
                 str(theirs.fileno()),
+                str(_log.getEffectiveLevel()),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -63,6 +67,7 @@ class _WorkerProcess:
             raise
         finally:
             theirs.close()
+        _log.info("userspace worker started: pid %d", process.pid)
         return cls(process, ours)
 
     @property
@@ -103,6 +108,7 @@ class _WorkerProcess:
             raise LabError("userspace-worker-stuck", message) from None
         except (BrokenPipeError, ConnectionResetError):
             status = await self._ended()
+            _log.warning("userspace worker %d ended with status %d", self._process.pid, status)
             raise LabError(
                 "userspace-worker-died",
                 f"link {request.link} passes nothing any more: its worker process ended with status {status}",

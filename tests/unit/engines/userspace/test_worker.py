@@ -1,4 +1,5 @@
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -19,7 +20,7 @@ def worker():
     """A real worker process and the agent's end of its control socket."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.settimeout(30)
-    command = [sys.executable, "-m", "testbed.engines.userspace.worker", str(theirs.fileno())]
+    command = [sys.executable, "-m", "testbed.engines.userspace.worker", str(theirs.fileno()), LEVEL]
     with subprocess.Popen(
         command, pass_fds=[theirs.fileno()], env={**os.environ, "PYTHONPATH": str(Path.cwd())}
     ) as process:
@@ -29,6 +30,7 @@ def worker():
         process.wait(30)
 
 
+LEVEL = str(logging.WARNING)
 ONE = [{"link": "x", "seed": 1}]
 
 
@@ -88,7 +90,7 @@ def test_a_refused_request_is_answered_and_the_worker_goes_on(worker, request_, 
 )
 def test_a_datagram_that_is_no_request_ends_the_worker(datagram):
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    command = [sys.executable, "-m", "testbed.engines.userspace.worker", str(theirs.fileno())]
+    command = [sys.executable, "-m", "testbed.engines.userspace.worker", str(theirs.fileno()), LEVEL]
     with ours, theirs:
         ours.send(datagram)
         ended = subprocess.run(
