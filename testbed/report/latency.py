@@ -186,6 +186,10 @@ def tail(stage: Stage) -> Iterator[Figure]:
         yield tail_figure(f"Distribution of the latency of {listed(names)}", curves)
 
 
+_OFF_AXIS = 1e-12
+"""Stands for a share of 0 on a logarithmic axis, where the library would draw that at the top."""
+
+
 def tail_points(samples: Samples) -> list[tuple[float, float]]:
     """Return latencies, ns, each with the ratio of sent messages that took longer, including lost ones."""
     sent = len(samples.messages)
@@ -228,10 +232,8 @@ def _extended(points: Sequence[tuple[float, float]], low: float, high: float) ->
 
     If clocks differ, a latency may be 0 or negative; a logarithmic axis then shows it at its beginning.
     """
-    extended = [(low, 1.0), *((max(low, latency_ns), share) for latency_ns, share in points)]
-    if extended[-1][1]:
-        return [*extended, (high, extended[-1][1])]
-    return [*extended[:-1], (extended[-1][0], 1e-12)]
+    extended = [(low, 1.0), *((max(low, latency_ns), share or _OFF_AXIS) for latency_ns, share in points)]
+    return [*extended, (high, extended[-1][1])] if points[-1][1] else extended
 
 
 def sequence(samples: Samples) -> Iterator[Figure]:

@@ -47,7 +47,7 @@ class Swatch:
     """The entry of a series in a legend.
 
     Attributes:
-        symbol: `line`, `dot`, `tick`, `cross`, `block` or `dotted`.
+        symbol: `line`, `faint`, `dot`, `tick`, `cross`, `block` or `dotted`.
         colour: CSS.
         dash: the pattern of a line.
     """
@@ -118,6 +118,11 @@ class Lines(_Styled):
     lines: Sequence[Points]
     steps: bool = False
     look: str = ""
+
+    @property
+    def swatch(self) -> Swatch:
+        """See `Mark`."""
+        return Swatch.of_style(self.name, self.style, "faint" if self.look == "faint" else "line")
 
     def rows(self) -> Iterator[Row]:
         """See `Mark`."""

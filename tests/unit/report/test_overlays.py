@@ -1,3 +1,7 @@
+import csv
+import io
+import json
+
 import pytest
 
 from testbed.analysis.samples import Samples
@@ -49,3 +53,12 @@ def test_each_run_is_faint_beside_the_mean_of_its_side(run):
 
 def test_no_figure_without_samples(plan):
     assert [*overlays("voice", [Overlaid(label="one", style=0, runs=(Samples(plan.workloads[0]),))])] == []
+
+
+def test_a_curve_of_a_run_without_loss_leaves_its_logarithmic_axis_at_the_bottom(run):
+    one = Overlaid(label="one", style=0, runs=(run(40 * MS, 0, 20 * MS), run(40 * MS, 0, 30 * MS)))
+    *_, tails = overlays("voice", [one])
+    data = json.loads(tails.charts[0].specification)["data"]["values"]
+    shares = [float(row["y"]) for row in csv.DictReader(io.StringIO(data)) if row["y"]]
+    assert shares
+    assert min(shares) > 0  # the library draws 0 at the top of a logarithmic axis
