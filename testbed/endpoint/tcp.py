@@ -161,6 +161,14 @@ def congestion(connection: socket.socket) -> str:
     return raw.split(b"\0")[0].decode("ascii")
 
 
+def report(set_up: SetUp, owner: Owner) -> None:
+    """Report the only connection of a workload: when it was set up, and its congestion control."""
+    set_ups = SetUps()
+    set_ups.add(set_up)
+    set_ups.write(owner)
+    owner.emit("congestion", name=congestion(set_up.connection))
+
+
 def choose_congestion(connection: socket.socket, spec: Spec) -> None:
     """Set the congestion control of `connection`, if the spec names one.
 

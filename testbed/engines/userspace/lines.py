@@ -77,6 +77,14 @@ class Line(Protocol):
         """Return the number of frames held."""
 
 
+def take_due(frames: deque[Frame], now: int, most: int) -> list[Frame]:
+    """Remove and return the frames due at `now`, at most `most`, from frames in the order in which they are due."""
+    taken: list[Frame] = []
+    while frames and frames[0][0] <= now and len(taken) < most:
+        taken.append(frames.popleft())
+    return taken
+
+
 class InOrder:
     """A line for frames that are added in the order in which they are due."""
 
@@ -95,11 +103,7 @@ class InOrder:
 
     def take(self, now: int, most: int) -> list[Frame]:
         """Remove and return the frames due at `now`."""
-        frames = self._frames
-        taken: list[Frame] = []
-        while frames and frames[0][0] <= now and len(taken) < most:
-            taken.append(frames.popleft())
-        return taken
+        return take_due(self._frames, now, most)
 
     def hand_over(self, now: int) -> Contents:
         """Remove and return all frames."""

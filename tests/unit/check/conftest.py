@@ -8,7 +8,8 @@ import time
 import pytest
 
 from testbed.impairments import Impairments
-from testbed.plan.model import Interface, Link, Network, Node, Plan
+from testbed.plan.model import Interface, Link, Network, Plan
+from tests.samples import bare_node
 
 
 class Local:
@@ -60,17 +61,7 @@ def here():
 
 def node(name, address):
     at = Interface(network="wan", name="eth0", address=address, prefix_length=8, mac="02:42:7f:00:00:01")
-    return Node(
-        name=name,
-        interfaces=(at,),
-        image=None,
-        command=(),
-        environment={},
-        cpus_milli=0,
-        memory_bytes=0,
-        sysctls={},
-        ready=None,
-    )
+    return bare_node(name, at)
 
 
 def link(source, destination, **impairments):

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from testbed.endpoint.spec import Spec
+
 MS = 1_000_000
 RATE = {"rate_bps": 800_000, "size_bytes": 100, "duration_ns": 100 * MS}
 CLIENTS: dict[str, dict[str, Any]] = {
@@ -35,14 +37,20 @@ TOO_EARLY_S = 0.2
 """Long enough to see a client that does not wait; one that waits is never seen, however busy the machine."""
 
 
+def spec(kind: str, port: int, parameters: dict[str, Any]) -> str:
+    made = Spec(
+        kind=kind, role="client", address="127.0.0.1", port=port, seed=7, round_trip_ns=0, parameters=parameters
+    )
+    return made.to_json()
+
+
 @pytest.mark.parametrize("kind", CLIENTS)
 def test_no_packet_comes_before_the_start(start_raw, port, kind):
-    spec = {"kind": kind, "role": "client", "address": "127.0.0.1", "port": port, "seed": 7, "round_trip_ns": 0}
     with ExitStack() as stack:
         streams = stack.enter_context(socket.create_server(("127.0.0.1", port)))
         datagrams = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
         datagrams.bind(("127.0.0.1", port))
-        client = start_raw(json.dumps({**spec, "parameters": CLIENTS[kind]}))
+        client = start_raw(spec(kind, port, CLIENTS[kind]))
         assert client.line() == {"event": "ready"}
         for listening in (streams, datagrams):
             listening.settimeout(0)
@@ -59,15 +67,7 @@ def test_no_packet_comes_before_the_start(start_raw, port, kind):
 
 
 def test_the_start_is_reported_and_schedules_count_from_it(start_raw, port):
-    spec = {
-        "kind": "udp-stream",
-        "role": "client",
-        "address": "127.0.0.1",
-        "port": port,
-        "seed": 7,
-        "round_trip_ns": 0,
-    }
-    client = start_raw(json.dumps({**spec, "parameters": RATE}))
+    client = start_raw(spec("udp-stream", port, RATE))
     assert client.line() == {"event": "ready"}
     start_ns = monotonic_ns() + 50 * MS
     client.process.stdin.write(json.dumps({"start_ns": start_ns}) + "\n")
@@ -79,15 +79,7 @@ def test_the_start_is_reported_and_schedules_count_from_it(start_raw, port):
 
 
 def test_a_client_stopped_before_the_start_never_begins(start_raw, port):
-    spec = {
-        "kind": "udp-stream",
-        "role": "client",
-        "address": "127.0.0.1",
-        "port": port,
-        "seed": 7,
-        "round_trip_ns": 0,
-    }
-    client = start_raw(json.dumps({**spec, "parameters": RATE}))
+    client = start_raw(spec("udp-stream", port, RATE))
     assert client.line() == {"event": "ready"}
     client.stop()
     status, (line,) = client.end()

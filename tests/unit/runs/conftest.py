@@ -6,8 +6,9 @@ from testbed.check.judging import judge
 from testbed.check.samples import Sample
 from testbed.engines.counters import Counters
 from testbed.impairments import CERTAIN, Impairments, IndependentLoss
-from testbed.plan.model import Interface, Link, Network, Node, Plan, Workload
+from testbed.plan.model import Interface, Link, Network, Plan, Workload
 from testbed.workloads.summary import Summary
+from tests.samples import bare_node
 
 SHAPE = Impairments(delay_ns=20_000_000, loss=IndependentLoss(probability=CERTAIN // 50))
 
@@ -16,17 +17,7 @@ def node(number, name):
     at = Interface(
         network="wan", name="eth0", address=f"198.18.7.{number}", prefix_length=24, mac=f"02:42:c6:12:07:{number:02x}"
     )
-    return Node(
-        name=name,
-        interfaces=(at,),
-        image=None,
-        command=(),
-        environment={},
-        cpus_milli=0,
-        memory_bytes=0,
-        sysctls={},
-        ready=None,
-    )
+    return bare_node(name, at)
 
 
 @pytest.fixture

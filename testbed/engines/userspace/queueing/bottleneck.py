@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from testbed.engines.userspace.lines import Contents
+from testbed.engines.userspace.lines import Contents, take_due
 from testbed.engines.userspace.queueing.disciplines import CoDelQueue, DropHeadQueue, DropTailQueue
 from testbed.engines.userspace.queueing.fq_codel import FqCoDelQueue
 from testbed.engines.userspace.queueing.transmitters import BYTE_WORK, transmitter
@@ -95,11 +95,7 @@ class ConstantRateBottleneck:
         """Remove and return the frames sent by `now`."""
         if self._coming:
             self._run(now)
-        out = self._out
-        taken: list[Frame] = []
-        while out and out[0][0] <= now and len(taken) < most:
-            taken.append(out.popleft())
-        return taken
+        return take_due(self._out, now, most)
 
     def hand_over(self, now: int) -> Contents:
         """Remove and return everything that the bottleneck holds at `now`."""
@@ -212,11 +208,7 @@ class EventDrivenBottleneck:
     def take(self, now: int, most: int) -> list[Frame]:
         """Remove and return the frames sent by `now`."""
         self._run(now)
-        out = self._out
-        taken: list[Frame] = []
-        while out and out[0][0] <= now and len(taken) < most:
-            taken.append(out.popleft())
-        return taken
+        return take_due(self._out, now, most)
 
     def hand_over(self, now: int) -> Contents:
         """Remove and return everything that the bottleneck holds at `now`."""

@@ -38,10 +38,7 @@ def client(spec: Spec, owner: Owner) -> None:
     """Connect, send message n when the bits of n messages are due, and wait until the server has received all."""
     set_up = tcp.connect(spec, owner)
     with set_up.connection as connection:
-        set_ups = tcp.SetUps()
-        set_ups.add(set_up)
-        set_ups.write(owner)
-        owner.emit("congestion", name=tcp.congestion(connection))
+        tcp.report(set_up, owner)
         connection.setblocking(False)  # noqa: FBT003 (the standard library's signature)
         sender = _Sender(connection, spec, owner)
         sender.send_all()

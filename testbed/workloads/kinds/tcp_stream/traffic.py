@@ -165,10 +165,7 @@ def client(spec: Spec, owner: Owner) -> None:
     """Connect, send for the given time or number of bytes, and wait until the server has received all."""
     set_up = tcp.connect(spec, owner)
     with set_up.connection as connection:
-        set_ups = tcp.SetUps()
-        set_ups.add(set_up)
-        set_ups.write(owner)
-        owner.emit("congestion", name=tcp.congestion(connection))
+        tcp.report(set_up, owner)
         tcp.wake(connection, send_ms=_SEND_WAKE_MS)
         monitor = _SenderMonitor(connection, spec, owner)
         sent = _send(connection, spec, owner, monitor)
