@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from math import atan, cos, exp, fsum, inf, lgamma, log, log1p, pi, sin, sqrt
-from statistics import NormalDist, fmean, linear_regression, stdev
+from statistics import fmean, linear_regression, stdev
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -117,30 +117,6 @@ def distance_test(distance: float, size: int) -> float:
     distribution and any size.
     """
     return min(2 * exp(-2 * size * distance**2), 1.0)
-
-
-def deviation(sample: Sequence[float]) -> float:
-    """Return the estimated standard deviation of the population of a sample; 0 for a single value."""
-    return sqrt(_spread(sample)[0])
-
-
-def deviation_interval(sample: Sequence[float], confidence: float) -> tuple[float, float]:
-    """Return the confidence interval of the standard deviation, for large samples.
-
-    It uses the fourth moment of the sample (H. Cramer, Mathematical Methods of Statistics, 27.4).
-    """
-    variance, error = _spread(sample)
-    reach = NormalDist().inv_cdf((1 + confidence) / 2) * error
-    return sqrt(max(variance - reach, 0.0)), sqrt(variance + reach)
-
-
-def _spread(sample: Sequence[float]) -> tuple[float, float]:
-    """Return the variance and its standard error."""
-    size, mean = len(sample), fsum(sample) / len(sample)
-    squares = [(value - mean) ** 2 for value in sample]
-    variance = fsum(squares) / max(size - 1, 1)
-    fourth = fsum(square**2 for square in squares) / size
-    return variance, sqrt(max(fourth - variance**2, 0.0) / size)
 
 
 LEAST_RUNS = 3

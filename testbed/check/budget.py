@@ -67,11 +67,6 @@ class Budget:
         """Whether the check has exceeded the budget so far that running measurements must be ended."""
         return monotonic() - self._begun > self.seconds * _OVERRUN
 
-    @property
-    def spent(self) -> bool:
-        """Whether the time is used up."""
-        return not self.allows(0)
-
 
 def rounds(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
     """Yield the items in lists of at most `size`: first one of each kind, then a second of each, and so on."""

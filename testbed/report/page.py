@@ -34,8 +34,3 @@ def _environment() -> Environment:
     )
     environment.globals["vega"] = scripts
     return environment
-
-
-def style_sheet() -> str:
-    """The colours and the look of pages, as CSS."""
-    return _environment().get_template("style.css").render()

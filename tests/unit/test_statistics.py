@@ -68,15 +68,6 @@ def test_the_distance_is_the_greatest_difference_of_shares():
     assert statistics.distance_test(0.3, 100) == pytest.approx(2 * math.exp(-18))
 
 
-def test_the_standard_deviation_and_its_interval():
-    sample = [1, 2, 3, 4, 5]
-    assert statistics.deviation(sample) == pytest.approx(math.sqrt(2.5))
-    assert statistics.deviation([7]) == 0
-    low, high = statistics.deviation_interval(sample, 0.99)
-    assert low < math.sqrt(2.5) < high
-    assert statistics.deviation_interval([7] * 9, 0.99) == (0, 0)
-
-
 @pytest.mark.parametrize(
     ("probability", "freedom", "quantile"),  # tables of any textbook
     [(0.975, 1, 12.706), (0.975, 2, 4.303), (0.975, 4, 2.776), (0.95, 5, 2.015), (0.995, 29, 2.756), (0.75, 1, 1.0)],
