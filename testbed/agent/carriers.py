@@ -27,7 +27,7 @@ _SINK_MTU = 65535
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What names a link: its ends and the network."""
+    """What identifies a link: its ends and the network."""
 
     source: str
     destination: str
@@ -51,7 +51,7 @@ class Link:
 
 
 class LinkCarriers:
-    """Has links carried, each by its engine, and no longer."""
+    """Makes the devices of links, and calls the engine of each."""
 
     def __init__(
         self, wiring: Wiring, devices: LinkDevices, engines: Mapping[str, Engine], journal: Journal | None
@@ -62,12 +62,12 @@ class LinkCarriers:
         self._journal = journal
 
     def make_sink(self) -> int:
-        """Make a device that drops what is sent to it; its index."""
+        """Make a device that drops what is sent to it, and return its index."""
         ((near, _),) = self._devices.make_pairs({"sink": _SINK_MTU})
         return near.index
 
     async def make(self, links: Sequence[Link]) -> None:
-        """Make the devices of a few links, and have their engines carry out their impairments.
+        """Make the devices of a few links, and start their engines on them.
 
         Raises:
             LabError: a port or a node is gone, an engine refuses; links that are not made have no device.
@@ -85,11 +85,11 @@ class LinkCarriers:
         return NewLink(str(link.key), link.impairments, link.seed, port.index, port.mtu)
 
     def switch_offloads_off(self, links: Iterable[Link], sender: str | None = None) -> None:
-        """Have the senders of links hand over single packets, where the links' engines need them.
+        """Switch segmentation offloads off at the senders of links whose engines need single packets.
 
         Args:
-            links: whose senders.
-            sender: the only one of them whose offloads are to go, if there is one.
+            links: the links.
+            sender: the only sender to change; by default all of them.
 
         Raises:
             LabError: `offload-stays-on`; a node or a port is gone.
@@ -106,7 +106,7 @@ class LinkCarriers:
             offloads.switch_off(self._wiring.node(node).network, names, offloads.SEGMENTATION)
 
     def _note_offloads(self, port: Port) -> None:
-        """Write down how the offloads of an interface are that is somebody's."""
+        """Record in the journal the offloads of an interface that is not the lab's own."""
         assert self._journal  # noqa: S101  # open networks are not the agent's own
         node = self._wiring.node(port.node)
         self._journal.write(
@@ -119,29 +119,29 @@ class LinkCarriers:
         )
 
     async def apply(self, link: Link, impairments: Impairments) -> None:
-        """Have a link do something else; one whose port is gone will, when it is back."""
+        """Change the impairments of a link; if its port is gone, they apply when it comes back."""
         if link.device is not None:
             await self._engines[link.engine].apply(str(link.key), impairments)
         link.impairments = impairments
 
     async def restart(self, link: Link) -> None:
-        """Have a link begin anew; one whose port is gone does so when it is back."""
+        """Restart a link; if its port is gone, it restarts when that comes back."""
         if link.device is not None:
             await self._engines[link.engine].restart(str(link.key))
 
     async def counters(self) -> dict[str, Counters]:
-        """The counters of all links that are carried, by their names."""
+        """Return the counters of all links that have a device, by name."""
         found: dict[str, Counters] = {}
         for engine in self._engines.values():
             found |= await engine.counters()
         return found
 
     def dead(self) -> dict[str, str]:
-        """The links that pass nothing any more because what carried them has ended, and how that was."""
+        """Return the links that pass nothing any more because their worker has ended, and how it ended."""
         return {link: reason for engine in self._engines.values() for link, reason in engine.dead().items()}
 
     async def dismantle(self, links: Collection[Link]) -> None:
-        """Have no engine carry links, and no device."""
+        """Detach links from their engines, and remove their devices."""
         for name, engine in self._engines.items():
             if made := [link for link in links if link.engine == name and link.device is not None]:
                 await engine.detach([str(link.key) for link in made])

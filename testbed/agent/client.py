@@ -36,7 +36,7 @@ _END_SECONDS = 5
 
 
 def gone() -> LabError:
-    """What there is to say when the agent does not answer any more."""
+    """Return the error for an agent that does not answer any more."""
     return LabError(
         "agent-gone",
         "the lab's agent has ended, so its impaired links pass nothing",
@@ -60,11 +60,11 @@ class Channel(Protocol):
         ...
 
     def recv(self, size: int, /) -> bytes:
-        """Up to `size` bytes; none at the end of the stream."""
+        """Return up to `size` bytes; none at the end of the stream."""
         ...
 
     def settimeout(self, seconds: float | None, /) -> None:
-        """Let `recv` raise TimeoutError when nothing comes for so long."""
+        """Let `recv` raise TimeoutError after a silence of so many seconds."""
         ...
 
     def close(self) -> None:
@@ -77,8 +77,8 @@ class Connection:
 
     Args:
         channel: to the agent.
-        seconds: in which something has to come, if that is to be so.
-        require_alive: called when nothing did; raises unless it is worth waiting on.
+        seconds: the longest silence, if limited.
+        require_alive: called after such a silence; raises if the agent does not answer.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Connection:
         self._buffer = b""
 
     def send(self, message: protocol.Message, fds: Sequence[int] = ()) -> None:
-        """Send a message; file descriptors go along only over a Unix socket."""
+        """Send a message; file descriptors can be passed over a Unix socket only."""
         try:
             if fds:
                 assert isinstance(self._channel, socket.socket)  # noqa: S101  # runtimes with other channels don't
@@ -101,7 +101,7 @@ class Connection:
             raise gone() from None
 
     def receive(self) -> protocol.Message:
-        """The next message.
+        """Return the next message.
 
         Raises:
             LabError: `agent-gone`, the stream ended; `agent-stuck`, nothing came, and the agent does not answer.
@@ -121,15 +121,15 @@ class Connection:
         return protocol.decode(line)
 
     def tell(self, what: Tell) -> None:
-        """Tell the call under way something."""
+        """Send something to the call in progress."""
         self.send(protocol.Message(tell=codec.encode(what)))
 
     def events(self, call: Call[Result], kind: type[Event]) -> Generator[Event, None, Result]:
-        """The events of the call under way; the result is the value of the generator.
+        """Yield the events of the call in progress; the generator returns the result.
 
         Args:
-            call: that was made.
-            kind: of its events.
+            call: the call.
+            kind: the type of its events.
 
         Raises:
             TestbedError: the one that the agent raised; `bad-message`.
@@ -143,13 +143,13 @@ class Connection:
         return result
 
     def interrupt(self) -> None:
-        """Have a thread that receives find the end of the stream; only where that is a Unix socket."""
+        """End the stream for a thread that receives from it; only over a Unix socket."""
         assert isinstance(self._channel, socket.socket)  # noqa: S101  # see above
         with suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close the connection; what runs on its behalf is killed by the agent."""
+        """Close the connection; the agent then kills what runs on its behalf."""
         with suppress(OSError):
             self._channel.close()
 
@@ -180,7 +180,7 @@ class Process:
             yield partial
 
     def output(self) -> Iterator[tuple[str, str]]:
-        """What the process writes, as pairs of `stdout` or `stderr` and text, until it has ended."""
+        """Yield what the process writes, as pairs of `stdout` or `stderr` and text, until it has ended."""
         while True:
             try:
                 event = next(self._events)
@@ -195,12 +195,12 @@ class Process:
             yield event.stream, event.text
 
     def close_stdin(self) -> None:
-        """End the standard input of the process; nothing happens where the process has ended."""
+        """End the standard input of the process; do nothing if it has ended."""
         with suppress(LabError):
             self._connection.tell(Tell(eof=True))
 
     def signal(self, number: int) -> None:
-        """Send a signal to the process and its group; nothing happens where it has ended."""
+        """Send a signal to the process and its group; do nothing if it has ended."""
         with suppress(LabError):
             self._connection.tell(Tell(signal=number))
 
@@ -209,16 +209,16 @@ class Process:
         self.signal(SIGKILL)
 
     def kill_or_abandon(self) -> None:
-        """Kill the process. Where its end is not seen soon, wait no more: its lines then end with `agent-gone`.
+        """Kill the process. If its end is not reported soon, stop waiting: its lines then end with `agent-gone`.
 
-        For another thread than the one that reads them.
+        Call it in another thread than the one that reads them.
         """
         self.kill()
         if not self._ended.wait(_END_SECONDS):
             self._connection.interrupt()
 
     def wait(self) -> int:
-        """The exit status, negative for a signal; what the process writes until then is dropped."""
+        """Wait for the end, and return the exit status, negative for a signal; what it writes is dropped."""
         if self._status is None:
             for _ in self.output():
                 pass
@@ -236,7 +236,7 @@ class Endpoint(Process):
     """An endpoint that the agent started in a node, see `testbed.endpoint`."""
 
     def begin(self, start_ns: int) -> None:
-        """Tell a client when to begin, by the nodes' clock; nothing happens where it has ended."""
+        """Send a client its start time, by the nodes' clock; do nothing if it has ended."""
         with suppress(LabError):
             self._connection.tell(Tell(start_ns=start_ns))
 
@@ -252,7 +252,7 @@ class Agent:
 
     @classmethod
     def at(cls, path: Path) -> Self:
-        """The agent that listens on a Unix socket."""
+        """Return the agent that listens on a Unix socket."""
 
         def connect() -> socket.socket:
             channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -269,12 +269,12 @@ class Agent:
         """Make a call and wait for its result.
 
         Raises:
-            TestbedError: the one that the agent raised; `agent-gone` where there is none any more; `bad-message`.
+            TestbedError: the one that the agent raised; `agent-gone` if there is none any more; `bad-message`.
         """
         return _result(call, self._open())
 
     def hello(self) -> AgentStatus:
-        """Who answers, and what it holds.
+        """Ask for the state of the agent.
 
         Raises:
             LabError: `agent-gone`; `agent-stuck`; `agent-differs`, it is of another version.
@@ -308,14 +308,14 @@ class Agent:
         return self._start(Endpoint, messages.Endpoint(node=node, spec=spec))
 
     def clock_offset_ns(self) -> int:
-        """By how much the monotonic clock of the agent's machine is ahead of this one's; 0 on the same machine."""
+        """Return by how much the monotonic clock of the agent's machine is ahead, ns; 0 on the same machine."""
         before_ns = monotonic_ns()
         agents_ns = self.call(messages.Clock())
         after_ns = monotonic_ns()
         return 0 if before_ns <= agents_ns <= after_ns else agents_ns - (before_ns + after_ns) // 2
 
     def capture(self, node: str, network: str, *, snap_bytes: int, size_bytes: int) -> Process:
-        """Start a capture at a node's interface; see `testbed.agent.capture.__main__` for what the process says."""
+        """Start a capture at a node's interface; `testbed.agent.capture.__main__` describes its output."""
         return self._start(
             Process, messages.Capture(node=node, network=network, snap_bytes=snap_bytes, size_bytes=size_bytes)
         )
@@ -332,7 +332,7 @@ class Agent:
         return self._start(Process, messages.Spawn(node=node, argv=tuple(argv), term=term), stdio)
 
     def begin(self, call: Call[Result]) -> Connection:
-        """Begin a call that tells of events before it has a result; the caller closes the connection."""
+        """Begin a call that reports events before its result; the caller closes the connection."""
         connection = self._open()
         try:
             connection.send(protocol.call(call))

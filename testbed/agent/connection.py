@@ -25,7 +25,7 @@ class Connection:
         channel.setblocking(False)  # noqa: FBT003
 
     async def receive(self) -> protocol.Message | None:
-        """The next message; None at the end of the stream.
+        """Return the next message; None at the end of the stream.
 
         Raises:
             ValueError: the client does not speak the protocol.
@@ -46,12 +46,12 @@ class Connection:
         return protocol.decode(line)
 
     async def send(self, message: protocol.Message) -> None:
-        """Send a message; a client that has gone is no error, `receive` will tell."""
+        """Send a message. A client that has gone is no error here; `receive` returns None then."""
         with suppress(OSError):
             await asyncio.get_running_loop().sock_sendall(self._channel, protocol.encode(message))
 
     async def send_event(self, event: object) -> None:
-        """Send an event of the call under way, a type of `testbed.agent.messages`."""
+        """Send an event of the call in progress, a type of `testbed.agent.messages`."""
         await self.send(protocol.Message(event=codec.encode(event)))
 
     async def send_result(self, result: object) -> None:
@@ -59,7 +59,7 @@ class Connection:
         await self.send(protocol.Message(result=codec.encode(result)))
 
     def take_fds(self) -> list[int]:
-        """The file descriptors that came along; the caller closes them."""
+        """Return the file descriptors that were passed; the caller closes them."""
         fds, self._fds = self._fds, []
         return fds
 

@@ -1,7 +1,7 @@
 """Let programs that set their supplementary groups run in a user namespace of one user and one group.
 
 An ordinary user may make such a namespace only without the right to set groups (user_namespaces(7), `setgroups`). The
-groups would mean nothing there, but programs that start as root set them and end where that fails: `tcpdump -Z root`.
+groups would mean nothing there, but programs that start as root set them, and end if that fails: `tcpdump -Z root`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ALLOW, _ERRNO_0 = 0x7FFF_0000, 0x0005_0000
 
 
 def tolerate_setgroups() -> None:
-    """Have setgroups(2) succeed without effect, in this process and its children, where it is denied.
+    """Let setgroups(2) succeed without effect, in this process and its children, if it is denied.
 
     Elsewhere, and on machines whose system calls are not known here, nothing changes.
 

@@ -1,4 +1,4 @@
-"""The devices on the switch side that links are made of, and how those of a lab are found again."""
+"""The devices of links on the switch side, each with an alias by which a lab's are found again."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class LinkDevices:
 
 
 def _description(name: str, mtu: int) -> bytes:
-    """What every new device has."""
+    """Return the attributes of every new device."""
     return _named(name) + attribute(_MTU, struct.pack("=I", mtu))
 
 
@@ -173,12 +173,12 @@ def _quietly_up(route: RouteSocket, devices: Sequence[Device]) -> None:
 
 
 def alias(lab: str) -> str:
-    """How the alias of every device of a lab starts."""
+    """Return the beginning of the alias of every device of a lab."""
     return f"testbed {lab} "
 
 
 def sweep(route: RouteSocket, lab: str) -> int:
-    """Remove what an agent that was killed left in the machine's namespace; the number of devices removed."""
+    """Remove the devices that a killed agent left in the machine's namespace, and return their number."""
     left = [device.index for device in switch.devices(route) if device.alias.startswith(alias(lab))]
     route.send([(_DEL_LINK, 0, _device(index)) for index in left], tolerated=[errno.ENODEV])
     return len(left)

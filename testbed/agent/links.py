@@ -4,7 +4,7 @@ source -> bridge -> port --clsact egress, u32 by source MAC, mirred--> device of
                       ^                                                    |
                       +---- netem on ifb, or the userspace engine ---------+
 
-A port of such a network passes nothing whose source it does not know (`filters`), so that no packet crosses without
+A port of such a network passes no packet from an unknown source (`filters`), so that no packet crosses without
 the impairments that the file asks for.
 """
 
@@ -72,7 +72,7 @@ class Links:
         self._carriers = LinkCarriers(self.wiring, self.devices, self.engines, self.journal)
 
     async def impair(self, wanted: Iterable[LinkRequest]) -> tuple[ChosenEngine, ...]:
-        """Give links their impairments; the new impairments replace those that a link has, as a whole.
+        """Set the impairments of links; they replace those that a link has, as a whole.
 
         Returns:
             The engine of each, in the same order.
@@ -123,7 +123,7 @@ class Links:
             return tuple(done)
 
     async def _make(self, links: Collection[Link]) -> None:
-        """Make links; where that fails, those that were not made have no device."""
+        """Make links; if that fails, those that were not made have no device."""
         for batch in _batches(links):
             first, *others = batch
             with (
@@ -133,7 +133,7 @@ class Links:
                 await self._carriers.make(batch)
 
     async def _connect(self, links: Collection[Link]) -> None:
-        """Have packets take links that are ready for them."""
+        """Direct packets to links that are ready for them."""
         if not links:
             return
         if self.rules.sink is None:
@@ -142,7 +142,7 @@ class Links:
         self._introduce(links)
 
     async def change(self, changes: Iterable[LinkChange]) -> None:
-        """Give impaired links other impairments, by the engines that they have. All are tried, also after a failure.
+        """Change the impairments of links, with the engines that they have. All are tried, also after a failure.
 
         Raises:
             LabError: the first failure: a link is not impaired, or impairments could not be applied.
@@ -165,20 +165,20 @@ class Links:
         return self._links[key]
 
     def dead(self) -> dict[str, str]:
-        """The links that pass nothing any more because what carried them has ended, and how that was."""
+        """Return the links that pass nothing any more because their worker has ended, and how it ended."""
         return self._carriers.dead()
 
     async def restart(self) -> None:
-        """Have every link begin anew: the same seed then gives packet n the same fate, whatever crossed before.
+        """Restart every link: the same seed then gives packet n the same fate, whatever crossed before.
 
-        Packets in flight are dropped, but by engines that have nothing to begin anew.
+        Packets in flight are dropped, except by engines for which a restart does nothing.
         """
         async with self._exclusive:
             for link in self._links.values():
                 await self._carriers.restart(link)
 
     async def statistics(self) -> tuple[LinkStatistics, ...]:
-        """What became of the packets of each link, as its engine counts."""
+        """Return the counters of each link, from its engine."""
         counters = await self._carriers.counters()
         found = []
         for key, link in tuple(self._links.items()):
@@ -197,7 +197,7 @@ class Links:
         return tuple(found)
 
     async def attach(self, port: Port) -> bool:
-        """Have the links of a port work again, where it was gone; False where none leads to or from it.
+        """Restore the links of a port that has come back; return False if no link leads to or from it.
 
         Links that lead to it are made anew: what was in flight is lost, and they count and draw from the beginning.
 
@@ -224,7 +224,7 @@ class Links:
             self._adapt(port, [self._links[key] for key in links])
 
     def _adapt(self, port: Port, links: Collection[Link]) -> None:
-        """Have the nodes and the ports of a network know a port as it is now."""
+        """Update what the nodes and the other ports of a network know of a port."""
         with _refusals(port):
             self._carriers.switch_offloads_off(links, port.node)
         self._set_rules(
@@ -242,7 +242,7 @@ class Links:
         )
 
     def _set_rules(self, ports: Iterable[Port]) -> None:
-        """Have ports send packets to the links that lead to them."""
+        """Set the rules of ports, which send packets to the links that lead to them."""
         devices: defaultdict[tuple[str, str], dict[str, int | None]] = defaultdict(dict)
         for key, link in self._links.items():
             devices[key.destination, key.network][key.source] = link.device
@@ -251,7 +251,7 @@ class Links:
                 self.rules.set(port, devices[_place(port)])
 
     def _introduce(self, links: Iterable[Link]) -> None:
-        """Have both ends of links know each other's MAC for good, but on open networks, where ARP is not impaired.
+        """Make both ends of links permanent neighbours, except on open networks, where ARP is not impaired.
 
         No ARP of theirs then crosses the link, as none would cross the long line that it stands for: the first packet
         takes no longer than the others, and which packet is the n-th does not depend on when ARP asks again. On an open
@@ -270,7 +270,7 @@ class Links:
                 neighbours.set_permanent(self.wiring.node(node).network, macs)
 
     async def detach(self, port: Port) -> None:
-        """Take the links apart that lead to a port that is gone; they keep their impairments, for when it is back."""
+        """Remove the devices of the links to a port that is gone. Their impairments are kept until it comes back."""
         _log.info("%s is gone: its links are taken apart", port)
         async with self._exclusive:
             self.rules.forget(port.index)
@@ -286,7 +286,7 @@ class Links:
 
 @contextmanager
 def _refusals(what: Port | str) -> Iterator[None]:
-    """Turn what the kernel refuses into an error that says of what."""
+    """Turn an error of the kernel into one that names the link."""
     try:
         yield
     except (NetlinkError, OSError) as error:
@@ -294,7 +294,7 @@ def _refusals(what: Port | str) -> Iterator[None]:
 
 
 def _place(port: Port) -> tuple[str, str]:
-    """What names a port, however often it comes and goes."""
+    """Return what identifies a port, also after it has gone and come back."""
     return port.node, port.network
 
 

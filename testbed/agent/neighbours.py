@@ -1,4 +1,4 @@
-"""Neighbour tables of nodes: who has which MAC, for good."""
+"""Permanent entries in the neighbour tables of nodes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NDMSG = struct.Struct("=BxxxiHBB")  # struct ndmsg
 
 
 def set_permanent(network: int, wanted: Mapping[str, Mapping[str, str]]) -> None:
-    """Have a node know MACs of others, which it then need not ask for.
+    """Make the MACs of others permanent in a node's neighbour table, so that it sends no ARP for them.
 
     Args:
         network: file descriptor of the node's network namespace.

@@ -31,12 +31,12 @@ Message = tuple[int, int, bytes]
 
 
 def attribute(kind: int, value: bytes) -> bytes:
-    """An attribute, padded to four bytes; nested ones are the concatenation of theirs."""
+    """Encode an attribute, padded to four bytes; nested ones are concatenated."""
     return struct.pack("=HH", len(value) + 4, kind) + value + bytes(-len(value) % 4)
 
 
 def attributes(data: bytes) -> dict[int, bytes]:
-    """The attributes in `data` by type; flags of the type are left out."""
+    """Decode the attributes in `data`, by type without its flags."""
     found = {}
     while len(data) >= 4:  # noqa: PLR2004  # the header of an attribute
         length, kind = struct.unpack_from("=HH", data)
@@ -81,7 +81,7 @@ class RouteSocket:
                 raise OSError(failures[0], os.strerror(failures[0]))
 
     def ask(self, message: Message) -> list[bytes]:
-        """The bodies of the answers to one request.
+        """Make a request, and return the bodies of the answers.
 
         Raises:
             OSError: the kernel's refusal.
@@ -111,7 +111,7 @@ class RouteSocket:
 
 
 class EventSocket:
-    """A netlink socket that hears of changes, in the namespace where it is opened."""
+    """A netlink socket that receives changes of the namespace in which it is opened."""
 
     def __init__(self, groups: int) -> None:
         """`groups` are LINK_GROUP, NEIGHBOUR_GROUP or both."""
@@ -142,12 +142,12 @@ class EventSocket:
                 raise
 
     def close(self) -> None:
-        """Hear no more."""
+        """Close the socket."""
         self._socket.close()
 
 
 def messages_in(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Type and body of each message in what a netlink socket received."""
+    """Yield the type and body of each message that a netlink socket received."""
     while len(data) >= _HEADER.size:
         length, kind, _, _, _ = _HEADER.unpack_from(data)
         yield kind, data[_HEADER.size : length]

@@ -124,7 +124,7 @@ def _run(node: Node, control: socket.socket) -> NoReturn:
 
 
 def _enter(node: Node, control: socket.socket) -> None:
-    """Become a process of the node that keeps nothing of the agent."""
+    """Enter the node's namespaces, and close everything that belongs to the agent."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)  # of which the kernel spares the first process

@@ -27,14 +27,14 @@ _PROC = Path("/proc")
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class Node:
-    """Where processes of a node live.
+    """The namespaces, cgroups and files that processes of a node have.
 
     Attributes:
         network: file descriptor of the network namespace.
-        hosts: what is seen as /etc/hosts; None leaves the file alone.
-        resolver: what is seen as /etc/resolv.conf; None leaves the file alone.
+        hosts: the file mounted at /etc/hosts, if any.
+        resolver: the file mounted at /etc/resolv.conf, if any.
         surroundings: what else commands have; Docker sees to that of containers.
-        cgroups: files that take the pid of a process which the node's limits are to hold for.
+        cgroups: the `cgroup.procs` files of the node's limits.
         environment: variables of every command in the node.
         directory: where commands start.
         container: id of the container that the node is; empty where it is none.
@@ -73,7 +73,7 @@ class Node:
 
 
 def of_process(name: str, pid: int, *, limited: bool, container: str) -> Node:
-    """The node that a process of a container is in.
+    """Return the node that a process of a container is in.
 
     Raises:
         OSError: there is no such process any more.
@@ -92,7 +92,7 @@ def of_process(name: str, pid: int, *, limited: bool, container: str) -> Node:
 
 
 def devices_of(node: Node) -> list[Device]:
-    """The network devices inside a node."""
+    """Return the network devices inside a node."""
     with namespaces.inside(node.network), RouteSocket() as route:
         return switch.devices(route)
 
@@ -114,12 +114,12 @@ def processes_of(container: str, proc: Path = _PROC) -> list[int]:
 
 
 def _started(entry: Path) -> int:
-    """When a process started, in ticks since the machine did: field 22 of /proc/PID/stat, see proc(5)."""
+    """Return when a process started, in ticks since the machine did: field 22 of /proc/PID/stat, see proc(5)."""
     return int((entry / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19])
 
 
 def _cgroups(pid: int) -> tuple[Path, ...]:
-    """The `cgroup.procs` files of the cgroups that a process is in (cgroups(7)), version 1 and 2."""
+    """Return the `cgroup.procs` files of the cgroups that a process is in (cgroups(7)), version 1 and 2."""
     found = []
     for line in Path(f"/proc/{pid}/cgroup").read_text("ascii").splitlines():
         _, controllers, path = line.split(":", 2)

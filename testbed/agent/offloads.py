@@ -59,7 +59,7 @@ def switch_off(network: int, interfaces: Iterable[str], features: tuple[str, ...
 
 
 def switch_on(network: int, interface: str, features: tuple[str, ...]) -> None:
-    """Have an interface use features again that it was told to use before; see `switch_off`.
+    """Switch features of an interface on again; see `switch_off`.
 
     Raises:
         OSError: there is no such interface, or the kernel refuses.
@@ -79,7 +79,7 @@ def wanted(network: int, interface: str) -> tuple[str, ...]:
 
 
 def _settings(features: tuple[str, ...], *, on: bool) -> bytes:
-    """The command that switches features on or off, and leaves the others alone."""
+    """Return the command that switches features on or off, and leaves the others alone."""
     names = _feature_names()
     chosen = sum(1 << bit for bit, name in enumerate(names) if name in features)
     blocks = -(-len(names) // _BITS)
@@ -89,7 +89,7 @@ def _settings(features: tuple[str, ...], *, on: bool) -> bytes:
 
 
 def _features(control: socket.socket, interface: str, which: int) -> list[str]:
-    """The features of an interface that are on, by one of the masks that the kernel keeps of them."""
+    """Return the features of an interface that are set in one of the kernel's masks."""
     names = _feature_names()
     blocks = -(-len(names) // _BITS)
     answer = _ethtool(control, interface, struct.pack("=II", _GET_FEATURES, blocks) + bytes(_BLOCK.size * blocks))
@@ -99,7 +99,7 @@ def _features(control: socket.socket, interface: str, which: int) -> list[str]:
 
 @functools.cache
 def _feature_names() -> tuple[str, ...]:
-    """The names of this kernel's features, by their bits; they are the same for all devices."""
+    """Return the names of this kernel's features, by their bits; they are the same for all devices."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         counted = _ethtool(control, "lo", struct.pack("=IIQI", _GET_STRING_COUNTS, 0, 1 << _FEATURE_NAMES, 0))
         (count,) = struct.unpack_from("=I", counted, 16)
@@ -110,7 +110,7 @@ def _feature_names() -> tuple[str, ...]:
 
 
 def _ethtool(control: socket.socket, interface: str, command: bytes) -> bytes:
-    """What the kernel makes of an ethtool command, which it answers in the same place."""
+    """Issue an ethtool command (SIOCETHTOOL), and return the buffer with the kernel's answer."""
     data = ctypes.create_string_buffer(command, len(command))
     fcntl.ioctl(control, _SIOCETHTOOL, struct.pack("16sP16x", interface.encode(), ctypes.addressof(data)))
     return data.raw

@@ -33,10 +33,10 @@ _ANSWER_SECONDS = 30
 
 
 class Streams:
-    """The standard streams of a process to be: descriptors that it gets, and our ends of those that are pipes.
+    """The standard streams of a process to start: its descriptors, and our ends of those that are pipes.
 
     Args:
-        given: descriptors of the caller's, in the order of the streams; the rest become pipes.
+        given: the caller's descriptors, in the order of the streams; the rest become pipes.
     """
 
     def __init__(self, given: Sequence[int]) -> None:
@@ -49,13 +49,13 @@ class Streams:
         self._transports: list[asyncio.ReadTransport] = []
 
     def hand_over(self) -> None:
-        """Close the ends of the process, which has its own by now, or never will."""
+        """Close our copies of the process's ends, after it was started or has failed to start."""
         for fd in self.theirs:
             os.close(fd)
         self.theirs = []
 
     async def reader(self, number: int) -> asyncio.StreamReader | None:
-        """What the process writes to a stream of that number; None where that is no pipe. Asked for once."""
+        """Return a reader of the process's stream of that number; None if it is no pipe. Call it once."""
         fd, self._ours[number] = self._ours[number], None
         if fd is None:
             return None
@@ -67,7 +67,7 @@ class Streams:
         return reader
 
     def write_input(self, data: bytes) -> None:
-        """Write a little to the standard input of the process; nothing happens where it is closed or no pipe."""
+        """Write a little to the standard input of the process; do nothing if it is closed or no pipe."""
         if self._ours[0] is not None:
             with suppress(BrokenPipeError):
                 os.write(self._ours[0], data)
@@ -92,10 +92,10 @@ class Process:
     """A process that runs, or has ended.
 
     Attributes:
-        pid: as its own pid namespace has it.
+        pid: in its own pid namespace.
         streams: its standard streams.
         ended: gets its exit status, negative for a signal.
-        paused: it is stopped (SIGSTOP).
+        paused: whether it is stopped (SIGSTOP).
         pauses: how often it was.
     """
 
@@ -108,7 +108,7 @@ class Process:
         self._send = send
 
     def note_pause(self, *, paused: bool) -> None:
-        """Note that the process was stopped, or goes on."""
+        """Record that the process was stopped, or continues."""
         self.paused = paused
         self.pauses += paused
 
@@ -122,17 +122,17 @@ class Process:
         return await asyncio.shield(self.ended)
 
     def signal(self, number: int) -> None:
-        """Send a signal to the process and its group; nothing happens where it has ended."""
+        """Send a signal to the process and its group; do nothing if it has ended."""
         if not self.ended.done():
             self._send(number)
 
     def kill(self) -> None:
-        """Kill the process with its group; nothing happens where it has ended."""
+        """Kill the process with its group; do nothing if it has ended."""
         self.signal(signal.SIGKILL)
 
 
 def start_own(node: Node, argv: Sequence[str], stdio: Sequence[int] = ()) -> Process:
-    """Start a program of our own: in a node's network and cgroups, else in the agent's surroundings.
+    """Start a program of our own in a node's network and cgroups, otherwise in the agent's namespaces.
 
     Raises:
         UsageError: `command-not-found`, `command-refused`.
@@ -191,7 +191,7 @@ def _send(group: int, number: int) -> None:
 
 
 def _refused(node: Node, number: int, file: str) -> UsageError:
-    """Why a command could not be started, from the error of the system and the file that it is about."""
+    """Return why a command could not be started, from the system's error and the file that it is about."""
     if file == node.directory:
         return UsageError(
             "no-directory",

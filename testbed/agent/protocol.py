@@ -1,4 +1,4 @@
-"""How the agent and its clients talk: JSON lines over a stream. What they say is declared in `testbed.agent.messages`.
+"""The protocol of agent and clients: JSON lines over a stream. `testbed.agent.messages` declares the messages.
 
 A client connects and makes one call at a time:
 
@@ -7,9 +7,8 @@ A client connects and makes one call at a time:
     <- {"result": ...}  or  {"error": {"kind", "code", "message", "hint"}}
 
 While a `spawn`, `endpoint` or `capture` call lasts, the client may send `{"tell": {...}}`; when it closes the
-connection, the process is killed. Of `timeline`, anything that the client tells is the end, as is its closing the
-connection.
-`hello` and its answer keep this form in all versions, so that each side can tell that the other is of another one.
+connection, the process is killed. A `timeline` call ends when the client sends anything or closes the connection.
+`hello` and its answer have this form in all versions, so that each side recognises another version.
 """
 
 from __future__ import annotations
@@ -58,12 +57,12 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def call(what: Call[Any]) -> Message:
-    """The message that makes a call."""
+    """Return the message that makes a call."""
     return Message(call=what.call_name(), arguments=codec.encode(what))
 
 
 def read(value: object, kind: type[T], what: str) -> T:
-    """A value in a message as the type that it has to be of.
+    """Decode a value of a message to the expected type.
 
     Args:
         value: JSON.
@@ -80,12 +79,12 @@ def read(value: object, kind: type[T], what: str) -> T:
 
 
 def encode(message: Message) -> bytes:
-    """One line of the protocol."""
+    """Encode a message as a line."""
     return msgspec.json.encode(message) + b"\n"
 
 
 def decode(line: bytes) -> Message:
-    """The message of one line.
+    """Decode the message of a line.
 
     Raises:
         ValueError: the line is no message.
@@ -97,17 +96,17 @@ def decode(line: bytes) -> Message:
 
 
 def line_of(value: object) -> bytes:
-    """A line of JSON, for what does not go over the socket: arguments and output of processes of ours."""
+    """Encode a value as a line of JSON, for arguments and output of our own processes."""
     return json.dumps(codec.encode(value), separators=(",", ":")).encode() + b"\n"
 
 
 def error_message(error: TestbedError) -> Message:
-    """The message that tells of an error."""
+    """Return the message that reports an error."""
     return Message(error=WireError(type(error).__name__, error.code, error.message, error.hint))
 
 
 def error_of(message: Message) -> TestbedError | None:
-    """The error that a message tells of, if it does."""
+    """Return the error that a message reports, if any."""
     if (told := message.error) is None:
         return None
     return _KINDS.get(told.kind, LabError)(told.code, told.message, told.hint)

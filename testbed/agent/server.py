@@ -53,7 +53,7 @@ _ADMINISTRATION = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
 class Server:
-    """All calls of the protocol, over the state of one lab."""
+    """Carries out all calls of the protocol, for one lab."""
 
     def __init__(
         self, lab: str, wiring: Wiring, links: Links, attachments: Attachments, directory: Path, *, isolated: bool
@@ -96,7 +96,7 @@ class Server:
         return self._plan is not None
 
     async def serve(self, listener: socket.socket) -> None:
-        """Accept connections until the agent is to end."""
+        """Accept connections until the agent ends."""
         loop = asyncio.get_running_loop()
         tasks = set()
         while True:
@@ -195,7 +195,7 @@ class Server:
         return chosen
 
     async def _change(self, changes: Sequence[messages.LinkChange]) -> tuple[int, int]:
-        """Change impaired links; when that began and when it was done, ns."""
+        """Change impaired links; return when that began and when it was done, ns."""
         async with self._exclusive:
             begun_ns = time.monotonic_ns()
             await self._links.change(changes)
@@ -277,7 +277,7 @@ class Server:
 
 
 def _state(command: processes.Process | None) -> str:
-    """The state of a node in a word, from its own command; the exit status is as a shell gives it."""
+    """Return the state of a node from its own command; an exit status is like a shell's."""
     if command is None or command.returncode is None:
         return "paused" if command and command.paused else "running"
     status = command.returncode
@@ -285,7 +285,7 @@ def _state(command: processes.Process | None) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """The variables that all commands of nodes have, of which the file may change any.
+    """Return the variables of all commands of nodes; the file may change any of them.
 
     Where programs and the user's files are depends on the machine, so PATH and HOME are those of the `up` command;
     no other variable of it is passed on.
@@ -323,7 +323,7 @@ async def _forward(
 
 
 async def _obey(connection: Connection, process: processes.Process) -> None:
-    """Carry out what a client tells a running process; kill it when the client goes away."""
+    """Carry out what a client sends to a running process; kill it when the client disconnects."""
     while message := await connection.receive():
         tell = protocol.read(message.tell, messages.Tell, "tell")
         if tell.start_ns is not None:

@@ -51,7 +51,7 @@ Owner = tuple[int | None, str | None]
 
 
 def sockets_of(network: int, owners: dict[int, Owner]) -> NodeSockets:
-    """The TCP connections of a network namespace.
+    """Return the TCP connections of a network namespace.
 
     Args:
         network: a file descriptor of it.
@@ -92,7 +92,7 @@ def _refused(number: int) -> MachineError | LabError:
 
 
 def _dump(diag: socket.socket, family: int) -> Iterator[bytes]:
-    """All connections of an address family, as struct inet_diag_msg with attributes."""
+    """Return all connections of an address family, as struct inet_diag_msg with attributes."""
     request = _REQUEST.pack(family, socket.IPPROTO_TCP, _EXTENSIONS, _CONNECTED)
     flags = _NLM_F_REQUEST | _NLM_F_DUMP
     diag.send(_HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, flags, 0, 0) + request)
@@ -109,7 +109,7 @@ def _dump(diag: socket.socket, family: int) -> Iterator[bytes]:
 
 
 def _connection(message: bytes) -> tuple[int, TcpConnection]:
-    """The inode of a connection, and what there is to say of it."""
+    """Return the inode of a connection, and its record."""
     family, state, _, _, _, _, source, destination, _, _, _, received, unsent, _, inode = _MESSAGE.unpack_from(message)
     local_port, peer_port = struct.unpack_from("!HH", message, 4)
     attributes = dict(_attributes(message[_MESSAGE.size :]))
@@ -145,7 +145,7 @@ def _address(family: int, packed: bytes) -> str:
 
 
 def _owners(network: int) -> dict[int, Owner]:
-    """Of the sockets that processes in a network namespace have open, the owners by inode."""
+    """Return the owners of the open sockets of a network namespace, by inode."""
     namespace = os.fstat(network).st_ino
     found: dict[int, Owner] = {}
     for process in Path("/proc").glob("[0-9]*"):

@@ -1,4 +1,4 @@
-"""What the kernel says of the devices on the switch side: which there are, and what happens to them."""
+"""The kernel's devices on the switch side: lists of them, and events that report changes."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Device:
     """A network device of some namespace.
 
     Attributes:
-        master: index of the bridge that it is a port of; 0 where it is none.
+        master: index of the bridge that it is a port of, or 0.
         peer: index of a veth's other end, which may be in another namespace; 0 for other kinds.
         mtu: bytes of an IP packet.
         connected: both ends of a veth are up.
         sent: packets that it has sent, so of a port those that the node was given.
         received: packets that it has received, so of a port those that the node has sent.
-        alias: a text that somebody gave it, see ip-link(8).
+        alias: its alias, see ip-link(8).
         queue_length: packets that a queue of its own may hold.
     """
 
@@ -73,7 +73,7 @@ class Learned:
 
 
 def devices(route: RouteSocket, index: int = 0) -> list[Device]:
-    """All devices of a socket's namespace, or the one with that index.
+    """Return all devices of a socket's namespace, or the one with that index.
 
     Raises:
         OSError: there is none with that index.
@@ -84,7 +84,7 @@ def devices(route: RouteSocket, index: int = 0) -> list[Device]:
 
 
 def named(route: RouteSocket, name: str) -> Device:
-    """The device of that name in a socket's namespace.
+    """Return the device of that name in a socket's namespace.
 
     Raises:
         OSError: there is none.
@@ -118,13 +118,13 @@ def _set(route: RouteSocket, index: int, kind: int, value: int) -> None:
 
 
 def learned(route: RouteSocket) -> list[Learned]:
-    """All MACs that the bridges of a socket's namespace have learned."""
+    """Return all MACs that the bridges of a socket's namespace have learned."""
     answers = route.ask((_GET_NEIGHBOUR, netlink.ROOT_MATCH, _NDMSG.pack(_AF_BRIDGE, 0, 0, 0, 0)))
     return [found for body in answers for found in _learned(body)]
 
 
 def events(messages: list[tuple[int, bytes]]) -> Iterator[Device | Gone | Learned]:
-    """What messages of an `EventSocket` say; a Device is one that is new, or has changed."""
+    """Return the events in messages of an `EventSocket`; a `Device` is new or has changed."""
     for kind, body in messages:
         if kind == _NEW_LINK:
             yield _device(body)

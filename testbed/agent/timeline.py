@@ -1,7 +1,7 @@
 """A run's timeline, carried out on the agent's own clock.
 
-It belongs to a connection: when the client says that the run has ended, or goes away, what is still to happen no longer
-does, and the links get their impairments back.
+It belongs to a connection: when the client reports the end of the run, or disconnects, the remaining events are dropped
+and the links get their first impairments back.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ async def carry_out(
     timeline: Timeline,
     change: Callable[[Sequence[LinkChange]], Awaitable[tuple[int, int]]],
 ) -> None:
-    """Have events happen at their times, until the client says that it is the end.
+    """Carry out events at their times, until the client ends the run.
 
-    The client hears of each event when it has happened.
+    Each event is reported to the client when it has happened.
 
     Args:
         connection: to the client.
-        timeline: the events, and when they are due.
+        timeline: the events and their times.
         change: makes changes; returns when it began and when it was done, ns of the monotonic clock.
 
     Raises:
@@ -67,6 +67,6 @@ async def carry_out(
 
 
 async def _over(ended: asyncio.Task[Any], due_ns: int) -> bool:
-    """Wait until something is due; True as soon as the run has ended before that."""
+    """Wait until `due_ns`; return True as soon as the run ends before that."""
     await asyncio.wait([ended], timeout=max(0, due_ns - time.monotonic_ns()) / 1e9)
     return ended.done()

@@ -28,7 +28,7 @@ class Columns:
         right: Container[str] = (),
         caption: str = "",
     ) -> None:
-        """Take in what is to be shown.
+        """Initialise with what to show.
 
         Args:
             head: the names of the columns.

@@ -1,4 +1,4 @@
-"""What became of the packets of a link, as its engine counts: one type for all engines."""
+"""The counters of a link, one type for all engines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import ClassVar
 class Counters:
     """Counters of one link since it was made or restarted; packets unless the name says otherwise.
 
-    A counter is None where the engine has none of that kind, so a reader needs no list of engines. Frames count from
+    A counter is None if the engine does not have it, so a reader needs no list of engines. Frames count from
     the MAC header on.
 
     Attributes:
@@ -19,7 +19,7 @@ class Counters:
         scripted: dropped by the impairments' script.
         lost: dropped by the impairments' loss. netem counts together with them what it dropped because it holds no
             more, and too many by those that the queue drops while the counters are read, one after the other.
-        corrupted, duplicated, reordered: that this happened to; a copy is one of `duplicated`, not of `packets_in`.
+        corrupted, duplicated, reordered: to which this happened; a copy does not count in `packets_in`.
         queue_drops: dropped because the bottleneck's queue was full.
         codel_drops, marked: what CoDel dropped or marked; in netem since the queue has this discipline.
         backlog_drops: dropped because more was in flight than the engine holds.
@@ -32,9 +32,9 @@ class Counters:
         kernel_drops: dropped by the kernel because the engine did not read them in time.
         oversize: frames larger than the device's MTU allows, dropped: an offload is on that must be off.
         send_failures: released, but refused by the receiver's port (down, or its queue full).
-        worker: the process that carries the link, and maybe others.
+        worker: pid of the process that carries the link, and maybe others.
         worker_cpu_ns: processor time that this process has used since it began.
-        dead: why the link passes nothing any more, or None where it works.
+        dead: why the link passes nothing any more, or None.
     """
 
     OMIT_DEFAULTS: ClassVar = True

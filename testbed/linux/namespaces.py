@@ -69,7 +69,7 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies; see prctl(2), PR_SET_PDEATHSIG."""
+    """Let the kernel kill this process when its parent dies (prctl(2), PR_SET_PDEATHSIG)."""
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
 
 

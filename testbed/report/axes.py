@@ -22,8 +22,7 @@ class Axis:
 
     Attributes:
         unit: of its labels.
-        low, high: where it begins and ends, in the unit of the values; None leaves it to the values, and has it reach
-            to zero.
+        low, high: where it begins and ends, in the unit of the values; None leaves it to the values, with zero.
         scale: `linear`, `log`, or `symlog` for values of either sign over several orders of magnitude.
         labels: values that get a label, with the label; None leaves it to the library.
     """

@@ -1,6 +1,6 @@
 """Impairments by name. Each is one direction; `between` makes both directions alike.
 
-The numbers are for orientation, not a model of a technology: what is asked for is in the plan, and it is measured.
+The numbers are for orientation, not a model of a technology. The plan has the values, and the check measures them.
 """
 
 from __future__ import annotations

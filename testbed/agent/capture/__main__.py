@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NICENESS = 10
-"""Whoever is measured comes first; what has to wait is in the kernel's ring."""
+"""The traffic under test gets the CPU first; packets wait in the kernel's ring."""
 
 _PIECE_BYTES = 3 << 14
 _CLOCK_READINGS = 5
@@ -65,18 +65,18 @@ def capture(interface: str, *, snap_bytes: int, size_bytes: int) -> None:
 
 
 def clock_offset_ns() -> int:
-    """How far the wall clock, which packets are stamped with, is ahead of CLOCK_MONOTONIC, which samples are."""
+    """Return how far the wall clock, of packets, is ahead of CLOCK_MONOTONIC, of samples."""
     return min(_clock_reading() for _ in range(_CLOCK_READINGS))[1]
 
 
 def _clock_reading() -> tuple[int, int]:
-    """How long it took to read both clocks, and their difference."""
+    """Return how long it took to read both clocks, and their difference, ns."""
     before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
     return after - before, wall - (before + after) // 2
 
 
 def _pieces(spool: Spool, snap_bytes: int) -> Iterator[bytes]:
-    """A pcap file of the packets that were kept."""
+    """Yield the pcap file of the kept packets in pieces."""
     piece = bytearray(pcap.file_header(snap_bytes))
     for block in spool:
         for record in records(block):

@@ -10,20 +10,20 @@ _RECORD = struct.Struct("<IIII")
 
 
 def file_header(snap_bytes: int) -> bytes:
-    """What a file begins with.
+    """Return the header of a file.
 
     Args:
-        snap_bytes: the most that it has of one packet.
+        snap_bytes: the most bytes of one packet.
     """
     return struct.pack("<IHHiIII", _MAGIC_NANOSECONDS, 2, 4, 0, 0, snap_bytes, _LINKTYPE_ETHERNET)
 
 
 def record(seconds: int, nanoseconds: int, data: bytes, length: int) -> bytes:
-    """A packet.
+    """Return the record of a packet.
 
     Args:
         seconds: from 1970-01-01 UTC to when it was captured.
-        nanoseconds: on top of these.
+        nanoseconds: since that second.
         data: the Ethernet frame, or its beginning.
         length: bytes of the whole frame.
     """

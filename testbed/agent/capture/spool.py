@@ -1,4 +1,4 @@
-"""A file of limited size that keeps the newest of what is put into it."""
+"""A file of limited size that keeps the newest blocks."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class _Block(NamedTuple):
 
 
 class Spool:
-    """Blocks of packets in a file; where it ends, the oldest make room.
+    """Blocks of packets in a file; when it is full, new ones replace the oldest.
 
     Args:
         file: descriptor of an empty file, which stays the caller's.
         limit: bytes that the file may take, at least those of the largest block.
 
     Attributes:
-        overwritten: packets that made room.
+        overwritten: packets that were replaced.
     """
 
     def __init__(self, file: int, limit: int) -> None:
@@ -36,11 +36,11 @@ class Spool:
 
     @property
     def packets(self) -> int:
-        """Packets that are kept."""
+        """The number of kept packets."""
         return sum(block.packets for block in self._blocks)
 
     def put(self, block: memoryview, packets: int) -> None:
-        """Keep a block of so many packets.
+        """Add a block of so many packets.
 
         Raises:
             OSError: the file system is full.
@@ -62,6 +62,6 @@ class Spool:
             self.overwritten += self._blocks.popleft().packets
 
     def __iter__(self) -> Iterator[bytes]:
-        """The blocks that are kept, the oldest first."""
+        """Iterate over the kept blocks, the oldest first."""
         for block in self._blocks:
             yield os.pread(self._file, block.size, block.offset)

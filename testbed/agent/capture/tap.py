@@ -1,8 +1,8 @@
 """A packet socket that sees all frames of an interface, whichever way they go, through a ring in shared memory.
 
 The kernel stamps frames and puts them into the ring's blocks (TPACKET_V3; Documentation/networking/packet_mmap.rst,
-include/uapi/linux/if_packet.h). Whole blocks are handed over, so that a frame costs next to nothing until somebody
-looks at it; and a burst has the whole ring to wait in.
+include/uapi/linux/if_packet.h). It hands over whole blocks, so a frame costs next to nothing until it is read, and a
+burst has the whole ring to wait in.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Tap:
         snap_bytes: what is kept of a frame.
 
     Attributes:
-        dropped: frames that found no room in the ring; known once `last_blocks` were asked for.
+        dropped: frames for which the ring had no room; known after `last_blocks`.
 
     Raises:
         OSError: no such interface, no CAP_NET_RAW in the namespace, or no memory for the ring.
@@ -91,7 +91,7 @@ class Tap:
         return self._socket.fileno()
 
     def blocks(self) -> Iterator[tuple[memoryview, int]]:
-        """The blocks that are there, with the number of their frames; each is valid until the next is asked for."""
+        """Yield the blocks that are there, with their numbers of frames; each is valid until the next."""
         while True:
             begin = self._current * BLOCK_BYTES
             status, count, _, length = _BLOCK.unpack_from(self._ring, begin)
@@ -103,10 +103,10 @@ class Tap:
             self._current = (self._current + 1) % _BLOCKS
 
     def last_blocks(self) -> Iterator[tuple[memoryview, int]]:
-        """Let no more frames in, and give the blocks of those that came until now.
+        """Stop capturing, and yield the blocks of the frames until now.
 
         Raises:
-            OSError: the kernel keeps some back.
+            OSError: the kernel does not hand over all of them.
         """
         self._keep(0)
         seen, self.dropped, _ = _STATISTICS.unpack(
@@ -122,13 +122,13 @@ class Tap:
             yield from self.blocks()
 
     def _keep(self, size: int) -> None:
-        """Have the kernel keep so many bytes of each frame; of none, it keeps no frame."""
+        """Set how many bytes the kernel keeps of each frame; with 0 it keeps no frame."""
         program = ctypes.create_string_buffer(struct.pack("=HBBI", _BPF_RETURN, 0, 0, size))
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
 
 
 def records(block: bytes) -> Iterator[bytes]:
-    """The frames of a block as records of a pcap file."""
+    """Yield the frames of a block as records of a pcap file."""
     _, count, at, _ = _BLOCK.unpack_from(block)
     for _ in range(count):
         following, seconds, nanoseconds, captured, length, status, mac_at, tci, tpid = _FRAME.unpack_from(block, at)

@@ -31,7 +31,7 @@ class _Carried:
 
 
 class NetemEngine:
-    """Has the kernel carry links, which go on as they are when the agent ends."""
+    """Carries links by the kernel, which continues to impair them when the agent ends."""
 
     needs_single_packets = True
 
@@ -52,7 +52,7 @@ class NetemEngine:
         return Availability(description=f"in kernel {os.uname().release}", missing=missing)
 
     def judge(self, impairments: Impairments, *, mtu: int) -> Verdict:
-        """What the kernel makes of impairments, see `testbed.engines.netem.fidelity`."""
+        """Return how faithfully netem does impairments, see `testbed.engines.netem.fidelity`."""
         if reason := fidelity.supports(impairments, mtu=mtu):
             return Verdict(impossible=reason)
         return Verdict(
@@ -77,26 +77,26 @@ class NetemEngine:
         return indexes
 
     async def apply(self, link: str, impairments: Impairments) -> None:
-        """Give a link other impairments. Packets in flight keep their delay; see `tree.apply`."""
+        """Change a link's impairments. Packets in flight keep their delay; see `tree.apply`."""
         await self._apply(self._carried(link), impairments)
 
     async def _apply(self, carried: _Carried, impairments: Impairments) -> None:
         await tree.apply(self._ip, carried.device, impairments, mtu=carried.mtu, seed=carried.seed)
 
     async def restart(self, link: str) -> None:
-        """Do nothing: the kernel's counters and random numbers can't begin anew without losing packets in flight."""
+        """Do nothing: the kernel can't restart counters and random numbers without losing packets in flight."""
         self._carried(link)
 
     async def counters(self) -> dict[str, Counters]:
-        """The counters of every link.
+        """Return the counters of every link.
 
         Raises:
-            LabError: `impairments-missing` where somebody else changed a link's device.
+            LabError: `impairments-missing`: another program changed a link's device.
         """
         return {name: await tree.counters(self._ip, link.device) for name, link in tuple(self._links.items())}
 
     def dead(self) -> dict[str, str]:
-        """No links: the kernel does not end before the agent."""
+        """Return no links: the kernel does not end before the agent."""
         return {}
 
     async def detach(self, links: Sequence[str]) -> None:

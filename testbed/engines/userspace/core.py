@@ -58,7 +58,7 @@ class LinkEmulator:
         """Apply new impairments to frames from `now` on; counts of scripts, traces and random words start again.
 
         Frames in flight keep what has been decided: losses, errors, copies, and when their delay ends. Frames that
-        have not been sent by then, or only in part, continue at the new bottleneck, which drops none of those that
+        are not yet sent, or only in part, continue at the new bottleneck, which drops none of those that
         already wait. If the new impairments keep order, no later frame overtakes them.
         """
         seed = f"{self._seed}:{self._generation}"
@@ -117,7 +117,7 @@ class LinkEmulator:
         return packets
 
     def stats(self) -> Counters:
-        """The counters so far, as far as they are known here."""
+        """Return the counters that are known here."""
         counts = self._counts
         return Counters(
             packets_in=self._packets_in,

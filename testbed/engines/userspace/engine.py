@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Carried:
-    """A link by its near device, and with what it begins anew."""
+    """The near device of a link, and what it restarts with."""
 
     device: int
     impairments: Impairments
@@ -31,7 +31,7 @@ class _Carried:
 
 
 class UserspaceEngine:
-    """Has worker processes carry links, which are black from when these or the agent end."""
+    """Carries links by worker processes. When these or the agent end, the links pass nothing."""
 
     needs_single_packets = False
 
@@ -41,15 +41,15 @@ class UserspaceEngine:
         self._links: dict[str, _Carried] = {}
 
     async def probe(self) -> Availability:
-        """It works wherever the agent does, which may open packet sockets in namespaces of its own."""
+        """Return that it works: an agent may open packet sockets in its own namespaces."""
         return Availability(description=f"{len(os.sched_getaffinity(0))} cores to work on")
 
     def judge(self, _impairments: Impairments, *, mtu: int) -> Verdict:  # noqa: ARG002
-        """It does all impairments exactly, and again from a seed."""
+        """Return that it does all impairments exactly, and repeats them from a seed."""
         return Verdict()
 
     async def attach(self, links: Sequence[NewLink]) -> list[int]:
-        """Carry links, all or none, and return the devices that packets are to be sent to."""
+        """Carry links, all or none, and return the devices to which their packets must be sent."""
         devices = self._switch.devices
         pairs = devices.make_pairs({link.name: link.mtu for link in links})
         indexes = [pair.near.index for pair in pairs]
@@ -75,22 +75,22 @@ class UserspaceEngine:
         return indexes
 
     async def apply(self, link: str, impairments: Impairments) -> None:
-        """Give a link other impairments. What is delayed stays so long; what waits goes on at the new bottleneck."""
+        """Change a link's impairments. Delayed frames keep their delay; queued ones go to the new bottleneck."""
         carried = self._carried(link)
         await self._workers.replace(link, impairments)
         self._links[link] = replace(carried, impairments=impairments)
 
     async def restart(self, link: str) -> None:
-        """Begin a link anew, so that packet n meets the same fate whenever the seed is the same."""
+        """Restart a link: packet n then has the same fate whenever the seed is the same."""
         carried = self._carried(link)
         await self._workers.restart(link, carried.impairments, carried.seed)
 
     async def counters(self) -> dict[str, Counters]:
-        """The counters of every link; of those whose worker died only `dead` is known."""
+        """Return the counters of every link; of those whose worker died only `dead` is known."""
         return await self._workers.counters()
 
     def dead(self) -> dict[str, str]:
-        """The links whose worker has ended, and how."""
+        """Return the links whose worker has ended, and how."""
         return self._workers.dead()
 
     async def detach(self, links: Sequence[str]) -> None:

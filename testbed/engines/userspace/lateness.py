@@ -1,4 +1,4 @@
-"""How late frames were released."""
+"""A histogram of how late frames were released."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class LatenessHistogram:
 
     @property
     def most(self) -> int:
-        """The largest value seen, exactly; 0 where none was."""
+        """The largest value, exactly; 0 if there is none."""
         return self._most
 
     def quantile(self, fraction: float) -> int:
-        """The upper end of the bucket that holds the `fraction` quantile, at most `most`; 0 where nothing was seen."""
+        """Return the upper end of the bucket with the `fraction` quantile, at most `most`; 0 without values."""
         rank = fraction * sum(self._counts)
         for index, count in enumerate(self._counts):
             rank -= count
