@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from testbed import sweep, topology
+from testbed import codec, sweep, topology
 from testbed.cli import options
 from testbed.cli.columns import Columns
 from testbed.cli.screen import Screen
@@ -92,7 +92,7 @@ def sweep_command(
         )
     page = write_sweep(outcome)
     if as_json:
-        click.echo(json.dumps(outcome.to_json() | {"path": str(outcome.directory)}, indent=2))
+        click.echo(json.dumps(codec.encode(outcome.record) | {"path": str(outcome.directory)}, indent=2))
     screen.summary(outcome, page)
     if outcome.missing:
         count = "1 run" if len(outcome.missing) == 1 else f"{len(outcome.missing)} runs"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from testbed import codec
 from testbed.analysis import formatting
 from testbed.analysis.comparison import MACHINERY
 from testbed.runs.output_files import write_whole
 from testbed.runs.reading import load, whole_runs
 from testbed.statistics import LINEAR, Estimate, log_slope, scale_of
 from testbed.sweep.layout import Curve, Layout
+from testbed.sweep.record import CellRecord, EstimateRecord, RunRecord, SlopeRecord, SweepRecord
 from testbed.sweep.scale import is_wide
 
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from testbed.sweep.measures import Measure
 
 SWEEP_FILE = "sweep.json"
-VERSION = 1
-"""The version of the form of sweep.json."""
 
 CONFIDENCE = 0.95
 """Confidence of the intervals."""
@@ -125,56 +125,57 @@ class SweepOutcome:
             return None
         return Estimate.of([log_slope(x, values) for values in complete], LINEAR, CONFIDENCE)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the outcome as a JSON object. Metrics are in the units of `testbed.metrics`."""
+    @property
+    def record(self) -> SweepRecord:
+        """The content of sweep.json."""
         matrix = self.matrix
-        return {
-            "version": VERSION,
-            "name": matrix.name,
-            "topology": matrix.plan.topology,
-            "description": matrix.plan.description,
-            "digest": matrix.digest,
-            "seed": matrix.seed,
-            "repeat": self.repeat,
-            "runtime": matrix.runtime,
-            "engine": matrix.engine,
-            "factors": {path: list(levels) for path, levels in matrix.factors.items()},
-            "metrics": {measure.label: measure.metric.unit for measure in self.measures},
-            "confidence": CONFIDENCE,
-            "missing": len(self.missing),
-            "cells": [self._cell(cell) for cell in matrix.cells],
-            "slopes": [
-                {"metric": slope.measure.label, "levels": slope.curve.levels, **asdict(slope.exponent)}
+        return SweepRecord(
+            name=matrix.name,
+            topology=matrix.plan.topology,
+            description=matrix.plan.description,
+            digest=matrix.digest,
+            seed=matrix.seed,
+            repeat=self.repeat,
+            runtime=matrix.runtime,
+            engine=matrix.engine,
+            factors={path: tuple(levels) for path, levels in matrix.factors.items()},
+            metrics={measure.label: measure.metric.unit for measure in self.measures},
+            confidence=CONFIDENCE,
+            missing=len(self.missing),
+            cells=tuple(self._cell_record(cell) for cell in matrix.cells),
+            slopes=tuple(
+                SlopeRecord(metric=slope.measure.label, levels=slope.curve.levels, **asdict(slope.exponent))
                 for slope in self.slopes
-            ],
-        }
+            ),
+        )
 
-    def _cell(self, cell: Cell) -> dict[str, Any]:
+    def _cell_record(self, cell: Cell) -> CellRecord:
         estimates = {measure.label: self.estimate(cell, measure) for measure in self.measures}
-        return {
-            "levels": dict(cell.levels),
-            "lab": cell.lab,
-            "runs": [
-                {
-                    "repetition": trial.repetition,
-                    "seed": trial.seed,
-                    "path": f"{cell.lab}/{run.path.name}",
-                    "trusted": run.trusted,
-                    "as_expected": run.as_expected,
-                    "failures": formatting.failures(run),
-                    "values": {measure.label: measure.of(run) for measure in self.measures},
-                }
+        return CellRecord(
+            levels=cell.levels,
+            lab=cell.lab,
+            runs=tuple(
+                RunRecord(
+                    repetition=trial.repetition,
+                    seed=trial.seed,
+                    path=f"{cell.lab}/{run.path.name}",
+                    trusted=run.trusted,
+                    as_expected=run.as_expected,
+                    failures=formatting.failures(run),
+                    values={measure.label: measure.of(run) for measure in self.measures},
+                )
                 for trial, run in self.trials(cell)
-            ],
-            "estimates": {
-                label: one and {"mean": one.mean, "interval": one.interval} for label, one in estimates.items()
+            ),
+            estimates={
+                label: None if estimate is None else EstimateRecord(mean=estimate.mean, interval=estimate.interval)
+                for label, estimate in estimates.items()
             },
-        }
+        )
 
     def write(self) -> Path:
         """Write sweep.json, replacing the one that exists."""
         path = self.directory / SWEEP_FILE
-        write_whole(path, json.dumps(self.to_json(), indent=1) + "\n")
+        write_whole(path, json.dumps(codec.encode(self.record), indent=1) + "\n")
         return path
 
 

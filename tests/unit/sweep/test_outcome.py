@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from testbed import codec
 from testbed.sweep.outcome import kept
+from testbed.sweep.record import SweepRecord
 from testbed.sweep.rows import head, lines, slope_text, warnings
 
 LOSS = "links[0].loss=0.1%,1%,10%"
@@ -81,7 +83,7 @@ def test_runs_with_different_environments_give_a_warning(make, keep, outcome_of,
 def test_the_file_has_it_all(outcome_of):
     outcome = outcome_of(reno, *TWO)
     said = json.loads(outcome.write().read_text())
-    assert said == json.loads(json.dumps(outcome.to_json()))
+    assert codec.decode(said, SweepRecord) == outcome.record
     assert (len(said["cells"]), said["missing"]) == (6, 0)
     cell = said["cells"][0]
     assert [run["values"]["flow.goodput"] for run in cell["runs"]] == list(
