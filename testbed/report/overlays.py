@@ -41,29 +41,29 @@ class Overlaid:
     runs: tuple[Samples, ...]
 
     def lines(
-        self, course: Callable[[Samples], Points], grid: Callable[[Sequence[Points]], Sequence[float]]
+        self, curve: Callable[[Samples], Points], grid: Callable[[Sequence[Points]], Sequence[float]]
     ) -> list[Lines]:
-        """Return a line of `course` for each run and, if there are several, a line of their mean on a grid."""
-        courses = [points for run in self.runs if (points := course(run))]
-        if not courses:
+        """Return a line of `curve` for each run and, if there are several, a line of their mean on a grid."""
+        curves = [points for run in self.runs if (points := curve(run))]
+        if not curves:
             return []
-        if len(courses) == 1:
-            return [Lines(name=self.label, style=self.style, lines=courses, steps=True)]
-        name = f"{self.label}, mean of {len(courses)} runs"
+        if len(curves) == 1:
+            return [Lines(name=self.label, style=self.style, lines=curves, steps=True)]
+        name = f"{self.label}, mean of {len(curves)} runs"
         return [
-            Lines(name=f"{self.label}, each run", style=self.style, lines=courses, steps=True, look="faint"),
-            Lines(name=name, style=self.style, lines=[mean(courses, grid(courses))], steps=True),
+            Lines(name=f"{self.label}, each run", style=self.style, lines=curves, steps=True, look="faint"),
+            Lines(name=name, style=self.style, lines=[mean(curves, grid(curves))], steps=True),
         ]
 
 
-def mean(courses: Sequence[Points], grid: Sequence[float]) -> list[tuple[float, float]]:
+def mean(curves: Sequence[Points], grid: Sequence[float]) -> list[tuple[float, float]]:
     """Return the mean of step functions on a grid; at each point, of those that have begun and not ended."""
-    starts = [[x for x, _ in points] for points in courses]
+    starts = [[x for x, _ in points] for points in curves]
     means = []
     for at in grid:
         values = [
             points[bisect_right(xs, at) - 1][1]
-            for points, xs in zip(courses, starts, strict=True)
+            for points, xs in zip(curves, starts, strict=True)
             if xs[0] <= at <= xs[-1]
         ]
         if values:
@@ -71,14 +71,14 @@ def mean(courses: Sequence[Points], grid: Sequence[float]) -> list[tuple[float, 
     return means
 
 
-def _even(courses: Sequence[Points]) -> list[float]:
-    first, last = min(points[0][0] for points in courses), max(points[-1][0] for points in courses)
+def _even(curves: Sequence[Points]) -> list[float]:
+    first, last = min(points[0][0] for points in curves), max(points[-1][0] for points in curves)
     return [first + (last - first) * number / _GRID for number in range(_GRID + 1)]
 
 
-def _own(courses: Sequence[Points]) -> list[float]:
+def _own(curves: Sequence[Points]) -> list[float]:
     """Return the positions of the functions' steps, thinned out if there are too many."""
-    places = sorted({x for points in courses for x, _ in points})
+    places = sorted({x for points in curves for x, _ in points})
     return places[:: 1 + len(places) // (4 * _GRID)]
 
 
@@ -112,12 +112,12 @@ def _goodput(samples: Samples) -> Points:
 def _tcp(sides: Sequence[Overlaid], column: str) -> Iterator[Panel]:
     """Yield a panel of a column of TCP_INFO, from the first node that recorded it."""
 
-    def course(samples: Samples) -> Points:
+    def curve(samples: Samples) -> Points:
         bins = next((series.columns[column] for series in samples.senders if column in series.columns), None)
         begun_ns = samples.begun_ns or 0
         return [] if bins is None else [(item.start + bins.width / 2 - begun_ns, item.mean) for item in bins]
 
-    lines = [line for side in sides for line in side.lines(course, _even)]
+    lines = [line for side in sides for line in side.lines(curve, _even)]
     if lines:
         axis, label = column_axis(TCP_INFO, column, _most(lines))
         yield Panel(label=label, y=axis, marks=lines, height=120)
@@ -130,9 +130,9 @@ def _tails(workload: str, sides: Sequence[Overlaid]) -> Iterator[Figure]:
         return
     low, high = min(points[0][0] for points in curves.values()), max(points[-1][0] for points in curves.values())
 
-    def course(samples: Samples) -> Points:
+    def curve(samples: Samples) -> Points:
         points = curves.get(id(samples), [])
         return [(low, 1.0), *points, (high, points[-1][1])] if points else []
 
-    lines = [line for side in sides for line in side.lines(course, _own)]
+    lines = [line for side in sides for line in side.lines(curve, _own)]
     yield tail_figure(f"Distribution of the latency of {workload}", lines)

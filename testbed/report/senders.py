@@ -118,7 +118,7 @@ def _small_ones(stage: Stage, of: Columns, shown: Mapping[str, Bins], title: str
     panels = []
     for name, bins in shown.items():
         axis, label = column_axis(of.event, name, _most(bins))
-        panels.append(Panel(label=label, y=axis, marks=[stage.course(bins, band=of.many)], height=84))
+        panels.append(Panel(label=label, y=axis, marks=[stage.curve(bins, band=of.many)], height=84))
     note = _BAND.strip() if of.many else ""
     return multiples(title, stage.time, stage.clock, panels, note=note, group=stage.key, folded=folded)
 
@@ -139,8 +139,8 @@ def _rtt(stage: Stage, group: Group, of: Columns) -> Iterator[Panel]:
         levels = stage.level(configured.round_trip_ns(stage.plan, group.first.workload, stage.timeline))
         most = max([_most(bins), *(value for level in levels for _, value in level.steps)])
         axis, label = column_axis(of.event, "rtt_ns", most)
-        course = stage.course(bins, band=True) if of.many else Lines(lines=[_means(stage, bins)])
-        yield Panel(label=label, y=axis, marks=[course, *levels], height=110)
+        curve = stage.curve(bins, band=True) if of.many else Lines(lines=[_means(stage, bins)])
+        yield Panel(label=label, y=axis, marks=[curve, *levels], height=110)
 
 
 def _means(stage: Stage, bins: Bins) -> list[tuple[float, float]]:
@@ -150,9 +150,9 @@ def _means(stage: Stage, bins: Bins) -> list[tuple[float, float]]:
 def _window(stage: Stage, of: Columns) -> Iterator[Panel]:
     columns = of.telling("cwnd", "ssthresh")
     if "cwnd" in columns:
-        marks = [stage.course(columns["cwnd"], name="congestion window", band=of.many)]
+        marks = [stage.curve(columns["cwnd"], name="congestion window", band=of.many)]
         if "ssthresh" in columns:
-            marks.append(stage.course(columns["ssthresh"], 1, name="slow-start threshold", thin=True))
+            marks.append(stage.curve(columns["ssthresh"], 1, name="slow-start threshold", thin=True))
         yield Panel(label="window, segments", y=Axis(), marks=marks, height=130)
 
 
@@ -164,9 +164,9 @@ def _rates(stage: Stage, of: Columns) -> Iterator[Panel]:
         if "pacing_rate" in columns:
             most = max(most, min(_most(columns["pacing_rate"]), 2 * most))
         unit = display_unit("bit/s", most)
-        marks: list[Mark] = [stage.course(columns["delivery_rate"], name="delivery rate", band=of.many)]
+        marks: list[Mark] = [stage.curve(columns["delivery_rate"], name="delivery rate", band=of.many)]
         if "pacing_rate" in columns:
-            marks.append(stage.course(columns["pacing_rate"], 1, name="pacing rate", thin=True))
+            marks.append(stage.curve(columns["pacing_rate"], 1, name="pacing rate", thin=True))
         yield Panel(label=f"rates, {unit.name}", y=Axis(unit=unit, low=0, high=most * 1.05), marks=marks, height=110)
 
 
@@ -191,6 +191,6 @@ def _held_up(stage: Stage, of: Columns) -> Iterator[Panel]:
     """What kept TCP from sending more where it was not the network: its share of the time."""
     columns = of.telling(*_HELD_UP)
     if columns:
-        marks = [stage.course(bins, number, name=_HELD_UP[name]) for number, (name, bins) in enumerate(columns.items())]
+        marks = [stage.curve(bins, number, name=_HELD_UP[name]) for number, (name, bins) in enumerate(columns.items())]
         y = Axis(low=0, high=1, unit=PERCENT)
         yield Panel(label="held up, % of the time, by", y=y, marks=marks, height=56)

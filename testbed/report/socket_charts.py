@@ -25,7 +25,7 @@ _MOST = STYLES
 
 
 def connections(run: Run) -> Iterator[Figure | str]:
-    """A figure of each node whose connections were sampled, or why there is none."""
+    """Yield a figure of each node whose connections were sampled, or why there is none."""
     for sampled in run.sockets:
         try:
             series, span = _read(run.path / sampled.file, run.plan)
@@ -39,7 +39,7 @@ def connections(run: Run) -> Iterator[Figure | str]:
 
 
 def _read(path: Path, plan: Plan) -> tuple[dict[str, Series], tuple[int, int]]:
-    """The connections that were seen most often, by name, and the times of the first sample and the last."""
+    """Return the connections with most samples, by name, and the times of the first and last sample."""
     seen: Counter[str] = Counter()
     with path.open(encoding="utf-8") as lines:
         for table in map(parse_table, lines):
@@ -61,7 +61,7 @@ def _read(path: Path, plan: Plan) -> tuple[dict[str, Series], tuple[int, int]]:
 
 
 def _named(connection: str, plan: Plan) -> str:
-    """A connection by the names of nodes: `server:80 to client:40000`."""
+    """Return a connection with names of nodes: `server:80 to client:40000`."""
     nodes = {interface.address: node.name for node in plan.nodes for interface in node.interfaces}
     ends = (end.rpartition(":") for end in connection.split(" "))
     return " to ".join(f"{nodes.get(address, address)}:{port}" for address, _, port in ends)
@@ -85,7 +85,7 @@ def _figure(run: Run, sampled: Connections, series: dict[str, Series], span: tup
         if bins:
             most = max(one.high for found in bins.values() for one in found)
             axis, label = column_axis("tcp-info", column, most)
-            marks = [stage.course(found, styles[name], name=name) for name, found in bins.items()]
+            marks = [stage.curve(found, styles[name], name=name) for name, found in bins.items()]
             panels.append(Panel(label=label, y=axis, marks=marks, height=100))
     left_out = sampled.connections - len(series)
     note = f"Those of {sampled.connections} that were seen most often." if left_out > 0 else ""

@@ -160,7 +160,7 @@ class Stage:
         """Return the middle of each bin with the minimum, mean and maximum of its values."""
         return [(at, item.low, item.mean, item.high) for at, item in zip(self.middles(bins), bins, strict=True)]
 
-    def course(self, bins: Bins, style: int = 0, *, name: str = "", thin: bool = False, band: bool = False) -> Mark:
+    def curve(self, bins: Bins, style: int = 0, *, name: str = "", thin: bool = False, band: bool = False) -> Mark:
         """Return a line of the means of bins over time, optionally with a band from the minimum to the maximum."""
         if band:
             return Ranges(name=name, style=style, ranges=self.ranges(bins), band=True)

@@ -20,8 +20,8 @@ class NetemOptions(nla):  # type: ignore[misc]
         ("TCA_NETEM_UNSPEC", "none"),
         ("TCA_NETEM_CORR", "Correlations"),
         ("TCA_NETEM_DELAY_DIST", "cdata"),
-        ("TCA_NETEM_REORDER", "Chance"),
-        ("TCA_NETEM_CORRUPT", "Chance"),
+        ("TCA_NETEM_REORDER", "RandomEvent"),
+        ("TCA_NETEM_CORRUPT", "RandomEvent"),
         ("TCA_NETEM_LOSS", "LossModel"),
         ("TCA_NETEM_RATE", "Rate"),
         ("TCA_NETEM_ECN", "uint32"),
@@ -39,7 +39,7 @@ class NetemOptions(nla):  # type: ignore[misc]
 
         fields = (("delay", "I"), ("loss", "I"), ("duplicate", "I"))
 
-    class Chance(nla):  # type: ignore[misc]
+    class RandomEvent(nla):  # type: ignore[misc]
         """`struct tc_netem_reorder` and `struct tc_netem_corrupt`."""
 
         fields = (("probability", "I"), ("correlation", "I"))
