@@ -28,7 +28,7 @@ class Columns:
         right: Container[str] = (),
         caption: str = "",
     ) -> None:
-        """Initialise with what to show.
+        """Initialise.
 
         Args:
             head: the names of the columns.
@@ -44,7 +44,7 @@ class Columns:
 
     @property
     def width(self) -> int:
-        """What all of it takes, in one piece."""
+        """The width of all columns side by side."""
         return self._width(range(len(self._head)))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -71,7 +71,7 @@ class Columns:
         return sum(self._widths[column] for column in columns) + GAP * (len(columns) - 1)
 
     def _table(self, columns: Sequence[int]) -> Table:
-        """Where even that is too wide, cells go on in the next line; nothing is cut off."""
+        """Return one table; cells that are too wide continue in the next line, and nothing is cut off."""
         table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
         for name in (self._head[column] for column in columns):
             table.add_column(Text(name), overflow="fold", justify="right" if name in self._right else "left")

@@ -10,7 +10,7 @@ _PLAIN_WIDTH = 120
 
 
 def make_console(*, plain_width: int = _PLAIN_WIDTH, quiet: bool = False) -> Console:
-    """As wide as the terminal; what is no terminal takes `plain_width`, unless COLUMNS says otherwise."""
+    """Return a console as wide as the terminal; without one, `plain_width` wide unless COLUMNS is set."""
     console = Console(highlight=False, quiet=quiet)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = plain_width

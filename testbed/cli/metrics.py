@@ -1,4 +1,4 @@
-"""The command about what is measured: metrics."""
+"""`testbed metrics`: the metrics of workloads."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def show(plan: Plan) -> None:
 
 
 def _parts(plan: Plan) -> Iterator[RenderableType]:
-    """Head, nodes, links, workloads, timeline and expectations of a plan."""
+    """Yield the head, nodes, links, workloads, timeline and expectations of a plan."""
     yield Text.assemble((plan.topology, "bold"), f"   {plan.description}")
     yield Text(f"lab {plan.lab}   runtime {plan.runtime}   seed {plan.seed}   digest {plan.digest[:12]}")
     nodes = _table("node", "network", "address", "mac", "image", "command")
@@ -97,7 +97,7 @@ def _table(*columns: str) -> Table:
 
 
 def _parameters(parameters: Mapping[str, int | str | bool | tuple[str, ...]]) -> str:
-    """Parameters with units, as a person would write them; the unit is in the name's ending."""
+    """Return parameters with units, like in a file; the ending of a name has the unit."""
     formats = {"_ns": units.DURATION, "_bps": units.RATE, "_bytes": units.SIZE}
     shown = []
     for name, value in parameters.items():

@@ -153,7 +153,7 @@ def _lab(
     only: Sequence[str] = (),
     capture: Sequence[str] = (),
 ) -> Lab:
-    """The lab that is up under that name, or one brought up now and taken down when the stack is left."""
+    """Return the lab of that name, or one brought up now and taken down when the stack is left."""
     if how.as_the_file_says and labs.find(source):
         return Lab.attach(source)
     try:

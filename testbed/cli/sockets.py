@@ -74,7 +74,7 @@ def _repeat(action: Callable[[], None]) -> None:
 
 
 def _names(plan: Plan) -> Mapping[str, str]:
-    """The nodes by their addresses."""
+    """Return the nodes' names by address."""
     return {interface.address: node.name for node in plan.nodes for interface in node.interfaces}
 
 
@@ -105,7 +105,7 @@ _SELDOM: Mapping[str, str] = MappingProxyType(
 
 
 def _cells(connection: TcpConnection, names: Mapping[str, str]) -> dict[str, str]:
-    """What is shown of a connection, by column."""
+    """Return the cells of a connection, by column."""
     info = connection.info
     return {
         "process": connection.process or formatting.UNMEASURED,
@@ -127,7 +127,7 @@ def _cells(connection: TcpConnection, names: Mapping[str, str]) -> dict[str, str
 
 
 def _end(address: str, names: Mapping[str, str]) -> str:
-    """`server:80`, where the address is a node's."""
+    """Return `server:80` if the address is a node's."""
     host, _, port = address.rpartition(":")
     return f"{names.get(host, host)}:{port}"
 

@@ -1,4 +1,4 @@
-"""Sparklines: a course over time in one line of text, for terminals."""
+"""Sparklines: values over time in one line of text, for terminals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOTHING = " "
 
 
 def sparkline(values: Sequence[float | None]) -> str:
-    """A bar for each value, from zero to the greatest; blank where there is None."""
+    """Return a bar for each value, from zero to the maximum; blank for None."""
     most = max((value for value in values if value is not None), default=0) or 1
     highest = len(_BARS) - 1
     return "".join(
@@ -27,9 +27,9 @@ def sparkline(values: Sequence[float | None]) -> str:
 
 
 def over_time(samples: Samples, length: int) -> str:
-    """A workload's goodput over time if it has any, else the latency of its messages; empty where it has neither.
+    """Return a workload's goodput over time, or else the latency of its messages; empty if it has neither.
 
-    Of latency each bar is the greatest: what comes late is what matters.
+    A bar of latency is the maximum, because late messages matter most.
     """
     if samples.begun_ns is None or samples.ended_ns is None:
         return ""
@@ -51,7 +51,7 @@ def _totals(bins: Bins, begun_ns: int, part_ns: float, length: int) -> list[floa
 
 
 def _greatest(bins: Bins, begun_ns: int, part_ns: float, length: int) -> list[float | None]:
-    """The greatest value in each of `length` equal parts; None where there is none."""
+    """Return the maximum in each of `length` equal parts; None for an empty one."""
     most: list[float | None] = [None] * length
     for item in bins:
         number = min(length - 1, max(0, int((item.start + bins.width / 2 - begun_ns) / part_ns)))

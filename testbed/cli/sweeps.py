@@ -190,7 +190,7 @@ class SweepScreen(SweepObserver):
         return f"  {_left(self._until)}" if self._until is not None and self._done < self._total else ""
 
     def summary(self, outcome: SweepOutcome, page: Path) -> None:
-        """Print the table, the slopes and what speaks against them."""
+        """Print the table, the slopes and the warnings."""
         lines = [
             [Text(cell, style="red" if "not trusted" in cell else "") for cell in line] for line in rows.lines(outcome)
         ]
@@ -218,6 +218,6 @@ class _TimeLeft(ProgressColumn):
 
 
 def _left(until: float) -> str:
-    """How long it is until then."""
+    """Return a remaining time as text."""
     seconds = max(0, until - time.monotonic())
     return f"{seconds:.0f} s left" if seconds < 2 * _MINUTE else f"{seconds / _MINUTE:.0f} min left"

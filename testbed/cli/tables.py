@@ -52,7 +52,7 @@ def workload_table(
 
     Args:
         summaries: of the workloads.
-        recorded: their samples: their course is shown where the terminal has room and signs for it.
+        recorded: their samples, for sparklines if the terminal has room and characters for them.
         sums: of flows that ran together; each is a line below.
     """
     return WorkloadTable(summaries, recorded, sums)

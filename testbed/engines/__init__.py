@@ -34,7 +34,7 @@ CHOICES = (AUTO, *ENGINES)
 
 
 def load(name: str, switch: Switch) -> Engine:
-    """The engine of that name, one of `ENGINES`, for the links of one lab."""
+    """Return a new engine of that name, one of `ENGINES`, for the links of one lab."""
     entry = ENGINES[name]
     engine: Engine = getattr(import_module(entry.module), entry.name)(switch)
     return engine

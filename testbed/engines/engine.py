@@ -1,4 +1,4 @@
-"""What an engine has to do, and what it gets to do it with."""
+"""The interface of engines, and what the agent gives them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Device(Protocol):
 
     @property
     def index(self) -> int:
-        """Its number in its namespace."""
+        """Its index in its namespace."""
         ...
 
     @property
     def mac(self) -> str:
-        """Its address."""
+        """Its MAC address."""
         ...
 
 
@@ -35,7 +35,7 @@ class Pair(NamedTuple):
 
 
 class Devices(Protocol):
-    """Makes the devices of links, which are then known as the lab's and are up. All raise OSError, the kernel's."""
+    """Makes the devices of links; they are marked as the lab's, and up. All methods raise OSError."""
 
     def make_ifbs(self, wanted: Mapping[str, int], /) -> Sequence[Device]:
         """Make ifb devices on the switch side; `wanted` is the MTU of each, by its link's name."""
@@ -51,11 +51,11 @@ class Devices(Protocol):
 
 
 class Switch(NamedTuple):
-    """Where an engine works.
+    """The namespaces in which an engine works.
 
     Attributes:
         namespace: file descriptor of the network namespace of the switch side, where ports are.
-        home: that of the agent's own network namespace, which ends with the agent.
+        home: file descriptor of the agent's own network namespace, which ends with the agent.
         devices: makes devices in both.
     """
 
@@ -68,9 +68,9 @@ class NewLink(NamedTuple):
     """A link to carry.
 
     Attributes:
-        name: by which the engine knows it from then on.
-        impairments: what it does to packets, which `Engine.judge` found possible.
-        seed: of all that is random, 64 bits.
+        name: its name in later calls.
+        impairments: of the link; `Engine.judge` has found them possible.
+        seed: of all random numbers of the link, 64 bits.
         port: index of the receiver's port on the switch side, where packets leave the link.
         mtu: bytes of an IP packet on the link's network.
     """
@@ -87,8 +87,8 @@ class Availability:
     """Whether an engine works on this machine.
 
     Attributes:
-        description: what it works with, in a few words.
-        missing: why it can't be used, or None where it can.
+        description: what it runs on: `in kernel 6.1`.
+        missing: why it can't be used, or None.
     """
 
     description: str
@@ -96,12 +96,12 @@ class Availability:
 
 
 class Verdict(NamedTuple):
-    """What an engine makes of impairments; of each attribute the reason, or None where there is nothing to say.
+    """How faithfully an engine does impairments; each attribute is a reason or None.
 
     Attributes:
-        impossible: what it can't do at all.
-        inexact: what it does, but not to the letter.
-        unrepeatable: what differs from run to run in spite of a seed.
+        impossible: why it can't do them at all.
+        inexact: why it does them only approximately.
+        unrepeatable: what differs between runs with the same seed.
     """
 
     impossible: str | None = None
@@ -112,8 +112,8 @@ class Verdict(NamedTuple):
 class Engine(Protocol):
     """Carries links of one lab.
 
-    A link whose engine ends or fails passes nothing; it never becomes a perfect one. All that acts on links raises
-    LabError, or OSError where the kernel refuses a device.
+    A link whose engine ends or fails passes nothing; it never becomes a perfect one. Methods that act on links raise
+    LabError, or OSError if the kernel refuses a device.
     """
 
     @property
@@ -122,41 +122,41 @@ class Engine(Protocol):
         ...
 
     async def probe(self) -> Availability:
-        """Find out, by trying, whether it works here. Comes first, and leaves nothing behind."""
+        """Test whether it works on this machine. It is called first, and leaves nothing behind."""
         ...
 
     def judge(self, impairments: Impairments, *, mtu: int) -> Verdict:
-        """What it makes of impairments on a network with packets of `mtu` bytes, as far as this kernel can do it."""
+        """Return how faithfully it does impairments on this kernel, on a network with packets of `mtu` bytes."""
         ...
 
     async def attach(self, links: Sequence[NewLink]) -> list[int]:
         """Carry a few links, all or none.
 
         Returns:
-            Of each the index of a device on the switch side: what is sent to it goes through the link.
+            The index of a device on the switch side for each: packets sent to it go through the link.
         """
         ...
 
     async def apply(self, link: str, impairments: Impairments) -> None:
-        """Give a link other impairments, as a whole, for packets that come from then on."""
+        """Replace the impairments of a link as a whole, for later packets."""
         ...
 
     async def restart(self, link: str) -> None:
-        """Begin a link anew: nothing in flight, nothing counted, random numbers as at first, where the engine can."""
+        """Restart a link, if the engine can: nothing in flight, counters at zero, random numbers as at first."""
         ...
 
     async def counters(self) -> dict[str, Counters]:
-        """The counters of every link."""
+        """Return the counters of every link."""
         ...
 
     def dead(self) -> dict[str, str]:
-        """The links that pass nothing any more because what carried them has ended, and how that was."""
+        """Return the links that pass nothing any more because their worker has ended, and how it ended."""
         ...
 
     async def detach(self, links: Sequence[str]) -> None:
-        """Carry links no more, and remove their devices. Packets in flight are dropped."""
+        """Stop carrying links, and remove their devices. Packets in flight are dropped."""
         ...
 
     async def close(self) -> None:
-        """Carry nothing any more, and remove all devices of links."""
+        """Stop carrying all links, and remove their devices."""
         ...

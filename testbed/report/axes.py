@@ -34,11 +34,11 @@ class Axis:
     labels: Sequence[tuple[float, str]] | None = None
 
     def shown(self, value: float | None) -> str:
-        """A value in the axis's unit, as short as a drawing needs it."""
+        """Return a value in the axis's unit, with as many digits as a drawing needs."""
         return "" if value is None else f"{value / self.unit.worth:.7g}"
 
     def encoding(self, ticks: int, *, bounds: tuple[str, str] | None = None) -> dict[str, Any]:
-        """The `scale` and `axis` of a channel.
+        """Return the `scale` and `axis` of a channel.
 
         Args:
             ticks: about how many labels; where the values bound the axis, it ends at one.
@@ -68,7 +68,7 @@ class Axis:
 
 
 def _logarithmic_ticks(low: float, high: float) -> dict[str, list[float]]:
-    """Round values in a range, so few that each has a label; the library would draw a line at every digit."""
+    """Return round values in a range, so few that each has a label; the library would draw one per digit."""
     decades = log10(high / low)
     if decades < _NARROW:
         return {}

@@ -102,7 +102,7 @@ def figure(
     events: Sequence[EventLine] = (),
     group: str = "",
 ) -> Figure:
-    """Panels above each other that share an x axis.
+    """Return a figure of panels above each other that share an x axis.
 
     Args:
         title: what the figure shows, of what.
@@ -131,7 +131,7 @@ def multiples(
     group: str = "",
     folded: bool = False,
 ) -> Figure:
-    """Small panels side by side; see `figure`."""
+    """Return a figure of small panels side by side; see `figure`."""
     charts = [_chart(panel, x, x_label, (), labelled=False, width=SMALL_WIDTH) for panel in panels]
     return Figure(title=title, charts=charts, note=note, group=group, columns=True, folded=folded)
 
@@ -144,7 +144,7 @@ def by_name(
     note: str = "",
     legend: Sequence[Swatch] = (),
 ) -> Figure:
-    """A figure with a row for each name, whose layers have a nominal y axis (see `NAMES`).
+    """Return a figure with a row for each name, whose layers have a nominal y axis (see `NAMES`).
 
     Args:
         title: what the figure shows.
@@ -232,7 +232,7 @@ def _inherit(layer: dict[str, Any], x: dict[str, Any], y: dict[str, Any]) -> Non
 
 
 def _csv(panel: Panel, x: Axis, y: Axis) -> str:
-    """The rows of all marks, in the units of the axes."""
+    """Return the rows of all marks as CSV, in the units of the axes."""
     lines = [",".join(_COLUMNS)]
     for number, mark in enumerate(panel.marks):
         lines += (_line(number, row, x, y) for row in mark.rows())
@@ -249,7 +249,7 @@ _UP = {"type": "quantitative", "scale": None, "axis": None}
 
 
 def _event_lines(events: Sequence[EventLine], x: Axis, *, labelled: bool) -> list[dict[str, Any]]:
-    """Lines at events; above the first panel their labels, on rows so that none overlaps another."""
+    """Return lines at events and, above the first panel, their labels on rows without overlaps."""
     rows = _placed(events, x)
     values = [
         {"x": float(x.shown(event.at)), "label": event.label, "up": -(row * _ROW) - 4}
@@ -273,7 +273,7 @@ def _event_lines(events: Sequence[EventLine], x: Axis, *, labelled: bool) -> lis
 
 
 def _placed(events: Sequence[EventLine], x: Axis) -> list[int]:
-    """The row of each event's label."""
+    """Return the row of each event's label."""
     ends: list[float] = []
     rows: list[int] = []
     span = (x.high or 1) - (x.low or 0)
@@ -290,7 +290,7 @@ def _label_rows(events: Sequence[EventLine], x: Axis) -> int:
 
 
 def _for_scripts(specification: dict[str, Any], panel: Panel, x: Axis, y: Axis) -> str:
-    """A specification as wide as its place, that tells the values of the point next to the pointer."""
+    """Return a specification as wide as its place, with a tooltip of the point next to the pointer."""
     names = json.dumps([mark.swatch.name for mark in panel.marks])
     unit, of = f" {y.unit.name}".rstrip(), f" {x.unit.name}".rstrip()
     value = (

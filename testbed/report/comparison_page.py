@@ -65,7 +65,7 @@ def write_comparison(
 
 
 def comparison_page(first: RunGroup, compared: Sequence[Comparison], violations: Sequence[str] = ()) -> str:
-    """The page of a comparison, as HTML; see `write_comparison`."""
+    """Return the page of a comparison, as HTML; see `write_comparison`."""
     sides = [first, *(comparison.other for comparison in compared)]
     names = _names(sides)
     parts = [

@@ -45,7 +45,7 @@ def _names(summaries: Sequence[Summary]) -> list[str]:
 
 
 def _metrics(summaries: Sequence[Summary]) -> dict[str, Any]:
-    """A table of every metric of a few workloads side by side, in full."""
+    """Return a table of every metric of a few workloads side by side, in full."""
     lines = []
     for name in _names(summaries):
         metric = METRICS.get(name)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def render(template: str, **context: Any) -> str:  # noqa: ANN401  # whatever the template shows
-    """A page, as HTML.
+    """Return a page, as HTML.
 
     Args:
         template: its file in `templates/`.

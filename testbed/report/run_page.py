@@ -29,7 +29,7 @@ _NAMED = 3
 
 
 def run_page(run: Run, recorded: Recorded) -> str:
-    """The report of a run, as HTML."""
+    """Return the report of a run, as HTML."""
     samples = [
         [recorded.samples[workload.name] for workload in stage if workload.name in recorded.samples]
         for stage in run.plan.stages
@@ -62,7 +62,7 @@ def run_page(run: Run, recorded: Recorded) -> str:
 
 
 def _sections(context: dict[str, Any]) -> Iterator[dict[str, str]]:
-    """The page's table of contents."""
+    """Yield the page's table of contents."""
     shown = {
         "topology": True,
         "workloads": context["workloads"].lines,
@@ -145,7 +145,7 @@ def _expectations(run: Run) -> list[Cells]:
 
 
 def _links(run: Run) -> dict[str, Any]:
-    """The table of links; those that were checked with the same result in all properties are not merged."""
+    """Return the table of links, one line each."""
     properties = formatting.shown_properties(run.checks)
     several = len({check.network for check in run.checks}) > 1
     head = ["link", *(["network"] if several else []), *properties, "verdict"]
@@ -162,7 +162,7 @@ def _links(run: Run) -> dict[str, Any]:
 
 
 def _measured(cell: str) -> str | TableCell:
-    """What was measured, with what was requested below it."""
+    """Return the cell of a property: the measured value, with the requested one below it."""
     requested, colon, measured = cell.partition(": ")
     return TableCell(text=measured, below=requested) if colon else cell
 
@@ -209,7 +209,7 @@ def _stage_title(stage: Sequence[Any]) -> str:
 def stage_figures(
     plan: Plan, together: Sequence[Samples], timeline: Sequence[TimelineRecord] = (), *, key: str = ""
 ) -> Iterator[Figure]:
-    """The figures of the workloads of one stage; those over time share one axis, on which the timeline is marked."""
+    """Yield the figures of the workloads of a stage; those over time share an axis, with the timeline's events."""
     stage = Stage.of(plan, together, timeline, key=key)
     if stage is None:
         return
@@ -228,7 +228,7 @@ def stage_figures(
 def twin_figures(
     plan: Plan, stages: Sequence[Sequence[Samples]], timeline: Sequence[TimelineRecord] = ()
 ) -> Iterator[Figure]:
-    """Figures that hold workloads of different stages against each other that sent the same in the same way."""
+    """Yield figures that compare workloads of different stages that sent the same in the same way."""
     alike: dict[tuple[object, ...], list[tuple[int, Samples]]] = {}
     for number, stage in enumerate(stages):
         for samples in stage:

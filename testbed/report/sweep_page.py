@@ -1,4 +1,4 @@
-"""sweep.html: what a sweep came to: a figure per metric, the means of all cells, and the runs behind them."""
+"""sweep.html: the outcome of a sweep: a figure per metric, the means of all cells, and the runs behind them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def write_sweep(outcome: SweepOutcome) -> Path:
 
 
 def sweep_page(outcome: SweepOutcome) -> str:
-    """The page of a sweep, as HTML."""
+    """Return the page of a sweep, as HTML."""
     matrix = outcome.matrix
     shown = [*figures(outcome)]
     sections = [
@@ -129,14 +129,14 @@ def _runs(outcome: SweepOutcome) -> list[Cells]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where a cell is on the x axis."""
+    """The place of a cell on the x axis."""
 
     layout: Layout
     order: Sequence[str]
 
     @property
     def axis(self) -> Axis:
-        """An axis with a label at each value that was tried, as it is written."""
+        """Return an axis with a label at each value that was tried, as the file or option has it."""
         scale = self.layout.scale
         places: Mapping[str, float] = scale.values if scale else {level: at for at, level in enumerate(self.order)}
         low, high = min(places.values()), max(places.values())
@@ -149,7 +149,7 @@ class _Place:
 
 
 def figures(outcome: SweepOutcome) -> Iterator[Figure]:
-    """A figure for each measure that any run has."""
+    """Yield a figure for each measure that any run has."""
     layout = Layout.of(outcome.matrix)
     x = _Place(layout=layout, order=outcome.matrix.factors[layout.x]).axis
     x_label = f"{layout.x}{', logarithmic' if layout.is_logarithmic else ''}"
@@ -174,7 +174,7 @@ def figures(outcome: SweepOutcome) -> Iterator[Figure]:
 
 
 def _groups(outcome: SweepOutcome, layout: Layout) -> dict[str, list[Curve]]:
-    """The curves of each panel, by its name."""
+    """Return the curves of each panel, by its name."""
     groups: dict[str, list[Curve]] = {}
     for curve in layout.curves(outcome.matrix):
         own = {path: curve.levels[path] for path in layout.of_panels}
@@ -183,7 +183,7 @@ def _groups(outcome: SweepOutcome, layout: Layout) -> dict[str, list[Curve]]:
 
 
 def _marks(outcome: SweepOutcome, layout: Layout, measure: Measure, curves: Sequence[Curve]) -> list[Mark]:
-    """The curves of a panel, and crosses at runs that are not trusted."""
+    """Return the curves of a panel, and crosses at runs that are not trusted."""
     order = outcome.matrix.factors[layout.x]
     marks: list[Mark] = []
     untrusted: list[tuple[float, float]] = []
@@ -205,14 +205,14 @@ def _marks(outcome: SweepOutcome, layout: Layout, measure: Measure, curves: Sequ
 
 
 def _within(mark: Mark, y: Axis) -> Mark:
-    """A mark whose intervals end where the axis does: on a logarithmic one there is no place for zero and below."""
+    """Return a mark with its intervals cut at the axis: a logarithmic one has no zero."""
     if not isinstance(mark, Ranges) or y.low is None:
         return mark
     return replace(mark, ranges=[(at, max(low, y.low), mean, high) for at, low, mean, high in mark.ranges])
 
 
 def _y_axis(measure: Measure, marks: Sequence[Mark]) -> tuple[Axis, str]:
-    """An axis for all that is drawn, and its label."""
+    """Return an axis for all that is drawn, and its label."""
     ranges = [point for mark in marks if isinstance(mark, Ranges) for point in mark.ranges]
     singles = [y for mark in marks if isinstance(mark, Crosses) for _, y in mark.points]
     means = [mean for _, _, mean, _ in ranges]

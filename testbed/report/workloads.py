@@ -1,4 +1,4 @@
-"""The table of a run's workloads, with a line for those that are alike together."""
+"""The table of a run's workloads; similar ones share a line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _METRICS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Members:
-    """The lines of workloads that are alike, one by one."""
+    """The lines of similar workloads, one by one."""
 
     name: str
     lines: Sequence[Cells]
@@ -56,7 +56,7 @@ class WorkloadTable:
 
 
 def workload_table(run: Run) -> WorkloadTable:
-    """The figures of each workload of a run; of those that are alike the least and the greatest."""
+    """Return the main metrics of each workload of a run; of similar ones the minimum and maximum."""
     summaries = {summary.workload: summary for summary in run.summaries}
     lines: list[Cells] = []
     groups: list[Members] = []
@@ -101,7 +101,7 @@ def workload_table(run: Run) -> WorkloadTable:
 
 
 def _sum(of: FlowSum, columns: Sequence[str]) -> Cells:
-    """The line of flows of one kind that ran together."""
+    """Return the line of the sum of flows of one kind that ran together."""
     cells = [formatting.rate(of.goodput_bps) if column == "goodput" else "" for column in columns]
     return [TableCell(text=f"sum of {len(of.workloads)}", below=of.kind), *cells]
 
@@ -113,7 +113,7 @@ def _name(workload: Workload, stage: int) -> TableCell:
 
 
 def _together(column: str, summaries: Sequence[Summary], texts: dict[str, dict[str, str]]) -> str | TableCell:
-    """A column of several workloads: the least and the greatest."""
+    """Return the cell of several workloads: the minimum and maximum."""
     if column not in _METRICS:
         shown = {texts[summary.workload][column] for summary in summaries}
         return shown.pop() if len(shown) == 1 else "see each"

@@ -87,7 +87,7 @@ async def apply(ip: AsyncIPRoute, index: int, impairments: Impairments, *, mtu: 
 
 
 async def counters(ip: AsyncIPRoute, index: int) -> Counters:
-    """What a device that `apply` has set up has done to packets since its first impairments.
+    """Return the counters of a device since its first impairments.
 
     The kernel's counters are of 32 bits and wrap, but for bytes.
 
@@ -115,7 +115,7 @@ async def counters(ip: AsyncIPRoute, index: int) -> Counters:
 
 
 async def probe(ip: AsyncIPRoute) -> MachineError | None:
-    """Why this kernel can't run the engine, found by trying, or None where it can. Nothing stays behind.
+    """Test whether this kernel can run the engine; return why not, or None. Nothing stays behind.
 
     Args:
         ip: in a namespace where devices may be made.
@@ -134,7 +134,7 @@ async def probe(ip: AsyncIPRoute) -> MachineError | None:
 
 
 async def reproducible(ip: AsyncIPRoute) -> str | None:
-    """Why this kernel's netem does not repeat a sequence, found by trying, or None where a seed sees to it.
+    """Test whether netem repeats a sequence from a seed; return why not, or None.
 
     Args:
         ip: in a namespace where devices may be made, of a kernel that `probe` has nothing against.
@@ -147,7 +147,7 @@ async def reproducible(ip: AsyncIPRoute) -> str | None:
 
 @asynccontextmanager
 async def _scratch(ip: AsyncIPRoute) -> AsyncIterator[int]:
-    """A device to try things on."""
+    """A context with a device for tests."""
     name = f"tbprobe{secrets.token_hex(4)}"  # the 15 characters that a name may have
     await ip.link("add", ifname=name, kind="ifb")
     try:
@@ -177,7 +177,7 @@ def _said(error: NetlinkError) -> str:
 
 
 async def _set(ip: AsyncIPRoute, index: int, qdisc: Qdisc) -> Qdisc:
-    """Make a queueing discipline, or change it in place; returns what the kernel then says it is (`NLM_F_ECHO`)."""
+    """Make a queueing discipline, or change it in place; return what the kernel reads back (`NLM_F_ECHO`)."""
     message = QdiscMessage()
     message["index"] = index
     message["parent"], message["handle"] = _PLACES[qdisc.kind]
@@ -187,7 +187,7 @@ async def _set(ip: AsyncIPRoute, index: int, qdisc: Qdisc) -> Qdisc:
 
 
 async def _counted(ip: AsyncIPRoute, index: int, parent: int, handle: int = 0) -> dict[str, Any]:
-    """The counters of a queueing discipline: of that handle, or whichever is there."""
+    """Return the counters of the queueing discipline with a handle, or of the only one."""
     message = QdiscMessage()
     message["index"] = index
     message["parent"], message["handle"] = parent, handle
@@ -212,7 +212,7 @@ async def _request(ip: AsyncIPRoute, message: QdiscMessage, kind: int, flags: in
 
 
 def _differences(asked: Qdisc, found: Qdisc) -> str:
-    """The fields in which two configurations differ, for people to read; empty where they are the same."""
+    """Describe the fields in which two configurations differ; empty if there are none."""
     got = asdict(found)
     return ", ".join(
         f"{name} is {got[name]}, asked for {value}"
