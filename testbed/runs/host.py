@@ -78,7 +78,7 @@ def _text(path: str) -> str | None:
 
 
 def _fields(path: str) -> dict[str, str]:
-    """The fields `name: value` of a file, the first of each name."""
+    """Return the fields `name: value` of a file, the first of each name."""
     values: dict[str, str] = {}
     for line in (_text(path) or "").splitlines():
         name, _, value = line.partition(":")

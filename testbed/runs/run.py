@@ -65,7 +65,7 @@ class LinkCounters(LinkEngine):
 
     @classmethod
     def of(cls, link: LinkStatistics) -> Self:
-        """What the agent says of a link."""
+        """Return the counters of a link, from the agent's statistics."""
         return cls(**{field.name: getattr(link, field.name) for field in fields(cls)})
 
     @property
@@ -170,7 +170,7 @@ class Run:
 
     @property
     def sums(self) -> tuple[FlowSum, ...]:
-        """What flows of one kind that ran together got in sum."""
+        """The sums of flows of one kind that ran together."""
         return sums([[workload.name for workload in stage] for stage in self.plan.stages], self.summaries)
 
     @property
@@ -180,17 +180,17 @@ class Run:
         return self.is_whole and links_hold and all(outcome.passed for outcome in self.outcomes)
 
     def summary(self, workload: str) -> Summary:
-        """The summary of a workload; KeyError where there is none."""
+        """Return the summary of a workload; raise KeyError if there is none."""
         for summary in self.summaries:
             if summary.workload == workload:
                 return summary
         raise KeyError(workload)
 
     def samples(self, workload: str) -> Iterator[Row]:
-        """All that was recorded of a workload, row by row, see `testbed.runs.observations.observations`.
+        """Yield the samples of a workload as rows, see `testbed.runs.observations.observations`.
 
         Raises:
-            UsageError: there is nothing of it, or it can't be read.
+            UsageError: it has no samples, or they can't be read.
         """
         names = [workload.name for workload in self.plan.workloads]
         if workload not in names:
@@ -199,13 +199,13 @@ class Run:
         return observations(self.path / "samples" / f"{workload}.jsonl")
 
     def to_json(self) -> dict[str, Any]:
-        """The run as a JSON object; `from_json` is the way back. `run_schema` describes it."""
+        """Return the run as a JSON object, which `from_json` reads. `run_schema` describes it."""
         encoded: dict[str, Any] = codec.encode(self)
         return encoded
 
     @classmethod
     def from_json(cls, data: object, path: Path) -> Self:
-        """The run that `to_json` made `data` from, found in `path`.
+        """Return the run of a JSON object of `to_json`, whose directory is `path`.
 
         Raises:
             UnreadableError: `data` is no run, or one of another version, or the plan is not the one that was digested.
@@ -229,7 +229,7 @@ class Run:
         return run
 
     def _dangling(self) -> Iterator[tuple[str, str]]:
-        """What names things that the plan lacks, or files elsewhere: the path of the value, and what is wrong."""
+        """Yield references to what the plan lacks or to files elsewhere: the path of the value, and what is wrong."""
         nodes = {node.name for node in self.plan.nodes}
         kinds = {workload.name: workload.kind for workload in self.plan.workloads}
         parts: dict[str, Sequence[LinkCheck | LinkEngine]] = {

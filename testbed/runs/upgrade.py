@@ -75,7 +75,7 @@ def _renamed(part: object) -> object:
 
 
 def _with_counters(links: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # JSON
-    """Links with the names that counters of all engines have now; those of netem had their own."""
+    """Return links with the counters' present names; netem's had names of their own."""
     found = []
     try:
         for link in links:
@@ -90,7 +90,7 @@ def _with_counters(links: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # JSON
 
 
 def impairments_of_shape(shape: dict[str, Any]) -> dict[str, Any]:
-    """A link's impairments in the form of this version, from a shape, which has what is not its default."""
+    """Return a link's impairments in the form of this version, from a shape without its default values."""
     latent: dict[str, Any] = shape.get("latent", {})
     found: dict[str, Any] = {name: shape[name] for name in ("delay_ns", "drops", "duplicate") if name in shape}
     if jitter_ns := shape.get("jitter_ns"):
@@ -114,7 +114,7 @@ def impairments_of_shape(shape: dict[str, Any]) -> dict[str, Any]:
 
 
 def _loss(shape: dict[str, Any]) -> dict[str, Any] | None:
-    """The loss of a shape, or of what is latent in one."""
+    """Return the loss of a shape, or of its latent part."""
     model: dict[str, Any] | None = shape.get("loss_model")
     if model is None:
         return {"kind": "independent", "probability": shape["loss"]} if shape.get("loss") else None
@@ -123,7 +123,7 @@ def _loss(shape: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _queue(shape: dict[str, Any], latent: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a bottleneck but for its rate."""
+    """Return the fields of a bottleneck except its rate."""
     found: dict[str, Any] = {name: shape[name] for name in ("queue_bytes", "overhead_bytes") if name in shape}
     if "queue_ns" in latent:
         found["queue_ns"] = latent["queue_ns"]

@@ -145,7 +145,7 @@ class _Composer(
         return node
 
     def document(self) -> yaml.Node:
-        """The root of the only document of the text.
+        """Return the root of the only document of the text.
 
         Raises:
             TopologyError: `empty-file`, `several-documents`, and those of `compose_node`.
@@ -179,7 +179,7 @@ class _Reader:
     _pairs: dict[int, dict[str, tuple[Mark, yaml.Node]]] = field(default_factory=dict)
 
     def read(self, root: yaml.Node) -> object:
-        """The data of a document.
+        """Return the data of a document.
 
         Raises:
             TopologyError: `too-large`, `bad-text`.
@@ -189,7 +189,7 @@ class _Reader:
         return self._data(root, (), Location(at, at, self.composer.name))
 
     def _measure(self, node: yaml.Node) -> int:
-        """The number of values in a node, itself included and aliases expanded; each node is looked at once."""
+        """Return the number of values in a node, with itself and expanded aliases; each node is visited once."""
         if id(node) not in self._sizes:
             self._sizes[id(node)] = 1 + sum(map(self._measure, self._within(node)))
             if self._sizes[id(node)] > MOST_VALUES:

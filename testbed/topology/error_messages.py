@@ -27,7 +27,7 @@ _EXPECTED = {
 
 
 def show(path: Path) -> str:
-    """`path` as messages show it: `links[0].between[1]`."""
+    """Return `path` as messages show it: `links[0].between[1]`."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -159,12 +159,12 @@ _SAYINGS: dict[str, Callable[[ErrorDetails, Path, Document], Problem | None]] = 
 
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:
-    """A model's fields by the file's words."""
+    """Return a model's fields by their keys in the file."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _model(loc: tuple[int | str, ...]) -> type[BaseModel] | None:
-    """The model of the mapping that pydantic's `loc` leads to."""
+    """Return the model of the mapping at pydantic's `loc`."""
     kind: Any = Topology
     for part in loc:
         kind = _step(kind, part)
@@ -173,7 +173,7 @@ def _model(loc: tuple[int | str, ...]) -> type[BaseModel] | None:
 
 
 def _keys(loc: tuple[int | str, ...]) -> dict[str, Any]:
-    """What the mapping that pydantic's `loc` leads to may hold, in any of its forms; a workload, in its kind."""
+    """Return the allowed keys of the mapping at pydantic's `loc`, in any of its forms; a workload's in its kind."""
     tag = str(loc[-1]) if loc else ""
     models = [_model(loc)]
     if tag.startswith("<") and tag[1:-1] not in KINDS:
@@ -182,7 +182,7 @@ def _keys(loc: tuple[int | str, ...]) -> dict[str, Any]:
 
 
 def _tags(loc: tuple[int | str, ...]) -> list[str]:
-    """The members of the union that pydantic's `loc` leads to."""
+    """Return the members of the union at pydantic's `loc`."""
     kind: Any = Topology
     for part in loc:
         kind = _step(kind, part)
@@ -207,7 +207,7 @@ def _step(annotation: Any, part: int | str) -> Any:  # noqa: ANN401
 
 
 def _bare(annotation: Any) -> Any:  # noqa: ANN401
-    """`annotation` without its metadata and without `None`."""
+    """Return `annotation` without its metadata and without `None`."""
     while True:
         members = get_args(annotation)
         if get_origin(annotation) is Annotated:

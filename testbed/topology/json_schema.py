@@ -28,6 +28,6 @@ class _Generator(GenerateJsonSchema):
 
 
 def schema() -> dict[str, Any]:
-    """The schema, generated from the models."""
+    """Return the schema, generated from the models."""
     generated = Topology.model_json_schema(schema_generator=_Generator)
     return {"$schema": _Generator.schema_dialect, "title": "testbed topology", **generated}

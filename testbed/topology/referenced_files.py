@@ -39,7 +39,7 @@ class Files:
     models: dict[int, object] = field(default_factory=dict)
 
     def read(self, name: str, parse: Parse) -> object:
-        """What `parse` makes of a file.
+        """Parse a file with `parse`.
 
         Raises:
             PydanticCustomError: there is no such file, or it is not what it should be.

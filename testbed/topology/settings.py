@@ -48,7 +48,7 @@ class Setting:
     key: Mark
 
     def fault(self, code: str, message: str, hint: str = "") -> Problem:
-        """A fault of the path."""
+        """Return a fault of the path."""
         return Problem(self.document.name, *self.key, code, message, hint)
 
 
@@ -61,7 +61,7 @@ class Factor:
 
     @property
     def faults(self) -> Iterator[Problem]:
-        """Levels that are there twice."""
+        """Yield levels that occur twice."""
         texts = [level.text for level in self.levels]
         for index, level in enumerate(self.levels):
             if level.text in texts[:index]:
@@ -97,7 +97,7 @@ def factors_in(document: Document) -> tuple[Factor, ...]:
 
 
 def factor_problems(factor: Factor, document: Document) -> Iterator[Problem]:
-    """What is wrong with a factor of a file's own `sweep`: it is about nothing in the file, or takes a value twice."""
+    """Yield the problems of a factor of a file's `sweep`: an unknown path, or a value that it has twice."""
     yield from factor.faults
     for level in factor.levels[:1]:
         if isinstance(path := located(document, level), Problem):
@@ -105,7 +105,7 @@ def factor_problems(factor: Factor, document: Document) -> Iterator[Problem]:
 
 
 def _factor(path: str, document: Document, at: Path, key: Mark) -> Factor:
-    """The factor whose levels are the list at `at` of a document."""
+    """Return the factor whose levels are the list at `at` of a document."""
     values = document.value(at)
     levels = (
         Setting(path=path, text=written(value), document=document, at=(*at, index), key=key)
@@ -142,7 +142,7 @@ def applied(document: Document, settings: Iterable[Setting]) -> Document:
 
 
 def located(document: Document, setting: Setting) -> Path | Problem:
-    """Where in the document's data a setting goes, or why it goes nowhere."""
+    """Return the place of a setting in the document's data, or the problem if it has none."""
     parts = _parts(setting.path)
     if parts[0] in _FIXED:
         return setting.fault("unknown-path", f"{parts[0]} can't be varied", _FIXED[str(parts[0])])
@@ -161,7 +161,7 @@ def located(document: Document, setting: Setting) -> Path | Problem:
 
 
 def _parts(path: str) -> list[str | int]:
-    """The parts of a path: keys and names as text, indices as numbers."""
+    """Return the parts of a path: keys and names as text, indices as numbers."""
     return [
         int(part[1:-1]) if part.startswith("[") else part.strip('"')
         for part in re.findall(r'"[^"]+"|\[[0-9]+\]|[^."\[\]]+', path)
@@ -169,7 +169,7 @@ def _parts(path: str) -> list[str | int]:
 
 
 def _entries(value: object) -> Iterator[tuple[str | int, tuple[Path, object]]]:
-    """What a part of a path may lead to within a value, each with the way there; in lists by their names, too."""
+    """Return the values that a part of a path can select, with their places; in lists also by name."""
     if isinstance(value, dict):
         yield from ((name, ((name,), entry)) for name, entry in value.items())
     for index, entry in enumerate(value if isinstance(value, list) else ()):
@@ -184,7 +184,7 @@ def _entries(value: object) -> Iterator[tuple[str | int, tuple[Path, object]]]:
 
 
 def _replaced(document: Document, path: Path, setting: Setting) -> Document:
-    """The document with the setting's value, and the places of all its parts, at `path`."""
+    """Return the document with the setting's value, and the places of all its parts, at `path`."""
     kept = {path_of_key: place for path_of_key, place in document.places.items() if path_of_key[: len(path)] != path}
     size = len(setting.at)
     added = {
@@ -199,7 +199,7 @@ def _replaced(document: Document, path: Path, setting: Setting) -> Document:
 
 
 def _with(data: object, path: Path, value: object) -> object:
-    """The data with a value in the place that `path` leads to."""
+    """Return the data with a value at `path`."""
     if not path:
         return value
     first, rest = path[0], path[1:]
