@@ -17,7 +17,7 @@ TEXT = (FOLDER / "README.md").read_text()
 
 @pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL), ids=lambda text: text[:20])
 def test_examples_are_valid(example):
-    assert loads(example, "README.md").name
+    assert loads(example, "README.md", FOLDER).name
 
 
 def test_every_key_is_in_it():
