@@ -1,10 +1,12 @@
 """Nodes that come, go and change while the lab is up: their links follow them.
 
-A container that is restarted, or taken off a network and put back, has a new port, which would pass everything
-untouched. The kernel tells of every device that becomes a port of a lab's bridge (rtnetlink(7)). The agent closes it at
-once, before Docker has the container's end of it up, and opens it when its links work. The port's own counter tells how
-many packets it had passed by then. A node may also send with a new MAC, of a macvlan perhaps. These packets are dropped
-until the bridge has told at which port it learned that MAC, and are the node's like any other from then on.
+A container that is restarted, made anew, or taken off a network and put back, has a new port, which would pass
+everything untouched. The kernel tells of every device that becomes a port of a lab's bridge (rtnetlink(7)). The agent
+closes it at once, before Docker has the container's end of it up, and opens it when its links work, or when it is clear
+that it is no node's and the network is open. The port's own counters tell how many packets it had passed by then.
+
+A node may also send with a new MAC, of a macvlan perhaps. These packets are dropped until the bridge has told at which
+port it learned that MAC, and are the node's like any other from then on; on an open network they pass until then.
 """
 
 from __future__ import annotations
@@ -20,24 +22,29 @@ from typing import TYPE_CHECKING
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.agent import switch
+from testbed.agent.members import Whose
 from testbed.agent.messages import AttachmentReport, Incident
 from testbed.agent.netlink import LINK_GROUP, NEIGHBOUR_GROUP, EventSocket
 from testbed.agent.nodes import ENDED, devices_of
 from testbed.agent.switch import Device, Gone, Learned
 from testbed.agent.wiring import NetworkNamespace
-from testbed.errors import TestbedError
+from testbed.errors import LabError, TestbedError
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from testbed.agent.links import Links
+    from testbed.agent.members import Members
     from testbed.agent.wiring import Port, Wiring
 
 _log = logging.getLogger(__name__)
 
 _SOON_SECONDS = 0.02
 _LATER_SECONDS = 1.0
+_OWNERLESS_SECONDS = 1.0
+"""After which a port behind which no process is seen is nobody's that could be a node."""
+
 _STARTING_SECONDS = 5.0
 """What a container needs at most from its port's appearance until its end of it is up; it is looked at more often."""
 
@@ -57,7 +64,7 @@ class _NewPort:
     """A port of which it is not known yet whose it is.
 
     Attributes:
-        passed: packets that it passed before it was closed.
+        passed: packets that it passed, in either direction, before it was closed.
         closed: it passes nothing; else its network has no links.
     """
 
@@ -75,6 +82,7 @@ class Attachments:
 
     wiring: Wiring
     links: Links
+    members: Members
     _events: EventSocket = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -84,6 +92,7 @@ class Attachments:
     _in_nodes: dict[str, EventSocket] = field(default_factory=dict)
     _new: dict[int, _NewPort] = field(default_factory=dict)
     _returned: set[tuple[str, str]] = field(default_factory=set)
+    _not_nodes: dict[int, str] = field(default_factory=dict)
     _incidents: deque[Incident] = field(default_factory=lambda: deque(maxlen=_KEPT))
     _happened: int = 0
 
@@ -110,6 +119,19 @@ class Attachments:
                 self._ignore_node(name)
             loop.remove_reader(self._events.fileno())
             self._events.close()
+
+    async def recognise(self) -> None:
+        """Leave ports alone that are on open networks already and no node's.
+
+        Raises:
+            LabError: `docker-engine-silent`.
+        """
+        for device in switch.devices(self.wiring.route):
+            network = self.wiring.bridges.get(device.master)
+            if network not in self.wiring.open_networks or self.wiring.port_at(device.index):
+                continue
+            if await self.members.is_no_node(device):
+                self._not_nodes[device.index] = network
 
     def begin(self) -> None:
         """Take in how things are now that the lab is up, and hear of what changes in the nodes."""
@@ -183,19 +205,25 @@ class Attachments:
         known = self._new.get(device.index)
         if network is None or (known and known.closed) or self.wiring.port_at(device.index):
             return
+        if self._not_nodes.get(device.index) == network:
+            return
         try:
             closed = self.links.rules.close(device.index, network)
             (now,) = switch.devices(self.wiring.route, device.index)
         except OSError:
             return  # it has gone again
+        except LabError as error:
+            self._note(f"{device.name}, a new port of network {network}, could not be closed: {error.message}")
+            return
         if not known or closed:
             self._new[device.index] = _NewPort(
-                network=network, name=device.name, since=time.monotonic(), passed=now.sent, closed=closed
+                network=network, name=device.name, since=time.monotonic(), passed=now.sent + now.received, closed=closed
             )
             self._stir()
 
     def _disappeared(self, index: int) -> None:
         self._new.pop(index, None)
+        self._not_nodes.pop(index, None)
         if port := self.wiring.port_at(index):
             self.wiring.lose(port)
             self._note(self.wiring.gone[port.node, port.network])
@@ -233,6 +261,11 @@ class Attachments:
             if not self.wiring.nodes[name].has_ended:
                 with self._noting(f"the links of node {name} could not be adapted to what changed in it"):
                     await self._follow_node(name)
+        try:
+            for name in await self.members.notice_departures():
+                self._note(f"node {name} has left its service, which has fewer containers now")
+        except LabError as error:
+            _log.warning(error.message)
         for index, new in list(self._new.items()):
             try:
                 await self._try_to_attach(index, new)
@@ -254,18 +287,38 @@ class Attachments:
         (device,) = switch.devices(self.wiring.route, index)
         if not device.connected:
             return
-        port = self.wiring.port_at(index) or self.wiring.find_owner(device, new.network)
-        if port is None:
+        port = self.wiring.port_at(index) or await self.members.owner_of(device, new.network)
+        if index not in self._new:
+            return  # it has gone while the Docker Engine was asked
+        if isinstance(port, Whose):
+            waited = time.monotonic() - new.since
+            if port is Whose.NO_NODE or (port is Whose.UNSEEN and waited > _OWNERLESS_SECONDS):
+                self._not_a_node(index, new, waited)
             return
+        if port.network in self.wiring.open_networks:  # where it may have any address
+            address, *_ = [*await self._addresses(port), port.address]
+            port = self.wiring.ports[port.node, port.network] = replace(port, address=address)
         impaired = await self.links.attach(port)
+        self.links.rules.open(index)
         self._new.pop(index, None)
         self._returned.add((port.node, port.network))
         self._hear_node(port.node)
         if impaired:
             self._note(f"node {port.node} was attached to network {port.network} again: its links began anew")
-        passed = new.passed if new.closed else device.sent
+        passed = new.passed if new.closed else device.sent + device.received
         if impaired and passed:
-            self._note(f"{passed} packets reached {port} without impairments, before its links were ready")
+            self._note(f"{passed} packets reached or left {port} without impairments, before its links were ready")
+
+    def _not_a_node(self, index: int, new: _NewPort, waited: float) -> None:
+        """Have a port of an open network as it was; on a network of the lab's own it stays closed."""
+        if new.network in self.wiring.open_networks:
+            self.links.rules.release(index)
+            self._new.pop(index, None)
+            self._not_nodes[index] = new.network
+            if new.closed:
+                _log.info(
+                    "%s, a port of network %s, is no node's: open after %.1f ms", new.name, new.network, waited * 1e3
+                )
 
     def _follow_mac(self, learned: Learned) -> None:
         """Count a MAC among those of the node at whose port it was learned."""
@@ -299,11 +352,12 @@ class Attachments:
                 await self.links.follow(now)
 
     async def _problems(self) -> list[str]:
-        found = [f"node {name} does not run: {ENDED}" for name, node in self.wiring.nodes.items() if node.has_ended]
+        nodes = {name: node for name, node in self.wiring.nodes.items() if name not in self.members.left}
+        found = [f"node {name} does not run: {ENDED}" for name, node in nodes.items() if node.has_ended]
         found += [
             f"{reason}; its links work again as soon as it is back"
             for (node, _), reason in self.wiring.gone.items()
-            if not self.wiring.nodes[node].has_ended
+            if node in nodes and not nodes[node].has_ended
         ]
         found += [
             f"the links of {port} do not work yet{': ' * bool(new.failure)}{new.failure}"
@@ -325,11 +379,15 @@ class Attachments:
             if new.closed and not self._is_starting(new) and not self.wiring.port_at(index)
         ]
 
+    async def _addresses(self, port: Port) -> list[str]:
+        """The IPv4 addresses that a node's interface has."""
+        async with NetworkNamespace(self.wiring.node(port.node).network) as inside:
+            return [each.get("address") async for each in await inside.ip.get_addr(label=port.interface)]
+
     async def _readdressed(self, port: Port) -> list[str]:
         """What is wrong with the address that a node has after it came back."""
         with suppress(*_FAILURES):
-            async with NetworkNamespace(self.wiring.node(port.node).network) as inside:
-                found = [each.get("address") async for each in await inside.ip.get_addr(label=port.interface)]
+            found = await self._addresses(port)
             if port.address not in found:
                 has = ", ".join(found) or "no address"
                 return [

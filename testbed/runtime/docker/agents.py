@@ -78,7 +78,7 @@ def start(engine: DockerEngine, plan: Plan) -> Agent:
         TestbedError: the error with which the agent ended; `agent-failed` if it reported none.
     """
     if engine.hosts_agent:
-        return local_agent.start(_RUNTIME, plan.lab, isolate=False)
+        return local_agent.start(_RUNTIME, plan.lab, isolate=False, docker_engine=engine.unix_socket)
     limited = any(node.cpus_milli or node.memory_bytes for node in plan.nodes)
     command = ["--lab", plan.lab, "--socket", _SOCKET, *["--debug"] * logs.debugging()]
     # No node has such a name, because names of nodes contain no dot.
