@@ -66,6 +66,7 @@ class _NewPort:
     Attributes:
         passed: packets that it passed, in either direction, before it was closed.
         closed: it passes nothing; else its network has no links.
+        connected: when both ends of it were up; 0 before.
     """
 
     network: str
@@ -73,6 +74,7 @@ class _NewPort:
     since: float
     passed: int
     closed: bool
+    connected: float = 0
     failure: str = ""
 
 
@@ -203,6 +205,9 @@ class Attachments:
     def _appeared(self, device: Device) -> None:
         network = self.wiring.bridges.get(device.master)
         known = self._new.get(device.index)
+        if known and device.connected and not known.connected:
+            known.connected = time.monotonic()
+            self._stir()
         if network is None or (known and known.closed) or self.wiring.port_at(device.index):
             return
         if self._not_nodes.get(device.index) == network:
@@ -291,9 +296,9 @@ class Attachments:
         if index not in self._new:
             return  # it has gone while the Docker Engine was asked
         if isinstance(port, Whose):
-            waited = time.monotonic() - new.since
-            if port is Whose.NO_NODE or (port is Whose.UNSEEN and waited > _OWNERLESS_SECONDS):
-                self._not_a_node(index, new, waited)
+            too_long = time.monotonic() - (new.connected or new.since) > _OWNERLESS_SECONDS
+            if port is Whose.NO_NODE or (port is Whose.UNSEEN and too_long):
+                self._not_a_node(index, new)
             return
         if port.network in self.wiring.open_networks:  # where it may have any address
             address, *_ = [*await self._addresses(port), port.address]
@@ -309,15 +314,19 @@ class Attachments:
         if impaired and passed:
             self._note(f"{passed} packets reached or left {port} without impairments, before its links were ready")
 
-    def _not_a_node(self, index: int, new: _NewPort, waited: float) -> None:
+    def _not_a_node(self, index: int, new: _NewPort) -> None:
         """Have a port of an open network as it was; on a network of the lab's own it stays closed."""
         if new.network in self.wiring.open_networks:
             self.links.rules.release(index)
             self._new.pop(index, None)
             self._not_nodes[index] = new.network
             if new.closed:
+                waited_ms = (time.monotonic() - new.connected) * 1e3 if new.connected else 0
                 _log.info(
-                    "%s, a port of network %s, is no node's: open after %.1f ms", new.name, new.network, waited * 1e3
+                    "%s, a port of network %s, is no node's: open %.1f ms after it was up",
+                    new.name,
+                    new.network,
+                    waited_ms,
                 )
 
     def _follow_mac(self, learned: Learned) -> None:
