@@ -33,7 +33,6 @@ def lab_on(lab, shop, *which):
         impair_both(agent, shop, *which[:2])
         yield agent
     finally:
-        print(LabDirectory("docker", lab).log.read_text())
         local_agent.stop("docker", lab)
         local_agent.sweep("docker", lab)
         LabDirectory("docker", lab).remove()
