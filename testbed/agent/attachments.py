@@ -25,9 +25,16 @@ from testbed.agent import switch
 from testbed.agent.members import Whose
 from testbed.agent.messages import AttachmentReport, Incident
 from testbed.agent.netlink import LINK_GROUP, NEIGHBOUR_GROUP, EventSocket
-from testbed.agent.nodes import ENDED, devices_of
+from testbed.agent.nodes import devices_of
+from testbed.agent.port_problems import (
+    STARTING_SECONDS,
+    NewPort,
+    addresses,
+    closed_ports,
+    problems,
+    sends_with_too_many,
+)
 from testbed.agent.switch import Device, Gone, Learned
-from testbed.agent.wiring import NetworkNamespace
 from testbed.errors import LabError, TestbedError
 from testbed.linux import namespaces
 
@@ -45,37 +52,12 @@ _LATER_SECONDS = 1.0
 _OWNERLESS_SECONDS = 1.0
 """After which a port behind which no process is seen is nobody's that could be a node."""
 
-_STARTING_SECONDS = 5.0
-"""What a container needs at most from its port's appearance until its end of it is up; it is looked at more often."""
-
 DROPPED = "packets were dropped because their source MAC is no node's"
-
-_MOST_MACS = 64
-"""MACs of a node at one port that are followed."""
 
 _KEPT = 1000
 
 _FAILURES = (TestbedError, NetlinkError, OSError)
 """What the kernel and the engine raise where a device or a process is not there any more."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _NewPort:
-    """A port of which it is not known yet whose it is.
-
-    Attributes:
-        passed: packets that it passed, in either direction, before it was closed.
-        closed: it passes nothing; else its network has no links.
-        connected: when both ends of it were up; 0 before.
-    """
-
-    network: str
-    name: str
-    since: float
-    passed: int
-    closed: bool
-    connected: float = 0
-    failure: str = ""
 
 
 @dataclass(slots=True)
@@ -92,7 +74,7 @@ class Attachments:
     _learned: list[Learned] = field(default_factory=list)
     _changed: set[str] = field(default_factory=set)
     _in_nodes: dict[str, EventSocket] = field(default_factory=dict)
-    _new: dict[int, _NewPort] = field(default_factory=dict)
+    _new: dict[int, NewPort] = field(default_factory=dict)
     _returned: set[tuple[str, str]] = field(default_factory=set)
     _not_nodes: dict[int, str] = field(default_factory=dict)
     _incidents: deque[Incident] = field(default_factory=lambda: deque(maxlen=_KEPT))
@@ -109,12 +91,12 @@ class Attachments:
         self._settled.set()
         try:
             while True:
-                starting = any(self._is_starting(port) for port in self._new.values())
+                starting = any(port.is_starting for port in self._new.values())
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), _SOON_SECONDS if starting else _LATER_SECONDS)
                 self._wake.clear()
                 await self._act()
-                if not self._wake.is_set() and not any(self._is_starting(port) for port in self._new.values()):
+                if not self._wake.is_set() and not any(port.is_starting for port in self._new.values()):
                     self._settled.set()
         finally:
             for name in list(self._in_nodes):
@@ -178,12 +160,12 @@ class Attachments:
         """
         if settled:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._settled.wait(), _STARTING_SECONDS)
+                await asyncio.wait_for(self._settled.wait(), STARTING_SECONDS)
         dropped = self.links.rules.dropped()
         noted = [f"{port}: {count} {DROPPED}" for port, count in dropped.items() if count]
         return AttachmentReport(
-            problems=tuple(await self._problems()),
-            notes=(*self._strangers(), *noted),
+            problems=tuple(await problems(self.wiring, self._new, self._returned, self.members.left)),
+            notes=(*closed_ports(self.wiring, self._new), *noted),
             incidents=tuple(self._incidents),
             unknown_dropped=dropped,
         )
@@ -221,7 +203,7 @@ class Attachments:
             self._note(f"{device.name}, a new port of network {network}, could not be closed: {error.message}")
             return
         if not known or closed:
-            self._new[device.index] = _NewPort(
+            self._new[device.index] = NewPort(
                 network=network, name=device.name, since=time.monotonic(), passed=now.sent + now.received, closed=closed
             )
             self._stir()
@@ -244,9 +226,6 @@ class Attachments:
     def _stir(self) -> None:
         self._settled.clear()
         self._wake.set()
-
-    def _is_starting(self, port: _NewPort) -> bool:
-        return time.monotonic() - port.since < _STARTING_SECONDS
 
     def _note(self, what: str) -> None:
         _log.info(what)
@@ -284,7 +263,7 @@ class Attachments:
         except _FAILURES as error:
             self._note(f"{failure}: {error}")
 
-    async def _try_to_attach(self, index: int, new: _NewPort) -> None:
+    async def _try_to_attach(self, index: int, new: NewPort) -> None:
         """Have the links of a new port work, as soon as it can be told whose it is."""
         if self.wiring.port_at(index) and not new.closed:  # it was heard of while the lab came up
             del self._new[index]
@@ -301,7 +280,7 @@ class Attachments:
                 self._not_a_node(index, new)
             return
         if port.network in self.wiring.open_networks:  # where it may have any address
-            address, *_ = [*await self._addresses(port), port.address]
+            address, *_ = [*await addresses(port, self.wiring), port.address]
             port = self.wiring.ports[port.node, port.network] = replace(port, address=address)
         impaired = await self.links.attach(port)
         self.links.rules.open(index)
@@ -314,7 +293,7 @@ class Attachments:
         if impaired and passed:
             self._note(f"{passed} packets reached or left {port} without impairments, before its links were ready")
 
-    def _not_a_node(self, index: int, new: _NewPort) -> None:
+    def _not_a_node(self, index: int, new: NewPort) -> None:
         """Have a port of an open network as it was; on a network of the lab's own it stays closed."""
         if new.network in self.wiring.open_networks:
             self.links.rules.release(index)
@@ -336,7 +315,7 @@ class Attachments:
             return
         senders = self.wiring.senders[port.network]
         before = senders.get(learned.mac)
-        if before == port.node or self._has_too_many(port):
+        if before == port.node or sends_with_too_many(port, self.wiring):
             return
         senders[learned.mac] = port.node
         if before is not None:
@@ -345,9 +324,6 @@ class Attachments:
                 f"{port.node}; the first of them had the impairments of {before}'s links"
             )
         self._changed.add(port.node)
-
-    def _has_too_many(self, port: Port) -> bool:
-        return sum(node == port.node for node in self.wiring.senders[port.network].values()) >= _MOST_MACS
 
     async def _follow_node(self, name: str) -> None:
         """Have the links of a node fit its interfaces as they are now."""
@@ -359,47 +335,3 @@ class Attachments:
                 self.wiring.ports[place] = now
                 self.wiring.senders[port.network].setdefault(own.mac, name)
                 await self.links.follow(now)
-
-    async def _problems(self) -> list[str]:
-        nodes = {name: node for name, node in self.wiring.nodes.items() if name not in self.members.left}
-        found = [f"node {name} does not run: {ENDED}" for name, node in nodes.items() if node.has_ended]
-        found += [
-            f"{reason}; its links work again as soon as it is back"
-            for (node, _), reason in self.wiring.gone.items()
-            if node in nodes and not nodes[node].has_ended
-        ]
-        found += [
-            f"the links of {port} do not work yet{': ' * bool(new.failure)}{new.failure}"
-            for index, new in self._new.items()
-            if (port := self.wiring.port_at(index))
-        ]
-        for place in sorted(self._returned - self.wiring.gone.keys()):
-            found += await self._readdressed(self.wiring.ports[place])
-        for port in self.wiring.ports.values():
-            if self._has_too_many(port):
-                found.append(f"node {port} sends with more than {_MOST_MACS} MACs; packets of further ones are dropped")
-        return found
-
-    def _strangers(self) -> list[str]:
-        """The ports of the lab's networks that belong to no node."""
-        return [
-            f"{new.name}, a port of network {new.network}, is no node's: nothing passes to it"
-            for index, new in self._new.items()
-            if new.closed and not self._is_starting(new) and not self.wiring.port_at(index)
-        ]
-
-    async def _addresses(self, port: Port) -> list[str]:
-        """The IPv4 addresses that a node's interface has."""
-        async with NetworkNamespace(self.wiring.node(port.node).network) as inside:
-            return [each.get("address") async for each in await inside.ip.get_addr(label=port.interface)]
-
-    async def _readdressed(self, port: Port) -> list[str]:
-        """What is wrong with the address that a node has after it came back."""
-        with suppress(*_FAILURES):
-            found = await self._addresses(port)
-            if port.address not in found:
-                has = ", ".join(found) or "no address"
-                return [
-                    f"node {port} has {has}, the plan says {port.address}: docker network connect --ip gives it that"
-                ]
-        return []
