@@ -20,7 +20,9 @@ from pathlib import Path
 from testbed import logs
 from testbed.agent import guardian, isolation, journal, link_devices, links, protocol
 from testbed.agent.attachments import Attachments
+from testbed.agent.docker_engine import DockerEngine
 from testbed.agent.journal import Journal
+from testbed.agent.members import Members
 from testbed.agent.messages import EngineReport
 from testbed.agent.netlink import RouteSocket
 from testbed.agent.server import Server
@@ -41,6 +43,9 @@ def main() -> int:
     parser.add_argument("--ahead", action="store_true", help="take all else from a line of standard input")
     parser.add_argument("--name", help="what the process is called, by which it is found")
     parser.add_argument("--log", type=Path, help="where output goes from then on")
+    parser.add_argument(
+        "--docker-engine", type=Path, help="Unix socket of the Docker Engine that the containers are of"
+    )
     parser.add_argument("--unguarded", action="store_true", help="start no guardian; somebody else does")
     parser.add_argument("--lifeline", action="store_true", help="end when standard input ends before the lab is up")
     parser.add_argument("--debug", action="store_true", help="log everything")
@@ -133,7 +138,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
         missing = {name: availability.missing for name, availability in found.items() if availability.missing}
         lab_journal = Journal.at(arguments.journal) if arguments.journal else None
         impaired = links.Links(wiring, devices, engines, missing, lab_journal)
-        attachments = Attachments(wiring, impaired)
+        engine = DockerEngine(arguments.docker_engine) if arguments.docker_engine else None
+        attachments = Attachments(wiring, impaired, Members(wiring, impaired, engine))
         server = Server(
             arguments.lab, wiring, impaired, attachments, arguments.socket.parent, isolated=arguments.isolate
         )

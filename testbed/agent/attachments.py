@@ -1,10 +1,12 @@
 """Nodes that come, go and change while the lab is up: their links follow them.
 
-A container that is restarted, or taken off a network and put back, has a new port, which would pass everything
-untouched. The kernel tells of every device that becomes a port of a lab's bridge (rtnetlink(7)). The agent closes it at
-once, before Docker has the container's end of it up, and opens it when its links work. The port's own counter tells how
-many packets it had passed by then. A node may also send with a new MAC, of a macvlan perhaps. These packets are dropped
-until the bridge has told at which port it learned that MAC, and are the node's like any other from then on.
+A container that is restarted, made anew, or taken off a network and put back, has a new port, which would pass
+everything untouched. The kernel tells of every device that becomes a port of a lab's bridge (rtnetlink(7)). The agent
+closes it at once, before Docker has the container's end of it up, and opens it when its links work, or when it is clear
+that it is no node's and the network is open. The port's own counters tell how many packets it had passed by then.
+
+A node may also send with a new MAC, of a macvlan perhaps. These packets are dropped until the bridge has told at which
+port it learned that MAC, and are the node's like any other from then on; on an open network they pass until then.
 """
 
 from __future__ import annotations
@@ -20,53 +22,42 @@ from typing import TYPE_CHECKING
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.agent import switch
+from testbed.agent.members import Whose
 from testbed.agent.messages import AttachmentReport, Incident
 from testbed.agent.netlink import LINK_GROUP, NEIGHBOUR_GROUP, EventSocket
-from testbed.agent.nodes import ENDED, devices_of
+from testbed.agent.nodes import devices_of
+from testbed.agent.port_problems import (
+    STARTING_SECONDS,
+    NewPort,
+    addresses,
+    closed_ports,
+    problems,
+    sends_with_too_many,
+)
 from testbed.agent.switch import Device, Gone, Learned
-from testbed.agent.wiring import NetworkNamespace
-from testbed.errors import TestbedError
+from testbed.errors import LabError, TestbedError
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from testbed.agent.links import Links
+    from testbed.agent.members import Members
     from testbed.agent.wiring import Port, Wiring
 
 _log = logging.getLogger(__name__)
 
 _SOON_SECONDS = 0.02
 _LATER_SECONDS = 1.0
-_STARTING_SECONDS = 5.0
-"""What a container needs at most from its port's appearance until its end of it is up; it is looked at more often."""
+_OWNERLESS_SECONDS = 1.0
+"""After which a port behind which no process is seen is nobody's that could be a node."""
 
 DROPPED = "packets were dropped because their source MAC is no node's"
-
-_MOST_MACS = 64
-"""MACs of a node at one port that are followed."""
 
 _KEPT = 1000
 
 _FAILURES = (TestbedError, NetlinkError, OSError)
 """What the kernel and the engine raise where a device or a process is not there any more."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _NewPort:
-    """A port of which it is not known yet whose it is.
-
-    Attributes:
-        passed: packets that it passed before it was closed.
-        closed: it passes nothing; else its network has no links.
-    """
-
-    network: str
-    name: str
-    since: float
-    passed: int
-    closed: bool
-    failure: str = ""
 
 
 @dataclass(slots=True)
@@ -75,6 +66,7 @@ class Attachments:
 
     wiring: Wiring
     links: Links
+    members: Members
     _events: EventSocket = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -82,8 +74,9 @@ class Attachments:
     _learned: list[Learned] = field(default_factory=list)
     _changed: set[str] = field(default_factory=set)
     _in_nodes: dict[str, EventSocket] = field(default_factory=dict)
-    _new: dict[int, _NewPort] = field(default_factory=dict)
+    _new: dict[int, NewPort] = field(default_factory=dict)
     _returned: set[tuple[str, str]] = field(default_factory=set)
+    _not_nodes: dict[int, str] = field(default_factory=dict)
     _incidents: deque[Incident] = field(default_factory=lambda: deque(maxlen=_KEPT))
     _happened: int = 0
 
@@ -98,18 +91,31 @@ class Attachments:
         self._settled.set()
         try:
             while True:
-                starting = any(self._is_starting(port) for port in self._new.values())
+                starting = any(port.is_starting for port in self._new.values())
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), _SOON_SECONDS if starting else _LATER_SECONDS)
                 self._wake.clear()
                 await self._act()
-                if not self._wake.is_set() and not any(self._is_starting(port) for port in self._new.values()):
+                if not self._wake.is_set() and not any(port.is_starting for port in self._new.values()):
                     self._settled.set()
         finally:
             for name in list(self._in_nodes):
                 self._ignore_node(name)
             loop.remove_reader(self._events.fileno())
             self._events.close()
+
+    async def recognise(self) -> None:
+        """Leave ports alone that are on open networks already and no node's.
+
+        Raises:
+            LabError: `docker-engine-silent`.
+        """
+        for device in switch.devices(self.wiring.route):
+            network = self.wiring.bridges.get(device.master)
+            if network not in self.wiring.open_networks or self.wiring.port_at(device.index):
+                continue
+            if await self.members.is_no_node(device):
+                self._not_nodes[device.index] = network
 
     def begin(self) -> None:
         """Take in how things are now that the lab is up, and hear of what changes in the nodes."""
@@ -154,12 +160,12 @@ class Attachments:
         """
         if settled:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._settled.wait(), _STARTING_SECONDS)
+                await asyncio.wait_for(self._settled.wait(), STARTING_SECONDS)
         dropped = self.links.rules.dropped()
         noted = [f"{port}: {count} {DROPPED}" for port, count in dropped.items() if count]
         return AttachmentReport(
-            problems=tuple(await self._problems()),
-            notes=(*self._strangers(), *noted),
+            problems=tuple(await problems(self.wiring, self._new, self._returned, self.members.left)),
+            notes=(*closed_ports(self.wiring, self._new), *noted),
             incidents=tuple(self._incidents),
             unknown_dropped=dropped,
         )
@@ -181,21 +187,30 @@ class Attachments:
     def _appeared(self, device: Device) -> None:
         network = self.wiring.bridges.get(device.master)
         known = self._new.get(device.index)
+        if known and device.connected and not known.connected:
+            known.connected = time.monotonic()
+            self._stir()
         if network is None or (known and known.closed) or self.wiring.port_at(device.index):
+            return
+        if self._not_nodes.get(device.index) == network:
             return
         try:
             closed = self.links.rules.close(device.index, network)
             (now,) = switch.devices(self.wiring.route, device.index)
         except OSError:
             return  # it has gone again
+        except LabError as error:
+            self._note(f"{device.name}, a new port of network {network}, could not be closed: {error.message}")
+            return
         if not known or closed:
-            self._new[device.index] = _NewPort(
-                network=network, name=device.name, since=time.monotonic(), passed=now.sent, closed=closed
+            self._new[device.index] = NewPort(
+                network=network, name=device.name, since=time.monotonic(), passed=now.sent + now.received, closed=closed
             )
             self._stir()
 
     def _disappeared(self, index: int) -> None:
         self._new.pop(index, None)
+        self._not_nodes.pop(index, None)
         if port := self.wiring.port_at(index):
             self.wiring.lose(port)
             self._note(self.wiring.gone[port.node, port.network])
@@ -211,9 +226,6 @@ class Attachments:
     def _stir(self) -> None:
         self._settled.clear()
         self._wake.set()
-
-    def _is_starting(self, port: _NewPort) -> bool:
-        return time.monotonic() - port.since < _STARTING_SECONDS
 
     def _note(self, what: str) -> None:
         _log.info(what)
@@ -233,6 +245,11 @@ class Attachments:
             if not self.wiring.nodes[name].has_ended:
                 with self._noting(f"the links of node {name} could not be adapted to what changed in it"):
                     await self._follow_node(name)
+        try:
+            for name in await self.members.notice_departures():
+                self._note(f"node {name} has left its service, which has fewer containers now")
+        except LabError as error:
+            _log.warning(error.message)
         for index, new in list(self._new.items()):
             try:
                 await self._try_to_attach(index, new)
@@ -246,7 +263,7 @@ class Attachments:
         except _FAILURES as error:
             self._note(f"{failure}: {error}")
 
-    async def _try_to_attach(self, index: int, new: _NewPort) -> None:
+    async def _try_to_attach(self, index: int, new: NewPort) -> None:
         """Have the links of a new port work, as soon as it can be told whose it is."""
         if self.wiring.port_at(index) and not new.closed:  # it was heard of while the lab came up
             del self._new[index]
@@ -254,18 +271,42 @@ class Attachments:
         (device,) = switch.devices(self.wiring.route, index)
         if not device.connected:
             return
-        port = self.wiring.port_at(index) or self.wiring.find_owner(device, new.network)
-        if port is None:
+        port = self.wiring.port_at(index) or await self.members.owner_of(device, new.network)
+        if index not in self._new:
+            return  # it has gone while the Docker Engine was asked
+        if isinstance(port, Whose):
+            too_long = time.monotonic() - (new.connected or new.since) > _OWNERLESS_SECONDS
+            if port is Whose.NO_NODE or (port is Whose.UNSEEN and too_long):
+                self._not_a_node(index, new)
             return
+        if port.network in self.wiring.open_networks:  # where it may have any address
+            address, *_ = [*await addresses(port, self.wiring), port.address]
+            port = self.wiring.ports[port.node, port.network] = replace(port, address=address)
         impaired = await self.links.attach(port)
+        self.links.rules.open(index)
         self._new.pop(index, None)
         self._returned.add((port.node, port.network))
         self._hear_node(port.node)
         if impaired:
             self._note(f"node {port.node} was attached to network {port.network} again: its links began anew")
-        passed = new.passed if new.closed else device.sent
+        passed = new.passed if new.closed else device.sent + device.received
         if impaired and passed:
-            self._note(f"{passed} packets reached {port} without impairments, before its links were ready")
+            self._note(f"{passed} packets reached or left {port} without impairments, before its links were ready")
+
+    def _not_a_node(self, index: int, new: NewPort) -> None:
+        """Have a port of an open network as it was; on a network of the lab's own it stays closed."""
+        if new.network in self.wiring.open_networks:
+            self.links.rules.release(index)
+            self._new.pop(index, None)
+            self._not_nodes[index] = new.network
+            if new.closed:
+                waited_ms = (time.monotonic() - new.connected) * 1e3 if new.connected else 0
+                _log.info(
+                    "%s, a port of network %s, is no node's: open %.1f ms after it was up",
+                    new.name,
+                    new.network,
+                    waited_ms,
+                )
 
     def _follow_mac(self, learned: Learned) -> None:
         """Count a MAC among those of the node at whose port it was learned."""
@@ -274,7 +315,7 @@ class Attachments:
             return
         senders = self.wiring.senders[port.network]
         before = senders.get(learned.mac)
-        if before == port.node or self._has_too_many(port):
+        if before == port.node or sends_with_too_many(port, self.wiring):
             return
         senders[learned.mac] = port.node
         if before is not None:
@@ -283,9 +324,6 @@ class Attachments:
                 f"{port.node}; the first of them had the impairments of {before}'s links"
             )
         self._changed.add(port.node)
-
-    def _has_too_many(self, port: Port) -> bool:
-        return sum(node == port.node for node in self.wiring.senders[port.network].values()) >= _MOST_MACS
 
     async def _follow_node(self, name: str) -> None:
         """Have the links of a node fit its interfaces as they are now."""
@@ -297,42 +335,3 @@ class Attachments:
                 self.wiring.ports[place] = now
                 self.wiring.senders[port.network].setdefault(own.mac, name)
                 await self.links.follow(now)
-
-    async def _problems(self) -> list[str]:
-        found = [f"node {name} does not run: {ENDED}" for name, node in self.wiring.nodes.items() if node.has_ended]
-        found += [
-            f"{reason}; its links work again as soon as it is back"
-            for (node, _), reason in self.wiring.gone.items()
-            if not self.wiring.nodes[node].has_ended
-        ]
-        found += [
-            f"the links of {port} do not work yet{': ' * bool(new.failure)}{new.failure}"
-            for index, new in self._new.items()
-            if (port := self.wiring.port_at(index))
-        ]
-        for place in sorted(self._returned - self.wiring.gone.keys()):
-            found += await self._readdressed(self.wiring.ports[place])
-        for port in self.wiring.ports.values():
-            if self._has_too_many(port):
-                found.append(f"node {port} sends with more than {_MOST_MACS} MACs; packets of further ones are dropped")
-        return found
-
-    def _strangers(self) -> list[str]:
-        """The ports of the lab's networks that belong to no node."""
-        return [
-            f"{new.name}, a port of network {new.network}, is no node's: nothing passes to it"
-            for index, new in self._new.items()
-            if new.closed and not self._is_starting(new) and not self.wiring.port_at(index)
-        ]
-
-    async def _readdressed(self, port: Port) -> list[str]:
-        """What is wrong with the address that a node has after it came back."""
-        with suppress(*_FAILURES):
-            async with NetworkNamespace(self.wiring.node(port.node).network) as inside:
-                found = [each.get("address") async for each in await inside.ip.get_addr(label=port.interface)]
-            if port.address not in found:
-                has = ", ".join(found) or "no address"
-                return [
-                    f"node {port} has {has}, the plan says {port.address}: docker network connect --ip gives it that"
-                ]
-        return []

@@ -76,10 +76,12 @@ class PutBack(_Entry, frozen=True, kw_only=True):
 
     Attributes:
         agent_died: by another process, because the agent did not.
+        ports: how many ports of somebody's there were.
         failures: what could not be put back, and why.
     """
 
     agent_died: bool
+    ports: int
     failures: tuple[str, ...] = ()
 
 
@@ -118,15 +120,20 @@ class Journal:
         data = b""
         while more := os.pread(self._fd, _READ_BYTES, len(data)):
             data += more
-        found: list[Entry] = []
-        for line in data.splitlines():
-            with suppress(msgspec.DecodeError):  # the last line of a process that was killed
-                found.append(msgspec.json.decode(line, type=Entry))
-        return found
+        return read(data)
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._fd)
+
+
+def read(data: bytes) -> list[Entry]:
+    """The lines of a journal, in their order."""
+    found: list[Entry] = []
+    for line in data.splitlines():
+        with suppress(msgspec.DecodeError):  # the last line of a process that was killed
+            found.append(msgspec.json.decode(line, type=Entry))
+    return found
 
 
 def outcome(entries: Sequence[Entry]) -> PutBack | None:
@@ -160,7 +167,8 @@ def put_back(journal: Journal, *, agent_died: bool, lab: str = "") -> None:
                 failures.append(f"{entry}: {error}")
         if lab and entries:
             link_devices.sweep(route, lab)
-    journal.write(PutBack(agent_died=agent_died, failures=tuple(failures)))
+    ports = sum(isinstance(entry, PortUsed) for entry in entries)
+    journal.write(PutBack(agent_died=agent_died, ports=ports, failures=tuple(failures)))
 
 
 def leave(route: RouteSocket, used: PortUsed) -> None:

@@ -15,7 +15,7 @@ import itertools
 import logging
 from collections import defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -23,18 +23,19 @@ from pyroute2.netlink.exceptions import NetlinkError
 from testbed import logs
 from testbed.agent import neighbours
 from testbed.agent.carriers import Key, Link, LinkCarriers
-from testbed.agent.messages import ChosenEngine, LinkStatistics
+from testbed.agent.messages import ChosenEngine, LinkRequest, LinkStatistics
 from testbed.agent.port_rules import PortRules
 from testbed.engines.choice import choose
 from testbed.engines.counters import Counters
 from testbed.errors import LabError
+from testbed.seeds import derive
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from testbed.agent.journal import Journal
     from testbed.agent.link_devices import LinkDevices
-    from testbed.agent.messages import LinkChange, LinkRequest
+    from testbed.agent.messages import LinkChange
     from testbed.agent.wiring import Port, Wiring
     from testbed.engines.engine import Engine
     from testbed.errors import MachineError
@@ -208,9 +209,56 @@ class Links:
             to_port = [link for key, link in self._links.items() if (key.destination, key.network) == _place(port)]
             from_port = [link for key, link in self._links.items() if (key.source, key.network) == _place(port)]
             await self._carriers.dismantle(to_port)
-            await self._make(to_port)
+            gone = self.wiring.gone.keys()
+            never_made = [
+                link
+                for link in from_port
+                if link.device is None and (link.key.destination, link.key.network) not in gone
+            ]
+            await self._make([*to_port, *never_made])
             self._adapt(port, [*to_port, *from_port])
             return bool(to_port or from_port)
+
+    def extend(self, like: str, name: str, network: str, siblings: Collection[str]) -> None:
+        """Have a further node the links that another has on a network; they work as soon as its port is attached.
+
+        Args:
+            like: the other node.
+            name: the further one.
+            network: where both are.
+            siblings: all others that are alike: what one of them has with `like`, `like` has with the further one.
+        """
+        for key, link in list(self._links.items()):
+            if key.network != network or like not in (key.source, key.destination):
+                continue
+            source, destination = (name if end == like else end for end in (key.source, key.destination))
+            self._add_like(link, Key(source, destination, network))
+            if key.source in siblings:
+                self._add_like(link, Key(name, like, network))
+            if key.destination in siblings:
+                self._add_like(link, Key(like, name, network))
+
+    def _add_like(self, link: Link, key: Key) -> None:
+        if key not in self._links:
+            self._links[key] = replace(link, key=key, seed=derive(link.seed, str(key)), device=None)
+
+    def requests(self, node: str) -> tuple[LinkRequest, ...]:
+        """The links from and to a node as they could be asked for now."""
+        return tuple(
+            LinkRequest(
+                source=key.source,
+                destination=key.destination,
+                network=key.network,
+                addresses={end: self.wiring.ports[end, key.network].address for end in (key.source, key.destination)},
+                impairments=link.impairments,
+                later=(),
+                seed=link.seed,
+                engine=link.engine,
+                repeatable=False,
+            )
+            for key, link in self._links.items()
+            if node in (key.source, key.destination)
+        )
 
     async def follow(self, port: Port) -> None:
         """Treat all MACs that a node sends with at a port alike, also new ones.

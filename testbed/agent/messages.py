@@ -48,6 +48,8 @@ class AgentStatus(_Message, frozen=True, kw_only=True):
         dead_links: the links that pass nothing any more because what carried them has ended, and how that was.
         nodes: the state of each by its own command: `running`, `paused` or `exited STATUS`.
         pauses: how often the command of each node has been paused; of those that have one.
+        members: the nodes that are not what was adopted, because their containers were made anew or came later.
+        left: the nodes that are there no more, because their service has fewer containers.
     """
 
     version: int
@@ -57,6 +59,8 @@ class AgentStatus(_Message, frozen=True, kw_only=True):
     dead_links: Mapping[str, str]
     nodes: Mapping[str, str]
     pauses: Mapping[str, int]
+    members: tuple[Member, ...]
+    left: tuple[str, ...]
 
 
 class Hello(Call[AgentStatus], frozen=True, kw_only=True):
@@ -287,6 +291,22 @@ class LinkRequest(LinkEnds, frozen=True, kw_only=True):
     repeatable: bool
 
     __str__ = LinkEnds.__str__
+
+
+class Member(_Message, frozen=True, kw_only=True):
+    """A node whose container was made anew, or came later as one more of its service.
+
+    Attributes:
+        like: the node of the plan that it is, or that it is one more of.
+        container: its name.
+        links: those from and to it, of a node that came later.
+    """
+
+    name: str
+    like: str
+    container: str
+    interfaces: tuple[PresentInterface, ...]
+    links: tuple[LinkRequest, ...]
 
 
 class ChosenEngine(_Message, frozen=True, kw_only=True):

@@ -109,12 +109,12 @@ def processes_of(container: str, proc: Path = _PROC) -> list[int]:
         if entry.name.isdecimal():
             with suppress(OSError):  # it has ended meanwhile
                 if container in (entry / "cgroup").read_text("utf-8", "replace"):
-                    found.append((_started(entry), int(entry.name)))
+                    found.append((started(entry), int(entry.name)))
     return [pid for _, pid in sorted(found)]
 
 
-def _started(entry: Path) -> int:
-    """Return when a process started, in ticks since the machine did: field 22 of /proc/PID/stat, see proc(5)."""
+def started(entry: Path) -> int:
+    """Return when the process of /proc/PID started, in ticks since the machine did: field 22 of its `stat`, see proc(5)."""
     return int((entry / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19])
 
 

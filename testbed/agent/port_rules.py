@@ -55,7 +55,7 @@ class PortRules:
             self._filters[index].unsilence()
 
     def release(self, index: int) -> None:
-        """Have a port of an open network as it was before: it is no node's."""
+        """Have a port of an open network as it was before: no links lead to it."""
         if self._filters.pop(index, None):
             assert self._journal  # noqa: S101  # open networks are not the agent's own
             leave(self._wiring.route, self._used.pop(index))
@@ -76,7 +76,9 @@ class PortRules:
             OSError: the kernel's refusal.
         """
         if not devices:
-            if port.index in self._filters:
+            if port.network in self._wiring.open_networks:
+                self.release(port.index)
+            elif port.index in self._filters:
                 self._filters.pop(port.index).clear()
             return
         if self._journal and port.network not in self._wiring.open_networks:

@@ -148,6 +148,8 @@ class Server:
             dead_links=self._links.dead(),
             nodes={name: _state(self._commands.get(name)) for name in self._wiring.nodes},
             pauses={name: command.pauses for name, command in self._commands.items()},
+            members=self._attachments.members.changed(),
+            left=tuple(sorted(self._attachments.members.left)),
         )
 
     async def _clock(self, _: messages.Clock) -> int:
@@ -158,6 +160,7 @@ class Server:
 
     async def _adopt(self, call: messages.Adopt) -> None:
         await self._wiring.adopt(call.networks, call.nodes)
+        await self._attachments.recognise()
 
     async def _launch(self, call: messages.Launch) -> None:
         """Start a node's own command, which runs as long as the lab; its output goes to a file of the lab."""

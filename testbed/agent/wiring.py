@@ -20,8 +20,9 @@ from testbed.linux import namespaces
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from testbed.agent.messages import NewInterface, NewNetwork, NewNode, PresentNetwork, PresentNode
+    from testbed.agent.messages import ContainerIdentity, NewInterface, NewNetwork, NewNode, PresentNetwork, PresentNode
     from testbed.agent.netlink import RouteSocket
+    from testbed.agent.owners import Owner
     from testbed.agent.switch import Device
 
 _FIRST_INDEX = 1000
@@ -84,6 +85,7 @@ class Wiring:
         gone: by names of node and network, ports that are not there now, and why.
         bridges: networks by the index of their bridge.
         senders: by network, the nodes by the MACs that they send with.
+        identities: by node, what tells its container when it has been made anew; only of those that are followed so.
         open_networks: those that are not the lab's own: what they carry between others passes untouched.
     """
 
@@ -94,6 +96,7 @@ class Wiring:
     gone: dict[tuple[str, str], str] = field(default_factory=dict)
     bridges: dict[int, str] = field(default_factory=dict)
     senders: dict[str, dict[str, str]] = field(default_factory=dict)
+    identities: dict[str, ContainerIdentity] = field(default_factory=dict)
     open_networks: set[str] = field(default_factory=set)
     _places: dict[int, tuple[str, str]] = field(default_factory=dict)
 
@@ -151,30 +154,66 @@ class Wiring:
         cause = ENDED if node.has_ended else "its interface there was removed"
         self.gone[port.node, port.network] = f"node {port.node} is not on network {port.network}: {cause}"
 
-    def find_owner(self, device: Device, network: str) -> Port | None:
+    def returned(self, device: Device, network: str, owner: Owner | None) -> Port | None:
         """The node's interface at the other end of a device on the switch side, where a port was gone.
 
         The port and the node are known anew from then on.
+
+        Args:
+            device: the switch side.
+            network: the network of its bridge.
+            owner: whose it is; None where no process is there, as in a node without any.
         """
         for name, where in list(self.gone):
+            node = self.nodes[name]
             if where != network:
                 continue
-            for node in self.nodes[name].incarnations():
+            if owner and node.container in owner.pids:
+                if node.has_ended:
+                    self.nodes[name] = self._of_container(node, owner.pids[node.container], node.container)
+                return self._return(name, network, device, owner.interface)
+            if not node.container:
                 for inner in devices_of(node):
                     if device.peer == inner.index and inner.peer == device.index:
-                        self.nodes[name] = node
-                        before = self.ports[name, network]
-                        port = replace(
-                            before,
-                            index=device.index,
-                            bridge=device.master,
-                            mac=inner.mac,
-                            interface=inner.name,
-                            mtu=inner.mtu,
-                        )
-                        self._add(port)
-                        return port
+                        return self._return(name, network, device, inner)
         return None
+
+    def _of_container(self, node: Node, pid: int, container: str) -> Node:
+        return of_process(node.name, pid, limited=bool(node.cgroups), container=container)
+
+    def _return(self, name: str, network: str, device: Device, inner: Device) -> Port:
+        port = replace(
+            self.ports[name, network],
+            node=name,
+            index=device.index,
+            bridge=device.master,
+            mac=inner.mac,
+            interface=inner.name,
+            mtu=inner.mtu,
+        )
+        self._add(port)
+        return port
+
+    def succeed(self, name: str, pid: int, container: str) -> None:
+        """Have another container be a node, in place of one that has ended.
+
+        Raises:
+            OSError: it has ended too.
+        """
+        self.nodes[name] = self._of_container(self.nodes[name], pid, container)
+
+    def join(self, name: str, like: str, pid: int, container: str) -> None:
+        """Have a further node on the networks of another, none of which it has a port on yet.
+
+        Raises:
+            OSError: the container has ended.
+        """
+        model = self.nodes[like]
+        self.nodes[name] = of_process(name, pid, limited=bool(model.cgroups), container=container)
+        for (node, network), port in list(self.ports.items()):
+            if node == like:
+                self.ports[name, network] = replace(port, node=name, index=0, mac="", address="")
+                self.gone[name, network] = f"node {name} is not on network {network} yet"
 
     async def create(self, networks: Sequence[NewNetwork], nodes: Sequence[NewNode], hosts: Path) -> None:
         """Make networks as bridges and nodes as namespaces, and cable them.
@@ -261,6 +300,8 @@ class Wiring:
             except OSError as error:
                 raise LabError("node-gone", f"no namespace of {name} (pid {pid}): {error.strerror}") from None
             self.nodes[name] = node
+            if given.identity:
+                self.identities[name] = given.identity
             by_mac = {device.mac: device for device in devices_of(node)}
             for interface in given.interfaces:
                 device = by_mac.get(interface.mac)

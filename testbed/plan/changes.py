@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from testbed.errors import UsageError
 from testbed.impairments import CLEAR
 from testbed.plan.model import Link, Plan
-from testbed.plan.seeds import derive
+from testbed.seeds import derive
 from testbed.topology.document import read
 from testbed.topology.error_messages import show, translate, valueless
 from testbed.topology.impairments import ImpairmentKeys

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from testbed.impairments import CLEAR
 from testbed.plan.events import Event, LinkChange
 from testbed.plan.model import Link
-from testbed.plan.seeds import derive
+from testbed.seeds import derive
 from testbed.topology.timeline_state import TimelineState, in_time, link_entries
 
 if TYPE_CHECKING:

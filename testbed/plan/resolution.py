@@ -12,7 +12,7 @@ from testbed.kinds import kinds as all_kinds
 from testbed.plan import addresses
 from testbed.plan.links import resolve_links
 from testbed.plan.model import CaptureSettings, Interface, Network, Node, Plan, Workload
-from testbed.plan.seeds import derive, of_name
+from testbed.seeds import derive, of_name
 from testbed.topology.timeline_state import longest_ns
 
 if TYPE_CHECKING:

@@ -51,13 +51,14 @@ def ahead() -> Iterator[None]:
             _end(process)
 
 
-def start(runtime: str, lab: str, *, isolate: bool) -> Agent:
+def start(runtime: str, lab: str, *, isolate: bool, docker_engine: str = "") -> Agent:
     """Start the agent of a lab and wait until it answers.
 
     Args:
         runtime: whose lab it is.
         lab: its name.
         isolate: in namespaces of its own; else in the machine's, for which it must be root.
+        docker_engine: path of the Unix socket of the Docker Engine that the lab's containers are of.
 
     Raises:
         TestbedError: the one with which the agent ended.
@@ -69,6 +70,7 @@ def start(runtime: str, lab: str, *, isolate: bool) -> Agent:
     arguments += ["--lab", lab, "--socket", str(directory.socket), "--lifeline", *["--isolate"] * isolate]
     arguments += ["--journal", str(directory.journal)] * (not isolate) + ["--debug"] * logs.debugging()
     begun = time.monotonic()
+    arguments += ["--docker-engine", docker_engine] * bool(docker_engine)
     process = _waiting.pop() if _waiting else _launch()
     _started[directory.socket] = process
     deadline = time.monotonic() + _START_SECONDS

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from testbed import plan, topology
 from testbed.errors import UsageError
-from testbed.plan.seeds import derive
+from testbed.seeds import derive
 from testbed.topology import TopologyError
 
 if TYPE_CHECKING:

@@ -21,21 +21,21 @@ def docker(*argv):
     return subprocess.run(["docker", *argv], capture_output=True, text=True, check=True).stdout.strip()
 
 
-class System:
-    """Somebody's containers `NAME-a`, `NAME-b`, ... on a bridge network of theirs."""
+class Containers:
+    """Containers of somebody's on a bridge network of theirs, by short names."""
 
-    def __init__(self, name, subnet):
-        self.name = name
-        self.network = f"{name}-net"
-        docker("network", "create", "--subnet", subnet, self.network)
+    network: str
 
-    def start(self, which, *options):
-        """Start a container, and return its name."""
-        docker("run", "-d", "--name", f"{self.name}-{which}", "--network", self.network, *options, IMAGE)
-        return f"{self.name}-{which}"
+    def container(self, which):
+        """The name that the Docker Engine knows a container by."""
+        raise NotImplementedError
+
+    def identity(self, which):
+        """What tells a container when it has been made anew."""
+        return messages.ContainerIdentity(name=self.container(which))
 
     def inspect(self, which):
-        (found,) = json.loads(docker("inspect", f"{self.name}-{which}"))
+        (found,) = json.loads(docker("inspect", self.container(which)))
         return found
 
     def pid(self, which):
@@ -60,11 +60,70 @@ class System:
         argv = ["ping", "-n", "-W2", *(options or ("-c3", "-i0.2")), self.address(target)]
         return [float(each) for each in re.findall(r"time=([\d.]+) ms", self.inside(source, *argv, check=False))]
 
+
+class System(Containers):
+    """Somebody's containers `NAME-a`, `NAME-b`, ..."""
+
+    def __init__(self, name, subnet):
+        self.name = name
+        self.network = f"{name}-net"
+        docker("network", "create", "--subnet", subnet, self.network)
+
+    def container(self, which):
+        return f"{self.name}-{which}"
+
+    def start(self, which, *options):
+        """Start a container."""
+        docker("run", "-d", "--name", self.container(which), "--network", self.network, *options, IMAGE)
+
     def remove(self):
         mine = docker("ps", "-aq", "--filter", f"network={self.network}").split()
         if mine:
             docker("rm", "-f", *mine)
         docker("network", "rm", self.network)
+
+
+_COMPOSE = """
+version: "2.4"
+services:
+  web: {image: "IMAGE"}
+  db: {image: "IMAGE"}
+networks:
+  default: {ipam: {config: [{subnet: SUBNET}]}}
+"""
+
+
+class Project(Containers):
+    """A compose project of somebody's, of two services. Its containers are `web-1`, `web-2`, ... and `db-1`."""
+
+    def __init__(self, name, subnet, directory):
+        self._name = name
+        self._directory = directory
+        self.network = f"{name}_default"
+        (directory / "docker-compose.yml").write_text(_COMPOSE.replace("IMAGE", IMAGE).replace("SUBNET", subnet))
+
+    def container(self, which):
+        return f"{self._name}_{which.replace('-', '_')}"
+
+    def identity(self, which):
+        service, _, number = which.partition("-")
+        return messages.ContainerIdentity(
+            name=self.container(which), project=self._name, service=service, number=int(number)
+        )
+
+    def compose(self, *argv):
+        said("docker-compose", "-p", self._name, "-f", str(self._directory / "docker-compose.yml"), *argv)
+
+
+@contextmanager
+def compose_project(name, subnet, directory):
+    """Somebody's compose project for the time of the context."""
+    made = Project(name, subnet, directory)
+    try:
+        made.compose("up", "-d")
+        yield made
+    finally:
+        made.compose("down", "-t0")
 
 
 @contextmanager
@@ -129,7 +188,7 @@ def snapshot(made, *which):
     return sorted(found)
 
 
-def adopt(agent, made, *which, identity=True):
+def adopt(agent, made, *which):
     """Have an agent know containers as its nodes, by the letters that they have here."""
     nodes = []
     for each in which:
@@ -143,7 +202,7 @@ def adopt(agent, made, *which, identity=True):
                 pid=found["State"]["Pid"],
                 limited=False,
                 interfaces=(interface,),
-                identity=messages.ContainerIdentity(name=f"{made.name}-{each}") if identity else None,
+                identity=made.identity(each),
             )
         )
     agent.call(messages.Adopt(networks=(messages.PresentNetwork(name="net", open=True),), nodes=tuple(nodes)))
@@ -172,4 +231,4 @@ def impair_both(agent, made, one, other, **how):
 
 def start_agent(lab):
     """The agent of a lab of containers, a process of this machine."""
-    return local_agent.start("docker", lab, isolate=False)
+    return local_agent.start("docker", lab, isolate=False, docker_engine="/var/run/docker.sock")

@@ -9,27 +9,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docker.errors import APIError, NotFound
+from docker.types import Mount
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 import testbed
 from testbed import logs
-from testbed.agent import messages, protocol
+from testbed.agent import journal, messages, protocol
 from testbed.agent.client import Agent, gone
 from testbed.errors import LabError, TestbedError, UsageError
 from testbed.runtime import local_agent
 from testbed.runtime.docker import objects
 from testbed.runtime.docker.engine import patiently, refusals
 from testbed.runtime.docker.execution import STDOUT, Execution
+from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from testbed.agent.journal import PutBack
     from testbed.plan.model import Plan
     from testbed.runtime.docker.engine import DockerEngine
 
 _RUNTIME = "docker"
 _SOCKET = "/run/testbed/agent.sock"
 _CODE = "/run/testbed/code"
+_JOURNAL = "/run/testbed/agent.journal"
 _ENVIRONMENT = {"PYTHONPATH": _CODE}
 _START_SECONDS = 30
 _END_SECONDS = 10
@@ -71,19 +75,28 @@ class _Channel:
             return b""
 
 
-def start(engine: DockerEngine, plan: Plan) -> Agent:
+def start(engine: DockerEngine, plan: Plan, *, attaches: bool = False) -> Agent:
     """Start the agent of a lab and wait until it answers.
+
+    Args:
+        engine: which runs the containers.
+        plan: of the lab.
+        attaches: nodes or networks of the lab are somebody else's. An agent in a container then gets the Docker
+            Engine's socket, to follow their containers, and a guardian, in a container of its own because the Docker
+            Engine kills all processes of a container at once.
 
     Raises:
         TestbedError: the error with which the agent ended; `agent-failed` if it reported none.
     """
     if engine.hosts_agent:
-        return local_agent.start(_RUNTIME, plan.lab, isolate=False)
+        return local_agent.start(_RUNTIME, plan.lab, isolate=False, docker_engine=engine.unix_socket)
     limited = any(node.cpus_milli or node.memory_bytes for node in plan.nodes)
     command = ["--lab", plan.lab, "--socket", _SOCKET, *["--debug"] * logs.debugging()]
+    if attaches:
+        command += ["--journal", _JOURNAL, "--unguarded", "--docker-engine", engine.unix_socket]
     # No node has such a name, because names of nodes contain no dot.
     container = _create(
-        engine, plan.lab, command, objects.OWN_IMAGE, name=f"testbed-{plan.lab}.agent", limits_nodes=limited
+        engine, plan.lab, command, name=f"testbed-{plan.lab}.agent", limits_nodes=limited, asks_engine=attaches
     )
     with refusals("agent"):
         patiently(engine.api.start, container)
@@ -98,7 +111,33 @@ def start(engine: DockerEngine, plan: Plan) -> Agent:
         listens = False
     if not listens:
         raise _why(engine.log_tail(container))
-    return Agent(lambda: _Channel(engine, container))
+    agent = Agent(lambda: _Channel(engine, container))
+    if attaches:
+        _guard(engine, plan.lab, agent.hello().pid)
+    return agent
+
+
+def _guard(engine: DockerEngine, lab: str, agent: int) -> None:
+    """Start the guardian of an agent in a container; both see the pids of the Docker Engine's machine."""
+    command = ["--lab", lab, "--guard", str(agent), "--journal", f"/proc/{agent}/root{_JOURNAL}"]
+    container = _create(engine, lab, command, kind=objects.GUARDIAN, name=f"testbed-{lab}.guardian")
+    with refusals("guardian"):
+        patiently(engine.api.start, container)
+
+
+def aftermath(engine: DockerEngine, lab: str) -> PutBack | None:
+    """Return what was put back after the agent of a lab was killed; None where nothing was, so far."""
+    if container := _container(engine, lab):
+        with suppress(APIError):
+            archived, _ = engine.api.get_archive(container["Id"], _JOURNAL)
+            with tarfile.open(fileobj=io.BytesIO(b"".join(archived))) as archive:
+                (entry,) = archive
+                if file := archive.extractfile(entry):
+                    return journal.outcome(journal.read(file.read()))
+        return None
+    with suppress(OSError):
+        return journal.outcome(journal.read(LabDirectory(_RUNTIME, lab).journal.read_bytes()))
+    return None
 
 
 def _listens(engine: DockerEngine, container: str) -> bool | None:
@@ -164,11 +203,15 @@ def _container(engine: DockerEngine, lab: str) -> dict[str, Any] | None:
 
 
 def _sweep(engine: DockerEngine, lab: str, agent: dict[str, Any]) -> None:
-    """Remove the devices that the agent in a container left, by another container of the same image."""
+    """Undo what the agent in a container left, by another container of the same image."""
     with suppress(APIError):
         engine.api.kill(agent["Id"])
     with refusals("sweep"):
-        container = _create(engine, lab, ["--lab", lab, "--sweep"], agent["ImageID"], name=None, limits_nodes=False)
+        command = ["--lab", lab, "--sweep", "--journal", _JOURNAL]
+        container = _create(engine, lab, command, image=agent["ImageID"])
+        with suppress(NotFound):
+            archived, _ = engine.api.get_archive(agent["Id"], _JOURNAL)
+            engine.api.put_archive(container, str(Path(_JOURNAL).parent), b"".join(archived))
         patiently(engine.api.start, container)
         status = engine.api.wait(container)["StatusCode"]
     if status:
@@ -176,10 +219,23 @@ def _sweep(engine: DockerEngine, lab: str, agent: dict[str, Any]) -> None:
 
 
 def _create(
-    engine: DockerEngine, lab: str, arguments: Sequence[str], image: str, *, name: str | None, limits_nodes: bool
+    engine: DockerEngine,
+    lab: str,
+    arguments: Sequence[str],
+    *,
+    image: str = objects.OWN_IMAGE,
+    kind: str = objects.AGENT,
+    name: str | None = None,
+    limits_nodes: bool = False,
+    asks_engine: bool = False,
 ) -> str:
     """Create a container with the agent's privileges and this package's code, and return its id."""
     api = engine.api
+    mounts = []
+    if limits_nodes:
+        mounts.append(Mount("/sys/fs/cgroup", "/sys/fs/cgroup", type="bind"))
+    if asks_engine:
+        mounts.append(Mount(engine.unix_socket, engine.unix_socket, type="bind"))
     with refusals("agent"):
         container: str = api.create_container(
             image,
@@ -189,7 +245,7 @@ def _create(
             user="root",
             working_dir="/",
             environment=_ENVIRONMENT,
-            labels=objects.labels(lab, objects.AGENT, "1"),
+            labels=objects.labels(lab, kind, "1"),
             host_config=api.create_host_config(
                 network_mode="host",
                 pid_mode="host",
@@ -198,7 +254,7 @@ def _create(
                 cap_drop=["ALL"],
                 cap_add=_CAPABILITIES,
                 security_opt=["no-new-privileges"],
-                binds=["/sys/fs/cgroup:/sys/fs/cgroup:rw"] if limits_nodes else [],
+                mounts=mounts,
             ),
         )["Id"]
         api.put_archive(container, "/run", _package())

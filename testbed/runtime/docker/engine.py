@@ -86,11 +86,11 @@ class DockerEngine:
         The process that listens on its Unix socket tells: the kernel gives us its pid (SO_PEERCRED, unix(7)), 0 where
         we can't see it. A virtual machine's has another kernel; a rootless one's, other namespaces.
         """
-        address = os.environ.get("DOCKER_HOST") or f"unix://{_DEFAULT_SOCKET}"
+        address = os.environ.get("DOCKER_HOST") or "unix://"
         if os.geteuid() != 0 or not address.startswith("unix://") or self._kernel != os.uname().release:
             return False
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(address.removeprefix("unix://"))
+            connection.connect(self.unix_socket)
             credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         pid, _, _ = struct.unpack("3i", credentials)
         try:
@@ -100,6 +100,12 @@ class DockerEngine:
             )
         except OSError:
             return False
+
+    @property
+    def unix_socket(self) -> str:
+        """The path of its Unix socket on its own machine; the usual one where it is reached in another way."""
+        address = os.environ.get("DOCKER_HOST", "")
+        return address.removeprefix("unix://") if address.startswith("unix://") else _DEFAULT_SOCKET
 
     def info(self) -> dict[str, Any]:
         """What it tells of itself and of its machine."""

@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 OWN_IMAGE = "testbed:latest"
 """The image of nodes that name none, and of the agent if it runs in a container. It idles until it is stopped."""
 
-LAB, NODE, NETWORK, AGENT, VERSION = (
+LAB, NODE, NETWORK, AGENT, GUARDIAN, VERSION = (
     "testbed.lab",
     "testbed.node",
     "testbed.network",
     "testbed.agent",
+    "testbed.guardian",
     "testbed.version",
 )
 

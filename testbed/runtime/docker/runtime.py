@@ -159,6 +159,9 @@ class DockerRuntime:
             problem = problem or "; ".join(f"{link}: {death}" for link, death in hello.dead_links.items())
         except TestbedError as error:
             problem = error.message
+            if error.code == "agent-gone" and (done := agents.aftermath(self._engine, lab)) and done.ports:
+                problem = "its agent was killed; the containers that it was attached to are as they were before"
+                problem += "".join(f"; but {failure}" for failure in done.failures)
         problem = problem or ", ".join(f"{node} is {now}" for node, now in nodes.items() if now != "running")
         return LabStatus(lab=lab, runtime=self.name, nodes=nodes, healthy=not problem, problem=problem, notes=notes)
 

@@ -1,0 +1,113 @@
+"""What the agent asks the Docker Engine: which container has an id, by one request on the Engine's Unix socket.
+
+The agent needs only that, so it does without the docker SDK, which takes half a second to import. The list of
+containers, unlike the details of one, is answered while the Engine starts the container.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import msgspec
+
+from testbed.errors import LabError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SECONDS = 5.0
+
+_PROJECT, _SERVICE, _NUMBER, _ONE_OFF = (
+    f"com.docker.compose.{each}" for each in ("project", "service", "container-number", "oneoff")
+)
+"""Labels that compose gives containers (https://docs.docker.com/compose/)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """A container as the Docker Engine describes it.
+
+    Attributes:
+        identity: its id, 64 hexadecimal digits.
+        name: without the slash that the Docker Engine puts before it.
+        project, service, number: of compose; empty and 0 for others, also for those of `docker compose run`.
+    """
+
+    identity: str
+    name: str
+    project: str = ""
+    service: str = ""
+    number: int = 0
+
+
+class _Listed(msgspec.Struct):
+    """What is used of an element of the list of containers."""
+
+    identity: str = msgspec.field(name="Id")
+    names: list[str] = msgspec.field(name="Names")
+    labels: dict[str, str] | None = msgspec.field(name="Labels")
+
+
+class DockerEngine:
+    """The Docker Engine that listens on a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def container(self, identity: str) -> Container | None:
+        """The container with an id, whether it runs or not; None where there is none.
+
+        Raises:
+            LabError: `docker-engine-silent`.
+        """
+        return await asyncio.to_thread(self._ask, identity)
+
+    def _ask(self, identity: str) -> Container | None:
+        query = quote(json.dumps({"id": [identity]}))
+        connection = _Connection(self._path)
+        try:
+            connection.request("GET", f"/containers/json?all=1&filters={query}")
+            answer = connection.getresponse()
+            listed = msgspec.json.decode(answer.read(), type=list[_Listed])
+        except (OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
+            raise LabError(
+                "docker-engine-silent",
+                f"the Docker Engine at {self._path} does not say which container {identity[:12]} is: {error}",
+            ) from None
+        finally:
+            connection.close()
+        return _described(listed[0]) if listed else None
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        """Open the socket."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(_SECONDS)
+        self.sock.connect(str(self._path))
+
+
+def _described(listed: _Listed) -> Container:
+    labels = listed.labels or {}
+    name = min(listed.names, key=len).removeprefix("/")  # longer ones are aliases, `/other/alias`
+    if labels.get(_ONE_OFF, "").lower() == "true" or not labels.get(_NUMBER, "").isdecimal():
+        return Container(identity=listed.identity, name=name)
+    return Container(
+        identity=listed.identity,
+        name=name,
+        project=labels.get(_PROJECT, ""),
+        service=labels.get(_SERVICE, ""),
+        number=int(labels[_NUMBER]),
+    )

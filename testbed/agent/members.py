@@ -1,0 +1,177 @@
+"""Which container is which node: containers are made anew under the name of another, and services grow and shrink.
+
+A container with a node's name, or with its place in a compose service, is that node from then on. One more container of
+a service becomes a further node, with the links that all others of the service have. A container that is removed while
+others of its service remain is a node no more, and no failure.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from testbed.agent import owners
+from testbed.agent.messages import ContainerIdentity, Member, PresentInterface
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from testbed.agent.docker_engine import Container, DockerEngine
+    from testbed.agent.links import Links
+    from testbed.agent.owners import Owner
+    from testbed.agent.switch import Device
+    from testbed.agent.wiring import Port, Wiring
+
+_log = logging.getLogger(__name__)
+
+
+class Whose(Enum):
+    """Whose a port is that is no node's."""
+
+    NO_NODE = auto()
+    UNSEEN = auto()
+    """No process is behind it, yet."""
+    TOO_EARLY = auto()
+    """It will be a node's when the container that still is that node has ended."""
+
+
+@dataclass(slots=True)
+class Members:
+    """The containers that are the nodes of a lab.
+
+    Attributes:
+        engine: answers which container an id is; None where containers are known by their ids only.
+        left: nodes whose containers were removed while others of their services remained.
+    """
+
+    wiring: Wiring
+    links: Links
+    engine: DockerEngine | None
+    left: set[str] = field(default_factory=set)
+    _changed: dict[str, str] = field(default_factory=dict)
+    """By node that was made anew or came later, the one of the plan that it is or resembles."""
+
+    async def owner_of(self, device: Device, network: str) -> Port | Whose:
+        """The node's port that a new device on the switch side is.
+
+        Raises:
+            LabError: `docker-engine-silent`.
+            OSError: the container has ended again.
+        """
+        owner = owners.owner_of(device) if device.peer else None
+        if port := self.wiring.returned(device, network, owner):
+            return port
+        if owner is None:
+            return Whose.UNSEEN if device.peer else Whose.NO_NODE
+        for container in owner.pids:
+            if (described := await self._described(container)) and (node := self._node_of(described)):
+                return self._take(node, described, network, device, owner)
+        return Whose.NO_NODE
+
+    async def is_no_node(self, device: Device) -> bool:
+        """Whether a device on the switch side is certainly no node's port, also none that a node might have now.
+
+        Raises:
+            LabError: `docker-engine-silent`.
+        """
+        owner = owners.owner_of(device) if device.peer else None
+        if owner is None:
+            return not device.peer
+        found = [await self._described(container) for container in owner.pids]
+        return not any(described and self._node_of(described) for described in found)
+
+    async def _described(self, container: str) -> Container | None:
+        """A container that may be a node; None where it can't be, or is one."""
+        known = not container or any(node.container == container for node in self.wiring.nodes.values())
+        return await self.engine.container(container) if self.engine and self.wiring.identities and not known else None
+
+    def _node_of(self, container: Container) -> str | None:
+        """The name of the node that a container is, which there may not be yet."""
+        identities = self.wiring.identities
+        for node, identity in identities.items():
+            if identity.name == container.name or (identity.number and _place(identity) == _place(container)):
+                return node
+        if any(_service(identity) == _service(container) for identity in identities.values() if identity.number):
+            name = f"{container.service}-{container.number}"
+            return None if name in self.wiring.nodes else name
+        return None
+
+    def _take(self, node: str, container: Container, network: str, device: Device, owner: Owner) -> Port | Whose:
+        """Have a container be a node, if it is on the network, and nothing else is that node."""
+        identities, pid = self.wiring.identities, owner.pids[container.identity]
+        if node in self.wiring.nodes:
+            if not self.wiring.nodes[node].has_ended:
+                return Whose.TOO_EARLY
+            self.wiring.succeed(node, pid, container.identity)
+            self._changed.setdefault(node, node)
+        else:
+            like, *others = self._siblings(container)
+            self.wiring.join(node, like, pid, container.identity)
+            self._changed[node] = like
+            for place in {place for name, place in self.wiring.ports if name == node}:
+                self.links.extend(like, node, place, others)
+        identities[node] = ContainerIdentity(
+            name=container.name, project=container.project, service=container.service, number=container.number
+        )
+        self.left.discard(node)
+        _log.info("container %s (%s) is node %s from now on", container.name, container.identity[:12], node)
+        return self.wiring.returned(device, network, owner) or Whose.NO_NODE
+
+    def _siblings(self, container: Container) -> list[str]:
+        """The nodes of a container's service, by their numbers."""
+        found = [
+            (identity.number, node)
+            for node, identity in self.wiring.identities.items()
+            if identity.number and _service(identity) == _service(container)
+        ]
+        return [node for _, node in sorted(found)]
+
+    async def notice_departures(self) -> Collection[str]:
+        """Look for nodes that have left since the last time.
+
+        Raises:
+            LabError: `docker-engine-silent`.
+        """
+        found = []
+        for name, identity in self.wiring.identities.items():
+            node = self.wiring.nodes[name]
+            if name not in self.left and identity.number and node.has_ended and self._others_run(name, identity):
+                assert self.engine  # noqa: S101  # identities are given only where it answers
+                if await self.engine.container(node.container) is None:
+                    self.left.add(name)
+                    found.append(name)
+        return found
+
+    def _others_run(self, name: str, identity: ContainerIdentity) -> bool:
+        return any(
+            other != name and _service(each) == _service(identity) and not self.wiring.nodes[other].has_ended
+            for other, each in self.wiring.identities.items()
+        )
+
+    def changed(self) -> tuple[Member, ...]:
+        """The nodes that are not what was adopted."""
+        return tuple(
+            Member(
+                name=name,
+                like=like,
+                container=self.wiring.identities[name].name,
+                interfaces=tuple(
+                    PresentInterface(network=port.network, mac=port.mac, address=port.address)
+                    for port in self.wiring.ports.values()
+                    if port.node == name
+                ),
+                links=self.links.requests(name) if like != name else (),
+            )
+            for name, like in self._changed.items()
+            if name not in self.left
+        )
+
+
+def _service(member: ContainerIdentity | Container) -> tuple[str, str]:
+    return member.project, member.service
+
+
+def _place(member: ContainerIdentity | Container) -> tuple[str, str, int]:
+    return member.project, member.service, member.number

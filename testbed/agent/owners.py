@@ -1,0 +1,78 @@
+"""Whose a port is: the process behind the other end of a veth device, and the container that it belongs to."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.agent import switch
+from testbed.agent.netlink import RouteSocket
+from testbed.agent.nodes import started
+from testbed.linux import namespaces
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from testbed.agent.switch import Device
+
+_PROC = Path("/proc")
+
+_IDENTITY = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+"""A container's id in the path of a cgroup: `/docker/ID`, `/system.slice/docker-ID.scope`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The network namespace behind a port.
+
+    Attributes:
+        interface: the device there.
+        pids: by container, its first process there; `` is the key of a process that is in no container.
+    """
+
+    interface: Device
+    pids: Mapping[str, int]
+
+
+def owner_of(port: Device) -> Owner | None:
+    """Whose a port is; None where no process is in the namespace of its other end, yet or any more."""
+    by_namespace: defaultdict[int, list[int]] = defaultdict(list)
+    for entry in _PROC.iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):  # it has ended meanwhile
+                by_namespace[(entry / "ns/net").stat().st_ino].append(int(entry.name))
+    # Who has just got a port has started lately.
+    for pids in sorted(by_namespace.values(), key=max, reverse=True):
+        with suppress(OSError):
+            if interface := _other_end(port, pids[0]):
+                return Owner(interface, _by_container(pids))
+    return None
+
+
+def _other_end(port: Device, pid: int) -> Device | None:
+    network = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with namespaces.inside(network), RouteSocket() as route:
+            (found,) = switch.devices(route, port.peer)
+    finally:
+        os.close(network)
+    return found if found.peer == port.index else None
+
+
+def _by_container(pids: list[int]) -> dict[str, int]:
+    """The oldest process of each container among some processes."""
+    found = []
+    for pid in pids:
+        with suppress(OSError):
+            found.append((started(_PROC / str(pid)), pid, _container_of(pid)))
+    return {container: pid for _, pid, container in sorted(found, reverse=True)}
+
+
+def _container_of(pid: int) -> str:
+    found = _IDENTITY.findall((_PROC / str(pid) / "cgroup").read_text("utf-8", "replace"))
+    return found[-1] if found else ""

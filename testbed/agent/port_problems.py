@@ -1,0 +1,118 @@
+"""What there is to say of the ports of a lab, in sentences: what keeps nodes from their networks, and new ports."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from testbed.agent.nodes import ENDED
+from testbed.agent.wiring import NetworkNamespace
+from testbed.errors import TestbedError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from testbed.agent.wiring import Port, Wiring
+
+STARTING_SECONDS = 5.0
+"""What a container needs at most from its port's appearance until its end of it is up; it is looked at more often."""
+
+_MOST_MACS = 64
+"""MACs of a node at one port that are followed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class NewPort:
+    """A port of which it is not known yet whose it is.
+
+    Attributes:
+        since: when it appeared, s of the monotonic clock.
+        passed: packets that it passed, in either direction, before it was closed.
+        closed: it passes nothing; else its network has no links.
+        connected: when both ends of it were up; 0 before.
+        failure: why its links do not work yet, or why it is not known whose it is.
+    """
+
+    network: str
+    name: str
+    since: float
+    passed: int
+    closed: bool
+    connected: float = 0
+    failure: str = ""
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether its container may still be starting."""
+        return time.monotonic() - self.since < STARTING_SECONDS
+
+
+async def problems(
+    wiring: Wiring, new: Mapping[int, NewPort], returned: Collection[tuple[str, str]], left: Collection[str]
+) -> list[str]:
+    """What keeps the lab from doing what the file says.
+
+    Args:
+        wiring: the nodes and ports of the lab.
+        new: ports of which it is not known yet whose they are, by their indexes.
+        returned: places, by node and network, whose ports are others than at first.
+        left: nodes that are there no more, which is no problem.
+    """
+    nodes = {name: node for name, node in wiring.nodes.items() if name not in left}
+    found = [f"node {name} does not run: {ENDED}" for name, node in nodes.items() if node.has_ended]
+    found += [
+        f"{reason}; its links work again as soon as it is back"
+        for (node, _), reason in wiring.gone.items()
+        if node in nodes and not nodes[node].has_ended
+    ]
+    found += [
+        f"the links of {port} do not work yet{': ' * bool(each.failure)}{each.failure}"
+        for index, each in new.items()
+        if (port := wiring.port_at(index))
+    ]
+    for place in sorted({*returned} - wiring.gone.keys()):
+        found += await _readdressed(wiring.ports[place], wiring)
+    for port in wiring.ports.values():
+        if sends_with_too_many(port, wiring):
+            found.append(f"node {port} sends with more than {_MOST_MACS} MACs; packets of further ones are dropped")
+    return found
+
+
+def closed_ports(wiring: Wiring, new: Mapping[int, NewPort]) -> list[str]:
+    """The ports of the lab's networks that belong to no node, and pass nothing."""
+    return [
+        f"{each.name}, a port of network {each.network}, "
+        + (f"passes nothing: {each.failure}" if each.failure else "is no node's: nothing passes to it")
+        for index, each in new.items()
+        if each.closed and not each.is_starting and not wiring.port_at(index)
+    ]
+
+
+def sends_with_too_many(port: Port, wiring: Wiring) -> bool:
+    """Whether a node sends with so many MACs at a port that further ones are not followed."""
+    return sum(node == port.node for node in wiring.senders[port.network].values()) >= _MOST_MACS
+
+
+async def addresses(port: Port, wiring: Wiring) -> list[str]:
+    """The IPv4 addresses that a node's interface has.
+
+    Raises:
+        LabError: the node has ended.
+        NetlinkError, OSError: its interface has gone.
+    """
+    async with NetworkNamespace(wiring.node(port.node).network) as inside:
+        return [each.get("address") async for each in await inside.ip.get_addr(label=port.interface)]
+
+
+async def _readdressed(port: Port, wiring: Wiring) -> list[str]:
+    """What is wrong with the address that a node has after it came back."""
+    with suppress(TestbedError, NetlinkError, OSError):
+        found = await addresses(port, wiring)
+        if port.address not in found:
+            has = ", ".join(found) or "no address"
+            return [f"node {port} has {has}, the plan says {port.address}: docker network connect --ip gives it that"]
+    return []
