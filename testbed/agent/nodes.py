@@ -114,7 +114,7 @@ def processes_of(container: str, proc: Path = _PROC) -> list[int]:
 
 
 def started(entry: Path) -> int:
-    """Return when the process of /proc/PID started, in ticks since the machine did: field 22 of its `stat`, see proc(5)."""
+    """Return when a process started, in ticks since the machine did: field 22 of /proc/PID/stat, see proc(5)."""
     return int((entry / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19])
 
 

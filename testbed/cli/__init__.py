@@ -25,6 +25,8 @@ COMMANDS = {
     "run": ("testbed.cli.runs", "Check a lab's links, run its workloads and keep the result."),
     "down": ("testbed.cli.labs", "Take a lab down, or all of them."),
     "ps": ("testbed.cli.labs", "List the labs that are up."),
+    "attach": ("testbed.cli.attaching", "Impair links between containers that run already, of compose projects too."),
+    "detach": ("testbed.cli.attaching", "Give back what testbed attach impairs."),
     "check": ("testbed.cli.runs", "Measure the links and compare them with what was requested."),
     "report": ("testbed.cli.reports", "Rewrite a run's report.html and print its path."),
     "compare": (

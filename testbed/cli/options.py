@@ -58,9 +58,9 @@ class BringUp:
 
     def resolve(self, topology: Topology) -> Plan:
         """Return the plan of a topology, with these options in place of the file's settings."""
-        from testbed import plan  # noqa: PLC0415  # most commands need none
+        from testbed import lab  # noqa: PLC0415  # most commands need none
 
-        return plan.resolve(topology, lab=self.name, runtime=self.runtime, engine=self.engine, seed=self.seed)
+        return lab.resolve(topology, lab=self.name, runtime=self.runtime, engine=self.engine, seed=self.seed)
 
 
 def bring_up(command: Callable[..., Any]) -> Callable[..., Any]:

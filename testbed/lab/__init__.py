@@ -6,9 +6,34 @@ with Lab.up("lossy") as lab:
     lab.run_workload("download").number("goodput_bps")
 """
 
+from typing import TYPE_CHECKING
+
 from testbed.lab.bringup import agent_ahead, all_labs, find, take_down
 from testbed.lab.handles import LinkHandle, NodeHandle
 from testbed.lab.lab import Lab
 from testbed.lab.observer import Observer
+from testbed.lab.resolving import resolve
 
-__all__ = ["Lab", "LinkHandle", "NodeHandle", "Observer", "agent_ahead", "all_labs", "find", "take_down"]
+if TYPE_CHECKING:
+    from testbed.lab.attaching import attached
+
+__all__ = [
+    "Lab",
+    "LinkHandle",
+    "NodeHandle",
+    "Observer",
+    "agent_ahead",
+    "all_labs",
+    "attached",
+    "find",
+    "resolve",
+    "take_down",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name != "attached":  # it imports the file format, which most commands don't need
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from testbed.lab.attaching import attached  # noqa: PLC0415
+
+    return attached

@@ -17,6 +17,7 @@ from testbed.lab import bringup
 from testbed.lab.connected import ConnectedLab
 from testbed.lab.handles import LinkHandle, NodeHandle, argv_of
 from testbed.lab.observer import SILENT
+from testbed.lab.resolving import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,7 +70,7 @@ class Lab(ConnectedLab):
             if seed is not None:
                 arguments.whole(seed, "seed", least=0, most=topology.models.MOST_SEED)
             loaded = wanted if isinstance(wanted, topology.Topology) else topology.load(topology.find(str(wanted)))
-            wanted = plan.resolve(loaded, lab=name, runtime=runtime, engine=engine, seed=seed)
+            wanted = resolve(loaded, lab=name, runtime=runtime, engine=engine, seed=seed)
         made, chosen, was_up = bringup.bring_up(wanted, observer)
         return cls(made, chosen, was_up=was_up)
 

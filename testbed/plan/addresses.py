@@ -64,9 +64,21 @@ def _free(lab: str, nodes: int, used: list[IPv4Network]) -> IPv4Network:
     raise MachineError("no-free-subnet", f"no /{prefix} of {POOL} is free", "take other labs down")
 
 
-def hosts(subnet: IPv4Network, nodes: Iterable[str], given: Mapping[str, IPv4Address]) -> dict[str, IPv4Address]:
-    """Return an address for every node on a network: the one given, else the next unused one, from .2 on."""
-    free = _unused(subnet, set(given.values()))
+def hosts(
+    subnet: IPv4Network,
+    nodes: Iterable[str],
+    given: Mapping[str, IPv4Address],
+    used: Collection[IPv4Address] = (),
+) -> dict[str, IPv4Address]:
+    """Return an address for every node on a network: the one given, else the next unused one, from .2 on.
+
+    Args:
+        subnet: of the network.
+        nodes: to have an address.
+        given: the addresses of some.
+        used: addresses of others, which are not nodes.
+    """
+    free = _unused(subnet, {*given.values(), *used})
     return {node: given[node] if node in given else next(free) for node in nodes}
 
 

@@ -93,7 +93,7 @@ def changed(plan: Plan, link: Link, changes: Mapping[str, object]) -> Link:
         near = get_close_matches(name, KEYS, 1)
         hint = f"did you mean {near[0]}?" if near else f"keys are: {', '.join(KEYS)}"
         raise UsageError("unknown-key", f"a link has no key {name!r}", hint)
-    document = _document(changes)
+    document = as_document(changes)
     try:
         asked = ImpairmentKeys.model_validate(document.data)
     except ValidationError as error:
@@ -109,8 +109,12 @@ def changed(plan: Plan, link: Link, changes: Mapping[str, object]) -> Link:
     return replace(link, impairments=asked.resolve(link.impairments, mtu=mtu, delay_back_ns=back))
 
 
-def _document(changes: Mapping[str, object]) -> Document:
-    """Return the changes as a document of a topology file, one line per key."""
+def as_document(changes: Mapping[str, object]) -> Document:
+    """Return keys with their values as a document of a topology file, one line per key.
+
+    Raises:
+        UsageError: `bad-value`: a value can't be in a file.
+    """
     lines = [f"{name}: {_written(name, value)}" for name, value in changes.items()]
     document = read("\n".join(lines) or "{}", "change")
     if problems := [*document.problems, *valueless(document)]:

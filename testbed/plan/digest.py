@@ -11,11 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def place(address: str, allocated: Sequence[IPv4Network]) -> str | int:
-    """An address, or in an allocated subnet its position there; of such a subnet the length of its prefix."""
+def place(address: str, allocated: Sequence[IPv4Network], present: Sequence[IPv4Network] = ()) -> str | int:
+    """An address, or in an allocated subnet its position there; of such a subnet the length of its prefix.
+
+    Nothing of the addresses of a `present` network decides: a container that is made anew has another.
+    """
+    network = IPv4Network(address)
+    if any(network.subnet_of(subnet) for subnet in present):
+        return ""
     if "/" in address:
-        subnet = IPv4Network(address)
-        return subnet.prefixlen if subnet in allocated else address
+        return network.prefixlen if network in allocated else address
     for index, subnet in enumerate(allocated):
         if IPv4Address(address) in subnet:
             return f"{index}+{int(IPv4Address(address)) - int(subnet.network_address)}"

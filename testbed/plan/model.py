@@ -34,6 +34,7 @@ class Network:
         allocated: the subnet was chosen here and may be another next time; else the file gave it.
         internal: traffic does not leave the machine.
         mtu: bytes of an IP packet.
+        present: name of the Docker network that it is, which was there before the lab; empty where the lab makes it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Network:
     allocated: bool
     internal: bool
     mtu: int
+    present: str = field(default="", metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,7 @@ class Node:
         sysctls: namespaced kernel settings, the plan's own defaults included (they decide results; machines differ).
         ready: None where a started node is a ready one.
         service: how it is made and started, beside that.
+        container: name of the container that it is, which ran before the lab; empty where the lab makes it.
     """
 
     name: str
@@ -88,6 +91,7 @@ class Node:
     sysctls: Mapping[str, str] = field(hash=False)
     ready: Ready | None
     service: Service = field(default=Service(), metadata=ADDED)
+    container: str = field(default="", metadata=ADDED)
 
     def __post_init__(self) -> None:
         _freeze(self, "environment", "sysctls")
@@ -298,7 +302,8 @@ class Plan:
     def decisive(self, *, seeds: bool = True) -> dict[str, Any]:
         """Return all that decides what the plan does, as JSON, with or without its seeds; see `testbed.decisive`."""
         allocated = [IPv4Network(network.subnet) for network in self.networks if network.allocated]
-        found: dict[str, Any] = decisive(self, lambda address: place(address, allocated), seeds=seeds)
+        present = [IPv4Network(network.subnet) for network in self.networks if network.present]
+        found: dict[str, Any] = decisive(self, lambda address: place(address, allocated, present), seeds=seeds)
         return found
 
 

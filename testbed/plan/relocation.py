@@ -26,10 +26,11 @@ def relocate(plan: Plan, taken: Collection[IPv4Network]) -> Plan:
     Raises:
         MachineError: `subnet-taken`, a subnet that the file gave is in use; `no-free-subnet`.
     """
-    subnets = {network.name: IPv4Network(network.subnet) for network in plan.networks}
+    subnets = {network.name: IPv4Network(network.subnet) for network in plan.networks if not network.present}
     fixed = {
         network.name
         for network in plan.networks
+        if network.name in subnets
         if not network.allocated or not any(subnets[network.name].overlaps(other) for other in taken)
     }
     members = {name: sum(name in {at.network for at in node.interfaces} for node in plan.nodes) for name in subnets}
@@ -40,7 +41,9 @@ def relocate(plan: Plan, taken: Collection[IPv4Network]) -> Plan:
 
 def _moved(plan: Plan, moves: Moves) -> Plan:
     networks = tuple(
-        replace(network, subnet=str(moves[IPv4Network(network.subnet)]), gateway=_address(network.gateway, moves))
+        network
+        if network.present
+        else replace(network, subnet=str(moves[IPv4Network(network.subnet)]), gateway=_address(network.gateway, moves))
         for network in plan.networks
     )
     nodes = tuple(
@@ -56,6 +59,8 @@ def _moved(plan: Plan, moves: Moves) -> Plan:
 
 def _interface(interface: Interface, moves: Moves) -> Interface:
     address = _address(interface.address, moves)
+    if address == interface.address:
+        return interface
     return replace(interface, address=address, mac=addresses.mac(IPv4Address(address)))
 
 

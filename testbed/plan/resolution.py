@@ -49,7 +49,7 @@ def resolve(
     """Return the plan of `topology`. For a machine on which subnets are in use, see `relocate`.
 
     Args:
-        topology: as `testbed.topology.load` returns it.
+        topology: as `testbed.topology.load` returns it, or `discovered` where it `lacks_discovery`.
         lab: the lab's name; the topology's unless given.
         runtime: instead of the file's.
         engine: instead of the file's, on every link.
@@ -57,7 +57,10 @@ def resolve(
 
     Raises:
         MachineError: `no-free-subnet`: the networks do not fit into the pool.
+        ValueError: the topology lacks discovery.
     """
+    if topology.lacks_discovery:
+        raise ValueError("what runs already must be discovered first")
     lab = lab or topology.name
     seed_given = seed is not None or topology.seed is not None
     if seed is None:
@@ -71,7 +74,8 @@ def resolve(
     subnets = addresses.subnets(
         {name: (fixed[name], len(members[name])) for name in topology.networks}, lab=lab, taken=()
     )
-    hosts = {name: addresses.hosts(subnet, members[name], given[name]) for name, subnet in subnets.items()}
+    used = {name: _used(topology, network.present) for name, network in topology.networks.items()}
+    hosts = {name: addresses.hosts(subnet, members[name], given[name], used[name]) for name, subnet in subnets.items()}
     nodes = tuple(_node(topology, name, subnets, hosts) for name in topology.nodes)
     links, timeline = resolve_links(topology, seed=seed, engine=engine)
     kinds = {workload.name: workload.kind for stage in topology.stages for workload in stage}
@@ -86,10 +90,11 @@ def resolve(
             Network(
                 name=name,
                 subnet=str(subnets[name]),
-                gateway=str(subnets[name][1]),
+                gateway=_gateway(topology, network.present) or str(subnets[name][1]),
                 allocated=fixed[name] is None,
                 internal=network.internal,
                 mtu=network.mtu,
+                present=network.present or "",
             )
             for name, network in topology.networks.items()
         ),
@@ -102,6 +107,20 @@ def resolve(
         capture=_capture(topology),
         directory=str(topology.directory),
     )
+
+
+def _used(topology: Topology, present: str | None) -> frozenset[IPv4Address]:
+    """The addresses of a Docker network that its containers have."""
+    return topology.present.networks[present].used if present else frozenset()
+
+
+def _gateway(topology: Topology, present: str | None) -> str:
+    return topology.present.networks[present].gateway if present else ""
+
+
+def _mac(topology: Topology, node: str, network: str, address: IPv4Address) -> str:
+    container, present = topology.nodes[node].container, topology.networks[network].present
+    return topology.present.mac(container, present) if container and present else addresses.mac(address)
 
 
 def _capture(topology: Topology) -> CaptureSettings:
@@ -123,7 +142,7 @@ def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hos
                 name=f"eth{index}",
                 address=str(hosts[network][name]),
                 prefix_length=subnets[network].prefixlen,
-                mac=addresses.mac(hosts[network][name]),
+                mac=_mac(topology, name, network, hosts[network][name]),
             )
             for index, network in enumerate(topology.attachments(name))
         ),
@@ -132,9 +151,10 @@ def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hos
         environment={**node.variables, **node.environment},
         cpus_milli=node.cpus_milli or 0,
         memory_bytes=node.memory_bytes or 0,
-        sysctls={**SYSCTLS, **node.sysctls},
+        sysctls={} if node.container else {**SYSCTLS, **node.sysctls},
         ready=node.ready.resolved if node.ready else None,
         service=node.service,
+        container=node.container or "",
     )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.client import Agent
     from testbed.plan.model import Plan
+    from testbed.topology.present import Present
 
 _LAST_LINES = 10
 
@@ -161,6 +162,14 @@ class Runtime(Protocol):
 
         Raises:
             MachineError: a node needs something that this runtime lacks; the hint says how to get it.
+        """
+        ...
+
+    def discover(self) -> Present:
+        """Return the containers and networks that are there already, of anybody.
+
+        Raises:
+            MachineError: this runtime has none, or can't be reached.
         """
         ...
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from testbed import runtime
 from testbed.agent import messages, protocol
-from testbed.errors import LabError, TestbedError, UsageError, unknown_node
+from testbed.errors import LabError, MachineError, TestbedError, UsageError, unknown_node
 from testbed.runtime import (
     NODE_SYSCTLS,
     Availability,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from testbed.agent.client import Agent, Process
     from testbed.plan.model import Node, Plan
     from testbed.runtime import Progress
+    from testbed.topology.present import Present
 
 _CHUNK = 1 << 16
 _FOLLOW_SECONDS = 0.2
@@ -73,7 +74,14 @@ class NetnsRuntime:
 
     def require(self, plan: Plan) -> None:
         """See `testbed.runtime.Runtime`. Namespaces have no image and no limits of their own."""
+        for node in plan.nodes:
+            if node.container:
+                raise _only_docker(f"node {node.name} is container {node.container}")
         netns_services.require(plan)
+
+    def discover(self) -> Present:
+        """Refuse: what runs already are containers."""
+        raise _only_docker("the topology names containers or networks that are there already")
 
     def taken(self) -> list[IPv4Network]:
         """Return no subnets: a lab's networks are isolated from all others."""
@@ -290,6 +298,11 @@ class _Program:
 
     def wait(self) -> int:
         return _as_shell(self._process.wait())
+
+
+def _only_docker(said: str) -> MachineError:
+    message = f"{said}, which are a Docker Engine's; runtime netns makes namespaces of its own"
+    return MachineError("needs-containers", message, "leave --runtime netns out")
 
 
 def _launch(agent: Agent, node: Node) -> None:

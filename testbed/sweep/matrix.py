@@ -10,8 +10,9 @@ from math import prod
 from random import Random
 from typing import TYPE_CHECKING
 
-from testbed import plan, topology
+from testbed import topology
 from testbed.errors import UsageError
+from testbed.lab import resolve
 from testbed.seeds import derive
 from testbed.topology import TopologyError
 
@@ -146,7 +147,7 @@ def matrix(
     if problems:
         raise TopologyError(problems)
     levels = [{path: setting.text for path, setting in settings.items()} for settings in combinations]
-    plans = [plan.resolve(varied_topology, runtime=runtime, engine=engine, seed=seed) for varied_topology in topologies]
+    plans = [resolve(varied_topology, runtime=runtime, engine=engine, seed=seed) for varied_topology in topologies]
     _tell_apart(plans, levels)
     if not plans[0].workloads:
         raise UsageError(

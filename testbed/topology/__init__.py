@@ -9,11 +9,13 @@ from pydantic import ValidationError
 
 from testbed import arguments
 from testbed.errors import UsageError
-from testbed.topology.document import MOST_BYTES, read
+from testbed.topology.attaching import attaches, filled
+from testbed.topology.document import MOST_BYTES, Document, read
 from testbed.topology.error_messages import located, translate, valueless
 from testbed.topology.find import find
 from testbed.topology.json_schema import schema
 from testbed.topology.models import Topology
+from testbed.topology.present import Present
 from testbed.topology.problems import Problem, TopologyError
 from testbed.topology.referenced_files import Files
 from testbed.topology.rules import broken_rules
@@ -26,14 +28,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Factor",
+    "Present",
     "Problem",
     "Setting",
     "Topology",
     "TopologyError",
+    "discovered",
     "factors",
     "find",
     "load",
     "loads",
+    "loads_document",
     "parse_factor",
     "schema",
 ]
@@ -83,7 +88,36 @@ def loads(text: str | bytes, name: str, directory: Path | None = None, settings:
     if not isinstance(text, str | bytes):
         raise UsageError("bad-argument", f"the text of a topology is {repr(text)[:80]}", "give YAML, as str or bytes")
     document = applied(read(text, str(name)), settings)
-    files = Files(arguments.path(directory or Path(), "directory"))
+    return loads_document(document, arguments.path(directory or Path(), "directory"))
+
+
+def loads_document(document: Document, directory: Path = Path()) -> Topology:
+    """Load a topology from data that was read already; see `loads`.
+
+    Raises:
+        TopologyError: it is not valid; it tells all that is wrong.
+    """
+    return _validated(document, directory, None)
+
+
+def discovered(topology: Topology, present: Present) -> Topology:
+    """Return a topology with what runs already filled in: its nodes, their networks and addresses.
+
+    Args:
+        topology: one that `lacks_discovery`.
+        present: what a runtime has discovered.
+
+    Raises:
+        TopologyError: what the topology names is not there, or is otherwise than it needs; it tells all that is wrong.
+    """
+    document, faults = filled(topology.document, present)
+    if faults:
+        raise TopologyError(located(fault, topology.document) for fault in faults)
+    return _validated(document, topology.directory, present)
+
+
+def _validated(document: Document, directory: Path, present: Present | None) -> Topology:
+    files, is_filled = Files(directory), present is not None
     problems = [*document.problems, *valueless(document)]
     known = {(problem.line, problem.column) for problem in problems}
     topology = None
@@ -91,10 +125,12 @@ def loads(text: str | bytes, name: str, directory: Path | None = None, settings:
         topology = Topology.model_validate(document.data, context=files)
     except ValidationError as error:
         problems += [problem for problem in translate(error, document) if (problem.line, problem.column) not in known]
-    problems += [located(fault, document) for fault in broken_rules(Parts(document, files.models))]
+    problems += [located(fault, document) for fault in broken_rules(Parts(document, files.models), is_filled=is_filled)]
     problems += [problem for factor in factors_in(document) for problem in factor_problems(factor, document)]
-    if topology and not problems:  # what an event makes of a link depends on all that is before it
+    is_whole = is_filled or not attaches(document)
+    if topology and is_whole and not problems:  # what an event makes of a link depends on all that is before it
         problems += [located(fault, document) for fault in (*timeline_faults(topology), *workload_faults(topology))]
     if problems or topology is None:
         raise TopologyError(problems)
+    topology.keep(document, present)
     return topology

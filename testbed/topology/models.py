@@ -5,16 +5,19 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, PrivateAttr, Tag
+from pydantic import ConfigDict, Discriminator, Field, PrivateAttr, Tag
 from pydantic_core import PydanticCustomError
 
 from testbed.engines import CHOICES
 from testbed.topology import ends
+from testbed.topology.attaching import attaches
 from testbed.topology.base import EmptyIsDefault, Model, Recorded, key
 from testbed.topology.captures import CaptureValue
+from testbed.topology.document import Document
 from testbed.topology.ends import DirectionEnds, PairEnds
 from testbed.topology.events import AnyEvent
 from testbed.topology.impairments import ImpairmentKeys
+from testbed.topology.present import Present
 from testbed.topology.problems import nearest
 from testbed.topology.profiles import PROFILES
 from testbed.topology.referenced_files import Files
@@ -23,6 +26,7 @@ from testbed.topology.values import (
     Address,
     Command,
     Cpus,
+    DockerName,
     ExpectationText,
     Image,
     Name,
@@ -70,6 +74,7 @@ class Network(Model):
         "Bytes of the largest IP packet", default=1500
     )
     internal: Annotated[bool, Field(strict=True)] = key("Whether traffic stays on this machine", default=True)
+    present: DockerName | None = key("A Docker network that is there already, instead of a new one", default=None)
 
     def fixed_subnet(self, addresses: Collection[IPv4Address]) -> IPv4Network | None:
         """Return the subnet that the file gives, otherwise the /24 of the given `addresses`, otherwise None."""
@@ -103,16 +108,26 @@ class Node(ServiceKeys):
     cpus_milli: Cpus | None = key("CPU cores it may use", alias="cpus", default=None)
     memory_bytes: SomeSize | None = key("Memory it may use", alias="memory", default=None)
     sysctls: Mapping[Sysctl, Text] = key("Settings of its network stack", default={})
+    container: DockerName | None = key("A container that runs already, instead of a new one", default=None)
 
     def attachments(self, networks: Collection[str]) -> Mapping[str, Attachment]:
         """Return its networks by name.
 
         Args:
-            networks: all networks of the file. If there are several and the node names none, it is on none.
+            networks: all networks of the file. If there are several and the node names none, it is on none; nor is a
+                container that runs already, until it is discovered what it is on.
         """
+        if self.networks is None and self.container is not None:
+            return {}
         if self.networks is None:
             return {name: Attachment() for name in networks} if len(networks) == 1 else {}
         return self.networks if isinstance(self.networks, Mapping) else dict.fromkeys(self.networks, Attachment())
+
+
+class Compose(Model):
+    """A compose project whose services are nodes."""
+
+    project: DockerName = key("A project that is up; each running container of it is a node")
 
 
 class LinkKeys(ImpairmentKeys):
@@ -152,6 +167,8 @@ class Sweep(Model):
 class Topology(Model):
     """A small network: nodes, the networks between them, the impairments of its links, and the traffic to run."""
 
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["nodes"]}, {"required": ["compose"]}]})
+
     name: Name = key("The topology's name; a lab's too, unless another is given")
     description: Text = key("What it shows, in one line", default="")
     seed: Annotated[int, Field(strict=True, ge=0, le=MOST_SEED)] | None = key(
@@ -163,8 +180,9 @@ class Topology(Model):
         "L2 segments by name; one called `lan` unless given", default={"lan": Network()}
     )
     nodes: Annotated[Mapping[Name, Annotated[Node, EmptyIsDefault(), Recorded()]], Field(min_length=1)] = key(
-        "Containers or namespaces by name"
+        "Containers or namespaces by name; needed unless `compose` is given", default={}
     )
+    compose: Compose | None = key("A compose project that is up, whose services are nodes too", default=None)
     links: tuple[Annotated[AnyLink, Recorded()], ...] = key(
         "Impairments between nodes; other links have none", default=()
     )
@@ -178,6 +196,8 @@ class Topology(Model):
     sweep: Sweep | None = key("What `testbed sweep` varies", default=None)
 
     _directory: Path = PrivateAttr(default=Path("/"))
+    _document: Document | None = PrivateAttr(default=None)
+    _present: Present | None = PrivateAttr(default=None)
 
     def model_post_init(self, files: Files | None) -> None:
         """Store the directory of the file, which comes from the validation context."""
@@ -188,6 +208,30 @@ class Topology(Model):
     def directory(self) -> Path:
         """The directory that the topology file is in."""
         return self._directory
+
+    def keep(self, document: Document, present: Present | None) -> None:
+        """Keep what the topology was read from, and what was discovered of the containers that it attaches."""
+        self._document, self._present = document, present
+
+    @property
+    def document(self) -> Document:
+        """What the topology was read from; ValueError where it was made otherwise."""
+        if self._document is None:
+            raise ValueError("this topology was not read from a text")
+        return self._document
+
+    @property
+    def lacks_discovery(self) -> bool:
+        """Whether it names containers or networks that are there already, and what these are is still to be filled in.
+
+        See `testbed.topology.discovered`.
+        """
+        return self._present is None and attaches(self.document)
+
+    @property
+    def present(self) -> Present:
+        """What was discovered of the containers and networks that are there already."""
+        return self._present or Present()
 
     def attachments(self, node: str) -> Mapping[str, Attachment]:
         """Return the networks that a node is on, by name."""

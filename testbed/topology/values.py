@@ -279,6 +279,9 @@ def _any_of(*examples: str) -> dict[str, Any]:
 Name = Annotated[str, Reader(_name, {"type": "string", "pattern": NAME_PATTERN})]
 Text = Annotated[str, Reader(text_of, {"type": ["string", "number"]})]
 Image = Annotated[str, matching(r"^[a-zA-Z0-9][\w.:/@-]{0,255}$", "an image", "nginx:1.27")]
+DockerName = Annotated[
+    str, matching(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,199}$", "a name that the Docker Engine knows", "shop-web-1")
+]
 Variable = Annotated[str, matching(r"^[A-Za-z_][A-Za-z0-9_]{0,255}$", "a variable's name", "HTTP_PORT")]
 Sysctl = Annotated[
     str, matching(r"^net\.[a-z0-9_.]{1,100}$", "a sysctl of the network stack", "net.ipv4.tcp_congestion_control")

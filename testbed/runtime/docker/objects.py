@@ -88,12 +88,32 @@ def ensure_image(engine: DockerEngine, image: str, platform: str = "", *, may_pu
     builds.pull(engine, image, platform)
 
 
-def images(engine: DockerEngine, lab: str) -> dict[str, str]:
-    """Return the digests of the images of a lab's nodes by name, or the id of an image that is in no registry.
+def name_of(container: Mapping[str, Any]) -> str:
+    """Return the name of a listed container; further names, with a slash inside, are links of other containers."""
+    return next(str(name).removeprefix("/") for name in container["Names"] if name.count("/") == 1)
+
+
+def nodes_of(engine: DockerEngine, lab: str, attached: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Return the containers of a lab's nodes, running or not, by node.
+
+    Args:
+        engine: the Docker Engine of the lab.
+        lab: its name.
+        attached: names of containers that the lab did not make, by node.
+    """
+    found = {each["Labels"][NODE]: each for each in engine.containers(lab=lab, node=None)}
+    if attached:
+        by_name = {name_of(each): each for each in engine.containers()}
+        found |= {node: by_name[name] for node, name in attached.items() if name in by_name}
+    return found
+
+
+def images(engine: DockerEngine, containers: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return the digests of the images of nodes by name, or the id of an image that is in no registry.
 
     They come from the containers, because a name may refer to another image by now.
     """
-    used = {container["Image"]: container["ImageID"] for container in engine.containers(lab=lab, node=None)}
+    used = {container["Image"]: container["ImageID"] for container in containers.values()}
     identities = {}
     for name, identity in used.items():
         with refusals(f"image {name}"):
@@ -138,8 +158,9 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node) -> str:
         LabError: `docker-refused`.
     """
     api = engine.api
+    names = {each.name: each.present or network_name(plan.lab, each.name) for each in plan.networks}
     endpoints = {
-        network_name(plan.lab, interface.network): api.create_endpoint_config(
+        names[interface.network]: api.create_endpoint_config(
             aliases=[node.name], ipv4_address=interface.address, mac_address=interface.mac
         )
         for interface in node.interfaces
@@ -211,37 +232,52 @@ def running_pid(engine: DockerEngine, node: Node, container: str) -> int:
         time.sleep(_POLL_SECONDS)
 
 
-def health(engine: DockerEngine, lab: str, node: str) -> tuple[str, str]:
-    """Return the state of a node's HEALTHCHECK (`starting`, `healthy`, `unhealthy`), and what it last said."""
-    with refusals(f"node {node}"):
-        found = engine.api.inspect_container(container_name(lab, node))["State"].get("Health") or {}
+def health(engine: DockerEngine, container: str) -> tuple[str, str]:
+    """Return the state of a container's HEALTHCHECK (`starting`, `healthy`, `unhealthy`), and what it last said."""
+    with refusals(f"container {container}"):
+        found = engine.api.inspect_container(container)["State"].get("Health") or {}
     said = (found.get("Log") or [{}])[-1].get("Output", "").strip().splitlines()
     return found.get("Status", "without a HEALTHCHECK"), said[-1] if said else ""
 
 
-def require_running(engine: DockerEngine, lab: str, *, since: str = "", restarting: bool = True) -> None:
-    """See `testbed.runtime.Runtime`; `since` is a time of the Docker Engine's clock.
+def present_pid(engine: DockerEngine, node: Node) -> tuple[str, int]:
+    """Return the id of a node's container that ran before the lab, and the pid of its first process.
+
+    Raises:
+        LabError: `docker-refused`; `node-exited`.
+    """
+    with refusals(f"node {node.name}"):
+        identity: str = engine.api.inspect_container(node.container)["Id"]
+    return identity, running_pid(engine, node, identity)
+
+
+def require_running(
+    engine: DockerEngine, containers: Mapping[str, Mapping[str, Any]], *, since: str = "", restarting: bool = True
+) -> None:
+    """See `testbed.runtime.Runtime`.
 
     Args:
         engine: the Docker Engine of the lab.
-        lab: its name.
-        since: when a node must not have been paused.
+        containers: of its nodes, as they are listed, by node.
+        since: when a node must not have been paused, a time of the Docker Engine's clock.
         restarting: a container that the Docker Engine is about to start again, by its `restart`, counts as running.
     """
-    for container in engine.containers(lab=lab, node=None):
-        node, identity, state = container["Labels"][NODE], container["Id"], container["State"]
+    for node, container in containers.items():
+        identity, state = container["Id"], container["State"]
         if state == "paused":
-            raise _paused(lab, node, now=True)
+            raise _paused(node, container, now=True)
         if state != "running" and not (restarting and state == "restarting"):
             with refusals(f"node {node}"):
                 status = engine.api.inspect_container(identity)["State"]["ExitCode"]
             raise runtime.exited(node, status, engine.log_tail(identity))
-    if since:
-        wanted = {"type": "container", "event": "pause", "label": [f"{LAB}={lab}", NODE]}
+    if since and containers:
+        nodes = {container["Id"]: node for node, container in containers.items()}
+        wanted = {"type": "container", "event": "pause", "container": list(nodes)}
         times: Any = {"since": since, "until": moment(engine)}  # as text, which has fractions of seconds
         with refusals("events"):
             for event in engine.api.events(**times, filters=wanted, decode=True):
-                raise _paused(lab, event["Actor"]["Attributes"][NODE], now=False)
+                node = nodes[event["Actor"]["ID"]]
+                raise _paused(node, containers[node], now=False)
 
 
 def moment(engine: DockerEngine) -> str:
@@ -249,8 +285,8 @@ def moment(engine: DockerEngine) -> str:
     return f"{datetime.fromisoformat(engine.info()['SystemTime']).timestamp():.6f}"
 
 
-def _paused(lab: str, node: str, *, now: bool) -> LabError:
-    return runtime.paused(node, now=now, remedy=f"docker unpause {container_name(lab, node)}")
+def _paused(node: str, container: Mapping[str, Any], *, now: bool) -> LabError:
+    return runtime.paused(node, now=now, remedy=f"docker unpause {name_of(container)}")
 
 
 def remove_all(engine: DockerEngine, lab: str, *, settled: bool) -> None:

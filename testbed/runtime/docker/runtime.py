@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from testbed.agent.client import Agent
     from testbed.plan.model import Node, Plan
     from testbed.runtime import Completed, Progress
+    from testbed.topology.present import Present
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +40,9 @@ class DockerRuntime:
     """See `testbed.runtime.Runtime`. Every method raises MachineError if no Docker Engine answers."""
 
     name = "docker"
+
+    def __init__(self) -> None:
+        self._attached_to: dict[str, Mapping[str, str]] = {}
 
     @cached_property
     def _engine(self) -> DockerEngine:
@@ -62,7 +66,7 @@ class DockerRuntime:
         images = {
             (node.image or objects.OWN_IMAGE, node.service.platform, node.service.pull_policy != "never")
             for node in plan.nodes
-            if not node.service.build
+            if not node.service.build and not node.container
         }
         images |= set() if self._engine.hosts_agent else {(objects.OWN_IMAGE, "", True)}
         in_parallel(self._ensure_image, sorted(images))
@@ -81,6 +85,12 @@ class DockerRuntime:
         image, platform, may_pull = wanted
         objects.ensure_image(self._engine, image, platform, may_pull=may_pull)
 
+    def discover(self) -> Present:
+        """See `testbed.runtime.Runtime`."""
+        from testbed.runtime.docker import discovery  # noqa: PLC0415  # most labs attach nothing
+
+        return discovery.discover(self._engine)
+
     def taken(self) -> list[IPv4Network]:
         """Return the subnets of the Docker Engine's networks and the destinations of this machine's routes."""
         return sorted({*objects.subnets(self._engine), *routes.destinations()})
@@ -92,21 +102,34 @@ class DockerRuntime:
         with logs.timed(_log, "get images"):
             self.require(plan)
             builds.make(engine, plan, objects.OWN_IMAGE, progress)
+        self._attached_to[plan.lab] = {node.name: node.container for node in plan.nodes if node.container}
+        identities = self._identities(plan) if self._attached_to[plan.lab] else {}
         LabDirectory(self.name, plan.lab).make()
+        new_networks = [network for network in plan.networks if not network.present]
         with ThreadPoolExecutor(1) as background:
             starting = background.submit(agents.start, engine, plan)
             progress("networks")
-            with logs.timed(_log, f"create {len(plan.networks)} networks"):
-                in_parallel(partial(objects.create_network, engine, plan.lab), plan.networks)
+            with logs.timed(_log, f"create {len(new_networks)} networks"):
+                in_parallel(partial(objects.create_network, engine, plan.lab), new_networks)
             progress("nodes")
             try:
-                start_in_order(plan, _Starter(self, engine, plan, starting).start, progress)
+                start_in_order(plan, _Starter(self, engine, plan, starting, identities).start, progress)
             except LabError as error:
                 if error.code in ("node-gone", "node-stopped"):
                     time.sleep(_NOTICING_SECONDS)
                 raise
             finally:  # a node that has ended is the cause of the failure
-                objects.require_running(engine, plan.lab, restarting=False)
+                self._require_running(plan.lab, restarting=False)
+
+    def _identities(self, plan: Plan) -> Mapping[str, messages.ContainerIdentity]:
+        """What tells the containers of a plan that ran before, by node.
+
+        Raises:
+            LabError: `container-changed`: they are not as the plan says.
+        """
+        from testbed.runtime.docker import discovery  # noqa: PLC0415  # as above
+
+        return discovery.identities(plan, self.discover())
 
     def down(self, lab: str) -> bool:
         """See `testbed.runtime.Runtime`."""
@@ -135,17 +158,22 @@ class DockerRuntime:
         nodes: dict[str, dict[str, str]] = {lab: {} for lab in state.labs(self.name)}
         try:
             engine = self._engine
+            all_containers = engine.containers()
         except MachineError as error:
             return [
                 LabStatus(lab=lab, runtime=self.name, nodes={}, healthy=False, problem=error.message) for lab in nodes
             ]
-        for each in (*engine.networks(lab=None), *engine.containers(lab=None)):
-            states = nodes.setdefault(each["Labels"][objects.LAB], {})
-            if node := each["Labels"].get(objects.NODE):
-                states[node] = each["State"]
-        return [self._status(lab, dict(sorted(states.items()))) for lab, states in sorted(nodes.items())]
+        for each in (*engine.networks(lab=None), *all_containers):
+            if objects.LAB in each["Labels"]:
+                states = nodes.setdefault(each["Labels"][objects.LAB], {})
+                if node := each["Labels"].get(objects.NODE):
+                    states[node] = each["State"]
+        states_by_name = {objects.name_of(each): each["State"] for each in all_containers}
+        return [
+            self._status(lab, dict(sorted(states.items())), states_by_name) for lab, states in sorted(nodes.items())
+        ]
 
-    def _status(self, lab: str, nodes: dict[str, str]) -> LabStatus:
+    def _status(self, lab: str, nodes: dict[str, str], states_by_name: Mapping[str, str]) -> LabStatus:
         notes: Sequence[str] = ()
         try:
             agent = self.connect(lab)
@@ -154,7 +182,8 @@ class DockerRuntime:
             if hello.plan is None:
                 problem = "it was never brought up completely"
             else:
-                nodes = {**dict.fromkeys(hello.nodes, "removed"), **nodes}
+                attached = {node: states_by_name.get(name, "removed") for node, name in _attached(hello.plan).items()}
+                nodes = {**dict.fromkeys(hello.nodes, "removed"), **nodes, **attached}
                 problem = "; ".join(attachments.problems)
             problem = problem or "; ".join(f"{link}: {death}" for link, death in hello.dead_links.items())
         except TestbedError as error:
@@ -171,7 +200,25 @@ class DockerRuntime:
 
     def require_running(self, lab: str, *, since: str = "") -> None:
         """See `testbed.runtime.Runtime`."""
-        objects.require_running(self._engine, lab, since=since)
+        self._require_running(lab, since=since)
+
+    def _require_running(self, lab: str, *, since: str = "", restarting: bool = True) -> None:
+        attached = self._attached(lab)
+        containers = objects.nodes_of(self._engine, lab, attached)
+        for node in attached.keys() - containers.keys():
+            raise LabError("node-exited", f"node {node}: container {attached[node]} is not there", "start it again")
+        objects.require_running(self._engine, containers, since=since, restarting=restarting)
+
+    def _attached(self, lab: str) -> Mapping[str, str]:
+        """The names of the containers that a lab did not make, by node, as its agent knows them."""
+        if lab not in self._attached_to:
+            plan = None
+            with suppress(TestbedError):
+                plan = self.connect(lab).hello().plan
+            if plan is None:
+                return {}
+            self._attached_to[lab] = _attached(plan)
+        return self._attached_to[lab]
 
     def logs(self, lab: str, node: str, *, follow: bool = False) -> Iterator[bytes]:
         """See `testbed.runtime.Runtime`."""
@@ -179,7 +226,7 @@ class DockerRuntime:
 
     def images(self, lab: str) -> Mapping[str, str]:
         """See `testbed.runtime.Runtime`."""
-        return objects.images(self._engine, lab)
+        return objects.images(self._engine, objects.nodes_of(self._engine, lab, self._attached(lab)))
 
     def connect(self, lab: str) -> Agent:
         """See `testbed.runtime.Runtime`."""
@@ -207,12 +254,17 @@ class DockerRuntime:
         return Commands(self._engine, container["Id"], node, partial(self.connect, lab))
 
     def _container(self, lab: str, node: str) -> dict[str, Any]:
-        containers = {each["Labels"][objects.NODE]: each for each in self._engine.containers(lab=lab, node=None)}
+        containers = objects.nodes_of(self._engine, lab, self._attached(lab))
         if not containers:
             raise no_such_lab(lab)
         if node not in containers:
             raise unknown_node(node, sorted(containers))
         return containers[node]
+
+
+def _attached(plan: Mapping[str, Any]) -> dict[str, str]:
+    """The names of the containers that the lab of a stored plan did not make, by node."""
+    return {node["name"]: node["container"] for node in plan["nodes"] if node.get("container")}
 
 
 def _no_limit(node: Node, what: str, key: str) -> MachineError:
@@ -228,9 +280,18 @@ class _Starter:
         engine: the Docker Engine.
         plan: of the lab.
         agent: it starts while the first containers do.
+        identities: what tells the containers that run already, by node.
     """
 
-    def __init__(self, runtime: DockerRuntime, engine: DockerEngine, plan: Plan, agent: Future[Agent]) -> None:
+    def __init__(
+        self,
+        runtime: DockerRuntime,
+        engine: DockerEngine,
+        plan: Plan,
+        agent: Future[Agent],
+        identities: Mapping[str, messages.ContainerIdentity],
+    ) -> None:
+        self._identities = identities
         self._runtime = runtime
         self._engine = engine
         self._plan = plan
@@ -242,7 +303,7 @@ class _Starter:
             started = in_parallel(self._bring_up, nodes)
         agent = self._readiness.agent
         steady = [(node, made) for node, made in zip(nodes, started, strict=True) if not node.service.restarts]
-        agent.call(self._adoption(*(_adopted(node, *made) for node, made in steady)))
+        agent.call(self._adoption(*(self._adopted(node, *made) for node, made in steady)))
         for node, (container, pid) in zip(nodes, started, strict=True):
             if node.service.restarts:
                 self._adopt_restarting(node, container, pid)
@@ -250,15 +311,21 @@ class _Starter:
 
     @cached_property
     def _readiness(self) -> Readiness:
-        health = partial(objects.health, self._engine, self._plan.lab)
-        return Readiness(runtime=self._runtime, lab=self._plan.lab, agent=self._agent.result(), health=health)
+        return Readiness(runtime=self._runtime, lab=self._plan.lab, agent=self._agent.result(), health=self._health)
+
+    def _health(self, name: str) -> tuple[str, str]:
+        container = self._plan.node(name).container
+        return objects.health(self._engine, container or objects.container_name(self._plan.lab, name))
 
     def _bring_up(self, node: Node) -> tuple[str, int]:
+        """Make a node's container, unless it runs already; its id and the pid of its first process."""
+        if node.container:
+            return objects.present_pid(self._engine, node)
         container = objects.create_node(self._engine, self._plan, node)
         return container, objects.start_node(self._engine, node, container)
 
     def _adoption(self, *nodes: messages.PresentNode) -> messages.Adopt:
-        networks = [messages.PresentNetwork(name=network.name, open=False) for network in self._plan.networks]
+        networks = [messages.PresentNetwork(name=each.name, open=bool(each.present)) for each in self._plan.networks]
         return messages.Adopt(networks=tuple(networks), nodes=nodes)
 
     def _adopt_restarting(self, node: Node, container: str, pid: int) -> None:
@@ -266,7 +333,7 @@ class _Starter:
         deadline = time.monotonic() + _RESTARTING_SECONDS
         while True:
             try:
-                self._readiness.agent.call(self._adoption(_adopted(node, container, pid)))
+                self._readiness.agent.call(self._adoption(self._adopted(node, container, pid)))
             except LabError as error:
                 if error.code not in ("node-gone", "port-not-found") or time.monotonic() > deadline:
                     raise
@@ -274,16 +341,15 @@ class _Starter:
             else:
                 return
 
-
-def _adopted(node: Node, container: str, pid: int) -> messages.PresentNode:
-    return messages.PresentNode(
-        name=node.name,
-        container=container,
-        pid=pid,
-        limited=bool(node.cpus_milli or node.memory_bytes),
-        interfaces=tuple(
-            messages.PresentInterface(network=interface.network, mac=interface.mac, address=interface.address)
-            for interface in node.interfaces
-        ),
-        identity=None,
-    )
+    def _adopted(self, node: Node, container: str, pid: int) -> messages.PresentNode:
+        return messages.PresentNode(
+            name=node.name,
+            container=container,
+            pid=pid,
+            limited=bool(node.cpus_milli or node.memory_bytes),
+            interfaces=tuple(
+                messages.PresentInterface(network=interface.network, mac=interface.mac, address=interface.address)
+                for interface in node.interfaces
+            ),
+            identity=self._identities.get(node.name),
+        )

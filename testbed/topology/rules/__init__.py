@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.topology.rules import addressing, links, references, services, timeline, workloads
+from testbed.topology.attaching import attaches
+from testbed.topology.rules import addressing, attaching, links, references, services, timeline, workloads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from testbed.topology.base import Fault
     from testbed.topology.rules.parts import Parts
 
-_RULES = (
+_RULES_OF_NAMES = (
     references.attachments,
     references.captures,
     references.sockets,
@@ -25,12 +26,22 @@ _RULES = (
     services.mounts,
     links.links,
     workloads.workloads,
-    workloads.expectations,
     timeline.events,
 )
+"""Those about nodes and networks, all of which must be known."""
 
 
-def broken_rules(parts: Parts) -> Iterator[Fault]:
-    """Yield the faults that the rules find in a file."""
-    for rule in _RULES:
+def broken_rules(parts: Parts, *, is_filled: bool = False) -> Iterator[Fault]:
+    """Yield the faults that the rules find in a file.
+
+    Args:
+        parts: of the file.
+        is_filled: whether what runs already was discovered and filled in.
+    """
+    rules = [attaching.nodes, workloads.expectations]
+    if not is_filled:
+        rules.append(attaching.keys)
+    if is_filled or not attaches(parts.document):
+        rules += _RULES_OF_NAMES
+    for rule in rules:
         yield from rule(parts)

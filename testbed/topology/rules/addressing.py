@@ -29,7 +29,7 @@ def subnets(parts: Parts) -> Iterator[Fault]:
     for name, network in parts.networks.items():
         given = [address for address in members[name].values() if address]
         subnet = network.fixed_subnet(given) if network else None
-        if subnet is not None:
+        if subnet is not None and network is not None and network.present is None:
             yield from _addresses(name, subnet, members[name])
             settled.append((subnet, name))
     for (lower, first), (higher, second) in pairwise(sorted(settled)):

@@ -1,0 +1,121 @@
+"""`testbed attach` and `testbed detach`."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from typing import TYPE_CHECKING
+
+import click
+
+from testbed import engines
+from testbed import lab as labs
+from testbed.cli import options
+from testbed.cli.screen import Screen
+from testbed.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from testbed.check import LinkCheck
+
+
+class _WithLinks(click.Command):
+    """A command whose option --link takes the words KEY=VALUE that follow it, too."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Join the words of each link to one value."""
+        joined: list[str] = []
+        rest = list(args)
+        while rest:
+            word = rest.pop(0)
+            if word == "--link" and rest:
+                word = f"--link={shlex.quote(rest.pop(0))}"
+            if word.startswith("--link="):
+                while rest and "=" in rest[0] and not rest[0].startswith("-"):
+                    word += f" {shlex.quote(rest.pop(0))}"
+            joined.append(word)
+        return super().parse_args(context, joined)
+
+
+@click.command("attach", cls=_WithLinks)
+@click.argument("names", metavar="PROJECT|CONTAINER...", nargs=-1, required=True)
+@click.option("--name", metavar="LAB", help="Name of the lab; by default that of the project or first container.")
+@click.option(
+    "--link",
+    "links",
+    metavar="A,B KEY=VALUE...",
+    multiple=True,
+    help="Impair both directions between two nodes; 'A->B' is one direction. May be given several times.",
+)
+@click.option("--engine", type=click.Choice(engines.CHOICES), help="What applies the impairments.")
+@options.check_budget
+@click.option("--check/--no-check", "checked", default=True, help="Measure the links afterwards.  [default: check]")
+def attach_command(
+    names: tuple[str, ...],
+    name: str | None,
+    links: tuple[str, ...],
+    engine: str | None,
+    *,
+    check_budget: float | None,
+    checked: bool,
+) -> int:
+    """Impair links between containers that run, check them, and leave it so until testbed detach.
+
+    \b
+    testbed attach shop --link web,db delay=40ms loss=2%
+    testbed attach a b --link 'a->b' rate=5mbit queue=100ms
+
+    Nothing inside the containers is changed. The nodes of a compose project are its services. The exit status is 1 if a
+    link is not as requested; it stays as it is.
+    """  # noqa: D301  # \b is click's
+    requested = {f"--link {text}": _link(text) for text in links}
+    if len(requested) < len(links):
+        raise UsageError("duplicate-link", "a --link is given twice", "leave one of them out")
+    checks: Sequence[LinkCheck] = ()
+    with Screen() as screen:
+        lab = labs.Lab.up(labs.attached(names, requested, name=name, engine=engine), observer=screen)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # the lab is up: too late to be interrupted
+        if lab.was_up:
+            screen.say("up", f"{lab.name} is attached already; nothing changed")
+        if links and (checked or check_budget is not None):
+            from testbed.cli.runs import show_checks  # noqa: PLC0415 (it imports more than a lab takes to come up)
+
+            checks = lab.check(budget_s=check_budget, observer=screen)
+            show_checks(checks, screen)
+    click.echo(
+        f"next    testbed check {lab.name}, testbed impair {lab.name} FROM TO delay=80ms, testbed detach {lab.name}"
+    )
+    return 0 if all(each.passed for each in checks) else 1
+
+
+@click.command("detach")
+@click.argument("name", metavar="LAB")
+def detach_command(name: str) -> None:
+    """Take LAB down: what it attached runs on, with its links as they were before."""
+    removed = labs.take_down(name)
+    click.echo(f"detach  {name}{'' if removed else ': was not up'}")
+
+
+def _link(text: str) -> dict[str, object]:
+    """Return what the words of a --link say, as an entry of `links` in a file."""
+    first, *words = shlex.split(text)
+    link: dict[str, object] = {}
+    if "=" in first:  # from=A to=B
+        words = [first, *words]
+    elif "->" in first:
+        link["from"], _, link["to"] = (part.strip() for part in first.partition("->"))
+    else:
+        link["between"] = [part.strip() for part in first.split(",")]
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise UsageError("not-key-value", f"--link {text}: {word!r} is not of the form KEY=VALUE", _EXAMPLE)
+        if key in link:
+            raise UsageError("duplicate-key", f"--link {text}: {key} is given twice", "leave one of them out")
+        link[key] = value
+    return link
+
+
+_EXAMPLE = "write it like --link web,db delay=40ms loss=2%"

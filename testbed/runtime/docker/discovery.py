@@ -1,0 +1,176 @@
+"""What runs on a Docker Engine already: containers of anybody, and the networks that they are on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING, Any
+
+from testbed.agent.messages import ContainerIdentity
+from testbed.errors import LabError
+from testbed.runtime.docker import objects
+from testbed.topology.present import Present, PresentAttachment, PresentContainer, PresentNetwork
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from testbed.plan.model import Node, Plan
+    from testbed.runtime.docker.engine import DockerEngine
+
+_PROJECT, _SERVICE, _NUMBER, _ONE_OFF, _NETWORK = (
+    f"com.docker.compose.{name}" for name in ("project", "service", "container-number", "oneoff", "network")
+)
+_MTU = "com.docker.network.driver.mtu"
+_DEFAULT_MTU = 1500
+_SHARED = "container:"
+
+
+def discover(engine: DockerEngine) -> Present:
+    """Return all containers of a Docker Engine, and its bridge networks.
+
+    Raises:
+        LabError: `docker-refused`.
+    """
+    listed = engine.containers()
+    networks = {each["Id"]: each for each in engine.networks()}
+    subnets = {each["Name"]: subnet for each in networks.values() if (subnet := _subnet(each))}
+    names = {each["Id"]: objects.name_of(each) for each in listed}
+    containers = {objects.name_of(each): _container(each, names, networks, subnets) for each in listed}
+    for name, each in containers.items():  # what shares a namespace is where its owner is
+        owner = containers.get(each.namespace)
+        if owner is not None and owner is not each and not each.problem:
+            containers[name] = _like(each, owner)
+    used: defaultdict[str, set[IPv4Address]] = defaultdict(set)
+    for each in containers.values():
+        for attachment in each.attachments:
+            used[attachment.network].add(attachment.address)
+    return Present(
+        containers=containers,
+        networks={
+            each["Name"]: _network(each, subnets[each["Name"]], used[each["Name"]])
+            for each in networks.values()
+            if each["Name"] in subnets
+        },
+    )
+
+
+def _of_compose(labels: Mapping[str, str]) -> tuple[str, str, int]:
+    """Return the project, service and number that compose gave a container; empty and 0 where it gave none."""
+    if labels.get(_ONE_OFF) == "True" or not {_PROJECT, _SERVICE} <= labels.keys():
+        return "", "", 0
+    return labels[_PROJECT], labels[_SERVICE], int(labels.get(_NUMBER, "1"))
+
+
+def identities(plan: Plan, present: Present) -> dict[str, ContainerIdentity]:
+    """Return what tells the containers of a plan that ran before it, by node, if they are as the plan says.
+
+    Raises:
+        LabError: `container-changed`: one is not there, does not run, or is on other networks with other addresses.
+    """
+    found = {}
+    networks = {network.name: network.present for network in plan.networks}
+    for node in plan.nodes:
+        if not node.container:
+            continue
+        container = present.containers.get(node.container)
+        if container is None or container.problem:
+            problem = container.problem if container else "is not there any more"
+            raise _changed(node, problem)
+        there = {attachment.network: attachment for attachment in container.attachments}
+        for interface in node.interfaces:
+            attachment = there.get(networks[interface.network])
+            if attachment is None:
+                raise _changed(node, f"is not on network {networks[interface.network]}")
+            if (str(attachment.address), attachment.mac) != (interface.address, interface.mac):
+                has = f"{attachment.address} ({attachment.mac})"
+                raise _changed(node, f"has {has} on {attachment.network}, not {interface.address} ({interface.mac})")
+        found[node.name] = ContainerIdentity(
+            name=container.name, project=container.project, service=container.service, number=container.number
+        )
+    return found
+
+
+def _changed(node: Node, said: str) -> LabError:
+    return LabError(
+        "container-changed",
+        f"node {node.name}: container {node.container} {said}",
+        "start it, and attach again: the plan is made from what runs then",
+    )
+
+
+def _container(
+    each: Mapping[str, Any],
+    names: Mapping[str, str],
+    networks: Mapping[str, Mapping[str, Any]],
+    subnets: Mapping[str, IPv4Network],
+) -> PresentContainer:
+    mode = each["HostConfig"]["NetworkMode"]
+    endpoints = {networks[end["NetworkID"]]["Name"]: end for end in _endpoints(each) if end["NetworkID"] in networks}
+    attachments = tuple(
+        PresentAttachment(network=name, address=IPv4Address(end["IPAddress"]), mac=end["MacAddress"])
+        for name, end in endpoints.items()
+        if name in subnets and end["IPAddress"]
+    )
+    project, service, number = _of_compose(each["Labels"])
+    shared = mode.removeprefix(_SHARED) if mode.startswith(_SHARED) else ""
+    problem = ""
+    if objects.LAB in each["Labels"]:
+        lab = each["Labels"][objects.LAB]
+        problem = f"is of lab {lab}: testbed impair {lab} changes its links"
+    elif each["State"] not in ("running", "paused"):
+        problem = f"does not run: it is {each['State']}"
+    elif mode == "host":
+        problem = (
+            "has the machine's own network (network_mode: host), so it has no port where its packets could be told "
+            "from the machine's"
+        )
+    elif shared and shared not in names:
+        problem = "shares the network namespace of a container that is gone"
+    elif not shared and not attachments:
+        drivers = ", ".join(sorted({f"{name} ({_driver(networks, name)})" for name in endpoints}))
+        problem = f"is on no bridge network with IPv4, which is where links are impaired: it is on {drivers or 'none'}"
+    return PresentContainer(
+        name=objects.name_of(each),
+        project=project,
+        service=service,
+        number=number,
+        attachments=attachments,
+        namespace=names.get(shared, objects.name_of(each)),
+        problem=problem,
+    )
+
+
+def _like(container: PresentContainer, owner: PresentContainer) -> PresentContainer:
+    """A container that shares the network namespace of another."""
+    problem = f"shares the network namespace of {owner.name}, which {owner.problem}" if owner.problem else ""
+    return replace(container, attachments=owner.attachments, problem=problem)
+
+
+def _endpoints(container: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return list(((container.get("NetworkSettings") or {}).get("Networks") or {}).values())
+
+
+def _driver(networks: Mapping[str, Mapping[str, Any]], name: str) -> str:
+    return next(str(each["Driver"]) for each in networks.values() if each["Name"] == name)
+
+
+def _subnet(network: Mapping[str, Any]) -> IPv4Network | None:
+    """The IPv4 subnet of a bridge network."""
+    pools = network["IPAM"]["Config"] or () if network["Driver"] == "bridge" else ()
+    return next((IPv4Network(pool["Subnet"]) for pool in pools if ":" not in pool["Subnet"]), None)
+
+
+def _network(each: Mapping[str, Any], subnet: IPv4Network, used: set[IPv4Address]) -> PresentNetwork:
+    pools = [pool for pool in each["IPAM"]["Config"] if ":" not in pool["Subnet"]]
+    labels = each.get("Labels") or {}
+    return PresentNetwork(
+        name=each["Name"],
+        subnet=str(subnet),
+        gateway=pools[0].get("Gateway", ""),
+        mtu=int((each.get("Options") or {}).get(_MTU, _DEFAULT_MTU)),
+        internal=each["Internal"],
+        project=labels.get(_PROJECT, ""),
+        word=labels.get(_NETWORK, ""),
+        used=frozenset(used),
+    )

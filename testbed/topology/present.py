@@ -1,0 +1,99 @@
+"""Containers and Docker networks that are there already, as a runtime discovers them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from ipaddress import IPv4Address
+
+_LONGEST_NAME = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresentAttachment:
+    """A container's interface on a Docker network of driver `bridge`."""
+
+    network: str
+    address: IPv4Address
+    mac: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresentContainer:
+    """A container, running or not.
+
+    Attributes:
+        name: in the Docker Engine.
+        project, service, number: of compose; empty, and 0, where compose did not make the container.
+        attachments: where links can be impaired.
+        namespace: name of the container whose network namespace it has; its own name where that is its own.
+        problem: why its links can't be impaired, to follow its name; empty where they can.
+    """
+
+    name: str
+    project: str = ""
+    service: str = ""
+    number: int = 0
+    attachments: tuple[PresentAttachment, ...] = ()
+    namespace: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresentNetwork:
+    """A Docker network of driver `bridge` with IPv4.
+
+    Attributes:
+        name: in the Docker Engine.
+        subnet: in CIDR form.
+        gateway: the machine's address on it; empty where it has none.
+        mtu: bytes of an IP packet.
+        project, word: of compose, and what its file calls the network; empty where compose did not make it.
+        used: addresses of containers.
+    """
+
+    name: str
+    subnet: str
+    gateway: str
+    mtu: int
+    internal: bool
+    project: str = ""
+    word: str = ""
+    used: frozenset[IPv4Address] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Present:
+    """All that a Docker Engine has, by name."""
+
+    containers: Mapping[str, PresentContainer] = field(default_factory=dict)
+    networks: Mapping[str, PresentNetwork] = field(default_factory=dict)
+
+    @property
+    def projects(self) -> list[str]:
+        """The compose projects that have containers."""
+        return sorted({container.project for container in self.containers.values()} - {""})
+
+    def of_project(self, project: str) -> list[PresentContainer]:
+        """The containers of a compose project, by service and number."""
+        found = [container for container in self.containers.values() if container.project == project]
+        return sorted(found, key=lambda container: (container.service, container.number))
+
+    def mac(self, container: str, network: str) -> str:
+        """The MAC of a container on a Docker network; KeyError where it is not on it."""
+        for attachment in self.containers[container].attachments:
+            if attachment.network == network:
+                return attachment.mac
+        raise KeyError(network)
+
+
+def as_name(text: str) -> str:
+    """Return the name of a node or network that stands for a name of the Docker Engine: `shop_web_1` is `shop-web-1`.
+
+    Nodes' names are DNS labels, because they become host names.
+    """
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:_LONGEST_NAME].strip("-") or "x"

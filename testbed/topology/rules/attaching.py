@@ -1,0 +1,37 @@
+"""Containers and networks that run already are taken as they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.topology.base import Fault, Model
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from testbed.topology.document import Path
+    from testbed.topology.rules.parts import Parts
+
+
+def nodes(parts: Parts) -> Iterator[Fault]:
+    """There are nodes."""
+    data = parts.document.data
+    if isinstance(data, dict) and not data.keys() & {"nodes", "compose"}:
+        yield Fault((), "missing-key", 'lacks "nodes"', "name at least one node, or a compose project")
+
+
+def keys(parts: Parts) -> Iterator[Fault]:
+    """What runs already has no keys that say how to make it."""
+    for name, node in parts.nodes.items():
+        if node is not None and node.container is not None:
+            yield from _refused(("nodes", name), node, "container", ("container", "ready"))
+    for name, network in parts.networks.items():
+        if network is not None and network.present is not None:
+            yield from _refused(("networks", name), network, "present", ("present",))
+
+
+def _refused(path: Path, model: Model, key: str, kept: Collection[str]) -> Iterator[Fault]:
+    for field in sorted(model.model_fields_set - set(kept)):
+        word = type(model).model_fields[field].alias or field
+        said = f"can't be given beside {key}: what runs already is taken as it is"
+        yield Fault((*path, word), "contradiction", said, f"leave {word} out", at_key=True)
