@@ -210,6 +210,13 @@ class Accepts(Call[bool], frozen=True, kw_only=True):
     port: int
 
 
+class Reaches(Call[bool], frozen=True, kw_only=True):
+    """Ask whether packets of a node reach an address and come back, tried from inside the node."""
+
+    node: str
+    address: str
+
+
 class HttpStatus(Call[int], frozen=True, kw_only=True):
     """Ask with which status an HTTP server of a node answers a GET, tried from inside the node; 0 if it does not."""
 

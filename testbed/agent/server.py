@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import codecs
 import logging
 import os
@@ -44,6 +45,8 @@ _CHUNK = 1 << 16
 _LOCAL_CONNECT_SECONDS = 0.2
 _STOPPING_SECONDS = 10
 """In which a program ends after its stop signal, as Docker Compose's `stop_grace_period`."""
+_REACH_SECONDS = 2.5  # two SYNs: TCP repeats the first one after a second (RFC 6298, 2.1)
+_DISCARD_PORT = 9  # RFC 863
 _BY_SIGNAL = 128
 _AFTERWARDS_SECONDS = 1
 """After which what a process wrote counts as whole once it has ended; what it wrote itself is there at once."""
@@ -80,6 +83,7 @@ class Server:
             messages.Accepts: self._accepts,
             messages.HttpStatus: self._http_status,
             messages.StopCommands: self._stop_commands,
+            messages.Reaches: self._reaches,
             messages.Attachments: self._report,
             messages.Impair: self._impair,
             messages.Restart: self._restart,
@@ -187,6 +191,12 @@ class Server:
         ends = [asyncio.ensure_future(command.wait()) for command in commands.values()]
         if ends:
             await asyncio.wait(ends, timeout=_STOPPING_SECONDS)
+
+    async def _reaches(self, call: messages.Reaches) -> bool:
+        with namespaces.inside(self._wiring.node(call.node).network), socket.socket() as probe:
+            probe.settimeout(_REACH_SECONDS)
+            # A port on which nothing listens answers too, with RST (RFC 9293, 3.10.7.1).
+            return probe.connect_ex((call.address, _DISCARD_PORT)) in (0, errno.ECONNREFUSED)
 
     async def _report(self, call: messages.Attachments) -> messages.AttachmentReport:
         return await self._attachments.report(settled=call.settled)

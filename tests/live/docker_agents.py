@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from contextlib import contextmanager, suppress
 
 import pytest
+
+SOCKET = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
+"""Of the engine that the tests use, a local one."""
 
 
 def forward(source, target):
@@ -27,7 +31,7 @@ def engine_behind_tcp():
             while True:
                 near, _ = listener.accept()
                 far = socket.socket(socket.AF_UNIX)
-                far.connect("/var/run/docker.sock")
+                far.connect(SOCKET)
                 open_sockets.extend((near, far))
                 for ends in ((near, far), (far, near)):
                     threading.Thread(target=forward, args=ends, daemon=True).start()
@@ -48,6 +52,4 @@ def agent_as(kind):
     with engine_behind_tcp() as address, pytest.MonkeyPatch.context() as patch:
         if kind == "container":
             patch.setenv("DOCKER_HOST", address)
-        else:
-            patch.delenv("DOCKER_HOST", raising=False)
         yield

@@ -250,7 +250,7 @@ def _create(
                 network_mode="host",
                 pid_mode="host",
                 cgroupns="host",
-                init=True,
+                init=not engine.is_podman,  # podman refuses it beside pid_mode="host"; orphans go to the machine's init
                 cap_drop=["ALL"],
                 cap_add=_CAPABILITIES,
                 security_opt=["no-new-privileges"],

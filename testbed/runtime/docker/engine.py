@@ -18,6 +18,7 @@ from requests.exceptions import RequestException
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from testbed.errors import LabError, MachineError
+from testbed.runtime.docker import podman
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -43,9 +44,10 @@ class DockerEngine:
     Attributes:
         api: its low-level client, which may be shared by threads.
         version: of the Docker Engine, as it prints it.
+        is_podman: it is podman that answers, through its Docker-compatible socket.
 
     Raises:
-        MachineError: none answers, or one that is too old.
+        MachineError: none answers, or one that is too old; a podman that runs without root.
     """
 
     def __init__(self) -> None:
@@ -67,16 +69,21 @@ class DockerEngine:
             raise _unreachable(error) from None
         self.version: str = found["Version"]
         self._kernel: str = found.get("KernelVersion", "")
+        self.is_podman = any(component["Name"] == podman.COMPONENT for component in found.get("Components") or ())
         if version_lt(self.api.api_version, _OLDEST_API):
             raise MachineError(
                 "docker-too-old",
                 f"Docker Engine {self.version} speaks API {self.api.api_version}; {_OLDEST_API} is needed",
                 "install Docker Engine 20.10 or newer",
             )
+        if self.is_podman:
+            podman.require_root(self.info(), self.description)
 
     @property
     def description(self) -> str:
         """What to tell people, `Docker Engine 28.2.2 (API 1.50)`."""
+        if self.is_podman:
+            return f"podman {self.version} through its Docker-compatible socket (API {self.api.api_version})"
         return f"Docker Engine {self.version} (API {self.api.api_version})"
 
     @cached_property

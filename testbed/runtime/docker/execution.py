@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 import ssl
@@ -28,6 +29,11 @@ _HEADER = struct.Struct(">BxxxL")
 
 _END_OF_MESSAGE = b"\r\n"
 """How the Docker Engine's message ends, sent as the command's output, when it can't start a command."""
+
+_PODMANS_MESSAGE = re.compile(rb"Error: .*: OCI (permission denied|runtime attempted to invoke a command .*)\r?\n")
+"""podman's message; a second one, about a socket of its own, may follow."""
+_NEVER_STARTED = (126, 127)
+"""The exit status that podman gives a command that it can't start, as a shell does."""
 
 _STEP_SECONDS = 10
 _MOST_IDLE_SECONDS = 60
@@ -60,6 +66,7 @@ class Execution:
         environment: dict[str, str] | None = None,
     ) -> None:
         self._api = engine.api
+        self._podman = engine.is_podman
         self._tty = tty
         self._buffer = b""
         with refusals(f"{argv[0]} in {container}"):
@@ -146,7 +153,8 @@ class Execution:
     def _has_run(self) -> bool:
         with suppress(LabError):
             state = self._inspect()
-            return bool(state["Pid"]) and state["ExitCode"] is not None
+            # podman forgets the pid of a command that has ended.
+            return bool(state["Pid"] or self._podman) and state["ExitCode"] is not None
         return False
 
     def comes_within(self, seconds: float) -> bool:
@@ -200,21 +208,29 @@ class Execution:
 
     def _never_started(self, output: bytes) -> TestbedError | None:
         """Return why the command could not be started, or None if the command itself wrote `output`."""
-        if not output.endswith(_END_OF_MESSAGE):
-            return None
-        state = self._inspect()
-        if state["Pid"] or state["ExitCode"] is None:
-            return None
-        text = output.decode(errors="replace").strip().removesuffix(": unknown")
-        _, its_own, what = text.partition("exec: ")
-        if not its_own:
+        if self._podman:
+            if not _PODMANS_MESSAGE.match(output) or self._inspect()["ExitCode"] not in (None, *_NEVER_STARTED):
+                return None
+            text = output.decode(errors="replace").splitlines()[0].rpartition(": OCI ")[0]
+        else:
+            if not output.endswith(_END_OF_MESSAGE):
+                return None
+            state = self._inspect()
+            if state["Pid"] or state["ExitCode"] is None:
+                return None
+            text = output.decode(errors="replace").strip().removesuffix(": unknown")
+        # runc: exec: "no-such": executable file not found in $PATH; crun: executable file `no-such` not found in $PATH
+        what = text.partition("exec: ")[2] or text.partition("crun: ")[2]
+        if not what:
             return LabError("command-not-started", text)
-        missing = "not found" in what or "no such file" in what
+        missing = "not found" in what or "no such file" in what.lower()
         return UsageError("command-not-found" if missing else "command-refused", what)
 
     def _inspect(self) -> dict[str, Any]:
         with refusals("command"):
             state: dict[str, Any] = self._api.exec_inspect(self._id)
+        if self._podman and not state["CanRemove"]:  # it reports 0 until the command has ended, not null
+            state["ExitCode"] = None
         return state
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from testbed import __version__, runtime
 from testbed.errors import LabError, MachineError
 from testbed.runtime import NODE_SYSCTLS
-from testbed.runtime.docker import builds, services
+from testbed.runtime.docker import builds, podman, services
 from testbed.runtime.docker.engine import in_parallel, is_passing, patiently, reason, refusals
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ _RESTARTING_SECONDS = 10
 _POLL_SECONDS = 0.05
 
 _API_OF_MAC_PER_NETWORK = "1.44"
+
+_OVERLAPS = ("overlap", "already used on the host or by another config")
+"""In what the Docker Engine, and what podman, says of a subnet that is taken."""
 
 
 def network_name(lab: str, network: str) -> str:
@@ -142,7 +145,7 @@ def create_network(engine: DockerEngine, lab: str, network: Network) -> None:
                 labels=labels(lab, NETWORK, network.name),
             )
     except LabError as error:
-        if "overlap" in error.message.lower():
+        if any(words in error.message.lower() for words in _OVERLAPS):
             raise LabError(
                 "subnet-taken",
                 f"network {network.name}: {network.subnet} overlaps with another of the Docker Engine's networks",
@@ -166,8 +169,12 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node) -> str:
         for interface in node.interfaces
     }
     first, *others = endpoints or ["none"]
-    # Older engines take one network at creation, and give interfaces the plan's MACs by themselves.
+    # Older Docker Engines take one network at creation, and give interfaces the plan's MACs by themselves. podman takes
+    # all networks at creation whatever its API's version; an interface that is connected later gets a random MAC.
     at_once = {first: endpoints[first]} if endpoints and _attaches_one(engine) else endpoints
+    host_options = services.host_options(plan, node)
+    if engine.is_podman:
+        host_options["extra_hosts"] = [*(host_options["extra_hosts"] or ()), *podman.hosts_entries(plan, node)]
     with refusals(f"node {node.name}"):
         container: str = api.create_container(
             builds.image_of(plan, node, OWN_IMAGE),
@@ -182,7 +189,7 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node) -> str:
                 nano_cpus=node.cpus_milli * 1_000_000 or None,
                 mem_limit=node.memory_bytes or None,
                 sysctls=NODE_SYSCTLS | dict(node.sysctls),
-                **services.host_options(plan, node),
+                **host_options,
             ),
         )["Id"]
         for network in others:
@@ -198,7 +205,7 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node) -> str:
 
 
 def _attaches_one(engine: DockerEngine) -> bool:
-    return bool(version_lt(engine.api.api_version, _API_OF_MAC_PER_NETWORK))
+    return not engine.is_podman and bool(version_lt(engine.api.api_version, _API_OF_MAC_PER_NETWORK))
 
 
 def start_node(engine: DockerEngine, node: Node, container: str) -> int:
@@ -337,7 +344,7 @@ def _disconnect(engine: DockerEngine, containers: Iterable[Mapping[str, Any]], n
     the engine restarts.
     """
     for container in containers:
-        for network in container["NetworkSettings"]["Networks"]:
+        for network in container["NetworkSettings"]["Networks"] or ():  # podman: null for a container on none
             if network in networks:
                 with suppress(APIError):  # removing the container reports the error, if there is one
                     engine.api.disconnect_container_from_network(container["Id"], network, force=True)

@@ -13,7 +13,7 @@ from testbed import logs
 from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, unknown_node
 from testbed.runtime import Availability, LabStatus, local_files, state
-from testbed.runtime.docker import agents, builds, objects, routes, services
+from testbed.runtime.docker import agents, builds, objects, podman, routes, services
 from testbed.runtime.docker.commands import Commands, DockerProgram
 from testbed.runtime.docker.engine import DockerEngine, in_parallel
 from testbed.runtime.readiness import Readiness
@@ -114,6 +114,8 @@ class DockerRuntime:
             progress("nodes")
             try:
                 start_in_order(plan, _Starter(self, engine, plan, starting, identities).start, progress)
+                if engine.is_podman:
+                    podman.require_bridging(engine.info(), starting.result(), plan)
             except LabError as error:
                 if error.code in ("node-gone", "node-stopped"):
                     time.sleep(_NOTICING_SECONDS)
