@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import codecs
+import errno
 import logging
 import os
 import socket

@@ -74,7 +74,9 @@ def require_bridging(info: Mapping[str, Any], agent: Agent, plan: Plan) -> None:
     if not info.get("BridgeNfIptables"):
         return
     for network in plan.networks:
-        attached = [(node.name, each) for node in plan.nodes for each in node.interfaces if each.network == network.name]
+        attached = [
+            (node.name, each) for node in plan.nodes for each in node.interfaces if each.network == network.name
+        ]
         if network.internal and len(attached) > 1:
             (node, _), (other, interface), *_ = attached
             if not agent.call(messages.Reaches(node=node, address=interface.address)):
