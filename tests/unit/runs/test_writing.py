@@ -118,3 +118,9 @@ def test_samples_of_one_workload_are_not_overwritten(tmp_path, plan):
 def test_a_lab_may_not_go_by_the_name_of_the_link(tmp_path, plan):
     with pytest.raises(UsageError, match="reserved-name"):
         RunWriter(tmp_path, replace(plan, lab="latest"), runtime="netns")
+
+
+def test_the_log_says_where_a_run_is_and_why_it_is_not_trusted(tmp_path, plan, caplog):
+    caplog.set_level("INFO", "testbed")
+    run = write(tmp_path, plan, distrust=["too late"])
+    assert caplog.messages[1:] == ["run is not trusted: too late", f"run is complete, in {run.path}"]

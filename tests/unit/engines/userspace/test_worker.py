@@ -100,6 +100,22 @@ def test_a_datagram_that_is_no_request_ends_the_worker(datagram):
     assert "msgspec" in ended.stderr
 
 
+def test_the_worker_logs_to_standard_error_from_its_level_on():
+    logged = {}
+    for level in (logging.INFO, logging.WARNING):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [sys.executable, "-m", "testbed.engines.userspace.worker", str(theirs.fileno()), str(level)]
+        with theirs:
+            with ours:
+                ours.send(b'{"id": 1, "do": "remove", "link": "x"}')
+            ended = subprocess.run(
+                command, pass_fds=[theirs.fileno()], check=True, capture_output=True, text=True, timeout=60
+            )
+        logged[level] = ended.stderr
+    assert "Remove(id=1, link='x') refused: KeyError('x')" in logged[logging.INFO]
+    assert logged[logging.WARNING] == ""
+
+
 def test_sockets_that_carry_no_frames_are_refused_and_closed(worker):
     _, control = worker
     far, near = socket.socketpair()
