@@ -10,11 +10,11 @@ class TableCell:
     """A cell that is more than text.
 
     Attributes:
-        text: what it says.
-        below: what stands below that, smaller.
-        href: where it leads; empty for nowhere.
-        code: whether it is something to copy.
-        good: of a verdict whether it is a good one; None where it is no verdict.
+        text: the text.
+        below: smaller text below it.
+        href: the target of a link, or empty.
+        code: whether the text is for copying.
+        good: whether a verdict is a good one; None if the cell is no verdict.
     """
 
     text: str
@@ -36,14 +36,14 @@ class Tile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a page says first.
+    """The verdict at the top of a page.
 
     Attributes:
-        good: None where there is nothing to judge.
-        title: in a sentence.
+        good: None if there is nothing to judge.
+        title: one sentence.
         reasons: why it is not good.
-        tiles: the facts behind it.
-        notes: what remains unproven.
+        tiles: its facts.
+        notes: what was not verified.
     """
 
     good: bool | None

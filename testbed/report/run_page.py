@@ -172,8 +172,8 @@ def _timeline(run: Run) -> list[Cells]:
     for number, event in enumerate(run.plan.timeline):
         late = "did not happen"
         if number < len(run.timeline):
-            happening = run.timeline[number]
-            late = formatting.duration(happening.done_ns - happening.due_ns)
+            record = run.timeline[number]
+            late = formatting.duration(record.done_ns - record.due_ns)
         lines.append([formatting.duration(event.at_ns), event.what, str(len(event.changes)), late])
     return lines
 
