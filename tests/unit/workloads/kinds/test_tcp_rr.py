@@ -31,7 +31,7 @@ def test_every_request_is_answered(start, connect, size, reply):
     assert (begun == sent) is (connect == "each")  # the connection is then part of the request
     status, lines = server.end()  # by itself: it knows how many connections are to come
     assert (status, lines[-1]["event"]) == (0, "end")
-    assert lines[-1]["retransmits"] >= 0  # a busy machine acknowledges so late that TCP sends again
+    assert isinstance(lines[-1]["retransmits"], int)  # how many there are is up to the machine: 0 if it is calm
 
 
 def test_a_server_killed_in_the_middle_is_an_error(start):
