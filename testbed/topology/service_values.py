@@ -234,6 +234,12 @@ def _argument_entry(value: object) -> tuple[str, str]:
     return name, text
 
 
+def _true(value: object) -> bool:
+    if value is not True:
+        raise fault(f"{describe(value)}, must be true", "leave it out to have no such condition")
+    return True
+
+
 def _pattern(value: object) -> str:
     text = text_of(value, "a regular expression")
     try:
@@ -317,5 +323,6 @@ _ID = r"[A-Za-z0-9_][\w.-]{0,31}"
 User = Annotated[str, matching(rf"^{_ID}(:{_ID})?$", "a user", "www-data:www-data")]
 NodePath = Annotated[str, matching(r"^/[^:\0]{0,4000}$", "an absolute path", "/srv")]
 Platform = Annotated[str, matching(r"^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$", "a platform", "linux/arm64")]
+OnlyTrue = Annotated[bool, Reader(_true, {"const": True})]
 LogPattern = Annotated[str, Reader(_pattern, _text("ready to accept connections"))]
 EnvFile = Annotated[dict[str, str], LocalReader(_variables, _text("./server.env"))]

@@ -22,6 +22,7 @@ from testbed.topology.service_values import (
     LogPattern,
     NodePath,
     OneOrMany,
+    OnlyTrue,
     Platform,
     PortText,
     RestartPolicy,
@@ -94,7 +95,7 @@ class Ready(Model):
     http: RequestPath | None = key("Path for which `port` must answer with a status from 200 to 399", default=None)
     command: Command = key("Command that must exit with status 0 in the node", default=())
     log: LogPattern | None = key("Regular expression that a line of its output must match", default=None)
-    healthcheck: Literal[True] | None = key("`true`: the image's own HEALTHCHECK must succeed", default=None)
+    healthcheck: OnlyTrue | None = key("`true`: the image's own HEALTHCHECK must succeed", default=None)
     port: Port = key("TCP port of `http`", default=80)
     timeout_ns: SomeDuration = key(
         "How long to wait for that", alias="timeout", default=units.DURATION.parse("10s"), written="10s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from testbed.runtime.docker.engine import DockerEngine
 
 _LAST_LINES = 15
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+"""What the Docker Engine puts around standard error output of a build."""
 
 
 def image_of(plan: Plan, node: Node, default: str) -> str:
@@ -116,10 +120,12 @@ def _lines(engine: DockerEngine, plan: Plan, node: Node, image: str) -> Iterator
         decode=True,
         **options,
     )
+    partial_line = ""
     for event in events:
         if "error" in event:
             raise _BuildError(event["error"])
-        yield from event.get("stream", "").strip().splitlines()
+        *lines, partial_line = _COLOUR.sub("", partial_line + event.get("stream", "")).split("\n")
+        yield from filter(None, map(str.strip, lines))
 
 
 def _require_healthcheck(engine: DockerEngine, node: Node, image: str) -> None:

@@ -271,6 +271,8 @@ def require_running(
     """
     for node, container in containers.items():
         identity, state = container["Id"], container["State"]
+        if state == \"created\":
+            continue  # the lab is coming up
         if state == "paused":
             raise _paused(node, container, now=True)
         if state != "running" and not (restarting and state == "restarting"):
