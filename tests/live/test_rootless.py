@@ -169,3 +169,45 @@ def test_outside_the_docker_group(installed, lab_name):
     assert done.returncode == 3
     assert f"user {NOBODY} may not open {DOCKER_SOCKET}" in done.stderr
     assert "usermod -aG docker" in done.stderr
+
+
+SERVICE = """
+name: service
+nodes:
+  server:
+    entrypoint: [python3]
+    command: [-m, http.server, "8080"]
+    volumes: [".:/mnt:ro"]
+    tmpfs: "/srv:size=1m"
+    working_dir: /mnt
+    user: root
+    hostname: server.example.org
+    dns: 198.18.0.99
+    ulimits: {nofile: 200}
+    setup: [[sh, -c, "ls /mnt > /srv/listed"]]
+    ready: {http: /rootless.yml, port: 8080, timeout: 60s}
+  client: {depends_on: [server]}
+"""
+
+
+@pytest.mark.netns
+def test_a_service_in_a_user_namespace(installed, lab_name):
+    testbed = command_of("--clear-groups", installed, lab_name)
+    topology = installed / "service.yml"
+    topology.write_text(SERVICE, "utf-8")
+    try:
+        done = testbed("up", str(topology), "--name", lab_name, "--runtime", "netns")
+        assert done.returncode == 0, done.stderr
+        script = "cat /srv/listed; touch /mnt/x; hostname; ulimit -n; cat /etc/resolv.conf; grep ' /srv ' /proc/mounts"
+        done = testbed("exec", lab_name, "server", "--", "sh", "-c", script)
+        for found in ("rootless.yml\n", "server.example.org\n", "\n200\n", "nameserver 198.18.0.99\n", "size=1024k"):
+            assert found in done.stdout, done.stdout
+        assert "Read-only file system" in done.stderr
+        assert testbed("exec", lab_name, "client", "--", "curl", "-sSf", "http://server:8080/").returncode == 0
+    finally:
+        testbed("down", lab_name)
+    assert nothing_remains(lab_name)
+    topology.write_text(SERVICE.replace("user: root", "user: daemon"), "utf-8")
+    done = testbed("up", str(topology), "--name", lab_name, "--runtime", "netns")
+    assert done.returncode == 3
+    assert "node server runs as 'daemon', and a lab of an ordinary user has no user but root" in done.stderr

@@ -129,12 +129,15 @@ def _lines(engine: DockerEngine, plan: Plan, node: Node, image: str) -> Iterator
 
 
 def _require_healthcheck(engine: DockerEngine, node: Node, image: str) -> None:
-    with refusals(f"image {image}"):
-        described = engine.api.inspect_image(image)  # type: ignore[no-untyped-call]
+    with refusals(f"node {node.name}"):
+        if node.container:
+            described = engine.api.inspect_container(node.container)
+        else:
+            described = engine.api.inspect_image(image)  # type: ignore[no-untyped-call]
     test = (described["Config"].get("Healthcheck") or {}).get("Test") or ["NONE"]
     if test == ["NONE"]:
         raise LabError(
             "no-healthcheck",
-            f"node {node.name} is to be ready by the HEALTHCHECK of {image}, which has none",
+            f"node {node.name} is to be ready by the HEALTHCHECK of {node.container or image}, which has none",
             "use ready: {tcp: PORT}, or another of its forms",
         )

@@ -19,7 +19,7 @@ from testbed import __version__, runtime
 from testbed.errors import LabError, MachineError
 from testbed.runtime import NODE_SYSCTLS
 from testbed.runtime.docker import builds, podman, services
-from testbed.runtime.docker.engine import in_parallel, is_passing, patiently, reason, refusals
+from testbed.runtime.docker.engine import in_parallel, is_passing, reason, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -50,9 +50,6 @@ _LATE_SECONDS = 1.0
 _DETACHING_SECONDS = 1.0
 """Removed containers leave their networks a moment later. Disconnecting them by force before that can confuse the
 Docker Engine: 20.10 then reports that an empty network "has active endpoints", until the engine restarts."""
-
-_RESTARTING_SECONDS = 10
-_POLL_SECONDS = 0.05
 
 _API_OF_MAC_PER_NETWORK = "1.44"
 
@@ -208,56 +205,6 @@ def _attaches_one(engine: DockerEngine) -> bool:
     return not engine.is_podman and bool(version_lt(engine.api.api_version, _API_OF_MAC_PER_NETWORK))
 
 
-def start_node(engine: DockerEngine, node: Node, container: str) -> int:
-    """Start a node's container and return the pid of its first process on the Docker Engine's machine.
-
-    Raises:
-        LabError: `docker-refused`; `port-in-use`; `node-exited`.
-    """
-    try:
-        with refusals(f"node {node.name}"):
-            patiently(engine.api.start, container)
-    except LabError as error:
-        raise services.explained(node, error) from None
-    return running_pid(engine, node, container)
-
-
-def running_pid(engine: DockerEngine, node: Node, container: str) -> int:
-    """Return the pid of the first process of a started container; one that restarts gets a while to do so.
-
-    Raises:
-        LabError: `docker-refused`; `node-exited`.
-    """
-    deadline = time.monotonic() + _RESTARTING_SECONDS
-    while True:
-        with refusals(f"node {node.name}"):
-            state = engine.api.inspect_container(container)["State"]
-        if state["Running"] and state["Pid"] and not state["Restarting"]:
-            return int(state["Pid"])
-        if not state["Restarting"] or time.monotonic() > deadline:
-            raise runtime.exited(node.name, state["ExitCode"], engine.log_tail(container))
-        time.sleep(_POLL_SECONDS)
-
-
-def health(engine: DockerEngine, container: str) -> tuple[str, str]:
-    """Return the state of a container's HEALTHCHECK (`starting`, `healthy`, `unhealthy`), and what it last said."""
-    with refusals(f"container {container}"):
-        found = engine.api.inspect_container(container)["State"].get("Health") or {}
-    said = (found.get("Log") or [{}])[-1].get("Output", "").strip().splitlines()
-    return found.get("Status", "without a HEALTHCHECK"), said[-1] if said else ""
-
-
-def present_pid(engine: DockerEngine, node: Node) -> tuple[str, int]:
-    """Return the id of a node's container that ran before the lab, and the pid of its first process.
-
-    Raises:
-        LabError: `docker-refused`; `node-exited`.
-    """
-    with refusals(f"node {node.name}"):
-        identity: str = engine.api.inspect_container(node.container)["Id"]
-    return identity, running_pid(engine, node, identity)
-
-
 def require_running(
     engine: DockerEngine, containers: Mapping[str, Mapping[str, Any]], *, since: str = "", restarting: bool = True
 ) -> None:
@@ -271,7 +218,7 @@ def require_running(
     """
     for node, container in containers.items():
         identity, state = container["Id"], container["State"]
-        if state == \"created\":
+        if state == "created" and NODE in container["Labels"]:
             continue  # the lab is coming up
         if state == "paused":
             raise _paused(node, container, now=True)

@@ -16,13 +16,12 @@ from testbed.runtime import Availability, LabStatus, local_files, state
 from testbed.runtime.docker import agents, builds, objects, podman, routes, services
 from testbed.runtime.docker.commands import Commands, DockerProgram
 from testbed.runtime.docker.engine import DockerEngine, in_parallel
-from testbed.runtime.readiness import Readiness
+from testbed.runtime.docker.starting import Starter
 from testbed.runtime.starting import start_in_order
 from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from concurrent.futures import Future
     from ipaddress import IPv4Network
 
     from testbed.agent.client import Agent
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_RESTARTING_SECONDS = 10
 _NOTICING_SECONDS = 0.5  # until the Docker Engine knows that a container's process has ended
 
 
@@ -113,7 +111,7 @@ class DockerRuntime:
                 in_parallel(partial(objects.create_network, engine, plan.lab), new_networks)
             progress("nodes")
             try:
-                start_in_order(plan, _Starter(self, engine, plan, starting, identities).start, progress)
+                start_in_order(plan, Starter(self, engine, plan, starting, identities).start, progress)
                 if engine.is_podman:
                     podman.require_bridging(engine.info(), starting.result(), plan)
             except LabError as error:
@@ -272,86 +270,3 @@ def _attached(plan: Mapping[str, Any]) -> dict[str, str]:
 def _no_limit(node: Node, what: str, key: str) -> MachineError:
     message = f"node {node.name} asks for a limit on {what}, which the Docker Engine can't set here"
     return MachineError("no-limits", message, f"leave its {key} out, or enable that cgroup controller")
-
-
-class _Starter:
-    """Starts the nodes of a lab that is coming up, and has the agent know them.
-
-    Args:
-        runtime: this one.
-        engine: the Docker Engine.
-        plan: of the lab.
-        agent: it starts while the first containers do.
-        identities: what tells the containers that run already, by node.
-    """
-
-    def __init__(
-        self,
-        runtime: DockerRuntime,
-        engine: DockerEngine,
-        plan: Plan,
-        agent: Future[Agent],
-        identities: Mapping[str, messages.ContainerIdentity],
-    ) -> None:
-        self._identities = identities
-        self._runtime = runtime
-        self._engine = engine
-        self._plan = plan
-        self._agent = agent
-
-    def start(self, nodes: Sequence[Node]) -> Readiness:
-        """Create and start containers; return what tells when they are ready."""
-        with logs.timed(_log, f"create and start {len(nodes)} containers"):
-            started = in_parallel(self._bring_up, nodes)
-        agent = self._readiness.agent
-        steady = [(node, made) for node, made in zip(nodes, started, strict=True) if not node.service.restarts]
-        agent.call(self._adoption(*(self._adopted(node, *made) for node, made in steady)))
-        for node, (container, pid) in zip(nodes, started, strict=True):
-            if node.service.restarts:
-                self._adopt_restarting(node, container, pid)
-        return self._readiness
-
-    @cached_property
-    def _readiness(self) -> Readiness:
-        return Readiness(runtime=self._runtime, lab=self._plan.lab, agent=self._agent.result(), health=self._health)
-
-    def _health(self, name: str) -> tuple[str, str]:
-        container = self._plan.node(name).container
-        return objects.health(self._engine, container or objects.container_name(self._plan.lab, name))
-
-    def _bring_up(self, node: Node) -> tuple[str, int]:
-        """Make a node's container, unless it runs already; its id and the pid of its first process."""
-        if node.container:
-            return objects.present_pid(self._engine, node)
-        container = objects.create_node(self._engine, self._plan, node)
-        return container, objects.start_node(self._engine, node, container)
-
-    def _adoption(self, *nodes: messages.PresentNode) -> messages.Adopt:
-        networks = [messages.PresentNetwork(name=each.name, open=bool(each.present)) for each in self._plan.networks]
-        return messages.Adopt(networks=tuple(networks), nodes=nodes)
-
-    def _adopt_restarting(self, node: Node, container: str, pid: int) -> None:
-        """Have the agent know a node whose program may end, and be started again, at any time."""
-        deadline = time.monotonic() + _RESTARTING_SECONDS
-        while True:
-            try:
-                self._readiness.agent.call(self._adoption(self._adopted(node, container, pid)))
-            except LabError as error:
-                if error.code not in ("node-gone", "port-not-found") or time.monotonic() > deadline:
-                    raise
-                pid = objects.running_pid(self._engine, node, container)
-            else:
-                return
-
-    def _adopted(self, node: Node, container: str, pid: int) -> messages.PresentNode:
-        return messages.PresentNode(
-            name=node.name,
-            container=container,
-            pid=pid,
-            limited=bool(node.cpus_milli or node.memory_bytes),
-            interfaces=tuple(
-                messages.PresentInterface(network=interface.network, mac=interface.mac, address=interface.address)
-                for interface in node.interfaces
-            ),
-            identity=self._identities.get(node.name),
-        )

@@ -1,0 +1,162 @@
+"""Starting the containers of a lab, and telling the agent of them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from testbed import logs, runtime
+from testbed.agent import messages
+from testbed.errors import LabError
+from testbed.runtime.docker import objects, services
+from testbed.runtime.docker.engine import in_parallel, patiently, refusals
+from testbed.runtime.readiness import Readiness
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from concurrent.futures import Future
+
+    from testbed.agent.client import Agent
+    from testbed.plan.model import Node, Plan
+    from testbed.runtime import Runtime
+    from testbed.runtime.docker.engine import DockerEngine
+
+_log = logging.getLogger(__name__)
+
+_RESTARTING_SECONDS = 10
+_POLL_SECONDS = 0.05
+
+
+class Starter:
+    """Starts the nodes of a lab that is coming up, and has the agent know them.
+
+    Args:
+        runtime: that of containers.
+        engine: the Docker Engine.
+        plan: of the lab.
+        agent: it starts while the first containers do.
+        identities: what tells the containers that run already, by node.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        engine: DockerEngine,
+        plan: Plan,
+        agent: Future[Agent],
+        identities: Mapping[str, messages.ContainerIdentity],
+    ) -> None:
+        self._identities = identities
+        self._runtime = runtime
+        self._engine = engine
+        self._plan = plan
+        self._agent = agent
+
+    def start(self, nodes: Sequence[Node]) -> Readiness:
+        """Create and start containers; return what tells when they are ready."""
+        with logs.timed(_log, f"create and start {len(nodes)} containers"):
+            started = in_parallel(self._bring_up, nodes)
+        agent = self._readiness.agent
+        steady = [(node, made) for node, made in zip(nodes, started, strict=True) if not node.service.restarts]
+        agent.call(self._adoption(*(self._adopted(node, *made) for node, made in steady)))
+        for node, (container, pid) in zip(nodes, started, strict=True):
+            if node.service.restarts:
+                self._adopt_restarting(node, container, pid)
+        return self._readiness
+
+    @cached_property
+    def _readiness(self) -> Readiness:
+        return Readiness(runtime=self._runtime, lab=self._plan.lab, agent=self._agent.result(), health=self._health)
+
+    def _health(self, name: str) -> tuple[str, str]:
+        container = self._plan.node(name).container
+        return _health(self._engine, container or objects.container_name(self._plan.lab, name))
+
+    def _bring_up(self, node: Node) -> tuple[str, int]:
+        """Make a node's container, unless it runs already; its id and the pid of its first process."""
+        if node.container:
+            return _present_pid(self._engine, node)
+        container = objects.create_node(self._engine, self._plan, node)
+        return container, _start_node(self._engine, node, container)
+
+    def _adoption(self, *nodes: messages.PresentNode) -> messages.Adopt:
+        networks = [messages.PresentNetwork(name=each.name, open=bool(each.present)) for each in self._plan.networks]
+        return messages.Adopt(networks=tuple(networks), nodes=nodes)
+
+    def _adopt_restarting(self, node: Node, container: str, pid: int) -> None:
+        """Have the agent know a node whose program may end, and be started again, at any time."""
+        deadline = time.monotonic() + _RESTARTING_SECONDS
+        while True:
+            try:
+                self._readiness.agent.call(self._adoption(self._adopted(node, container, pid)))
+            except LabError as error:
+                if error.code not in ("node-gone", "port-not-found") or time.monotonic() > deadline:
+                    raise
+                pid = _running_pid(self._engine, node, container)
+            else:
+                return
+
+    def _adopted(self, node: Node, container: str, pid: int) -> messages.PresentNode:
+        return messages.PresentNode(
+            name=node.name,
+            container=container,
+            pid=pid,
+            limited=bool(node.cpus_milli or node.memory_bytes),
+            interfaces=tuple(
+                messages.PresentInterface(network=interface.network, mac=interface.mac, address=interface.address)
+                for interface in node.interfaces
+            ),
+            identity=self._identities.get(node.name),
+        )
+
+
+def _start_node(engine: DockerEngine, node: Node, container: str) -> int:
+    """Start a node's container and return the pid of its first process on the Docker Engine's machine.
+
+    Raises:
+        LabError: `docker-refused`; `port-in-use`; `node-exited`.
+    """
+    try:
+        with refusals(f"node {node.name}"):
+            patiently(engine.api.start, container)
+    except LabError as error:
+        raise services.explained(node, error) from None
+    return _running_pid(engine, node, container)
+
+
+def _running_pid(engine: DockerEngine, node: Node, container: str) -> int:
+    """Return the pid of the first process of a started container; one that restarts gets a while to do so.
+
+    Raises:
+        LabError: `docker-refused`; `node-exited`.
+    """
+    deadline = time.monotonic() + _RESTARTING_SECONDS
+    while True:
+        with refusals(f"node {node.name}"):
+            state = engine.api.inspect_container(container)["State"]
+        if state["Running"] and state["Pid"] and not state["Restarting"]:
+            return int(state["Pid"])
+        if not state["Restarting"] or time.monotonic() > deadline:
+            raise runtime.exited(node.name, state["ExitCode"], engine.log_tail(container))
+        time.sleep(_POLL_SECONDS)
+
+
+def _health(engine: DockerEngine, container: str) -> tuple[str, str]:
+    """Return the state of a container's HEALTHCHECK (`starting`, `healthy`, `unhealthy`), and what it last said."""
+    with refusals(f"container {container}"):
+        found = engine.api.inspect_container(container)["State"].get("Health") or {}
+    said = (found.get("Log") or [{}])[-1].get("Output", "").strip().splitlines()
+    return found.get("Status", "without a HEALTHCHECK"), said[-1] if said else ""
+
+
+def _present_pid(engine: DockerEngine, node: Node) -> tuple[str, int]:
+    """Return the id of a node's container that ran before the lab, and the pid of its first process.
+
+    Raises:
+        LabError: `docker-refused`; `node-exited`.
+    """
+    with refusals(f"node {node.name}"):
+        identity: str = engine.api.inspect_container(node.container)["Id"]
+    return identity, _running_pid(engine, node, identity)
