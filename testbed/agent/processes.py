@@ -203,6 +203,8 @@ def _refused(node: Node, number: int, file: str) -> UsageError:
         return UsageError("command-not-found", f"no such file or directory: {file}")
     if number == errno.EACCES and "/" not in file:  # execvp says so too where it may not look into a directory of PATH
         return UsageError("command-not-found", f"no {file} in PATH that may be run")
+    if not number:  # it failed between fork and exec
+        return UsageError("command-refused", f"the node's user or one of its ulimits was refused: {file}")
     return UsageError("command-refused", f"not allowed to run {file}: {os.strerror(number)}")
 
 

@@ -170,6 +170,8 @@ class Server:
         """Start a node's own command, which runs as long as the lab; its output goes to a file of the lab."""
         log = os.open(self._directory / f"{call.node}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         null = os.open(os.devnull, os.O_RDONLY)
+        if user := self._wiring.node(call.node).surroundings.user:
+            os.fchown(log, user[0], -1)  # as Docker does, so that the program may open /dev/stdout
         try:
             self._commands[call.node] = await self._start(call.node, call.argv, stdio=(null, log, log))
         finally:

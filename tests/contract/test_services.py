@@ -40,6 +40,10 @@ nodes:
     volumes: ["./out:/mnt"]
     stop_signal: USR1
     ready: {log: "^set$", timeout: 60s}
+  speaker:
+    user: www-data
+    command: [sh, -c, "echo spoken > /dev/stdout; exec sleep 1000"]
+    ready: {log: spoken, timeout: 60s}
   loose: {depends_on: {app: {condition: service_started}}, ready: {command: [ping, -c1, server], timeout: 60s}}
 """
 

@@ -126,7 +126,7 @@ def test_an_image_is_built_and_its_healthcheck_heeded(up, lab_name, tmp_path):
     (tmp_path / "server").mkdir()
     (tmp_path / "server" / "Dockerfile").write_text(DOCKERFILE)
     build = "build: {context: ./server, args: {GREETING: good day}, target: TARGET}"
-    text = f"name: built\nnodes: {{a: {{{build}, entrypoint: [sleep], command: ['1000'], REST}}}}"
+    text = f"name: {lab_name}\nnodes: {{a: {{{build}, entrypoint: [sleep], command: ['1000'], REST}}}}"
     healthy = text.replace("REST", "ready: {healthcheck: true, timeout: 60s}, setup: [touch /well]")
     try:
         lab = up(healthy.replace("TARGET", "wanted"))

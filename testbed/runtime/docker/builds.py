@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,14 +25,16 @@ if TYPE_CHECKING:
 
 _LAST_LINES = 15
 
+_BUILT = re.compile(r"Successfully built ([0-9a-f]{12,64})")
+
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 """What the Docker Engine puts around standard error output of a build."""
 
 
 def image_of(plan: Plan, node: Node, default: str) -> str:
-    """Return the name of a node's image; one that is built has the lab's name, unless the file names it."""
+    """Return the name of a node's image; one that is built has the topology's name, unless the file names it."""
     if node.service.build and not node.image:
-        return f"testbed-build/{plan.lab}:{node.name}"
+        return f"testbed-build/{plan.topology}:{node.name}"
     return node.image or default
 
 
@@ -65,30 +68,52 @@ def pull(engine: DockerEngine, image: str, platform: str = "") -> None:
         )
 
 
-def make(engine: DockerEngine, plan: Plan, default: str, progress: Progress) -> None:
+def make(engine: DockerEngine, plan: Plan, default: str, progress: Progress) -> dict[str, str]:
     """Build the images of nodes that have a `build`, pull those that are always to be pulled, and look into them.
+
+    Returns:
+        What the container of each node is to be made from: the name of its image, or the id of one that was built,
+        because another lab of the same topology may give the name to another image.
 
     Raises:
         LabError: `build-failed`, with the last lines of its output; `no-healthcheck`.
         MachineError: `image-unavailable`.
     """
-    always = {(node.image, node.service.platform) for node in plan.nodes if node.service.pull_policy == "always"}
-    pulled = sorted((image, platform) for image, platform in always if image)
-    in_parallel(lambda each: pull(engine, *each), pulled)
-    in_parallel(partial(_build, engine, plan, default, progress), [node for node in plan.nodes if node.service.build])
+    always = {
+        (node.image, node.service.platform)
+        for node in plan.nodes
+        if node.image and node.service.pull_policy == "always" and not node.service.build
+    }
+    in_parallel(lambda each: pull(engine, *each), sorted(always))
+    built = [node for node in plan.nodes if node.service.build]
+    one_by_one = threading.Lock()
+
+    def say(line: str) -> None:
+        with one_by_one:
+            progress(line)
+
+    identities = in_parallel(partial(_build, engine, plan, say), built)
+    images = {node.name: image_of(plan, node, default) for node in plan.nodes}
+    images |= {node.name: identity for node, identity in zip(built, identities, strict=True)}
     for node in plan.nodes:
         if node.ready and node.ready.healthcheck:
-            _require_healthcheck(engine, node, image_of(plan, node, default))
+            _require_healthcheck(engine, node, images[node.name])
+    return images
 
 
-def _build(engine: DockerEngine, plan: Plan, default: str, progress: Progress, node: Node) -> None:
+def _build(engine: DockerEngine, plan: Plan, progress: Progress, node: Node) -> str:
+    """Build a node's image and return its id."""
     build = node.service.build
     assert build is not None  # noqa: S101  # only nodes with one are built
+    image = image_of(plan, node, "")
     last: deque[str] = deque(maxlen=_LAST_LINES)
+    identity = ""
     try:
-        for line in _lines(engine, plan, node, image_of(plan, node, default)):
+        for line in _lines(engine, plan, node, image):
             last.append(line)
             progress(f"build {node.name}: {line}")
+            if done := _BUILT.fullmatch(line):
+                identity = done[1]
     except (APIError, RequestException, OSError, _BuildError) as error:
         said = str(error) if isinstance(error, _BuildError | OSError) else reason(error)
         wrote = "\n".join(["; its last lines:", *(f"    {line}" for line in last)]) if last else ""
@@ -97,6 +122,7 @@ def _build(engine: DockerEngine, plan: Plan, default: str, progress: Progress, n
             f"node {node.name}: the build of {build.context} failed: {said.strip()}{wrote}",
             f"mend {build.dockerfile}; docker build {local_files.located(plan, build.context)} shows all of it",
         ) from None
+    return identity or image
 
 
 class _BuildError(Exception):
@@ -130,10 +156,8 @@ def _lines(engine: DockerEngine, plan: Plan, node: Node, image: str) -> Iterator
 
 def _require_healthcheck(engine: DockerEngine, node: Node, image: str) -> None:
     with refusals(f"node {node.name}"):
-        if node.container:
-            described = engine.api.inspect_container(node.container)
-        else:
-            described = engine.api.inspect_image(image)  # type: ignore[no-untyped-call]
+        inspect = engine.api.inspect_container if node.container else engine.api.inspect_image
+        described = inspect(node.container or image)
     test = (described["Config"].get("Healthcheck") or {}).get("Test") or ["NONE"]
     if test == ["NONE"]:
         raise LabError(

@@ -151,7 +151,7 @@ def create_network(engine: DockerEngine, lab: str, network: Network) -> None:
         raise
 
 
-def create_node(engine: DockerEngine, plan: Plan, node: Node) -> str:
+def create_node(engine: DockerEngine, plan: Plan, node: Node, image: str) -> str:
     """Create a node's container, attached to its networks but not running, and return its id.
 
     Raises:
@@ -174,7 +174,7 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node) -> str:
         host_options["extra_hosts"] = [*(host_options["extra_hosts"] or ()), *podman.hosts_entries(plan, node)]
     with refusals(f"node {node.name}"):
         container: str = api.create_container(
-            builds.image_of(plan, node, OWN_IMAGE),
+            image,
             command=list(node.command) or None,
             name=container_name(plan.lab, node.name),
             environment=dict(node.environment),

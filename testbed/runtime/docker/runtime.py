@@ -99,7 +99,7 @@ class DockerRuntime:
         progress("images")
         with logs.timed(_log, "get images"):
             self.require(plan)
-            builds.make(engine, plan, objects.OWN_IMAGE, progress)
+            images = builds.make(engine, plan, objects.OWN_IMAGE, progress)
         self._attached_to[plan.lab] = {node.name: node.container for node in plan.nodes if node.container}
         identities = self._identities(plan) if self._attached_to[plan.lab] else {}
         LabDirectory(self.name, plan.lab).make()
@@ -111,7 +111,10 @@ class DockerRuntime:
                 in_parallel(partial(objects.create_network, engine, plan.lab), new_networks)
             progress("nodes")
             try:
-                start_in_order(plan, Starter(self, engine, plan, starting, identities).start, progress)
+                starter = Starter(
+                    runtime=self, engine=engine, plan=plan, agent=starting, identities=identities, images=images
+                )
+                start_in_order(plan, starter.start, progress)
                 if engine.is_podman:
                     podman.require_bridging(engine.info(), starting.result(), plan)
             except LabError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -29,30 +30,25 @@ _RESTARTING_SECONDS = 10
 _POLL_SECONDS = 0.05
 
 
+@dataclass(frozen=True, kw_only=True)
 class Starter:
     """Starts the nodes of a lab that is coming up, and has the agent know them.
 
-    Args:
+    Attributes:
         runtime: that of containers.
         engine: the Docker Engine.
         plan: of the lab.
         agent: it starts while the first containers do.
         identities: what tells the containers that run already, by node.
+        images: what the other containers are made from, by node.
     """
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        engine: DockerEngine,
-        plan: Plan,
-        agent: Future[Agent],
-        identities: Mapping[str, messages.ContainerIdentity],
-    ) -> None:
-        self._identities = identities
-        self._runtime = runtime
-        self._engine = engine
-        self._plan = plan
-        self._agent = agent
+    runtime: Runtime
+    engine: DockerEngine
+    plan: Plan
+    agent: Future[Agent]
+    identities: Mapping[str, messages.ContainerIdentity]
+    images: Mapping[str, str]
 
     def start(self, nodes: Sequence[Node]) -> Readiness:
         """Create and start containers; return what tells when they are ready."""
@@ -68,21 +64,21 @@ class Starter:
 
     @cached_property
     def _readiness(self) -> Readiness:
-        return Readiness(runtime=self._runtime, lab=self._plan.lab, agent=self._agent.result(), health=self._health)
+        return Readiness(runtime=self.runtime, lab=self.plan.lab, agent=self.agent.result(), health=self._health)
 
     def _health(self, name: str) -> tuple[str, str]:
-        container = self._plan.node(name).container
-        return _health(self._engine, container or objects.container_name(self._plan.lab, name))
+        container = self.plan.node(name).container
+        return _health(self.engine, container or objects.container_name(self.plan.lab, name))
 
     def _bring_up(self, node: Node) -> tuple[str, int]:
         """Make a node's container, unless it runs already; its id and the pid of its first process."""
         if node.container:
-            return _present_pid(self._engine, node)
-        container = objects.create_node(self._engine, self._plan, node)
-        return container, _start_node(self._engine, node, container)
+            return _present_pid(self.engine, node)
+        container = objects.create_node(self.engine, self.plan, node, self.images[node.name])
+        return container, _start_node(self.engine, node, container)
 
     def _adoption(self, *nodes: messages.PresentNode) -> messages.Adopt:
-        networks = [messages.PresentNetwork(name=each.name, open=bool(each.present)) for each in self._plan.networks]
+        networks = [messages.PresentNetwork(name=each.name, open=bool(each.present)) for each in self.plan.networks]
         return messages.Adopt(networks=tuple(networks), nodes=nodes)
 
     def _adopt_restarting(self, node: Node, container: str, pid: int) -> None:
@@ -94,7 +90,7 @@ class Starter:
             except LabError as error:
                 if error.code not in ("node-gone", "port-not-found") or time.monotonic() > deadline:
                     raise
-                pid = _running_pid(self._engine, node, container)
+                pid = _running_pid(self.engine, node, container)
             else:
                 return
 
@@ -108,7 +104,7 @@ class Starter:
                 messages.PresentInterface(network=interface.network, mac=interface.mac, address=interface.address)
                 for interface in node.interfaces
             ),
-            identity=self._identities.get(node.name),
+            identity=self.identities.get(node.name),
         )
 
 

@@ -35,3 +35,11 @@ def test_short_work_is_no_line_of_its_own(capsys):
     screen = Screen()
     screen.progressed("up", "links", 0, "0 of 500")
     assert capsys.readouterr().out == ""
+
+
+def test_what_is_waited_for_is_a_line_where_there_is_no_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(screens, "_LINE_SECONDS", 0)
+    screen = Screen()
+    screen.begun("up", "nodes")
+    screen.begun("up", "waiting for db (TCP port 5432 accepts a connection)")
+    assert capsys.readouterr().out == "up      waiting for db (TCP port 5432 accepts a connection)\n"

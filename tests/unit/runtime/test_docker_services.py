@@ -63,7 +63,7 @@ def test_restart_policies(plan, restart, policy):
     assert services.host_options(made, made.node("a"))["restart_policy"] == policy
 
 
-def test_a_built_image_has_the_labs_name_unless_the_file_names_it(plan):
+def test_a_built_image_has_the_topologys_name_unless_the_file_names_it(plan):
     for keys, image in (
         ("build: .", "testbed-build/x:a"),
         ("build: ., image: mine", "mine"),
