@@ -83,9 +83,10 @@ def _insisting() -> Iterator[None]:
     try:
         yield
     except MachineError as error:
-        error.add_note(
-            "--runtime auto and --engine auto use what this machine has; the comparison then shows the difference"
-        )
+        if error.code != "missing-files":  # which no runtime can do without
+            error.add_note(
+                "--runtime auto and --engine auto use what this machine has; the comparison then shows the difference"
+            )
         raise
 
 
