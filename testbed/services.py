@@ -6,7 +6,8 @@ The vocabulary that file, plan, runtimes and agent share. Its words are Docker C
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from typing import ClassVar, Literal
 
 from testbed import units
@@ -46,6 +47,10 @@ class Build:
     args: tuple[tuple[str, str], ...] = ()
     target: str = ""
 
+    def __str__(self) -> str:
+        parts = [self.context, *(f"{name}={value}" for name, value in self.args)]
+        return " ".join(parts + [f"target {self.target}"] * bool(self.target))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
@@ -63,6 +68,9 @@ class Volume:
     target: str
     read_only: bool = False
 
+    def __str__(self) -> str:
+        return f"{self.source}:{self.target}{':ro' * self.read_only}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tmpfs:
@@ -77,6 +85,9 @@ class Tmpfs:
 
     target: str
     options: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return ":".join((self.target, ",".join(self.options))).rstrip(":")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +129,9 @@ class Device:
     container: str
     permissions: str = "rwm"
 
+    def __str__(self) -> str:
+        return f"{self.host}:{self.container}:{self.permissions}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ulimit:
@@ -127,6 +141,9 @@ class Ulimit:
     soft: int
     hard: int
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.soft}/{self.hard}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependency:
@@ -134,6 +151,9 @@ class Dependency:
 
     node: str
     condition: Condition
+
+    def __str__(self) -> str:
+        return self.node + " started" * (self.condition == "service_started")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +257,23 @@ class Service:
     labels: tuple[tuple[str, str], ...] = ()
     setup: tuple[tuple[str, ...], ...] = ()
     depends_on: tuple[Dependency, ...] = ()
+
+    def described(self) -> Iterator[tuple[str, str]]:
+        """Yield what the file gives, for people: the key and its value in short."""
+        for member in fields(self):
+            value = getattr(self, member.name)
+            if value == member.default:
+                continue
+            key, text = member.name, str(value)
+            if key == "shm_bytes":
+                key, text = "shm_size", units.SIZE.format(value)
+            elif key == "setup":
+                text = "; ".join(map(shlex.join, value))
+            elif key == "entrypoint":
+                text = shlex.join(value)
+            elif isinstance(value, tuple):
+                text = ", ".join("=".join(each) if isinstance(each, tuple) else str(each) for each in value)
+            yield key, text
 
     @property
     def restarts(self) -> bool:

@@ -40,10 +40,11 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
                 interface.network,
                 f"{interface.address}/{interface.prefix_length}",
                 interface.mac,
-                (node.image or "testbed") if first else "",
+                (node.image or ("built" if node.service.build else "testbed")) if first else "",
                 Text(shlex.join(node.command) if first else ""),
             )
     yield nodes
+    yield from _services(plan)
     if plan.links:
         profiles = any(link.profile for link in plan.links)
         links = _table("link", "network", "impairments", *(["profile"] if profiles else []), "engine")
@@ -60,6 +61,19 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
         for expectation in plan.expectations:
             expectations.add_row(str(expectation))
         yield expectations
+
+
+def _services(plan: Plan) -> Iterator[Table]:
+    """Yield a table of what the nodes have beside that; none if no node has any."""
+    services = _table("service", "key", "value")
+    for node in plan.nodes:
+        name = node.name
+        ready = [("ready", f"{node.ready}, within {node.ready.timeout}")] if node.ready else []
+        for key, value in [*node.service.described(), *ready]:
+            services.add_row(name, key, Text(value))
+            name = ""
+    if services.row_count:
+        yield services
 
 
 def _workloads(plan: Plan) -> Table:

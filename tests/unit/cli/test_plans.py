@@ -20,3 +20,27 @@ def test_the_timeline_is_listed_in_the_order_of_time(capsys):
         "2.5 s partition a | b a -> b loss 100 %",
         "b -> a loss 100 %",
     ]
+
+
+SERVICE = """name: x
+nodes:
+  a: {tmpfs: "/run:size=1m", ulimits: {nofile: 5}, setup: [[sh, -c, a b]], privileged: true, ready: {log: up}}
+  b: {shm_size: 1MB, depends_on: {a: {condition: service_started}}}
+  c:
+"""
+
+
+def test_what_makes_a_node_a_service_is_listed(capsys):
+    plans.show(resolve(loads(SERVICE, "x.yml")))
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    at = lines.index("service key value")
+    assert lines[at + 1 : at + 9] == [
+        "a tmpfs /run:size=1m",
+        "privileged True",
+        "ulimits nofile 5/5",
+        "setup sh -c 'a b'",
+        "ready a line of its log matches up, within 10 s",
+        "b shm_size 1 MB",
+        "depends_on a started",
+        "",
+    ]
