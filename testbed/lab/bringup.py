@@ -32,6 +32,11 @@ _log = logging.getLogger(__name__)
 
 _SUBNET_TRIES = 5
 
+_RESTARTING = ("port-gone", "node-stopped")
+"""Errors of links to a node that is restarting."""
+
+_LAST_LINES = 10
+
 _LINKS_PER_CALL = 200
 """Links that one call gives the agent, few enough to show progress between calls."""
 
@@ -142,12 +147,26 @@ def _make(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[tup
     agent = runtime.connect(plan.lab)
     links = [replace(link, engine=engines.get(link.ends, link.engine)) for link in plan.links]
     with logs.timed(_log, f"impair {len(links)} links"):
-        chosen = _impairments(plan, links, agent, observer)
+        try:
+            chosen = _impairments(plan, links, agent, observer)
+        except LabError as error:
+            _note_restarts(error, plan, runtime)
+            raise
     for engine, why in sorted(chosen):
         observer.chosen("engine", engine, why)
     agent.call(messages.Remember(plan=plan.to_json()))
     counts = (len(plan.nodes), "node"), (len(plan.networks), "network"), (len(plan.links), "link")
     observer.ended("up", ", ".join(f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts))
+
+
+def _note_restarts(error: LabError, plan: Plan, runtime: Runtime) -> None:
+    """Add to an error what nodes wrote whose programs may have ended, and been started again, at that moment."""
+    for node in plan.nodes:
+        if node.service.restarts and error.code in _RESTARTING:
+            lines = b"".join(runtime.logs(plan.lab, node.name)).decode(errors="replace").splitlines()[-_LAST_LINES:]
+            wrote = "".join(f"\n    {line}" for line in lines) or " nothing"
+            said = f"the program of {node.name} may keep ending (restart: {node.service.restart}); it wrote:{wrote}"
+            error.add_note(f"{said}\n  with a ready: the lab waits until it works")
 
 
 def _impairments(plan: Plan, links: Sequence[Link], agent: Agent, observer: Observer) -> set[tuple[str, str]]:

@@ -60,7 +60,7 @@ class Readiness:
     def _set_up(self, node: Node, argv: tuple[str, ...]) -> None:
         done = self.runtime.run(self.lab, node.name, argv, timeout=_SETUP_SECONDS)
         if done.status:
-            wrote = _indented((done.stdout + done.stderr).splitlines())
+            wrote = _indented((done.stdout + done.stderr).splitlines(), "; it wrote:")
             raise LabError(
                 "setup-failed",
                 f"node {node.name}: {shlex.join(argv)} of its setup ended with status {done.status}{wrote}",
@@ -129,10 +129,11 @@ class Readiness:
         return LabError(
             "not-ready",
             f"node {node.name} was not ready within {ready.timeout} ({ready}): {missing}"
-            f"{_indented(lines, '; its last log lines:')}",
+            f"{_indented(lines, '; its last log lines:') or '; its log is empty'}",
             hint,
         )
 
 
-def _indented(lines: list[str], title: str = "; it wrote:") -> str:
-    return "\n".join([title, *(f"    {line}" for line in lines[-_LAST_LINES:])]) if lines else " without any output"
+def _indented(lines: list[str], title: str) -> str:
+    """Return the last lines below a title; nothing if there are none."""
+    return "\n".join([title, *(f"    {line}" for line in lines[-_LAST_LINES:])]) if lines else ""

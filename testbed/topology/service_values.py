@@ -311,6 +311,10 @@ UlimitValue = Annotated[
 ]
 HostEntry = Annotated[tuple[str, str], Reader(_host_entry, _text("db.example:198.18.7.20"))]
 HostName = Annotated[str, matching(rf"^{_HOST}$", "a host name", "web.example.org")]
+OwnHostName = Annotated[
+    str, matching(r"^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?$", "a host name", "web.example.org")
+]
+"""Of a node itself: at most 64 characters, as the kernel's (`__NEW_UTS_LEN`, include/uapi/linux/utsname.h)."""
 Ip = Annotated[str, Reader(_ip, _text("198.18.7.20"))]
 Signal = Annotated[str, Reader(_signal, {"type": ["string", "integer"], "examples": ["SIGQUIT"]})]
 RestartPolicy = Annotated[

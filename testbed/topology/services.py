@@ -23,6 +23,7 @@ from testbed.topology.service_values import (
     NodePath,
     OneOrMany,
     OnlyTrue,
+    OwnHostName,
     Platform,
     PortText,
     RestartPolicy,
@@ -171,7 +172,7 @@ class ServiceKeys(Model):
     ulimits: Mapping[UlimitName, UlimitValue] = key("Resource limits of its processes", default={})
     extra_hosts: Hosts = key("Further names for its /etc/hosts, with their addresses", default={})
     dns: Annotated[tuple[Ip, ...], OneOrMany(_TEXT)] = key("Addresses of name servers", default=())
-    hostname: HostName | None = key("Its host name; the node's name unless given", default=None)
+    hostname: OwnHostName | None = key("Its host name; the node's name unless given", default=None)
     restart: RestartPolicy | None = key("Whether its program is started again when it ends", default=None)
     pull_policy: Literal["always", "missing", "never"] | None = key(
         "When its image is pulled; when it is missing unless given", default=None

@@ -163,3 +163,11 @@ links: [{between: [a, b], delay: 20ms}]
     assert (tmp_path / "count" / "starts").read_text() == "x\n" * 3
     done = lab["b"].run(["ping", "-n", "-c5", "-i0.1", "-W10", "a"])
     assert min(float(each) for each in re.findall(r"time=([\d.]+)", done.stdout)) >= 40
+
+
+def test_a_program_that_keeps_ending_is_told_with_its_last_lines(up, lab_name):
+    keeps_ending = "{command: [sh, -c, 'echo bad luck; exit 7'], restart: always}"
+    with pytest.raises(LabError) as caught:
+        up(f"name: ending\nnodes: {{a: {keeps_ending}, b: }}\nlinks: [{{between: [a, b], delay: 1ms}}]")
+    assert "bad luck" in "\n".join((str(caught.value), *getattr(caught.value, "__notes__", ())))
+    assert remains(lab_name) == []

@@ -150,6 +150,7 @@ ERRORS = [
     ("extra_hosts: {x: ^y}", "bad-value", "no IP address"),
     ("dns: [^here]", "bad-value", "no IP address"),
     ("hostname: ^-x", "bad-value", "not a host name"),
+    (f"hostname: ^{'x' * 65}", "bad-value", "not a host name"),
     ("env_file: ^none.env", "no-such-file", "is no file"),
     ("env_file: [^bad.env]", "bad-value", "line 2 is not NAME=VALUE"),
     ("env_file: ^binary.env", "bad-value", "UTF-8"),
