@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _SETUP_SECONDS = 300
 """For each command of a `setup`, which may have to wait for other nodes."""
 
+_ATTEMPT_SECONDS = 5
+"""For a command that tells whether a node is ready, at least: what it says then counts, not that time was short."""
+
 _LAST_LINES = 10
 _LOOPBACK = "127.0.0.1"
 _SUCCESSES = range(200, 400)
@@ -69,7 +72,7 @@ class Readiness:
 
     def _wait(self, node: Node, ready: Ready) -> None:
         deadline = time.monotonic() + ready.timeout_ns / 1e9
-        while missing := self._lacks(node, ready, max(deadline - time.monotonic(), 0.1)):
+        while missing := self._lacks(node, ready, max(deadline - time.monotonic(), _ATTEMPT_SECONDS)):
             self.runtime.require_running(self.lab)
             if self.stopping.is_set():
                 return
