@@ -327,7 +327,7 @@ def _new_node(plan: Plan, node: Node) -> messages.NewNode:
         sysctls=NODE_SYSCTLS | dict(node.sysctls),
         environment=netns_services.environment(node),
         directory=node.service.working_dir or plan.directory,
-        hosts=_hosts(plan, node),
+        hosts=netns_services.hosts(plan, node),
         surroundings=netns_services.surroundings(plan, node),
         interfaces=tuple(
             messages.NewInterface(
@@ -340,21 +340,3 @@ def _new_node(plan: Plan, node: Node) -> messages.NewNode:
             for interface in node.interfaces
         ),
     )
-
-
-def _hosts(plan: Plan, node: Node) -> str:
-    """Return a node's /etc/hosts: the node itself, and every node on a network with it, by its address there."""
-    names = " ".join(dict.fromkeys((node.service.hostname or node.name, node.name)))
-    lines = ["127.0.0.1 localhost", f"{node.interfaces[0].address} {names}"]
-    lines += [f"{address} {name}" for name, address in node.service.extra_hosts]
-    for other in plan.nodes:
-        if other.name == node.name:
-            continue
-        shared = [
-            interface
-            for interface in node.interfaces
-            if any(interface.network == at.network for at in other.interfaces)
-        ]
-        if shared:
-            lines.append(f"{other.on(shared[0].network).address} {other.name}")
-    return "\n".join(lines) + "\n"

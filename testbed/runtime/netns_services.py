@@ -185,3 +185,21 @@ def stop_signals(plan: Plan) -> Mapping[str, int]:
     return {
         node.name: signal.Signals[node.service.stop_signal].value for node in plan.nodes if node.service.stop_signal
     }
+
+
+def hosts(plan: Plan, node: Node) -> str:
+    """Return a node's /etc/hosts: the node itself, and every node on a network with it, by its address there."""
+    names = " ".join(dict.fromkeys((node.service.hostname or node.name, node.name)))
+    lines = ["127.0.0.1 localhost", f"{node.interfaces[0].address} {names}"]
+    lines += [f"{address} {name}" for name, address in node.service.extra_hosts]
+    for other in plan.nodes:
+        if other.name == node.name:
+            continue
+        shared = [
+            interface
+            for interface in node.interfaces
+            if any(interface.network == at.network for at in other.interfaces)
+        ]
+        if shared:
+            lines.append(f"{other.on(shared[0].network).address} {other.name}")
+    return "\n".join(lines) + "\n"
