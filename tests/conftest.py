@@ -29,6 +29,7 @@ MARKERS = {
     "netns": "needs network namespaces",
     "netem": "needs a kernel with sch_netem",
     "userns": "needs to be root, to become an ordinary user who may make user namespaces",
+    "podman": "needs to be root, podman, and a Docker Engine to have the testbed's image from",
     "guest": "boots a guest kernel that has netem",
     "live": "measures with real packets",
 }
@@ -42,7 +43,7 @@ def pytest_configure(config):
 
 
 @functools.cache
-def missing(capability: str) -> str | None:
+def missing(capability: str) -> str | None:  # noqa: PLR0911  # a case for each
     """Why this machine has not got a capability, or None where it has."""
     if capability == "docker":
         found = load("docker").probe()
@@ -59,6 +60,10 @@ def missing(capability: str) -> str | None:
             return "only root can become an ordinary user (setpriv, util-linux)"
         tried = as_user(["unshare", "--user", "--map-root-user", "--net", "true"])
         return f"user namespaces: {tried.stderr.strip()}" if tried.returncode else None
+    if capability == "podman":
+        if os.geteuid() != 0 or not shutil.which("podman"):
+            return "podman is not installed, or this is not root"
+        return missing("docker")
     raise AssertionError(capability)
 
 

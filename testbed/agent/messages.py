@@ -174,10 +174,11 @@ class PresentNode(_Message, frozen=True, kw_only=True):
     """A node that is there already.
 
     Attributes:
-        container: its id.
-        pid: of its first process, as seen from the agent.
+        container: its id; empty where it is none.
+        pid: of its first process, as seen from the agent; 0 where it is no container.
         limited: CPU or memory limits hold for it.
         identity: which container takes its place when it has been removed; None where none does.
+        namespace: path of its network namespace where it is no container.
     """
 
     name: str
@@ -186,6 +187,7 @@ class PresentNode(_Message, frozen=True, kw_only=True):
     limited: bool
     interfaces: tuple[PresentInterface, ...]
     identity: ContainerIdentity | None
+    namespace: str = ""
 
 
 class Adopt(Call[None], frozen=True, kw_only=True):
@@ -208,6 +210,28 @@ class Accepts(Call[bool], frozen=True, kw_only=True):
     node: str
     address: str
     port: int
+
+
+class FoundAddress(_Message, frozen=True, kw_only=True):
+    """An IPv4 address of a node's interface, which is not the loopback; `mtu` is bytes of an IP packet."""
+
+    interface: str
+    address: str
+    prefix_length: int
+    mtu: int
+
+
+class FoundNamespace(_Message, frozen=True, kw_only=True):
+    """What is in a node's network namespace; `number` is its inode, which tells it from others."""
+
+    number: int
+    addresses: tuple[FoundAddress, ...]
+
+
+class Look(Call[FoundNamespace], frozen=True, kw_only=True):
+    """Ask which addresses a node has."""
+
+    node: str
 
 
 class Reaches(Call[bool], frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.agent import switch
-from testbed.agent.messages import Surroundings
+from testbed.agent.messages import FoundAddress, Surroundings
 from testbed.agent.netlink import RouteSocket
 from testbed.linux import namespaces
 
@@ -89,6 +89,30 @@ def of_process(name: str, pid: int, *, limited: bool, container: str) -> Node:
     for fd in (network, first_process):
         weakref.finalize(node, os.close, fd)  # a container that is restarted is another Node
     return node
+
+
+def of_namespace(name: str, path: str) -> Node:
+    """The node that is a network namespace of somebody else.
+
+    Raises:
+        OSError: there is none at that path.
+    """
+    network = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    node = Node(name=name, network=network)
+    weakref.finalize(node, os.close, network)
+    return node
+
+
+def addresses_of(node: Node) -> tuple[FoundAddress, ...]:
+    """The IPv4 addresses inside a node, but those of the loopback."""
+    with namespaces.inside(node.network), RouteSocket() as route:
+        by_index = {device.index: device for device in switch.devices(route)}
+        found = switch.ipv4_addresses(route)
+    return tuple(
+        FoundAddress(interface=device.name, address=address, prefix_length=length, mtu=device.mtu)
+        for index, address, length in found
+        if (device := by_index.get(index)) and not address.startswith("127.")
+    )
 
 
 def devices_of(node: Node) -> list[Device]:

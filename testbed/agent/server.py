@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from testbed import logs
-from testbed.agent import http_probe, messages, processes, protocol, sockets, timeline
+from testbed.agent import http_probe, messages, nodes, processes, protocol, sockets, timeline
 from testbed.agent.connection import Connection
 from testbed.agent.tasks import cancelled
 from testbed.errors import LabError, TestbedError
@@ -83,6 +83,7 @@ class Server:
             messages.Accepts: self._accepts,
             messages.HttpStatus: self._http_status,
             messages.StopCommands: self._stop_commands,
+            messages.Look: self._look,
             messages.Reaches: self._reaches,
             messages.Attachments: self._report,
             messages.Impair: self._impair,
@@ -193,6 +194,10 @@ class Server:
         ends = [asyncio.ensure_future(command.wait()) for command in commands.values()]
         if ends:
             await asyncio.wait(ends, timeout=_STOPPING_SECONDS)
+
+    async def _look(self, call: messages.Look) -> messages.FoundNamespace:
+        node = self._wiring.node(call.node)
+        return messages.FoundNamespace(number=os.fstat(node.network).st_ino, addresses=nodes.addresses_of(node))
 
     async def _reaches(self, call: messages.Reaches) -> bool:
         with namespaces.inside(self._wiring.node(call.node).network), socket.socket() as probe:

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 _NEW_LINK, _DEL_LINK, _GET_LINK = 16, 17, 18
 _NEW_NEIGHBOUR, _GET_NEIGHBOUR = 28, 30
 _SET_LINK = 19
+_GET_ADDRESS, _LOCAL = 22, 2  # and if_addr.h, where the far end of a point-to-point device is IFA_ADDRESS
 _ADDRESS, _NAME, _MTU, _LINK, _MASTER, _QUEUE_LENGTH, _INFO, _ALIAS, _STATISTICS64 = 1, 3, 4, 5, 10, 13, 18, 20, 23
 _INFO_KIND = 1
 _NEIGHBOUR_MAC = 2
 _LEARNED = 0x02 | 0x04  # NUD_REACHABLE, NUD_STALE; the bridge's own addresses are permanent ones
 _AF_BRIDGE = 7
 _LOWER_UP = 0x1_0000  # IFF_LOWER_UP
+_IFADDR = struct.Struct("=BBBBI")  # struct ifaddrmsg
 _IFINFO, _NDMSG = struct.Struct("=BxHiII"), struct.Struct("=BxxxiHBB")  # struct ifinfomsg, struct ndmsg
 
 
@@ -81,6 +83,17 @@ def devices(route: RouteSocket, index: int = 0) -> list[Device]:
     flags = 0 if index else netlink.ROOT_MATCH
     answers = route.ask((_GET_LINK, flags, _IFINFO.pack(socket.AF_UNSPEC, 0, index, 0, 0)))
     return [_device(body) for body in answers]
+
+
+def ipv4_addresses(route: RouteSocket) -> list[tuple[int, str, int]]:
+    """All IPv4 addresses of a socket's namespace: index of the device, address, length of the prefix."""
+    found = []
+    for body in route.ask((_GET_ADDRESS, netlink.ROOT_MATCH, _IFADDR.pack(socket.AF_INET, 0, 0, 0, 0))):
+        _, length, _, _, index = _IFADDR.unpack_from(body)
+        inside = attributes(body[_IFADDR.size :])
+        local = inside.get(_LOCAL) or inside[_ADDRESS]
+        found.append((index, socket.inet_ntoa(local), length))
+    return found
 
 
 def named(route: RouteSocket, name: str) -> Device:

@@ -13,7 +13,7 @@ from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.agent import switch
-from testbed.agent.nodes import ENDED, Node, devices_of, of_process
+from testbed.agent.nodes import ENDED, Node, devices_of, of_namespace, of_process
 from testbed.errors import LabError, unknown_node
 from testbed.linux import namespaces
 
@@ -296,9 +296,14 @@ class Wiring:
         for given in nodes:
             name, pid = given.name, given.pid
             try:
-                node = of_process(name, pid, limited=given.limited, container=given.container)
+                if given.namespace:
+                    node = of_namespace(name, given.namespace)
+                else:
+                    node = of_process(name, pid, limited=given.limited, container=given.container)
             except OSError as error:
-                raise LabError("node-gone", f"no namespace of {name} (pid {pid}): {error.strerror}") from None
+                raise LabError(
+                    "node-gone", f"no namespace of {name} ({given.namespace or f'pid {pid}'}): {error.strerror}"
+                ) from None
             self.nodes[name] = node
             if given.identity:
                 self.identities[name] = given.identity

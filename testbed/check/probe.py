@@ -37,6 +37,10 @@ _LOSS_MOST = 0.9
 _LIGHT_PER_S = 1_000
 """The datagrams per second up to which several links can be kept busy at once with little load on the machine."""
 
+_BUCKET_LONGER = 4
+"""How much longer a train is before a bottleneck that may be a token bucket. Half of it empties the bucket, by what it
+sends beyond the rate (`rates.PRESSURE`): one that lasts 50 ms at the rate, and in the third, longest train 200 ms."""
+
 _START_NS = 500_000_000
 """The time that it takes to start the two ends of a train."""
 
@@ -48,7 +52,9 @@ class Probe:
         kind: equal for links that differ only in their nodes.
     """
 
-    def __init__(self, plan: Plan, link: Link, number: int, *, depth: Depth, level: float, budget: Budget) -> None:
+    def __init__(
+        self, plan: Plan, link: Link, number: int, *, depth: Depth, level: float, budget: Budget, token_bucket: bool
+    ) -> None:
         self._link = link
         self._impairments = link.impairments
         self._address = plan.node(link.destination).on(link.network).address
@@ -57,6 +63,7 @@ class Probe:
         self._depth = depth
         self._level = level
         self._budget = budget
+        self._token_bucket = token_bucket
         self.kind: Hashable = (link.impairments, link.engine, self._mtu)
         self._check = LinkCheck(
             source=link.source,
@@ -162,6 +169,7 @@ class Probe:
         return trains.send(schedule, self._link, nodes, address=self._address, port=self._port, progress=say)
 
     def _busy(self, longer: int = 1, *, halved: bool = False) -> Schedule:
+        longer *= _BUCKET_LONGER if self._token_bucket else 1
         return schedules.busy(self._impairments, self._mtu, self._depth.train_ns, longer=longer, halved=halved)
 
     def _rate(self, nodes: Nodes, say: Callable[[float], None]) -> Finding:
@@ -169,7 +177,9 @@ class Probe:
         findings: list[Finding] = []
         for attempt in range(_ATTEMPTS):
             findings.append(self._rate_once(self._busy(2**attempt), nodes, say))
-            if findings[-1].verdict == TOO_HIGH or (findings[-1].passed and rates.is_sharp(findings[-1])):
+            if findings[-1].verdict == TOO_HIGH and not self._token_bucket:
+                break
+            if findings[-1].passed and rates.is_sharp(findings[-1]):
                 break
         halved = self._busy(halved=True)
         if rates.conclude(findings, None).verdict != TOO_LOW or 2 * halved.frame_bytes > self._busy().frame_bytes:
@@ -187,6 +197,8 @@ class Probe:
         train = self._train(schedule, nodes, say)
         if train is None:
             return unmeasured("rate", mean_bps, rates.prober_reaches(schedule.rate_bps))
+        if self._token_bucket:
+            train = train.settled()
         return rates.judge_rate(self._impairments, train, level=self._level)
 
     def _train(self, schedule: Schedule, nodes: Nodes, say: Callable[[float], None]) -> Train | None:

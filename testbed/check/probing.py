@@ -39,6 +39,7 @@ def measure(
     links: Iterable[Link] | None = None,
     depth: Depth = QUICK,
     budget_s: float | None = None,
+    token_bucket: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[LinkCheck, ...]:
     """Probe links and compare what was measured with what was requested. Takes some 4 s for a few links.
@@ -58,6 +59,8 @@ def measure(
         links: the links to probe, with the impairments to compare with; by default all links of the plan.
         depth: `QUICK` or `DEEP`.
         budget_s: how long the check may take, in seconds; by default the budget of the depth.
+        token_bucket: bottlenecks may be those of another tool, which let more than 1 ms of their rate through at once
+            when they were idle (the bucket of tbf or htb): only what follows is judged.
         progress: called with the fraction done, in the calling thread.
 
     Returns:
@@ -66,7 +69,10 @@ def measure(
     probed = plan.links if links is None else tuple(links)
     level = SIGNIFICANCE / max(len(probed) * _PROPERTIES, 1)
     budget = Budget(depth.budget_s if budget_s is None else budget_s)
-    probes = [Probe(plan, link, number, depth=depth, level=level, budget=budget) for number, link in enumerate(probed)]
+    probes = [
+        Probe(plan, link, number, depth=depth, level=level, budget=budget, token_bucket=token_bucket)
+        for number, link in enumerate(probed)
+    ]
     total = parallel.ProgressSum(progress, len(probes) + sum(probe.fillable for probe in probes))
     cores = os.cpu_count() or 1
     with KillableNodes(nodes) as guarded:

@@ -77,6 +77,17 @@ class Train:
         )
         return 8 * self.frame_bytes * _FRAMES_LEAST * _SECOND / max(statistics.quantile(steps, 0.5), 1)
 
+    def settled(self) -> Train:
+        """Return the second half of the train: the first half has emptied a token bucket that was full."""
+        half = len(self.sent_ns) // 2
+        arrived = [(number, at) for number, at in zip(self.sequence, self.received_ns, strict=True) if number >= half]
+        return Train(
+            frame_bytes=self.frame_bytes,
+            sent_ns=self.sent_ns[half:],
+            sequence=[number - half for number, _ in arrived],
+            received_ns=[at for _, at in arrived],
+        )
+
     def backlog_bytes(self, impairments: Impairments) -> float:
         """Return the longest queue that the train would make at the link's bottleneck if the queue had no limit."""
         bottleneck = bottleneck_of(impairments)

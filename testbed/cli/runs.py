@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from testbed.cli import options, tables
 from testbed.cli.screen import Screen
 from testbed.errors import UsageError
 from testbed.lab import Lab, running
+from testbed.lab.judging import judge
 from testbed.report.junit import junit_report
 from testbed.runs.output_files import require_writable
 
@@ -111,25 +114,92 @@ def show(run: Run, screen: Screen) -> None:
 
 
 @click.command("check")
-@click.argument("source", metavar="TOPOLOGY|LAB")
+@click.argument("words", metavar="TOPOLOGY|LAB", nargs=-1, required=True)
 @options.bring_up
 @options.check_budget
 @click.option("--deep", is_flag=True, help="Measure more, such as the depth of queues; takes longer.")
+@click.option(
+    "--container", "present", flag_value="docker", help="Measure between two containers: A B KEY=VALUE..., or 'A->B'."
+)
+@click.option(
+    "--namespace", "present", flag_value="netns", help="The same between network namespaces, by name, pid or path."
+)
+@click.option(
+    "--subnet", metavar="CIDR", help="Where two containers or namespaces share several: that of the path to measure."
+)
 @options.as_json
-def check_command(source: str, how: BringUp, *, check_budget: float | None, deep: bool, as_json: bool) -> int:
+def check_command(
+    words: tuple[str, ...],
+    how: BringUp,
+    *,
+    check_budget: float | None,
+    deep: bool,
+    present: str | None,
+    subnet: str | None,
+    as_json: bool,
+) -> int:
     """Measure every impaired link of a lab and compare it with its settings, from the file or from testbed impair.
 
     A lab that is not up is brought up first and taken down afterwards. The exit status is 1 if a link is not as
     requested.
-    """
+
+    \b
+    testbed check --container web db delay=40ms loss=1%
+    testbed check --namespace 'red->blue' rate=10mbit
+
+    These judge what another tool has set (tc, Pumba), in both directions or in one; they change nothing.
+    """  # noqa: D301  # \b is click's
     with ExitStack() as stack:
         screen = stack.enter_context(Screen(quiet=as_json))
-        checks = _lab(stack, source, how, screen).check(deep=deep, budget_s=check_budget, observer=screen)
+        if present:
+            path = _path(words, how, subnet)
+            checks = judge(path.ends, path.requested, runtime=present, both=path.both, subnet=path.subnet,
+                           deep=deep, budget_s=check_budget, observer=screen)  # fmt: skip
+        else:
+            if len(words) > 1 or subnet:
+                hint = "testbed check TOPOLOGY, or --container A B KEY=VALUE..."
+                raise UsageError("which-check", f"{words[-1]!r} is for --container and --namespace only", hint)
+            checks = _lab(stack, words[0], how, screen).check(deep=deep, budget_s=check_budget, observer=screen)
         if as_json:
             click.echo(json.dumps([formatting.link_row(link_check) for link_check in checks], indent=2))
         else:
             show_checks(checks, screen)
     return 0 if all(link_check.passed for link_check in checks) else FAILED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Path:
+    """What the words after --container or --namespace say."""
+
+    ends: tuple[str, str]
+    both: bool
+    requested: dict[str, str]
+    subnet: IPv4Network | None
+
+
+def _path(words: Sequence[str], how: BringUp, subnet: str | None) -> _Path:
+    """Return the path to measure: `A B KEY=VALUE...` are both directions, `'A->B' KEY=VALUE...` is one.
+
+    Raises:
+        UsageError: the words are something else.
+    """
+    if not how.as_the_file_says:
+        hint = "leave out --name, --runtime, --engine and --seed"
+        raise UsageError("nothing-to-bring-up", "what runs already is measured as it is", hint)
+    names = [word for word in words if "=" not in word]
+    both = len(names) == 2  # noqa: PLR2004
+    ends = names if both else [end.strip() for end in names[0].split("->")] if len(names) == 1 else []
+    if len(ends) != 2 or not all(ends):  # noqa: PLR2004
+        message = f"a path has two ends, these are: {', '.join(names) or 'none'}"
+        raise UsageError("which-path", message, "write A B KEY=VALUE... for both directions, or 'A->B' for one")
+    requested = dict(word.split("=", 1) for word in words if "=" in word)
+    if len(requested) + len(names) < len(words):
+        raise UsageError("duplicate-key", "a key is given twice", "leave one of them out")
+    try:
+        within = IPv4Network(subnet) if subnet else None
+    except ValueError as error:
+        raise UsageError("bad-subnet", f"--subnet {subnet}: {error}", "write it like 198.18.1.0/24") from None
+    return _Path(ends=(ends[0], ends[1]), both=both, requested=requested, subnet=within)
 
 
 def show_checks(checks: Sequence[LinkCheck], screen: Screen) -> None:

@@ -11,6 +11,7 @@ from testbed.errors import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from ipaddress import IPv4Network
 
     from testbed.agent.client import Agent
@@ -217,6 +218,21 @@ class Runtime(Protocol):
 
     def images(self, lab: str) -> Mapping[str, str]:
         """Return, for each image that the lab's nodes use, its digest in a registry, or else its id."""
+        ...
+
+    def visiting(self, lab: str, names: Sequence[str]) -> AbstractContextManager[Agent]:
+        """Return a context with an agent whose nodes are containers or namespaces that are there already.
+
+        The agent knows none of their ports and changes nothing; it ends with the context.
+
+        Args:
+            lab: a name under which the agent is found meanwhile.
+            names: of containers (docker); names, pids or paths of network namespaces (netns).
+
+        Raises:
+            UsageError: one of them is not there, or does not run.
+            MachineError: this machine lacks something.
+        """
         ...
 
     def connect(self, lab: str) -> Agent:

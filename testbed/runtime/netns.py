@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -199,6 +199,21 @@ class NetnsRuntime:
         """Return no images: nodes use this machine's programs."""
         return {}
 
+    @contextmanager
+    def visiting(self, lab: str, names: Sequence[str]) -> Iterator[Agent]:
+        """See `testbed.runtime.Runtime`. The names are those of `ip netns`, pids or paths."""
+        if os.geteuid() != 0:
+            message = "only root can enter network namespaces that it did not make"
+            raise MachineError("needs-root", message, "use sudo")
+        present = [_present_node(name) for name in names]
+        try:
+            agent = local_agent.start(self.name, lab, isolate=False)
+            agent.call(messages.Adopt(networks=(), nodes=tuple(present)))
+            yield agent
+        finally:
+            local_agent.stop(self.name, lab)
+            LabDirectory(self.name, lab).remove()
+
     def connect(self, lab: str) -> Agent:
         """See `testbed.runtime.Runtime`."""
         return local_agent.connect(self.name, lab)
@@ -303,6 +318,20 @@ class _Program:
 def _only_docker(said: str) -> MachineError:
     message = f"{said}, which are a Docker Engine's; runtime netns makes namespaces of its own"
     return MachineError("needs-containers", message, "leave --runtime netns out")
+
+
+def _present_node(name: str) -> messages.PresentNode:
+    """Return a network namespace as a node to adopt."""
+    if name.isdecimal():
+        path = Path(f"/proc/{name}/ns/net")
+    else:
+        path = Path(name) if name.startswith("/") else Path("/run/netns", name)
+    if not path.exists():
+        message = f"there is no network namespace {name!r}: {path} does not exist"
+        raise UsageError("unknown-namespace", message, "name one of ip netns, or give the pid of a process in it")
+    return messages.PresentNode(
+        name=name, container="", pid=0, limited=False, interfaces=(), identity=None, namespace=str(path)
+    )
 
 
 def _launch(agent: Agent, node: Node) -> None:

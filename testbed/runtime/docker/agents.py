@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.agent.journal import PutBack
-    from testbed.plan.model import Plan
     from testbed.runtime.docker.engine import DockerEngine
 
 _RUNTIME = "docker"
@@ -75,12 +74,13 @@ class _Channel:
             return b""
 
 
-def start(engine: DockerEngine, plan: Plan, *, attaches: bool = False) -> Agent:
+def start(engine: DockerEngine, lab: str, *, limits_nodes: bool = False, attaches: bool = False) -> Agent:
     """Start the agent of a lab and wait until it answers.
 
     Args:
         engine: which runs the containers.
-        plan: of the lab.
+        lab: its name.
+        limits_nodes: some nodes have limits, so what the agent starts in them must be in their cgroups.
         attaches: nodes or networks of the lab are somebody else's. An agent in a container then gets the Docker
             Engine's socket, to follow their containers, and a guardian, in a container of its own because the Docker
             Engine kills all processes of a container at once.
@@ -89,14 +89,13 @@ def start(engine: DockerEngine, plan: Plan, *, attaches: bool = False) -> Agent:
         TestbedError: the error with which the agent ended; `agent-failed` if it reported none.
     """
     if engine.hosts_agent:
-        return local_agent.start(_RUNTIME, plan.lab, isolate=False, docker_engine=engine.unix_socket)
-    limited = any(node.cpus_milli or node.memory_bytes for node in plan.nodes)
-    command = ["--lab", plan.lab, "--socket", _SOCKET, *["--debug"] * logs.debugging()]
+        return local_agent.start(_RUNTIME, lab, isolate=False, docker_engine=engine.unix_socket)
+    command = ["--lab", lab, "--socket", _SOCKET, *["--debug"] * logs.debugging()]
     if attaches:
         command += ["--journal", _JOURNAL, "--unguarded", "--docker-engine", engine.unix_socket]
     # No node has such a name, because names of nodes contain no dot.
     container = _create(
-        engine, plan.lab, command, name=f"testbed-{plan.lab}.agent", limits_nodes=limited, asks_engine=attaches
+        engine, lab, command, name=f"testbed-{lab}.agent", limits_nodes=limits_nodes, asks_engine=attaches
     )
     with refusals("agent"):
         patiently(engine.api.start, container)
@@ -113,7 +112,7 @@ def start(engine: DockerEngine, plan: Plan, *, attaches: bool = False) -> Agent:
         raise _why(engine.log_tail(container))
     agent = Agent(lambda: _Channel(engine, container))
     if attaches:
-        _guard(engine, plan.lab, agent.hello().pid)
+        _guard(engine, lab, agent.hello().pid)
     return agent
 
 

@@ -16,7 +16,8 @@ from docker.utils import version_lt
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
 from testbed import __version__, runtime
-from testbed.errors import LabError, MachineError
+from testbed.agent.messages import PresentNode
+from testbed.errors import LabError, MachineError, UsageError
 from testbed.runtime import NODE_SYSCTLS
 from testbed.runtime.docker import builds, podman, services
 from testbed.runtime.docker.engine import in_parallel, is_passing, reason, refusals
@@ -205,6 +206,27 @@ def _attaches_one(engine: DockerEngine) -> bool:
     return not engine.is_podman and bool(version_lt(engine.api.api_version, _API_OF_MAC_PER_NETWORK))
 
 
+def present_node(engine: DockerEngine, name: str) -> PresentNode:
+    """Return a running container, of anybody, as a node to adopt without any port of it.
+
+    Raises:
+        UsageError: `unknown-container`, `container-not-running`.
+    """
+    with refusals(f"container {name}"):
+        try:
+            container = engine.api.inspect_container(name)
+        except NotFound:
+            message = f"there is no container {name!r}"
+            raise UsageError("unknown-container", message, "docker ps lists those that run") from None
+    state = container["State"]
+    if not state["Running"] or state.get("Paused"):
+        message = f"container {name} is {state['Status']}: nothing can be measured in it"
+        raise UsageError("container-not-running", message, "start it, or unpause it")
+    return PresentNode(
+        name=name, container=container["Id"], pid=int(state["Pid"]), limited=False, interfaces=(), identity=None
+    )
+
+
 def require_running(
     engine: DockerEngine, containers: Mapping[str, Mapping[str, Any]], *, since: str = "", restarting: bool = True
 ) -> None:
@@ -300,6 +322,9 @@ def _disconnect(engine: DockerEngine, containers: Iterable[Mapping[str, Any]], n
 
 
 def _remove_container(engine: DockerEngine, refused: list[str], container: str) -> None:
+    if engine.is_podman:  # its removal by force sends SIGTERM and waits ten seconds, the Docker Engine's kills
+        with suppress(APIError):
+            engine.api.kill(container)
     _removal(refused, partial(engine.api.remove_container, container, v=True, force=True))
 
 

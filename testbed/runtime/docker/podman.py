@@ -75,11 +75,14 @@ def require_bridging(info: Mapping[str, Any], agent: Agent, plan: Plan) -> None:
         return
     for network in plan.networks:
         attached = [
-            (node.name, each) for node in plan.nodes for each in node.interfaces if each.network == network.name
+            (node.name, interface.address)
+            for node in plan.nodes
+            for interface in node.interfaces
+            if interface.network == network.name
         ]
         if network.internal and len(attached) > 1:
-            (node, _), (other, interface), *_ = attached
-            if not agent.call(messages.Reaches(node=node, address=interface.address)):
+            (node, _), (other, address), *_ = attached
+            if not agent.call(messages.Reaches(node=node, address=address)):
                 raise LabError(
                     "bridge-filtered",
                     f"{node} can't reach {other} on network {network.name}: this machine's firewall drops packets "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +105,8 @@ class DockerRuntime:
         LabDirectory(self.name, plan.lab).make()
         new_networks = [network for network in plan.networks if not network.present]
         with ThreadPoolExecutor(1) as background:
-            starting = background.submit(agents.start, engine, plan)
+            limited = any(node.cpus_milli or node.memory_bytes for node in plan.nodes)
+            starting = background.submit(agents.start, engine, plan.lab, limits_nodes=limited)
             progress("networks")
             with logs.timed(_log, f"create {len(new_networks)} networks"):
                 in_parallel(partial(objects.create_network, engine, plan.lab), new_networks)
@@ -230,6 +231,22 @@ class DockerRuntime:
     def images(self, lab: str) -> Mapping[str, str]:
         """See `testbed.runtime.Runtime`."""
         return objects.images(self._engine, objects.nodes_of(self._engine, lab, self._attached(lab)))
+
+    @contextmanager
+    def visiting(self, lab: str, names: Sequence[str]) -> Iterator[Agent]:
+        """See `testbed.runtime.Runtime`. The names are those of containers, of anybody."""
+        engine = self._engine
+        present = [objects.present_node(engine, name) for name in names]
+        if not engine.hosts_agent:
+            objects.ensure_image(engine, objects.OWN_IMAGE)
+        try:
+            agent = agents.start(engine, lab)
+            agent.call(messages.Adopt(networks=(), nodes=tuple(present)))
+            yield agent
+        finally:
+            agents.end(engine, lab)
+            objects.remove_all(engine, lab, settled=True)
+            LabDirectory(self.name, lab).remove()
 
     def connect(self, lab: str) -> Agent:
         """See `testbed.runtime.Runtime`."""
