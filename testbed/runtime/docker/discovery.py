@@ -7,9 +7,12 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Any
 
-from testbed.agent.messages import ContainerIdentity
-from testbed.errors import LabError
+from docker.errors import NotFound
+
+from testbed.agent.messages import ContainerIdentity, PresentNode
+from testbed.errors import LabError, UsageError
 from testbed.runtime.docker import objects
+from testbed.runtime.docker.engine import refusals
 from testbed.topology.present import Present, PresentAttachment, PresentContainer, PresentNetwork
 
 if TYPE_CHECKING:
@@ -89,6 +92,27 @@ def identities(plan: Plan, present: Present) -> dict[str, ContainerIdentity]:
             name=container.name, project=container.project, service=container.service, number=container.number
         )
     return found
+
+
+def running(engine: DockerEngine, name: str) -> PresentNode:
+    """Return a running container, of anybody, as a node to adopt without any port of it.
+
+    Raises:
+        UsageError: `unknown-container`, `container-not-running`.
+    """
+    with refusals(f"container {name}"):
+        try:
+            container = engine.api.inspect_container(name)
+        except NotFound:
+            message = f"there is no container {name!r}"
+            raise UsageError("unknown-container", message, "docker ps lists those that run") from None
+    state = container["State"]
+    if not state["Running"] or state.get("Paused"):
+        message = f"container {name} is {state['Status']}: nothing can be measured in it"
+        raise UsageError("container-not-running", message, "start it, or unpause it")
+    return PresentNode(
+        name=name, container=container["Id"], pid=int(state["Pid"]), limited=False, interfaces=(), identity=None
+    )
 
 
 def _changed(node: Node, said: str) -> LabError:

@@ -16,8 +16,7 @@ from docker.utils import version_lt
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
 from testbed import __version__, runtime
-from testbed.agent.messages import PresentNode
-from testbed.errors import LabError, MachineError, UsageError
+from testbed.errors import LabError, MachineError
 from testbed.runtime import NODE_SYSCTLS
 from testbed.runtime.docker import builds, podman, services
 from testbed.runtime.docker.engine import in_parallel, is_passing, reason, refusals
@@ -206,25 +205,6 @@ def _attaches_one(engine: DockerEngine) -> bool:
     return not engine.is_podman and bool(version_lt(engine.api.api_version, _API_OF_MAC_PER_NETWORK))
 
 
-def present_node(engine: DockerEngine, name: str) -> PresentNode:
-    """Return a running container, of anybody, as a node to adopt without any port of it.
-
-    Raises:
-        UsageError: `unknown-container`, `container-not-running`.
-    """
-    with refusals(f"container {name}"):
-        try:
-            container = engine.api.inspect_container(name)
-        except NotFound:
-            message = f"there is no container {name!r}"
-            raise UsageError("unknown-container", message, "docker ps lists those that run") from None
-    state = container["State"]
-    if not state["Running"] or state.get("Paused"):
-        message = f"container {name} is {state['Status']}: nothing can be measured in it"
-        raise UsageError("container-not-running", message, "start it, or unpause it")
-    return PresentNode(
-        name=name, container=container["Id"], pid=int(state["Pid"]), limited=False, interfaces=(), identity=None
-    )
 
 
 def require_running(

@@ -235,8 +235,10 @@ class DockerRuntime:
     @contextmanager
     def visiting(self, lab: str, names: Sequence[str]) -> Iterator[Agent]:
         """See `testbed.runtime.Runtime`. The names are those of containers, of anybody."""
+        from testbed.runtime.docker import discovery  # noqa: PLC0415  # as above
+
         engine = self._engine
-        present = [objects.present_node(engine, name) for name in names]
+        present = [discovery.running(engine, name) for name in names]
         if not engine.hosts_agent:
             objects.ensure_image(engine, objects.OWN_IMAGE)
         try:

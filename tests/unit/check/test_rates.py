@@ -34,8 +34,12 @@ def crossed(
     late_ns=100_000,
     hiccups=0,
     frame_bytes=FRAME,
+    bucket_bytes=0,
 ):
-    """A train over a droptail queue and a transmitter, seen by a machine that is a little late."""
+    """A train over a droptail queue and a transmitter, seen by a machine that is a little late.
+
+    `bucket_bytes` pass at once when the transmitter was idle.
+    """
     rng = random.Random(1)
     sent_ns, sequence, received_ns = [], [], []
     step_ns = 8 * frame_bytes * SECOND / (asked_bps or rate_bps) / pressure
@@ -47,11 +51,11 @@ def crossed(
         at_ns = round(number * step_ns + shift_ns)
         sent_ns.append(at_ns)
         came_ns = at_ns + delay_ns
-        free_ns = max(free_ns, came_ns)
+        free_ns = max(free_ns, came_ns - 8 * bucket_bytes * SECOND / rate_bps)
         if (free_ns - came_ns) * rate_bps / (8 * SECOND) > queue_bytes:
             continue
         free_ns += 8 * frame_bytes * SECOND / rate_bps
-        last_ns = max(last_ns, round(free_ns + rng.expovariate(1 / late_ns)))
+        last_ns = max(last_ns, round(max(free_ns, came_ns) + rng.expovariate(1 / late_ns)))
         sequence.append(number)
         received_ns.append(last_ns)
     return Train(frame_bytes=frame_bytes, sent_ns=sent_ns, sequence=sequence, received_ns=received_ns)
@@ -189,6 +193,16 @@ def test_one_train_that_shows_the_rate_is_enough():
 
 EVERY_OTHER = RateSteps(starts_ns=(0, 100 * MS), rates_bps=(2 * 10**7, 0), period_ns=200 * MS)
 TICKS = Opportunities(times_ns=(0, 0, 5 * MS, 9 * MS), frame_bytes=FRAME, period_ns=10 * MS)
+
+
+@pytest.mark.parametrize(("rate_bps", "verdict"), [(10**7, AS_REQUESTED), (1.2 * 10**7, "too high")])
+def test_after_its_first_half_a_train_has_emptied_a_token_bucket(rate_bps, verdict):
+    asked = Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=10**7), queue_bytes=10**6))
+    bucket_bytes = 50 * 10**7 // 8 // 1000  # 50 ms of the rate
+    usual = crossed(round(rate_bps), asked_bps=10**7, count=103, bucket_bytes=bucket_bytes)
+    assert judged(asked, usual).verdict != AS_REQUESTED
+    longer = crossed(round(rate_bps), asked_bps=10**7, count=412, bucket_bytes=bucket_bytes)
+    assert judged(asked, longer.settled()).verdict == verdict
 
 
 def test_the_capacity_of_a_trace():
