@@ -104,7 +104,7 @@ def test_a_rate_that_tc_has_set_is_judged_in_its_direction(namespaces: tuple[str
 def test_without_impairments_the_path_must_be_clear(namespaces: tuple[str, str]) -> None:
     one, other = namespaces
     for check in judge((one, other), {}, runtime="netns", observer=SILENT):
-        assert all(finding.passed or is_lateness(finding) for finding in check.findings), check
+        assert all(finding.passed or is_lateness(finding) for finding in check.findings), check.verdict
         assert check.arrived == check.sent
 
 
@@ -138,7 +138,7 @@ def test_a_path_between_containers_is_judged(containers: tuple[str, str], kind: 
     with agent_as(kind):
         requested = {"rate": "3mbit"} if kind == "process" else {}
         there, back = judge((one, other), requested, runtime="docker", observer=SILENT)
-        assert all(finding.passed or is_lateness(finding) for finding in there.findings), there
+        assert all(finding.passed or is_lateness(finding) for finding in there.findings), there.verdict
         assert there.arrived
         assert not requested or "rate too high" in back.verdict
         with pytest.raises(UsageError, match=r"unknown-container.*no-such"):
@@ -153,7 +153,7 @@ def test_a_delay_that_tc_has_set_is_right_or_wrong(containers: tuple[str, str]) 
     one, other = containers
     tc(in_container(one), "qdisc add dev eth0 root netem delay 40ms loss 5%")
     (right,) = judge((one, other), {"delay": "40ms", "loss": "5%"}, runtime="docker", both=False, observer=SILENT)
-    assert all(finding.passed or is_lateness(finding) for finding in right.findings), right
+    assert all(finding.passed or is_lateness(finding) for finding in right.findings), right.verdict
     wrong = command_line.run("check", "--container", one, other, "delay=60ms", "loss=5%")
     assert wrong.returncode == 1, wrong.stdout
     assert "delay too low" in wrong.stdout
@@ -168,7 +168,7 @@ def test_netem_between_namespaces_is_right_or_wrong(namespaces: tuple[str, str])
     tc(("ip", "netns", "exec", one), "qdisc add dev eth0 root netem delay 200ms rate 2mbit")
     requested = {"delay": "200ms", "rate": "2mbit"}
     (right,) = judge((one, other), requested, runtime="netns", both=False, observer=SILENT)
-    assert all(finding.passed or is_lateness(finding) for finding in right.findings), right
+    assert all(finding.passed or is_lateness(finding) for finding in right.findings), right.verdict
     assert right.arrived
     wrong = command_line.run("check", "--namespace", f"{one}->{other}", "delay=190ms", "rate=2mbit")
     assert wrong.returncode == 1, wrong.stdout

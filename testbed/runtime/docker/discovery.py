@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from docker.errors import NotFound
 from testbed.agent.messages import ContainerIdentity, PresentNode
 from testbed.errors import LabError, UsageError
 from testbed.runtime.docker import objects
-from testbed.runtime.docker.engine import refusals
+from testbed.runtime.docker.engine import in_parallel, refusals
 from testbed.topology.present import Present, PresentAttachment, PresentContainer, PresentNetwork
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ def discover(engine: DockerEngine) -> Present:
     """
     listed = engine.containers()
     networks = {each["Id"]: each for each in engine.networks()}
+    if engine.is_podman:  # its list has no HostConfig, and gives a network's name as its id
+        listed = in_parallel(partial(_with_host_options, engine), listed)
+        networks |= {each["Name"]: each for each in networks.values()}
     subnets = {each["Name"]: subnet for each in networks.values() if (subnet := _subnet(each))}
     names = {each["Id"]: objects.name_of(each) for each in listed}
     containers = {objects.name_of(each): _container(each, names, networks, subnets) for each in listed}
@@ -56,6 +60,11 @@ def discover(engine: DockerEngine) -> Present:
             if each["Name"] in subnets
         },
     )
+
+
+def _with_host_options(engine: DockerEngine, container: dict[str, Any]) -> dict[str, Any]:
+    with refusals("container"):
+        return container | {"HostConfig": engine.api.inspect_container(container["Id"])["HostConfig"]}
 
 
 def _of_compose(labels: Mapping[str, str]) -> tuple[str, str, int]:
