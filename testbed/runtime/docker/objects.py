@@ -205,8 +205,6 @@ def _attaches_one(engine: DockerEngine) -> bool:
     return not engine.is_podman and bool(version_lt(engine.api.api_version, _API_OF_MAC_PER_NETWORK))
 
 
-
-
 def require_running(
     engine: DockerEngine, containers: Mapping[str, Mapping[str, Any]], *, since: str = "", restarting: bool = True
 ) -> None:
