@@ -75,19 +75,21 @@ class _Channel:
             return b""
 
 
-def start(engine: DockerEngine, plan: Plan) -> Agent:
+def start(engine: DockerEngine, plan: Plan, *, attaches: bool = False) -> Agent:
     """Start the agent of a lab and wait until it answers.
 
-    Where networks of the lab are somebody else's, an agent in a container gets the Docker Engine's socket, to follow
-    their containers, and a guardian, in a container of its own because the Docker Engine kills all processes of a
-    container at once.
+    Args:
+        engine: which runs the containers.
+        plan: of the lab.
+        attaches: nodes or networks of the lab are somebody else's. An agent in a container then gets the Docker
+            Engine's socket, to follow their containers, and a guardian, in a container of its own because the Docker
+            Engine kills all processes of a container at once.
 
     Raises:
         TestbedError: the error with which the agent ended; `agent-failed` if it reported none.
     """
     if engine.hosts_agent:
         return local_agent.start(_RUNTIME, plan.lab, isolate=False, docker_engine=engine.unix_socket)
-    attaches = any(network.present for network in plan.networks)
     limited = any(node.cpus_milli or node.memory_bytes for node in plan.nodes)
     command = ["--lab", plan.lab, "--socket", _SOCKET, *["--debug"] * logs.debugging()]
     if attaches:

@@ -103,10 +103,11 @@ class DockerRuntime:
             images = builds.make(engine, plan, objects.OWN_IMAGE, progress)
         self._attached_to[plan.lab] = {node.name: node.container for node in plan.nodes if node.container}
         identities = self._identities(plan) if self._attached_to[plan.lab] else {}
+        attaches = any(network.present for network in plan.networks)
         LabDirectory(self.name, plan.lab).make()
         new_networks = [network for network in plan.networks if not network.present]
         with ThreadPoolExecutor(1) as background:
-            starting = background.submit(agents.start, engine, plan)
+            starting = background.submit(agents.start, engine, plan, attaches=attaches)
             progress("networks")
             with logs.timed(_log, f"create {len(new_networks)} networks"):
                 in_parallel(partial(objects.create_network, engine, plan.lab), new_networks)
