@@ -111,25 +111,61 @@ def show(run: Run, screen: Screen) -> None:
 
 
 @click.command("check")
-@click.argument("source", metavar="TOPOLOGY|LAB")
+@click.argument("words", metavar="TOPOLOGY|LAB", nargs=-1, required=True)
+@click.option(
+    "--container",
+    "containers",
+    metavar="A B KEY=VALUE...",
+    nargs=2,
+    help="Instead of a lab, measure the links between two containers that run, whoever impairs them.",
+)
 @options.bring_up
 @options.check_budget
 @click.option("--deep", is_flag=True, help="Measure more, such as the depth of queues; takes longer.")
 @options.as_json
-def check_command(source: str, how: BringUp, *, check_budget: float | None, deep: bool, as_json: bool) -> int:
+def check_command(
+    words: tuple[str, ...],
+    how: BringUp,
+    *,
+    containers: tuple[str, str] | None,
+    check_budget: float | None,
+    deep: bool,
+    as_json: bool,
+) -> int:
     """Measure every impaired link of a lab and compare it with its settings, from the file or from testbed impair.
 
     A lab that is not up is brought up first and taken down afterwards. The exit status is 1 if a link is not as
-    requested.
+    requested. With --container, KEY=VALUE are what both directions between the two are to do.
     """
+    if containers is None and len(words) > 1:
+        raise UsageError("several-labs", f"{' and '.join(words)} are several", "check one topology or lab at a time")
     with ExitStack() as stack:
         screen = stack.enter_context(Screen(quiet=as_json))
-        checks = _lab(stack, source, how, screen).check(deep=deep, budget_s=check_budget, observer=screen)
+        if containers:
+            checks = _check_containers(containers, words, how, screen, deep=deep, budget_s=check_budget)
+        else:
+            checks = _lab(stack, words[0], how, screen).check(deep=deep, budget_s=check_budget, observer=screen)
         if as_json:
             click.echo(json.dumps([formatting.link_row(link_check) for link_check in checks], indent=2))
         else:
             show_checks(checks, screen)
     return 0 if all(link_check.passed for link_check in checks) else FAILED
+
+
+def _check_containers(
+    containers: tuple[str, str],
+    words: Sequence[str],
+    how: BringUp,
+    screen: Screen,
+    *,
+    deep: bool,
+    budget_s: float | None,
+) -> Sequence[LinkCheck]:
+    """Measure both directions between containers against what the words say."""
+    link = {"between": list(containers)} | options.key_values(words)
+    label = f"check --container {' '.join((*containers, *words))}"
+    attached = labs.attached(containers, {label: link}, name=how.name)
+    return labs.check_present(attached, deep=deep, budget_s=budget_s, observer=screen)
 
 
 def show_checks(checks: Sequence[LinkCheck], screen: Screen) -> None:

@@ -15,7 +15,7 @@ from testbed.lab.observer import Observer
 from testbed.lab.resolving import resolve
 
 if TYPE_CHECKING:
-    from testbed.lab.attaching import attached
+    from testbed.lab.attaching import attached, check_present
 
 __all__ = [
     "Lab",
@@ -25,6 +25,7 @@ __all__ = [
     "agent_ahead",
     "all_labs",
     "attached",
+    "check_present",
     "find",
     "resolve",
     "take_down",
@@ -32,8 +33,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name != "attached":  # it imports the file format, which most commands don't need
+    if name not in ("attached", "check_present"):  # they import the file format, which most commands don't need
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from testbed.lab.attaching import attached  # noqa: PLC0415
+    from testbed.lab import attaching  # noqa: PLC0415
 
-    return attached
+    return getattr(attaching, name)

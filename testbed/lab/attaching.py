@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from testbed import check
 from testbed import runtime as runtimes
+from testbed.analysis import formatting
 from testbed.errors import UsageError
+from testbed.lab.lab import Lab
+from testbed.lab.observer import SILENT
+from testbed.lab.resolving import resolve
 from testbed.plan.changes import as_document
 from testbed.topology import discovered, document, loads_document
 from testbed.topology.present import as_name
@@ -15,6 +21,8 @@ from testbed.topology.problems import nearest
 from testbed.topology.values import NAME_PATTERN
 
 if TYPE_CHECKING:
+    from testbed.check import LinkCheck
+    from testbed.lab.observer import Observer
     from testbed.topology import Present, Topology
 
 Link = Mapping[str, object]
@@ -56,6 +64,29 @@ def attached(
     data["links"] = [_link(index, label, link, places) for index, (label, link) in enumerate(links.items())]
     made = document.Document(name="attach", data=data, places=places, lines=(), problems=())
     return discovered(loads_document(made), present)
+
+
+def check_present(
+    topology: Topology, *, deep: bool = False, budget_s: float | None = None, observer: Observer = SILENT
+) -> tuple[LinkCheck, ...]:
+    """Measure the links of a topology of containers that run, without impairing them: another tool does that.
+
+    Args:
+        topology: as `attached` returns it, with what its links are to do.
+        deep: see `Lab.check`, as of the others.
+        budget_s: time limit in seconds.
+        observer: receives the progress.
+
+    Raises:
+        LabError: a container can't be measured.
+    """
+    wanted = resolve(topology)
+    with Lab.up(replace(wanted, links=()), observer=observer) as lab, lab.watch_nodes():
+        observer.begun("check", "probing the links")
+        depth = check.DEEP if deep else check.QUICK
+        found = check.measure(lab.plan, lab, links=wanted.links, depth=depth, budget_s=budget_s)
+        observer.ended("check", formatting.links_verdict(found))
+        return found
 
 
 def _require(names: Sequence[str], projects: Sequence[str], containers: Sequence[str], present: Present) -> None:

@@ -218,3 +218,32 @@ workloads: [{{name: rpc, kind: tcp-rr, from: db, to: client, count: 3}}]
         assert lab.plan.node("client").on("shop").address in shop.ping("db", "client", "-c1")
         assert lab.run_workload("rpc").number("latency.p50") >= 80e6
     assert lab_name not in docker("network", "inspect", f"{shop.name}_default")
+
+
+@contextmanager
+def shaped_by_tc(container):
+    """Have plain tc shape what a container sends, to 5 Mbit/s with a queue of 50 ms."""
+    pid = docker("inspect", "--format", "{{.State.Pid}}", container)
+    tc = ["nsenter", "--target", pid, "--net", "tc", "qdisc"]
+    subprocess.run(
+        [*tc, "add", "dev", "eth0", "root", "tbf", "rate", "5mbit", "burst", "1600", "limit", "32000"], check=True
+    )
+    try:
+        yield
+    finally:
+        subprocess.run([*tc, "del", "dev", "eth0", "root"], check=True)
+
+
+def test_links_that_another_tool_impairs_are_judged(containers):
+    a, b = containers["a"], containers["b"]
+    with shaped_by_tc(a), shaped_by_tc(b):
+        right = run("check", "--container", a, b, "rate=5mbit", "queue=50ms", "--json")
+        wrong = run("check", "--container", a, b, "delay=40ms", "--json")
+    assert right.returncode == 0, right.stderr + right.stdout
+    assert {row["link"] for row in json.loads(right.stdout)} == {
+        f"{as_name(a)} -> {as_name(b)}",
+        f"{as_name(b)} -> {as_name(a)}",
+    }
+    assert wrong.returncode == 1
+    assert all("delay too low" in row["verdict"] for row in json.loads(wrong.stdout))
+    assert as_name(a) not in run("ps").stdout
