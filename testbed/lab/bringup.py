@@ -131,7 +131,7 @@ def bring_up(
             plan = relocate(wanted, runtime.taken())
             try:
                 with _undone_on_failure(runtime, plan.lab, observer):
-                    _make(plan, runtime, observer, engines)
+                    plan = _make(plan, runtime, observer, engines)
             except LabError as error:
                 if error.code != "subnet-taken" or attempt == _SUBNET_TRIES - 1:
                     raise
@@ -140,10 +140,11 @@ def bring_up(
         return plan, runtime, False
 
 
-def _make(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[tuple[str, str, str], str]) -> None:
+def _make(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[tuple[str, str, str], str]) -> Plan:
+    """Make nodes, networks and links; the plan as it is up."""
     observer.begun("up", "starting")
     with logs.timed(_log, f"make nodes of lab {plan.lab} by {runtime.name}"):
-        runtime.up(plan, lambda step: observer.begun("up", step))
+        plan = runtime.up(plan, lambda step: observer.begun("up", step))
     agent = runtime.connect(plan.lab)
     links = [replace(link, engine=engines.get(link.ends, link.engine)) for link in plan.links]
     with logs.timed(_log, f"impair {len(links)} links"):
@@ -157,6 +158,7 @@ def _make(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[tup
     agent.call(messages.Remember(plan=plan.to_json()))
     counts = (len(plan.nodes), "node"), (len(plan.networks), "network"), (len(plan.links), "link")
     observer.ended("up", ", ".join(f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts))
+    return plan
 
 
 def _note_restarts(error: LabError, plan: Plan, runtime: Runtime) -> None:

@@ -9,9 +9,10 @@ from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from testbed import logs
+from testbed import codec, logs
 from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, unknown_node
+from testbed.plan.model import Plan
 from testbed.runtime import Availability, LabStatus, local_files, state
 from testbed.runtime.docker import agents, builds, objects, podman, routes, services
 from testbed.runtime.docker.commands import Commands, DockerProgram
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network
 
     from testbed.agent.client import Agent
-    from testbed.plan.model import Node, Plan
+    from testbed.plan.model import Node
     from testbed.runtime import Completed, Progress
     from testbed.topology.present import Present
 
@@ -93,7 +94,7 @@ class DockerRuntime:
         """Return the subnets of the Docker Engine's networks and the destinations of this machine's routes."""
         return sorted({*objects.subnets(self._engine), *routes.destinations()})
 
-    def up(self, plan: Plan, progress: Progress) -> None:
+    def up(self, plan: Plan, progress: Progress) -> Plan:
         """See `testbed.runtime.Runtime`. The agent starts while the containers do."""
         engine = self._engine
         progress("images")
@@ -102,38 +103,49 @@ class DockerRuntime:
             images = builds.make(engine, plan, objects.OWN_IMAGE, progress)
         self._attached_to[plan.lab] = {node.name: node.container for node in plan.nodes if node.container}
         identities = self._identities(plan) if self._attached_to[plan.lab] else {}
+        attaches = any(network.present for network in plan.networks)
         LabDirectory(self.name, plan.lab).make()
         new_networks = [network for network in plan.networks if not network.present]
         with ThreadPoolExecutor(1) as background:
             limited = any(node.cpus_milli or node.memory_bytes for node in plan.nodes)
-            starting = background.submit(agents.start, engine, plan.lab, limits_nodes=limited)
+            starting = background.submit(agents.start, engine, plan.lab, limits_nodes=limited, attaches=attaches)
             progress("networks")
             with logs.timed(_log, f"create {len(new_networks)} networks"):
                 in_parallel(partial(objects.create_network, engine, plan.lab), new_networks)
             progress("nodes")
+            starter = Starter(
+                runtime=self, engine=engine, plan=plan, agent=starting, identities=identities, images=images
+            )
             try:
-                starter = Starter(
-                    runtime=self, engine=engine, plan=plan, agent=starting, identities=identities, images=images
-                )
                 start_in_order(plan, starter.start, progress)
                 if engine.is_podman:
-                    podman.require_bridging(engine.info(), starting.result(), plan)
+                    podman.require_bridging(engine.info(), starting.result(), starter.plan)
             except LabError as error:
                 if error.code in ("node-gone", "node-stopped"):
                     time.sleep(_NOTICING_SECONDS)
                 raise
             finally:  # a node that has ended is the cause of the failure
                 self._require_running(plan.lab, restarting=False)
+        return starter.plan
 
     def _identities(self, plan: Plan) -> Mapping[str, messages.ContainerIdentity]:
         """What tells the containers of a plan that ran before, by node.
 
         Raises:
-            LabError: `container-changed`: they are not as the plan says.
+            LabError: `container-changed`: they are not as the plan says; `port-in-use`: by another lab.
         """
         from testbed.runtime.docker import discovery  # noqa: PLC0415  # as above
 
+        discovery.require_free(plan, self._other_plans(plan.lab))
         return discovery.identities(plan, self.discover())
+
+    def _other_plans(self, lab: str) -> Iterator[Plan]:
+        """The plans of all labs but one whose agents can be asked."""
+        known = {*state.labs(self.name), *(each["Labels"][objects.LAB] for each in self._engine.containers(agent=None))}
+        for other in sorted(known - {lab}):
+            with suppress(TestbedError, codec.UnreadableError):
+                if held := self.connect(other).hello().plan:
+                    yield Plan.from_json(held)
 
     def down(self, lab: str) -> bool:
         """See `testbed.runtime.Runtime`."""
