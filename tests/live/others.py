@@ -57,7 +57,7 @@ class Containers:
 
     def pings(self, source, target, *options):
         """The round trips, ms, of pings from one container to another."""
-        argv = ["ping", "-n", "-W2", *(options or ("-c3", "-i0.2")), self.address(target)]
+        argv = ["ping", "-n", "-W2", *(options or ("-c2", "-i0.1")), self.address(target)]
         return [float(each) for each in re.findall(r"time=([\d.]+) ms", self.inside(source, *argv, check=False))]
 
 
@@ -223,9 +223,14 @@ def link(made, source, destination, delay_ns=40_000_000, engine="auto"):
     )
 
 
-def impair_both(agent, made, one, other, **how):
-    """Have links with impairments in both directions between two containers, as a lab that is up."""
+def impair(agent, made, one, other, **how):
+    """Have links with impairments in both directions between two containers."""
     agent.call(messages.Impair(links=(link(made, one, other, **how), link(made, other, one, **how))))
+
+
+def impair_both(agent, made, one, other, **how):
+    """The same, of a lab that is up."""
+    impair(agent, made, one, other, **how)
     agent.call(messages.Remember(plan={}))
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import pytest
 
 from testbed.agent import messages
+from testbed.errors import LabError
 from testbed.runtime import local_agent
 from testbed.runtime.state import LabDirectory
+from tests.conftest import ROOT
 from tests.live.command_line import eventually, running
 from tests.live.others import adopt, impair_both, said, snapshot, start_agent, system
 
@@ -21,15 +26,24 @@ pytestmark = [
 ]
 
 ROUND_TRIP_MS = 80
-ENGINES = ["userspace", pytest.param("netem", marks=pytest.mark.netem)]
+WAYS = [
+    *(("userspace", how) for how in ("shutdown", "terminated", "killed", "a worker killed first")),
+    ("userspace", "killed without its guardian"),
+    *(
+        pytest.param("netem", how, marks=pytest.mark.netem)
+        for how in ("shutdown", "killed", "killed without its guardian")
+    ),
+]
 
 
 @pytest.fixture(scope="module")
 def shop():
-    """Two containers of somebody's, which know each other's MAC already."""
+    """Two containers of somebody's, which know each other's MAC already; `changes` says what is not as it was."""
     with system(f"undo-{os.getpid()}", "198.19.240.0/24", "a", "b") as made:
         assert made.pings("a", "b")
         assert made.pings("b", "a")
+        before = snapshot(made, "a", "b")
+        made.changes = lambda: sorted({*snapshot(made, "a", "b")} ^ {*before})
         yield made
 
 
@@ -82,14 +96,8 @@ def ends(how, agent, lab):
     assert eventually(lambda: not agent_and_guardian(lab))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(
-    "how", ["shutdown", "terminated", "killed", "killed without its guardian", "a worker killed first"]
-)
+@pytest.mark.parametrize(("engine", "how"), WAYS)
 def test_everything_is_as_it_was_however_the_agent_ends(lab_name, shop, engine, how):
-    if engine == "netem" and how == "a worker killed first":
-        pytest.skip("the kernel has no workers")
-    before = snapshot(shop, "a", "b")
     with lab_between(lab_name, shop, engine) as agent:
         assert min(shop.pings("a", "b")) >= ROUND_TRIP_MS
         assert "clsact" in said("tc", "qdisc", "show", "dev", shop.port("a"))
@@ -97,5 +105,42 @@ def test_everything_is_as_it_was_however_the_agent_ends(lab_name, shop, engine, 
             assert "tcp-segmentation-offload: off" in shop.inside("a", "ethtool", "-k", "eth0")
         ends(how, agent, lab_name)
         assert max(shop.pings("a", "b")) < ROUND_TRIP_MS / 2
-    after = snapshot(shop, "a", "b")
-    assert sorted({*after} ^ {*before}) == []
+    assert shop.changes() == []
+
+
+def test_everything_is_as_it_was_when_the_command_ends_before_the_lab_is_up(lab_name, shop):
+    """As by Ctrl-C, a failure or kill -9 of `up`: the agent's standard input ends."""
+    code = (
+        "import os, sys; from tests.live import others; shop = others.System.__new__(others.System);"
+        "shop.name, shop.network = sys.argv[2:]; agent = others.start_agent(sys.argv[1]);"
+        "others.adopt(agent, shop, 'a', 'b'); others.impair(agent, shop, 'a', 'b');"
+        "print(shop.pings('a', 'b'), flush=True); os.kill(os.getpid(), 9)"
+    )
+    argv = [sys.executable, "-c", code, lab_name, shop.name, shop.network]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert min(json.loads(done.stdout)) >= ROUND_TRIP_MS
+    assert eventually(lambda: not agent_and_guardian(lab_name))
+    assert shop.changes() == []
+    LabDirectory("docker", lab_name).remove()
+
+
+def test_hooks_and_filters_of_somebody_else_stay(lab_name, shop):
+    port = shop.port("a")
+    said("tc", "qdisc", "add", "dev", port, "clsact")
+    try:
+        said("tc", "filter", "add", "dev", port, "ingress", "u32", "match", "u32", "0", "0", "classid", "1:1")
+        before = snapshot(shop, "a", "b")
+        with lab_between(lab_name, shop, "userspace") as agent:
+            assert min(shop.pings("b", "a")) >= ROUND_TRIP_MS
+            ends("killed", agent, lab_name)
+        assert sorted({*snapshot(shop, "a", "b")} ^ {*before}) == []
+        said("tc", "filter", "add", "dev", port, "egress", "u32", "match", "u32", "0", "0", "classid", "1:1")
+        before = snapshot(shop, "a", "b")
+        with pytest.raises(LabError, match=f"{port}, the port of a on net, has filters of somebody else") as caught:  # noqa: SIM117
+            with lab_between(lab_name, shop, "userspace"):
+                pass
+        assert caught.value.code == "port-in-use"
+        assert sorted({*snapshot(shop, "a", "b")} ^ {*before}) == []
+    finally:
+        said("tc", "qdisc", "del", "dev", port, "clsact")
