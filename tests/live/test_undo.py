@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from testbed.errors import LabError
 from testbed.runtime import local_agent
 from testbed.runtime.state import LabDirectory
 from tests.conftest import ROOT
-from tests.live.command_line import eventually, running
+from tests.live.command_line import eventually, run, running
+from tests.live.docker_agents import agent_as
 from tests.live.others import adopt, impair_both, said, snapshot, start_agent, system
 
 pytestmark = [
@@ -27,11 +29,10 @@ pytestmark = [
 
 ROUND_TRIP_MS = 80
 WAYS = [
-    *(("userspace", how) for how in ("shutdown", "terminated", "killed", "a worker killed first")),
-    ("userspace", "killed without its guardian"),
+    *(("userspace", how) for how in ("terminated", "killed", "killed without its guardian", "a worker killed first")),
     *(
         pytest.param("netem", how, marks=pytest.mark.netem)
-        for how in ("shutdown", "killed", "killed without its guardian")
+        for how in ("terminated", "killed", "killed without its guardian")
     ),
 ]
 
@@ -67,6 +68,11 @@ def agent_and_guardian(lab):
     return running("testbed.agent", [int(pid) for pid in called])  # an agent that nobody waited for has no arguments
 
 
+def says_that_all_is_put_back(lab):
+    """Whether `ps` does."""
+    return re.search(rf"^{lab} .*its agent was killed; .* as they were before", run("ps").stdout, re.MULTILINE)
+
+
 def kill(*pids):
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
@@ -78,8 +84,6 @@ def ends(how, agent, lab):
     guardian = [each for each in agent_and_guardian(lab) if each != pid]
     assert len(guardian) == 1
     match how:
-        case "shutdown":
-            agent.call(messages.Shutdown())
         case "terminated":
             os.kill(pid, signal.SIGTERM)
         case "killed":
@@ -105,6 +109,8 @@ def test_everything_is_as_it_was_however_the_agent_ends(lab_name, shop, engine, 
             assert "tcp-segmentation-offload: off" in shop.inside("a", "ethtool", "-k", "eth0")
         ends(how, agent, lab_name)
         assert max(shop.pings("a", "b")) < ROUND_TRIP_MS / 2
+        if how == "killed":
+            assert says_that_all_is_put_back(lab_name)
     assert shop.changes() == []
 
 
@@ -144,3 +150,23 @@ def test_hooks_and_filters_of_somebody_else_stay(lab_name, shop):
         assert sorted({*snapshot(shop, "a", "b")} ^ {*before}) == []
     finally:
         said("tc", "qdisc", "del", "dev", port, "clsact")
+
+
+@pytest.mark.parametrize("killed", [["agent"], ["guardian", "agent"]], ids=" and ".join)
+def test_everything_is_as_it_was_when_the_agents_container_is_killed(lab_name, shop, killed):
+    """The Docker Engine kills all processes of a container, so the guardian is in another one."""
+    nodes = [shop.container(each) for each in ("a", "b")]
+    link = ["--link", ",".join(nodes), "delay=40ms"]
+    with agent_as("container"):
+        attached = run("attach", *nodes, *link, "--name", lab_name, "--no-check", lab=lab_name)
+        try:
+            assert attached.returncode == 0, attached.stderr
+            assert min(shop.pings("a", "b")) >= ROUND_TRIP_MS
+            said("docker", "kill", *(f"testbed-{lab_name}.{each}" for each in killed))
+            if killed == ["agent"]:
+                assert eventually(lambda: not shop.changes())
+                assert says_that_all_is_put_back(lab_name)
+        finally:
+            detached = run("detach", lab_name)
+    assert detached.returncode == 0, detached.stderr
+    assert shop.changes() == []
