@@ -36,6 +36,11 @@ class Key:
     def __str__(self) -> str:
         return f"{self.source} -> {self.destination} on {self.network}"
 
+    def between(self, end: str, other: str) -> Key:
+        """The same link with another node in the place of one of its ends."""
+        source, destination = (other if each == end else each for each in (self.source, self.destination))
+        return Key(source, destination, self.network)
+
 
 @dataclass(slots=True, kw_only=True)
 class Link:

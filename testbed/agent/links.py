@@ -220,19 +220,20 @@ class Links:
             return bool(to_port or from_port)
 
     def extend(self, like: str, name: str, network: str, siblings: Collection[str]) -> None:
-        """Have a further node the links that another has on a network; they work as soon as its port is attached.
+        """Have a further node the links that all nodes like it have on a network; they work once its port is attached.
 
         Args:
-            like: the other node.
+            like: one of these nodes, whose links it gets as they are now.
             name: the further one.
-            network: where both are.
-            siblings: all others that are alike: what one of them has with `like`, `like` has with the further one.
+            network: where all are.
+            siblings: the others that are alike. What one of them has with `like`, `like` has with the further one.
         """
         for key, link in list(self._links.items()):
             if key.network != network or like not in (key.source, key.destination):
                 continue
-            source, destination = (name if end == like else end for end in (key.source, key.destination))
-            self._add_like(link, Key(source, destination, network))
+            others = [each for each in siblings if each not in (key.source, key.destination)]
+            if all(key.between(like, each) in self._links for each in others):
+                self._add_like(link, key.between(like, name))
             if key.source in siblings:
                 self._add_like(link, Key(name, like, network))
             if key.destination in siblings:

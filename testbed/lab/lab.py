@@ -18,6 +18,7 @@ from testbed.lab.connected import ConnectedLab
 from testbed.lab.handles import LinkHandle, NodeHandle, argv_of
 from testbed.lab.observer import SILENT
 from testbed.lab.resolving import resolve
+from testbed.plan.members import current_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -123,12 +124,12 @@ class Lab(ConnectedLab):
         runtime = bringup.find(name)
         if runtime is None:
             raise no_such_lab(name)
-        held = runtime.connect(name).hello().plan
+        held = current_plan(runtime.connect(name).hello())
         if held is None:
             raise LabError(
                 "lab-incomplete", f"lab {name} was never brought up completely", f"testbed down {name} removes it"
             )
-        return cls(plan.Plan.from_json(held), runtime, was_up=True)
+        return cls(held, runtime, was_up=True)
 
     def down(self, observer: Observer = SILENT) -> None:
         """Take the lab down, whatever its state. Repeating it does nothing.

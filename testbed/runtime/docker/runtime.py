@@ -104,6 +104,9 @@ class DockerRuntime:
         self._attached_to[plan.lab] = {node.name: node.container for node in plan.nodes if node.container}
         identities = self._identities(plan) if self._attached_to[plan.lab] else {}
         attaches = any(network.present for network in plan.networks)
+        if engine.hosts_agent:  # else the agent can't ask the Docker Engine who has the name of one of our own nodes
+            own = {node.name: objects.container_name(plan.lab, node.name) for node in plan.nodes if not node.container}
+            identities = {node: messages.ContainerIdentity(name=name) for node, name in own.items()} | {**identities}
         LabDirectory(self.name, plan.lab).make()
         new_networks = [network for network in plan.networks if not network.present]
         with ThreadPoolExecutor(1) as background:
@@ -198,7 +201,7 @@ class DockerRuntime:
             if hello.plan is None:
                 problem = "it was never brought up completely"
             else:
-                attached = {node: states_by_name.get(name, "removed") for node, name in _attached(hello.plan).items()}
+                attached = {node: states_by_name.get(name, "removed") for node, name in _attached(hello).items()}
                 nodes = {**dict.fromkeys(hello.nodes, "removed"), **nodes, **attached}
                 problem = "; ".join(attachments.problems)
             problem = problem or "; ".join(f"{link}: {death}" for link, death in hello.dead_links.items())
@@ -221,19 +224,26 @@ class DockerRuntime:
     def _require_running(self, lab: str, *, since: str = "", restarting: bool = True) -> None:
         attached = self._attached(lab)
         containers = objects.nodes_of(self._engine, lab, attached)
+        if attached.keys() - containers.keys():  # it may have left its service meanwhile
+            attached = self._attached(lab, again=True)
         for node in attached.keys() - containers.keys():
             raise LabError("node-exited", f"node {node}: container {attached[node]} is not there", "start it again")
         objects.require_running(self._engine, containers, since=since, restarting=restarting)
 
-    def _attached(self, lab: str) -> Mapping[str, str]:
-        """The names of the containers that a lab did not make, by node, as its agent knows them."""
-        if lab not in self._attached_to:
-            plan = None
+    def _attached(self, lab: str, *, again: bool = False) -> Mapping[str, str]:
+        """The names of the containers that a lab did not make, by node, as its agent knows them.
+
+        Args:
+            lab: its name.
+            again: ask the agent even if it has been asked before.
+        """
+        if again or lab not in self._attached_to:
+            status = None
             with suppress(TestbedError):
-                plan = self.connect(lab).hello().plan
-            if plan is None:
-                return {}
-            self._attached_to[lab] = _attached(plan)
+                status = self.connect(lab).hello()
+            if status is None or status.plan is None:
+                return self._attached_to.get(lab, {})
+            self._attached_to[lab] = _attached(status)
         return self._attached_to[lab]
 
     def logs(self, lab: str, node: str, *, follow: bool = False) -> Iterator[bytes]:
@@ -289,6 +299,8 @@ class DockerRuntime:
 
     def _container(self, lab: str, node: str) -> dict[str, Any]:
         containers = objects.nodes_of(self._engine, lab, self._attached(lab))
+        if node not in containers:  # it may have joined its service meanwhile
+            containers = objects.nodes_of(self._engine, lab, self._attached(lab, again=True))
         if not containers:
             raise no_such_lab(lab)
         if node not in containers:
@@ -296,9 +308,12 @@ class DockerRuntime:
         return containers[node]
 
 
-def _attached(plan: Mapping[str, Any]) -> dict[str, str]:
-    """The names of the containers that the lab of a stored plan did not make, by node."""
-    return {node["name"]: node["container"] for node in plan["nodes"] if node.get("container")}
+def _attached(status: messages.AgentStatus) -> dict[str, str]:
+    """The names of the containers that a lab did not make, by node."""
+    plan: Any = status.plan
+    found = {node["name"]: node["container"] for node in plan["nodes"] if node.get("container")}
+    found |= {member.name: member.container for member in status.members}
+    return {node: container for node, container in found.items() if node not in status.left}
 
 
 def _no_limit(node: Node, what: str, key: str) -> MachineError:
