@@ -176,7 +176,7 @@ class Probe:
     def _reason_to_skip(self, lasts_ns: int) -> str | None:
         """Return why the link is not measured, or None."""
         if self._packets is None:
-            return "links with a match take all packets of this direction"
+            return "other links of this direction take all packets that the prober could send over it"
         if self._impairments.corruption and self._packets.protocol is not None:
             return f"of raw packets ({self._packets.protocol_name}), corrupted ones can't be told from lost ones"
         return None if self._budget.allows(lasts_ns) else self._no_time(lasts_ns)
