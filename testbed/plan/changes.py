@@ -122,7 +122,8 @@ def read_match(written: object) -> Match:
         first = min(translate(error, document))
         raise UsageError(first.code, f"the match {written!r}: {first.message}", first.hint or hint) from None
     for fault in keys.faults():
-        raise UsageError(fault.code, f"the match {written!r}: {show(fault.path)} {fault.said}", fault.hint or hint)
+        where = f": {show(fault.path)}" if fault.path else ""
+        raise UsageError(fault.code, f"the match {written!r}{where} {fault.said}", fault.hint or hint)
     return keys.match
 
 

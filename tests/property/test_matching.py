@@ -53,7 +53,7 @@ def matches(draw):
 @st.composite
 def packets(draw):
     """An IP packet, and its EtherType: options, fragments, any protocol."""
-    protocol = draw(st.sampled_from([1, 6, 17, 47, 58, 132]))
+    protocol = draw(st.sampled_from([17, 17, 17, 6, 6, 1, 58, 132]))
     tos = draw(st.sampled_from([0, 46, 63])) << 2 | draw(st.sampled_from([0, 1, 3]))
     behind = struct.pack("!HH", draw(some_ports), draw(some_ports)) + bytes(16)
     if draw(st.booleans()):
@@ -169,6 +169,21 @@ def test_the_kernel_sends_packets_where_the_reference_says(switch, has_plain, li
             arp = frame_of(MAC, b"\x00\x01\x08\x00" + bytes(40), 0x0806)
             twice = frame_of(MAC, *sent[0], tags=bytes.fromhex("88a8002d") + VLAN + bytes([0x45, 0x00]))
             assert places_of(sender, heard, [arp, twice]) == [other, other]
+    finally:
+        filters.clear()
+
+
+@pytest.mark.parametrize(("fragment", "place"), [(0, 0), (0x4000, 0), (0x2000, 0), (0x2010, 1), (0x0010, 1)])
+def test_of_a_datagram_in_fragments_only_the_first_has_ports(switch, fragment, place):
+    route, sender, heard = switch
+    filters = PortFilters(route, socket.if_nametoindex("port"), socket.if_nametoindex("sink"))
+    lines = [Match(protocol=17, port=((53, 53),)), Match(protocol=17)]
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 40, 7, fragment, 64, 17, 0) + bytes([198, 18, 0, 1, 198, 18, 0, 2])
+    packet = head[:10] + struct.pack("!H", checksum(head)) + head[12:] + struct.pack("!HH", 53, 99) + bytes(16)
+    assert first_of(lines, fields(packet, 0x0800)) == place
+    try:
+        filters.set_rules({MAC: [Rule(match, socket.if_nametoindex(LINKS[at])) for at, match in enumerate(lines)]})
+        assert places_of(sender, heard, [frame_of(MAC, packet, 0x0800)]) == [LINKS[place]]
     finally:
         filters.clear()
 

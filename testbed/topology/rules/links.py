@@ -70,7 +70,8 @@ def _unreachable(parts: Parts, path: Path, links: list[LinkKey], match: Match, s
         if match not in earlier and covers(earlier, match):
             takers = [other for other in earlier if covers([other], match)] or list(earlier)
             places = " and ".join(f"{show(earlier[taker])} at line {parts.line(earlier[taker])}" for taker in takers)
-            said = f"is {match}, and {places} take all of that from {link.source} to {link.destination}"
+            take = "take" if len(takers) > 1 else "takes"
+            said = f"is {match}, and {places} {take} all of that from {link.source} to {link.destination}"
             yield Fault((*path, "match"), "unreachable-match", said, "the first line that matches counts: move it up")
             return
 
