@@ -142,7 +142,7 @@ def places_of(sender, heard, frames):
     return found
 
 
-def frame_of(mac, packet, ether_type, tags=b""):
+def frame_of(mac, packet, ether_type, *, tags=b""):
     return b"\xff" * 6 + bytes.fromhex(mac.replace(":", "")) + tags + ether_type.to_bytes(2, "big") + packet
 
 
@@ -161,13 +161,14 @@ def test_the_kernel_sends_packets_where_the_reference_says(switch, has_plain, li
             rules = [Rule(match, socket.if_nametoindex(LINKS[place])) for place, match in enumerate(lines)]
             filters.set_rules({MAC: [*plain, *rules], OTHER: []})
             frames = [frame_of(MAC, *each) for each in sent]
-            frames += [frame_of(MAC, *each, tags=VLAN + bytes([0, 5])) for each in sent[:5]]
+            frames += [frame_of(MAC, packet, kind, tags=VLAN + bytes([0, 5])) for packet, kind in sent[:5]]
             expected = [first_of(lines, fields(*each)) for each in [*sent, *sent[:5]]]
             other = "three" if has_plain else "port"
             assert places_of(sender, heard, frames) == [other if place is None else LINKS[place] for place in expected]
             assert set(places_of(sender, heard, [frame_of(OTHER, *each) for each in sent])) == {"port"}
             arp = frame_of(MAC, b"\x00\x01\x08\x00" + bytes(40), 0x0806)
-            twice = frame_of(MAC, *sent[0], tags=bytes.fromhex("88a8002d") + VLAN + bytes([0x45, 0x00]))
+            packet, kind = sent[0]
+            twice = frame_of(MAC, packet, kind, tags=bytes.fromhex("88a8002d") + VLAN + bytes([0x45, 0x00]))
             assert places_of(sender, heard, [arp, twice]) == [other, other]
     finally:
         filters.clear()

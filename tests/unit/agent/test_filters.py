@@ -147,7 +147,7 @@ def test_rules_are_replaced_removed_and_added(route):
 
 def test_no_packet_finds_a_rule_missing_while_it_changes(route):
     filters = PortFilters(route, index("port"), index("sink"))
-    others = {f"02:00:00:00:{number:02x}:11": [] for number in range(2, 200)}
+    others: dict[str, list[Rule]] = {f"02:00:00:00:{number:02x}:11": [] for number in range(2, 200)}
     filters.set_rules({LINKED: [], **others})
     frame = b"\xff" * 6 + bytes.fromhex(LINKED.replace(":", "")) + b"\x88\xb5" + bytes(46)
     over = threading.Event()
