@@ -277,7 +277,7 @@ class Plan:
         """Return all impairments of each link during a run, in the order of links; the file's impairments first."""
         by_link: dict[LinkKey, dict[Impairments, None]] = {link.key: {link.impairments: None} for link in self.links}
         for change in (change for event in self.timeline for change in event.changes):
-            by_link[change.key][change.impairments] = None
+            by_link.setdefault(change.key, {})[change.impairments] = None
         return {key: tuple(all_impairments) for key, all_impairments in by_link.items()}
 
     def longest_ns(self, source: str, destination: str, packets: Packets) -> int:

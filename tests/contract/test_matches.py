@@ -8,7 +8,7 @@ import pytest
 from testbed.errors import UsageError
 from testbed.lab import Lab, find
 from testbed.topology import loads
-from tests.contract.test_runtimes import BACKENDS, quickest
+from tests.contract.test_runtimes import BACKENDS, USERSPACE, quickest
 
 TOPOLOGY = """
 name: matches
@@ -65,10 +65,14 @@ def connect_ms(lab, port):
     return float(lab["a"].run(["python3", "-c", CONNECT, str(port)]).stdout)
 
 
-def test_only_matching_packets_meet_the_impairments(lab):
+@pytest.mark.parametrize("lab", USERSPACE, indirect=True)
+def test_each_link_and_the_rest_of_its_direction_are_measured(lab):
     checks = lab.check()
     assert [check.link for check in checks if not check.passed or check.skipped] == []
     assert {check.link for check in checks} >= {"a -> b", "b -> a"}, "what no link is for is measured too"
+
+
+def test_only_matching_packets_meet_the_impairments(lab):
     before = {link.key.name: link.counts.packets_in for link in lab.statistics()}
 
     assert 30 <= quickest(lab["a"], "b") <= 31.5
