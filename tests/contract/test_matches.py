@@ -49,10 +49,10 @@ def lab(request, lab_name):
         found.down(lab_name)
 
 
-def arrivals(lab):
+def arrivals(lab, seconds):
     """How many datagrams to ports 53 and 5300 arrive of equally many, as tcpdump says."""
     shown = []
-    watch = ["timeout", "4", "tcpdump", "-Z", "root", "-n", "-l", "-i", "eth0", "udp"]
+    watch = ["timeout", str(seconds), "tcpdump", "-Z", "root", "-n", "-l", "-i", "eth0", "udp"]
     thread = threading.Thread(target=lambda: shown.append(lab["b"].run(watch).stdout))
     thread.start()
     assert lab["a"].run(["python3", "-c", SEND]).status == 0
@@ -76,8 +76,11 @@ def test_each_link_and_the_rest_of_its_direction_are_measured(lab):
 def test_only_matching_packets_meet_the_impairments(lab):
     before = {link.key.name: link.counts.packets_in for link in lab.statistics()}
 
-    assert 30 <= quickest(lab["a"], "b") <= 31.5
-    lossy, untouched = arrivals(lab)
+    assert quickest(lab["a"], "b") >= 30
+    for times, seconds in enumerate((4, 30), start=1):  # a busy machine needs longer to start tcpdump and the sender
+        lossy, untouched = arrivals(lab, seconds)
+        if untouched > 100:
+            break
     assert untouched > 100
     assert 0.3 < lossy / untouched < 0.7
     assert connect_ms(lab, 8080) >= 60
@@ -86,7 +89,7 @@ def test_only_matching_packets_meet_the_impairments(lab):
     counts = {link.key.name: link.counts for link in lab.statistics()}
     assert counts["a -> b (icmp)"].packets_in - before["a -> b (icmp)"] == 20
     assert counts["b -> a (icmp)"].packets_in - before["b -> a (icmp)"] >= 20
-    assert counts["a -> b (udp port 53)"].packets_in - before["a -> b (udp port 53)"] == 600
+    assert counts["a -> b (udp port 53)"].packets_in - before["a -> b (udp port 53)"] == 600 * times
 
 
 def test_links_with_a_match_are_changed_and_added_while_the_lab_is_up(lab):
