@@ -56,7 +56,10 @@ def ps_command(*, as_json: bool) -> None:
 @click.argument("destination", metavar="TO")
 @click.argument("changes", metavar="KEY=VALUE...", nargs=-1, required=True)
 @click.option("--network", help="The link's network, if the nodes share several.")
-def impair_command(name: str, source: str, destination: str, changes: tuple[str, ...], network: str | None) -> None:
+@click.option("--match", metavar="KEY=VALUE,...", help="Only for these packets: protocol=udp,port=53 or dscp=EF.")
+def impair_command(  # noqa: PLR0917  # as the command has them
+    name: str, source: str, destination: str, changes: tuple[str, ...], network: str | None, match: str | None
+) -> None:
     """Change the impairments of the link FROM -> TO, such as delay=80ms jitter=5ms loss=10% rate=5mbit queue=100ms.
 
     Keys that are not named stay as they are.
@@ -66,9 +69,9 @@ def impair_command(name: str, source: str, destination: str, changes: tuple[str,
         raise UsageError(
             "not-key-value", f"{wrong[0]!r} is not of the form KEY=VALUE", "write it like loss=10% or delay=80ms"
         )
-    link = Lab.attach(name).link(source, destination, network)
+    link = Lab.attach(name).link(source, destination, network, match=match)
     impairments = link.update(**dict(change.split("=", 1) for change in changes))
-    click.echo(f"impair  {source} -> {destination}   {impairments.describe()}")
+    click.echo(f"impair  {link.name}   {impairments.describe()}")
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

@@ -104,7 +104,7 @@ def _timeline(plan: Plan) -> Table:
         if not event.changes:
             timeline.add_row(at, what, "", "nothing changes")
         for change in event.changes:
-            timeline.add_row(at, what, f"{change.source} -> {change.destination}", change.impairments.describe())
+            timeline.add_row(at, what, change.key.name, change.impairments.describe())
             at = what = ""
     return timeline
 

@@ -21,7 +21,7 @@ from testbed.lab.resolving import resolve
 from testbed.plan.members import current_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from testbed.check import LinkCheck
     from testbed.lab.capturing import Capturing
@@ -103,7 +103,7 @@ class Lab(ConnectedLab):
         wanted = replace(
             run.plan, lab=name or run.plan.lab, runtime=runtime or run.runtime, directory=str(Path.cwd())
         )  # the file's directory need not be on this machine
-        engines = {link.ends: engine or link.engine for link in run.engines}
+        engines = {link.key: engine or link.engine for link in run.engines}
         made, chosen, was_up = bringup.bring_up(wanted, observer, engines)
         if was_up:
             raise LabError(
@@ -157,15 +157,31 @@ class Lab(ConnectedLab):
         """
         return NodeHandle(self.name, self.plan.known(node).name, self._runtime)
 
-    def link(self, source: str, destination: str, network: str | None = None) -> LinkHandle:
+    def link(
+        self,
+        source: str,
+        destination: str,
+        network: str | None = None,
+        *,
+        match: str | Mapping[str, object] | None = None,
+    ) -> LinkHandle:
         """Return one direction between two nodes, impaired or not.
 
+        Args:
+            source: a node.
+            destination: a node.
+            network: the network, if the nodes share several.
+            match: only these packets, as in a topology file: `{"protocol": "udp", "port": 53}`, or in one line,
+                `protocol=udp,port=53`. Links with a match that the file does not have come after those of the file.
+
         Raises:
-            UsageError: a node is unknown, or the nodes share no network, or several of which none is given.
+            UsageError: a node is unknown, or the nodes share no network, or several of which none is given; the match
+                is wrong.
         """
         from testbed.plan import changes  # noqa: PLC0415 (see above)
 
-        return LinkHandle(self.plan, self.agent, changes.locate(self.plan, source, destination, network))
+        selected = None if match is None else changes.read_match(match)
+        return LinkHandle(self.plan, self.agent, changes.locate(self.plan, source, destination, network, selected))
 
     def check(
         self, *, deep: bool = False, budget_s: float | None = None, observer: Observer = SILENT

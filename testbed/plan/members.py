@@ -62,10 +62,11 @@ def _node(node: Node, member: Member | None) -> Node:
 def _further_links(joined: list[Member]) -> list[Link]:
     """The links of nodes that joined, each once."""
     found = {
-        link.ends: Link(
+        link.key: Link(
             source=link.source,
             destination=link.destination,
             network=link.network,
+            match=link.match,
             impairments=link.impairments,
             seed=link.seed,
             engine=link.engine,

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, cast
 
 from testbed.expectations import parse
 from testbed.kinds import kinds as all_kinds
+from testbed.matching import LinkKey
 from testbed.plan import addresses
 from testbed.plan.links import resolve_links
 from testbed.plan.model import CaptureSettings, Interface, Network, Node, Plan, Workload
 from testbed.seeds import derive, of_name
-from testbed.topology.timeline_state import longest_ns
+from testbed.topology.timeline_state import longest_ns, longest_round_trip, packets_of
 
 if TYPE_CHECKING:
     from testbed.topology.models import Topology
@@ -162,9 +163,10 @@ def _stages(topology: Topology, nodes: Mapping[str, Node], seed: int) -> tuple[t
     ports, longest = count(FIRST_PORT), longest_ns(topology)
 
     def round_trip_ns(workload: AskedWorkload | Work) -> int:
-        there, back = workload.source, workload.destination
-        network = topology.network_between(there, back, workload.network)
-        return longest.get((there, back, network), 0) + longest.get((back, there, network), 0)
+        network = topology.network_between(workload.source, workload.destination, workload.network)
+        return longest_round_trip(
+            LinkKey(workload.source, workload.destination, network), packets_of(workload), longest
+        )
 
     return tuple(
         tuple(

@@ -5,19 +5,21 @@ from itertools import permutations, product
 
 from testbed import units
 from testbed.impairments import CLEAR, Impairments
+from testbed.kinds import find
+from testbed.matching import LinkKey, Packets, longest
 from testbed.topology.base import Fault
 from testbed.topology.ends import DirectionEnds, PairEnds
 from testbed.topology.events import DARK, Event, Heal, ImpairmentChange, Partition
 from testbed.topology.models import Direction, Pair, Topology
 from testbed.topology.workloads import Together, Work, Workload
 
-Key = tuple[str, str, str]
-"""Source, destination and network, which identify a link."""
 
+def link_entries(topology: Topology) -> dict[LinkKey, Pair | Direction]:
+    """Return the entry that applies to each link: `from`/`to` overrides `between`, in any order.
 
-def link_entries(topology: Topology) -> dict[Key, Pair | Direction]:
-    """Return the entry that applies to each link: `from`/`to` overrides `between`, in any order."""
-    entries: dict[Key, Pair | Direction] = {}
+    Links in one direction between two nodes, which differ in their `match`, are in the order of the file.
+    """
+    entries: dict[LinkKey, Pair | Direction] = {}
     for link in topology.links:
         for key in _keys(topology, link):
             if key not in entries or isinstance(link, Direction):
@@ -40,13 +42,17 @@ class TimelineState:
         self._same: dict[Impairments, Impairments] = {CLEAR: CLEAR}
         self._dark: dict[tuple[int, int], Impairments] = {}
         entries = link_entries(topology)
-        self.file: Mapping[Key, Impairments] = {
+        self.file: Mapping[LinkKey, Impairments] = {
             key: self._shared(
-                link.impairment_keys.resolve(mtu=self._mtu(key), delay_back_ns=_delay_ns(entries.get(_back(key))))
+                link.impairment_keys.resolve(mtu=self._mtu(key), delay_back_ns=_delay_ns(_answering(entries, key)))
             )
             for key, link in entries.items()
         }
-        self.now: dict[Key, Impairments] = dict(self.file)
+        self._matching: dict[LinkKey, list[LinkKey]] = {}
+        for key in entries:
+            if key.match:
+                self._matching.setdefault(key.plain, []).append(key)
+        self.now: dict[LinkKey, Impairments] = dict(self.file)
 
     def contradictions(self, event: Event) -> Iterator[Fault]:
         """Yield the contradictions within an event, and between it and the current impairments of its links."""
@@ -54,7 +60,7 @@ class TimelineState:
             for key in _keys(self._topology, event.link):
                 yield from event.contradictions(self._impairments(key), mtu=self._mtu(key))
 
-    def meet(self, event: Event) -> dict[Key, Impairments]:
+    def meet(self, event: Event) -> dict[LinkKey, Impairments]:
         """Apply an event and return the links that it changes, with their new impairments.
 
         Raises:
@@ -77,25 +83,36 @@ class TimelineState:
         named = dict.fromkeys("loss" if key == "blackhole" else key for key in event.named)
         return f"{event.link}: {', '.join(by_key.get(key, f'no {key}') for key in named)}"
 
-    def _after(self, event: Event) -> dict[Key, Impairments]:
+    def _after(self, event: Event) -> dict[LinkKey, Impairments]:
         if isinstance(event, Heal):
-            healed = list(self.now) if isinstance(event.heal, str) else _keys(self._topology, event.heal)
+            healed = self.now if isinstance(event.heal, str) else self._all_of(_keys(self._topology, event.heal))
             return {key: self.file.get(key, CLEAR) for key in healed}
         if isinstance(event, Partition):
-            return {key: self._darkened(key) for key in separated(self._on, event.partition)}
+            return {key: self._darkened(key) for key in self._all_of(separated(self._on, event.partition))}
         changed = _keys(self._topology, event.link)
         return {
             key: self._shared(
                 event.resolve(
                     self._impairments(key),
                     mtu=self._mtu(key),
-                    delay_back_ns=self._delay_after_ns(_back(key), event, changed),
+                    delay_back_ns=self._delay_after_ns(self._back(key), event, changed),
                 )
             )
             for key in changed
         }
 
-    def _darkened(self, key: Key) -> Impairments:
+    def _all_of(self, keys: Iterable[LinkKey]) -> Iterator[LinkKey]:
+        """Yield links, and after one without a match all those of the same direction that have one."""
+        for key in keys:
+            yield key
+            if key.match is None:
+                yield from self._matching.get(key, ())
+
+    def _back(self, key: LinkKey) -> LinkKey:
+        """Return the link that answers take to the packets of a link."""
+        return key.back if key.back in self.file else key.back.plain
+
+    def _darkened(self, key: LinkKey) -> Impairments:
         """Return a link's impairments while it is cut, computed once for all links with equal impairments."""
         now, mtu = self._impairments(key), self._mtu(key)
         place = id(now), mtu
@@ -106,16 +123,16 @@ class TimelineState:
     def _shared(self, impairments: Impairments) -> Impairments:
         return self._same.setdefault(impairments, impairments)
 
-    def _delay_after_ns(self, key: Key, event: ImpairmentChange, changed: Collection[Key]) -> int:
+    def _delay_after_ns(self, key: LinkKey, event: ImpairmentChange, changed: Collection[LinkKey]) -> int:
         """Return the delay of a link after an event that changes some links, ns."""
         named = event.delay_ns if key in changed else None
         return self._impairments(key).delay_ns if named is None else named
 
-    def _impairments(self, key: Key) -> Impairments:
+    def _impairments(self, key: LinkKey) -> Impairments:
         return self.now.get(key, CLEAR)
 
-    def _mtu(self, key: Key) -> int:
-        return self._topology.networks[key[2]].mtu
+    def _mtu(self, key: LinkKey) -> int:
+        return self._topology.networks[key.network].mtu
 
 
 MOST_CHANGES = 100_000
@@ -149,7 +166,7 @@ def timeline_faults(topology: Topology) -> Iterator[Fault]:
             return
 
 
-def longest_ns(topology: Topology) -> dict[Key, int]:
+def longest_ns(topology: Topology) -> dict[LinkKey, int]:
     """Return the longest time that a packet may take over each link at any time of the timeline, ns.
 
     Raises:
@@ -163,14 +180,36 @@ def longest_ns(topology: Topology) -> dict[Key, int]:
     return longest
 
 
+def packets_of(workload: Workload | Work) -> Packets:
+    """Return the packets that a workload's client sends, as far as the file says."""
+    kind, port = find(workload.kind), workload.parameters.get("port")
+    return Packets(kind.protocols if kind else (), destination_port=port if isinstance(port, int) else None)
+
+
+def longest_round_trip(there: LinkKey, packets: Packets, times_ns: Mapping[LinkKey, int]) -> int:
+    """Return the longest time that packets take over the links of one direction, and answers over those back, ns.
+
+    Args:
+        there: without a match, the direction.
+        packets: that go there.
+        times_ns: by link; those of a direction in the order in which they select packets.
+    """
+    return sum(
+        longest(sent, {key.match: time_ns for key, time_ns in times_ns.items() if key.plain == way})
+        for way, sent in ((there, packets), (there.back, packets.back))
+    )
+
+
 def workload_faults(topology: Topology) -> Iterator[Fault]:
     """Yield the workloads that can't work over the links of a file that is otherwise valid."""
     links = TimelineState(topology).file
     for path, workload in _workloads(topology):
         if (reach := workload.reach) is None:
             continue
-        there = workload.source, workload.destination, topology.network_between(*_ends(workload))
-        round_trip_ns = sum(links[key].delay_ns for key in (there, _back(there)) if key in links)
+        there = LinkKey(workload.source, workload.destination, topology.network_between(*_ends(workload)))
+        round_trip_ns = longest_round_trip(
+            there, packets_of(workload), {key: one.delay_ns for key, one in links.items()}
+        )
         if round_trip_ns > reach.round_trip_ns:
             present, most = units.DURATION.format(round_trip_ns), units.DURATION.format(reach.round_trip_ns)
             message = f"crosses a round trip of {present}; {workload.kind} works over {most} at most"
@@ -189,7 +228,7 @@ def _length_ns(topology: Topology) -> int | None:
     return total
 
 
-def separated(on: Mapping[str, Collection[str]], groups: Iterable[Iterable[str]]) -> Iterator[Key]:
+def separated(on: Mapping[str, Collection[str]], groups: Iterable[Iterable[str]]) -> Iterator[LinkKey]:
     """Yield the links between nodes of different groups.
 
     Args:
@@ -198,12 +237,12 @@ def separated(on: Mapping[str, Collection[str]], groups: Iterable[Iterable[str]]
     """
     for sources, destinations in permutations(groups, 2):
         for source, destination in product(sources, destinations):
-            yield from ((source, destination, name) for name in on[source] if name in on[destination])
+            yield from (LinkKey(source, destination, name) for name in on[source] if name in on[destination])
 
 
-def _keys(topology: Topology, ends: PairEnds | DirectionEnds) -> list[Key]:
+def _keys(topology: Topology, ends: PairEnds | DirectionEnds) -> list[LinkKey]:
     return [
-        (source, destination, topology.network_between(source, destination, ends.network))
+        LinkKey(source, destination, topology.network_between(source, destination, ends.network), ends.match)
         for source, destination in ends.directions
     ]
 
@@ -223,9 +262,9 @@ def _ends(workload: Workload | Work) -> tuple[str, str, str | None]:
     return workload.source, workload.destination, workload.network
 
 
-def _back(key: Key) -> Key:
-    source, destination, network = key
-    return destination, source, network
+def _answering(entries: Mapping[LinkKey, Pair | Direction], key: LinkKey) -> Pair | Direction | None:
+    """Return the entry of the link that answers take to the packets of a link."""
+    return entries.get(key.back, entries.get(key.back.plain))
 
 
 def _delay_ns(link: Pair | Direction | None) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.matching import LinkKey
 from testbed.topology.base import Fault
 from testbed.topology.events import Heal, ImpairmentChange, Partition
-from testbed.topology.problems import quote
-from testbed.topology.rules import references
+from testbed.topology.models import Direction, Pair
+from testbed.topology.problems import nearest, quote
+from testbed.topology.rules import links, references
 from testbed.topology.timeline_state import separated
 
 if TYPE_CHECKING:
@@ -37,6 +39,30 @@ def _link(parts: Parts, path: Path, ends: PairEnds | DirectionEnds) -> Iterator[
     network = references.shared_network(parts, path, *ends.directions[0], ends.network)
     if isinstance(network, Fault):
         yield network
+        return
+    yield from links.match_faults(path, ends)
+    if network is not None and ends.selected and not any(ends.selected.faults()):
+        yield from _unknown_match(parts, path, ends, network)
+
+
+def _unknown_match(parts: Parts, path: Path, ends: PairEnds | DirectionEnds, network: str) -> Iterator[Fault]:
+    """Yield a fault if no entry under `links` is for the packets that an event names."""
+    entries = [parts.model(raw, Pair) or parts.model(raw, Direction) for _, raw in parts.items("links")]
+    if None in entries:
+        return  # one that is not valid may be meant
+    known = {
+        LinkKey(*way, str(one.network or network), one.match)
+        for one in entries
+        if one and one.selected and not any(one.selected.faults())
+        for way in one.directions
+    }
+    for way in ends.directions:
+        if LinkKey(*way, network, ends.match) not in known:
+            allowed = sorted(str(key.match) for key in known if key[:2] == way)
+            hint = nearest(str(ends.match), allowed, f"those from {way[0]} to {way[1]}")
+            said = f"is {ends.match}, which no line under links is for from {way[0]} to {way[1]}"
+            yield Fault((*path, "match"), "unknown-match", said, hint)
+            return
 
 
 def _partition(parts: Parts, path: Path, event: Partition) -> Iterator[Fault]:
