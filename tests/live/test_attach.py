@@ -121,7 +121,8 @@ def test_services_are_impaired_measured_and_given_back(shop, how, lab_name, tmp_
 @pytest.fixture(scope="module")
 def containers():
     """Containers on the network that Docker has by default, one that shares its namespace, and one of the machine's."""
-    made = {name: f"attach_{secrets.token_hex(4)}_{name}" for name in ("a", "b", "sharing", "host")}
+    token = secrets.token_hex(4)
+    made = {name: f"attach_{token}_{name}" for name in ("a", "b", "sharing", "host")}
     modes = {"sharing": f"container:{made['a']}", "host": "host"}
     try:
         for name, container in made.items():
