@@ -98,6 +98,11 @@ class LinkCheck:
         return f"{self.key.name}{over if self.path else ''}"
 
     @property
+    def full_name(self) -> str:
+        """The name of the link or path with its network, which no other has."""
+        return f"{self.link} on {self.network}" if self.path else str(self.key)
+
+    @property
     def passed(self) -> bool:
         """Whether the link is as requested."""
         return self.problem is None and all(finding.passed for finding in self.findings)
