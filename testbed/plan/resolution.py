@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv4Network
 from itertools import count
 from typing import TYPE_CHECKING, cast
 
 from testbed.expectations import parse
 from testbed.kinds import kinds as all_kinds
-from testbed.matching import LinkKey
-from testbed.plan import addresses
+from testbed.plan import addresses, routing
+from testbed.plan.forwarding import Forwarding
 from testbed.plan.links import resolve_links
 from testbed.plan.model import CaptureSettings, Interface, Network, Node, Plan, Workload
 from testbed.seeds import derive, of_name
 from testbed.topology.timeline_state import longest_ns, longest_round_trip, packets_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from ipaddress import IPv4Address, IPv4Network
+
     from testbed.topology.models import Topology
     from testbed.topology.workloads import Work
     from testbed.topology.workloads import Workload as AskedWorkload
@@ -34,9 +35,6 @@ network namespace the kernel refuses a default that is not the machine's own or 
 
 FIRST_PORT = 5001
 """Of the first workload; each has the next."""
-
-Addresses = Mapping[str, Mapping[str, IPv4Address]]
-"""By network and node."""
 
 
 def resolve(
@@ -68,17 +66,36 @@ def resolve(
         seed = of_name(topology.name) if topology.seed is None else topology.seed
     members = {
         network: [node for node in topology.nodes if network in topology.attachments(node)]
-        for network in topology.networks
+        for network in topology.segments
     }
-    given = {network: topology.addresses(network) for network in topology.networks}
-    fixed = {name: network.fixed_subnet(given[name].values()) for name, network in topology.networks.items()}
+    given = {network: topology.addresses(network) for network in topology.segments}
+    fixed = {name: network.fixed_subnet(given[name].values()) for name, network in topology.segments.items()}
     subnets = addresses.subnets(
-        {name: (fixed[name], len(members[name])) for name in topology.networks}, lab=lab, taken=()
+        {name: (fixed[name], len(members[name])) for name in topology.segments},
+        lab=lab,
+        taken=(),
+        wires=topology.wires,
     )
-    used = {name: _used(topology, network.present) for name, network in topology.networks.items()}
-    hosts = {name: addresses.hosts(subnet, members[name], given[name], used[name]) for name, subnet in subnets.items()}
+    used = {name: _used(topology, network.present) for name, network in topology.segments.items()}
+    hosts = {
+        name: addresses.hosts(subnet, members[name], given[name], used[name], wire=name in topology.wires)
+        for name, subnet in subnets.items()
+    }
     nodes = tuple(_node(topology, name, subnets, hosts) for name in topology.nodes)
     links, timeline = resolve_links(topology, seed=seed, engine=engine)
+    networks = tuple(
+        Network(
+            name=name,
+            subnet=str(subnets[name]),
+            gateway="" if name in topology.wires else _gateway(topology, network.present) or str(subnets[name][1]),
+            allocated=fixed[name] is None,
+            internal=network.internal,
+            mtu=network.mtu,
+            present=network.present or "",
+            wire=name in topology.wires,
+        )
+        for name, network in topology.segments.items()
+    )
     kinds = {workload.name: workload.kind for stage in topology.stages for workload in stage}
     return Plan(
         lab=lab,
@@ -87,21 +104,10 @@ def resolve(
         seed=seed,
         seed_given=seed_given,
         runtime=runtime or topology.runtime,
-        networks=tuple(
-            Network(
-                name=name,
-                subnet=str(subnets[name]),
-                gateway=_gateway(topology, network.present) or str(subnets[name][1]),
-                allocated=fixed[name] is None,
-                internal=network.internal,
-                mtu=network.mtu,
-                present=network.present or "",
-            )
-            for name, network in topology.networks.items()
-        ),
+        networks=networks,
         nodes=nodes,
         links=links,
-        stages=_stages(topology, {node.name: node for node in nodes}, seed),
+        stages=_stages(topology, nodes, Forwarding(nodes, networks), seed),
         timeline=timeline,
         expectations=tuple(parse(text, kinds) for text in topology.expect),
         sockets=topology.sockets,
@@ -120,7 +126,7 @@ def _gateway(topology: Topology, present: str | None) -> str:
 
 
 def _mac(topology: Topology, node: str, network: str, address: IPv4Address) -> str:
-    container, present = topology.nodes[node].container, topology.networks[network].present
+    container, present = topology.nodes[node].container, topology.segments[network].present
     return topology.present.mac(container, present) if container and present else addresses.mac(address)
 
 
@@ -133,14 +139,14 @@ def _capture(topology: Topology) -> CaptureSettings:
     )
 
 
-def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hosts: Addresses) -> Node:
+def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hosts: addresses.Hosts) -> Node:
     node = topology.nodes[name]
     return Node(
         name=name,
         interfaces=tuple(
             Interface(
                 network=network,
-                name=f"eth{index}",
+                name=_interface_name(topology, name, index),
                 address=str(hosts[network][name]),
                 prefix_length=subnets[network].prefixlen,
                 mac=_mac(topology, name, network, hosts[network][name]),
@@ -152,54 +158,66 @@ def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hos
         environment={**node.variables, **node.environment},
         cpus_milli=node.cpus_milli or 0,
         memory_bytes=node.memory_bytes or 0,
-        sysctls={} if node.container else {**SYSCTLS, **node.sysctls},
+        sysctls={} if node.container else {**SYSCTLS, **routing.sysctls(topology, name), **node.sysctls},
         ready=node.ready.resolved if node.ready else None,
         service=node.service,
         container=node.container or "",
+        router=routing.router(topology, name),
+        routes=routing.routes(topology, name, subnets, hosts),
     )
 
 
-def _stages(topology: Topology, nodes: Mapping[str, Node], seed: int) -> tuple[tuple[Workload, ...], ...]:
+def _interface_name(topology: Topology, node: str, index: int) -> str:
+    """Return the name of a node's interface; those of wires have names that no container runtime gives."""
+    attached = list(topology.attachments(node))
+    before = sum(name in topology.wires for name in attached[:index])
+    return f"wire{before}" if attached[index] in topology.wires else f"eth{index}"
+
+
+def _stages(
+    topology: Topology, nodes: Sequence[Node], forwarding: Forwarding, seed: int
+) -> tuple[tuple[Workload, ...], ...]:
     ports, longest = count(FIRST_PORT), longest_ns(topology)
+    named = {node.name: node for node in nodes}
 
-    def round_trip_ns(workload: AskedWorkload | Work) -> int:
-        network = topology.network_between(workload.source, workload.destination, workload.network)
-        return longest_round_trip(
-            LinkKey(workload.source, workload.destination, network), packets_of(workload), longest
-        )
+    def resolved(workload: AskedWorkload | Work, port: int) -> Workload:
+        address = _address(topology, workload, named)
+        there, back = forwarding.both_ways(workload.source, workload.destination, address)
+        waits = workload.waits(longest_round_trip(there, back, packets_of(workload), longest))
+        return _workload(workload, named[workload.source], address, port, seed, waits=waits)
 
-    return tuple(
-        tuple(
-            _workload(topology, workload, nodes, next(ports), seed, waits=workload.waits(round_trip_ns(workload)))
-            for workload in stage
-        )
-        for stage in topology.stages
-    )
+    return tuple(tuple(resolved(workload, next(ports)) for workload in stage) for stage in topology.stages)
+
+
+def _address(topology: Topology, workload: AskedWorkload | Work, nodes: Mapping[str, Node]) -> str:
+    """Return the address of a workload's destination on the network where its packets arrive."""
+    destination = nodes[workload.destination]
+    if workload.source == workload.destination:
+        return destination.interfaces[0].address
+    hops = topology.graph.path(workload.source, workload.destination, workload.network)
+    assert hops is not None  # noqa: S101  # the file would not be valid
+    return destination.on(workload.network or hops[-1][2]).address
 
 
 def _workload(
-    topology: Topology,
     workload: AskedWorkload | Work,
-    nodes: Mapping[str, Node],
+    source: Node,
+    address: str,
     port: int,
     seed: int,
     *,
     waits: Mapping[str, int],
 ) -> Workload:
-    network = topology.network_between(workload.source, workload.destination, workload.network)
     parameters = {**waits, **workload.parameters}
     port = cast("int", parameters.pop("port", port))
     if "congestion" in all_kinds()[workload.kind].parameters:  # else a program's, which has a default of its own
-        parameters = {
-            "congestion": nodes[workload.source].sysctls.get(CONGESTION, DEFAULT_CONGESTION),
-            **parameters,
-        }
+        parameters = {"congestion": source.sysctls.get(CONGESTION, DEFAULT_CONGESTION), **parameters}
     return Workload(
         name=workload.name,
         kind=workload.kind,
         source=workload.source,
         destination=workload.destination,
-        address=nodes[workload.destination].on(network).address,
+        address=address,
         port=port,
         seed=derive(seed, f"workload {workload.name}"),
         parameters=parameters,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from testbed.kinds import find
 from testbed.matching import LinkKey, Packets, longest
+from testbed.plan.forwarding import forwarding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ Steps = list[tuple[int, int]]
 def one_way_ns(
     plan: Plan, workload: Workload, sender: str, receiver: str, timeline: Sequence[TimelineRecord] = ()
 ) -> Steps:
-    """The delay from one node to another on the network that the workload uses, ns."""
+    """The delay from one node to another on the path that the workload's packets take, ns."""
     return _delay_ns(plan, workload, timeline, (sender, receiver))
 
 
@@ -31,20 +32,20 @@ def round_trip_ns(plan: Plan, workload: Workload, timeline: Sequence[TimelineRec
 
 
 def _delay_ns(plan: Plan, workload: Workload, timeline: Sequence[TimelineRecord], *ways: tuple[str, str]) -> Steps:
-    destination = plan.node(workload.destination)
-    network = next(
-        (interface.network for interface in destination.interfaces if interface.address == workload.address), None
-    )
+    there, back = forwarding(plan).both_ways(workload.source, workload.destination, workload.address)
     kind = find(workload.kind)
     packets = Packets(kind.protocols if kind else (), destination_port=workload.port)
-    there = LinkKey(workload.source, workload.destination, str(network))
-    sent = {there: packets, there.back: packets.back}
+    sent = [
+        (LinkKey(*hop), packets if way[0] == workload.source else packets.back)
+        for way in ways
+        for hop in (there if way[0] == workload.source else back)
+    ]
     delays = {link.key: link.impairments.delay_ns for link in plan.links}
 
     def total_ns() -> int:
         return sum(
-            longest(sent[way], {key.match: delay_ns for key, delay_ns in delays.items() if key.plain == way})
-            for way in (LinkKey(*ends, str(network)) for ends in ways)
+            longest(what, {key.match: delay_ns for key, delay_ns in delays.items() if key.plain == hop})
+            for hop, what in sent
         )
 
     steps = [(0, total_ns())]

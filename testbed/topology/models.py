@@ -1,6 +1,7 @@
 """The topology file, version 1."""
 
 from collections.abc import Collection, Mapping
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,13 +15,15 @@ from testbed.topology.attaching import attaches
 from testbed.topology.base import EmptyIsDefault, Model, Recorded, key
 from testbed.topology.captures import CaptureValue
 from testbed.topology.document import Document
-from testbed.topology.ends import DirectionEnds, PairEnds
+from testbed.topology.ends import DirectionEnds, PairEnds, WireEnds
 from testbed.topology.events import AnyEvent
+from testbed.topology.graph import Graph
 from testbed.topology.impairments import ImpairmentKeys
 from testbed.topology.present import Present
 from testbed.topology.problems import nearest
 from testbed.topology.profiles import PROFILES
 from testbed.topology.referenced_files import Files
+from testbed.topology.routers import RouterValue, StaticRoute
 from testbed.topology.services import ServiceKeys, form_tag
 from testbed.topology.values import (
     Address,
@@ -51,6 +54,8 @@ if TYPE_CHECKING:
 else:  # for pydantic; type checkers only know literals that are written out
     Engine = Literal[CHOICES]
 
+Mtu = Annotated[int, Field(strict=True, ge=SMALLEST_MTU, le=9000)]
+Cost = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Runtime = Literal["auto", "docker", "netns"]
 Repetitions = Annotated[int, Field(strict=True, ge=1, le=1000)]
 
@@ -70,9 +75,7 @@ class Network(Model):
     """One L2 segment."""
 
     subnet: Subnet | None = key("IPv4 subnet; allocated from 198.18.0.0/15 unless given", default=None)
-    mtu: Annotated[int, Field(strict=True, ge=SMALLEST_MTU, le=9000)] = key(
-        "Bytes of the largest IP packet", default=1500
-    )
+    mtu: Mtu = key("Bytes of the largest IP packet", default=1500)
     internal: Annotated[bool, Field(strict=True)] = key("Whether traffic stays on this machine", default=True)
     present: DockerName | None = key("A Docker network that is there already, instead of a new one", default=None)
 
@@ -108,6 +111,8 @@ class Node(ServiceKeys):
     cpus_milli: Cpus | None = key("CPU cores it may use", alias="cpus", default=None)
     memory_bytes: SomeSize | None = key("Memory it may use", alias="memory", default=None)
     sysctls: Mapping[Sysctl, Text] = key("Settings of its network stack", default={})
+    router: RouterValue = key("Whether it forwards packets between its networks", default=None)
+    routes: tuple[StaticRoute, ...] = key("Routes of its own, beside the computed ones", default=())
     container: DockerName | None = key("A container that runs already, instead of a new one", default=None)
 
     def attachments(self, networks: Collection[str]) -> Mapping[str, Attachment]:
@@ -135,6 +140,7 @@ class LinkKeys(ImpairmentKeys):
 
     profile: ProfileName | None = key("An impairment by name; keys given beside it replace its own", default=None)
     engine: Engine | None = key("What carries out the impairments; the topology's engine unless given", default=None)
+    cost: Cost | None = key("Cost of this hop when routes are computed; 1 unless given", default=None)
 
     @property
     def impairment_keys(self) -> ImpairmentKeys:
@@ -152,7 +158,16 @@ class Direction(DirectionEnds, LinkKeys):
     """One direction between two nodes; it replaces a `between` for this direction."""
 
 
-AnyLink = Annotated[Annotated[Pair, Tag("<pair>")] | Annotated[Direction, Tag("<direction>")], Discriminator(ends.tag)]
+class Wire(WireEnds, LinkKeys):
+    """A cable of their own between two nodes, with the impairments of both directions."""
+
+    mtu: Mtu = key("Bytes of the largest IP packet", default=1500)
+
+
+AnyLink = Annotated[
+    Annotated[Pair, Tag("<pair>")] | Annotated[Direction, Tag("<direction>")] | Annotated[Wire, Tag("<wire>")],
+    Discriminator(ends.link_tag),
+]
 
 
 class Sweep(Model):
@@ -233,9 +248,44 @@ class Topology(Model):
         """What was discovered of the containers and networks that are there already."""
         return self._present or Present()
 
+    @cached_property
+    def wires(self) -> Mapping[str, Wire]:
+        """The wires by the names of their networks."""
+        return {link.network: link for link in self.links if isinstance(link, Wire)}
+
+    @cached_property
+    def segments(self) -> Mapping[str, Network]:
+        """All networks by name, each wire as one; without the one that every file has, where no node is on it."""
+        present = {name for attached in self._attached.values() for name in attached}
+        given = "networks" in self.model_fields_set
+        own = {name: network for name, network in self.networks.items() if given or name in present}
+        return own | {name: Network(subnet=wire.subnet, mtu=wire.mtu) for name, wire in self.wires.items()}
+
+    @cached_property
+    def _attached(self) -> Mapping[str, Mapping[str, Attachment]]:
+        wired: dict[str, dict[str, Attachment]] = {name: {} for name in self.nodes}
+        for network, wire in self.wires.items():
+            for node in wire.wire:
+                wired[node][network] = Attachment()
+        return {
+            name: {**({} if node.networks is None and wired[name] else node.attachments(self.networks)), **wired[name]}
+            for name, node in self.nodes.items()
+        }
+
     def attachments(self, node: str) -> Mapping[str, Attachment]:
-        """Return the networks that a node is on, by name."""
-        return self.nodes[node].attachments(self.networks)
+        """Return the networks that a node is on, by name; its wires after the others."""
+        return self._attached[node]
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The paths between nodes."""
+        costs: dict[tuple[str, str, str], int] = {}
+        ordered = sorted(self.links, key=lambda link: isinstance(link, Direction))  # it overrides, in any order
+        for link in ordered:
+            if link.cost is not None:
+                costs |= {(*ends, self.network_between(*ends, link.network)): link.cost for ends in link.directions}
+        routers = {name for name, node in self.nodes.items() if node.router}
+        return Graph(self._attached, routers, lambda *hop: costs.get(hop, 1))
 
     def addresses(self, network: str) -> Mapping[str, IPv4Address]:
         """Return the addresses that the file gives on a network, by node."""
@@ -243,7 +293,7 @@ class Topology(Model):
         return {node: attachment.address for node, attachment in attached.items() if attachment and attachment.address}
 
     def network_between(self, node: str, other: str, named: str | None) -> str:
-        """Return the network that two nodes share: the one `named`, or the only one."""
+        """Return the network that two neighbours share: the one `named`, or the only one."""
         return named or next(name for name in self.attachments(node) if name in self.attachments(other))
 
     @property

@@ -6,20 +6,21 @@ from itertools import permutations, product
 from testbed import units
 from testbed.impairments import CLEAR, Impairments
 from testbed.kinds import find
-from testbed.matching import LinkKey, Packets, longest
+from testbed.matching import LinkKey, Match, Packets, longest
 from testbed.topology.base import Fault
-from testbed.topology.ends import DirectionEnds, PairEnds
+from testbed.topology.ends import DirectionEnds, PairEnds, WireEnds
 from testbed.topology.events import DARK, Event, Heal, ImpairmentChange, Partition
-from testbed.topology.models import Direction, Pair, Topology
+from testbed.topology.graph import Hop
+from testbed.topology.models import Direction, Pair, Topology, Wire
 from testbed.topology.workloads import Together, Work, Workload
 
 
-def link_entries(topology: Topology) -> dict[LinkKey, Pair | Direction]:
-    """Return the entry that applies to each link: `from`/`to` overrides `between`, in any order.
+def link_entries(topology: Topology) -> dict[LinkKey, Pair | Direction | Wire]:
+    """Return the entry that applies to each link: `from`/`to` overrides `between` and `wire`, in any order.
 
     Links in one direction between two nodes, which differ in their `match`, are in the order of the file.
     """
-    entries: dict[LinkKey, Pair | Direction] = {}
+    entries: dict[LinkKey, Pair | Direction | Wire] = {}
     for link in topology.links:
         for key in _keys(topology, link):
             if key not in entries or isinstance(link, Direction):
@@ -132,7 +133,7 @@ class TimelineState:
         return self.now.get(key, CLEAR)
 
     def _mtu(self, key: LinkKey) -> int:
-        return self._topology.networks[key.network].mtu
+        return self._topology.segments[key.network].mtu
 
 
 MOST_CHANGES = 100_000
@@ -186,18 +187,23 @@ def packets_of(workload: Workload | Work) -> Packets:
     return Packets(kind.protocols if kind else (), destination_port=port if isinstance(port, int) else None)
 
 
-def longest_round_trip(there: LinkKey, packets: Packets, times_ns: Mapping[LinkKey, int]) -> int:
-    """Return the longest time that packets take over the links of one direction, and answers over those back, ns.
+def longest_round_trip(
+    there: Iterable[Hop], back: Iterable[Hop], packets: Packets, times_ns: Mapping[LinkKey, int]
+) -> int:
+    """Return the longest time that packets take over the links of a path, and answers over those back, ns.
 
     Args:
-        there: without a match, the direction.
+        there: the hops of the path.
+        back: those of the answers.
         packets: that go there.
         times_ns: by link; those of a direction in the order in which they select packets.
     """
-    return sum(
-        longest(sent, {key.match: time_ns for key, time_ns in times_ns.items() if key.plain == way})
-        for way, sent in ((there, packets), (there.back, packets.back))
-    )
+    ways = [(LinkKey(*hop), packets) for hop in there] + [(LinkKey(*hop), packets.back) for hop in back]
+    lines: dict[LinkKey, dict[Match | None, int]] = {way: {} for way, _ in ways}
+    for key, time_ns in times_ns.items():
+        if key.plain in lines:
+            lines[key.plain][key.match] = time_ns
+    return sum(longest(sent, lines[way]) for way, sent in ways)
 
 
 def workload_faults(topology: Topology) -> Iterator[Fault]:
@@ -206,14 +212,22 @@ def workload_faults(topology: Topology) -> Iterator[Fault]:
     for path, workload in _workloads(topology):
         if (reach := workload.reach) is None:
             continue
-        there = LinkKey(workload.source, workload.destination, topology.network_between(*_ends(workload)))
-        round_trip_ns = longest_round_trip(
-            there, packets_of(workload), {key: one.delay_ns for key, one in links.items()}
-        )
+        there, back = both_ways(topology, workload)
+        delays = {key: one.delay_ns for key, one in links.items()}
+        round_trip_ns = longest_round_trip(there, back, packets_of(workload), delays)
         if round_trip_ns > reach.round_trip_ns:
             present, most = units.DURATION.format(round_trip_ns), units.DURATION.format(reach.round_trip_ns)
             message = f"crosses a round trip of {present}; {workload.kind} works over {most} at most"
             yield Fault(path, "path-too-long", message, reach.why)
+
+
+def both_ways(topology: Topology, workload: Workload | Work) -> tuple[tuple[Hop, ...], tuple[Hop, ...]]:
+    """Return the hops of a workload's packets, and of the answers; none if it stays in one node."""
+    source, destination, network = _ends(workload)
+    if source == destination:
+        return (), ()
+    there = topology.graph.path(source, destination, network) or ()
+    return there, topology.graph.path(destination, source, there[0][2] if there else None) or ()
 
 
 def _length_ns(topology: Topology) -> int | None:
@@ -240,7 +254,7 @@ def separated(on: Mapping[str, Collection[str]], groups: Iterable[Iterable[str]]
             yield from (LinkKey(source, destination, name) for name in on[source] if name in on[destination])
 
 
-def _keys(topology: Topology, ends: PairEnds | DirectionEnds) -> list[LinkKey]:
+def _keys(topology: Topology, ends: PairEnds | DirectionEnds | WireEnds) -> list[LinkKey]:
     return [
         LinkKey(source, destination, topology.network_between(source, destination, ends.network), ends.match)
         for source, destination in ends.directions
@@ -262,10 +276,10 @@ def _ends(workload: Workload | Work) -> tuple[str, str, str | None]:
     return workload.source, workload.destination, workload.network
 
 
-def _answering(entries: Mapping[LinkKey, Pair | Direction], key: LinkKey) -> Pair | Direction | None:
+def _answering(entries: Mapping[LinkKey, Pair | Direction | Wire], key: LinkKey) -> Pair | Direction | Wire | None:
     """Return the entry of the link that answers take to the packets of a link."""
     return entries.get(key.back, entries.get(key.back.plain))
 
 
-def _delay_ns(link: Pair | Direction | None) -> int:
+def _delay_ns(link: Pair | Direction | Wire | None) -> int:
     return (link.impairment_keys.delay_ns or 0) if link else 0

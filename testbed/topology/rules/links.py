@@ -9,9 +9,9 @@ from pydantic import TypeAdapter
 from testbed.matching import LinkKey, Match, covers
 from testbed.topology.base import Fault
 from testbed.topology.document import Path
-from testbed.topology.ends import AnyEnds, DirectionEnds, PairEnds
+from testbed.topology.ends import AnyEnds, DirectionEnds, PairEnds, WireEnds
 from testbed.topology.error_messages import show
-from testbed.topology.models import SMALLEST_MTU, Direction, Pair
+from testbed.topology.models import SMALLEST_MTU, Direction, Network, Pair, Wire
 from testbed.topology.rules import references
 from testbed.topology.rules.parts import Parts, readable
 
@@ -28,8 +28,8 @@ def links(parts: Parts) -> Iterator[Fault]:
     """Ends exist and share a network, impairments can be had, and each entry is for packets that no other one takes."""
     seen: _Seen = {}
     for path, raw in parts.items("links"):
-        link = parts.model(raw, Pair) or parts.model(raw, Direction)
-        ends = link or readable(raw, _ENDS, "between", "from", "to", "network")
+        link = parts.model(raw, Pair) or parts.model(raw, Direction) or parts.model(raw, Wire)
+        ends = link or parts.wires.get(path) or readable(raw, _ENDS, "between", "from", "to", "network")
         if ends is None:
             continue
         yield from references.link_ends(parts, path, ends)
@@ -40,17 +40,27 @@ def links(parts: Parts) -> Iterator[Fault]:
             yield from _duplicates(parts, path, ends, network, seen)
         if link is not None:
             yield from match_faults(path, ends)
-            crossed = parts.networks.get(str(network))
+            crossed = link if isinstance(link, Wire) else _network(parts, network)
             mtu = crossed.mtu if crossed else SMALLEST_MTU
             yield from (fault.under(*path) for fault in link.impairment_keys.contradictions(mtu=mtu))
 
 
-def _duplicates(parts: Parts, path: Path, ends: PairEnds | DirectionEnds, network: str, seen: _Seen) -> Iterator[Fault]:
+def _network(parts: Parts, name: object) -> Network | Wire | None:
+    """The network or wire of that name; None where there is none that is valid."""
+    for path, ends in parts.wires.items():
+        if ends.network == name:
+            return parts.model(parts.document.value(path), Wire)
+    return parts.networks.get(str(name))
+
+
+def _duplicates(
+    parts: Parts, path: Path, ends: PairEnds | DirectionEnds | WireEnds, network: str, seen: _Seen
+) -> Iterator[Fault]:
     """No link before this one, of the same form, is about the same direction; notes this one in `seen`."""
     links = [LinkKey(*direction, network, ends.match) for direction in ends.directions]
-    keys = [(isinstance(ends, PairEnds), link) for link in links]
+    keys = [(not isinstance(ends, DirectionEnds), link) for link in links]
     first = next((seen[key] for key in keys if key in seen), None)
-    if first is not None:
+    if first is not None and not (isinstance(ends, WireEnds) and first in parts.wires):  # their names tell wires apart
         source, destination = ends.directions[0]
         packets = f", {ends.match}" if ends.match else ""
         said = (
@@ -76,13 +86,13 @@ def _unreachable(parts: Parts, path: Path, links: list[LinkKey], match: Match, s
             return
 
 
-def match_faults(path: Path, ends: PairEnds | DirectionEnds) -> Iterator[Fault]:
+def match_faults(path: Path, ends: PairEnds | DirectionEnds | WireEnds) -> Iterator[Fault]:
     """Yield the contradictions in the match of a link that `path` leads to."""
     if ends.selected:
         yield from (fault.under(*path, "match") for fault in ends.selected.faults())
 
 
-def is_sound(raw: object, ends: PairEnds | DirectionEnds) -> bool:
+def is_sound(raw: object, ends: PairEnds | DirectionEnds | WireEnds) -> bool:
     """Whether the match of the raw data, if it has one, could be read and doesn't contradict itself."""
     has_match = isinstance(raw, dict) and "match" in raw
     return not any(match_faults((), ends)) and has_match == (ends.selected is not None)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from testbed.topology.models import Network, Node
+from testbed.topology.ends import WireEnds
+from testbed.topology.graph import Graph
+from testbed.topology.models import Network, Node, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from testbed.topology.document import Document, Path
 
 _NODE = TypeAdapter(Node)
+_WIRE = TypeAdapter(WireEnds)
 
 Part = TypeVar("Part")
 
@@ -45,19 +48,48 @@ class Parts:
         """The nodes by name, with what can be read of their networks; None stands for one of which nothing can."""
         found = self._data.get("nodes")
         entries = found.items() if isinstance(found, dict) else ()
-        return {
-            name: Node() if raw is None else self.model(raw, Node) or readable(raw, _NODE, "networks")
-            for name, raw in entries
-        }
+        return {name: Node() if raw is None else self._node(raw) for name, raw in entries}
+
+    def _node(self, raw: object) -> Node | None:
+        return self.model(raw, Node) or readable(raw, _NODE, "networks", "router") or readable(raw, _NODE, "networks")
+
+    @cached_property
+    def wires(self) -> Mapping[Path, WireEnds]:
+        """The wires that can be read, by their paths."""
+        found: dict[Path, WireEnds] = {}
+        for path, raw in self.items("links"):
+            if isinstance(raw, dict) and "wire" in raw:
+                wire = self.model(raw, Wire) or readable(raw, _WIRE, "wire", "name", "subnet")
+                if wire is not None:
+                    found[path] = wire
+        return found
+
+    @cached_property
+    def wired(self) -> Mapping[str, Mapping[str, None]]:
+        """Of each node that has wires, their names."""
+        found: dict[str, dict[str, None]] = {}
+        for wire in self.wires.values():
+            for node in wire.wire:
+                found.setdefault(node, {})[wire.network] = None
+        return found
 
     @cached_property
     def on(self) -> Mapping[str, Mapping[str, IPv4Address | None]]:
-        """Of each node that can be read its networks, with the address that it asks for there."""
-        return {
-            name: {network: one.address for network, one in node.attachments(self.networks).items()}
-            for name, node in self.nodes.items()
-            if node is not None
-        }
+        """Of each node that can be read its networks and wires, with the address that it asks for there."""
+        found: dict[str, Mapping[str, IPv4Address | None]] = {}
+        for name, node in self.nodes.items():
+            if node is None:
+                continue
+            wires = self.wired.get(name, {})
+            own = {} if wires and node.networks is None else node.attachments(self.networks)
+            found[name] = {**{network: one.address for network, one in own.items()}, **wires}
+        return found
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The paths between the nodes that can be read, of fewest hops."""
+        routers = {name for name, node in self.nodes.items() if node is not None and node.router}
+        return Graph(self.on, routers, lambda *_: 1)
 
     def section(self, name: str) -> object:
         """The raw data of a top-level key; None where there is none."""

@@ -24,7 +24,7 @@ _PLACE = TypeAdapter(NodeWork)
 
 
 def workloads(parts: Parts) -> Iterator[Fault]:
-    """Names differ, nodes exist and share a network, keys can be had together."""
+    """Names differ, nodes exist and reach each other, keys can be had together."""
     names: dict[str, Path] = {}
     for path, raw in parts.workloads():
         workload = parts.model(raw, Workload)
@@ -42,9 +42,7 @@ def workloads(parts: Parts) -> Iterator[Fault]:
         if ends is None:
             continue
         yield from references.ends(parts, path, {(*path, "from"): ends.source, (*path, "to"): ends.destination})
-        network = references.shared_network(parts, path, ends.source, ends.destination, ends.network)
-        if isinstance(network, Fault):
-            yield network
+        yield from references.reachable(parts, path, ends.source, ends.destination, ends.network)
         if workload is not None:
             yield from (fault.under(*path) for fault in workload.contradictions())
 
