@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from itertools import count
 from typing import TYPE_CHECKING, cast
@@ -11,11 +12,14 @@ from testbed.expectations import parse
 from testbed.kinds import kinds as all_kinds
 from testbed.plan import addresses
 from testbed.plan.links import resolve_links
-from testbed.plan.model import CaptureSettings, Interface, Network, Node, Plan, Workload
+from testbed.plan.model import CaptureSettings, Group, Interface, Network, Node, Plan, Workload
 from testbed.seeds import derive, of_name
 from testbed.topology.timeline_state import longest_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testbed.services import Service
     from testbed.topology.models import Topology
     from testbed.topology.workloads import Work
     from testbed.topology.workloads import Workload as AskedWorkload
@@ -78,7 +82,10 @@ def resolve(
     hosts = {name: addresses.hosts(subnet, members[name], given[name], used[name]) for name, subnet in subnets.items()}
     nodes = tuple(_node(topology, name, subnets, hosts) for name in topology.nodes)
     links, timeline = resolve_links(topology, seed=seed, engine=engine)
-    kinds = {workload.name: workload.kind for stage in topology.stages for workload in stage}
+    stages = _stages(topology, {node.name: node for node in nodes}, seed)
+    workloads = [workload for stage in stages for workload in stage]
+    kinds = {name: workload.kind for workload in workloads for name in (workload.name, workload.group) if name}
+    grouped = {workload.group for workload in workloads}
     return Plan(
         lab=lab,
         topology=topology.name,
@@ -100,10 +107,11 @@ def resolve(
         ),
         nodes=nodes,
         links=links,
-        stages=_stages(topology, {node.name: node for node in nodes}, seed),
+        stages=stages,
         timeline=timeline,
-        expectations=tuple(parse(text, kinds) for text in topology.expect),
-        sockets=topology.sockets,
+        expectations=tuple(parse(text, kinds, grouped) for text in topology.expect),
+        sockets=tuple(dict.fromkeys(topology.members(*topology.sockets))),
+        groups=tuple(Group(name=name, nodes=members) for name, members in topology.groups.items()),
         capture=_capture(topology),
         directory=str(topology.directory),
     )
@@ -126,7 +134,7 @@ def _mac(topology: Topology, node: str, network: str, address: IPv4Address) -> s
 def _capture(topology: Topology) -> CaptureSettings:
     asked = topology.capture
     return (
-        CaptureSettings(nodes=asked.nodes, snap_bytes=asked.snap_bytes, size_bytes=asked.size_bytes)
+        CaptureSettings(nodes=topology.members(*asked.nodes), snap_bytes=asked.snap_bytes, size_bytes=asked.size_bytes)
         if asked
         else CaptureSettings()
     )
@@ -153,9 +161,19 @@ def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hos
         memory_bytes=node.memory_bytes or 0,
         sysctls={} if node.container else {**SYSCTLS, **node.sysctls},
         ready=node.ready.resolved if node.ready else None,
-        service=node.service,
+        service=_service(topology, node.service),
         container=node.container or "",
     )
+
+
+def _service(topology: Topology, service: Service) -> Service:
+    """Return the service, which depends on all members of a group that the file names."""
+    dependencies = (
+        replace(dependency, node=node)
+        for dependency in service.depends_on
+        for node in topology.members(dependency.node)
+    )
+    return replace(service, depends_on=tuple(dependencies))
 
 
 def _stages(topology: Topology, nodes: Mapping[str, Node], seed: int) -> tuple[tuple[Workload, ...], ...]:
@@ -166,13 +184,13 @@ def _stages(topology: Topology, nodes: Mapping[str, Node], seed: int) -> tuple[t
         network = topology.network_between(there, back, workload.network)
         return longest.get((there, back, network), 0) + longest.get((back, there, network), 0)
 
-    return tuple(
-        tuple(
-            _workload(topology, workload, nodes, next(ports), seed, waits=workload.waits(round_trip_ns(workload)))
-            for workload in stage
-        )
-        for stage in topology.stages
-    )
+    def instances(written: AskedWorkload | Work) -> Iterator[Workload]:
+        for workload in topology.instances(written):
+            waits = workload.waits(round_trip_ns(workload))
+            resolved = _workload(topology, workload, nodes, next(ports), seed, waits=waits)
+            yield resolved if workload is written else replace(resolved, group=written.name)
+
+    return tuple(tuple(workload for written in stage for workload in instances(written)) for stage in topology.stages)
 
 
 def _workload(

@@ -1,6 +1,7 @@
 """The topology file, version 1."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,7 +17,9 @@ from testbed.topology.captures import CaptureValue
 from testbed.topology.document import Document
 from testbed.topology.ends import DirectionEnds, PairEnds
 from testbed.topology.events import AnyEvent
+from testbed.topology.groups import Groups, instances_of, member_names
 from testbed.topology.impairments import ImpairmentKeys
+from testbed.topology.matrices import MatrixValue
 from testbed.topology.present import Present
 from testbed.topology.problems import nearest
 from testbed.topology.profiles import PROFILES
@@ -53,6 +56,7 @@ else:  # for pydantic; type checkers only know literals that are written out
 
 Runtime = Literal["auto", "docker", "netns"]
 Repetitions = Annotated[int, Field(strict=True, ge=1, le=1000)]
+Members = Annotated[int, Field(strict=True, ge=1, le=1000)]
 
 
 def _profile(value: object) -> str:
@@ -109,6 +113,9 @@ class Node(ServiceKeys):
     memory_bytes: SomeSize | None = key("Memory it may use", alias="memory", default=None)
     sysctls: Mapping[Sysctl, Text] = key("Settings of its network stack", default={})
     container: DockerName | None = key("A container that runs already, instead of a new one", default=None)
+    count: Members | None = key(
+        "Makes it a group of so many nodes, NAME-1, NAME-2, ...; the name then stands for all of them", default=None
+    )
 
     def attachments(self, networks: Collection[str]) -> Mapping[str, Attachment]:
         """Return its networks by name.
@@ -122,6 +129,24 @@ class Node(ServiceKeys):
         if self.networks is None:
             return {name: Attachment() for name in networks} if len(networks) == 1 else {}
         return self.networks if isinstance(self.networks, Mapping) else dict.fromkeys(self.networks, Attachment())
+
+    def members(self, name: str) -> Mapping[str, "Node"]:
+        """Return the nodes that it makes under `name`: itself, or the members of a group.
+
+        An address that the file gives is that of the first member; each further member has the next one.
+        """
+        if self.count is None:
+            return {name: self}
+        return {member: self._member(index) for index, member in enumerate(member_names(name, self.count))}
+
+    def _member(self, index: int) -> "Node":
+        networks = self.networks
+        if isinstance(networks, Mapping):
+            networks = {
+                name: one if one.address is None else one.model_copy(update={"address": one.address + index})
+                for name, one in networks.items()
+            }
+        return self.model_copy(update={"count": None, "networks": networks})
 
 
 class Compose(Model):
@@ -140,8 +165,11 @@ class LinkKeys(ImpairmentKeys):
     def impairment_keys(self) -> ImpairmentKeys:
         """The keys of the profile, overridden by the link's own."""
         base = PROFILES[self.profile] if self.profile else ImpairmentKeys()
-        own = self.model_fields_set & ImpairmentKeys.model_fields.keys()
-        return base.model_copy(update={name: getattr(self, name) for name in own})
+        return base.overridden_by(self)
+
+    def keys_between(self, source: str, destination: str) -> ImpairmentKeys:  # noqa: ARG002  # of a matrix
+        """Return the keys for the direction from one of the named ends to another."""
+        return self.impairment_keys
 
 
 class Pair(PairEnds, LinkKeys):
@@ -152,7 +180,37 @@ class Direction(DirectionEnds, LinkKeys):
     """One direction between two nodes; it replaces a `between` for this direction."""
 
 
-AnyLink = Annotated[Annotated[Pair, Tag("<pair>")] | Annotated[Direction, Tag("<direction>")], Discriminator(ends.tag)]
+class MatrixLinks(LinkKeys):
+    """All links between nodes or groups, and within groups, from a table."""
+
+    between: Annotated[tuple[Name, ...], Field(min_length=1)] = key(
+        "The nodes or groups; all links between them and within each group"
+    )
+    matrix: MatrixValue = key("CSV file with the delay from each of them to each: `80ms`, or `80ms 0.1% 100mbit`")
+    network: Name | None = key("Which network they are on; needed only where the nodes share several", default=None)
+
+    @property
+    def directions(self) -> tuple[tuple[str, str], ...]:
+        """The source and destination of each direction for which the matrix has a value."""
+        pairs = ((source, destination) for source in self.between for destination in self.between)
+        return tuple(pair for pair in pairs if pair in self.matrix.cells)
+
+    def keys_between(self, source: str, destination: str) -> ImpairmentKeys:
+        """Return the link's own keys, overridden by those of the matrix."""
+        return self.impairment_keys.overridden_by(self.matrix.cells[source, destination])
+
+
+def _link_tag(value: object) -> str:
+    return "<matrix>" if isinstance(value, dict) and "matrix" in value else ends.tag(value)
+
+
+LinkEntry = Pair | Direction | MatrixLinks
+"""An entry of `links`."""
+
+AnyLink = Annotated[
+    Annotated[Pair, Tag("<pair>")] | Annotated[Direction, Tag("<direction>")] | Annotated[MatrixLinks, Tag("<matrix>")],
+    Discriminator(_link_tag),
+]
 
 
 class Sweep(Model):
@@ -179,8 +237,10 @@ class Topology(Model):
     networks: Annotated[Mapping[Name, Annotated[Network, EmptyIsDefault(), Recorded()]], Field(min_length=1)] = key(
         "L2 segments by name; one called `lan` unless given", default={"lan": Network()}
     )
-    nodes: Annotated[Mapping[Name, Annotated[Node, EmptyIsDefault(), Recorded()]], Field(min_length=1)] = key(
-        "Containers or namespaces by name; needed unless `compose` is given", default={}
+    written_nodes: Annotated[Mapping[Name, Annotated[Node, EmptyIsDefault(), Recorded()]], Field(min_length=1)] = key(
+        "Containers or namespaces, or groups of them, by name; needed unless `compose` is given",
+        alias="nodes",
+        default={},
     )
     compose: Compose | None = key("A compose project that is up, whose services are nodes too", default=None)
     links: tuple[Annotated[AnyLink, Recorded()], ...] = key(
@@ -233,9 +293,25 @@ class Topology(Model):
         """What was discovered of the containers and networks that are there already."""
         return self._present or Present()
 
+    @cached_property
+    def nodes(self) -> Mapping[str, Node]:
+        """The nodes by name; of a group its members."""
+        return {member: one for name, node in self.written_nodes.items() for member, one in node.members(name).items()}
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The names of the members of each group."""
+        return {
+            name: member_names(name, node.count) for name, node in self.written_nodes.items() if node.count is not None
+        }
+
+    def members(self, *names: str) -> tuple[str, ...]:
+        """Return the names of nodes, with the members of a group in place of its name."""
+        return tuple(member for name in names for member in self.groups.get(name, (name,)))
+
     def attachments(self, node: str) -> Mapping[str, Attachment]:
-        """Return the networks that a node is on, by name."""
-        return self.nodes[node].attachments(self.networks)
+        """Return the networks that a node, or each member of a group, is on, by name."""
+        return (self.written_nodes.get(node) or self.nodes[node]).attachments(self.networks)
 
     def addresses(self, network: str) -> Mapping[str, IPv4Address]:
         """Return the addresses that the file gives on a network, by node."""
@@ -243,10 +319,21 @@ class Topology(Model):
         return {node: attachment.address for node, attachment in attached.items() if attachment and attachment.address}
 
     def network_between(self, node: str, other: str, named: str | None) -> str:
-        """Return the network that two nodes share: the one `named`, or the only one."""
+        """Return the network that two nodes or groups share: the one `named`, or the only one."""
         return named or next(name for name in self.attachments(node) if name in self.attachments(other))
+
+    def links_between(self, source: str, destination: str, named: str | None) -> Iterator[tuple[str, str, str]]:
+        """Yield source, destination and network of each link from a node, or each of a group, to another."""
+        network = self.network_between(source, destination, named)
+        receivers = self.members(destination)
+        for sender in self.members(source):
+            yield from ((sender, receiver, network) for receiver in receivers if receiver != sender)
+
+    def instances(self, workload: Workload | Work) -> tuple[Workload | Work, ...]:
+        """Return what a workload of the file runs: itself, or one for each member of the groups that it names."""
+        return tuple(instances_of(workload, self.groups))
 
     @property
     def stages(self) -> tuple[tuple[Workload | Work, ...], ...]:
-        """The workloads by stage; those within a stage run at the same time."""
+        """The workloads as the file has them, by stage; those within a stage run at the same time."""
         return tuple(entry.together if isinstance(entry, Together) else (entry,) for entry in self.workloads)

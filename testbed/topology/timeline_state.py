@@ -1,28 +1,59 @@
 """The impairments of links at each event of a topology's timeline."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import permutations, product
+from itertools import chain, permutations, product
+from typing import NamedTuple
 
 from testbed import units
 from testbed.impairments import CLEAR, Impairments
 from testbed.topology.base import Fault
 from testbed.topology.ends import DirectionEnds, PairEnds
 from testbed.topology.events import DARK, Event, Heal, ImpairmentChange, Partition
-from testbed.topology.models import Direction, Pair, Topology
+from testbed.topology.impairments import ImpairmentKeys
+from testbed.topology.models import Topology
 from testbed.topology.workloads import Together, Work, Workload
 
 Key = tuple[str, str, str]
 """Source, destination and network, which identify a link."""
 
 
-def link_entries(topology: Topology) -> dict[Key, Pair | Direction]:
-    """Return the entry that applies to each link: `from`/`to` overrides `between`, in any order."""
-    entries: dict[Key, Pair | Direction] = {}
+class LinkSettings(NamedTuple):
+    """What a file says of a link.
+
+    Attributes:
+        keys: of its impairments, those of its profile included.
+        engine: the entry's own, or None.
+        profile: the entry's, or None.
+    """
+
+    keys: ImpairmentKeys
+    engine: str | None
+    profile: str | None
+
+
+def link_entries(topology: Topology) -> dict[Key, LinkSettings]:
+    """Return what applies to each link that the file names, see `precedence`. Links of one entry share the object."""
+    entries: dict[Key, LinkSettings] = {}
+    ranks: dict[Key, Precedence] = {}
     for link in topology.links:
-        for key in _keys(topology, link):
-            if key not in entries or isinstance(link, Direction):
-                entries[key] = link
+        for source, destination in dict.fromkeys(link.directions):
+            rank = precedence(link, source, destination, topology.groups)
+            settings = LinkSettings(link.keys_between(source, destination), link.engine, link.profile)
+            for key in topology.links_between(source, destination, link.network):
+                if key not in entries or rank > ranks[key]:
+                    entries[key], ranks[key] = settings, rank
     return entries
+
+
+Precedence = tuple[int, bool]
+
+
+def precedence(entry: object, source: str, destination: str, groups: Collection[str]) -> Precedence:
+    """Return the rank of an entry among those about one link; the highest counts.
+
+    The name of a node counts more than that of a group, and after that `from` and `to` more than `between`.
+    """
+    return sum(name not in groups for name in (source, destination)), isinstance(entry, DirectionEnds)
 
 
 class TimelineState:
@@ -39,20 +70,27 @@ class TimelineState:
         # Equal impairments are one object, so that `is` compares them.
         self._same: dict[Impairments, Impairments] = {CLEAR: CLEAR}
         self._dark: dict[tuple[int, int], Impairments] = {}
-        entries = link_entries(topology)
-        self.file: Mapping[Key, Impairments] = {
-            key: self._shared(
-                link.impairment_keys.resolve(mtu=self._mtu(key), delay_back_ns=_delay_ns(entries.get(_back(key))))
-            )
-            for key, link in entries.items()
-        }
+        self.file: Mapping[Key, Impairments] = self._resolved(link_entries(topology))
         self.now: dict[Key, Impairments] = dict(self.file)
+
+    def _resolved(self, entries: Mapping[Key, LinkSettings]) -> dict[Key, Impairments]:
+        """Return the impairments of links, computed once for all of the same keys."""
+        known: dict[tuple[int, int, int], Impairments] = {}
+        resolved = {}
+        for key, link in entries.items():
+            mtu, back_ns = self._mtu(key), _delay_ns(entries.get(_back(key)))
+            place = id(link.keys), mtu, back_ns
+            if place not in known:
+                known[place] = self._shared(link.keys.resolve(mtu=mtu, delay_back_ns=back_ns))
+            resolved[key] = known[place]
+        return resolved
 
     def contradictions(self, event: Event) -> Iterator[Fault]:
         """Yield the contradictions within an event, and between it and the current impairments of its links."""
         if isinstance(event, ImpairmentChange):
-            for key in _keys(self._topology, event.link):
-                yield from event.contradictions(self._impairments(key), mtu=self._mtu(key))
+            states = {(self._impairments(key), self._mtu(key)): None for key in _keys(self._topology, event.link)}
+            for impairments, mtu in states:
+                yield from event.contradictions(impairments, mtu=mtu)
 
     def meet(self, event: Event) -> dict[Key, Impairments]:
         """Apply an event and return the links that it changes, with their new impairments.
@@ -82,18 +120,21 @@ class TimelineState:
             healed = list(self.now) if isinstance(event.heal, str) else _keys(self._topology, event.heal)
             return {key: self.file.get(key, CLEAR) for key in healed}
         if isinstance(event, Partition):
-            return {key: self._darkened(key) for key in separated(self._on, event.partition)}
-        changed = _keys(self._topology, event.link)
-        return {
-            key: self._shared(
-                event.resolve(
-                    self._impairments(key),
-                    mtu=self._mtu(key),
-                    delay_back_ns=self._delay_after_ns(_back(key), event, changed),
-                )
-            )
-            for key in changed
-        }
+            parts = [self._topology.members(*names) for names in event.partition]
+            return {key: self._darkened(key) for key in separated(self._on, parts)}
+        return self._changed(event, dict.fromkeys(_keys(self._topology, event.link)))
+
+    def _changed(self, event: ImpairmentChange, keys: Collection[Key]) -> dict[Key, Impairments]:
+        """Return the impairments of links after a change, computed once for all links with equal impairments."""
+        known: dict[tuple[int, int, int], Impairments] = {}
+        after = {}
+        for key in keys:
+            now, mtu, back_ns = self._impairments(key), self._mtu(key), self._delay_after_ns(_back(key), event, keys)
+            place = id(now), mtu, back_ns
+            if place not in known:
+                known[place] = self._shared(event.resolve(now, mtu=mtu, delay_back_ns=back_ns))
+            after[key] = known[place]
+        return after
 
     def _darkened(self, key: Key) -> Impairments:
         """Return a link's impairments while it is cut, computed once for all links with equal impairments."""
@@ -169,12 +210,17 @@ def workload_faults(topology: Topology) -> Iterator[Fault]:
     for path, workload in _workloads(topology):
         if (reach := workload.reach) is None:
             continue
-        there = workload.source, workload.destination, topology.network_between(*_ends(workload))
-        round_trip_ns = sum(links[key].delay_ns for key in (there, _back(there)) if key in links)
-        if round_trip_ns > reach.round_trip_ns:
-            present, most = units.DURATION.format(round_trip_ns), units.DURATION.format(reach.round_trip_ns)
+        round_trips_ns = [_round_trip_ns(topology, links, one) for one in topology.instances(workload)]
+        if (longest_ns := max(round_trips_ns, default=0)) > reach.round_trip_ns:
+            present, most = units.DURATION.format(longest_ns), units.DURATION.format(reach.round_trip_ns)
             message = f"crosses a round trip of {present}; {workload.kind} works over {most} at most"
             yield Fault(path, "path-too-long", message, reach.why)
+
+
+def _round_trip_ns(topology: Topology, links: Mapping[Key, Impairments], workload: Workload | Work) -> int:
+    """Return the delay of both directions between the nodes of a workload, ns."""
+    there = workload.source, workload.destination, topology.network_between(*_ends(workload))
+    return sum(links[key].delay_ns for key in (there, _back(there)) if key in links)
 
 
 def _length_ns(topology: Topology) -> int | None:
@@ -202,10 +248,9 @@ def separated(on: Mapping[str, Collection[str]], groups: Iterable[Iterable[str]]
 
 
 def _keys(topology: Topology, ends: PairEnds | DirectionEnds) -> list[Key]:
-    return [
-        (source, destination, topology.network_between(source, destination, ends.network))
-        for source, destination in ends.directions
-    ]
+    """Return the links that an event names, those of all members of groups."""
+    keys = (topology.links_between(*direction, ends.network) for direction in ends.directions)
+    return list(dict.fromkeys(chain.from_iterable(keys)))
 
 
 def _workloads(topology: Topology) -> Iterator[tuple[tuple[str | int, ...], Workload | Work]]:
@@ -228,5 +273,5 @@ def _back(key: Key) -> Key:
     return destination, source, network
 
 
-def _delay_ns(link: Pair | Direction | None) -> int:
-    return (link.impairment_keys.delay_ns or 0) if link else 0
+def _delay_ns(link: LinkSettings | None) -> int:
+    return (link.keys.delay_ns or 0) if link else 0

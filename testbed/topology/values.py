@@ -21,6 +21,9 @@ from testbed.topology.problems import quote
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
 """A DNS label (RFC 1123, section 2.1), of at most 32 characters: names become host names and file names."""
 
+LONGEST_NAME = 32
+"""Characters of a name, as in `NAME_PATTERN`."""
+
 _PART = r'([A-Za-z0-9_-]+|"[^"]+")'
 SETTING_PATH = rf"^{_PART}(\.{_PART}|\[[0-9]{{1,4}}\])*$"
 """The path of a value in the file, as `testbed sweep` takes it."""

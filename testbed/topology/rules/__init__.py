@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.topology.attaching import attaches
-from testbed.topology.rules import addressing, attaching, links, references, services, timeline, workloads
+from testbed.topology.rules import addressing, attaching, groups, links, references, services, timeline, workloads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from testbed.topology.rules.parts import Parts
 
 _RULES_OF_NAMES = (
+    groups.names,
     references.attachments,
     references.captures,
     references.sockets,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from testbed.topology.groups import member_names
 from testbed.topology.models import Network, Node
 
 if TYPE_CHECKING:
@@ -46,17 +48,39 @@ class Parts:
         found = self._data.get("nodes")
         entries = found.items() if isinstance(found, dict) else ()
         return {
-            name: Node() if raw is None else self.model(raw, Node) or readable(raw, _NODE, "networks")
+            name: Node()
+            if raw is None
+            else self.model(raw, Node) or readable(raw, _NODE, "networks", "count") or readable(raw, _NODE, "networks")
             for name, raw in entries
         }
 
     @cached_property
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of the members of each group of nodes."""
+        return {name: member_names(name, node.count) for name, node in self.nodes.items() if node and node.count}
+
+    def members(self, name: str) -> tuple[str, ...]:
+        """The nodes that a name stands for: one, or the members of a group."""
+        return self.groups.get(name, (name,))
+
+    @cached_property
+    def written(self) -> Mapping[str, str]:
+        """The name under `nodes` of each node: its own, or that of its group."""
+        return {member: name for name in self.nodes for member in self.members(name)}
+
+    @cached_property
+    def names(self) -> Mapping[str, None]:
+        """All names that stand for nodes: those under `nodes`, then those of the members of groups."""
+        return dict.fromkeys(chain(self.nodes, *self.groups.values()))
+
+    @cached_property
     def on(self) -> Mapping[str, Mapping[str, IPv4Address | None]]:
-        """Of each node that can be read its networks, with the address that it asks for there."""
+        """Of each node that can be read its networks, with the address that it asks for there; also of each group."""
+        written = {name: node for name, node in self.nodes.items() if node is not None}
+        made = {member: one for name, node in written.items() for member, one in node.members(name).items()}
         return {
             name: {network: one.address for network, one in node.attachments(self.networks).items()}
-            for name, node in self.nodes.items()
-            if node is not None
+            for name, node in (made | written).items()
         }
 
     def section(self, name: str) -> object:

@@ -52,17 +52,17 @@ def _nodes(parts: Parts, *path: str) -> Iterator[Fault]:
 
 def node(parts: Parts, at: Path, name: str) -> Iterator[Fault]:
     """There is a node of that name, which `at` names."""
-    if name not in parts.nodes:
-        hint = nearest(name, parts.nodes, "nodes")
+    if name not in parts.names:
+        hint = nearest(name, parts.names, "nodes")
         yield Fault(at, "unknown-node", f"names {quote(name)}, which is not a node", hint)
 
 
 def ends(parts: Parts, path: Path, named: Mapping[Path, str]) -> Iterator[Fault]:
-    """Both ends exist and differ; `named` is node by where it is named."""
+    """Both ends exist and differ, or are a group of several; `named` is node by where it is named."""
     for at, name in named.items():
         yield from node(parts, at, name)
-    if len(set(named.values())) == 1:
-        name = next(iter(named.values()))
+    name = next(iter(named.values()))
+    if len(set(named.values())) == 1 and len(parts.members(name)) == 1:
         yield Fault(path, "same-node", f"leads from {quote(name)} to itself")
 
 
@@ -85,7 +85,7 @@ def shared_network(parts: Parts, path: Path, one: str, other: str, asked: str | 
         asked: the network that the file names.
     """
     networks, others = parts.on.get(one), parts.on.get(other)
-    if networks is None or others is None or one == other:
+    if networks is None or others is None or (one == other and one not in parts.groups):
         return None
     common = [name for name in networks if name in others]
     hint = nearest(asked or "", common, f"networks that {one} and {other} share")

@@ -45,9 +45,10 @@ def _partition(parts: Parts, path: Path, event: Partition) -> Iterator[Fault]:
         for place, node in enumerate(group):
             at = (*path, number, place)
             yield from references.node(parts, at, node)
-            if node in seen:
+            if seen & {*parts.members(node)}:
                 yield Fault(at, "duplicate-node", f"is {quote(node)}, which is in a group already")
-            seen.add(node)
-    if seen <= parts.on.keys() and not any(separated(parts.on, event.partition)):
+            seen.update(parts.members(node))
+    sides = [[member for name in group for member in parts.members(name)] for group in event.partition]
+    if seen <= parts.on.keys() and not any(separated(parts.on, sides)):
         hint = "they share no network, so they don't reach each other anyway"
         yield Fault(path, "no-shared-network", "separates nothing", hint)
