@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from testbed import logs
@@ -23,8 +24,8 @@ _log = logging.getLogger(__name__)
 
 
 SIGNIFICANCE = 0.001
-"""The probability that a check finds anything wrong when all links are as requested. The links and their properties
-share it (Bonferroni), so that a large lab does not fail more often than a small one."""
+"""The probability that a check finds anything wrong when all links are as requested. The properties of the links
+that there is time for share it (Bonferroni), so that a large lab does not fail more often than a small one."""
 
 AT_ONCE = 16
 """How many links are probed at the same time: with more, the machine's load would show in the results."""
@@ -67,8 +68,9 @@ def measure(
         One check per link, in their order; a link that could not be probed has a `problem` and has not passed.
     """
     probed = plan.links if links is None else tuple(links)
-    level = SIGNIFICANCE / max(len(probed) * _PROPERTIES, 1)
     budget = Budget(depth.budget_s if budget_s is None else budget_s)
+    rounds_most = 1 + int(budget.seconds * 1e9) // depth.probes_ns
+    level = SIGNIFICANCE / max(min(len(probed), rounds_most * AT_ONCE) * _PROPERTIES, 1)
     probes = [
         Probe(plan, link, number, depth=depth, level=level, budget=budget, token_bucket=token_bucket)
         for number, link in enumerate(probed)
@@ -77,6 +79,10 @@ def measure(
     cores = os.cpu_count() or 1
     with KillableNodes(nodes) as guarded:
         for part in rounds(probes, AT_ONCE):
+            if budget.spent:
+                for probe in part:
+                    probe.skip()
+                continue
             fillable = [probe for probe in part if probe.fillable]
             light = [probe for probe in fillable if probe.is_light]
             heavy = [probe for probe in fillable if not probe.is_light]
@@ -91,7 +97,9 @@ def measure(
                 parallel.run_all(
                     heavy, cores, lambda probe, say: probe.fill(guarded, say), total, guarded=guarded, budget=budget
                 )
-    checks = tuple(probe.result(probes) for probe in probes)
+    alike = Counter(probe.kind for probe in probes)
+    measured = Counter(probe.kind for probe in probes if not probe.was_skipped)
+    checks = tuple(probe.result(alike=alike[probe.kind], measured=measured[probe.kind]) for probe in probes)
     for check in checks:
         _log.debug("%s on %s: %s", check.link, check.network, check.verdict)
     return checks

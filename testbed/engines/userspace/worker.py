@@ -171,7 +171,7 @@ class Worker:
                 case requests.Remove():
                     self._remove(request.link)
                 case requests.Count():
-                    counters = self._count(request.link)
+                    counters = {name: self._count(name) for name in request.links}
         except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
             _log.info("%s refused: %r", request, error)
             return requests.Answer(id=request.id, error=f"{type(error).__name__}: {error}")

@@ -10,6 +10,7 @@ import resource
 import socket
 import subprocess
 import sys
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -314,16 +315,30 @@ class Workers:
 
     async def counters(self) -> dict[str, Counters]:
         """Return the counters of every link; of those whose worker died only `dead` is known."""
-        counters_of = {}
-        for link, worker in tuple(self._carrier.items()):
+        links_of: dict[_WorkerProcess, list[str]] = {}
+        for link, worker in self._carrier.items():
+            links_of.setdefault(worker, []).append(link)
+        parts = await asyncio.gather(*(self._counters_of(worker, links) for worker, links in links_of.items()))
+        return {link: counters for part in parts for link, counters in part.items()}
+
+    async def _counters_of(self, worker: _WorkerProcess, links: Sequence[str]) -> dict[str, Counters]:
+        """Return the counters of links of one worker, without those that are removed meanwhile."""
+        counters_of: dict[str, Counters] = {}
+        waiting = deque(links)
+        while waiting:
+            part = [waiting.popleft() for _ in range(min(len(waiting), requests.COUNTED_MOST))]
+            present = tuple(link for link in part if self._carrier.get(link) is worker)
             try:
-                answer = await worker.ask(requests.Count(link=link))
-                counters_of[link] = answer.counters or Counters()
+                answer = await worker.ask(requests.Count(links=present))
             except LabError:
                 if worker.death:
-                    counters_of[link] = Counters(dead=worker.death)
-                elif link in self._carrier:  # else it was removed meanwhile
+                    counters_of |= {link: Counters(dead=worker.death) for link in present}
+                elif all(self._carrier.get(link) is worker for link in present):
                     raise
+                else:
+                    waiting.extendleft(present)
+            else:
+                counters_of |= answer.counters or {}
         return counters_of
 
     def dead(self) -> dict[str, str]:
