@@ -79,7 +79,7 @@ def measure(
     cores = os.cpu_count() or 1
     with KillableNodes(nodes) as guarded:
         for part in rounds(probes, AT_ONCE):
-            if budget.spent:
+            if not budget.allows(0):
                 for probe in part:
                     probe.skip()
                 continue
