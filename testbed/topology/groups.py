@@ -1,6 +1,8 @@
 """Groups of nodes: `client: {count: 3}` makes the nodes `client-1`, `client-2` and `client-3`.
 
-The name of a group stands for all of its members wherever a file names a node.
+The name of a group stands for all of its members wherever a file names a node. The file's models and the rules know
+groups; what resolution asks of a `Topology` (`nodes`, `links_between`, `instances`) has members only, so that all that
+is behind it sees plain nodes.
 """
 
 from __future__ import annotations
