@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
 _FUNCTIONS: Mapping[str, Callable[[Sequence[int | float]], int | float]] = {
     "min": min,
-    "median": median,
+    "median": lambda values: _whole(median(values)),
     "mean": fmean,
     "max": max,
     "sum": sum,
 }
+
+
+def _whole(value: float) -> int | float:
+    """Return a number without a fraction as an integer: a median of counts is a count."""
+    return int(value) if value == int(value) else value
 
 
 def group_summaries(workloads: Iterable[Workload], summaries: Iterable[Summary]) -> tuple[Summary, ...]:
