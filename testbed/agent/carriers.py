@@ -20,28 +20,17 @@ if TYPE_CHECKING:
     from testbed.engines.counters import Counters
     from testbed.engines.engine import Engine
     from testbed.impairments import Impairments
+    from testbed.matching import LinkKey
 
 _SINK_MTU = 65535
 """Bytes of the largest packet that there is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What identifies a link: its ends and the network."""
-
-    source: str
-    destination: str
-    network: str
-
-    def __str__(self) -> str:
-        return f"{self.source} -> {self.destination} on {self.network}"
 
 
 @dataclass(slots=True, kw_only=True)
 class Link:
     """A link; `device`, of the switch side, takes its packets, and is None while the receiver's port is gone."""
 
-    key: Key
+    key: LinkKey
     addresses: Mapping[str, str]
     engine: str
     why: str

@@ -1,12 +1,14 @@
-"""Which packets go to a link's device: by clsact and u32 on the receiver's port, matching the source MAC.
+"""Which packets go to a link's device: by clsact and u32 on the receiver's port, by source MAC and match.
 
 A rule by source MAC covers IPv4, IPv6, ARP and VLAN tags alike. u32 is in every kernel that has traffic control at all;
 its offsets count from the network header, so the source MAC is at -8 (net/sched/cls_u32.c, `u32_classify`).
 
     root table: ARP and neighbour discovery pass, on an open network
-                then -> hash table, by the last byte of the source MAC: one rule per address that is known
+                then -> table of sources, by the last byte of the source MAC: one rule per address that is known
+                          -> its rules with a match, in order (`match_rules`)
                 last -> the sink: whatever has a source that no rule knows is dropped, and counted
 
+The rule of a source has an action of its own, for packets that no rule with a match takes: theirs is the plain link.
 On an open network the rule to the sink is there only until the port has others: what no rule knows passes.
 """
 
@@ -19,46 +21,41 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from testbed.agent import u32
+from testbed.agent.match_rules import MatchTables
 from testbed.agent.netlink import CREATE, EXCL, ROOT_MATCH, attribute, attributes
+from testbed.agent.u32 import Key, Onward
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from testbed.agent.match_rules import Rule
     from testbed.agent.netlink import Message, RouteSocket
 
 # include/uapi/linux/rtnetlink.h and pkt_sched.h
 _NEW_QDISC, _DEL_QDISC, _GET_QDISC = 36, 37, 38
-_NEW_FILTER, _DEL_FILTER, _GET_FILTER = 44, 45, 46
-_CLSACT, _INGRESS, _EGRESS = 0xFFFF_FFF1, 0xFFFF_FFF2, 0xFFFF_FFF3
-_CLSACT_HANDLE = 0xFFFF_0000
-_TCA_KIND, _TCA_OPTIONS = 1, 2
+_CLSACT, _CLSACT_HANDLE = 0xFFFF_FFF1, 0xFFFF_0000
 
-# include/uapi/linux/pkt_cls.h, tc_act/tc_mirred.h and gen_stats.h
-_U32_HASH, _U32_LINK, _U32_DIVISOR, _U32_SELECTOR, _U32_ACTIONS = 2, 3, 4, 5, 7
-_TERMINAL = 1
-_ACTION_KIND, _ACTION_OPTIONS, _ACTION_STATISTICS = 1, 2, 4
-_MIRRED_PARAMETERS, _REDIRECT, _STOLEN = 2, 1, 4
+# include/uapi/linux/pkt_cls.h and gen_stats.h
+_ACTION_STATISTICS = 4
 _STATISTICS_BASIC, _STATISTICS_PACKETS64 = 1, 8
 
-_PRIORITY = 1
-_INFO = _PRIORITY << 16 | socket.htons(0x0003)  # ETH_P_ALL
-_TABLE = 1 << 20
+_SOURCES = 1 << 20
 _BUCKETS = 256
 _LAST_BYTE = 0x00FF_0000  # of the source MAC, in the word at -4
-_PASSING, _TO_TABLE, _TO_SINK = 1, 0x10, 0xFFF  # rules of a table are tried in the order of their numbers
-_ROOT_TABLE = 0x800 << 20
+_PASSING, _TO_SOURCES, _TO_SINK = 1, 0x10, 0xFFF  # rules of a table are tried in the order of their numbers
 
-_TCMSG = struct.Struct("=BxxxiIII")  # struct tcmsg: family, device, handle, parent, info
-
-
-def _key(mask: int, value: int, offset: int) -> bytes:
-    """What a rule compares: a word of a packet, in network byte order, at an offset from the network header."""
-    return struct.pack("!II", mask, value) + struct.pack("=ii", offset, 0)
+_ARP = (Key(0xFFFF, 0x0806, -4),)
+_ICMPV6 = (Key(0xFFFF, 0x86DD, -4), Key(0x0000_FF00, 58 << 8, 4))  # next header, at byte 6
+_DISCOVERY = ((*_ICMPV6, Key(0xFC00_0000, 132 << 24, 40)), (*_ICMPV6, Key(0xFF00_0000, 136 << 24, 40)))
 
 
-_ARP = _key(0xFFFF, 0x0806, -4)
-_ICMPV6 = _key(0xFFFF, 0x86DD, -4) + _key(0x0000_FF00, 58 << 8, 4)  # next header, at byte 6
-_DISCOVERY = (_ICMPV6 + _key(0xFC00_0000, 132 << 24, 40), _ICMPV6 + _key(0xFF00_0000, 136 << 24, 40))
+class _Source(NamedTuple):
+    """What is set for a source: its rules, the handle of its own rule, and the numbers of its tables."""
+
+    rules: tuple[Rule, ...]
+    handle: int
+    tables: tuple[int, ...]
 
 
 class Hooks(NamedTuple):
@@ -80,15 +77,15 @@ def hooks(route: RouteSocket, device: int) -> Hooks:
     Raises:
         OSError: there is no such device any more.
     """
-    listed = route.ask((_GET_QDISC, ROOT_MATCH, _TCMSG.pack(socket.AF_UNSPEC, device, 0, 0, 0)))
+    listed = route.ask((_GET_QDISC, ROOT_MATCH, u32.TCMSG.pack(socket.AF_UNSPEC, device, 0, 0, 0)))
     kinds = [
-        attributes(body[_TCMSG.size :])[_TCA_KIND].rstrip(b"\0").decode()
+        attributes(body[u32.TCMSG.size :])[u32.KIND].rstrip(b"\0").decode()
         for body in listed
-        if _TCMSG.unpack_from(body)[1:3] == (device, _CLSACT_HANDLE)
+        if u32.TCMSG.unpack_from(body)[1:3] == (device, _CLSACT_HANDLE)
     ]
     filtered = [
-        bool(kinds and route.ask((_GET_FILTER, ROOT_MATCH, _TCMSG.pack(socket.AF_UNSPEC, device, 0, hook, 0))))
-        for hook in (_INGRESS, _EGRESS)
+        bool(kinds and route.ask((u32.GET_FILTER, ROOT_MATCH, u32.TCMSG.pack(socket.AF_UNSPEC, device, 0, hook, 0))))
+        for hook in (u32.INGRESS, u32.EGRESS)
     ]
     return Hooks(kinds[0] if kinds else None, *filtered)
 
@@ -105,7 +102,9 @@ def remove(route: RouteSocket, port: int, *, with_hook: bool) -> None:
         OSError: the kernel's refusal.
     """
     gone = (errno.ENODEV, errno.ENOENT, errno.EINVAL)
-    route.send([(_DEL_FILTER, 0, _message(port, 0, hook=hook)) for hook in (_EGRESS, _INGRESS)], tolerated=gone)
+    route.send(
+        [(u32.DELETE_FILTER, 0, u32.message(port, 0, hook=hook)) for hook in (u32.EGRESS, u32.INGRESS)], tolerated=gone
+    )
     if with_hook:
         try:
             found = hooks(route, port)
@@ -114,7 +113,7 @@ def remove(route: RouteSocket, port: int, *, with_hook: bool) -> None:
                 return
             raise
         if not found.ingress and not found.egress:
-            body = _TCMSG.pack(socket.AF_UNSPEC, port, _CLSACT_HANDLE, _CLSACT, 0)
+            body = u32.TCMSG.pack(socket.AF_UNSPEC, port, _CLSACT_HANDLE, _CLSACT, 0)
             route.send([(_DEL_QDISC, 0, body)], tolerated=gone)
 
 
@@ -142,8 +141,9 @@ class PortFilters:
         self._is_open = is_open
         self._hooked = False
         self._has_table = False
-        self._rules: dict[str, tuple[int, int | None]] = {}
+        self._sources: dict[str, _Source] = {}
         self._handles: set[int] = set()
+        self._tables = MatchTables(route, port)
         self._dropped_first = 0
 
     def close(self) -> None:
@@ -154,7 +154,7 @@ class PortFilters:
         """
         if not self.closed:
             self._hook()
-            self._route.send([self._rule(_TO_SINK, actions=_redirect(self._sink), flags=CREATE | EXCL)])
+            self._route.send([self._rule_to_sink(u32.EGRESS)])
             self.closed = True
 
     def silence(self) -> None:
@@ -165,8 +165,7 @@ class PortFilters:
         """
         if not self.silenced:
             self._hook()
-            rule = self._rule(_TO_SINK, actions=_redirect(self._sink), flags=CREATE | EXCL, hook=_INGRESS)
-            self._route.send([rule])
+            self._route.send([self._rule_to_sink(u32.INGRESS)])
             self.silenced = True
 
     def unsilence(self) -> None:
@@ -176,48 +175,54 @@ class PortFilters:
             OSError: the kernel's refusal.
         """
         if self.silenced:
-            self._route.send([(_DEL_FILTER, 0, _message(self._port, 0, hook=_INGRESS))])
+            self._route.send([(u32.DELETE_FILTER, 0, u32.message(self._port, 0, hook=u32.INGRESS))])
             self.silenced = False
 
-    def set_rules(self, wanted: Mapping[str, int | None]) -> None:
-        """Have these rules and no others. A rule that changes does so at once; packets never find it missing.
+    def set_rules(self, wanted: Mapping[str, Sequence[Rule]]) -> None:
+        """Have these rules and no others. Those of a source change at once; packets never find them missing.
 
         Args:
-            wanted: by source MAC the index of the device that its packets go to; None: they pass untouched.
+            wanted: by source MAC its rules. Of those that match a packet the first counts; what none of them takes
+                passes untouched.
 
         Raises:
             OSError: the kernel's refusal.
+            LabError: `too-many-matches`.
         """
         if self.closed and not self._has_table:
             self._dropped_first = self._dropped()
         self._hook()
-        messages = [] if self._has_table else list(self._table())
-        rules = {}
-        for mac, device in wanted.items():
-            handle, present = self._rules.get(mac, (0, None))
-            rules[mac] = (handle or self._new_handle(mac), device)
-            if not handle or present != device:
-                actions = b"" if device is None else _redirect(device)
-                messages.append(self._rule(rules[mac][0], actions=actions, mac=mac, flags=CREATE))
-        for mac in self._rules.keys() - wanted.keys():
-            messages.append((_DEL_FILTER, 0, _message(self._port, self._rules[mac][0])))
+        messages = [] if self._has_table else list(self._table_of_sources())
+        sources: dict[str, _Source] = {}
+        for mac, rules in wanted.items():
+            present = self._sources.get(mac)
+            if present and present.rules == tuple(rules):
+                sources[mac] = present
+                continue
+            tables, lists = self._tables.make(rules)
+            sources[mac] = _Source(tuple(rules), present.handle if present else self._new_handle(mac), tables)
+            messages += [*lists, self._rule_of(mac, sources[mac])]
+        for mac in self._sources.keys() - wanted.keys():
+            messages.append((u32.DELETE_FILTER, 0, u32.message(self._port, self._sources[mac].handle)))
         self._route.send(messages)
         self._has_table = True
-        self._rules = rules
-        self._handles = {handle for handle, _ in rules.values()}
+        self._sources = sources
+        self._handles = {source.handle for source in sources.values()}
+        self._tables.keep({number for source in sources.values() for number in source.tables})
         if not self._is_open:
             self.close()
         elif self.closed:
-            self._route.send([(_DEL_FILTER, 0, _message(self._port, _ROOT_TABLE | _TO_SINK))])
+            self._route.send([(u32.DELETE_FILTER, 0, u32.message(self._port, u32.ROOT_TABLE | _TO_SINK))])
             self.closed = False
 
     def clear(self) -> None:
         """Have no rules, and let everything pass."""
         if self.closed or self._has_table:
-            self._route.send([(_DEL_FILTER, 0, _message(self._port, 0))])
+            self._route.send([(u32.DELETE_FILTER, 0, u32.message(self._port, 0))])
         self.closed = self._has_table = False
-        self._rules = {}
+        self._sources = {}
         self._handles = set()
+        self._tables.forget()
 
     def dropped(self) -> int:
         """Packets dropped since there are rules, because none knew their source; 0 where the port has gone."""
@@ -227,10 +232,10 @@ class PortFilters:
         if not self.closed:
             return 0
         try:
-            (answer,) = self._route.ask((_GET_FILTER, 0, _message(self._port, _ROOT_TABLE | _TO_SINK)))
+            (answer,) = self._route.ask((u32.GET_FILTER, 0, u32.message(self._port, u32.ROOT_TABLE | _TO_SINK)))
         except OSError:
             return 0
-        actions = attributes(attributes(attributes(answer[20:])[_TCA_OPTIONS])[_U32_ACTIONS])
+        actions = attributes(attributes(attributes(answer[20:])[u32.OPTIONS])[u32.ACTIONS])
         counted = attributes(attributes(actions[1])[_ACTION_STATISTICS])
         if _STATISTICS_PACKETS64 in counted:
             return int.from_bytes(counted[_STATISTICS_PACKETS64], sys.byteorder)
@@ -241,63 +246,43 @@ class PortFilters:
         """Give the port the hook that rules hang on, which it may have."""
         if self._hooked:
             return
-        body = _TCMSG.pack(socket.AF_UNSPEC, self._port, _CLSACT_HANDLE, _CLSACT, 0)
+        body = u32.TCMSG.pack(socket.AF_UNSPEC, self._port, _CLSACT_HANDLE, _CLSACT, 0)
         with suppress(FileExistsError):
-            self._route.send([(_NEW_QDISC, CREATE | EXCL, body + attribute(_TCA_KIND, b"clsact\0"))])
+            self._route.send([(_NEW_QDISC, CREATE | EXCL, body + attribute(u32.KIND, b"clsact\0"))])
         self._hooked = True
 
-    def _table(self) -> Iterator[Message]:
-        """The hash table, and the rule that leads to it; on an open network also those for ARP and its like.
+    def _table_of_sources(self) -> Iterator[Message]:
+        """The table by source MAC, and the rule that leads to it; on an open network also those for ARP and its like.
 
         RFC 4861, section 4: routers and neighbours are asked for, and answer, in ICMPv6 messages of types 133 to 136.
         """
         if self._is_open:
             for number, keys in enumerate((_ARP, *_DISCOVERY)):
-                yield self._rule(_PASSING + number, actions=b"", keys=keys, flags=CREATE | EXCL)
-        divisor = attribute(_U32_DIVISOR, struct.pack("=I", _BUCKETS))
-        yield _NEW_FILTER, CREATE | EXCL, _message(self._port, _TABLE, divisor)
-        selector = struct.pack("=BBBxHHhh", 0, 0, 0, 0, 0, 0, -4) + struct.pack("!I", _LAST_BYTE)
-        options = attribute(_U32_LINK, struct.pack("=I", _TABLE)) + attribute(_U32_SELECTOR, selector)
-        yield _NEW_FILTER, CREATE | EXCL, _message(self._port, _TO_TABLE, options)
+                yield u32.NEW_FILTER, CREATE | EXCL, u32.rule(self._port, _PASSING + number, keys, actions=b"")
+        yield u32.NEW_FILTER, CREATE | EXCL, u32.table(self._port, _SOURCES, _BUCKETS)
+        onward = Onward(_SOURCES, hash_mask=_LAST_BYTE, hash_offset=-4)
+        yield u32.NEW_FILTER, CREATE | EXCL, u32.rule(self._port, _TO_SOURCES, onward=onward)
 
     def _new_handle(self, mac: str) -> int:
         """A handle that is free, in the bucket of a MAC; it is used from now on."""
-        first = _TABLE | int(mac[-2:], 16) << 12
+        first = _SOURCES | int(mac[-2:], 16) << 12
         handle = next(each for each in range(first + 1, first + 0xFFF) if each not in self._handles)
         self._handles.add(handle)
         return handle
 
-    def _rule(
-        self,
-        handle: int,
-        *,
-        actions: bytes,
-        mac: str | None = None,
-        keys: bytes = b"",
-        flags: int,
-        hook: int = _EGRESS,
-    ) -> Message:
-        """A rule for a source MAC, or for what else `keys` match; for all packets without either."""
-        place = b""
-        if mac is not None:
-            octets = bytes.fromhex(mac.replace(":", "")) + bytes(2)
-            keys = _key(0xFFFF_FFFF, int.from_bytes(octets[:4]), -8)
-            keys += _key(0xFFFF_0000, int.from_bytes(octets[4:]), -4)
-            place = attribute(_U32_HASH, struct.pack("=I", handle & ~0xFFF))
-        selector = struct.pack("=BBBxHHhhI", _TERMINAL, 0, len(keys) // 16, 0, 0, 0, 0, 0) + keys
-        acting = attribute(_U32_ACTIONS, attribute(1, actions)) if actions else b""
-        options = place + acting + attribute(_U32_SELECTOR, selector)
-        return _NEW_FILTER, flags, _message(self._port, handle, options, hook=hook)
+    def _rule_of(self, mac: str, source: _Source) -> Message:
+        """The rule of a source, which leads to those with a match."""
+        octets = bytes.fromhex(mac.replace(":", "")) + bytes(2)
+        keys = (
+            Key(0xFFFF_FFFF, int.from_bytes(octets[:4]), -8),
+            Key(0xFFFF_0000, int.from_bytes(octets[4:]), -4),
+        )
+        device = next((rule.device for rule in source.rules if rule.match is None), None)
+        onward = Onward(source.tables[0] << 20) if source.tables else u32.STAY
+        actions = u32.redirect(device)
+        return u32.NEW_FILTER, CREATE, u32.rule(self._port, source.handle, keys, actions=actions, onward=onward)
 
-
-def _message(port: int, handle: int, options: bytes = b"", *, hook: int = _EGRESS) -> bytes:
-    """The body of a message about a filter: `struct tcmsg` and attributes."""
-    body = _TCMSG.pack(socket.AF_UNSPEC, port, handle, hook, _INFO)
-    return body + attribute(_TCA_KIND, b"u32\0") + (attribute(_TCA_OPTIONS, options) if options else b"")
-
-
-def _redirect(device: int) -> bytes:
-    """The action that sends a packet out of another device; where that has gone, the kernel drops the packet."""
-    parameters = struct.pack("=IIiiiiI", 0, 0, _STOLEN, 0, 0, _REDIRECT, device)
-    options = attribute(_ACTION_OPTIONS, attribute(_MIRRED_PARAMETERS, parameters))
-    return attribute(_ACTION_KIND, b"mirred\0") + options
+    def _rule_to_sink(self, hook: int) -> Message:
+        """The rule that drops all packets that no rule before it takes."""
+        body = u32.rule(self._port, _TO_SINK, actions=u32.redirect(self._sink), hook=hook)
+        return u32.NEW_FILTER, CREATE | EXCL, body

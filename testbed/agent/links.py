@@ -1,8 +1,8 @@
 """Links with impairments: for each a device on the switch side, and a rule on the receiver's port that leads to it.
 
-source -> bridge -> port --clsact egress, u32 by source MAC, mirred--> device of the link
-                      ^                                                    |
-                      +---- netem on ifb, or the userspace engine ---------+
+source -> bridge -> port --clsact egress, u32 by source MAC and match, mirred--> device of the link
+                      ^                                                              |
+                      +-------- netem on ifb, or the userspace engine ---------------+
 
 A port of such a network passes no packet from an unknown source (`filters`), so that no packet crosses without
 the impairments that the file asks for.
@@ -22,7 +22,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed import logs
 from testbed.agent import neighbours
-from testbed.agent.carriers import Key, Link, LinkCarriers
+from testbed.agent.carriers import Link, LinkCarriers
+from testbed.agent.match_rules import Rule
 from testbed.agent.messages import ChosenEngine, LinkRequest, LinkStatistics
 from testbed.agent.port_rules import PortRules
 from testbed.engines.choice import choose
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from testbed.agent.wiring import Port, Wiring
     from testbed.engines.engine import Engine
     from testbed.errors import MachineError
+    from testbed.matching import LinkKey
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +67,7 @@ class Links:
     journal: Journal | None = None
     rules: PortRules = field(init=False)
     _carriers: LinkCarriers = field(init=False)
-    _links: dict[Key, Link] = field(default_factory=dict)
+    _links: dict[LinkKey, Link] = field(default_factory=dict)
     _exclusive: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
@@ -87,7 +89,7 @@ class Links:
             done = []
             try:
                 for link in wanted:
-                    key = Key(*link.ends)
+                    key = link.key
                     for node in (key.source, key.destination):
                         port = self.wiring.port(node, key.network)
                     engine, why = choose(
@@ -152,7 +154,7 @@ class Links:
         async with self._exclusive:
             for change in changes:
                 try:
-                    link = self._impaired(Key(*change.ends))
+                    link = self._impaired(change.key)
                     if link.impairments != change.impairments:
                         await self._carriers.apply(link, change.impairments)
                 except LabError as failure:
@@ -160,7 +162,7 @@ class Links:
         if failures:
             raise failures[0]
 
-    def _impaired(self, key: Key) -> Link:
+    def _impaired(self, key: LinkKey) -> Link:
         if key not in self._links:
             raise LabError("not-impaired", f"{key} is not a impaired link", "take the lab down and bring it up again")
         return self._links[key]
@@ -186,9 +188,7 @@ class Links:
             gone = Counters(dead=self.wiring.gone.get((key.destination, key.network), "it is being made"))
             found.append(
                 LinkStatistics(
-                    source=key.source,
-                    destination=key.destination,
-                    network=key.network,
+                    **key._asdict(),
                     engine=link.engine,
                     why=link.why,
                     impairments=link.impairments,
@@ -220,25 +220,26 @@ class Links:
             return bool(to_port or from_port)
 
     def extend(self, like: str, name: str, network: str, siblings: Collection[str]) -> None:
-        """Have a further node the links that another has on a network; they work as soon as its port is attached.
+        """Have a further node the links that all nodes like it have on a network; they work once its port is attached.
 
         Args:
-            like: the other node.
+            like: one of these nodes, whose links it gets as they are now.
             name: the further one.
-            network: where both are.
-            siblings: all others that are alike: what one of them has with `like`, `like` has with the further one.
+            network: where all are.
+            siblings: the others that are alike. What one of them has with `like`, `like` has with the further one.
         """
         for key, link in list(self._links.items()):
             if key.network != network or like not in (key.source, key.destination):
                 continue
-            source, destination = (name if end == like else end for end in (key.source, key.destination))
-            self._add_like(link, Key(source, destination, network))
+            others = [each for each in siblings if each not in (key.source, key.destination)]
+            if all(key.with_end(like, each) in self._links for each in others):
+                self._add_like(link, key.with_end(like, name))
             if key.source in siblings:
-                self._add_like(link, Key(name, like, network))
+                self._add_like(link, key._replace(source=name, destination=like))
             if key.destination in siblings:
-                self._add_like(link, Key(like, name, network))
+                self._add_like(link, key._replace(source=like, destination=name))
 
-    def _add_like(self, link: Link, key: Key) -> None:
+    def _add_like(self, link: Link, key: LinkKey) -> None:
         if key not in self._links:
             self._links[key] = replace(link, key=key, seed=derive(link.seed, str(key)), device=None)
 
@@ -246,9 +247,7 @@ class Links:
         """The links from and to a node as they could be asked for now."""
         return tuple(
             LinkRequest(
-                source=key.source,
-                destination=key.destination,
-                network=key.network,
+                **key._asdict(),
                 addresses={end: self.wiring.ports[end, key.network].address for end in (key.source, key.destination)},
                 impairments=link.impairments,
                 later=(),
@@ -291,12 +290,12 @@ class Links:
 
     def _set_rules(self, ports: Iterable[Port]) -> None:
         """Set the rules of ports, which send packets to the links that lead to them."""
-        devices: defaultdict[tuple[str, str], dict[str, int | None]] = defaultdict(dict)
+        rules: defaultdict[tuple[str, str], defaultdict[str, list[Rule]]] = defaultdict(lambda: defaultdict(list))
         for key, link in self._links.items():
-            devices[key.destination, key.network][key.source] = link.device
+            rules[key.destination, key.network][key.source].append(Rule(key.match, link.device))
         for port in ports:
             with _refusals(port):
-                self.rules.set(port, devices[_place(port)])
+                self.rules.set(port, rules[_place(port)])
 
     def _introduce(self, links: Iterable[Link]) -> None:
         """Make both ends of links permanent neighbours, except on open networks, where ARP is not impaired.

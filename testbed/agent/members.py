@@ -93,7 +93,7 @@ class Members:
         for node, identity in identities.items():
             if identity.name == container.name or (identity.number and _place(identity) == _place(container)):
                 return node
-        if any(_service(identity) == _service(container) for identity in identities.values() if identity.number):
+        if container.number and self._siblings(container):
             name = f"{container.service}-{container.number}"
             return None if name in self.wiring.nodes else name
         return None
@@ -120,11 +120,15 @@ class Members:
         return self.wiring.returned(device, network, owner) or Whose.NO_NODE
 
     def _siblings(self, container: Container) -> list[str]:
-        """The nodes of a container's service, by their numbers."""
+        """The nodes of a container's service that are named by it, by their numbers.
+
+        Others were asked for one by one: what holds for them is not for every container of the service.
+        """
         found = [
             (identity.number, node)
             for node, identity in self.wiring.identities.items()
-            if identity.number and _service(identity) == _service(container)
+            if _service(identity) == _service(container)
+            and node in (identity.service, f"{identity.service}-{identity.number}")
         ]
         return [node for _, node in sorted(found)]
 

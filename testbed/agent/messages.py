@@ -13,6 +13,7 @@ import msgspec
 from testbed.endpoint.spec import Spec
 from testbed.engines.counters import Counters
 from testbed.impairments import Impairments
+from testbed.matching import LinkKey, Match
 from testbed.services import Tmpfs, Ulimit, Volume
 
 Result = TypeVar("Result")
@@ -287,19 +288,20 @@ class Attachments(Call[AttachmentReport], frozen=True, kw_only=True):
 
 
 class LinkEnds(_Message, frozen=True, kw_only=True):
-    """What names a link: its ends and the network."""
+    """What names a link: its ends, the network, and the packets that it is for."""
 
     source: str
     destination: str
     network: str
+    match: Match | None = None
 
     @property
-    def ends(self) -> tuple[str, str, str]:
+    def key(self) -> LinkKey:
         """What tells links apart, see `testbed.plan.Link`."""
-        return self.source, self.destination, self.network
+        return LinkKey(self.source, self.destination, self.network, self.match)
 
     def __str__(self) -> str:
-        return f"{self.source} -> {self.destination} on {self.network}"
+        return str(self.key)
 
 
 class LinkRequest(LinkEnds, frozen=True, kw_only=True):

@@ -10,9 +10,10 @@ from testbed.agent.journal import Bridge, PortLeft, PortUsed, leave
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from testbed.agent.journal import Journal
+    from testbed.agent.match_rules import Rule
     from testbed.agent.wiring import Port, Wiring
 
 
@@ -61,7 +62,7 @@ class PortRules:
             leave(self._wiring.route, self._used.pop(index))
             self._journal.write(PortLeft(port=index))
 
-    def set(self, port: Port, devices: Mapping[str, int | None]) -> None:
+    def set(self, port: Port, links: Mapping[str, Sequence[Rule]]) -> None:
         """Have a port send the packets of nodes to the devices of their links.
 
         Those of other nodes on the network pass untouched. Those of an unknown source are dropped, or pass untouched
@@ -69,13 +70,13 @@ class PortRules:
 
         Args:
             port: where links end.
-            devices: by the links' source nodes.
+            links: by source node, the rules of its links in the order of their matches; the plain link's anywhere.
 
         Raises:
             LabError: `port-in-use`.
             OSError: the kernel's refusal.
         """
-        if not devices:
+        if not links:
             if port.network in self._wiring.open_networks:
                 self.release(port.index)
             elif port.index in self._filters:
@@ -85,10 +86,10 @@ class PortRules:
             self._journal.write(Bridge(index=port.bridge))
         self._networks.add(port.network)
         # The switch itself sends with the addresses of its own devices: as a gateway, or as IPv6 asks of every device.
-        rules: dict[str, int | None] = {
-            switch.devices(self._wiring.route, index)[0].mac: None for index in (port.index, port.bridge)
+        rules: dict[str, Sequence[Rule]] = {
+            switch.devices(self._wiring.route, index)[0].mac: () for index in (port.index, port.bridge)
         }
-        rules |= {mac: devices.get(node) for mac, node in self._wiring.senders[port.network].items()}
+        rules |= {mac: links.get(node, ()) for mac, node in self._wiring.senders[port.network].items()}
         self._at(port.index, port.network).set_rules(rules)
 
     def forget(self, index: int) -> None:

@@ -153,7 +153,11 @@ class Server:
             pid=os.getpid(),
             plan=self._plan,
             dead_links=self._links.dead(),
-            nodes={name: _state(self._commands.get(name)) for name in self._wiring.nodes},
+            nodes={
+                name: _state(self._commands.get(name))
+                for name in self._wiring.nodes
+                if name not in self._attachments.members.left
+            },
             pauses={name: command.pauses for name, command in self._commands.items()},
             members=self._attachments.members.changed(),
             left=tuple(sorted(self._attachments.members.left)),
@@ -227,7 +231,8 @@ class Server:
         await self._links.restart()
 
     async def _statistics(self, _: messages.Statistics) -> tuple[messages.LinkStatistics, ...]:
-        return await self._links.statistics()
+        left = self._attachments.members.left
+        return tuple(each for each in await self._links.statistics() if not {each.source, each.destination} & left)
 
     async def _sockets(self, call: messages.Sockets) -> dict[str, messages.NodeSockets]:
         return {

@@ -278,11 +278,7 @@ def captures_text(captures: Sequence[CaptureRecord]) -> str:
 
 def failures(run: Run) -> dict[str, str]:
     """Return what was not as expected in a run: `voice.loss < 5% is not met` to `6.2 %`, a link to its verdict."""
-    links = {
-        f"link {check.link} on {check.network} is NOT {AS_REQUESTED}": check.verdict
-        for check in run.checks
-        if not check.passed
-    }
+    links = {f"link {check.key} is NOT {AS_REQUESTED}": check.verdict for check in run.checks if not check.passed}
     missed = [outcome for outcome in run.outcomes if not outcome.passed]
     return links | {
         f"{outcome.expectation} is not met": outcome_cells(outcome)[0] if outcome.reason is None else outcome.reason

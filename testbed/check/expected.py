@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.check.processes import Process
+    from testbed.check.selection import ProbePackets
     from testbed.impairments import Drop, Impairments, Jitter, Reorder
     from testbed.impairments.effects import NamedDistribution
 
@@ -116,12 +117,13 @@ def bottleneck_wait_ns(impairments: Impairments) -> float:
             return sum(pauses) + bits / min(rate for rate in trace.rates_bps if rate)
 
 
-def scripted(drops: Sequence[Drop], packets: int, port: int) -> int:
-    """Return how many of a train of UDP packets to a port scripted drops may hit, whatever else crossed the link."""
+def scripted(drops: Sequence[Drop], count: int, packets: ProbePackets) -> int:
+    """Return how many of a train of packets scripted drops may hit, whatever else crossed the link."""
+    ports = (0, packets.source_port, packets.destination_port)
     return sum(
-        min(len(drop.numbers) + (packets // drop.every + 1 if drop.every else 0), packets)
+        min(len(drop.numbers) + (count // drop.every + 1 if drop.every else 0), count)
         for drop in drops
-        if drop.protocol in ("any", "udp") and drop.port in (0, port) and not drop.flags
+        if drop.protocol in ("any", packets.protocol_name) and drop.port in ports and not drop.flags
     )
 
 

@@ -6,19 +6,21 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from testbed.check import capacity, expected, queues, rates, schedules, trains
+from testbed.check import capacity, expected, queues, rates, schedules, selection, trains
 from testbed.check.comparing import TOO_HIGH, TOO_LOW
 from testbed.check.judging import TIMING, judge
 from testbed.check.verdict import Finding, LinkCheck, unmeasured
 from testbed.errors import TestbedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
 
     from testbed.check.budget import Budget, Depth
     from testbed.check.rates import Train
     from testbed.check.schedules import Schedule
+    from testbed.check.selection import ProbePackets
     from testbed.check.trains import TrainRecord
+    from testbed.matching import Match
     from testbed.plan.model import Link, Plan
     from testbed.workloads.nodes import Nodes
 
@@ -52,23 +54,31 @@ class Probe:
         kind: equal for links that differ only in their nodes.
     """
 
-    def __init__(
-        self, plan: Plan, link: Link, number: int, *, depth: Depth, level: float, budget: Budget, token_bucket: bool
+    def __init__(  # what a probe is made of
+        self,
+        plan: Plan,
+        link: Link,
+        number: int,
+        matches: Sequence[Match],
+        *,
+        depth: Depth,
+        level: float,
+        budget: Budget,
+        token_bucket: bool,
     ) -> None:
+        """`matches` are those of all links of the direction, in order."""
         self._link = link
         self._impairments = link.impairments
         self._address = plan.node(link.destination).on(link.network).address
         self._mtu = next(network.mtu for network in plan.networks if network.name == link.network)
-        self._port = FIRST_PORT + number % _PORTS
+        self._packets = selection.choose(link.match, matches, FIRST_PORT + number % _PORTS)
         self._depth = depth
         self._level = level
         self._budget = budget
         self._token_bucket = token_bucket
         self.kind: Hashable = (link.impairments, link.engine, self._mtu)
         self._check = LinkCheck(
-            source=link.source,
-            destination=link.destination,
-            network=link.network,
+            **link.key._asdict(),
             asked=link.impairments,
             sent=0,
             arrived=0,
@@ -119,10 +129,11 @@ class Probe:
             schedules.dense_probes(impairments, self._depth.probes_ns),
         )
         lasts_ns = sum(_START_NS + schedule.lasts_ns for schedule in (spaced, dense) if schedule)
-        if not self._budget.allows(lasts_ns):
-            self._check = replace(self._check, skipped=self._no_time(lasts_ns))
+        if reason := self._reason_to_skip(lasts_ns):
+            self._check = replace(self._check, skipped=reason)
             return
-        scripted = expected.scripted(impairments.drops, spaced.count + (dense.count if dense else 0), self._port)
+        count = spaced.count + (dense.count if dense else 0)
+        scripted = expected.scripted(impairments.drops, count, self._chosen)
         parts = 2 if dense else 1
         try:
             sample = self._send(spaced, nodes, lambda done: say(done / parts)).sample(scripted=scripted)
@@ -168,6 +179,20 @@ class Probe:
             else:
                 self._check = replace(self._check, problem=error.message)
 
+    @property
+    def _chosen(self) -> ProbePackets:
+        """The probes' packets, of a link that can be probed."""
+        assert self._packets is not None  # noqa: S101  # else the link is skipped
+        return self._packets
+
+    def _reason_to_skip(self, lasts_ns: int) -> str | None:
+        """Return why the link is not measured, or None."""
+        if self._packets is None:
+            return "other links of this direction take all packets that the prober could send over it"
+        if self._impairments.corruption and self._packets.protocol is not None:
+            return f"of raw packets ({self._packets.protocol_name}), corrupted ones can't be told from lost ones"
+        return None if self._budget.allows(lasts_ns) else self._no_time(lasts_ns)
+
     def _no_time(self, lasts_ns: int = 0) -> str:
         """Return the reason of a measurement for which the budget leaves no time."""
         if lasts_ns > self._budget.seconds * 1e9:
@@ -178,7 +203,7 @@ class Probe:
         self._check = replace(self._check, findings=(*self._check.findings, *findings))
 
     def _send(self, schedule: Schedule, nodes: Nodes, say: Callable[[float], None]) -> TrainRecord:
-        return trains.send(schedule, self._link, nodes, address=self._address, port=self._port, progress=say)
+        return trains.send(schedule, self._link, nodes, address=self._address, packets=self._chosen, progress=say)
 
     def _busy(self, longer: int = 1, *, halved: bool = False) -> Schedule:
         longer *= _BUCKET_LONGER if self._token_bucket else 1

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from testbed.check.verdict import LinkCheck
+    from testbed.matching import LinkKey, Match
     from testbed.plan.model import Link, Plan
     from testbed.workloads.nodes import Nodes
 
@@ -57,7 +58,8 @@ def measure(
     Args:
         plan: the plan of the lab.
         nodes: the nodes of the lab.
-        links: the links to probe, with the impairments to compare with; by default all links of the plan.
+        links: the links to probe, with the impairments to compare with; by default all links of the plan. Of a
+            direction between two nodes all are given, in order, because their matches say what each can be probed with.
         depth: `QUICK` or `DEEP`.
         budget_s: how long the check may take, in seconds; by default the budget of the depth.
         token_bucket: bottlenecks may be those of another tool, which let more than 1 ms of their rate through at once
@@ -71,8 +73,20 @@ def measure(
     budget = Budget(depth.budget_s if budget_s is None else budget_s)
     rounds_most = 1 + int(budget.seconds * 1e9) // depth.probes_ns
     level = SIGNIFICANCE / max(min(len(probed), rounds_most * AT_ONCE) * _PROPERTIES, 1)
+    matches: dict[LinkKey, list[Match]] = {}
+    for link in probed:
+        matches.setdefault(link.key.plain, []).extend([link.match] if link.match else [])
     probes = [
-        Probe(plan, link, number, depth=depth, level=level, budget=budget, token_bucket=token_bucket)
+        Probe(
+            plan,
+            link,
+            number,
+            matches[link.key.plain],
+            depth=depth,
+            level=level,
+            budget=budget,
+            token_bucket=token_bucket,
+        )
         for number, link in enumerate(probed)
     ]
     total = parallel.ProgressSum(progress, len(probes) + sum(probe.fillable for probe in probes))

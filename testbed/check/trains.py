@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from testbed.check.schedules import Schedule
+    from testbed.check.selection import ProbePackets
     from testbed.plan.model import Link
     from testbed.workloads.nodes import Nodes
 
@@ -85,7 +86,7 @@ def send(
     nodes: Nodes,
     *,
     address: str,
-    port: int,
+    packets: ProbePackets,
     progress: Callable[[float], None],
 ) -> TrainRecord:
     """Send a train from the link's source to its destination.
@@ -101,12 +102,13 @@ def send(
         source=link.source,
         destination=link.destination,
         address=address,
-        port=port,
+        port=packets.destination_port,
         seed=link.seed,
         parameters={
             "rate_bps": rate_bps,
             "size_bytes": size_bytes,
             "duration_ns": max(schedule.count * 8 * size_bytes * _SECOND // rate_bps, 1),
+            **packets.parameters,
         },
     )
     record = io.StringIO()

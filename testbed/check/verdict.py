@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from testbed.impairments import Impairments
+from testbed.matching import LinkKey, Match
 
 AS_REQUESTED = "as requested"
 """The verdict on a property whose measured value agrees with the requested one."""
@@ -58,7 +59,7 @@ class LinkCheck:
     """A link's impairments, as requested and as measured.
 
     Attributes:
-        source, destination, network: the ends and the network of the link.
+        source, destination, network, match: the link.
         asked: its requested impairments.
         sent, arrived: the number of probes of delay and loss.
         findings: one for each property; empty if the link was not probed.
@@ -77,11 +78,17 @@ class LinkCheck:
     findings: tuple[Finding, ...]
     problem: str | None = None
     skipped: str | None = None
+    match: Match | None = None
+
+    @property
+    def key(self) -> LinkKey:
+        """What identifies the link."""
+        return LinkKey(self.source, self.destination, self.network, self.match)
 
     @property
     def link(self) -> str:
         """The link's name in messages and results."""
-        return f"{self.source} -> {self.destination}"
+        return self.key.name
 
     @property
     def passed(self) -> bool:

@@ -108,14 +108,4 @@ def _link(text: str) -> dict[str, object]:
         link["from"], _, link["to"] = (part.strip() for part in first.partition("->"))
     else:
         link["between"] = [part.strip() for part in first.split(",")]
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals:
-            raise UsageError("not-key-value", f"--link {text}: {word!r} is not of the form KEY=VALUE", _EXAMPLE)
-        if key in link:
-            raise UsageError("duplicate-key", f"--link {text}: {key} is given twice", "leave one of them out")
-        link[key] = value
-    return link
-
-
-_EXAMPLE = "write it like --link web,db delay=40ms loss=2%"
+    return link | options.key_values(words)

@@ -57,7 +57,10 @@ def ps_command(*, as_json: bool) -> None:
 @click.argument("destination", metavar="TO")
 @click.argument("changes", metavar="KEY=VALUE...", nargs=-1, required=True)
 @click.option("--network", help="The link's network, if the nodes share several.")
-def impair_command(name: str, source: str, destination: str, changes: tuple[str, ...], network: str | None) -> None:
+@click.option("--match", metavar="KEY=VALUE,...", help="Only for these packets: protocol=udp,port=53 or dscp=EF.")
+def impair_command(  # noqa: PLR0917  # as the command has them
+    name: str, source: str, destination: str, changes: tuple[str, ...], network: str | None, match: str | None
+) -> None:
     """Change the impairments of the link FROM -> TO, such as delay=80ms jitter=5ms loss=10% rate=5mbit queue=100ms.
 
     Keys that are not named stay as they are. The name of a group stands for each of its members.
@@ -70,8 +73,9 @@ def impair_command(name: str, source: str, destination: str, changes: tuple[str,
     lab = Lab.attach(name)
     ends = [*product(lab.plan.members(source), lab.plan.members(destination))]
     for sender, receiver in [pair for pair in ends if len({*pair}) > 1] or ends:
-        impairments = lab.link(sender, receiver, network).update(**dict(change.split("=", 1) for change in changes))
-        click.echo(f"impair  {sender} -> {receiver}   {impairments.describe()}")
+        link = lab.link(sender, receiver, network, match=match)
+        impairments = link.update(**dict(change.split("=", 1) for change in changes))
+        click.echo(f"impair  {link.name}   {impairments.describe()}")
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

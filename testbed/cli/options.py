@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from testbed import engines
+from testbed.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from testbed.plan import Plan
     from testbed.topology import Topology
@@ -61,6 +62,23 @@ class BringUp:
         from testbed import lab  # noqa: PLC0415  # most commands need none
 
         return lab.resolve(topology, lab=self.name, runtime=self.runtime, engine=self.engine, seed=self.seed)
+
+
+def key_values(words: Sequence[str]) -> dict[str, object]:
+    """Return words of the form KEY=VALUE as a mapping.
+
+    Raises:
+        UsageError: `not-key-value`, `duplicate-key`.
+    """
+    found: dict[str, object] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise UsageError("not-key-value", f"{word!r} is not of the form KEY=VALUE", "write it like delay=40ms")
+        if key in found:
+            raise UsageError("duplicate-key", f"{key} is given twice", "leave one of them out")
+        found[key] = value
+    return found
 
 
 def bring_up(command: Callable[..., Any]) -> Callable[..., Any]:

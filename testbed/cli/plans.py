@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from testbed.plan.model import Plan
+    from testbed.plan.model import Node, Plan
 
 
 def show(plan: Plan) -> None:
@@ -40,7 +40,7 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
                 interface.network,
                 f"{interface.address}/{interface.prefix_length}",
                 interface.mac,
-                (node.image or ("built" if node.service.build else "testbed")) if first else "",
+                _made_of(node) if first else "",
                 Text(shlex.join(node.command) if first else ""),
             )
     yield nodes
@@ -76,6 +76,12 @@ def _services(plan: Plan) -> Iterator[Table]:
         yield services
 
 
+def _made_of(node: Node) -> str:
+    if node.container:
+        return f"container {node.container}"
+    return node.image or ("built" if node.service.build else "testbed")
+
+
 def _workloads(plan: Plan) -> Table:
     workloads = _table("workload", "kind", "from", "to", "parameters")
     for number, stage in enumerate(plan.stages):
@@ -98,7 +104,7 @@ def _timeline(plan: Plan) -> Table:
         if not event.changes:
             timeline.add_row(at, what, "", "nothing changes")
         for change in event.changes:
-            timeline.add_row(at, what, f"{change.source} -> {change.destination}", change.impairments.describe())
+            timeline.add_row(at, what, change.key.name, change.impairments.describe())
             at = what = ""
     return timeline
 

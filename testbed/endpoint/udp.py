@@ -102,6 +102,11 @@ def drops(server: socket.socket, overflows_before: int) -> int:
         server: the socket.
         overflows_before: what `overflows` returned before the first datagram could arrive.
     """
+    return min(own_drops(server), overflows() - overflows_before)
+
+
+def own_drops(server: socket.socket) -> int:
+    """Return how many datagrams a socket's own counter counts as dropped; see `drops`."""
     meminfo = server.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64)
-    own: int = struct.unpack_from("=I", meminfo, 4 * _SK_MEMINFO_DROPS)[0]
-    return min(own, overflows() - overflows_before)
+    count: int = struct.unpack_from("=I", meminfo, 4 * _SK_MEMINFO_DROPS)[0]
+    return count

@@ -34,6 +34,6 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name != "attached":  # it imports the file format, which most commands don't need
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from testbed.lab.attaching import attached  # noqa: PLC0415
+    from testbed.lab import attaching  # noqa: PLC0415
 
-    return attached
+    return getattr(attaching, name)

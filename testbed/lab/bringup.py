@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.client import Agent
     from testbed.lab.observer import Observer
+    from testbed.matching import LinkKey
     from testbed.plan.model import Link
     from testbed.runtime import LabStatus, Runtime
 
@@ -107,14 +108,14 @@ def agent_ahead(runtime: str | None) -> AbstractContextManager[None]:
 def bring_up(
     wanted: Plan,
     observer: Observer,
-    engines: Mapping[tuple[str, str, str], str] = MappingProxyType({}),
+    engines: Mapping[LinkKey, str] = MappingProxyType({}),
 ) -> tuple[Plan, Runtime, bool]:
     """Bring a plan up, unless it is up already.
 
     Args:
         wanted: the plan; its allocated subnets move if they are in use.
         observer: receives the progress.
-        engines: engines of links, by their ends, that take the place of the plan's.
+        engines: engines of links that take the place of the plan's.
 
     Returns:
         The plan as it is up (an allocated subnet may have moved), its runtime, and whether it was up before.
@@ -131,7 +132,7 @@ def bring_up(
             plan = relocate(wanted, runtime.taken())
             try:
                 with _undone_on_failure(runtime, plan.lab, observer):
-                    _make(plan, runtime, observer, engines)
+                    plan = _make(plan, runtime, observer, engines)
             except LabError as error:
                 if error.code != "subnet-taken" or attempt == _SUBNET_TRIES - 1:
                     raise
@@ -140,12 +141,13 @@ def bring_up(
         return plan, runtime, False
 
 
-def _make(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[tuple[str, str, str], str]) -> None:
+def _make(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[LinkKey, str]) -> Plan:
+    """Make nodes, networks and links; the plan as it is up."""
     observer.begun("up", "starting")
     with logs.timed(_log, f"make nodes of lab {plan.lab} by {runtime.name}"):
-        runtime.up(plan, lambda step: observer.begun("up", step))
+        plan = runtime.up(plan, lambda step: observer.begun("up", step))
     agent = runtime.connect(plan.lab)
-    links = [replace(link, engine=engines.get(link.ends, link.engine)) for link in plan.links]
+    links = [replace(link, engine=engines.get(link.key, link.engine)) for link in plan.links]
     with logs.timed(_log, f"impair {len(links)} links"):
         try:
             chosen = _impairments(plan, links, agent, observer)
@@ -157,6 +159,7 @@ def _make(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[tup
     agent.call(messages.Remember(plan=plan.to_json()))
     counts = (len(plan.nodes), "node"), (len(plan.networks), "network"), (len(plan.links), "link")
     observer.ended("up", ", ".join(f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts))
+    return plan
 
 
 def _note_restarts(error: LabError, plan: Plan, runtime: Runtime) -> None:
@@ -186,12 +189,10 @@ def as_requests(plan: Plan, links: Sequence[Link]) -> tuple[messages.LinkRequest
     nodes, all_impairments = {node.name: node for node in plan.nodes}, plan.all_impairments()
     return tuple(
         messages.LinkRequest(
-            source=link.source,
-            destination=link.destination,
-            network=link.network,
+            **link.key._asdict(),
             addresses={name: nodes[name].on(link.network).address for name in (link.source, link.destination)},
             impairments=link.impairments,
-            later=tuple(all_impairments.get(link.ends, ())) if plan.timeline else (),
+            later=tuple(all_impairments.get(link.key, ())) if plan.timeline else (),
             seed=link.seed,
             engine=link.engine,
             repeatable=plan.seed_given,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.client import Agent
     from testbed.impairments import Impairments
+    from testbed.matching import LinkKey
     from testbed.plan.model import Link, Plan
     from testbed.runtime import Completed, Runtime
 
@@ -70,12 +71,18 @@ class LinkHandle:
         self._link = link
 
     @property
+    def name(self) -> str:
+        """The link's name: `client -> server (udp port 53)`."""
+        return self._link.name
+
+    @property
     def impairments(self) -> Impairments:
         """The impairments that the link has now."""
-        for link in self._agent.call(messages.Statistics()):
-            if link.ends == self._link.ends:
-                return link.impairments
-        return self._link.impairments
+        return self._present().get(self._link.key, self._link.impairments)
+
+    def _present(self) -> dict[LinkKey, Impairments]:
+        """Return the impairments of all links that have some, in the order in which they select packets."""
+        return {link.key: link.impairments for link in self._agent.call(messages.Statistics())}
 
     def update(self, **to: object) -> Impairments:
         """Change impairments of the link: `update(loss="10%", blackhole=False, drop=[3, 17])`. Other keys stay.
@@ -90,11 +97,14 @@ class LinkHandle:
             The new impairments.
 
         Raises:
-            UsageError: a key or a value is wrong.
+            UsageError: a key or a value is wrong; `unreachable-match`: other links take all of its packets.
             LabError: the impairments could not be applied.
         """
         from testbed.plan import changes  # noqa: PLC0415  # as above
 
-        link = changes.changed(self._plan, replace(self._link, impairments=self.impairments), to)
+        present = self._present()
+        changes.require_packets(self._link.key, present)
+        now = present.get(self._link.key, self._link.impairments)
+        link = changes.changed(self._plan, replace(self._link, impairments=now), to)
         self._agent.call(messages.Impair(links=bringup.as_requests(self._plan, [link])))
         return link.impairments

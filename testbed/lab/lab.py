@@ -18,9 +18,10 @@ from testbed.lab.connected import ConnectedLab
 from testbed.lab.handles import LinkHandle, NodeHandle, argv_of
 from testbed.lab.observer import SILENT
 from testbed.lab.resolving import resolve
+from testbed.plan.members import current_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from testbed.check import LinkCheck
     from testbed.lab.capturing import Capturing
@@ -102,7 +103,7 @@ class Lab(ConnectedLab):
         wanted = replace(
             run.plan, lab=name or run.plan.lab, runtime=runtime or run.runtime, directory=str(Path.cwd())
         )  # the file's directory need not be on this machine
-        engines = {link.ends: engine or link.engine for link in run.engines}
+        engines = {link.key: engine or link.engine for link in run.engines}
         made, chosen, was_up = bringup.bring_up(wanted, observer, engines)
         if was_up:
             raise LabError(
@@ -123,12 +124,12 @@ class Lab(ConnectedLab):
         runtime = bringup.find(name)
         if runtime is None:
             raise no_such_lab(name)
-        held = runtime.connect(name).hello().plan
+        held = current_plan(runtime.connect(name).hello())
         if held is None:
             raise LabError(
                 "lab-incomplete", f"lab {name} was never brought up completely", f"testbed down {name} removes it"
             )
-        return cls(plan.Plan.from_json(held), runtime, was_up=True)
+        return cls(held, runtime, was_up=True)
 
     def down(self, observer: Observer = SILENT) -> None:
         """Take the lab down, whatever its state. Repeating it does nothing.
@@ -164,15 +165,31 @@ class Lab(ConnectedLab):
         """
         return tuple(self[node] for node in self.plan.members(group))
 
-    def link(self, source: str, destination: str, network: str | None = None) -> LinkHandle:
+    def link(
+        self,
+        source: str,
+        destination: str,
+        network: str | None = None,
+        *,
+        match: str | Mapping[str, object] | None = None,
+    ) -> LinkHandle:
         """Return one direction between two nodes, impaired or not.
 
+        Args:
+            source: a node.
+            destination: a node.
+            network: the network, if the nodes share several.
+            match: only these packets, as in a topology file: `{"protocol": "udp", "port": 53}`, or in one line,
+                `protocol=udp,port=53`. Links with a match that the file does not have come after those of the file.
+
         Raises:
-            UsageError: a node is unknown, or the nodes share no network, or several of which none is given.
+            UsageError: a node is unknown, or the nodes share no network, or several of which none is given; the match
+                is wrong.
         """
         from testbed.plan import changes  # noqa: PLC0415 (see above)
 
-        return LinkHandle(self.plan, self.agent, changes.locate(self.plan, source, destination, network))
+        selected = None if match is None else changes.read_match(match)
+        return LinkHandle(self.plan, self.agent, changes.locate(self.plan, source, destination, network, selected))
 
     def check(
         self, *, deep: bool = False, budget_s: float | None = None, observer: Observer = SILENT

@@ -141,8 +141,8 @@ def _checked(
     lab: ConnectedLab, observer: Observer, *, deep: bool = False, budget_s: float | None = None
 ) -> tuple[check.LinkCheck, ...]:
     """Measure the links against what is set now, by the file or by changes since."""
-    in_force = {link.ends: link.impairments for link in lab.statistics()}
-    links = changes.in_force(lab.plan, in_force)
+    in_force = {link.key: link.impairments for link in lab.statistics()}
+    links = changes.with_remainders(lab.plan, changes.in_force(lab.plan, in_force))
     if not links:
         return ()
     for note in lab.require_nodes().notes:
@@ -236,13 +236,13 @@ def _label(workload: Workload) -> str:
 
 def _in_flight_ns(plan: Plan, workload: Workload) -> int:
     """Return the longest time that a packet of a workload may take, ns."""
-    return plan.longest_ns(workload.source, workload.destination) + _SLACK_NS
+    return plan.longest_ns(workload.source, workload.destination, workload.packets) + _SLACK_NS
 
 
 def _round_trip_ns(plan: Plan, workload: Workload) -> int:
     """Return the longest time that a packet of a workload and the answer to it may take, ns."""
-    ends = workload.source, workload.destination
-    return plan.longest_ns(*ends) + plan.longest_ns(*reversed(ends))
+    there_ns = plan.longest_ns(workload.source, workload.destination, workload.packets)
+    return there_ns + plan.longest_ns(workload.destination, workload.source, workload.packets.back)
 
 
 def _named(plan: Plan, name: str) -> Workload:

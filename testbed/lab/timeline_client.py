@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from testbed.agent.client import Agent, Connection
     from testbed.impairments import Impairments
     from testbed.lab.observer import Observer
+    from testbed.matching import LinkKey
     from testbed.plan.model import Plan
 
 _log = logging.getLogger(__name__)
@@ -63,19 +64,17 @@ class Timeline:
             if self._connection is not None or not self._plan.timeline:
                 return
             self._start_ns = start_ns
-            changed = {change.ends for event in self._plan.timeline for change in event.changes}
+            changed = {change.key for event in self._plan.timeline for change in event.changes}
             self._call = Call(
                 start_ns=start_ns,
                 events=tuple(
                     TimelineEvent(
                         at_ns=event.at_ns,
-                        changes=tuple(_change(*change.ends, change.impairments) for change in event.changes),
+                        changes=tuple(_change(change.key, change.impairments) for change in event.changes),
                     )
                     for event in self._plan.timeline
                 ),
-                restored=tuple(
-                    _change(*link.ends, link.impairments) for link in self._plan.links if link.ends in changed
-                ),
+                restored=tuple(_change(link.key, link.impairments) for link in self._plan.links if link.key in changed),
             )
             self._connection = self._agent.begin(self._call)
             self._reader.start()
@@ -149,5 +148,5 @@ class Timeline:
             raise self._failure
 
 
-def _change(source: str, destination: str, network: str, impairments: Impairments) -> LinkChange:
-    return LinkChange(source=source, destination=destination, network=network, impairments=impairments)
+def _change(link: LinkKey, impairments: Impairments) -> LinkChange:
+    return LinkChange(**link._asdict(), impairments=impairments)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -12,27 +14,26 @@ from pydantic import ValidationError
 
 from testbed.errors import UsageError
 from testbed.impairments import CLEAR
+from testbed.matching import LinkKey, Match, covers
 from testbed.plan.model import Link, Plan
-from testbed.seeds import derive
+from testbed.seeds import of_link
 from testbed.topology.document import read
 from testbed.topology.error_messages import show, translate, valueless
 from testbed.topology.impairments import ImpairmentKeys
+from testbed.topology.matches import MatchKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Sequence
 
     from testbed.impairments import Impairments
     from testbed.topology.document import Document
-
-Ends = tuple[str, str, str]
-"""Source, destination and network of a link."""
 
 KEYS = tuple(field.alias or name for name, field in ImpairmentKeys.model_fields.items())
 """The keys of a link that can be changed, as in a topology file."""
 
 
-def locate(plan: Plan, source: str, destination: str, network: str | None = None) -> Link:
-    """Return the link from one node to another; one without impairments if the plan has none.
+def locate(plan: Plan, source: str, destination: str, network: str | None = None, match: Match | None = None) -> Link:
+    """Return the link from one node to another, for some packets or all others; one without impairments if none is.
 
     Raises:
         UsageError: a node is unknown, or the nodes share no network, or several of which none is given.
@@ -50,30 +51,80 @@ def locate(plan: Plan, source: str, destination: str, network: str | None = None
         raise UsageError(
             "not-linked", f"{source} and {destination} do not share {network!r}", f"they share {' and '.join(shared)}"
         )
+    key = LinkKey(source, destination, network or shared[0], match)
     for link in plan.links:
-        if link.ends == (source, destination, network or shared[0]):
+        if link.key == key:
             return link
     return Link(
-        source=source,
-        destination=destination,
-        network=network or shared[0],
+        **key._asdict(),
         impairments=CLEAR,
-        seed=derive(plan.seed, f"link {network or shared[0]} {source} {destination}"),
+        seed=of_link(plan.seed, key),
         engine="auto",
         profile=None,
     )
 
 
-def in_force(plan: Plan, now: Mapping[Ends, Impairments]) -> tuple[Link, ...]:
+def in_force(plan: Plan, now: Mapping[LinkKey, Impairments]) -> tuple[Link, ...]:
     """Return the links of a lab with their current impairments: those of the plan, then those added since.
 
     Args:
         plan: of the lab.
-        now: the impairments of each link that the agent impairs, by its ends.
+        now: the impairments of each link that the agent impairs; those of a direction in the order of their matches.
     """
-    added = now.keys() - {link.ends for link in plan.links}
-    links = [*plan.links, *(locate(plan, *ends) for ends in sorted(added))]
-    return tuple(replace(link, impairments=now.get(link.ends, link.impairments)) for link in links)
+    planned = {link.key for link in plan.links}
+    links = [*plan.links, *(locate(plan, *key) for key in now if key not in planned)]
+    return tuple(replace(link, impairments=now.get(link.key, link.impairments)) for link in links)
+
+
+def with_remainders(plan: Plan, links: Sequence[Link]) -> tuple[Link, ...]:
+    """Return links, and after those with a match a clear one for the other packets of the direction if none is."""
+    found = {link.key: link for link in links}
+    for key in [link.key.plain for link in links]:
+        found.setdefault(key, locate(plan, *key))
+    return tuple(found.values())
+
+
+def require_packets(link: LinkKey, present: Iterable[LinkKey]) -> None:
+    """Require that packets are left for a link with a match.
+
+    Args:
+        link: any.
+        present: the impaired links, in the order in which they select packets; a new one comes last.
+
+    Raises:
+        UsageError: `unreachable-match`.
+    """
+    known = list(present)
+    before = [key.match for key in known if key.match and key.plain == link.plain]
+    if link.match and link not in known and covers(before, link.match):
+        takers = ", ".join(map(str, before))
+        message = f"{link.name} would get no packet: the links before it take all of them ({takers})"
+        raise UsageError("unreachable-match", message, "change these, or bring up a file with another order of links")
+
+
+def read_match(written: object) -> Match:
+    """Return the match that a user gives: the keys as in a topology file, or one line, `protocol=udp,port=53`.
+
+    Raises:
+        UsageError: it is wrong.
+    """
+    if isinstance(written, Mapping):
+        text = "\n".join(f"{name}: {_written(str(name), value)}" for name, value in written.items())
+    else:
+        text = f"{{{re.sub('([a-z_]+) *= *', lambda found: f'{found[1]}: ', str(written))}}}"
+    hint = "write it like protocol=udp,port=53 or dscp=EF"
+    document = read(text or "{}", "match")
+    if problems := [*document.problems, *valueless(document)]:
+        raise UsageError("bad-match", f"the match {written!r}: {problems[0].message}", problems[0].hint or hint)
+    try:
+        keys = MatchKeys.model_validate(document.data)
+    except ValidationError as error:
+        first = min(translate(error, document))
+        raise UsageError(first.code, f"the match {written!r}: {first.message}", first.hint or hint) from None
+    for fault in keys.faults():
+        where = f": {show(fault.path)}" if fault.path else ""
+        raise UsageError(fault.code, f"the match {written!r}{where} {fault.said}", fault.hint or hint)
+    return keys.match
 
 
 def changed(plan: Plan, link: Link, changes: Mapping[str, object]) -> Link:
@@ -101,7 +152,8 @@ def changed(plan: Plan, link: Link, changes: Mapping[str, object]) -> Link:
         raise UsageError(
             first.code, first.message, first.hint or "write it like loss=10% delay=80ms rate=5mbit"
         ) from None
-    back = locate(plan, link.destination, link.source, link.network).impairments.delay_ns
+    answers = {each.key for each in plan.links} & {link.key.back} or {link.key.back.plain}
+    back = locate(plan, *answers.pop()).impairments.delay_ns
     mtu = next(network.mtu for network in plan.networks if network.name == link.network)
     for fault in asked.contradictions(link.impairments, mtu=mtu):
         hint = fault.hint or "change the conflicting key too, in the same command"

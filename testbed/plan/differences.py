@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed import codec
 from testbed.impairments import Impairments
+from testbed.matching import LinkKey, Match
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,5 +81,6 @@ def _describe(item: Mapping[str, Any]) -> str:
 def _name(value: Mapping[str, Any] | object, number: int) -> str:
     """Return the name of an item of a list in paths: what identifies it, else its number."""
     if isinstance(value, dict) and "source" in value and "impairments" in value:
-        return f"{value['source']} -> {value['destination']} on {value['network']}"
+        match = value.get("match") and codec.decode(value["match"], Match)
+        return str(LinkKey(value["source"], value["destination"], value["network"], match))
     return str(value["name"]) if isinstance(value, dict) and "name" in value else str(number + 1)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from testbed.decisive import NOT_DECISIVE
+from testbed.decisive import ADDED, NOT_DECISIVE
 from testbed.impairments import Impairments
+from testbed.matching import LinkKey, Match
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +14,7 @@ class LinkChange:
     """A change of a link's impairments.
 
     Attributes:
-        source, destination, network: the link.
+        source, destination, network, match: the link.
         impairments: all of its new impairments.
     """
 
@@ -21,11 +22,12 @@ class LinkChange:
     destination: str
     network: str
     impairments: Impairments
+    match: Match | None = field(default=None, metadata=ADDED)
 
     @property
-    def ends(self) -> tuple[str, str, str]:
-        """Source, destination and network, which identify the link."""
-        return self.source, self.destination, self.network
+    def key(self) -> LinkKey:
+        """What identifies the link."""
+        return LinkKey(self.source, self.destination, self.network, self.match)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from testbed.impairments import CLEAR
 from testbed.plan.events import Event, LinkChange
 from testbed.plan.model import Link
-from testbed.seeds import derive
+from testbed.seeds import of_link as seed_of
 from testbed.topology.timeline_state import TimelineState, in_time, link_entries
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple[tuple[Link, ...], tuple[Event, ...]]:
     """Return the links of `topology`, in the order of the file, and its timeline, in the order of time.
+
+    A link with a match is there also if it has no impairments: its packets pass without those of the plain link.
 
     Args:
         topology: as it was read.
@@ -26,23 +28,19 @@ def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple
     timeline = []
     for _, event in in_time(topology):
         changes = tuple(
-            LinkChange(source=source, destination=destination, network=network, impairments=impairments)
-            for (source, destination, network), impairments in course.meet(event).items()
+            LinkChange(**key._asdict(), impairments=impairments) for key, impairments in course.meet(event).items()
         )
         timeline.append(Event(at_ns=event.at_ns, what=course.describe(event), changes=changes))
-    changed = dict.fromkeys(change.ends for event in timeline for change in event.changes)
+    changed = dict.fromkeys(change.key for event in timeline for change in event.changes)
     links = []
     for key in dict.fromkeys((*asked, *changed)):
-        source, destination, network = key
         link, impairments = asked.get(key), course.file.get(key, CLEAR)
-        if not impairments.is_clear or key in changed:
+        if not impairments.is_clear or key in changed or key.match:
             links.append(
                 Link(
-                    source=source,
-                    destination=destination,
-                    network=network,
+                    **key._asdict(),
                     impairments=impairments,
-                    seed=derive(seed, f"link {network} {source} {destination}"),
+                    seed=seed_of(seed, key),
                     engine=engine or (link and link.engine) or topology.engine,
                     profile=link.profile if link else None,
                 )

@@ -14,6 +14,8 @@ from testbed.decisive import ADDED, ADDRESS, NOT_DECISIVE, SEED, decisive
 from testbed.errors import unknown_node
 from testbed.expectations import Expectation
 from testbed.impairments import Impairments
+from testbed.kinds import find
+from testbed.matching import LinkKey, Match, Packets, by_direction, longest
 from testbed.names import checked
 from testbed.plan.digest import digest, place
 from testbed.plan.events import Event
@@ -128,6 +130,8 @@ class Link:
         seed: of all that is random on this link, 64 bits, derived from the plan's seed and the link's ends.
         engine: `auto`, `netem` or `userspace`, as the file asks.
         profile: the profile that the impairments started from, or None; for people to read.
+        match: the packets that the link is for; None for all that no other link in this direction is for. Of links that
+            select the same packet, the first in the plan takes it.
     """
 
     source: str
@@ -137,16 +141,17 @@ class Link:
     seed: int = field(metadata=SEED)
     engine: str
     profile: str | None = field(metadata=NOT_DECISIVE)
+    match: Match | None = field(default=None, metadata=ADDED)
 
     @property
-    def ends(self) -> tuple[str, str, str]:
-        """Source, destination and network, which identify the link."""
-        return self.source, self.destination, self.network
+    def key(self) -> LinkKey:
+        """What identifies the link."""
+        return LinkKey(self.source, self.destination, self.network, self.match)
 
     @property
     def name(self) -> str:
         """The link's name in messages and results."""
-        return f"{self.source} -> {self.destination}"
+        return self.key.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +181,12 @@ class Workload:
 
     def __post_init__(self) -> None:
         _freeze(self, "parameters")
+
+    @property
+    def packets(self) -> Packets:
+        """The packets that its client sends."""
+        kind = find(self.kind)
+        return Packets(kind.protocols if kind else (), destination_port=self.port if kind and kind.protocols else None)
 
     def number(self, name: str) -> int:
         """Return an integer parameter; KeyError if the kind has no such parameter, TypeError if it is no integer."""
@@ -293,21 +304,21 @@ class Plan:
         groups = {group.name: group.nodes for group in self.groups}
         return tuple(member for name in names for member in groups.get(name) or (self.known(name).name,))
 
-    def all_impairments(self) -> dict[tuple[str, str, str], tuple[Impairments, ...]]:
-        """Return all impairments of each link during a run, by source, destination and network; the file's first."""
-        by_link: dict[tuple[str, str, str], dict[Impairments, None]] = {
-            link.ends: {link.impairments: None} for link in self.links
-        }
+    def all_impairments(self) -> dict[LinkKey, tuple[Impairments, ...]]:
+        """Return all impairments of each link during a run, in the order of links; the file's impairments first."""
+        by_link: dict[LinkKey, dict[Impairments, None]] = {link.key: {link.impairments: None} for link in self.links}
         for change in (change for event in self.timeline for change in event.changes):
-            by_link[change.ends][change.impairments] = None
-        return {ends: tuple(all_impairments) for ends, all_impairments in by_link.items()}
+            by_link.setdefault(change.key, {})[change.impairments] = None
+        return {key: tuple(all_impairments) for key, all_impairments in by_link.items()}
 
-    def longest_ns(self, source: str, destination: str) -> int:
-        """Return the longest time that a packet may take between two nodes, at any time of the timeline, ns."""
-        first = ((link.ends, link.impairments) for link in self.links)
-        later = ((change.ends, change.impairments) for event in self.timeline for change in event.changes)
-        all_impairments = [impairments for ends, impairments in (*first, *later) if ends[:2] == (source, destination)]
-        return max((impairments.longest_ns for impairments in all_impairments), default=0)
+    def longest_ns(self, source: str, destination: str, packets: Packets) -> int:
+        """Return the longest time that one of these packets may take, at any time of the timeline, ns."""
+        times_ns = {
+            key: max(impairments.longest_ns for impairments in all_impairments)
+            for key, all_impairments in self.all_impairments().items()
+            if key[:2] == (source, destination)
+        }
+        return max((longest(packets, lines) for lines in by_direction(times_ns).values()), default=0)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as a JSON object, which `from_json` reads."""

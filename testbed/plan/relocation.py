@@ -39,6 +39,39 @@ def relocate(plan: Plan, taken: Collection[IPv4Network]) -> Plan:
     return _moved(plan, {subnets[name]: subnet for name, subnet in found.items()})
 
 
+def readdress(plan: Plan, found: Mapping[tuple[str, str], tuple[str, str]]) -> Plan:
+    """Return the plan with other addresses of nodes on networks that are not the lab's own; its digest is the same.
+
+    Args:
+        plan: any.
+        found: address and MAC by names of node and network.
+    """
+    nodes = tuple(
+        replace(
+            node, interfaces=tuple(_readdressed(each, found.get((node.name, each.network))) for each in node.interfaces)
+        )
+        for node in plan.nodes
+    )
+    before = {
+        (node.name, each.address): found[node.name, each.network][0]
+        for node in plan.nodes
+        for each in node.interfaces
+        if (node.name, each.network) in found
+    }
+    stages = tuple(
+        tuple(
+            replace(workload, address=before.get((workload.destination, workload.address), workload.address))
+            for workload in stage
+        )
+        for stage in plan.stages
+    )
+    return replace(plan, nodes=nodes, stages=stages)
+
+
+def _readdressed(interface: Interface, found: tuple[str, str] | None) -> Interface:
+    return replace(interface, address=found[0], mac=found[1]) if found else interface
+
+
 def _moved(plan: Plan, moves: Moves) -> Plan:
     networks = tuple(
         network

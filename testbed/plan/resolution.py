@@ -14,7 +14,7 @@ from testbed.plan import addresses
 from testbed.plan.links import resolve_links
 from testbed.plan.model import CaptureSettings, Group, Interface, Network, Node, Plan, Workload
 from testbed.seeds import derive, of_name
-from testbed.topology.timeline_state import longest_ns
+from testbed.topology.timeline_state import longest_ns, longest_round_trip, packets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,9 +180,7 @@ def _stages(topology: Topology, nodes: Mapping[str, Node], seed: int) -> tuple[t
     ports, longest = count(FIRST_PORT), longest_ns(topology)
 
     def round_trip_ns(workload: AskedWorkload | Work) -> int:
-        there, back = workload.source, workload.destination
-        network = topology.network_between(there, back, workload.network)
-        return longest.get((there, back, network), 0) + longest.get((back, there, network), 0)
+        return longest_round_trip(topology.way_of(workload), packets_of(workload), longest)
 
     def instances(written: AskedWorkload | Work) -> Iterator[Workload]:
         for workload in topology.instances(written):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.kinds import find
+from testbed.matching import LinkKey, Packets, by_direction, longest
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -32,11 +35,21 @@ def _delay_ns(plan: Plan, workload: Workload, timeline: Sequence[TimelineRecord]
     network = next(
         (interface.network for interface in destination.interfaces if interface.address == workload.address), None
     )
-    links = {(*way, network) for way in ways}
-    delays = {link.ends: link.impairments.delay_ns for link in plan.links if link.ends in links}
-    steps = [(0, sum(delays.values()))]
+    kind = find(workload.kind)
+    packets = Packets(kind.protocols if kind else (), destination_port=workload.port)
+    there = LinkKey(workload.source, workload.destination, str(network))
+    sent = {there: packets, there.back: packets.back}
+    asked = [LinkKey(*ends, str(network)) for ends in ways]
+    delays = by_direction({link.key: link.impairments.delay_ns for link in plan.links if link.key.plain in asked})
+
+    def total_ns() -> int:
+        return sum(longest(sent[way], delays.get(way, {})) for way in asked)
+
+    steps = [(0, total_ns())]
     for event, happening in zip(plan.timeline, timeline, strict=False):  # a run that failed has not seen all
-        delays |= {change.ends: change.impairments.delay_ns for change in event.changes if change.ends in links}
-        if sum(delays.values()) != steps[-1][1]:
-            steps.append((happening.begun_ns, sum(delays.values())))
+        for change in event.changes:
+            if change.key.plain in asked:
+                delays.setdefault(change.key.plain, {})[change.match] = change.impairments.delay_ns
+        if total_ns() != steps[-1][1]:
+            steps.append((happening.begun_ns, total_ns()))
     return steps

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from testbed.matching import LinkKey
     from testbed.plan.model import Link, Node, Plan
 
 _MOST_LINKS = 40
@@ -145,8 +146,9 @@ def _groups(plan: Plan) -> list[list[Node]]:
     """Group numbered nodes that are on the same networks and have equal links; other nodes are groups of one."""
     links: dict[str, list[tuple[str, str, str, str]]] = {}
     for link in plan.links:
-        links.setdefault(link.source, []).append(("to", link.destination, link.network, link.impairments.describe()))
-        links.setdefault(link.destination, []).append(("from", link.source, link.network, link.impairments.describe()))
+        does = f"{link.match or ''} {link.impairments.describe()}"
+        links.setdefault(link.source, []).append(("to", link.destination, link.network, does))
+        links.setdefault(link.destination, []).append(("from", link.source, link.network, does))
     by_place: dict[object, list[Node]] = {}
     for node in plan.nodes:
         networks = tuple(interface.network for interface in node.interfaces)
@@ -185,15 +187,15 @@ class _Pair:
 def _pairs(plan: Plan, places: dict[str, int]) -> list[_Pair]:
     """Return the distinct links between boxes; two directions with equal impairments are one entry."""
     several = len(plan.networks) > 1
-    by_ends = {link.ends: link for link in plan.links}
-    done: set[tuple[str, str, str]] = set()
+    by_key = {link.key: link for link in plan.links}
+    done: set[LinkKey] = set()
     pairs: dict[_Pair, None] = {}
     for link in plan.links:
-        if link.ends in done:
+        if link.key in done:
             continue
-        back = by_ends.get((link.destination, link.source, link.network))
+        back = by_key.get(link.key.back)
         both = back is not None and back.impairments == link.impairments
-        done |= {link.ends, (link.destination, link.source, link.network)} if both else {link.ends}
+        done |= {link.key, link.key.back} if both else {link.key}
         rows = places[link.source], places[link.destination]
         down = rows[0] < rows[1]
         pair = _Pair(
@@ -208,8 +210,9 @@ def _pairs(plan: Plan, places: dict[str, int]) -> list[_Pair]:
 
 
 def _label(link: Link, *, several: bool, both: bool) -> str:
+    packets = f"{link.match}: " if link.match else ""
     where = f" on {link.network}" if several else ""
-    return f"{link.impairments.describe()}{where}{', each way' if both else ''}"
+    return f"{packets}{link.impairments.describe()}{where}{', each way' if both else ''}"
 
 
 def _arcs(pairs: Iterable[_Pair], boxes: Sequence[Box], right: float) -> list[Arc]:

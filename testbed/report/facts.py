@@ -28,7 +28,7 @@ def facts(run: Run) -> dict[str, Any]:
     versions = {name: ", ".join(links) for name, links in engines.items()}
     versions |= {f"version of {name}": value for name, value in run.versions.items()}
     seeds = {"plan digest (SHA-256)": plan.digest, "seed": f"{plan.seed}{'' if plan.seed_given else ', of the name'}"}
-    seeds |= {f"seed of {link.name} on {link.network}": str(link.seed) for link in plan.links}
+    seeds |= {f"seed of {link.key}": str(link.seed) for link in plan.links}
     seeds |= {f"seed of {workload.name}": str(workload.seed) for workload in plan.workloads}
     return {
         "versions": versions,

@@ -15,6 +15,7 @@ from testbed.engines.counters import Counters
 from testbed.errors import UsageError
 from testbed.expectations import ExpectationOutcome, evaluate
 from testbed.impairments import CLEAR, Impairments
+from testbed.matching import LinkKey, Match
 from testbed.plan.model import Plan
 from testbed.runs.capture_records import CaptureRecord
 from testbed.runs.connections import Connections
@@ -45,11 +46,12 @@ class LinkEngine:
     network: str
     engine: str
     why: str
+    match: Match | None = None
 
     @property
-    def ends(self) -> tuple[str, str, str]:
-        """Source, destination and network, which identify the link, see `testbed.plan.Link`."""
-        return self.source, self.destination, self.network
+    def key(self) -> LinkKey:
+        """What identifies the link, see `testbed.plan.Link`."""
+        return LinkKey(self.source, self.destination, self.network, self.match)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,13 +155,13 @@ class Run:
     def why_not_trusted(self) -> tuple[str, ...]:
         """All reasons not to trust the run: it is incomplete, a link was not as requested, the emulation was late."""
         ending = () if self.is_whole else (f"it {self.ending}",)
-        links = [f"{check.link} on {check.network}: {check.verdict}" for check in self.checks if not check.passed]
+        links = [f"{check.key}: {check.verdict}" for check in self.checks if not check.passed]
         return (*ending, *self.distrust, *links)
 
     @property
     def changed_links(self) -> list[str]:
         """The links whose impairments differed from the file's when the run began, see `changed_links`."""
-        return changed_links(self.plan, {link.ends: link.impairments for link in self.statistics_before})
+        return changed_links(self.plan, {link.key: link.impairments for link in self.statistics_before})
 
     @property
     def outcomes(self) -> tuple[ExpectationOutcome, ...]:
@@ -269,16 +271,16 @@ def run_schema() -> dict[str, Any]:
     return codec.schema(Run, "testbed run")
 
 
-def changed_links(plan: Plan, now: Mapping[tuple[str, str, str], Impairments]) -> list[str]:
+def changed_links(plan: Plan, now: Mapping[LinkKey, Impairments]) -> list[str]:
     """The links that were changed since the lab came up, with what they do: `a -> b loss 10 % (file: loss 2 %)`.
 
     Args:
         plan: of the lab.
-        now: by ends, of each impaired link, what it does now.
+        now: by link, of each impaired link, what it does now.
     """
-    planned = {link.ends: link.impairments for link in plan.links}
+    planned = {link.key: link.impairments for link in plan.links}
     return [
-        f"{ends[0]} -> {ends[1]} {impairments.describe()} (file: {planned.get(ends, CLEAR).describe()})"
-        for ends, impairments in now.items()
-        if impairments != planned.get(ends, CLEAR)
+        f"{key.name} {impairments.describe()} (file: {planned.get(key, CLEAR).describe()})"
+        for key, impairments in now.items()
+        if impairments != planned.get(key, CLEAR)
     ]

@@ -178,8 +178,11 @@ class Runtime(Protocol):
         """Return the subnets that a new lab must not use."""
         ...
 
-    def up(self, plan: Plan, progress: Progress) -> None:
+    def up(self, plan: Plan, progress: Progress) -> Plan:
         """Make networks and nodes, start the agent and register the nodes with it. The lab makes the links.
+
+        Returns:
+            The plan, with the addresses that nodes were given on networks that were there before.
 
         Raises:
             MachineError: this machine lacks something.

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from testbed.runtime import (
     state,
     terminal,
 )
-from testbed.runtime.readiness import Readiness
+from testbed.runtime.readiness import Readiness, first_address
 from testbed.runtime.starting import start_in_order
 from testbed.runtime.state import LabDirectory
 from testbed.services import Service
@@ -87,7 +88,7 @@ class NetnsRuntime:
         """Return no subnets: a lab's networks are isolated from all others."""
         return []
 
-    def up(self, plan: Plan, progress: Progress) -> None:
+    def up(self, plan: Plan, progress: Progress) -> Plan:
         """Start the agent, which makes networks and nodes in its own namespaces."""
         self.require(plan)
         progress("agent")
@@ -99,7 +100,7 @@ class NetnsRuntime:
                 nodes=tuple(_new_node(plan, node) for node in plan.nodes),
             )
         )
-        readiness = Readiness(runtime=self, lab=plan.lab, agent=agent)
+        readiness = Readiness(runtime=self, lab=plan.lab, agent=agent, address=partial(first_address, plan))
         if signals := netns_services.stop_signals(plan):
             self._stop_signals(plan.lab).write_text(json.dumps(dict(signals)), "ascii")
 
@@ -117,6 +118,7 @@ class NetnsRuntime:
                 time.sleep(_SETTLING_SECONDS)
         finally:
             self.require_running(plan.lab)  # a node that has ended is the cause of the failure
+        return plan
 
     def _try(self, lab: str, node: str) -> None:
         """Try whether commands of a node can have what the file gives them: its user, mounts, limits and directory."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from testbed.agent.client import Agent
-    from testbed.plan.model import Node
+    from testbed.plan.model import Node, Plan
     from testbed.runtime import Runtime
     from testbed.services import Ready
 
@@ -38,6 +38,7 @@ class Readiness:
     Attributes:
         lab: its name.
         agent: of the lab.
+        address: returns the address of a node where its ports are tried.
         health: returns the state of a node's HEALTHCHECK, and what it last said; None where nodes have none.
         stopping: ends all waiting.
     """
@@ -45,6 +46,7 @@ class Readiness:
     runtime: Runtime
     lab: str
     agent: Agent
+    address: Callable[[str], str]
     health: Callable[[str], tuple[str, str]] | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -88,7 +90,7 @@ class Readiness:
             ready: its condition.
             seconds: time within which a command must end.
         """
-        address = node.interfaces[0].address if node.interfaces else _LOOPBACK
+        address = self.address(node.name)
         if ready.tcp:
             met = self.agent.call(messages.Accepts(node=node.name, address=address, port=ready.tcp))
             return "" if met else "no connection was accepted"
@@ -135,6 +137,11 @@ class Readiness:
             f"{_indented(lines, '; its last log lines:') or '; its log is empty'}",
             hint,
         )
+
+
+def first_address(plan: Plan, node: str) -> str:
+    """Return the address of a node on the first of its networks, otherwise the loopback's."""
+    return next((interface.address for interface in plan.node(node).interfaces), _LOOPBACK)
 
 
 def _indented(lines: list[str], title: str) -> str:

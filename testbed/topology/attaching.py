@@ -85,7 +85,9 @@ class _Filling:
         places |= {("nodes", name): places["compose",] for name in nodes if ("nodes", name) not in places}
         result: Data = {**data, "networks": networks, "nodes": nodes}
         self._name_nodes(result, places)
-        return replace(self.source, data=result, places=places)
+        return replace(
+            self.source, data=result, places={path: place for path, place in places.items() if _leads(result, path)}
+        )
 
     def _fault(self, path: Path, code: str, said: str, hint: str = "") -> None:
         self.faults.append(Fault(path, code, said, hint))
@@ -257,6 +259,18 @@ def _move(places: dict[Path, Location], section: str, origins: list[int]) -> Non
         del places[path]
     for index, origin in enumerate(origins):
         places |= {(section, index, *path[2:]): place for path, place in before.items() if path[1] == origin}
+
+
+def _leads(data: object, path: Path) -> bool:
+    """Whether there is something at a path; lists may be shorter than in the file."""
+    for part in path:
+        if isinstance(data, dict) and part in data:
+            data = data[part]
+        elif isinstance(data, list) and int(part) < len(data):
+            data = data[int(part)]
+        else:
+            return False
+    return True
 
 
 def _with(data: object, key: str, value: object) -> Data:

@@ -4,17 +4,39 @@ from typing import Annotated
 
 from pydantic import Discriminator, Field, Tag
 
+from testbed.matching import Match
 from testbed.topology.base import Model, key
+from testbed.topology.matches import MatchKeys
 from testbed.topology.values import Name
 
 _NETWORK = "Which network it is on; needed only where the nodes share several"
+_MATCH = "Only for these packets; others go as the link without `match` says"
 
 
-class PairEnds(Model):
+class Ends(Model):
+    """What all forms of a link share."""
+
+    network: Name | None = key(_NETWORK, default=None)
+    selected: MatchKeys | None = key(_MATCH, alias="match", default=None)
+
+    @property
+    def match(self) -> Match | None:
+        """The packets that the link is for; None for those that no other line selects.
+
+        Raises:
+            ValueError: the keys contradict each other.
+        """
+        return self.selected.match if self.selected else None
+
+    @property
+    def _condition(self) -> str:
+        return f" ({self.match})" if self.selected else ""
+
+
+class PairEnds(Ends):
     """Both directions between two nodes."""
 
     between: Annotated[tuple[Name, ...], Field(min_length=2, max_length=2)] = key("The two nodes; both directions")
-    network: Name | None = key(_NETWORK, default=None)
 
     @property
     def directions(self) -> tuple[tuple[str, str], ...]:
@@ -23,15 +45,14 @@ class PairEnds(Model):
         return (one, other), (other, one)
 
     def __str__(self) -> str:
-        return " <-> ".join(self.between)
+        return " <-> ".join(self.between) + self._condition
 
 
-class DirectionEnds(Model):
+class DirectionEnds(Ends):
     """One direction between two nodes."""
 
     source: Name = key("The node that packets come from", alias="from")
     destination: Name = key("The node that packets go to", alias="to")
-    network: Name | None = key(_NETWORK, default=None)
 
     @property
     def directions(self) -> tuple[tuple[str, str], ...]:
@@ -39,7 +60,7 @@ class DirectionEnds(Model):
         return ((self.source, self.destination),)
 
     def __str__(self) -> str:
-        return f"{self.source} -> {self.destination}"
+        return f"{self.source} -> {self.destination}{self._condition}"
 
 
 def tag(value: object) -> str:

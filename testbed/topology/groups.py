@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from itertools import product
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from testbed.matching import LinkKey
 
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+    from testbed.matching import Match
     from testbed.topology.workloads import Work, Workload
 
 Groups = Mapping[str, tuple[str, ...]]
@@ -23,6 +26,14 @@ Groups = Mapping[str, tuple[str, ...]]
 def member_names(group: str, count: int) -> tuple[str, ...]:
     """Return the names of the `count` members of a group."""
     return tuple(f"{group}-{number}" for number in range(1, count + 1))
+
+
+def links_between(
+    senders: Iterable[str], receivers: Collection[str], network: str, match: Match | None = None
+) -> Iterator[LinkKey]:
+    """Yield the link from each of some nodes to each of others on a network, but from none to itself."""
+    for sender in senders:
+        yield from (LinkKey(sender, receiver, network, match) for receiver in receivers if receiver != sender)
 
 
 def instances_of(workload: Workload | Work, groups: Groups) -> Iterator[Workload | Work]:

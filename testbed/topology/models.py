@@ -10,14 +10,15 @@ from pydantic import ConfigDict, Discriminator, Field, PrivateAttr, Tag
 from pydantic_core import PydanticCustomError
 
 from testbed.engines import CHOICES
+from testbed.matching import LinkKey, Match
 from testbed.topology import ends
 from testbed.topology.attaching import attaches
 from testbed.topology.base import EmptyIsDefault, Model, Recorded, key
 from testbed.topology.captures import CaptureValue
 from testbed.topology.document import Document
-from testbed.topology.ends import DirectionEnds, PairEnds
+from testbed.topology.ends import DirectionEnds, Ends, PairEnds
 from testbed.topology.events import AnyEvent
-from testbed.topology.groups import Groups, instances_of, member_names
+from testbed.topology.groups import Groups, instances_of, links_between, member_names
 from testbed.topology.impairments import ImpairmentKeys
 from testbed.topology.matrices import MatrixValue
 from testbed.topology.present import Present
@@ -180,14 +181,13 @@ class Direction(DirectionEnds, LinkKeys):
     """One direction between two nodes; it replaces a `between` for this direction."""
 
 
-class MatrixLinks(LinkKeys):
+class MatrixLinks(Ends, LinkKeys):
     """All links between nodes or groups, and within groups, from a table."""
 
     between: Annotated[tuple[Name, ...], Field(min_length=1)] = key(
         "The nodes or groups; all links between them and within each group"
     )
     matrix: MatrixValue = key("CSV file with the delay from each of them to each: `80ms`, or `80ms 0.1% 100mbit`")
-    network: Name | None = key("Which network they are on; needed only where the nodes share several", default=None)
 
     @property
     def directions(self) -> tuple[tuple[str, str], ...]:
@@ -322,12 +322,20 @@ class Topology(Model):
         """Return the network that two nodes or groups share: the one `named`, or the only one."""
         return named or next(name for name in self.attachments(node) if name in self.attachments(other))
 
-    def links_between(self, source: str, destination: str, named: str | None) -> Iterator[tuple[str, str, str]]:
-        """Yield source, destination and network of each link from a node, or each of a group, to another."""
+    def way_of(self, workload: Workload | Work) -> LinkKey:
+        """Return the direction from the source of a workload to its destination."""
+        network = self.network_between(workload.source, workload.destination, workload.network)
+        return LinkKey(workload.source, workload.destination, network)
+
+    def links_of(self, ends: PairEnds | DirectionEnds) -> Iterator[LinkKey]:
+        """Yield each link between nodes, or members of groups, that are named as ends; once per direction."""
+        for source, destination in dict.fromkeys(ends.directions):
+            yield from self.links_between(source, destination, ends.network, ends.match)
+
+    def links_between(self, source: str, destination: str, named: str | None, match: Match | None) -> Iterator[LinkKey]:
+        """Yield each link from a node, or each member of a group, to another."""
         network = self.network_between(source, destination, named)
-        receivers = self.members(destination)
-        for sender in self.members(source):
-            yield from ((sender, receiver, network) for receiver in receivers if receiver != sender)
+        return links_between(self.members(source), self.members(destination), network, match)
 
     def instances(self, workload: Workload | Work) -> tuple[Workload | Work, ...]:
         """Return what a workload of the file runs: itself, or one for each member of the groups that it names."""

@@ -1,20 +1,19 @@
 """The impairments of links at each event of a topology's timeline."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import chain, permutations, product
+from itertools import permutations, product
 from typing import NamedTuple
 
 from testbed import units
 from testbed.impairments import CLEAR, Impairments
+from testbed.kinds import find
+from testbed.matching import LinkKey, Match, Packets, by_direction, longest
 from testbed.topology.base import Fault
-from testbed.topology.ends import DirectionEnds, PairEnds
+from testbed.topology.ends import DirectionEnds
 from testbed.topology.events import DARK, Event, Heal, ImpairmentChange, Partition
 from testbed.topology.impairments import ImpairmentKeys
 from testbed.topology.models import Topology
 from testbed.topology.workloads import Together, Work, Workload
-
-Key = tuple[str, str, str]
-"""Source, destination and network, which identify a link."""
 
 
 class LinkSettings(NamedTuple):
@@ -31,15 +30,19 @@ class LinkSettings(NamedTuple):
     profile: str | None
 
 
-def link_entries(topology: Topology) -> dict[Key, LinkSettings]:
-    """Return what applies to each link that the file names, see `precedence`. Links of one entry share the object."""
-    entries: dict[Key, LinkSettings] = {}
-    ranks: dict[Key, Precedence] = {}
+def link_entries(topology: Topology) -> dict[LinkKey, LinkSettings]:
+    """Return what applies to each link that the file names, see `precedence`. Links of one entry share the object.
+
+    Links in one direction between two nodes, which differ in their `match`, are in the order of the file.
+    """
+    entries: dict[LinkKey, LinkSettings] = {}
+    ranks: dict[LinkKey, Precedence] = {}
     for link in topology.links:
+        match = link.match
         for source, destination in dict.fromkeys(link.directions):
             rank = precedence(link, source, destination, topology.groups)
             settings = LinkSettings(link.keys_between(source, destination), link.engine, link.profile)
-            for key in topology.links_between(source, destination, link.network):
+            for key in topology.links_between(source, destination, link.network, match):
                 if key not in entries or rank > ranks[key]:
                     entries[key], ranks[key] = settings, rank
     return entries
@@ -70,15 +73,19 @@ class TimelineState:
         # Equal impairments are one object, so that `is` compares them.
         self._same: dict[Impairments, Impairments] = {CLEAR: CLEAR}
         self._dark: dict[tuple[int, int], Impairments] = {}
-        self.file: Mapping[Key, Impairments] = self._resolved(link_entries(topology))
-        self.now: dict[Key, Impairments] = dict(self.file)
+        self.file: Mapping[LinkKey, Impairments] = self._resolved(link_entries(topology))
+        self._matching: dict[LinkKey, list[LinkKey]] = {}
+        for key in self.file:
+            if key.match:
+                self._matching.setdefault(key.plain, []).append(key)
+        self.now: dict[LinkKey, Impairments] = dict(self.file)
 
-    def _resolved(self, entries: Mapping[Key, LinkSettings]) -> dict[Key, Impairments]:
+    def _resolved(self, entries: Mapping[LinkKey, LinkSettings]) -> dict[LinkKey, Impairments]:
         """Return the impairments of links, computed once for all of the same keys."""
         known: dict[tuple[int, int, int], Impairments] = {}
         resolved = {}
         for key, link in entries.items():
-            mtu, back_ns = self._mtu(key), _delay_ns(entries.get(_back(key)))
+            mtu, back_ns = self._mtu(key), _delay_ns(entries.get(key.back, entries.get(key.back.plain)))
             place = id(link.keys), mtu, back_ns
             if place not in known:
                 known[place] = self._shared(link.keys.resolve(mtu=mtu, delay_back_ns=back_ns))
@@ -88,11 +95,12 @@ class TimelineState:
     def contradictions(self, event: Event) -> Iterator[Fault]:
         """Yield the contradictions within an event, and between it and the current impairments of its links."""
         if isinstance(event, ImpairmentChange):
-            states = {(self._impairments(key), self._mtu(key)): None for key in _keys(self._topology, event.link)}
+            links = self._topology.links_of(event.link)
+            states = {(self._impairments(key), self._mtu(key)): None for key in links}
             for impairments, mtu in states:
                 yield from event.contradictions(impairments, mtu=mtu)
 
-    def meet(self, event: Event) -> dict[Key, Impairments]:
+    def meet(self, event: Event) -> dict[LinkKey, Impairments]:
         """Apply an event and return the links that it changes, with their new impairments.
 
         Raises:
@@ -110,33 +118,45 @@ class TimelineState:
         """Return a short description of the event applied last: `a <-> b: loss 20 %`, `partition a | b`."""
         if not isinstance(event, ImpairmentChange):
             return str(event)
-        impairments = self._impairments(_keys(self._topology, event.link)[0])
+        impairments = self._impairments(next(self._topology.links_of(event.link)))
         by_key = {text.partition(" ")[0]: text for text in impairments.descriptions()}
         named = dict.fromkeys("loss" if key == "blackhole" else key for key in event.named)
         return f"{event.link}: {', '.join(by_key.get(key, f'no {key}') for key in named)}"
 
-    def _after(self, event: Event) -> dict[Key, Impairments]:
+    def _after(self, event: Event) -> dict[LinkKey, Impairments]:
         if isinstance(event, Heal):
-            healed = list(self.now) if isinstance(event.heal, str) else _keys(self._topology, event.heal)
+            healed = self.now if isinstance(event.heal, str) else self._all_of(self._topology.links_of(event.heal))
             return {key: self.file.get(key, CLEAR) for key in healed}
         if isinstance(event, Partition):
             parts = [self._topology.members(*names) for names in event.partition]
-            return {key: self._darkened(key) for key in separated(self._on, parts)}
-        return self._changed(event, dict.fromkeys(_keys(self._topology, event.link)))
+            return {key: self._darkened(key) for key in self._all_of(separated(self._on, parts))}
+        return self._changed(event, dict.fromkeys(self._topology.links_of(event.link)))
 
-    def _changed(self, event: ImpairmentChange, keys: Collection[Key]) -> dict[Key, Impairments]:
+    def _changed(self, event: ImpairmentChange, keys: Collection[LinkKey]) -> dict[LinkKey, Impairments]:
         """Return the impairments of links after a change, computed once for all links with equal impairments."""
         known: dict[tuple[int, int, int], Impairments] = {}
         after = {}
         for key in keys:
-            now, mtu, back_ns = self._impairments(key), self._mtu(key), self._delay_after_ns(_back(key), event, keys)
+            back_ns = self._delay_after_ns(self._back(key), event, keys)
+            now, mtu = self._impairments(key), self._mtu(key)
             place = id(now), mtu, back_ns
             if place not in known:
                 known[place] = self._shared(event.resolve(now, mtu=mtu, delay_back_ns=back_ns))
             after[key] = known[place]
         return after
 
-    def _darkened(self, key: Key) -> Impairments:
+    def _all_of(self, keys: Iterable[LinkKey]) -> Iterator[LinkKey]:
+        """Yield links, and after one without a match all those of the same direction that have one."""
+        for key in keys:
+            yield key
+            if key.match is None:
+                yield from self._matching.get(key, ())
+
+    def _back(self, key: LinkKey) -> LinkKey:
+        """Return the link that answers take to the packets of a link."""
+        return key.back if key.back in self.file else key.back.plain
+
+    def _darkened(self, key: LinkKey) -> Impairments:
         """Return a link's impairments while it is cut, computed once for all links with equal impairments."""
         now, mtu = self._impairments(key), self._mtu(key)
         place = id(now), mtu
@@ -147,16 +167,16 @@ class TimelineState:
     def _shared(self, impairments: Impairments) -> Impairments:
         return self._same.setdefault(impairments, impairments)
 
-    def _delay_after_ns(self, key: Key, event: ImpairmentChange, changed: Collection[Key]) -> int:
+    def _delay_after_ns(self, key: LinkKey, event: ImpairmentChange, changed: Collection[LinkKey]) -> int:
         """Return the delay of a link after an event that changes some links, ns."""
         named = event.delay_ns if key in changed else None
         return self._impairments(key).delay_ns if named is None else named
 
-    def _impairments(self, key: Key) -> Impairments:
+    def _impairments(self, key: LinkKey) -> Impairments:
         return self.now.get(key, CLEAR)
 
-    def _mtu(self, key: Key) -> int:
-        return self._topology.networks[key[2]].mtu
+    def _mtu(self, key: LinkKey) -> int:
+        return self._topology.networks[key.network].mtu
 
 
 MOST_CHANGES = 100_000
@@ -190,8 +210,11 @@ def timeline_faults(topology: Topology) -> Iterator[Fault]:
             return
 
 
-def longest_ns(topology: Topology) -> dict[Key, int]:
+def longest_ns(topology: Topology) -> dict[LinkKey, dict[Match | None, int]]:
     """Return the longest time that a packet may take over each link at any time of the timeline, ns.
+
+    Returns:
+        `by_direction`.
 
     Raises:
         ValueError: there are `timeline_faults`.
@@ -201,26 +224,40 @@ def longest_ns(topology: Topology) -> dict[Key, int]:
     for _, event in in_time(topology):
         for key, impairments in state.meet(event).items():
             longest[key] = max(longest.get(key, 0), impairments.longest_ns)
-    return longest
+    return by_direction(longest)
+
+
+def packets_of(workload: Workload | Work) -> Packets:
+    """Return the packets that a workload's client sends, as far as the file says."""
+    kind, port = find(workload.kind), workload.parameters.get("port")
+    return Packets(kind.protocols if kind else (), destination_port=port if isinstance(port, int) else None)
+
+
+def longest_round_trip(there: LinkKey, packets: Packets, times_ns: Mapping[LinkKey, Mapping[Match | None, int]]) -> int:
+    """Return the longest time that packets take over the links of one direction, and answers over those back, ns.
+
+    Args:
+        there: without a match, the direction.
+        packets: that go there.
+        times_ns: of links, `by_direction`.
+    """
+    ways = (there, packets), (there.back, packets.back)
+    return sum(longest(sent, times_ns.get(way, {})) for way, sent in ways)
 
 
 def workload_faults(topology: Topology) -> Iterator[Fault]:
     """Yield the workloads that can't work over the links of a file that is otherwise valid."""
-    links = TimelineState(topology).file
+    delays_ns = by_direction({key: one.delay_ns for key, one in TimelineState(topology).file.items()})
     for path, workload in _workloads(topology):
         if (reach := workload.reach) is None:
             continue
-        round_trips_ns = [_round_trip_ns(topology, links, one) for one in topology.instances(workload)]
+        round_trips_ns = (
+            longest_round_trip(topology.way_of(one), packets_of(one), delays_ns) for one in topology.instances(workload)
+        )
         if (longest_ns := max(round_trips_ns, default=0)) > reach.round_trip_ns:
             present, most = units.DURATION.format(longest_ns), units.DURATION.format(reach.round_trip_ns)
             message = f"crosses a round trip of {present}; {workload.kind} works over {most} at most"
             yield Fault(path, "path-too-long", message, reach.why)
-
-
-def _round_trip_ns(topology: Topology, links: Mapping[Key, Impairments], workload: Workload | Work) -> int:
-    """Return the delay of both directions between the nodes of a workload, ns."""
-    there = workload.source, workload.destination, topology.network_between(*_ends(workload))
-    return sum(links[key].delay_ns for key in (there, _back(there)) if key in links)
 
 
 def _length_ns(topology: Topology) -> int | None:
@@ -235,7 +272,7 @@ def _length_ns(topology: Topology) -> int | None:
     return total
 
 
-def separated(on: Mapping[str, Collection[str]], groups: Iterable[Iterable[str]]) -> Iterator[Key]:
+def separated(on: Mapping[str, Collection[str]], groups: Iterable[Iterable[str]]) -> Iterator[LinkKey]:
     """Yield the links between nodes of different groups.
 
     Args:
@@ -244,13 +281,7 @@ def separated(on: Mapping[str, Collection[str]], groups: Iterable[Iterable[str]]
     """
     for sources, destinations in permutations(groups, 2):
         for source, destination in product(sources, destinations):
-            yield from ((source, destination, name) for name in on[source] if name in on[destination])
-
-
-def _keys(topology: Topology, ends: PairEnds | DirectionEnds) -> list[Key]:
-    """Return the links that an event names, those of all members of groups."""
-    keys = (topology.links_between(*direction, ends.network) for direction in ends.directions)
-    return list(dict.fromkeys(chain.from_iterable(keys)))
+            yield from (LinkKey(source, destination, name) for name in on[source] if name in on[destination])
 
 
 def _workloads(topology: Topology) -> Iterator[tuple[tuple[str | int, ...], Workload | Work]]:
@@ -262,15 +293,6 @@ def _workloads(topology: Topology) -> Iterator[tuple[tuple[str | int, ...], Work
             )
         else:
             yield ("workloads", number), entry
-
-
-def _ends(workload: Workload | Work) -> tuple[str, str, str | None]:
-    return workload.source, workload.destination, workload.network
-
-
-def _back(key: Key) -> Key:
-    source, destination, network = key
-    return destination, source, network
 
 
 def _delay_ns(link: LinkSettings | None) -> int:

@@ -57,7 +57,7 @@ class Containers:
 
     def pings(self, source, target, *options):
         """The round trips, ms, of pings from one container to another."""
-        argv = ["ping", "-n", "-W2", *(options or ("-c3", "-i0.2")), self.address(target)]
+        argv = ["ping", "-n", "-W2", *(options or ("-c2", "-i0.1")), self.address(target)]
         return [float(each) for each in re.findall(r"time=([\d.]+) ms", self.inside(source, *argv, check=False))]
 
 
@@ -148,9 +148,10 @@ def said(*argv, check=True):
 _CHANGING = re.compile(r"nf_conntrack_count|\.stable_secret")
 
 
-def _lines(inside, names):
-    """What there is of some interfaces in a network namespace."""
-    for device in json.loads(inside("ip", "-d", "-j", "link")):
+def _lines(names, prefix=()):
+    """What there is of some interfaces in a network namespace, which commands with a prefix are in."""
+    qdiscs = said(*prefix, "tc", "qdisc", "show").splitlines()
+    for device in json.loads(said(*prefix, "ip", "-d", "-j", "link")):
         name = device["ifname"]
         if name not in names:
             continue
@@ -158,33 +159,33 @@ def _lines(inside, names):
             if bridged := device.get("linkinfo", {}).get(each):
                 device["linkinfo"][each] = {key: bridged[key] for key in bridged if not key.endswith("_timer")}
         yield from (f"{name} {key}: {value}" for key, value in device.items())
-        for hook in ("ingress", "egress"):
-            yield from (
-                f"{name} {hook}: {line}" for line in inside("tc", "filter", "show", "dev", name, hook).splitlines()
-            )
-        yield from (f"{name} qdisc: {line}" for line in inside("tc", "qdisc", "show", "dev", name).splitlines())
-        yield from (f"{name} offload: {line}" for line in inside("ethtool", "-k", name).splitlines())
-        for each in json.loads(inside("ip", "-j", "neigh", "show", "dev", name) or "[]"):
-            if "lladdr" in each:
-                lasting = "PERMANENT" in each["state"]
-                yield f"{name} neighbour: {each['dst']} {each['lladdr']}{' for good' * lasting}"
-    settings = inside("sysctl", "-a", "-r", r"^net\.").splitlines()
-    for line in settings:
+        own = [line for line in qdiscs if f" dev {name} " in line]
+        yield from own
+        for hook in ("ingress", "egress") if any("clsact" in line for line in own) else ():
+            yield from (f"{name} {hook}: {line}" for line in _filters(prefix, name, hook))
+        yield from (f"{name} offload: {line}" for line in said(*prefix, "ethtool", "-k", name).splitlines())
+    for each in json.loads(said(*prefix, "ip", "-j", "neigh") or "[]"):
+        if each["dev"] in names and "lladdr" in each:
+            lasting = "PERMANENT" in each["state"]
+            yield f"neighbour: {each['dev']} {each['dst']} {each['lladdr']}{' for good' * lasting}"
+    for line in said(*prefix, "sysctl", "-a", "-r", r"^net\.").splitlines():
         key = line.partition(" = ")[0]
-        if not _CHANGING.search(line) and (
-            (".conf." not in key and ".neigh." not in key) or {*names} & {*key.split(".")}
-        ):
+        of_device = ".conf." in key or ".neigh." in key
+        if not _CHANGING.search(line) and (not of_device or {*names} & {*key.split(".")}):
             yield f"setting: {line}"
+
+
+def _filters(prefix, device, hook):
+    return said(*prefix, "tc", "filter", "show", "dev", device, hook).splitlines()
 
 
 def snapshot(made, *which):
     """All that must be the same before and after, outside of some containers and inside; lines of text."""
     bridge = "br-" + json.loads(docker("network", "inspect", made.network))[0]["Id"][:12]
-    found = {f"outside {line}" for line in _lines(said, {bridge, *(made.port(each) for each in which)})}
+    found = {f"outside {line}" for line in _lines({bridge, *(made.port(each) for each in which)})}
     for each in which:
-        found |= {
-            f"{each} {line}" for line in _lines(lambda *argv, each=each: made.inside(each, *argv), {"eth0", "lo"})
-        }
+        prefix = ("nsenter", "-t", str(made.pid(each)), "-n", "--")
+        found |= {f"{each} {line}" for line in _lines({"eth0", "lo"}, prefix)}
     return sorted(found)
 
 
@@ -223,9 +224,14 @@ def link(made, source, destination, delay_ns=40_000_000, engine="auto"):
     )
 
 
-def impair_both(agent, made, one, other, **how):
-    """Have links with impairments in both directions between two containers, as a lab that is up."""
+def impair(agent, made, one, other, **how):
+    """Have links with impairments in both directions between two containers."""
     agent.call(messages.Impair(links=(link(made, one, other, **how), link(made, other, one, **how))))
+
+
+def impair_both(agent, made, one, other, **how):
+    """The same, of a lab that is up."""
+    impair(agent, made, one, other, **how)
     agent.call(messages.Remember(plan={}))
 
 

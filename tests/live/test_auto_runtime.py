@@ -15,10 +15,23 @@ START_SECONDS = 60
 
 @pytest.fixture(scope="module")
 def bare_engine(tmp_path_factory):
-    """The environment of commands that meet a Docker Engine of their own, without any image or network."""
+    """The environment of commands that meet a Docker Engine of their own, without any image or network.
+
+    It has a network namespace of its own: a Docker Engine without a bridge deletes the `docker0` of another one.
+    """
     place = tmp_path_factory.mktemp("engine")
     address = f"unix://{place}/docker.sock"
-    argv = ["dockerd", "--host", address, "--data-root", place / "data", "--exec-root", place / "exec"]
+    argv = [
+        "unshare",
+        "--net",
+        "dockerd",
+        "--host",
+        address,
+        "--data-root",
+        place / "data",
+        "--exec-root",
+        place / "exec",
+    ]
     argv += ["--pidfile", place / "pid", "--bridge=none", "--iptables=false", "--ip-forward=false"]
     environment = {**os.environ, "DOCKER_HOST": address}
     with (place / "log").open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as engine:

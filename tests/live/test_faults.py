@@ -163,9 +163,11 @@ def test_run_disturbed(runtime, written, lab_name, number, finished):
 
 
 def agents_of(lab):
-    """The processes of a lab's agent, without those that it has forked for nodes."""
+    """The processes of a lab's agent, without those that it has forked for nodes, and without its guardian."""
     found = running("testbed.agent", processes(lab))
-    return [pid for pid in found if Path(f"/proc/{pid}/comm").read_text() != "init\n"]
+    agents = [pid for pid in found if Path(f"/proc/{pid}/comm").read_text() != "init\n"]
+    parents = {pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in agents}
+    return [pid for pid in agents if os.getsid(pid) != pid or parents[pid] not in agents]  # only it leads a session
 
 
 def test_agent_killed(up, lab_name):

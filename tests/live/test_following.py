@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+import threading
 from contextlib import contextmanager
 
 import pytest
 
 from testbed.agent import messages
+from testbed.agent.client import Agent
+from testbed.lab import Lab
 from testbed.runtime import local_agent
 from testbed.runtime.state import LabDirectory
-from tests.live.command_line import eventually
+from testbed.topology import loads
+from tests.live.command_line import eventually, run
 from tests.live.others import IMAGE, adopt, compose_project, docker, impair_both, said, start_agent, system
 
 pytestmark = [
@@ -39,16 +44,25 @@ def lab_on(lab, shop, *which):
 
 
 @contextmanager
-def pinged(shop, source, address):
-    """Have a container ping an address all the while; the round trips, ms, are there after the context."""
-    argv = ["nsenter", "-t", str(shop.pid(source)), "-n", "ping", "-n", "-i0.01", address]
+def pinged(pid, address):
+    """Have a process's network namespace ping an address all the while; the round trips, ms, as they come."""
+    argv = ["nsenter", "-t", str(pid), "-n", "ping", "-n", "-i0.01", address]
     program = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
     found: list[float] = []
+
+    def read():
+        for line in program.stdout or ():
+            found.extend(map(float, re.findall(r"time=([\d.]+) ms", line)))
+
+    reader = threading.Thread(target=read)
+    reader.start()
     try:
         yield found
     finally:
         program.terminate()
-        found += map(float, re.findall(r"time=([\d.]+) ms", program.communicate()[0]))
+        reader.join()
+        with program:  # closes its pipe, and waits
+            pass
 
 
 def report(agent):
@@ -58,7 +72,7 @@ def report(agent):
 def test_no_packet_reaches_a_container_made_anew_but_by_its_links(lab_name):
     with system(lab_name, "198.19.241.0/24", "a", "b", "bystander") as shop, lab_on(lab_name, shop, "a", "b") as agent:
         address = shop.address("b")
-        with pinged(shop, "a", address) as found:
+        with pinged(shop.pid("a"), address) as found:
             docker("restart", "-t0", f"{lab_name}-b")
             assert eventually(lambda: not report(agent).problems)
             docker("rm", "-f", f"{lab_name}-b")
@@ -88,25 +102,57 @@ def test_who_is_no_node_waits_for_nothing(lab_name):
 
 
 def test_a_service_that_is_scaled_has_its_links(lab_name, tmp_path):
-    with (
-        compose_project(lab_name, "198.19.243.0/24", tmp_path) as shop,
-        lab_on(lab_name, shop, "web-1", "db-1") as agent,
-    ):
-        shop.compose("up", "-d", "-t0", "--force-recreate")
-        assert eventually(lambda: not report(agent).problems)
-        shop.compose("up", "-d", "--scale", "web=3")
-        assert eventually(lambda: len(agent.hello().members) == 4)
-        members = {each.name: each for each in agent.hello().members}
-        assert {each.like for each in members.values()} == {"web-1", "db-1"}
-        assert not members["web-1"].links
-        seeds = {each.seed for name in ("web-2", "web-3") for each in members[name].links}
-        assert len(seeds) == 4
-        for each in ("web-1", "web-2", "web-3"):
-            assert min(shop.pings(each, "db-1")) >= ROUND_TRIP_MS
-            assert members[each].interfaces[0].address == shop.address(each)
-        assert max(shop.pings("web-2", "web-3")) < ROUND_TRIP_MS / 2
-        shop.compose("up", "-d", "-t0", "--scale", "web=1")
-        assert eventually(lambda: agent.hello().left == ("web-2", "web-3"))
-        assert not report(agent).problems
-        assert not any("without impairments" in each.what for each in report(agent).incidents)
-        assert min(shop.pings("db-1", "web-1")) >= ROUND_TRIP_MS
+    """Seen by the commands; `web` is a node of that name until there are more of them."""
+    with compose_project(lab_name, "198.19.243.0/24", tmp_path) as shop:
+        attached = run("attach", lab_name, "--link", "web,db", "delay=40ms", "--no-check", lab=lab_name)
+        assert attached.returncode == 0, attached.stderr
+        try:
+            shop.compose("up", "-d", "-t0", "--force-recreate")
+            shop.compose("up", "-d", "--scale", "web=3")
+            for each in ("web-1", "web-2", "web-3"):
+                assert min(shop.pings(each, "db-1")) >= ROUND_TRIP_MS
+            assert max(shop.pings("web-2", "web-3")) < ROUND_TRIP_MS / 2
+            lab = Lab.attach(lab_name)
+            assert {node: lab.plan.node(node).interfaces[0].address for node in lab} == {
+                "web": shop.address("web-1"),
+                **{each: shop.address(each.replace("db", "db-1")) for each in ("web-2", "web-3", "db")},
+            }
+            assert len({link.seed for link in lab.plan.links}) == 6
+            assert [check.problem for check in lab.check()] == [None] * 6
+            assert not any("without impairments" in each.what for each in lab.attachments().incidents)
+            shop.compose("up", "-d", "-t0", "--scale", "web=1")
+            assert eventually(lambda: sorted(Lab.attach(lab_name)) == ["db", "web"])
+            assert re.search(rf"^{lab_name} +docker +up +db, web$", run("ps").stdout, re.MULTILINE)
+            assert [check.problem for check in Lab.attach(lab_name).check()] == [None, None]
+        finally:
+            detached = run("detach", lab_name)
+        assert detached.returncode == 0, detached.stderr
+        assert max(shop.pings("web-1", "db-1")) < ROUND_TRIP_MS / 2
+
+
+OWN = """
+name: own
+nodes: {a: {}, b: {}}
+links:
+  - {between: [a, b], delay: 40ms}
+"""
+
+
+def test_nodes_of_our_own_that_are_made_anew_have_their_links_or_nothing(lab_name):
+    with Lab.up(loads(OWN, "own.yml"), name=lab_name, runtime="docker") as lab:
+        address = {node: lab.plan.node(node).interfaces[0].address for node in lab}
+        pid = docker("inspect", "-f", "{{.State.Pid}}", f"testbed-{lab_name}-a")
+        container, network = f"testbed-{lab_name}-b", f"testbed-{lab_name}-lan"
+        with pinged(pid, address["b"]) as found:
+            docker("rm", "-f", container)
+            docker("run", "-d", "--name", container, "--network", network, "--ip", address["b"], IMAGE)
+            assert eventually(lambda: not lab.attachments().problems)
+            assert re.search(rf"^{lab_name} +docker +up +a, b$", run("ps").stdout, re.MULTILINE)
+            count = len(found)
+            assert eventually(lambda: len(found) > count)
+            os.kill(Agent.at(LabDirectory("docker", lab_name).socket).hello().pid, signal.SIGKILL)
+            count = len(found)
+            docker("restart", "-t0", container)
+            assert lab["a"].run(["ping", "-c2", "-i0.2", "-W1", address["b"]]).status
+        assert min(found) >= ROUND_TRIP_MS
+        docker("rm", "-f", container)

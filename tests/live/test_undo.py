@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import pytest
 
 from testbed.agent import messages
+from testbed.errors import LabError
 from testbed.runtime import local_agent
 from testbed.runtime.state import LabDirectory
-from tests.live.command_line import eventually, running
+from tests.conftest import ROOT
+from tests.live.command_line import eventually, run, running
+from tests.live.docker_agents import agent_as
 from tests.live.others import adopt, impair_both, said, snapshot, start_agent, system
 
 pytestmark = [
@@ -21,15 +28,20 @@ pytestmark = [
 ]
 
 ROUND_TRIP_MS = 80
-ENGINES = ["userspace", pytest.param("netem", marks=pytest.mark.netem)]
+WAYS = [
+    *(("userspace", how) for how in ("terminated", "killed", "killed without its guardian", "a worker killed first")),
+    pytest.param("netem", "killed", marks=pytest.mark.netem),
+]
 
 
 @pytest.fixture(scope="module")
 def shop():
-    """Two containers of somebody's, which know each other's MAC already."""
+    """Two containers of somebody's, which know each other's MAC already; `changes` says what is not as it was."""
     with system(f"undo-{os.getpid()}", "198.19.240.0/24", "a", "b") as made:
         assert made.pings("a", "b")
         assert made.pings("b", "a")
+        before = snapshot(made, "a", "b")
+        made.changes = lambda: sorted({*snapshot(made, "a", "b")} ^ {*before})
         yield made
 
 
@@ -53,6 +65,11 @@ def agent_and_guardian(lab):
     return running("testbed.agent", [int(pid) for pid in called])  # an agent that nobody waited for has no arguments
 
 
+def says_that_all_is_put_back(lab):
+    """Whether `ps` does."""
+    return re.search(rf"^{lab} .*its agent was killed; .* as they were before", run("ps").stdout, re.MULTILINE)
+
+
 def kill(*pids):
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
@@ -64,8 +81,6 @@ def ends(how, agent, lab):
     guardian = [each for each in agent_and_guardian(lab) if each != pid]
     assert len(guardian) == 1
     match how:
-        case "shutdown":
-            agent.call(messages.Shutdown())
         case "terminated":
             os.kill(pid, signal.SIGTERM)
         case "killed":
@@ -82,14 +97,8 @@ def ends(how, agent, lab):
     assert eventually(lambda: not agent_and_guardian(lab))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(
-    "how", ["shutdown", "terminated", "killed", "killed without its guardian", "a worker killed first"]
-)
+@pytest.mark.parametrize(("engine", "how"), WAYS)
 def test_everything_is_as_it_was_however_the_agent_ends(lab_name, shop, engine, how):
-    if engine == "netem" and how == "a worker killed first":
-        pytest.skip("the kernel has no workers")
-    before = snapshot(shop, "a", "b")
     with lab_between(lab_name, shop, engine) as agent:
         assert min(shop.pings("a", "b")) >= ROUND_TRIP_MS
         assert "clsact" in said("tc", "qdisc", "show", "dev", shop.port("a"))
@@ -97,5 +106,65 @@ def test_everything_is_as_it_was_however_the_agent_ends(lab_name, shop, engine, 
             assert "tcp-segmentation-offload: off" in shop.inside("a", "ethtool", "-k", "eth0")
         ends(how, agent, lab_name)
         assert max(shop.pings("a", "b")) < ROUND_TRIP_MS / 2
-    after = snapshot(shop, "a", "b")
-    assert sorted({*after} ^ {*before}) == []
+        if how == "killed":
+            assert says_that_all_is_put_back(lab_name)
+    assert shop.changes() == []
+
+
+def test_everything_is_as_it_was_when_the_command_ends_before_the_lab_is_up(lab_name, shop):
+    """As by Ctrl-C, a failure or kill -9 of `up`: the agent's standard input ends."""
+    code = (
+        "import os, sys; from tests.live import others; shop = others.System.__new__(others.System);"
+        "shop.name, shop.network = sys.argv[2:]; agent = others.start_agent(sys.argv[1]);"
+        "others.adopt(agent, shop, 'a', 'b'); others.impair(agent, shop, 'a', 'b');"
+        "print(shop.pings('a', 'b'), flush=True); os.kill(os.getpid(), 9)"
+    )
+    argv = [sys.executable, "-c", code, lab_name, shop.name, shop.network]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert min(json.loads(done.stdout)) >= ROUND_TRIP_MS
+    assert eventually(lambda: not agent_and_guardian(lab_name))
+    assert shop.changes() == []
+    LabDirectory("docker", lab_name).remove()
+
+
+def test_hooks_and_filters_of_somebody_else_stay(lab_name, shop):
+    port = shop.port("a")
+    said("tc", "qdisc", "add", "dev", port, "clsact")
+    try:
+        said("tc", "filter", "add", "dev", port, "ingress", "u32", "match", "u32", "0", "0", "classid", "1:1")
+        before = snapshot(shop, "a", "b")
+        with lab_between(lab_name, shop, "userspace") as agent:
+            assert min(shop.pings("b", "a")) >= ROUND_TRIP_MS
+            ends("killed", agent, lab_name)
+        assert sorted({*snapshot(shop, "a", "b")} ^ {*before}) == []
+        said("tc", "filter", "add", "dev", port, "egress", "u32", "match", "u32", "0", "0", "classid", "1:1")
+        before = snapshot(shop, "a", "b")
+        with pytest.raises(LabError, match=f"{port}, the port of a on net, has filters of somebody else") as caught:  # noqa: SIM117
+            with lab_between(lab_name, shop, "userspace"):
+                pass
+        assert caught.value.code == "port-in-use"
+        assert sorted({*snapshot(shop, "a", "b")} ^ {*before}) == []
+    finally:
+        said("tc", "qdisc", "del", "dev", port, "clsact")
+        said("ip", "link", "set", "dev", port, "txqueuelen", "0")  # as before the qdisc
+
+
+@pytest.mark.parametrize("killed", [["agent"], ["guardian", "agent"]], ids=" and ".join)
+def test_everything_is_as_it_was_when_the_agents_container_is_killed(lab_name, shop, killed):
+    """The Docker Engine kills all processes of a container, so the guardian is in another one."""
+    nodes = [shop.container(each) for each in ("a", "b")]
+    link = ["--link", ",".join(nodes), "delay=40ms"]
+    with agent_as("container"):
+        attached = run("attach", *nodes, *link, "--name", lab_name, "--no-check", lab=lab_name)
+        try:
+            assert attached.returncode == 0, attached.stderr
+            assert min(shop.pings("a", "b")) >= ROUND_TRIP_MS
+            said("docker", "kill", *(f"testbed-{lab_name}.{each}" for each in killed))
+            if killed == ["agent"]:
+                assert eventually(lambda: not shop.changes())
+                assert says_that_all_is_put_back(lab_name)
+        finally:
+            detached = run("detach", lab_name)
+    assert detached.returncode == 0, detached.stderr
+    assert shop.changes() == []

@@ -17,7 +17,7 @@ from testbed.runtime.docker.engine import in_parallel, refusals
 from testbed.topology.present import Present, PresentAttachment, PresentContainer, PresentNetwork
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from testbed.plan.model import Node, Plan
     from testbed.runtime.docker.engine import DockerEngine
@@ -122,6 +122,34 @@ def running(engine: DockerEngine, name: str) -> PresentNode:
     return PresentNode(
         name=name, container=container["Id"], pid=int(state["Pid"]), limited=False, interfaces=(), identity=None
     )
+
+
+def require_free(plan: Plan, others: Iterable[Plan]) -> None:
+    """Require that no other lab impairs the links to attached nodes of a plan.
+
+    Raises:
+        LabError: `port-in-use`, with the lab that does.
+    """
+    wanted = _impaired(plan)
+    for other in others:
+        for port, node in _impaired(other).items():
+            if port in wanted:
+                raise LabError(
+                    "port-in-use",
+                    f"lab {other.lab} impairs the links to container {node.container} on {port[0]} already",
+                    f"testbed impair {other.lab} changes them, testbed detach {other.lab} gives them back",
+                )
+
+
+def _impaired(plan: Plan) -> dict[tuple[str, str], Node]:
+    """The attached nodes that links lead to, by Docker network and MAC."""
+    networks = {network.name: network.present for network in plan.networks}
+    found = {}
+    for link in plan.links:
+        node = plan.node(link.destination)
+        if node.container:
+            found[networks[link.network], node.on(link.network).mac] = node
+    return found
 
 
 def _changed(node: Node, said: str) -> LabError:

@@ -56,6 +56,9 @@ _API_OF_MAC_PER_NETWORK = "1.44"
 _OVERLAPS = ("overlap", "already used on the host or by another config")
 """In what the Docker Engine, and what podman, says of a subnet that is taken."""
 
+_DEFAULT_NETWORK = "bridge"
+"""There containers have no names."""
+
 
 def network_name(lab: str, network: str) -> str:
     """Return the name of a network in the Docker Engine."""
@@ -158,13 +161,16 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node, image: str) -> str
         LabError: `docker-refused`.
     """
     api = engine.api
-    names = {each.name: each.present or network_name(plan.lab, each.name) for each in plan.networks}
-    endpoints = {
-        names[interface.network]: api.create_endpoint_config(
-            aliases=[node.name], ipv4_address=interface.address, mac_address=interface.mac
+    endpoints = {}
+    for interface in node.interfaces:
+        present = next(each.present for each in plan.networks if each.name == interface.network)
+        name = present or network_name(plan.lab, interface.network)
+        endpoints[name] = api.create_endpoint_config(
+            aliases=None if name == _DEFAULT_NETWORK else [node.name],
+            # On networks of others the Docker Engine chooses: where it chose the subnet, it takes no address from us.
+            ipv4_address=None if present else interface.address,
+            mac_address=None if present else interface.mac,
         )
-        for interface in node.interfaces
-    }
     first, *others = endpoints or ["none"]
     # Older Docker Engines take one network at creation, and give interfaces the plan's MACs by themselves. podman takes
     # all networks at creation whatever its API's version; an interface that is connected later gets a random MAC.
@@ -191,14 +197,18 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node, image: str) -> str
         )["Id"]
         for network in others:
             if network not in at_once:
-                interface = endpoints[network]
-                api.connect_container_to_network(
-                    container,
-                    network,
-                    aliases=[node.name],
-                    ipv4_address=interface["IPAMConfig"]["IPv4Address"],
-                )
+                options = endpoints[network]
+                address = (options.get("IPAMConfig") or {}).get("IPv4Address")
+                aliases = options.get("Aliases")
+                api.connect_container_to_network(container, network, aliases=aliases, ipv4_address=address)
     return container
+
+
+def addresses(engine: DockerEngine, container: str) -> dict[str, tuple[str, str]]:
+    """Return the address and MAC of a running container by Docker network."""
+    with refusals(f"container {container}"):
+        found = engine.api.inspect_container(container)["NetworkSettings"]["Networks"]
+    return {name: (each["IPAddress"], each["MacAddress"]) for name, each in found.items()}
 
 
 def _attaches_one(engine: DockerEngine) -> bool:

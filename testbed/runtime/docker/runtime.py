@@ -9,9 +9,10 @@ from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from testbed import logs
+from testbed import codec, logs
 from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, unknown_node
+from testbed.plan.model import Plan
 from testbed.runtime import Availability, LabStatus, local_files, state
 from testbed.runtime.docker import agents, builds, objects, podman, routes, services
 from testbed.runtime.docker.commands import Commands, DockerProgram
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network
 
     from testbed.agent.client import Agent
-    from testbed.plan.model import Node, Plan
+    from testbed.plan.model import Node
     from testbed.runtime import Completed, Progress
     from testbed.topology.present import Present
 
@@ -93,7 +94,7 @@ class DockerRuntime:
         """Return the subnets of the Docker Engine's networks and the destinations of this machine's routes."""
         return sorted({*objects.subnets(self._engine), *routes.destinations()})
 
-    def up(self, plan: Plan, progress: Progress) -> None:
+    def up(self, plan: Plan, progress: Progress) -> Plan:
         """See `testbed.runtime.Runtime`. The agent starts while the containers do."""
         engine = self._engine
         progress("images")
@@ -102,38 +103,52 @@ class DockerRuntime:
             images = builds.make(engine, plan, objects.OWN_IMAGE, progress)
         self._attached_to[plan.lab] = {node.name: node.container for node in plan.nodes if node.container}
         identities = self._identities(plan) if self._attached_to[plan.lab] else {}
+        attaches = any(network.present for network in plan.networks)
+        if engine.hosts_agent:  # else the agent can't ask the Docker Engine who has the name of one of our own nodes
+            own = {node.name: objects.container_name(plan.lab, node.name) for node in plan.nodes if not node.container}
+            identities = {node: messages.ContainerIdentity(name=name) for node, name in own.items()} | {**identities}
         LabDirectory(self.name, plan.lab).make()
         new_networks = [network for network in plan.networks if not network.present]
         with ThreadPoolExecutor(1) as background:
             limited = any(node.cpus_milli or node.memory_bytes for node in plan.nodes)
-            starting = background.submit(agents.start, engine, plan.lab, limits_nodes=limited)
+            starting = background.submit(agents.start, engine, plan.lab, limits_nodes=limited, attaches=attaches)
             progress("networks")
             with logs.timed(_log, f"create {len(new_networks)} networks"):
                 in_parallel(partial(objects.create_network, engine, plan.lab), new_networks)
             progress("nodes")
+            starter = Starter(
+                runtime=self, engine=engine, plan=plan, agent=starting, identities=identities, images=images
+            )
             try:
-                starter = Starter(
-                    runtime=self, engine=engine, plan=plan, agent=starting, identities=identities, images=images
-                )
                 start_in_order(plan, starter.start, progress)
                 if engine.is_podman:
-                    podman.require_bridging(engine.info(), starting.result(), plan)
+                    podman.require_bridging(engine.info(), starting.result(), starter.plan)
             except LabError as error:
                 if error.code in ("node-gone", "node-stopped"):
                     time.sleep(_NOTICING_SECONDS)
                 raise
             finally:  # a node that has ended is the cause of the failure
                 self._require_running(plan.lab, restarting=False)
+        return starter.plan
 
     def _identities(self, plan: Plan) -> Mapping[str, messages.ContainerIdentity]:
         """What tells the containers of a plan that ran before, by node.
 
         Raises:
-            LabError: `container-changed`: they are not as the plan says.
+            LabError: `container-changed`: they are not as the plan says; `port-in-use`: by another lab.
         """
         from testbed.runtime.docker import discovery  # noqa: PLC0415  # as above
 
+        discovery.require_free(plan, self._other_plans(plan.lab))
         return discovery.identities(plan, self.discover())
+
+    def _other_plans(self, lab: str) -> Iterator[Plan]:
+        """The plans of all labs but one whose agents can be asked."""
+        known = {*state.labs(self.name), *(each["Labels"][objects.LAB] for each in self._engine.containers(agent=None))}
+        for other in sorted(known - {lab}):
+            with suppress(TestbedError, codec.UnreadableError):
+                if held := self.connect(other).hello().plan:
+                    yield Plan.from_json(held)
 
     def down(self, lab: str) -> bool:
         """See `testbed.runtime.Runtime`."""
@@ -186,7 +201,7 @@ class DockerRuntime:
             if hello.plan is None:
                 problem = "it was never brought up completely"
             else:
-                attached = {node: states_by_name.get(name, "removed") for node, name in _attached(hello.plan).items()}
+                attached = {node: states_by_name.get(name, "removed") for node, name in _attached(hello).items()}
                 nodes = {**dict.fromkeys(hello.nodes, "removed"), **nodes, **attached}
                 problem = "; ".join(attachments.problems)
             problem = problem or "; ".join(f"{link}: {death}" for link, death in hello.dead_links.items())
@@ -209,19 +224,26 @@ class DockerRuntime:
     def _require_running(self, lab: str, *, since: str = "", restarting: bool = True) -> None:
         attached = self._attached(lab)
         containers = objects.nodes_of(self._engine, lab, attached)
+        if attached.keys() - containers.keys():  # it may have left its service meanwhile
+            attached = self._attached(lab, again=True)
         for node in attached.keys() - containers.keys():
             raise LabError("node-exited", f"node {node}: container {attached[node]} is not there", "start it again")
         objects.require_running(self._engine, containers, since=since, restarting=restarting)
 
-    def _attached(self, lab: str) -> Mapping[str, str]:
-        """The names of the containers that a lab did not make, by node, as its agent knows them."""
-        if lab not in self._attached_to:
-            plan = None
+    def _attached(self, lab: str, *, again: bool = False) -> Mapping[str, str]:
+        """The names of the containers that a lab did not make, by node, as its agent knows them.
+
+        Args:
+            lab: its name.
+            again: ask the agent even if it has been asked before.
+        """
+        if again or lab not in self._attached_to:
+            status = None
             with suppress(TestbedError):
-                plan = self.connect(lab).hello().plan
-            if plan is None:
-                return {}
-            self._attached_to[lab] = _attached(plan)
+                status = self.connect(lab).hello()
+            if status is None or status.plan is None:
+                return self._attached_to.get(lab, {})
+            self._attached_to[lab] = _attached(status)
         return self._attached_to[lab]
 
     def logs(self, lab: str, node: str, *, follow: bool = False) -> Iterator[bytes]:
@@ -277,6 +299,8 @@ class DockerRuntime:
 
     def _container(self, lab: str, node: str) -> dict[str, Any]:
         containers = objects.nodes_of(self._engine, lab, self._attached(lab))
+        if node not in containers:  # it may have joined its service meanwhile
+            containers = objects.nodes_of(self._engine, lab, self._attached(lab, again=True))
         if not containers:
             raise no_such_lab(lab)
         if node not in containers:
@@ -284,9 +308,12 @@ class DockerRuntime:
         return containers[node]
 
 
-def _attached(plan: Mapping[str, Any]) -> dict[str, str]:
-    """The names of the containers that the lab of a stored plan did not make, by node."""
-    return {node["name"]: node["container"] for node in plan["nodes"] if node.get("container")}
+def _attached(status: messages.AgentStatus) -> dict[str, str]:
+    """The names of the containers that a lab did not make, by node."""
+    plan: Any = status.plan
+    found = {node["name"]: node["container"] for node in plan["nodes"] if node.get("container")}
+    found |= {member.name: member.container for member in status.members}
+    return {node: container for node, container in found.items() if node not in status.left}
 
 
 def _no_limit(node: Node, what: str, key: str) -> MachineError:

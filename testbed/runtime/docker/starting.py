@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from testbed import logs, runtime
 from testbed.agent import messages
 from testbed.errors import LabError
+from testbed.plan.relocation import readdress
 from testbed.runtime.docker import objects, services
 from testbed.runtime.docker.engine import in_parallel, patiently, refusals
-from testbed.runtime.readiness import Readiness
+from testbed.runtime.readiness import Readiness, first_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,14 +31,15 @@ _RESTARTING_SECONDS = 10
 _POLL_SECONDS = 0.05
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Starter:
     """Starts the nodes of a lab that is coming up, and has the agent know them.
 
     Attributes:
         runtime: that of containers.
         engine: the Docker Engine.
-        plan: of the lab.
+        plan: of the lab. Once a node has started, it has the addresses that the Docker Engine gave it on networks that
+            were there before.
         agent: it starts while the first containers do.
         identities: what tells the containers that run already, by node.
         images: what the other containers are made from, by node.
@@ -54,6 +56,8 @@ class Starter:
         """Create and start containers; return what tells when they are ready."""
         with logs.timed(_log, f"create and start {len(nodes)} containers"):
             started = in_parallel(self._bring_up, nodes)
+        self._learn_addresses(nodes, [container for container, _ in started])
+        nodes = [self.plan.node(node.name) for node in nodes]
         agent = self._readiness.agent
         steady = [(node, made) for node, made in zip(nodes, started, strict=True) if not node.service.restarts]
         agent.call(self._adoption(*(self._adopted(node, *made) for node, made in steady)))
@@ -64,7 +68,28 @@ class Starter:
 
     @cached_property
     def _readiness(self) -> Readiness:
-        return Readiness(runtime=self.runtime, lab=self.plan.lab, agent=self.agent.result(), health=self._health)
+        return Readiness(
+            runtime=self.runtime,
+            lab=self.plan.lab,
+            agent=self.agent.result(),
+            health=self._health,
+            address=self._address,
+        )
+
+    def _address(self, name: str) -> str:
+        return first_address(self.plan, name)
+
+    def _learn_addresses(self, nodes: Sequence[Node], containers: Sequence[str]) -> None:
+        """Have the plan say which addresses nodes were given on networks that were there before."""
+        present = {network.name: network.present for network in self.plan.networks if network.present}
+        found: dict[tuple[str, str], tuple[str, str]] = {}
+        for node, container in zip(nodes, containers, strict=True):
+            joined = {each.network for each in node.interfaces if each.network in present}
+            if joined and not node.container:
+                given = objects.addresses(self.engine, container)
+                found |= {(node.name, network): given[present[network]] for network in joined}
+        if found:
+            self.plan = readdress(self.plan, found)
 
     def _health(self, name: str) -> tuple[str, str]:
         container = self.plan.node(name).container

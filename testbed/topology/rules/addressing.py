@@ -39,10 +39,21 @@ def subnets(parts: Parts) -> Iterator[Fault]:
         if subnet is not None and network is not None and network.present is None:
             yield from _addresses(name, subnet, members[name], parts.written)
             settled.append((subnet, name))
+    yield from _chosen_by_docker(parts)
     for (lower, first), (higher, second) in pairwise(sorted(settled)):
         if lower.overlaps(higher):
             said = f"is {higher}, which overlaps {lower} of {quote(first)}"
             yield Fault(("networks", second, "subnet"), "subnet-overlap", said)
+
+
+def _chosen_by_docker(parts: Parts) -> Iterator[Fault]:
+    """No node of the lab asks for an address on a network of others."""
+    for name, node in parts.nodes.items():
+        for network, address in parts.on.get(name, {}).items():
+            attached = parts.networks.get(network)
+            if node and node.container is None and address and attached and attached.present:
+                said = f"is {address}, and {network} was there before: the Docker Engine chooses the address"
+                yield Fault(("nodes", name, "networks", network, "address"), "contradiction", said, "leave it out")
 
 
 def _addresses(

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from testbed.matching import LinkKey, Match, covers
 from testbed.topology.base import Fault
 from testbed.topology.document import Path
 from testbed.topology.ends import AnyEnds, DirectionEnds, PairEnds
 from testbed.topology.error_messages import show
+from testbed.topology.groups import links_between
 from testbed.topology.models import SMALLEST_MTU, Direction, LinkEntry, MatrixLinks, Pair
 from testbed.topology.problems import nearest, quote
 from testbed.topology.rules import references
@@ -17,18 +19,18 @@ from testbed.topology.rules.parts import Parts, readable
 from testbed.topology.timeline_state import Precedence, precedence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _ENDS: TypeAdapter[PairEnds | DirectionEnds] = TypeAdapter(AnyEnds)
 
 _Ends = PairEnds | DirectionEnds | MatrixLinks
 
-_Seen = dict[tuple[Precedence, str, str, str], Path]
-"""Where a direction was named: by the precedence of its entry, source, destination and network."""
+_Seen = dict[LinkKey, dict[tuple[Precedence, Match | None], Path]]
+"""Where links were named: by direction (a key without a match), then by the precedence of the entry and its match."""
 
 
 def links(parts: Parts) -> Iterator[Fault]:
-    """Ends exist and share a network, impairments can be had, no two links of a form are about the same direction."""
+    """Ends exist and share a network, impairments can be had, and each entry is for packets that no other one takes."""
     seen: _Seen = {}
     for path, raw in parts.items("links"):
         link = parts.model(raw, Pair) or parts.model(raw, Direction) or parts.model(raw, MatrixLinks)
@@ -39,18 +41,18 @@ def links(parts: Parts) -> Iterator[Fault]:
         )
         if ends is None:
             continue
-        if isinstance(ends, MatrixLinks):
-            yield from _matrix_ends(parts, path, ends)
-        else:
-            yield from references.link_ends(parts, path, ends)
-        duplicate = None
+        yield from _named(parts, path, ends)
+        if link is not None:
+            yield from match_faults(path, ends)
+        fault, sound = None, is_sound(raw, ends)
         for source, destination in dict.fromkeys(ends.directions):
             network = references.shared_network(parts, path, source, destination, ends.network)
             if isinstance(network, Fault):
                 yield network
                 break
-            if network is not None:
-                duplicate = duplicate or _duplicate(parts, path, ends, (source, destination, network), seen)
+            if network is not None and sound:
+                taken = _taken(parts, path, ends, (source, destination, network), seen)
+                fault = fault or taken
             if link is not None:
                 crossed = parts.networks.get(str(network))
                 mtu = crossed.mtu if crossed else SMALLEST_MTU
@@ -58,8 +60,8 @@ def links(parts: Parts) -> Iterator[Fault]:
                 yield from faults
                 if faults:
                     break
-        if duplicate:
-            yield duplicate
+        if fault:
+            yield fault
 
 
 def _contradictions(link: LinkEntry, source: str, destination: str, mtu: int) -> Iterator[Fault]:
@@ -71,8 +73,11 @@ def _contradictions(link: LinkEntry, source: str, destination: str, mtu: int) ->
             yield fault
 
 
-def _matrix_ends(parts: Parts, path: Path, ends: MatrixLinks) -> Iterator[Fault]:
-    """All nodes and groups exist, come once, and are in the matrix."""
+def _named(parts: Parts, path: Path, ends: _Ends) -> Iterator[Fault]:
+    """All nodes and groups exist; of a matrix they come once, and are in it."""
+    if not isinstance(ends, MatrixLinks):
+        yield from references.link_ends(parts, path, ends)
+        return
     for index, name in enumerate(ends.between):
         at = (*path, "between", index)
         yield from references.node(parts, at, name)
@@ -83,27 +88,60 @@ def _matrix_ends(parts: Parts, path: Path, ends: MatrixLinks) -> Iterator[Fault]
             yield Fault(at, "duplicate-node", f"names {quote(name)} a second time")
 
 
-def _duplicate(parts: Parts, path: Path, ends: _Ends, direction: tuple[str, str, str], seen: _Seen) -> Fault | None:
-    """Return the fault that a link before this one, of the same precedence, is about the same direction.
+def _taken(parts: Parts, path: Path, ends: _Ends, direction: tuple[str, str, str], seen: _Seen) -> Fault | None:
+    """Return the fault that links before this one take its packets.
+
+    They do if one of the same precedence is about the same direction and packets, or if the matches of some together
+    select all that its match selects; between two members of groups is enough.
 
     Args:
         parts: of the file.
         path: of the link.
         ends: the link, or its ends.
         direction: the names of source and destination, of nodes or groups, and of the network.
-        seen: where each direction was named before; this one is added.
+        seen: where each link was named before; this one is added.
     """
     source, destination, network = direction
-    rank = precedence(ends, source, destination, parts.groups)
-    keys = [
-        (rank, sender, receiver, network)
-        for sender in parts.members(source)
-        for receiver in parts.members(destination)
-        if sender != receiver
-    ]
-    first = next((seen[key] for key in keys if seen.get(key, path) != path), None)
-    seen.update(dict.fromkeys(keys, path))
-    if first is None:
+    match = ends.match
+    place = precedence(ends, source, destination, parts.groups), match
+    fault = None
+    for key in links_between(parts.members(source), parts.members(destination), network):
+        before = seen.setdefault(key, {})
+        if fault is None and before.get(place, path) != path:
+            packets = f", {match}" if match else ""
+            first = before[place]
+            said = (
+                f"is about {source} and {destination} on {network}{packets}, "
+                f"as is {show(first)} at line {parts.line(first)}"
+            )
+            fault = Fault(path, "duplicate-link", said, "keep one of them")
+        elif fault is None and match:
+            fault = _unreachable(parts, path, key, match, before)
+        before[place] = path
+    return fault
+
+
+def _unreachable(
+    parts: Parts, path: Path, link: LinkKey, match: Match, before: Mapping[tuple[Precedence, Match | None], Path]
+) -> Fault | None:
+    """Return the fault that the entries before this one take all packets of a link that it is for."""
+    earlier = {other: at for (_, other), at in before.items() if other}
+    if match in earlier or not covers(earlier, match):
         return None
-    said = f"is about {source} and {destination} on {network}, as is {show(first)} at line {parts.line(first)}"
-    return Fault(path, "duplicate-link", said, "keep one of them")
+    takers = [other for other in earlier if covers([other], match)] or list(earlier)
+    places = " and ".join(f"{show(earlier[taker])} at line {parts.line(earlier[taker])}" for taker in takers)
+    take = "take" if len(takers) > 1 else "takes"
+    said = f"is {match}, and {places} {take} all of that from {link.source} to {link.destination}"
+    return Fault((*path, "match"), "unreachable-match", said, "the first line that matches counts: move it up")
+
+
+def match_faults(path: Path, ends: _Ends) -> Iterator[Fault]:
+    """Yield the contradictions in the match of a link that `path` leads to."""
+    if ends.selected:
+        yield from (fault.under(*path, "match") for fault in ends.selected.faults())
+
+
+def is_sound(raw: object, ends: _Ends) -> bool:
+    """Whether the match of the raw data, if it has one, could be read and doesn't contradict itself."""
+    has_match = isinstance(raw, dict) and "match" in raw
+    return not any(match_faults((), ends)) and has_match == (ends.selected is not None)

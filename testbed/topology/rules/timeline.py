@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 from testbed.topology.base import Fault
 from testbed.topology.events import Heal, ImpairmentChange, Partition
-from testbed.topology.problems import quote
-from testbed.topology.rules import references
+from testbed.topology.groups import links_between
+from testbed.topology.models import Direction, MatrixLinks, Pair
+from testbed.topology.problems import nearest, quote
+from testbed.topology.rules import links, references
 from testbed.topology.timeline_state import separated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from testbed.matching import LinkKey
     from testbed.topology.document import Path
     from testbed.topology.ends import DirectionEnds, PairEnds
     from testbed.topology.rules.parts import Parts
@@ -37,6 +40,40 @@ def _link(parts: Parts, path: Path, ends: PairEnds | DirectionEnds) -> Iterator[
     network = references.shared_network(parts, path, *ends.directions[0], ends.network)
     if isinstance(network, Fault):
         yield network
+        return
+    yield from links.match_faults(path, ends)
+    if network is not None and ends.selected and not any(ends.selected.faults()):
+        yield from _unknown_match(parts, path, ends, network)
+
+
+def _unknown_match(parts: Parts, path: Path, ends: PairEnds | DirectionEnds, network: str) -> Iterator[Fault]:
+    """Yield a fault if no entry under `links` is for the packets that an event names."""
+    entries = [
+        parts.model(raw, Pair) or parts.model(raw, Direction) or parts.model(raw, MatrixLinks)
+        for _, raw in parts.items("links")
+    ]
+    if None in entries:
+        return  # one that is not valid may be meant
+    known = {
+        key
+        for one in entries
+        if one and one.selected and not any(one.selected.faults())
+        for key in _expanded(parts, one, str(one.network or network))
+    }
+    for key in _expanded(parts, ends, network):
+        if key not in known:
+            way = f"from {key.source} to {key.destination}"
+            allowed = sorted(str(other.match) for other in known if other.plain == key.plain)
+            hint = nearest(str(ends.match), allowed, f"those {way}")
+            said = f"is {ends.match}, which no line under links is for {way}"
+            yield Fault((*path, "match"), "unknown-match", said, hint)
+            return
+
+
+def _expanded(parts: Parts, ends: PairEnds | DirectionEnds | MatrixLinks, network: str) -> Iterator[LinkKey]:
+    match = ends.match
+    for source, destination in ends.directions:
+        yield from links_between(parts.members(source), parts.members(destination), network, match)
 
 
 def _partition(parts: Parts, path: Path, event: Partition) -> Iterator[Fault]:

@@ -13,6 +13,7 @@ import pytest
 
 from testbed.agent import switch
 from testbed.agent.filters import PortFilters
+from testbed.agent.match_rules import Rule
 from testbed.agent.netlink import RouteSocket
 from testbed.linux import namespaces
 
@@ -48,6 +49,11 @@ def route():
 
 def index(name):
     return socket.if_nametoindex(name)
+
+
+def through(device):
+    """The rules of a source all of whose packets go to a device."""
+    return [Rule(None, index(device))]
 
 
 def passed_by(source, count=3, tag=b""):
@@ -90,7 +96,7 @@ def test_a_rule_is_for_one_source_and_an_unknown_one_is_dropped_and_counted(rout
     filters = PortFilters(route, index("port"), index("sink"))
     filters.close()
     passed_by(UNKNOWN)
-    filters.set_rules({KNOWN: None, LINKED: index("link")})
+    filters.set_rules({KNOWN: [], LINKED: through("link")})
     assert passed_by(KNOWN, tag=tag) == ["port"] * 3
     assert passed_by(LINKED, tag=tag) == ["link"] * 3
     assert filters.dropped() == 0
@@ -110,7 +116,7 @@ def test_a_rule_is_for_one_source_and_an_unknown_one_is_dropped_and_counted(rout
 )
 def test_on_an_open_network_what_finds_neighbours_passes_beside_the_link(route, what, place):
     filters = PortFilters(route, index("port"), index("sink"), is_open=True)
-    filters.set_rules({LINKED: index("link")})
+    filters.set_rules({LINKED: through("link")})
     assert passed_by(LINKED, tag=bytes.fromhex(what)) == [place] * 3
 
 
@@ -118,7 +124,7 @@ def test_on_an_open_network_unknown_sources_pass_and_nothing_remains_of_the_rule
     filters = PortFilters(route, index("port"), index("sink"), is_open=True)
     filters.close()
     assert passed_by(UNKNOWN) == []
-    filters.set_rules({KNOWN: None, LINKED: index("link")})
+    filters.set_rules({KNOWN: [], LINKED: through("link")})
     assert passed_by(UNKNOWN) == passed_by(KNOWN) == ["port"] * 3
     assert passed_by(LINKED) == ["link"] * 3
     assert filters.dropped() == 0
@@ -132,8 +138,8 @@ def test_on_an_open_network_unknown_sources_pass_and_nothing_remains_of_the_rule
 
 def test_rules_are_replaced_removed_and_added(route):
     filters = PortFilters(route, index("port"), index("sink"))
-    filters.set_rules({KNOWN: None, LINKED: index("link")})
-    filters.set_rules({KNOWN: index("link"), UNKNOWN: None})
+    filters.set_rules({KNOWN: [], LINKED: through("link")})
+    filters.set_rules({KNOWN: through("link"), UNKNOWN: []})
     assert passed_by(KNOWN) == ["link"] * 3
     assert passed_by(UNKNOWN) == ["port"] * 3
     assert passed_by(LINKED) == []
@@ -141,8 +147,8 @@ def test_rules_are_replaced_removed_and_added(route):
 
 def test_no_packet_finds_a_rule_missing_while_it_changes(route):
     filters = PortFilters(route, index("port"), index("sink"))
-    others = {f"02:00:00:00:{number:02x}:11": None for number in range(2, 200)}
-    filters.set_rules({LINKED: None, **others})
+    others: dict[str, list[Rule]] = {f"02:00:00:00:{number:02x}:11": [] for number in range(2, 200)}
+    filters.set_rules({LINKED: [], **others})
     frame = b"\xff" * 6 + bytes.fromhex(LINKED.replace(":", "")) + b"\x88\xb5" + bytes(46)
     over = threading.Event()
     sent = 0
@@ -159,7 +165,7 @@ def test_no_packet_finds_a_rule_missing_while_it_changes(route):
         until = time.monotonic() + 1
         changes = 0
         while time.monotonic() < until or not sent:
-            filters.set_rules({LINKED: index("link") if changes % 2 else None, **others})
+            filters.set_rules({LINKED: through("link") if changes % 2 else [], **others})
             changes += 1
         over.set()
         thread.join()
@@ -169,7 +175,7 @@ def test_no_packet_finds_a_rule_missing_while_it_changes(route):
 
 def test_a_rule_whose_device_has_gone_drops(route):
     filters = PortFilters(route, index("port"), index("sink"))
-    filters.set_rules({LINKED: index("link")})
+    filters.set_rules({LINKED: through("link")})
     ip("link", "delete", "dev", "link")
     ip("link", "add", "name", "link", "type", "veth", "peer", "name", "link-far")
     ip("link", "set", "link-far", "up")

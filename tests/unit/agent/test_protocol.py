@@ -8,6 +8,7 @@ from testbed import codec
 from testbed.agent import messages, protocol
 from testbed.errors import LabError, MachineError, UsageError
 from testbed.impairments import CorrelatedLoss, Drop, Impairments
+from testbed.matching import Match
 
 VALUES = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.lists(st.text(), max_size=3)
 
@@ -56,7 +57,10 @@ def test_a_wrong_message_names_the_field(arguments, reason):
 
 def test_every_call_comes_back_and_says_what_its_result_is():
     link = messages.LinkRequest(
-        **ENDS,
+        source="a",
+        destination="b",
+        network="lan",
+        match=Match(protocol=17, port=((53, 53), (1024, 2047))),
         addresses={"a": "198.18.0.2", "b": "198.18.0.3"},
         impairments=Impairments(delay_ns=20_000_000, loss=CorrelatedLoss(probability=7, correlation=3)),
         later=(Impairments(drops=(Drop(numbers=(3,)),)),),

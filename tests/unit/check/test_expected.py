@@ -5,6 +5,7 @@ from itertools import islice
 import pytest
 
 from testbed.check import expected, processes
+from testbed.check.selection import ProbePackets
 from testbed.impairments import (
     CERTAIN,
     Drop,
@@ -76,7 +77,7 @@ def test_a_gap_makes_reordering_rarer():
     ],
 )
 def test_scripts_hit_probes_that_they_match(drop, most):
-    assert expected.scripted((drop,), 1000, 61_000) == most
+    assert expected.scripted((drop,), 1000, ProbePackets(None, 61_000, 61_000, 0)) == most
 
 
 def test_mixed_draws_stay_within_the_unit():

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+from testbed.matching import LinkKey
 from testbed.plan import Plan, resolve
 from testbed.topology import loads
 
@@ -32,7 +33,7 @@ def test_events_are_in_the_order_of_time():
 
 def test_a_link_that_is_perfect_at_first_is_impaired_too_and_as_random_as_it_would_be():
     one, other = PLAN.links
-    assert (one.ends, other.ends) == (("a", "b", "lan"), ("b", "a", "lan"))
+    assert (one.key, other.key) == (LinkKey("a", "b", "lan"), LinkKey("b", "a", "lan"))
     assert other.impairments.is_clear
     assert other.engine == "netem"
     text = TEXT.replace("from: a, to: b, delay", "from: b, to: a, delay").replace("timeline:\n", "")
@@ -41,15 +42,15 @@ def test_a_link_that_is_perfect_at_first_is_impaired_too_and_as_random_as_it_wou
 
 
 def test_all_impairments_of_a_link():
-    assert [impairments.describe() for impairments in PLAN.all_impairments()["a", "b", "lan"]] == [
+    assert [impairments.describe() for impairments in PLAN.all_impairments()[LinkKey("a", "b", "lan")]] == [
         "delay 20 ms",
         "delay 20 ms, loss 100 %",
     ]
-    assert [impairments.describe() for impairments in PLAN.all_impairments()["b", "a", "lan"]] == [
+    assert [impairments.describe() for impairments in PLAN.all_impairments()[LinkKey("b", "a", "lan")]] == [
         "clear",
         "loss 100 %",
     ]
-    assert ("b", "c", "lan") not in PLAN.all_impairments()
+    assert LinkKey("b", "c", "lan") not in PLAN.all_impairments()
 
 
 def test_a_change_to_the_present_value_changes_nothing():

@@ -191,7 +191,7 @@ def happening(what, at_ms):
 def test_the_configured_delay_follows_the_timeline(plan, stream):
     (link,) = plan.links
     change = LinkChange(
-        **dict(zip(("source", "destination", "network"), link.ends, strict=True)),
+        **link.key._asdict(),
         impairments=Impairments(delay_ns=60 * MS),
     )
     changed = replace(plan, timeline=(Event(at_ns=100 * MS, what="slower", changes=(change,)),))

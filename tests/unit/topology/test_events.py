@@ -9,6 +9,7 @@ from testbed.impairments import (
     CLEAR,
     Blackhole,
 )
+from testbed.matching import LinkKey
 from testbed.topology import TopologyError, loads
 from testbed.topology.impairments import ImpairmentKeys
 from testbed.topology.timeline_state import TimelineState, in_time
@@ -115,15 +116,15 @@ def test_a_queue_in_bdp_follows_the_delays_at_the_event():
     [found] = course(both)
     assert {impairments.bottleneck.queue_bytes for impairments in found.values()} == {250_000}
     found = course("{at: 1s, link: {from: b, to: a}, delay: 60ms}", "{at: 2s, link: {from: a, to: b}, queue: 1bdp}")[1]
-    assert found["a", "b", "lan"].bottleneck.queue_bytes == 100_000
+    assert found[LinkKey("a", "b", "lan")].bottleneck.queue_bytes == 100_000
 
 
 def test_a_partition_cuts_links_between_groups_in_both_directions():
     [found] = course("{at: 1s, partition: [[a, d], [b]]}")
-    cut = {("a", "b", "lan"), ("b", "a", "lan"), ("d", "b", "wan"), ("b", "d", "wan")}
+    cut = {LinkKey("a", "b", "lan"), LinkKey("b", "a", "lan"), LinkKey("d", "b", "wan"), LinkKey("b", "d", "wan")}
     assert found.keys() == cut
     assert all(isinstance(impairments.loss, Blackhole) for impairments in found.values())
-    assert found["b", "a", "lan"].delay_ns == 30 * MS
+    assert found[LinkKey("b", "a", "lan")].delay_ns == 30 * MS
 
 
 def test_healed_links_are_as_in_the_file():
@@ -135,8 +136,8 @@ def test_healed_links_are_as_in_the_file():
     )
     assert len(cut) == 8
     assert [impairments.describe() for impairments in first.values()] == ["delay 20 ms, rate 10 mbit/s, queue 62.5 KB"]
-    assert healed["b", "a", "lan"].describe() == "delay 30 ms, loss 1 %"
-    assert healed["b", "c", "wan"] == CLEAR
+    assert healed[LinkKey("b", "a", "lan")].describe() == "delay 30 ms, loss 1 %"
+    assert healed[LinkKey("b", "c", "wan")] == CLEAR
     assert cut.keys() - first.keys() == healed.keys()
     assert again == {}
 

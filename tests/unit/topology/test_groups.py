@@ -223,6 +223,34 @@ def test_a_plan_knows_its_groups():
             "duplicate-node",
             ['"client-1"'],
         ),
+        (
+            "name: x\nnodes: {a: {container: shop-a, count: 2}}",
+            (2, 32),
+            "contradiction",
+            ["nodes.a.count can't be given beside container", "leave count out"],
+        ),
+        (
+            f"{HEAD}links:\n  - {{from: client, to: server, match: {{port: 53}}}}\n"
+            "  - {from: client, to: server, match: {port: 53}, delay: 1ms}",
+            (5, 5),
+            "duplicate-link",
+            ["client and server on lan, port 53", "line 4"],
+        ),
+        (
+            f"{HEAD}links:\n  - {{from: client-2, to: server, match: {{protocol: udp}}}}\n"
+            "  - {from: client, to: server, match: {protocol: udp, port: 53}, delay: 1ms}",
+            (5, 39),
+            "unreachable-match",
+            ["links[0] at line 4 takes all of that from client-2 to server", "move it up"],
+        ),
+        (
+            f"{HEAD}links: [{{from: client-1, to: server, match: {{dscp: EF}}}}]\n"
+            "workloads: [{name: w, kind: ping, from: client-1, to: server, count: 300, interval: 100ms}]\n"
+            "timeline: [{at: 1s, link: {from: client, to: server, match: {dscp: EF}}, delay: 1ms}]",
+            (5, 61),
+            "unknown-match",
+            ["is dscp EF, which no line under links is for from client-2 to server"],
+        ),
     ],
 )
 def test_faults(text, place, code, words):
@@ -230,3 +258,45 @@ def test_faults(text, place, code, words):
     assert ((problem.line, problem.column), problem.code) == (place, code)
     for word in words:
         assert word in str(problem)
+
+
+def shown(plan):
+    return [(link.key.name, link.impairments.delay_ns // MS) for link in plan.links if link.destination == "server"]
+
+
+def test_a_match_goes_to_each_member_and_a_members_line_counts_more():
+    plan = planned(
+        "links:\n"
+        "  - {from: client-2, to: server, match: {protocol: udp}, delay: 7ms}\n"
+        "  - {from: client, to: server, match: {protocol: udp}, delay: 5ms}\n"
+        "  - {between: [client, server], delay: 1ms}\n"
+    )
+    assert sorted(shown(plan)) == [
+        ("client-1 -> server", 1),
+        ("client-1 -> server (udp)", 5),
+        ("client-2 -> server", 1),
+        ("client-2 -> server (udp)", 7),
+        ("client-3 -> server", 1),
+        ("client-3 -> server (udp)", 5),
+    ]
+    [later] = planned(
+        "links: [{from: client, to: server, match: {protocol: udp}, delay: 5ms}]\n"
+        "workloads: [{name: w, kind: ping, from: client-1, to: server, count: 300, interval: 100ms}]\n"
+        "timeline: [{at: 1s, link: {from: client, to: server, match: {protocol: udp}}, delay: 9ms}]\n"
+    ).timeline
+    assert [change.key.name for change in later.changes] == [f"client-{number} -> server (udp)" for number in (1, 2, 3)]
+
+
+def test_a_matrix_may_be_for_some_packets(tmp_path):
+    (tmp_path / "m.csv").write_text(",client,server\nclient,2ms,5ms\nserver,6ms,\n")
+    plan = resolve(
+        loads(
+            f"{HEAD}links: [{{between: [client, server], matrix: m.csv, match: {{dscp: EF}}}}, "
+            "{between: [client, server], delay: 1ms}]\n",
+            "file.yml",
+            tmp_path,
+        )
+    )
+    to_server = [each for each in shown(plan) if each[0].startswith("client-1")]
+    assert to_server == [("client-1 -> server (dscp EF)", 5), ("client-1 -> server", 1)]
+    assert sum(link.match is not None for link in plan.links) == 3 * 2 + 3 + 3

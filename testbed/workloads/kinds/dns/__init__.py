@@ -12,6 +12,7 @@ Transport = Literal["udp", "tcp"]
 KIND = Kind(
     name="dns",
     package=__name__,
+    protocols=("tcp", "udp"),
     keys="Dns",
     summary="Dns",
     metrics=(*MESSAGES, *LATENCIES, "repeated", "truncated", "error_answers", "setup_ns", "connections"),

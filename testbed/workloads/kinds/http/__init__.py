@@ -12,6 +12,7 @@ Connect = Literal["once", "each"]
 KIND = Kind(
     name="http",
     package=__name__,
+    protocols=("tcp",),
     keys="Http",
     summary="Http",
     metrics=(

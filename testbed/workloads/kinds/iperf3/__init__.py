@@ -6,6 +6,7 @@ from testbed.workloads.kinds import MESSAGES
 KIND = Kind(
     name="iperf3",
     package=__name__,
+    protocols=("tcp", "udp"),
     keys="Iperf3",
     summary="Iperf3",
     metrics=(

@@ -7,6 +7,7 @@ from testbed.workloads.kinds import LATENCIES, LOSSES, MESSAGES
 KIND = Kind(
     name="ping",
     package=__name__,
+    protocols=("icmp",),
     keys="Ping",
     summary="Ping",
     metrics=(*MESSAGES, *LATENCIES, *LOSSES, "reordered", "pacing_late_p99_ns"),

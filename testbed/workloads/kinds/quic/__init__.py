@@ -16,6 +16,7 @@ HEADER = struct.Struct("!I")
 KIND = Kind(
     name="quic",
     package=__name__,
+    protocols=("udp",),
     keys="Quic",
     summary="Quic",
     metrics=(

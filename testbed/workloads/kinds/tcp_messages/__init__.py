@@ -7,6 +7,7 @@ from testbed.workloads.kinds import BYTES, LATENCIES, MESSAGES, TCP
 KIND = Kind(
     name="tcp-messages",
     package=__name__,
+    protocols=("tcp",),
     keys="TcpMessages",
     summary="TcpMessages",
     metrics=(*MESSAGES, *LATENCIES, *BYTES, "jitter_ns", "pacing_late_p99_ns", *TCP),

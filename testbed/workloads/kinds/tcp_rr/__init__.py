@@ -11,6 +11,7 @@ Connect = Literal["once", "each"]
 KIND = Kind(
     name="tcp-rr",
     package=__name__,
+    protocols=("tcp",),
     keys="TcpRr",
     summary="TcpRr",
     metrics=(*MESSAGES, *LATENCIES, *TCP),

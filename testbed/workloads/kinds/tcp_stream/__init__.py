@@ -7,6 +7,7 @@ from testbed.workloads.kinds import BYTES, TCP
 KIND = Kind(
     name="tcp-stream",
     package=__name__,
+    protocols=("tcp",),
     keys="TcpStream",
     summary="TcpStream",
     metrics=(*BYTES, *TCP, "rwnd_limited_ratio", "sndbuf_limited_ratio"),

@@ -7,6 +7,7 @@ from testbed.workloads.kinds import FOREIGN, LATENCIES, LOSSES, MESSAGES
 KIND = Kind(
     name="udp-rr",
     package=__name__,
+    protocols=("udp",),
     keys="UdpRr",
     summary="UdpRr",
     metrics=(*MESSAGES, *LATENCIES, *LOSSES, "late", *FOREIGN),

@@ -7,6 +7,7 @@ from testbed.workloads.kinds import BYTES, FOREIGN, LATENCIES, LOSSES, MESSAGES
 KIND = Kind(
     name="udp-stream",
     package=__name__,
+    protocols=("udp",),
     keys="UdpStream",
     summary="UdpStream",
     metrics=(
@@ -19,6 +20,14 @@ KIND = Kind(
         *FOREIGN,
         "pacing_late_p99_ns",
     ),
-    parameters={"rate_bps": Integer(), "size_bytes": DATAGRAM, "duration_ns": Integer()},
+    parameters={
+        "rate_bps": Integer(),
+        "size_bytes": DATAGRAM,
+        "duration_ns": Integer(),
+        # of the check's probes, which a link's match selects: DSCP; protocol and source port of raw packets
+        "dscp": Integer(least=0, most=63, required=False),
+        "protocol": Integer(least=0, most=255, required=False),
+        "source_port": Integer(most=65535, required=False),
+    },
     connectionless=True,
 )

@@ -9,7 +9,7 @@ from operator import not_
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from testbed.endpoint import tcp, udp
+from testbed.endpoint import raw_ip, tcp, udp
 from testbed.endpoint.columns import Column, Spool, encode
 from testbed.endpoint.errors import EndpointError
 from testbed.endpoint.pacing import SECOND, count, wait_until
@@ -31,7 +31,9 @@ def client(spec: Spec, owner: Owner) -> None:
     """Send datagram n when the bits of n datagrams are due at the rate, never earlier; `sent_ns` shows how late."""
     total, rate = count(spec), spec.parameters["rate_bps"]
     datagram_bits = 8 * spec.parameters["size_bytes"] * SECOND
-    data = bytearray(pattern(spec.seed, spec.parameters["size_bytes"]))
+    head = raw_ip.head(spec) if "protocol" in spec.parameters else b""
+    data = bytearray(head + pattern(spec.seed, spec.parameters["size_bytes"]))
+    start = len(head)
     sent_ns, column = array("q"), Column()
     put_header, checksum, clock, note, seed = (
         udp.HEADER.pack_into,
@@ -40,14 +42,16 @@ def client(spec: Spec, owner: Owner) -> None:
         sent_ns.append,
         spec.seed,
     )
+    form = (socket.SOCK_RAW, spec.parameters["protocol"]) if head else (socket.SOCK_DGRAM, 0)
     # Not connected, so that an ICMP error for one datagram does not prevent the next from being sent.
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        target, send = (spec.address, spec.port), client.sendto
+    with socket.socket(socket.AF_INET, *form) as client:
+        client.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, spec.parameters.get("dscp", 0) << 2)
+        target, send = (spec.address, 0 if head else spec.port), client.sendto
         start_ns = owner.start_ns
         for first in range(0, total, _LOOK):
             for number in range(first, min(first + _LOOK, total)):
                 due_ns = start_ns + number * datagram_bits // rate
-                put_header(data, 0, checksum(seed, number), number)
+                put_header(data, start, checksum(seed, number), number)
                 if clock() < due_ns:
                     wait_until(due_ns, owner, number / total)
                 note(clock())
@@ -71,11 +75,12 @@ def server(spec: Spec, owner: Owner) -> None:
     """
     arrivals = _Arrivals()
     overflows_before = udp.overflows()
-    with udp.bound(spec.address, spec.port) as server:
+    is_raw = "protocol" in spec.parameters
+    with raw_ip.Receiver(spec) if is_raw else udp.bound(spec.address, spec.port) as server:
         tcp.wake(server)
         owner.emit("listening")
         _receive(server, spec, owner, arrivals)
-        dropped = udp.drops(server, overflows_before)
+        dropped = udp.own_drops(server) if is_raw else udp.drops(server, overflows_before)
     foreign = udp.Foreign(spec.seed)
     for headers, times_ns in arrivals:
         ours = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from testbed.matching import Packets
 from testbed.plan import resolve
 from testbed.topology import TopologyError, loads
 
@@ -71,5 +72,5 @@ def test_workloads_that_run_together_are_refused_at_their_own_lines():
 def test_a_plan_has_the_longest_delay_at_any_time_of_the_timeline():
     later = "timeline: [{at: 1s, link: {from: a, to: b}, delay: 3s}, {at: 2s, heal: all}]"
     plan = resolve(loads(file("delay: 1s", "kind: ping", later), "x.yml"))
-    assert (plan.longest_ns("a", "b"), plan.longest_ns("b", "a")) == (3 * SECOND, 1 * SECOND)
-    assert resolve(loads("name: x\nnodes: {a: , b: }\n", "x.yml")).longest_ns("a", "b") == 0
+    assert (plan.longest_ns("a", "b", Packets()), plan.longest_ns("b", "a", Packets())) == (3 * SECOND, 1 * SECOND)
+    assert resolve(loads("name: x\nnodes: {a: , b: }\n", "x.yml")).longest_ns("a", "b", Packets()) == 0

@@ -1,0 +1,76 @@
+"""Datagrams as packets of any IP protocol, with any ports: what the check sends where UDP to a free port won't do.
+
+They are sent and received by raw sockets (raw(7)), so that the ports may be in use in the nodes. Each begins with eight
+bytes in place of the protocol's header. After the raw socket has got its copy, the kernel drops what has such a header:
+the length is 0 in UDP, and the checksum wrong in TCP and ICMP. So nothing answers.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+from testbed.endpoint import udp
+
+if TYPE_CHECKING:
+    from testbed.endpoint.spec import Spec
+
+_WITH_PORTS = frozenset({6, 17, 33, 132, 136})  # as `testbed.matching` has them: TCP, UDP, DCCP, SCTP, UDP-Lite
+_PORTS = struct.Struct("!HH")
+_HEADER_LENGTH, _WORD = 0x0F, 4
+_SO_ATTACH_FILTER = 26
+_PACKET_BYTES = 1 << 16
+
+# linux/filter.h: the accumulator is compared with a word behind the IP header, whose length is in the index register
+_LOAD_HEADER_LENGTH, _LOAD_WORD, _IF_EQUAL, _RETURN = 0xB1, 0x40, 0x15, 0x06
+
+
+def head(spec: Spec) -> bytes:
+    """Return what a packet begins with behind its IP header: 8 bytes, as many as UDP's header has.
+
+    In protocols without ports, the ports are where ICMP has its identifier.
+    """
+    ports = _PORTS.pack(spec.parameters["source_port"], spec.port)
+    return ports + bytes(4) if spec.parameters["protocol"] in _WITH_PORTS else bytes(4) + ports
+
+
+class Receiver(socket.socket):
+    """A raw socket that receives a spec's packets only, and returns of them what a UDP socket would."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(socket.AF_INET, socket.SOCK_RAW, spec.parameters["protocol"])
+        self._head = head(spec)
+        self._packet = bytearray(_PACKET_BYTES)
+        udp.enlarge(self)
+        self.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, self._filter())
+        self.bind((spec.address, 0))
+
+    def recv_into(self, buffer: memoryview, size: int, flags: int) -> int:  # type: ignore[override]
+        """Receive the start of a datagram into a buffer and return the length of the whole datagram.
+
+        Raises:
+            BlockingIOError: there is none, or none for a while.
+        """
+        while True:
+            length = super().recv_into(self._packet, 0, flags)
+            start = _WORD * (self._packet[0] & _HEADER_LENGTH)
+            data = start + len(self._head)
+            if self._packet[start:data] == self._head:
+                buffer[:] = self._packet[data : data + size]
+                return length - data
+
+    def _filter(self) -> bytes:
+        """Return a `struct sock_fprog` that passes packets with the spec's ports."""
+        at = 0 if any(self._head[:4]) else 4
+        word = int.from_bytes(self._head[at : at + 4], "big")
+        program = [
+            (_LOAD_HEADER_LENGTH, 0, 0, 0),
+            (_LOAD_WORD, 0, 0, at),
+            (_IF_EQUAL, 0, 1, word),
+            (_RETURN, 0, 0, _PACKET_BYTES),
+            (_RETURN, 0, 0, 0),
+        ]
+        self._program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *each) for each in program))
+        return struct.pack("@HP", len(program), ctypes.addressof(self._program))

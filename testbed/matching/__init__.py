@@ -1,0 +1,22 @@
+"""Which packets a link is for: all that go from one node to another, or those that a match selects."""
+
+from testbed.matching.coverage import NO_PORT, Box, Packets, covers, left_for, lines_that_take, longest
+from testbed.matching.link_key import LinkKey, by_direction
+from testbed.matching.match import DSCP_NAMES, PROTOCOLS, WITH_PORTS, Match, merged
+
+__all__ = [
+    "DSCP_NAMES",
+    "NO_PORT",
+    "PROTOCOLS",
+    "WITH_PORTS",
+    "Box",
+    "LinkKey",
+    "Match",
+    "Packets",
+    "by_direction",
+    "covers",
+    "left_for",
+    "lines_that_take",
+    "longest",
+    "merged",
+]

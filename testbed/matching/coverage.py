@@ -1,0 +1,143 @@
+"""Which packets are left for a link after those that come before it have taken theirs.
+
+A set of packets is a list of boxes: ranges of protocol numbers, source ports, destination ports and DSCPs. Both ports
+are -1 in packets that have none where a rule can read them: of other protocols, and of later fragments.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from testbed.matching.match import MOST_DSCP, MOST_PORT, MOST_PROTOCOL, PROTOCOLS, WITH_PORTS, Match
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from testbed.matching.match import Ports
+
+NO_PORT = -1
+_ANY_PORT = ((NO_PORT, MOST_PORT),)
+
+Range = tuple[int, int]
+
+
+class Box(NamedTuple):
+    """Packets with each number in a range, from its first to its last."""
+
+    protocol: Range
+    source_port: Range
+    destination_port: Range
+    dscp: Range
+
+
+_EVERYTHING = Box((0, MOST_PROTOCOL), _ANY_PORT[0], _ANY_PORT[0], (0, MOST_DSCP))
+
+
+class Packets(NamedTuple):
+    """The packets of a program, as far as they are known.
+
+    Attributes:
+        protocols: names in `PROTOCOLS`; empty for any.
+        source_port, destination_port: None for any.
+    """
+
+    protocols: tuple[str, ...] = ()
+    source_port: int | None = None
+    destination_port: int | None = None
+
+    @property
+    def back(self) -> Packets:
+        """The packets of its peer."""
+        return self._replace(source_port=self.destination_port, destination_port=self.source_port)
+
+
+def covers(earlier: Collection[Match], match: Match) -> bool:
+    """Whether matches together select every packet that `match` selects."""
+    return not left_for(match, earlier)
+
+
+def left_for(match: Match | None, earlier: Collection[Match]) -> list[Box]:
+    """Return the packets that a match selects (None: all), without those that other matches select."""
+    rest = [_EVERYTHING] if match is None else _boxes_of(match)
+    for other in earlier:
+        rest = _without(rest, _boxes_of(other))
+    return rest
+
+
+def lines_that_take(packets: Packets, matches: Sequence[Match]) -> Iterator[Match | None]:
+    """Yield the matches that select some of the packets, the first match of a packet only; None if some remain."""
+    rest = _boxes_of_packets(packets)
+    for match in matches:
+        boxes = _boxes_of(match)
+        if any(_common(one, other) for one in rest for other in boxes):
+            yield match
+        rest = _without(rest, boxes)
+    if rest:
+        yield None
+
+
+def longest(packets: Packets, times_ns: Mapping[Match | None, int]) -> int:
+    """Return the longest of the times that packets may take over the links of one direction, ns.
+
+    Args:
+        packets: that go there.
+        times_ns: by the matches of the links, in the order in which they select packets; None is the plain link's.
+    """
+    matches = [match for match in times_ns if match]
+    lines = lines_that_take(packets, matches) if matches else (None,)
+    return max((times_ns.get(line, 0) for line in lines), default=0)
+
+
+def _boxes_of(match: Match) -> list[Box]:
+    protocols = [(number, number) for number in match.protocols] or [(0, MOST_PROTOCOL)]
+    dscp = (0, MOST_DSCP) if match.dscp is None else (match.dscp, match.dscp)
+    sides: list[tuple[Ports, Ports]]
+    if match.port:
+        sides = [(match.port, _ANY_PORT), (_ANY_PORT, match.port)]
+    else:
+        sides = [(match.source_port or _ANY_PORT, match.destination_port or _ANY_PORT)]
+    return [
+        Box(protocol, source, destination, dscp)
+        for protocol in protocols
+        for sources, destinations in sides
+        for source in sources
+        for destination in destinations
+    ]
+
+
+def _boxes_of_packets(packets: Packets) -> list[Box]:
+    """The boxes of a program's packets; those with ports may come in fragments, too."""
+    dscp, found = (0, MOST_DSCP), list[Box]()
+    source, destination = (
+        (0, MOST_PORT) if port is None else (port, port) for port in (packets.source_port, packets.destination_port)
+    )
+    for number in [PROTOCOLS[name] for name in packets.protocols] or range(MOST_PROTOCOL + 1):
+        found.append(Box((number, number), (NO_PORT, NO_PORT), (NO_PORT, NO_PORT), dscp))
+        if number in WITH_PORTS:
+            found.append(Box((number, number), source, destination, dscp))
+    return found
+
+
+def _without(boxes: Sequence[Box], others: Sequence[Box]) -> list[Box]:
+    rest = list(boxes)
+    for other in others:
+        rest = [part for box in rest for part in _cut(box, other)]
+    return rest
+
+
+def _common(one: Box, other: Box) -> bool:
+    return all(first[0] <= second[1] and second[0] <= first[1] for first, second in zip(one, other, strict=True))
+
+
+def _cut(box: Box, other: Box) -> Iterator[Box]:
+    """Yield the parts of a box that are not in another one."""
+    if not _common(box, other):
+        yield box
+        return
+    inner = list(box)
+    for side, (low, high) in enumerate(other):
+        first, last = inner[side]
+        for part in ((first, low - 1), (high + 1, last)):
+            if part[0] <= part[1]:
+                yield Box._make([*inner[:side], part, *inner[side + 1 :]])
+        inner[side] = max(first, low), min(last, high)
