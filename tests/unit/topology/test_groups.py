@@ -15,6 +15,7 @@ TAKEN = (
     "  - {name: a-client-1, kind: ping, from: client-1, to: server}\n"
     "  - {name: a, kind: ping, from: client, to: server}"
 )
+DNS = "{from: client, to: server, match: {port: 53}"
 SMALL = "name: x\nnetworks: {w: {subnet: 198.18.7.0/29}}\nnodes: {a: {count: 5, networks: {w: {address: 198.18.7.5}}}}"
 MS = 1_000_000
 
@@ -230,26 +231,22 @@ def test_a_plan_knows_its_groups():
             ["nodes.a.count can't be given beside container", "leave count out"],
         ),
         (
-            f"{HEAD}links:\n  - {{from: client, to: server, match: {{port: 53}}}}\n"
-            "  - {from: client, to: server, match: {port: 53}, delay: 1ms}",
+            f"{HEAD}links:\n  - {DNS}}}\n  - {DNS}, delay: 1ms}}",
             (5, 5),
             "duplicate-link",
             ["client and server on lan, port 53", "line 4"],
         ),
         (
-            f"{HEAD}links:\n  - {{from: client-2, to: server, match: {{protocol: udp}}}}\n"
-            "  - {from: client, to: server, match: {protocol: udp, port: 53}, delay: 1ms}",
+            f"{HEAD}links:\n  - {{from: client-2, to: server, match: {{port: 50-60}}}}\n  - {DNS}, delay: 1ms}}",
             (5, 39),
             "unreachable-match",
             ["links[0] at line 4 takes all of that from client-2 to server", "move it up"],
         ),
         (
-            f"{HEAD}links: [{{from: client-1, to: server, match: {{dscp: EF}}}}]\n"
-            "workloads: [{name: w, kind: ping, from: client-1, to: server, count: 300, interval: 100ms}]\n"
-            "timeline: [{at: 1s, link: {from: client, to: server, match: {dscp: EF}}, delay: 1ms}]",
+            f"{PING}links: [{{from: peer-1, to: server, match: {{port: 53}}}}]\ntimeline: [{{at: 0s, heal: {DNS}}}}}]",
             (5, 61),
             "unknown-match",
-            ["is dscp EF, which no line under links is for from client-2 to server"],
+            ["is port 53, which no line under links is for from client-1 to server"],
         ),
     ],
 )
