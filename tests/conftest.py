@@ -121,6 +121,15 @@ def remains(lab: str) -> list[str]:
     return found
 
 
+def agent_process(lab: str) -> int:
+    """The pid of a lab's agent on this machine: of its processes the one that none of the others started."""
+    pids = {int(entry.split()[1]) for entry in remains(lab) if entry.startswith("process")}
+    (pid,) = (
+        pid for pid in pids if int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) not in pids
+    )
+    return pid
+
+
 @pytest.fixture
 def lab_name():
     """A name for a lab of which nothing must be left after the test."""

@@ -27,6 +27,7 @@ from testbed.agent.messages import EngineReport
 from testbed.agent.netlink import RouteSocket
 from testbed.agent.server import Server
 from testbed.agent.tasks import cancelled
+from testbed.agent.wires import Wires
 from testbed.agent.wiring import NetworkNamespace, Wiring
 from testbed.engines import ENGINES, load
 from testbed.engines.engine import Switch
@@ -139,7 +140,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         lab_journal = Journal.at(arguments.journal) if arguments.journal else None
         impaired = links.Links(wiring, devices, engines, missing, lab_journal)
         engine = DockerEngine(arguments.docker_engine) if arguments.docker_engine else None
-        attachments = Attachments(wiring, impaired, Members(wiring, impaired, engine))
+        attachments = Attachments(wiring, impaired, Members(wiring, impaired, engine), Wires(wiring, devices))
         server = Server(
             arguments.lab, wiring, impaired, attachments, arguments.socket.parent, isolated=arguments.isolate
         )
@@ -165,6 +166,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
                 with namespaces.inside(switch_fd):
                     journal.put_back(lab_journal, agent_died=False)
             await impaired.close()
+            if not arguments.isolate:
+                link_devices.sweep(route, arguments.lab)
 
 
 def _listen(listener: socket.socket, path: Path) -> None:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.links import Links
     from testbed.agent.members import Members
+    from testbed.agent.wires import Wires
     from testbed.agent.wiring import Port, Wiring
 
 _log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Attachments:
     wiring: Wiring
     links: Links
     members: Members
+    wires: Wires
     _events: EventSocket = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -77,12 +79,14 @@ class Attachments:
     _new: dict[int, NewPort] = field(default_factory=dict)
     _returned: set[tuple[str, str]] = field(default_factory=set)
     _not_nodes: dict[int, str] = field(default_factory=dict)
+    _unrouted: dict[str, str] = field(default_factory=dict)
     _incidents: deque[Incident] = field(default_factory=lambda: deque(maxlen=_KEPT))
     _happened: int = 0
 
     def __post_init__(self) -> None:
         with namespaces.inside(self.wiring.switch.fd):
             self._events = EventSocket(LINK_GROUP | NEIGHBOUR_GROUP)
+        self.wires.when_removed = lambda port: self._disappeared(port.index)
 
     async def follow(self) -> None:
         """Follow until cancelled."""
@@ -164,7 +168,10 @@ class Attachments:
         dropped = self.links.rules.dropped()
         noted = [f"{port}: {count} {DROPPED}" for port, count in dropped.items() if count]
         return AttachmentReport(
-            problems=tuple(await problems(self.wiring, self._new, self._returned, self.members.left)),
+            problems=(
+                *await problems(self.wiring, self._new, self._returned, self.members.left),
+                *self._route_problems(),
+            ),
             notes=(*closed_ports(self.wiring, self._new), *noted),
             incidents=tuple(self._incidents),
             unknown_dropped=dropped,
@@ -255,6 +262,29 @@ class Attachments:
                 await self._try_to_attach(index, new)
             except _FAILURES as error:
                 new.failure = str(error)
+        await self._return_wires()
+        self._return_routes()
+
+    async def _return_wires(self) -> None:
+        """Connect the containers that have started again. Their ports are closed before they are switched on."""
+        for name in self.wires.lost():
+            with suppress(*_FAILURES):  # it is starting, or has ended again: the next round tries again
+                ports = await self.wires.connect(name)
+                for port in ports:
+                    self._appeared(port)
+                self.wires.devices.switch_on(ports)
+
+    def _route_problems(self) -> list[str]:
+        return [f"node {name} has not got its routes back: {error}" for name, error in self._unrouted.items() if error]
+
+    def _return_routes(self) -> None:
+        """Give nodes that are attached again their routes, as soon as the interfaces for these are there."""
+        for name in list(self._unrouted):
+            try:
+                self.wires.route(name)
+                del self._unrouted[name]
+            except _FAILURES as error:
+                self._unrouted[name] = str(error)
 
     @contextmanager
     def _noting(self, failure: str) -> Iterator[None]:
@@ -286,6 +316,8 @@ class Attachments:
         self.links.rules.open(index)
         self._new.pop(index, None)
         self._returned.add((port.node, port.network))
+        self._unrouted[port.node] = ""
+        self.wires.let_pass(port.network)
         self._hear_node(port.node)
         if impaired:
             self._note(f"node {port.node} was attached to network {port.network} again: its links began anew")

@@ -117,6 +117,17 @@ def remove(route: RouteSocket, port: int, *, with_hook: bool) -> None:
             route.send([(_DEL_QDISC, 0, body)], tolerated=gone)
 
 
+def add_hook(route: RouteSocket, port: int) -> None:
+    """Give a port the hook that rules hang on, which it may have.
+
+    Raises:
+        OSError: the kernel's refusal.
+    """
+    body = u32.TCMSG.pack(socket.AF_UNSPEC, port, _CLSACT_HANDLE, _CLSACT, 0)
+    with suppress(FileExistsError):
+        route.send([(_NEW_QDISC, CREATE | EXCL, body + attribute(u32.KIND, b"clsact\0"))])
+
+
 class PortFilters:
     """The rules at one port, for what the switch sends to its node.
 
@@ -243,13 +254,9 @@ class PortFilters:
         return int(packets)
 
     def _hook(self) -> None:
-        """Give the port the hook that rules hang on, which it may have."""
-        if self._hooked:
-            return
-        body = u32.TCMSG.pack(socket.AF_UNSPEC, self._port, _CLSACT_HANDLE, _CLSACT, 0)
-        with suppress(FileExistsError):
-            self._route.send([(_NEW_QDISC, CREATE | EXCL, body + attribute(u32.KIND, b"clsact\0"))])
-        self._hooked = True
+        if not self._hooked:
+            add_hook(self._route, self._port)
+            self._hooked = True
 
     def _table_of_sources(self) -> Iterator[Message]:
         """The table by source MAC, and the rule that leads to it; on an open network also those for ARP and its like.

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 _NEW_LINK, _DEL_LINK, _SET_LINK = 16, 17, 19
 _IFINFO = struct.Struct("=BxHiII")  # struct ifinfomsg
 _UP = 1
-_NAME, _MTU, _INFO, _ALIAS, _AF_SPEC, _GROUP, _NAMESPACE_FD = 3, 4, 18, 20, 26, 27, 28
+_ADDRESS, _NAME, _MTU, _MASTER, _INFO, _ALIAS, _AF_SPEC, _GROUP, _NAMESPACE_FD = 1, 3, 4, 10, 18, 20, 26, 27, 28
+_BRIDGE_SNOOPING = 23  # IFLA_BR_MCAST_SNOOPING
 _SEND_QUEUES, _RECEIVE_QUEUES = 31, 32
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _ADDRESS_GENERATION, _ADDRESS_GENERATION_OFF = 8, 1  # IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE
@@ -132,6 +133,62 @@ class LinkDevices:
         self._far_networks[network] = 0
         return network
 
+    def make_bridge(self, purpose: str, mtu: int) -> Device:
+        """Make a bridge that is up and passes all multicast.
+
+        Raises:
+            OSError: the kernel's refusal; none is left behind.
+        """
+        name = f"{self._new_name()}w"
+        data = attribute(_BRIDGE_SNOOPING, bytes([0]))
+        try:
+            self._route.send(
+                [
+                    (_NEW_LINK, CREATE | EXCL, _description(name, mtu) + _kind("bridge", data)),
+                    self._alias(name, purpose),
+                ]
+            )
+            made = switch.named(self._route, name)
+            _quietly_up(self._route, [made])
+        except BaseException:
+            self._delete_named([name])
+            raise
+        return made
+
+    def make_port(self, purpose: str, mtu: int, bridge: int, inner: tuple[str, str, int]) -> Device:
+        """Make a port of a bridge, which is down, with its other end in a node.
+
+        Args:
+            purpose: what it is for.
+            mtu: bytes of an IP packet.
+            bridge: index of the bridge.
+            inner: name and MAC of the interface in the node, and the file descriptor of the node's network namespace.
+
+        Raises:
+            OSError: the kernel's refusal; none is left behind.
+        """
+        name = f"{self._new_name()}p"
+        interface, mac, network = inner
+        peer = _description(interface, mtu) + attribute(_ADDRESS, bytes.fromhex(mac.replace(":", "")))
+        peer += _ONE_QUEUE + attribute(_NAMESPACE_FD, struct.pack("=I", network))
+        kind = _kind("veth", attribute(_VETH_PEER, peer))
+        master = attribute(_MASTER, struct.pack("=I", bridge))
+        try:
+            body = _description(name, mtu) + _ONE_QUEUE + master + kind
+            self._route.send([(_NEW_LINK, CREATE | EXCL, body), self._alias(name, purpose)])
+            return switch.named(self._route, name)
+        except BaseException:
+            self._delete_named([name])
+            raise
+
+    def switch_on(self, devices: Sequence[Device]) -> None:
+        """Switch devices of the switch side on.
+
+        Raises:
+            OSError: the kernel's refusal.
+        """
+        _quietly_up(self._route, devices)
+
     def delete(self, indexes: Iterable[int]) -> None:
         """Remove devices of the switch side, each of which may have gone already."""
         far = {index: self._far.pop(index, None) for index in indexes}
@@ -190,6 +247,16 @@ def _quietly_up(route: RouteSocket, devices: Sequence[Device]) -> None:
     messages = [(_SET_LINK, 0, _device(device.index) + quiet) for device in devices]
     route.send(messages, tolerated=[errno.EAFNOSUPPORT])
     route.send([(_SET_LINK, 0, _device(device.index, _UP)) for device in devices])
+
+
+def switch_on_in(network: int, names: Iterable[str]) -> None:
+    """Switch devices of another namespace on, without IPv6 addresses, as Docker does on networks without IPv6.
+
+    Raises:
+        OSError: the kernel's refusal.
+    """
+    with namespaces.inside(network), RouteSocket() as route:
+        _quietly_up(route, [switch.named(route, name) for name in names])
 
 
 def alias(lab: str) -> str:

@@ -89,6 +89,13 @@ class NewInterface(_Message, frozen=True, kw_only=True):
     mac: str
 
 
+class NewRoute(_Message, frozen=True, kw_only=True):
+    """A route to install: a subnet in CIDR form or `default`, and the address of the next hop."""
+
+    to: str
+    via: str
+
+
 class Surroundings(_Message, frozen=True, kw_only=True):
     """What the processes of a node have beside its network.
 
@@ -117,6 +124,7 @@ class NewNode(_Message, frozen=True, kw_only=True):
         environment: variables of its commands, beside those of all nodes.
         directory: where its commands start.
         hosts: text of its /etc/hosts.
+        routes: to networks that it is not on.
         surroundings: what else its commands have.
     """
 
@@ -126,6 +134,7 @@ class NewNode(_Message, frozen=True, kw_only=True):
     directory: str
     hosts: str
     interfaces: tuple[NewInterface, ...]
+    routes: tuple[NewRoute, ...] = ()
     surroundings: Surroundings = Surroundings()
 
 
@@ -180,6 +189,9 @@ class PresentNode(_Message, frozen=True, kw_only=True):
         limited: CPU or memory limits hold for it.
         identity: which container takes its place when it has been removed; None where none does.
         namespace: path of its network namespace where it is no container.
+        forwards: it is a router.
+        wires: interfaces to make.
+        routes: to networks that it is not on.
     """
 
     name: str
@@ -189,13 +201,23 @@ class PresentNode(_Message, frozen=True, kw_only=True):
     interfaces: tuple[PresentInterface, ...]
     identity: ContainerIdentity | None
     namespace: str = ""
+    forwards: bool = False
+    wires: tuple[NewInterface, ...] = ()
+    routes: tuple[NewRoute, ...] = ()
 
 
 class Adopt(Call[None], frozen=True, kw_only=True):
-    """Find the ports of nodes that are there already, on networks that are there already."""
+    """Find the ports of nodes that are there already, on networks that are there already, and make wires to them.
+
+    Attributes:
+        networks: those that are there.
+        nodes: the nodes.
+        wires: networks to make that are not there yet.
+    """
 
     networks: tuple[PresentNetwork, ...]
     nodes: tuple[PresentNode, ...]
+    wires: tuple[NewNetwork, ...] = ()
 
 
 class Launch(Call[None], frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import msgspec
 
 from testbed import logs
-from testbed.agent import http_probe, messages, nodes, processes, protocol, sockets, timeline
+from testbed.agent import http_probe, messages, nodes, processes, protocol, routes, sockets, timeline
 from testbed.agent.connection import Connection
 from testbed.agent.tasks import cancelled
 from testbed.errors import LabError, TestbedError
@@ -168,9 +168,12 @@ class Server:
 
     async def _create(self, call: messages.Create) -> None:
         await self._wiring.create(call.networks, call.nodes, self._directory / "hosts")
+        for node in call.nodes:
+            routes.install(self._wiring.node(node.name), node.routes)
 
     async def _adopt(self, call: messages.Adopt) -> None:
         await self._wiring.adopt(call.networks, call.nodes)
+        await self._attachments.wires.make(call.wires, call.nodes)
         await self._attachments.recognise()
 
     async def _launch(self, call: messages.Launch) -> None:

@@ -27,8 +27,13 @@ _TERMINAL, _OFFSET, _VARIABLE_OFFSET, _EAT = 1, 2, 4, 8
 _ACTION_KIND, _ACTION_OPTIONS = 1, 2
 _MIRRED_PARAMETERS, _REDIRECT, _STOLEN = 2, 1, 4
 
-_PRIORITY = 1
-_INFO = _PRIORITY << 16 | socket.htons(0x0003)  # ETH_P_ALL
+
+def info_of(priority: int, protocol: int) -> int:
+    """Return what a message says of a rule's priority, the lowest first, and of the EtherType of its packets."""
+    return priority << 16 | socket.htons(protocol)
+
+
+ALL_PACKETS = info_of(1, 0x0003)  # ETH_P_ALL
 
 ROOT_TABLE = 0x800 << 20
 MOST_NUMBER = 0xFFF
@@ -85,6 +90,7 @@ def rule(
     actions: bytes | None = None,
     onward: Onward = STAY,
     hook: int = EGRESS,
+    info: int = ALL_PACKETS,
 ) -> bytes:
     """Return the message that makes or replaces a rule; the kernel keeps the keys of one that is there.
 
@@ -95,6 +101,7 @@ def rule(
         actions: what happens to packets; empty: they pass. None: to what the rules of the table don't take, nothing.
         onward: the table that is tried first.
         hook: of the port.
+        info: the priority, and the EtherType of the packets that the rule is for, see `info_of`.
     """
     flags = onward.flags | (0 if actions is None else _TERMINAL)
     selector = struct.pack("=BBBx", flags, onward.shift, len(keys)) + struct.pack("!H", onward.mask)
@@ -105,12 +112,12 @@ def rule(
         options += attribute(_HASH, struct.pack("=I", handle & ~MOST_NUMBER))
     if actions:
         options += attribute(ACTIONS, attribute(1, actions))
-    return message(port, handle, options, hook=hook)
+    return message(port, handle, options, hook=hook, info=info)
 
 
-def message(port: int, handle: int, options: bytes = b"", *, hook: int = EGRESS) -> bytes:
+def message(port: int, handle: int, options: bytes = b"", *, hook: int = EGRESS, info: int = ALL_PACKETS) -> bytes:
     """Return the body of a message about a filter: `struct tcmsg` and attributes."""
-    body = TCMSG.pack(socket.AF_UNSPEC, port, handle, hook, _INFO)
+    body = TCMSG.pack(socket.AF_UNSPEC, port, handle, hook, info)
     return body + attribute(KIND, b"u32\0") + (attribute(OPTIONS, options) if options else b"")
 
 

@@ -136,7 +136,7 @@ class Wiring:
         """The port that is the device with that index."""
         return self.ports[self._places[index]] if index in self._places else None
 
-    def _add(self, port: Port) -> None:
+    def add(self, port: Port) -> None:
         """Have a port where there is none, or none any more."""
         self.gone.pop((port.node, port.network), None)
         self.ports[port.node, port.network] = port
@@ -191,7 +191,7 @@ class Wiring:
             interface=inner.name,
             mtu=inner.mtu,
         )
-        self._add(port)
+        self.add(port)
         return port
 
     def succeed(self, name: str, pid: int, container: str) -> None:
@@ -235,7 +235,7 @@ class Wiring:
                 self._make_node(node, hosts / node.name)
                 for interface in node.interfaces:
                     await self._cable(node.name, interface, next(indexes), bridges[interface.network])
-                await _configure(self.nodes[node.name].network, node.interfaces)
+                await configure(self.nodes[node.name].network, node.interfaces)
         except NetlinkError as error:
             raise LabError("wiring-failed", f"the kernel refused a device or an address: {error}") from None
 
@@ -273,7 +273,7 @@ class Wiring:
         await self.switch.ip.link(
             "add", index=index, ifname=f"port{index}", kind="veth", mtu=mtu, master=bridge[0], state="up", peer=peer
         )
-        self._add(
+        self.add(
             Port(
                 node=node,
                 network=interface.network,
@@ -318,7 +318,7 @@ class Wiring:
                         "attach the node to a bridge network only",
                     )
                 (port,) = switch.devices(self.route, device.peer)
-                self._add(
+                self.add(
                     Port(
                         node=name,
                         network=interface.network,
@@ -332,7 +332,7 @@ class Wiring:
                 )
 
 
-async def _configure(network: int, interfaces: Sequence[NewInterface]) -> None:
+async def configure(network: int, interfaces: Sequence[NewInterface]) -> None:
     """Give a node's interfaces their addresses and switch them on."""
     async with NetworkNamespace(network) as node:
         indexes = {link.get("ifname"): link["index"] async for link in await node.ip.get_links()}

@@ -246,7 +246,7 @@ def run_verdict(run: Run) -> str:
 
 
 def links_verdict(checks: Sequence[LinkCheck]) -> str:
-    """Return the summary of a check: `12 links: 10 as requested, 1 NOT as requested, 1 not measured`."""
+    """Return the summary of a check: `12 links and 2 paths: 12 as requested, 1 NOT as requested, 1 not measured`."""
     failed = sum(not check.passed for check in checks)
     skipped = sum(check.skipped is not None for check in checks)
     counts = (
@@ -254,7 +254,9 @@ def links_verdict(checks: Sequence[LinkCheck]) -> str:
         (failed, f"NOT {AS_REQUESTED}"),
         (skipped, "not measured"),
     )
-    links = f"{len(checks)} link{'' if len(checks) == 1 else 's'}"
+    paths = sum(bool(check.path) for check in checks)
+    counted = ((len(checks) - paths, "link"), (paths, "path"))
+    links = " and ".join(f"{count} {noun}{'s' * (count != 1)}" for count, noun in counted if count)
     parts = [(count, what) for count, what in counts if count]
     if len(parts) == 1:
         return f"{links} {parts[0][1]}"
@@ -278,7 +280,11 @@ def captures_text(captures: Sequence[CaptureRecord]) -> str:
 
 def failures(run: Run) -> dict[str, str]:
     """Return what was not as expected in a run: `voice.loss < 5% is not met` to `6.2 %`, a link to its verdict."""
-    links = {f"link {check.key} is NOT {AS_REQUESTED}": check.verdict for check in run.checks if not check.passed}
+    links = {
+        f"{'path' if check.path else 'link'} {check.full_name} is NOT {AS_REQUESTED}": check.verdict
+        for check in run.checks
+        if not check.passed
+    }
     missed = [outcome for outcome in run.outcomes if not outcome.passed]
     return links | {
         f"{outcome.expectation} is not met": outcome_cells(outcome)[0] if outcome.reason is None else outcome.reason

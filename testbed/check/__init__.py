@@ -1,6 +1,7 @@
 """Whether links do what was requested, and whether the emulation kept up: `measure` before a run, `trust` after."""
 
 from testbed.check.budget import DEEP, QUICK, Depth
+from testbed.check.paths import paths_of
 from testbed.check.probing import measure
 from testbed.check.trusting import UNCHECKED, disturbances, late_senders, trust
 from testbed.check.verdict import AS_REQUESTED, Finding, LinkCheck
@@ -16,5 +17,6 @@ __all__ = [
     "disturbances",
     "late_senders",
     "measure",
+    "paths_of",
     "trust",
 ]

@@ -46,7 +46,7 @@ def judge_delays(impairments: Impairments, expected: Expected, sample: Sample, l
     measured = sorted(kept[:: expectations.thinning(impairments)])
     wait_ns = expectations.bottleneck_wait_ns(impairments)
     allowed_ns = wait_ns + late_ns(statistics.quantile(requested, 0.5))
-    delay = _delay(impairments, requested, measured, level, allowed_ns)
+    delay = judge_delay(impairments, requested, measured, level, allowed_ns)
     findings = [delay, *(_tail(requested, measured, level, wait_ns) if delay.passed else [])]
     findings.append(_jitter(impairments, requested, measured, level, wait_ns))
     if wait_ns > late_ns(impairments.delay_ns):
@@ -82,7 +82,7 @@ def _in_place(impairments: Impairments, expected: Expected, sample: Sample) -> S
     return [delays[place] for place in places]
 
 
-def _delay(
+def judge_delay(
     impairments: Impairments, requested: Sequence[float], measured: Sequence[int], level: float, allowed_ns: float
 ) -> Finding:
     """Judge the median delay less the median of the jitter, which is the `delay` of the file."""

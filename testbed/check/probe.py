@@ -1,4 +1,4 @@
-"""Measure one link with probes and judge it."""
+"""Measure one link, or a path over several, with probes and judge it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from testbed.check.comparing import TOO_HIGH, TOO_LOW
 from testbed.check.judging import TIMING, judge
 from testbed.check.verdict import Finding, LinkCheck, unmeasured
 from testbed.errors import TestbedError
+from testbed.plan.model import Link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from testbed.check.budget import Budget, Depth
+    from testbed.check.paths import Path
     from testbed.check.rates import Train
+    from testbed.check.samples import Sample
     from testbed.check.schedules import Schedule
     from testbed.check.selection import ProbePackets
     from testbed.check.trains import TrainRecord
     from testbed.matching import Match
-    from testbed.plan.model import Link, Plan
+    from testbed.plan.model import Plan
     from testbed.workloads.nodes import Nodes
 
 _log = logging.getLogger(__name__)
@@ -48,7 +51,7 @@ _START_NS = 500_000_000
 
 
 class Probe:
-    """Measures one link and judges it.
+    """Measures one link, or a path over several, and judges it.
 
     Attributes:
         kind: equal for links that differ only in their nodes.
@@ -57,7 +60,7 @@ class Probe:
     def __init__(  # what a probe is made of
         self,
         plan: Plan,
-        link: Link,
+        probed: Link | Path,
         number: int,
         matches: Sequence[Match],
         *,
@@ -67,22 +70,26 @@ class Probe:
         token_bucket: bool,
     ) -> None:
         """`matches` are those of all links of the direction, in order."""
+        path = None if isinstance(probed, Link) else probed
+        link = probed if isinstance(probed, Link) else probed.link
         self._link = link
+        self._path = path
         self._impairments = link.impairments
-        self._address = plan.node(link.destination).on(link.network).address
-        self._mtu = next(network.mtu for network in plan.networks if network.name == link.network)
+        self._address = path.address if path else plan.node(link.destination).on(link.network).address
+        self._mtu = path.mtu if path else next(at.mtu for at in plan.networks if at.name == link.network)
         self._packets = selection.choose(link.match, matches, FIRST_PORT + number % _PORTS)
         self._depth = depth
         self._level = level
         self._budget = budget
         self._token_bucket = token_bucket
-        self.kind: Hashable = (link.impairments, link.engine, self._mtu)
+        self.kind: Hashable = (path.hops if path else link.impairments, link.engine, self._mtu)
         self._check = LinkCheck(
             **link.key._asdict(),
             asked=link.impairments,
             sent=0,
             arrived=0,
             findings=(),
+            path=path.nodes if path else (),
         )
 
     @property
@@ -140,7 +147,7 @@ class Probe:
             if dense:
                 more = self._send(dense, nodes, lambda done: say((1 + done) / parts)).sample(scripted=scripted)
                 sample = sample.with_counts_of(more)
-            findings = judge(impairments, sample, level=self._level)
+            findings = self._judge(sample)
             for _ in range(_ATTEMPTS - 1):
                 if all(finding.passed for finding in findings if finding.name in TIMING):
                     break
@@ -149,7 +156,7 @@ class Probe:
                 _log.debug("%s: times are wrong, measure again", self._check.link)
                 again = self._send(spaced, nodes, lambda _: None).sample(scripted=scripted)
                 sample = again.with_counts_of(sample)
-                findings = judge(impairments, sample, level=self._level)
+                findings = self._judge(sample)
         except TestbedError as error:
             if self._budget.overrun:
                 self._check = replace(self._check, skipped=self._no_time())
@@ -163,6 +170,11 @@ class Probe:
             self._add(unmeasured("drops", len(impairments.drops), "a script is for the packets that it names"))
         if impairments.bottleneck and not self.fillable:
             self._add(unmeasured("rate", self._mean_bps, "too much is lost to keep the link busy"))
+
+    def _judge(self, sample: Sample) -> tuple[Finding, ...]:
+        if self._path:
+            return self._path.judge(sample, level=self._level)
+        return judge(self._impairments, sample, level=self._level)
 
     def fill(self, nodes: Nodes, say: Callable[[float], None]) -> None:
         """Keep the link busy and judge its rate and, if the depth includes queues, its queue."""

@@ -11,14 +11,16 @@ from testbed import logs
 from testbed.check import parallel
 from testbed.check.budget import QUICK, Budget, Depth, rounds
 from testbed.check.probe import Probe
+from testbed.plan.model import Link
 from testbed.workloads.nodes import KillableNodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from testbed.check.paths import Path
     from testbed.check.verdict import LinkCheck
     from testbed.matching import LinkKey, Match
-    from testbed.plan.model import Link, Plan
+    from testbed.plan.model import Plan
     from testbed.workloads.nodes import Nodes
 
 _log = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ def measure(
     nodes: Nodes,
     *,
     links: Iterable[Link] | None = None,
+    paths: Iterable[Path] = (),
     depth: Depth = QUICK,
     budget_s: float | None = None,
     token_bucket: bool = False,
@@ -60,6 +63,7 @@ def measure(
         nodes: the nodes of the lab.
         links: the links to probe, with the impairments to compare with; by default all links of the plan. Of a
             direction between two nodes all are given, in order, because their matches say what each can be probed with.
+        paths: the paths to probe after all links, whose bottlenecks they may share.
         depth: `QUICK` or `DEEP`.
         budget_s: how long the check may take, in seconds; by default the budget of the depth.
         token_bucket: bottlenecks may be those of another tool, which let more than 1 ms of their rate through at once
@@ -67,53 +71,69 @@ def measure(
         progress: called with the fraction done, in the calling thread.
 
     Returns:
-        One check per link, in their order; a link that could not be probed has a `problem` and has not passed.
+        One check per link and then one per path, in their order; one that could not be probed has a `problem` and has
+        not passed.
     """
-    probed = plan.links if links is None else tuple(links)
+    links = plan.links if links is None else tuple(links)
+    probed: list[Link | Path] = [*links, *paths]
     budget = Budget(depth.budget_s if budget_s is None else budget_s)
     rounds_most = 1 + int(budget.seconds * 1e9) // depth.probes_ns
     level = SIGNIFICANCE / max(min(len(probed), rounds_most * AT_ONCE) * _PROPERTIES, 1)
     matches: dict[LinkKey, list[Match]] = {}
-    for link in probed:
+    for link in links:
         matches.setdefault(link.key.plain, []).extend([link.match] if link.match else [])
     probes = [
         Probe(
             plan,
-            link,
+            each,
             number,
-            matches[link.key.plain],
+            matches[each.key.plain] if isinstance(each, Link) else (),
             depth=depth,
             level=level,
             budget=budget,
             token_bucket=token_bucket,
         )
-        for number, link in enumerate(probed)
+        for number, each in enumerate(probed)
     ]
     total = parallel.ProgressSum(progress, len(probes) + sum(probe.fillable for probe in probes))
     cores = os.cpu_count() or 1
     with KillableNodes(nodes) as guarded:
-        for part in rounds(probes, AT_ONCE):
-            if not budget.allows(0):
-                for probe in part:
-                    probe.skip()
-                continue
+
+        def run(part: Iterable[Probe], at_once: int, work: Callable[[Probe, Callable[[float], None]], None]) -> None:
+            parallel.run_all(part, at_once, work, total, guarded=guarded, budget=budget)
+
+        def sample(probe: Probe, say: Callable[[float], None]) -> None:
+            probe.sample(guarded, say)
+
+        def fill(probe: Probe, say: Callable[[float], None]) -> None:
+            probe.fill(guarded, say)
+
+        for part in _in_time(probes[: len(links)], budget):
             fillable = [probe for probe in part if probe.fillable]
             light = [probe for probe in fillable if probe.is_light]
             heavy = [probe for probe in fillable if not probe.is_light]
             with logs.timed(_log, f"probe {len(part)} links for delay and loss"):
-                parallel.run_all(
-                    part, AT_ONCE, lambda probe, say: probe.sample(guarded, say), total, guarded=guarded, budget=budget
-                )
+                run(part, AT_ONCE, sample)
             with logs.timed(_log, f"fill {len(light)} slow bottlenecks and {len(heavy)} fast ones"):
-                parallel.run_all(
-                    light, AT_ONCE, lambda probe, say: probe.fill(guarded, say), total, guarded=guarded, budget=budget
-                )
-                parallel.run_all(
-                    heavy, cores, lambda probe, say: probe.fill(guarded, say), total, guarded=guarded, budget=budget
-                )
+                run(light, AT_ONCE, fill)
+                run(heavy, cores, fill)
+        for part in _in_time(probes[len(links) :], budget):
+            with logs.timed(_log, f"probe {len(part)} paths"):
+                run(part, AT_ONCE, sample)
+                run([probe for probe in part if probe.fillable], 1, fill)  # at once, they would share a bottleneck
     alike = Counter(probe.kind for probe in probes)
     measured = Counter(probe.kind for probe in probes if not probe.was_skipped)
     checks = tuple(probe.result(alike=alike[probe.kind], measured=measured[probe.kind]) for probe in probes)
     for check in checks:
         _log.debug("%s on %s: %s", check.link, check.network, check.verdict)
     return checks
+
+
+def _in_time(probes: Sequence[Probe], budget: Budget) -> Iterator[list[Probe]]:
+    """Yield probes in rounds while the budget lasts, and skip the others."""
+    for part in rounds(probes, AT_ONCE):
+        if budget.allows(0):
+            yield part
+        else:
+            for probe in part:
+                probe.skip()

@@ -11,6 +11,9 @@ from testbed.matching import LinkKey, Match
 AS_REQUESTED = "as requested"
 """The verdict on a property whose measured value agrees with the requested one."""
 
+_NAMED = 3
+"""The nodes on a path up to which its name says all of them."""
+
 _RIGHT = (AS_REQUESTED, "as asked")
 """The passing verdicts in stored runs; early versions wrote the second."""
 
@@ -56,7 +59,7 @@ def unmeasured(name: str, requested: float, why: str) -> Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkCheck:
-    """A link's impairments, as requested and as measured.
+    """The impairments of a link, or of a path over several, as requested and as measured.
 
     Attributes:
         source, destination, network, match: the link.
@@ -65,6 +68,8 @@ class LinkCheck:
         findings: one for each property; empty if the link was not probed.
         problem: why the link could not be probed, or None.
         skipped: why the link was left out, or None; that is no failure.
+        path: the nodes between the ends, where it is a path over several links; `asked` is then what these do together,
+            and `network` the one where the path arrives.
     """
 
     DERIVED: ClassVar = ("passed", "verdict")
@@ -79,6 +84,7 @@ class LinkCheck:
     problem: str | None = None
     skipped: str | None = None
     match: Match | None = None
+    path: tuple[str, ...] = ()
 
     @property
     def key(self) -> LinkKey:
@@ -87,8 +93,14 @@ class LinkCheck:
 
     @property
     def link(self) -> str:
-        """The link's name in messages and results."""
-        return self.key.name
+        """The name of the link or path in messages and results."""
+        over = f" over {', '.join(self.path)}" if len(self.path) <= _NAMED else f" over {len(self.path)} nodes"
+        return f"{self.key.name}{over if self.path else ''}"
+
+    @property
+    def full_name(self) -> str:
+        """The name of the link or path with its network, which no other has."""
+        return f"{self.link} on {self.network}" if self.path else str(self.key)
 
     @property
     def passed(self) -> bool:

@@ -9,13 +9,16 @@ from rich.table import Table
 from rich.text import Text
 
 from testbed import units
+from testbed.check import paths_of
 from testbed.cli.console import make_console
+from testbed.plan.forwarding import installed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
 
+    from testbed.check.paths import Path
     from testbed.plan.model import Node, Plan
 
 
@@ -45,6 +48,8 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
             )
     yield nodes
     yield from _services(plan)
+    if any(node.routes for node in plan.nodes):
+        yield _routes(plan)
     if plan.links:
         profiles = any(link.profile for link in plan.links)
         links = _table("link", "network", "impairments", *(["profile"] if profiles else []), "engine")
@@ -52,8 +57,15 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
             profile = [link.profile or ""] if profiles else []
             links.add_row(link.name, link.network, link.impairments.describe(), *profile, link.engine)
         yield links
+    yield from _course(plan)
+
+
+def _course(plan: Plan) -> Iterator[RenderableType]:
+    """Workloads, their paths, the timeline and expectations of a plan."""
     if plan.stages:
         yield _workloads(plan)
+    if paths := paths_of(plan, plan.links):
+        yield _paths(paths)
     if plan.timeline:
         yield _timeline(plan)
     if plan.expectations:
@@ -95,6 +107,28 @@ def _workloads(plan: Plan) -> Table:
                 Text(_parameters(workload.parameters)),
             )
     return workloads
+
+
+def _routes(plan: Plan) -> Table:
+    """One line per next hop of a node, with all destinations that it leads to."""
+    routes = _table("node", "routes to", "by way of", "on")
+    for node in plan.nodes:
+        name = node.name
+        for route in node.routes:
+            left = "" if route in installed(node) else " (left to its daemon)"
+            given = " (from the file)" if route.static else ""
+            routes.add_row(name, f"{', '.join(route.to)}{given}{left}", route.via, route.network)
+            name = ""
+    return routes
+
+
+def _paths(paths: Sequence[Path]) -> Table:
+    """The ways of workloads over several links, with what these do together."""
+    table = _table("path", "hops", "links together")
+    for path in paths:
+        ends = path.link.source, *path.nodes, path.link.destination
+        table.add_row(" -> ".join(ends), str(len(path.hops)), path.link.impairments.describe())
+    return table
 
 
 def _timeline(plan: Plan) -> Table:

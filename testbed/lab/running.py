@@ -18,6 +18,7 @@ from testbed.lab.node_watch import keeping_logs
 from testbed.lab.socket_sampling import SocketSampling
 from testbed.lab.timeline_client import Timeline
 from testbed.plan import changes
+from testbed.plan.forwarding import longest_ns
 from testbed.runtime import state
 from testbed.workloads.nodes import KillableNodes
 from testbed.workloads.running import run as run_workload
@@ -155,6 +156,7 @@ def _checked(
             lab.plan,
             lab,
             links=links,
+            paths=check.paths_of(lab.plan, links),
             depth=check.DEEP if deep else check.QUICK,
             budget_s=budget_s,
             progress=lambda done: observer.progressed("check", "probes", done),
@@ -236,13 +238,13 @@ def _label(workload: Workload) -> str:
 
 def _in_flight_ns(plan: Plan, workload: Workload) -> int:
     """Return the longest time that a packet of a workload may take, ns."""
-    return plan.longest_ns(workload.source, workload.destination, workload.packets) + _SLACK_NS
+    return longest_ns(plan, workload.source, workload.destination, workload.packets) + _SLACK_NS
 
 
 def _round_trip_ns(plan: Plan, workload: Workload) -> int:
     """Return the longest time that a packet of a workload and the answer to it may take, ns."""
-    there_ns = plan.longest_ns(workload.source, workload.destination, workload.packets)
-    return there_ns + plan.longest_ns(workload.destination, workload.source, workload.packets.back)
+    there_ns = longest_ns(plan, workload.source, workload.destination, workload.packets)
+    return there_ns + longest_ns(plan, workload.destination, workload.source, workload.packets.back)
 
 
 def _named(plan: Plan, name: str) -> Workload:

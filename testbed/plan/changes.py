@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from testbed.errors import UsageError
 from testbed.impairments import CLEAR
 from testbed.matching import LinkKey, Match, covers
+from testbed.plan.forwarding import forwarding
 from testbed.plan.model import Link, Plan
 from testbed.seeds import of_link
 from testbed.topology.document import read
@@ -42,7 +43,11 @@ def locate(plan: Plan, source: str, destination: str, network: str | None = None
     reachable = [interface.network for interface in receiving.interfaces]
     shared = [interface.network for interface in sending.interfaces if interface.network in reachable]
     if source == destination or not shared:
-        raise UsageError("not-linked", f"{source} and {destination} share no network", "name two nodes that do")
+        raise UsageError(
+            "not-linked",
+            f"{source} and {destination} share no network{_distance(plan, source, destination)}",
+            "name two nodes that do",
+        )
     if network is None and len(shared) > 1:
         raise UsageError(
             "which-network", f"{source} and {destination} share {' and '.join(shared)}", "choose one with --network"
@@ -62,6 +67,14 @@ def locate(plan: Plan, source: str, destination: str, network: str | None = None
         engine="auto",
         profile=None,
     )
+
+
+def _distance(plan: Plan, source: str, destination: str) -> str:
+    """Return how far apart two nodes are that share no network, as the end of a sentence; empty if none is reached."""
+    paths = forwarding(plan)
+    address = paths.address(source, destination) if source != destination else None
+    hops = (paths.path(source, destination, address) if address else None) or ()
+    return f": they are {len(hops)} hops apart, over {', '.join(hop[0] for hop in hops[1:])}" if hops else ""
 
 
 def in_force(plan: Plan, now: Mapping[LinkKey, Impairments]) -> tuple[Link, ...]:

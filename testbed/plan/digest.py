@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,14 +16,17 @@ def place(address: str, allocated: Sequence[IPv4Network], present: Sequence[IPv4
 
     Nothing of the addresses of a `present` network decides: a container that is made anew has another.
     """
+    if not address:
+        return address
     network = IPv4Network(address)
     if any(network.subnet_of(subnet) for subnet in present):
         return ""
     if "/" in address:
         return network.prefixlen if network in allocated else address
+    parsed = network.network_address
     for index, subnet in enumerate(allocated):
-        if IPv4Address(address) in subnet:
-            return f"{index}+{int(IPv4Address(address)) - int(subnet.network_address)}"
+        if parsed in subnet:
+            return f"{index}+{int(parsed) - int(subnet.network_address)}"
     return address
 
 

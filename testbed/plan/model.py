@@ -15,10 +15,11 @@ from testbed.errors import unknown_node
 from testbed.expectations import Expectation
 from testbed.impairments import Impairments
 from testbed.kinds import find
-from testbed.matching import LinkKey, Match, Packets, by_direction, longest
+from testbed.matching import LinkKey, Match, Packets
 from testbed.names import checked
 from testbed.plan.digest import digest, place
 from testbed.plan.events import Event
+from testbed.plan.routes import Route, Router
 from testbed.services import Ready, Service
 
 VERSION = 2
@@ -32,11 +33,12 @@ class Network:
     Attributes:
         name: as in the file.
         subnet: in CIDR form, `198.18.7.0/24`.
-        gateway: the address that a Docker network keeps for the machine; no node has it.
+        gateway: the address that a Docker network keeps for the machine; no node has it. Empty for a wire.
         allocated: the subnet was chosen here and may be another next time; else the file gave it.
         internal: traffic does not leave the machine.
         mtu: bytes of an IP packet.
         present: name of the Docker network that it is, which was there before the lab; empty where the lab makes it.
+        wire: it is a cable between two nodes, made by the agent.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Network:
     internal: bool
     mtu: int
     present: str = field(default="", metadata=ADDED)
+    wire: bool = field(default=False, metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,8 @@ class Node:
         ready: None where a started node is a ready one.
         service: how it is made and started, beside that.
         container: name of the container that it is, which ran before the lab; empty where the lab makes it.
+        router: None where the node forwards nothing.
+        routes: to networks that the node is not on, those of the file first.
     """
 
     name: str
@@ -94,6 +99,8 @@ class Node:
     ready: Ready | None
     service: Service = field(default=Service(), metadata=ADDED)
     container: str = field(default="", metadata=ADDED)
+    router: Router | None = field(default=None, metadata=ADDED)
+    routes: tuple[Route, ...] = field(default=(), metadata=ADDED)
 
     def __post_init__(self) -> None:
         _freeze(self, "environment", "sysctls")
@@ -162,7 +169,7 @@ class Workload:
         kind: one of `testbed.workloads.kinds`.
         source: the node that starts (and, of a stream, sends).
         destination: the node that listens.
-        address: of the destination on the network that both share.
+        address: of the destination, on the network that both share or where the path to it arrives.
         port: TCP or UDP port of the server, one per workload.
         seed: 64 bits.
         parameters: the kind's own, integers, strings, booleans or strings in a row; units are in their names.
@@ -310,15 +317,6 @@ class Plan:
         for change in (change for event in self.timeline for change in event.changes):
             by_link.setdefault(change.key, {})[change.impairments] = None
         return {key: tuple(all_impairments) for key, all_impairments in by_link.items()}
-
-    def longest_ns(self, source: str, destination: str, packets: Packets) -> int:
-        """Return the longest time that one of these packets may take, at any time of the timeline, ns."""
-        times_ns = {
-            key: max(impairments.longest_ns for impairments in all_impairments)
-            for key, all_impairments in self.all_impairments().items()
-            if key[:2] == (source, destination)
-        }
-        return max((longest(packets, lines) for lines in by_direction(times_ns).values()), default=0)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as a JSON object, which `from_json` reads."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
@@ -33,9 +34,10 @@ def relocate(plan: Plan, taken: Collection[IPv4Network]) -> Plan:
         if network.name in subnets
         if not network.allocated or not any(subnets[network.name].overlaps(other) for other in taken)
     }
-    members = {name: sum(name in {at.network for at in node.interfaces} for node in plan.nodes) for name in subnets}
+    members = Counter(at.network for node in plan.nodes for at in node.interfaces)
     wanted = {name: (subnet if name in fixed else None, members[name]) for name, subnet in subnets.items()}
-    found = addresses.subnets(wanted, lab=plan.lab, taken=taken)
+    wires = {network.name for network in plan.networks if network.wire}
+    found = addresses.subnets(wanted, lab=plan.lab, taken=taken, wires=wires)
     return _moved(plan, {subnets[name]: subnet for name, subnet in found.items()})
 
 
@@ -99,7 +101,10 @@ def _interface(interface: Interface, moves: Moves) -> Interface:
 
 def _address(address: str, moves: Mapping[IPv4Network, IPv4Network]) -> str:
     """Return the address at the same position in the new subnet."""
+    if not address:
+        return address
+    parsed = IPv4Address(address)
     for before, after in moves.items():
-        if IPv4Address(address) in before:
-            return str(after[int(IPv4Address(address)) - int(before.network_address)])
+        if parsed in before:
+            return str(after[int(parsed) - int(before.network_address)])
     return address

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
 from itertools import count
 from typing import TYPE_CHECKING, cast
 
 from testbed.expectations import parse
 from testbed.kinds import kinds as all_kinds
-from testbed.plan import addresses
+from testbed.plan import addresses, routing
+from testbed.plan.forwarding import Forwarding
 from testbed.plan.links import resolve_links
 from testbed.plan.model import CaptureSettings, Group, Interface, Network, Node, Plan, Workload
 from testbed.seeds import derive, of_name
 from testbed.topology.timeline_state import longest_ns, longest_round_trip, packets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
+    from ipaddress import IPv4Address, IPv4Network
 
     from testbed.services import Service
     from testbed.topology.models import Topology
@@ -37,9 +37,6 @@ network namespace the kernel refuses a default that is not the machine's own or 
 
 FIRST_PORT = 5001
 """Of the first workload; each has the next."""
-
-Addresses = Mapping[str, Mapping[str, IPv4Address]]
-"""By network and node."""
 
 
 def resolve(
@@ -71,18 +68,37 @@ def resolve(
         seed = of_name(topology.name) if topology.seed is None else topology.seed
     members = {
         network: [node for node in topology.nodes if network in topology.attachments(node)]
-        for network in topology.networks
+        for network in topology.segments
     }
-    given = {network: topology.addresses(network) for network in topology.networks}
-    fixed = {name: network.fixed_subnet(given[name].values()) for name, network in topology.networks.items()}
+    given = {network: topology.addresses(network) for network in topology.segments}
+    fixed = {name: network.fixed_subnet(given[name].values()) for name, network in topology.segments.items()}
     subnets = addresses.subnets(
-        {name: (fixed[name], len(members[name])) for name in topology.networks}, lab=lab, taken=()
+        {name: (fixed[name], len(members[name])) for name in topology.segments},
+        lab=lab,
+        taken=(),
+        wires=topology.wires,
     )
-    used = {name: _used(topology, network.present) for name, network in topology.networks.items()}
-    hosts = {name: addresses.hosts(subnet, members[name], given[name], used[name]) for name, subnet in subnets.items()}
+    used = {name: _used(topology, network.present) for name, network in topology.segments.items()}
+    hosts = {
+        name: addresses.hosts(subnet, members[name], given[name], used[name], wire=name in topology.wires)
+        for name, subnet in subnets.items()
+    }
     nodes = tuple(_node(topology, name, subnets, hosts) for name in topology.nodes)
     links, timeline = resolve_links(topology, seed=seed, engine=engine)
-    stages = _stages(topology, {node.name: node for node in nodes}, seed)
+    networks = tuple(
+        Network(
+            name=name,
+            subnet=str(subnets[name]),
+            gateway="" if name in topology.wires else _gateway(topology, network.present) or str(subnets[name][1]),
+            allocated=fixed[name] is None,
+            internal=network.internal,
+            mtu=network.mtu,
+            present=network.present or "",
+            wire=name in topology.wires,
+        )
+        for name, network in topology.segments.items()
+    )
+    stages = _stages(topology, nodes, Forwarding(nodes, networks), seed)
     workloads = [workload for stage in stages for workload in stage]
     kinds = {name: workload.kind for workload in workloads for name in (workload.name, workload.group) if name}
     grouped = {workload.group for workload in workloads}
@@ -93,18 +109,7 @@ def resolve(
         seed=seed,
         seed_given=seed_given,
         runtime=runtime or topology.runtime,
-        networks=tuple(
-            Network(
-                name=name,
-                subnet=str(subnets[name]),
-                gateway=_gateway(topology, network.present) or str(subnets[name][1]),
-                allocated=fixed[name] is None,
-                internal=network.internal,
-                mtu=network.mtu,
-                present=network.present or "",
-            )
-            for name, network in topology.networks.items()
-        ),
+        networks=networks,
         nodes=nodes,
         links=links,
         stages=stages,
@@ -127,7 +132,7 @@ def _gateway(topology: Topology, present: str | None) -> str:
 
 
 def _mac(topology: Topology, node: str, network: str, address: IPv4Address) -> str:
-    container, present = topology.nodes[node].container, topology.networks[network].present
+    container, present = topology.nodes[node].container, topology.segments[network].present
     return topology.present.mac(container, present) if container and present else addresses.mac(address)
 
 
@@ -140,14 +145,14 @@ def _capture(topology: Topology) -> CaptureSettings:
     )
 
 
-def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hosts: Addresses) -> Node:
+def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hosts: addresses.Hosts) -> Node:
     node = topology.nodes[name]
     return Node(
         name=name,
         interfaces=tuple(
             Interface(
                 network=network,
-                name=f"eth{index}",
+                name=_interface_name(topology, name, index),
                 address=str(hosts[network][name]),
                 prefix_length=subnets[network].prefixlen,
                 mac=_mac(topology, name, network, hosts[network][name]),
@@ -159,10 +164,12 @@ def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hos
         environment={**node.variables, **node.environment},
         cpus_milli=node.cpus_milli or 0,
         memory_bytes=node.memory_bytes or 0,
-        sysctls={} if node.container else {**SYSCTLS, **node.sysctls},
+        sysctls={} if node.container else {**SYSCTLS, **routing.sysctls(topology, name), **node.sysctls},
         ready=node.ready.resolved if node.ready else None,
         service=_service(topology, node.service),
         container=node.container or "",
+        router=routing.router(topology, name),
+        routes=routing.routes(topology, name, subnets, hosts),
     )
 
 
@@ -176,44 +183,59 @@ def _service(topology: Topology, service: Service) -> Service:
     return replace(service, depends_on=tuple(dependencies))
 
 
-def _stages(topology: Topology, nodes: Mapping[str, Node], seed: int) -> tuple[tuple[Workload, ...], ...]:
-    ports, longest = count(FIRST_PORT), longest_ns(topology)
+def _interface_name(topology: Topology, node: str, index: int) -> str:
+    """Return the name of a node's interface; those of wires have names that no container runtime gives."""
+    attached = list(topology.attachments(node))
+    before = sum(name in topology.wires for name in attached[:index])
+    return f"wire{before}" if attached[index] in topology.wires else f"eth{index}"
 
-    def round_trip_ns(workload: AskedWorkload | Work) -> int:
-        return longest_round_trip(topology.way_of(workload), packets_of(workload), longest)
+
+def _stages(
+    topology: Topology, nodes: Sequence[Node], forwarding: Forwarding, seed: int
+) -> tuple[tuple[Workload, ...], ...]:
+    ports, longest = count(FIRST_PORT), longest_ns(topology)
+    named = {node.name: node for node in nodes}
 
     def instances(written: AskedWorkload | Work) -> Iterator[Workload]:
         for workload in topology.instances(written):
-            waits = workload.waits(round_trip_ns(workload))
-            resolved = _workload(topology, workload, nodes, next(ports), seed, waits=waits)
+            address = _address(topology, workload, named)
+            there, back = forwarding.both_ways(workload.source, workload.destination, address)
+            waits = workload.waits(longest_round_trip(there, back, packets_of(workload), longest))
+            resolved = _workload(workload, named[workload.source], address, next(ports), seed, waits=waits)
             yield resolved if workload is written else replace(resolved, group=written.name)
 
     return tuple(tuple(workload for written in stage for workload in instances(written)) for stage in topology.stages)
 
 
+def _address(topology: Topology, workload: AskedWorkload | Work, nodes: Mapping[str, Node]) -> str:
+    """Return the address of a workload's destination on the network where its packets arrive."""
+    destination = nodes[workload.destination]
+    if workload.source == workload.destination:
+        return destination.interfaces[0].address
+    hops = topology.graph.path(workload.source, workload.destination, workload.network)
+    assert hops is not None  # noqa: S101  # the file would not be valid
+    return destination.on(workload.network or hops[-1][2]).address
+
+
 def _workload(
-    topology: Topology,
     workload: AskedWorkload | Work,
-    nodes: Mapping[str, Node],
+    source: Node,
+    address: str,
     port: int,
     seed: int,
     *,
     waits: Mapping[str, int],
 ) -> Workload:
-    network = topology.network_between(workload.source, workload.destination, workload.network)
     parameters = {**waits, **workload.parameters}
     port = cast("int", parameters.pop("port", port))
     if "congestion" in all_kinds()[workload.kind].parameters:  # else a program's, which has a default of its own
-        parameters = {
-            "congestion": nodes[workload.source].sysctls.get(CONGESTION, DEFAULT_CONGESTION),
-            **parameters,
-        }
+        parameters = {"congestion": source.sysctls.get(CONGESTION, DEFAULT_CONGESTION), **parameters}
     return Workload(
         name=workload.name,
         kind=workload.kind,
         source=workload.source,
         destination=workload.destination,
-        address=nodes[workload.destination].on(network).address,
+        address=address,
         port=port,
         seed=derive(seed, f"workload {workload.name}"),
         parameters=parameters,

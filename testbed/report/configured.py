@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from testbed.kinds import find
 from testbed.matching import LinkKey, Packets, by_direction, longest
+from testbed.plan.forwarding import forwarding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ Steps = list[tuple[int, int]]
 def one_way_ns(
     plan: Plan, workload: Workload, sender: str, receiver: str, timeline: Sequence[TimelineRecord] = ()
 ) -> Steps:
-    """The delay from one node to another on the network that the workload uses, ns."""
+    """The delay from one node to another on the path that the workload's packets take, ns."""
     return _delay_ns(plan, workload, timeline, (sender, receiver))
 
 
@@ -31,24 +32,24 @@ def round_trip_ns(plan: Plan, workload: Workload, timeline: Sequence[TimelineRec
 
 
 def _delay_ns(plan: Plan, workload: Workload, timeline: Sequence[TimelineRecord], *ways: tuple[str, str]) -> Steps:
-    destination = plan.node(workload.destination)
-    network = next(
-        (interface.network for interface in destination.interfaces if interface.address == workload.address), None
-    )
+    there, back = forwarding(plan).both_ways(workload.source, workload.destination, workload.address)
     kind = find(workload.kind)
     packets = Packets(kind.protocols if kind else (), destination_port=workload.port)
-    there = LinkKey(workload.source, workload.destination, str(network))
-    sent = {there: packets, there.back: packets.back}
-    asked = [LinkKey(*ends, str(network)) for ends in ways]
-    delays = by_direction({link.key: link.impairments.delay_ns for link in plan.links if link.key.plain in asked})
+    sent = [
+        (LinkKey(*hop), packets if way[0] == workload.source else packets.back)
+        for way in ways
+        for hop in (there if way[0] == workload.source else back)
+    ]
+    crossed = {hop for hop, _ in sent}
+    delays = by_direction({link.key: link.impairments.delay_ns for link in plan.links if link.key.plain in crossed})
 
     def total_ns() -> int:
-        return sum(longest(sent[way], delays.get(way, {})) for way in asked)
+        return sum(longest(what, delays.get(hop, {})) for hop, what in sent)
 
     steps = [(0, total_ns())]
     for event, happening in zip(plan.timeline, timeline, strict=False):  # a run that failed has not seen all
         for change in event.changes:
-            if change.key.plain in asked:
+            if change.key.plain in crossed:
                 delays.setdefault(change.key.plain, {})[change.match] = change.impairments.delay_ns
         if total_ns() != steps[-1][1]:
             steps.append((happening.begun_ns, total_ns()))

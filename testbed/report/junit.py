@@ -17,7 +17,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def junit_report(run: Run) -> bytes:
     """Return the XML in UTF-8. Failures have measured and expected values; the output says why a run is not trusted."""
-    cases = [("links", str(check.key), check.passed, check.verdict) for check in run.checks]
+    cases = [("links", check.full_name, check.passed, check.verdict) for check in run.checks]
     for outcome in run.outcomes:
         found, wanted = formatting.outcome_cells(outcome)
         said = f"found {found}, wanted {wanted}" if outcome.reason is None else formatting.outcome_verdict(outcome)

@@ -155,7 +155,7 @@ class Run:
     def why_not_trusted(self) -> tuple[str, ...]:
         """All reasons not to trust the run: it is incomplete, a link was not as requested, the emulation was late."""
         ending = () if self.is_whole else (f"it {self.ending}",)
-        links = [f"{check.key}: {check.verdict}" for check in self.checks if not check.passed]
+        links = [f"{check.full_name}: {check.verdict}" for check in self.checks if not check.passed]
         return (*ending, *self.distrust, *links)
 
     @property

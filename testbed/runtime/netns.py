@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from testbed import runtime
 from testbed.agent import messages, protocol
 from testbed.errors import LabError, MachineError, TestbedError, UsageError, unknown_node
+from testbed.plan.forwarding import forwarding
 from testbed.runtime import (
     NODE_SYSCTLS,
     Availability,
@@ -24,6 +25,7 @@ from testbed.runtime import (
     LabStatus,
     local_agent,
     netns_services,
+    nodes,
     state,
     terminal,
 )
@@ -97,7 +99,7 @@ class NetnsRuntime:
         agent.call(
             messages.Create(
                 networks=tuple(messages.NewNetwork(name=network.name, mtu=network.mtu) for network in plan.networks),
-                nodes=tuple(_new_node(plan, node) for node in plan.nodes),
+                nodes=tuple(_new_nodes(plan)),
             )
         )
         readiness = Readiness(runtime=self, lab=plan.lab, agent=agent, address=partial(first_address, plan))
@@ -352,22 +354,17 @@ def _as_shell(status: int) -> int:
     return _TOLD_BY_SIGNAL - status if status < 0 else status
 
 
-def _new_node(plan: Plan, node: Node) -> messages.NewNode:
-    return messages.NewNode(
-        name=node.name,
-        sysctls=NODE_SYSCTLS | dict(node.sysctls),
-        environment=netns_services.environment(node),
-        directory=node.service.working_dir or plan.directory,
-        hosts=netns_services.hosts(plan, node),
-        surroundings=netns_services.surroundings(plan, node),
-        interfaces=tuple(
-            messages.NewInterface(
-                network=interface.network,
-                name=interface.name,
-                address=interface.address,
-                prefix_length=interface.prefix_length,
-                mac=interface.mac,
-            )
-            for interface in node.interfaces
-        ),
-    )
+def _new_nodes(plan: Plan) -> Iterator[messages.NewNode]:
+    routes, paths = nodes.routes(plan), forwarding(plan)
+    networks = {network.name for network in plan.networks}
+    for node in plan.nodes:
+        yield messages.NewNode(
+            name=node.name,
+            sysctls=NODE_SYSCTLS | dict(node.sysctls),
+            environment=netns_services.environment(node),
+            directory=node.service.working_dir or plan.directory,
+            hosts=netns_services.hosts(plan, node, paths),
+            surroundings=netns_services.surroundings(plan, node),
+            interfaces=nodes.interfaces(node, networks),
+            routes=routes[node.name],
+        )

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 from testbed.agent import messages
 from testbed.errors import MachineError
 from testbed.runtime import local_files
+from testbed.runtime.nodes import known_addresses
 from testbed.services import Tmpfs, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from testbed.plan.forwarding import Forwarding
     from testbed.plan.model import Node, Plan
     from testbed.services import Service, Ulimit
 
@@ -187,19 +189,10 @@ def stop_signals(plan: Plan) -> Mapping[str, int]:
     }
 
 
-def hosts(plan: Plan, node: Node) -> str:
-    """Return a node's /etc/hosts: the node itself, and every node on a network with it, by its address there."""
+def hosts(plan: Plan, node: Node, paths: Forwarding) -> str:
+    """Return a node's /etc/hosts: the node itself, and every node that it reaches, by its address as seen from it."""
     names = " ".join(dict.fromkeys((node.service.hostname or node.name, node.name)))
     lines = ["127.0.0.1 localhost", f"{node.interfaces[0].address} {names}"]
     lines += [f"{address} {name}" for name, address in node.service.extra_hosts]
-    for other in plan.nodes:
-        if other.name == node.name:
-            continue
-        shared = [
-            interface
-            for interface in node.interfaces
-            if any(interface.network == at.network for at in other.interfaces)
-        ]
-        if shared:
-            lines.append(f"{other.on(shared[0].network).address} {other.name}")
+    lines += [f"{address} {name}" for name, address in known_addresses(plan, node, paths)]
     return "\n".join(lines) + "\n"

@@ -1,13 +1,13 @@
-"""The keys that name a link: its two nodes, for both directions or for one."""
+"""The keys that name a link: its two nodes, for both directions or for one; and those of a wire, which makes one."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Discriminator, Field, Tag
 
 from testbed.matching import Match
 from testbed.topology.base import Model, key
 from testbed.topology.matches import MatchKeys
-from testbed.topology.values import Name
+from testbed.topology.values import Name, WireSubnet
 
 _NETWORK = "Which network it is on; needed only where the nodes share several"
 _MATCH = "Only for these packets; others go as the link without `match` says"
@@ -63,9 +63,42 @@ class DirectionEnds(Ends):
         return f"{self.source} -> {self.destination}{self._condition}"
 
 
+class WireEnds(Model):
+    """A wire: a cable between two nodes, and both directions over it."""
+
+    wire: Annotated[tuple[Name, ...], Field(min_length=2, max_length=2)] = key(
+        "The two nodes that a cable of their own connects; both directions"
+    )
+    name: Name | None = key("The wire's name, by which other keys call its network; `a-b` unless given", default=None)
+    subnet: WireSubnet | None = key("IPv4 subnet; a /30 of 198.18.0.0/15 unless given", default=None)
+
+    selected: ClassVar[None] = None
+    match: ClassVar[None] = None
+
+    @property
+    def directions(self) -> tuple[tuple[str, str], ...]:
+        """The source and destination of each direction."""
+        one, other = self.wire
+        return (one, other), (other, one)
+
+    @property
+    def network(self) -> str:
+        """The name of the network that the wire is."""
+        return self.name or "-".join(self.wire)
+
+    def __str__(self) -> str:
+        return " <-> ".join(self.wire)
+
+
 def tag(value: object) -> str:
     """Return the tag of the form that a mapping has."""
     return "<pair>" if isinstance(value, dict) and "between" in value else "<direction>"
+
+
+def link_tag(value: object) -> str:
+    """Return the tag of the form that an entry of `links` has."""
+    forms = (form for form in ("wire", "matrix") if isinstance(value, dict) and form in value)
+    return next((f"<{form}>" for form in forms), tag(value))
 
 
 AnyEnds = Annotated[

@@ -179,7 +179,7 @@ def _keys(loc: tuple[int | str, ...]) -> dict[str, Any]:
     """Return the allowed keys of the mapping at pydantic's `loc`, in any of its forms; a workload's in its kind."""
     tag = str(loc[-1]) if loc else ""
     models = [_model(loc)]
-    if tag.startswith("<") and tag[1:-1] not in KINDS:
+    if tag.startswith("<") and tag[1:-1] not in (*KINDS, "wire"):  # a wire is none that may lack its first key
         models += [_model((*loc[:-1], other)) for other in _tags(loc[:-1])]
     return {name: field for model in models if model for name, field in _fields(model).items()}
 

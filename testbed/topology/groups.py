@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from testbed.matching import LinkKey
+from testbed.topology.ends import DirectionEnds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from testbed.matching import Match
     from testbed.topology.workloads import Work, Workload
+
+Value = TypeVar("Value")
 
 Groups = Mapping[str, tuple[str, ...]]
 """By the name of a group the names of its members."""
@@ -34,6 +37,23 @@ def links_between(
     """Yield the link from each of some nodes to each of others on a network, but from none to itself."""
     for sender in senders:
         yield from (LinkKey(sender, receiver, network, match) for receiver in receivers if receiver != sender)
+
+
+Precedence = tuple[int, bool]
+
+
+def precedence(entry: object, source: str, destination: str, groups: Collection[str]) -> Precedence:
+    """Return the rank of an entry of `links` among those about one link; the highest counts.
+
+    The name of a node counts more than that of a group, and after that `from` and `to` more than the other forms.
+    """
+    return sum(name not in groups for name in (source, destination)), isinstance(entry, DirectionEnds)
+
+
+def on_all(members: Sequence[Mapping[str, Value]]) -> Mapping[str, Value]:
+    """Return the networks that all members of a group are on, with what the first one has there."""
+    first, *others = members
+    return {network: one for network, one in first.items() if all(network in other for other in others)}
 
 
 def instances_of(workload: Workload | Work, groups: Groups) -> Iterator[Workload | Work]:

@@ -1,30 +1,26 @@
 """The topology file, version 1."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, PrivateAttr, Tag
-from pydantic_core import PydanticCustomError
 
-from testbed.engines import CHOICES
 from testbed.matching import LinkKey, Match
-from testbed.topology import ends
 from testbed.topology.attaching import attaches
 from testbed.topology.base import EmptyIsDefault, Model, Recorded, key
 from testbed.topology.captures import CaptureValue
 from testbed.topology.document import Document
-from testbed.topology.ends import DirectionEnds, Ends, PairEnds
+from testbed.topology.ends import DirectionEnds, PairEnds
 from testbed.topology.events import AnyEvent
-from testbed.topology.groups import Groups, instances_of, links_between, member_names
-from testbed.topology.impairments import ImpairmentKeys
-from testbed.topology.matrices import MatrixValue
+from testbed.topology.graph import Graph
+from testbed.topology.groups import Groups, Precedence, instances_of, links_between, member_names, on_all, precedence
+from testbed.topology.link_entries import AnyLink, Applied, Engine, LinkEntry, Wire
 from testbed.topology.present import Present
-from testbed.topology.problems import nearest
-from testbed.topology.profiles import PROFILES
 from testbed.topology.referenced_files import Files
+from testbed.topology.routers import RouterValue, StaticRoute
 from testbed.topology.services import ServiceKeys, form_tag
 from testbed.topology.values import (
     Address,
@@ -33,51 +29,29 @@ from testbed.topology.values import (
     DockerName,
     ExpectationText,
     Image,
+    Mtu,
     Name,
-    Reader,
     SettingPath,
     SomeSize,
     Subnet,
     Sysctl,
     Text,
     Variable,
-    describe,
 )
 from testbed.topology.workloads import Entry, Together, Work, Workload
 
-SMALLEST_MTU = 576
-"""The size of IP packets that every host must accept, bytes (RFC 791, section 3.1)."""
-
 MOST_SEED = (1 << 63) - 1
-
-if TYPE_CHECKING:
-    Engine = str
-else:  # for pydantic; type checkers only know literals that are written out
-    Engine = Literal[CHOICES]
 
 Runtime = Literal["auto", "docker", "netns"]
 Repetitions = Annotated[int, Field(strict=True, ge=1, le=1000)]
 Members = Annotated[int, Field(strict=True, ge=1, le=1000)]
 
 
-def _profile(value: object) -> str:
-    if not isinstance(value, str) or value not in PROFILES:
-        message = f"{describe(value)}, which is not a profile"
-        hint = nearest(str(value), PROFILES, "profiles")
-        raise PydanticCustomError("unknown-profile", "{said}", {"said": message, "hint": hint})
-    return value
-
-
-ProfileName = Annotated[str, Reader(_profile, {"enum": list(PROFILES)})]
-
-
 class Network(Model):
     """One L2 segment."""
 
     subnet: Subnet | None = key("IPv4 subnet; allocated from 198.18.0.0/15 unless given", default=None)
-    mtu: Annotated[int, Field(strict=True, ge=SMALLEST_MTU, le=9000)] = key(
-        "Bytes of the largest IP packet", default=1500
-    )
+    mtu: Mtu = key("Bytes of the largest IP packet", default=1500)
     internal: Annotated[bool, Field(strict=True)] = key("Whether traffic stays on this machine", default=True)
     present: DockerName | None = key("A Docker network that is there already, instead of a new one", default=None)
 
@@ -113,6 +87,8 @@ class Node(ServiceKeys):
     cpus_milli: Cpus | None = key("CPU cores it may use", alias="cpus", default=None)
     memory_bytes: SomeSize | None = key("Memory it may use", alias="memory", default=None)
     sysctls: Mapping[Sysctl, Text] = key("Settings of its network stack", default={})
+    router: RouterValue = key("Whether it forwards packets between its networks", default=None)
+    routes: tuple[StaticRoute, ...] = key("Routes of its own, beside the computed ones", default=())
     container: DockerName | None = key("A container that runs already, instead of a new one", default=None)
     count: Members | None = key(
         "Makes it a group of so many nodes, NAME-1, NAME-2, ...; the name then stands for all of them", default=None
@@ -154,63 +130,6 @@ class Compose(Model):
     """A compose project whose services are nodes."""
 
     project: DockerName = key("A project that is up; each running container of it is a node")
-
-
-class LinkKeys(ImpairmentKeys):
-    """The keys that both forms of a link share."""
-
-    profile: ProfileName | None = key("An impairment by name; keys given beside it replace its own", default=None)
-    engine: Engine | None = key("What carries out the impairments; the topology's engine unless given", default=None)
-
-    @property
-    def impairment_keys(self) -> ImpairmentKeys:
-        """The keys of the profile, overridden by the link's own."""
-        base = PROFILES[self.profile] if self.profile else ImpairmentKeys()
-        return base.overridden_by(self)
-
-    def keys_between(self, source: str, destination: str) -> ImpairmentKeys:  # noqa: ARG002  # of a matrix
-        """Return the keys for the direction from one of the named ends to another."""
-        return self.impairment_keys
-
-
-class Pair(PairEnds, LinkKeys):
-    """Both directions between two nodes."""
-
-
-class Direction(DirectionEnds, LinkKeys):
-    """One direction between two nodes; it replaces a `between` for this direction."""
-
-
-class MatrixLinks(Ends, LinkKeys):
-    """All links between nodes or groups, and within groups, from a table."""
-
-    between: Annotated[tuple[Name, ...], Field(min_length=1)] = key(
-        "The nodes or groups; all links between them and within each group"
-    )
-    matrix: MatrixValue = key("CSV file with the delay from each of them to each: `80ms`, or `80ms 0.1% 100mbit`")
-
-    @property
-    def directions(self) -> tuple[tuple[str, str], ...]:
-        """The source and destination of each direction for which the matrix has a value."""
-        pairs = ((source, destination) for source in self.between for destination in self.between)
-        return tuple(pair for pair in pairs if pair in self.matrix.cells)
-
-    def keys_between(self, source: str, destination: str) -> ImpairmentKeys:
-        """Return the link's own keys, overridden by those of the matrix."""
-        return self.impairment_keys.overridden_by(self.matrix.cells[source, destination])
-
-
-def _link_tag(value: object) -> str:
-    return "<matrix>" if isinstance(value, dict) and "matrix" in value else ends.tag(value)
-
-
-LinkEntry = Pair | Direction | MatrixLinks
-"""An entry of `links`."""
-
-AnyLink = Annotated[
-    Annotated[Pair, Tag("<pair>")] | Annotated[Direction, Tag("<direction>")] | Annotated[MatrixLinks, Tag("<matrix>")],
-    Discriminator(_link_tag),
-]
 
 
 class Sweep(Model):
@@ -309,9 +228,41 @@ class Topology(Model):
         """Return the names of nodes, with the members of a group in place of its name."""
         return tuple(member for name in names for member in self.groups.get(name, (name,)))
 
+    @cached_property
+    def wires(self) -> Mapping[str, Wire]:
+        """The wires by the names of their networks."""
+        return {link.network: link for link in self.links if isinstance(link, Wire)}
+
+    @cached_property
+    def segments(self) -> Mapping[str, Network]:
+        """All networks by name, each wire as one; without the one that every file has, where no node is on it."""
+        present = {name for attached in self._attached.values() for name in attached}
+        given = "networks" in self.model_fields_set
+        own = {name: network for name, network in self.networks.items() if given or name in present}
+        return own | {name: Network(subnet=wire.subnet, mtu=wire.mtu) for name, wire in self.wires.items()}
+
+    @cached_property
+    def _attached(self) -> Mapping[str, Mapping[str, Attachment]]:
+        wired: dict[str, dict[str, Attachment]] = {name: {} for name in self.nodes}
+        for network, wire in self.wires.items():
+            for node in wire.wire:
+                wired[node][network] = Attachment()
+        return {
+            name: {**({} if node.networks is None and wired[name] else node.attachments(self.networks)), **wired[name]}
+            for name, node in self.nodes.items()
+        }
+
     def attachments(self, node: str) -> Mapping[str, Attachment]:
-        """Return the networks that a node, or each member of a group, is on, by name."""
-        return (self.written_nodes.get(node) or self.nodes[node]).attachments(self.networks)
+        """Return the networks that a node, or each member of a group, is on, by name; its wires after the others."""
+        return on_all([self._attached[member] for member in self.members(node)])
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The paths between nodes."""
+        applied = self.applied(lambda entry: entry.cost is not None)
+        costs = {link[:3]: one.entry.cost or 1 for link, one in applied.items()}
+        routers = {name for name, node in self.nodes.items() if node.router}
+        return Graph(self._attached, routers, lambda *hop: costs.get(hop, 1))
 
     def addresses(self, network: str) -> Mapping[str, IPv4Address]:
         """Return the addresses that the file gives on a network, by node."""
@@ -319,13 +270,28 @@ class Topology(Model):
         return {node: attachment.address for node, attachment in attached.items() if attachment and attachment.address}
 
     def network_between(self, node: str, other: str, named: str | None) -> str:
-        """Return the network that two nodes or groups share: the one `named`, or the only one."""
+        """Return the network that two neighbours, nodes or groups, share: the one `named`, or the only one."""
         return named or next(name for name in self.attachments(node) if name in self.attachments(other))
 
-    def way_of(self, workload: Workload | Work) -> LinkKey:
-        """Return the direction from the source of a workload to its destination."""
-        network = self.network_between(workload.source, workload.destination, workload.network)
-        return LinkKey(workload.source, workload.destination, network)
+    def applied(self, is_meant: Callable[[LinkEntry], bool] = lambda _: True) -> dict[LinkKey, Applied]:
+        """Return what applies to each link that the file names, see `precedence`; equal things are one object.
+
+        Links in one direction between two nodes, which differ in their `match`, are in the order of the file.
+
+        Args:
+            is_meant: whether an entry counts.
+        """
+        found: dict[LinkKey, Applied] = {}
+        ranks: dict[LinkKey, Precedence] = {}
+        for entry in filter(is_meant, self.links):
+            match = entry.match
+            for source, destination in dict.fromkeys(entry.directions):
+                rank = precedence(entry, source, destination, self.groups)
+                applied = Applied(entry, entry.keys_between(source, destination))
+                for link in self.links_between(source, destination, entry.network, match):
+                    if link not in found or rank > ranks[link]:
+                        found[link], ranks[link] = applied, rank
+        return found
 
     def links_of(self, ends: PairEnds | DirectionEnds) -> Iterator[LinkKey]:
         """Yield each link between nodes, or members of groups, that are named as ends; once per direction."""

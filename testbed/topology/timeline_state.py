@@ -2,61 +2,17 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import permutations, product
-from typing import NamedTuple
 
 from testbed import units
 from testbed.impairments import CLEAR, Impairments
 from testbed.kinds import find
 from testbed.matching import LinkKey, Match, Packets, by_direction, longest
 from testbed.topology.base import Fault
-from testbed.topology.ends import DirectionEnds
 from testbed.topology.events import DARK, Event, Heal, ImpairmentChange, Partition
-from testbed.topology.impairments import ImpairmentKeys
+from testbed.topology.graph import Hop
+from testbed.topology.link_entries import Applied
 from testbed.topology.models import Topology
 from testbed.topology.workloads import Together, Work, Workload
-
-
-class LinkSettings(NamedTuple):
-    """What a file says of a link.
-
-    Attributes:
-        keys: of its impairments, those of its profile included.
-        engine: the entry's own, or None.
-        profile: the entry's, or None.
-    """
-
-    keys: ImpairmentKeys
-    engine: str | None
-    profile: str | None
-
-
-def link_entries(topology: Topology) -> dict[LinkKey, LinkSettings]:
-    """Return what applies to each link that the file names, see `precedence`. Links of one entry share the object.
-
-    Links in one direction between two nodes, which differ in their `match`, are in the order of the file.
-    """
-    entries: dict[LinkKey, LinkSettings] = {}
-    ranks: dict[LinkKey, Precedence] = {}
-    for link in topology.links:
-        match = link.match
-        for source, destination in dict.fromkeys(link.directions):
-            rank = precedence(link, source, destination, topology.groups)
-            settings = LinkSettings(link.keys_between(source, destination), link.engine, link.profile)
-            for key in topology.links_between(source, destination, link.network, match):
-                if key not in entries or rank > ranks[key]:
-                    entries[key], ranks[key] = settings, rank
-    return entries
-
-
-Precedence = tuple[int, bool]
-
-
-def precedence(entry: object, source: str, destination: str, groups: Collection[str]) -> Precedence:
-    """Return the rank of an entry among those about one link; the highest counts.
-
-    The name of a node counts more than that of a group, and after that `from` and `to` more than `between`.
-    """
-    return sum(name not in groups for name in (source, destination)), isinstance(entry, DirectionEnds)
 
 
 class TimelineState:
@@ -73,14 +29,14 @@ class TimelineState:
         # Equal impairments are one object, so that `is` compares them.
         self._same: dict[Impairments, Impairments] = {CLEAR: CLEAR}
         self._dark: dict[tuple[int, int], Impairments] = {}
-        self.file: Mapping[LinkKey, Impairments] = self._resolved(link_entries(topology))
+        self.file: Mapping[LinkKey, Impairments] = self._resolved(topology.applied())
         self._matching: dict[LinkKey, list[LinkKey]] = {}
         for key in self.file:
             if key.match:
                 self._matching.setdefault(key.plain, []).append(key)
         self.now: dict[LinkKey, Impairments] = dict(self.file)
 
-    def _resolved(self, entries: Mapping[LinkKey, LinkSettings]) -> dict[LinkKey, Impairments]:
+    def _resolved(self, entries: Mapping[LinkKey, Applied]) -> dict[LinkKey, Impairments]:
         """Return the impairments of links, computed once for all of the same keys."""
         known: dict[tuple[int, int, int], Impairments] = {}
         resolved = {}
@@ -176,7 +132,7 @@ class TimelineState:
         return self.now.get(key, CLEAR)
 
     def _mtu(self, key: LinkKey) -> int:
-        return self._topology.networks[key.network].mtu
+        return self._topology.segments[key.network].mtu
 
 
 MOST_CHANGES = 100_000
@@ -233,15 +189,21 @@ def packets_of(workload: Workload | Work) -> Packets:
     return Packets(kind.protocols if kind else (), destination_port=port if isinstance(port, int) else None)
 
 
-def longest_round_trip(there: LinkKey, packets: Packets, times_ns: Mapping[LinkKey, Mapping[Match | None, int]]) -> int:
-    """Return the longest time that packets take over the links of one direction, and answers over those back, ns.
+def longest_round_trip(
+    there: Iterable[Hop],
+    back: Iterable[Hop],
+    packets: Packets,
+    times_ns: Mapping[LinkKey, Mapping[Match | None, int]],
+) -> int:
+    """Return the longest time that packets take over the links of a path, and answers over those back, ns.
 
     Args:
-        there: without a match, the direction.
+        there: the hops of the path.
+        back: those of the answers.
         packets: that go there.
         times_ns: of links, `by_direction`.
     """
-    ways = (there, packets), (there.back, packets.back)
+    ways = [(LinkKey(*hop), packets) for hop in there] + [(LinkKey(*hop), packets.back) for hop in back]
     return sum(longest(sent, times_ns.get(way, {})) for way, sent in ways)
 
 
@@ -252,12 +214,22 @@ def workload_faults(topology: Topology) -> Iterator[Fault]:
         if (reach := workload.reach) is None:
             continue
         round_trips_ns = (
-            longest_round_trip(topology.way_of(one), packets_of(one), delays_ns) for one in topology.instances(workload)
+            longest_round_trip(*both_ways(topology, one), packets_of(one), delays_ns)
+            for one in topology.instances(workload)
         )
         if (longest_ns := max(round_trips_ns, default=0)) > reach.round_trip_ns:
             present, most = units.DURATION.format(longest_ns), units.DURATION.format(reach.round_trip_ns)
             message = f"crosses a round trip of {present}; {workload.kind} works over {most} at most"
             yield Fault(path, "path-too-long", message, reach.why)
+
+
+def both_ways(topology: Topology, workload: Workload | Work) -> tuple[tuple[Hop, ...], tuple[Hop, ...]]:
+    """Return the hops of a workload's packets, and of the answers; none if it stays in one node."""
+    source, destination, network = _ends(workload)
+    if source == destination:
+        return (), ()
+    there = topology.graph.path(source, destination, network) or ()
+    return there, topology.graph.path(destination, source, there[0][2] if there else None) or ()
 
 
 def _length_ns(topology: Topology) -> int | None:
@@ -295,5 +267,9 @@ def _workloads(topology: Topology) -> Iterator[tuple[tuple[str | int, ...], Work
             yield ("workloads", number), entry
 
 
-def _delay_ns(link: LinkSettings | None) -> int:
+def _ends(workload: Workload | Work) -> tuple[str, str, str | None]:
+    return workload.source, workload.destination, workload.network
+
+
+def _delay_ns(link: Applied | None) -> int:
     return (link.keys.delay_ns or 0) if link else 0

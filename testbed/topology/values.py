@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any, get_args
 
@@ -17,6 +18,11 @@ from testbed import units
 from testbed.errors import UsageError
 from testbed.topology.document import Float, Integer
 from testbed.topology.problems import quote
+
+SMALLEST_MTU = 576
+"""The size of IP packets that every host must accept, bytes (RFC 791, section 3.1)."""
+
+Mtu = Annotated[int, Field(strict=True, ge=SMALLEST_MTU, le=9000)]
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
 """A DNS label (RFC 1123, section 2.1), of at most 32 characters: names become host names and file names."""
@@ -196,7 +202,7 @@ def _burst(value: object) -> Fraction:
     return Fraction(text)
 
 
-def _subnet(value: object) -> IPv4Network:
+def _subnet(value: object, longest: int = 29) -> IPv4Network:
     text = text_of(value, "a subnet")
     try:
         subnet = IPv4Network(text)
@@ -204,8 +210,8 @@ def _subnet(value: object) -> IPv4Network:
         raise fault(f"is {quote(text)}, which is no IPv4 subnet", f"{error}; write it like 198.18.7.0/24") from None
     if not _usable(subnet.network_address):
         raise fault(f"is {quote(text)}, which no node can have", "write it like 198.18.7.0/24")
-    if not 8 <= subnet.prefixlen <= 29:  # noqa: PLR2004
-        raise fault(f"is {quote(text)}, must have a prefix of 8 to 29 bits", "write it like 198.18.7.0/24")
+    if not 8 <= subnet.prefixlen <= longest:  # noqa: PLR2004
+        raise fault(f"is {quote(text)}, must have a prefix of 8 to {longest} bits", "write it like 198.18.7.0/24")
     return subnet
 
 
@@ -313,6 +319,7 @@ Cpus = Annotated[int, Reader(_cpus, {"type": "number", "exclusiveMinimum": 0, "e
 QueueLimit = Annotated[Limit, Reader(_limit, _any_of("64KB", "100 packets", "100ms", "1bdp"))]
 Burst = Annotated[Fraction, Reader(_burst, {"type": "number", "minimum": 1, "maximum": 999_999, "examples": [4]})]
 Subnet = Annotated[IPv4Network, Reader(_subnet, _any_of("198.18.7.0/24"))]
+WireSubnet = Annotated[IPv4Network, Reader(partial(_subnet, longest=30), _any_of("198.18.7.0/30"))]
 Address = Annotated[IPv4Address, Reader(_address, _any_of("198.18.7.10"))]
 Command = Annotated[
     tuple[str, ...],

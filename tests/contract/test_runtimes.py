@@ -12,7 +12,7 @@ import pytest
 from testbed.errors import LabError, UsageError
 from testbed.lab import Lab, find
 from testbed.topology import loads
-from tests.conftest import remains
+from tests.conftest import agent_process, remains
 
 TOPOLOGY = """
 name: contract
@@ -143,8 +143,7 @@ def test_when_the_agent_dies_impaired_links_pass_nothing(up, backend, lab_name):
     lab = up()
     runtime, engine = backend
     if runtime == "netns":
-        agent_pid = next(int(entry.split()[1]) for entry in remains(lab_name) if entry.startswith("process"))
-        os.kill(agent_pid, signal.SIGKILL)
+        os.kill(agent_process(lab_name), signal.SIGKILL)
         with pytest.raises(LabError, match="agent-gone"):
             lab["a"].run(["true"])
     else:

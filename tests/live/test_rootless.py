@@ -30,6 +30,13 @@ nodes: {client: {}, server: {}}
 links:
   - {between: [client, server], delay: 25ms}
 """
+ROUTED = """
+name: routed
+nodes: {client: , router: {router: true}, server: }
+links:
+  - {wire: [client, router], delay: 5ms}
+  - {wire: [router, server], delay: 10ms}
+"""
 
 pytestmark = [pytest.mark.live, pytest.mark.userns]
 
@@ -56,6 +63,7 @@ def installed():
                 (directory / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(distribution.locate_file(file), directory / file)
     (directory / "rootless.yml").write_text(TOPOLOGY, "utf-8")
+    (directory / "routed.yml").write_text(ROUTED, "utf-8")
     subprocess.run(["chmod", "-R", "a+rX", directory], check=True)
     yield directory
     shutil.rmtree(directory)
@@ -153,6 +161,18 @@ def test_in_a_user_namespace(installed, lab_name):
     testbed = command_of("--clear-groups", installed, lab_name)
     said = goes_through_its_life(testbed, installed, lab_name, "netns")
     assert "network namespaces of an ordinary user" in said
+
+
+@pytest.mark.netns
+def test_routers_in_a_user_namespace(installed, lab_name):
+    testbed = command_of("--clear-groups", installed, lab_name)
+    try:
+        done = testbed("up", str(installed / "routed.yml"), "--name", lab_name, "--runtime", "netns")
+        assert done.returncode == 0, done.stderr
+        assert quickest(testbed, lab_name) >= 30
+    finally:
+        done = testbed("down", lab_name)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.docker

@@ -154,8 +154,15 @@ def create_network(engine: DockerEngine, lab: str, network: Network) -> None:
         raise
 
 
-def create_node(engine: DockerEngine, plan: Plan, node: Node, image: str) -> str:
+def create_node(engine: DockerEngine, plan: Plan, node: Node, image: str, hosts: Mapping[str, str]) -> str:
     """Create a node's container, attached to its networks but not running, and return its id.
+
+    Args:
+        engine: the Docker Engine.
+        plan: of the lab.
+        node: the node.
+        image: what the container is made from.
+        hosts: addresses of nodes that its networks' DNS does not know, by name.
 
     Raises:
         LabError: `docker-refused`.
@@ -163,7 +170,10 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node, image: str) -> str
     api = engine.api
     endpoints = {}
     for interface in node.interfaces:
-        present = next(each.present for each in plan.networks if each.name == interface.network)
+        known = next(each for each in plan.networks if each.name == interface.network)
+        if known.wire:
+            continue
+        present = known.present
         name = present or network_name(plan.lab, interface.network)
         endpoints[name] = api.create_endpoint_config(
             aliases=None if name == _DEFAULT_NETWORK else [node.name],
@@ -175,7 +185,7 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node, image: str) -> str
     # Older Docker Engines take one network at creation, and give interfaces the plan's MACs by themselves. podman takes
     # all networks at creation whatever its API's version; an interface that is connected later gets a random MAC.
     at_once = {first: endpoints[first]} if endpoints and _attaches_one(engine) else endpoints
-    host_options = services.host_options(plan, node)
+    host_options = services.host_options(plan, node, hosts)
     if engine.is_podman:
         host_options["extra_hosts"] = [*(host_options["extra_hosts"] or ()), *podman.hosts_entries(plan, node)]
     with refusals(f"node {node.name}"):

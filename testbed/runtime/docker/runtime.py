@@ -108,7 +108,7 @@ class DockerRuntime:
             own = {node.name: objects.container_name(plan.lab, node.name) for node in plan.nodes if not node.container}
             identities = {node: messages.ContainerIdentity(name=name) for node, name in own.items()} | {**identities}
         LabDirectory(self.name, plan.lab).make()
-        new_networks = [network for network in plan.networks if not network.present]
+        new_networks = [network for network in plan.networks if not network.present and not network.wire]
         with ThreadPoolExecutor(1) as background:
             limited = any(node.cpus_milli or node.memory_bytes for node in plan.nodes)
             starting = background.submit(agents.start, engine, plan.lab, limits_nodes=limited, attaches=attaches)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from testbed import logs, runtime
 from testbed.agent import messages
 from testbed.errors import LabError
+from testbed.plan.forwarding import forwarding
 from testbed.plan.relocation import readdress
 from testbed.runtime.docker import objects, services
 from testbed.runtime.docker.engine import in_parallel, patiently, refusals
+from testbed.runtime.nodes import interfaces, known_addresses, routes
 from testbed.runtime.readiness import Readiness, first_address
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from testbed.agent.client import Agent
+    from testbed.plan.forwarding import Forwarding
     from testbed.plan.model import Node, Plan
     from testbed.runtime import Runtime
     from testbed.runtime.docker.engine import DockerEngine
@@ -51,12 +54,14 @@ class Starter:
     agent: Future[Agent]
     identities: Mapping[str, messages.ContainerIdentity]
     images: Mapping[str, str]
+    _routes: Mapping[str, tuple[messages.NewRoute, ...]] = field(init=False, default_factory=dict)
 
     def start(self, nodes: Sequence[Node]) -> Readiness:
         """Create and start containers; return what tells when they are ready."""
         with logs.timed(_log, f"create and start {len(nodes)} containers"):
             started = in_parallel(self._bring_up, nodes)
         self._learn_addresses(nodes, [container for container, _ in started])
+        self._routes = routes(self.plan)
         nodes = [self.plan.node(node.name) for node in nodes]
         agent = self._readiness.agent
         steady = [(node, made) for node, made in zip(nodes, started, strict=True) if not node.service.restarts]
@@ -99,12 +104,40 @@ class Starter:
         """Make a node's container, unless it runs already; its id and the pid of its first process."""
         if node.container:
             return _present_pid(self.engine, node)
-        container = objects.create_node(self.engine, self.plan, node, self.images[node.name])
+        container = objects.create_node(self.engine, self.plan, node, self.images[node.name], self._hosts(node))
         return container, _start_node(self.engine, node, container)
 
     def _adoption(self, *nodes: messages.PresentNode) -> messages.Adopt:
-        networks = [messages.PresentNetwork(name=each.name, open=bool(each.present)) for each in self.plan.networks]
-        return messages.Adopt(networks=tuple(networks), nodes=nodes)
+        networks = [
+            messages.PresentNetwork(name=each.name, open=bool(each.present))
+            for each in self.plan.networks
+            if not each.wire
+        ]
+        wires = [messages.NewNetwork(name=name, mtu=mtu) for name, mtu in self._wires.items()]
+        return messages.Adopt(networks=tuple(networks), nodes=nodes, wires=tuple(wires))
+
+    @cached_property
+    def _wires(self) -> Mapping[str, int]:
+        """The MTU of each wire."""
+        return {network.name: network.mtu for network in self.plan.networks if network.wire}
+
+    @cached_property
+    def _paths(self) -> Forwarding:
+        return forwarding(self.plan)
+
+    def _hosts(self, node: Node) -> dict[str, str]:
+        """Return the addresses of the nodes that the Docker Engine's DNS does not tell a node, by name.
+
+        It knows those that share one of the engine's networks with it, wires not among them.
+        """
+        own = self._switches(node)
+        hosts = {} if own or not node.interfaces else {node.name: node.interfaces[0].address}
+        known = known_addresses(self.plan, node, self._paths)
+        return hosts | {name: address for name, address in known if not own & self._switches(self.plan.node(name))}
+
+    def _switches(self, node: Node) -> set[str]:
+        """Return the names of the Docker Engine's networks that a node is on."""
+        return {interface.network for interface in node.interfaces} - self._wires.keys()
 
     def _adopt_restarting(self, node: Node, container: str, pid: int) -> None:
         """Have the agent know a node whose program may end, and be started again, at any time."""
@@ -128,8 +161,12 @@ class Starter:
             interfaces=tuple(
                 messages.PresentInterface(network=interface.network, mac=interface.mac, address=interface.address)
                 for interface in node.interfaces
+                if interface.network not in self._wires
             ),
             identity=self.identities.get(node.name),
+            forwards=node.router is not None,
+            wires=interfaces(node, set(self._wires)),
+            routes=self._routes[node.name],
         )
 
 

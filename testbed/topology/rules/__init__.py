@@ -8,7 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.topology.attaching import attaches
-from testbed.topology.rules import addressing, attaching, groups, links, references, services, timeline, workloads
+from testbed.topology.rules import (
+    addressing,
+    attaching,
+    groups,
+    links,
+    references,
+    routers,
+    services,
+    timeline,
+    workloads,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +32,9 @@ _RULES_OF_NAMES = (
     references.captures,
     references.sockets,
     addressing.subnets,
+    routers.wires,
+    routers.routers,
+    routers.routes,
     services.dependencies,
     services.ports,
     services.mounts,

@@ -29,7 +29,7 @@ def subnets(parts: Parts) -> Iterator[Fault]:
     for node in parts.written:
         for name, address in parts.on.get(node, {}).items():
             members.get(name, {})[node] = address
-    settled: list[tuple[IPv4Network, str]] = []
+    settled: list[tuple[IPv4Network, str, Path]] = []
     for name, network in parts.networks.items():
         if len(members[name]) > MOST_PORTS:
             said = f"has {len(members[name])} nodes, and a Linux bridge has at most {MOST_PORTS} ports"
@@ -38,12 +38,12 @@ def subnets(parts: Parts) -> Iterator[Fault]:
         subnet = network.fixed_subnet(given) if network else None
         if subnet is not None and network is not None and network.present is None:
             yield from _addresses(name, subnet, members[name], parts.written)
-            settled.append((subnet, name))
+            settled.append((subnet, name, ("networks", name, "subnet")))
     yield from _chosen_by_docker(parts)
-    for (lower, first), (higher, second) in pairwise(sorted(settled)):
+    settled += [(wire.subnet, wire.network, (*path, "subnet")) for path, wire in parts.wires.items() if wire.subnet]
+    for (lower, first, _), (higher, _, path) in pairwise(sorted(settled, key=lambda one: one[:2])):
         if lower.overlaps(higher):
-            said = f"is {higher}, which overlaps {lower} of {quote(first)}"
-            yield Fault(("networks", second, "subnet"), "subnet-overlap", said)
+            yield Fault(path, "subnet-overlap", f"is {higher}, which overlaps {lower} of {quote(first)}")
 
 
 def _chosen_by_docker(parts: Parts) -> Iterator[Fault]:

@@ -9,21 +9,23 @@ from pydantic import TypeAdapter
 from testbed.matching import LinkKey, Match, covers
 from testbed.topology.base import Fault
 from testbed.topology.document import Path
-from testbed.topology.ends import AnyEnds, DirectionEnds, PairEnds
+from testbed.topology.ends import AnyEnds, DirectionEnds, PairEnds, WireEnds
 from testbed.topology.error_messages import show
-from testbed.topology.groups import links_between
-from testbed.topology.models import SMALLEST_MTU, Direction, LinkEntry, MatrixLinks, Pair
+from testbed.topology.groups import Precedence, links_between, precedence
+from testbed.topology.link_entries import LinkEntry, MatrixLinks, Wire
 from testbed.topology.problems import nearest, quote
 from testbed.topology.rules import references
 from testbed.topology.rules.parts import Parts, readable
-from testbed.topology.timeline_state import Precedence, precedence
+from testbed.topology.values import SMALLEST_MTU
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from testbed.topology.models import Network
+
 _ENDS: TypeAdapter[PairEnds | DirectionEnds] = TypeAdapter(AnyEnds)
 
-_Ends = PairEnds | DirectionEnds | MatrixLinks
+_Ends = PairEnds | DirectionEnds | MatrixLinks | WireEnds
 
 _Seen = dict[LinkKey, dict[tuple[Precedence, Match | None], Path]]
 """Where links were named: by direction (a key without a match), then by the precedence of the entry and its match."""
@@ -33,35 +35,59 @@ def links(parts: Parts) -> Iterator[Fault]:
     """Ends exist and share a network, impairments can be had, and each entry is for packets that no other one takes."""
     seen: _Seen = {}
     for path, raw in parts.items("links"):
-        link = parts.model(raw, Pair) or parts.model(raw, Direction) or parts.model(raw, MatrixLinks)
-        ends = link or (
-            None
-            if isinstance(raw, dict) and "matrix" in raw
-            else readable(raw, _ENDS, "between", "from", "to", "network")
-        )
+        link = parts.link(raw)
+        ends = link or _readable_ends(parts, path, raw)
         if ends is None:
             continue
         yield from _named(parts, path, ends)
         if link is not None:
             yield from match_faults(path, ends)
-        fault, sound = None, is_sound(raw, ends)
-        for source, destination in dict.fromkeys(ends.directions):
-            network = references.shared_network(parts, path, source, destination, ends.network)
-            if isinstance(network, Fault):
-                yield network
+        yield from _directions(parts, path, link, ends, seen if is_sound(raw, ends) else None)
+
+
+def _readable_ends(parts: Parts, path: Path, raw: object) -> _Ends | None:
+    """The ends of an entry that is otherwise not valid; None if they can't be read."""
+    if isinstance(raw, dict) and "matrix" in raw:
+        return None
+    return parts.wires.get(path) or readable(raw, _ENDS, "between", "from", "to", "network")
+
+
+def _directions(parts: Parts, path: Path, link: LinkEntry | None, ends: _Ends, seen: _Seen | None) -> Iterator[Fault]:
+    """In each direction nodes share a network, impairments can be had, and packets are left by the entries before.
+
+    Args:
+        parts: of the file.
+        path: of the entry.
+        link: the entry; None where it is not valid.
+        ends: of the entry.
+        seen: where each link was named before, to which those of the entry are added; None where its match is unknown.
+    """
+    taken = None
+    for source, destination in dict.fromkeys(ends.directions):
+        network = references.shared_network(parts, path, source, destination, ends.network)
+        if isinstance(network, Fault):
+            yield network
+            break
+        if network is not None and seen is not None:
+            fault = _taken(parts, path, ends, (source, destination, network), seen)
+            taken = taken or fault
+        if link is not None:
+            crossed = link if isinstance(link, Wire) else _network(parts, network)
+            mtu = crossed.mtu if crossed else SMALLEST_MTU
+            faults = [one.under(*path) for one in _contradictions(link, source, destination, mtu)]
+            yield from faults
+            if faults:
                 break
-            if network is not None and sound:
-                taken = _taken(parts, path, ends, (source, destination, network), seen)
-                fault = fault or taken
-            if link is not None:
-                crossed = parts.networks.get(str(network))
-                mtu = crossed.mtu if crossed else SMALLEST_MTU
-                faults = [one.under(*path) for one in _contradictions(link, source, destination, mtu)]
-                yield from faults
-                if faults:
-                    break
-        if fault:
-            yield fault
+    if taken:
+        yield taken
+
+
+def _network(parts: Parts, name: object) -> Network | Wire | None:
+    """The network or wire of that name; None where there is none that is valid."""
+    for path, ends in parts.wires.items():
+        if ends.network == name:
+            return parts.model(parts.document.value(path), Wire)
+    return parts.networks.get(str(name))
 
 
 def _contradictions(link: LinkEntry, source: str, destination: str, mtu: int) -> Iterator[Fault]:
@@ -107,7 +133,10 @@ def _taken(parts: Parts, path: Path, ends: _Ends, direction: tuple[str, str, str
     fault = None
     for key in links_between(parts.members(source), parts.members(destination), network):
         before = seen.setdefault(key, {})
-        if fault is None and before.get(place, path) != path:
+        is_other = before.get(place, path) != path
+        if is_other and isinstance(ends, WireEnds) and before[place] in parts.wires:
+            continue  # their names tell wires apart
+        if fault is None and is_other:
             packets = f", {match}" if match else ""
             first = before[place]
             said = (

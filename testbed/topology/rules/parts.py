@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from testbed.topology.groups import member_names
+from testbed.topology.ends import WireEnds
+from testbed.topology.graph import Graph
+from testbed.topology.groups import member_names, on_all
+from testbed.topology.link_entries import Direction, LinkEntry, MatrixLinks, Pair, Wire
 from testbed.topology.models import Network, Node
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from testbed.topology.document import Document, Path
 
 _NODE = TypeAdapter(Node)
+_WIRE = TypeAdapter(WireEnds)
 
 Part = TypeVar("Part")
 
@@ -47,12 +51,33 @@ class Parts:
         """The nodes by name, with what can be read of their networks; None stands for one of which nothing can."""
         found = self._data.get("nodes")
         entries = found.items() if isinstance(found, dict) else ()
-        return {
-            name: Node()
-            if raw is None
-            else self.model(raw, Node) or readable(raw, _NODE, "networks", "count") or readable(raw, _NODE, "networks")
-            for name, raw in entries
-        }
+        return {name: Node() if raw is None else self._node(raw) for name, raw in entries}
+
+    def _node(self, raw: object) -> Node | None:
+        wanted = (("networks", "router", "count"), ("networks", "count"), ("networks",))
+        return self.model(raw, Node) or next(
+            (node for keys in wanted if (node := readable(raw, _NODE, *keys)) is not None), None
+        )
+
+    @cached_property
+    def wires(self) -> Mapping[Path, WireEnds]:
+        """The wires that can be read, by their paths."""
+        found: dict[Path, WireEnds] = {}
+        for path, raw in self.items("links"):
+            if isinstance(raw, dict) and "wire" in raw:
+                wire = self.model(raw, Wire) or readable(raw, _WIRE, "wire", "name", "subnet")
+                if wire is not None:
+                    found[path] = wire
+        return found
+
+    @cached_property
+    def wired(self) -> Mapping[str, Mapping[str, None]]:
+        """Of each node that has wires, their names."""
+        found: dict[str, dict[str, None]] = {}
+        for wire in self.wires.values():
+            for node in wire.wire:
+                found.setdefault(node, {})[wire.network] = None
+        return found
 
     @cached_property
     def groups(self) -> Mapping[str, tuple[str, ...]]:
@@ -75,13 +100,28 @@ class Parts:
 
     @cached_property
     def on(self) -> Mapping[str, Mapping[str, IPv4Address | None]]:
-        """Of each node that can be read its networks, with the address that it asks for there; also of each group."""
-        written = {name: node for name, node in self.nodes.items() if node is not None}
-        made = {member: one for name, node in written.items() for member, one in node.members(name).items()}
-        return {
-            name: {network: one.address for network, one in node.attachments(self.networks).items()}
-            for name, node in (made | written).items()
-        }
+        """Of each node that can be read its networks and wires, with the address that it asks for there.
+
+        Of a group, the networks that all its members are on.
+        """
+        found: dict[str, Mapping[str, IPv4Address | None]] = {}
+        for name, node in self.each.items():
+            wires = self.wired.get(name, {})
+            own = {} if wires and node.networks is None else node.attachments(self.networks)
+            found[name] = {**{network: one.address for network, one in own.items()}, **wires}
+        return found | {name: on_all([found[member] for member in members]) for name, members in self.groups.items()}
+
+    @cached_property
+    def each(self) -> Mapping[str, Node]:
+        """Each node that can be read, by name; of groups their members."""
+        written = ((name, node) for name, node in self.nodes.items() if node is not None)
+        return {member: one for name, node in written for member, one in node.members(name).items()}
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The paths between the nodes that can be read, of fewest hops."""
+        routers = {name for name, node in self.each.items() if node.router}
+        return Graph({name: self.on[name] for name in self.each}, routers, lambda *_: 1)
 
     def section(self, name: str) -> object:
         """The raw data of a top-level key; None where there is none."""
@@ -106,6 +146,12 @@ class Parts:
         """The model of a part, or None where the part is not valid or of another kind."""
         model = self._models.get(id(raw))
         return model if isinstance(model, kind) else None
+
+    def link(self, raw: object) -> LinkEntry | None:
+        """The model of an entry of `links`, or None where it is not valid."""
+        return (
+            self.model(raw, Pair) or self.model(raw, Direction) or self.model(raw, MatrixLinks) or self.model(raw, Wire)
+        )
 
     def line(self, path: Path) -> int:
         """The line that a part begins in."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from testbed.topology.base import Fault
-from testbed.topology.ends import DirectionEnds, PairEnds
+from testbed.topology.ends import DirectionEnds, PairEnds, WireEnds
 from testbed.topology.problems import nearest, quote
 from testbed.topology.rules.parts import Parts, text_of
 
@@ -20,7 +20,7 @@ def attachments(parts: Parts) -> Iterator[Fault]:
         path: Path = ("nodes", name)
         if node is None:
             continue
-        if node.networks is None and len(parts.networks) > 1:
+        if node.networks is None and len(parts.networks) > 1 and name not in parts.wired:
             hint = nearest("", parts.networks, "networks")
             yield Fault(path, "missing-key", 'lacks "networks", and the file has several', hint)
         is_mapping = isinstance(node.networks, Mapping)
@@ -66,16 +66,18 @@ def ends(parts: Parts, path: Path, named: Mapping[Path, str]) -> Iterator[Fault]
         yield Fault(path, "same-node", f"leads from {quote(name)} to itself")
 
 
-def link_ends(parts: Parts, path: Path, of: PairEnds | DirectionEnds) -> Iterator[Fault]:
-    """As `ends`, of either form of a link."""
-    if isinstance(of, PairEnds):
+def link_ends(parts: Parts, path: Path, of: PairEnds | DirectionEnds | WireEnds) -> Iterator[Fault]:
+    """As `ends`, of any form of a link."""
+    if isinstance(of, WireEnds):
+        yield from ends(parts, path, {(*path, "wire", index): name for index, name in enumerate(of.wire)})
+    elif isinstance(of, PairEnds):
         yield from ends(parts, path, {(*path, "between", index): name for index, name in enumerate(of.between)})
     else:
         yield from ends(parts, path, {(*path, "from"): of.source, (*path, "to"): of.destination})
 
 
 def shared_network(parts: Parts, path: Path, one: str, other: str, asked: str | None) -> str | Fault | None:
-    """Return the network that two nodes share; None if that is unknown.
+    """Return the network that two neighbours share; None if that is unknown.
 
     Args:
         parts: of the file.
@@ -88,12 +90,49 @@ def shared_network(parts: Parts, path: Path, one: str, other: str, asked: str | 
     if networks is None or others is None or (one == other and one not in parts.groups):
         return None
     common = [name for name in networks if name in others]
+    if not common:
+        way = parts.graph.path(parts.members(one)[0], parts.members(other)[-1])
+        said = f"connects {quote(one)} and {quote(other)}, which share no network"
+        if way is None:
+            return Fault(path, "no-shared-network", said, "put both on one network")
+        over = ", ".join(hop[1] for hop in way[:-1])
+        hint = "impairments belong to a link between neighbours: name two nodes next to each other on that path"
+        return Fault(path, "no-shared-network", f"{said}: they are {len(way)} hops apart, over {over}", hint)
     hint = nearest(asked or "", common, f"networks that {one} and {other} share")
     if asked is not None and asked not in common:
         return Fault((*path, "network"), "unknown-network", f"is {quote(asked)}, which is none of theirs", hint)
-    if not common:
-        said = f"connects {quote(one)} and {quote(other)}, which share no network"
-        return Fault(path, "no-shared-network", said, "put both on one network")
     if asked is None and len(common) > 1:
         return Fault(path, "missing-key", 'lacks "network", and the nodes share several', hint)
     return asked or common[0]
+
+
+def reachable(parts: Parts, path: Path, one: str, other: str, asked: str | None) -> Iterator[Fault]:
+    """Packets get from one node to another; `asked` is the network where the file says that they arrive."""
+    networks, others = parts.on.get(one), parts.on.get(other)
+    if networks is None or others is None or (one == other and one not in parts.groups):
+        return
+    if any(name in others for name in networks):
+        fault = shared_network(parts, path, one, other, asked)
+        if isinstance(fault, Fault):
+            yield fault
+        return
+    if asked is not None and asked not in others:
+        said = f"is {quote(asked)}, which {other} is not on"
+        yield Fault((*path, "network"), "unknown-network", said, nearest(asked, others, f"networks of {other}"))
+        return
+    pairs = [(node, peer) for node in parts.members(one) for peer in parts.members(other) if node != peer]
+    if any(parts.graph.path(*pair, asked) is None for pair in pairs):
+        said = f"connects {quote(one)} and {quote(other)}, and there is no route from one to the other"
+        routers = [name for name, node in parts.each.items() if node.router]
+        between = [
+            name for name in parts.each if _touches(parts.on[name], networks) and _touches(parts.on[name], others)
+        ]
+        if candidates := [name for name in between if name not in (one, other, *routers)]:
+            hint = f"{candidates[0]} is on a network of each: let it forward, router: true"
+        else:
+            hint = "put both on one network, or a node with router: true between them"
+        yield Fault(path, "no-route", said, hint)
+
+
+def _touches(networks: Mapping[str, object], others: Mapping[str, object]) -> bool:
+    return any(name in others for name in networks)

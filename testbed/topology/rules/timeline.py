@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from testbed.topology.base import Fault
 from testbed.topology.events import Heal, ImpairmentChange, Partition
 from testbed.topology.groups import links_between
-from testbed.topology.models import Direction, MatrixLinks, Pair
 from testbed.topology.problems import nearest, quote
 from testbed.topology.rules import links, references
 from testbed.topology.timeline_state import separated
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from testbed.matching import LinkKey
     from testbed.topology.document import Path
     from testbed.topology.ends import DirectionEnds, PairEnds
+    from testbed.topology.link_entries import LinkEntry
     from testbed.topology.rules.parts import Parts
 
 
@@ -48,10 +48,7 @@ def _link(parts: Parts, path: Path, ends: PairEnds | DirectionEnds) -> Iterator[
 
 def _unknown_match(parts: Parts, path: Path, ends: PairEnds | DirectionEnds, network: str) -> Iterator[Fault]:
     """Yield a fault if no entry under `links` is for the packets that an event names."""
-    entries = [
-        parts.model(raw, Pair) or parts.model(raw, Direction) or parts.model(raw, MatrixLinks)
-        for _, raw in parts.items("links")
-    ]
+    entries = [parts.link(raw) for _, raw in parts.items("links")]
     if None in entries:
         return  # one that is not valid may be meant
     known = {
@@ -70,7 +67,7 @@ def _unknown_match(parts: Parts, path: Path, ends: PairEnds | DirectionEnds, net
             return
 
 
-def _expanded(parts: Parts, ends: PairEnds | DirectionEnds | MatrixLinks, network: str) -> Iterator[LinkKey]:
+def _expanded(parts: Parts, ends: PairEnds | DirectionEnds | LinkEntry, network: str) -> Iterator[LinkKey]:
     match = ends.match
     for source, destination in ends.directions:
         yield from links_between(parts.members(source), parts.members(destination), network, match)

@@ -28,7 +28,7 @@ _PLACE = TypeAdapter(NodeWork)
 
 
 def workloads(parts: Parts) -> Iterator[Fault]:
-    """Names differ, nodes exist and share a network, keys can be had together."""
+    """Names differ, nodes exist and reach each other, keys can be had together."""
     names: dict[str, Path] = {}
     count = 0
     for path, raw in parts.workloads():
@@ -56,9 +56,7 @@ def workloads(parts: Parts) -> Iterator[Fault]:
         if ends is None:
             continue
         yield from references.ends(parts, path, {(*path, "from"): ends.source, (*path, "to"): ends.destination})
-        network = references.shared_network(parts, path, ends.source, ends.destination, ends.network)
-        if isinstance(network, Fault):
-            yield network
+        yield from references.reachable(parts, path, ends.source, ends.destination, ends.network)
         if workload is not None:
             yield from (fault.under(*path) for fault in workload.contradictions())
 

@@ -47,7 +47,15 @@ async def links_of(nodes, directory):
         async with NetworkNamespace(switch) as place:
             wiring = Wiring(place, route)
             wanted = [
-                NewNode(name=f"n{at}", sysctls={}, environment={}, hosts="", directory="/", interfaces=(interface(at),))
+                NewNode(
+                    name=f"n{at}",
+                    sysctls={},
+                    environment={},
+                    hosts="",
+                    directory="/",
+                    interfaces=(interface(at),),
+                    routes=(),
+                )
                 for at in range(nodes)
             ]
             await wiring.create([NewNetwork(name="lan", mtu=1500)], wanted, directory)

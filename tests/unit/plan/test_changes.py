@@ -173,3 +173,9 @@ def test_links_that_cannot_be(ends, code):
     with pytest.raises(UsageError) as raised:
         changes.locate(PLAN, *ends)
     assert raised.value.code == code
+
+
+def test_nodes_several_hops_apart_have_no_link():
+    text = "name: x\nnodes: {a: , r: {router: true}, b: }\nlinks: [{wire: [a, r]}, {wire: [r, b]}]\n"
+    with pytest.raises(UsageError, match="a and b share no network: they are 2 hops apart, over r"):
+        changes.locate(resolve(loads(text, "x.yml")), "a", "b")

@@ -155,7 +155,7 @@ name: again
         (7, 41, "unknown-profile"),
         (9, 45, "unknown-node"),
         (9, 60, "wrong-type"),
-        (10, 5, "no-shared-network"),
+        (10, 5, "no-route"),
         (10, 12, "duplicate-name"),
         (11, 1, "duplicate-key"),
     ]

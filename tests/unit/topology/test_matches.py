@@ -5,6 +5,7 @@ import pytest
 from testbed.impairments import CLEAR, Blackhole
 from testbed.matching import LinkKey, Match
 from testbed.plan import resolve
+from testbed.plan.forwarding import longest_ns
 from testbed.topology import TopologyError, loads
 from testbed.topology.timeline_state import TimelineState, in_time
 
@@ -174,8 +175,8 @@ def test_workloads_wait_for_the_lines_that_their_packets_can_take():
     work = "workloads: [{name: udp, kind: udp-rr, from: a, to: b}, {name: tcp, kind: tcp-rr, from: a, to: b}]\n"
     plan = planned(*links, more=work)
     udp, tcp = plan.workloads
-    assert plan.longest_ns("a", "b", udp.packets) == 7 * 10**9
-    assert plan.longest_ns("a", "b", tcp.packets) == 10**9
+    assert longest_ns(plan, "a", "b", udp.packets) == 7 * 10**9
+    assert longest_ns(plan, "a", "b", tcp.packets) == 10**9
     assert udp.parameters["timeout_ns"] >= 14 * 10**9
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from testbed.matching import Packets
 from testbed.plan import resolve
+from testbed.plan.forwarding import longest_ns
 from testbed.topology import TopologyError, loads
 
 SECOND = 10**9
@@ -72,5 +73,5 @@ def test_workloads_that_run_together_are_refused_at_their_own_lines():
 def test_a_plan_has_the_longest_delay_at_any_time_of_the_timeline():
     later = "timeline: [{at: 1s, link: {from: a, to: b}, delay: 3s}, {at: 2s, heal: all}]"
     plan = resolve(loads(file("delay: 1s", "kind: ping", later), "x.yml"))
-    assert (plan.longest_ns("a", "b", Packets()), plan.longest_ns("b", "a", Packets())) == (3 * SECOND, 1 * SECOND)
-    assert resolve(loads("name: x\nnodes: {a: , b: }\n", "x.yml")).longest_ns("a", "b", Packets()) == 0
+    assert (longest_ns(plan, "a", "b", Packets()), longest_ns(plan, "b", "a", Packets())) == (3 * SECOND, 1 * SECOND)
+    assert longest_ns(resolve(loads("name: x\nnodes: {a: , b: }\n", "x.yml")), "a", "b", Packets()) == 0

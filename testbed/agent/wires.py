@@ -1,0 +1,151 @@
+"""What nodes of a container runtime have of the agent: ends of wires, routes, and ways past the machine's firewall.
+
+A container that starts again has none of it; the agent then gives it all of that anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from testbed.agent import bypass, link_devices, routes
+from testbed.agent.wiring import Port, configure
+from testbed.errors import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from testbed.agent.link_devices import LinkDevices
+    from testbed.agent.messages import NewInterface, NewNetwork, PresentNode
+    from testbed.agent.nodes import Node
+    from testbed.agent.switch import Device
+    from testbed.agent.wiring import Wiring
+
+
+@dataclass(slots=True)
+class Wires:
+    """The wires of a lab, and the routes of its nodes, as they were requested.
+
+    Attributes:
+        wiring: the nodes and ports of the lab.
+        devices: makes devices.
+        when_removed: is called with each port that is removed because its node's container has ended. As long as the
+            agent knows the node, its namespace lives on, and would forward packets.
+    """
+
+    wiring: Wiring
+    devices: LinkDevices
+    when_removed: Callable[[Port], None] = field(default=lambda _: None)
+    _nodes: dict[str, PresentNode] = field(default_factory=dict)
+    _bridges: dict[str, tuple[Device, int]] = field(default_factory=dict)
+    _made_for: dict[str, Node] = field(default_factory=dict)
+
+    async def make(self, wires: Sequence[NewNetwork], nodes: Sequence[PresentNode]) -> None:
+        """Connect nodes by wires, which are made where they are not there yet, and give the nodes their routes.
+
+        Raises:
+            LabError: `wiring-failed`, `route-refused`.
+        """
+        self._nodes |= {node.name: node for node in nodes}
+        try:
+            for wire in wires:
+                if wire.name not in self._bridges:
+                    self._bridges[wire.name] = self.devices.make_bridge(f"wire {wire.name}", wire.mtu), wire.mtu
+            for node in nodes:
+                self.devices.switch_on(await self.connect(node.name))
+            for network in self.wiring.bridges.values():
+                self.let_pass(network)
+        except OSError as error:
+            raise LabError("wiring-failed", f"the kernel refused a device of a wire: {error.strerror}") from None
+        for node in nodes:
+            self.route(node.name)
+
+    async def connect(self, name: str) -> list[Device]:
+        """Make the ends of all wires of a node; return their ports, which are down.
+
+        Raises:
+            LabError: `node-stopped`; the kernel refuses an address.
+            OSError: the kernel refuses a device.
+        """
+        wanted = self._nodes[name].wires
+        node = self.wiring.node(name)
+        made = []
+        for interface in wanted:
+            bridge, mtu = self._bridges[interface.network]
+            inner = interface.name, interface.mac, node.network
+            device = self.devices.make_port(f"{name} on {interface.network}", mtu, bridge.index, inner)
+            made.append(device)
+            if (name, interface.network) not in self.wiring.ports:
+                self.wiring.add(_port(name, interface, device, mtu))
+        if wanted:
+            link_devices.switch_on_in(node.network, [interface.name for interface in wanted])
+            await configure(node.network, wanted)
+            self._made_for[name] = node
+            asyncio.get_running_loop().add_reader(node.first_process, self._remove, name)
+        return made
+
+    def _remove(self, name: str) -> None:
+        """Remove the ports of a node whose container has ended."""
+        asyncio.get_running_loop().remove_reader(self._made_for[name].first_process)
+        for interface in self._nodes[name].wires:
+            place = name, interface.network
+            if place not in self.wiring.gone:
+                port = self.wiring.ports[place]
+                self.devices.delete([port.index])
+                self.when_removed(port)
+
+    def lost(self) -> Iterator[str]:
+        """Yield the nodes whose containers have started again, and have no wires yet."""
+        own = os.fstat(self.wiring.switch.fd).st_ino
+        for name, before in list(self._made_for.items()):
+            if before.has_ended:
+                with suppress(LabError):
+                    now = self.wiring.node(name)
+                    if os.fstat(now.network).st_ino != own:  # else it is still being set up
+                        yield name
+
+    def route(self, name: str) -> None:
+        """Give a node its routes.
+
+        Raises:
+            LabError: `route-refused`; `node-stopped`.
+        """
+        if name in self._nodes and self._nodes[name].routes:
+            routes.install(self.wiring.node(name), self._nodes[name].routes)
+
+    def let_pass(self, network: str) -> None:
+        """Have IP packets of a network get from port to port, those that are routed and all of a wire.
+
+        Raises:
+            OSError: the kernel's refusal.
+        """
+        ports = [
+            port
+            for place, port in self.wiring.ports.items()
+            if port.network == network and place not in self.wiring.gone
+        ]
+        routers = {port.node for port in ports if port.node in self._nodes and self._nodes[port.node].forwards}
+        for port in ports:
+            others = [each for each in ports if each.node != port.node]
+            if network in self._bridges:
+                ways = {bypass.EVERY: others[0].index} if others else {}
+            else:  # the machine lets pass what stays within the network
+                ways = {each.mac: each.index for each in others if routers & {each.node, port.node}}
+            if ways:
+                bypass.set_ways(self.wiring.route, port.index, ways)
+
+
+def _port(node: str, interface: NewInterface, device: Device, mtu: int) -> Port:
+    return Port(
+        node=node,
+        network=interface.network,
+        index=device.index,
+        bridge=device.master,
+        mac=interface.mac,
+        interface=interface.name,
+        mtu=mtu,
+        address=interface.address,
+    )

@@ -1,0 +1,158 @@
+"""The paths of workloads over several links: what their links do together, and its judgement.
+
+Delays add up, a packet arrives if no link loses it, and the slowest bottleneck decides the rate. What else links do,
+such as changing the order of packets, is judged at each link alone.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from math import ceil, prod
+from typing import TYPE_CHECKING
+
+from testbed import statistics
+from testbed.check import capacity
+from testbed.check import expected as expectations
+from testbed.check.comparing import NOTHING_ARRIVES, compare_share, late_ns
+from testbed.check.delays import judge_delay
+from testbed.check.verdict import Finding, unmeasured
+from testbed.impairments import CERTAIN, CLEAR, Blackhole, Impairments, IndependentLoss
+from testbed.matching import LinkKey
+from testbed.plan.forwarding import forwarding
+from testbed.plan.model import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from testbed.check.processes import Process
+    from testbed.check.samples import Sample
+    from testbed.impairments import Jitter
+    from testbed.matching import Match
+    from testbed.plan.forwarding import Hop
+    from testbed.plan.model import Plan
+
+_DRAWS = 4096
+
+_ROUTER_NS = 200_000
+"""What a router may add to a delay. On an idle machine a hop takes a tenth of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """The way from one node to another over several links.
+
+    Attributes:
+        link: the whole path as one link, with the combined impairments.
+        nodes: those between the ends.
+        address: of the destination.
+        mtu: of the smallest network on the way.
+        hops: the impairments of each link on the way.
+    """
+
+    link: Link
+    nodes: tuple[str, ...]
+    address: str
+    mtu: int
+    hops: tuple[Impairments, ...]
+
+    def judge(self, sample: Sample, *, level: float) -> tuple[Finding, ...]:
+        """Return the findings on delay and loss; `level` is the probability, per property, of a false alarm."""
+        loss = combined_loss(self.hops)
+        lost = compare_share("loss", loss, sample.sent - sample.arrived, sample.sent, level)
+        return (self._delay(sample, level), lost)
+
+    def _delay(self, sample: Sample, level: float) -> Finding:
+        impairments = self.link.impairments
+        if not sample.delays_ns:
+            return unmeasured("delay", impairments.delay_ns, NOTHING_ARRIVES)
+        if any(hop.reorder for hop in self.hops):
+            return unmeasured("delay", impairments.delay_ns, "packets change their places on the way")
+        requested = _summed([expectations.in_place_ns(hop) for hop in self.hops])
+        waits_ns = sum(expectations.bottleneck_wait_ns(hop) for hop in self.hops)
+        allowed_ns = waits_ns + late_ns(statistics.quantile(requested, 0.5)) + _ROUTER_NS * len(self.nodes)
+        measured = sorted(sample.delays_ns[:: max(expectations.thinning(hop) for hop in self.hops)])
+        finding = judge_delay(impairments, requested, measured, level, allowed_ns)
+        if waits_ns > late_ns(impairments.delay_ns):
+            return replace(finding, asked_range=(finding.asked, finding.asked + waits_ns))
+        return finding
+
+
+def paths_of(plan: Plan, links: Iterable[Link]) -> tuple[Path, ...]:
+    """Return the paths of a plan's workloads that cross several links, both ways; each once.
+
+    Args:
+        plan: of the lab.
+        links: with their current impairments. A path without any impairment is left out, and so is one over a link that
+            is for some packets only: what the path does depends on the packets.
+    """
+    impaired: dict[LinkKey, dict[Match | None, Impairments]] = {}
+    for link in links:
+        impaired.setdefault(link.key.plain, {})[link.match] = link.impairments
+    ways, found = forwarding(plan), {}
+    for workload in plan.workloads:
+        for hops in ways.both_ways(workload.source, workload.destination, workload.address):
+            lines = [impaired.get(LinkKey(*hop), {}) for hop in hops]
+            if len(hops) > 1 and any(lines) and all(set(line) <= {None} for line in lines):
+                found[hops] = _path(plan, hops, tuple(line.get(None, CLEAR) for line in lines))
+    return tuple(found.values())
+
+
+def _path(plan: Plan, hops: Sequence[Hop], each: tuple[Impairments, ...]) -> Path:
+    mtus = {network.name: network.mtu for network in plan.networks}
+    whole = Link(
+        source=hops[0][0],
+        destination=hops[-1][1],
+        network=hops[-1][2],
+        impairments=combined(each),
+        seed=0,
+        engine="auto",
+        profile=None,
+    )
+    nodes = tuple(hop[0] for hop in hops[1:])
+    address = plan.node(whole.destination).on(whole.network).address
+    return Path(link=whole, nodes=nodes, address=address, mtu=min(mtus[hop[2]] for hop in hops), hops=each)
+
+
+def combined(hops: Sequence[Impairments]) -> Impairments:
+    """Return what links in a row do together to the packets of one path: delay, jitter, loss and bottleneck."""
+    bottlenecks = [hop.bottleneck for hop in hops if hop.bottleneck]
+    rate = combined_loss(hops).rate
+    jitters = [hop.jitter for hop in hops if hop.jitter]
+    return Impairments(
+        delay_ns=sum(hop.delay_ns for hop in hops),
+        jitter=_combined_jitter(jitters) if jitters else None,
+        loss=_loss(rate) if rate else None,
+        bottleneck=min(bottlenecks, key=lambda each: capacity.mean_bps(each.rate), default=None),
+    )
+
+
+def _loss(rate: float) -> Blackhole | IndependentLoss:
+    return Blackhole() if rate >= 1 else IndependentLoss(probability=max(round(rate * CERTAIN), 1))
+
+
+def _combined_jitter(jitters: Sequence[Jitter]) -> Jitter:
+    """Return a jitter as large as several together: variances of independent delays add up."""
+    largest = max(jitters, key=lambda each: each.ns)
+    return replace(largest, ns=ceil(sum(each.ns**2 for each in jitters) ** 0.5))
+
+
+def combined_loss(hops: Sequence[Impairments]) -> Process:
+    """Return the process of a packet being lost on any of several links.
+
+    Of losses that come in bursts, the effective sample size is that of the link whose bursts are the longest.
+    """
+    losses = sorted((expectations.of(hop).loss for hop in hops), key=lambda loss: loss.inflation, reverse=True)
+    return losses[0].or_else(1 - prod(1 - loss.rate for loss in losses[1:]))
+
+
+def _summed(parts: Sequence[Sequence[float]]) -> Sequence[float]:
+    """Return quantiles of the sum of independent delays, given evenly spaced quantiles of each."""
+    fixed = sum(part[0] for part in parts if len(part) == 1)
+    varied = [part for part in parts if len(part) > 1]
+    if not varied:
+        return (fixed,)
+    if len(varied) == 1:
+        return [fixed + delay_ns for delay_ns in varied[0]]
+    draw = random.Random(0)
+    return sorted(fixed + sum(draw.choice(part) for part in varied) for _ in range(_DRAWS))

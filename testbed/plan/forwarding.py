@@ -1,0 +1,174 @@
+"""The paths that packets take by the routes of a plan's nodes."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING
+
+from testbed.matching import LinkKey, Match, Packets, longest
+from testbed.plan.addresses import POOL
+from testbed.plan.routes import DEFAULT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from testbed.plan.model import Network, Node, Plan
+    from testbed.plan.routes import Route
+
+_POOL = str(POOL)
+
+Hop = tuple[str, str, str]
+"""A node, the next one, and the network between them: the ends of a link."""
+
+
+class Forwarding:
+    """Where packets go by the routes of nodes.
+
+    Args:
+        nodes: all nodes of a plan.
+        networks: all networks of a plan.
+    """
+
+    def __init__(self, nodes: Iterable[Node], networks: Iterable[Network]) -> None:
+        self._nodes = {node.name: node for node in nodes}
+        self._subnets = {network.name: network.subnet for network in networks}
+        self._on = {name: tuple(at.network for at in node.interfaces) for name, node in self._nodes.items()}
+        self._members: dict[str, list[str]] = {}
+        for name, networks_of_node in self._on.items():
+            for network in networks_of_node:
+                self._members.setdefault(network, []).append(name)
+        self._tables = {
+            name: {target: (route.via, route.network) for route in node.routes for target in route.to}
+            for name, node in self._nodes.items()
+        }
+        self._subnet_routes = {
+            name: routes
+            for name, table in self._tables.items()
+            if (routes := [to for to in table if "/" in to and to != _POOL])
+        }
+        self._in_pool = {name for name, subnet in self._subnets.items() if IPv4Network(subnet).subnet_of(POOL)}
+        self._lengths: dict[tuple[str, str], int | None] = {}
+
+    def next_hop(self, node: str, network: str, address: str) -> tuple[str, str] | None:
+        """Return the next node and the network to it, on the way to an address on a network that `node` is not on."""
+        table = self._tables[node]
+        target = network
+        if network not in table:
+            target = _POOL if network in self._in_pool and _POOL in table else DEFAULT
+        if subnets := self._subnet_routes.get(node):
+            known = {network: IPv4Network(self._subnets[network]).prefixlen, _POOL: POOL.prefixlen}.get(target, -1)
+            matching = [to for to in map(IPv4Network, subnets) if IPv4Address(address) in to and to.prefixlen > known]
+            if matching:
+                target = str(max(matching, key=lambda to: to.prefixlen))
+        return table.get(target)
+
+    def _walk(self, source: str, network: str, address: str) -> tuple[Hop, ...] | None:
+        """Return the hops from a node to the first one on a network; None if no route leads there."""
+        hops: list[Hop] = []
+        node = source
+        while network not in self._on[node]:
+            following = self.next_hop(node, network, address)
+            if following is None or following[0] not in self._nodes or len(hops) >= len(self._nodes):
+                return None
+            if node != source and self._nodes[node].router is None:
+                return None
+            hops.append((node, *following))
+            node = following[0]
+        return tuple(hops) if node == source or self._nodes[node].router else None
+
+    def path(self, source: str, destination: str, address: str) -> tuple[Hop, ...] | None:
+        """Return the hops of packets from one node to an address of another; None if they do not get there."""
+        network = next((at.network for at in self._nodes[destination].interfaces if at.address == address), None)
+        if network is None:
+            return None
+        before = self._walk(source, network, address)
+        if before is None:
+            return None
+        names = [hop[0] for hop in before]
+        if destination in names:  # it takes packets to any of its addresses, wherever they arrive
+            return before[: names.index(destination)]
+        last = before[-1][1] if before else source
+        return before if last == destination else (*before, (last, destination, network))
+
+    def address(self, source: str, destination: str) -> str | None:
+        """Return the address of a node as another sees it: on the network that they share, or where the path arrives.
+
+        None if there is no path.
+        """
+        target = self._nodes[destination]
+        for network in self._on[source]:
+            if network in self._on[destination]:
+                return target.on(network).address
+        lengths = [
+            (length, at.address)
+            for at in target.interfaces
+            if (length := self._length(source, at.network, at.address)) is not None
+        ]
+        return min(lengths, key=lambda reached: reached[0])[1] if lengths else None
+
+    def _length(self, source: str, network: str, address: str) -> int | None:
+        """Return the number of hops to the first node on a network; None if no route leads there.
+
+        What routes by subnet do depends on the address, so the lengths of nodes with such routes are not kept.
+        """
+        if self._subnet_routes:
+            hops = self._walk(source, network, address)
+            return None if hops is None else len(hops)
+        way: list[str] = []
+        node, length = source, None
+        while len(way) <= len(self._nodes):
+            if (node, network) in self._lengths:
+                length = self._lengths[node, network]
+                break
+            if network in self._on[node]:
+                length = 0
+                break
+            way.append(node)
+            following = self.next_hop(node, network, address)
+            if following is None or self._nodes[following[0]].router is None:
+                break
+            node = following[0]
+        for before in reversed(way):
+            length = None if length is None else length + 1
+            self._lengths[before, network] = length
+        return length
+
+    def both_ways(self, source: str, destination: str, address: str) -> tuple[tuple[Hop, ...], tuple[Hop, ...]]:
+        """Return the hops of packets to an address of another node, and of the answers; none where no route leads."""
+        if source == destination:
+            return (), ()
+        there = self.path(source, destination, address) or ()
+        own = self._nodes[source].on(there[0][2]).address if there else ""
+        return there, self.path(destination, source, own) or ()
+
+
+def gateway(route: Route, nodes: Mapping[str, Node]) -> str:
+    """Return the address of a route's next hop."""
+    return nodes[route.via].on(route.network).address if route.via in nodes else route.via
+
+
+def installed(node: Node) -> Sequence[Route]:
+    """Return the routes that a node is given; a router with a daemon of its own has only those of the file."""
+    if node.router and node.router.routing == "none":
+        return [route for route in node.routes if route.static]
+    return node.routes
+
+
+def forwarding(plan: Plan) -> Forwarding:
+    """Return where packets go by the routes of a plan."""
+    return Forwarding(plan.nodes, plan.networks)
+
+
+def longest_ns(plan: Plan, source: str, destination: str, packets: Packets) -> int:
+    """Return the longest time that one of these packets may take between two nodes, at any time of the timeline, ns."""
+    ways: dict[LinkKey, dict[Match | None, int]] = {}
+    for key, all_impairments in plan.all_impairments().items():
+        lines = ways.setdefault(key.plain, {})
+        lines[key.match] = max(impairments.longest_ns for impairments in all_impairments)
+    direct = [longest(packets, lines) for key, lines in ways.items() if key[:2] == (source, destination)]
+    if direct or source == destination:
+        return max(direct, default=0)
+    paths = forwarding(plan)
+    address = paths.address(source, destination)
+    hops = (paths.path(source, destination, address) if address else None) or ()
+    return sum(longest(packets, ways.get(LinkKey(*hop), {})) for hop in hops)

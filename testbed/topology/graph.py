@@ -1,0 +1,130 @@
+"""Shortest paths between nodes that share no network, over the nodes that forward.
+
+Every choice is deterministic: of several next hops at the same cost the first one wins, in the order of the node's
+networks, then of the file's nodes.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+Hop = tuple[str, str, str]
+"""A node, the next one, and the network between them, as the ends of a link."""
+
+
+class NextHop(NamedTuple):
+    """Where a node sends packets for a network that it is not on.
+
+    Attributes:
+        cost: of the path to the first node that is on that network.
+        via: the next node.
+        network: the network that both are on.
+    """
+
+    cost: int
+    via: str
+    network: str
+
+
+class Graph:
+    """The nodes of a topology, with the networks that they are on.
+
+    Args:
+        on: by node, the networks that it is on, in order.
+        routers: the nodes that forward. No path leads through another one.
+        cost: of a hop, by its source, destination and network; at least 1.
+    """
+
+    def __init__(
+        self, on: Mapping[str, Collection[str]], routers: Collection[str], cost: Callable[[str, str, str], int]
+    ) -> None:
+        self._on = on
+        self._routers = routers
+        members: defaultdict[str, list[str]] = defaultdict(list)
+        for node in on:
+            if node in routers:
+                for network in on[node]:
+                    members[network].append(node)
+        self._routers_on: Mapping[str, Sequence[str]] = members
+        self._neighbours = {
+            node: [
+                (router, network, cost(node, router, network))
+                for network in networks
+                for router in members.get(network, ())
+                if router != node
+            ]
+            for node, networks in on.items()
+        }
+        self._found: dict[str, Mapping[str, NextHop]] = {}
+
+    def next_hops(self, network: str) -> Mapping[str, NextHop]:
+        """Return, for each node that is not on a network but reaches it, where it sends packets for it."""
+        if network not in self._found:
+            costs = self._costs(network)
+            best = {}
+            for node, neighbours in self._neighbours.items():
+                if network in self._on[node]:
+                    continue
+                hops = [
+                    NextHop(costs[router] + cost, router, over) for router, over, cost in neighbours if router in costs
+                ]
+                if hops:
+                    best[node] = min(hops, key=lambda hop: hop.cost)
+            self._found[network] = best
+        return self._found[network]
+
+    def _costs(self, network: str) -> Mapping[str, int]:
+        """Return the cost of each router's path to a network (Dijkstra, from the network backwards)."""
+        costs: dict[str, int] = {}
+        queue = [(0, router) for router in self._routers_on.get(network, ())]
+        backwards = self._backwards()
+        while queue:
+            cost, router = heapq.heappop(queue)
+            if router in costs:
+                continue
+            costs[router] = cost
+            for before, more in backwards.get(router, ()):
+                if before not in costs:
+                    heapq.heappush(queue, (cost + more, before))
+        return costs
+
+    def _backwards(self) -> Mapping[str, Sequence[tuple[str, int]]]:
+        """Return, by router, the routers that have it as a neighbour, with the costs of those hops."""
+        if not hasattr(self, "_before"):
+            before: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+            for node in self._routers:
+                for router, _, cost in self._neighbours.get(node, ()):
+                    before[router].append((node, cost))
+            self._before = before
+        return self._before
+
+    def path(self, source: str, destination: str, network: str | None = None) -> tuple[Hop, ...] | None:
+        """Return the path from one node to another; None if there is none.
+
+        Args:
+            source: a node.
+            destination: another node.
+            network: of the destination, where the path arrives; the nearest one unless given. Nodes that share a
+                network are neighbours, and their path is one hop.
+        """
+        arrivals = [network] if network is not None else list(self._on[destination])
+        if shared := [name for name in self._on[source] if name in arrivals]:
+            return ((source, destination, shared[0]),)
+        reached = [(hop.cost, name) for name in arrivals if (hop := self.next_hops(name).get(source))]
+        if not reached:
+            return None
+        _, arrival = min(reached, key=lambda reach: reach[0])
+        hops: list[Hop] = []
+        node = source
+        while arrival not in self._on[node] and node != destination:
+            hop = self.next_hops(arrival)[node]
+            hops.append((node, hop.via, hop.network))
+            node = hop.via
+        if node != destination:
+            hops.append((node, destination, arrival))
+        return tuple(hops)

@@ -1,0 +1,86 @@
+"""The keys of nodes that concern routing: `router` and `routes`."""
+
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Literal
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+from testbed.topology.base import Model, key
+from testbed.topology.values import Reader, fault, text_of, wrong_type
+
+DEFAULT = "default"
+"""The destination of a route for everything that no other route is for."""
+
+
+class Router(Model):
+    """A node that forwards packets between its networks."""
+
+    routing: Literal["computed", "none"] = key(
+        "`computed`: its routes are the shortest paths; `none`: they are left to the node's own daemon",
+        default="computed",
+    )
+
+
+class _Switch:
+    """Annotates an optional model: `true` stands for the model's defaults, `false` for none."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Read `true` as an empty mapping."""
+        return core_schema.no_info_before_validator_function(_switched, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the schema of either form."""
+        return {"anyOf": [{"type": "boolean"}, handler(schema)]}
+
+
+def _switched(value: object) -> object:
+    if isinstance(value, bool):
+        return {} if value else None
+    if value is not None and not isinstance(value, dict | Model):
+        raise wrong_type(value, "true, false or a mapping")
+    return value
+
+
+RouterValue = Annotated[Router | None, _Switch()]
+
+
+def _target(value: object) -> str:
+    text = text_of(value, "a destination")
+    if "/" not in text:
+        return text
+    try:
+        return str(IPv4Network(text))
+    except ValueError as error:
+        raise fault(f"is wrong: {error}", "write it like 198.51.100.0/24") from None
+
+
+def _next_hop(value: object) -> str:
+    return text_of(value, "a node or an address")
+
+
+class StaticRoute(Model):
+    """A route of a node that the file gives. It takes the place of a computed one to the same destination."""
+
+    to: Annotated[str, Reader(_target, {"type": "string", "examples": ["default", "lan", "198.51.100.0/24"]})] = key(
+        "Where it leads: `default`, a network's or wire's name, or a subnet"
+    )
+    via: Annotated[str, Reader(_next_hop, {"type": "string", "examples": ["r1", "198.18.1.254"]})] = key(
+        "The next hop: a node that shares a network with this one, or an address"
+    )
+
+
+def as_address(text: str) -> IPv4Address | None:
+    """Return the address that a next hop is, or None if it is a name."""
+    try:
+        return IPv4Address(text)
+    except ValueError:
+        return None
+
+
+def as_subnet(text: str) -> IPv4Network | None:
+    """Return the subnet that a destination is, or None if it is a name or `default`."""
+    return IPv4Network(text) if "/" in text else None

@@ -1,0 +1,100 @@
+"""Wires have names of their own, routers have several networks, and static routes lead somewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.topology.base import Fault
+from testbed.topology.error_messages import show
+from testbed.topology.problems import nearest, quote
+from testbed.topology.routers import DEFAULT, as_address, as_subnet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from ipaddress import IPv4Address, IPv4Network
+
+    from testbed.topology.document import Path
+    from testbed.topology.routers import StaticRoute
+    from testbed.topology.rules.parts import Parts
+
+_TWO = 2
+
+
+def wires(parts: Parts) -> Iterator[Fault]:
+    """No wire has the name of a network, or of another wire; both its nodes are made with the lab."""
+    seen: dict[str, str] = dict.fromkeys(parts.networks, "a network")
+    for path, wire in parts.wires.items():
+        for index, name in enumerate(wire.wire):
+            if name in parts.groups:
+                said = f"is {quote(name)}, a group of nodes, and a wire connects two nodes"
+                yield Fault((*path, "wire", index), "wire-to-group", said, f"name a member: {parts.groups[name][0]}")
+            node = parts.nodes.get(name)
+            if node is not None and node.container is not None:
+                said = f"is {quote(name)}, a container that runs already, which is taken as it is"
+                yield Fault((*path, "wire", index), "contradiction", said, "connect nodes that the lab makes")
+        name, at = wire.network, (*path, "name") if wire.name else path
+        if name in seen:
+            said = f"is {quote(name)}" if wire.name else f"is the wire {quote(name)}"
+            yield Fault(at, "duplicate-name", f"{said}, as is {seen[name]}", "give one of them another name: name: ...")
+        seen.setdefault(name, f"{show(path)} at line {parts.line(path)}")
+
+
+def routers(parts: Parts) -> Iterator[Fault]:
+    """A router has at least two networks to forward between."""
+    for name, node in parts.each.items():
+        if node.router and len(parts.on[name]) < _TWO:
+            networks = ", ".join(parts.on[name]) or "none"
+            said = (
+                f"forwards between networks, and {quote(name)} is on {networks} only"
+                if parts.on[name]
+                else (f"forwards between networks, and {quote(name)} is on none")
+            )
+            path = ("nodes", parts.written[name], "router")
+            yield Fault(path, "router-with-one-network", said, "give it a wire or a second network")
+
+
+def routes(parts: Parts) -> Iterator[Fault]:
+    """The destination of a static route exists, its next hop can be reached, and a node has one route to each."""
+    for name, node in parts.nodes.items():
+        if node is None or name not in parts.on:
+            continue
+        seen: set[str] = set()
+        for index, route in enumerate(node.routes):
+            path: Path = ("nodes", name, "routes", index)
+            yield from _target(parts, (*path, "to"), route)
+            yield from _next_hop(parts, (*path, "via"), name, route)
+            if route.to in seen:
+                yield Fault((*path, "to"), "duplicate-route", f"is {quote(route.to)} a second time", "keep one of them")
+            seen.add(route.to)
+
+
+def _target(parts: Parts, path: Path, route: StaticRoute) -> Iterator[Fault]:
+    names = [*parts.networks, *(wire.network for wire in parts.wires.values())]
+    if route.to != DEFAULT and as_subnet(route.to) is None and route.to not in names:
+        said = f"is {quote(route.to)}, which is neither {DEFAULT}, nor a network, nor a subnet"
+        yield Fault(path, "unknown-network", said, nearest(route.to, [DEFAULT, *names], "destinations"))
+
+
+def _next_hop(parts: Parts, path: Path, name: str, route: StaticRoute) -> Iterator[Fault]:
+    own = parts.on[name]
+    if (address := as_address(route.via)) is not None:
+        if not any(address in subnet for network in own for subnet in _subnets(parts, network)):
+            said = f"is {address}, which is in no subnet that the file gives to a network of {quote(name)}"
+            yield Fault(path, "unreachable-next-hop", said, "name the next node, or give the network its subnet")
+        return
+    neighbours = [node for node in parts.each if node != name and any(each in own for each in parts.on[node])]
+    if route.via not in neighbours:
+        known = "shares no network with it" if route.via in parts.each else "is not a node"
+        said = f"is {quote(route.via)}, which {known}"
+        yield Fault(path, "unreachable-next-hop", said, nearest(route.via, neighbours, f"neighbours of {name}"))
+
+
+def _subnets(parts: Parts, network: str) -> Iterator[IPv4Network]:
+    """The subnet of a network, where the file decides it."""
+    for wire in parts.wires.values():
+        if wire.network == network and wire.subnet:
+            yield wire.subnet
+    if found := parts.networks.get(network):
+        given: list[IPv4Address] = [at for on in parts.on.values() if (at := on.get(network)) is not None]
+        if subnet := found.fixed_subnet(given):
+            yield subnet
