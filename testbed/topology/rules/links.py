@@ -42,6 +42,8 @@ def links(parts: Parts) -> Iterator[Fault]:
         yield from _named(parts, path, ends)
         if link is not None:
             yield from match_faults(path, ends)
+        if isinstance(ends, WireEnds) and {*ends.wire} & {*parts.groups}:
+            continue  # the rules of wires have said so
         yield from _directions(parts, path, link, ends, seen if is_sound(raw, ends) else None)
 
 

@@ -41,15 +41,13 @@ def wires(parts: Parts) -> Iterator[Fault]:
 
 def routers(parts: Parts) -> Iterator[Fault]:
     """A router has at least two networks to forward between."""
-    for name, node in parts.each.items():
-        if node.router and len(parts.on[name]) < _TWO:
-            networks = ", ".join(parts.on[name]) or "none"
-            said = (
-                f"forwards between networks, and {quote(name)} is on {networks} only"
-                if parts.on[name]
-                else (f"forwards between networks, and {quote(name)} is on none")
-            )
-            path = ("nodes", parts.written[name], "router")
+    for written, node in parts.nodes.items():
+        members = parts.members(written) if node is not None and node.router else ()
+        name = next((name for name in members if len(parts.on[name]) < _TWO), None)
+        if name is not None:
+            networks = ", ".join(parts.on[name])
+            said = f"forwards between networks, and {quote(name)} is on {networks + ' only' if networks else 'none'}"
+            path = ("nodes", written, "router")
             yield Fault(path, "router-with-one-network", said, "give it a wire or a second network")
 
 

@@ -231,6 +231,18 @@ def test_a_plan_knows_its_groups():
             ["nodes.a.count can't be given beside container", "leave count out"],
         ),
         (
+            f"{HEAD}links: [{{wire: [client, server], name: w}}]",
+            (3, 17),
+            "wire-to-group",
+            ['"client", a group of nodes', "name a member: client-1"],
+        ),
+        (
+            "name: x\nnodes: {r: {count: 2, router: true}, a: }\nlinks: [{wire: [r-1, a]}]",
+            (2, 31),
+            "router-with-one-network",
+            ['"r-1" is on r-1-a only'],
+        ),
+        (
             f"{HEAD}links:\n  - {DNS}}}\n  - {DNS}, delay: 1ms}}",
             (5, 5),
             "duplicate-link",
@@ -297,3 +309,35 @@ def test_a_matrix_may_be_for_some_packets(tmp_path):
     to_server = [each for each in shown(plan) if each[0].startswith("client-1")]
     assert to_server == [("client-1 -> server (dscp EF)", 5), ("client-1 -> server", 1)]
     assert sum(link.match is not None for link in plan.links) == 3 * 2 + 3 + 3
+
+
+def test_members_may_have_wires_and_their_group_is_where_all_of_them_are():
+    plan = planned(
+        "links:\n"
+        "  - {wire: [client-1, r], delay: 1ms}\n"
+        "  - {wire: [r, server], delay: 4ms}\n"
+        "  - {between: [client, r], delay: 7ms}\n"
+        "workloads: [{name: w, kind: ping, from: client, to: server}]\n",
+        "name: x\nnodes: {client: {count: 2, networks: [lan]}, r: {router: true, networks: [lan]}, server: }\n",
+    )
+    assert [at.network for at in plan.node("client-1").interfaces] == ["lan", "client-1-r"]
+    assert [at.network for at in plan.node("client-2").interfaces] == ["lan"]
+    assert [(link.key.name, link.network) for link in plan.links if link.source == "client-1"] == [
+        ("client-1 -> r", "client-1-r"),
+        ("client-1 -> r", "lan"),
+    ]
+    assert [(workload.source, workload.address) for workload in plan.workloads] == [
+        ("client-1", plan.node("server").on("r-server").address),
+        ("client-2", plan.node("server").on("r-server").address),
+    ]
+
+
+def test_a_cost_is_that_of_each_member_and_a_members_own_counts_more():
+    routed = (
+        "name: x\nnetworks: {near: , far: }\n"
+        "nodes: {client: {count: 2, networks: [near]}, server: {networks: [far]},\n"
+        "  r: {router: true, networks: [near, far]}, s: {router: true, networks: [near, far]}}\n"
+    )
+    plan = planned("links: [{from: client, to: r, cost: 5}, {from: client-2, to: r, cost: 1}]\n", routed)
+    hops = {node.name: {route.via for route in node.routes} for node in plan.nodes}
+    assert (hops["client-1"], hops["client-2"]) == ({"s"}, {"r"})
