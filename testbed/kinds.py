@@ -80,8 +80,9 @@ class Metric(NamedTuple):
         """The name in files and output: without the unit, with a statistic after a dot: `goodput`, `latency.p99`."""
         if self.name.startswith(REPORTED):
             return self.name
-        bare = self.name.removesuffix(_SUFFIXES.get(self.unit, ""))
-        return re.sub(r"_(min|max|mean|p[0-9]+)$", r".\1", bare)
+        name, dot, aggregate = self.name.partition(".")
+        bare = name.removesuffix(_SUFFIXES.get(self.unit, ""))
+        return re.sub(r"_(min|max|mean|p[0-9]+)$", r".\1", bare) + dot + aggregate
 
 
 class Kind(NamedTuple):

@@ -155,10 +155,22 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 _REPORTING = tuple(name for name, kind in kinds().items() if kind.reports_numbers)
 
 
+AGGREGATES = ("min", "median", "mean", "max", "sum")
+"""What can be said of a metric of all workloads that the members of a group of nodes run."""
+
+
+def aggregate(metric: Metric, how: str) -> Metric:
+    """Return one of the `AGGREGATES` of a metric, of a workload that the members of a group run, as a metric."""
+    return metric._replace(name=f"{metric.name}.{how}")
+
+
 def metric_of(name: str) -> Metric:
     """Return the metric of that name; a metric without a unit if it is not declared, as for numbers of a `command`."""
     if name in METRICS:
         return METRICS[name]
+    base, _, how = name.rpartition(".")
+    if how in AGGREGATES and base in METRICS:
+        return aggregate(METRICS[base], how)
     return Metric(name=name, unit="", description="As the program reported it.", kinds=_REPORTING)
 
 
@@ -175,3 +187,10 @@ def find(label: str, kind: str | None) -> Metric | None:
     if label.startswith(REPORTED) and (kind is None or kind in _REPORTING):
         return metric_of(label)
     return metrics_of(kind).get(label)
+
+
+def find_aggregate(label: str, kind: str | None) -> Metric | None:
+    """Return the aggregate of a metric by its label, such as `goodput.median`, or None if there is none."""
+    base, _, how = label.rpartition(".")
+    metric = find(base, kind) if how in AGGREGATES else None
+    return aggregate(metric, how) if metric else None

@@ -52,8 +52,8 @@ class LinkCarriers:
 
     def make_sink(self) -> int:
         """Make a device that drops what is sent to it, and return its index."""
-        ((near, _),) = self._devices.make_pairs({"sink": _SINK_MTU})
-        return near.index
+        (pair,) = self._devices.make_pairs({"sink": _SINK_MTU})
+        return pair.near.index
 
     async def make(self, links: Sequence[Link]) -> None:
         """Make the devices of a few links, and start their engines on them.

@@ -31,7 +31,11 @@ _ADDRESS_GENERATION, _ADDRESS_GENERATION_OFF = 8, 1  # IFLA_INET6_ADDR_GEN_MODE,
 
 _DOOMED = 1
 """The group of far ends that are about to be deleted. The kernel waits for all processors once a deletion, however many
-devices go with it, and in the agent's own namespace groups are no one else's."""
+devices go with it, and in the namespaces of far ends groups are no one else's."""
+
+_FAR_ENDS_MOST = 512
+"""In one namespace. Each has a packet socket, and the kernel looks at all packet sockets of a namespace whenever
+something happens to a device in it (packet_notifier in net/packet/af_packet.c)."""
 
 
 _ONE_QUEUE = b"".join(attribute(kind, struct.pack("=I", 1)) for kind in (_SEND_QUEUES, _RECEIVE_QUEUES))
@@ -45,15 +49,18 @@ class LinkDevices:
         lab: whose they are.
         switch: file descriptor of the namespace of the switch side.
         route: a netlink socket in it.
-        home: file descriptor of the agent's own namespace.
+        home: file descriptor of the agent's own namespace, for the first far ends. Others are in further namespaces,
+            which end with the agent too.
     """
 
     def __init__(self, lab: str, switch: int, route: RouteSocket, home: int) -> None:
         self._lab = lab
         self._switch = switch
-        self._home = home
         self._route = route
-        self._far: dict[int, int] = {}
+        self._far: dict[
+            int, tuple[int, int]
+        ] = {}  # by index of the near end the namespace and the index of the far one
+        self._far_networks: dict[int, int] = {home: 0}  # how many far ends are in each namespace
         self._made = 0
 
     def make_ifbs(self, wanted: Mapping[str, int]) -> list[Device]:
@@ -80,7 +87,7 @@ class LinkDevices:
         return made
 
     def make_pairs(self, wanted: Mapping[str, int]) -> list[Pair]:
-        """Make veth pairs: a device without offloads on the switch side, its far end in the agent's own namespace.
+        """Make veth pairs: a device without offloads on the switch side, its far end in a namespace of the agent's.
 
         The far end goes when the agent does, and the near one with it: what would have crossed is dropped from then on.
 
@@ -91,12 +98,12 @@ class LinkDevices:
             LabError: `offload-stays-on`; none is left behind.
             OSError: the kernel's refusal; none is left behind.
         """
-        names = [self._new_name() for _ in wanted]
+        names, far_network = [self._new_name() for _ in wanted], self._far_network(len(wanted))
         near_names, far_names = [f"{name}i" for name in names], [f"{name}o" for name in names]
         messages: list[Message] = []
         try:
             for (purpose, mtu), near, far in zip(wanted.items(), near_names, far_names, strict=True):
-                home = attribute(_NAMESPACE_FD, struct.pack("=I", self._home))
+                home = attribute(_NAMESPACE_FD, struct.pack("=I", far_network))
                 kind = _kind("veth", attribute(_VETH_PEER, _description(far, mtu) + _ONE_QUEUE + home))
                 messages += [
                     (_NEW_LINK, CREATE | EXCL, _description(near, mtu) + _ONE_QUEUE + kind),
@@ -104,7 +111,7 @@ class LinkDevices:
                 ]
             self._route.send(messages)
             sides = []
-            for network, side in ((self._home, far_names), (self._switch, near_names)):
+            for network, side in ((far_network, far_names), (self._switch, near_names)):
                 offloads.switch_off(network, side, offloads.ALL)
                 with namespaces.inside(network), RouteSocket() as route:
                     sides.append([switch.named(route, name) for name in side])
@@ -112,9 +119,19 @@ class LinkDevices:
         except BaseException:
             self._delete_named(near_names)
             raise
-        pairs = [Pair(near, far) for far, near in zip(*sides, strict=True)]
-        self._far |= {pair.near.index: pair.far.index for pair in pairs}
+        pairs = [Pair(near, far, far_network) for far, near in zip(*sides, strict=True)]
+        self._far |= {pair.near.index: (far_network, pair.far.index) for pair in pairs}
+        self._far_networks[far_network] += len(pairs)
         return pairs
+
+    def _far_network(self, count: int) -> int:
+        """Return a namespace that has room for so many far ends."""
+        for network, present in self._far_networks.items():
+            if present + count <= _FAR_ENDS_MOST or not present:
+                return network
+        network = namespaces.new_network()
+        self._far_networks[network] = 0
+        return network
 
     def make_bridge(self, purpose: str, mtu: int) -> Device:
         """Make a bridge that is up and passes all multicast.
@@ -176,13 +193,16 @@ class LinkDevices:
         """Remove devices of the switch side, each of which may have gone already."""
         far = {index: self._far.pop(index, None) for index in indexes}
         single = [index for index, other in far.items() if other is None]
-        paired = [other for other in far.values() if other is not None]
+        paired: dict[int, list[int]] = {}
+        for network, index in (other for other in far.values() if other is not None):
+            paired.setdefault(network, []).append(index)
         self._route.send([(_DEL_LINK, 0, _device(index)) for index in single], tolerated=[errno.ENODEV])
-        if paired:
-            group = attribute(_GROUP, struct.pack("=I", _DOOMED))
-            marked: list[Message] = [(_SET_LINK, 0, _device(index) + group) for index in paired]
-            with namespaces.inside(self._home), RouteSocket() as route:
+        group = attribute(_GROUP, struct.pack("=I", _DOOMED))
+        for network, doomed in paired.items():
+            marked: list[Message] = [(_SET_LINK, 0, _device(index) + group) for index in doomed]
+            with namespaces.inside(network), RouteSocket() as route:
                 route.send([*marked, (_DEL_LINK, 0, _device(0) + group)], tolerated=[errno.ENODEV])
+            self._far_networks[network] -= len(doomed)
 
     def _delete_named(self, names: Iterable[str]) -> None:
         messages = [(_DEL_LINK, 0, _named(name)) for name in names]

@@ -12,7 +12,9 @@ import sys
 import time
 import traceback
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+import msgspec
 
 from testbed import logs
 from testbed.agent import http_probe, messages, nodes, processes, protocol, routes, sockets, timeline
@@ -242,7 +244,8 @@ class Server:
         }
 
     async def _remember(self, call: messages.Remember) -> None:
-        self._plan = call.plan
+        # As text: every `Hello` is answered with it, and a plan of thousands of links takes a second to encode.
+        self._plan = cast("Mapping[str, object]", msgspec.Raw(msgspec.json.encode(call.plan)))
         self._attachments.begin()
 
     async def _shutdown(self, _: messages.Shutdown) -> None:

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from testbed.errors import UsageError
-from testbed.metrics import METRICS, find, metric_of
+from testbed.metrics import METRICS, find, find_aggregate, metric_of
 from testbed.plan.differences import are_repetitions
 from testbed.runs.reading import load, whole_runs
 from testbed.runs.run import RUN_FILE
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from testbed.runs.run import Run
+    from testbed.workloads.summary import Summary
 
 ENOUGH = LEAST_RUNS
 """The least runs of each side for a verdict."""
@@ -119,7 +120,8 @@ class Limit:
         if match is None:
             hint = "write one like download.goodput < -10%"
             raise UsageError("bad-limit", f"{text!r} is not a change of a metric in percent", hint)
-        metric = find(match["metric"], None) or METRICS.get(match["metric"])
+        label = match["metric"]
+        metric = find(label, None) or find_aggregate(label, None) or METRICS.get(label)
         if metric is None or metric.unit == "name":
             raise UsageError(
                 "unknown-metric",
@@ -222,15 +224,24 @@ def what_would_tell(one: RunGroup, other: RunGroup) -> str:
 
 
 def changes(one: RunGroup, other: RunGroup) -> tuple[MetricChange, ...]:
-    """Return the change of every numeric metric of every workload that a run of either side has."""
+    """Return the change of every numeric metric of every workload that a run of either side has.
+
+    Of workloads that the members of a group of nodes run, it is the change of their aggregates.
+    """
     names = dict.fromkeys(
         (summary.workload, metric)
         for run in (*one.runs, *other.runs)
-        for summary in run.summaries
+        for summary in compared(run)
         for metric, value in summary.values.items()
         if not isinstance(value, str) and metric_of(metric).unit != "name"
     )
     return tuple(_change(workload, metric, one, other) for workload, metric in names)
+
+
+def compared(run: Run) -> tuple[Summary, ...]:
+    """Return the summaries of a run, with one for all members of a group in place of one for each."""
+    members = {workload.name for workload in run.plan.workloads if workload.group}
+    return (*(summary for summary in run.summaries if summary.workload not in members), *run.groups)
 
 
 def _change(workload: str, metric: str, one: RunGroup, other: RunGroup) -> MetricChange:
@@ -253,7 +264,7 @@ def _change(workload: str, metric: str, one: RunGroup, other: RunGroup) -> Metri
 
 def _values(of: RunGroup, workload: str, metric: str) -> Iterator[float]:
     for run in of.runs:
-        for summary in run.summaries:
+        for summary in compared(run):
             if summary.workload == workload and metric in summary.values:
                 value = summary.number(metric)
                 if value is not None:

@@ -14,7 +14,7 @@ from testbed.errors import TestbedError
 from testbed.plan.model import Link
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from testbed.check.budget import Budget, Depth
     from testbed.check.paths import Path
@@ -107,14 +107,26 @@ class Probe:
         busy = self._busy()
         return not self._depth.queues and busy.rate_bps < 8 * busy.frame_bytes * _LIGHT_PER_S
 
-    def result(self, others: Iterable[Probe]) -> LinkCheck:
-        """Return the check of the link; if the link was skipped, it says how many links like it were measured."""
-        if self._check.skipped is None:
+    @property
+    def was_skipped(self) -> bool:
+        """Whether the link was left out."""
+        return self._check.skipped is not None
+
+    def skip(self) -> None:
+        """Leave the link out: the budget is used up."""
+        self._check = replace(self._check, skipped=self._no_time())
+
+    def result(self, *, alike: int, measured: int) -> LinkCheck:
+        """Return the check of the link; if the link was skipped, it says how many links like it were measured.
+
+        Args:
+            alike: the number of links of its kind.
+            measured: how many of these were measured.
+        """
+        if not self.was_skipped or not measured:
             return self._check
-        like = [other for other in others if other.kind == self.kind]
-        measured = sum(other._check.skipped is None for other in like)  # noqa: SLF001 (its own class)
-        of_its_kind = f"; of {len(like)} links like it {measured} were measured" if measured else ""
-        return replace(self._check, skipped=f"{self._check.skipped}{of_its_kind}")
+        of_its_kind = f"{self._check.skipped}; of {alike} links like it {measured} were measured"
+        return replace(self._check, skipped=of_its_kind)
 
     def sample(self, nodes: Nodes, say: Callable[[float], None]) -> None:
         """Measure delay and loss, and judge them. Wrong times are measured again: the machine may have been busy."""

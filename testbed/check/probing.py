@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from testbed import logs
@@ -14,7 +15,7 @@ from testbed.plan.model import Link
 from testbed.workloads.nodes import KillableNodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from testbed.check.paths import Path
     from testbed.check.verdict import LinkCheck
@@ -26,8 +27,8 @@ _log = logging.getLogger(__name__)
 
 
 SIGNIFICANCE = 0.001
-"""The probability that a check finds anything wrong when all links are as requested. The links and their properties
-share it (Bonferroni), so that a large lab does not fail more often than a small one."""
+"""The probability that a check finds anything wrong when all links are as requested. The properties of the links
+that there is time for share it (Bonferroni), so that a large lab does not fail more often than a small one."""
 
 AT_ONCE = 16
 """How many links are probed at the same time: with more, the machine's load would show in the results."""
@@ -75,8 +76,9 @@ def measure(
     """
     links = plan.links if links is None else tuple(links)
     probed: list[Link | Path] = [*links, *paths]
-    level = SIGNIFICANCE / max(len(probed) * _PROPERTIES, 1)
     budget = Budget(depth.budget_s if budget_s is None else budget_s)
+    rounds_most = 1 + int(budget.seconds * 1e9) // depth.probes_ns
+    level = SIGNIFICANCE / max(min(len(probed), rounds_most * AT_ONCE) * _PROPERTIES, 1)
     matches: dict[LinkKey, list[Match]] = {}
     for link in links:
         matches.setdefault(link.key.plain, []).extend([link.match] if link.match else [])
@@ -106,7 +108,7 @@ def measure(
         def fill(probe: Probe, say: Callable[[float], None]) -> None:
             probe.fill(guarded, say)
 
-        for part in rounds(probes[: len(links)], AT_ONCE):
+        for part in _in_time(probes[: len(links)], budget):
             fillable = [probe for probe in part if probe.fillable]
             light = [probe for probe in fillable if probe.is_light]
             heavy = [probe for probe in fillable if not probe.is_light]
@@ -115,11 +117,23 @@ def measure(
             with logs.timed(_log, f"fill {len(light)} slow bottlenecks and {len(heavy)} fast ones"):
                 run(light, AT_ONCE, fill)
                 run(heavy, cores, fill)
-        for part in rounds(probes[len(links) :], AT_ONCE):  # paths that are filled at once would share a bottleneck
+        for part in _in_time(probes[len(links) :], budget):
             with logs.timed(_log, f"probe {len(part)} paths"):
                 run(part, AT_ONCE, sample)
-                run([probe for probe in part if probe.fillable], 1, fill)
-    checks = tuple(probe.result(probes) for probe in probes)
+                run([probe for probe in part if probe.fillable], 1, fill)  # at once, they would share a bottleneck
+    alike = Counter(probe.kind for probe in probes)
+    measured = Counter(probe.kind for probe in probes if not probe.was_skipped)
+    checks = tuple(probe.result(alike=alike[probe.kind], measured=measured[probe.kind]) for probe in probes)
     for check in checks:
         _log.debug("%s on %s: %s", check.link, check.network, check.verdict)
     return checks
+
+
+def _in_time(probes: Sequence[Probe], budget: Budget) -> Iterator[list[Probe]]:
+    """Yield probes in rounds while the budget lasts, and skip the others."""
+    for part in rounds(probes, AT_ONCE):
+        if budget.allows(0):
+            yield part
+        else:
+            for probe in part:
+                probe.skip()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from itertools import product
 
 import click
 
 from testbed import lab as labs
 from testbed.cli import options
-from testbed.errors import UsageError, unknown_node
+from testbed.errors import UsageError
 from testbed.lab import Lab
 
 
@@ -62,16 +63,19 @@ def impair_command(  # noqa: PLR0917  # as the command has them
 ) -> None:
     """Change the impairments of the link FROM -> TO, such as delay=80ms jitter=5ms loss=10% rate=5mbit queue=100ms.
 
-    Keys that are not named stay as they are.
+    Keys that are not named stay as they are. The name of a group stands for each of its members.
     """
     wrong = [change for change in changes if "=" not in change]
     if wrong:
         raise UsageError(
             "not-key-value", f"{wrong[0]!r} is not of the form KEY=VALUE", "write it like loss=10% or delay=80ms"
         )
-    link = Lab.attach(name).link(source, destination, network, match=match)
-    impairments = link.update(**dict(change.split("=", 1) for change in changes))
-    click.echo(f"impair  {link.name}   {impairments.describe()}")
+    lab = Lab.attach(name)
+    ends = [*product(lab.plan.members(source), lab.plan.members(destination))]
+    for sender, receiver in [pair for pair in ends if len({*pair}) > 1] or ends:
+        link = lab.link(sender, receiver, network, match=match)
+        impairments = link.update(**dict(change.split("=", 1) for change in changes))
+        click.echo(f"impair  {link.name}   {impairments.describe()}")
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -81,10 +85,19 @@ def impair_command(  # noqa: PLR0917  # as the command has them
 def exec_command(name: str, node: str, command: tuple[str, ...]) -> int:
     """Run COMMAND in a node, on this terminal: testbed exec lossy client -- ping -c3 server.
 
-    The exit status is the command's.
+    The exit status is the command's. In a group of nodes it runs in one member after the other, and the exit status is
+    the first that is not 0.
     """
     argv = command[1:] if command[0] == "--" else command
-    return _interact(name, node, argv, tty=sys.stdin.isatty() and sys.stdout.isatty())
+    lab = Lab.attach(name)
+    nodes = lab.plan.members(node)
+    if len(nodes) == 1:
+        return lab.interact(nodes[0], argv, tty=sys.stdin.isatty() and sys.stdout.isatty())
+    statuses = []
+    for member in nodes:
+        click.echo(f"exec    {member}", err=True)
+        statuses.append(lab.interact(member, argv, tty=False))
+    return next((status for status in statuses if status), 0)
 
 
 @click.command("shell")
@@ -95,13 +108,4 @@ def shell_command(name: str, node: str) -> int:
     if not sys.stdin.isatty():
         raise UsageError("no-terminal", "a shell needs a terminal", f"testbed exec {name} {node} -- COMMAND")
     script = "command -v bash >/dev/null && exec bash || exec sh"
-    return _interact(name, node, ("sh", "-c", script), tty=True)
-
-
-def _interact(name: str, node: str, command: tuple[str, ...], *, tty: bool) -> int:
-    lab = Lab.attach(name)
-    try:
-        lab[node]
-    except KeyError:
-        raise unknown_node(node, [planned.name for planned in lab.plan.nodes]) from None
-    return lab.interact(node, command, tty=tty)
+    return Lab.attach(name).interact(node, ("sh", "-c", script), tty=True)

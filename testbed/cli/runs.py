@@ -21,14 +21,16 @@ from testbed.lab import Lab, running
 from testbed.lab.judging import judge
 from testbed.report.junit import junit_report
 from testbed.runs.output_files import require_writable
+from testbed.workloads.groups import extremes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import IO
 
     from testbed.check import LinkCheck
     from testbed.cli.options import BringUp
     from testbed.runs import Run
+    from testbed.workloads.summary import Summary
 
 FAILED = 1
 
@@ -93,10 +95,8 @@ def show(run: Run, screen: Screen) -> None:
     if run.checks:
         show_checks(run.checks, screen)
     if run.summaries:
-        order = [workload.name for workload in run.plan.workloads]
         screen.show("")
-        summaries = sorted(run.summaries, key=lambda each: order.index(each.workload))
-        screen.show(tables.workload_table(summaries, recorded, run.sums))
+        screen.show(tables.workload_table([*_rows(run)], recorded, run.sums))
     if run.outcomes:
         screen.show("")
         screen.show(tables.outcome_table(run.outcomes))
@@ -111,6 +111,18 @@ def show(run: Run, screen: Screen) -> None:
         screen.say("trust", f"not trusted: {reason}")
     screen.say("result", str(run.path))
     screen.say("report", str(report.write(run, recorded)))
+
+
+def _rows(run: Run) -> Iterator[Summary]:
+    """Yield the summaries to show: of a group of nodes the least, the median and the greatest values of its members."""
+    summaries = {summary.workload: summary for summary in run.summaries}
+    groups = {summary.workload: summary for summary in run.groups}
+    shown = dict.fromkeys(each.group if each.group in groups else each.name for each in run.plan.workloads)
+    for name in shown:
+        if name in groups:
+            yield from extremes(groups[name])
+        elif name in summaries:
+            yield summaries[name]
 
 
 @click.command("check")

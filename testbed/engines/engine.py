@@ -28,10 +28,17 @@ class Device(Protocol):
 
 
 class Pair(NamedTuple):
-    """A veth pair: on the switch side, and in the agent's own namespace."""
+    """A veth pair: one end on the switch side, the other in a namespace that ends with the agent.
+
+    Attributes:
+        near: the end on the switch side.
+        far: the other end.
+        far_network: file descriptor of the namespace that the other end is in.
+    """
 
     near: Device
     far: Device
+    far_network: int
 
 
 class Devices(Protocol):

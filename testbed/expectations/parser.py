@@ -15,7 +15,7 @@ from testbed.codec import Text
 from testbed.expectations.model import COMPARISONS, Amount, Expression, MetricTerm, Term
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 EXAMPLE = "download.goodput >= 5 mbit"
 
@@ -128,18 +128,19 @@ class Expectation(Text):
         return hash(str(self))
 
 
-def parse(text: str, kinds: Mapping[str, str | None] | None) -> Expectation:
+def parse(text: str, kinds: Mapping[str, str | None] | None, grouped: Collection[str] = ()) -> Expectation:
     """Parse an expectation.
 
     Args:
         text: such as `rpc.latency.p99 < 400ms`.
         kinds: the kind of every workload by name; None where it is not known, and any metric is taken. None where the
             workloads are not known either, and any name is taken.
+        grouped: the names of workloads that the members of a group of nodes run, whose metrics have an aggregate.
 
     Raises:
         ExpectationError: it states none.
     """
-    return _Parser(tokens=_tokens(text), kinds=kinds).expectation()
+    return _Parser(tokens=_tokens(text), kinds=kinds, grouped=grouped).expectation()
 
 
 class _Token(NamedTuple):
@@ -167,6 +168,7 @@ class _Parser:
 
     tokens: deque[_Token]
     kinds: Mapping[str, str | None] | None
+    grouped: Collection[str]
     parts: list[tuple[MetricTerm | Amount, str, int]] = field(default_factory=list)
 
     def take(self, kind: str) -> _Token | None:
@@ -227,7 +229,14 @@ class _Parser:
         kind = self.kinds[workload] if self.kinds is not None else None
         from testbed import metrics  # noqa: PLC0415 (loads the metrics of all installed packages; most plans have no expectations)
 
-        metric = metrics.find(label, kind)
+        if workload in self.grouped:
+            metric = metrics.find_aggregate(label, kind)
+            if metric is None and metrics.find(label, kind) is not None:
+                message = f"names {_quote(token.text)}, which is of all members of a group"
+                hint = f"say which: {', '.join(f'{label}.{how}' for how in metrics.AGGREGATES)}"
+                raise ExpectationError("missing-aggregate", message, token.at, hint)
+        else:
+            metric = metrics.find(label, kind) or (metrics.find_aggregate(label, None) if self.kinds is None else None)
         if metric is None:
             raise ExpectationError(
                 "unknown-metric",

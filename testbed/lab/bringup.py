@@ -175,7 +175,8 @@ def _note_restarts(error: LabError, plan: Plan, runtime: Runtime) -> None:
 def _impairments(plan: Plan, links: Sequence[Link], agent: Agent, observer: Observer) -> set[tuple[str, str]]:
     """Apply links' impairments through the agent; return the engines that it chose, each with the reason."""
     chosen = set()
-    requests = as_requests(plan, links)
+    # Port by port: the agent sets the filters of all ports that a call is about.
+    requests = as_requests(plan, sorted(links, key=lambda link: (link.network, link.destination)))
     for done in range(0, len(requests), _LINKS_PER_CALL):
         observer.progressed("up", "links", done / len(requests), f"{done} of {len(requests)}")
         impaired = agent.call(messages.Impair(links=requests[done : done + _LINKS_PER_CALL]))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 from testbed.agent import protocol
 from testbed.agent.messages import CaptureBegun, CaptureData, CaptureEnded
 from testbed.analysis import formatting
-from testbed.errors import LabError, TestbedError, UsageError, unknown_node
+from testbed.errors import LabError, TestbedError, UsageError
 from testbed.runs.capture_records import CaptureRecord
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def find_port(plan: Plan, node: str, network: str | None) -> Port:
     Raises:
         UsageError: `unknown-node`, `unknown-network`, `which-network`.
     """
-    ports = ports_of(plan, [node])
+    ports = ports_of(plan, [plan.known(node).name])
     names = ", ".join(port.network for port in ports)
     if network is None and len(ports) > 1:
         raise UsageError("which-network", f"{node} is on several networks", f"choose one with --network: {names}")
@@ -65,20 +65,17 @@ def find_port(plan: Plan, node: str, network: str | None) -> Port:
 
 
 def ports_of(plan: Plan, nodes: Sequence[str]) -> list[Port]:
-    """Return all ports of nodes; `all` stands for all nodes.
+    """Return all ports of nodes; `all` stands for all nodes, the name of a group for its members.
 
     Raises:
         UsageError: `unknown-node`.
     """
-    known = [node.name for node in plan.nodes]
-    for name in nodes:
-        if name not in (ALL, *known):
-            raise unknown_node(name, known)
+    wanted = plan.members(*(name for name in nodes if name != ALL))
     return [
         Port(node=node.name, network=interface.network)
         for node in plan.nodes
         for interface in node.interfaces
-        if ALL in nodes or node.name in nodes
+        if ALL in nodes or node.name in wanted
     ]
 
 

@@ -90,14 +90,13 @@ class ConnectedLab:
         return attachments
 
     def sockets(self, *nodes: str) -> Mapping[str, NodeSockets]:
-        """Return the TCP connections of nodes (by default of all), by node.
+        """Return the TCP connections of nodes or groups (by default of all), by node.
 
         Raises:
             MachineError: `no-inet-diag`: the kernel lacks sock_diag for TCP.
             UsageError: `unknown-node`.
         """
-        names = tuple(self.plan.known(node).name for node in nodes or self)
-        return self.agent.call(messages.Sockets(nodes=names))
+        return self.agent.call(messages.Sockets(nodes=self.plan.members(*(nodes or self))))
 
     def versions(self) -> dict[str, str]:
         """Return the runtime with its version, for the record of a run."""

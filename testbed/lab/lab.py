@@ -157,6 +157,14 @@ class Lab(ConnectedLab):
         """
         return NodeHandle(self.name, self.plan.known(node).name, self._runtime)
 
+    def members(self, group: str) -> tuple[NodeHandle, ...]:
+        """Return the nodes of a group, or the one node of that name.
+
+        Raises:
+            UsageError: `unknown-node`.
+        """
+        return tuple(self[node] for node in self.plan.members(group))
+
     def link(
         self,
         source: str,

@@ -68,7 +68,10 @@ def require(plan: Plan, *, only: Sequence[str], capture: Sequence[str]) -> None:
 
 
 def _chosen(plan: Plan, only: Sequence[str]) -> list[str]:
-    return [_named(plan, name).name for name in only] or [workload.name for workload in plan.workloads]
+    """Return the names of the workloads to run, with those of all members in place of a group's."""
+    groups = {workload.group for workload in plan.workloads}
+    chosen = [name for name in only if name in groups or _named(plan, name)]
+    return [each.name for each in plan.workloads if not only or {each.name, each.group} & {*chosen}]
 
 
 def _run(
@@ -248,7 +251,7 @@ def _named(plan: Plan, name: str) -> Workload:
     for workload in plan.workloads:
         if workload.name == name:
             return workload
-    names = ", ".join(workload.name for workload in plan.workloads) or "none"
+    names = ", ".join(dict.fromkeys(each.group or each.name for each in plan.workloads)) or "none"
     raise UsageError("unknown-workload", f"{plan.topology} has no workload {name!r}", f"its workloads are: {names}")
 
 

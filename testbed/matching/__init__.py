@@ -1,7 +1,7 @@
 """Which packets a link is for: all that go from one node to another, or those that a match selects."""
 
 from testbed.matching.coverage import NO_PORT, Box, Packets, covers, left_for, lines_that_take, longest
-from testbed.matching.link_key import LinkKey
+from testbed.matching.link_key import LinkKey, by_direction
 from testbed.matching.match import DSCP_NAMES, PROTOCOLS, WITH_PORTS, Match, merged
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "LinkKey",
     "Match",
     "Packets",
+    "by_direction",
     "covers",
     "left_for",
     "lines_that_take",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from testbed.matching.match import Match
+
+
+Value = TypeVar("Value")
 
 
 class LinkKey(NamedTuple):
@@ -44,3 +49,11 @@ class LinkKey(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name} on {self.network}"
+
+
+def by_direction(values: Mapping[LinkKey, Value]) -> dict[LinkKey, dict[Match | None, Value]]:
+    """Return values of links by their direction (a key without a match), then by their match, in their order."""
+    found: dict[LinkKey, dict[Match | None, Value]] = {}
+    for key, value in values.items():
+        found.setdefault(key.plain, {})[key.match] = value
+    return found

@@ -8,7 +8,7 @@ from testbed.impairments import CLEAR
 from testbed.plan.events import Event, LinkChange
 from testbed.plan.model import Link
 from testbed.seeds import of_link as seed_of
-from testbed.topology.timeline_state import TimelineState, in_time, link_entries
+from testbed.topology.timeline_state import TimelineState, in_time
 
 if TYPE_CHECKING:
     from testbed.topology.models import Topology
@@ -24,7 +24,7 @@ def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple
         seed: of the plan.
         engine: instead of the file's.
     """
-    asked, course = link_entries(topology), TimelineState(topology)
+    asked, course = topology.applied(), TimelineState(topology)
     timeline = []
     for _, event in in_time(topology):
         changes = tuple(
@@ -41,8 +41,8 @@ def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple
                     **key._asdict(),
                     impairments=impairments,
                     seed=seed_of(seed, key),
-                    engine=engine or (link and link.engine) or topology.engine,
-                    profile=link.profile if link else None,
+                    engine=engine or (link and link.entry.engine) or topology.engine,
+                    profile=link.entry.profile if link else None,
                 )
             )
     return tuple(links), tuple(timeline)

@@ -114,6 +114,18 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A name that stands for several nodes.
+
+    Attributes:
+        nodes: the names of its members.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
     """One direction between two nodes on a network, with what it does to packets.
 
@@ -161,6 +173,7 @@ class Workload:
         port: TCP or UDP port of the server, one per workload.
         seed: 64 bits.
         parameters: the kind's own, integers, strings, booleans or strings in a row; units are in their names.
+        group: the name of the file's workload that members of a group of nodes run, each one like this; else empty.
     """
 
     name: str
@@ -171,6 +184,7 @@ class Workload:
     port: int
     seed: int = field(metadata=SEED)
     parameters: Mapping[str, int | str | bool | tuple[str, ...]] = field(hash=False)
+    group: str = field(default="", metadata=NOT_DECISIVE)
 
     def __post_init__(self) -> None:
         _freeze(self, "parameters")
@@ -219,6 +233,7 @@ class Plan:
         expectations: what must hold of what is measured. They change nothing of what is done, so they are not part of
             the digest: runs stay comparable when an expectation is added.
         sockets: the nodes whose TCP connections are sampled. As what is captured, no part of the digest.
+        groups: the groups of nodes. What they stand for is spelled out everywhere else; they are for people to name.
         capture: what packets are captured. That changes nothing of the traffic, so it is not part of the digest.
         directory: where commands of nodes start in runtime netns: the topology file's. A path of this machine, so no
             part of what is stored.
@@ -237,6 +252,7 @@ class Plan:
     timeline: tuple[Event, ...] = field(default=(), metadata=ADDED)
     expectations: tuple[Expectation, ...] = field(default=(), metadata=NOT_DECISIVE)
     sockets: tuple[str, ...] = field(default=(), metadata=NOT_DECISIVE)
+    groups: tuple[Group, ...] = field(default=(), metadata=NOT_DECISIVE)
     capture: CaptureSettings = field(default=CaptureSettings(), metadata=NOT_DECISIVE)
     directory: str = field(default="/", compare=False, metadata={**codec.NOT_STORED, **NOT_DECISIVE})
     version: int = field(default=VERSION)
@@ -252,7 +268,7 @@ class Plan:
         for parts in (self.networks, self.nodes, self.workloads):
             for part in parts:
                 checked(part.name)
-        kinds = {workload.name: workload.kind for workload in self.workloads}
+        kinds = self.kinds
         for term in (term for expectation in self.expectations for term in expectation.metrics):
             if kinds.get(term.workload) not in term.metric.kinds:
                 raise ValueError(f"an expectation names {term}, which no workload has")
@@ -261,6 +277,12 @@ class Plan:
     def workloads(self) -> tuple[Workload, ...]:
         """All workloads in the order of the file."""
         return tuple(workload for stage in self.stages for workload in stage)
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The kind of each workload by name, those that members of a group run also under the name of all of them."""
+        single = {workload.name: workload.kind for workload in self.workloads}
+        return {workload.group: workload.kind for workload in self.workloads if workload.group} | single
 
     def node(self, name: str) -> Node:
         """Return the node of that name; KeyError if there is none."""
@@ -279,6 +301,15 @@ class Plan:
         if name not in names:
             raise unknown_node(name, names)
         return self.node(name)
+
+    def members(self, *names: str) -> tuple[str, ...]:
+        """Return the names of the nodes that a user names, with the members of a group in place of its name.
+
+        Raises:
+            UsageError: `unknown-node`.
+        """
+        groups = {group.name: group.nodes for group in self.groups}
+        return tuple(member for name in names for member in groups.get(name) or (self.known(name).name,))
 
     def all_impairments(self) -> dict[LinkKey, tuple[Impairments, ...]]:
         """Return all impairments of each link during a run, in the order of links; the file's impairments first."""

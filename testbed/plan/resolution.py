@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, cast
 
@@ -10,14 +11,15 @@ from testbed.kinds import kinds as all_kinds
 from testbed.plan import addresses, routing
 from testbed.plan.forwarding import Forwarding
 from testbed.plan.links import resolve_links
-from testbed.plan.model import CaptureSettings, Interface, Network, Node, Plan, Workload
+from testbed.plan.model import CaptureSettings, Group, Interface, Network, Node, Plan, Workload
 from testbed.seeds import derive, of_name
 from testbed.topology.timeline_state import longest_ns, longest_round_trip, packets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from ipaddress import IPv4Address, IPv4Network
 
+    from testbed.services import Service
     from testbed.topology.models import Topology
     from testbed.topology.workloads import Work
     from testbed.topology.workloads import Workload as AskedWorkload
@@ -96,7 +98,10 @@ def resolve(
         )
         for name, network in topology.segments.items()
     )
-    kinds = {workload.name: workload.kind for stage in topology.stages for workload in stage}
+    stages = _stages(topology, nodes, Forwarding(nodes, networks), seed)
+    workloads = [workload for stage in stages for workload in stage]
+    kinds = {name: workload.kind for workload in workloads for name in (workload.name, workload.group) if name}
+    grouped = {workload.group for workload in workloads}
     return Plan(
         lab=lab,
         topology=topology.name,
@@ -107,10 +112,11 @@ def resolve(
         networks=networks,
         nodes=nodes,
         links=links,
-        stages=_stages(topology, nodes, Forwarding(nodes, networks), seed),
+        stages=stages,
         timeline=timeline,
-        expectations=tuple(parse(text, kinds) for text in topology.expect),
-        sockets=topology.sockets,
+        expectations=tuple(parse(text, kinds, grouped) for text in topology.expect),
+        sockets=tuple(dict.fromkeys(topology.members(*topology.sockets))),
+        groups=tuple(Group(name=name, nodes=members) for name, members in topology.groups.items()),
         capture=_capture(topology),
         directory=str(topology.directory),
     )
@@ -133,7 +139,7 @@ def _mac(topology: Topology, node: str, network: str, address: IPv4Address) -> s
 def _capture(topology: Topology) -> CaptureSettings:
     asked = topology.capture
     return (
-        CaptureSettings(nodes=asked.nodes, snap_bytes=asked.snap_bytes, size_bytes=asked.size_bytes)
+        CaptureSettings(nodes=topology.members(*asked.nodes), snap_bytes=asked.snap_bytes, size_bytes=asked.size_bytes)
         if asked
         else CaptureSettings()
     )
@@ -160,11 +166,21 @@ def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hos
         memory_bytes=node.memory_bytes or 0,
         sysctls={} if node.container else {**SYSCTLS, **routing.sysctls(topology, name), **node.sysctls},
         ready=node.ready.resolved if node.ready else None,
-        service=node.service,
+        service=_service(topology, node.service),
         container=node.container or "",
         router=routing.router(topology, name),
         routes=routing.routes(topology, name, subnets, hosts),
     )
+
+
+def _service(topology: Topology, service: Service) -> Service:
+    """Return the service, which depends on all members of a group that the file names."""
+    dependencies = (
+        replace(dependency, node=node)
+        for dependency in service.depends_on
+        for node in topology.members(dependency.node)
+    )
+    return replace(service, depends_on=tuple(dependencies))
 
 
 def _interface_name(topology: Topology, node: str, index: int) -> str:
@@ -180,13 +196,15 @@ def _stages(
     ports, longest = count(FIRST_PORT), longest_ns(topology)
     named = {node.name: node for node in nodes}
 
-    def resolved(workload: AskedWorkload | Work, port: int) -> Workload:
-        address = _address(topology, workload, named)
-        there, back = forwarding.both_ways(workload.source, workload.destination, address)
-        waits = workload.waits(longest_round_trip(there, back, packets_of(workload), longest))
-        return _workload(workload, named[workload.source], address, port, seed, waits=waits)
+    def instances(written: AskedWorkload | Work) -> Iterator[Workload]:
+        for workload in topology.instances(written):
+            address = _address(topology, workload, named)
+            there, back = forwarding.both_ways(workload.source, workload.destination, address)
+            waits = workload.waits(longest_round_trip(there, back, packets_of(workload), longest))
+            resolved = _workload(workload, named[workload.source], address, next(ports), seed, waits=waits)
+            yield resolved if workload is written else replace(resolved, group=written.name)
 
-    return tuple(tuple(resolved(workload, next(ports)) for workload in stage) for stage in topology.stages)
+    return tuple(tuple(workload for written in stage for workload in instances(written)) for stage in topology.stages)
 
 
 def _address(topology: Topology, workload: AskedWorkload | Work, nodes: Mapping[str, Node]) -> str:

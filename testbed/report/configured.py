@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.kinds import find
-from testbed.matching import LinkKey, Packets, longest
+from testbed.matching import LinkKey, Packets, by_direction, longest
 from testbed.plan.forwarding import forwarding
 
 if TYPE_CHECKING:
@@ -40,17 +40,17 @@ def _delay_ns(plan: Plan, workload: Workload, timeline: Sequence[TimelineRecord]
         for way in ways
         for hop in (there if way[0] == workload.source else back)
     ]
-    delays = {link.key: link.impairments.delay_ns for link in plan.links}
+    crossed = {hop for hop, _ in sent}
+    delays = by_direction({link.key: link.impairments.delay_ns for link in plan.links if link.key.plain in crossed})
 
     def total_ns() -> int:
-        return sum(
-            longest(what, {key.match: delay_ns for key, delay_ns in delays.items() if key.plain == hop})
-            for hop, what in sent
-        )
+        return sum(longest(what, delays.get(hop, {})) for hop, what in sent)
 
     steps = [(0, total_ns())]
     for event, happening in zip(plan.timeline, timeline, strict=False):  # a run that failed has not seen all
-        delays |= {change.key: change.impairments.delay_ns for change in event.changes}
+        for change in event.changes:
+            if change.key.plain in crossed:
+                delays.setdefault(change.key.plain, {})[change.match] = change.impairments.delay_ns
         if total_ns() != steps[-1][1]:
             steps.append((happening.begun_ns, total_ns()))
     return steps

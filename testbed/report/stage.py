@@ -70,19 +70,25 @@ def group_name(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
 
 
-def alike(workloads: Iterable[Workload]) -> list[list[Workload]]:
-    """Group workloads of one kind with the same parameters and destination if there are more than `FEW` of them.
+def alike(workloads: Iterable[Workload], *, few: int = FEW) -> list[list[Workload]]:
+    """Group similar workloads: those that the members of a group of nodes run, and others that differ in source only.
 
-    Other workloads are groups of one. The groups are in the order of their first workloads.
+    The latter are of one kind and have the same parameters and destination; up to `FEW` of them are groups of one. The
+    groups are in the order of their first workloads.
+
+    Args:
+        workloads: that ran together.
+        few: up to this number, workloads that the members of a group of nodes run are groups of one.
     """
-    by_kind: dict[tuple[str, str, str], list[Workload]] = {}
+    similar: dict[tuple[str, ...], list[Workload]] = {}
     for workload in workloads:
         parameters = json.dumps(dict(workload.parameters), sort_keys=True, default=str)
-        by_kind.setdefault((workload.kind, parameters, workload.destination), []).append(workload)
+        key = (workload.group,) if workload.group else (workload.kind, parameters, workload.destination)
+        similar.setdefault(key, []).append(workload)
     return [
         part
-        for group in by_kind.values()
-        for part in ([group] if len(group) > FEW else [[workload] for workload in group])
+        for group in similar.values()
+        for part in ([group] if len(group) > (few if group[0].group else FEW) else [[workload] for workload in group])
     ]
 
 

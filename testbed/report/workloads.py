@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING
 
 from testbed.analysis import formatting
@@ -10,7 +11,7 @@ from testbed.report.cells import Cells, TableCell
 from testbed.report.stage import alike, group_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from testbed.plan.model import Workload
     from testbed.runs.flows import FlowSum
@@ -56,7 +57,7 @@ class WorkloadTable:
 
 
 def workload_table(run: Run) -> WorkloadTable:
-    """Return the main metrics of each workload of a run; of similar ones the minimum and maximum."""
+    """Return the main metrics of each workload of a run; of similar ones the median, minimum and maximum."""
     summaries = {summary.workload: summary for summary in run.summaries}
     lines: list[Cells] = []
     groups: list[Members] = []
@@ -67,16 +68,16 @@ def workload_table(run: Run) -> WorkloadTable:
         if any(row[name] != formatting.NOT_APPLICABLE for row in texts.values())
     ]
     for number, stage in enumerate(run.plan.stages, 1):
-        for group in alike(workload for workload in stage if workload.name in summaries):
+        for group in alike((workload for workload in stage if workload.name in summaries), few=1):
             single: list[Cells] = [
                 [_name(workload, number), *(texts[workload.name][column] for column in columns)] for workload in group
             ]
             if len(group) == 1:
                 lines += single
                 continue
-            names = group_name([workload.name for workload in group])
-            sources = len({workload.source for workload in group})
-            below = f"{len(group)} {group[0].kind}, {sources} nodes → {group[0].destination}"
+            names = group[0].group or group_name([workload.name for workload in group])
+            below = f"{len(group)} {group[0].kind}, {_nodes(each.source for each in group)} → "
+            below += f"{_nodes(each.destination for each in group)}; median, least to greatest"
             several = [summaries[workload.name] for workload in group]
             cells = [_together(column, several, texts) for column in columns]
             lines.append([TableCell(text=names, below=below, href=f"#stage-{number}"), *cells])
@@ -112,8 +113,14 @@ def _name(workload: Workload, stage: int) -> TableCell:
     return TableCell(text=workload.name, below=f"{workload.kind}, {ends}", href=f"#stage-{stage}")
 
 
+def _nodes(names: Iterable[str]) -> str:
+    """Return the name of a node, or how many nodes there are."""
+    different = {*names}
+    return f"{len(different)} nodes" if len(different) > 1 else different.pop()
+
+
 def _together(column: str, summaries: Sequence[Summary], texts: dict[str, dict[str, str]]) -> str | TableCell:
-    """Return the cell of several workloads: the minimum and maximum."""
+    """Return the cell of several workloads: the median, and below it the minimum and maximum."""
     if column not in _METRICS:
         shown = {texts[summary.workload][column] for summary in summaries}
         return shown.pop() if len(shown) == 1 else "see each"
@@ -121,5 +128,5 @@ def _together(column: str, summaries: Sequence[Summary], texts: dict[str, dict[s
     values = [value for summary in summaries if isinstance(value := summary.values.get(name), (int, float))]
     if not values:
         return texts[summaries[0].workload][column]
-    least, most = (formatting.metric_text(bound, unit) for bound in (min(values), max(values)))
-    return least if least == most else TableCell(text=least, below=f"to {most}")
+    least, middle, most = (formatting.metric_text(each, unit) for each in (min(values), median(values), max(values)))
+    return middle if least == most else TableCell(text=middle, below=f"{least} to {most}")

@@ -25,6 +25,7 @@ from testbed.runs.observations import Row, observations
 from testbed.runs.starts import StepStart
 from testbed.runs.timeline_records import TimelineRecord
 from testbed.runs.upgrade import VERSION, upgraded
+from testbed.workloads.groups import group_summaries
 from testbed.workloads.summary import Summary
 
 RUN_FILE = "run.json"
@@ -101,7 +102,7 @@ class Run:
         distrust: the reasons why the emulation is not trusted; empty if it is. Set when the run ends.
     """
 
-    DERIVED: ClassVar = ("plan_digest", "trusted", "outcomes", "sums")
+    DERIVED: ClassVar = ("plan_digest", "trusted", "outcomes", "sums", "groups")
 
     path: Path = field(metadata=codec.NOT_STORED)
     status: Status
@@ -165,7 +166,7 @@ class Run:
     @property
     def outcomes(self) -> tuple[ExpectationOutcome, ...]:
         """The outcome of each expectation whose workloads were all run, in the order of the file."""
-        ran = {summary.workload: summary for summary in self.summaries}
+        ran = {summary.workload: summary for summary in (*self.groups, *self.summaries)}
         return tuple(
             evaluate(expectation, ran) for expectation in self.plan.expectations if expectation.workloads <= ran.keys()
         )
@@ -176,14 +177,19 @@ class Run:
         return sums([[workload.name for workload in stage] for stage in self.plan.stages], self.summaries)
 
     @property
+    def groups(self) -> tuple[Summary, ...]:
+        """What the members of groups of nodes got together: a summary for each workload that all of them ran."""
+        return group_summaries(self.plan.workloads, self.summaries)
+
+    @property
     def as_expected(self) -> bool:
         """Whether it is whole, all links were as requested, and no expectation failed."""
         links_hold = all(check.passed for check in self.checks)
         return self.is_whole and links_hold and all(outcome.passed for outcome in self.outcomes)
 
     def summary(self, workload: str) -> Summary:
-        """Return the summary of a workload; raise KeyError if there is none."""
-        for summary in self.summaries:
+        """Return the summary of a workload, or of all members of a group; raise KeyError if there is none."""
+        for summary in (*self.summaries, *self.groups):
             if summary.workload == workload:
                 return summary
         raise KeyError(workload)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from testbed.errors import UsageError
-from testbed.metrics import METRICS, Metric, find
+from testbed.metrics import METRICS, Metric, aggregate, find, find_aggregate
 from testbed.topology.problems import nearest, quote
 
 if TYPE_CHECKING:
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 _MAIN = ("latency_p50_ns", "goodput_bps")
 _BESIDE = "loss_ratio"
+_OF_MEMBERS = "median"
 _LOSES = "loss_runs"
 """A metric that only kinds have whose messages can be lost for good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """A metric of a workload that a sweep shows."""
+    """A metric of a workload that a sweep shows; of one that the members of a group run, an aggregate."""
 
     workload: str
     metric: Metric
@@ -36,8 +37,8 @@ class Measure:
     def of(self, run: Run) -> float | None:
         """Return its value in a run; None if there is none."""
         name = self.metric.name
-        mine = (summary for summary in run.summaries if summary.workload == self.workload and name in summary.values)
-        return next((summary.number(name) for summary in mine), None)
+        summaries = (summary for summary in (*run.summaries, *run.groups) if summary.workload == self.workload)
+        return next((summary.number(name) for summary in summaries if name in summary.values), None)
 
 
 def measures(plan: Plan, asked: Sequence[str] = ()) -> tuple[Measure, ...]:
@@ -46,16 +47,21 @@ def measures(plan: Plan, asked: Sequence[str] = ()) -> tuple[Measure, ...]:
     Args:
         plan: the plan with the workloads.
         asked: labels such as `download.goodput`; by default each workload's median latency or goodput, and its loss if
-            its messages can be lost.
+            its messages can be lost. Of workloads that the members of a group run, it is the median of the members.
 
     Raises:
         UsageError: `unknown-workload`, `unknown-metric`.
     """
     if asked:
         return tuple(_named(plan, label) for label in dict.fromkeys(asked))
-    return tuple(
-        Measure(workload=workload.name, metric=metric) for workload in plan.workloads for metric in _main(workload)
+    measured = (
+        Measure(workload=workload.group, metric=aggregate(metric, _OF_MEMBERS))
+        if workload.group
+        else Measure(workload=workload.name, metric=metric)
+        for workload in plan.workloads
+        for metric in _main(workload)
     )
+    return tuple(dict.fromkeys(measured))
 
 
 def _main(workload: Workload) -> list[Metric]:
@@ -67,13 +73,14 @@ def _main(workload: Workload) -> list[Metric]:
 
 def _named(plan: Plan, label: str) -> Measure:
     name, _, wanted = label.partition(".")
-    kinds = {workload.name: workload.kind for workload in plan.workloads}
+    kinds, groups = plan.kinds, {workload.group for workload in plan.workloads}
     if name not in kinds:
         hint = nearest(name, kinds, "workloads")
         raise UsageError("unknown-workload", f"--metric {quote(label)}: there is no workload {quote(name)}", hint)
-    metric = find(wanted, kinds[name])
+    metric = (find_aggregate if name in groups else find)(wanted, kinds[name])
     if metric is None or metric.unit == "name":
-        labels = [metric.label for metric in _numbers(kinds[name]).values()]
+        numbers = _numbers(kinds[name]).values()
+        labels = [(aggregate(number, _OF_MEMBERS) if name in groups else number).label for number in numbers]
         hint = nearest(wanted, labels, f"those of {kinds[name]}")
         raise UsageError("unknown-metric", f"--metric {quote(label)}: there is no numeric metric {quote(wanted)}", hint)
     return Measure(workload=name, metric=metric)

@@ -17,11 +17,11 @@ from testbed.topology.problems import Problem, TopologyError, quote
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MOST_BYTES = 1 << 18
-"""Of a file; a topology of a thousand nodes fits."""
+MOST_BYTES = 1 << 21
+"""Of a file; a full mesh of 200 nodes, link by link, fits."""
 
-MOST_VALUES = 20_000
-"""In a file once its aliases are expanded."""
+MOST_VALUES = 200_000
+"""In a file once its aliases are expanded: a full mesh of 200 nodes, link by link, has 100,000."""
 
 MOST_DIGITS = 100
 """Of an integer; longer ones become floats."""

@@ -13,8 +13,8 @@ _NETWORK = "Which network it is on; needed only where the nodes share several"
 _MATCH = "Only for these packets; others go as the link without `match` says"
 
 
-class _Ends(Model):
-    """What both forms share."""
+class Ends(Model):
+    """What all forms of a link share."""
 
     network: Name | None = key(_NETWORK, default=None)
     selected: MatchKeys | None = key(_MATCH, alias="match", default=None)
@@ -33,7 +33,7 @@ class _Ends(Model):
         return f" ({self.match})" if self.selected else ""
 
 
-class PairEnds(_Ends):
+class PairEnds(Ends):
     """Both directions between two nodes."""
 
     between: Annotated[tuple[Name, ...], Field(min_length=2, max_length=2)] = key("The two nodes; both directions")
@@ -48,7 +48,7 @@ class PairEnds(_Ends):
         return " <-> ".join(self.between) + self._condition
 
 
-class DirectionEnds(_Ends):
+class DirectionEnds(Ends):
     """One direction between two nodes."""
 
     source: Name = key("The node that packets come from", alias="from")
@@ -97,7 +97,8 @@ def tag(value: object) -> str:
 
 def link_tag(value: object) -> str:
     """Return the tag of the form that an entry of `links` has."""
-    return "<wire>" if isinstance(value, dict) and "wire" in value else tag(value)
+    forms = (form for form in ("wire", "matrix") if isinstance(value, dict) and form in value)
+    return next((f"<{form}>" for form in forms), tag(value))
 
 
 AnyEnds = Annotated[

@@ -51,6 +51,9 @@ def translate(error: ValidationError, document: Document) -> Iterator[Problem]:
     """Yield the problems in pydantic's error from validating a document."""
     for detail in error.errors(include_url=False):
         path, is_key = _path(detail["loc"], document)
+        if "problems" in detail.get("ctx", {}):  # of a file that the document names, at their places there
+            yield from detail["ctx"]["problems"]
+            continue
         say = _SAYINGS.get(detail["type"], _say_value)
         if is_key:
             said = detail["ctx"]["said"] if "said" in detail.get("ctx", {}) else f"is {quote(path[-1])}"

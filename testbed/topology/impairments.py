@@ -56,6 +56,11 @@ class ImpairmentKeys(Model):
         default=None,
     )
 
+    def overridden_by(self, other: "ImpairmentKeys") -> "ImpairmentKeys":
+        """Return these keys, with the keys that `other` gives in place of their own."""
+        given = other.model_fields_set & ImpairmentKeys.model_fields.keys()
+        return self.model_copy(update={name: getattr(other, name) for name in given})
+
     def resolve(self, now: Impairments = CLEAR, *, mtu: int, delay_back_ns: int) -> Impairments:
         """Return the impairments of a link after these keys are applied.
 

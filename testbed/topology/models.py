@@ -1,27 +1,24 @@
 """The topology file, version 1."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, PrivateAttr, Tag
-from pydantic_core import PydanticCustomError
 
-from testbed.engines import CHOICES
-from testbed.topology import ends
+from testbed.matching import LinkKey, Match
 from testbed.topology.attaching import attaches
 from testbed.topology.base import EmptyIsDefault, Model, Recorded, key
 from testbed.topology.captures import CaptureValue
 from testbed.topology.document import Document
-from testbed.topology.ends import DirectionEnds, PairEnds, WireEnds
+from testbed.topology.ends import DirectionEnds, PairEnds
 from testbed.topology.events import AnyEvent
 from testbed.topology.graph import Graph
-from testbed.topology.impairments import ImpairmentKeys
+from testbed.topology.groups import Groups, Precedence, instances_of, links_between, member_names, on_all, precedence
+from testbed.topology.link_entries import AnyLink, Applied, Engine, LinkEntry, Wire
 from testbed.topology.present import Present
-from testbed.topology.problems import nearest
-from testbed.topology.profiles import PROFILES
 from testbed.topology.referenced_files import Files
 from testbed.topology.routers import RouterValue, StaticRoute
 from testbed.topology.services import ServiceKeys, form_tag
@@ -32,43 +29,22 @@ from testbed.topology.values import (
     DockerName,
     ExpectationText,
     Image,
+    Mtu,
     Name,
-    Reader,
     SettingPath,
     SomeSize,
     Subnet,
     Sysctl,
     Text,
     Variable,
-    describe,
 )
 from testbed.topology.workloads import Entry, Together, Work, Workload
 
-SMALLEST_MTU = 576
-"""The size of IP packets that every host must accept, bytes (RFC 791, section 3.1)."""
-
 MOST_SEED = (1 << 63) - 1
 
-if TYPE_CHECKING:
-    Engine = str
-else:  # for pydantic; type checkers only know literals that are written out
-    Engine = Literal[CHOICES]
-
-Mtu = Annotated[int, Field(strict=True, ge=SMALLEST_MTU, le=9000)]
-Cost = Annotated[int, Field(strict=True, ge=1, le=65535)]
 Runtime = Literal["auto", "docker", "netns"]
 Repetitions = Annotated[int, Field(strict=True, ge=1, le=1000)]
-
-
-def _profile(value: object) -> str:
-    if not isinstance(value, str) or value not in PROFILES:
-        message = f"{describe(value)}, which is not a profile"
-        hint = nearest(str(value), PROFILES, "profiles")
-        raise PydanticCustomError("unknown-profile", "{said}", {"said": message, "hint": hint})
-    return value
-
-
-ProfileName = Annotated[str, Reader(_profile, {"enum": list(PROFILES)})]
+Members = Annotated[int, Field(strict=True, ge=1, le=1000)]
 
 
 class Network(Model):
@@ -114,6 +90,9 @@ class Node(ServiceKeys):
     router: RouterValue = key("Whether it forwards packets between its networks", default=None)
     routes: tuple[StaticRoute, ...] = key("Routes of its own, beside the computed ones", default=())
     container: DockerName | None = key("A container that runs already, instead of a new one", default=None)
+    count: Members | None = key(
+        "Makes it a group of so many nodes, NAME-1, NAME-2, ...; the name then stands for all of them", default=None
+    )
 
     def attachments(self, networks: Collection[str]) -> Mapping[str, Attachment]:
         """Return its networks by name.
@@ -128,46 +107,29 @@ class Node(ServiceKeys):
             return {name: Attachment() for name in networks} if len(networks) == 1 else {}
         return self.networks if isinstance(self.networks, Mapping) else dict.fromkeys(self.networks, Attachment())
 
+    def members(self, name: str) -> Mapping[str, "Node"]:
+        """Return the nodes that it makes under `name`: itself, or the members of a group.
+
+        An address that the file gives is that of the first member; each further member has the next one.
+        """
+        if self.count is None:
+            return {name: self}
+        return {member: self._member(index) for index, member in enumerate(member_names(name, self.count))}
+
+    def _member(self, index: int) -> "Node":
+        networks = self.networks
+        if isinstance(networks, Mapping):
+            networks = {
+                name: one if one.address is None else one.model_copy(update={"address": one.address + index})
+                for name, one in networks.items()
+            }
+        return self.model_copy(update={"count": None, "networks": networks})
+
 
 class Compose(Model):
     """A compose project whose services are nodes."""
 
     project: DockerName = key("A project that is up; each running container of it is a node")
-
-
-class LinkKeys(ImpairmentKeys):
-    """The keys that both forms of a link share."""
-
-    profile: ProfileName | None = key("An impairment by name; keys given beside it replace its own", default=None)
-    engine: Engine | None = key("What carries out the impairments; the topology's engine unless given", default=None)
-    cost: Cost | None = key("Cost of this hop when routes are computed; 1 unless given", default=None)
-
-    @property
-    def impairment_keys(self) -> ImpairmentKeys:
-        """The keys of the profile, overridden by the link's own."""
-        base = PROFILES[self.profile] if self.profile else ImpairmentKeys()
-        own = self.model_fields_set & ImpairmentKeys.model_fields.keys()
-        return base.model_copy(update={name: getattr(self, name) for name in own})
-
-
-class Pair(PairEnds, LinkKeys):
-    """Both directions between two nodes."""
-
-
-class Direction(DirectionEnds, LinkKeys):
-    """One direction between two nodes; it replaces a `between` for this direction."""
-
-
-class Wire(WireEnds, LinkKeys):
-    """A cable of their own between two nodes, with the impairments of both directions."""
-
-    mtu: Mtu = key("Bytes of the largest IP packet", default=1500)
-
-
-AnyLink = Annotated[
-    Annotated[Pair, Tag("<pair>")] | Annotated[Direction, Tag("<direction>")] | Annotated[Wire, Tag("<wire>")],
-    Discriminator(ends.link_tag),
-]
 
 
 class Sweep(Model):
@@ -194,8 +156,10 @@ class Topology(Model):
     networks: Annotated[Mapping[Name, Annotated[Network, EmptyIsDefault(), Recorded()]], Field(min_length=1)] = key(
         "L2 segments by name; one called `lan` unless given", default={"lan": Network()}
     )
-    nodes: Annotated[Mapping[Name, Annotated[Node, EmptyIsDefault(), Recorded()]], Field(min_length=1)] = key(
-        "Containers or namespaces by name; needed unless `compose` is given", default={}
+    written_nodes: Annotated[Mapping[Name, Annotated[Node, EmptyIsDefault(), Recorded()]], Field(min_length=1)] = key(
+        "Containers or namespaces, or groups of them, by name; needed unless `compose` is given",
+        alias="nodes",
+        default={},
     )
     compose: Compose | None = key("A compose project that is up, whose services are nodes too", default=None)
     links: tuple[Annotated[AnyLink, Recorded()], ...] = key(
@@ -249,6 +213,22 @@ class Topology(Model):
         return self._present or Present()
 
     @cached_property
+    def nodes(self) -> Mapping[str, Node]:
+        """The nodes by name; of a group its members."""
+        return {member: one for name, node in self.written_nodes.items() for member, one in node.members(name).items()}
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The names of the members of each group."""
+        return {
+            name: member_names(name, node.count) for name, node in self.written_nodes.items() if node.count is not None
+        }
+
+    def members(self, *names: str) -> tuple[str, ...]:
+        """Return the names of nodes, with the members of a group in place of its name."""
+        return tuple(member for name in names for member in self.groups.get(name, (name,)))
+
+    @cached_property
     def wires(self) -> Mapping[str, Wire]:
         """The wires by the names of their networks."""
         return {link.network: link for link in self.links if isinstance(link, Wire)}
@@ -273,17 +253,14 @@ class Topology(Model):
         }
 
     def attachments(self, node: str) -> Mapping[str, Attachment]:
-        """Return the networks that a node is on, by name; its wires after the others."""
-        return self._attached[node]
+        """Return the networks that a node, or each member of a group, is on, by name; its wires after the others."""
+        return on_all([self._attached[member] for member in self.members(node)])
 
     @cached_property
     def graph(self) -> Graph:
         """The paths between nodes."""
-        costs: dict[tuple[str, str, str], int] = {}
-        ordered = sorted(self.links, key=lambda link: isinstance(link, Direction))  # it overrides, in any order
-        for link in ordered:
-            if link.cost is not None:
-                costs |= {(*ends, self.network_between(*ends, link.network)): link.cost for ends in link.directions}
+        applied = self.applied(lambda entry: entry.cost is not None)
+        costs = {link[:3]: one.entry.cost or 1 for link, one in applied.items()}
         routers = {name for name, node in self.nodes.items() if node.router}
         return Graph(self._attached, routers, lambda *hop: costs.get(hop, 1))
 
@@ -293,10 +270,44 @@ class Topology(Model):
         return {node: attachment.address for node, attachment in attached.items() if attachment and attachment.address}
 
     def network_between(self, node: str, other: str, named: str | None) -> str:
-        """Return the network that two neighbours share: the one `named`, or the only one."""
+        """Return the network that two neighbours, nodes or groups, share: the one `named`, or the only one."""
         return named or next(name for name in self.attachments(node) if name in self.attachments(other))
+
+    def applied(self, is_meant: Callable[[LinkEntry], bool] = lambda _: True) -> dict[LinkKey, Applied]:
+        """Return what applies to each link that the file names, see `precedence`; equal things are one object.
+
+        Links in one direction between two nodes, which differ in their `match`, are in the order of the file.
+
+        Args:
+            is_meant: whether an entry counts.
+        """
+        found: dict[LinkKey, Applied] = {}
+        ranks: dict[LinkKey, Precedence] = {}
+        for entry in filter(is_meant, self.links):
+            match = entry.match
+            for source, destination in dict.fromkeys(entry.directions):
+                rank = precedence(entry, source, destination, self.groups)
+                applied = Applied(entry, entry.keys_between(source, destination))
+                for link in self.links_between(source, destination, entry.network, match):
+                    if link not in found or rank > ranks[link]:
+                        found[link], ranks[link] = applied, rank
+        return found
+
+    def links_of(self, ends: PairEnds | DirectionEnds) -> Iterator[LinkKey]:
+        """Yield each link between nodes, or members of groups, that are named as ends; once per direction."""
+        for source, destination in dict.fromkeys(ends.directions):
+            yield from self.links_between(source, destination, ends.network, ends.match)
+
+    def links_between(self, source: str, destination: str, named: str | None, match: Match | None) -> Iterator[LinkKey]:
+        """Yield each link from a node, or each member of a group, to another."""
+        network = self.network_between(source, destination, named)
+        return links_between(self.members(source), self.members(destination), network, match)
+
+    def instances(self, workload: Workload | Work) -> tuple[Workload | Work, ...]:
+        """Return what a workload of the file runs: itself, or one for each member of the groups that it names."""
+        return tuple(instances_of(workload, self.groups))
 
     @property
     def stages(self) -> tuple[tuple[Workload | Work, ...], ...]:
-        """The workloads by stage; those within a stage run at the same time."""
+        """The workloads as the file has them, by stage; those within a stage run at the same time."""
         return tuple(entry.together if isinstance(entry, Together) else (entry,) for entry in self.workloads)

@@ -4,24 +4,51 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic_core import core_schema
+from pydantic_core import PydanticCustomError, core_schema
 
-from testbed.topology.problems import quote
+from testbed.topology.problems import Problem, quote
 from testbed.topology.values import fault, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
     from pydantic.json_schema import JsonSchemaValue
 
     Parse = Callable[[str, str], object]
-    """What makes a value of a file's text and its name; ValueError, with the line, where it can't."""
+    """What makes a value of a file's text and its name.
+
+Where it can't, it raises ContentError, or ValueError with the line."""
 
 MOST_BYTES = 1 << 23
 """Of a file that a topology names."""
+
+
+class ContentFault(NamedTuple):
+    """A fault in a referenced file.
+
+    Attributes:
+        line, column: where, from 1.
+        code: kebab-case name of the kind of fault.
+        said: follows the file's name in the message.
+        hint: what to write instead; empty where nothing can be said.
+    """
+
+    line: int
+    column: int
+    code: str
+    said: str
+    hint: str = ""
+
+
+class ContentError(ValueError):
+    """The content of a referenced file is wrong; with all faults, each at its place in that file."""
+
+    def __init__(self, faults: Iterable[ContentFault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__(self.faults[0].said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +75,10 @@ class Files:
             text = self._text(name)
             try:
                 self.parsed[name, parse] = parse(text, name)
+            except ContentError as error:
+                file = str(self.directory / name)
+                problems = [Problem(file, one.line, one.column, one.code, one.said, one.hint) for one in error.faults]
+                raise PydanticCustomError("bad-content", "{problems}", {"problems": problems}) from None
             except ValueError as error:
                 raise fault(f"is {quote(name)}, whose content is wrong: {error}") from None
         return self.parsed[name, parse]

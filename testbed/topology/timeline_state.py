@@ -6,26 +6,13 @@ from itertools import permutations, product
 from testbed import units
 from testbed.impairments import CLEAR, Impairments
 from testbed.kinds import find
-from testbed.matching import LinkKey, Match, Packets, longest
+from testbed.matching import LinkKey, Match, Packets, by_direction, longest
 from testbed.topology.base import Fault
-from testbed.topology.ends import DirectionEnds, PairEnds, WireEnds
 from testbed.topology.events import DARK, Event, Heal, ImpairmentChange, Partition
 from testbed.topology.graph import Hop
-from testbed.topology.models import Direction, Pair, Topology, Wire
+from testbed.topology.link_entries import Applied
+from testbed.topology.models import Topology
 from testbed.topology.workloads import Together, Work, Workload
-
-
-def link_entries(topology: Topology) -> dict[LinkKey, Pair | Direction | Wire]:
-    """Return the entry that applies to each link: `from`/`to` overrides `between` and `wire`, in any order.
-
-    Links in one direction between two nodes, which differ in their `match`, are in the order of the file.
-    """
-    entries: dict[LinkKey, Pair | Direction | Wire] = {}
-    for link in topology.links:
-        for key in _keys(topology, link):
-            if key not in entries or isinstance(link, Direction):
-                entries[key] = link
-    return entries
 
 
 class TimelineState:
@@ -42,24 +29,32 @@ class TimelineState:
         # Equal impairments are one object, so that `is` compares them.
         self._same: dict[Impairments, Impairments] = {CLEAR: CLEAR}
         self._dark: dict[tuple[int, int], Impairments] = {}
-        entries = link_entries(topology)
-        self.file: Mapping[LinkKey, Impairments] = {
-            key: self._shared(
-                link.impairment_keys.resolve(mtu=self._mtu(key), delay_back_ns=_delay_ns(_answering(entries, key)))
-            )
-            for key, link in entries.items()
-        }
+        self.file: Mapping[LinkKey, Impairments] = self._resolved(topology.applied())
         self._matching: dict[LinkKey, list[LinkKey]] = {}
-        for key in entries:
+        for key in self.file:
             if key.match:
                 self._matching.setdefault(key.plain, []).append(key)
         self.now: dict[LinkKey, Impairments] = dict(self.file)
 
+    def _resolved(self, entries: Mapping[LinkKey, Applied]) -> dict[LinkKey, Impairments]:
+        """Return the impairments of links, computed once for all of the same keys."""
+        known: dict[tuple[int, int, int], Impairments] = {}
+        resolved = {}
+        for key, link in entries.items():
+            mtu, back_ns = self._mtu(key), _delay_ns(entries.get(key.back, entries.get(key.back.plain)))
+            place = id(link.keys), mtu, back_ns
+            if place not in known:
+                known[place] = self._shared(link.keys.resolve(mtu=mtu, delay_back_ns=back_ns))
+            resolved[key] = known[place]
+        return resolved
+
     def contradictions(self, event: Event) -> Iterator[Fault]:
         """Yield the contradictions within an event, and between it and the current impairments of its links."""
         if isinstance(event, ImpairmentChange):
-            for key in _keys(self._topology, event.link):
-                yield from event.contradictions(self._impairments(key), mtu=self._mtu(key))
+            links = self._topology.links_of(event.link)
+            states = {(self._impairments(key), self._mtu(key)): None for key in links}
+            for impairments, mtu in states:
+                yield from event.contradictions(impairments, mtu=mtu)
 
     def meet(self, event: Event) -> dict[LinkKey, Impairments]:
         """Apply an event and return the links that it changes, with their new impairments.
@@ -79,28 +74,32 @@ class TimelineState:
         """Return a short description of the event applied last: `a <-> b: loss 20 %`, `partition a | b`."""
         if not isinstance(event, ImpairmentChange):
             return str(event)
-        impairments = self._impairments(_keys(self._topology, event.link)[0])
+        impairments = self._impairments(next(self._topology.links_of(event.link)))
         by_key = {text.partition(" ")[0]: text for text in impairments.descriptions()}
         named = dict.fromkeys("loss" if key == "blackhole" else key for key in event.named)
         return f"{event.link}: {', '.join(by_key.get(key, f'no {key}') for key in named)}"
 
     def _after(self, event: Event) -> dict[LinkKey, Impairments]:
         if isinstance(event, Heal):
-            healed = self.now if isinstance(event.heal, str) else self._all_of(_keys(self._topology, event.heal))
+            healed = self.now if isinstance(event.heal, str) else self._all_of(self._topology.links_of(event.heal))
             return {key: self.file.get(key, CLEAR) for key in healed}
         if isinstance(event, Partition):
-            return {key: self._darkened(key) for key in self._all_of(separated(self._on, event.partition))}
-        changed = _keys(self._topology, event.link)
-        return {
-            key: self._shared(
-                event.resolve(
-                    self._impairments(key),
-                    mtu=self._mtu(key),
-                    delay_back_ns=self._delay_after_ns(self._back(key), event, changed),
-                )
-            )
-            for key in changed
-        }
+            parts = [self._topology.members(*names) for names in event.partition]
+            return {key: self._darkened(key) for key in self._all_of(separated(self._on, parts))}
+        return self._changed(event, dict.fromkeys(self._topology.links_of(event.link)))
+
+    def _changed(self, event: ImpairmentChange, keys: Collection[LinkKey]) -> dict[LinkKey, Impairments]:
+        """Return the impairments of links after a change, computed once for all links with equal impairments."""
+        known: dict[tuple[int, int, int], Impairments] = {}
+        after = {}
+        for key in keys:
+            back_ns = self._delay_after_ns(self._back(key), event, keys)
+            now, mtu = self._impairments(key), self._mtu(key)
+            place = id(now), mtu, back_ns
+            if place not in known:
+                known[place] = self._shared(event.resolve(now, mtu=mtu, delay_back_ns=back_ns))
+            after[key] = known[place]
+        return after
 
     def _all_of(self, keys: Iterable[LinkKey]) -> Iterator[LinkKey]:
         """Yield links, and after one without a match all those of the same direction that have one."""
@@ -167,8 +166,11 @@ def timeline_faults(topology: Topology) -> Iterator[Fault]:
             return
 
 
-def longest_ns(topology: Topology) -> dict[LinkKey, int]:
+def longest_ns(topology: Topology) -> dict[LinkKey, dict[Match | None, int]]:
     """Return the longest time that a packet may take over each link at any time of the timeline, ns.
+
+    Returns:
+        `by_direction`.
 
     Raises:
         ValueError: there are `timeline_faults`.
@@ -178,7 +180,7 @@ def longest_ns(topology: Topology) -> dict[LinkKey, int]:
     for _, event in in_time(topology):
         for key, impairments in state.meet(event).items():
             longest[key] = max(longest.get(key, 0), impairments.longest_ns)
-    return longest
+    return by_direction(longest)
 
 
 def packets_of(workload: Workload | Work) -> Packets:
@@ -188,7 +190,10 @@ def packets_of(workload: Workload | Work) -> Packets:
 
 
 def longest_round_trip(
-    there: Iterable[Hop], back: Iterable[Hop], packets: Packets, times_ns: Mapping[LinkKey, int]
+    there: Iterable[Hop],
+    back: Iterable[Hop],
+    packets: Packets,
+    times_ns: Mapping[LinkKey, Mapping[Match | None, int]],
 ) -> int:
     """Return the longest time that packets take over the links of a path, and answers over those back, ns.
 
@@ -196,27 +201,24 @@ def longest_round_trip(
         there: the hops of the path.
         back: those of the answers.
         packets: that go there.
-        times_ns: by link; those of a direction in the order in which they select packets.
+        times_ns: of links, `by_direction`.
     """
     ways = [(LinkKey(*hop), packets) for hop in there] + [(LinkKey(*hop), packets.back) for hop in back]
-    lines: dict[LinkKey, dict[Match | None, int]] = {way: {} for way, _ in ways}
-    for key, time_ns in times_ns.items():
-        if key.plain in lines:
-            lines[key.plain][key.match] = time_ns
-    return sum(longest(sent, lines[way]) for way, sent in ways)
+    return sum(longest(sent, times_ns.get(way, {})) for way, sent in ways)
 
 
 def workload_faults(topology: Topology) -> Iterator[Fault]:
     """Yield the workloads that can't work over the links of a file that is otherwise valid."""
-    links = TimelineState(topology).file
+    delays_ns = by_direction({key: one.delay_ns for key, one in TimelineState(topology).file.items()})
     for path, workload in _workloads(topology):
         if (reach := workload.reach) is None:
             continue
-        there, back = both_ways(topology, workload)
-        delays = {key: one.delay_ns for key, one in links.items()}
-        round_trip_ns = longest_round_trip(there, back, packets_of(workload), delays)
-        if round_trip_ns > reach.round_trip_ns:
-            present, most = units.DURATION.format(round_trip_ns), units.DURATION.format(reach.round_trip_ns)
+        round_trips_ns = (
+            longest_round_trip(*both_ways(topology, one), packets_of(one), delays_ns)
+            for one in topology.instances(workload)
+        )
+        if (longest_ns := max(round_trips_ns, default=0)) > reach.round_trip_ns:
+            present, most = units.DURATION.format(longest_ns), units.DURATION.format(reach.round_trip_ns)
             message = f"crosses a round trip of {present}; {workload.kind} works over {most} at most"
             yield Fault(path, "path-too-long", message, reach.why)
 
@@ -254,13 +256,6 @@ def separated(on: Mapping[str, Collection[str]], groups: Iterable[Iterable[str]]
             yield from (LinkKey(source, destination, name) for name in on[source] if name in on[destination])
 
 
-def _keys(topology: Topology, ends: PairEnds | DirectionEnds | WireEnds) -> list[LinkKey]:
-    return [
-        LinkKey(source, destination, topology.network_between(source, destination, ends.network), ends.match)
-        for source, destination in ends.directions
-    ]
-
-
 def _workloads(topology: Topology) -> Iterator[tuple[tuple[str | int, ...], Workload | Work]]:
     """Yield each workload with its path in the file."""
     for number, entry in enumerate(topology.workloads):
@@ -276,10 +271,5 @@ def _ends(workload: Workload | Work) -> tuple[str, str, str | None]:
     return workload.source, workload.destination, workload.network
 
 
-def _answering(entries: Mapping[LinkKey, Pair | Direction | Wire], key: LinkKey) -> Pair | Direction | Wire | None:
-    """Return the entry of the link that answers take to the packets of a link."""
-    return entries.get(key.back, entries.get(key.back.plain))
-
-
-def _delay_ns(link: Pair | Direction | Wire | None) -> int:
-    return (link.impairment_keys.delay_ns or 0) if link else 0
+def _delay_ns(link: Applied | None) -> int:
+    return (link.keys.delay_ns or 0) if link else 0

@@ -19,8 +19,16 @@ from testbed.errors import UsageError
 from testbed.topology.document import Float, Integer
 from testbed.topology.problems import quote
 
+SMALLEST_MTU = 576
+"""The size of IP packets that every host must accept, bytes (RFC 791, section 3.1)."""
+
+Mtu = Annotated[int, Field(strict=True, ge=SMALLEST_MTU, le=9000)]
+
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
 """A DNS label (RFC 1123, section 2.1), of at most 32 characters: names become host names and file names."""
+
+LONGEST_NAME = 32
+"""Characters of a name, as in `NAME_PATTERN`."""
 
 _PART = r'([A-Za-z0-9_-]+|"[^"]+")'
 SETTING_PATH = rf"^{_PART}(\.{_PART}|\[[0-9]{{1,4}}\])*$"

@@ -14,18 +14,20 @@ from testbed.errors import LabError
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
 
     from testbed.engines.counters import Counters
-    from testbed.engines.engine import NewLink, Switch
+    from testbed.engines.engine import NewLink, Pair, Switch
     from testbed.impairments import Impairments
 
 
 @dataclass(frozen=True, slots=True)
 class _Carried:
-    """The near device of a link, and what it restarts with."""
+    """The near device and the port of a link, and what it restarts with."""
 
     device: int
+    port: int
     impairments: Impairments
     seed: int
 
@@ -39,6 +41,7 @@ class UserspaceEngine:
         self._switch = switch
         self._workers = Workers()
         self._links: dict[str, _Carried] = {}
+        self._outputs: dict[int, socket.socket] = {}  # by port
 
     async def probe(self) -> Availability:
         """Return that it works: an agent may open packet sockets in its own namespaces."""
@@ -55,12 +58,10 @@ class UserspaceEngine:
         indexes = [pair.near.index for pair in pairs]
         try:
             with ExitStack() as opened:
-                with namespaces.inside(self._switch.home):
-                    inputs = [opened.enter_context(sockets.open_input(pair.far.index)) for pair in pairs]
+                inputs = [opened.enter_context(_open_input(pair)) for pair in pairs]
                 for sock, pair in zip(inputs, pairs, strict=True):
                     sockets.ignore_sender(sock, pair.near.mac)
-                with namespaces.inside(self._switch.namespace):
-                    outputs = [opened.enter_context(sockets.open_output(link.port)) for link in links]
+                outputs = [opened.enter_context(self._output(link.port)) for link in links]
                 await self._workers.add(
                     [
                         SocketLink(link.name, link.impairments, link.seed, source, output)
@@ -69,10 +70,30 @@ class UserspaceEngine:
                 )
         except BaseException:
             devices.delete(indexes)
+            self._close_unused_outputs()
             raise
         for link, index in zip(links, indexes, strict=True):
-            self._links[link.name] = _Carried(index, link.impairments, link.seed)
+            self._links[link.name] = _Carried(index, link.port, link.impairments, link.seed)
         return indexes
+
+    def _output(self, port: int) -> socket.socket:
+        """Return a descriptor of the one socket that all links to a port share.
+
+        The kernel looks at every packet socket of a namespace whenever something happens to a device in it, and to add
+        one (packet_notifier and packet_create in net/packet/af_packet.c), so that a socket for each link would take a
+        time that grows with the square of their number.
+        """
+        if port not in self._outputs or not sockets.device_name(self._outputs[port]):
+            with namespaces.inside(self._switch.namespace):
+                opened = sockets.open_output(port)
+            if port in self._outputs:
+                self._outputs[port].close()
+            self._outputs[port] = opened
+        return self._outputs[port].dup()
+
+    def _close_unused_outputs(self) -> None:
+        for port in self._outputs.keys() - {carried.port for carried in self._links.values()}:
+            self._outputs.pop(port).close()
 
     async def apply(self, link: str, impairments: Impairments) -> None:
         """Change a link's impairments. Delayed frames keep their delay; queued ones go to the new bottleneck."""
@@ -97,12 +118,14 @@ class UserspaceEngine:
         """Carry links no more, and remove their devices."""
         for link in links:
             await self._workers.remove(link)
-        self._switch.devices.delete(self._links.pop(link).device for link in links)
+        self._switch.devices.delete([self._links.pop(link).device for link in links])
+        self._close_unused_outputs()
 
     async def close(self) -> None:
         """End the workers, and remove all devices of links."""
-        self._switch.devices.delete(link.device for link in self._links.values())
+        self._switch.devices.delete([link.device for link in self._links.values()])
         self._links.clear()
+        self._close_unused_outputs()
         await self._workers.aclose()
 
     def _carried(self, link: str) -> _Carried:
@@ -110,3 +133,8 @@ class UserspaceEngine:
             known = ", ".join(sorted(self._links)) or "none"
             raise LabError("userspace-engine-refused", f"link {link} is not impaired here; those are: {known}")
         return self._links[link]
+
+
+def _open_input(pair: Pair) -> socket.socket:
+    with namespaces.inside(pair.far_network):
+        return sockets.open_input(pair.far.index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -13,6 +14,10 @@ DATAGRAM_BYTES: Final = 65536
 
 LINKS_MOST: Final = 64
 """The most links of one `Add`: Linux passes at most 253 descriptors with a message (SCM_MAX_FD)."""
+
+
+COUNTED_MOST: Final = 64
+"""The most links of one `Count`: the answer has up to 800 bytes for each."""
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag=str.lower, forbid_unknown_fields=True):
@@ -68,9 +73,15 @@ class Remove(_Request, frozen=True, kw_only=True):
 
 
 class Count(_Request, frozen=True, kw_only=True):
-    """Read the counters of a link."""
+    """Read the counters of at most `COUNTED_MOST` links."""
 
-    link: str
+    links: tuple[str, ...]
+
+    @property
+    def link(self) -> str:
+        """The names of the links, in short."""
+        first, *others = self.links
+        return f"{first} and {len(others)} more" if others else first
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -78,12 +89,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
 
     Attributes:
         error: why the request had no effect, or None.
-        counters: of the link, to `Count`.
+        counters: by link, to `Count`.
     """
 
     id: int
     error: str | None = None
-    counters: Counters | None = None
+    counters: Mapping[str, Counters] | None = None
 
 
 Request = Add | Replace | Restart | Remove | Count

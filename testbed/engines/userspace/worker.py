@@ -54,6 +54,7 @@ class Worker:
         self._control = control
         self._links: dict[str, Link] = {}
         self._live: dict[int, Link] = {}  # by the descriptor of the input
+        self._holding: dict[int, Link] = {}  # of these, those that may have something to release
         self._poll = select.epoll()
         self._poll.register(control, select.EPOLLIN)
         self._pace = Pace(time.monotonic_ns())
@@ -78,6 +79,7 @@ class Worker:
                     self._retire(link)
                     continue
                 frames += read
+                self._holding[descriptor] = link
                 more |= read == BATCH
             wakeup = self._release_due()
             if requested and not self._serve_request():
@@ -99,11 +101,15 @@ class Worker:
             list(pool.map(Link.close, self._links.values()))
 
     def _release_due(self) -> int | None:
-        """Release the due frames of every link, and return when the next frame is due."""
+        """Release the due frames of every link, and return when the next frame is due.
+
+        Links that hold nothing are left out: there may be thousands of them.
+        """
         earliest = None
-        for link in tuple(self._live.values()):
+        for descriptor, link in tuple(self._holding.items()):
             wakeup = link.emulator.next_wakeup()
             if wakeup is None:
+                del self._holding[descriptor]
                 continue
             now = time.monotonic_ns()
             if wakeup <= now:
@@ -165,7 +171,7 @@ class Worker:
                 case requests.Remove():
                     self._remove(request.link)
                 case requests.Count():
-                    counters = self._count(request.link)
+                    counters = {name: self._count(name) for name in request.links}
         except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
             _log.info("%s refused: %r", request, error)
             return requests.Answer(id=request.id, error=f"{type(error).__name__}: {error}")
@@ -229,6 +235,7 @@ class Worker:
 
     def _retire(self, link: Link) -> None:
         """Stop serving the link."""
+        self._holding.pop(link.input.fileno(), None)
         if self._live.pop(link.input.fileno(), None):
             self._poll.unregister(link.input)
 
@@ -253,9 +260,7 @@ def main() -> None:
     with contextlib.suppress(PermissionError):  # an ordinary user's worker has normal priority
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(
-        resource.RLIMIT_NOFILE, (most_files, most_files)
-    )  # a link takes two, and many soft limits are 1024
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # many soft limits are 1024
     gc.disable()  # nothing here makes cycles, and looking for them among the frames in flight takes milliseconds
     worker = Worker(socket.socket(fileno=int(sys.argv[1])))
     worker.run()

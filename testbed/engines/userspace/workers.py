@@ -6,9 +6,11 @@ import asyncio
 import json
 import logging
 import os
+import resource
 import socket
 import subprocess
 import sys
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +34,24 @@ _log = logging.getLogger(__name__)
 
 _ANSWER_S: Final = 10
 """Seconds after which a worker that has not answered counts as stuck; it answers between two batches of frames."""
+
+
+_FILES_PER_LINK: Final = 2
+_OTHER_FILES: Final = 256
+"""Files that a worker has open for other things than its links: its own, and those of a request."""
+
+
+def _files_most() -> int:
+    """Return how many files a worker may have open, having raised the limit as far as the kernel lets this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        most = int(Path("/proc/sys/fs/nr_open").read_text(encoding="ascii"))
+        if most > hard:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most))
+            return most
+    except (OSError, ValueError):  # an ordinary user may not
+        pass
+    return hard
 
 
 class _WorkerProcess:
@@ -178,7 +198,9 @@ class SocketLink(NamedTuple):
 
 
 class Workers:
-    """Carries links in as many worker processes as there are cores, started when first needed.
+    """Carries links in as many worker processes as there are cores, or as the limit on open files makes it.
+
+    They are started when first needed.
 
     A link goes to the worker that carries the fewest, so that the two directions of a pair, added one after the other,
     are on different ones. A worker that ends is never replaced: its links pass nothing and `counters` says why.
@@ -189,6 +211,7 @@ class Workers:
         self._carrier: dict[str, _WorkerProcess] = {}
         self._starting = asyncio.Lock()
         self._workers_most = len(os.sched_getaffinity(0))
+        self._links_most = (_files_most() - _OTHER_FILES) // _FILES_PER_LINK  # of one worker
 
     async def __aenter__(self) -> Self:
         return self
@@ -247,11 +270,13 @@ class Workers:
     async def _least_busy(self, link: str) -> _WorkerProcess:
         async with self._starting:
             living = [worker for worker in self._workers if not worker.death]
-            if len(self._workers) < self._workers_most and all(worker.links for worker in living):
+            least = min(living, key=lambda worker: len(worker.links), default=None)
+            is_full = least is not None and len(least.links) >= self._links_most
+            if is_full or (len(self._workers) < self._workers_most and all(worker.links for worker in living)):
                 worker = await _WorkerProcess.start()
                 self._workers.append(worker)
-            elif living:
-                worker = min(living, key=lambda worker: len(worker.links))
+            elif least is not None:
+                worker = least
             else:
                 raise LabError("userspace-worker-died", f"link {link} finds no worker: all have ended")
             worker.links.add(link)
@@ -290,16 +315,30 @@ class Workers:
 
     async def counters(self) -> dict[str, Counters]:
         """Return the counters of every link; of those whose worker died only `dead` is known."""
-        counters_of = {}
-        for link, worker in tuple(self._carrier.items()):
+        links_of: dict[_WorkerProcess, list[str]] = {}
+        for link, worker in self._carrier.items():
+            links_of.setdefault(worker, []).append(link)
+        parts = await asyncio.gather(*(self._counters_of(worker, links) for worker, links in links_of.items()))
+        return {link: counters for part in parts for link, counters in part.items()}
+
+    async def _counters_of(self, worker: _WorkerProcess, links: Sequence[str]) -> dict[str, Counters]:
+        """Return the counters of links of one worker, without those that are removed meanwhile."""
+        counters_of: dict[str, Counters] = {}
+        waiting = deque(links)
+        while waiting:
+            part = [waiting.popleft() for _ in range(min(len(waiting), requests.COUNTED_MOST))]
+            present = tuple(link for link in part if self._carrier.get(link) is worker)
             try:
-                answer = await worker.ask(requests.Count(link=link))
-                counters_of[link] = answer.counters or Counters()
+                answer = await worker.ask(requests.Count(links=present))
             except LabError:
                 if worker.death:
-                    counters_of[link] = Counters(dead=worker.death)
-                elif link in self._carrier:  # else it was removed meanwhile
+                    counters_of |= {link: Counters(dead=worker.death) for link in present}
+                elif all(self._carrier.get(link) is worker for link in present):
                     raise
+                else:
+                    waiting.extendleft(present)
+            else:
+                counters_of |= answer.counters or {}
         return counters_of
 
     def dead(self) -> dict[str, str]:

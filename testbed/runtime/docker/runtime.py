@@ -310,8 +310,8 @@ class DockerRuntime:
 
 def _attached(status: messages.AgentStatus) -> dict[str, str]:
     """The names of the containers that a lab did not make, by node."""
-    plan: Any = status.plan
-    found = {node["name"]: node["container"] for node in plan["nodes"] if node.get("container")}
+    plan: Any = status.plan  # of a lab that another version made it may be anything
+    found = {node["name"]: node["container"] for node in plan.get("nodes", ()) if node.get("container")}
     found |= {member.name: member.container for member in status.members}
     return {node: container for node, container in found.items() if node not in status.left}
 

@@ -11,6 +11,7 @@ from testbed.topology.attaching import attaches
 from testbed.topology.rules import (
     addressing,
     attaching,
+    groups,
     links,
     references,
     routers,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from testbed.topology.rules.parts import Parts
 
 _RULES_OF_NAMES = (
+    groups.names,
     references.attachments,
     references.captures,
     references.sockets,

@@ -11,38 +11,77 @@ from testbed.topology.base import Fault
 from testbed.topology.document import Path
 from testbed.topology.ends import AnyEnds, DirectionEnds, PairEnds, WireEnds
 from testbed.topology.error_messages import show
-from testbed.topology.models import SMALLEST_MTU, Direction, Network, Pair, Wire
+from testbed.topology.groups import Precedence, links_between, precedence
+from testbed.topology.link_entries import LinkEntry, MatrixLinks, Wire
+from testbed.topology.problems import nearest, quote
 from testbed.topology.rules import references
 from testbed.topology.rules.parts import Parts, readable
+from testbed.topology.values import SMALLEST_MTU
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from testbed.topology.models import Network
 
 _ENDS: TypeAdapter[PairEnds | DirectionEnds] = TypeAdapter(AnyEnds)
 
-_Seen = dict[tuple[bool, LinkKey], Path]
-"""Where a link was named: by whether its entry names both directions, and the link."""
+_Ends = PairEnds | DirectionEnds | MatrixLinks | WireEnds
+
+_Seen = dict[LinkKey, dict[tuple[Precedence, Match | None], Path]]
+"""Where links were named: by direction (a key without a match), then by the precedence of the entry and its match."""
 
 
 def links(parts: Parts) -> Iterator[Fault]:
     """Ends exist and share a network, impairments can be had, and each entry is for packets that no other one takes."""
     seen: _Seen = {}
     for path, raw in parts.items("links"):
-        link = parts.model(raw, Pair) or parts.model(raw, Direction) or parts.model(raw, Wire)
-        ends = link or parts.wires.get(path) or readable(raw, _ENDS, "between", "from", "to", "network")
+        link = parts.link(raw)
+        ends = link or _readable_ends(parts, path, raw)
         if ends is None:
             continue
-        yield from references.link_ends(parts, path, ends)
-        network = references.shared_network(parts, path, *ends.directions[0], ends.network)
-        if isinstance(network, Fault):
-            yield network
-        elif network is not None and is_sound(raw, ends):
-            yield from _duplicates(parts, path, ends, network, seen)
+        yield from _named(parts, path, ends)
         if link is not None:
             yield from match_faults(path, ends)
+        if isinstance(ends, WireEnds) and {*ends.wire} & {*parts.groups}:
+            continue  # the rules of wires have said so
+        yield from _directions(parts, path, link, ends, seen if is_sound(raw, ends) else None)
+
+
+def _readable_ends(parts: Parts, path: Path, raw: object) -> _Ends | None:
+    """The ends of an entry that is otherwise not valid; None if they can't be read."""
+    if isinstance(raw, dict) and "matrix" in raw:
+        return None
+    return parts.wires.get(path) or readable(raw, _ENDS, "between", "from", "to", "network")
+
+
+def _directions(parts: Parts, path: Path, link: LinkEntry | None, ends: _Ends, seen: _Seen | None) -> Iterator[Fault]:
+    """In each direction nodes share a network, impairments can be had, and packets are left by the entries before.
+
+    Args:
+        parts: of the file.
+        path: of the entry.
+        link: the entry; None where it is not valid.
+        ends: of the entry.
+        seen: where each link was named before, to which those of the entry are added; None where its match is unknown.
+    """
+    taken = None
+    for source, destination in dict.fromkeys(ends.directions):
+        network = references.shared_network(parts, path, source, destination, ends.network)
+        if isinstance(network, Fault):
+            yield network
+            break
+        if network is not None and seen is not None:
+            fault = _taken(parts, path, ends, (source, destination, network), seen)
+            taken = taken or fault
+        if link is not None:
             crossed = link if isinstance(link, Wire) else _network(parts, network)
             mtu = crossed.mtu if crossed else SMALLEST_MTU
-            yield from (fault.under(*path) for fault in link.impairment_keys.contradictions(mtu=mtu))
+            faults = [one.under(*path) for one in _contradictions(link, source, destination, mtu)]
+            yield from faults
+            if faults:
+                break
+    if taken:
+        yield taken
 
 
 def _network(parts: Parts, name: object) -> Network | Wire | None:
@@ -53,46 +92,87 @@ def _network(parts: Parts, name: object) -> Network | Wire | None:
     return parts.networks.get(str(name))
 
 
-def _duplicates(
-    parts: Parts, path: Path, ends: PairEnds | DirectionEnds | WireEnds, network: str, seen: _Seen
-) -> Iterator[Fault]:
-    """No link before this one, of the same form, is about the same direction; notes this one in `seen`."""
-    links = [LinkKey(*direction, network, ends.match) for direction in ends.directions]
-    keys = [(not isinstance(ends, DirectionEnds), link) for link in links]
-    first = next((seen[key] for key in keys if key in seen), None)
-    if first is not None and not (isinstance(ends, WireEnds) and first in parts.wires):  # their names tell wires apart
-        source, destination = ends.directions[0]
-        packets = f", {ends.match}" if ends.match else ""
-        said = (
-            f"is about {source} and {destination} on {network}{packets}, "
-            f"as is {show(first)} at line {parts.line(first)}"
-        )
-        yield Fault(path, "duplicate-link", said, "keep one of them")
-    elif ends.match:
-        yield from _unreachable(parts, path, links, ends.match, seen)
-    seen.update(dict.fromkeys(keys, path))
+def _contradictions(link: LinkEntry, source: str, destination: str, mtu: int) -> Iterator[Fault]:
+    for fault in link.keys_between(source, destination).contradictions(mtu=mtu):
+        if isinstance(link, MatrixLinks):
+            said = f"has a row {source} and a column {destination} whose {show(fault.path)} {fault.said}"
+            yield fault._replace(path=("matrix",), said=said)
+        else:
+            yield fault
 
 
-def _unreachable(parts: Parts, path: Path, links: list[LinkKey], match: Match, seen: _Seen) -> Iterator[Fault]:
-    """Yield a fault if the entries before take all packets that an entry is for, in one of its directions."""
-    for link in links:
-        earlier = {key.match: at for (_, key), at in seen.items() if key.match and key.plain == link.plain}
-        if match not in earlier and covers(earlier, match):
-            takers = [other for other in earlier if covers([other], match)] or list(earlier)
-            places = " and ".join(f"{show(earlier[taker])} at line {parts.line(earlier[taker])}" for taker in takers)
-            take = "take" if len(takers) > 1 else "takes"
-            said = f"is {match}, and {places} {take} all of that from {link.source} to {link.destination}"
-            yield Fault((*path, "match"), "unreachable-match", said, "the first line that matches counts: move it up")
-            return
+def _named(parts: Parts, path: Path, ends: _Ends) -> Iterator[Fault]:
+    """All nodes and groups exist; of a matrix they come once, and are in it."""
+    if not isinstance(ends, MatrixLinks):
+        yield from references.link_ends(parts, path, ends)
+        return
+    for index, name in enumerate(ends.between):
+        at = (*path, "between", index)
+        yield from references.node(parts, at, name)
+        if name not in ends.matrix.names:
+            said = f"names {quote(name)}, for which the matrix has no row and column"
+            yield Fault(at, "not-in-matrix", said, nearest(name, ends.matrix.names, "those of the matrix"))
+        if name in ends.between[:index]:
+            yield Fault(at, "duplicate-node", f"names {quote(name)} a second time")
 
 
-def match_faults(path: Path, ends: PairEnds | DirectionEnds | WireEnds) -> Iterator[Fault]:
+def _taken(parts: Parts, path: Path, ends: _Ends, direction: tuple[str, str, str], seen: _Seen) -> Fault | None:
+    """Return the fault that links before this one take its packets.
+
+    They do if one of the same precedence is about the same direction and packets, or if the matches of some together
+    select all that its match selects; between two members of groups is enough.
+
+    Args:
+        parts: of the file.
+        path: of the link.
+        ends: the link, or its ends.
+        direction: the names of source and destination, of nodes or groups, and of the network.
+        seen: where each link was named before; this one is added.
+    """
+    source, destination, network = direction
+    match = ends.match
+    place = precedence(ends, source, destination, parts.groups), match
+    fault = None
+    for key in links_between(parts.members(source), parts.members(destination), network):
+        before = seen.setdefault(key, {})
+        is_other = before.get(place, path) != path
+        if is_other and isinstance(ends, WireEnds) and before[place] in parts.wires:
+            continue  # their names tell wires apart
+        if fault is None and is_other:
+            packets = f", {match}" if match else ""
+            first = before[place]
+            said = (
+                f"is about {source} and {destination} on {network}{packets}, "
+                f"as is {show(first)} at line {parts.line(first)}"
+            )
+            fault = Fault(path, "duplicate-link", said, "keep one of them")
+        elif fault is None and match:
+            fault = _unreachable(parts, path, key, match, before)
+        before[place] = path
+    return fault
+
+
+def _unreachable(
+    parts: Parts, path: Path, link: LinkKey, match: Match, before: Mapping[tuple[Precedence, Match | None], Path]
+) -> Fault | None:
+    """Return the fault that the entries before this one take all packets of a link that it is for."""
+    earlier = {other: at for (_, other), at in before.items() if other}
+    if match in earlier or not covers(earlier, match):
+        return None
+    takers = [other for other in earlier if covers([other], match)] or list(earlier)
+    places = " and ".join(f"{show(earlier[taker])} at line {parts.line(earlier[taker])}" for taker in takers)
+    take = "take" if len(takers) > 1 else "takes"
+    said = f"is {match}, and {places} {take} all of that from {link.source} to {link.destination}"
+    return Fault((*path, "match"), "unreachable-match", said, "the first line that matches counts: move it up")
+
+
+def match_faults(path: Path, ends: _Ends) -> Iterator[Fault]:
     """Yield the contradictions in the match of a link that `path` leads to."""
     if ends.selected:
         yield from (fault.under(*path, "match") for fault in ends.selected.faults())
 
 
-def is_sound(raw: object, ends: PairEnds | DirectionEnds | WireEnds) -> bool:
+def is_sound(raw: object, ends: _Ends) -> bool:
     """Whether the match of the raw data, if it has one, could be read and doesn't contradict itself."""
     has_match = isinstance(raw, dict) and "match" in raw
     return not any(match_faults((), ends)) and has_match == (ends.selected is not None)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from testbed.topology.ends import WireEnds
 from testbed.topology.graph import Graph
-from testbed.topology.models import Network, Node, Wire
+from testbed.topology.groups import member_names, on_all
+from testbed.topology.link_entries import Direction, LinkEntry, MatrixLinks, Pair, Wire
+from testbed.topology.models import Network, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,7 +54,10 @@ class Parts:
         return {name: Node() if raw is None else self._node(raw) for name, raw in entries}
 
     def _node(self, raw: object) -> Node | None:
-        return self.model(raw, Node) or readable(raw, _NODE, "networks", "router") or readable(raw, _NODE, "networks")
+        wanted = (("networks", "router", "count"), ("networks", "count"), ("networks",))
+        return self.model(raw, Node) or next(
+            (node for keys in wanted if (node := readable(raw, _NODE, *keys)) is not None), None
+        )
 
     @cached_property
     def wires(self) -> Mapping[Path, WireEnds]:
@@ -74,22 +80,48 @@ class Parts:
         return found
 
     @cached_property
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of the members of each group of nodes."""
+        return {name: member_names(name, node.count) for name, node in self.nodes.items() if node and node.count}
+
+    def members(self, name: str) -> tuple[str, ...]:
+        """The nodes that a name stands for: one, or the members of a group."""
+        return self.groups.get(name, (name,))
+
+    @cached_property
+    def written(self) -> Mapping[str, str]:
+        """The name under `nodes` of each node: its own, or that of its group."""
+        return {member: name for name in self.nodes for member in self.members(name)}
+
+    @cached_property
+    def names(self) -> Mapping[str, None]:
+        """All names that stand for nodes: those under `nodes`, then those of the members of groups."""
+        return dict.fromkeys(chain(self.nodes, *self.groups.values()))
+
+    @cached_property
     def on(self) -> Mapping[str, Mapping[str, IPv4Address | None]]:
-        """Of each node that can be read its networks and wires, with the address that it asks for there."""
+        """Of each node that can be read its networks and wires, with the address that it asks for there.
+
+        Of a group, the networks that all its members are on.
+        """
         found: dict[str, Mapping[str, IPv4Address | None]] = {}
-        for name, node in self.nodes.items():
-            if node is None:
-                continue
+        for name, node in self.each.items():
             wires = self.wired.get(name, {})
             own = {} if wires and node.networks is None else node.attachments(self.networks)
             found[name] = {**{network: one.address for network, one in own.items()}, **wires}
-        return found
+        return found | {name: on_all([found[member] for member in members]) for name, members in self.groups.items()}
+
+    @cached_property
+    def each(self) -> Mapping[str, Node]:
+        """Each node that can be read, by name; of groups their members."""
+        written = ((name, node) for name, node in self.nodes.items() if node is not None)
+        return {member: one for name, node in written for member, one in node.members(name).items()}
 
     @cached_property
     def graph(self) -> Graph:
         """The paths between the nodes that can be read, of fewest hops."""
-        routers = {name for name, node in self.nodes.items() if node is not None and node.router}
-        return Graph(self.on, routers, lambda *_: 1)
+        routers = {name for name, node in self.each.items() if node.router}
+        return Graph({name: self.on[name] for name in self.each}, routers, lambda *_: 1)
 
     def section(self, name: str) -> object:
         """The raw data of a top-level key; None where there is none."""
@@ -114,6 +146,12 @@ class Parts:
         """The model of a part, or None where the part is not valid or of another kind."""
         model = self._models.get(id(raw))
         return model if isinstance(model, kind) else None
+
+    def link(self, raw: object) -> LinkEntry | None:
+        """The model of an entry of `links`, or None where it is not valid."""
+        return (
+            self.model(raw, Pair) or self.model(raw, Direction) or self.model(raw, MatrixLinks) or self.model(raw, Wire)
+        )
 
     def line(self, path: Path) -> int:
         """The line that a part begins in."""

@@ -52,17 +52,17 @@ def _nodes(parts: Parts, *path: str) -> Iterator[Fault]:
 
 def node(parts: Parts, at: Path, name: str) -> Iterator[Fault]:
     """There is a node of that name, which `at` names."""
-    if name not in parts.nodes:
-        hint = nearest(name, parts.nodes, "nodes")
+    if name not in parts.names:
+        hint = nearest(name, parts.names, "nodes")
         yield Fault(at, "unknown-node", f"names {quote(name)}, which is not a node", hint)
 
 
 def ends(parts: Parts, path: Path, named: Mapping[Path, str]) -> Iterator[Fault]:
-    """Both ends exist and differ; `named` is node by where it is named."""
+    """Both ends exist and differ, or are a group of several; `named` is node by where it is named."""
     for at, name in named.items():
         yield from node(parts, at, name)
-    if len(set(named.values())) == 1:
-        name = next(iter(named.values()))
+    name = next(iter(named.values()))
+    if len(set(named.values())) == 1 and len(parts.members(name)) == 1:
         yield Fault(path, "same-node", f"leads from {quote(name)} to itself")
 
 
@@ -87,11 +87,11 @@ def shared_network(parts: Parts, path: Path, one: str, other: str, asked: str | 
         asked: the network that the file names.
     """
     networks, others = parts.on.get(one), parts.on.get(other)
-    if networks is None or others is None or one == other:
+    if networks is None or others is None or (one == other and one not in parts.groups):
         return None
     common = [name for name in networks if name in others]
     if not common:
-        way = parts.graph.path(one, other)
+        way = parts.graph.path(parts.members(one)[0], parts.members(other)[-1])
         said = f"connects {quote(one)} and {quote(other)}, which share no network"
         if way is None:
             return Fault(path, "no-shared-network", said, "put both on one network")
@@ -109,7 +109,7 @@ def shared_network(parts: Parts, path: Path, one: str, other: str, asked: str | 
 def reachable(parts: Parts, path: Path, one: str, other: str, asked: str | None) -> Iterator[Fault]:
     """Packets get from one node to another; `asked` is the network where the file says that they arrive."""
     networks, others = parts.on.get(one), parts.on.get(other)
-    if networks is None or others is None or one == other:
+    if networks is None or others is None or (one == other and one not in parts.groups):
         return
     if any(name in others for name in networks):
         fault = shared_network(parts, path, one, other, asked)
@@ -120,10 +120,13 @@ def reachable(parts: Parts, path: Path, one: str, other: str, asked: str | None)
         said = f"is {quote(asked)}, which {other} is not on"
         yield Fault((*path, "network"), "unknown-network", said, nearest(asked, others, f"networks of {other}"))
         return
-    if parts.graph.path(one, other, asked) is None:
+    pairs = [(node, peer) for node in parts.members(one) for peer in parts.members(other) if node != peer]
+    if any(parts.graph.path(*pair, asked) is None for pair in pairs):
         said = f"connects {quote(one)} and {quote(other)}, and there is no route from one to the other"
-        routers = [name for name, node in parts.nodes.items() if node is not None and node.router]
-        between = [name for name, on in parts.on.items() if _touches(on, networks) and _touches(on, others)]
+        routers = [name for name, node in parts.each.items() if node.router]
+        between = [
+            name for name in parts.each if _touches(parts.on[name], networks) and _touches(parts.on[name], others)
+        ]
         if candidates := [name for name in between if name not in (one, other, *routers)]:
             hint = f"{candidates[0]} is on a network of each: let it forward, router: true"
         else:

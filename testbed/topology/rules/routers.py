@@ -25,6 +25,9 @@ def wires(parts: Parts) -> Iterator[Fault]:
     seen: dict[str, str] = dict.fromkeys(parts.networks, "a network")
     for path, wire in parts.wires.items():
         for index, name in enumerate(wire.wire):
+            if name in parts.groups:
+                said = f"is {quote(name)}, a group of nodes, and a wire connects two nodes"
+                yield Fault((*path, "wire", index), "wire-to-group", said, f"name a member: {parts.groups[name][0]}")
             node = parts.nodes.get(name)
             if node is not None and node.container is not None:
                 said = f"is {quote(name)}, a container that runs already, which is taken as it is"
@@ -38,17 +41,14 @@ def wires(parts: Parts) -> Iterator[Fault]:
 
 def routers(parts: Parts) -> Iterator[Fault]:
     """A router has at least two networks to forward between."""
-    for name, node in parts.nodes.items():
-        if node is not None and node.router and len(parts.on[name]) < _TWO:
-            networks = ", ".join(parts.on[name]) or "none"
-            said = (
-                f"forwards between networks, and {quote(name)} is on {networks} only"
-                if parts.on[name]
-                else (f"forwards between networks, and {quote(name)} is on none")
-            )
-            yield Fault(
-                ("nodes", name, "router"), "router-with-one-network", said, "give it a wire or a second network"
-            )
+    for written, node in parts.nodes.items():
+        members = parts.members(written) if node is not None and node.router else ()
+        name = next((name for name in members if len(parts.on[name]) < _TWO), None)
+        if name is not None:
+            networks = ", ".join(parts.on[name])
+            said = f"forwards between networks, and {quote(name)} is on {networks + ' only' if networks else 'none'}"
+            path = ("nodes", written, "router")
+            yield Fault(path, "router-with-one-network", said, "give it a wire or a second network")
 
 
 def routes(parts: Parts) -> Iterator[Fault]:
@@ -80,9 +80,9 @@ def _next_hop(parts: Parts, path: Path, name: str, route: StaticRoute) -> Iterat
             said = f"is {address}, which is in no subnet that the file gives to a network of {quote(name)}"
             yield Fault(path, "unreachable-next-hop", said, "name the next node, or give the network its subnet")
         return
-    neighbours = [node for node, on in parts.on.items() if node != name and any(each in own for each in on)]
+    neighbours = [node for node in parts.each if node != name and any(each in own for each in parts.on[node])]
     if route.via not in neighbours:
-        known = "shares no network with it" if route.via in parts.nodes else "is not a node"
+        known = "shares no network with it" if route.via in parts.each else "is not a node"
         said = f"is {quote(route.via)}, which {known}"
         yield Fault(path, "unreachable-next-hop", said, nearest(route.via, neighbours, f"neighbours of {name}"))
 

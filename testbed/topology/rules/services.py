@@ -26,16 +26,16 @@ def dependencies(parts: Parts) -> Iterator[Fault]:
     for name, node in parts.nodes.items():
         graph[name] = []
         for at, other, condition in _dependencies(name, node):
-            if other == name:
+            if parts.written.get(other, other) == name:
                 yield Fault(at, "same-node", f"names {quote(name)}, which would wait for itself", "leave it out")
                 continue
             yield from references.node(parts, at, other)
-            graph[name].append(other)
+            graph[name].append(parts.written.get(other, other))
             if condition == "service_completed_successfully":
                 hint = f"run what {other} does as setup: of {name}, or in {other}'s own setup:"
                 yield Fault(at, "unsupported", "waits for a node to end, and nodes run as long as the lab is up", hint)
             explicit = node is not None and not isinstance(node.depends_on, tuple)
-            if explicit and condition == "service_healthy" and _lacks_ready(parts, other):
+            if explicit and condition == "service_healthy" and _lacks_ready(parts, parts.written.get(other, other)):
                 hint = f"give {other} a ready:, or ready: {{healthcheck: true}} if its image has a HEALTHCHECK"
                 yield Fault(at, "never-healthy", f"waits until {quote(other)} is healthy, which has no ready", hint)
     try:
@@ -72,6 +72,11 @@ def ports(parts: Parts) -> Iterator[Fault]:
             said = f"publishes ports, and network {quote(first)} is internal: nothing gets there from outside"
             hint = f"give the network internal: false (networks: {{{first}: {{internal: false}}}})"
             yield Fault(("nodes", name, "ports"), "internal-network", said, hint)
+        for index, port in enumerate(node.ports):
+            if port.host_port and (node.count or 1) > 1:
+                said = f"publishes port {port.host_port}/{port.protocol} of each of {node.count} nodes"
+                hint = f"leave it out ({port.port}): each member then gets a free port"
+                yield Fault(("nodes", name, "ports", index), "duplicate-port", said, hint)
         published += [(("nodes", name, "ports", index), port) for index, port in enumerate(node.ports)]
     for (first_path, one), (path, other) in combinations(published, 2):
         if one.host_port and _same_place(one, other):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.matching import LinkKey
 from testbed.topology.base import Fault
 from testbed.topology.events import Heal, ImpairmentChange, Partition
-from testbed.topology.models import Direction, Pair
+from testbed.topology.groups import links_between
 from testbed.topology.problems import nearest, quote
 from testbed.topology.rules import links, references
 from testbed.topology.timeline_state import separated
@@ -15,8 +14,10 @@ from testbed.topology.timeline_state import separated
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from testbed.matching import LinkKey
     from testbed.topology.document import Path
     from testbed.topology.ends import DirectionEnds, PairEnds
+    from testbed.topology.link_entries import LinkEntry
     from testbed.topology.rules.parts import Parts
 
 
@@ -47,22 +48,29 @@ def _link(parts: Parts, path: Path, ends: PairEnds | DirectionEnds) -> Iterator[
 
 def _unknown_match(parts: Parts, path: Path, ends: PairEnds | DirectionEnds, network: str) -> Iterator[Fault]:
     """Yield a fault if no entry under `links` is for the packets that an event names."""
-    entries = [parts.model(raw, Pair) or parts.model(raw, Direction) for _, raw in parts.items("links")]
+    entries = [parts.link(raw) for _, raw in parts.items("links")]
     if None in entries:
         return  # one that is not valid may be meant
     known = {
-        LinkKey(*way, str(one.network or network), one.match)
+        key
         for one in entries
         if one and one.selected and not any(one.selected.faults())
-        for way in one.directions
+        for key in _expanded(parts, one, str(one.network or network))
     }
-    for way in ends.directions:
-        if LinkKey(*way, network, ends.match) not in known:
-            allowed = sorted(str(key.match) for key in known if key[:2] == way)
-            hint = nearest(str(ends.match), allowed, f"those from {way[0]} to {way[1]}")
-            said = f"is {ends.match}, which no line under links is for from {way[0]} to {way[1]}"
+    for key in _expanded(parts, ends, network):
+        if key not in known:
+            way = f"from {key.source} to {key.destination}"
+            allowed = sorted(str(other.match) for other in known if other.plain == key.plain)
+            hint = nearest(str(ends.match), allowed, f"those {way}")
+            said = f"is {ends.match}, which no line under links is for {way}"
             yield Fault((*path, "match"), "unknown-match", said, hint)
             return
+
+
+def _expanded(parts: Parts, ends: PairEnds | DirectionEnds | LinkEntry, network: str) -> Iterator[LinkKey]:
+    match = ends.match
+    for source, destination in ends.directions:
+        yield from links_between(parts.members(source), parts.members(destination), network, match)
 
 
 def _partition(parts: Parts, path: Path, event: Partition) -> Iterator[Fault]:
@@ -71,9 +79,10 @@ def _partition(parts: Parts, path: Path, event: Partition) -> Iterator[Fault]:
         for place, node in enumerate(group):
             at = (*path, number, place)
             yield from references.node(parts, at, node)
-            if node in seen:
+            if seen & {*parts.members(node)}:
                 yield Fault(at, "duplicate-node", f"is {quote(node)}, which is in a group already")
-            seen.add(node)
-    if seen <= parts.on.keys() and not any(separated(parts.on, event.partition)):
+            seen.update(parts.members(node))
+    sides = [[member for name in group for member in parts.members(name)] for group in event.partition]
+    if seen <= parts.on.keys() and not any(separated(parts.on, sides)):
         hint = "they share no network, so they don't reach each other anyway"
         yield Fault(path, "no-shared-network", "separates nothing", hint)

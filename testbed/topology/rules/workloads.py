@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from testbed.expectations import ExpectationError, parse
 from testbed.topology.base import Fault
 from testbed.topology.error_messages import show
+from testbed.topology.groups import instance_ends
 from testbed.topology.problems import nearest, quote
 from testbed.topology.rules import references
 from testbed.topology.rules.parts import Parts, readable, text_of
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from testbed.topology.document import Path
 
+MOST_INSTANCES = 1000
+"""Limit on the workloads of a file, those of all members of groups counted: each takes one or two processes."""
+
 _ENDS = TypeAdapter(Ends)
 _PLACE = TypeAdapter(NodeWork)
 
@@ -26,6 +30,7 @@ _PLACE = TypeAdapter(NodeWork)
 def workloads(parts: Parts) -> Iterator[Fault]:
     """Names differ, nodes exist and reach each other, keys can be had together."""
     names: dict[str, Path] = {}
+    count = 0
     for path, raw in parts.workloads():
         workload = parts.model(raw, Workload)
         place = parts.model(raw, Work) or readable(raw, _PLACE, "name", "in")
@@ -33,10 +38,19 @@ def workloads(parts: Parts) -> Iterator[Fault]:
         named = place or ends
         if named is None:
             continue
-        first = names.setdefault(named.name, path)
-        if first != path:
-            said = f"is {quote(named.name)}, as is that of {show(first)} at line {parts.line(first)}"
+        made = _instance_names(parts, named)
+        taken = next((name for name in (named.name, *made) if name in names), None)
+        if taken is not None:
+            makes = "" if taken == named.name else f", which makes {quote(taken)}"
+            first = names[taken]
+            said = f"is {quote(named.name)}{makes}, as is that of {show(first)} at line {parts.line(first)}"
             yield Fault((*path, "name"), "duplicate-name", said)
+        names |= dict.fromkeys((named.name, *made), path)
+        count += len(made)
+        if count > MOST_INSTANCES:
+            said = f"runs {len(made)} times, which makes {count} workloads, and there can be {MOST_INSTANCES}"
+            yield Fault(path, "too-many-workloads", said, "each takes processes of its own: use smaller groups")
+            return
         if place is not None:
             yield from references.node(parts, (*path, "in"), place.node)
         if ends is None:
@@ -47,18 +61,28 @@ def workloads(parts: Parts) -> Iterator[Fault]:
             yield from (fault.under(*path) for fault in workload.contradictions())
 
 
+def _instance_names(parts: Parts, named: Ends | NodeWork) -> tuple[str, ...]:
+    """Return the names of the workloads that a workload of groups stands for; none if it names no group."""
+    ends = (named.node,) if isinstance(named, NodeWork) else (named.source, named.destination)
+    return tuple(name for name, _ in instance_ends(named.name, ends, parts.groups)) if {*ends} & {*parts.groups} else ()
+
+
 def expectations(parts: Parts) -> Iterator[Fault]:
     """Expectations can be read, and are about what the workloads have."""
     kinds: dict[str, str | None] = {}
+    grouped: set[str] = set()
     for _, raw in parts.workloads():
         if isinstance(raw, dict) and (name := text_of(raw.get("name"))) is not None:
             kind = text_of(raw.get("kind"))
-            kinds[name] = kind if kind in KINDS else None
+            named = readable(raw, _PLACE, "name", "in") or readable(raw, _ENDS, "name", "from", "to", "network")
+            made = _instance_names(parts, named) if named else ()
+            kinds |= dict.fromkeys((name, *made), kind if kind in KINDS else None)
+            grouped |= {name} if made else set()
     for path, raw in parts.items("expect"):
         if (text := text_of(raw)) is None:
             continue
         try:
-            parse(text, kinds)
+            parse(text, kinds, grouped)
         except ExpectationError as error:
             hint = nearest(error.found, error.allowed, error.what) if error.what else error.hint
             yield Fault(path, error.code, error.said, hint, offset=error.at)

@@ -1,7 +1,7 @@
 """What all kinds of workload share."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from testbed import units
 from testbed.topology.base import Fault, Model, key
@@ -47,6 +47,8 @@ class Workload(Ends):
 
     kind: str = key("What traffic it is")
 
+    goes_nowhere: ClassVar[bool] = False
+
     @property
     def parameters(self) -> dict[str, Parameter]:
         """The kind's own, by the plan's names; what is left to the plan is not there.
@@ -84,6 +86,8 @@ class Work(NodeWork):
     """What all kinds share that concern one node."""
 
     kind: str = key("What work it is")
+
+    goes_nowhere: ClassVar[bool] = True
 
     @property
     def source(self) -> str:

@@ -37,7 +37,7 @@ def column(table, name):
 def test_similar_workloads_share_a_panel_above_their_sum(run):
     table = workload_table(run([1e6 * number for number in range(1, 11)]))
     assert names(table.lines) == ["v00 … v09", "sum of 10"]
-    assert column(table, "goodput") == ["1 mbit/s to 10 mbit/s", "55 mbit/s"]
+    assert column(table, "goodput") == ["5.5 mbit/s 1 mbit/s to 10 mbit/s", "55 mbit/s"]
     (members,) = table.groups
     assert names(members.lines) == [f"v{number:02}" for number in range(10)]
     assert table.fairness == ["Jain's fairness index of the 10 udp-stream: 0.786 (1 is equal)."]

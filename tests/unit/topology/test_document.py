@@ -86,7 +86,7 @@ def test_duplicate_keys_are_errors_and_the_first_applies():
         ('a: "\\ud800"\n', (1, 4), "bad-text"),
         ('a: "\\UFFFFFFFF"\n', (1, 7), "bad-yaml"),
         ("a: " + "[" * 50, (1, 24), "too-deep"),
-        ("a" * 300_000, (1, 1), "too-large"),
+        ("a" * 2_100_000, (1, 1), "too-large"),
     ],
 )
 def test_unreadable_yaml_is_refused_at_its_place(text, place, code):
@@ -99,7 +99,7 @@ def test_unreadable_yaml_is_refused_at_its_place(text, place, code):
 def test_aliases_cannot_explode():
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
-    with pytest.raises(TopologyError, match="more than 20000 values"):
+    with pytest.raises(TopologyError, match="more than 200000 values"):
         read("\n".join(lines), "file.yml")
 
 

@@ -50,14 +50,19 @@ def test_the_worker_ends_when_the_agent_does(worker):
     assert process.wait(30) == 0
 
 
-FIELDS = {"replace": {}, "restart": {"seed": 1}, "remove": {}, "count": {}}
+FIELDS: dict[str, dict[str, object]] = {
+    "replace": {"link": "a -> b"},
+    "restart": {"link": "a -> b", "seed": 1},
+    "remove": {"link": "a -> b"},
+    "count": {"links": ["a -> b"]},
+}
 CLEAR_JSON = codec.encode(CLEAR)
 
 
 @pytest.mark.parametrize("do", FIELDS)
 def test_an_unknown_link_is_an_error(worker, do):
     _, control = worker
-    answer = ask(control, do=do, link="a -> b", impairments=CLEAR_JSON, **FIELDS[do])
+    answer = ask(control, do=do, impairments=CLEAR_JSON, **FIELDS[do])
     assert "KeyError: 'a -> b'" in answer["error"]
 
 
@@ -74,7 +79,7 @@ def test_an_unknown_link_is_an_error(worker, do):
 def test_a_refused_request_is_answered_and_the_worker_goes_on(worker, request_, error):
     process, control = worker
     assert error in ask(control, do="add", **request_)["error"]
-    assert "error" in ask(control, do="count", link="x")
+    assert "error" in ask(control, do="count", links=["x"])
     assert process.poll() is None
 
 
@@ -145,8 +150,8 @@ def test_either_all_links_of_a_request_are_added_or_none(worker):
                 return json.loads(control.recv(65536))
 
         assert "link x is here already" in add("x", "x")["error"]
-        assert "KeyError: 'x'" in ask(control, do="count", link="x")["error"]
+        assert "KeyError: 'x'" in ask(control, do="count", links=["x"])["error"]
         assert add("x", "y") == {"id": 1}
         assert "link y is here already" in add("z", "y")["error"]
-        assert "counters" in ask(control, do="count", link="y")
-        assert "error" in ask(control, do="count", link="z")
+        assert "counters" in ask(control, do="count", links=["y"])
+        assert "error" in ask(control, do="count", links=["z"])

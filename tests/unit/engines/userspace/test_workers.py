@@ -67,7 +67,7 @@ def test_a_question_to_a_worker_that_died_tells_its_status():
             (worker,) = engine._workers
             os.kill(worker._process.pid, signal.SIGKILL)
             with pytest.raises(LabError, match="status -9") as caught:
-                await worker.ask(requests.Count(link="x"))
+                await worker.ask(requests.Count(links=("x",)))
             return caught.value.code
 
     assert asyncio.run(use()) == "userspace-worker-died"
@@ -79,10 +79,10 @@ def test_a_late_answer_is_not_mistaken_for_the_next_one():
             with pytest.raises(LabError):
                 await engine.add([SocketLink("x", CLEAR, 1, *datagram_pair())])
             (worker,) = engine._workers
-            abandoned = asyncio.create_task(worker.ask(requests.Count(link="abandoned")))
+            abandoned = asyncio.create_task(worker.ask(requests.Count(links=("abandoned",))))
             await asyncio.sleep(0)  # it has asked and waits
             abandoned.cancel()
             with pytest.raises(LabError, match="'awaited'"):
-                await worker.ask(requests.Count(link="awaited"))
+                await worker.ask(requests.Count(links=("awaited",)))
 
     asyncio.run(use())

@@ -1,0 +1,66 @@
+"""What groups of nodes and matrices promise on every runtime, measured by ping."""
+
+import re
+
+import pytest
+
+from testbed.lab import Lab, find
+from testbed.topology import load
+
+TOPOLOGY = """
+name: groups
+nodes: {eu: {count: 2}, us: {count: 2}, hub: }
+links:
+  - {between: [eu, us], matrix: delays.csv}
+  - {between: [eu-2, hub], delay: 25ms}
+  - {from: us, to: hub, delay: 7ms}
+workloads:
+  - {name: rpc, kind: udp-rr, from: eu, to: hub, count: 20}
+  - {name: where, kind: command, in: us, command: [hostname]}
+timeline:
+  - {at: 100ms, link: {between: [us, hub]}, delay: 1ms}
+expect:
+  - rpc.latency.min.max >= 50ms
+  - rpc-eu-1.latency.min < 50ms
+  - rpc.delivered.sum == 40
+  - where.lines.sum == 2
+"""
+
+DELAYS = "from-to, eu, us\neu, 3ms, 40ms\nus, 10ms,\n"
+
+# In one direction; the link back may have another delay, or none.
+ROUND_TRIPS_MS = {
+    ("eu-1", "eu-2"): 6,
+    ("eu-1", "us-2"): 50,
+    ("us-1", "us-2"): 0,
+    ("hub", "eu-2"): 50,
+    ("us-1", "hub"): 7,
+}
+
+
+@pytest.fixture(params=[pytest.param(runtime, marks=getattr(pytest.mark, runtime)) for runtime in ("docker", "netns")])
+def lab(request, lab_name, tmp_path):
+    """A lab with groups, on each runtime."""
+    (tmp_path / "delays.csv").write_text(DELAYS)
+    (tmp_path / "groups.yml").write_text(TOPOLOGY)
+    yield Lab.up(load(tmp_path / "groups.yml"), name=lab_name, runtime=request.param)
+    while runtime := find(lab_name):
+        runtime.down(lab_name)
+
+
+def test_members_are_as_far_apart_as_their_groups(lab, tmp_path):
+    for (source, destination), expected_ms in ROUND_TRIPS_MS.items():
+        done = lab[source].run(["ping", "-n", "-c", "10", "-i", "0.05", destination])
+        times = [float(value) for value in re.findall(r"time=([\d.]+) ms", done.stdout)]
+        assert len(times) == 10, done.stdout + done.stderr
+        assert expected_ms - 0.5 <= min(times) <= expected_ms + 5, (source, destination, times)
+    assert [node.name for node in lab.members("us")] == ["us-1", "us-2"]
+
+    run = lab.run(tmp_path / "results")
+    assert [outcome.passed for outcome in run.outcomes] == [True] * 4, run.outcomes
+    assert len(run.timeline) == 1
+    assert {summary.workload for summary in run.summaries} == {
+        "rpc-eu-1", "rpc-eu-2", "where-us-1", "where-us-2"
+    }  # fmt: skip
+    assert [group.workload for group in run.groups] == ["rpc", "where"]
+    assert run.summary("rpc").number("delivered.min") == 20
