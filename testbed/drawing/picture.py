@@ -1,0 +1,216 @@
+"""What is drawn of a plan, whatever the format: boxes for nodes, networks, and the connections between boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from testbed.drawing.collapsing import collapsed
+from testbed.impairments.bottleneck import DROP_TAIL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from testbed.impairments import Impairments
+    from testbed.plan.model import Link, Network, Node, Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A node, or several similar nodes.
+
+    Attributes:
+        name: of the node; of several, of the first and the last.
+        count: the number of nodes.
+        router: whether they forward packets.
+        networks: names of the networks that they are on, without wires.
+        addresses: on these networks; empty ones of several nodes.
+        notes: what else is to be said of them, such as published ports; may be none.
+    """
+
+    name: str
+    count: int
+    router: bool
+    networks: tuple[str, ...]
+    addresses: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A network, wires aside.
+
+    Attributes:
+        about: its subnet, and what is unusual about it.
+    """
+
+    name: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """What is between two boxes: a wire, links with impairments on a network, or links with impairments on a wire.
+
+    Attributes:
+        first, second: indices of boxes; `first` is less, or the same for links among the nodes of one box.
+        network: on which it is; empty where the plan has only one.
+        wire: whether it is a cable of their own.
+        there, back: the impairments of the links from the first to the second, and back; None where there are none.
+    """
+
+    first: int
+    second: int
+    network: str
+    wire: bool
+    there: str | None
+    back: str | None
+
+    def labels(self, there: str, back: str) -> tuple[str, ...]:
+        """Return what to write at the connection: nothing, one text, or one for each direction.
+
+        Args:
+            there, back: what stands for the two directions where they differ, such as an arrow.
+        """
+        if self.there is None or self.back is None:
+            return tuple(text for text in (self.there, self.back) if text is not None)
+        if self.there == self.back:
+            return (f"{self.there}, each way",)
+        return (f"{there} {self.there}", f"{back} {self.back}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """All that is drawn.
+
+    Attributes:
+        name: of the topology.
+        description: in one line; may be empty.
+        connections: from box to box, in the order of their boxes.
+    """
+
+    name: str
+    description: str
+    segments: tuple[Segment, ...]
+    boxes: tuple[Box, ...]
+    connections: tuple[Connection, ...]
+
+    @property
+    def title(self) -> str:
+        """The title of the picture."""
+        return f"Topology of {self.name}"
+
+
+def picture(plan: Plan) -> Picture:
+    """Return the picture of a plan, in which similar nodes share a box."""
+    wires = {network.name for network in plan.networks if is_wire(network)}
+    described = {link.ends: in_short(link.impairments) for link in plan.links}
+    groups = collapsed(plan, described, wires)
+    boxes = tuple(_box(nodes, wires) for nodes in groups)
+    places = {node.name: index for index, nodes in enumerate(groups) for node in nodes}
+    segments = tuple(
+        Segment(name=network.name, about=_about(network)) for network in plan.networks if network.name not in wires
+    )
+    return Picture(
+        name=plan.topology,
+        description=_printable(plan.description),
+        segments=segments,
+        boxes=boxes,
+        connections=tuple(_connections(plan, places, described, wires, several=len(segments) > 1)),
+    )
+
+
+def is_wire(network: Network) -> bool:
+    """Whether a network is a cable between two nodes."""
+    return bool(getattr(network, "wire", False))
+
+
+def is_router(node: Node) -> bool:
+    """Whether a node forwards packets."""
+    return bool(getattr(node, "router", None)) or node.sysctls.get("net.ipv4.ip_forward") == "1"
+
+
+def in_short(impairments: Impairments) -> str:
+    """Return the main impairments in few words: `40 ms, 2 %, 10 mbit/s`; `nothing` if there are none."""
+    parts = [part for part in impairments.descriptions() if not part.startswith(("queue ", "overhead "))]
+    if impairments.bottleneck and impairments.bottleneck.discipline != DROP_TAIL:
+        parts.append(str(impairments.bottleneck.discipline))
+    return ", ".join(map(_without_key, parts)) or "nothing"
+
+
+def _without_key(part: str) -> str:
+    """Return a description without its key where the unit says as much: `40 ms`, `2 %`, `10 mbit/s`."""
+    key, _, value = part.partition(" ")
+    return value if key in ("delay", "rate") or (key == "loss" and value.endswith(" %")) else part
+
+
+def _about(network: Network) -> str:
+    parts = [network.subnet]
+    if network.mtu != 1500:  # noqa: PLR2004  # Ethernet's
+        parts.append(f"MTU {network.mtu}")
+    if network.present:
+        parts.append(f"Docker network {network.present}")
+    elif not network.internal:
+        parts.append("leads outside")
+    return "   ".join(parts)
+
+
+def _box(nodes: Sequence[Node], wires: set[str]) -> Box:
+    first = nodes[0]
+    on = [interface for interface in first.interfaces if interface.network not in wires]
+    notes = [f"publishes {port}" for port in first.service.ports]
+    if first.container and len(nodes) == 1:
+        notes.append(f"container {first.container}")
+    return Box(
+        name=first.name if len(nodes) == 1 else f"{first.name} … {nodes[-1].name}",
+        count=len(nodes),
+        router=is_router(first),
+        networks=tuple(interface.network for interface in on),
+        addresses=tuple(interface.address if len(nodes) == 1 else "" for interface in on),
+        notes=tuple(notes),
+    )
+
+
+def _connections(
+    plan: Plan,
+    places: Mapping[str, int],
+    described: Mapping[tuple[str, str, str], str],
+    wires: set[str],
+    *,
+    several: bool,
+) -> Iterable[Connection]:
+    """Yield the connections between boxes. Of several links from box to box that differ, their number is said."""
+    between: dict[tuple[int, int, str | None], tuple[dict[str, None], dict[str, None]]] = {}
+    on_wire: dict[str, list[int]] = {}
+    for node in plan.nodes:
+        for interface in node.interfaces:
+            if interface.network in wires:
+                on_wire.setdefault(interface.network, []).append(places[node.name])
+    for ends in on_wire.values():
+        between.setdefault((min(ends), max(ends), None), ({}, {}))
+    for link in plan.links:
+        source, destination = places[link.source], places[link.destination]
+        network = None if link.network in wires else link.network
+        directions = between.setdefault((min(source, destination), max(source, destination), network), ({}, {}))
+        for direction in (False, True) if source == destination else (source > destination,):
+            directions[direction][described[link.ends]] = None
+    for (first, second, network), (there, back) in sorted(between.items(), key=lambda item: item[0][:2]):
+        yield Connection(
+            first=first,
+            second=second,
+            network=network if several and network else "",
+            wire=network is None,
+            there=_together(there),
+            back=_together(back),
+        )
+
+
+def _together(descriptions: Iterable[str]) -> str | None:
+    texts = list(descriptions)
+    if len(texts) > 1:
+        return f"{len(texts)} different ones"
+    return texts[0] if texts else None
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)

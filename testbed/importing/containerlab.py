@@ -1,0 +1,266 @@
+"""Containerlab's files (https://containerlab.dev/manual/topo-def-file) as topologies: links between nodes are wires.
+
+A node takes values from its group, its kind and the defaults. Its network for management has no counterpart: a node is
+on a network `mgmt` only if it publishes ports, or has no links.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+from testbed.importing.containerlab_links import translate_links
+from testbed.importing.draft import Draft
+from testbed.importing.node import NodeMaker
+from testbed.importing.source import CHANGED, DECIDE, LEFT_OUT
+from testbed.topology.present import as_name
+from testbed.topology.problems import quote
+
+if TYPE_CHECKING:
+    from pathlib import Path as FilePath
+
+    from testbed.importing.source import Source
+    from testbed.topology.document import Path
+
+_NODES: Path = ("topology", "nodes")
+_SWITCHES = ("bridge", "ovs-bridge")
+_PLAIN = ("linux", "frr")
+"""Kinds whose nodes are containers that need nothing but being started."""
+
+_TRANSLATED = {
+    "image": "image",
+    "cmd": "command",
+    "entrypoint": "entrypoint",
+    "user": "user",
+    "cpu": "cpus",
+    "memory": "memory",
+    "shm-size": "shm_size",
+    "restart-policy": "restart",
+    "image-pull-policy": "pull_policy",
+    "healthcheck": "ready",
+}
+"""Keys of which the most specific value counts."""
+
+_MERGED = {
+    "env": "environment",
+    "labels": "labels",
+    "sysctls": "sysctls",
+    "binds": "volumes",
+    "env-files": "env_file",
+    "cap-add": "cap_add",
+    "devices": "devices",
+    "exec": "setup",
+    "ports": "ports",
+}
+"""Keys whose values at all levels count."""
+
+_WITHOUT_COUNTERPART = {
+    "startup-config": "mount it where the image reads it: volumes: [./FILE:/PATH:ro]",
+    "license": "mount it where the image reads it: volumes: [./FILE:/PATH:ro]",
+    "mgmt-ipv4": "there is no network for management",
+    "mgmt_ipv4": "there is no network for management",
+    "mgmt-ipv6": "there is no network for management",
+    "mgmt_ipv6": "there is no network for management",
+    "stages": "depends_on: says which nodes come first",
+    "wait-for": "depends_on: says which nodes come first",
+    "startup-delay": "depends_on: says which nodes come first",
+    "network-mode": "decide which networks it is on",
+    **dict.fromkeys(
+        (
+            "SANs aliases auto-remove certificate components config cpu-set enforce-startup-config extras kernel "
+            "publish runtime sandbox security-opt suppress-startup-config tmpfs type"
+        ).split(),
+        "",
+    ),
+}
+_NODE_KEYS = (*_TRANSLATED, *_MERGED, *_WITHOUT_COUNTERPART, "dns", "group", "kind", "position")
+_VARIABLE = "__IMPORT_ENVS"
+
+
+def translated(source: Source, base: FilePath, target: FilePath) -> Draft:
+    """Return the topology of a containerlab file; errors are in `source`.
+
+    Args:
+        source: the file.
+        base: its directory.
+        target: the directory of the topology file.
+    """
+    source.only((), ("name", "prefix", "mgmt", "settings", "topology", "debug"))
+    source.only(("topology",), ("defaults", "kinds", "groups", "nodes", "links"))
+    draft = Draft(name=as_name(source.text(("name",)) or base.absolute().name))
+    for path in [("mgmt",), ("prefix",), ("settings",)]:
+        if source.get(path) not in (None, {}):
+            source.note(path, LEFT_OUT, "" if path != ("mgmt",) else "there is no network for management")
+    given = source.mapping(_NODES)
+    if not given and not source.errors:
+        source.error(_NODES, "missing-key", "has no node", "name at least one")
+    names: dict[str, str] = {}
+    switches: dict[str, str] = {}
+    outside: set[str] = set()
+    for written in given:
+        kind, where = _kind(source, written)
+        node = as_name(written)
+        if node in (*names.values(), *switches.values()):
+            source.error((*_NODES, written), "duplicate-name", f"would be {node}, as another one", "rename it")
+        if kind in _SWITCHES:
+            switches[written] = node
+        elif kind == "host":
+            outside.add(written)
+            source.note((*_NODES, written), LEFT_OUT, "this machine is no node")
+        else:
+            names[written] = node
+            _name(source, written, node)
+            _mention_kind(source, kind, where)
+    for switch, name in switches.items():
+        draft.networks[name] = {}
+        draft.origins["networks", name] = (*_NODES, switch)
+    for written, node in names.items():
+        draft.nodes[node] = {}
+        draft.origins["nodes", node] = (*_NODES, written)
+    interfaces = translate_links(source, draft, names, switches, outside)
+    for written, node in names.items():
+        one = NodeMaker(source=source, draft=draft, name=node, base=base, target=target)
+        _node(one, written, interfaces.get(written, set()))
+    return draft
+
+
+def _levels(source: Source, written: str) -> list[Path]:
+    """Return where a node's values come from, the most specific first."""
+    node: Path = (*_NODES, written)
+    group = source.text((*node, "group"))
+    groups: list[Path] = [("topology", "groups", group)] if group else []
+    for level in (*groups, ("topology", "defaults")):
+        if kind := source.text((*node, "kind")) or source.text((*level, "kind")):
+            return [node, *groups, ("topology", "kinds", kind), ("topology", "defaults")]
+    return [node, *groups, ("topology", "defaults")]
+
+
+def _kind(source: Source, written: str) -> tuple[str, Path]:
+    """Return the kind of a node, and where that is said."""
+    for level in _levels(source, written):
+        if level[:2] != ("topology", "kinds") and (kind := source.text((*level, "kind"))):
+            return kind, (*level, "kind")
+    hint = "give it one, or give one to defaults:"
+    source.error((*_NODES, written), "missing-key", "has no kind", hint, at_key=True)
+    return "linux", (*_NODES, written)
+
+
+def _name(source: Source, written: str, node: str) -> None:
+    if node != written:
+        said = f"it is node {node} here, and others reach it by that name only"
+        source.note((*_NODES, written), CHANGED, said)
+
+
+def _mention_kind(source: Source, kind: str, where: Path) -> None:
+    if kind not in _PLAIN:
+        said = f"kind {kind} has its own way to start, which a topology has not: its image is started as any other"
+        source.note(where, DECIDE, said, "take an image that needs no such help")
+
+
+def _node(one: NodeMaker, written: str, interfaces: set[str]) -> None:
+    source, levels = one.source, _levels(one.source, written)
+    for level in levels:
+        source.only(level, _NODE_KEYS)
+    for key, name in _TRANSLATED.items():
+        path = next(((*level, key) for level in levels if source.get((*level, key)) is not None), None)
+        if path is not None:
+            _translate(one, path, name)
+    for level in reversed(levels):
+        for key, name in _MERGED.items():
+            if source.get((*level, key)) is not None:
+                _merge(one, (*level, key), name, interfaces)
+        for key in source.mapping(level):
+            if key in _WITHOUT_COUNTERPART and source.get((*level, key)) not in (None, False, [], {}):
+                source.note((*level, key), LEFT_OUT, "", _WITHOUT_COUNTERPART[key])
+        _name_servers(one, (*level, "dns"))
+    if "image" not in one.draft.nodes[one.name]:
+        source.note((*_NODES, written), DECIDE, "it has no image here, and gets the testbed's own", "write image:")
+    if "ports" in one.draft.nodes[one.name] or not interfaces:
+        one.draft.networks.setdefault("mgmt", {"internal": False})
+        one.draft.origins.setdefault(("networks", "mgmt"), ("mgmt",) if source.get(("mgmt",)) else (*_NODES, written))
+        one.add("networks", "mgmt", (*_NODES, written))
+
+
+def _translate(one: NodeMaker, path: Path, name: str) -> None:
+    """Give the node the key `name`."""
+    if name in ("command", "entrypoint"):
+        one.words(path, name)
+    elif name in ("memory", "shm_size"):
+        one.size(path, name, kilo=1000)
+    elif name == "cpus":
+        one.cpus(path)
+    elif name == "pull_policy":
+        one.pull_policy(path)
+    elif name == "ready":
+        one.healthcheck(path, start_key="start-period")
+    else:
+        one.text(path, name)
+
+
+def _merge(one: NodeMaker, path: Path, name: str, interfaces: set[str]) -> None:
+    """Add to the node's key `name`."""
+    source = one.source
+    if name in ("environment", "labels", "sysctls"):
+        one.pairs(path, name)
+        if name == "environment" and one.draft.nodes[one.name].get(name, {}):
+            _drop_imported_variables(one, path)
+        return
+    for index, text in enumerate(source.texts(path)):
+        at = (*path, index)
+        if name == "volumes":
+            _bind(one, at, text)
+        elif name == "env_file":
+            one.env_file(at, text)
+        elif name == "ports":
+            one.ports(at, text)
+        elif name == "setup":
+            _command(one, at, text, interfaces)
+        else:
+            one.add(name, text, at)
+
+
+def _drop_imported_variables(one: NodeMaker, path: Path) -> None:
+    variables = one.draft.nodes[one.name]["environment"]
+    if isinstance(variables, dict) and variables.pop(_VARIABLE, None) is not None:
+        said = "a node has no variables of this machine"
+        one.source.note((*path, _VARIABLE), LEFT_OUT, said, "write those that it needs to environment:")
+        if not variables:
+            one.draft.remove(("nodes", one.name, "environment"))
+
+
+def _bind(one: NodeMaker, at: Path, text: str) -> None:
+    parts = text.split(":")
+    if "__clab" in text:
+        one.source.note(at, LEFT_OUT, "the directory of a lab is containerlab's", "put the file beside the topology")
+    elif len(parts) == 1:
+        one.volume(at, "", text, read_only=False)
+    else:
+        read_only = len(parts) > 2 and "ro" in parts[2].split(",")  # noqa: PLR2004
+        origin = parts[0] if parts[0].startswith(("/", "~", ".")) else f"./{parts[0]}"
+        one.volume(at, origin, parts[1], read_only=read_only)
+
+
+def _command(one: NodeMaker, at: Path, text: str, interfaces: set[str]) -> None:
+    """A command of `exec` as one of `setup`, unless it is about addresses and routes, which a plan chooses."""
+    words = one.split(at)
+    named = sorted({word for word in re.findall(r"[\w./-]+", text) if word in interfaces})
+    if named:
+        said = f"{', '.join(named)} has another name here, and addresses are the plan's"
+        one.source.note(at, LEFT_OUT, said, "testbed show lists them; subnet: of a wire chooses them")
+    elif words[:2] in (["ip", "route"], ["ip", "r"], ["ip", "ro"]) or words[:1] == ["route"]:
+        one.source.note(at, LEFT_OUT, "routes are computed", "write routes: for others")
+    elif words:
+        one.add("setup", words, at)
+        if words[0] in ("ip", "sysctl", "tc", "iptables", "nft", "ethtool", "ifconfig", "bridge"):
+            said = f"{quote(shlex.join(words[:2]))} needs NET_ADMIN, which the node has for it"
+            one.source.note(at, CHANGED, f"{said}; containerlab's nodes have all privileges")
+            one.add("cap_add", "NET_ADMIN", at)
+
+
+def _name_servers(one: NodeMaker, path: Path) -> None:
+    for key in one.source.mapping(path):
+        if key == "servers":
+            one.texts((*path, key), "dns")
+        else:
+            one.source.note((*path, key), LEFT_OUT)
