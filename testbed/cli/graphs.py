@@ -21,9 +21,7 @@ _SUFFIXES = {".txt": "text", ".svg": "svg", ".mmd": "mermaid", ".mermaid": "merm
     type=click.Choice(list(FORMATS)),
     help="Format of the drawing.  [default: what the name of the --output file says, else text]",
 )
-@click.option(
-    "--output", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="File to write it to."
-)
+@click.option("--output", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="File to write it to.")
 def graph_command(file: str, form: str | None, output: Path | None) -> None:
     """Draw TOPOLOGY: its nodes and networks, and the impairments of its links.
 

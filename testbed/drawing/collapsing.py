@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
+    from testbed.matching import LinkKey
     from testbed.plan.model import Node, Plan
 
 FEW = 3
@@ -22,7 +23,7 @@ MOST = 40
 """Boxes in a picture; beyond, nodes are similar that differ only in the impairments of their links."""
 
 
-def collapsed(plan: Plan, described: Mapping[tuple[str, str, str], str], wires: set[str]) -> list[list[Node]]:
+def collapsed(plan: Plan, described: Mapping[LinkKey, str], wires: set[str]) -> list[list[Node]]:
     """Return the nodes of each box, in the order of their first ones.
 
     Args:
@@ -43,8 +44,9 @@ def collapsed(plan: Plan, described: Mapping[tuple[str, str, str], str], wires: 
             neighbours[other].append(("wire", one))
     for link in plan.links:
         on = "" if link.network in wires else link.network
-        neighbours[link.source].append((("to", on, described[link.ends]), link.destination))
-        neighbours[link.destination].append((("from", on, described[link.ends]), link.source))
+        does = str(link.match or ""), described[link.key]
+        neighbours[link.source].append((("to", on, *does), link.destination))
+        neighbours[link.destination].append((("from", on, *does), link.source))
     groups = _by_colour(plan.nodes, _refined(kinds, neighbours))
     return groups if len(groups) <= MOST else _by_colour(plan.nodes, kinds)
 
@@ -85,8 +87,6 @@ def _by_colour(nodes: Sequence[Node], colours: Mapping[str, Hashable]) -> list[l
         by_colour.setdefault(colours[node.name], []).append(node)
     order = {node.name: number for number, node in enumerate(nodes)}
     groups = [
-        part
-        for group in by_colour.values()
-        for part in ([group] if len(group) > FEW else [[node] for node in group])
+        part for group in by_colour.values() for part in ([group] if len(group) > FEW else [[node] for node in group])
     ]
     return sorted(groups, key=lambda group: order[group[0].name])

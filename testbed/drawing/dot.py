@@ -23,22 +23,20 @@ def _lines(picture: Picture) -> Iterator[str]:
     for number, segment in enumerate(picture.segments):
         yield f"  s{number} [shape=ellipse, label={_quoted(segment.name, segment.about)}];"
     for number, box in enumerate(picture.boxes):
-        name = f"{box.name}  ×{box.count}" if box.count > 1 else box.name
         role = ("router",) if box.router else ()
         shape = ", shape=hexagon" * box.router + ", peripheries=2" * (box.count > 1)
-        yield f"  n{number} [label={_quoted(name, *role, *box.notes)}{shape}];"
+        yield f"  n{number} [label={_quoted(box.title, *role, *box.notes)}{shape}];"
         for network in box.networks:
             yield f"  s{numbers[network]} -> n{number} [dir=none, color=gray];"
     for connection in picture.connections:
         first, second = (picture.boxes[index].name for index in (connection.first, connection.second))
         labels = connection.labels(f"{first} → {second}:", f"{second} → {first}:")
-        network = (f"on {connection.network}",) if connection.network else ()
+        place = (f"on {connection.network}",) if connection.network else ()
         arrows = {(True, True): "both", (True, False): "forward", (False, True): "back", (False, False): "none"}
         arrow = arrows[connection.there is not None, connection.back is not None]
         style = "penwidth=3" if connection.wire else "color=blue, constraint=false"
         yield (
-            f"  n{connection.first} -> n{connection.second} "
-            f"[dir={arrow}, {style}, label={_quoted(*labels, *network)}];"
+            f"  n{connection.first} -> n{connection.second} [dir={arrow}, {style}, label={_quoted(*labels, *place)}];"
         )
     yield "}"
 

@@ -1,4 +1,4 @@
-"""Where things are in an SVG: boxes below each other, networks as lines to their left, connections as arcs to the right.
+"""Where things are in an SVG: boxes below each other, networks as lines to their left, connections to the right.
 
 This layout keeps any number of nodes legible: lines never cross a box or a label, and a label has a row of its own.
 """
@@ -106,7 +106,7 @@ def layout(picture: Picture) -> Layout:
             box=box,
             y=top + _ROW * row,
             networks=tuple(numbers[network] for network in box.networks),
-            aside="   ".join([f"×{box.count}"] * (box.count > 1) + ["router"] * box.router + [*box.notes]),
+            aside="   ".join([box.times] * (box.count > 1) + ["router"] * box.router + [*box.notes]),
         )
         for row, box in enumerate(picture.boxes)
     ]
@@ -146,16 +146,12 @@ def _box_width(placed: PlacedBox) -> float:
     return max(96.0, 28 + _LETTER * len(placed.box.name) + aside + 6 * (placed.box.count > 1))
 
 
-def _arcs(
-    connections: Iterable[Connection], boxes: Sequence[PlacedBox], right: float, *, labelled: bool
-) -> list[Arc]:
+def _arcs(connections: Iterable[Connection], boxes: Sequence[PlacedBox], right: float, *, labelled: bool) -> list[Arc]:
     """Place arcs, short ones nearest to the boxes, without crossings, and labels without overlaps."""
     placed: list[tuple[Connection, int]] = []
     for connection in sorted(connections, key=lambda one: (one.second - one.first, one.first)):
         taken = {
-            level
-            for other, level in placed
-            if other.first <= connection.second and connection.first <= other.second
+            level for other, level in placed if other.first <= connection.second and connection.first <= other.second
         }
         placed.append((connection, max(taken, default=-1) + 1))
     ends: dict[int, list[tuple[bool, int, int]]] = {}
@@ -169,9 +165,7 @@ def _arcs(
     }
     arcs: list[Arc] = []
     label_y = float("-inf")
-    for number, (connection, level) in sorted(
-        enumerate(placed), key=lambda item: item[1][0].first + item[1][0].second
-    ):
+    for number, (connection, level) in sorted(enumerate(placed), key=lambda item: item[1][0].first + item[1][0].second):
         one, other = at[connection.first, number, True], at[connection.second, number, False]
         network = f" on {connection.network}" * bool(connection.network)
         labels = tuple(f"{label}{network}" for label in connection.labels("↓", "↑")) if labelled else ()

@@ -28,16 +28,15 @@ def _lines(picture: Picture) -> Iterator[str]:
     for connection in picture.connections:
         first, second = (picture.boxes[index].name for index in (connection.first, connection.second))
         labels = connection.labels(f"{first} → {second}:", f"{second} → {first}:")
-        network = (f"on {connection.network}",) if connection.network else ()
-        yield _edge(connection, (*labels, *network))
+        place = (f"on {connection.network}",) if connection.network else ()
+        yield _edge(connection, (*labels, *place))
 
 
 def _shape(box: Box) -> str:
-    name = f"{box.name} ×{box.count}" if box.count > 1 else box.name
     if box.router:
-        return "{{" + _quoted(name, "router", *box.notes) + "}}"
+        return "{{" + _quoted(box.title, "router", *box.notes) + "}}"
     opening, closing = ("[[", "]]") if box.count > 1 else ("[", "]")
-    return f"{opening}{_quoted(name, *box.notes)}{closing}"
+    return f"{opening}{_quoted(box.title, *box.notes)}{closing}"
 
 
 def _edge(connection: Connection, label: tuple[str, ...]) -> str:
@@ -46,12 +45,9 @@ def _edge(connection: Connection, label: tuple[str, ...]) -> str:
     if connection.there is None and connection.back is not None:
         ends.reverse()
     arrows = (connection.there is not None) + (connection.back is not None)
-    if connection.wire:
-        line = ("===", "==>", "<==>")[arrows]
-    else:
-        line = ("-.-", "-.->", "<-.->")[arrows]
+    lines = ("===", "==>", "<==>") if connection.wire else ("-.-", "-.->", "<-.->")
     text = f"|{_quoted(*label)}|" if label else ""
-    return f"    {ends[0]} {line}{text} {ends[1]}"
+    return f"    {ends[0]} {lines[arrows]}{text} {ends[1]}"
 
 
 def _quoted(*lines: str) -> str:

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from testbed.impairments import Impairments
-    from testbed.plan.model import Link, Network, Node, Plan
+    from testbed.matching import LinkKey
+    from testbed.plan.model import Network, Node, Plan
+
+
+_TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,16 @@ class Box:
     addresses: tuple[str, ...]
     notes: tuple[str, ...]
 
+    @property
+    def times(self) -> str:
+        """How many nodes it stands for, such as `x30` with a proper sign; empty for one."""
+        return f"{_TIMES}{self.count}" if self.count > 1 else ""
+
+    @property
+    def title(self) -> str:
+        """Name and number."""
+        return f"{self.name} {self.times}".rstrip()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
@@ -56,6 +70,7 @@ class Connection:
         first, second: indices of boxes; `first` is less, or the same for links among the nodes of one box.
         network: on which it is; empty where the plan has only one.
         wire: whether it is a cable of their own.
+        packets: which packets the links are for; empty for all that no other links are for.
         there, back: the impairments of the links from the first to the second, and back; None where there are none.
     """
 
@@ -63,6 +78,7 @@ class Connection:
     second: int
     network: str
     wire: bool
+    packets: str
     there: str | None
     back: str | None
 
@@ -70,13 +86,15 @@ class Connection:
         """Return what to write at the connection: nothing, one text, or one for each direction.
 
         Args:
-            there, back: what stands for the two directions where they differ, such as an arrow.
+            there: what stands for the direction from the first box to the second where they differ, such as an arrow.
+            back: what stands for the other one.
         """
+        only = f"{self.packets}: " * bool(self.packets)
         if self.there is None or self.back is None:
-            return tuple(text for text in (self.there, self.back) if text is not None)
+            return tuple(f"{only}{text}" for text in (self.there, self.back) if text is not None)
         if self.there == self.back:
-            return (f"{self.there}, each way",)
-        return (f"{there} {self.there}", f"{back} {self.back}")
+            return (f"{only}{self.there}, each way",)
+        return (f"{there} {only}{self.there}", f"{back} {only}{self.back}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +122,7 @@ class Picture:
 def picture(plan: Plan) -> Picture:
     """Return the picture of a plan, in which similar nodes share a box."""
     wires = {network.name for network in plan.networks if is_wire(network)}
-    described = {link.ends: in_short(link.impairments) for link in plan.links}
+    described = {link.key: in_short(link.impairments) for link in plan.links}
     groups = collapsed(plan, described, wires)
     boxes = tuple(_box(nodes, wires) for nodes in groups)
     places = {node.name: index for index, nodes in enumerate(groups) for node in nodes}
@@ -174,32 +192,35 @@ def _box(nodes: Sequence[Node], wires: set[str]) -> Box:
 def _connections(
     plan: Plan,
     places: Mapping[str, int],
-    described: Mapping[tuple[str, str, str], str],
+    described: Mapping[LinkKey, str],
     wires: set[str],
     *,
     several: bool,
 ) -> Iterable[Connection]:
     """Yield the connections between boxes. Of several links from box to box that differ, their number is said."""
-    between: dict[tuple[int, int, str | None], tuple[dict[str, None], dict[str, None]]] = {}
+    between: dict[tuple[int, int, str | None, str], tuple[dict[str, None], dict[str, None]]] = {}
     on_wire: dict[str, list[int]] = {}
     for node in plan.nodes:
         for interface in node.interfaces:
             if interface.network in wires:
                 on_wire.setdefault(interface.network, []).append(places[node.name])
     for ends in on_wire.values():
-        between.setdefault((min(ends), max(ends), None), ({}, {}))
+        between.setdefault((min(ends), max(ends), None, ""), ({}, {}))
     for link in plan.links:
         source, destination = places[link.source], places[link.destination]
         network = None if link.network in wires else link.network
-        directions = between.setdefault((min(source, destination), max(source, destination), network), ({}, {}))
+        packets = str(link.match or "")
+        key = min(source, destination), max(source, destination), network, packets
+        directions = between.setdefault(key, ({}, {}))
         for direction in (False, True) if source == destination else (source > destination,):
-            directions[direction][described[link.ends]] = None
-    for (first, second, network), (there, back) in sorted(between.items(), key=lambda item: item[0][:2]):
+            directions[direction][described[link.key]] = None
+    for (first, second, network, packets), (there, back) in sorted(between.items(), key=lambda item: item[0][:2]):
         yield Connection(
             first=first,
             second=second,
             network=network if several and network else "",
             wire=network is None,
+            packets=packets,
             there=_together(there),
             back=_together(back),
         )

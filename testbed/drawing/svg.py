@@ -20,7 +20,8 @@ _COLOURS = """
 """Those of the report's pages, for a drawing that is in none."""
 
 _STYLE = """
-.topology text { fill: var(--ink); white-space: pre; font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
+.topology text { fill: var(--ink); white-space: pre;
+  font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
 .topology .small, .topology .aside { fill: var(--soft); font-size: 12px; } .topology .name { font-weight: 600; }
 .topology .box { fill: var(--card); stroke: var(--ink); stroke-width: 1.2; }
 .topology .router { stroke-width: 2.6; }
@@ -106,7 +107,9 @@ def _box(root: ET.Element, placed: Layout, box: PlacedBox) -> None:
 def _arc(root: ET.Element, placed: Layout, arc: Arc) -> None:
     x, right = arc.x, placed.right + 1
     turn = min(6.0, (arc.bottom - arc.top) / 2)
-    path = f"M{_at(right)} {_at(arc.top)}H{_at(x - turn)}q{_at(turn)} 0 {_at(turn)} {_at(turn)}V{_at(arc.bottom - turn)}"
+    path = (
+        f"M{_at(right)} {_at(arc.top)}H{_at(x - turn)}q{_at(turn)} 0 {_at(turn)} {_at(turn)}V{_at(arc.bottom - turn)}"
+    )
     path += f"q0 {_at(turn)} {_at(-turn)} {_at(turn)}H{_at(right)}"
     for style in ("wire", "wire thin") if arc.wire else ("link",):
         _path(root, path, style)

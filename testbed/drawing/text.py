@@ -43,7 +43,7 @@ def _lines(picture: Picture) -> Iterator[str]:
 
 def _tree(boxes: list[Box], network: str) -> Iterator[str]:
     """Yield a line for each box, and further ones where that is too long."""
-    width = max((len(_name(box)) for box in boxes), default=0)
+    width = max((len(box.title) for box in boxes), default=0)
     for number, box in enumerate(boxes, 1):
         last = number == len(boxes)
         addresses = dict(zip(box.networks, box.addresses, strict=True))
@@ -51,17 +51,20 @@ def _tree(boxes: list[Box], network: str) -> Iterator[str]:
         others = [f"also on {', '.join(each for each in box.networks if each != network)}"] * (len(box.networks) > 1)
         facts = [addresses.get(network, ""), *router, *others, *box.notes]
         text = "   ".join(fact for fact in facts if fact)
-        yield from _filled(f"{'└─' if last else '├─'} {_name(box):{width}}", f"   {text}", " " if last else "│")
+        yield from _filled(f"{'└─' if last else '├─'} {box.title:{width}}", f"   {text}", " " if last else "│")
 
 
 def _connections(picture: Picture, connections: Iterable[Connection]) -> Iterator[str]:
     """Yield a line for each direction that differs, arrows below each other."""
     rows: list[tuple[str, str, str, str]] = []
     for connection in connections:
-        first, second = (_name(picture.boxes[index]) for index in (connection.first, connection.second))
+        first, second = (picture.boxes[index].title for index in (connection.first, connection.second))
         network = f"   on {connection.network}" * bool(connection.network)
         line = "═" if connection.wire else "─"
-        there, back = connection.there, connection.back
+        there, back = (
+            text and f"{connection.packets}: " * bool(connection.packets) + text
+            for text in (connection.there, connection.back)
+        )
         if there is None and back is None:
             rows.append((first, line * 3, second, network))
         elif there == back:
@@ -73,10 +76,6 @@ def _connections(picture: Picture, connections: Iterable[Connection]) -> Iterato
     widths = [max(len(row[column]) for row in rows) for column in (0, 2)]
     for first, arrow, second, text in rows:
         yield from _filled(f"  {first:{widths[0]}} {arrow} {second:{widths[1]}}", f"   {text}", " ")
-
-
-def _name(box: Box) -> str:
-    return f"{box.name} ×{box.count}" if box.count > 1 else box.name
 
 
 def _filled(head: str, text: str, edge: str = " ") -> Iterator[str]:

@@ -60,8 +60,8 @@ def translated(source: Source, base: FilePath, target: FilePath) -> Draft:
         draft.nodes[node] = {}
         draft.origins["nodes", node] = ("services", service)
     for service in names:
-        node = NodeMaker(source=source, draft=draft, name=names[service], base=base, target=target)
-        translate_service(node, names, service)
+        one = NodeMaker(source=source, draft=draft, name=names[service], base=base, target=target)
+        translate_service(one, names, service)
     _healthy(draft)
     return draft
 
@@ -96,7 +96,7 @@ def _networks(source: Source, draft: Draft, names: dict[str, str]) -> None:
         given = source.get(at)
         on = list(given) if isinstance(given, dict) else source.texts(at)
         for index, network in enumerate(on):
-            where = (*at, network) if isinstance(given, dict) else (*at, index)
+            where: Path = (*at, network) if isinstance(given, dict) else (*at, index)
             if network != "default" and network not in source.mapping(("networks",)):
                 hint = "add it to networks: at the top"
                 source.error(where, "unknown-network", "names a network that is not at the top", hint)
@@ -119,25 +119,16 @@ def _network(source: Source, draft: Draft, network: str) -> dict[str, object]:
     if external not in (None, False):
         named = source.text((*path, "external", "name")) if isinstance(external, dict) else source.text((*path, "name"))
         return {"present": named or network}
-    keys: dict[str, object] = {} if source.flag((*path, "internal")) else {"internal": False}
-    place = ("networks", as_name(network))
-    for index in range(len(source.items((*path, "ipam", "config")))):
-        at = (*path, "ipam", "config", index)
-        subnet = source.text((*at, "subnet"))
-        if subnet and "subnet" not in keys and ":" not in subnet:
-            keys["subnet"] = subnet
-            draft.origins[(*place, "subnet")] = (*at, "subnet")
-        elif subnet:
-            source.note((*at, "subnet"), LEFT_OUT, "a network has one subnet here, of IPv4")
-        for key in ("gateway", "ip_range", "aux_addresses"):
-            if source.get((*at, key)) is not None:
-                hint = "the gateway is the first address of the subnet" if key == "gateway" else ""
-                source.note((*at, key), LEFT_OUT, "", hint)
+    keys: dict[str, object] = {}
+    if not source.flag((*path, "internal")):
+        keys["internal"] = False
+    if subnet := _subnet(source, draft, path):
+        keys["subnet"] = subnet
     options = source.pairs((*path, "driver_opts"))
     for option, value in options.items():
         if option == _MTU and value and value.isdecimal():
             keys["mtu"] = int(value)
-            draft.origins[(*place, "mtu")] = (*path, "driver_opts", option)
+            draft.origins["networks", as_name(network), "mtu"] = (*path, "driver_opts", option)
         else:
             source.note((*path, "driver_opts", option), LEFT_OUT)
     if source.text((*path, "driver")) not in ("", "bridge"):
@@ -146,6 +137,24 @@ def _network(source: Source, draft: Draft, network: str) -> dict[str, object]:
         if source.get((*path, key)) not in (None, False):
             source.note((*path, key), LEFT_OUT)
     return keys
+
+
+def _subnet(source: Source, draft: Draft, path: Path) -> str:
+    """Return the first IPv4 subnet of a network; empty where there is none."""
+    found = ""
+    for index in range(len(source.items((*path, "ipam", "config")))):
+        at = (*path, "ipam", "config", index)
+        subnet = source.text((*at, "subnet"))
+        if subnet and not found and ":" not in subnet:
+            found = subnet
+            draft.origins["networks", as_name(str(path[-1])), "subnet"] = (*at, "subnet")
+        elif subnet:
+            source.note((*at, "subnet"), LEFT_OUT, "a network has one subnet here, of IPv4")
+        for key in ("gateway", "ip_range", "aux_addresses"):
+            if source.get((*at, key)) is not None:
+                hint = "the gateway is the first address of the subnet" if key == "gateway" else ""
+                source.note((*at, key), LEFT_OUT, "", hint)
+    return found
 
 
 def _healthy(draft: Draft) -> None:

@@ -46,7 +46,7 @@ def _networks(one: NodeMaker, path: Path) -> None:
     at = (*path, "networks")
     given = one.source.get(at)
     mode = one.source.text((*path, "network_mode"))
-    if mode and mode not in ("bridge",):
+    if mode not in ("", "bridge"):
         said = f"a node has networks of its own, and no {quote(mode)}"
         one.source.note((*path, "network_mode"), LEFT_OUT, said, "decide which networks it is on")
     if not isinstance(given, dict):
@@ -223,26 +223,24 @@ _TRANSLATORS: dict[str, Callable[[NodeMaker, Path], None]] = {
     "volumes": _volumes,
 }
 
+_OTHERS = """
+annotations attach blkio_config cgroup cgroup_parent cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period
+cpu_rt_runtime cpu_shares cpuset credential_spec develop device_cgroup_rules dns_opt dns_search domainname gpus
+group_add init ipc isolation label_file mac_address mem_reservation mem_swappiness memswap_limit models
+oom_kill_disable oom_score_adj pid pids_limit post_start pre_stop provider read_only runtime security_opt
+stop_grace_period storage_opt use_api_socket userns_mode uts volumes_from
+"""
 _LINKS = "nodes on one network reach each other by their names"
 _WITHOUT_COUNTERPART: dict[str, str] = {
     **dict.fromkeys(("links", "external_links"), _LINKS),
     "configs": "mount a file: volumes: [./FILE:/PATH:ro]",
     "secrets": "mount a file: volumes: [./FILE:/run/secrets/NAME:ro]",
+    **dict.fromkeys(("stdin_open", "tty"), "a shell as its program ends at once: command: [sleep, infinity]"),
     "logging": "testbed logs shows the output",
-    **dict.fromkeys(
-        (
-            "annotations attach blkio_config cgroup cgroup_parent cpu_count cpu_percent cpu_period cpu_quota "
-            "cpu_rt_period cpu_rt_runtime cpu_shares cpuset credential_spec develop device_cgroup_rules dns_opt "
-            "dns_search domainname gpus group_add init ipc isolation label_file mac_address mem_reservation "
-            "mem_swappiness memswap_limit models oom_kill_disable oom_score_adj pid pids_limit post_start pre_stop "
-            "provider read_only runtime security_opt stop_grace_period storage_opt use_api_socket userns_mode uts "
-            "volumes_from"
-        ).split(),
-        "",
-    ),
+    **dict.fromkeys(_OTHERS.split(), ""),
 }
-_WITHOUT_EFFECT = ("expose", "stdin_open", "tty")
-"""Keys that change nothing that a topology could say."""
+_WITHOUT_EFFECT = ("expose",)
+"""Keys that change nothing."""
 
 SERVICE_KEYS = (
     *_TRANSLATORS,

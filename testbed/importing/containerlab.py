@@ -1,4 +1,4 @@
-"""Containerlab's files (https://containerlab.dev/manual/topo-def-file) as topologies: links between nodes are wires.
+"""Containerlab's files (https://containerlab.dev/manual/topo-def-file) as topologies.
 
 A node takes values from its group, its kind and the defaults. Its network for management has no counterpart: a node is
 on a network `mgmt` only if it publishes ports, or has no links.
@@ -18,6 +18,7 @@ from testbed.topology.present import as_name
 from testbed.topology.problems import quote
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path as FilePath
 
     from testbed.importing.source import Source
@@ -55,6 +56,10 @@ _MERGED = {
 }
 """Keys whose values at all levels count."""
 
+_OTHERS = """
+SANs aliases auto-remove certificate components config cpu-set enforce-startup-config extras kernel publish
+runtime sandbox security-opt suppress-startup-config tmpfs type
+"""
 _WITHOUT_COUNTERPART = {
     "startup-config": "mount it where the image reads it: volumes: [./FILE:/PATH:ro]",
     "license": "mount it where the image reads it: volumes: [./FILE:/PATH:ro]",
@@ -66,13 +71,7 @@ _WITHOUT_COUNTERPART = {
     "wait-for": "depends_on: says which nodes come first",
     "startup-delay": "depends_on: says which nodes come first",
     "network-mode": "decide which networks it is on",
-    **dict.fromkeys(
-        (
-            "SANs aliases auto-remove certificate components config cpu-set enforce-startup-config extras kernel "
-            "publish runtime sandbox security-opt suppress-startup-config tmpfs type"
-        ).split(),
-        "",
-    ),
+    **dict.fromkeys(_OTHERS.split(), ""),
 }
 _NODE_KEYS = (*_TRANSLATED, *_MERGED, *_WITHOUT_COUNTERPART, "dns", "group", "kind", "position")
 _VARIABLE = "__IMPORT_ENVS"
@@ -97,32 +96,35 @@ def translated(source: Source, base: FilePath, target: FilePath) -> Draft:
         source.error(_NODES, "missing-key", "has no node", "name at least one")
     names: dict[str, str] = {}
     switches: dict[str, str] = {}
-    outside: set[str] = set()
     for written in given:
         kind, where = _kind(source, written)
         node = as_name(written)
         if node in (*names.values(), *switches.values()):
             source.error((*_NODES, written), "duplicate-name", f"would be {node}, as another one", "rename it")
-        if kind in _SWITCHES:
-            switches[written] = node
-        elif kind == "host":
-            outside.add(written)
+        if kind == "host":
             source.note((*_NODES, written), LEFT_OUT, "this machine is no node")
-        else:
-            names[written] = node
-            _name(source, written, node)
-            _mention_kind(source, kind, where)
+            continue
+        (switches if kind in _SWITCHES else names)[written] = node
+        _mention(source, written, kind, where)
     for switch, name in switches.items():
         draft.networks[name] = {}
         draft.origins["networks", name] = (*_NODES, switch)
     for written, node in names.items():
         draft.nodes[node] = {}
         draft.origins["nodes", node] = (*_NODES, written)
-    interfaces = translate_links(source, draft, names, switches, outside)
+    _mention_shells(source, names)
+    interfaces = translate_links(source, draft, names, switches)
     for written, node in names.items():
         one = NodeMaker(source=source, draft=draft, name=node, base=base, target=target)
         _node(one, written, interfaces.get(written, set()))
     return draft
+
+
+def _mention_shells(source: Source, names: Iterable[str]) -> None:
+    """Containers get a terminal from containerlab, on which a shell waits."""
+    if idle := [written for written in names if not any(source.get((*at, "cmd")) for at in _levels(source, written))]:
+        said = f"a shell as the program of a container ends at once here: {', '.join(idle)} may have one"
+        source.note(_NODES, DECIDE, said, "command: [sleep, infinity] keeps a node up")
 
 
 def _levels(source: Source, written: str) -> list[Path]:
@@ -146,14 +148,12 @@ def _kind(source: Source, written: str) -> tuple[str, Path]:
     return "linux", (*_NODES, written)
 
 
-def _name(source: Source, written: str, node: str) -> None:
-    if node != written:
+def _mention(source: Source, written: str, kind: str, where: Path) -> None:
+    """Say what is not as it seems about a node's name and kind."""
+    if (node := as_name(written)) != written:
         said = f"it is node {node} here, and others reach it by that name only"
         source.note((*_NODES, written), CHANGED, said)
-
-
-def _mention_kind(source: Source, kind: str, where: Path) -> None:
-    if kind not in _PLAIN:
+    if kind not in (*_PLAIN, *_SWITCHES):
         said = f"kind {kind} has its own way to start, which a topology has not: its image is started as any other"
         source.note(where, DECIDE, said, "take an image that needs no such help")
 
@@ -167,19 +167,23 @@ def _node(one: NodeMaker, written: str, interfaces: set[str]) -> None:
         if path is not None:
             _translate(one, path, name)
     for level in reversed(levels):
-        for key, name in _MERGED.items():
-            if source.get((*level, key)) is not None:
-                _merge(one, (*level, key), name, interfaces)
-        for key in source.mapping(level):
-            if key in _WITHOUT_COUNTERPART and source.get((*level, key)) not in (None, False, [], {}):
-                source.note((*level, key), LEFT_OUT, "", _WITHOUT_COUNTERPART[key])
-        _name_servers(one, (*level, "dns"))
+        _level(one, level, interfaces)
     if "image" not in one.draft.nodes[one.name]:
         source.note((*_NODES, written), DECIDE, "it has no image here, and gets the testbed's own", "write image:")
     if "ports" in one.draft.nodes[one.name] or not interfaces:
         one.draft.networks.setdefault("mgmt", {"internal": False})
         one.draft.origins.setdefault(("networks", "mgmt"), ("mgmt",) if source.get(("mgmt",)) else (*_NODES, written))
         one.add("networks", "mgmt", (*_NODES, written))
+
+
+def _level(one: NodeMaker, level: Path, interfaces: set[str]) -> None:
+    """Add what one level has to values that are merged, and say what has no counterpart."""
+    for key, value in one.source.mapping(level).items():
+        if key in _MERGED and value is not None:
+            _merge(one, (*level, key), _MERGED[key], interfaces)
+        elif key in _WITHOUT_COUNTERPART and value not in (None, False, [], {}):
+            one.source.note((*level, key), LEFT_OUT, "", _WITHOUT_COUNTERPART[key])
+    _name_servers(one, (*level, "dns"))
 
 
 def _translate(one: NodeMaker, path: Path, name: str) -> None:

@@ -37,7 +37,6 @@ class Draft:
     """
 
     name: str = "imported"
-    description: str = ""
     networks: dict[str, dict[str, object]] = field(default_factory=dict)
     nodes: dict[str, dict[str, object]] = field(default_factory=dict)
     links: list[dict[str, object]] = field(default_factory=list)
@@ -85,19 +84,17 @@ class Draft:
         if not parent and len(path) > 3:  # noqa: PLR2004  # a key of a node
             self.remove(path[:-1])
 
-    def text(self, head: Iterable[str], comments: Mapping[Path, Iterable[str]], tail: Iterable[str]) -> str:
+    def text(self, head: Iterable[str], comments: Mapping[Path, Iterable[str]]) -> str:
         """Return the file.
 
         Args:
-            head, tail: comments at the top and at the end.
-            comments: those of nodes and networks, by path.
+            head: comments at the top.
+            comments: those of nodes, networks and links, by path.
         """
-        return "\n".join([*_commented(head), *self._lines(comments), *_commented(tail)]) + "\n"
+        return "\n".join([*_commented(head), *self._lines(comments)]) + "\n"
 
     def _lines(self, comments: Mapping[Path, Iterable[str]]) -> Iterator[str]:
         yield from _dumped({"name": self.name})
-        if self.description:
-            yield from _dumped({"description": self.description})
         for title, section in (("networks", self.networks), ("nodes", self.nodes)):
             if section:
                 yield from ("", f"{title}:")
@@ -125,7 +122,7 @@ def _shifted(origins: Mapping[Path, Path], removed: Path) -> Iterator[tuple[Path
 def _commented(lines: Iterable[str]) -> Iterator[str]:
     for line in lines:
         wrapped = textwrap.wrap(_one_line(line), _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
-        yield from (f"# {part}" for part in wrapped or [""])
+        yield from (f"# {part}" for part in wrapped)
 
 
 def _one_line(text: str) -> str:
@@ -145,11 +142,8 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _text)
-for _number, _tag in ((Integer, "int"), (Float, "float")):
-    _Dumper.add_representer(
-        _number,
-        lambda dumper, number, tag=_tag: dumper.represent_scalar(f"tag:yaml.org,2002:{tag}", number.text),
-    )
+_Dumper.add_representer(Integer, lambda dumper, number: dumper.represent_scalar("tag:yaml.org,2002:int", number.text))
+_Dumper.add_representer(Float, lambda dumper, number: dumper.represent_scalar("tag:yaml.org,2002:float", number.text))
 _Dumper.add_representer(type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", ""))
 
 
@@ -157,6 +151,7 @@ def _dumped(data: dict[str, object], *, flow: bool = False) -> list[str]:
     """Return the lines of a mapping: one for each key, and so on in mappings of several keys, or all in one line."""
     dumper = _Dumper(io.StringIO(), default_flow_style=None, sort_keys=False)  # lists of scalars in one line
     root = dumper.represent_data(data)
+    assert isinstance(root, yaml.MappingNode)  # noqa: S101  # it is made of a dict
     root.flow_style = flow
     for _, node in root.value:
         if isinstance(node, yaml.MappingNode) and len(node.value) > 1 and not flow:

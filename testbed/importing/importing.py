@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 
 from testbed.errors import UsageError
 from testbed.importing import compose, containerlab
 from testbed.importing.interpolation import MissingVariableError, Use, interpolated
-from testbed.importing.source import CHANGED, DECIDE, LEFT_OUT, Source, with_merges, with_texts
+from testbed.importing.source import DECIDE, LEFT_OUT, Source, with_merges, with_texts
 from testbed.plan import resolve
 from testbed.topology import TopologyError, env_files, loads, loads_document
 from testbed.topology.document import MOST_BYTES, read
-from testbed.topology.present import as_name
 from testbed.topology.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path as FilePath
 
     from testbed.importing.draft import Draft
     from testbed.importing.source import Note
@@ -75,11 +74,12 @@ def imported(file: FilePath, directory: FilePath) -> Imported:
     _validate(source, draft, directory)
     text = _text(source, draft, file.name)
     loads(text, str(file), directory)
-    order = sorted(source.notes, key=lambda note: source.problem(note))
+    order = sorted(source.notes, key=source.problem)
     return Imported(text=text, notes=tuple(source.problem(note) for note in order))
 
 
-def _translator(source: Source):  # noqa: ANN202
+def _translator(source: Source) -> Callable[[Source, FilePath, FilePath], Draft]:
+    """Return the function that translates the format of a file."""
     data = source.document.data
     if isinstance(data, dict) and isinstance(data.get("topology"), dict):
         return containerlab.translated
@@ -88,7 +88,9 @@ def _translator(source: Source):  # noqa: ANN202
     hint = "a compose file has services:, a containerlab file has topology: with nodes:"
     if isinstance(data, dict) and "nodes" in data:
         hint = "this looks like a topology; it needs no import"
-    raise TopologyError([source.document.problem((), "unknown-format", "is neither compose's nor containerlab's", hint)])
+    raise TopologyError(
+        [source.document.problem((), "unknown-format", "is neither compose's nor containerlab's", hint)]
+    )
 
 
 def _interpolate(source: Source, directory: FilePath) -> None:
@@ -101,7 +103,9 @@ def _interpolate(source: Source, directory: FilePath) -> None:
                 where = "the environment" if use.name in os.environ else ".env"
                 source.note(path, DECIDE, f"the value of ${use.name} is from {where}, and now stands in the topology")
             elif use.stood_for == "nothing":
-                source.note(path, DECIDE, f"${use.name} is not set, so it stands for nothing", "set it, and import again")
+                source.note(
+                    path, DECIDE, f"${use.name} is not set, so it stands for nothing", "set it, and import again"
+                )
 
         try:
             return interpolated(text, variables, used)
@@ -134,7 +138,7 @@ def _validate(source: Source, draft: Draft, directory: FilePath) -> None:
         TopologyError: something essential is not valid, or it can't be said what to leave out.
     """
     while True:
-        document = read(draft.text((), {}, ()), source.document.name)
+        document = read(draft.text((), {}), source.document.name)
         try:
             topology = loads_document(document, directory)
             if not topology.lacks_discovery:
@@ -157,7 +161,9 @@ def _validate(source: Source, draft: Draft, directory: FilePath) -> None:
 def _path_at(document: Document, problem: Problem) -> Path:
     """Return the path of the innermost value that is at the place of a problem."""
     mark = (problem.line, problem.column)
-    return max((path for path, place in document.places.items() if mark in (place.value, place.key)), key=len, default=())
+    return max(
+        (path for path, place in document.places.items() if mark in (place.value, place.key)), key=len, default=()
+    )
 
 
 def _without_path(message: str) -> str:
@@ -181,12 +187,10 @@ def _text(source: Source, draft: Draft, name: str) -> str:
     if images:
         head.append(f"testbed up pulls these images unless they are there: {', '.join(images)}")
     head += general
-    tail: list[str] = []
-    if not draft.links and (pair := _neighbours(draft)):
-        tail = ["", "links:", f"  - {{between: [{', '.join(pair)}], delay: 40ms, loss: 2%}}"]
-        head.append("No link is impaired. The end of this file shows how to do that.")
-    text = draft.text([*head, ""], comments, ())
-    return text + "".join(f"# {line}".rstrip() + "\n" if line else "\n" for line in tail)
+    if draft.links:
+        return draft.text(head, comments)
+    head.append("No link is impaired. The end of this file shows how to do that.")
+    return draft.text(head, comments) + _example(draft)
 
 
 def _about(note: Note, depth: int) -> str:
@@ -195,13 +199,15 @@ def _about(note: Note, depth: int) -> str:
     return ": ".join(part for part in (path, note.said, note.hint) if part)
 
 
-def _neighbours(draft: Draft) -> tuple[str, ...]:
-    """Return two nodes on one network, if there are any."""
+def _example(draft: Draft) -> str:
+    """Return comments that show an impaired link, between the first two nodes that share a network."""
     by_network: dict[str, list[str]] = {}
     for name, node in draft.nodes.items():
         networks = node.get("networks")
         for network in networks if isinstance(networks, dict | list) else ():
             by_network.setdefault(network, []).append(name)
-    return next((tuple(names[:2]) for names in by_network.values() if len(names) > 1), ())
-
-
+    for network, names in by_network.items():
+        if len(names) > 1:
+            link = f"{{between: [{names[0]}, {names[1]}], network: {network}, delay: 40ms, loss: 2%}}"
+            return f"\n# links:\n#   - {link}\n"
+    return ""

@@ -59,10 +59,8 @@ class NodeMaker:
 
     def words(self, path: Path, key: str) -> None:
         """A command or entrypoint: text is split as a shell would, in all formats."""
-        if isinstance(self.source.get(path), list):
-            words = self.source.texts(path)
-        else:
-            words = self.split(path)
+        is_list = isinstance(self.source.get(path), list)
+        words = self.source.texts(path) if is_list else self.split(path)
         if words:
             self.set(key, words, path)
         else:
@@ -80,7 +78,7 @@ class NodeMaker:
     def flag(self, path: Path, key: str) -> None:
         """True or false."""
         if self.source.flag(path):
-            self.set(key, True, path)
+            self.set(key, value=True, origin=path)
 
     def pairs(self, path: Path, key: str) -> None:
         """Names and values, as a mapping or a list of NAME=VALUE."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 from fractions import Fraction
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) *([kmgt]?)(i?)b?", re.IGNORECASE)
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+")
@@ -87,7 +90,8 @@ def ports(text: str) -> list[str]:
     suffix = f"/{match['protocol']}" if match["protocol"] not in (None, "tcp") else ""
     before = f"{address}:" if address else ""
     return [
-        f"{before}{int(begin) + number if begin else ''}:{first + number}{suffix}" if before or begin
+        f"{before}{int(begin) + number if begin else ''}:{first + number}{suffix}"
+        if before or begin
         else f"{first + number}{suffix}"
         for number in range(count)
     ]
