@@ -34,7 +34,7 @@ def _lines(picture: Picture) -> Iterator[str]:
         place = (f"on {connection.network}",) if connection.network else ()
         arrows = {(True, True): "both", (True, False): "forward", (False, True): "back", (False, False): "none"}
         arrow = arrows[connection.there is not None, connection.back is not None]
-        style = "penwidth=3" if connection.wire else "color=blue, constraint=false"
+        style = "penwidth=3" if connection.wire else "color=blue"
         yield (
             f"  n{connection.first} -> n{connection.second} [dir={arrow}, {style}, label={_quoted(*labels, *place)}];"
         )
