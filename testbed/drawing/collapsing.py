@@ -54,9 +54,8 @@ def collapsed(plan: Plan, described: Mapping[LinkKey, str], wires: set[str]) -> 
 def _kind(node: Node, wires: set[str]) -> Hashable:
     """What a node is, whatever it is connected to; nodes with other names, and containers that ran before, differ."""
     networks = tuple(interface.network for interface in node.interfaces if interface.network not in wires)
-    forwards = node.sysctls.get("net.ipv4.ip_forward")
     stem = node.name if node.container else node.name.rstrip("0123456789")
-    return stem, networks, forwards, bool(getattr(node, "router", None)), node.service.ports
+    return stem, networks, node.router, node.service.ports
 
 
 def _refined(

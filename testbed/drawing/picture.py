@@ -121,7 +121,7 @@ class Picture:
 
 def picture(plan: Plan) -> Picture:
     """Return the picture of a plan, in which similar nodes share a box."""
-    wires = {network.name for network in plan.networks if is_wire(network)}
+    wires = {network.name for network in plan.networks if network.wire}
     described = {link.key: in_short(link.impairments) for link in plan.links}
     groups = collapsed(plan, described, wires)
     boxes = tuple(_box(nodes, wires) for nodes in groups)
@@ -136,16 +136,6 @@ def picture(plan: Plan) -> Picture:
         boxes=boxes,
         connections=tuple(_connections(plan, places, described, wires, several=len(segments) > 1)),
     )
-
-
-def is_wire(network: Network) -> bool:
-    """Whether a network is a cable between two nodes."""
-    return bool(getattr(network, "wire", False))
-
-
-def is_router(node: Node) -> bool:
-    """Whether a node forwards packets."""
-    return bool(getattr(node, "router", None)) or node.sysctls.get("net.ipv4.ip_forward") == "1"
 
 
 def in_short(impairments: Impairments) -> str:
@@ -182,7 +172,7 @@ def _box(nodes: Sequence[Node], wires: set[str]) -> Box:
     return Box(
         name=first.name if len(nodes) == 1 else f"{first.name} … {nodes[-1].name}",
         count=len(nodes),
-        router=is_router(first),
+        router=first.router is not None,
         networks=tuple(interface.network for interface in on),
         addresses=tuple(interface.address if len(nodes) == 1 else "" for interface in on),
         notes=tuple(notes),

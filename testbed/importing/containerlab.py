@@ -1,4 +1,4 @@
-"""Containerlab's files (https://containerlab.dev/manual/topo-def-file) as topologies.
+"""Containerlab's files (https://containerlab.dev/manual/topo-def-file) as topologies. Links between nodes become wires.
 
 A node takes values from its group, its kind and the defaults. Its network for management has no counterpart: a node is
 on a network `mgmt` only if it publishes ports, or has no links.
@@ -75,6 +75,11 @@ _WITHOUT_COUNTERPART = {
 }
 _NODE_KEYS = (*_TRANSLATED, *_MERGED, *_WITHOUT_COUNTERPART, "dns", "group", "kind", "position")
 _VARIABLE = "__IMPORT_ENVS"
+_FORWARDING = "net.ipv4.ip_forward"
+_HOSTS = ("linux",)
+"""Kinds whose nodes route nothing unless their image does."""
+_ROUTING = re.compile(r"frr|quagga|bird|bgpd|gobgp|vyos")
+"""In the name of an image: it has a daemon that routes."""
 
 
 def translated(source: Source, base: FilePath, target: FilePath) -> Draft:
@@ -112,7 +117,7 @@ def translated(source: Source, base: FilePath, target: FilePath) -> Draft:
     for written, node in names.items():
         draft.nodes[node] = {}
         draft.origins["nodes", node] = (*_NODES, written)
-    _mention_shells(source, names)
+    _mention_containers(source, names)
     interfaces = translate_links(source, draft, names, switches)
     for written, node in names.items():
         one = NodeMaker(source=source, draft=draft, name=node, base=base, target=target)
@@ -120,8 +125,11 @@ def translated(source: Source, base: FilePath, target: FilePath) -> Draft:
     return draft
 
 
-def _mention_shells(source: Source, names: Iterable[str]) -> None:
-    """Containers get a terminal from containerlab, on which a shell waits."""
+def _mention_containers(source: Source, names: Iterable[str]) -> None:
+    """Say what all containers of containerlab have and nodes have not: privileges, and a terminal for a shell."""
+    said = "containerlab's nodes have all privileges, and these have Docker's defaults"
+    hint = "cap_add: [NET_ADMIN] lets a node change its network, privileged: true lets it do all"
+    source.note(_NODES, CHANGED, said, hint)
     if idle := [written for written in names if not any(source.get((*at, "cmd")) for at in _levels(source, written))]:
         said = f"a shell as the program of a container ends at once here: {', '.join(idle)} may have one"
         source.note(_NODES, DECIDE, said, "command: [sleep, infinity] keeps a node up")
@@ -168,6 +176,7 @@ def _node(one: NodeMaker, written: str, interfaces: set[str]) -> None:
             _translate(one, path, name)
     for level in reversed(levels):
         _level(one, level, interfaces)
+    _router(one, written, levels, interfaces)
     if "image" not in one.draft.nodes[one.name]:
         source.note((*_NODES, written), DECIDE, "it has no image here, and gets the testbed's own", "write image:")
     if "ports" in one.draft.nodes[one.name] or not interfaces:
@@ -184,6 +193,26 @@ def _level(one: NodeMaker, level: Path, interfaces: set[str]) -> None:
         elif key in _WITHOUT_COUNTERPART and value not in (None, False, [], {}):
             one.source.note((*level, key), LEFT_OUT, "", _WITHOUT_COUNTERPART[key])
     _name_servers(one, (*level, "dns"))
+
+
+def _router(one: NodeMaker, written: str, levels: list[Path], interfaces: set[str]) -> None:
+    """Make the node a router if it forwards: its kind or image routes by itself, or it says so."""
+    path: Path = (*_NODES, written)
+    kind, _ = _kind(one.source, written)
+    image = next((text for level in levels if (text := one.source.text((*level, "image")))), "")
+    sysctls = one.draft.nodes[one.name].get("sysctls")
+    if kind not in _HOSTS or _ROUTING.search(image):
+        one.set("router", {"routing": "none"}, path)
+        said = "it is a router whose own daemon finds the routes (routing: none)"
+        one.source.note(path, DECIDE, said, "router: true has them computed")
+        if isinstance(sysctls, dict):
+            sysctls.pop(_FORWARDING, None)
+    elif isinstance(sysctls, dict) and sysctls.pop(_FORWARDING, "0") == "1":
+        one.set("router", value=True, origin=path)
+    elif len(interfaces) > 1 and "router" not in one.draft.nodes[one.name]:
+        one.source.note(path, DECIDE, "it has several links, and forwards nothing", "router: true makes it a router")
+    if sysctls == {}:
+        one.draft.remove(("nodes", one.name, "sysctls"))
 
 
 def _translate(one: NodeMaker, path: Path, name: str) -> None:
@@ -254,11 +283,13 @@ def _command(one: NodeMaker, at: Path, text: str, interfaces: set[str]) -> None:
         one.source.note(at, LEFT_OUT, said, "testbed show lists them; subnet: of a wire chooses them")
     elif words[:2] in (["ip", "route"], ["ip", "r"], ["ip", "ro"]) or words[:1] == ["route"]:
         one.source.note(at, LEFT_OUT, "routes are computed", "write routes: for others")
+    elif words[0:1] == ["sysctl"] and f"{_FORWARDING}=1" in words:
+        one.set("router", value=True, origin=at)
     elif words:
         one.add("setup", words, at)
         if words[0] in ("ip", "sysctl", "tc", "iptables", "nft", "ethtool", "ifconfig", "bridge"):
             said = f"{quote(shlex.join(words[:2]))} needs NET_ADMIN, which the node has for it"
-            one.source.note(at, CHANGED, f"{said}; containerlab's nodes have all privileges")
+            one.source.note(at, CHANGED, said)
             one.add("cap_add", "NET_ADMIN", at)
 
 

@@ -1,4 +1,4 @@
-"""The links of a containerlab file: each is a network of its own; a bridge is the network of all its links."""
+"""The links of a containerlab file: wires, and attachments to the network that a bridge becomes."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class _Links:
             node, interface = source.text((*path, "node")), source.text((*path, "interface"))
             for key in ("mac", "ipv4", "ipv6"):
                 if source.get((*path, key)) is not None:
-                    source.note((*path, key), LEFT_OUT, "addresses are the plan's")
+                    source.note((*path, key), LEFT_OUT, "addresses are the plan's", "subnet: of a wire chooses them")
         else:
             node, _, interface = source.text(path).partition(":")
         if node not in known and node not in _TO_THE_MACHINE:
@@ -111,7 +111,7 @@ class _Links:
         return node
 
     def _connect(self, path: Path, one: str, other: str) -> None:
-        """Make a network of a link, or put a node on the network that a bridge becomes."""
+        """Make a wire of a link, or put a node on the network that a bridge becomes."""
         at_switches = [end for end in (one, other) if end in self.switches]
         if not {one, other} <= {*self.names, *self.switches}:
             self.source.note(path, LEFT_OUT, "it leads to what is no node here")
@@ -126,15 +126,18 @@ class _Links:
             self._wire(path, one, other)
 
     def _wire(self, path: Path, one: str, other: str) -> None:
-        """Make a network of a link between two nodes."""
+        """Make a wire of a link between two nodes; it has a name where its ends alone don't give it one."""
         ends = [self.names[one], self.names[other]]
         self.number[frozenset(ends)] += 1
         number = self.number[frozenset(ends)]
-        network = as_name("-".join(ends) + f"-{number}" * (number > 1))
-        self.draft.networks[network] = {}
-        self.draft.origins["networks", network] = path
+        plain = "-".join(ends)
+        name = as_name(plain + f"-{number}" * (number > 1))
+        wire: dict[str, object] = {"wire": ends}
+        if name != plain:
+            wire["name"] = name
+        place = ("links", len(self.draft.links))
+        self.draft.origins[place] = path
         if mtu := self.source.text((*path, "mtu")):
-            self.draft.networks[network]["mtu"] = int(mtu) if mtu.isdecimal() else mtu
-            self.draft.origins["networks", network, "mtu"] = (*path, "mtu")
-        for node in ends:
-            self.draft.add(node, "networks", network, path)
+            wire["mtu"] = int(mtu) if mtu.isdecimal() else mtu
+            self.draft.origins[(*place, "mtu")] = (*path, "mtu")
+        self.draft.links.append(wire)

@@ -188,6 +188,7 @@ def _text(source: Source, draft: Draft, name: str) -> str:
         head.append(f"testbed up pulls these images unless they are there: {', '.join(images)}")
     head += general
     if draft.links:
+        head.append("No wire is impaired. Write delay:, loss: or rate: beside wire: to do that.")
         return draft.text(head, comments)
     head.append("No link is impaired. The end of this file shows how to do that.")
     return draft.text(head, comments) + _example(draft)

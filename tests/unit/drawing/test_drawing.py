@@ -37,7 +37,7 @@ name: office
 description: Two networks
 networks: {wan: {internal: false, mtu: 1400}, lan: }
 nodes:
-  edge: {networks: [wan, lan], sysctls: {net.ipv4.ip_forward: 1}, ports: ["8080:80"]}
+  edge: {networks: [wan, lan], router: true, ports: ["8080:80"]}
   pc: {networks: [lan]}
   server: {networks: [wan]}
 links:
