@@ -51,6 +51,8 @@ def translated(source: Source, base: FilePath, target: FilePath) -> Draft:
     for service in names:
         path = ("services", service)
         source.only(path, SERVICE_KEYS)
+        if source.get((*path, "image")) is None and source.get((*path, "build")) is None:
+            source.error(path, "missing-key", "has neither image nor build", "give it one", at_key=True)
         if source.get((*path, "extends")) is not None:
             source.error((*path, "extends"), "unsupported", "takes over another service", _RESOLVE, at_key=True)
     _networks(source, draft, names)
@@ -78,7 +80,7 @@ def _names(source: Source, services: dict[str, object]) -> dict[str, str]:
             continue
         node = as_name(service)
         if node in names.values():
-            source.error(path, "duplicate-name", f"would be node {node}, as another one", "give it another name")
+            source.error(path, "duplicate-name", f"would be node {node}, as another one", "give it another name", at_key=True)
         elif node != service:
             said = f"it is node {node} here, and others reach it by that name only"
             source.note(path, CHANGED, said, "change what names it, such as environment variables")

@@ -27,8 +27,6 @@ def translate_service(one: NodeMaker, names: Mapping[str, str], service: str) ->
     """
     path = ("services", service)
     keys = one.source.mapping(path)
-    if keys.get("image") is None and keys.get("build") is None:
-        one.source.error(path, "missing-key", "has neither image nor build", "give it one", at_key=True)
     _networks(one, path)
     for key in keys:
         at = (*path, key)
@@ -49,24 +47,36 @@ def _networks(one: NodeMaker, path: Path) -> None:
     if mode not in ("", "bridge"):
         said = f"a node has networks of its own, and no {quote(mode)}"
         one.source.note((*path, "network_mode"), LEFT_OUT, said, "decide which networks it is on")
-    if not isinstance(given, dict):
-        for index, network in enumerate(one.source.texts(at)):
-            one.add("networks", as_name(network), (*at, index))
-        if not given:
-            one.add("networks", "default", path)
+    if isinstance(given, dict):
+        _long_networks(one, at)
         return
-    for network in given:
-        keys = one.source.mapping((*at, network))
-        address = one.source.text((*at, network, "ipv4_address"))
-        one.put("networks", as_name(network), {"address": address} if address else None, (*at, network))
-        for key in keys:
+    for index, network in enumerate(one.source.texts(at)):
+        one.add("networks", as_name(network), (*at, index))
+    if not given:
+        one.add("networks", "default", path)
+
+
+def _long_networks(one: NodeMaker, path: Path) -> None:
+    addresses: dict[str, str] = {}
+    for network in one.source.mapping(path):
+        at = (*path, network)
+        addresses[network] = one.source.text((*at, "ipv4_address"))
+        for key, value in one.source.mapping(at).items():
             if key == "aliases":
-                aliases = [name for name in one.source.texts((*at, network, key)) if name != one.name]
-                if aliases:
-                    said = f"others reach it as {one.name}, not as {', '.join(aliases)}"
-                    one.source.note((*at, network, key), LEFT_OUT, said, "change what names it")
-            elif key != "ipv4_address" and keys[key] is not None:
-                one.source.note((*at, network, key), LEFT_OUT)
+                _aliases(one, (*at, key))
+            elif key != "ipv4_address" and value is not None:
+                one.source.note((*at, key), LEFT_OUT)
+    for network, address in addresses.items():
+        if any(addresses.values()):
+            one.put("networks", as_name(network), {"address": address} if address else None, (*path, network))
+        else:
+            one.add("networks", as_name(network), (*path, network))
+
+
+def _aliases(one: NodeMaker, path: Path) -> None:
+    if aliases := [name for name in one.source.texts(path) if name != one.name]:
+        said = f"others reach it as {one.name}, not as {', '.join(aliases)}"
+        one.source.note(path, LEFT_OUT, said, "change what names it")
 
 
 def _build(one: NodeMaker, path: Path) -> None:

@@ -76,6 +76,8 @@ _WITHOUT_COUNTERPART = {
 _NODE_KEYS = (*_TRANSLATED, *_MERGED, *_WITHOUT_COUNTERPART, "dns", "group", "kind", "position")
 _VARIABLE = "__IMPORT_ENVS"
 _FORWARDING = "net.ipv4.ip_forward"
+_TWO = 2
+"""Links that it takes to forward something."""
 _HOSTS = ("linux",)
 """Kinds whose nodes route nothing unless their image does."""
 _ROUTING = re.compile(r"frr|quagga|bird|bgpd|gobgp|vyos")
@@ -105,7 +107,7 @@ def translated(source: Source, base: FilePath, target: FilePath) -> Draft:
         kind, where = _kind(source, written)
         node = as_name(written)
         if node in (*names.values(), *switches.values()):
-            source.error((*_NODES, written), "duplicate-name", f"would be {node}, as another one", "rename it")
+            source.error((*_NODES, written), "duplicate-name", f"would be {node}, as another one", "rename it", at_key=True)
         if kind == "host":
             source.note((*_NODES, written), LEFT_OUT, "this machine is no node")
             continue
@@ -176,7 +178,7 @@ def _node(one: NodeMaker, written: str, interfaces: set[str]) -> None:
             _translate(one, path, name)
     for level in reversed(levels):
         _level(one, level, interfaces)
-    _router(one, written, levels, interfaces)
+    _router(one, written, levels)
     if "image" not in one.draft.nodes[one.name]:
         source.note((*_NODES, written), DECIDE, "it has no image here, and gets the testbed's own", "write image:")
     if "ports" in one.draft.nodes[one.name] or not interfaces:
@@ -195,9 +197,13 @@ def _level(one: NodeMaker, level: Path, interfaces: set[str]) -> None:
     _name_servers(one, (*level, "dns"))
 
 
-def _router(one: NodeMaker, written: str, levels: list[Path], interfaces: set[str]) -> None:
+def _router(one: NodeMaker, written: str, levels: list[Path]) -> None:
     """Make the node a router if it forwards: its kind or image routes by itself, or it says so."""
     path: Path = (*_NODES, written)
+    networks = one.draft.nodes[one.name].get("networks")
+    wires = [link for link in one.draft.links if isinstance(ends := link["wire"], list) and one.name in ends]
+    if len(wires) + (len(networks) if isinstance(networks, list) else 0) < _TWO:
+        return
     kind, _ = _kind(one.source, written)
     image = next((text for level in levels if (text := one.source.text((*level, "image")))), "")
     sysctls = one.draft.nodes[one.name].get("sysctls")
@@ -209,8 +215,8 @@ def _router(one: NodeMaker, written: str, levels: list[Path], interfaces: set[st
             sysctls.pop(_FORWARDING, None)
     elif isinstance(sysctls, dict) and sysctls.pop(_FORWARDING, "0") == "1":
         one.set("router", value=True, origin=path)
-    elif len(interfaces) > 1 and "router" not in one.draft.nodes[one.name]:
-        one.source.note(path, DECIDE, "it has several links, and forwards nothing", "router: true makes it a router")
+    elif "router" not in one.draft.nodes[one.name]:
+        one.source.note(path, DECIDE, "it has several links, and forwards nothing between them", "router: true makes it a router")
     if sysctls == {}:
         one.draft.remove(("nodes", one.name, "sysctls"))
 
