@@ -17,9 +17,7 @@ needs_graphviz = pytest.mark.skipif(
 _TEXT = r'"(?:[^"#&<>`\\\n]|#[0-9]+;|<br/>)*"'
 _SHAPE = rf"(?:\[{_TEXT}\]|\[\[{_TEXT}\]\]|\(\[{_TEXT}\]\)|\{{\{{{_TEXT}\}}\}})"
 _NODE = re.compile(rf" {{4}}([ns][0-9]+){_SHAPE}")
-_EDGE = re.compile(
-    rf" {{4}}([ns][0-9]+) (?:---|===|==>|<==>|-\.-|-\.->|<-\.->)(?:\|{_TEXT}\|)? ([ns][0-9]+)"
-)
+_EDGE = re.compile(rf" {{4}}([ns][0-9]+) (?:---|===|==>|<==>|-\.-|-\.->|<-\.->)(?:\|{_TEXT}\|)? ([ns][0-9]+)")
 
 
 def svg_texts(drawing):

@@ -80,7 +80,9 @@ def _names(source: Source, services: dict[str, object]) -> dict[str, str]:
             continue
         node = as_name(service)
         if node in names.values():
-            source.error(path, "duplicate-name", f"would be node {node}, as another one", "give it another name", at_key=True)
+            source.error(
+                path, "duplicate-name", f"would be node {node}, as another one", "give it another name", at_key=True
+            )
         elif node != service:
             said = f"it is node {node} here, and others reach it by that name only"
             source.note(path, CHANGED, said, "change what names it, such as environment variables")

@@ -107,7 +107,9 @@ def translated(source: Source, base: FilePath, target: FilePath) -> Draft:
         kind, where = _kind(source, written)
         node = as_name(written)
         if node in (*names.values(), *switches.values()):
-            source.error((*_NODES, written), "duplicate-name", f"would be {node}, as another one", "rename it", at_key=True)
+            source.error(
+                (*_NODES, written), "duplicate-name", f"would be {node}, as another one", "rename it", at_key=True
+            )
         if kind == "host":
             source.note((*_NODES, written), LEFT_OUT, "this machine is no node")
             continue
@@ -216,7 +218,9 @@ def _router(one: NodeMaker, written: str, levels: list[Path]) -> None:
     elif isinstance(sysctls, dict) and sysctls.pop(_FORWARDING, "0") == "1":
         one.set("router", value=True, origin=path)
     elif "router" not in one.draft.nodes[one.name]:
-        one.source.note(path, DECIDE, "it has several links, and forwards nothing between them", "router: true makes it a router")
+        one.source.note(
+            path, DECIDE, "it has several links, and forwards nothing between them", "router: true makes it a router"
+        )
     if sysctls == {}:
         one.draft.remove(("nodes", one.name, "sysctls"))
 

@@ -1,4 +1,7 @@
-"""Files of other tools and the topologies that they become. Where a change is intended: `-m tests.golden.test_imports`."""
+"""Files of other tools and the topologies that they become.
+
+Where a change is intended: `python -m tests.golden.test_imports`.
+"""
 
 import contextlib
 from pathlib import Path

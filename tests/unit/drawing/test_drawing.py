@@ -117,7 +117,7 @@ def test_a_full_mesh_is_one_box_with_links_among_its_nodes():
 def test_200_nodes_with_different_links_are_no_ball():
     drawn = picture(star(200, alike=False))
     assert [(box.name, box.count) for box in drawn.boxes] == [("server", 1), ("c00 … c199", 200)]
-    assert "200 different" in drawn.connections[0].there
+    assert drawn.connections[0].there == "200 different ones"
 
 
 @pytest.mark.parametrize("count", [2, 12, 30])
@@ -169,7 +169,7 @@ def test_whatever_a_description_says_every_format_can_be_read(form):
         nodes, edges = dot_graph(drawing)
         assert (len(nodes), len(edges)) == (5, 4 + 3)
     else:
-        assert HOSTILE.split()[0] in drawing
+        assert HOSTILE.split(maxsplit=1)[0] in drawing
 
 
 def test_names_of_containers_are_escaped():

@@ -114,7 +114,10 @@ def test_networks_that_are_there_already(nodes):
 
 
 def test_what_compose_waits_for(nodes):
-    text = COMPOSE + "depends_on: [db]\n  db: {image: db}\n  job: {image: j, depends_on: {db: {condition: service_healthy}}}"
+    text = (
+        COMPOSE
+        + "depends_on: [db]\n  db: {image: db}\n  job: {image: j, depends_on: {db: {condition: service_healthy}}}"
+    )
     topology, _ = nodes(text)
     assert topology.nodes["web"].dependencies == {"db": "service_started"}
     assert topology.nodes["job"].dependencies == {"db": "service_healthy"}

@@ -104,7 +104,7 @@ def test_variables(text, result):
 
 
 def test_uses_of_variables_are_told():
-    used = []
+    used: list[Use] = []
     interpolated("$TAG ${NONE} ${NONE:-x}", VARIABLES, used.append)
     assert used == [Use("TAG", "value"), Use("NONE", "nothing"), Use("NONE", "default")]
 
