@@ -1,9 +1,9 @@
 """Similar nodes share a box, so that a picture of many nodes can be read.
 
-Nodes whose names differ only in the number at the end are similar if they have the same place in the network: nobody
-could tell them apart by what they are connected to. That is what the colour refinement of graphs finds (Weisfeiler and
-Leman): nodes begin with a colour for what they are, and get another, again and again, that stands for it together with
-the colours of those at their other ends, until no two nodes of one colour differ in that.
+Members of a group are similar, and so are nodes whose names differ only in the number at the end, if they have the same
+place in the network: nobody could tell them apart by what they are connected to. That is what the colour refinement of
+graphs finds (Weisfeiler and Leman): nodes begin with a colour for what they are, and get another, again and again, that
+stands for it together with the colours of those at their other ends, until no two nodes of one colour differ in that.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from testbed.plan.model import Node, Plan
 
 FEW = 3
-"""Up to this number, similar nodes are drawn one by one."""
+"""Up to this number, similar nodes that are in no group are drawn one by one."""
 
 MOST = 40
 """Boxes in a picture; beyond, nodes are similar that differ only in the impairments of their links."""
@@ -31,7 +31,8 @@ def collapsed(plan: Plan, described: Mapping[LinkKey, str], wires: set[str]) -> 
         described: the impairments of each link, in words.
         wires: names of the networks that are wires.
     """
-    kinds = {node.name: _kind(node, wires) for node in plan.nodes}
+    grouped = {member: group.name for group in reversed(plan.groups) for member in group.nodes}
+    kinds = {node.name: _kind(node, grouped.get(node.name), wires) for node in plan.nodes}
     neighbours: dict[str, list[tuple[Hashable, str]]] = {node.name: [] for node in plan.nodes}
     ends: dict[str, list[str]] = {}
     for node in plan.nodes:
@@ -47,15 +48,15 @@ def collapsed(plan: Plan, described: Mapping[LinkKey, str], wires: set[str]) -> 
         does = str(link.match or ""), described[link.key]
         neighbours[link.source].append((("to", on, *does), link.destination))
         neighbours[link.destination].append((("from", on, *does), link.source))
-    groups = _by_colour(plan.nodes, _refined(kinds, neighbours))
-    return groups if len(groups) <= MOST else _by_colour(plan.nodes, kinds)
+    boxes = _by_colour(plan.nodes, _refined(kinds, neighbours), grouped)
+    return boxes if len(boxes) <= MOST else _by_colour(plan.nodes, kinds, grouped)
 
 
-def _kind(node: Node, wires: set[str]) -> Hashable:
+def _kind(node: Node, group: str | None, wires: set[str]) -> Hashable:
     """What a node is, whatever it is connected to; nodes with other names, and containers that ran before, differ."""
     networks = tuple(interface.network for interface in node.interfaces if interface.network not in wires)
     stem = node.name if node.container else node.name.rstrip("0123456789")
-    return stem, networks, node.router, node.service.ports
+    return group or stem, group is None, networks, node.router, node.service.ports
 
 
 def _refined(
@@ -80,12 +81,14 @@ def _numbered(colours: Mapping[str, Hashable]) -> dict[str, int]:
     return {name: numbers.setdefault(colour, len(numbers)) for name, colour in colours.items()}
 
 
-def _by_colour(nodes: Sequence[Node], colours: Mapping[str, Hashable]) -> list[list[Node]]:
+def _by_colour(nodes: Sequence[Node], colours: Mapping[str, Hashable], grouped: Mapping[str, str]) -> list[list[Node]]:
     by_colour: dict[Hashable, list[Node]] = {}
     for node in nodes:
         by_colour.setdefault(colours[node.name], []).append(node)
     order = {node.name: number for number, node in enumerate(nodes)}
-    groups = [
-        part for group in by_colour.values() for part in ([group] if len(group) > FEW else [[node] for node in group])
+    boxes = [
+        part
+        for alike in by_colour.values()
+        for part in ([alike] if len(alike) > FEW or alike[0].name in grouped else [[node] for node in alike])
     ]
-    return sorted(groups, key=lambda group: order[group[0].name])
+    return sorted(boxes, key=lambda box: order[box[0].name])

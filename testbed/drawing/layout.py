@@ -1,6 +1,7 @@
 """Where things are in an SVG: boxes below each other, networks as lines to their left, connections to the right.
 
 This layout keeps any number of nodes legible: lines never cross a box or a label, and a label has a row of its own.
+Where most nodes have links to most others, lines would tell nothing: these links are a table instead.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ if TYPE_CHECKING:
     from testbed.drawing.picture import Box, Connection, Picture
 
 MOST_CONNECTIONS = 60
-"""Connections that are drawn; of more, only wires are, without labels."""
+"""Connections that have labels; of more, only wires are drawn."""
+
+_DENSE = 2
+"""Links for each box, on average, from which on they are a table."""
+
+_FEW_LINKS = 20
+"""Up to this number, links are drawn whatever they connect."""
+
+_WIDEST_TABLE = 2400
+"""Pixels; a wider one is left out."""
 
 _TITLE = 16
 _ROW = 44
@@ -67,6 +77,16 @@ class Arc:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A text in the table of links: the impairments from the box of its row to that of its column, or a heading."""
+
+    text: str
+    x: float
+    y: float
+    heading: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkLine:
     """The line of a network, to which its nodes are connected, and its label."""
 
@@ -83,7 +103,8 @@ class Layout:
     Attributes:
         left, right: edges of the column of boxes.
         label_x: where the labels of connections begin.
-        left_out: number of connections beyond the limit, of which there are no labels.
+        cells: of the table of links, if there is one.
+        left_out: number of connections with impairments beyond the limits, which are not drawn, or have no labels.
     """
 
     networks: Sequence[NetworkLine]
@@ -92,6 +113,7 @@ class Layout:
     left: float
     right: float
     label_x: float
+    cells: Sequence[Cell]
     width: float
     height: float
     left_out: int
@@ -99,9 +121,42 @@ class Layout:
 
 def layout(picture: Picture) -> Layout:
     """Place everything in a picture."""
-    top = _MARGIN + _LABEL_ROW * len(picture.segments) + _ROW / 2
+    links = [connection for connection in picture.connections if not connection.wire]
+    is_dense = len(links) > max(_FEW_LINKS, _DENSE * len(picture.boxes))
+    top = _MARGIN + _LABEL_ROW * (len(picture.segments) + is_dense) + _ROW / 2
+    boxes = _boxes(picture, top)
+    left = _LEFT + _NETWORK * len(picture.segments) + 18
+    right = left + max((_box_width(box) for box in boxes), default=0)
+    drawn = [connection for connection in picture.connections if connection.wire or not is_dense]
+    too_many = len(drawn) > MOST_CONNECTIONS
+    if too_many:
+        drawn = [connection for connection in drawn if connection.wire]
+    arcs = _arcs(drawn, boxes, right, labelled=not too_many)
+    label_x = max((arc.x for arc in arcs), default=right) + 12
+    networks = _network_lines(picture, boxes)
+    names = max((line.x + 10 + _SMALL_LETTER * len(line.label) for line in networks), default=0)
+    labels = max((label_x + _SMALL_LETTER * len(label) for arc in arcs for label in arc.labels), default=label_x)
+    cells = _table(links, boxes, labels + _MARGIN) if is_dense else []
+    if is_too_wide := any(cell.x > labels + _WIDEST_TABLE for cell in cells):
+        cells = []
+    missing = picture.connections if too_many else links if is_too_wide else ()
+    return Layout(
+        networks=networks,
+        boxes=boxes,
+        arcs=arcs,
+        left=left,
+        right=right,
+        label_x=label_x,
+        cells=cells,
+        width=max(names, labels, right, *(cell.x + _SMALL_LETTER * len(cell.text) for cell in cells)) + _MARGIN,
+        height=max([top + _ROW * (len(boxes) - 0.5), *(arc.label_y + _TITLE * len(arc.labels) for arc in arcs)]),
+        left_out=sum(connection.there is not None or connection.back is not None for connection in missing),
+    )
+
+
+def _boxes(picture: Picture, top: float) -> list[PlacedBox]:
     numbers = {segment.name: number for number, segment in enumerate(picture.segments)}
-    boxes = [
+    return [
         PlacedBox(
             box=box,
             y=top + _ROW * row,
@@ -110,13 +165,10 @@ def layout(picture: Picture) -> Layout:
         )
         for row, box in enumerate(picture.boxes)
     ]
-    left = _LEFT + _NETWORK * len(picture.segments) + 18
-    right = left + max((_box_width(box) for box in boxes), default=0)
-    too_many = len(picture.connections) > MOST_CONNECTIONS
-    drawn = [connection for connection in picture.connections if connection.wire or not too_many]
-    arcs = _arcs(drawn, boxes, right, labelled=not too_many)
-    label_x = max((arc.x for arc in arcs), default=right) + 12
-    networks = [
+
+
+def _network_lines(picture: Picture, boxes: Sequence[PlacedBox]) -> list[NetworkLine]:
+    return [
         NetworkLine(
             label=f"{segment.name}   {segment.about}",
             x=_LEFT + _NETWORK * number,
@@ -125,20 +177,25 @@ def layout(picture: Picture) -> Layout:
         )
         for number, segment in enumerate(picture.segments)
     ]
-    names = max((line.x + 10 + _SMALL_LETTER * len(line.label) for line in networks), default=0)
-    labels = max((label_x + _SMALL_LETTER * len(label) for arc in arcs for label in arc.labels), default=label_x)
-    return Layout(
-        networks=networks,
-        boxes=boxes,
-        arcs=arcs,
-        left=left,
-        right=right,
-        label_x=label_x,
-        width=max(names, labels, right) + _MARGIN,
-        height=max([top + _ROW * (len(boxes) - 0.5), *(arc.label_y + _TITLE * len(arc.labels) for arc in arcs)]),
-        left_out=sum(connection.there is not None or connection.back is not None for connection in picture.connections)
-        * too_many,
-    )
+
+
+def _table(links: Iterable[Connection], boxes: Sequence[PlacedBox], left: float) -> list[Cell]:
+    """Return a table of links from the boxes in rows to those in columns, with a column for each that has any."""
+    texts: dict[tuple[int, int], list[str]] = {}
+    for link in links:
+        for ends, text in (((link.first, link.second), link.there), ((link.second, link.first), link.back)):
+            shown = f"{link.with_packets(text or '')}{f' on {link.network}' * bool(link.network)}"
+            if text is not None and shown not in texts.setdefault(ends, []):
+                texts[ends].append(shown)
+    cells: list[Cell] = []
+    x = left
+    for column in sorted({destination for (_, destination), text in texts.items() if text}):
+        heading = f"to {boxes[column].box.name}"
+        entries = {row: "; ".join(text) for (row, to), text in texts.items() if to == column and text}
+        cells.append(Cell(text=heading, x=x, y=boxes[0].y - _BOX, heading=True))
+        cells += [Cell(text=text, x=x, y=boxes[row].y + 4, heading=False) for row, text in entries.items()]
+        x += _SMALL_LETTER * max(map(len, (heading, *entries.values()))) + 2 * _MARGIN
+    return cells
 
 
 def _box_width(placed: PlacedBox) -> float:

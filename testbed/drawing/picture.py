@@ -24,7 +24,7 @@ class Box:
     """A node, or several similar nodes.
 
     Attributes:
-        name: of the node; of several, of the first and the last.
+        name: of the node, or of the group; of others together, of the first and the last.
         count: the number of nodes.
         router: whether they forward packets.
         networks: names of the networks that they are on, without wires.
@@ -82,6 +82,10 @@ class Connection:
     there: str | None
     back: str | None
 
+    def with_packets(self, text: str) -> str:
+        """Return the impairments `text`, behind the packets that they are for."""
+        return f"{self.packets}: {text}" if self.packets else text
+
     def labels(self, there: str, back: str) -> tuple[str, ...]:
         """Return what to write at the connection: nothing, one text, or one for each direction.
 
@@ -89,12 +93,11 @@ class Connection:
             there: what stands for the direction from the first box to the second where they differ, such as an arrow.
             back: what stands for the other one.
         """
-        only = f"{self.packets}: " * bool(self.packets)
         if self.there is None or self.back is None:
-            return tuple(f"{only}{text}" for text in (self.there, self.back) if text is not None)
+            return tuple(self.with_packets(text) for text in (self.there, self.back) if text is not None)
         if self.there == self.back:
-            return (f"{only}{self.there}, each way",)
-        return (f"{there} {only}{self.there}", f"{back} {only}{self.back}")
+            return (f"{self.with_packets(self.there)}, each way",)
+        return (f"{there} {self.with_packets(self.there)}", f"{back} {self.with_packets(self.back)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +126,10 @@ def picture(plan: Plan) -> Picture:
     """Return the picture of a plan, in which similar nodes share a box."""
     wires = {network.name for network in plan.networks if network.wire}
     described = {link.key: in_short(link.impairments) for link in plan.links}
-    groups = collapsed(plan, described, wires)
-    boxes = tuple(_box(nodes, wires) for nodes in groups)
-    places = {node.name: index for index, nodes in enumerate(groups) for node in nodes}
+    alike = collapsed(plan, described, wires)
+    names = {frozenset(group.nodes): group.name for group in plan.groups}
+    boxes = tuple(_box(nodes, names, wires) for nodes in alike)
+    places = {node.name: index for index, nodes in enumerate(alike) for node in nodes}
     segments = tuple(
         Segment(name=network.name, about=_about(network)) for network in plan.networks if network.name not in wires
     )
@@ -163,14 +167,15 @@ def _about(network: Network) -> str:
     return "   ".join(parts)
 
 
-def _box(nodes: Sequence[Node], wires: set[str]) -> Box:
+def _box(nodes: Sequence[Node], groups: Mapping[frozenset[str], str], wires: set[str]) -> Box:
     first = nodes[0]
+    name = first.name if len(nodes) == 1 else f"{first.name} … {nodes[-1].name}"
     on = [interface for interface in first.interfaces if interface.network not in wires]
     notes = [f"publishes {port}" for port in first.service.ports]
     if first.container and len(nodes) == 1:
         notes.append(f"container {first.container}")
     return Box(
-        name=first.name if len(nodes) == 1 else f"{first.name} … {nodes[-1].name}",
+        name=groups.get(frozenset(node.name for node in nodes), name),
         count=len(nodes),
         router=first.router is not None,
         networks=tuple(interface.network for interface in on),

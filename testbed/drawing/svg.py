@@ -66,6 +66,8 @@ def _drawn(picture: Picture, style: str) -> str:
         _box(root, placed, box)
     for arc in placed.arcs:
         _arc(root, placed, arc)
+    for cell in placed.cells:
+        _text(root, cell.x, cell.y, cell.text, "small" if cell.heading else "label")
     if placed.left_out:
         text = f"{placed.left_out} connections have impairments, too many to be drawn"
         _text(root, 8, placed.height + 6, text, "small")

@@ -61,10 +61,7 @@ def _connections(picture: Picture, connections: Iterable[Connection]) -> Iterato
         first, second = (picture.boxes[index].title for index in (connection.first, connection.second))
         network = f"   on {connection.network}" * bool(connection.network)
         line = "═" if connection.wire else "─"
-        there, back = (
-            text and f"{connection.packets}: " * bool(connection.packets) + text
-            for text in (connection.there, connection.back)
-        )
+        there, back = (text and connection.with_packets(text) for text in (connection.there, connection.back))
         if there is None and back is None:
             rows.append((first, line * 3, second, network))
         elif there == back:

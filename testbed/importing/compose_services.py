@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from testbed.importing import values
 from testbed.importing.node import NodeMaker
-from testbed.importing.source import DECIDE, LEFT_OUT
+from testbed.importing.source import CHANGED, DECIDE, LEFT_OUT
 from testbed.topology.present import as_name
 from testbed.topology.problems import quote
 
@@ -194,8 +194,13 @@ def _deploy(one: NodeMaker, path: Path) -> None:
 
 
 def _scale(one: NodeMaker, path: Path) -> None:
-    if one.source.text(path) != "1":
-        one.source.note(path, LEFT_OUT, "a service is one node", "write further nodes")
+    text = one.source.text(path)
+    if not text.isdecimal():
+        one.source.error(path, "bad-value", f"is {quote(text)}, must be a number of containers", "write it like 3")
+    elif int(text) == 0:
+        one.source.note(path, CHANGED, "a node is there at least once", "remove it to have none")
+    elif int(text) > 1:
+        one.set("count", int(text), path)
 
 
 def _container_name(one: NodeMaker, path: Path) -> None:

@@ -8,7 +8,7 @@ from testbed.drawing import FORMATS, draw
 from tests.golden.test_golden import planned
 
 HERE = Path(__file__).parent / "drawings"
-DRAWN = ("lossy", "two-networks", "star")
+DRAWN = ("lossy", "two-networks", "star", "ten-hops", "dumbbell", "regions")
 SUFFIXES = {"text": "txt", "svg": "svg", "mermaid": "mmd", "dot": "dot"}
 
 

@@ -10,7 +10,7 @@ from testbed.drawing import FORMATS, draw, figure
 from testbed.drawing.layout import layout
 from testbed.drawing.picture import in_short, picture
 from testbed.plan import resolve
-from testbed.topology import loads
+from testbed.topology import find, load, loads
 from tests.drawings import dot_graph, mermaid, needs_graphviz, svg_texts
 
 LEAST = 16
@@ -112,6 +112,53 @@ def test_a_full_mesh_is_one_box_with_links_among_its_nodes():
     drawn = picture(planned(text + "".join(f"  - {{between: [{a}, {b}], delay: 5ms}}\n" for a, b in pairs)))
     assert [box.count for box in drawn.boxes] == [12]
     assert [(one.first, one.second, one.there) for one in drawn.connections] == [(0, 0, "5 ms")]
+
+
+def test_a_group_is_a_box_with_its_name():
+    drawn = picture(planned("name: g\nnodes: {client: {count: 30}, pair: {count: 2}, server: }\n"))
+    assert [box.title for box in drawn.boxes] == ["client \u00d730", "pair \u00d72", "server"]
+
+
+def test_a_member_of_a_group_with_other_links_has_a_box_of_its_own():
+    links = "links: [{between: [client, server], delay: 1ms}, {between: [client-2, server], delay: 9ms}]\n"
+    drawn = picture(planned(f"name: g\nnodes: {{client: {{count: 3}}, server: }}\n{links}"))
+    assert [(box.name, box.count) for box in drawn.boxes] == [
+        ("client-1 … client-3", 2),
+        ("client-2", 1),
+        ("server", 1),
+    ]
+
+
+def test_wires_are_connections_and_routers_are_told():
+    text = "name: w\nnodes: {a: , r: {router: true}, b: }\nlinks: [{wire: [a, r]}, {wire: [r, b], delay: 5ms}]\n"
+    drawn = picture(planned(text))
+    assert [box.router for box in drawn.boxes] == [False, True, False]
+    assert drawn.segments == ()
+    assert [(one.first, one.second, one.wire, one.there, one.back) for one in drawn.connections] == [
+        (0, 1, True, None, None),
+        (1, 2, True, "5 ms", "5 ms"),
+    ]
+
+
+def test_a_tree_of_127_routers_has_a_box_for_each_level():
+    nodes = "".join(f"  r{number}: {{router: {'true' if number < 64 else 'false'}}}\n" for number in range(1, 128))
+    wires = "".join(f"  - {{wire: [r{number // 2}, r{number}], delay: 1ms}}\n" for number in range(2, 128))
+    drawn = picture(planned(f"name: tree\nnodes:\n{nodes}links:\n{wires}"))
+    assert [box.count for box in drawn.boxes] == [1, 1, 1, 4, 8, 16, 32, 64]
+
+
+def test_a_dense_mesh_is_a_table():
+    plan = resolve(load(find("regions")))
+    placed = layout(picture(plan))
+    assert placed.arcs == []
+    headings = [cell for cell in placed.cells if cell.heading]
+    assert len(headings) == 10
+    assert len(placed.cells) - len(headings) == 100
+    columns = sorted({cell.x for cell in placed.cells})
+    for left, right in pairwise(columns):
+        assert all(cell.x + 6 * len(cell.text) < right for cell in placed.cells if cell.x == left)
+    texts = svg_texts(draw(plan, "svg"))
+    assert {"to dallas", "61.5 ms"} <= {*texts}
 
 
 def test_200_nodes_with_different_links_are_no_ball():
