@@ -96,7 +96,8 @@ class Connection:
         if self.there is None or self.back is None:
             return tuple(self.with_packets(text) for text in (self.there, self.back) if text is not None)
         if self.there == self.back:
-            return (f"{self.with_packets(self.there)}, each way",)
+            how = "among themselves" if self.first == self.second else "each way"
+            return (f"{self.with_packets(self.there)}, {how}",)
         return (f"{there} {self.with_packets(self.there)}", f"{back} {self.with_packets(self.back)}")
 
 

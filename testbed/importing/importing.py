@@ -65,7 +65,8 @@ def imported(file: FilePath, directory: FilePath) -> Imported:
         raise TopologyError(document.problems)
     source = Source(document=with_merges(document))
     translator = _translator(source)
-    _interpolate(source, file.parent)
+    is_compose = translator is compose.translated
+    _interpolate(source, _variables(source, file.parent) if is_compose else os.environ)
     if source.errors:
         raise TopologyError(source.errors)
     draft = translator(source, file.parent, directory)
@@ -93,9 +94,8 @@ def _translator(source: Source) -> Callable[[Source, FilePath, FilePath], Draft]
     )
 
 
-def _interpolate(source: Source, directory: FilePath) -> None:
-    """Put values in the place of variables, from the environment and the file `.env`, as both tools do."""
-    variables = _variables(source, directory)
+def _interpolate(source: Source, variables: Mapping[str, str]) -> None:
+    """Put values in the place of variables, and say where they came from."""
 
     def change(text: str, path: Path) -> str:
         def used(use: Use) -> None:
@@ -119,6 +119,7 @@ def _interpolate(source: Source, directory: FilePath) -> None:
 
 
 def _variables(source: Source, directory: FilePath) -> Mapping[str, str]:
+    """Return the variables of the environment and, as compose does, of the file `.env`; the former count more."""
     try:
         text = (directory / ".env").read_text(encoding="utf-8-sig")
     except OSError:
