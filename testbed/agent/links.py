@@ -289,10 +289,14 @@ class Links:
         )
 
     def _set_rules(self, ports: Iterable[Port]) -> None:
-        """Set the rules of ports, which send packets to the links that lead to them."""
+        """Set the rules of ports, which send packets to the links that lead to them.
+
+        A link without a device, which is still to be made, drops its packets: it must not be a perfect one meanwhile.
+        """
         rules: defaultdict[tuple[str, str], defaultdict[str, list[Rule]]] = defaultdict(lambda: defaultdict(list))
         for key, link in self._links.items():
-            rules[key.destination, key.network][key.source].append(Rule(key.match, link.device))
+            device = self.rules.sink if link.device is None else link.device
+            rules[key.destination, key.network][key.source].append(Rule(key.match, device))
         for port in ports:
             with _refusals(port):
                 self.rules.set(port, rules[_place(port)])

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from testbed import codec, logs
+from testbed import logs
 from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, unknown_node
-from testbed.plan.model import Plan
+from testbed.plan.members import held_plan, require_version
 from testbed.runtime import Availability, LabStatus, local_files, state
 from testbed.runtime.docker import agents, builds, objects, podman, routes, services
 from testbed.runtime.docker.commands import Commands, DockerProgram
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network
 
     from testbed.agent.client import Agent
-    from testbed.plan.model import Node
+    from testbed.plan.model import Node, Plan
     from testbed.runtime import Completed, Progress
     from testbed.topology.present import Present
 
@@ -146,9 +146,9 @@ class DockerRuntime:
         """The plans of all labs but one whose agents can be asked."""
         known = {*state.labs(self.name), *(each["Labels"][objects.LAB] for each in self._engine.containers(agent=None))}
         for other in sorted(known - {lab}):
-            with suppress(TestbedError, codec.UnreadableError):
-                if held := self.connect(other).hello().plan:
-                    yield Plan.from_json(held)
+            with suppress(TestbedError):
+                if held := held_plan(self.connect(other).hello()):
+                    yield held
 
     def down(self, lab: str) -> bool:
         """See `testbed.runtime.Runtime`."""
@@ -309,8 +309,13 @@ class DockerRuntime:
 
 
 def _attached(status: messages.AgentStatus) -> dict[str, str]:
-    """The names of the containers that a lab did not make, by node."""
-    plan: Any = status.plan  # of a lab that another version made it may be anything
+    """The names of the containers that a lab did not make, by node.
+
+    Raises:
+        LabError: as `require_version`.
+    """
+    require_version(status)
+    plan: Any = status.plan or {}  # to read all of it would take a second where there are thousands of links
     found = {node["name"]: node["container"] for node in plan.get("nodes", ()) if node.get("container")}
     found |= {member.name: member.container for member in status.members}
     return {node: container for node, container in found.items() if node not in status.left}
