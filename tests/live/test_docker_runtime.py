@@ -339,7 +339,7 @@ def test_a_lab_is_found_and_healthy_once_the_agent_holds_the_plan(standing):
 
     runtime.connect(plan.lab).call(messages.Remember(plan=None))
     assert (status().healthy, status().problem) == (False, "it was never brought up completely")
-    runtime.connect(plan.lab).call(messages.Remember(plan={"any": "plan"}))
+    runtime.connect(plan.lab).call(messages.Remember(plan=plan.to_json()))
     assert status().healthy
     assert status().nodes == {"client": "running", "server": "running"}
 

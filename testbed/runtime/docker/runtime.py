@@ -13,7 +13,7 @@ from testbed import logs
 from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, unknown_node
 from testbed.plan.members import held_plan, require_version
-from testbed.runtime import Availability, LabStatus, local_files, state
+from testbed.runtime import Availability, LabStatus, after_death, local_files, state
 from testbed.runtime.docker import agents, builds, objects, podman, routes, services
 from testbed.runtime.docker.commands import Commands, DockerProgram
 from testbed.runtime.docker.engine import DockerEngine, in_parallel
@@ -61,6 +61,8 @@ class DockerRuntime:
 
     def require(self, plan: Plan) -> None:
         """See `testbed.runtime.Runtime`. Also checks limits, which a Docker Engine otherwise ignores with a warning."""
+        if spaces := [node.namespace for node in plan.nodes if node.namespace]:
+            raise _only_netns(spaces[0])
         local_files.require(plan)
         images = {
             (node.image or objects.OWN_IMAGE, node.service.platform, node.service.pull_policy != "never")
@@ -84,8 +86,10 @@ class DockerRuntime:
         image, platform, may_pull = wanted
         objects.ensure_image(self._engine, image, platform, may_pull=may_pull)
 
-    def discover(self) -> Present:
-        """See `testbed.runtime.Runtime`."""
+    def discover(self, names: Sequence[str] = ()) -> Present:
+        """See `testbed.runtime.Runtime`. Refuses namespaces."""
+        if names:
+            raise _only_netns(names[0])
         from testbed.runtime.docker import discovery  # noqa: PLC0415  # most labs attach nothing
 
         return discovery.discover(self._engine)
@@ -207,9 +211,8 @@ class DockerRuntime:
             problem = problem or "; ".join(f"{link}: {death}" for link, death in hello.dead_links.items())
         except TestbedError as error:
             problem = error.message
-            if error.code == "agent-gone" and (done := agents.aftermath(self._engine, lab)) and done.ports:
-                problem = "its agent was killed; the containers that it was attached to are as they were before"
-                problem += "".join(f"; but {failure}" for failure in done.failures)
+            if error.code == "agent-gone":
+                problem = after_death(agents.aftermath(self._engine, lab), "containers") or problem
         problem = problem or ", ".join(f"{node} is {now}" for node, now in nodes.items() if now != "running")
         return LabStatus(lab=lab, runtime=self.name, nodes=nodes, healthy=not problem, problem=problem, notes=notes)
 
@@ -319,6 +322,11 @@ def _attached(status: messages.AgentStatus) -> dict[str, str]:
     found = {node["name"]: node["container"] for node in plan.get("nodes", ()) if node.get("container")}
     found |= {member.name: member.container for member in status.members}
     return {node: container for node, container in found.items() if node not in status.left}
+
+
+def _only_netns(namespace: str) -> MachineError:
+    message = f"namespace {namespace} is there already, which is nothing of a Docker Engine's"
+    return MachineError("needs-namespaces", message, "leave --runtime docker out")
 
 
 def _no_limit(node: Node, what: str, key: str) -> MachineError:
