@@ -49,6 +49,12 @@ class _WithLinks(click.Command):
     help="Impair both directions between two nodes; 'A->B' is one direction. May be given several times.",
 )
 @click.option("--engine", type=click.Choice(engines.CHOICES), help="What applies the impairments.")
+@click.option(
+    "--namespace",
+    "namespaces",
+    is_flag=True,
+    help="The names are network namespaces: by name, pid or path. Needs root.",
+)
 @options.check_budget
 @click.option("--check/--no-check", "checked", default=True, help="Measure the links afterwards.  [default: check]")
 def attach_command(
@@ -57,6 +63,7 @@ def attach_command(
     links: tuple[str, ...],
     engine: str | None,
     *,
+    namespaces: bool,
     check_budget: float | None,
     checked: bool,
 ) -> int:
@@ -65,6 +72,7 @@ def attach_command(
     \b
     testbed attach shop --link web,db delay=40ms loss=2%
     testbed attach a b --link 'a->b' rate=5mbit queue=100ms
+    testbed attach --namespace red blue --link red,blue delay=40ms
 
     Nothing inside the containers is changed. The nodes of a compose project are its services. The exit status is 1 if a
     link is not as requested; it stays as it is.
@@ -74,7 +82,9 @@ def attach_command(
         raise UsageError("duplicate-link", "a --link is given twice", "leave one of them out")
     checks: Sequence[LinkCheck] = ()
     with Screen() as screen:
-        lab = labs.Lab.up(labs.attached(names, requested, name=name, engine=engine), observer=screen)
+        lab = labs.Lab.up(
+            labs.attached(names, requested, namespaces=namespaces, name=name, engine=engine), observer=screen
+        )
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the lab is up: too late to be interrupted
         if lab.was_up:
