@@ -113,10 +113,10 @@ class LinkCarriers:
             await self._engines[link.engine].apply(str(link.key), impairments)
         link.impairments = impairments
 
-    async def restart(self, link: Link) -> None:
-        """Restart a link; if its port is gone, it restarts when that comes back."""
-        if link.device is not None:
-            await self._engines[link.engine].restart(str(link.key))
+    async def restart(self, links: Collection[Link]) -> None:
+        """Restart links; those whose port is gone restart when that comes back."""
+        for name, engine in self._engines.items():
+            await engine.restart([str(link.key) for link in links if link.engine == name and link.device is not None])
 
     async def counters(self) -> dict[str, Counters]:
         """Return the counters of all links that have a device, by name."""

@@ -258,7 +258,11 @@ def test_similar_flows_share_a_figure_with_their_sum(crowded, crowd):
 
 
 def test_few_flows_are_shown_one_by_one(crowded, crowd):
-    assert titles(stage_figures(crowded, crowd(2))) == ["Goodput of c00 and c01", "TCP sender of c00", "TCP sender of c01"]
+    assert titles(stage_figures(crowded, crowd(2))) == [
+        "Goodput of c00 and c01",
+        "TCP sender of c00",
+        "TCP sender of c01",
+    ]
 
 
 def test_many_flows_do_not_make_a_page_large(crowded, crowd):
