@@ -139,10 +139,12 @@ class LinkCarriers:
             await self._of(link).apply(str(link.key), impairments)
         link.impairments = impairments
 
-    async def restart(self, link: Link) -> None:
-        """Restart a link; if its port is gone, it restarts when that comes back."""
-        if link.device is not None:
-            await self._of(link).restart(str(link.key))
+    async def restart(self, links: Collection[Link]) -> None:
+        """Restart links; those whose port is gone restart when that comes back."""
+        for side, name, engine in self._all:
+            own = [link for link in links if (link.side, link.engine) == (side, name) and link.device is not None]
+            if own:
+                await engine.restart([str(link.key) for link in own])
 
     async def counters(self) -> dict[str, Counters]:
         """Return the counters of all links that have a device, by name."""

@@ -179,8 +179,7 @@ class Links:
         Packets in flight are dropped, except by engines for which a restart does nothing.
         """
         async with self._exclusive:
-            for link in self._links.values():
-                await self._carriers.restart(link)
+            await self._carriers.restart(self._links.values())
 
     async def statistics(self) -> tuple[LinkStatistics, ...]:
         """Return the counters of each link, from its engine."""

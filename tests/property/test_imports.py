@@ -1,7 +1,6 @@
 """Whatever stands in a file of another tool: it becomes a valid topology, or all that is wrong with it is said."""
 
 import copy
-import os
 from pathlib import Path
 
 import yaml
@@ -73,7 +72,7 @@ def files(draw):
 def test_imports(tmp_path_factory, text):
     directory = tmp_path_factory.mktemp("import")
     for name in ("site", "api"):
-        os.symlink(FILES / name, directory / name)
+        (directory / name).symlink_to(FILES / name)
     file = directory / "file.yml"
     file.write_text(text, encoding="utf-8")
     try:
