@@ -96,7 +96,7 @@ class Namespaces:
     def snapshot(self):
         """All that must be as before: devices with their queues, qdiscs, filters, offloads, neighbours and settings."""
         found = []
-        places = [("ip", "netns", "exec", name) for name in self.names.values()]
+        places: list[tuple[str, ...]] = [("ip", "netns", "exec", name) for name in self.names.values()]
         devices = ["eth0", "eth0"]
         if self.kind != "cable":
             places += [("ip", "netns", "exec", f"{self.tag}-s") if len(self.switch) > 1 else ()] * 2
