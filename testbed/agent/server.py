@@ -257,7 +257,7 @@ class Server:
         """Start a command in a node; with `term`, the kind of terminal that its first stream is."""
         found = self._wiring.node(node)
         if not self._isolated:  # a container: its runtime starts the commands, but for those that end them
-            return processes.start_own(found, argv, stdio)
+            return processes.start_own(found, argv, stdio, term)
         if node not in self._processes:
             self._processes[node] = processes.NodeProcesses(found)
         environment = self._environment | ({} if term is None else {"TERM": term}) | dict(found.environment)

@@ -217,6 +217,8 @@ def _same(plan: Plan, runtime: Runtime) -> Plan:
     if held is None:
         raise LabError("lab-incomplete", f"a lab {plan.lab} was never brought up completely", hint)
     if held.digest != plan.digest:
+        if any(node.is_present for node in held.nodes):
+            hint = f"testbed impair {plan.lab} FROM TO KEY=VALUE changes a link; testbed detach {plan.lab} ends it"
         raise LabError("lab-differs", f"a lab {plan.lab} is up, but with another plan: {_difference(held, plan)}", hint)
     return held
 

@@ -109,6 +109,11 @@ class Node:
     def __post_init__(self) -> None:
         _freeze(self, "environment", "sysctls")
 
+    @property
+    def is_present(self) -> bool:
+        """Whether it was there before the lab."""
+        return bool(self.container or self.namespace)
+
     def on(self, network: str) -> Interface:
         """The node's interface on `network`; KeyError where it has none."""
         for interface in self.interfaces:

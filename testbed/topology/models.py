@@ -230,9 +230,10 @@ class Topology(Model):
     @cached_property
     def groups(self) -> Groups:
         """The names of the members of each group."""
-        return {
+        counted = {
             name: member_names(name, node.count) for name, node in self.written_nodes.items() if node.count is not None
         }
+        return {**counted, **(self._document.groups if self._document else {})}
 
     def members(self, *names: str) -> tuple[str, ...]:
         """Return the names of nodes, with the members of a group in place of its name."""

@@ -80,9 +80,14 @@ class Parts:
         return found
 
     @cached_property
+    def counted(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of the members of each group that a `count` makes."""
+        return {name: member_names(name, node.count) for name, node in self.nodes.items() if node and node.count}
+
+    @cached_property
     def groups(self) -> Mapping[str, tuple[str, ...]]:
         """The names of the members of each group of nodes."""
-        return {name: member_names(name, node.count) for name, node in self.nodes.items() if node and node.count}
+        return {**self.counted, **self.document.groups}
 
     def members(self, name: str) -> tuple[str, ...]:
         """The nodes that a name stands for: one, or the members of a group."""
@@ -91,12 +96,12 @@ class Parts:
     @cached_property
     def written(self) -> Mapping[str, str]:
         """The name under `nodes` of each node: its own, or that of its group."""
-        return {member: name for name in self.nodes for member in self.members(name)}
+        return {member: name for name in self.nodes for member in self.counted.get(name, (name,))}
 
     @cached_property
     def names(self) -> Mapping[str, None]:
-        """All names that stand for nodes: those under `nodes`, then those of the members of groups."""
-        return dict.fromkeys(chain(self.nodes, *self.groups.values()))
+        """All names that stand for nodes: those under `nodes`, then those of other groups, and of members."""
+        return dict.fromkeys(chain(self.nodes, self.groups, *self.groups.values()))
 
     @cached_property
     def on(self) -> Mapping[str, Mapping[str, IPv4Address | None]]:
