@@ -84,12 +84,13 @@ class Probe:
         self._token_bucket = token_bucket
         self.kind: Hashable = (path.hops if path else link.impairments, link.engine, self._mtu)
         self._check = LinkCheck(
-            **link.key._asdict(),
+            **((path and path.judged) or link.key)._asdict(),
             asked=link.impairments,
             sent=0,
             arrived=0,
             findings=(),
             path=path.nodes if path else (),
+            beside=path.beside if path else (),
         )
 
     @property
@@ -199,6 +200,8 @@ class Probe:
 
     def _reason_to_skip(self, lasts_ns: int) -> str | None:
         """Return why the link is not measured, or None."""
+        if self._path and self._path.skipped:
+            return self._path.skipped
         if self._packets is None:
             return "other links of this direction take all packets that the prober could send over it"
         if self._impairments.corruption and self._packets.protocol is not None:

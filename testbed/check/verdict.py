@@ -70,6 +70,8 @@ class LinkCheck:
         skipped: why the link was left out, or None; that is no failure.
         path: the nodes between the ends, where it is a path over several links; `asked` is then what these do together,
             and `network` the one where the path arrives.
+        beside: names of other links that the probes crossed too, because packets of the link do; `asked` is then what
+            all of them do together.
     """
 
     DERIVED: ClassVar = ("passed", "verdict")
@@ -85,6 +87,7 @@ class LinkCheck:
     skipped: str | None = None
     match: Match | None = None
     path: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @property
     def key(self) -> LinkKey:
@@ -95,12 +98,13 @@ class LinkCheck:
     def link(self) -> str:
         """The name of the link or path in messages and results."""
         over = f" over {', '.join(self.path)}" if len(self.path) <= _NAMED else f" over {len(self.path)} nodes"
-        return f"{self.key.name}{over if self.path else ''}"
+        with_others = f" with {' and '.join(self.beside)}" if self.beside else ""
+        return f"{self.key.name}{over if self.path else ''}{with_others}"
 
     @property
     def full_name(self) -> str:
         """The name of the link or path with its network, which no other has."""
-        return f"{self.link} on {self.network}" if self.path else str(self.key)
+        return f"{self.link} on {self.network}"
 
     @property
     def passed(self) -> bool:

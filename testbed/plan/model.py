@@ -136,10 +136,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One direction between two nodes on a network, with what it does to packets.
+    """One direction between two nodes on a network, or a node's uplink or downlink, with what it does to packets.
 
     Attributes:
-        source, destination: names of nodes.
+        source, destination: names of nodes; or `ANY_NODE`, see `LinkKey`.
         network: the network that both are on.
         impairments: as the file has it; clear only where the timeline gives it another. Links that never do anything
             are not in the plan.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
 from testbed.topology.ends import WireEnds
 from testbed.topology.graph import Graph
 from testbed.topology.groups import member_names, on_all
-from testbed.topology.link_entries import Direction, LinkEntry, MatrixLinks, Pair, Wire
+from testbed.topology.link_entries import LinkEntry, Wire
 from testbed.topology.models import Network, Node
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _NODE = TypeAdapter(Node)
 _WIRE = TypeAdapter(WireEnds)
+_FORMS: tuple[type[LinkEntry], ...] = get_args(LinkEntry)
 
 Part = TypeVar("Part")
 
@@ -154,9 +155,8 @@ class Parts:
 
     def link(self, raw: object) -> LinkEntry | None:
         """The model of an entry of `links`, or None where it is not valid."""
-        return (
-            self.model(raw, Pair) or self.model(raw, Direction) or self.model(raw, MatrixLinks) or self.model(raw, Wire)
-        )
+        forms = (self.model(raw, form) for form in _FORMS)
+        return next((link for link in forms if link), None)
 
     def line(self, path: Path) -> int:
         """The line that a part begins in."""
