@@ -156,12 +156,12 @@ class LinkCarriers:
             await self._of(link).apply(str(link.key), impairments)
         link.impairments = impairments
 
-    async def restart(self, links: Collection[Link]) -> None:
-        """Restart links; those whose port is gone restart when that comes back."""
+    async def restart(self, links: Collection[Link], origin_ns: int | None) -> None:
+        """Restart links, with time zero of their traces; those whose port is gone restart when that comes back."""
         for side, name, engine in self._all:
             own = [link for link in links if (link.side, link.engine) == (side, name) and link.device is not None]
             if own:
-                await engine.restart([str(link.key) for link in own])
+                await engine.restart([str(link.key) for link in own], origin_ns)
 
     async def counters(self) -> dict[str, Counters]:
         """Return the counters of all links that have a device, by name."""

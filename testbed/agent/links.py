@@ -208,13 +208,16 @@ class Links:
         """Return the links that pass nothing any more because their worker has ended, and how it ended."""
         return self._carriers.dead()
 
-    async def restart(self) -> None:
+    async def restart(self, origin_ns: int | None) -> None:
         """Restart every link: the same seed then gives packet n the same fate, whatever crossed before.
 
         Packets in flight are dropped, except by engines for which a restart does nothing.
+
+        Args:
+            origin_ns: time zero of the links' traces, ns of CLOCK_MONOTONIC; None is now.
         """
         async with self._exclusive:
-            await self._carriers.restart(self._links.values())
+            await self._carriers.restart(self._links.values(), origin_ns)
 
     async def statistics(self) -> tuple[LinkStatistics, ...]:
         """Return the counters of each link, from its engine."""

@@ -230,8 +230,8 @@ class Server:
             await self._links.change(changes)
             return begun_ns, time.monotonic_ns()
 
-    async def _restart(self, _: messages.Restart) -> None:
-        await self._links.restart()
+    async def _restart(self, call: messages.Restart) -> None:
+        await self._links.restart(call.origin_ns)
 
     async def _statistics(self, _: messages.Statistics) -> tuple[messages.LinkStatistics, ...]:
         left = self._attachments.members.left

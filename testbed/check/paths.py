@@ -18,7 +18,7 @@ from testbed.check.comparing import NOTHING_ARRIVES, compare_share, late_ns
 from testbed.check.delays import judge_delay
 from testbed.check.judging import judge
 from testbed.check.verdict import Finding, unmeasured
-from testbed.impairments import CERTAIN, CLEAR, Blackhole, Impairments, IndependentLoss
+from testbed.impairments import CERTAIN, CLEAR, Blackhole, Impairments, IndependentLoss, LossSteps
 from testbed.matching import LinkKey, crossed
 from testbed.plan.forwarding import forwarding
 from testbed.plan.model import Link
@@ -72,12 +72,16 @@ class Path:
             return judge(self.hops[0], sample, level=level)
         loss = combined_loss(self.hops)
         lost = compare_share("loss", loss, sample.sent - sample.arrived, sample.sent, level)
+        if any(isinstance(hop.loss, LossSteps) for hop in self.hops):
+            lost = unmeasured("loss", loss.rate, "that of a link on the way follows a trace")
         return (self._delay(sample, level), lost)
 
     def _delay(self, sample: Sample, level: float) -> Finding:
         impairments = self.link.impairments
         if not sample.delays_ns:
             return unmeasured("delay", impairments.delay_ns, NOTHING_ARRIVES)
+        if any(hop.delay_trace for hop in self.hops):
+            return unmeasured("delay", impairments.delay_ns, "that of a link on the way follows a trace")
         if any(hop.reorder for hop in self.hops):
             return unmeasured("delay", impairments.delay_ns, "packets change their places on the way")
         requested = _summed([expectations.in_place_ns(hop) for hop in self.hops])
@@ -128,14 +132,16 @@ def _path(plan: Plan, hops: Sequence[Hop], each: tuple[Impairments, ...]) -> Pat
 
 
 def combined(hops: Sequence[Impairments]) -> Impairments:
-    """Return what links in a row do together to the packets of one path: delay, jitter, loss and bottleneck."""
+    """Return what links in a row do together: delay, jitter, loss, policer and bottleneck."""
     bottlenecks = [hop.bottleneck for hop in hops if hop.bottleneck]
+    policers = [hop.policer for hop in hops if hop.policer]
     rate = combined_loss(hops).rate
     jitters = [hop.jitter for hop in hops if hop.jitter]
     return Impairments(
         delay_ns=sum(hop.delay_ns for hop in hops),
         jitter=_combined_jitter(jitters) if jitters else None,
         loss=_loss(rate) if rate else None,
+        policer=min(policers, key=lambda each: each.rate_bps, default=None),
         bottleneck=min(bottlenecks, key=lambda each: capacity.mean_bps(each.rate), default=None),
     )
 

@@ -16,7 +16,7 @@ from testbed.plan.model import Link
 from testbed.workloads.nodes import KillableNodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from testbed.check.paths import Path
     from testbed.check.verdict import LinkCheck
@@ -45,6 +45,7 @@ def measure(
     paths: Iterable[Path] = (),
     depth: Depth = QUICK,
     budget_s: float | None = None,
+    origins: Mapping[LinkKey, int] | None = None,
     token_bucket: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[LinkCheck, ...]:
@@ -69,6 +70,8 @@ def measure(
         paths: the paths to probe after all links, whose bottlenecks they may share.
         depth: `QUICK` or `DEEP`.
         budget_s: how long the check may take, in seconds; by default the budget of the depth.
+        origins: time zero of the traces of links, ns of CLOCK_MONOTONIC; without it, delay and loss that follow a trace
+            are not measured.
         token_bucket: bottlenecks may be those of another tool, which let more than 1 ms of their rate through at once
             when they were idle (the bucket of tbf or htb): only what follows is judged.
         progress: called with the fraction done, in the calling thread.
@@ -95,6 +98,7 @@ def measure(
             level=level,
             budget=budget,
             token_bucket=token_bucket,
+            origin_ns=(origins or {}).get(each.key) if isinstance(each, Link) else None,
         )
         for number, each in enumerate(probed)
     ]

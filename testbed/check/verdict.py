@@ -31,6 +31,7 @@ class Finding:
             `loss`, `duplicates`, `reordered`, `corruption`: ratios; loss counts every packet that does not arrive as
             it was sent, reordered counts packets that left their place;
             `burst`: the mean number of packets lost in a row;
+            `policer` (bit/s), the rate that passes;
             `rate` (bit/s), of a trace the mean; `queue` (bytes); `drops`: the number of scripted drops.
         measured: the estimate of the value; None if nothing was measured.
         interval: the 99 % confidence interval of the true value; None if there is none.

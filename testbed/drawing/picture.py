@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from testbed.drawing.collapsing import collapsed
-from testbed.impairments.bottleneck import DROP_TAIL
+from testbed.impairments.disciplines import DROP_TAIL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -111,7 +111,12 @@ def test_broadcast_reaches_each_node_once_and_the_sender_never(lab):
     before = {name: received(lab, name) for name in names}
     lab["client"].run(["python3", "-c", send.replace("[s", f"s.bind(({address_of(lab, 'client')!r}, 0)); [s", 1)])
     time.sleep(0.5)
-    assert {name: received(lab, name) - before[name] for name in names} == {"client": 0, "near": 3, "far": 3, "aside": 3}
+    assert {name: received(lab, name) - before[name] for name in names} == {
+        "client": 0,
+        "near": 3,
+        "far": 3,
+        "aside": 3,
+    }
 
 
 def test_the_check_measures_uplinks_and_downlinks_and_what_lies_beside_a_link(lab):
