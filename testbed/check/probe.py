@@ -124,7 +124,9 @@ class Probe:
     @property
     def _unexceedable(self) -> str | None:
         """The reason why a policer can't be measured, or None."""
-        if self._path or self._has_traced_loss or expected.of(self._impairments).loss.rate >= _LOSS_MOST:
+        if self._path:
+            return "a path over several links is not measured for it"
+        if self._has_traced_loss or expected.of(self._impairments).loss.rate >= _LOSS_MOST:
             return "the loss behind it is too large, or varies"
         bottleneck, policer = self._impairments.bottleneck, self._impairments.policer
         if bottleneck and policer:
@@ -218,7 +220,7 @@ class Probe:
         impairments = self._impairments
         if impairments.drops:
             yield unmeasured("drops", len(impairments.drops), "a script is for the packets that it names")
-        if impairments.policer and self._unexceedable and not self._path:
+        if impairments.policer and self._unexceedable:
             yield unmeasured("policer", impairments.policer.rate_bps, self._unexceedable)
         if impairments.bottleneck and self._unfillable:
             yield unmeasured("rate", self._mean_bps, self._unfillable)
