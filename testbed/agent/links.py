@@ -166,7 +166,7 @@ class Links:
             if place in self.wiring.lines:
                 continue
             port = self.wiring.port(*place)
-            if port.network in self.wiring.open_networks or port.side is not self.wiring.main or not port.bridge:
+            if port.network in self.wiring.open_networks or port.side.number or not port.bridge:
                 raise LabError(
                     "open-network",
                     f"{place[0]} can't have an uplink or downlink on {port.network}, which is not the lab's own",

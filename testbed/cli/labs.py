@@ -64,8 +64,8 @@ def impair_command(  # noqa: PLR0917  # as the command has them
 ) -> None:
     """Change the impairments of the link FROM -> TO, such as delay=80ms jitter=5ms loss=10% rate=5mbit queue=100ms.
 
-    With * for TO it is FROM's uplink, with * for FROM it is TO's downlink. Keys that are not named stay as they are.
-    The name of a group stands for each of its members.
+    With * for TO it is FROM's uplink, with * for FROM it is TO's downlink. The name of a group stands for each of its
+    members. Keys that are not named stay as they are.
     """
     wrong = [change for change in changes if "=" not in change]
     if wrong:

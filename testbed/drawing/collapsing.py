@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.matching import ANY_NODE
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
@@ -46,8 +48,11 @@ def collapsed(plan: Plan, described: Mapping[LinkKey, str], wires: set[str]) -> 
     for link in plan.links:
         on = "" if link.network in wires else link.network
         does = str(link.match or ""), described[link.key]
-        neighbours[link.source].append((("to", on, *does), link.destination))
-        neighbours[link.destination].append((("from", on, *does), link.source))
+        first, last = link.key.nodes[0], link.key.nodes[-1]  # the same node of an uplink or downlink
+        if link.source != ANY_NODE:
+            neighbours[first].append((("to", on, *does), last))
+        if link.destination != ANY_NODE:
+            neighbours[last].append((("from", on, *does), first))
     boxes = _by_colour(plan.nodes, _refined(kinds, neighbours), grouped)
     return boxes if len(boxes) <= MOST else _by_colour(plan.nodes, kinds, grouped)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from testbed.drawing.collapsing import collapsed
 from testbed.impairments.disciplines import DROP_TAIL
+from testbed.matching import ANY_NODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -129,7 +130,14 @@ def picture(plan: Plan) -> Picture:
     described = {link.key: in_short(link.impairments) for link in plan.links}
     alike = collapsed(plan, described, wires)
     names = {frozenset(group.nodes): group.name for group in plan.groups}
-    boxes = tuple(_box(nodes, names, wires) for nodes in alike)
+    access: dict[str, list[str]] = {}
+    for link in plan.links:
+        if link.key.is_access:
+            (node,) = link.key.nodes
+            what = f"{'uplink' if link.destination == ANY_NODE else 'downlink'}{f' ({link.match})' * bool(link.match)}"
+            on = f" on {link.network}" if len(plan.node(node).interfaces) > 1 else ""
+            access.setdefault(node, []).append(f"{what}{on}: {described[link.key]}")
+    boxes = tuple(_box(nodes, names, wires, access.get(nodes[0].name, ())) for nodes in alike)
     places = {node.name: index for index, nodes in enumerate(alike) for node in nodes}
     segments = tuple(
         Segment(name=network.name, about=_about(network)) for network in plan.networks if network.name not in wires
@@ -168,11 +176,11 @@ def _about(network: Network) -> str:
     return "   ".join(parts)
 
 
-def _box(nodes: Sequence[Node], groups: Mapping[frozenset[str], str], wires: set[str]) -> Box:
+def _box(nodes: Sequence[Node], groups: Mapping[frozenset[str], str], wires: set[str], access: Iterable[str]) -> Box:
     first = nodes[0]
     name = first.name if len(nodes) == 1 else f"{first.name} … {nodes[-1].name}"
     on = [interface for interface in first.interfaces if interface.network not in wires]
-    notes = [f"publishes {port}" for port in first.service.ports]
+    notes = [*access, *(f"publishes {port}" for port in first.service.ports)]
     if len(nodes) == 1:
         notes += [f"container {first.container}"] * bool(first.container)
         notes += [f"namespace {first.namespace}"] * bool(first.namespace)
@@ -204,6 +212,8 @@ def _connections(
     for ends in on_wire.values():
         between.setdefault((min(ends), max(ends), None, ""), ({}, {}))
     for link in plan.links:
+        if link.key.is_access:
+            continue
         source, destination = places[link.source], places[link.destination]
         network = None if link.network in wires else link.network
         packets = str(link.match or "")

@@ -74,7 +74,7 @@ def test_nodes_without_an_uplink_are_not_impaired(lab):
 
 def test_a_match_selects_packets_of_an_uplink(lab):
     said = lab["client"].run(["ping", "-n", "-c", "3", "-i", "0.3", "-Q", "0xb8", "near"]).stdout
-    assert float(re.findall(r"= ([\d.]+)/", said)[0]) >= 60 + 10
+    assert min(float(time_ms) for time_ms in re.findall(r"time=([\d.]+)", said)) >= 60 + 10
 
 
 def test_one_queue_serves_all_destinations(lab):
@@ -111,12 +111,8 @@ def test_broadcast_reaches_each_node_once_and_the_sender_never(lab):
     before = {name: received(lab, name) for name in names}
     lab["client"].run(["python3", "-c", send.replace("[s", f"s.bind(({address_of(lab, 'client')!r}, 0)); [s", 1)])
     time.sleep(0.5)
-    assert {name: received(lab, name) - before[name] for name in names} == {
-        "client": 0,
-        "near": 3,
-        "far": 3,
-        "aside": 3,
-    }
+    more = {name: received(lab, name) - before[name] for name in names}
+    assert more == {"client": 0, "near": 3, "far": 3, "aside": 3}
 
 
 def test_the_check_measures_uplinks_and_downlinks_and_what_lies_beside_a_link(lab):

@@ -247,3 +247,11 @@ def test_without_discovery_there_is_no_plan():
 )
 def test_names_become_host_names(found, name):
     assert as_name(found) == name
+
+
+def test_attached_networks_have_no_uplinks():
+    with pytest.raises(TopologyError) as raised:
+        planned(
+            "runtime: docker\nnodes: {a: {container: plain}, b: {container: other}}\nlinks: [{from: a, delay: 1ms}]\n"
+        )
+    assert [problem.code for problem in raised.value.problems] == ["open-network"]
