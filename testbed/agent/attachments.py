@@ -34,8 +34,8 @@ from testbed.agent.port_problems import (
     problems,
     sends_with_too_many,
 )
+from testbed.agent.ports import Place
 from testbed.agent.switch import Device, Gone, Learned
-from testbed.agent.wiring import Place
 from testbed.errors import LabError, TestbedError
 from testbed.linux import namespaces
 
@@ -44,8 +44,9 @@ if TYPE_CHECKING:
 
     from testbed.agent.links import Links
     from testbed.agent.members import Members
+    from testbed.agent.ports import DeviceKey, Port, Side
     from testbed.agent.wires import Wires
-    from testbed.agent.wiring import DeviceKey, Port, Side, Wiring
+    from testbed.agent.wiring import Wiring
 
 _log = logging.getLogger(__name__)
 

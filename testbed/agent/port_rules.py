@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from testbed.agent.journal import Journal
     from testbed.agent.match_rules import Rule
-    from testbed.agent.wiring import DeviceKey, Port, Side, Wiring
+    from testbed.agent.ports import DeviceKey, Port, Side
+    from testbed.agent.wiring import Wiring
 
 
 class PortRules:

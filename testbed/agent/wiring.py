@@ -8,7 +8,7 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
@@ -16,6 +16,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from testbed.agent import switch
 from testbed.agent.netlink import RouteSocket
 from testbed.agent.nodes import Node, devices_of, let_go, of_namespace, of_process
+from testbed.agent.ports import Place, Port, Side
 from testbed.errors import LabError, unknown_node
 from testbed.linux import namespaces
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.messages import ContainerIdentity, NewInterface, NewNetwork, NewNode, PresentNetwork, PresentNode
     from testbed.agent.owners import Owner
+    from testbed.agent.ports import DeviceKey, Line
     from testbed.agent.switch import Device
 
 _FIRST_INDEX = 1000
@@ -46,80 +48,6 @@ class NetworkNamespace:
 
     async def __aexit__(self, *_: object) -> None:
         self.ip.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """A network namespace in which ports are.
-
-    Attributes:
-        number: its inode; 0 of the lab's main switch side.
-        fd: file descriptor of it.
-        route: a netlink socket in it.
-        path: by which it was found; empty of the lab's main switch side.
-    """
-
-    number: int
-    fd: int
-    route: RouteSocket
-    path: str = ""
-
-    def close(self) -> None:
-        """Hold the namespace no more."""
-        with self.route:
-            os.close(self.fd)
-
-
-class Place(NamedTuple):
-    """A device, and the side that it is on."""
-
-    side: Side
-    device: Device
-
-
-DeviceKey = tuple[int, int]
-"""The number of a side, and the index of a device there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Port:
-    """The switch side of a node's attachment to a network.
-
-    Attributes:
-        side: where the device is.
-        index: of the device.
-        bridge: index of the bridge that it is a port of; 0 where it is itself the interface of another node, at the
-            other end of a cable.
-        mac: of the node's interface.
-        interface: name of the node's interface, inside the node.
-        mtu: bytes of an IP packet.
-        address: that the plan gives the interface.
-    """
-
-    node: str
-    network: str
-    side: Side
-    index: int
-    bridge: int
-    mac: str
-    interface: str
-    mtu: int
-    address: str
-
-    def __str__(self) -> str:
-        return f"{self.node} on {self.network}"
-
-    @property
-    def key(self) -> DeviceKey:
-        """What tells its device from others."""
-        return self.side.number, self.index
-
-
-class Line(NamedTuple):
-    """Indexes of the devices between a port and the switch, see `access`: at the port, and at the switch."""
-
-    inner: int
-    outer: int
 
 
 @dataclass(slots=True)
