@@ -319,7 +319,10 @@ class Attachments:
         self._unrouted[port.node] = ""
         self.wires.let_pass(port.network)
         self._hear_node(port.node)
-        if impaired:
+        if (port.node, port.network) in self.wiring.expected:
+            self.wiring.expected.remove((port.node, port.network))
+            _log.info("node %s came to network %s; its links work", port.node, port.network)
+        elif impaired:
             self._note(f"node {port.node} was attached to network {port.network} again: its links began anew")
         passed = new.passed if new.closed else device.sent + device.received
         if impaired and passed:

@@ -90,8 +90,9 @@ class Links:
             try:
                 for link in wanted:
                     key = link.key
+                    awaited = self.wiring.awaits(key.source, key.destination, network=key.network)
                     for node in (key.source, key.destination):
-                        port = self.wiring.port(node, key.network)
+                        port = self.wiring.ports[node, key.network] if awaited else self.wiring.port(node, key.network)
                     engine, why = choose(
                         str(key),
                         [link.impairments, *link.later],
@@ -106,16 +107,18 @@ class Links:
                     if present and present.engine == engine:
                         await self._carriers.apply(present, link.impairments)
                         continue
-                    new.append(
-                        Link(
-                            key=key,
-                            addresses=link.addresses,
-                            engine=engine,
-                            why=why,
-                            impairments=link.impairments,
-                            seed=link.seed,
-                        )
+                    wished = Link(
+                        key=key,
+                        addresses=link.addresses,
+                        engine=engine,
+                        why=why,
+                        impairments=link.impairments,
+                        seed=link.seed,
                     )
+                    if awaited:
+                        await self._expect(wished)
+                    else:
+                        new.append(wished)
                 await self._make(new)
             finally:
                 made = {link.key: link for link in new if link.device is not None}
@@ -124,6 +127,14 @@ class Links:
                 await self._connect(made.values())
                 await self._carriers.dismantle(replaced)
             return tuple(done)
+
+    async def _expect(self, link: Link) -> None:
+        """Have a link that works as soon as both of its ends are there."""
+        if self.rules.sink is None:
+            self.rules.sink = self._carriers.make_sink()
+        self._links[link.key] = link
+        self.rules.watch(link.key.network)
+        await self.engines[link.engine].prepare(len(self._links))
 
     async def _make(self, links: Collection[Link]) -> None:
         """Make links; if that fails, those that were not made have no device."""
@@ -210,12 +221,13 @@ class Links:
             from_port = [link for key, link in self._links.items() if (key.source, key.network) == _place(port)]
             await self._carriers.dismantle(to_port)
             gone = self.wiring.gone.keys()
+            present = [link for link in to_port if not self.wiring.awaits(link.key.source, network=port.network)]
             never_made = [
                 link
                 for link in from_port
                 if link.device is None and (link.key.destination, link.key.network) not in gone
             ]
-            await self._make([*to_port, *never_made])
+            await self._make([*present, *never_made])
             self._adapt(port, [*to_port, *from_port])
             return bool(to_port or from_port)
 

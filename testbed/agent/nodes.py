@@ -40,6 +40,7 @@ class Node:
         container: id of the container that the node is; empty where it is none.
         first_process: file descriptor (pidfd_open(2)) of the container's first process.
         pid: of that process; 0 where there is none.
+        is_awaited: it is a container that has not started yet, so that it has no namespaces.
     """
 
     name: str
@@ -53,12 +54,13 @@ class Node:
     container: str = ""
     first_process: int = -1
     pid: int = 0
+    is_awaited: bool = False
 
     @property
     def has_ended(self) -> bool:
         """Whether the node is a container that does not run."""
         if self.first_process < 0:
-            return False
+            return self.is_awaited
         poll = select.poll()
         poll.register(self.first_process, select.POLLIN)
         return bool(poll.poll(0))

@@ -20,7 +20,14 @@ from testbed.linux import namespaces
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from testbed.agent.messages import ContainerIdentity, NewInterface, NewNetwork, NewNode, PresentNetwork, PresentNode
+    from testbed.agent.messages import (
+        ContainerIdentity,
+        NewInterface,
+        NewNetwork,
+        NewNode,
+        PresentNetwork,
+        PresentNode,
+    )
     from testbed.agent.netlink import RouteSocket
     from testbed.agent.owners import Owner
     from testbed.agent.switch import Device
@@ -87,6 +94,8 @@ class Wiring:
         senders: by network, the nodes by the MACs that they send with.
         identities: by node, what tells its container when it has been made anew; only of those that are followed so.
         open_networks: those that are not the lab's own: what they carry between others passes untouched.
+        expected: by names of node and network, ports of containers that have not started, or whose links have not
+            worked yet.
     """
 
     switch: NetworkNamespace
@@ -98,6 +107,7 @@ class Wiring:
     senders: dict[str, dict[str, str]] = field(default_factory=dict)
     identities: dict[str, ContainerIdentity] = field(default_factory=dict)
     open_networks: set[str] = field(default_factory=set)
+    expected: set[tuple[str, str]] = field(default_factory=set)
     _places: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def node(self, name: str) -> Node:
@@ -166,7 +176,7 @@ class Wiring:
         """
         for name, where in list(self.gone):
             node = self.nodes[name]
-            if where != network:
+            if where != network or node.is_awaited:
                 continue
             if owner and node.container in owner.pids:
                 if node.has_ended:
@@ -214,6 +224,10 @@ class Wiring:
             if node == like:
                 self.ports[name, network] = replace(port, node=name, index=0, mac="", address="")
                 self.gone[name, network] = f"node {name} is not on network {network} yet"
+
+    def awaits(self, *nodes: str, network: str) -> bool:
+        """Whether one of some nodes is a container that has not been on a network yet."""
+        return any((node, network) in self.expected & self.gone.keys() for node in nodes)
 
     async def create(self, networks: Sequence[NewNetwork], nodes: Sequence[NewNode], hosts: Path) -> None:
         """Make networks as bridges and nodes as namespaces, and cable them.

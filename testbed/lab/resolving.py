@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from testbed import plan
 from testbed import runtime as runtimes
+from testbed.topology.present import Present
 
 if TYPE_CHECKING:
     from testbed.plan.model import Plan
@@ -25,14 +27,22 @@ def resolve(
 ) -> Plan:
     """Return the plan of a topology; see `testbed.plan.resolve`. What runs already is discovered, if it names any.
 
+    Of compose files, addresses are only places for those that the Docker Engine chooses when the lab comes up.
+
     Raises:
         TopologyError: what it names is not there, or can't be attached.
         MachineError: no Docker Engine answers, or another runtime is asked for; those of `testbed.plan.resolve`.
     """
-    if topology.lacks_discovery:
-        from testbed.topology import discovered  # noqa: PLC0415  # only few files name what runs already
+    if not topology.lacks_discovery:
+        return plan.resolve(topology, lab=lab, runtime=runtime, engine=engine, seed=seed)
+    from testbed.topology import discovered  # noqa: PLC0415  # only few files name what runs already
 
-        asked = runtime or topology.runtime
-        runtime = _ATTACHING if asked == "auto" else asked
-        topology = discovered(topology, runtimes.load(runtime).discover())
-    return plan.resolve(topology, lab=lab, runtime=runtime, engine=engine, seed=seed)
+    asked = runtime or topology.runtime
+    runtime = _ATTACHING if asked == "auto" else asked
+    found = runtimes.load(runtime).discover() if topology.attaches_running else Present()
+    if not (topology.compose and topology.compose.file):
+        return plan.resolve(discovered(topology, found), lab=lab, runtime=runtime, engine=engine, seed=seed)
+    project = topology.compose.from_files(topology.directory, lab or topology.name)
+    expected = runtimes.load(runtime).expect(project, found)
+    made = plan.resolve(discovered(topology, expected.present), lab=lab, runtime=runtime, engine=engine, seed=seed)
+    return replace(made, project=project.name, services=expected.fingerprint, compose=project)

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
     from testbed.agent.client import Agent, Process
     from testbed.plan.model import Node, Plan
-    from testbed.runtime import Progress
+    from testbed.runtime import ExpectedProject, Progress
+    from testbed.services import ComposeProject
     from testbed.topology.present import Present
 
 _CHUNK = 1 << 16
@@ -85,6 +86,14 @@ class NetnsRuntime:
     def discover(self) -> Present:
         """Refuse: what runs already are containers."""
         raise _only_docker("the topology names containers or networks that are there already")
+
+    def expect(self, project: ComposeProject, present: Present) -> ExpectedProject:  # noqa: ARG002  # see above
+        """Refuse: services of compose files are containers."""
+        raise _only_docker("the topology names a compose file, whose services are containers")
+
+    def start_project(self, plan: Plan, progress: Progress) -> Plan:  # noqa: ARG002  # the protocol's
+        """Do nothing: there is none."""
+        return plan
 
     def taken(self) -> list[IPv4Network]:
         """Return no subnets: a lab's networks are isolated from all others."""

@@ -68,10 +68,16 @@ class PresentNetwork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Present:
-    """All that a Docker Engine has, by name."""
+    """All that a Docker Engine has, by name.
+
+    Attributes:
+        composed: name of the compose project that is still to be brought up, whose containers and networks are among
+            the others; empty where there is none.
+    """
 
     containers: Mapping[str, PresentContainer] = field(default_factory=dict)
     networks: Mapping[str, PresentNetwork] = field(default_factory=dict)
+    composed: str = ""
 
     @property
     def projects(self) -> list[str]:

@@ -17,7 +17,7 @@ from testbed.runtime.docker.engine import in_parallel, refusals
 from testbed.topology.present import Present, PresentAttachment, PresentContainer, PresentNetwork
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from testbed.plan.model import Node, Plan
     from testbed.runtime.docker.engine import DockerEngine
@@ -74,8 +74,13 @@ def _of_compose(labels: Mapping[str, str]) -> tuple[str, str, int]:
     return labels[_PROJECT], labels[_SERVICE], int(labels.get(_NUMBER, "1"))
 
 
-def identities(plan: Plan, present: Present) -> dict[str, ContainerIdentity]:
+def identities(plan: Plan, present: Present, composed: Container[str] = ()) -> dict[str, ContainerIdentity]:
     """Return what tells the containers of a plan that ran before it, by node, if they are as the plan says.
+
+    Args:
+        plan: of the lab.
+        present: what the Docker Engine has.
+        composed: nodes that are left out, because the lab brings them up.
 
     Raises:
         LabError: `container-changed`: one is not there, does not run, or is on other networks with other addresses.
@@ -83,7 +88,7 @@ def identities(plan: Plan, present: Present) -> dict[str, ContainerIdentity]:
     found = {}
     networks = {network.name: network.present for network in plan.networks}
     for node in plan.nodes:
-        if not node.container:
+        if not node.container or node.name in composed:
             continue
         container = present.containers.get(node.container)
         if container is None or container.problem:
