@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from testbed import plan
 from testbed import runtime as runtimes
-from testbed.topology.present import Present
 
 if TYPE_CHECKING:
     from testbed.plan.model import Plan
@@ -35,7 +34,7 @@ def resolve(
     """
     if not topology.lacks_discovery:
         return plan.resolve(topology, lab=lab, runtime=runtime, engine=engine, seed=seed)
-    from testbed.topology import discovered  # noqa: PLC0415  # only few files name what runs already
+    from testbed.topology import Present, discovered  # noqa: PLC0415  # only few files name what runs already
 
     asked = runtime or topology.runtime
     runtime = _ATTACHING if asked == "auto" else asked

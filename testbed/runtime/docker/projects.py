@@ -165,15 +165,12 @@ def start(runtime: Runtime, engine: DockerEngine, plan: Plan, progress: Progress
 
 
 def down(engine: DockerEngine, lab: str) -> None:
-    """Remove the project that a lab brought up, if it brought up one, and the volumes that were made with it.
+    """Remove the project that a lab brought up, and the volumes that were made with it.
 
     Raises:
         LabError: `docker-refused`; `compose-busy`.
     """
-    path = LabDirectory(_RUNTIME, lab).compose
-    if not path.exists():
-        return
-    stored: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    stored: dict[str, Any] = json.loads(LabDirectory(_RUNTIME, lab).compose.read_text("utf-8"))
     project = codec.decode(stored["project"], ComposeProject)
     with _alone(lab) as lock:
         try:

@@ -15,7 +15,7 @@ from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, unknown_node
 from testbed.plan.model import Plan
 from testbed.runtime import Availability, ExpectedProject, LabStatus, local_files, state
-from testbed.runtime.docker import agents, builds, objects, podman, projects, routes, services
+from testbed.runtime.docker import agents, builds, objects, podman, routes, services
 from testbed.runtime.docker.commands import Commands, DockerProgram
 from testbed.runtime.docker.engine import DockerEngine, in_parallel
 from testbed.runtime.docker.starting import Starter
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from testbed.agent.client import Agent
     from testbed.plan.model import Node
     from testbed.runtime import Completed, Progress
+    from testbed.runtime.docker.projects import Identities
     from testbed.services import ComposeProject
     from testbed.topology.present import Present
 
@@ -137,6 +138,8 @@ class DockerRuntime:
             )
             try:
                 if composed:
+                    from testbed.runtime.docker import projects  # noqa: PLC0415  # few labs have compose files
+
                     projects.expect(engine, starting.result(), plan, composed)
                 others = tuple(node for node in plan.nodes if node.name not in composed)
                 start_in_order(replace(plan, nodes=others), starter.start, progress)
@@ -150,14 +153,18 @@ class DockerRuntime:
                 self._require_running(plan.lab, restarting=False)
         return starter.plan
 
-    def _create_project(self, plan: Plan, progress: Progress) -> tuple[Plan, projects.Identities]:
+    def _create_project(self, plan: Plan, progress: Progress) -> tuple[Plan, Identities]:
         if not plan.project:
             return plan, {}
+        from testbed.runtime.docker import projects  # noqa: PLC0415  # as above
+
         progress("compose")
         return projects.create(self._engine, plan, progress)
 
     def start_project(self, plan: Plan, progress: Progress) -> Plan:
         """See `testbed.runtime.Runtime`."""
+        from testbed.runtime.docker import projects  # noqa: PLC0415  # as above
+
         self._attached_to[plan.lab] = {node.name: node.container for node in plan.nodes if node.container}
         return projects.start(self, self._engine, plan, progress)
 
@@ -193,7 +200,9 @@ class DockerRuntime:
             return False
         complete = False
         try:
-            if directory.path.exists():
+            if directory.compose.exists():
+                from testbed.runtime.docker import projects  # noqa: PLC0415  # as above
+
                 projects.down(engine, lab)
             with suppress(LabError):  # what does not stop is killed
                 services.stop_gracefully(engine, lab)
