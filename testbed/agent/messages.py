@@ -485,6 +485,10 @@ class LinkChange(LinkEnds, frozen=True, kw_only=True):
     __str__ = LinkEnds.__str__
 
 
+class Stay(Call[None], frozen=True, kw_only=True):
+    """End the agent, which puts everything back, as soon as the client disconnects or sends anything."""
+
+
 class TimelineEvent(_Message, frozen=True, kw_only=True):
     """Changes of links at a time after time zero."""
 

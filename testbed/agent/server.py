@@ -131,6 +131,12 @@ class Server:
                     if kind := _PROCESSES.get(name):
                         await self._run(connection, protocol.read(arguments, kind, name))
                         return
+                    if name == messages.Stay.call_name():
+                        protocol.read(arguments, messages.Stay, name)
+                        await connection.receive()
+                        _log.info("the command that attached the lab has ended, and so does the lab")
+                        self.ended.set()
+                        return
                     if name == messages.Timeline.call_name():
                         what = protocol.read(arguments, messages.Timeline, name)
                         await timeline.carry_out(connection, what, self._change)

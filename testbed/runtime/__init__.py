@@ -201,6 +201,15 @@ class Runtime(Protocol):
         """
         ...
 
+    def own_project(self) -> str:
+        """Return the compose project of the container that this process runs in.
+
+        Raises:
+            MachineError: this runtime has no containers.
+            UsageError: `no-project`: it runs in none.
+        """
+        ...
+
     def taken(self) -> list[IPv4Network]:
         """Return the subnets that a new lab must not use."""
         ...

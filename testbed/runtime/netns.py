@@ -91,6 +91,10 @@ class NetnsRuntime:
         """Refuse: services of compose files are containers."""
         raise _only_docker("the topology names a compose file, whose services are containers")
 
+    def own_project(self) -> str:
+        """Refuse: compose projects are of containers."""
+        raise _only_docker("a sidecar attaches to containers")
+
     def start_project(self, plan: Plan, progress: Progress) -> Plan:  # noqa: ARG002  # the protocol's
         """Do nothing: there is none."""
         return plan

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docker.errors import NotFound
@@ -28,6 +31,7 @@ _PROJECT, _SERVICE, _NUMBER, _ONE_OFF, _NETWORK = (
 _MTU = "com.docker.network.driver.mtu"
 _DEFAULT_MTU = 1500
 _SHARED = "container:"
+_MOUNTS = Path("/proc/self/mountinfo")
 
 
 def discover(engine: DockerEngine) -> Present:
@@ -106,6 +110,30 @@ def identities(plan: Plan, present: Present, composed: Container[str] = ()) -> d
             name=container.name, project=container.project, service=container.service, number=container.number
         )
     return found
+
+
+def own_project(engine: DockerEngine, mounts: Path = _MOUNTS) -> str:
+    """Return the compose project of the container that this process runs in.
+
+    Args:
+        engine: which runs the container.
+        mounts: this process's mounts (proc(5), mountinfo), among them files that the Docker Engine keeps in a directory
+            with the container's id: /etc/hostname and /etc/hosts.
+
+    Raises:
+        UsageError: `no-project`.
+    """
+    found = re.search(r"/containers/([0-9a-f]{64})/", mounts.read_text("utf-8", "replace"))
+    if found:
+        with refusals("own container"), suppress(NotFound):
+            labels = engine.api.inspect_container(found[1])["Config"]["Labels"] or {}
+            if project := labels.get(_PROJECT):
+                return str(project)
+    raise UsageError(
+        "no-project",
+        "the file names no compose project, and this command runs in no container of one",
+        "testbed attach PROJECT --file FILE, or compose: {project: PROJECT} in the file",
+    )
 
 
 def running(engine: DockerEngine, name: str) -> PresentNode:

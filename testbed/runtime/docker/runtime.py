@@ -104,6 +104,12 @@ class DockerRuntime:
             fingerprint=composed.fingerprint(config, project),
         )
 
+    def own_project(self) -> str:
+        """See `testbed.runtime.Runtime`."""
+        from testbed.runtime.docker import discovery  # noqa: PLC0415  # as above
+
+        return discovery.own_project(self._engine)
+
     def taken(self) -> list[IPv4Network]:
         """Return the subnets of the Docker Engine's networks and the destinations of this machine's routes."""
         return sorted({*objects.subnets(self._engine), *routes.destinations()})
