@@ -13,7 +13,7 @@ run ?= latest
 
 # What a target needs to be told, said before anything is done.
 require = $(if $($1),,$(error say $2: make $(MAKECMDGOALS) $3))
-ifneq (,$(filter run up check sweep show validate shell exec logs capture,$(MAKECMDGOALS)))
+ifneq (,$(filter run up check sweep show graph validate shell exec logs capture,$(MAKECMDGOALS)))
 $(call require,topology,which,topology=NAME ($(basename $(notdir $(wildcard topologies/*.yml))) or a file))
 endif
 ifneq (,$(filter down,$(MAKECMDGOALS)))
@@ -33,7 +33,7 @@ help: ## List the targets
 	@echo '  with topology=NAME (or a file), args="further options"; PYTHON=/usr/bin/python3 chooses the interpreter'
 
 # ---- labs ----------------------------------------------------------------------------------------------------------
-.PHONY: run up check sweep show validate down ps shell exec logs capture replay export doctor
+.PHONY: run up check sweep show graph validate down ps shell exec logs capture replay export doctor
 run: $(bin)/installed nodes-image ## Bring a topology up, run its workloads, take it down: topology=lossy
 	@$(testbed) run "$(topology)" $(args)
 
@@ -48,6 +48,9 @@ sweep: $(bin)/installed nodes-image ## Run a topology with many values, several 
 
 show: $(bin)/installed ## Show what a topology resolves to: topology=lossy
 	@$(testbed) show "$(topology)" $(args)
+
+graph: $(bin)/installed ## Draw a topology: topology=lossy args="--output lossy.svg"
+	@$(testbed) graph "$(topology)" $(args)
 
 validate: $(bin)/installed ## Check a topology file: topology=lossy
 	@$(testbed) validate "$(topology)" $(args)

@@ -95,7 +95,7 @@ _log = logging.getLogger("testbed.agent")
 def _sweep(lab: str, journal_path: Path | None) -> None:
     if journal_path:
         lab_journal = Journal.at(journal_path)
-        journal.put_back(lab_journal, agent_died=True)
+        journal.put_back(lab_journal, agent_died=True, lab=lab)
         lab_journal.close()
     with RouteSocket() as route:
         link_devices.sweep(route, lab)

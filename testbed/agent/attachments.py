@@ -35,6 +35,7 @@ from testbed.agent.port_problems import (
     sends_with_too_many,
 )
 from testbed.agent.switch import Device, Gone, Learned
+from testbed.agent.wiring import Place
 from testbed.errors import LabError, TestbedError
 from testbed.linux import namespaces
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from testbed.agent.links import Links
     from testbed.agent.members import Members
     from testbed.agent.wires import Wires
-    from testbed.agent.wiring import Port, Wiring
+    from testbed.agent.wiring import DeviceKey, Port, Side, Wiring
 
 _log = logging.getLogger(__name__)
 
@@ -69,29 +70,38 @@ class Attachments:
     links: Links
     members: Members
     wires: Wires
-    _events: EventSocket = field(init=False)
+    _events: dict[int, EventSocket] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
     _gone: list[Port] = field(default_factory=list)
-    _learned: list[Learned] = field(default_factory=list)
+    _learned: list[tuple[Side, Learned]] = field(default_factory=list)
     _changed: set[str] = field(default_factory=set)
     _in_nodes: dict[str, EventSocket] = field(default_factory=dict)
-    _new: dict[int, NewPort] = field(default_factory=dict)
+    _new: dict[DeviceKey, NewPort] = field(default_factory=dict)
     _returned: set[tuple[str, str]] = field(default_factory=set)
-    _not_nodes: dict[int, str] = field(default_factory=dict)
+    _not_nodes: dict[DeviceKey, str] = field(default_factory=dict)
     _unrouted: dict[str, str] = field(default_factory=dict)
     _incidents: deque[Incident] = field(default_factory=lambda: deque(maxlen=_KEPT))
     _happened: int = 0
 
     def __post_init__(self) -> None:
-        with namespaces.inside(self.wiring.switch.fd):
-            self._events = EventSocket(LINK_GROUP | NEIGHBOUR_GROUP)
-        self.wires.when_removed = lambda port: self._disappeared(port.index)
+        self.wires.when_removed = lambda port: self._disappeared(port.key)
+
+    def _hear_side(self, side: Side) -> None:
+        """Hear of what changes on a switch side."""
+        if side.number not in self._events:
+            with namespaces.inside(side.fd):
+                events = self._events[side.number] = EventSocket(LINK_GROUP | NEIGHBOUR_GROUP)
+            asyncio.get_running_loop().add_reader(events.fileno(), self._hear, side)
+
+    def _ignore_side(self, number: int) -> None:
+        events = self._events.pop(number)
+        asyncio.get_running_loop().remove_reader(events.fileno())
+        events.close()
 
     async def follow(self) -> None:
         """Follow until cancelled."""
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._events.fileno(), self._hear)
+        self._hear_side(self.wiring.main)
         self._settled.set()
         try:
             while True:
@@ -105,8 +115,8 @@ class Attachments:
         finally:
             for name in list(self._in_nodes):
                 self._ignore_node(name)
-            loop.remove_reader(self._events.fileno())
-            self._events.close()
+            for number in list(self._events):
+                self._ignore_side(number)
 
     async def recognise(self) -> None:
         """Leave ports alone that are on open networks already and no node's.
@@ -114,12 +124,14 @@ class Attachments:
         Raises:
             LabError: `docker-engine-silent`.
         """
-        for device in switch.devices(self.wiring.route):
-            network = self.wiring.bridges.get(device.master)
-            if network not in self.wiring.open_networks or self.wiring.port_at(device.index):
-                continue
-            if await self.members.is_no_node(device):
-                self._not_nodes[device.index] = network
+        for side in self.wiring.sides:
+            self._hear_side(side)
+            for device in switch.devices(side.route):
+                network, key = self.wiring.bridged(side, device), (side.number, device.index)
+                if network not in self.wiring.open_networks or self.wiring.port_at(key):
+                    continue
+                if await self.members.is_no_node(Place(side, device)):
+                    self._not_nodes[key] = network
 
     def begin(self) -> None:
         """Take in how things are now that the lab is up, and hear of what changes in the nodes."""
@@ -130,7 +142,7 @@ class Attachments:
     def _hear_node(self, name: str) -> None:
         """Hear of what changes in a node, as it is now."""
         self._ignore_node(name)
-        with suppress(TestbedError):
+        with suppress(TestbedError, OSError):
             with namespaces.inside(self.wiring.node(name).network):
                 self._in_nodes[name] = EventSocket(LINK_GROUP)
             asyncio.get_running_loop().add_reader(self._in_nodes[name].fileno(), self._node_changed, name)
@@ -147,14 +159,15 @@ class Attachments:
 
     def look(self) -> None:
         """Take in how things are, as if all of it had just happened."""
-        found = {device.index: device for device in switch.devices(self.wiring.route)}
-        for device in found.values():
-            self._appeared(device)
-        for key, port in self.wiring.ports.items():
-            if key not in self.wiring.gone and found.get(port.index) is None:
-                self._disappeared(port.index)
-        for learned in switch.learned(self.wiring.route):
-            self._was_learned(learned)
+        for side in self.wiring.sides:
+            found = {device.index: device for device in switch.devices(side.route)}
+            for device in found.values():
+                self._appeared(side, device)
+            for place, port in self.wiring.ports.items():
+                if port.side.number == side.number and place not in self.wiring.gone and port.index not in found:
+                    self._disappeared(port.key)
+            for learned in switch.learned(side.route):
+                self._was_learned(side, learned)
 
     async def report(self, *, settled: bool = True) -> AttachmentReport:
         """What is wrong now, what has happened, and what was dropped.
@@ -177,57 +190,64 @@ class Attachments:
             unknown_dropped=dropped,
         )
 
-    def _hear(self) -> None:
-        messages = self._events.read()
+    def _hear(self, side: Side) -> None:
+        messages = self._events[side.number].read()
         if messages is None:
             self.look()
             return
         for event in switch.events(messages):
             match event:
                 case Device():
-                    self._appeared(event)
+                    self._appeared(side, event)
                 case Gone():
-                    self._disappeared(event.index)
+                    self._disappeared((side.number, event.index))
                 case Learned():
-                    self._was_learned(event)
+                    self._was_learned(side, event)
 
-    def _appeared(self, device: Device) -> None:
-        network = self.wiring.bridges.get(device.master)
-        known = self._new.get(device.index)
+    def _appeared(self, side: Side, device: Device) -> None:
+        network, key = self.wiring.bridged(side, device), (side.number, device.index)
+        known = self._new.get(key)
+        if not device.connected:
+            self._not_nodes.pop(key, None)  # its other end may be moving to a node
         if known and device.connected and not known.connected:
             known.connected = time.monotonic()
             self._stir()
-        if network is None or (known and known.closed) or self.wiring.port_at(device.index):
+        if network is None or (known and known.closed) or self.wiring.port_at(key):
             return
-        if self._not_nodes.get(device.index) == network:
+        if self._not_nodes.get(key) == network:
             return
         try:
-            closed = self.links.rules.close(device.index, network)
-            (now,) = switch.devices(self.wiring.route, device.index)
+            closed = self.links.rules.close(side, device.index, network)
+            (now,) = switch.devices(side.route, device.index)
         except OSError:
             return  # it has gone again
         except LabError as error:
             self._note(f"{device.name}, a new port of network {network}, could not be closed: {error.message}")
             return
         if not known or closed:
-            self._new[device.index] = NewPort(
-                network=network, name=device.name, since=time.monotonic(), passed=now.sent + now.received, closed=closed
+            self._new[key] = NewPort(
+                side=side,
+                network=network,
+                name=device.name,
+                since=time.monotonic(),
+                passed=now.sent + now.received,
+                closed=closed,
             )
             self._stir()
 
-    def _disappeared(self, index: int) -> None:
-        self._new.pop(index, None)
-        self._not_nodes.pop(index, None)
-        if port := self.wiring.port_at(index):
+    def _disappeared(self, key: DeviceKey) -> None:
+        self._new.pop(key, None)
+        self._not_nodes.pop(key, None)
+        if port := self.wiring.port_at(key):
             self.wiring.lose(port)
             self._note(self.wiring.gone[port.node, port.network])
             self._gone.append(port)
             self._stir()
 
-    def _was_learned(self, learned: Learned) -> None:
-        port = self.wiring.port_at(learned.port)
+    def _was_learned(self, side: Side, learned: Learned) -> None:
+        port = self.wiring.port_at((side.number, learned.port))
         if port and self.wiring.senders[port.network].get(learned.mac) != port.node:
-            self._learned.append(learned)
+            self._learned.append((side, learned))
             self._stir()
 
     def _stir(self) -> None:
@@ -241,12 +261,11 @@ class Attachments:
 
     async def _act(self) -> None:
         """Deal with what has been heard. What fails because things change again is heard of again."""
-        while self._gone:
-            port = self._gone.pop()
-            with self._noting(f"the links to {port} could not be taken apart"):
-                await self.links.detach(port)
+        for name in [name for name, node in self.wiring.nodes.items() if node.is_held and node.has_ended]:
+            await self._let_go(name)
+        await self._take_apart()
         while self._learned:
-            self._follow_mac(self._learned.pop(0))
+            self._follow_mac(*self._learned.pop(0))
         while self._changed:
             name = self._changed.pop()
             if not self.wiring.nodes[name].has_ended:
@@ -257,9 +276,9 @@ class Attachments:
                 self._note(f"node {name} has left its service, which has fewer containers now")
         except LabError as error:
             _log.warning(error.message)
-        for index, new in list(self._new.items()):
+        for key, new in list(self._new.items()):
             try:
-                await self._try_to_attach(index, new)
+                await self._try_to_attach(key, new)
             except _FAILURES as error:
                 new.failure = str(error)
         await self._return_wires()
@@ -271,7 +290,7 @@ class Attachments:
             with suppress(*_FAILURES):  # it is starting, or has ended again: the next round tries again
                 ports = await self.wires.connect(name)
                 for port in ports:
-                    self._appeared(port)
+                    self._appeared(self.wiring.main, port)
                 self.wires.devices.switch_on(ports)
 
     def _route_problems(self) -> list[str]:
@@ -293,28 +312,49 @@ class Attachments:
         except _FAILURES as error:
             self._note(f"{failure}: {error}")
 
-    async def _try_to_attach(self, index: int, new: NewPort) -> None:
+    async def _take_apart(self) -> None:
+        """Remove the links to ports that have gone."""
+        while self._gone:
+            port = self._gone.pop()
+            with self._noting(f"the links to {port} could not be taken apart"):
+                await self.links.detach(port)
+
+    async def _let_go(self, name: str) -> None:
+        """Have a namespace that has lost its name, or its process, go: what of it the agent holds, it holds no more."""
+        number = self.wiring.nodes[name].number
+        self._ignore_node(name)
+        for place, port in self.wiring.ports.items():
+            if place not in self.wiring.gone and (port.node == name or port.side.number == number):
+                self._disappeared(port.key)
+        await self._take_apart()
+        if side := self.wiring.elsewhere.pop(number, None):
+            self._ignore_side(number)
+            await self.links.leave(side)
+            side.close()
+        self.wiring.release(name)
+
+    async def _try_to_attach(self, key: DeviceKey, new: NewPort) -> None:
         """Have the links of a new port work, as soon as it can be told whose it is."""
-        if self.wiring.port_at(index) and not new.closed:  # it was heard of while the lab came up
-            del self._new[index]
+        if self.wiring.port_at(key) and not new.closed:  # it was heard of while the lab came up
+            del self._new[key]
             return
-        (device,) = switch.devices(self.wiring.route, index)
+        (device,) = switch.devices(new.side.route, key[1])
         if not device.connected:
             return
-        port = self.wiring.port_at(index) or await self.members.owner_of(device, new.network)
-        if index not in self._new:
+        port = self.wiring.port_at(key) or await self.members.owner_of(Place(new.side, device), new.network)
+        if key not in self._new:
             return  # it has gone while the Docker Engine was asked
         if isinstance(port, Whose):
             too_long = time.monotonic() - (new.connected or new.since) > _OWNERLESS_SECONDS
             if port is Whose.NO_NODE or (port is Whose.UNSEEN and too_long):
-                self._not_a_node(index, new)
+                self._not_a_node(key, new)
             return
         if port.network in self.wiring.open_networks:  # where it may have any address
             address, *_ = [*await addresses(port, self.wiring), port.address]
             port = self.wiring.ports[port.node, port.network] = replace(port, address=address)
         impaired = await self.links.attach(port)
-        self.links.rules.open(index)
-        self._new.pop(index, None)
+        self.links.rules.open(key)
+        self._new.pop(key, None)
         self._returned.add((port.node, port.network))
         self._unrouted[port.node] = ""
         self.wires.let_pass(port.network)
@@ -329,12 +369,12 @@ class Attachments:
         if impaired and passed:
             self._note(f"{passed} packets reached or left {port} without impairments, before its links were ready")
 
-    def _not_a_node(self, index: int, new: NewPort) -> None:
+    def _not_a_node(self, key: DeviceKey, new: NewPort) -> None:
         """Have a port of an open network as it was; on a network of the lab's own it stays closed."""
         if new.network in self.wiring.open_networks:
-            self.links.rules.release(index)
-            self._new.pop(index, None)
-            self._not_nodes[index] = new.network
+            self.links.rules.release(new.side, key[1])
+            self._new.pop(key, None)
+            self._not_nodes[key] = new.network
             if new.closed:
                 waited_ms = (time.monotonic() - new.connected) * 1e3 if new.connected else 0
                 _log.info(
@@ -344,9 +384,9 @@ class Attachments:
                     waited_ms,
                 )
 
-    def _follow_mac(self, learned: Learned) -> None:
+    def _follow_mac(self, side: Side, learned: Learned) -> None:
         """Count a MAC among those of the node at whose port it was learned."""
-        port = self.wiring.port_at(learned.port)
+        port = self.wiring.port_at((side.number, learned.port))
         if port is None:
             return
         senders = self.wiring.senders[port.network]
@@ -363,9 +403,12 @@ class Attachments:
 
     async def _follow_node(self, name: str) -> None:
         """Have the links of a node fit its interfaces as they are now."""
-        inner = {device.peer: device for device in devices_of(self.wiring.node(name))}
+        inner = {device.name: device for device in devices_of(self.wiring.node(name))}
+        by_peer = {device.peer: device for device in inner.values()}
         for place, port in list(self.wiring.ports.items()):
-            own = inner.get(port.index)
+            own = inner.get(port.interface)
+            if own is None or own.peer != port.index:
+                own = by_peer.get(port.index)
             if port.node == name and own and place not in self.wiring.gone:
                 now = replace(port, mac=own.mac, interface=own.name)
                 self.wiring.ports[place] = now

@@ -37,7 +37,7 @@ def expect(wiring: Wiring, networks: Sequence[WatchedNetwork], nodes: Sequence[A
                 "no-such-bridge", f"network {network.name} has no bridge {network.bridge}: {error.strerror}"
             ) from None
         bridges[network.name] = index, network.mtu
-        wiring.bridges[index] = network.name
+        wiring.bridges[wiring.main.number, index] = network.name
         wiring.open_networks.add(network.name)
         wiring.senders.setdefault(network.name, {})
     for node in nodes:
@@ -47,7 +47,15 @@ def expect(wiring: Wiring, networks: Sequence[WatchedNetwork], nodes: Sequence[A
             bridge, mtu = bridges[name]
             place = node.name, name
             wiring.ports[place] = Port(
-                node=node.name, network=name, index=0, bridge=bridge, mac="", interface="", mtu=mtu, address=address
+                node=node.name,
+                network=name,
+                side=wiring.main,
+                index=0,
+                bridge=bridge,
+                mac="",
+                interface="",
+                mtu=mtu,
+                address=address,
             )
             wiring.gone[place] = f"node {node.name} is not on network {name} yet: its container has not started"
             wiring.expected.add(place)

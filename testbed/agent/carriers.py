@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 from testbed.agent import offloads
 from testbed.agent.journal import OffloadsOff
-from testbed.engines.engine import NewLink
+from testbed.engines import load
+from testbed.engines.engine import NewLink, Switch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from testbed.agent.journal import Journal
     from testbed.agent.link_devices import LinkDevices
-    from testbed.agent.wiring import Port, Wiring
+    from testbed.agent.wiring import Port, Side, Wiring
     from testbed.engines.counters import Counters
     from testbed.engines.engine import Engine
     from testbed.impairments import Impairments
@@ -28,7 +29,7 @@ _SINK_MTU = 65535
 
 @dataclass(slots=True, kw_only=True)
 class Link:
-    """A link; `device`, of the switch side, takes its packets, and is None while the receiver's port is gone."""
+    """A link; `device`, on the side with that number, takes its packets, and is None while there is none."""
 
     key: LinkKey
     addresses: Mapping[str, str]
@@ -37,6 +38,7 @@ class Link:
     impairments: Impairments
     seed: int
     device: int | None = None
+    side: int = 0
 
 
 class LinkCarriers:
@@ -45,15 +47,34 @@ class LinkCarriers:
     def __init__(
         self, wiring: Wiring, devices: LinkDevices, engines: Mapping[str, Engine], journal: Journal | None
     ) -> None:
+        """`devices` and `engines` are those of the main switch side; those of others are like them."""
         self._wiring = wiring
-        self._devices = devices
-        self._engines = engines
+        self._devices = {0: devices}
+        self._engines = {0: engines}
         self._journal = journal
 
-    def make_sink(self) -> int:
-        """Make a device that drops what is sent to it, and return its index."""
-        (pair,) = self._devices.make_pairs({"sink": _SINK_MTU})
+    async def open(self, side: Side) -> None:
+        """Have links lead to ports on a side, too."""
+        if side.number in self._engines:
+            return
+        devices = self._devices[0].elsewhere(side.fd, side.route)
+        engines = {name: load(name, Switch(side.fd, devices.home, devices)) for name in self._engines[0]}
+        for engine in engines.values():
+            await engine.probe()
+        self._devices[side.number], self._engines[side.number] = devices, engines
+
+    def make_sink(self, side: Side) -> int:
+        """Make a device on a side that drops what is sent to it, and return its index."""
+        (pair,) = self._devices[side.number].make_pairs({"sink": _SINK_MTU})
         return pair.near.index
+
+    @property
+    def _all(self) -> list[tuple[int, str, Engine]]:
+        """All engines, with the number of their side and their name."""
+        return [(side, name, engine) for side, engines in self._engines.items() for name, engine in engines.items()]
+
+    def _of(self, link: Link) -> Engine:
+        return self._engines[link.side][link.engine]
 
     async def make(self, links: Sequence[Link]) -> None:
         """Make the devices of a few links, and start their engines on them.
@@ -63,8 +84,12 @@ class LinkCarriers:
             OSError: the kernel's refusal, likewise.
         """
         self.switch_offloads_off(links)
-        for name, engine in self._engines.items():
-            if own := [link for link in links if link.engine == name]:
+        for link in links:
+            side = self._wiring.port(link.key.destination, link.key.network).side
+            await self.open(side)
+            link.side = side.number
+        for side_number, name, engine in self._all:
+            if own := [link for link in links if (link.side, link.engine) == (side_number, name)]:
                 devices = await engine.attach([self._new(link) for link in own])
                 for link, device in zip(own, devices, strict=True):
                     link.device = device
@@ -86,7 +111,7 @@ class LinkCarriers:
         """
         interfaces: defaultdict[str, set[str]] = defaultdict(set)
         for link in links:
-            if self._engines[link.engine].needs_single_packets and sender in (None, link.key.source):
+            if self._engines[0][link.engine].needs_single_packets and sender in (None, link.key.source):
                 port = self._wiring.port(link.key.source, link.key.network)
                 interfaces[port.node].add(port.interface)
                 if port.network in self._wiring.open_networks:
@@ -104,42 +129,52 @@ class LinkCarriers:
                 network=os.fstat(node.network).st_ino,
                 pid=node.pid,
                 wanted=offloads.wanted(node.network, port.interface),
+                path=node.path,
             )
         )
 
     async def apply(self, link: Link, impairments: Impairments) -> None:
         """Change the impairments of a link; if its port is gone, they apply when it comes back."""
         if link.device is not None:
-            await self._engines[link.engine].apply(str(link.key), impairments)
+            await self._of(link).apply(str(link.key), impairments)
         link.impairments = impairments
 
-    async def restart(self, link: Link) -> None:
-        """Restart a link; if its port is gone, it restarts when that comes back."""
-        if link.device is not None:
-            await self._engines[link.engine].restart(str(link.key))
+    async def restart(self, links: Collection[Link]) -> None:
+        """Restart links; those whose port is gone restart when that comes back."""
+        for side, name, engine in self._all:
+            own = [link for link in links if (link.side, link.engine) == (side, name) and link.device is not None]
+            if own:
+                await engine.restart([str(link.key) for link in own])
 
     async def counters(self) -> dict[str, Counters]:
         """Return the counters of all links that have a device, by name."""
         found: dict[str, Counters] = {}
-        for engine in self._engines.values():
+        for _, _, engine in self._all:
             found |= await engine.counters()
         return found
 
     def dead(self) -> dict[str, str]:
         """Return the links that pass nothing any more because their worker has ended, and how it ended."""
-        return {link: reason for engine in self._engines.values() for link, reason in engine.dead().items()}
+        return {link: reason for _, _, engine in self._all for link, reason in engine.dead().items()}
 
     async def dismantle(self, links: Collection[Link]) -> None:
         """Detach links from their engines, and remove their devices."""
-        for name, engine in self._engines.items():
-            if made := [link for link in links if link.engine == name and link.device is not None]:
+        for side, name, engine in self._all:
+            made = [link for link in links if (link.side, link.engine) == (side, name) and link.device is not None]
+            if made:
                 await engine.detach([str(link.key) for link in made])
                 for link in made:
                     link.device = None
 
-    async def close(self, sink: int | None) -> None:
-        """Remove all devices, the sink among them; packets that would cross them are dropped at their ports."""
-        for engine in self._engines.values():
+    async def close(self, sinks: Mapping[int, int]) -> None:
+        """Remove all devices, the sinks among them; packets that would cross them are dropped at their ports."""
+        for side in list(self._engines):
+            await self.leave(side, sinks.get(side))
+
+    async def leave(self, side: int, sink: int | None) -> None:
+        """Remove all devices of a side; what would hold its namespace is closed."""
+        for engine in self._engines.pop(side).values():
             await engine.close()
+        devices = self._devices.pop(side)
         if sink is not None:
-            self._devices.delete([sink])
+            devices.delete([sink])

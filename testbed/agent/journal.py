@@ -7,8 +7,7 @@ the command that takes the lab down does. All of them read the same file, and pu
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -19,7 +18,8 @@ from testbed.errors import TestbedError
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
 _READ_BYTES = 1 << 16
 
@@ -36,17 +36,22 @@ class PortUsed(_Entry, frozen=True, kw_only=True):
         had_hook: the port had a clsact qdisc, which stays.
         queue_length: of the device. The kernel changes 0, as Docker's have it, to 1000 where a qdisc is added
             (`qdisc_create` in net/sched/sch_api.c).
+        network: inode of the network namespace that the port is in; 0 for that of the switch side.
+        path: of that namespace.
     """
 
     port: int
     had_hook: bool
     queue_length: int
+    network: int = 0
+    path: str = ""
 
 
 class PortLeft(_Entry, frozen=True, kw_only=True):
     """The agent has removed everything from a port again."""
 
     port: int
+    network: int = 0
 
 
 class OffloadsOff(_Entry, frozen=True, kw_only=True):
@@ -57,12 +62,14 @@ class OffloadsOff(_Entry, frozen=True, kw_only=True):
         network: inode of the network namespace that the interface is in (namespaces(7)).
         pid: of a process that was in it.
         wanted: the features that the interface was told to use, by the kernel's names.
+        path: of the network namespace.
     """
 
     port: int
     network: int
     pid: int
     wanted: tuple[str, ...]
+    path: str = ""
 
 
 class Bridge(_Entry, frozen=True, kw_only=True):
@@ -155,20 +162,48 @@ def put_back(journal: Journal, *, agent_died: bool, lab: str = "") -> None:
     if outcome(lines):
         return
     entries = [entry for entry in _still_open(lines).values() if not isinstance(entry, Bridge)]
-    failures = []
-    with RouteSocket() as route:
-        for entry in entries:
+    used = [entry for entry in entries if isinstance(entry, PortUsed)]
+    failures: list[str] = []
+    for network, path in sorted({(0, ""), *((port.network, port.path) for port in used)}):
+        with _inside(network, path) as route:
+            if route is not None:
+                failures += _leave_all(route, [port for port in used if port.network == network])
+                if lab and entries:
+                    link_devices.sweep(route, lab)
+    for entry in entries:
+        if isinstance(entry, OffloadsOff):
             try:
-                if isinstance(entry, PortUsed):
-                    leave(route, entry)
-                elif isinstance(entry, OffloadsOff):
-                    _switch_on(entry)
+                _switch_on(entry)
             except (OSError, TestbedError) as error:
                 failures.append(f"{entry}: {error}")
-        if lab and entries:
-            link_devices.sweep(route, lab)
-    ports = sum(isinstance(entry, PortUsed) for entry in entries)
-    journal.write(PutBack(agent_died=agent_died, ports=ports, failures=tuple(failures)))
+    journal.write(PutBack(agent_died=agent_died, ports=len(used), failures=tuple(failures)))
+
+
+def _leave_all(route: RouteSocket, ports: Iterable[PortUsed]) -> Iterator[str]:
+    """Leave ports of one namespace; yield what could not be put back, and why."""
+    for port in ports:
+        try:
+            leave(route, port)
+        except OSError as error:
+            yield f"{port}: {error}"
+
+
+@contextmanager
+def _inside(network: int, path: str) -> Iterator[RouteSocket | None]:
+    """Give a netlink socket in the namespace with that inode, in the present one for 0; None if it has gone."""
+    if not network:
+        with RouteSocket() as route:
+            yield route
+        return
+    fd = namespaces.open_network(network, path)
+    if fd is None:
+        yield None
+        return
+    try:
+        with namespaces.inside(fd), RouteSocket() as route:
+            yield route
+    finally:
+        os.close(fd)
 
 
 def leave(route: RouteSocket, used: PortUsed) -> None:
@@ -183,24 +218,24 @@ def leave(route: RouteSocket, used: PortUsed) -> None:
             switch.set_queue_length(route, used.port, used.queue_length)
 
 
-def _subject(entry: Entry) -> tuple[type[Entry], int]:
-    """What an entry is about."""
+def _subject(entry: Entry) -> tuple[type[Entry], int, int]:
+    """What an entry is about: the kind, the namespace and the device."""
     match entry:
         case PortUsed() | PortLeft() | OffloadsOff():
-            return type(entry), entry.port
+            return type(entry), entry.network, entry.port
         case Bridge():
-            return Bridge, entry.index
+            return Bridge, 0, entry.index
         case PutBack():
-            return PutBack, 0
+            return PutBack, 0, 0
 
 
-def _still_open(entries: Iterable[Entry]) -> dict[tuple[type[Entry], int], Entry]:
+def _still_open(entries: Iterable[Entry]) -> dict[tuple[type[Entry], int, int], Entry]:
     """The entries that nothing has been done about yet, by their subjects."""
-    found: dict[tuple[type[Entry], int], Entry] = {}
+    found: dict[tuple[type[Entry], int, int], Entry] = {}
     for entry in entries:
         match entry:
             case PortLeft():
-                found.pop((PortUsed, entry.port), None)
+                found.pop((PortUsed, entry.network, entry.port), None)
             case PutBack():
                 found.clear()
             case _:
@@ -210,7 +245,7 @@ def _still_open(entries: Iterable[Entry]) -> dict[tuple[type[Entry], int], Entry
 
 def _switch_on(entry: OffloadsOff) -> None:
     """Have an interface's offloads as they were, if it is still there."""
-    network = _find_network(entry.network, entry.pid)
+    network = namespaces.open_network(entry.network, entry.path, f"/proc/{entry.pid}/ns/net")
     if network is None:
         return
     try:
@@ -220,17 +255,3 @@ def _switch_on(entry: OffloadsOff) -> None:
             offloads.switch_on(network, name, entry.wanted)
     finally:
         os.close(network)
-
-
-def _find_network(inode: int, pid: int) -> int | None:
-    """A file descriptor of the network namespace with an inode, which any process may be in; None if it has gone."""
-    others = (path / "ns/net" for path in Path("/proc").iterdir() if path.name.isdecimal())
-    named = (path for place in ("/run/netns", "/run/docker/netns") for path in Path(place).glob("*"))
-    for path in (Path(f"/proc/{pid}/ns/net"), *others, *named):
-        with suppress(OSError):
-            if path.stat().st_ino == inode:
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                if os.fstat(fd).st_ino == inode:
-                    return fd
-                os.close(fd)
-    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import socket
 import struct
 import zlib
@@ -14,7 +15,7 @@ from testbed.engines.engine import Pair
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from testbed.agent.netlink import Message
     from testbed.agent.switch import Device
@@ -51,9 +52,12 @@ class LinkDevices:
         route: a netlink socket in it.
         home: file descriptor of the agent's own namespace, for the first far ends. Others are in further namespaces,
             which end with the agent too.
+        numbers: of the devices' names, which differ also between those of several namespaces.
     """
 
-    def __init__(self, lab: str, switch: int, route: RouteSocket, home: int) -> None:
+    def __init__(
+        self, lab: str, switch: int, route: RouteSocket, home: int, numbers: Iterator[int] | None = None
+    ) -> None:
         self._lab = lab
         self._switch = switch
         self._route = route
@@ -61,7 +65,16 @@ class LinkDevices:
             int, tuple[int, int]
         ] = {}  # by index of the near end the namespace and the index of the far one
         self._far_networks: dict[int, int] = {home: 0}  # how many far ends are in each namespace
-        self._made = 0
+        self._numbers = numbers or itertools.count(1)
+
+    def elsewhere(self, switch: int, route: RouteSocket) -> LinkDevices:
+        """What makes devices on another switch side."""
+        return LinkDevices(self._lab, switch, route, self.home, self._numbers)
+
+    @property
+    def home(self) -> int:
+        """File descriptor of the agent's own namespace."""
+        return next(iter(self._far_networks))
 
     def make_ifbs(self, wanted: Mapping[str, int]) -> list[Device]:
         """Make devices that give back what is sent to them, when their queueing disciplines let it.
@@ -209,8 +222,7 @@ class LinkDevices:
         self._route.send(messages, tolerated=[errno.ENODEV])
 
     def _new_name(self) -> str:
-        self._made += 1
-        return f"tb{zlib.crc32(self._lab.encode()) & 0xFFFFFF:06x}{self._made:x}"
+        return f"tb{zlib.crc32(self._lab.encode()) & 0xFFFFFF:06x}{next(self._numbers):x}"
 
     def _alias(self, name: str, purpose: str) -> Message:
         text = f"{alias(self._lab)}{purpose}".encode()

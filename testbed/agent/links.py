@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from testbed.agent.journal import Journal
     from testbed.agent.link_devices import LinkDevices
     from testbed.agent.messages import LinkChange
-    from testbed.agent.wiring import Port, Wiring
+    from testbed.agent.wiring import Port, Side, Wiring
     from testbed.engines.engine import Engine
     from testbed.errors import MachineError
     from testbed.matching import LinkKey
@@ -130,8 +130,7 @@ class Links:
 
     async def _expect(self, link: Link) -> None:
         """Have a link that works as soon as both of its ends are there."""
-        if self.rules.sink is None:
-            self.rules.sink = self._carriers.make_sink()
+        self._have_sinks([self.wiring.main])
         self._links[link.key] = link
         self.rules.watch(link.key.network)
         await self.engines[link.engine].prepare(len(self._links))
@@ -150,10 +149,15 @@ class Links:
         """Direct packets to links that are ready for them."""
         if not links:
             return
-        if self.rules.sink is None:
-            self.rules.sink = self._carriers.make_sink()
-        self._set_rules({self.wiring.port(link.key.destination, link.key.network) for link in links})
+        ports = {self.wiring.port(link.key.destination, link.key.network) for link in links}
+        self._have_sinks({port.side for port in ports})
+        self._set_rules(ports)
         self._introduce(links)
+
+    def _have_sinks(self, sides: Iterable[Side]) -> None:
+        for side in sides:
+            if side.number not in self.rules.sinks:
+                self.rules.sinks[side.number] = self._carriers.make_sink(side)
 
     async def change(self, changes: Iterable[LinkChange]) -> None:
         """Change the impairments of links, with the engines that they have. All are tried, also after a failure.
@@ -188,8 +192,7 @@ class Links:
         Packets in flight are dropped, except by engines for which a restart does nothing.
         """
         async with self._exclusive:
-            for link in self._links.values():
-                await self._carriers.restart(link)
+            await self._carriers.restart(self._links.values())
 
     async def statistics(self) -> tuple[LinkStatistics, ...]:
         """Return the counters of each link, from its engine."""
@@ -301,10 +304,15 @@ class Links:
         )
 
     def _set_rules(self, ports: Iterable[Port]) -> None:
-        """Set the rules of ports, which send packets to the links that lead to them."""
+        """Set the rules of ports, which send packets to the links that lead to them.
+
+        A link without a device, which is still to be made, drops its packets: it must not be a perfect one meanwhile.
+        """
         rules: defaultdict[tuple[str, str], defaultdict[str, list[Rule]]] = defaultdict(lambda: defaultdict(list))
         for key, link in self._links.items():
-            rules[key.destination, key.network][key.source].append(Rule(key.match, link.device))
+            side = self.wiring.ports[key.destination, key.network].side.number
+            device = self.rules.sinks.get(side) if link.device is None else link.device
+            rules[key.destination, key.network][key.source].append(Rule(key.match, device))
         for port in ports:
             with _refusals(port):
                 self.rules.set(port, rules[_place(port)])
@@ -332,14 +340,19 @@ class Links:
         """Remove the devices of the links to a port that is gone. Their impairments are kept until it comes back."""
         _log.info("%s is gone: its links are taken apart", port)
         async with self._exclusive:
-            self.rules.forget(port.index)
+            self.rules.forget(port.key)
             await self._carriers.dismantle(
                 [link for key, link in self._links.items() if (key.destination, key.network) == _place(port)]
             )
 
+    async def leave(self, side: Side) -> None:
+        """Remove all devices of a side, and hold its namespace no more; nothing leads there any more."""
+        async with self._exclusive:
+            await self._carriers.leave(side.number, self.rules.sinks.pop(side.number, None))
+
     async def close(self) -> None:
         """Remove all devices; packets that would cross them are dropped at ports of the lab from then on."""
-        await self._carriers.close(self.rules.sink)
+        await self._carriers.close(self.rules.sinks)
         self._links.clear()
 
 

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from testbed.agent.docker_engine import Container, DockerEngine
     from testbed.agent.links import Links
     from testbed.agent.owners import Owner
-    from testbed.agent.switch import Device
-    from testbed.agent.wiring import Port, Wiring
+    from testbed.agent.wiring import Place, Port, Wiring
 
 _log = logging.getLogger(__name__)
 
@@ -53,30 +52,33 @@ class Members:
     _changed: dict[str, str] = field(default_factory=dict)
     """By node that was made anew or came later, the one of the plan that it is or resembles."""
 
-    async def owner_of(self, device: Device, network: str) -> Port | Whose:
+    async def owner_of(self, place: Place, network: str) -> Port | Whose:
         """The node's port that a new device on the switch side is.
 
         Raises:
             LabError: `docker-engine-silent`.
             OSError: the container has ended again.
         """
-        owner = owners.owner_of(device) if device.peer else None
-        if port := self.wiring.returned(device, network, owner):
+        side, device = place
+        owner = owners.owner_of(side.fd, device) if device.peer else None
+        if port := self.wiring.returned(place, network, owner):
             return port
         if owner is None:
-            return Whose.UNSEEN if device.peer else Whose.NO_NODE
+            is_seen = not device.peer or (self.engine is None and owners.is_named(side.fd, device))
+            return Whose.NO_NODE if is_seen else Whose.UNSEEN
         for container in owner.pids:
             if (described := await self._described(container)) and (node := self._node_of(described)):
-                return self._take(node, described, network, device, owner)
+                return self._take(node, described, network, place, owner)
         return Whose.NO_NODE
 
-    async def is_no_node(self, device: Device) -> bool:
+    async def is_no_node(self, place: Place) -> bool:
         """Whether a device on the switch side is certainly no node's port, also none that a node might have now.
 
         Raises:
             LabError: `docker-engine-silent`.
         """
-        owner = owners.owner_of(device) if device.peer else None
+        side, device = place
+        owner = owners.owner_of(side.fd, device) if device.peer else None
         if owner is None:
             return not device.peer
         found = [await self._described(container) for container in owner.pids]
@@ -98,7 +100,7 @@ class Members:
             return None if name in self.wiring.nodes else name
         return None
 
-    def _take(self, node: str, container: Container, network: str, device: Device, owner: Owner) -> Port | Whose:
+    def _take(self, node: str, container: Container, network: str, place: Place, owner: Owner) -> Port | Whose:
         """Have a container be a node, if it is on the network, and nothing else is that node."""
         identities, pid = self.wiring.identities, owner.pids[container.identity]
         if node in self.wiring.nodes:
@@ -111,14 +113,14 @@ class Members:
             like, *others = self._siblings(container)
             self.wiring.join(node, like, pid, container.identity)
             self._changed[node] = like
-            for place in {place for name, place in self.wiring.ports if name == node}:
-                self.links.extend(like, node, place, others)
+            for joined in {joined for name, joined in self.wiring.ports if name == node}:
+                self.links.extend(like, node, joined, others)
         identities[node] = ContainerIdentity(
             name=container.name, project=container.project, service=container.service, number=container.number
         )
         self.left.discard(node)
         _log.info("container %s (%s) is node %s from now on", container.name, container.identity[:12], node)
-        return self.wiring.returned(device, network, owner) or Whose.NO_NODE
+        return self.wiring.returned(place, network, owner) or Whose.NO_NODE
 
     def _siblings(self, container: Container) -> list[str]:
         """The nodes of a container's service that are named by it, by their numbers.

@@ -47,7 +47,8 @@ class AgentStatus(_Message, frozen=True, kw_only=True):
         pid: of the agent.
         plan: what `Remember` gave it, which it does not look into; None until the lab is up.
         dead_links: the links that pass nothing any more because what carried them has ended, and how that was.
-        nodes: the state of each by its own command: `running`, `paused` or `exited STATUS`.
+        nodes: the state of each by its own command: `running`, `paused` or `exited STATUS`; `gone` is a network
+            namespace of somebody else's that is there no more.
         pauses: how often the command of each node has been paused; of those that have one.
         members: the nodes that are not what was adopted, because their containers were made anew or came later.
         left: the nodes that are there no more, because their service has fewer containers.

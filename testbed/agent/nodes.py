@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from testbed.agent.switch import Device
 
-ENDED = "its container has ended"
 
 _PROC = Path("/proc")
 
@@ -40,6 +39,8 @@ class Node:
         container: id of the container that the node is; empty where it is none.
         first_process: file descriptor (pidfd_open(2)) of the container's first process.
         pid: of that process; 0 where there is none.
+        path: of a network namespace of somebody else's; empty where the node is none. The agent lets go of it when that
+            path leads there no more; `network` is -1 then.
         is_awaited: it is a container that has not started yet, so that it has no namespaces.
     """
 
@@ -54,11 +55,32 @@ class Node:
     container: str = ""
     first_process: int = -1
     pid: int = 0
+    path: str = ""
     is_awaited: bool = False
 
     @property
+    def number(self) -> int:
+        """The inode of the network namespace, which tells it from others; 0 where the agent has let go of it."""
+        return os.fstat(self.network).st_ino if self.network >= 0 else 0
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is a network namespace of somebody else's that can't go because the agent holds it."""
+        return bool(self.path) and self.network >= 0
+
+    @property
+    def end(self) -> str:
+        """How a node that `has_ended` did."""
+        return f"its network namespace {self.path} has gone" if self.path else "its container has ended"
+
+    @property
     def has_ended(self) -> bool:
-        """Whether the node is a container that does not run."""
+        """Whether the node is a container that does not run, or a namespace that is not at its path any more."""
+        if self.path:
+            try:
+                return Path(self.path).stat().st_ino != self.number
+            except OSError:
+                return True
         if self.first_process < 0:
             return self.is_awaited
         poll = select.poll()
@@ -69,6 +91,9 @@ class Node:
         """The node as it may be now: as it is known and, of a container, as each of its processes sees it."""
         if not self.has_ended:
             yield self
+        if self.path:
+            with suppress(OSError):
+                yield of_namespace(self.name, self.path)
         for pid in processes_of(self.container) if self.container else ():
             with suppress(OSError):
                 yield of_process(self.name, pid, limited=bool(self.cgroups), container=self.container)
@@ -100,9 +125,14 @@ def of_namespace(name: str, path: str) -> Node:
         OSError: there is none at that path.
     """
     network = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    node = Node(name=name, network=network)
+    node = Node(name=name, network=network, path=path)
     weakref.finalize(node, os.close, network)
     return node
+
+
+def let_go(node: Node) -> Node:
+    """The node that was a network namespace, which can go now; nothing but the agent may hold it any more."""
+    return Node(name=node.name, network=-1, path=node.path)
 
 
 def addresses_of(node: Node) -> tuple[FoundAddress, ...]:

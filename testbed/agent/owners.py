@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.agent import switch
-from testbed.agent.netlink import RouteSocket
 from testbed.agent.nodes import started
-from testbed.linux import namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from testbed.agent.switch import Device
 
 _PROC = Path("/proc")
+_NAMED = Path("/run/netns")
 
 _IDENTITY = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 """A container's id in the path of a cgroup: `/docker/ID`, `/system.slice/docker-ID.scope`."""
@@ -39,8 +38,13 @@ class Owner:
     pids: Mapping[str, int]
 
 
-def owner_of(port: Device) -> Owner | None:
-    """Whose a port is; None where no process is in the namespace of its other end, yet or any more."""
+def owner_of(side: int, port: Device) -> Owner | None:
+    """Whose a port is; None where no process is in the namespace of its other end, yet or any more.
+
+    Args:
+        side: file descriptor of the network namespace that the port is in.
+        port: the device there.
+    """
     by_namespace: defaultdict[int, list[int]] = defaultdict(list)
     for entry in _PROC.iterdir():
         if entry.name.isdecimal():
@@ -49,19 +53,26 @@ def owner_of(port: Device) -> Owner | None:
     # Who has just got a port has started lately.
     for pids in sorted(by_namespace.values(), key=max, reverse=True):
         with suppress(OSError):
-            if interface := _other_end(port, pids[0]):
+            if interface := _other_end(side, port, Path(f"/proc/{pids[0]}/ns/net")):
                 return Owner(interface, _by_container(pids))
     return None
 
 
-def _other_end(port: Device, pid: int) -> Device | None:
-    network = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+def is_named(side: int, port: Device) -> bool:
+    """Whether the other end of a port is in a namespace that has a name (`ip netns`); see `owner_of`."""
+    for path in _NAMED.glob("*"):
+        with suppress(OSError):
+            if _other_end(side, port, path):
+                return True
+    return False
+
+
+def _other_end(side: int, port: Device, path: Path) -> Device | None:
+    network = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with namespaces.inside(network), RouteSocket() as route:
-            (found,) = switch.devices(route, port.peer)
+        return switch.other_end(side, port, network)
     finally:
         os.close(network)
-    return found if found.peer == port.index else None
 
 
 def _by_container(pids: list[int]) -> dict[str, int]:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from testbed.agent.nodes import ENDED
 from testbed.agent.wiring import NetworkNamespace
 from testbed.errors import TestbedError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from testbed.agent.wiring import Port, Wiring
+    from testbed.agent.wiring import DeviceKey, Port, Side, Wiring
 
 STARTING_SECONDS = 5.0
 """What a container needs at most from its port's appearance until its end of it is up; it is looked at more often."""
@@ -30,6 +29,7 @@ class NewPort:
     """A port of which it is not known yet whose it is.
 
     Attributes:
+        side: where it is.
         since: when it appeared, s of the monotonic clock.
         passed: packets that it passed, in either direction, before it was closed.
         closed: it passes nothing; else its network has no links.
@@ -37,6 +37,7 @@ class NewPort:
         failure: why its links do not work yet, or why it is not known whose it is.
     """
 
+    side: Side
     network: str
     name: str
     since: float
@@ -52,27 +53,32 @@ class NewPort:
 
 
 async def problems(
-    wiring: Wiring, new: Mapping[int, NewPort], returned: Collection[tuple[str, str]], left: Collection[str]
+    wiring: Wiring, new: Mapping[DeviceKey, NewPort], returned: Collection[tuple[str, str]], left: Collection[str]
 ) -> list[str]:
     """What keeps the lab from doing what the file says.
 
     Args:
         wiring: the nodes and ports of the lab.
-        new: ports of which it is not known yet whose they are, by their indexes.
+        new: ports of which it is not known yet whose they are.
         returned: places, by node and network, whose ports are others than at first.
         left: nodes that are there no more, which is no problem.
     """
     nodes = {name: node for name, node in wiring.nodes.items() if name not in left}
-    found = [f"node {name} does not run: {ENDED}" for name, node in nodes.items() if node.has_ended]
+    found = [f"node {name} does not run: {node.end}" for name, node in nodes.items() if node.has_ended]
     found += [
-        f"{reason}; its links work again as soon as it is back"
-        for (node, _), reason in wiring.gone.items()
+        f"{reason}; "
+        + (
+            "its links work again as soon as it is back"
+            if wiring.ports[node, network].bridge
+            else "a new cable is another one: detach, and attach again"
+        )
+        for (node, network), reason in wiring.gone.items()
         if node in nodes and not nodes[node].has_ended
     ]
     found += [
         f"the links of {port} do not work yet{': ' * bool(each.failure)}{each.failure}"
-        for index, each in new.items()
-        if (port := wiring.port_at(index))
+        for key, each in new.items()
+        if (port := wiring.port_at(key))
     ]
     for place in sorted({*returned} - wiring.gone.keys()):
         found += await _readdressed(wiring.ports[place], wiring)
@@ -82,13 +88,13 @@ async def problems(
     return found
 
 
-def closed_ports(wiring: Wiring, new: Mapping[int, NewPort]) -> list[str]:
+def closed_ports(wiring: Wiring, new: Mapping[DeviceKey, NewPort]) -> list[str]:
     """The ports of the lab's networks that belong to no node, and pass nothing."""
     return [
         f"{each.name}, a port of network {each.network}, "
         + (f"passes nothing: {each.failure}" if each.failure else "is no node's: nothing passes to it")
-        for index, each in new.items()
-        if each.closed and not each.is_starting and not wiring.port_at(index)
+        for key, each in new.items()
+        if each.closed and not each.is_starting and not wiring.port_at(key)
     ]
 
 

@@ -14,26 +14,27 @@ if TYPE_CHECKING:
 
     from testbed.agent.journal import Journal
     from testbed.agent.match_rules import Rule
-    from testbed.agent.wiring import Port, Wiring
+    from testbed.agent.wiring import DeviceKey, Port, Side, Wiring
 
 
 class PortRules:
     """The filters of all ports that links lead to, and of new ports beside them.
 
     Attributes:
-        sink: index of the device that drops what is sent to it; there are no rules before it is set.
+        sinks: by the number of a side, the index of the device there that drops what is sent to it; there are no rules
+            before it is set.
     """
 
     def __init__(self, wiring: Wiring, journal: Journal | None) -> None:
         """`journal` is None where the switch side is the agent's own, and goes when the agent does."""
-        self.sink: int | None = None
+        self.sinks: dict[int, int] = {}
         self._wiring = wiring
         self._journal = journal
-        self._filters: dict[int, PortFilters] = {}
-        self._used: dict[int, PortUsed] = {}
+        self._filters: dict[DeviceKey, PortFilters] = {}
+        self._used: dict[DeviceKey, PortUsed] = {}
         self._networks: set[str] = set()
 
-    def close(self, index: int, network: str) -> bool:
+    def close(self, side: Side, index: int, network: str) -> bool:
         """Have a new port pass nothing until `open` or `release`; False where its network has no links.
 
         What the node sends is dropped as well on an open network: ports there pass what they don't know.
@@ -44,7 +45,7 @@ class PortRules:
         """
         if network not in self._networks:
             return False
-        new = self._at(index, network)
+        new = self._at(side, index, network)
         new.close()
         if network in self._wiring.open_networks:
             new.silence()
@@ -54,17 +55,17 @@ class PortRules:
         """Have `close` take new ports of a network on which links are expected, before any is made."""
         self._networks.add(network)
 
-    def open(self, index: int) -> None:
+    def open(self, key: DeviceKey) -> None:
         """Have what the node sends pass by the rules of the other ports, which know it by now."""
-        if index in self._filters:
-            self._filters[index].unsilence()
+        if key in self._filters:
+            self._filters[key].unsilence()
 
-    def release(self, index: int) -> None:
+    def release(self, side: Side, index: int) -> None:
         """Have a port of an open network as it was before: no links lead to it."""
-        if self._filters.pop(index, None):
+        if self._filters.pop((side.number, index), None):
             assert self._journal  # noqa: S101  # open networks are not the agent's own
-            leave(self._wiring.route, self._used.pop(index))
-            self._journal.write(PortLeft(port=index))
+            leave(side.route, self._used.pop((side.number, index)))
+            self._journal.write(PortLeft(port=index, network=side.number))
 
     def set(self, port: Port, links: Mapping[str, Sequence[Rule]]) -> None:
         """Have a port send the packets of nodes to the devices of their links.
@@ -82,54 +83,55 @@ class PortRules:
         """
         if not links:
             if port.network in self._wiring.open_networks:
-                self.release(port.index)
-            elif port.index in self._filters:
-                self._filters.pop(port.index).clear()
+                self.release(port.side, port.index)
+            elif port.key in self._filters:
+                self._filters.pop(port.key).clear()
             return
         if self._journal and port.network not in self._wiring.open_networks:
             self._journal.write(Bridge(index=port.bridge))
         self._networks.add(port.network)
         # The switch itself sends with the addresses of its own devices: as a gateway, or as IPv6 asks of every device.
+        # A cable has no switch: its port is the sender's own interface.
         rules: dict[str, Sequence[Rule]] = {
-            switch.devices(self._wiring.route, index)[0].mac: () for index in (port.index, port.bridge)
+            switch.devices(port.side.route, index)[0].mac: () for index in (port.index, port.bridge) if port.bridge
         }
         rules |= {mac: links.get(node, ()) for mac, node in self._wiring.senders[port.network].items()}
-        self._at(port.index, port.network).set_rules(rules)
+        self._at(port.side, port.index, port.network).set_rules(rules)
 
-    def forget(self, index: int) -> None:
+    def forget(self, key: DeviceKey) -> None:
         """Note that a port has gone."""
-        self._filters.pop(index, None)
-        self._used.pop(index, None)
+        self._filters.pop(key, None)
+        self._used.pop(key, None)
 
     def dropped(self) -> dict[str, int]:
         """By port, how many packets were dropped because their source is unknown."""
         return {
-            str(port): self._filters[port.index].dropped()
+            str(port): self._filters[port.key].dropped()
             for port in self._wiring.ports.values()
-            if port.index in self._filters
+            if port.key in self._filters
         }
 
-    def _at(self, index: int, network: str) -> PortFilters:
-        if index not in self._filters:
-            assert self.sink is not None  # noqa: S101  # links are made before there are rules for them
+    def _at(self, side: Side, index: int, network: str) -> PortFilters:
+        key = side.number, index
+        if key not in self._filters:
             is_open = network in self._wiring.open_networks
             if is_open:
-                self._take(index)
-            self._filters[index] = PortFilters(self._wiring.route, index, self.sink, is_open=is_open)
-        return self._filters[index]
+                self._take(side, index)
+            self._filters[key] = PortFilters(side.route, index, self.sinks[side.number], is_open=is_open)
+        return self._filters[key]
 
-    def _take(self, index: int) -> None:
+    def _take(self, side: Side, index: int) -> None:
         """Note how a port is that is somebody's, before anything is hung on it.
 
         Raises:
             LabError: `port-in-use`, somebody else's filters would not see packets any more that go through links.
         """
         assert self._journal  # noqa: S101  # open networks are not the agent's own
-        found = filters.hooks(self._wiring.route, index)
-        (device,) = switch.devices(self._wiring.route, index)
+        found = filters.hooks(side.route, index)
+        (device,) = switch.devices(side.route, index)
         if found.egress or found.qdisc not in (None, "clsact"):
             name = device.name
-            port = self._wiring.port_at(index)
+            port = self._wiring.port_at((side.number, index))
             what = "filters" if found.egress else f"a qdisc {found.qdisc}"
             raise LabError(
                 "port-in-use",
@@ -137,5 +139,12 @@ class PortRules:
                 f"tc filter show dev {name} egress and tc qdisc show dev {name} say what; remove it, or take down the "
                 "lab that made it",
             )
-        self._used[index] = PortUsed(port=index, had_hook=found.qdisc is not None, queue_length=device.queue_length)
-        self._journal.write(self._used[index])
+        used = PortUsed(
+            port=index,
+            had_hook=found.qdisc is not None,
+            queue_length=device.queue_length,
+            network=side.number,
+            path=side.path,
+        )
+        self._used[side.number, index] = used
+        self._journal.write(used)

@@ -171,8 +171,8 @@ class Server:
             plan=self._plan,
             dead_links=self._links.dead(),
             nodes={
-                name: _state(self._commands.get(name))
-                for name in self._wiring.nodes
+                name: "gone" if node.path and node.has_ended else _state(self._commands.get(name))
+                for name, node in self._wiring.nodes.items()
                 if name not in self._attachments.members.left
             },
             pauses={name: command.pauses for name, command in self._commands.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import sys
@@ -9,19 +10,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from testbed.agent import netlink
-from testbed.agent.netlink import attribute, attributes
+from testbed.agent.netlink import RouteSocket, attribute, attributes
+from testbed.linux import namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from testbed.agent.netlink import RouteSocket
 
 # include/uapi/linux/rtnetlink.h, if_link.h and neighbour.h
 _NEW_LINK, _DEL_LINK, _GET_LINK = 16, 17, 18
 _NEW_NEIGHBOUR, _GET_NEIGHBOUR = 28, 30
 _SET_LINK = 19
+_GET_NAMESPACE, _NAMESPACE_NUMBER, _NAMESPACE_FD = 90, 1, 3  # and net_namespace.h
 _GET_ADDRESS, _LOCAL = 22, 2  # and if_addr.h, where the far end of a point-to-point device is IFA_ADDRESS
 _ADDRESS, _NAME, _MTU, _LINK, _MASTER, _QUEUE_LENGTH, _INFO, _ALIAS, _STATISTICS64 = 1, 3, 4, 5, 10, 13, 18, 20, 23
+_LINK_NAMESPACE = 37  # IFLA_LINK_NETNSID
 _INFO_KIND = 1
 _NEIGHBOUR_MAC = 2
 _LEARNED = 0x02 | 0x04  # NUD_REACHABLE, NUD_STALE; the bridge's own addresses are permanent ones
@@ -37,7 +39,9 @@ class Device:
 
     Attributes:
         master: index of the bridge that it is a port of, or 0.
+        kind: `veth`, `bridge`, ...; empty for a physical device.
         peer: index of a veth's other end, which may be in another namespace; 0 for other kinds.
+        peer_namespace: the number that this namespace has for that of the other end; None where it is the same.
         mtu: bytes of an IP packet.
         connected: both ends of a veth are up.
         sent: packets that it has sent, so of a port those that the node was given.
@@ -50,7 +54,9 @@ class Device:
     name: str
     mac: str
     master: int
+    kind: str
     peer: int
+    peer_namespace: int | None
     mtu: int
     connected: bool
     sent: int
@@ -107,6 +113,40 @@ def named(route: RouteSocket, name: str) -> Device:
     return _device(answer)
 
 
+def other_end(network: int, device: Device, elsewhere: int) -> Device | None:
+    """Return the other end of a veth, if it is in a certain network namespace.
+
+    Indexes alone do not tell: new namespaces all begin with the same ones.
+
+    Args:
+        network: file descriptor of the namespace of the device.
+        device: one end.
+        elsewhere: file descriptor of the namespace where the other end may be.
+    """
+    if not device.peer:
+        return None
+    if os.fstat(network).st_ino == os.fstat(elsewhere).st_ino:
+        is_there = device.peer_namespace is None
+    else:
+        with namespaces.inside(network), RouteSocket() as route:
+            is_there = device.peer_namespace == _number_of(route, elsewhere) is not None
+    if not is_there:
+        return None
+    try:
+        with namespaces.inside(elsewhere), RouteSocket() as route:
+            (found,) = devices(route, device.peer)
+    except OSError:
+        return None
+    return found if found.peer == device.index else None
+
+
+def _number_of(route: RouteSocket, network: int) -> int | None:
+    """Return the number that a socket's namespace has for another one, which it has none for unless devices need it."""
+    (answer,) = route.ask((_GET_NAMESPACE, 0, bytes(4) + attribute(_NAMESPACE_FD, struct.pack("=I", network))))
+    (number,) = struct.unpack_from("=i", attributes(answer[4:])[_NAMESPACE_NUMBER])
+    return None if number < 0 else int(number)
+
+
 def unplug(route: RouteSocket, index: int) -> None:
     """Take a port off its bridge.
 
@@ -157,7 +197,9 @@ def _device(body: bytes) -> Device:
         name=found.get(_NAME, b"").rstrip(b"\0").decode(),
         mac=_mac(found.get(_ADDRESS, b"")),
         master=int.from_bytes(found.get(_MASTER, b""), sys.byteorder),
+        kind=kind.decode(),
         peer=int.from_bytes(found.get(_LINK, b""), sys.byteorder) if kind == b"veth" else 0,
+        peer_namespace=int.from_bytes(found[_LINK_NAMESPACE], sys.byteorder) if _LINK_NAMESPACE in found else None,
         mtu=int.from_bytes(found.get(_MTU, b""), sys.byteorder),
         connected=bool(state & _LOWER_UP),
         sent=int.from_bytes(statistics[8:16], sys.byteorder),

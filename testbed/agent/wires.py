@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from testbed.agent.link_devices import LinkDevices
-    from testbed.agent.messages import NewInterface, NewNetwork, PresentNode
+    from testbed.agent.messages import NewNetwork, PresentNode
     from testbed.agent.nodes import Node
     from testbed.agent.switch import Device
     from testbed.agent.wiring import Wiring
@@ -79,7 +79,18 @@ class Wires:
             device = self.devices.make_port(f"{name} on {interface.network}", mtu, bridge.index, inner)
             made.append(device)
             if (name, interface.network) not in self.wiring.ports:
-                self.wiring.add(_port(name, interface, device, mtu))
+                port = Port(
+                    node=name,
+                    network=interface.network,
+                    side=self.wiring.main,
+                    index=device.index,
+                    bridge=device.master,
+                    mac=interface.mac,
+                    interface=interface.name,
+                    mtu=mtu,
+                    address=interface.address,
+                )
+                self.wiring.add(port)
         if wanted:
             link_devices.switch_on_in(node.network, [interface.name for interface in wanted])
             await configure(node.network, wanted)
@@ -135,17 +146,4 @@ class Wires:
             else:  # the machine lets pass what stays within the network
                 ways = {each.mac: each.index for each in others if routers & {each.node, port.node}}
             if ways:
-                bypass.set_ways(self.wiring.route, port.index, ways)
-
-
-def _port(node: str, interface: NewInterface, device: Device, mtu: int) -> Port:
-    return Port(
-        node=node,
-        network=interface.network,
-        index=device.index,
-        bridge=device.master,
-        mac=interface.mac,
-        interface=interface.name,
-        mtu=mtu,
-        address=interface.address,
-    )
+                bypass.set_ways(port.side.route, port.index, ways)

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import os
 import socket
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.agent import switch
-from testbed.agent.nodes import ENDED, Node, devices_of, of_namespace, of_process
+from testbed.agent.netlink import RouteSocket
+from testbed.agent.nodes import Node, devices_of, let_go, of_namespace, of_process
 from testbed.errors import LabError, unknown_node
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from testbed.agent.messages import (
-        ContainerIdentity,
-        NewInterface,
-        NewNetwork,
-        NewNode,
-        PresentNetwork,
-        PresentNode,
-    )
-    from testbed.agent.netlink import RouteSocket
+    from testbed.agent.messages import ContainerIdentity, NewInterface, NewNetwork, NewNode, PresentNetwork, PresentNode
     from testbed.agent.owners import Owner
     from testbed.agent.switch import Device
 
@@ -54,13 +48,48 @@ class NetworkNamespace:
         self.ip.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A network namespace in which ports are.
+
+    Attributes:
+        number: its inode; 0 of the lab's main switch side.
+        fd: file descriptor of it.
+        route: a netlink socket in it.
+        path: by which it was found; empty of the lab's main switch side.
+    """
+
+    number: int
+    fd: int
+    route: RouteSocket
+    path: str = ""
+
+    def close(self) -> None:
+        """Hold the namespace no more."""
+        with self.route:
+            os.close(self.fd)
+
+
+class Place(NamedTuple):
+    """A device, and the side that it is on."""
+
+    side: Side
+    device: Device
+
+
+DeviceKey = tuple[int, int]
+"""The number of a side, and the index of a device there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
     """The switch side of a node's attachment to a network.
 
     Attributes:
-        index: of the device on the switch side.
-        bridge: index of the bridge that it is a port of.
+        side: where the device is.
+        index: of the device.
+        bridge: index of the bridge that it is a port of; 0 where it is itself the interface of another node, at the
+            other end of a cable.
         mac: of the node's interface.
         interface: name of the node's interface, inside the node.
         mtu: bytes of an IP packet.
@@ -69,6 +98,7 @@ class Port:
 
     node: str
     network: str
+    side: Side
     index: int
     bridge: int
     mac: str
@@ -78,6 +108,11 @@ class Port:
 
     def __str__(self) -> str:
         return f"{self.node} on {self.network}"
+
+    @property
+    def key(self) -> DeviceKey:
+        """What tells its device from others."""
+        return self.side.number, self.index
 
 
 @dataclass(slots=True)
@@ -90,10 +125,11 @@ class Wiring:
         nodes: by name.
         ports: by names of node and network, those included that are gone.
         gone: by names of node and network, ports that are not there now, and why.
-        bridges: networks by the index of their bridge.
+        bridges: networks by their bridge.
         senders: by network, the nodes by the MACs that they send with.
         identities: by node, what tells its container when it has been made anew; only of those that are followed so.
         open_networks: those that are not the lab's own: what they carry between others passes untouched.
+        elsewhere: further sides, by their numbers: where the ports of namespaces of others are.
         expected: by names of node and network, ports of containers that have not started, or whose links have not
             worked yet.
     """
@@ -103,12 +139,23 @@ class Wiring:
     nodes: dict[str, Node] = field(default_factory=dict)
     ports: dict[tuple[str, str], Port] = field(default_factory=dict)
     gone: dict[tuple[str, str], str] = field(default_factory=dict)
-    bridges: dict[int, str] = field(default_factory=dict)
+    bridges: dict[DeviceKey, str] = field(default_factory=dict)
     senders: dict[str, dict[str, str]] = field(default_factory=dict)
     identities: dict[str, ContainerIdentity] = field(default_factory=dict)
     open_networks: set[str] = field(default_factory=set)
     expected: set[tuple[str, str]] = field(default_factory=set)
-    _places: dict[int, tuple[str, str]] = field(default_factory=dict)
+    elsewhere: dict[int, Side] = field(default_factory=dict)
+    _places: dict[DeviceKey, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def main(self) -> Side:
+        """The lab's main switch side."""
+        return Side(0, self.switch.fd, self.route)
+
+    @property
+    def sides(self) -> list[Side]:
+        """All switch sides."""
+        return [self.main, *self.elsewhere.values()]
 
     def node(self, name: str) -> Node:
         """The node of that name; of a container that was restarted, as it is now.
@@ -125,8 +172,8 @@ class Wiring:
             except StopIteration:
                 raise LabError(
                     "node-stopped",
-                    f"node {name} does not run: {ENDED}",
-                    "docker start it, and its links work again; or take the lab down and bring it up again",
+                    f"node {name} does not run: {self.nodes[name].end}",
+                    "start it, and its links work again; or take the lab down and bring it up again",
                 ) from None
         return self.nodes[name]
 
@@ -142,16 +189,21 @@ class Wiring:
             raise LabError("port-gone", reason, "its links work again as soon as it is back")
         return self.ports[node, network]
 
-    def port_at(self, index: int) -> Port | None:
-        """The port that is the device with that index."""
-        return self.ports[self._places[index]] if index in self._places else None
+    def port_at(self, key: DeviceKey) -> Port | None:
+        """The port that is a device."""
+        return self.ports[self._places[key]] if key in self._places else None
+
+    def bridged(self, side: Side, device: Device) -> str | None:
+        """The network that a device is a port of."""
+        return self.bridges.get((side.number, device.master))
 
     def add(self, port: Port) -> None:
         """Have a port where there is none, or none any more."""
         self.gone.pop((port.node, port.network), None)
         self.ports[port.node, port.network] = port
-        self._places[port.index] = port.node, port.network
-        self.bridges[port.bridge] = port.network
+        self._places[port.key] = port.node, port.network
+        if port.bridge:
+            self.bridges[port.side.number, port.bridge] = port.network
         senders = self.senders.setdefault(port.network, {})
         for mac in [mac for mac, node in senders.items() if node == port.node]:
             del senders[mac]
@@ -160,17 +212,21 @@ class Wiring:
     def lose(self, port: Port) -> None:
         """Note that a port has gone."""
         node = self.nodes[port.node]
-        self._places.pop(port.index, None)
-        cause = ENDED if node.has_ended else "its interface there was removed"
+        self._places.pop(port.key, None)
+        cause = node.end if node.has_ended else "its interface there was removed"
         self.gone[port.node, port.network] = f"node {port.node} is not on network {port.network}: {cause}"
 
-    def returned(self, device: Device, network: str, owner: Owner | None) -> Port | None:
+    def release(self, name: str) -> None:
+        """Let go of a node that is a namespace which has gone."""
+        self.nodes[name] = let_go(self.nodes[name])
+
+    def returned(self, place: Place, network: str, owner: Owner | None) -> Port | None:
         """The node's interface at the other end of a device on the switch side, where a port was gone.
 
         The port and the node are known anew from then on.
 
         Args:
-            device: the switch side.
+            place: the device on the switch side.
             network: the network of its bridge.
             owner: whose it is; None where no process is there, as in a node without any.
         """
@@ -181,22 +237,29 @@ class Wiring:
             if owner and node.container in owner.pids:
                 if node.has_ended:
                     self.nodes[name] = self._of_container(node, owner.pids[node.container], node.container)
-                return self._return(name, network, device, owner.interface)
-            if not node.container:
-                for inner in devices_of(node):
-                    if device.peer == inner.index and inner.peer == device.index:
-                        return self._return(name, network, device, inner)
+                return self._return(name, network, place, owner.interface)
+            if not node.container and (inner := self._end_in(node, place)):
+                return self._return(name, network, place, inner)
+        return None
+
+    def _end_in(self, node: Node, place: Place) -> Device | None:
+        """The other end of a device, if it is in a node without a container, as that is now."""
+        for now in node.incarnations():
+            if inner := switch.other_end(place.side.fd, place.device, now.network):
+                self.nodes[node.name] = now
+                return inner
         return None
 
     def _of_container(self, node: Node, pid: int, container: str) -> Node:
         return of_process(node.name, pid, limited=bool(node.cgroups), container=container)
 
-    def _return(self, name: str, network: str, device: Device, inner: Device) -> Port:
+    def _return(self, name: str, network: str, place: Place, inner: Device) -> Port:
         port = replace(
             self.ports[name, network],
             node=name,
-            index=device.index,
-            bridge=device.master,
+            side=place.side,
+            index=place.device.index,
+            bridge=place.device.master,
             mac=inner.mac,
             interface=inner.name,
             mtu=inner.mtu,
@@ -291,6 +354,7 @@ class Wiring:
             Port(
                 node=node,
                 network=interface.network,
+                side=self.main,
                 index=index,
                 bridge=bridge[0],
                 mac=interface.mac,
@@ -324,19 +388,21 @@ class Wiring:
             by_mac = {device.mac: device for device in devices_of(node)}
             for interface in given.interfaces:
                 device = by_mac.get(interface.mac)
-                if not device or not device.peer:
+                found = self._behind(node, device) if device else None
+                if not device or not found:
                     raise LabError(
                         "port-not-found",
                         f"{name} has no veth interface with MAC {interface.mac} for network {interface.network}; "
                         f"it has {', '.join(filter(None, by_mac))}",
                         "attach the node to a bridge network only",
                     )
-                (port,) = switch.devices(self.route, device.peer)
+                side, port = found
                 self.add(
                     Port(
                         node=name,
                         network=interface.network,
-                        index=device.peer,
+                        side=side,
+                        index=port.index,
                         bridge=port.master,
                         mac=device.mac,
                         interface=device.name,
@@ -344,6 +410,24 @@ class Wiring:
                         address=interface.address,
                     )
                 )
+
+    def _behind(self, node: Node, device: Device) -> Place | None:
+        """Where the other end of a node's interface is: on a switch side, or in any other namespace of this machine."""
+        for side in self.sides:
+            if port := switch.other_end(node.network, device, side.fd):
+                return Place(side, port)
+        if device.peer_namespace is None or not node.path:
+            return None
+        for path in namespaces.known_networks(*(each.path for each in self.nodes.values())):
+            with suppress(OSError):
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                if port := switch.other_end(node.network, device, fd):
+                    with namespaces.inside(fd):
+                        side = Side(os.fstat(fd).st_ino, fd, RouteSocket(), str(path))
+                    self.elsewhere[side.number] = side
+                    return Place(side, port)
+                os.close(fd)
+        return None
 
 
 async def configure(network: int, interfaces: Sequence[NewInterface]) -> None:

@@ -45,6 +45,8 @@ COMMANDS = {
     "capture": ("testbed.cli.captures", "Capture packets at a node of a lab, for tcpdump and Wireshark."),
     "validate": ("testbed.cli.topology_files", "Check topology files."),
     "show": ("testbed.cli.topology_files", "Show what a topology resolves to."),
+    "graph": ("testbed.cli.graphs", "Draw a topology, as text, SVG, Mermaid or DOT."),
+    "import": ("testbed.cli.importing", "Make a topology of a compose file or a containerlab file."),
     "metrics": ("testbed.cli.metrics", "List what is measured, by kind of workload."),
     "schema": ("testbed.cli.topology_files", "Print the JSON Schema of topology files, for editors."),
     "doctor": ("testbed.cli.machine", "Report what this machine can do, and what to install for the rest."),

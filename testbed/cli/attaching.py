@@ -58,6 +58,12 @@ class _WithLinks(click.Command):
 )
 @click.option("--wait", is_flag=True, help="With --file: wait for the nodes, stay, follow, and detach at the end.")
 @click.option("--engine", type=click.Choice(engines.CHOICES), help="What applies the impairments.")
+@click.option(
+    "--namespace",
+    "namespaces",
+    is_flag=True,
+    help="The names are network namespaces: by name, pid or path. Needs root.",
+)
 @options.check_budget
 @click.option("--check/--no-check", "checked", default=True, help="Measure the links afterwards.  [default: check]")
 def attach_command(
@@ -67,6 +73,7 @@ def attach_command(
     file: Path | None,
     engine: str | None,
     *,
+    namespaces: bool,
     wait: bool,
     check_budget: float | None,
     checked: bool,
@@ -76,12 +83,13 @@ def attach_command(
     \b
     testbed attach shop --link web,db delay=40ms loss=2%
     testbed attach a b --link 'a->b' rate=5mbit queue=100ms
+    testbed attach --namespace red blue --link red,blue delay=40ms
 
     Nothing inside the containers is changed. The nodes of a compose project are its services. The exit status is 1 if a
     link is not as requested; it stays as it is.
     """  # noqa: D301  # \b is click's
     if file is None:
-        topology, has_links = _topology(names, links, name, engine), bool(links)
+        topology, has_links = _topology(names, links, name, engine, namespaces=namespaces), bool(links)
         if wait:
             raise UsageError("wait-without-file", "--wait is for a file", "name one by --file")
     else:
@@ -106,11 +114,13 @@ def attach_command(
     return 0 if all(each.passed for each in checks) else 1
 
 
-def _topology(names: tuple[str, ...], links: tuple[str, ...], name: str | None, engine: str | None) -> Topology:
+def _topology(
+    names: tuple[str, ...], links: tuple[str, ...], name: str | None, engine: str | None, *, namespaces: bool
+) -> Topology:
     requested = {f"--link {text}": _link(text) for text in links}
     if len(requested) < len(links):
         raise UsageError("duplicate-link", "a --link is given twice", "leave one of them out")
-    return labs.attached(names, requested, name=name, engine=engine)
+    return labs.attached(names, requested, namespaces=namespaces, name=name, engine=engine)
 
 
 def _of_file(file: Path, names: tuple[str, ...], links: tuple[str, ...]) -> Topology:

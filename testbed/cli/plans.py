@@ -91,6 +91,8 @@ def _services(plan: Plan) -> Iterator[Table]:
 def _made_of(node: Node) -> str:
     if node.container:
         return f"container {node.container}"
+    if node.namespace:
+        return f"namespace {node.namespace}"
     return node.image or ("built" if node.service.build else "testbed")
 
 

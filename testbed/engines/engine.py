@@ -152,8 +152,8 @@ class Engine(Protocol):
         """Replace the impairments of a link as a whole, for later packets."""
         ...
 
-    async def restart(self, link: str) -> None:
-        """Restart a link, if the engine can: nothing in flight, counters at zero, random numbers as at first."""
+    async def restart(self, links: Sequence[str]) -> None:
+        """Restart links, if the engine can: nothing in flight, counters at zero, random numbers as at first."""
         ...
 
     async def counters(self) -> dict[str, Counters]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from testbed import runtime as runtimes
 from testbed.errors import UsageError
+from testbed.lab.resolving import CONTAINERS, NAMESPACES
 from testbed.plan.changes import as_document
 from testbed.topology import discovered, document, loads_document
 from testbed.topology.present import as_name
@@ -22,45 +23,59 @@ Link = Mapping[str, object]
 
 
 def attached(
-    names: Sequence[str], links: Mapping[str, Link], *, name: str | None = None, engine: str | None = None
+    names: Sequence[str],
+    links: Mapping[str, Link],
+    *,
+    namespaces: bool = False,
+    name: str | None = None,
+    engine: str | None = None,
 ) -> Topology:
-    """Return the topology of containers that run, with links between them.
+    """Return the topology of containers that run, or of network namespaces, with links between them.
 
     Args:
-        names: of compose projects (one at most) and of containers.
+        names: of compose projects (one at most) and of containers; or names, pids or paths of network namespaces.
         links: by what messages call each.
+        namespaces: whether the names are those of network namespaces.
         name: of the topology; that of the project or of the first container unless given.
         engine: `auto`, `netem` or `userspace`.
 
     Raises:
         TopologyError: a link is wrong; it tells all that is wrong.
-        UsageError: a project or container is not there, or can't be attached.
-        MachineError: no Docker Engine answers.
+        UsageError: a project, container or namespace is not there, or can't be attached.
+        MachineError: no Docker Engine answers; only root can enter namespaces.
     """
-    present = runtimes.load("docker").discover()
+    runtime = NAMESPACES if namespaces else CONTAINERS
+    if not names:
+        raise UsageError("nothing-to-attach", "no project or container is named", "testbed attach PROJECT")
+    present = runtimes.load(runtime).discover(names if namespaces else ())
     projects = [each for each in names if each in present.projects]
-    containers = [each for each in names if each not in projects]
-    _require(names, projects, containers, present)
+    members = [each for each in names if each not in projects]
+    if not namespaces:
+        _require(projects, members, present)
     root = document.Mark(1, 1)
-    data: dict[str, object] = {"name": name or as_name(names[0]), "runtime": "docker", "links": []}
+    data: dict[str, object] = {"name": name or node_name(names[0]), "runtime": runtime, "links": []}
     whole: document.Path = ()
     places = {whole: document.Location(root, root, f"attach {' '.join(names)}")}
     if projects:
         data["compose"] = {"project": projects[0]}
-    if containers:
-        data["nodes"] = {as_name(container): {"container": container} for container in containers}
+    if members:
+        kind = "namespace" if namespaces else "container"
+        data["nodes"] = {node_name(member): {kind: member} for member in members}
     if engine:
         data["engine"] = engine
-    for path in (*((section,) for section in data), *(("nodes", as_name(container)) for container in containers)):
+    for path in (*((section,) for section in data), *(("nodes", node_name(member)) for member in members)):
         places[path] = places[whole]
     data["links"] = [_link(index, label, link, places) for index, (label, link) in enumerate(links.items())]
     made = document.Document(name="attach", data=data, places=places, lines=(), problems=())
     return discovered(loads_document(made), present)
 
 
-def _require(names: Sequence[str], projects: Sequence[str], containers: Sequence[str], present: Present) -> None:
-    if not names:
-        raise UsageError("nothing-to-attach", "no project or container is named", "testbed attach PROJECT")
+def node_name(name: str) -> str:
+    """Return the name of the node that a container or a namespace is, which may be given by its path."""
+    return as_name(name.rpartition("/")[2])
+
+
+def _require(projects: Sequence[str], containers: Sequence[str], present: Present) -> None:
     if len(projects) > 1:
         hint = "name one project, and the containers of the other by their own names"
         raise UsageError("several-projects", f"{' and '.join(projects)} are compose projects", hint)
@@ -87,4 +102,4 @@ def _as_names(value: object) -> object:
     """Return the names of nodes for names that may be those of containers."""
     if isinstance(value, list | tuple):
         return [_as_names(each) for each in value]
-    return as_name(value) if isinstance(value, str) and not re.fullmatch(NAME_PATTERN, value) else value
+    return node_name(value) if isinstance(value, str) and not re.fullmatch(NAME_PATTERN, value) else value

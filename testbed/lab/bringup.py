@@ -16,6 +16,7 @@ from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError
 from testbed.plan import Plan, relocate
 from testbed.plan.differences import plan_differences
+from testbed.plan.members import held_plan
 from testbed.runtime import local_agent, state
 
 if TYPE_CHECKING:
@@ -215,15 +216,12 @@ def _same(plan: Plan, runtime: Runtime) -> Plan:
         raise LabError(
             "lab-differs", f"a lab {plan.lab} is up, but on runtime {runtime.name}, not on {plan.runtime}", hint
         )
-    held = runtime.connect(plan.lab).hello().plan
+    held = held_plan(runtime.connect(plan.lab).hello())
     if held is None:
         raise LabError("lab-incomplete", f"a lab {plan.lab} was never brought up completely", hint)
-    held_plan = Plan.from_json(held)
-    if held_plan.digest != plan.digest:
-        raise LabError(
-            "lab-differs", f"a lab {plan.lab} is up, but with another plan: {_difference(held_plan, plan)}", hint
-        )
-    return held_plan
+    if held.digest != plan.digest:
+        raise LabError("lab-differs", f"a lab {plan.lab} is up, but with another plan: {_difference(held, plan)}", hint)
+    return held
 
 
 def _difference(present: Plan, wanted: Plan) -> str:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from testbed.plan.model import Plan
     from testbed.topology import Topology
 
-_ATTACHING = "docker"
-"""The runtime that has containers of others."""
+CONTAINERS, NAMESPACES = "docker", "netns"
+"""The runtimes that have containers, and network namespaces, of others."""
 
 
 def resolve(
@@ -30,15 +30,16 @@ def resolve(
 
     Raises:
         TopologyError: what it names is not there, or can't be attached.
-        MachineError: no Docker Engine answers, or another runtime is asked for; those of `testbed.plan.resolve`.
+        MachineError: no Docker Engine answers, only root can enter what it names, or another runtime is asked for;
+            those of `testbed.plan.resolve`.
     """
     if not topology.lacks_discovery:
         return plan.resolve(topology, lab=lab, runtime=runtime, engine=engine, seed=seed)
-    from testbed.topology import Present, discovered  # noqa: PLC0415  # only few files name what runs already
+    from testbed.topology import Present, attaching, discovered  # noqa: PLC0415  # only few files name what runs already
 
-    asked = runtime or topology.runtime
-    runtime = _ATTACHING if asked == "auto" else asked
-    found = runtimes.load(runtime).discover() if topology.attaches_running else Present()
+    asked, names = runtime or topology.runtime, attaching.namespaces(topology.document)
+    runtime = (NAMESPACES if names else CONTAINERS) if asked == "auto" else asked
+    found = runtimes.load(runtime).discover(names) if topology.attaches_running else Present()
     if not (topology.compose and topology.compose.file):
         return plan.resolve(discovered(topology, found), lab=lab, runtime=runtime, engine=engine, seed=seed)
     project = topology.compose.from_files(topology.directory, lab or topology.name)

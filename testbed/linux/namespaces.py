@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -94,6 +95,26 @@ def filter_system_calls(program: int) -> None:
 def current_network() -> int:
     """Open the network namespace of this process and return its file descriptor."""
     return os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def known_networks(*first: str) -> Iterator[Path]:
+    """Yield paths of all network namespaces that have a name or a process, those of `first` before all others."""
+    yield from (Path(path) for path in first if path)
+    for place in ("/run/netns", "/run/docker/netns"):
+        yield from sorted(Path(place).glob("*"))
+    yield from (path / "ns/net" for path in Path("/proc").iterdir() if path.name.isdecimal())
+
+
+def open_network(inode: int, *likely: str) -> int | None:
+    """Open the network namespace with an inode (namespaces(7)), wherever it is; None if it has gone."""
+    for path in known_networks(*likely):
+        with suppress(OSError):
+            if path.stat().st_ino == inode:
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                if os.fstat(fd).st_ino == inode:
+                    return fd
+                os.close(fd)
+    return None
 
 
 @contextmanager

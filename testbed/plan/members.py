@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from testbed.plan.model import Link, Plan
+from testbed.codec import UnreadableError
+from testbed.errors import LabError
+from testbed.plan.model import VERSION, Link, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +17,37 @@ if TYPE_CHECKING:
     from testbed.plan.model import Node, Workload
 
 
+def require_version(status: AgentStatus) -> None:
+    """Require that what an agent holds, if anything, is a plan of this version.
+
+    Raises:
+        LabError: `lab-unreadable`.
+    """
+    if status.plan is not None and (version := status.plan.get("version")) != VERSION:
+        raise _unreadable(status, f"it is of version {version!r}, not {VERSION}")
+
+
+def held_plan(status: AgentStatus) -> Plan | None:
+    """Return the plan that an agent holds, as the lab was brought up from it; None before the lab is up.
+
+    Raises:
+        LabError: `lab-unreadable`, it is no plan of this version.
+    """
+    if status.plan is None:
+        return None
+    require_version(status)
+    try:
+        return Plan.from_json(status.plan)
+    except UnreadableError as error:
+        raise _unreadable(status, str(error)) from None
+
+
+def _unreadable(status: AgentStatus, why: str) -> LabError:
+    message = f"the plan of lab {status.lab} can't be read: {why}"
+    hint = f"the lab is of another version of the testbed: testbed down {status.lab} takes it down"
+    return LabError("lab-unreadable", message, hint)
+
+
 def current_plan(status: AgentStatus) -> Plan | None:
     """Return the plan that an agent holds, with the nodes that the lab has now; None before the lab is up.
 
@@ -22,11 +55,11 @@ def current_plan(status: AgentStatus) -> Plan | None:
     events of the timeline that the node has which it is like.
 
     Raises:
-        UnreadableError: it holds no plan, or one of another version.
+        LabError: as `held_plan`.
     """
-    if status.plan is None:
+    plan = held_plan(status)
+    if plan is None:
         return None
-    plan = Plan.from_json(status.plan)
     if not status.members and not status.left:
         return plan
     needed = {end for workload in plan.workloads for end in (workload.source, workload.destination)}

@@ -37,7 +37,8 @@ class Network:
         allocated: the subnet was chosen here and may be another next time; else the file gave it.
         internal: traffic does not leave the machine.
         mtu: bytes of an IP packet.
-        present: name of the Docker network that it is, which was there before the lab; empty where the lab makes it.
+        present: name of the Docker network, bridge or cable that it is, which was there before the lab; empty where the
+            lab makes it.
         wire: it is a cable between two nodes, made by the agent.
     """
 
@@ -83,9 +84,11 @@ class Node:
         sysctls: namespaced kernel settings, the plan's own defaults included (they decide results; machines differ).
         ready: None where a started node is a ready one.
         service: how it is made and started, beside that.
-        container: name of the container that it is, which ran before the lab; empty where the lab makes it.
+        container: name of the container that it is, which ran before the lab; empty where it is none.
         router: None where the node forwards nothing.
         routes: to networks that the node is not on, those of the file first.
+        namespace: name, pid or path of the network namespace that it is, which was there before the lab; empty where it
+            is none.
     """
 
     name: str
@@ -101,6 +104,7 @@ class Node:
     container: str = field(default="", metadata=ADDED)
     router: Router | None = field(default=None, metadata=ADDED)
     routes: tuple[Route, ...] = field(default=(), metadata=ADDED)
+    namespace: str = field(default="", metadata=ADDED)
 
     def __post_init__(self) -> None:
         _freeze(self, "environment", "sysctls")

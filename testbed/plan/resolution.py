@@ -132,8 +132,9 @@ def _gateway(topology: Topology, present: str | None) -> str:
 
 
 def _mac(topology: Topology, node: str, network: str, address: IPv4Address) -> str:
-    container, present = topology.nodes[node].container, topology.segments[network].present
-    return topology.present.mac(container, present) if container and present else addresses.mac(address)
+    entry, present = topology.nodes[node], topology.segments[network].present
+    name = entry.container or entry.namespace
+    return topology.present.mac(name, present) if name and present else addresses.mac(address)
 
 
 def _capture(topology: Topology) -> CaptureSettings:
@@ -164,12 +165,13 @@ def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hos
         environment={**node.variables, **node.environment},
         cpus_milli=node.cpus_milli or 0,
         memory_bytes=node.memory_bytes or 0,
-        sysctls={} if node.container else {**SYSCTLS, **routing.sysctls(topology, name), **node.sysctls},
+        sysctls={} if node.is_present else {**SYSCTLS, **routing.sysctls(topology, name), **node.sysctls},
         ready=node.ready.resolved if node.ready else None,
         service=_service(topology, node.service),
         container=node.container or "",
         router=routing.router(topology, name),
         routes=routing.routes(topology, name, subnets, hosts),
+        namespace=node.namespace or "",
     )
 
 

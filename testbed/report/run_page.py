@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from testbed import drawing
 from testbed.analysis import formatting
 from testbed.report import goodput, latency, senders
 from testbed.report.cells import Cells, TableCell, Tile, Verdict
-from testbed.report.drawing import draw
 from testbed.report.facts import facts
 from testbed.report.page import render
 from testbed.report.socket_charts import connections
@@ -52,7 +52,7 @@ def run_page(run: Run, recorded: Recorded) -> str:
         name=run.plan.topology,
         description=run.plan.description,
         when=_when(run),
-        drawing=draw(run.plan),
+        drawing=drawing.figure(run.plan),
         sections=[*_sections(context)],
         facts=facts(run),
         version=run.versions.get("testbed", ""),

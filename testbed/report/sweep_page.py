@@ -6,12 +6,11 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from testbed import logs
+from testbed import drawing, logs
 from testbed.report.axes import Axis
 from testbed.report.cells import Cells, TableCell, Tile, Verdict
 from testbed.report.charts import Figure, Panel, figure, multiples
 from testbed.report.display_units import Unit, display_unit
-from testbed.report.drawing import draw
 from testbed.report.marks import Crosses, Mark, Ranges
 from testbed.report.page import render
 from testbed.runs.output_files import write_whole
@@ -75,7 +74,7 @@ def sweep_page(outcome: SweepOutcome) -> str:
         head=rows.head(outcome),
         lines=rows.lines(outcome),
         count=len(rows.head(outcome)) - len(matrix.factors),
-        drawing=draw(matrix.plan),
+        drawing=drawing.figure(matrix.plan),
         facts=_facts(outcome),
         runs=_runs(outcome),
         sections=sections,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network
 
     from testbed.agent.client import Agent
+    from testbed.agent.journal import PutBack
     from testbed.plan.model import Plan
     from testbed.services import ComposeProject
     from testbed.topology.present import Present
@@ -99,6 +100,19 @@ def paused(node: str, *, now: bool, remedy: str) -> LabError:
     )
 
 
+def after_death(done: PutBack | None, what: str) -> str:
+    """Return how what a lab is attached to is after its agent was killed; empty where nothing has been put back.
+
+    Args:
+        done: what was put back.
+        what: that is, in words: `containers`.
+    """
+    if done is None or not done.ports:
+        return ""
+    said = f"its agent was killed; the {what} that it was attached to are as they were before"
+    return said + "".join(f"; but {failure}" for failure in done.failures)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
     """The result of a command in a node: its exit status and output."""
@@ -180,8 +194,11 @@ class Runtime(Protocol):
         """
         ...
 
-    def discover(self) -> Present:
-        """Return the containers and networks that are there already, of anybody.
+    def discover(self, names: Sequence[str] = ()) -> Present:
+        """Return what is there already, of anybody.
+
+        Args:
+            names: of network namespaces: names, pids or paths; without any, all containers are returned.
 
         Raises:
             MachineError: this runtime has none, or can't be reached.

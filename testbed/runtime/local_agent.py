@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from testbed import logs
-from testbed.agent import protocol
+from testbed.agent import journal, protocol
 from testbed.agent.client import Agent
 from testbed.errors import LabError, TestbedError, no_such_lab
 from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from testbed.agent.journal import PutBack
 
 _log = logging.getLogger(__name__)
 
@@ -142,6 +144,13 @@ def sweep(runtime: str, lab: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
     if done.returncode:
         raise LabError("not-removed", f"the devices of lab {lab} could not be removed: {done.stderr.strip()}")
+
+
+def aftermath(runtime: str, lab: str) -> PutBack | None:
+    """Return what was put back after the agent of a lab was killed; None where nothing was, so far."""
+    with suppress(OSError):
+        return journal.outcome(journal.read(LabDirectory(runtime, lab).journal.read_bytes()))
+    return None
 
 
 def _launch() -> subprocess.Popen[bytes]:

@@ -24,6 +24,7 @@ from testbed.runtime import (
     Completed,
     LabStatus,
     local_agent,
+    namespaces,
     netns_services,
     nodes,
     state,
@@ -81,11 +82,15 @@ class NetnsRuntime:
         for node in plan.nodes:
             if node.container:
                 raise _only_docker(f"node {node.name} is container {node.container}")
+            if node.namespace:
+                namespaces.require_root()
         netns_services.require(plan)
 
-    def discover(self) -> Present:
-        """Refuse: what runs already are containers."""
-        raise _only_docker("the topology names containers or networks that are there already")
+    def discover(self, names: Sequence[str] = ()) -> Present:
+        """See `testbed.runtime.Runtime`. Refuses containers."""
+        if not names:
+            raise _only_docker("the topology names containers or networks that are there already")
+        return namespaces.discover(names)
 
     def expect(self, project: ComposeProject, present: Present) -> ExpectedProject:  # noqa: ARG002  # see above
         """Refuse: services of compose files are containers."""
@@ -107,14 +112,10 @@ class NetnsRuntime:
         """Start the agent, which makes networks and nodes in its own namespaces."""
         self.require(plan)
         progress("agent")
-        agent = local_agent.start(self.name, plan.lab, isolate=True)
+        attaches = any(node.namespace for node in plan.nodes)
+        agent = local_agent.start(self.name, plan.lab, isolate=not attaches)
         progress("nodes")
-        agent.call(
-            messages.Create(
-                networks=tuple(messages.NewNetwork(name=network.name, mtu=network.mtu) for network in plan.networks),
-                nodes=tuple(_new_nodes(plan)),
-            )
-        )
+        agent.call(namespaces.adoption(plan) if attaches else _creation(plan))
         readiness = Readiness(runtime=self, lab=plan.lab, agent=agent, address=partial(first_address, plan))
         if signals := netns_services.stop_signals(plan):
             self._stop_signals(plan.lab).write_text(json.dumps(dict(signals)), "ascii")
@@ -142,10 +143,13 @@ class NetnsRuntime:
             raise LabError("not-in-node", f"node {node}: no command can be started there: {done.stderr.strip()}")
 
     def down(self, lab: str) -> bool:
-        """End the agent; the kernel removes the rest."""
+        """End the agent; the kernel removes the rest, but what was changed in namespaces of others."""
         self._stop_gracefully(lab)
         stopped = local_agent.stop(self.name, lab)
-        return LabDirectory(self.name, lab).remove() or stopped
+        directory = LabDirectory(self.name, lab)
+        if directory.journal.exists():
+            local_agent.sweep(self.name, lab)
+        return directory.remove() or stopped
 
     def _stop_signals(self, lab: str) -> Path:
         """The file with the signals that ask nodes' programs to end; there is none where no node has one."""
@@ -166,9 +170,13 @@ class NetnsRuntime:
             agent = self.connect(lab)
             hello, attachments = agent.hello(), agent.call(messages.Attachments(settled=False))
         except TestbedError as error:
-            return LabStatus(lab=lab, runtime=self.name, nodes={}, healthy=False, problem=error.message)
+            problem = (
+                error.code == "agent-gone"
+                and runtime.after_death(local_agent.aftermath(self.name, lab), "network namespaces")
+            ) or error.message
+            return LabStatus(lab=lab, runtime=self.name, nodes={}, healthy=False, problem=problem)
         problem = "it was never brought up completely" if hello.plan is None else ""
-        problem = problem or ", ".join(f"{n} {s}" for n, s in hello.nodes.items() if s != "running")
+        problem = problem or ", ".join(f"{n} {s}" for n, s in hello.nodes.items() if s not in ("running", "gone"))
         problem = problem or "; ".join(attachments.problems)
         problem = problem or "; ".join(f"{link}: {death}" for link, death in hello.dead_links.items())
         return LabStatus(
@@ -191,6 +199,8 @@ class NetnsRuntime:
         for node, how in hello.nodes.items():
             if how.startswith("exited "):
                 raise runtime.exited(node, int(how.split()[1]), b"".join(self.logs(lab, node)).decode(errors="replace"))
+            if how == "gone":
+                raise LabError("node-gone", f"node {node}: its network namespace has gone", "make it anew")
             if how == "paused" or hello.pauses.get(node, 0) > before.get(node, 0):
                 remedy = f"testbed exec {lab} {node} -- kill -CONT -- -1"
                 raise runtime.paused(node, now=how == "paused", remedy=remedy)
@@ -219,10 +229,8 @@ class NetnsRuntime:
     @contextmanager
     def visiting(self, lab: str, names: Sequence[str]) -> Iterator[Agent]:
         """See `testbed.runtime.Runtime`. The names are those of `ip netns`, pids or paths."""
-        if os.geteuid() != 0:
-            message = "only root can enter network namespaces that it did not make"
-            raise MachineError("needs-root", message, "use sudo")
-        present = [_present_node(name) for name in names]
+        namespaces.require_root()
+        present = [namespaces.as_present(name) for name in names]
         try:
             agent = local_agent.start(self.name, lab, isolate=False)
             agent.call(messages.Adopt(networks=(), nodes=tuple(present)))
@@ -337,20 +345,6 @@ def _only_docker(said: str) -> MachineError:
     return MachineError("needs-containers", message, "leave --runtime netns out")
 
 
-def _present_node(name: str) -> messages.PresentNode:
-    """Return a network namespace as a node to adopt."""
-    if name.isdecimal():
-        path = Path(f"/proc/{name}/ns/net")
-    else:
-        path = Path(name) if name.startswith("/") else Path("/run/netns", name)
-    if not path.exists():
-        message = f"there is no network namespace {name!r}: {path} does not exist"
-        raise UsageError("unknown-namespace", message, "name one of ip netns, or give the pid of a process in it")
-    return messages.PresentNode(
-        name=name, container="", pid=0, limited=False, interfaces=(), identity=None, namespace=str(path)
-    )
-
-
 def _launch(agent: Agent, node: Node) -> None:
     try:
         agent.call(messages.Launch(node=node.name, argv=(*node.service.entrypoint, *node.command)))
@@ -365,6 +359,13 @@ def _launch(agent: Agent, node: Node) -> None:
 def _as_shell(status: int) -> int:
     """Return the exit status as a shell gives it: 128 plus the signal for a process that a signal ended."""
     return _TOLD_BY_SIGNAL - status if status < 0 else status
+
+
+def _creation(plan: Plan) -> messages.Create:
+    return messages.Create(
+        networks=tuple(messages.NewNetwork(name=network.name, mtu=network.mtu) for network in plan.networks),
+        nodes=tuple(_new_nodes(plan)),
+    )
 
 
 def _new_nodes(plan: Plan) -> Iterator[messages.NewNode]:

@@ -27,19 +27,25 @@ Names = Mapping[str, tuple[str, ...]]
 
 
 def attaches(document: Document) -> bool:
-    """Whether a document names a container or a network that the lab does not make itself."""
+    """Whether a document names a container, a network namespace or a network that the lab does not make itself."""
     return bool(_mapping(document.data, "compose")) or attaches_running(document)
 
 
 def attaches_running(document: Document) -> bool:
-    """Whether a document names a container or a network that is there before the lab is."""
+    """Whether a document names a container, a network namespace or a network that is there before the lab is."""
     nodes, networks = _mapping(document.data, "nodes"), _mapping(document.data, "networks")
     compose = _mapping(document.data, "compose")
     return (
         ("project" in compose and "file" not in compose)
-        or any(isinstance(node, dict) and "container" in node for node in nodes.values())
+        or any(isinstance(node, dict) and node.keys() & {"container", "namespace"} for node in nodes.values())
         or any(isinstance(network, dict) and "present" in network for network in networks.values())
     )
+
+
+def namespaces(document: Document) -> list[str]:
+    """The network namespaces that a document names, as it calls them."""
+    nodes = _mapping(document.data, "nodes").values()
+    return [str(node["namespace"]) for node in nodes if isinstance(node, dict) and "namespace" in node]
 
 
 def filled(document: Document, present: Present) -> tuple[Document, list[Fault]]:
@@ -78,14 +84,17 @@ class _Filling:
         own = {name: entry or {} for name, entry in _mapping(data, "nodes").items()}
         named = {name: str(entry["container"]) for name, entry in own.items() if "container" in entry}
         for name, container in named.items():
-            self._take(name, container)
+            self._take(name, "container", container, self.present.containers)
+        spaces = {name: str(entry["namespace"]) for name, entry in own.items() if "namespace" in entry}
+        for name, namespace in spaces.items():
+            self._take(name, "namespace", namespace, self.present.namespaces)
         if self._project:
             self._take_project(self._project, set(named.values()), own)
         self._join_namespaces()
         networks = self._networks(_mapping(data, "networks"))
-        nodes = {name: entry for name, entry in own.items() if name not in named} | {
-            name: own.get(name, {}) | {"container": container.name, "networks": self._addresses(container)}
-            for name, container in self.nodes.items()
+        nodes = {name: entry for name, entry in own.items() if name not in {**named, **spaces}} | {
+            name: own.get(name, {"container": found.name}) | {"networks": self._addresses(found)}
+            for name, found in self.nodes.items()
         }
         places = dict(self.source.places)
         places |= {("nodes", name): places["compose",] for name in nodes if ("nodes", name) not in places}
@@ -103,15 +112,15 @@ class _Filling:
     def _fault(self, path: Path, code: str, said: str, hint: str = "") -> None:
         self.faults.append(Fault(path, code, said, hint))
 
-    def _take(self, name: str, container: str) -> None:
-        """Have a container that the file names as a node."""
-        path = ("nodes", name, "container")
-        found = self.present.containers.get(container)
+    def _take(self, name: str, kind: str, wanted: str, present: Mapping[str, PresentContainer]) -> None:
+        """Have a container, or a network namespace, that the file names as a node."""
+        path = ("nodes", name, kind)
+        found = present.get(wanted)
         if found is None:
-            hint = nearest(container, self.present.containers, "containers")
-            self._fault(path, "unknown-container", f"is {quote(container)}, and there is no such container", hint)
+            hint = nearest(wanted, present, f"{kind}s") if present else ""
+            self._fault(path, f"unknown-{kind}", f"is {quote(wanted)}, and there is no such {kind}", hint)
         elif found.problem:
-            self._fault(path, "not-attachable", f"is {quote(container)}, which {found.problem}")
+            self._fault(path, "not-attachable", f"is {quote(wanted)}, which {found.problem}")
         else:
             self.nodes[name] = found
 

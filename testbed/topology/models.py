@@ -32,6 +32,7 @@ from testbed.topology.values import (
     Image,
     Mtu,
     Name,
+    Namespace,
     SettingPath,
     SomeSize,
     Subnet,
@@ -94,15 +95,24 @@ class Node(ServiceKeys):
     count: Members | None = key(
         "Makes it a group of so many nodes, NAME-1, NAME-2, ...; the name then stands for all of them", default=None
     )
+    namespace: Namespace | None = key(
+        "A network namespace that is there already: its name, the pid of a process in it, or its path",
+        default=None,
+    )
+
+    @property
+    def is_present(self) -> bool:
+        """Whether it is there already, and the lab does not make it."""
+        return self.container is not None or self.namespace is not None
 
     def attachments(self, networks: Collection[str]) -> Mapping[str, Attachment]:
         """Return its networks by name.
 
         Args:
-            networks: all networks of the file. If there are several and the node names none, it is on none; nor is a
-                container that runs already, until it is discovered what it is on.
+            networks: all networks of the file. If there are several and the node names none, it is on none; nor is what
+                is there already, until it is discovered what it is on.
         """
-        if self.networks is None and self.container is not None:
+        if self.networks is None and self.is_present:
             return {}
         if self.networks is None:
             return {name: Attachment() for name in networks} if len(networks) == 1 else {}
@@ -198,7 +208,7 @@ class Topology(Model):
 
     @property
     def lacks_discovery(self) -> bool:
-        """Whether it names containers or networks that are there already, and what these are is still to be filled in.
+        """Whether it names what is there already, and what that is is still to be filled in.
 
         See `testbed.topology.discovered`.
         """
@@ -211,7 +221,7 @@ class Topology(Model):
 
     @property
     def present(self) -> Present:
-        """What was discovered of the containers and networks that are there already."""
+        """What was discovered of what is there already."""
         return self._present or Present()
 
     @cached_property

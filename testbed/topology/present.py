@@ -15,7 +15,7 @@ _LONGEST_NAME = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresentAttachment:
-    """A container's interface on a Docker network of driver `bridge`."""
+    """An interface on a Docker network of driver `bridge`; or, of a network namespace, on a bridge or a cable."""
 
     network: str
     address: IPv4Address
@@ -24,13 +24,14 @@ class PresentAttachment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresentContainer:
-    """A container, running or not.
+    """A container, running or not; or a network namespace.
 
     Attributes:
-        name: in the Docker Engine.
+        name: in the Docker Engine; of a namespace, its path.
         project, service, number: of compose; empty, and 0, where compose did not make the container.
         attachments: where links can be impaired.
-        namespace: name of the container whose network namespace it has; its own name where that is its own.
+        namespace: name of the container whose network namespace it has; its own name where that is its own. Of a
+            namespace, the name of the one that it is the same as, or its own.
         problem: why its links can't be impaired, to follow its name; empty where they can.
     """
 
@@ -45,10 +46,11 @@ class PresentContainer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresentNetwork:
-    """A Docker network of driver `bridge` with IPv4.
+    """A Docker network of driver `bridge` with IPv4; or a bridge, or a cable between two network namespaces.
 
     Attributes:
-        name: in the Docker Engine.
+        name: in the Docker Engine; or that of the bridge, behind that of its namespace unless it is the machine's own;
+            or the names of a cable's ends.
         subnet: in CIDR form.
         gateway: the machine's address on it; empty where it has none.
         mtu: bytes of an IP packet.
@@ -68,14 +70,16 @@ class PresentNetwork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Present:
-    """All that a Docker Engine has, by name.
+    """All that a Docker Engine has, by name; or what there is of network namespaces.
 
     Attributes:
+        namespaces: by what a file calls them: a name of `ip netns`, the pid of a process, or a path.
         composed: name of the compose project that is still to be brought up, whose containers and networks are among
             the others; empty where there is none.
     """
 
     containers: Mapping[str, PresentContainer] = field(default_factory=dict)
+    namespaces: Mapping[str, PresentContainer] = field(default_factory=dict)
     networks: Mapping[str, PresentNetwork] = field(default_factory=dict)
     composed: str = ""
 
@@ -89,9 +93,9 @@ class Present:
         found = [container for container in self.containers.values() if container.project == project]
         return sorted(found, key=lambda container: (container.service, container.number))
 
-    def mac(self, container: str, network: str) -> str:
-        """The MAC of a container on a Docker network; KeyError where it is not on it."""
-        for attachment in self.containers[container].attachments:
+    def mac(self, name: str, network: str) -> str:
+        """The MAC that a container, or a namespace, has on a network; KeyError where it is not on it."""
+        for attachment in {**self.containers, **self.namespaces}[name].attachments:
             if attachment.network == network:
                 return attachment.mac
         raise KeyError(network)

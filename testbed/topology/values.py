@@ -24,6 +24,7 @@ SMALLEST_MTU = 576
 
 Mtu = Annotated[int, Field(strict=True, ge=SMALLEST_MTU, le=9000)]
 
+NAMESPACE_PATTERN = r"/[^\x00-\x1f]{1,1000}|[A-Za-z0-9_][A-Za-z0-9_.:@+-]{0,250}"
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
 """A DNS label (RFC 1123, section 2.1), of at most 32 characters: names become host names and file names."""
 
@@ -276,6 +277,14 @@ def _http_version(value: object) -> str:
     return text
 
 
+def _namespace(value: object) -> str:
+    text = text_of(value, "a network namespace: a name of ip netns, the pid of a process in it, or a path")
+    if not re.fullmatch(NAMESPACE_PATTERN, text):
+        said = f"is {quote(text)}, which is no network namespace's name, pid or path"
+        raise fault(said, "write it like blue, 4711 or /run/netns/blue")
+    return text
+
+
 def schema_of(annotated: Any) -> JsonSchemaValue:  # noqa: ANN401
     """Return the JSON Schema of one of the types below, for types that also have other forms."""
     return next(argument.schema for argument in get_args(annotated) if isinstance(argument, Reader))
@@ -291,6 +300,7 @@ Image = Annotated[str, matching(r"^[a-zA-Z0-9][\w.:/@-]{0,255}$", "an image", "n
 DockerName = Annotated[
     str, matching(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,199}$", "a name that the Docker Engine knows", "shop-web-1")
 ]
+Namespace = Annotated[str, Reader(_namespace, {"type": ["string", "integer"], "examples": ["blue", 4711]})]
 Variable = Annotated[str, matching(r"^[A-Za-z_][A-Za-z0-9_]{0,255}$", "a variable's name", "HTTP_PORT")]
 Sysctl = Annotated[
     str, matching(r"^net\.[a-z0-9_.]{1,100}$", "a sysctl of the network stack", "net.ipv4.tcp_congestion_control")

@@ -339,7 +339,7 @@ def test_a_lab_is_found_and_healthy_once_the_agent_holds_the_plan(standing):
 
     runtime.connect(plan.lab).call(messages.Remember(plan=None))
     assert (status().healthy, status().problem) == (False, "it was never brought up completely")
-    runtime.connect(plan.lab).call(messages.Remember(plan={"any": "plan"}))
+    runtime.connect(plan.lab).call(messages.Remember(plan=plan.to_json()))
     assert status().healthy
     assert status().nodes == {"client": "running", "server": "running"}
 
@@ -452,6 +452,19 @@ def test_a_impaired_link_and_down_after_the_agent_was_killed(runtime, lab_name, 
     assert remains(lab_name) == []
 
 
+def test_a_lab_of_another_version_is_said_to_be_so_and_hides_no_other(up, standing, lab_name):
+    runtime, plan = standing
+    up()
+    runtime.connect(lab_name).call(messages.Remember(plan={"version": 1, "parts": []}))
+    found = {each.lab: each for each in runtime.labs()}
+    assert f"the plan of lab {lab_name} can't be read" in found[lab_name].problem
+    assert "can't be read" not in found[plan.lab].problem
+    for ask in (runtime.require_running, lambda lab: runtime.run(lab, "client", ["true"]), Lab.attach):
+        with pytest.raises(LabError, match=f"lab-unreadable(.|\n)*testbed down {lab_name}"):
+            ask(lab_name)
+    assert runtime.down(lab_name)
+
+
 def test_down_while_a_container_is_being_removed_and_another_hangs_on_the_network(up, runtime, lab_name):
     up()
     guest = ["docker", "run", "--detach", "--rm", "--network", f"testbed-{lab_name}-net0", "testbed:latest"]
@@ -474,12 +487,13 @@ def progress(step):
     if step == sys.argv[1]:
         threading.Timer(float(sys.argv[2]), os.kill, (os.getpid(), 9)).start()
 load("docker").up(plan, progress)
+progress("up")
 time.sleep(60)
 """
 
 
 @pytest.mark.parametrize("kind", ["process", "container"])
-@pytest.mark.parametrize("moment", [("networks", 0.02), ("nodes", 0.02), ("nodes", 0.3), ("agent", 0)])
+@pytest.mark.parametrize("moment", [("networks", 0.02), ("nodes", 0.02), ("nodes", 0.3), ("up", 0)])
 def test_down_after_up_was_killed(runtime, lab_name, moment, kind):
     step, after = moment
     with agent_as(kind):

@@ -172,7 +172,7 @@ def agents_of(lab):
 
 def test_agent_killed(up, lab_name):
     os.kill(max(agents_of(lab_name)), signal.SIGKILL)
-    assert eventually(lambda: "broken" in run("ps").stdout)
+    assert eventually(lambda: re.search(rf"^{lab_name} .*broken", run("ps").stdout, re.MULTILINE))
     done = run("check", lab_name)
     assert done.returncode == 4
     assert "agent-gone" in done.stderr

@@ -95,7 +95,10 @@ def test_attach_scale_restart_kill_detach(directory, lab_name):
 
 def differences(before, after):
     """Lines of two snapshots that are not in both, without names and numbers that a restarted container has anew."""
-    plain = [{re.sub(r"veth\w+|(?:[0-9a-f]{2}:){5}[0-9a-f]{2}|\d+", "#", line) for line in lines} for lines in (before, after)]
+    plain = [
+        {re.sub(r"veth\w+|(?:[0-9a-f]{2}:){5}[0-9a-f]{2}|\d+", "#", line) for line in lines}
+        for lines in (before, after)
+    ]
     return sorted(line for line in plain[0] ^ plain[1] if "neighbour" not in line)
 
 

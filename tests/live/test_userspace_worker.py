@@ -18,7 +18,7 @@ import pytest
 
 from testbed.engines.counters import Counters
 from testbed.engines.userspace.sockets import open_input, open_output
-from testbed.engines.userspace.workers import SocketLink, Workers
+from testbed.engines.userspace.workers import LinkStart, SocketLink, Workers
 from testbed.errors import LabError
 from testbed.impairments import (
     CERTAIN,
@@ -181,7 +181,7 @@ def test_a_restarted_link_does_the_same_again_and_counts_from_zero(pair):
             await pair.ping(7, "0.004")
             rounds = []
             for _ in range(2):
-                await engine.restart("b", impairments, SEED)
+                await engine.restart([LinkStart("b", impairments, SEED)])
                 rounds.append((await pair.ping(100, "0.004"), (await engine.counters())["b"]))
             return rounds
 
@@ -191,6 +191,27 @@ def test_a_restarted_link_does_the_same_again_and_counts_from_zero(pair):
     assert before.lost == after.lost == 100 - len(first)
     assert after.worker == before.worker != os.getpid()
     assert 0 < before.worker_cpu_ns < after.worker_cpu_ns
+
+
+@pytest.mark.live
+def test_many_links_restart_at_once_and_those_that_are_gone_hinder_no_other(pair):
+    names = [f"a{number}" for number in range(130)]
+
+    async def measure():
+        async with Workers() as engine:
+            await pair.impairments(engine, "b", CLEAR)
+            for part in (names[:64], names[64:128], names[128:]):
+                await engine.add([SocketLink(name, CLEAR, SEED, *pair.sockets("a")) for name in part])
+            await pair.ping(7, "0.004")
+            before = (await engine.counters())["b"].packets_in
+            pair.switched("ip", "link", "del", "in-a")
+            with pytest.raises(LabError) as caught:
+                await engine.restart(LinkStart(name, CLEAR, SEED) for name in (*names, "b"))
+            return before, (await engine.counters())["b"].packets_in, caught.value.message
+
+    before, after, message = asyncio.run(measure())
+    assert (before, after) == (7, 0)
+    assert "and 63 more" in message
 
 
 @pytest.mark.live

@@ -86,9 +86,10 @@ class NetemEngine:
     async def _apply(self, carried: _Carried, impairments: Impairments) -> None:
         await tree.apply(self._ip, carried.device, impairments, mtu=carried.mtu, seed=carried.seed)
 
-    async def restart(self, link: str) -> None:
+    async def restart(self, links: Sequence[str]) -> None:
         """Do nothing: the kernel can't restart counters and random numbers without losing packets in flight."""
-        self._carried(link)
+        for link in links:
+            self._carried(link)
 
     async def counters(self) -> dict[str, Counters]:
         """Return the counters of every link.

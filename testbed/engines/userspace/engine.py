@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from testbed.engines.engine import Availability, Verdict
 from testbed.engines.userspace import sockets
-from testbed.engines.userspace.workers import SocketLink, Workers
+from testbed.engines.userspace.workers import LinkStart, SocketLink, Workers
 from testbed.errors import LabError
 from testbed.linux import namespaces
 
@@ -105,10 +105,10 @@ class UserspaceEngine:
         await self._workers.replace(link, impairments)
         self._links[link] = replace(carried, impairments=impairments)
 
-    async def restart(self, link: str) -> None:
-        """Restart a link: packet n then has the same fate whenever the seed is the same."""
-        carried = self._carried(link)
-        await self._workers.restart(link, carried.impairments, carried.seed)
+    async def restart(self, links: Sequence[str]) -> None:
+        """Restart links: packet n then has the same fate whenever the seed is the same."""
+        carried = {link: self._carried(link) for link in links}
+        await self._workers.restart(LinkStart(link, one.impairments, one.seed) for link, one in carried.items())
 
     async def counters(self) -> dict[str, Counters]:
         """Return the counters of every link; of those whose worker died only `dead` is known."""

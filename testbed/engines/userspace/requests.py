@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -19,6 +19,9 @@ LINKS_MOST: Final = 64
 COUNTED_MOST: Final = 64
 """The most links of one `Count`: the answer has up to 800 bytes for each."""
 
+RESTARTED_MOST: Final = 64
+"""The most links of one `Restart`: no frame passes meanwhile."""
+
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag=str.lower, forbid_unknown_fields=True):
     """Base of the requests.
@@ -30,8 +33,8 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag=st
     id: int = 0
 
 
-class NewLink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A link to add, by its name and seed."""
+class Seeded(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A link that begins, by its name and seed."""
 
     link: str
     seed: int
@@ -44,13 +47,12 @@ class Add(_Request, frozen=True, kw_only=True):
     The impairments of a request are JSON in a file because a trace is too large for a datagram.
     """
 
-    links: tuple[NewLink, ...]
+    links: tuple[Seeded, ...]
 
     @property
     def link(self) -> str:
         """The names of the links, in short."""
-        first, *others = self.links
-        return f"{first.link} and {len(others)} more" if others else first.link
+        return _in_short([link.link for link in self.links])
 
 
 class Replace(_Request, frozen=True, kw_only=True):
@@ -60,10 +62,17 @@ class Replace(_Request, frozen=True, kw_only=True):
 
 
 class Restart(_Request, frozen=True, kw_only=True):
-    """Restart a link with nothing in flight and all counters at zero. It passes a file with its impairments."""
+    """Restart at most `RESTARTED_MOST` links with nothing in flight and all counters at zero.
 
-    link: str
-    seed: int
+    It passes a file with their impairments. Links that are dead or unknown don't hinder the others, but are an error.
+    """
+
+    links: tuple[Seeded, ...]
+
+    @property
+    def link(self) -> str:
+        """The names of the links, in short."""
+        return _in_short([link.link for link in self.links])
 
 
 class Remove(_Request, frozen=True, kw_only=True):
@@ -80,8 +89,12 @@ class Count(_Request, frozen=True, kw_only=True):
     @property
     def link(self) -> str:
         """The names of the links, in short."""
-        first, *others = self.links
-        return f"{first} and {len(others)} more" if others else first
+        return _in_short(self.links)
+
+
+def _in_short(names: Sequence[str]) -> str:
+    first, *others = names
+    return f"{first} and {len(others)} more" if others else first
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -166,8 +166,7 @@ class Worker:
                     (impairments,) = _read_impairments(descriptors[0])
                     self._checked(request.link).emulator.replace(impairments, time.monotonic_ns())
                 case requests.Restart():
-                    (impairments,) = _read_impairments(descriptors[0])
-                    self._checked(request.link).restart(impairments, request.seed)
+                    self._restart(request.links, _read_impairments(descriptors[0]))
                 case requests.Remove():
                     self._remove(request.link)
                 case requests.Count():
@@ -178,6 +177,17 @@ class Worker:
         _log.debug("done: %s", request)
         return requests.Answer(id=request.id, counters=counters)
 
+    def _restart(self, links: Sequence[requests.Seeded], impairments_of_links: Sequence[Impairments]) -> None:
+        """Restart links; ValueError if there are some that can't be, once the others are."""
+        failures = []
+        for link, impairments in zip(links, impairments_of_links, strict=True):
+            try:
+                self._checked(link.link).restart(impairments, link.seed)
+            except ValueError as failure:
+                failures.append(str(failure))
+        if failures:
+            raise ValueError("; ".join(failures))
+
     def _count(self, name: str) -> Counters:
         """Return the counters of a link, also of a dead one."""
         with contextlib.suppress(ValueError):
@@ -185,7 +195,7 @@ class Worker:
         return self._links[name].stats()
 
     def _add(
-        self, links: Sequence[requests.NewLink], impairments_of_links: Sequence[Impairments], descriptors: list[int]
+        self, links: Sequence[requests.Seeded], impairments_of_links: Sequence[Impairments], descriptors: list[int]
     ) -> None:
         """Add all links, or none."""
         added: list[str] = []

@@ -187,6 +187,29 @@ def _with_table(impairments: Impairments) -> Impairments:
     return impairments
 
 
+class LinkStart(NamedTuple):
+    """What a link begins with."""
+
+    name: str
+    impairments: Impairments
+    seed: int
+
+
+async def _restart(worker: _WorkerProcess, links: Sequence[LinkStart]) -> LabError | None:
+    """Restart links of a worker, and return the first failure."""
+    failures = []
+    for first in range(0, len(links), requests.RESTARTED_MOST):
+        part = links[first : first + requests.RESTARTED_MOST]
+        request = requests.Restart(links=tuple(requests.Seeded(link.name, link.seed) for link in part))
+        try:
+            await worker.ask(request, impairments=[link.impairments for link in part])
+        except LabError as failure:
+            failures.append(failure)
+            if worker.death:
+                break
+    return failures[0] if failures else None
+
+
 class SocketLink(NamedTuple):
     """A link for a worker, from `source` to `output` (`sockets.open_input`, `sockets.open_output`)."""
 
@@ -259,7 +282,7 @@ class Workers:
         """Add links to a worker, and return the error if it refuses them."""
         try:
             await worker.ask(
-                requests.Add(links=tuple(requests.NewLink(link.name, link.seed) for link in links)),
+                requests.Add(links=tuple(requests.Seeded(link.name, link.seed) for link in links)),
                 impairments=[link.impairments for link in links],
                 sockets=(sock for link in links for sock in (link.source, link.output)),
             )
@@ -297,15 +320,21 @@ class Workers:
         """
         await self._worker(link).ask(requests.Replace(link=link), impairments=[impairments])
 
-    async def restart(self, link: str, impairments: Impairments, seed: int) -> None:
-        """Restart a link with nothing in flight, all counters at zero and its random numbers from the seed on.
+    async def restart(self, links: Iterable[LinkStart]) -> None:
+        """Restart links with nothing in flight, all counters at zero and their random numbers from the seed on.
 
-        The n-th packet from then on has the same fate whenever the seed is the same.
+        The n-th packet from then on has the same fate whenever the seed is the same. All are tried, also after a
+        failure.
 
         Raises:
-            LabError: there is no such link, or it is dead.
+            LabError: the first failure: there is no such link, or it is dead.
         """
-        await self._worker(link).ask(requests.Restart(link=link, seed=seed), impairments=[impairments])
+        links_of: dict[_WorkerProcess, list[LinkStart]] = {}
+        for link in links:
+            links_of.setdefault(self._worker(link.name), []).append(link)
+        failures = await asyncio.gather(*(_restart(worker, part) for worker, part in links_of.items()))
+        if failure := next((error for error in failures if error), None):
+            raise failure
 
     async def remove(self, link: str) -> None:
         """Remove a link and drop its frames in flight. A link whose worker died is only forgotten.

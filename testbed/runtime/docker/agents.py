@@ -21,7 +21,6 @@ from testbed.runtime import local_agent
 from testbed.runtime.docker import objects
 from testbed.runtime.docker.engine import patiently, refusals
 from testbed.runtime.docker.execution import STDOUT, Execution
-from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,9 +133,7 @@ def aftermath(engine: DockerEngine, lab: str) -> PutBack | None:
                 if file := archive.extractfile(entry):
                     return journal.outcome(journal.read(file.read()))
         return None
-    with suppress(OSError):
-        return journal.outcome(journal.read(LabDirectory(_RUNTIME, lab).journal.read_bytes()))
-    return None
+    return local_agent.aftermath(_RUNTIME, lab)
 
 
 def _listens(engine: DockerEngine, container: str) -> bool | None:

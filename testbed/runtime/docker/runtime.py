@@ -10,11 +10,11 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from testbed import codec, logs
+from testbed import logs
 from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, unknown_node
-from testbed.plan.model import Plan
-from testbed.runtime import Availability, ExpectedProject, LabStatus, local_files, state
+from testbed.plan.members import held_plan, require_version
+from testbed.runtime import Availability, ExpectedProject, LabStatus, after_death, local_files, state
 from testbed.runtime.docker import agents, builds, objects, podman, routes, services
 from testbed.runtime.docker.commands import Commands, DockerProgram
 from testbed.runtime.docker.engine import DockerEngine, in_parallel
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network
 
     from testbed.agent.client import Agent
-    from testbed.plan.model import Node
+    from testbed.plan.model import Node, Plan
     from testbed.runtime import Completed, Progress
     from testbed.runtime.docker.projects import Identities
     from testbed.services import ComposeProject
@@ -64,6 +64,8 @@ class DockerRuntime:
 
     def require(self, plan: Plan) -> None:
         """See `testbed.runtime.Runtime`. Also checks limits, which a Docker Engine otherwise ignores with a warning."""
+        if spaces := [node.namespace for node in plan.nodes if node.namespace]:
+            raise _only_netns(spaces[0])
         local_files.require(plan)
         images = {
             (node.image or objects.OWN_IMAGE, node.service.platform, node.service.pull_policy != "never")
@@ -87,8 +89,10 @@ class DockerRuntime:
         image, platform, may_pull = wanted
         objects.ensure_image(self._engine, image, platform, may_pull=may_pull)
 
-    def discover(self) -> Present:
-        """See `testbed.runtime.Runtime`."""
+    def discover(self, names: Sequence[str] = ()) -> Present:
+        """See `testbed.runtime.Runtime`. Refuses namespaces."""
+        if names:
+            raise _only_netns(names[0])
         from testbed.runtime.docker import discovery  # noqa: PLC0415  # most labs attach nothing
 
         return discovery.discover(self._engine)
@@ -189,9 +193,9 @@ class DockerRuntime:
         """The plans of all labs but one whose agents can be asked."""
         known = {*state.labs(self.name), *(each["Labels"][objects.LAB] for each in self._engine.containers(agent=None))}
         for other in sorted(known - {lab}):
-            with suppress(TestbedError, codec.UnreadableError):
-                if held := self.connect(other).hello().plan:
-                    yield Plan.from_json(held)
+            with suppress(TestbedError):
+                if held := held_plan(self.connect(other).hello()):
+                    yield held
 
     def down(self, lab: str) -> bool:
         """See `testbed.runtime.Runtime`."""
@@ -254,9 +258,8 @@ class DockerRuntime:
             problem = problem or "; ".join(f"{link}: {death}" for link, death in hello.dead_links.items())
         except TestbedError as error:
             problem = error.message
-            if error.code == "agent-gone" and (done := agents.aftermath(self._engine, lab)) and done.ports:
-                problem = "its agent was killed; the containers that it was attached to are as they were before"
-                problem += "".join(f"; but {failure}" for failure in done.failures)
+            if error.code == "agent-gone":
+                problem = after_death(agents.aftermath(self._engine, lab), "containers") or problem
         problem = problem or ", ".join(f"{node} is {now}" for node, now in nodes.items() if now != "running")
         return LabStatus(lab=lab, runtime=self.name, nodes=nodes, healthy=not problem, problem=problem, notes=notes)
 
@@ -356,11 +359,21 @@ class DockerRuntime:
 
 
 def _attached(status: messages.AgentStatus) -> dict[str, str]:
-    """The names of the containers that a lab did not make, by node."""
-    plan: Any = status.plan  # of a lab that another version made it may be anything
+    """The names of the containers that a lab did not make, by node.
+
+    Raises:
+        LabError: as `require_version`.
+    """
+    require_version(status)
+    plan: Any = status.plan or {}  # to read all of it would take a second where there are thousands of links
     found = {node["name"]: node["container"] for node in plan.get("nodes", ()) if node.get("container")}
     found |= {member.name: member.container for member in status.members}
     return {node: container for node, container in found.items() if node not in status.left}
+
+
+def _only_netns(namespace: str) -> MachineError:
+    message = f"namespace {namespace} is there already, which is nothing of a Docker Engine's"
+    return MachineError("needs-namespaces", message, "leave --runtime docker out")
 
 
 def _no_limit(node: Node, what: str, key: str) -> MachineError:

@@ -54,7 +54,7 @@ def broken_rules(parts: Parts, *, is_filled: bool = False) -> Iterator[Fault]:
     """
     rules = [attaching.nodes, workloads.expectations]
     if not is_filled:
-        rules.append(attaching.keys)
+        rules += [attaching.keys, attaching.forms]
     if is_filled or not attaches(parts.document):
         rules += _RULES_OF_NAMES
     for rule in rules:

@@ -51,7 +51,7 @@ def _chosen_by_docker(parts: Parts) -> Iterator[Fault]:
     for name, node in parts.nodes.items():
         for network, address in parts.on.get(name, {}).items():
             attached = parts.networks.get(network)
-            if node and node.container is None and address and attached and attached.present:
+            if node and not node.is_present and address and attached and attached.present:
                 said = f"is {address}, and {network} was there before: the Docker Engine chooses the address"
                 yield Fault(("nodes", name, "networks", network, "address"), "contradiction", said, "leave it out")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.topology.base import Fault, Model
+from testbed.topology.problems import quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -25,9 +26,26 @@ def keys(parts: Parts) -> Iterator[Fault]:
     for name, node in parts.nodes.items():
         if node is not None and node.container is not None:
             yield from _refused(("nodes", name), node, "container", ("container", "ready"))
+        elif node is not None and node.namespace is not None:
+            yield from _refused(("nodes", name), node, "namespace", ("namespace", "ready"))
     for name, network in parts.networks.items():
         if network is not None and network.present is not None:
             yield from _refused(("networks", name), network, "present", ("present",))
+
+
+def forms(parts: Parts) -> Iterator[Fault]:
+    """Network namespaces that are there already stand in a file of their own: the runtime of others has no access."""
+    spaces = [name for name, node in parts.nodes.items() if node is not None and node.namespace is not None]
+    if not spaces:
+        return
+    hint = "give it a file of its own; a container is a namespace too, by the pid of its first process"
+    for name, node in parts.nodes.items():
+        if node is not None and node.namespace is None:
+            said = f"is no namespace that is there already, as {quote(spaces[0])} is: a file has one kind or the other"
+            yield Fault(("nodes", name), "contradiction", said, hint, at_key=True)
+    if parts.section("compose") is not None:
+        said = f"can't be given beside {quote(spaces[0])}, which is a network namespace"
+        yield Fault(("compose",), "contradiction", said, hint, at_key=True)
 
 
 def _refused(path: Path, model: Model, key: str, kept: Collection[str]) -> Iterator[Fault]:

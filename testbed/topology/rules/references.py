@@ -58,12 +58,12 @@ def node(parts: Parts, at: Path, name: str) -> Iterator[Fault]:
 
 
 def ends(parts: Parts, path: Path, named: Mapping[Path, str]) -> Iterator[Fault]:
-    """Both ends exist and differ, or are a group of several; `named` is node by where it is named."""
+    """Both ends exist, and lead from a node to another one; `named` is node or group by where it is named."""
     for at, name in named.items():
         yield from node(parts, at, name)
-    name = next(iter(named.values()))
-    if len(set(named.values())) == 1 and len(parts.members(name)) == 1:
-        yield Fault(path, "same-node", f"leads from {quote(name)} to itself")
+    one, other = (parts.members(name) for name in named.values())
+    if one == other and len(one) == 1:
+        yield Fault(path, "same-node", f"leads from {quote(one[0])} to itself")
 
 
 def link_ends(parts: Parts, path: Path, of: PairEnds | DirectionEnds | WireEnds) -> Iterator[Fault]:

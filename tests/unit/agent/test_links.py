@@ -13,6 +13,7 @@ from itertools import permutations
 
 import pytest
 
+from testbed.agent.journal import Journal
 from testbed.agent.link_devices import LinkDevices
 from testbed.agent.links import Links
 from testbed.agent.messages import LinkRequest, NewInterface, NewNetwork, NewNode
@@ -23,6 +24,8 @@ from testbed.engines.engine import Switch
 from testbed.errors import LabError
 from testbed.impairments import Impairments
 from testbed.linux import namespaces
+
+PING = ("ping", "-n", "-c2", "-i0.05", "-W1")
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make devices")
 
@@ -38,8 +41,8 @@ def interface(number):
 
 
 @asynccontextmanager
-async def links_of(nodes, directory):
-    """A lab of nodes on one network, without links so far."""
+async def links_of(nodes, directory, *, journal=None):
+    """A lab of nodes on one network, which is open if there is a journal, without links so far."""
     switch = namespaces.new_network()
     with namespaces.inside(switch):
         route = RouteSocket()
@@ -61,7 +64,8 @@ async def links_of(nodes, directory):
             await wiring.create([NewNetwork(name="lan", mtu=1500)], wanted, directory)
             devices = LinkDevices("lab-x", switch, route, switch)
             engines = {"userspace": load("userspace", Switch(switch, switch, devices))}
-            links = Links(wiring, devices, engines, {})
+            wiring.open_networks |= {"lan"} if journal else set()
+            links = Links(wiring, devices, engines, {}, journal)
             try:
                 yield links
             finally:
@@ -73,9 +77,9 @@ async def links_of(nodes, directory):
             os.close(switch)
 
 
-def said_in(network, *command):
+def said_in(network, *command, check=True):
     with namespaces.inside(network):
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(command, check=check, capture_output=True, text=True).stdout
 
 
 def mesh(nodes):
@@ -138,6 +142,29 @@ def test_each_direction_has_its_delay_and_nobody_asks_for_macs(tmp_path):
     assert {each["dst"]: (each["lladdr"], each["state"]) for each in known} == {
         f"198.18.0.{number}": (f"02:42:c6:12:00:{number:02x}", ["PERMANENT"]) for number in (2, 3)
     }
+
+
+def test_a_link_that_a_further_node_is_to_have_passes_nothing_until_it_is_made(tmp_path):
+    """Node n2 is like n1, which has links with n0; n3 is on the network, and has none."""
+
+    async def lost():
+        async with links_of(4, tmp_path / "hosts", journal=Journal.at(tmp_path / "journal")) as links:
+            await links.impair(mesh(2))
+            before = said_in(links.wiring.nodes["n2"].network, *PING, "198.18.0.1")
+            links.extend("n1", "n2", "lan", [])
+            await links.follow(links.wiring.port("n0", "lan"))
+            meanwhile, bystander = (
+                said_in(links.wiring.nodes[node].network, *PING, "198.18.0.1", check=False) for node in ("n2", "n3")
+            )
+            await links.attach(links.wiring.port("n2", "lan"))
+            return before, meanwhile, bystander, said_in(links.wiring.nodes["n2"].network, *PING, "198.18.0.1")
+
+    before, meanwhile, bystander, afterwards = asyncio.run(lost())
+    assert " 0% packet loss" in before
+    assert " 100% packet loss" in meanwhile
+    assert " 0% packet loss" in bystander
+    assert " 0% packet loss" in afterwards
+    assert float(afterwards.rpartition("rtt min/avg/max/mdev = ")[2].split("/")[0]) >= 2
 
 
 def test_links_that_could_not_be_made_leave_nothing_behind(tmp_path):

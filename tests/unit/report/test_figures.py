@@ -221,6 +221,13 @@ def test_events_within_the_stage_are_marked(plan, stream):
 
 
 @pytest.fixture
+def crowded(plan):
+    """The plan, with the nodes that flows of a crowd come from."""
+    clients = (replace(plan.node("client"), name=f"c{number:02}") for number in range(200))
+    return replace(plan, nodes=(*plan.nodes, *clients))
+
+
+@pytest.fixture
 def crowd(make):
     """Thirty flows that differ in nothing but their source and how fast they are."""
 
@@ -238,8 +245,8 @@ def crowd(make):
     return made
 
 
-def test_similar_flows_share_a_figure_with_their_sum(plan, crowd):
-    found = [*stage_figures(plan, crowd())]
+def test_similar_flows_share_a_figure_with_their_sum(crowded, crowd):
+    found = [*stage_figures(crowded, crowd())]
     assert titles(found) == ["Goodput of c00 … c29", "TCP sender of c00 … c29"]
     each, total = found[0].charts
     assert each.label == "goodput of each, mbit/s"
@@ -250,12 +257,16 @@ def test_similar_flows_share_a_figure_with_their_sum(plan, crowd):
     assert (min(values(round_trip, "low")), max(values(round_trip, "high"))) == (40, 69)
 
 
-def test_few_flows_are_shown_one_by_one(plan, crowd):
-    assert titles(stage_figures(plan, crowd(2))) == ["Goodput of c00 and c01", "TCP sender of c00", "TCP sender of c01"]
+def test_few_flows_are_shown_one_by_one(crowded, crowd):
+    assert titles(stage_figures(crowded, crowd(2))) == [
+        "Goodput of c00 and c01",
+        "TCP sender of c00",
+        "TCP sender of c01",
+    ]
 
 
-def test_many_flows_do_not_make_a_page_large(plan, crowd):
-    figures = [*stage_figures(plan, crowd(200))]
+def test_many_flows_do_not_make_a_page_large(crowded, crowd):
+    figures = [*stage_figures(crowded, crowd(200))]
     assert sum(len(chart.svg) + len(chart.specification) for figure in figures for chart in figure.charts) < 1_500_000
 
 

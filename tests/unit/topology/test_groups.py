@@ -175,6 +175,12 @@ def test_a_plan_knows_its_groups():
         ),
         (f"{HEAD}links: [{{between: [cleint, server]}}]", (3, 20), "unknown-node", ['did you mean "client"?']),
         (f"{HEAD}links: [{{between: [client-4, server]}}]", (3, 20), "unknown-node", ['"client-4"']),
+        (
+            "name: x\nnodes: {a: {count: 1}}\nlinks: [{between: [a-1, a]}]",
+            (3, 9),
+            "same-node",
+            ['from "a-1" to itself'],
+        ),
         (f"{HEAD}links: [{{between: [server, server]}}]", (3, 9), "same-node", ["to itself"]),
         (
             f"{HEAD}links:\n  - {{between: [client, peer]}}\n  - {{between: [peer, client], delay: 1ms}}",
