@@ -88,10 +88,10 @@ def attach_command(
     Nothing inside the containers is changed. The nodes of a compose project are its services. The exit status is 1 if a
     link is not as requested; it stays as it is.
     """  # noqa: D301  # \b is click's
+    if wait and file is None:
+        raise UsageError("wait-without-file", "--wait is for a file", "name one by --file")
     if file is None:
         topology, has_links = _topology(names, links, name, engine, namespaces=namespaces), bool(links)
-        if wait:
-            raise UsageError("wait-without-file", "--wait is for a file", "name one by --file")
     else:
         topology, has_links = _of_file(file, names, links), True
         if wait:

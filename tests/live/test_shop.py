@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from testbed.errors import MachineError
+from testbed.errors import LabError, MachineError
 from testbed.lab import Lab
 from testbed.runtime.docker import compose
 from testbed.runtime.state import LabDirectory
@@ -152,3 +152,7 @@ def test_a_sidecar_impairs_its_neighbours_as_long_as_it_runs(sidecar, lab_name):
     assert eventually(lambda: docker("logs", sidecar.container("testbed-1")).count("2 links are impaired") == 3)
     assert sidecar.shortest("app-1", "db-1") >= ROUND_TRIP_MS
     assert not LabDirectory("docker", lab_name).path.exists()
+
+    docker("kill", f"testbed-{lab_name}.agent")
+    assert docker("wait", sidecar.container("testbed-1")) == str(LabError.exit_code)
+    assert eventually(lambda: sidecar.shortest("app-1", "db-1") < ROUND_TRIP_MS)
