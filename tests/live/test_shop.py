@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from testbed.errors import LabError, MachineError
+from testbed.errors import LabError, MachineError, UsageError
 from testbed.lab import Lab
 from testbed.runtime.docker import compose
 from testbed.runtime.state import LabDirectory
@@ -156,3 +156,9 @@ def test_a_sidecar_impairs_its_neighbours_as_long_as_it_runs(sidecar, lab_name):
     docker("kill", f"testbed-{lab_name}.agent")
     assert docker("wait", sidecar.container("testbed-1")) == str(LabError.exit_code)
     assert eventually(lambda: sidecar.shortest("app-1", "db-1") < ROUND_TRIP_MS)
+
+
+def test_a_file_without_a_project_is_of_a_container_in_one(directory):
+    done = run("attach", "--file", str(directory / "slow-links.yml"))
+    assert done.returncode == UsageError.exit_code
+    assert "this command runs in no container of one" in done.stderr
