@@ -8,7 +8,7 @@ A type is a dataclass whose annotations say all there is to know (`msgspec` read
 - a field with the metadata `NOT_STORED` is left out; the reader supplies it.
 
 Messages, which are not stored, may be `msgspec.Struct`s instead: these are made faster. A class that is neither has a
-JSON form if it is `Text` (it has a text of its own) or a `Variant`.
+JSON form if it is a `Variant` or an `OwnForm`, such as a `Text`.
 """
 
 from __future__ import annotations
@@ -64,10 +64,48 @@ class Variant(msgspec.Struct, frozen=True, tag_field="kind", tag=_tag, forbid_un
         return str(self.__struct_config__.tag)
 
 
-class Text(ABC):
-    """Base of classes whose JSON form is a text: `str` of an instance makes it."""
+class OwnForm(ABC):
+    """Base of classes that make their JSON form themselves.
+
+    Attributes:
+        JSON_SCHEMA: of that form.
+    """
+
+    JSON_SCHEMA: ClassVar[Mapping[str, Any]]
 
     __slots__ = ()
+
+    @abstractmethod
+    def to_json(self) -> Any:  # noqa: ANN401  # JSON
+        """Return the JSON form."""
+
+    @classmethod
+    @abstractmethod
+    def from_json(cls, data: object) -> Self:
+        """Return the instance that a JSON form stands for.
+
+        Raises:
+            ValueError: it stands for none.
+        """
+
+
+class Text(OwnForm):
+    """Base of classes whose JSON form is a text: `str` of an instance makes it."""
+
+    JSON_SCHEMA: ClassVar[Mapping[str, Any]] = MappingProxyType({"type": "string"})
+
+    __slots__ = ()
+
+    def to_json(self) -> str:
+        """Return the text."""
+        return str(self)
+
+    @classmethod
+    def from_json(cls, data: object) -> Self:
+        """Return the instance that a text stands for."""
+        if not isinstance(data, str):
+            raise UnreadableError("", f"expected `str`, got `{type(data).__name__}`")
+        return cls.from_text(data)
 
     @classmethod
     @abstractmethod
@@ -83,8 +121,8 @@ def encode(value: Any) -> Any:  # noqa: ANN401  # any declared type, to JSON
     """Return a value as JSON data, which `decode` reads."""
     if type(value) in _PLAIN:
         return value
-    if isinstance(value, Text):
-        return str(value)
+    if isinstance(value, OwnForm):
+        return value.to_json()
     if is_dataclass(value) or isinstance(value, msgspec.Struct):
         return _encode_fields(value)
     if isinstance(value, Mapping):
@@ -166,10 +204,8 @@ def _unreadable(error: msgspec.ValidationError) -> UnreadableError:
 
 
 def _decode_other(kind: type[Any], data: Any) -> Any:  # noqa: ANN401  # of a type that msgspec does not know
-    if issubclass(kind, Text):
-        if not isinstance(data, str):
-            raise UnreadableError("", f"expected `str`, got `{type(data).__name__}`")
-        return kind.from_text(data)
+    if issubclass(kind, OwnForm):
+        return kind.from_json(data)
     return data  # what was supplied
 
 
@@ -195,8 +231,8 @@ def schema(kind: type[Any], title: str) -> dict[str, Any]:
     return {"$schema": dialect, "title": title, **described[0], "$defs": dict(sorted(definitions.items()))}
 
 
-def _schema_of_other(_kind: type[Any]) -> dict[str, Any]:
-    return {"type": "string"}  # the text, or what is not stored and so left out
+def _schema_of_other(kind: type[Any]) -> dict[str, Any]:
+    return dict(kind.JSON_SCHEMA) if issubclass(kind, OwnForm) else {"type": "string"}  # not stored, so left out
 
 
 def _reachable(kind: Any) -> Iterator[type[Any]]:  # noqa: ANN401  # any annotation

@@ -85,6 +85,7 @@ class Attachments:
     _happened: int = 0
 
     def __post_init__(self) -> None:
+        self.links.access.before_opening = self.wires.let_pass
         self.wires.when_removed = lambda port: self._disappeared(port.key)
 
     def _hear_side(self, side: Side) -> None:

@@ -11,9 +11,10 @@ from testbed.agent import offloads
 from testbed.agent.journal import OffloadsOff
 from testbed.engines import load
 from testbed.engines.engine import NewLink, Switch
+from testbed.matching import ANY_NODE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from testbed.agent.journal import Journal
     from testbed.agent.link_devices import LinkDevices
@@ -85,7 +86,7 @@ class LinkCarriers:
         """
         self.switch_offloads_off(links)
         for link in links:
-            side = self._wiring.port(link.key.destination, link.key.network).side
+            side = self._wiring.port(*link.key.place).side
             await self.open(side)
             link.side = side.number
         for side_number, name, engine in self._all:
@@ -95,8 +96,13 @@ class LinkCarriers:
                     link.device = device
 
     def _new(self, link: Link) -> NewLink:
-        port = self._wiring.port(link.key.destination, link.key.network)
-        return NewLink(str(link.key), link.impairments, link.seed, port.index, port.mtu)
+        """Return a link as engines have it: packets leave it at its receiver, before the uplink or downlink there."""
+        port, key = self._wiring.port(*link.key.place), link.key
+        if key.destination == ANY_NODE:
+            leaves = self._wiring.lines[key.place].inner
+        else:
+            leaves = port.index if key.source == ANY_NODE else self._wiring.edge(port)
+        return NewLink(str(key), link.impairments, link.seed, leaves, port.mtu)
 
     def switch_offloads_off(self, links: Iterable[Link], sender: str | None = None) -> None:
         """Switch segmentation offloads off at the senders of links whose engines need single packets.
@@ -111,13 +117,24 @@ class LinkCarriers:
         """
         interfaces: defaultdict[str, set[str]] = defaultdict(set)
         for link in links:
-            if self._engines[0][link.engine].needs_single_packets and sender in (None, link.key.source):
-                port = self._wiring.port(link.key.source, link.key.network)
-                interfaces[port.node].add(port.interface)
-                if port.network in self._wiring.open_networks:
-                    self._note_offloads(port)
+            if self._engines[0][link.engine].needs_single_packets:
+                for port in self._senders(link.key):
+                    if sender not in (None, port.node):
+                        continue
+                    interfaces[port.node].add(port.interface)
+                    if port.network in self._wiring.open_networks:
+                        self._note_offloads(port)
         for node, names in interfaces.items():
             offloads.switch_off(self._wiring.node(node).network, names, offloads.SEGMENTATION)
+
+    def _senders(self, key: LinkKey) -> Iterator[Port]:
+        """Yield the ports of a link's sender; of a downlink those of all nodes that are on the network now."""
+        if key.source != ANY_NODE:
+            yield self._wiring.port(key.source, key.network)
+            return
+        for (node, network), port in self._wiring.ports.items():
+            if network == key.network and node != key.destination and (node, network) not in self._wiring.gone:
+                yield port
 
     def _note_offloads(self, port: Port) -> None:
         """Record in the journal the offloads of an interface that is not the lab's own."""
@@ -139,12 +156,12 @@ class LinkCarriers:
             await self._of(link).apply(str(link.key), impairments)
         link.impairments = impairments
 
-    async def restart(self, links: Collection[Link]) -> None:
-        """Restart links; those whose port is gone restart when that comes back."""
+    async def restart(self, links: Collection[Link], origin_ns: int | None) -> None:
+        """Restart links, with time zero of their traces; those whose port is gone restart when that comes back."""
         for side, name, engine in self._all:
             own = [link for link in links if (link.side, link.engine) == (side, name) and link.device is not None]
             if own:
-                await engine.restart([str(link.key) for link in own])
+                await engine.restart([str(link.key) for link in own], origin_ns)
 
     async def counters(self) -> dict[str, Counters]:
         """Return the counters of all links that have a device, by name."""

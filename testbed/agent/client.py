@@ -106,7 +106,8 @@ class Connection:
         Raises:
             LabError: `agent-gone`, the stream ended; `agent-stuck`, nothing came, and the agent does not answer.
         """
-        while b"\n" not in self._buffer:
+        parts = [self._buffer]
+        while b"\n" not in parts[-1]:  # only what is new: a plan of thousands of links has megabytes
             try:
                 data = self._channel.recv(1 << 16)
             except TimeoutError:
@@ -116,9 +117,9 @@ class Connection:
                 data = b""
             if not data:
                 raise gone()
-            self._buffer += data
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return protocol.decode(line)
+            parts.append(data)
+        end, _, self._buffer = parts.pop().partition(b"\n")
+        return protocol.decode(b"".join((*parts, end)))
 
     def tell(self, what: Tell) -> None:
         """Send something to the call in progress."""

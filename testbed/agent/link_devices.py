@@ -26,6 +26,9 @@ _IFINFO = struct.Struct("=BxHiII")  # struct ifinfomsg
 _UP = 1
 _ADDRESS, _NAME, _MTU, _MASTER, _INFO, _ALIAS, _AF_SPEC, _GROUP, _NAMESPACE_FD = 1, 3, 4, 10, 18, 20, 26, 27, 28
 _BRIDGE_SNOOPING = 23  # IFLA_BR_MCAST_SNOOPING
+_INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 4, 5
+_BRIDGE_PORT_FLAGS = 8, 9, 27, 30  # IFLA_BRPORT_LEARNING, _UNICAST_FLOOD, _MCAST_FLOOD, _BCAST_FLOOD
+_BRIDGE_PORT_FLUSH = 24  # IFLA_BRPORT_FLUSH
 _SEND_QUEUES, _RECEIVE_QUEUES = 31, 32
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _ADDRESS_GENERATION, _ADDRESS_GENERATION_OFF = 8, 1  # IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE
@@ -168,6 +171,40 @@ class LinkDevices:
             raise
         return made
 
+    def make_line(self, purpose: str, mtu: int, bridge: int) -> tuple[int, int]:
+        """Make a veth pair on the switch side, which is down; the second end is a port of the bridge.
+
+        Raises:
+            OSError: the kernel's refusal; none is left behind.
+        """
+        name = self._new_name()
+        inner, outer = f"{name}n", f"{name}s"
+        kind = _kind("veth", attribute(_VETH_PEER, _description(outer, mtu) + _ONE_QUEUE))
+        try:
+            self._route.send(
+                [
+                    (_NEW_LINK, CREATE | EXCL, _description(inner, mtu) + _ONE_QUEUE + kind),
+                    *(self._alias(each, purpose) for each in (inner, outer)),
+                ]
+            )
+            ends = switch.named(self._route, inner).index, switch.named(self._route, outer).index
+            self._route.send([(_SET_LINK, 0, _device(ends[1]) + attribute(_MASTER, struct.pack("=I", bridge)))])
+        except BaseException:
+            self._delete_named([inner])
+            raise
+        return ends
+
+    def mute(self, port: int) -> None:
+        """Have a bridge send nothing to a port: neither learn addresses there nor flood to it.
+
+        Raises:
+            OSError: the kernel's refusal.
+        """
+        settings = b"".join(attribute(kind, bytes([0])) for kind in _BRIDGE_PORT_FLAGS)
+        settings += attribute(_BRIDGE_PORT_FLUSH, b"")
+        info = attribute(_INFO_SLAVE_KIND, b"bridge\0") + attribute(_INFO_SLAVE_DATA, settings)
+        self._route.send([(_NEW_LINK, 0, _device(port) + attribute(_INFO, info))])
+
     def make_port(self, purpose: str, mtu: int, bridge: int, inner: tuple[str, str, int]) -> Device:
         """Make a port of a bridge, which is down, with its other end in a node.
 
@@ -201,6 +238,10 @@ class LinkDevices:
             OSError: the kernel's refusal.
         """
         _quietly_up(self._route, devices)
+
+    def switch_on_at(self, indexes: Iterable[int]) -> None:
+        """As `switch_on`, of the devices with these indexes."""
+        self.switch_on([device for index in indexes for device in switch.devices(self._route, index)])
 
     def delete(self, indexes: Iterable[int]) -> None:
         """Remove devices of the switch side, each of which may have gone already."""

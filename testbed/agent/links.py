@@ -22,6 +22,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed import logs
 from testbed.agent import neighbours
+from testbed.agent.access import AccessLines
 from testbed.agent.carriers import Link, LinkCarriers
 from testbed.agent.match_rules import Rule
 from testbed.agent.messages import ChosenEngine, LinkRequest, LinkStatistics
@@ -29,6 +30,7 @@ from testbed.agent.port_rules import PortRules
 from testbed.engines.choice import choose
 from testbed.engines.counters import Counters
 from testbed.errors import LabError
+from testbed.matching import ANY_NODE
 from testbed.seeds import derive
 
 if TYPE_CHECKING:
@@ -66,12 +68,14 @@ class Links:
     missing: Mapping[str, MachineError]
     journal: Journal | None = None
     rules: PortRules = field(init=False)
+    access: AccessLines = field(init=False)
     _carriers: LinkCarriers = field(init=False)
     _links: dict[LinkKey, Link] = field(default_factory=dict)
     _exclusive: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.rules = PortRules(self.wiring, self.journal)
+        self.access = AccessLines(self.wiring, self.devices)
         self._carriers = LinkCarriers(self.wiring, self.devices, self.engines, self.journal)
 
     async def impair(self, wanted: Iterable[LinkRequest]) -> tuple[ChosenEngine, ...]:
@@ -82,16 +86,18 @@ class Links:
 
         Raises:
             MachineError: `engine-unavailable`.
-            LabError: impairments could not be applied, or reads back otherwise; `port-gone`.
+            LabError: impairments could not be applied, or reads back otherwise; `port-gone`; `open-network`.
         """
+        wanted = list(wanted)
         async with self._exclusive:
             new: list[Link] = []
             done = []
             try:
+                await self._make_lines({link.key.place for link in wanted if link.key.is_access})
                 for link in wanted:
                     key = link.key
-                    awaited = self.wiring.awaits(key.source, key.destination, network=key.network)
-                    for node in (key.source, key.destination):
+                    awaited = self.wiring.awaits(*key.nodes, network=key.network)
+                    for node in key.nodes:
                         port = self.wiring.ports[node, key.network] if awaited else self.wiring.port(node, key.network)
                     engine, why = choose(
                         str(key),
@@ -130,7 +136,7 @@ class Links:
 
     async def _expect(self, link: Link) -> None:
         """Have a link that works as soon as both of its ends are there."""
-        self._have_sinks([self.wiring.main])
+        self._make_sinks([self.wiring.ports[link.key.place]])
         self._links[link.key] = link
         self.rules.watch(link.key.network)
         await self.engines[link.engine].prepare(len(self._links))
@@ -149,15 +155,42 @@ class Links:
         """Direct packets to links that are ready for them."""
         if not links:
             return
-        ports = {self.wiring.port(link.key.destination, link.key.network) for link in links}
-        self._have_sinks({port.side for port in ports})
+        ports = {self.wiring.port(*link.key.place) for link in links}
+        self._make_sinks(ports)
         self._set_rules(ports)
         self._introduce(links)
+        self.access.open()
 
-    def _have_sinks(self, sides: Iterable[Side]) -> None:
-        for side in sides:
+    def _make_sinks(self, ports: Iterable[Port]) -> None:
+        for side in {port.side for port in ports}:
             if side.number not in self.rules.sinks:
                 self.rules.sinks[side.number] = self._carriers.make_sink(side)
+
+    async def _make_lines(self, places: Iterable[tuple[str, str]]) -> None:
+        """Make the lines of ports that have none yet; the links that lead there are made anew.
+
+        Raises:
+            LabError: `open-network`; a link can't be made.
+        """
+        for place in places:
+            if place in self.wiring.lines:
+                continue
+            is_awaited = self.wiring.awaits(place[0], network=place[1])
+            port = self.wiring.ports[place] if is_awaited else self.wiring.port(*place)
+            if port.network in self.wiring.open_networks or port.side is not self.wiring.main or not port.bridge:
+                raise LabError(
+                    "open-network",
+                    f"{place[0]} can't have an uplink or downlink on {port.network}, which is not the lab's own",
+                    "impair the links between two nodes there",
+                )
+            with _refusals(port):
+                self.access.make(port)
+            self.rules.give_line(port)
+            before = [link for key, link in self._links.items() if key.place == place]
+            await self._carriers.dismantle(before)
+            await self._make(before)
+            self._make_sinks([port])
+            self._set_rules([port])
 
     async def change(self, changes: Iterable[LinkChange]) -> None:
         """Change the impairments of links, with the engines that they have. All are tried, also after a failure.
@@ -186,20 +219,23 @@ class Links:
         """Return the links that pass nothing any more because their worker has ended, and how it ended."""
         return self._carriers.dead()
 
-    async def restart(self) -> None:
+    async def restart(self, origin_ns: int | None) -> None:
         """Restart every link: the same seed then gives packet n the same fate, whatever crossed before.
 
         Packets in flight are dropped, except by engines for which a restart does nothing.
+
+        Args:
+            origin_ns: time zero of the links' traces, ns of CLOCK_MONOTONIC; None is now.
         """
         async with self._exclusive:
-            await self._carriers.restart(self._links.values())
+            await self._carriers.restart(self._links.values(), origin_ns)
 
     async def statistics(self) -> tuple[LinkStatistics, ...]:
         """Return the counters of each link, from its engine."""
         counters = await self._carriers.counters()
         found = []
         for key, link in tuple(self._links.items()):
-            gone = Counters(dead=self.wiring.gone.get((key.destination, key.network), "it is being made"))
+            gone = Counters(dead=self.wiring.gone.get(key.place, "it is being made"))
             found.append(
                 LinkStatistics(
                     **key._asdict(),
@@ -220,18 +256,24 @@ class Links:
             LabError: a link can't be made, or the port has gone again.
         """
         async with self._exclusive:
-            to_port = [link for key, link in self._links.items() if (key.destination, key.network) == _place(port)]
-            from_port = [link for key, link in self._links.items() if (key.source, key.network) == _place(port)]
-            await self._carriers.dismantle(to_port)
-            gone = self.wiring.gone.keys()
-            present = [link for link in to_port if not self.wiring.awaits(link.key.source, network=port.network)]
-            never_made = [
+            to_port = [link for key, link in self._links.items() if key.place == _place(port)]
+            ends = port.node, ANY_NODE
+            from_port = [
                 link
-                for link in from_port
-                if link.device is None and (link.key.destination, link.key.network) not in gone
+                for key, link in self._links.items()
+                if key.source in ends and key.network == port.network and key.place != _place(port)
             ]
+            await self._carriers.dismantle(to_port)
+            if any(link.key.is_access for link in to_port):
+                with _refusals(port):
+                    self.access.make(port)
+                self.rules.give_line(port)
+            gone = self.wiring.gone.keys()
+            never_made = [link for link in from_port if link.device is None and link.key.place not in gone]
+            present = [link for link in to_port if not self.wiring.awaits(link.key.source, network=port.network)]
             await self._make([*present, *never_made])
             self._adapt(port, [*to_port, *from_port])
+            self.access.open()
             return bool(to_port or from_port)
 
     def extend(self, like: str, name: str, network: str, siblings: Collection[str]) -> None:
@@ -244,7 +286,7 @@ class Links:
             siblings: the others that are alike. What one of them has with `like`, `like` has with the further one.
         """
         for key, link in list(self._links.items()):
-            if key.network != network or like not in (key.source, key.destination):
+            if key.network != network or like not in key.nodes or key.is_access:
                 continue
             others = [each for each in siblings if each not in (key.source, key.destination)]
             if all(key.with_end(like, each) in self._links for each in others):
@@ -263,7 +305,7 @@ class Links:
         return tuple(
             LinkRequest(
                 **key._asdict(),
-                addresses={end: self.wiring.ports[end, key.network].address for end in (key.source, key.destination)},
+                addresses={end: self.wiring.ports[end, key.network].address for end in key.nodes},
                 impairments=link.impairments,
                 later=(),
                 seed=link.seed,
@@ -282,7 +324,7 @@ class Links:
         """
         async with self._exclusive:
             ends = port.node, port.network
-            links = [key for key in self._links if ends in ((key.source, key.network), (key.destination, key.network))]
+            links = [key for key in self._links if ends in [(node, key.network) for node in key.nodes]]
             self._adapt(port, [self._links[key] for key in links])
 
     def _adapt(self, port: Port, links: Collection[Link]) -> None:
@@ -295,13 +337,7 @@ class Links:
             if neighbour.network == port.network and place not in self.wiring.gone
         )
         gone = self.wiring.gone.keys()
-        self._introduce(
-            [
-                link
-                for link in links
-                if not {(link.key.source, link.key.network), (link.key.destination, link.key.network)} & gone
-            ]
-        )
+        self._introduce([link for link in links if not {(node, link.key.network) for node in link.key.nodes} & gone])
 
     def _set_rules(self, ports: Iterable[Port]) -> None:
         """Set the rules of ports, which send packets to the links that lead to them.
@@ -310,26 +346,31 @@ class Links:
         """
         rules: defaultdict[tuple[str, str], defaultdict[str, list[Rule]]] = defaultdict(lambda: defaultdict(list))
         for key, link in self._links.items():
-            side = self.wiring.ports[key.destination, key.network].side.number
+            side = self.wiring.ports[key.place].side.number
             device = self.rules.sinks.get(side) if link.device is None else link.device
             rules[key.destination, key.network][key.source].append(Rule(key.match, device))
         for port in ports:
             with _refusals(port):
+                down = rules[_place(port)].pop(ANY_NODE, ())
                 self.rules.set(port, rules[_place(port)])
+                if _place(port) in self.wiring.lines:
+                    self.access.set(port, rules[ANY_NODE, port.network].get(port.node, ()), down)
 
     def _introduce(self, links: Iterable[Link]) -> None:
-        """Make both ends of links permanent neighbours, except on open networks, where ARP is not impaired.
+        """Make both ends of links permanent neighbours, or all nodes those of an uplink or downlink.
 
         No ARP of theirs then crosses the link, as none would cross the long line that it stands for: the first packet
         takes no longer than the others, and which packet is the n-th does not depend on when ARP asks again. On an open
-        network the neighbour tables are not ours: ports let ARP pass there.
+        network the neighbour tables are not ours: ports let ARP pass there, and it is not impaired.
         """
         known: defaultdict[str, defaultdict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
         for link in links:
             key = link.key
             if key.network in self.wiring.open_networks:
                 continue
-            for node, other in ((key.source, key.destination), (key.destination, key.source)):
+            (near, *_), far = key.nodes, key.nodes[1:] or (link.addresses.keys() - {*key.nodes})
+            there_now = [other for other in far if (other, key.network) not in self.wiring.gone]
+            for node, other in [way for each in there_now for way in ((near, each), (each, near))]:
                 here, there = self.wiring.port(node, key.network), self.wiring.port(other, key.network)
                 known[node][here.interface][link.addresses[other]] = there.mac
         for node, macs in known.items():
@@ -340,10 +381,10 @@ class Links:
         """Remove the devices of the links to a port that is gone. Their impairments are kept until it comes back."""
         _log.info("%s is gone: its links are taken apart", port)
         async with self._exclusive:
-            self.rules.forget(port.key)
-            await self._carriers.dismantle(
-                [link for key, link in self._links.items() if (key.destination, key.network) == _place(port)]
-            )
+            for index in (port.index, self.wiring.edge(port)):
+                self.rules.forget((port.side.number, index))
+            await self._carriers.dismantle([link for key, link in self._links.items() if key.place == _place(port)])
+            self.access.remove(port)
 
     async def leave(self, side: Side) -> None:
         """Remove all devices of a side, and hold its namespace no more; nothing leads there any more."""
@@ -352,6 +393,7 @@ class Links:
 
     async def close(self) -> None:
         """Remove all devices; packets that would cross them are dropped at ports of the lab from then on."""
+        self.access.close()
         await self._carriers.close(self.rules.sinks)
         self._links.clear()
 

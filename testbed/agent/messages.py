@@ -412,7 +412,13 @@ class Impair(Call[tuple[ChosenEngine, ...]], frozen=True, kw_only=True):
 
 
 class Restart(Call[None], frozen=True, kw_only=True):
-    """Have all links begin anew, as their seeds say."""
+    """Have all links begin anew, as their seeds say.
+
+    Attributes:
+        origin_ns: time zero of their traces, ns of CLOCK_MONOTONIC, which may be in the future; None is now.
+    """
+
+    origin_ns: int | None = None
 
 
 class LinkStatistics(LinkEnds, frozen=True, kw_only=True):

@@ -33,11 +33,13 @@ class PortRules:
         self._filters: dict[DeviceKey, PortFilters] = {}
         self._used: dict[DeviceKey, PortUsed] = {}
         self._networks: set[str] = set()
+        self._with_lines: set[str] = set()
 
     def close(self, side: Side, index: int, network: str) -> bool:
         """Have a new port pass nothing until `open` or `release`; False where its network has no links.
 
-        What the node sends is dropped as well on an open network: ports there pass what they don't know.
+        What the node sends is dropped as well on an open network, where ports pass what they don't know, and where
+        nodes have uplinks.
 
         Raises:
             OSError: there is no such port any more.
@@ -47,7 +49,7 @@ class PortRules:
             return False
         new = self._at(side, index, network)
         new.close()
-        if network in self._wiring.open_networks:
+        if network in self._wiring.open_networks or network in self._with_lines:
             new.silence()
         return True
 
@@ -81,22 +83,38 @@ class PortRules:
             LabError: `port-in-use`.
             OSError: the kernel's refusal.
         """
+        edge = self._wiring.edge(port)
         if not links:
             if port.network in self._wiring.open_networks:
                 self.release(port.side, port.index)
-            elif port.key in self._filters:
-                self._filters.pop(port.key).clear()
+            elif known := self._filters.pop((port.side.number, edge), None):
+                known.unsilence()
+                known.clear()
             return
-        if self._journal and port.network not in self._wiring.open_networks:
-            self._journal.write(Bridge(index=port.bridge))
-        self._networks.add(port.network)
+        self._watch(port)
         # The switch itself sends with the addresses of its own devices: as a gateway, or as IPv6 asks of every device.
         # A cable has no switch: its port is the sender's own interface.
         rules: dict[str, Sequence[Rule]] = {
-            switch.devices(port.side.route, index)[0].mac: () for index in (port.index, port.bridge) if port.bridge
+            switch.devices(port.side.route, index)[0].mac: () for index in (edge, port.bridge) if port.bridge
         }
         rules |= {mac: links.get(node, ()) for mac, node in self._wiring.senders[port.network].items()}
-        self._at(port.side, port.index, port.network).set_rules(rules)
+        self._at(port.side, edge, port.network).set_rules(rules)
+
+    def give_line(self, port: Port) -> None:
+        """Let what a port's line does take the place of the rules there; new ports of its network are silenced.
+
+        The rules of a new port stay behind those of the line, and drop what these don't take.
+        """
+        self._watch(port)
+        self._with_lines.add(port.network)
+        if (known := self._filters.pop(port.key, None)) and not known.silenced:
+            known.clear()
+
+    def _watch(self, port: Port) -> None:
+        """Have new ports on a network closed until it is known whose they are."""
+        if self._journal and port.network not in self._wiring.open_networks:
+            self._journal.write(Bridge(index=port.bridge))
+        self._networks.add(port.network)
 
     def forget(self, key: DeviceKey) -> None:
         """Note that a port has gone."""
@@ -106,9 +124,9 @@ class PortRules:
     def dropped(self) -> dict[str, int]:
         """By port, how many packets were dropped because their source is unknown."""
         return {
-            str(port): self._filters[port.key].dropped()
+            str(port): self._filters[edge].dropped()
             for port in self._wiring.ports.values()
-            if port.key in self._filters
+            if (edge := (port.side.number, self._wiring.edge(port))) in self._filters
         }
 
     def _at(self, side: Side, index: int, network: str) -> PortFilters:

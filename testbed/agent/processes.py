@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import json
 import logging
 import os
 import signal
 import socket
 import subprocess
+import termios
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -131,8 +133,14 @@ class Process:
         self.signal(signal.SIGKILL)
 
 
-def start_own(node: Node, argv: Sequence[str], stdio: Sequence[int] = ()) -> Process:
+def start_own(node: Node, argv: Sequence[str], stdio: Sequence[int] = (), term: str | None = None) -> Process:
     """Start a program of our own in a node's network and cgroups, otherwise in the agent's namespaces.
+
+    Args:
+        node: where.
+        argv: the command.
+        stdio: its streams; those that are missing are pipes.
+        term: the kind of terminal that its first stream is, if it is one.
 
     Raises:
         UsageError: `command-not-found`, `command-refused`.
@@ -145,6 +153,8 @@ def start_own(node: Node, argv: Sequence[str], stdio: Sequence[int] = ()) -> Pro
         for procs in node.cgroups:
             procs.write_text("0", "ascii")
         namespaces.setns(node.network, namespaces.NEWNET)
+        if term is not None:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     streams = Streams(stdio)
     try:
@@ -154,6 +164,7 @@ def start_own(node: Node, argv: Sequence[str], stdio: Sequence[int] = ()) -> Pro
             stdout=streams.theirs[1],
             stderr=streams.theirs[2],
             cwd="/",
+            env=None if term is None else {**os.environ, "TERM": term},
             preexec_fn=enter,  # noqa: PLW1509  # there is one thread
             start_new_session=True,
         )

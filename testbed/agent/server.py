@@ -250,8 +250,8 @@ class Server:
             await self._links.change(changes)
             return begun_ns, time.monotonic_ns()
 
-    async def _restart(self, _: messages.Restart) -> None:
-        await self._links.restart()
+    async def _restart(self, call: messages.Restart) -> None:
+        await self._links.restart(call.origin_ns)
 
     async def _statistics(self, _: messages.Statistics) -> tuple[messages.LinkStatistics, ...]:
         left = self._attachments.members.left
@@ -277,7 +277,7 @@ class Server:
         """Start a command in a node; with `term`, the kind of terminal that its first stream is."""
         found = self._wiring.node(node)
         if not self._isolated:  # a container: its runtime starts the commands, but for those that end them
-            return processes.start_own(found, argv, stdio)
+            return processes.start_own(found, argv, stdio, term)
         if node not in self._processes:
             self._processes[node] = processes.NodeProcesses(found)
         environment = self._environment | ({} if term is None else {"TERM": term}) | dict(found.environment)

@@ -142,8 +142,8 @@ class Wires:
         for port in ports:
             others = [each for each in ports if each.node != port.node]
             if network in self._bridges:
-                ways = {bypass.EVERY: others[0].index} if others else {}
+                ways = {bypass.EVERY: self.wiring.edge(others[0])} if others else {}
             else:  # the machine lets pass what stays within the network
-                ways = {each.mac: each.index for each in others if routers & {each.node, port.node}}
+                ways = {each.mac: self.wiring.edge(each) for each in others if routers & {each.node, port.node}}
             if ways:
-                bypass.set_ways(port.side.route, port.index, ways)
+                bypass.set_ways(port.side.route, self.wiring.edge(port), ways)

@@ -115,6 +115,13 @@ class Port:
         return self.side.number, self.index
 
 
+class Line(NamedTuple):
+    """Indexes of the devices between a port and the switch, see `access`: at the port, and at the switch."""
+
+    inner: int
+    outer: int
+
+
 @dataclass(slots=True)
 class Wiring:
     """All nodes and ports of a lab, and the namespace of the switch side: the agent's own, or the machine's.
@@ -128,6 +135,7 @@ class Wiring:
         bridges: networks by their bridge.
         senders: by network, the nodes by the MACs that they send with.
         identities: by node, what tells its container when it has been made anew; only of those that are followed so.
+        lines: by names of node and network, those between ports and the switch.
         open_networks: those that are not the lab's own: what they carry between others passes untouched.
         elsewhere: further sides, by their numbers: where the ports of namespaces of others are.
         expected: by names of node and network, ports of containers that have not started, or whose links have not
@@ -142,6 +150,7 @@ class Wiring:
     bridges: dict[DeviceKey, str] = field(default_factory=dict)
     senders: dict[str, dict[str, str]] = field(default_factory=dict)
     identities: dict[str, ContainerIdentity] = field(default_factory=dict)
+    lines: dict[tuple[str, str], Line] = field(default_factory=dict)
     open_networks: set[str] = field(default_factory=set)
     expected: set[tuple[str, str]] = field(default_factory=set)
     elsewhere: dict[int, Side] = field(default_factory=dict)
@@ -208,6 +217,23 @@ class Wiring:
         for mac in [mac for mac, node in senders.items() if node == port.node]:
             del senders[mac]
         senders[port.mac] = port.node
+
+    def add_line(self, port: Port, line: Line) -> None:
+        """Have a line between a port and the switch. The port counts as its outer end, too."""
+        self.lines[port.node, port.network] = line
+        self._places[port.side.number, line.outer] = port.node, port.network
+
+    def remove_line(self, port: Port) -> Line | None:
+        """Have no line at a port; return the one that was there."""
+        line = self.lines.pop((port.node, port.network), None)
+        if line:
+            self._places.pop((port.side.number, line.outer), None)
+        return line
+
+    def edge(self, port: Port) -> int:
+        """Return the index of the device where packets for a port leave the switch: its own, or that of its line."""
+        line = self.lines.get((port.node, port.network))
+        return line.outer if line else port.index
 
     def lose(self, port: Port) -> None:
         """Note that a port has gone."""

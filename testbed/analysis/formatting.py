@@ -70,6 +70,7 @@ _LINK_COLUMNS: Mapping[str, Callable[[float], str]] = MappingProxyType(
         "duplicates": ratio,
         "reordered": ratio,
         "corruption": ratio,
+        "policer": rate,
         "rate": rate,
         "queue": size,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice, pairwise
+from itertools import islice
 from math import ceil, log
 from typing import TYPE_CHECKING
 
@@ -60,11 +60,19 @@ def of(impairments: Impairments) -> Expected:
 
 
 def in_place_ns(impairments: Impairments) -> Sequence[float]:
-    """Return evenly spaced quantiles of a packet's delay, without its wait at the bottleneck."""
+    """Return evenly spaced quantiles of a packet's delay, without its wait at the bottleneck.
+
+    Of a delay that follows a trace it returns the least and the greatest: how often each occurs depends on the time.
+    """
     jitter = impairments.jitter
+    deviations: Sequence[float] = (0.0,)
+    if jitter:
+        deviations = _mixed(jitter) if jitter.correlation else _deviations(jitter.distribution)
+    if impairments.delay_trace:
+        least_ns, most_ns = (deviations[end] * impairments.jitter_ns for end in (0, -1))
+        return max(impairments.shortest_delay_ns + least_ns, 0.0), impairments.longest_delay_ns + most_ns
     if jitter is None:
         return (float(impairments.delay_ns),)
-    deviations = _mixed(jitter) if jitter.correlation else _deviations(jitter.distribution)
     return [max(impairments.delay_ns + deviation * jitter.ns, 0.0) for deviation in deviations]
 
 
@@ -90,7 +98,7 @@ def longest_ns(impairments: Impairments) -> int:
     late_ns = impairments.reorder.late_ns if impairments.reorder else 0
     jitter = impairments.jitter
     most_ns = jitter.ns * _deviations(jitter.distribution)[-1] if jitter else 0
-    return ceil(impairments.delay_ns + most_ns) + late_ns
+    return ceil(impairments.longest_delay_ns + most_ns) + late_ns
 
 
 def bottleneck_wait_ns(impairments: Impairments) -> float:
@@ -105,8 +113,7 @@ def bottleneck_wait_ns(impairments: Impairments) -> float:
         case FixedRate(bps=bps):
             return bits / bps
         case Opportunities() as trace:
-            wrapped = trace.times_ns[0] + trace.period_ns - trace.times_ns[-1]
-            return max([wrapped, *(later - earlier for earlier, later in pairwise(trace.times_ns))])
+            return trace.longest_pause_ns
         case RateSteps() as trace:
             ends_ns = (*trace.starts_ns[1:], trace.period_ns)
             pauses = [

@@ -7,29 +7,43 @@ from typing import TYPE_CHECKING
 
 from testbed import statistics
 from testbed.check import expected as expectations
-from testbed.check import processes
+from testbed.check import processes, traced
 from testbed.check.comparing import CONFIDENCE, NOTHING_ARRIVES, compare_share
 from testbed.check.delays import judge_delays
 from testbed.check.reordering import judge_reordering
-from testbed.check.verdict import AS_REQUESTED, Finding
+from testbed.check.verdict import AS_REQUESTED, Finding, unmeasured
+from testbed.impairments import LossSteps
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from testbed.check.expected import Expected
     from testbed.check.samples import Sample
     from testbed.impairments import Impairments
+
+_NO_ORIGIN = "it is not known when its trace began"
 
 TIMING = ("delay", "jitter", "distribution")
 """The findings that a busy machine can make worse."""
 
 
-def judge(impairments: Impairments, sample: Sample, *, level: float) -> tuple[Finding, ...]:
-    """Return the findings on all properties of a link except its bottleneck.
+def judge(
+    impairments: Impairments, sample: Sample, *, level: float, origin_ns: int | None = None
+) -> tuple[Finding, ...]:
+    """Return the findings on all properties of a link except its policer and its bottleneck.
 
     Args:
         impairments: the requested impairments.
-        sample: probes, spaced so that none is delayed by the one before.
+        sample: probes, spaced so that none is delayed by the one before; of a delay by trace, as `traced` says.
         level: the probability, per property, that a link that is as requested is found wrong.
+        origin_ns: time zero of the traces of delay and loss.
     """
+    if isinstance(impairments.loss, LossSteps) or impairments.delay_trace:
+        if origin_ns is None:
+            return tuple(unmeasured(name, asked, _NO_ORIGIN) for name, asked in _asked(impairments))
+        steady = judge(traced.without_traces(impairments, origin_ns, sample.sent_ns), sample, level=level)
+        # A trace loses in its own rhythm, of which a mean burst says nothing.
+        return tuple(found for found in steady if found.name != "burst" or not isinstance(impairments.loss, LossSteps))
     expected = expectations.of(impairments)
     findings = [*judge_delays(impairments, expected, sample, level), *_losses(expected, sample, level)]
     findings.append(compare_share("duplicates", expected.duplicates, sample.duplicates, sample.arrived, level))
@@ -41,6 +55,11 @@ def judge(impairments: Impairments, sample: Sample, *, level: float) -> tuple[Fi
         received = sample.arrived + sample.unexpected
         findings.append(compare_share("corruption", expected.corrupted, sample.unexpected, received, level))
     return tuple(findings)
+
+
+def _asked(impairments: Impairments) -> Iterator[tuple[str, float]]:
+    yield "delay", impairments.delay_ns
+    yield "loss", expectations.of(impairments).loss.rate
 
 
 def _losses(expected: Expected, sample: Sample, level: float) -> list[Finding]:

@@ -40,6 +40,11 @@ class ProgressSum:
             self._progress(sum(self._fractions) / max(len(self._fractions), 1))
 
 
+def share(say: Callable[[float], None], part: int, parts: int) -> Callable[[float], None]:
+    """Return a function that takes the fraction done of one of several equal parts, and reports that of the whole."""
+    return lambda done: say((part + done) / parts)
+
+
 def run_all(
     items: Iterable[Item],
     at_once: int,

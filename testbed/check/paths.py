@@ -16,9 +16,10 @@ from testbed.check import capacity
 from testbed.check import expected as expectations
 from testbed.check.comparing import NOTHING_ARRIVES, compare_share, late_ns
 from testbed.check.delays import judge_delay
+from testbed.check.judging import judge
 from testbed.check.verdict import Finding, unmeasured
-from testbed.impairments import CERTAIN, CLEAR, Blackhole, Impairments, IndependentLoss
-from testbed.matching import LinkKey
+from testbed.impairments import CERTAIN, CLEAR, Blackhole, Impairments, IndependentLoss, LossSteps
+from testbed.matching import LinkKey, crossed
 from testbed.plan.forwarding import forwarding
 from testbed.plan.model import Link
 
@@ -40,7 +41,7 @@ _ROUTER_NS = 200_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Path:
-    """The way from one node to another over several links.
+    """The way from one node to another over several links, or over one hop with an uplink or downlink.
 
     Attributes:
         link: the whole path as one link, with the combined impairments.
@@ -48,6 +49,9 @@ class Path:
         address: of the destination.
         mtu: of the smallest network on the way.
         hops: the impairments of each link on the way.
+        judged: the only link that is to be judged; None for the path as a whole.
+        beside: names of the other links on the way, if there is such a link.
+        skipped: why the path can't be probed, or None.
     """
 
     link: Link
@@ -55,17 +59,29 @@ class Path:
     address: str
     mtu: int
     hops: tuple[Impairments, ...]
+    judged: LinkKey | None = None
+    beside: tuple[str, ...] = ()
+    skipped: str | None = None
 
     def judge(self, sample: Sample, *, level: float) -> tuple[Finding, ...]:
-        """Return the findings on delay and loss; `level` is the probability, per property, of a false alarm."""
+        """Return the findings on delay and loss, of a single link on all properties but its bottleneck.
+
+        `level` is the probability, per property, of a false alarm.
+        """
+        if len(self.hops) == 1:
+            return judge(self.hops[0], sample, level=level)
         loss = combined_loss(self.hops)
         lost = compare_share("loss", loss, sample.sent - sample.arrived, sample.sent, level)
+        if any(isinstance(hop.loss, LossSteps) for hop in self.hops):
+            lost = unmeasured("loss", loss.rate, "that of a link on the way follows a trace")
         return (self._delay(sample, level), lost)
 
     def _delay(self, sample: Sample, level: float) -> Finding:
         impairments = self.link.impairments
         if not sample.delays_ns:
             return unmeasured("delay", impairments.delay_ns, NOTHING_ARRIVES)
+        if any(hop.delay_trace for hop in self.hops):
+            return unmeasured("delay", impairments.delay_ns, "that of a link on the way follows a trace")
         if any(hop.reorder for hop in self.hops):
             return unmeasured("delay", impairments.delay_ns, "packets change their places on the way")
         requested = _summed([expectations.in_place_ns(hop) for hop in self.hops])
@@ -92,8 +108,9 @@ def paths_of(plan: Plan, links: Iterable[Link]) -> tuple[Path, ...]:
     ways, found = forwarding(plan), {}
     for workload in plan.workloads:
         for hops in ways.both_ways(workload.source, workload.destination, workload.address):
-            lines = [impaired.get(LinkKey(*hop), {}) for hop in hops]
-            if len(hops) > 1 and any(lines) and all(set(line) <= {None} for line in lines):
+            keys = [key for hop in hops for key in crossed(*hop)]
+            lines = [impaired[key] for key in keys if key in impaired]
+            if len(hops) > 1 and lines and all(set(line) <= {None} for line in lines):
                 found[hops] = _path(plan, hops, tuple(line.get(None, CLEAR) for line in lines))
     return tuple(found.values())
 
@@ -115,14 +132,16 @@ def _path(plan: Plan, hops: Sequence[Hop], each: tuple[Impairments, ...]) -> Pat
 
 
 def combined(hops: Sequence[Impairments]) -> Impairments:
-    """Return what links in a row do together to the packets of one path: delay, jitter, loss and bottleneck."""
+    """Return what links in a row do together: delay, jitter, loss, policer and bottleneck."""
     bottlenecks = [hop.bottleneck for hop in hops if hop.bottleneck]
+    policers = [hop.policer for hop in hops if hop.policer]
     rate = combined_loss(hops).rate
     jitters = [hop.jitter for hop in hops if hop.jitter]
     return Impairments(
         delay_ns=sum(hop.delay_ns for hop in hops),
         jitter=_combined_jitter(jitters) if jitters else None,
         loss=_loss(rate) if rate else None,
+        policer=min(policers, key=lambda each: each.rate_bps, default=None),
         bottleneck=min(bottlenecks, key=lambda each: capacity.mean_bps(each.rate), default=None),
     )
 

@@ -6,15 +6,17 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from testbed.check import capacity, expected, queues, rates, schedules, selection, trains
+from testbed import units
+from testbed.check import capacity, expected, parallel, policing, queues, rates, schedules, selection, traced, trains
 from testbed.check.comparing import TOO_HIGH, TOO_LOW
 from testbed.check.judging import TIMING, judge
-from testbed.check.verdict import Finding, LinkCheck, unmeasured
+from testbed.check.verdict import AS_REQUESTED, Finding, LinkCheck, unmeasured
 from testbed.errors import TestbedError
+from testbed.impairments import FixedRate, LossSteps
 from testbed.plan.model import Link
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from testbed.check.budget import Budget, Depth
     from testbed.check.paths import Path
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from testbed.matching import Match
     from testbed.plan.model import Plan
     from testbed.workloads.nodes import Nodes
+
+    Measurement = Callable[[Nodes, Callable[[float], None]], Finding]
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +49,9 @@ _LIGHT_PER_S = 1_000
 _BUCKET_LONGER = 4
 """How much longer a train is before a bottleneck that may be a token bucket. Half of it empties the bucket, by what it
 sends beyond the rate (`rates.PRESSURE`): one that lasts 50 ms at the rate, and in the third, longest train 200 ms."""
+
+_OTHER_LIMIT = 2
+"""How many times as fast as a bottleneck its policer has to be, and the other way round, for one to be measured."""
 
 _START_NS = 500_000_000
 """The time that it takes to start the two ends of a train."""
@@ -68,8 +75,9 @@ class Probe:
         level: float,
         budget: Budget,
         token_bucket: bool,
+        origin_ns: int | None = None,
     ) -> None:
-        """`matches` are those of all links of the direction, in order."""
+        """`matches` are those of all links of the direction, in order; `origin_ns` is time zero of its traces."""
         path = None if isinstance(probed, Link) else probed
         link = probed if isinstance(probed, Link) else probed.link
         self._link = link
@@ -82,20 +90,57 @@ class Probe:
         self._level = level
         self._budget = budget
         self._token_bucket = token_bucket
+        self._origin_ns = origin_ns
         self.kind: Hashable = (path.hops if path else link.impairments, link.engine, self._mtu)
         self._check = LinkCheck(
-            **link.key._asdict(),
+            **((path and path.judged) or link.key)._asdict(),
             asked=link.impairments,
             sent=0,
             arrived=0,
             findings=(),
             path=path.nodes if path else (),
+            beside=path.beside if path else (),
         )
 
     @property
     def fillable(self) -> bool:
-        """Whether the link has a bottleneck that can be kept busy."""
-        return self._impairments.bottleneck is not None and expected.of(self._impairments).loss.rate < _LOSS_MOST
+        """Whether the link has a bottleneck that can be kept busy, or a policer that can be exceeded."""
+        impairments = self._impairments
+        has_bottleneck = impairments.bottleneck is not None and self._unfillable is None
+        return has_bottleneck or (impairments.policer is not None and self._unexceedable is None)
+
+    @property
+    def _unfillable(self) -> str | None:
+        """The reason why the rate of a bottleneck can't be measured, or None."""
+        if expected.of(self._impairments).loss.rate >= _LOSS_MOST:
+            return "too much is lost to keep the link busy"
+        if self._has_traced_loss:
+            return "the loss before it follows a trace"
+        policer = self._impairments.policer
+        if policer and policer.rate_bps < _OTHER_LIMIT * self._peak_bps:
+            return f"the policer before it lets {units.RATE.format(policer.rate_bps)} pass"
+        return None
+
+    @property
+    def _unexceedable(self) -> str | None:
+        """The reason why a policer can't be measured, or None."""
+        if self._path or self._has_traced_loss or expected.of(self._impairments).loss.rate >= _LOSS_MOST:
+            return "the loss behind it is too large, or varies"
+        bottleneck, policer = self._impairments.bottleneck, self._impairments.policer
+        if bottleneck and policer:
+            if not isinstance(bottleneck.rate, FixedRate):
+                return "the rate behind it varies"
+            if bottleneck.rate.bps < _OTHER_LIMIT * policer.rate_bps:
+                return f"the bottleneck behind it lets {units.RATE.format(bottleneck.rate.bps)} pass"
+        return None
+
+    @property
+    def _has_traced_loss(self) -> bool:
+        return any(isinstance(hop.loss, LossSteps) for hop in (self._path.hops if self._path else [self._impairments]))
+
+    @property
+    def _peak_bps(self) -> float:
+        return capacity.peak_bps(capacity.bottleneck_of(self._impairments).rate, self._depth.train_ns)
 
     @property
     def _mean_bps(self) -> float:
@@ -104,7 +149,7 @@ class Probe:
     @property
     def is_light(self) -> bool:
         """Whether keeping the link busy takes so few datagrams that other links can be kept busy at the same time."""
-        busy = self._busy()
+        busy = self._busy() if self._impairments.bottleneck else self._excess()
         return not self._depth.queues and busy.rate_bps < 8 * busy.frame_bytes * _LIGHT_PER_S
 
     @property
@@ -143,9 +188,9 @@ class Probe:
         scripted = expected.scripted(impairments.drops, count, self._chosen)
         parts = 2 if dense else 1
         try:
-            sample = self._send(spaced, nodes, lambda done: say(done / parts)).sample(scripted=scripted)
+            sample = self._sampled(spaced, nodes, lambda done: say(done / parts), scripted)
             if dense:
-                more = self._send(dense, nodes, lambda done: say((1 + done) / parts)).sample(scripted=scripted)
+                more = self._sampled(dense, nodes, lambda done: say((1 + done) / parts), scripted)
                 sample = sample.with_counts_of(more)
             findings = self._judge(sample)
             for _ in range(_ATTEMPTS - 1):
@@ -154,7 +199,7 @@ class Probe:
                 if not self._budget.allows(_START_NS + spaced.lasts_ns):
                     break
                 _log.debug("%s: times are wrong, measure again", self._check.link)
-                again = self._send(spaced, nodes, lambda _: None).sample(scripted=scripted)
+                again = self._sampled(spaced, nodes, lambda _: None, scripted)
                 sample = again.with_counts_of(sample)
                 findings = self._judge(sample)
         except TestbedError as error:
@@ -166,30 +211,50 @@ class Probe:
         self._check = replace(self._check, sent=sample.sent, arrived=sample.arrived)
         _log.debug("%s: %d of %d probes arrived", self._check.link, sample.arrived, sample.sent)
         self._add(*findings)
+        self._add(*self._unmeasured())
+
+    def _unmeasured(self) -> Iterator[Finding]:
+        """Yield a finding for each part of the link that can't be measured."""
+        impairments = self._impairments
         if impairments.drops:
-            self._add(unmeasured("drops", len(impairments.drops), "a script is for the packets that it names"))
-        if impairments.bottleneck and not self.fillable:
-            self._add(unmeasured("rate", self._mean_bps, "too much is lost to keep the link busy"))
+            yield unmeasured("drops", len(impairments.drops), "a script is for the packets that it names")
+        if impairments.policer and self._unexceedable and not self._path:
+            yield unmeasured("policer", impairments.policer.rate_bps, self._unexceedable)
+        if impairments.bottleneck and self._unfillable:
+            yield unmeasured("rate", self._mean_bps, self._unfillable)
+
+    def _sampled(self, schedule: Schedule, nodes: Nodes, say: Callable[[float], None], scripted: int) -> Sample:
+        record = self._send(schedule, nodes, say)
+        if self._origin_ns is None or not self._impairments.delay_trace:
+            return record.sample(scripted=scripted)
+        excess_ns = traced.excess_ns(self._impairments, self._origin_ns, record.sent_ns)
+        return record.sample(scripted=scripted, excess_ns=excess_ns)
 
     def _judge(self, sample: Sample) -> tuple[Finding, ...]:
         if self._path:
             return self._path.judge(sample, level=self._level)
-        return judge(self._impairments, sample, level=self._level)
+        return judge(self._impairments, sample, level=self._level, origin_ns=self._origin_ns)
 
     def fill(self, nodes: Nodes, say: Callable[[float], None]) -> None:
         """Keep the link busy and judge its rate and, if the depth includes queues, its queue."""
         if self._check.problem is not None or not self._check.arrived:
             return
-        parts = 2 if self._depth.queues else 1
-        try:
-            self._add(self._rate(nodes, lambda done: say(done / parts)))
+        policer, bottleneck = self._impairments.policer, self._impairments.bottleneck
+        measured: list[tuple[str, float, Measurement]] = []
+        if policer and not self._unexceedable:
+            measured.append(("policer", policer.rate_bps, self._policing))
+        if bottleneck and not self._unfillable:
+            measured.append(("rate", self._mean_bps, self._rate))
             if self._depth.queues:
-                self._add(self._queue(nodes, lambda done: say((1 + done) / parts)))
-        except TestbedError as error:
-            if self._budget.overrun:
-                self._add(unmeasured("rate", self._mean_bps, self._no_time()))
-            else:
-                self._check = replace(self._check, problem=error.message)
+                measured.append(("queue", bottleneck.queue_bytes, self._queue))
+        for place, (name, asked, measure) in enumerate(measured):
+            try:
+                self._add(measure(nodes, parallel.share(say, place, len(measured))))
+            except TestbedError as error:
+                if not self._budget.overrun:
+                    self._check = replace(self._check, problem=error.message)
+                    return
+                self._add(unmeasured(name, asked, self._no_time()))
 
     @property
     def _chosen(self) -> ProbePackets:
@@ -199,6 +264,8 @@ class Probe:
 
     def _reason_to_skip(self, lasts_ns: int) -> str | None:
         """Return why the link is not measured, or None."""
+        if self._path and self._path.skipped:
+            return self._path.skipped
         if self._packets is None:
             return "other links of this direction take all packets that the prober could send over it"
         if self._impairments.corruption and self._packets.protocol is not None:
@@ -220,6 +287,25 @@ class Probe:
     def _busy(self, longer: int = 1, *, halved: bool = False) -> Schedule:
         longer *= _BUCKET_LONGER if self._token_bucket else 1
         return schedules.busy(self._impairments, self._mtu, self._depth.train_ns, longer=longer, halved=halved)
+
+    def _excess(self) -> Schedule:
+        """Return a schedule that exceeds the link's policer."""
+        return schedules.exceeding(self._impairments, self._mtu, self._depth.train_ns)
+
+    def _policing(self, nodes: Nodes, say: Callable[[float], None]) -> Finding:
+        """Judge the policer. A busy machine may send too slowly, or lose packets: then a train is sent again."""
+        policer, schedule, findings = policing.policer_of(self._impairments), self._excess(), []
+        for _ in range(_ATTEMPTS):
+            if not self._budget.allows(_START_NS + schedule.lasts_ns):
+                break
+            train = self._train(schedule, nodes, say)
+            if train is None:
+                continue
+            findings.append(policing.judge_policer(self._impairments, train))
+            if findings[-1].verdict in (AS_REQUESTED, TOO_HIGH):
+                break
+        no_time = unmeasured("policer", policer.rate_bps, self._no_time(_START_NS + schedule.lasts_ns))
+        return policing.conclude(findings) if findings else no_time
 
     def _rate(self, nodes: Nodes, say: Callable[[float], None]) -> Finding:
         """Judge the rate. A busy machine lets the link fall idle or receives late: then a longer train is sent."""
@@ -258,7 +344,7 @@ class Probe:
     def _queue(self, nodes: Nodes, say: Callable[[float], None]) -> Finding:
         """Judge the depth of the queue. It looks deeper if the machine receives late, and drains if sending pauses."""
         impairments, bottleneck = self._impairments, capacity.bottleneck_of(self._impairments)
-        if reason := schedules.unfillable(bottleneck):
+        if reason := schedules.unfillable(impairments):
             return unmeasured("queue", bottleneck.queue_bytes, reason)
         schedule = schedules.overflowing(impairments, self._mtu)
         finding = unmeasured("queue", bottleneck.queue_bytes, self._no_time(_START_NS + schedule.lasts_ns))

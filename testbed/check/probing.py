@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from testbed import logs
 from testbed.check import parallel
 from testbed.check.budget import QUICK, Budget, Depth, rounds
+from testbed.check.company import in_company
 from testbed.check.probe import Probe
 from testbed.plan.model import Link
 from testbed.workloads.nodes import KillableNodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from testbed.check.paths import Path
     from testbed.check.verdict import LinkCheck
@@ -44,6 +45,7 @@ def measure(
     paths: Iterable[Path] = (),
     depth: Depth = QUICK,
     budget_s: float | None = None,
+    origins: Mapping[LinkKey, int] | None = None,
     token_bucket: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[LinkCheck, ...]:
@@ -58,6 +60,8 @@ def measure(
     traffic on the links changes the results. Scripted drops count the probes like any packet, so they must be
     restarted afterwards.
 
+    Links whose packets cross an uplink or downlink too are probed like paths, see `testbed.check.company`.
+
     Args:
         plan: the plan of the lab.
         nodes: the nodes of the lab.
@@ -66,6 +70,8 @@ def measure(
         paths: the paths to probe after all links, whose bottlenecks they may share.
         depth: `QUICK` or `DEEP`.
         budget_s: how long the check may take, in seconds; by default the budget of the depth.
+        origins: time zero of the traces of links, ns of CLOCK_MONOTONIC; without it, delay and loss that follow a trace
+            are not measured.
         token_bucket: bottlenecks may be those of another tool, which let more than 1 ms of their rate through at once
             when they were idle (the bucket of tbf or htb): only what follows is judged.
         progress: called with the fraction done, in the calling thread.
@@ -75,7 +81,7 @@ def measure(
         not passed.
     """
     links = plan.links if links is None else tuple(links)
-    probed: list[Link | Path] = [*links, *paths]
+    probed: list[Link | Path] = [*in_company(plan, links), *paths]
     budget = Budget(depth.budget_s if budget_s is None else budget_s)
     rounds_most = 1 + int(budget.seconds * 1e9) // depth.probes_ns
     level = SIGNIFICANCE / max(min(len(probed), rounds_most * AT_ONCE) * _PROPERTIES, 1)
@@ -87,11 +93,12 @@ def measure(
             plan,
             each,
             number,
-            matches[each.key.plain] if isinstance(each, Link) else (),
+            matches.get((each.key if isinstance(each, Link) else each.judged or each.link.key).plain, ()),
             depth=depth,
             level=level,
             budget=budget,
             token_bucket=token_bucket,
+            origin_ns=(origins or {}).get(each.key) if isinstance(each, Link) else None,
         )
         for number, each in enumerate(probed)
     ]
@@ -108,7 +115,9 @@ def measure(
         def fill(probe: Probe, say: Callable[[float], None]) -> None:
             probe.fill(guarded, say)
 
-        for part in _in_time(probes[: len(links)], budget):
+        alone = [probe for probe, each in zip(probes, probed, strict=True) if isinstance(each, Link)]
+        others = [probe for probe, each in zip(probes, probed, strict=True) if not isinstance(each, Link)]
+        for part in _in_time(alone, budget):
             fillable = [probe for probe in part if probe.fillable]
             light = [probe for probe in fillable if probe.is_light]
             heavy = [probe for probe in fillable if not probe.is_light]
@@ -117,7 +126,7 @@ def measure(
             with logs.timed(_log, f"fill {len(light)} slow bottlenecks and {len(heavy)} fast ones"):
                 run(light, AT_ONCE, fill)
                 run(heavy, cores, fill)
-        for part in _in_time(probes[len(links) :], budget):
+        for part in _in_time(others, budget):
             with logs.timed(_log, f"probe {len(part)} paths"):
                 run(part, AT_ONCE, sample)
                 run([probe for probe in part if probe.fillable], 1, fill)  # at once, they would share a bottleneck

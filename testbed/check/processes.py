@@ -15,6 +15,7 @@ from testbed.impairments import (
     FourState,
     GilbertElliott,
     IndependentLoss,
+    LossSteps,
     RandomEvent,
 )
 
@@ -72,16 +73,16 @@ NEVER = independent(0)
 
 @cache
 def of(model: Loss | RandomEvent | None) -> Process:
-    """Return the process of a loss or an event of `testbed.impairments`."""
+    """Return the process of a loss or an event of `testbed.impairments`; of a trace, that of its mean."""
     match model:
-        case None:
-            return NEVER
-        case Blackhole():
-            return independent(1)
+        case None | Blackhole():
+            return independent(0 if model is None else 1)
         case IndependentLoss(probability=probability) | RandomEvent(probability=probability, correlation=0):
             return independent(probability / CERTAIN)
         case CorrelatedLoss() | RandomEvent():
             return _correlated(model.probability, model.correlation)
+        case LossSteps():
+            return independent(model.mean / CERTAIN)
         case GilbertElliott():
             return _chain(
                 [

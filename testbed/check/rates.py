@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from testbed import records, statistics, units
 from testbed.check import expected
-from testbed.check.capacity import Capacity, bottleneck_of, mean_bps
+from testbed.check.capacity import bottleneck_of, bounds, mean_bps
 from testbed.check.comparing import CONFIDENCE, EARLY_NS, TOO_HIGH, TOO_LOW, compare
 from testbed.check.verdict import AS_REQUESTED, Finding, unmeasured
 from testbed.impairments import CERTAIN, FixedRate
@@ -282,16 +282,15 @@ def _judge_trace(impairments: Impairments, trace: Trace, train: Train) -> Findin
     if len(train.received_ns) < _FRAMES_LEAST:
         return unmeasured("rate", mean, "too few datagrams arrived")
     length_ns = train.received_ns[-1] - train.received_ns[0]
-    capacity = Capacity(trace)
-    passed = list(capacity.windows(length_ns))
+    fewest, most = bounds(trace, length_ns)
     counted = 8 * (train.frame_bytes + bottleneck_of(impairments).overhead_bytes)
     bits = counted * (len(train.received_ns) - 1)
     verdict = AS_REQUESTED
-    if bits < (min(passed) - 2 * counted) * (1 - RATE_RATIO):
+    if bits < (fewest - 2 * counted) * (1 - RATE_RATIO):
         verdict = TOO_LOW
-    elif bits > (max(passed) + 2 * counted) * (1 + RATE_RATIO):
+    elif bits > (most + 2 * counted) * (1 + RATE_RATIO):
         *_, (sent_bits, time_ns) = _windows(impairments, train)
-        if sent_bits <= (max(capacity.windows(time_ns)) + 2 * counted) * (1 + RATE_RATIO):
+        if sent_bits <= (bounds(trace, time_ns)[1] + 2 * counted) * (1 + RATE_RATIO):
             return unmeasured("rate", mean, "packets reach this machine's prober too unevenly to tell")
         verdict = TOO_HIGH
     return Finding(
@@ -301,7 +300,7 @@ def _judge_trace(impairments: Impairments, trace: Trace, train: Train) -> Findin
         interval=None,
         verdict=verdict,
         passed=verdict == AS_REQUESTED,
-        asked_range=(min(passed) * _SECOND / length_ns, max(passed) * _SECOND / length_ns),
+        asked_range=(fewest * _SECOND / length_ns, most * _SECOND / length_ns),
     )
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from testbed.check import expected
 from testbed.check.capacity import bottleneck_of, drained_ns, mean_bps, peak_bps
 from testbed.check.expected import FRAME_BYTES
+from testbed.check.policing import EXCESS, policer_of
 from testbed.check.rates import PRESSURE
-from testbed.impairments import CoDel, FixedRate, Opportunities
+from testbed.impairments import ACTIVE, FixedRate, Opportunities
 
 if TYPE_CHECKING:
     from testbed.impairments import Bottleneck, Impairments, Reorder
@@ -30,6 +31,9 @@ ARRIVALS_LEAST = 60
 _FRAMES_LEAST = 24
 _FRAMES_MOST = 6_000
 """Bounds of the frames in a train. An endpoint receives the larger number in a tenth of a second."""
+
+_POLICED_LEAST = 100
+"""The least frames of a train for a policer: what its bucket holds at the end may be a frame more or less."""
 
 _LOW_RATE_NS = 400_000_000
 """Frames are made small enough for the shortest train to take no longer than this."""
@@ -111,10 +115,13 @@ def _probes(impairments: Impairments, count: int, interval_ns: int) -> Schedule:
 def _light_interval_ns(impairments: Impairments) -> int:
     """Return the shortest time between two probes at which they use little of the link's rate."""
     least_ns = _reordering_interval_ns(impairments.reorder, impairments) if impairments.reorder else INTERVAL_NS
-    bottleneck = impairments.bottleneck
+    bottleneck, policer = impairments.bottleneck, impairments.policer
+    bits = 8 * FRAME_BYTES * LOAD
+    if policer:
+        least_ns = max(least_ns, -(-bits * _SECOND // policer.rate_bps))
     if bottleneck is None:
         return least_ns
-    bits = 8 * (FRAME_BYTES + bottleneck.overhead_bytes) * LOAD
+    bits += 8 * bottleneck.overhead_bytes * LOAD
     return max(least_ns, -(-bits * _SECOND // max(round(mean_bps(bottleneck.rate)), 1)))
 
 
@@ -168,11 +175,36 @@ def overflowing(impairments: Impairments, mtu: int) -> Schedule:
     )
 
 
-def unfillable(bottleneck: Bottleneck) -> str | None:
-    """Return why the depth of a queue can't be measured, or None."""
+def exceeding(impairments: Impairments, mtu: int, train_ns: int) -> Schedule:
+    """Return a schedule that exceeds a link's policer, for twice as long as that takes to use up its burst.
+
+    Args:
+        impairments: the link's impairments.
+        mtu: the MTU of its network.
+        train_ns: the least time that the train takes, unless that is more datagrams than an endpoint can receive.
+    """
+    policer = policer_of(impairments)
+    rate_bps = EXCESS * policer.rate_bps
+    fitting = int(rate_bps * _LOW_RATE_NS / _SECOND / 8 / _POLICED_LEAST)
+    frame_bytes = max(min(mtu + _ETHERNET_BYTES, fitting), FRAME_BYTES)
+    burst_ns = round(8 * policer.burst_bytes * _SECOND / (rate_bps - policer.rate_bps))
+    count = round(rate_bps * max(train_ns, 2 * burst_ns) / _SECOND / (8 * frame_bytes))
+    return Schedule(
+        count=max(min(count, _FRAMES_MOST), _POLICED_LEAST),
+        rate_bps=rate_bps,
+        frame_bytes=frame_bytes,
+        in_flight_ns=expected.longest_ns(impairments) + _SLACK_NS,
+    )
+
+
+def unfillable(impairments: Impairments) -> str | None:
+    """Return why the depth of a link's queue can't be measured, or None."""
+    bottleneck = bottleneck_of(impairments)
+    if impairments.delay_trace:
+        return "the delay before it follows a trace"
     if not isinstance(bottleneck.rate, FixedRate):
         return "the rate before it varies"
-    if isinstance(bottleneck.discipline, CoDel):
+    if isinstance(bottleneck.discipline, ACTIVE):
         return f"{bottleneck.discipline.kind} keeps it short"
     filling_ns = round(8 * bottleneck.queue_bytes * _SECOND / bottleneck.rate.bps)
     return f"filling it takes {filling_ns / 1e9:.0f} s" if filling_ns > _FILLING_MOST_NS else None

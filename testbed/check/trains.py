@@ -17,7 +17,7 @@ from testbed.plan.model import Workload
 from testbed.workloads.running import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from testbed.check.schedules import Schedule
     from testbed.check.selection import ProbePackets
@@ -56,8 +56,12 @@ class TrainRecord:
             received_ns=self.received_ns,
         )
 
-    def sample(self, *, scripted: int) -> Sample:
+    def sample(self, *, scripted: int, excess_ns: Sequence[int] | None = None) -> Sample:
         """Return the record as a sample, from which delay and loss are judged.
+
+        Args:
+            scripted: how many of its datagrams scripted drops may have hit.
+            excess_ns: by how much the delay requested for each differs from the link's mean (`traced.excess_ns`).
 
         Raises:
             LabError: the receiver was too busy to read all that arrived, so losses of the link can't be counted.
@@ -69,7 +73,9 @@ class TrainRecord:
         return Sample(
             sent=len(ledger),
             arrived=ledger.delivered,
-            delays_ns=[latencies_ns[number] for number in sorted(latencies_ns)],
+            delays_ns=[
+                latencies_ns[number] - (excess_ns[number] if excess_ns else 0) for number in sorted(latencies_ns)
+            ],
             runs=sum(1 for _ in ledger.loss_runs()),
             duplicates=ledger.duplicates,
             reordered=ledger.reordered,

@@ -31,6 +31,7 @@ class Finding:
             `loss`, `duplicates`, `reordered`, `corruption`: ratios; loss counts every packet that does not arrive as
             it was sent, reordered counts packets that left their place;
             `burst`: the mean number of packets lost in a row;
+            `policer` (bit/s), the rate that passes;
             `rate` (bit/s), of a trace the mean; `queue` (bytes); `drops`: the number of scripted drops.
         measured: the estimate of the value; None if nothing was measured.
         interval: the 99 % confidence interval of the true value; None if there is none.
@@ -70,6 +71,8 @@ class LinkCheck:
         skipped: why the link was left out, or None; that is no failure.
         path: the nodes between the ends, where it is a path over several links; `asked` is then what these do together,
             and `network` the one where the path arrives.
+        beside: names of other links that the probes crossed too, because packets of the link do; `asked` is then what
+            all of them do together.
     """
 
     DERIVED: ClassVar = ("passed", "verdict")
@@ -85,6 +88,7 @@ class LinkCheck:
     skipped: str | None = None
     match: Match | None = None
     path: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @property
     def key(self) -> LinkKey:
@@ -95,12 +99,13 @@ class LinkCheck:
     def link(self) -> str:
         """The name of the link or path in messages and results."""
         over = f" over {', '.join(self.path)}" if len(self.path) <= _NAMED else f" over {len(self.path)} nodes"
-        return f"{self.key.name}{over if self.path else ''}"
+        with_others = f" with {' and '.join(self.beside)}" if self.beside else ""
+        return f"{self.key.name}{over if self.path else ''}{with_others}"
 
     @property
     def full_name(self) -> str:
         """The name of the link or path with its network, which no other has."""
-        return f"{self.link} on {self.network}" if self.path else str(self.key)
+        return f"{self.link} on {self.network}"
 
     @property
     def passed(self) -> bool:

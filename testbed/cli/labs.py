@@ -13,6 +13,7 @@ from testbed import lab as labs
 from testbed.cli import options
 from testbed.errors import UsageError
 from testbed.lab import Lab
+from testbed.matching import ANY_NODE
 
 
 @click.command("down")
@@ -63,7 +64,8 @@ def impair_command(  # noqa: PLR0917  # as the command has them
 ) -> None:
     """Change the impairments of the link FROM -> TO, such as delay=80ms jitter=5ms loss=10% rate=5mbit queue=100ms.
 
-    Keys that are not named stay as they are. The name of a group stands for each of its members.
+    With * for TO it is FROM's uplink, with * for FROM it is TO's downlink. Keys that are not named stay as they are.
+    The name of a group stands for each of its members.
     """
     wrong = [change for change in changes if "=" not in change]
     if wrong:
@@ -71,7 +73,7 @@ def impair_command(  # noqa: PLR0917  # as the command has them
             "not-key-value", f"{wrong[0]!r} is not of the form KEY=VALUE", "write it like loss=10% or delay=80ms"
         )
     lab = Lab.attach(name)
-    ends = [*product(lab.plan.members(source), lab.plan.members(destination))]
+    ends = [*product(*((name,) if name == ANY_NODE else lab.plan.members(name) for name in (source, destination)))]
     for sender, receiver in [pair for pair in ends if len({*pair}) > 1] or ends:
         link = lab.link(sender, receiver, network, match=match)
         impairments = link.update(**dict(change.split("=", 1) for change in changes))

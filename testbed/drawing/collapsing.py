@@ -53,9 +53,9 @@ def collapsed(plan: Plan, described: Mapping[LinkKey, str], wires: set[str]) -> 
 
 
 def _kind(node: Node, group: str | None, wires: set[str]) -> Hashable:
-    """What a node is, whatever it is connected to; nodes with other names, and containers that ran before, differ."""
+    """What a node is, whatever it is connected to; those with other names, or that ran before the lab, differ."""
     networks = tuple(interface.network for interface in node.interfaces if interface.network not in wires)
-    stem = node.name if node.container else node.name.rstrip("0123456789")
+    stem = node.name if node.container or node.namespace else node.name.rstrip("0123456789")
     return group or stem, group is None, networks, node.router, node.service.ports
 
 

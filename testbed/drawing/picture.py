@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from testbed.drawing.collapsing import collapsed
-from testbed.impairments.bottleneck import DROP_TAIL
+from testbed.impairments.disciplines import DROP_TAIL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -173,8 +173,9 @@ def _box(nodes: Sequence[Node], groups: Mapping[frozenset[str], str], wires: set
     name = first.name if len(nodes) == 1 else f"{first.name} … {nodes[-1].name}"
     on = [interface for interface in first.interfaces if interface.network not in wires]
     notes = [f"publishes {port}" for port in first.service.ports]
-    if first.container and len(nodes) == 1:
-        notes.append(f"container {first.container}")
+    if len(nodes) == 1:
+        notes += [f"container {first.container}"] * bool(first.container)
+        notes += [f"namespace {first.namespace}"] * bool(first.namespace)
     return Box(
         name=groups.get(frozenset(node.name for node in nodes), name),
         count=len(nodes),

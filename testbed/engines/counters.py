@@ -17,11 +17,13 @@ class Counters:
         packets_in, bytes_in: frames that reached the link.
         packets_out, bytes_out: frames released, whether or not they could then be sent.
         scripted: dropped by the impairments' script.
+        policed: dropped by the policer, beyond its rate.
         lost: dropped by the impairments' loss. netem counts together with them what it dropped because it holds no
             more, and too many by those that the queue drops while the counters are read, one after the other.
         corrupted, duplicated, reordered: to which this happened; a copy does not count in `packets_in`.
         queue_drops: dropped because the bottleneck's queue was full.
-        codel_drops, marked: what CoDel dropped or marked; in netem since the queue has this discipline.
+        codel_drops, marked: dropped or marked by the queue's discipline (CoDel, PIE, DualPI2, RED, CAKE), although
+            the queue was not full; in netem since the queue has this discipline.
         backlog_drops: dropped because more was in flight than the engine holds.
         in_flight: held at this moment.
         queued, queued_bytes: waiting for the bottleneck at this moment.
@@ -32,6 +34,7 @@ class Counters:
         kernel_drops: dropped by the kernel because the engine did not read them in time.
         oversize: frames larger than the device's MTU allows, dropped: an offload is on that must be off.
         send_failures: released, but refused by the receiver's port (down, or its queue full).
+        origin_ns: time zero of the link's traces, ns of CLOCK_MONOTONIC.
         worker: pid of the process that carries the link, and maybe others.
         worker_cpu_ns: processor time that this process has used since it began.
         dead: why the link passes nothing any more, or None.
@@ -44,6 +47,7 @@ class Counters:
     packets_out: int | None = None
     bytes_out: int | None = None
     scripted: int | None = None
+    policed: int | None = None
     lost: int | None = None
     corrupted: int | None = None
     duplicated: int | None = None
@@ -62,6 +66,7 @@ class Counters:
     kernel_drops: int | None = None
     oversize: int | None = None
     send_failures: int | None = None
+    origin_ns: int | None = None
     worker: int | None = None
     worker_cpu_ns: int | None = None
     dead: str | None = None

@@ -152,8 +152,13 @@ class Engine(Protocol):
         """Replace the impairments of a link as a whole, for later packets."""
         ...
 
-    async def restart(self, links: Sequence[str]) -> None:
-        """Restart links, if the engine can: nothing in flight, counters at zero, random numbers as at first."""
+    async def restart(self, links: Sequence[str], origin_ns: int | None = None) -> None:
+        """Restart links, if the engine can: nothing in flight, counters at zero, random numbers as at first.
+
+        Args:
+            links: their names.
+            origin_ns: time zero of their traces, ns of CLOCK_MONOTONIC; it may be in the future. None is now.
+        """
         ...
 
     async def counters(self) -> dict[str, Counters]:

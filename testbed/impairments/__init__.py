@@ -1,16 +1,17 @@
 """The impairments of a link, in integers: the vocabulary that topology, plan, engines and check share."""
 
-from testbed.impairments.bottleneck import (
-    Bottleneck,
+from testbed.impairments.bottleneck import Bottleneck, FixedRate, Policer
+from testbed.impairments.disciplines import (
+    ACTIVE,
+    Cake,
     CoDel,
     Discipline,
     DropHead,
     DropTail,
-    FixedRate,
+    DualPi2,
     FqCoDel,
-    Opportunities,
-    RateSteps,
-    Trace,
+    Pie,
+    Red,
 )
 from testbed.impairments.effects import Corruption, Jitter, Reorder
 from testbed.impairments.link import CLEAR, Impairments
@@ -26,20 +27,26 @@ from testbed.impairments.losses import (
     RandomLoss,
 )
 from testbed.impairments.probability import CERTAIN, RandomEvent
+from testbed.impairments.times import Times
+from testbed.impairments.traces import DelaySteps, LossSteps, Opportunities, RateSteps, Trace
 
 __all__ = [
+    "ACTIVE",
     "CERTAIN",
     "CLEAR",
     "PROTOCOLS",
     "Blackhole",
     "Bottleneck",
+    "Cake",
     "CoDel",
     "CorrelatedLoss",
     "Corruption",
+    "DelaySteps",
     "Discipline",
     "Drop",
     "DropHead",
     "DropTail",
+    "DualPi2",
     "FixedRate",
     "FourState",
     "FqCoDel",
@@ -48,10 +55,15 @@ __all__ = [
     "IndependentLoss",
     "Jitter",
     "Loss",
+    "LossSteps",
     "Opportunities",
+    "Pie",
+    "Policer",
     "RandomEvent",
     "RandomLoss",
     "RateSteps",
+    "Red",
     "Reorder",
+    "Times",
     "Trace",
 ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 from testbed import units
 from testbed.codec import Variant
 from testbed.decisive import NOT_DECISIVE
+from testbed.impairments.disciplines import DROP_TAIL, Discipline
+from testbed.impairments.traces import Trace  # noqa: TC001  # msgspec reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,110 +36,27 @@ class FixedRate(Variant, frozen=True, kw_only=True, tag="fixed"):
         return self.bps
 
 
-class Opportunities(Variant, frozen=True, kw_only=True):
-    """A bottleneck that sends at given times, as in Mahimahi's traces: one line, one packet.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policer:
+    """A token bucket that drops: packets within its rate pass without delay, those beyond it are lost.
+
+    The bucket is full at first. A packet takes as many tokens as its frame has bytes; if there are too few, it is
+    dropped and takes none (RFC 2697, with one bucket).
 
     Attributes:
-        times_ns: when it may send, ascending, since the impairments were applied; they repeat every `period_ns`.
-        frame_bytes: how many bytes may be sent each time; smaller frames share an opportunity.
-        period_ns: more than zero, and not less than the last of the times.
+        rate_bps: bit/s of Ethernet frames without preamble and checksum at which tokens come, more than 0.
+        burst_bytes: how much the bucket holds, more than 0.
     """
 
-    times_ns: tuple[int, ...]
-    frame_bytes: int
-    period_ns: int
+    rate_bps: int
+    burst_bytes: int
 
     def __post_init__(self) -> None:
-        if not self.times_ns or self.frame_bytes < 1 or self.period_ns < 1:
-            raise ValueError("a bottleneck that never sends anything")
-        if self.times_ns[0] < 0 or self.times_ns[-1] > self.period_ns:
-            raise ValueError(f"opportunities outside of the period, 0 to {self.period_ns} ns")
-        if any(earlier > later for earlier, later in pairwise(self.times_ns)):
-            raise ValueError("opportunities that do not ascend")
-
-    @property
-    def mean_bps(self) -> int:
-        """The rate on average over a period."""
-        return len(self.times_ns) * self.frame_bytes * 8 * _SECOND_NS // self.period_ns
-
-
-class RateSteps(Variant, frozen=True, kw_only=True):
-    """A bottleneck whose rate changes.
-
-    Attributes:
-        starts_ns: when each rate begins, ascending from 0, since the impairments were applied; they repeat every
-            `period_ns`.
-        rates_bps: the rates; 0 is a pause.
-        period_ns: more than the last of the starts.
-    """
-
-    starts_ns: tuple[int, ...]
-    rates_bps: tuple[int, ...]
-    period_ns: int
-
-    def __post_init__(self) -> None:
-        if len(self.starts_ns) != len(self.rates_bps):
-            raise ValueError(f"{len(self.starts_ns)} starts and {len(self.rates_bps)} rates")
-        if min(self.rates_bps, default=0) < 0 or not any(self.rates_bps):
-            raise ValueError("rates that are negative, or all zero")
-        times_ns = (*self.starts_ns, self.period_ns)
-        if times_ns[0] != 0 or any(earlier >= later for earlier, later in pairwise(times_ns)):
-            raise ValueError("starts that do not ascend from 0 to the period")
-
-    @property
-    def mean_bps(self) -> int:
-        """The rate on average over a period."""
-        lengths = [end - start for start, end in pairwise((*self.starts_ns, self.period_ns))]
-        return sum(rate * length for rate, length in zip(self.rates_bps, lengths, strict=True)) // self.period_ns
-
-
-Trace = Opportunities | RateSteps
-"""A rate that changes."""
-
-
-class DropTail(Variant, frozen=True, tag="droptail"):
-    """A full queue drops the packet that arrives."""
+        if min(self.rate_bps, self.burst_bytes) < 1:
+            raise ValueError(f"a policer that lets nothing pass: {self}")
 
     def __str__(self) -> str:
-        return self.kind
-
-
-class DropHead(Variant, frozen=True, tag="drophead"):
-    """A full queue drops the packet that has waited longest."""
-
-    def __str__(self) -> str:
-        return self.kind
-
-
-class CoDel(Variant, frozen=True, kw_only=True, tag="codel"):
-    """A queue that also drops packets that have waited too long (RFC 8289).
-
-    Attributes:
-        target_ns, interval_ns: CoDel tolerates a wait longer than `target_ns` for `interval_ns`; both more than 0.
-        ecn: ECN-capable packets (RFC 3168) are marked instead of dropped.
-    """
-
-    target_ns: int = 5_000_000
-    interval_ns: int = 100_000_000
-    ecn: bool = False
-
-    def __post_init__(self) -> None:
-        if min(self.target_ns, self.interval_ns) < 1:
-            raise ValueError("CoDel's target and interval are more than 0")
-
-    def __str__(self) -> str:
-        return f"{self.kind}{' with ECN' if self.ecn else ''}"
-
-
-class FqCoDel(CoDel, frozen=True, kw_only=True, tag="fq_codel"):
-    """A queue per flow, each with CoDel, which take turns (RFC 8290). Attributes as in `CoDel`."""
-
-
-Discipline = DropTail | DropHead | CoDel | FqCoDel
-"""The discipline of a queue: which packets it drops or marks."""
-
-DROP_TAIL = DropTail()
-"""The default discipline."""
+        return f"{units.RATE.format(self.rate_bps)} burst {units.SIZE.format(self.burst_bytes)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import ClassVar
 from testbed import units
 from testbed.codec import Variant
 from testbed.impairments.probability import CERTAIN, RandomEvent, percent, require_probability
+from testbed.impairments.traces import LossSteps
 
 PROTOCOLS = ("any", "arp", "icmp", "tcp", "udp")
 
@@ -99,7 +100,7 @@ class FourState(Variant, frozen=True, kw_only=True):
         return f"of four states ({chances})"
 
 
-RandomLoss = IndependentLoss | CorrelatedLoss | GilbertElliott | FourState
+RandomLoss = IndependentLoss | CorrelatedLoss | GilbertElliott | FourState | LossSteps
 
 
 class Blackhole(Variant, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections import defaultdict
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from types import MappingProxyType
@@ -179,8 +180,10 @@ def _note_restarts(error: LabError, plan: Plan, runtime: Runtime) -> None:
 def _impairments(plan: Plan, links: Sequence[Link], agent: Agent, observer: Observer) -> set[tuple[str, str]]:
     """Apply links' impairments through the agent; return the engines that it chose, each with the reason."""
     chosen = set()
-    # Port by port: the agent sets the filters of all ports that a call is about.
-    requests = as_requests(plan, sorted(links, key=lambda link: (link.network, link.destination)))
+    # Uplinks and downlinks first: other links begin and end there. Then port by port: the agent sets the filters of all
+    # ports that a call is about.
+    in_order = sorted(links, key=lambda link: (not link.key.is_access, link.network, link.destination))
+    requests = as_requests(plan, in_order)
     for done in range(0, len(requests), _LINKS_PER_CALL):
         observer.progressed("up", "links", done / len(requests), f"{done} of {len(requests)}")
         impaired = agent.call(messages.Impair(links=requests[done : done + _LINKS_PER_CALL]))
@@ -189,12 +192,22 @@ def _impairments(plan: Plan, links: Sequence[Link], agent: Agent, observer: Obse
 
 
 def as_requests(plan: Plan, links: Sequence[Link]) -> tuple[messages.LinkRequest, ...]:
-    """Return links of a plan as parameters of the agent's call `Impair`."""
+    """Return links of a plan as parameters of the agent's call `Impair`.
+
+    An uplink or downlink comes with the addresses of all nodes on its network.
+    """
     nodes, all_impairments = {node.name: node for node in plan.nodes}, plan.all_impairments()
+    on: defaultdict[str, list[str]] = defaultdict(list)
+    for node in plan.nodes:
+        for interface in node.interfaces:
+            on[interface.network].append(node.name)
     return tuple(
         messages.LinkRequest(
             **link.key._asdict(),
-            addresses={name: nodes[name].on(link.network).address for name in (link.source, link.destination)},
+            addresses={
+                name: nodes[name].on(link.network).address
+                for name in (on[link.network] if link.key.is_access else link.key.nodes)
+            },
             impairments=link.impairments,
             later=tuple(all_impairments.get(link.key, ())) if plan.timeline else (),
             seed=link.seed,
@@ -220,6 +233,8 @@ def _same(plan: Plan, runtime: Runtime) -> Plan:
     if held is None:
         raise LabError("lab-incomplete", f"a lab {plan.lab} was never brought up completely", hint)
     if held.digest != plan.digest:
+        if any(node.is_present for node in held.nodes):
+            hint = f"testbed impair {plan.lab} FROM TO KEY=VALUE changes a link; testbed detach {plan.lab} ends it"
         raise LabError("lab-differs", f"a lab {plan.lab} is up, but with another plan: {_difference(held, plan)}", hint)
     return held
 

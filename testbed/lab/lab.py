@@ -176,8 +176,8 @@ class Lab(ConnectedLab):
         """Return one direction between two nodes, impaired or not.
 
         Args:
-            source: a node.
-            destination: a node.
+            source: a node; `*` for the downlink of the destination.
+            destination: a node; `*` for the uplink of the source.
             network: the network, if the nodes share several.
             match: only these packets, as in a topology file: `{"protocol": "udp", "port": 53}`, or in one line,
                 `protocol=udp,port=53`. Links with a match that the file does not have come after those of the file.

@@ -16,6 +16,7 @@ from testbed.errors import UsageError
 from testbed.lab import capturing
 from testbed.lab.node_watch import keeping_logs
 from testbed.lab.socket_sampling import SocketSampling
+from testbed.lab.time_zero import TimeZero
 from testbed.lab.timeline_client import Timeline
 from testbed.plan import changes
 from testbed.plan.forwarding import longest_ns
@@ -95,7 +96,7 @@ def _run(
         if checked:
             writer.checked(_checked(lab, observer, budget_s=budget_s))
         watch.follow()
-        lab.agent.call(messages.Restart())  # what a seed decides must not depend on how many probes there were
+        lab.agent.call(messages.Restart())  # nothing of the probes is in flight or counted any more
         before, attached = lab.statistics(), lab.attachments()
         writer.begun(before)
         if chosen:
@@ -105,9 +106,10 @@ def _run(
             ):
                 observer.begun("run")
                 with Timeline(lab.plan, lab.agent, writer.happened, observer) as timeline:
+                    time_zero = TimeZero(lab.agent, timeline, links=len(before))
                     for stage in lab.plan.stages:
                         together = [workload for workload in stage if workload.name in chosen]
-                        _carry_out(lab, together, writer, observer, (timeline, watch))
+                        _carry_out(lab, together, writer, observer, time_zero=time_zero, meanwhile=(timeline, watch))
                     timeline.require_all()
                 observer.ended("run", _number(len(chosen), "workload"))
         after = lab.statistics()
@@ -142,7 +144,8 @@ def _checked(
     lab: ConnectedLab, observer: Observer, *, deep: bool = False, budget_s: float | None = None
 ) -> tuple[check.LinkCheck, ...]:
     """Measure the links against what is set now, by the file or by changes since."""
-    in_force = {link.key: link.impairments for link in lab.statistics()}
+    statistics = lab.statistics()
+    in_force = {link.key: link.impairments for link in statistics}
     links = changes.with_remainders(lab.plan, changes.in_force(lab.plan, in_force))
     if not links:
         return ()
@@ -157,6 +160,7 @@ def _checked(
             lab,
             links=links,
             paths=check.paths_of(lab.plan, links),
+            origins={link.key: link.counts.origin_ns for link in statistics if link.counts.origin_ns is not None},
             depth=check.DEEP if deep else check.QUICK,
             budget_s=budget_s,
             progress=lambda done: observer.progressed("check", "probes", done),
@@ -184,6 +188,8 @@ def _carry_out(
     together: Sequence[Workload],
     writer: RunWriter,
     observer: Observer,
+    *,
+    time_zero: TimeZero,
     meanwhile: tuple[Timeline, NodeWatch],
 ) -> None:
     """Run the workloads of one stage at the same time; the first failure ends all of them.
@@ -192,8 +198,7 @@ def _carry_out(
     """
     if not together:
         return
-    timeline, _ = meanwhile
-    start = Start(len(together), lab.now_ns, timeline.start)
+    start = Start(len(together), lab.now_ns, time_zero.set, lead_ns=time_zero.lead_ns)
     nodes = KillableNodes(lab)
     progress: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
 

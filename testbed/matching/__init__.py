@@ -1,10 +1,11 @@
 """Which packets a link is for: all that go from one node to another, or those that a match selects."""
 
 from testbed.matching.coverage import NO_PORT, Box, Packets, covers, left_for, lines_that_take, longest
-from testbed.matching.link_key import LinkKey, by_direction
+from testbed.matching.link_key import ANY_NODE, LinkKey, by_direction, crossed
 from testbed.matching.match import DSCP_NAMES, PROTOCOLS, WITH_PORTS, Match, merged
 
 __all__ = [
+    "ANY_NODE",
     "DSCP_NAMES",
     "NO_PORT",
     "PROTOCOLS",
@@ -15,6 +16,7 @@ __all__ = [
     "Packets",
     "by_direction",
     "covers",
+    "crossed",
     "left_for",
     "lines_that_take",
     "longest",

@@ -1,4 +1,4 @@
-"""What identifies a link."""
+"""What identifies a link: its two nodes, or the one whose uplink or downlink it is."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+ANY_NODE = "*"
+"""In the place of a node: whichever it is. No node has this name."""
+
 
 class LinkKey(NamedTuple):
     """What identifies a link.
 
     Attributes:
-        source, destination: names of nodes.
+        source, destination: names of nodes. With `ANY_NODE` for the destination it is the source's uplink, with it for
+            the source the destination's downlink.
         network: that both are on.
         match: the packets that it is for; None for all that no other link between the two is for.
     """
@@ -43,9 +47,30 @@ class LinkKey(NamedTuple):
         return self._replace(source=source, destination=destination)
 
     @property
+    def is_access(self) -> bool:
+        """Whether it is an uplink or a downlink."""
+        return ANY_NODE in (self.source, self.destination)
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes that it names."""
+        return tuple(node for node in (self.source, self.destination) if node != ANY_NODE)
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The node at whose port it is, and the network: the receiver; of an uplink the sender."""
+        return self.nodes[-1], self.network
+
+    @property
     def name(self) -> str:
-        """The link's name in messages and results: `client -> server (udp port 53)`."""
-        return f"{self.source} -> {self.destination}" + (f" ({self.match})" if self.match else "")
+        """The link's name in messages and results: `client -> server (udp port 53)`, `client uplink`."""
+        if self.destination == ANY_NODE:
+            name = f"{self.source} uplink"
+        elif self.source == ANY_NODE:
+            name = f"{self.destination} downlink"
+        else:
+            name = f"{self.source} -> {self.destination}"
+        return name + (f" ({self.match})" if self.match else "")
 
     def __str__(self) -> str:
         return f"{self.name} on {self.network}"
@@ -57,3 +82,15 @@ def by_direction(values: Mapping[LinkKey, Value]) -> dict[LinkKey, dict[Match | 
     for key, value in values.items():
         found.setdefault(key.plain, {})[key.match] = value
     return found
+
+
+def crossed(source: str, destination: str, network: str) -> tuple[LinkKey, LinkKey, LinkKey]:
+    """Return the links that a packet crosses to a neighbour, in order: an uplink, the pair's own, and a downlink.
+
+    Each is without a match, and may have no impairments.
+    """
+    return (
+        LinkKey(source, ANY_NODE, network),
+        LinkKey(source, destination, network),
+        LinkKey(ANY_NODE, destination, network),
+    )

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from testbed.errors import UsageError
 from testbed.impairments import CLEAR
-from testbed.matching import LinkKey, Match, covers
+from testbed.matching import ANY_NODE, LinkKey, Match, covers
 from testbed.plan.forwarding import forwarding
 from testbed.plan.model import Link, Plan
 from testbed.seeds import of_link
@@ -36,12 +36,16 @@ KEYS = tuple(field.alias or name for name, field in ImpairmentKeys.model_fields.
 def locate(plan: Plan, source: str, destination: str, network: str | None = None, match: Match | None = None) -> Link:
     """Return the link from one node to another, for some packets or all others; one without impairments if none is.
 
+    With `ANY_NODE` for one of them it is the other's downlink or uplink.
+
     Raises:
         UsageError: a node is unknown, or the nodes share no network, or several of which none is given.
     """
-    sending, receiving = plan.known(source), plan.known(destination)
-    reachable = [interface.network for interface in receiving.interfaces]
-    shared = [interface.network for interface in sending.interfaces if interface.network in reachable]
+    ends = [plan.known(name) for name in (source, destination) if name != ANY_NODE]
+    if not ends:
+        raise UsageError("not-linked", f"{ANY_NODE} is no node", "name at least one")
+    reachable = [interface.network for interface in ends[-1].interfaces]
+    shared = [interface.network for interface in ends[0].interfaces if interface.network in reachable]
     if source == destination or not shared:
         raise UsageError(
             "not-linked",
@@ -50,11 +54,15 @@ def locate(plan: Plan, source: str, destination: str, network: str | None = None
         )
     if network is None and len(shared) > 1:
         raise UsageError(
-            "which-network", f"{source} and {destination} share {' and '.join(shared)}", "choose one with --network"
+            "which-network",
+            f"{' and '.join(end.name for end in ends)} {'share' if ends[1:] else 'is on'} {' and '.join(shared)}",
+            "choose one with --network",
         )
     if network is not None and network not in shared:
         raise UsageError(
-            "not-linked", f"{source} and {destination} do not share {network!r}", f"they share {' and '.join(shared)}"
+            "not-linked",
+            f"{' and '.join(end.name for end in ends)} {'do not share' if ends[1:] else 'is not on'} {network!r}",
+            f"choose from {' and '.join(shared)}",
         )
     key = LinkKey(source, destination, network or shared[0], match)
     for link in plan.links:

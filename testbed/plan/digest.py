@@ -7,8 +7,14 @@ import json
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
+from testbed.impairments import Times
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+_PLACEHOLDER = "\0 times"
+"""Stands for times, which go into the digest part by part; no text of a plan contains a NUL."""
 
 
 def place(address: str, allocated: Sequence[IPv4Network], present: Sequence[IPv4Network] = ()) -> str | int:
@@ -32,4 +38,19 @@ def place(address: str, allocated: Sequence[IPv4Network], present: Sequence[IPv4
 
 def digest(decisive: object) -> str:
     """Return the SHA-256 (hex) of all that decides what a plan does: runs with equal digests have the same task."""
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+    long: list[Times] = []
+
+    def placeholder(value: object) -> str:
+        if not isinstance(value, Times):
+            raise TypeError(f"{value!r} can't be part of a digest")
+        long.append(value)
+        return _PLACEHOLDER
+
+    found = hashlib.sha256()
+    text, *rest = json.dumps(decisive, sort_keys=True, default=placeholder).split(json.dumps(_PLACEHOLDER))
+    found.update(text.encode())
+    for times, after in zip(long, rest, strict=True):
+        for part in times.json_parts():
+            found.update(part.encode())
+        found.update(after.encode())
+    return found.hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING
 
-from testbed.matching import LinkKey, Match, Packets, longest
+from testbed.matching import LinkKey, Match, Packets, crossed, longest
 from testbed.plan.addresses import POOL
 from testbed.plan.routes import DEFAULT
 
@@ -165,10 +165,16 @@ def longest_ns(plan: Plan, source: str, destination: str, packets: Packets) -> i
     for key, all_impairments in plan.all_impairments().items():
         lines = ways.setdefault(key.plain, {})
         lines[key.match] = max(impairments.longest_ns for impairments in all_impairments)
-    direct = [longest(packets, lines) for key, lines in ways.items() if key[:2] == (source, destination)]
-    if direct or source == destination:
-        return max(direct, default=0)
+
+    def over(*hop: str) -> int:
+        return sum(longest(packets, ways.get(key, {})) for key in crossed(*hop))
+
+    if source == destination:
+        return 0
+    at_source, at_destination = ({at.network for at in plan.node(name).interfaces} for name in (source, destination))
+    if shared := at_source & at_destination:
+        return max(over(source, destination, network) for network in shared)
     paths = forwarding(plan)
     address = paths.address(source, destination)
     hops = (paths.path(source, destination, address) if address else None) or ()
-    return sum(longest(packets, ways.get(LinkKey(*hop), {})) for hop in hops)
+    return sum(over(*hop) for hop in hops)

@@ -109,6 +109,11 @@ class Node:
     def __post_init__(self) -> None:
         _freeze(self, "environment", "sysctls")
 
+    @property
+    def is_present(self) -> bool:
+        """Whether it was there before the lab."""
+        return bool(self.container or self.namespace)
+
     def on(self, network: str) -> Interface:
         """The node's interface on `network`; KeyError where it has none."""
         for interface in self.interfaces:
@@ -131,10 +136,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One direction between two nodes on a network, with what it does to packets.
+    """One direction between two nodes on a network, or a node's uplink or downlink, with what it does to packets.
 
     Attributes:
-        source, destination: names of nodes.
+        source, destination: names of nodes; or `ANY_NODE`, see `LinkKey`.
         network: the network that both are on.
         impairments: as the file has it; clear only where the timeline gives it another. Links that never do anything
             are not in the plan.

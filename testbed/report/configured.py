@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.kinds import find
-from testbed.matching import LinkKey, Packets, by_direction, longest
+from testbed.matching import Packets, by_direction, crossed, longest
 from testbed.plan.forwarding import forwarding
 
 if TYPE_CHECKING:
@@ -36,12 +36,13 @@ def _delay_ns(plan: Plan, workload: Workload, timeline: Sequence[TimelineRecord]
     kind = find(workload.kind)
     packets = Packets(kind.protocols if kind else (), destination_port=workload.port)
     sent = [
-        (LinkKey(*hop), packets if way[0] == workload.source else packets.back)
+        (key, packets if way[0] == workload.source else packets.back)
         for way in ways
         for hop in (there if way[0] == workload.source else back)
+        for key in crossed(*hop)
     ]
-    crossed = {hop for hop, _ in sent}
-    delays = by_direction({link.key: link.impairments.delay_ns for link in plan.links if link.key.plain in crossed})
+    ways_taken = {key for key, _ in sent}
+    delays = by_direction({link.key: link.impairments.delay_ns for link in plan.links if link.key.plain in ways_taken})
 
     def total_ns() -> int:
         return sum(longest(what, delays.get(hop, {})) for hop, what in sent)
@@ -49,7 +50,7 @@ def _delay_ns(plan: Plan, workload: Workload, timeline: Sequence[TimelineRecord]
     steps = [(0, total_ns())]
     for event, happening in zip(plan.timeline, timeline, strict=False):  # a run that failed has not seen all
         for change in event.changes:
-            if change.key.plain in crossed:
+            if change.key.plain in ways_taken:
                 delays.setdefault(change.key.plain, {})[change.match] = change.impairments.delay_ns
         if total_ns() != steps[-1][1]:
             steps.append((happening.begun_ns, total_ns()))

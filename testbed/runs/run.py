@@ -248,7 +248,7 @@ class Run:
         }
         for name, links in parts.items():
             for number, link in enumerate(links):
-                if unknown := {link.source, link.destination} - nodes:
+                if unknown := {*link.key.nodes} - nodes:
                     yield f"{name}[{number}]", f"the plan has no node {min(unknown)!r}"
         for number, summary in enumerate(self.summaries):
             if kinds.get(summary.workload) != summary.kind:

@@ -112,7 +112,7 @@ class NetnsRuntime:
         """Start the agent, which makes networks and nodes in its own namespaces."""
         self.require(plan)
         progress("agent")
-        attaches = any(node.namespace for node in plan.nodes)
+        attaches = any(node.is_present for node in plan.nodes)
         agent = local_agent.start(self.name, plan.lab, isolate=not attaches)
         progress("nodes")
         agent.call(namespaces.adoption(plan) if attaches else _creation(plan))

@@ -140,9 +140,10 @@ def _validated(document: Document, directory: Path, present: Present | None) -> 
     problems += [located(fault, document) for fault in broken_rules(Parts(document, files.models), is_filled=is_filled)]
     problems += [problem for factor in factors_in(document) for problem in factor_problems(factor, document)]
     is_whole = is_filled or not attaches(document)
+    if topology:
+        topology.keep(document, present)
     if topology and is_whole and not problems:  # what an event makes of a link depends on all that is before it
         problems += [located(fault, document) for fault in (*timeline_faults(topology), *workload_faults(topology))]
     if problems or topology is None:
         raise TopologyError(problems)
-    topology.keep(document, present)
     return topology

@@ -6,9 +6,9 @@ only once they were looked at. Their data then takes its place beside the file's
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain, count, product
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from testbed.topology.base import Fault
@@ -16,7 +16,7 @@ from testbed.topology.present import as_name
 from testbed.topology.problems import nearest, quote
 
 if TYPE_CHECKING:
-    from testbed.topology.document import Document, Location, Path
+    from testbed.topology.document import Document, Path
     from testbed.topology.present import Present, PresentContainer
 
 _LARGEST_MTU = 9000
@@ -64,7 +64,8 @@ class _Filling:
 
     Attributes:
         nodes: the containers that are nodes, by the node's name.
-        means: what names of scaled services, and of containers that share a namespace, stand for.
+        groups: the nodes of each service that has several containers.
+        same: of containers that share the namespace of another, the node that they are.
         absent: why other containers of the project are no nodes, by the name that they would have.
         words: the file's names of networks, by the Docker Engine's.
     """
@@ -73,7 +74,8 @@ class _Filling:
     present: Present
     faults: list[Fault] = field(default_factory=list)
     nodes: dict[str, PresentContainer] = field(default_factory=dict)
-    means: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    same: dict[str, str] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
 
@@ -99,10 +101,9 @@ class _Filling:
         places = dict(self.source.places)
         places |= {("nodes", name): places["compose",] for name in nodes if ("nodes", name) not in places}
         result: Data = {**data, "networks": networks, "nodes": nodes}
-        self._name_nodes(result, places)
-        return replace(
-            self.source, data=result, places={path: place for path, place in places.items() if _leads(result, path)}
-        )
+        self._name_nodes(result)
+        places = {path: place for path, place in places.items() if _leads(result, path)}
+        return replace(self.source, data=result, places=places, groups=self.groups)
 
     @property
     def _project(self) -> str:
@@ -138,6 +139,9 @@ class _Filling:
             for each in members:
                 if each.problem:
                     self.absent[as_name(service)] = f"container {each.name} {each.problem}"
+            if len(able) > 1 and as_name(service) in own:
+                said = f"is also the name of the {len(able)} containers of service {service}"
+                self._fault(("nodes", as_name(service)), "duplicate-name", said, "give that node another name")
             names = [as_name(service)] if len(able) == 1 else [f"{as_name(service)}-{each.number}" for each in able]
             for name, each in zip(names, able, strict=True):
                 if name in own or name in self.nodes:
@@ -145,7 +149,7 @@ class _Filling:
                     self._fault(("nodes", name), "duplicate-name", f"is also container {each.name} of {project}", hint)
                 self.nodes[name] = each
             if len(able) > 1:
-                self.means[as_name(service)] = tuple(names)
+                self.groups[as_name(service)] = tuple(names)
         if not self.nodes and not self.faults:
             reasons = "; ".join(self.absent.values())
             self._fault(path, "not-attachable", f"is {quote(project)}, none of whose containers can be: {reasons}")
@@ -157,10 +161,9 @@ class _Filling:
             owner = owners.setdefault(each.namespace, name)
             if owner != name:
                 del self.nodes[name]
-                self.means[name] = (owner,)
-        for name, members in self.means.items():
-            expanded = [other for member in members for other in self.means.get(member, (member,))]
-            self.means[name] = tuple(dict.fromkeys(expanded))
+                self.same[name] = owner
+        for name, members in self.groups.items():
+            self.groups[name] = tuple(dict.fromkeys(self.same.get(member, member) for member in members))
 
     def _networks(self, own: Mapping[str, object]) -> Data:
         """The networks of the file, and those that its containers are on."""
@@ -200,89 +203,50 @@ class _Filling:
     def _addresses(self, container: PresentContainer) -> Data:
         return {self.words[each.network]: {"address": str(each.address)} for each in container.attachments}
 
-    def _name_nodes(self, data: Data, places: dict[Path, Location]) -> None:
-        """Have links, events and workloads name nodes, where they name scaled services or share a namespace."""
+    def _name_nodes(self, data: Data) -> None:
+        """Have links, events, workloads and what is observed name nodes, where they name one that is the same."""
         for section, within in (("links", None), ("timeline", "link"), ("timeline", "heal")):
+            for index, entry in enumerate(_list(data, section)):
+                path: Path = (section, index) if within is None else (section, index, within)
+                ends = entry if within is None else entry.get(within) if isinstance(entry, dict) else None
+                if isinstance(ends, dict):
+                    self._look_at_ends(path, ends)
+        for section in ("links", "timeline", "workloads", "capture", "sockets"):
             if section in data:
-                self._name_ends(data, section, within, places)
-        for index, entry in enumerate(_list(data, "timeline")):
-            if isinstance(entry, dict) and isinstance(groups := entry.get("partition"), list):
-                named = [list(self._members(group)) if isinstance(group, list) else group for group in groups]
-                _list(data, "timeline")[index] = {**entry, "partition": named}
-        if "workloads" in data:
-            data["workloads"] = [self._workload(entry) for entry in _list(data, "workloads")]
-        for section in ("capture", "sockets"):
-            if isinstance(listed := data.get(section), list):
-                data[section] = list(dict.fromkeys(self._members(listed)))
-            elif isinstance(listed, dict) and isinstance(nodes := listed.get("nodes"), list):
-                data[section] = {**listed, "nodes": list(dict.fromkeys(self._members(nodes)))}
+                data[section] = self._named(data[section], section)
 
-    def _name_ends(self, data: Data, section: str, within: str | None, places: dict[Path, Location]) -> None:
-        """Have the entries of a list name nodes as ends: in the entry itself, or `within` it."""
-        entries: list[object] = []
-        origins: list[int] = []
-        for index, entry in enumerate(_list(data, section)):
-            ends = entry if within is None else entry.get(within) if isinstance(entry, dict) else None
-            if not isinstance(ends, dict):
-                made = [entry]
-            elif within is None:
-                made = list(self._links((section, index), ends))
-            else:
-                made = [_with(entry, within, each) for each in self._links((section, index, within), ends)]
-            entries += made
-            origins += [index] * len(made)
-        data[section] = entries
-        _move(places, section, origins)
+    def _look_at_ends(self, path: Path, ends: Data) -> None:
+        """Say which ends are no nodes, and which are the same one."""
+        places: list[tuple[Path, object]] = [(("from",), ends.get("from")), (("to",), ends.get("to"))]
+        if isinstance(listed := ends.get("between"), list):
+            places = [(("between", index), name) for index, name in enumerate(listed)]
+        names = [str(name) for _, name in places]
+        for key, name in places:
+            if name in self.absent and name not in self.nodes and name not in {**self.groups, **self.same}:
+                self._fault((*path, *key), "not-attachable", f"names {quote(str(name))}: {self.absent[str(name)]}")
+        if len(names) == 2 and names[0] != names[1]:  # noqa: PLR2004  # both ends
+            one, other = (self.same.get(name, name) for name in names)
+            if one == other:
+                said = f"connects {quote(names[0])} and {quote(names[1])}, which share one network namespace"
+                hint = "what they send each other crosses no network: name other nodes"
+                self._fault(path, "same-namespace", said, hint)
 
-    def _links(self, path: Path, ends: Data) -> Iterator[Data]:
-        """The links that one stands for."""
-        if isinstance(pair := ends.get("between"), list) and len(pair) == 2:  # noqa: PLR2004  # both ends
-            keys: tuple[tuple[str | int, ...], ...] = (("between", 0), ("between", 1))
-            names = [str(name) for name in pair]
-        elif "from" in ends and "to" in ends:
-            keys, names = (("from",), ("to",)), [str(ends["from"]), str(ends["to"])]
-        else:
-            yield ends
-            return
-        for key, name in zip(keys, names, strict=True):
-            if name in self.absent and name not in self.nodes and name not in self.means:
-                self._fault((*path, *key), "not-attachable", f"names {quote(name)}: {self.absent[name]}")
-        one, other = (self.means.get(name, (name,)) for name in names)
-        if names[0] != names[1] and one == other and len(one) == 1:
-            said = f"connects {quote(names[0])} and {quote(names[1])}, which share one network namespace"
-            self._fault(path, "same-namespace", said, "what they send each other crosses no network: name other nodes")
-            return
-        for source, destination in product(one, other):
-            if source != destination or names[0] == names[1]:
-                if "between" in ends:
-                    yield {**ends, "between": [source, destination]}
-                else:
-                    yield {**ends, "from": source, "to": destination}
-
-    def _members(self, names: list[object]) -> Iterator[object]:
-        for name in names:
-            yield from self.means.get(str(name), (name,))
-
-    def _workload(self, entry: object) -> object:
-        if isinstance(entry, dict) and isinstance(together := entry.get("together"), list):
-            return {**entry, "together": [self._workload(each) for each in together]}
-        if not isinstance(entry, dict):
-            return entry
-        shared = {name: nodes[0] for name, nodes in self.means.items() if len(nodes) == 1}
-        return entry | {key: shared.get(str(entry[key]), entry[key]) for key in ("from", "to") if key in entry}
+    def _named(self, value: object, key: str = "") -> object:
+        """A section, or a part of it, with the names of nodes in place of those that are the same."""
+        if isinstance(value, dict):
+            return {each: self._named(one, str(each)) for each, one in value.items()}
+        if isinstance(value, list):
+            named = [self._named(one, key) for one in value]
+            return list(dict.fromkeys(named)) if key in ("capture", "sockets", "nodes") else named
+        return self.same.get(value, value) if isinstance(value, str) and key in _NAMING else value
 
 
-def _move(places: dict[Path, Location], section: str, origins: list[int]) -> None:
-    """Have the entries of a list at places of those that they were made from, given by their numbers."""
-    before = {path: place for path, place in places.items() if path[:1] == (section,) and len(path) > 1}
-    for path in before:
-        del places[path]
-    for index, origin in enumerate(origins):
-        places |= {(section, index, *path[2:]): place for path, place in before.items() if path[1] == origin}
+_NAMING = ("between", "from", "to", "node", "partition", "capture", "sockets", "nodes")
+"""The keys whose values are names of nodes, in lists or lists of lists."""
 
 
 def _leads(data: object, path: Path) -> bool:
-    """Whether there is something at a path; lists may be shorter than in the file."""
+    """Whether there is something at a path; a list is shorter than in the file where it names the same node twice."""
     for part in path:
         if isinstance(data, dict) and part in data:
             data = data[part]
@@ -291,10 +255,6 @@ def _leads(data: object, path: Path) -> bool:
         else:
             return False
     return True
-
-
-def _with(data: object, key: str, value: object) -> Data:
-    return {**data, key: value} if isinstance(data, dict) else {key: value}
 
 
 def _mapping(data: object, key: str) -> dict[str, dict[str, object]]:

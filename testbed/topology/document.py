@@ -75,6 +75,7 @@ class Document:
         places: of every value in `data`.
         lines: of the text.
         problems: faults that did not prevent reading on.
+        groups: names that stand for several nodes, beside those of `count`: of services with several containers.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Document:
     places: Mapping[Path, Location]
     lines: tuple[str, ...]
     problems: tuple[Problem, ...]
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def problem(self, path: Path, code: str, message: str, hint: str = "", *, at_key: bool = False) -> Problem:
         """Return a problem at the value (or key) at `path`, or at the nearest enclosing value that exists."""

@@ -3,11 +3,21 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from testbed.impairments import Corruption, Jitter, RandomEvent, Reorder
+from pydantic import Discriminator, Tag
+
+from testbed.impairments import Corruption, DelaySteps, Jitter, RandomEvent, Reorder
 from testbed.topology.base import Fault, Model, Short, key
 from testbed.topology.referenced_files import Beside
-from testbed.topology.traces import delays
+from testbed.topology.traces import delay_steps, delays
 from testbed.topology.values import Count, Duration, Probability, SomeDuration, schema_of
+
+
+class TracedDelay(Model):
+    """A delay that follows a trace."""
+
+    trace: Annotated[DelaySteps, Beside(delay_steps, ("traces/handover-delay.csv",))] = key(
+        "A file beside the topology: lines of TIME,DELAY"
+    )
 
 
 class JitterKeys(Model):
@@ -87,6 +97,10 @@ class Reordering(Share):
         return Reorder(event=self.event, gap=self.gap or 0, late_ns=self.late_ns or 0) if self.event else None
 
 
+DelayValue = Annotated[
+    Annotated[Duration, Tag("<delay>")] | Annotated[TracedDelay, Tag("<trace>")],
+    Discriminator(lambda value: "<trace>" if isinstance(value, dict | TracedDelay) else "<delay>"),
+]
 _SHARE = Short("rate", schema_of(Probability))
 JitterValue = Annotated[JitterKeys, Short("spread", schema_of(Duration))]
 DuplicationValue = Annotated[Share, _SHARE]

@@ -1,10 +1,10 @@
-"""The keys that name a link: its two nodes, for both directions or for one; and those of a wire, which makes one."""
+"""The keys that name a link: its two nodes, for both directions or for one; one node; or a wire, which they make."""
 
 from typing import Annotated, ClassVar
 
 from pydantic import Discriminator, Field, Tag
 
-from testbed.matching import Match
+from testbed.matching import ANY_NODE, Match
 from testbed.topology.base import Model, key
 from testbed.topology.matches import MatchKeys
 from testbed.topology.values import Name, WireSubnet
@@ -63,6 +63,38 @@ class DirectionEnds(Ends):
         return f"{self.source} -> {self.destination}{self._condition}"
 
 
+class UplinkEnds(Ends):
+    """A node's uplink: all that it sends on a network."""
+
+    source: Name = key("The node whose uplink it is", alias="from")
+
+    @property
+    def directions(self) -> tuple[tuple[str, str], ...]:
+        """The source and destination of its only direction."""
+        return ((self.source, ANY_NODE),)
+
+    def __str__(self) -> str:
+        return f"{self.source} uplink{self._condition}"
+
+
+class DownlinkEnds(Ends):
+    """A node's downlink: all that it receives on a network."""
+
+    destination: Name = key("The node whose downlink it is", alias="to")
+
+    @property
+    def directions(self) -> tuple[tuple[str, str], ...]:
+        """The source and destination of its only direction."""
+        return ((ANY_NODE, self.destination),)
+
+    def __str__(self) -> str:
+        return f"{self.destination} downlink{self._condition}"
+
+
+LinkEnds = PairEnds | DirectionEnds | UplinkEnds | DownlinkEnds
+"""What names links."""
+
+
 class WireEnds(Model):
     """A wire: a cable between two nodes, and both directions over it."""
 
@@ -92,7 +124,12 @@ class WireEnds(Model):
 
 def tag(value: object) -> str:
     """Return the tag of the form that a mapping has."""
-    return "<pair>" if isinstance(value, dict) and "between" in value else "<direction>"
+    if isinstance(value, dict):
+        if "between" in value:
+            return "<pair>"
+        if ("from" in value) != ("to" in value):
+            return "<uplink>" if "from" in value else "<downlink>"
+    return "<direction>"
 
 
 def link_tag(value: object) -> str:
@@ -102,5 +139,9 @@ def link_tag(value: object) -> str:
 
 
 AnyEnds = Annotated[
-    Annotated[PairEnds, Tag("<pair>")] | Annotated[DirectionEnds, Tag("<direction>")], Discriminator(tag)
+    Annotated[PairEnds, Tag("<pair>")]
+    | Annotated[DirectionEnds, Tag("<direction>")]
+    | Annotated[UplinkEnds, Tag("<uplink>")]
+    | Annotated[DownlinkEnds, Tag("<downlink>")],
+    Discriminator(tag),
 ]

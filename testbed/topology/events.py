@@ -6,7 +6,7 @@ from pydantic import Discriminator, Field, Tag
 
 from testbed.topology import ends
 from testbed.topology.base import Model, key
-from testbed.topology.ends import DirectionEnds, PairEnds
+from testbed.topology.ends import DirectionEnds, DownlinkEnds, PairEnds, UplinkEnds
 from testbed.topology.impairments import ImpairmentKeys
 from testbed.topology.values import Duration, Name
 
@@ -20,7 +20,7 @@ class ImpairmentChange(ImpairmentKeys):
     """A change of a link's impairments; keys that are not named stay as they are."""
 
     at_ns: Duration = key(_AT, alias="at")
-    link: ends.AnyEnds = key("The link that changes: `{between: [a, b]}`, or `{from: a, to: b}`")
+    link: ends.AnyEnds = key("The link that changes: `{between: [a, b]}`, `{from: a, to: b}`, or an end alone")
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -48,7 +48,9 @@ def _heal_tag(value: object) -> str:
 Healed = Annotated[
     Annotated[Literal["all"], Tag("<all>")]
     | Annotated[PairEnds, Tag("<pair>")]
-    | Annotated[DirectionEnds, Tag("<direction>")],
+    | Annotated[DirectionEnds, Tag("<direction>")]
+    | Annotated[UplinkEnds, Tag("<uplink>")]
+    | Annotated[DownlinkEnds, Tag("<downlink>")],
     Discriminator(_heal_tag),
 ]
 
@@ -57,7 +59,7 @@ class Heal(Model):
     """The end of a change: links have the impairments under `links` again."""
 
     at_ns: Duration = key(_AT, alias="at")
-    heal: Healed = key("`all`, or the link: `{between: [a, b]}`, or `{from: a, to: b}`")
+    heal: Healed = key("`all`, or the link: `{between: [a, b]}`, `{from: a, to: b}`, or an end alone")
 
     def __str__(self) -> str:
         return f"heal {self.heal}"

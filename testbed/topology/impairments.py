@@ -8,19 +8,28 @@ from testbed.impairments import (
     CLEAR,
     Blackhole,
     Bottleneck,
+    DelaySteps,
     DropTail,
     FixedRate,
     Impairments,
     Jitter,
     Loss,
+    Policer,
     Reorder,
     Trace,
 )
 from testbed.topology.base import Fault, Model, key
-from testbed.topology.bottleneck import QueueValue, RateValue, Traced
-from testbed.topology.effects import CorruptedValue, DuplicationValue, JitterValue, ReorderingValue
+from testbed.topology.bottleneck import PolicerKeys, PolicerValue, QueueValue, RateValue, Traced
+from testbed.topology.effects import (
+    CorruptedValue,
+    DelayValue,
+    DuplicationValue,
+    JitterValue,
+    ReorderingValue,
+    TracedDelay,
+)
 from testbed.topology.losses import Drops, LossValue, drop_faults, drops
-from testbed.topology.values import Duration, Flag, Limit, Overhead
+from testbed.topology.values import Flag, Limit, Overhead
 
 ETHERNET_HEADER = 14
 """Bytes of a frame besides its IP packet, as `Impairments` counts them."""
@@ -29,7 +38,7 @@ ETHERNET_HEADER = 14
 class ImpairmentKeys(Model):
     """The keys of a link that describe its impairments; None if a key is not given."""
 
-    delay_ns: Duration | None = key("Propagation delay of one direction", alias="delay", default=None)
+    delay: DelayValue | None = key("Propagation delay of one direction. Or a mapping: a trace", default=None)
     jitter: JitterValue | None = key(
         "How far a packet's delay may be off, either way, uniformly; packets keep their order. Or a mapping: another "
         "distribution",
@@ -39,6 +48,10 @@ class ImpairmentKeys(Model):
         "Share of packets that are lost, independently of each other. Or a mapping: other kinds of loss", default=None
     )
     drop: Drops | None = key("Packets lost by script: their numbers, from 1, or which of what kind", default=None)
+    policer: PolicerValue | None = key(
+        "A rate beyond which packets are lost, without a queue, and the burst that passes at once; 0 is none",
+        default=None,
+    )
     blackhole: Flag | None = key("Whether all packets are lost, regardless of the other keys", default=None)
     corrupt: CorruptedValue | None = key("Share of packets in which one bit is inverted", default=None)
     duplicate: DuplicationValue | None = key("Share of packets that arrive twice", default=None)
@@ -81,9 +94,11 @@ class ImpairmentKeys(Model):
         bottleneck = self._bottleneck(now, frame, delay_ns + delay_back_ns)
         return Impairments(
             delay_ns=delay_ns,
+            delay_trace=self._delay_trace(now),
             jitter=self._jitter(now),
             loss=self._loss(now),
             drops=now.drops if self.drop is None else drops(self.drop),
+            policer=self._policer(now),
             corruption=now.corruption if self.corrupt is None else self.corrupt.corruption,
             duplicate=now.duplicate if self.duplicate is None else self.duplicate.event,
             reorder=self._reorder(now),
@@ -105,17 +120,28 @@ class ImpairmentKeys(Model):
 
     def _between(self, now: Impairments, frame: int) -> Iterator[Fault]:
         delay_ns, jitter, reorder, rate = self._delay_ns(now), self._jitter(now), self._reorder(now), self._rate(now)
-        if jitter and jitter.ns > delay_ns:
-            message = f"is {units.DURATION.format(jitter.ns)}, more than the delay, {units.DURATION.format(delay_ns)}"
+        trace, policer = self._delay_trace(now), self._policer(now)
+        shortest_ns = min(trace.delays_ns) if trace else delay_ns
+        if jitter and jitter.ns > shortest_ns:
+            least = f"{'least ' * bool(trace)}delay, {units.DURATION.format(shortest_ns)}"
+            message = f"is {units.DURATION.format(jitter.ns)}, more than the {least}"
             yield Fault(("jitter",), "jitter-exceeds-delay", message, "a packet cannot arrive before it left")
         if reorder and not reorder.late_ns and not delay_ns:
             hint = "a packet overtakes those in flight: give a delay, or say how much later it comes (late: 10ms)"
             yield Fault(("reorder",), "reorder-without-delay", "has no delay beside it", hint)
+        if policer and policer.burst_bytes < frame:
+            message = f"is {units.SIZE.format(policer.burst_bytes)}, less than a full frame, {frame} B"
+            hint = "no full frame would ever pass: give a burst of at least that"
+            yield Fault(("policer", "burst"), "burst-too-small", message, hint)
         if rate:
             size = self._queue_bytes(now, rate, frame, delay_ns)
             if not frame <= size <= units.LARGEST:
                 message = f"comes to {units.SIZE.format(size)}, must hold at least one full frame, {frame} B"
-                yield Fault(("queue",), "queue-too-small", message)
+                hint = "" if size else "what drops all that exceeds a rate is a policer: {rate: 10mbit, burst: 64KB}"
+                yield Fault(("queue",), "queue-too-small", message, hint)
+            elif self.queue is not None:
+                faults = self.queue.threshold_faults(frame=frame, rate_bps=rate.mean_bps, queue_bytes=size)
+                yield from (fault.under("queue") for fault in faults)
             return
         if self.overhead_bytes:
             hint = "overhead is what the bottleneck counts: give a rate"
@@ -124,8 +150,23 @@ class ImpairmentKeys(Model):
             hint = "a queue is what waits for the bottleneck: give a rate"
             yield Fault(("queue",), "queue-without-rate", "has no rate beside it", hint)
 
+    @property
+    def delay_ns(self) -> int | None:
+        """The delay, ns; of a trace the mean; None if it is not given."""
+        return self.delay.trace.mean_ns if isinstance(self.delay, TracedDelay) else self.delay
+
     def _delay_ns(self, now: Impairments) -> int:
         return now.delay_ns if self.delay_ns is None else self.delay_ns
+
+    def _delay_trace(self, now: Impairments) -> DelaySteps | None:
+        if self.delay is None:
+            return now.delay_trace
+        return self.delay.trace if isinstance(self.delay, TracedDelay) else None
+
+    def _policer(self, now: Impairments) -> Policer | None:
+        if self.policer is None:
+            return now.policer
+        return self.policer.policer if isinstance(self.policer, PolicerKeys) else None
 
     def _jitter(self, now: Impairments) -> Jitter | None:
         return now.jitter if self.jitter is None else self.jitter.jitter
@@ -159,7 +200,8 @@ class ImpairmentKeys(Model):
             overhead_bytes=before.overhead_bytes if before else 0,
         )
         if self.queue is not None:
-            bottleneck = replace(bottleneck, discipline=self.queue.chosen)
+            discipline = self.queue.chosen(frame=frame, rate_bps=rate.mean_bps)
+            bottleneck = replace(bottleneck, discipline=discipline)
         if self.overhead_bytes is not None:
             bottleneck = replace(bottleneck, overhead_bytes=self.overhead_bytes)
         return bottleneck

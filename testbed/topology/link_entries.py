@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from testbed.engines import CHOICES
 from testbed.topology import ends
 from testbed.topology.base import key
-from testbed.topology.ends import DirectionEnds, Ends, PairEnds, WireEnds
+from testbed.topology.ends import DirectionEnds, DownlinkEnds, Ends, PairEnds, UplinkEnds, WireEnds
 from testbed.topology.impairments import ImpairmentKeys
 from testbed.topology.matrices import MatrixValue
 from testbed.topology.problems import nearest
@@ -60,6 +60,14 @@ class Direction(DirectionEnds, LinkKeys):
     """One direction between two nodes; it replaces a `between` for this direction."""
 
 
+class Uplink(UplinkEnds, LinkKeys):
+    """All that a node sends, in one queue: it comes before the links to other nodes."""
+
+
+class Downlink(DownlinkEnds, LinkKeys):
+    """All that a node receives, in one queue: it comes after the links from other nodes."""
+
+
 class MatrixLinks(Ends, LinkKeys):
     """All links between nodes or groups, and within groups, from a table."""
 
@@ -92,12 +100,14 @@ class Applied(NamedTuple):
     keys: ImpairmentKeys
 
 
-LinkEntry = Pair | Direction | MatrixLinks | Wire
+LinkEntry = Pair | Direction | Uplink | Downlink | MatrixLinks | Wire
 """An entry of `links`."""
 
 AnyLink = Annotated[
     Annotated[Pair, Tag("<pair>")]
     | Annotated[Direction, Tag("<direction>")]
+    | Annotated[Uplink, Tag("<uplink>")]
+    | Annotated[Downlink, Tag("<downlink>")]
     | Annotated[MatrixLinks, Tag("<matrix>")]
     | Annotated[Wire, Tag("<wire>")],
     Discriminator(ends.link_tag),

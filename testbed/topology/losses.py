@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag
 
 from testbed import units
-from testbed.impairments import CERTAIN, CorrelatedLoss, Drop, FourState, GilbertElliott, IndependentLoss
+from testbed.impairments import CERTAIN, CorrelatedLoss, Drop, FourState, GilbertElliott, IndependentLoss, LossSteps
 from testbed.topology.base import Fault, Model, Short, key
+from testbed.topology.referenced_files import Beside
+from testbed.topology.traces import losses
 from testbed.topology.values import Burst, Count, Port, Probability, schema_of
 
 _ROUNDING = Fraction(1, 2)
@@ -107,8 +109,27 @@ class FourStates(Model):
                 yield Fault((first,), "impossible-loss", message, "they are the two ways out of one state")
 
 
+class TracedLoss(Model):
+    """Loss with a probability that follows a trace."""
+
+    trace: Annotated[LossSteps, Beside(losses, ("traces/handover-loss.csv",))] = key(
+        "A file beside the topology: lines of TIME,LOSS"
+    )
+
+    @property
+    def loss(self) -> LossSteps:
+        """The loss of a link."""
+        return self.trace
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield no faults."""
+        yield from ()
+
+
 def _loss_tag(value: object) -> str:
     keys = value.keys() if isinstance(value, dict) else set()
+    if "trace" in keys:
+        return "<trace>"
     if keys & {"p13", "p31", "p32", "p23", "p14"}:
         return "<four-states>"
     if keys & {"to_bad", "to_good", "good", "bad"}:
@@ -120,7 +141,8 @@ LossValue = Annotated[
     Annotated[LossShare, Tag("<random>")]
     | Annotated[Bursts, Tag("<bursts>")]
     | Annotated[TwoStates, Tag("<two-states>")]
-    | Annotated[FourStates, Tag("<four-states>")],
+    | Annotated[FourStates, Tag("<four-states>")]
+    | Annotated[TracedLoss, Tag("<trace>")],
     Discriminator(_loss_tag),
     Short("rate", schema_of(Probability)),
 ]

@@ -24,6 +24,7 @@ from testbed.topology.referenced_files import Beside, ContentError, ContentFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import BinaryIO
 
 _EXAMPLE = "80ms, or 80ms 0.1% 100mbit"
 _KEYS = (("loss", re.compile(r"\S+%")), ("rate", re.compile(units.RATE.pattern)))
@@ -56,12 +57,13 @@ class _Cell:
         return ContentFault(self.line, self.column, code, said, hint)
 
 
-def matrix(text: str, _: str) -> Matrix:
+def matrix(file: BinaryIO, _: str) -> Matrix:
     """Parse a table; empty lines and lines that start with `#` are ignored.
 
     Raises:
         ContentError: it is no such table; with all faults.
     """
+    text = file.read().decode("utf-8-sig")
     rows = [_cells(line, number) for number, line in enumerate(text.splitlines(), 1) if _is_row(line)]
     if not rows or len(rows[0]) < 2:  # noqa: PLR2004
         line = rows[0][0].line if rows else 1

@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, PrivateAttr, Tag
 
-from testbed.matching import LinkKey, Match
+from testbed.matching import ANY_NODE, LinkKey, Match
 from testbed.topology.attaching import attaches, attaches_running
 from testbed.topology.base import EmptyIsDefault, Model, Recorded, key
 from testbed.topology.captures import CaptureValue
 from testbed.topology.compose import Compose
 from testbed.topology.document import Document
-from testbed.topology.ends import DirectionEnds, PairEnds
+from testbed.topology.ends import LinkEnds
 from testbed.topology.events import AnyEvent
 from testbed.topology.graph import Graph
 from testbed.topology.groups import Groups, Precedence, instances_of, links_between, member_names, on_all, precedence
@@ -232,9 +232,10 @@ class Topology(Model):
     @cached_property
     def groups(self) -> Groups:
         """The names of the members of each group."""
-        return {
+        counted = {
             name: member_names(name, node.count) for name, node in self.written_nodes.items() if node.count is not None
         }
+        return {**counted, **(self._document.groups if self._document else {})}
 
     def members(self, *names: str) -> tuple[str, ...]:
         """Return the names of nodes, with the members of a group in place of its name."""
@@ -282,8 +283,12 @@ class Topology(Model):
         return {node: attachment.address for node, attachment in attached.items() if attachment and attachment.address}
 
     def network_between(self, node: str, other: str, named: str | None) -> str:
-        """Return the network that two neighbours, nodes or groups, share: the one `named`, or the only one."""
-        return named or next(name for name in self.attachments(node) if name in self.attachments(other))
+        """Return the network that two neighbours, nodes or groups, share: the one `named`, or the only one.
+
+        With `ANY_NODE` for one of them, it is the network of the other.
+        """
+        on = [self.attachments(each) for each in (node, other) if each != ANY_NODE]
+        return named or next(name for name in on[0] if name in on[-1])
 
     def applied(self, is_meant: Callable[[LinkEntry], bool] = lambda _: True) -> dict[LinkKey, Applied]:
         """Return what applies to each link that the file names, see `precedence`; equal things are one object.
@@ -305,7 +310,7 @@ class Topology(Model):
                         found[link], ranks[link] = applied, rank
         return found
 
-    def links_of(self, ends: PairEnds | DirectionEnds) -> Iterator[LinkKey]:
+    def links_of(self, ends: LinkEnds) -> Iterator[LinkKey]:
         """Yield each link between nodes, or members of groups, that are named as ends; once per direction."""
         for source, destination in dict.fromkeys(ends.directions):
             yield from self.links_between(source, destination, ends.network, ends.match)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,17 +14,18 @@ from testbed.topology.values import fault, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import BinaryIO
 
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
     from pydantic.json_schema import JsonSchemaValue
 
-    Parse = Callable[[str, str], object]
-    """What makes a value of a file's text and its name.
+    Parse = Callable[[BinaryIO, str], object]
+    """What makes a value of an open file and its name.
 
 Where it can't, it raises ContentError, or ValueError with the line."""
 
-MOST_BYTES = 1 << 23
-"""Of a file that a topology names."""
+MOST_BYTES = 1 << 28
+"""Of a file that a topology names: several times as much as Mahimahi's longest trace."""
 
 
 class ContentFault(NamedTuple):
@@ -72,18 +74,10 @@ class Files:
             PydanticCustomError: there is no such file, or it is not what it should be.
         """
         if (name, parse) not in self.parsed:
-            text = self._text(name)
-            try:
-                self.parsed[name, parse] = parse(text, name)
-            except ContentError as error:
-                file = str(self.directory / name)
-                problems = [Problem(file, one.line, one.column, one.code, one.said, one.hint) for one in error.faults]
-                raise PydanticCustomError("bad-content", "{problems}", {"problems": problems}) from None
-            except ValueError as error:
-                raise fault(f"is {quote(name)}, whose content is wrong: {error}") from None
+            self.parsed[name, parse] = self._parsed(name, parse)
         return self.parsed[name, parse]
 
-    def _text(self, name: str) -> str:
+    def _parsed(self, name: str, parse: Parse) -> object:
         inside = PurePosixPath(name)
         if inside.is_absolute() or ".." in inside.parts:
             raise fault(f"is {quote(name)}, which is not below the topology's directory", "put it beside the topology")
@@ -92,15 +86,16 @@ class Files:
             if not path.is_file():
                 raise fault(f"is {quote(name)}, and {quote(str(path))} is no file", "name a file beside the topology")
             with path.open("rb") as file:
-                content = file.read(MOST_BYTES + 1)
+                if os.fstat(file.fileno()).st_size > MOST_BYTES:
+                    raise fault(f"is {quote(name)}, which has more than {MOST_BYTES} bytes", "cut it shorter")
+                return parse(file, name)
+        except ContentError as error:
+            problems = [Problem(str(path), one.line, one.column, one.code, one.said, one.hint) for one in error.faults]
+            raise PydanticCustomError("bad-content", "{problems}", {"problems": problems}) from None
         except OSError as error:
             raise fault(f"is {quote(name)}, which cannot be read: {error.strerror}") from None
-        if len(content) > MOST_BYTES:
-            raise fault(f"is {quote(name)}, which has more than {MOST_BYTES} bytes", "cut it shorter")
-        try:
-            return content.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise fault(f"is {quote(name)}, whose byte {error.start} is not UTF-8") from None
+        except ValueError as error:
+            raise fault(f"is {quote(name)}, whose content is wrong: {error}") from None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,7 +6,7 @@ from itertools import permutations, product
 from testbed import units
 from testbed.impairments import CLEAR, Impairments
 from testbed.kinds import find
-from testbed.matching import LinkKey, Match, Packets, by_direction, longest
+from testbed.matching import LinkKey, Match, Packets, by_direction, crossed, longest
 from testbed.topology.base import Fault
 from testbed.topology.events import DARK, Event, Heal, ImpairmentChange, Partition
 from testbed.topology.graph import Hop
@@ -203,7 +203,8 @@ def longest_round_trip(
         packets: that go there.
         times_ns: of links, `by_direction`.
     """
-    ways = [(LinkKey(*hop), packets) for hop in there] + [(LinkKey(*hop), packets.back) for hop in back]
+    ways = [(key, packets) for hop in there for key in crossed(*hop)]
+    ways += [(key, packets.back) for hop in back for key in crossed(*hop)]
     return sum(longest(sent, times_ns.get(way, {})) for way, sent in ways)
 
 

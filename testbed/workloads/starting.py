@@ -28,6 +28,7 @@ class Start:
         count: the number of workloads.
         now_ns: returns the time of the nodes' monotonic clock.
         chosen: called once, in one of the threads, with the start time when it is chosen.
+        lead_ns: how long `chosen` may take.
 
     Attributes:
         at_ns: the start time by the nodes' clock, ns; None before all workloads are ready.
@@ -35,12 +36,17 @@ class Start:
     """
 
     def __init__(
-        self, count: int, now_ns: Callable[[], int], chosen: Callable[[int], None] = lambda _start_ns: None
+        self,
+        count: int,
+        now_ns: Callable[[], int],
+        chosen: Callable[[int], None] = lambda _start_ns: None,
+        *,
+        lead_ns: int = 0,
     ) -> None:
         self.at_ns: int | None = None
         self.began_ns: dict[str, int] = {}
         self._failure: TestbedError | None = None
-        self._lead_ns = _LEAD_NS + count * _LEAD_EACH_NS
+        self._lead_ns = _LEAD_NS + count * _LEAD_EACH_NS + lead_ns
         self._now_ns = now_ns
         self._chosen = chosen
         self._barrier = threading.Barrier(count, self._choose, timeout=READY_S)

@@ -221,3 +221,39 @@ workloads: [{{name: rpc, kind: tcp-rr, from: db, to: client, count: 3}}]
         assert typical_ns is not None
         assert typical_ns >= 80e6
     assert lab_name not in docker("network", "inspect", f"{shop.name}_default")
+
+
+def test_labs_share_a_project_and_say_what_has_become_of_its_containers(lab_name):
+    """Two labs at once, on different ports; containers that are paused, stopped, and removed."""
+    token = secrets.token_hex(4)
+    made = {name: f"attach-{token}-{name}" for name in "abc"}
+    other = f"{lab_name}-2"
+    try:
+        for container in made.values():
+            docker("run", "-d", "--name", container, "testbed", "sleep", "600")
+        a, b, c = made.values()
+        address = {name: docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}", name) for name in made.values()}
+        for lab, link in ((lab_name, f"{a},{b}"), (other, f"{b}->{c}")):
+            ends = re.split(",|->", link)
+            done = run("attach", *ends, "--name", lab, "--link", link, "delay=40ms", "--no-check", lab=lab)
+            assert done.returncode == 0, done.stderr
+        for source, target, least in ((a, b, 80), (b, c, 40)):
+            times = round_trips(docker("exec", source, "ping", "-nc3", "-i0.1", address[target]))
+            assert min(times) >= least
+        changed = run("attach", a, b, "--name", lab_name, "--link", f"{a},{b}", "delay=50ms", lab=lab_name)
+        assert changed.returncode == LabError.exit_code
+        assert f"testbed impair {lab_name} FROM TO KEY=VALUE changes a link" in changed.stderr
+        assert run("detach", other).returncode == 0
+        assert min(round_trips(docker("exec", a, "ping", "-nc3", "-i0.1", address[b]))) >= 80
+        for command, said in (("pause", "is paused"), ("unpause", ""), ("kill", "has ended")):
+            docker(command, b)
+            checked = run("check", lab_name, lab=lab_name) if said else None
+            line = next(line for line in run("ps").stdout.splitlines() if line.startswith(f"{lab_name} "))
+            assert said in line
+            assert checked is None or checked.returncode == LabError.exit_code
+        docker("rm", "-f", a, b)
+        assert run("detach", lab_name).returncode == 0
+    finally:
+        for lab in (lab_name, other):
+            run("detach", lab)
+        subprocess.run(["docker", "rm", "-f", *made.values()], capture_output=True, check=False)

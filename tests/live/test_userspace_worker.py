@@ -18,7 +18,7 @@ import pytest
 
 from testbed.engines.counters import Counters
 from testbed.engines.userspace.sockets import open_input, open_output
-from testbed.engines.userspace.workers import LinkStart, SocketLink, Workers
+from testbed.engines.userspace.workers import SocketLink, Workers
 from testbed.errors import LabError
 from testbed.impairments import (
     CERTAIN,
@@ -30,6 +30,7 @@ from testbed.impairments import (
     IndependentLoss,
     Jitter,
     Opportunities,
+    Times,
 )
 
 TOOLS = ("ip", "tc", "ethtool", "ping")
@@ -181,7 +182,7 @@ def test_a_restarted_link_does_the_same_again_and_counts_from_zero(pair):
             await pair.ping(7, "0.004")
             rounds = []
             for _ in range(2):
-                await engine.restart([LinkStart("b", impairments, SEED)])
+                await engine.restart(["b"])
                 rounds.append((await pair.ping(100, "0.004"), (await engine.counters())["b"]))
             return rounds
 
@@ -206,7 +207,7 @@ def test_many_links_restart_at_once_and_those_that_are_gone_hinder_no_other(pair
             before = (await engine.counters())["b"].packets_in
             pair.switched("ip", "link", "del", "in-a")
             with pytest.raises(LabError) as caught:
-                await engine.restart(LinkStart(name, CLEAR, SEED) for name in (*names, "b"))
+                await engine.restart((*names, "b"))
             return before, (await engine.counters())["b"].packets_in, caught.value.message
 
     before, after, message = asyncio.run(measure())
@@ -216,7 +217,7 @@ def test_many_links_restart_at_once_and_those_that_are_gone_hinder_no_other(pair
 
 @pytest.mark.live
 def test_a_trace_of_any_length_reaches_the_worker(pair):
-    trace = Opportunities(times_ns=tuple(range(0, 10**10, 10**5)), frame_bytes=1514, period_ns=10**10)
+    trace = Opportunities(times_ns=Times(tuple(range(0, 10**10, 10**5))), frame_bytes=1514, period_ns=10**10)
 
     async def measure():
         async with Workers() as engine:

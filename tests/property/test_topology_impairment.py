@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from testbed.impairments import (
 from testbed.plan import changes, resolve
 from testbed.topology import TopologyError, loads
 from testbed.topology.losses import Bursts
-from testbed.topology.traces import delays, opportunities, rates
+from testbed.topology.traces import delay_steps, delays, losses, opportunities, rates
 
 FOLDER = Path(__file__).parents[2] / "topologies"
 
@@ -116,12 +117,12 @@ def test_any_change_gives_impairments_or_a_usage_error(keys, name, data):
 
 @settings(deadline=None)
 @given(
-    st.text() | st.text(alphabet="0123456789.,ms \n-#t"),
-    st.sampled_from([opportunities, rates, lambda text: delays(text, "")]),
+    st.text() | st.text(alphabet="0123456789.,ms% \n-#t"),
+    st.sampled_from([opportunities, rates, delay_steps, losses, lambda file: delays(file, "")]),
 )
 def test_any_text_is_a_trace_or_a_value_error(text, parse):
     with suppress(ValueError):
-        assert parse(text)
+        assert parse(BytesIO(text.encode(errors="surrogatepass")))
 
 
 @given(st.integers(1, CERTAIN - 1), st.fractions(1, 10_000, max_denominator=1000))

@@ -30,6 +30,7 @@ from testbed.impairments import (
     RandomEvent,
     RateSteps,
     Reorder,
+    Times,
 )
 from testbed.impairments.distributions import quantiles
 from tests.counting import counted
@@ -270,7 +271,7 @@ class ObviousCoDel:
 def opportunities(draw):
     times = sorted(draw(st.lists(st.integers(0, 3 * MS), min_size=1, max_size=6)))
     period = max(times[-1], 10**5) + draw(st.integers(0, MS))
-    return Opportunities(times_ns=tuple(times), frame_bytes=draw(st.integers(300, 1514)), period_ns=period)
+    return Opportunities(times_ns=Times(tuple(times)), frame_bytes=draw(st.integers(300, 1514)), period_ns=period)
 
 
 @st.composite

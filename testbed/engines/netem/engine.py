@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyroute2 import AsyncIPRoute
 
 from testbed.engines.engine import Availability, Verdict
-from testbed.engines.netem import fidelity, tree
+from testbed.engines.netem import fidelity, police, tree
 from testbed.errors import LabError
 from testbed.linux import namespaces
 
@@ -40,6 +40,8 @@ class NetemEngine:
         self._ip: AsyncIPRoute
         self._links: dict[str, _Carried] = {}
         self._unseeded: str | None = None
+        self._missing: frozenset[str] = frozenset()
+        self._policed: set[str] = set()  # the links that have a policer
 
     async def probe(self) -> Availability:
         """See `testbed.engines.engine.Engine.probe`."""
@@ -48,13 +50,19 @@ class NetemEngine:
             self._ip.socket  # noqa: B018  # opens the socket now, while we are inside
         await self._ip.setup_endpoint()
         missing = await tree.probe(self._ip)
-        self._unseeded = None if missing else await tree.reproducible(self._ip)
+        if not missing:
+            self._unseeded = await tree.reproducible(self._ip)
+            self._missing = await tree.missing_parts(self._ip)
         return Availability(description=f"in kernel {os.uname().release}", missing=missing)
 
     def judge(self, impairments: Impairments, *, mtu: int) -> Verdict:
         """Return how faithfully netem does impairments, see `testbed.engines.netem.fidelity`."""
         if reason := fidelity.supports(impairments, mtu=mtu):
             return Verdict(impossible=reason)
+        if impairments.bottleneck and (kind := impairments.bottleneck.discipline.kind) in self._missing:
+            return Verdict(impossible=f"this kernel has no sch_{kind}")
+        if impairments.policer and police.KIND in self._missing:
+            return Verdict(impossible="this kernel has no act_police and cls_matchall")
         return Verdict(
             inexact=fidelity.compromises(impairments, mtu=mtu),
             unrepeatable=self._unseeded or fidelity.unrepeatable(impairments),
@@ -72,7 +80,7 @@ class NetemEngine:
         }
         try:
             for link in links:
-                await self._apply(carried[link.name], link.impairments)
+                await self._apply(link.name, carried[link.name], link.impairments)
         except BaseException:
             self._switch.devices.delete(indexes)
             raise
@@ -81,12 +89,18 @@ class NetemEngine:
 
     async def apply(self, link: str, impairments: Impairments) -> None:
         """Change a link's impairments. Packets in flight keep their delay; see `tree.apply`."""
-        await self._apply(self._carried(link), impairments)
+        await self._apply(link, self._carried(link), impairments)
 
-    async def _apply(self, carried: _Carried, impairments: Impairments) -> None:
+    async def _apply(self, link: str, carried: _Carried, impairments: Impairments) -> None:
+        if impairments.policer:
+            await police.apply(self._ip, carried.device, impairments.policer)
+            self._policed.add(link)
+        elif link in self._policed:
+            await police.remove(self._ip, carried.device)
+            self._policed.discard(link)
         await tree.apply(self._ip, carried.device, impairments, mtu=carried.mtu, seed=carried.seed)
 
-    async def restart(self, links: Sequence[str]) -> None:
+    async def restart(self, links: Sequence[str], origin_ns: int | None = None) -> None:  # noqa: ARG002
         """Do nothing: the kernel can't restart counters and random numbers without losing packets in flight."""
         for link in links:
             self._carried(link)
@@ -97,7 +111,13 @@ class NetemEngine:
         Raises:
             LabError: `impairments-missing`: another program changed a link's device.
         """
-        return {name: await tree.counters(self._ip, link.device) for name, link in tuple(self._links.items())}
+        return {name: await self._counters(name, link) for name, link in tuple(self._links.items())}
+
+    async def _counters(self, name: str, link: _Carried) -> Counters:
+        counters = await tree.counters(self._ip, link.device)
+        if name not in self._policed:
+            return counters
+        return replace(counters, policed=await police.drops(self._ip, link.device))
 
     def dead(self) -> dict[str, str]:
         """Return no links: the kernel does not end before the agent."""
@@ -105,6 +125,7 @@ class NetemEngine:
 
     async def detach(self, links: Sequence[str]) -> None:
         """Carry links no more, and remove their devices."""
+        self._policed.difference_update(links)
         self._switch.devices.delete(self._links.pop(link).device for link in links)
 
     async def close(self) -> None:

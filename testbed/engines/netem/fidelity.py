@@ -13,18 +13,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.engines.netem.active_queues import RED_W_LOG
+from testbed.engines.netem.police import objections as police_objections
 from testbed.engines.netem.queues import TICK_NS
 from testbed.engines.netem.translation import ETHERNET_HEADER, LATENESS_NS, U32_MAX, codel_units, ticks
-from testbed.impairments import CoDel, CorrelatedLoss, DropHead, FixedRate, FqCoDel, IndependentLoss
+from testbed.impairments import (
+    Cake,
+    CoDel,
+    CorrelatedLoss,
+    DropHead,
+    DualPi2,
+    FqCoDel,
+    IndependentLoss,
+    Pie,
+    Red,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testbed.impairments import Bottleneck, Impairments
+    from testbed.impairments import Bottleneck, Discipline, Impairments
 
 _EARLY_MOST_NS = LATENESS_NS
 """How early tbf may deliver a full frame before that counts as a compromise. The bucket's allowance for late timers
 makes frames early by as much at any rate. 1514 bytes take that long at 12 Mbit/s."""
+
+_RED_LENGTH_MOST = 1 << 32 - RED_W_LOG
+"""Up to which length red's average, which is stored in units of its weight, fits into 32 bits."""
 
 _S32_MAX = (1 << 31) - 1
 _U16_MAX = (1 << 16) - 1
@@ -47,7 +62,9 @@ def compromises(impairments: Impairments, *, mtu: int) -> str | None:
       noticeable.
     - netem's corruption inverts any bit of the frame, not of the packet in it: one in the Ethernet header may lose the
       frame without a wrong checksum, or change nothing.
-    - codel's and fq_codel's limit counts packets: as many as full frames fit into the queue.
+    - codel's, fq_codel's and pie's limit counts packets: as many as full frames fit into the queue. cake's counts
+      memory.
+    - pie computes its probability when the kernel's clock ticks; red drops what waits when its settings change.
 
     Args:
         impairments: of the link, for which `supports` returns None.
@@ -61,8 +78,19 @@ def compromises(impairments: Impairments, *, mtu: int) -> str | None:
             return f"tbf would deliver full frames {early / 1e6:.1f} ms early at this rate"
     if impairments.corruption:
         return "netem would corrupt Ethernet headers too"
-    if bottleneck and isinstance(bottleneck.discipline, CoDel):
-        return f"the kernel's {bottleneck.discipline.kind} would limit its queue in packets, not in bytes"
+    return _compromises_of(bottleneck.discipline) if bottleneck else None
+
+
+def _compromises_of(discipline: Discipline) -> str | None:
+    match discipline:
+        case CoDel():
+            return f"the kernel's {discipline.kind} would limit its queue in packets, not in bytes"
+        case Pie():
+            return "the kernel's pie would limit its queue in packets, and compute in ticks of the kernel's clock"
+        case Red():
+            return "the kernel's red would lose the packets that wait when its settings change"
+        case Cake():
+            return "the kernel's cake would limit its queue in memory, not in bytes of frames"
     return None
 
 
@@ -76,16 +104,21 @@ def unrepeatable(impairments: Impairments) -> str | None:
         return "netem chooses the bit to invert without its seed"
     if any(correlation for _, _, correlation in _random_events(impairments)):
         return "netem starts correlated numbers without its seed"
-    if impairments.bottleneck and isinstance(impairments.bottleneck.discipline, FqCoDel):
-        return "fq_codel tells flows apart by a number that the kernel chose when it started"
+    discipline = impairments.bottleneck.discipline if impairments.bottleneck else None
+    if isinstance(discipline, FqCoDel | Cake):
+        return f"{discipline.kind} tells flows apart by a number that the kernel chose when it started"
+    if isinstance(discipline, Pie | Red):
+        return f"{discipline.kind} drops by random numbers of the kernel"
     return None
 
 
 def _objections(impairments: Impairments, frame: int) -> Iterator[str]:
     if impairments.drops:
         yield "netem drops no packets by script"
-    if impairments.bottleneck and not isinstance(impairments.bottleneck.rate, FixedRate):
+    if impairments.traces:
         yield "no queueing discipline follows a trace"
+    if impairments.policer and (reason := police_objections(impairments.policer)):
+        yield reason
     yield from _objections_to_events(impairments)
     yield from _objections_to_delay(impairments)
     if impairments.corruption and impairments.corruption.fix_checksum:
@@ -150,9 +183,23 @@ def _objections_to_bottleneck(bottleneck: Bottleneck, frame: int) -> Iterator[st
         yield f"every frame passes tbf's queue, and one of {frame} bytes would not fit into {queue_bytes}"
     if queue_bytes > U32_MAX:
         yield f"tbf's queue holds at most {U32_MAX} bytes, not {queue_bytes}"
-    match bottleneck.discipline:
+    yield from _objections_to_discipline(bottleneck.discipline)
+
+
+def _objections_to_discipline(discipline: Discipline) -> Iterator[str]:
+    match discipline:
         case DropHead():
             yield "the kernel's pfifo_head_drop counts packets, not bytes"
+        case DualPi2():
+            yield "this engine does not use sch_dualpi2, which kernels have from Linux 6.17 on"
+        case Pie(update_ns=update_ns) if update_ns != Pie().update_ns:
+            yield "the kernel's pie computes every 15 ms, in ticks of its clock"
+        case Pie(target_ns=target_ns) if target_ns > U32_MAX:
+            yield f"pie's target is at most 4.29 s, not {target_ns / 1e9:.3f}"
+        case Red(gentle=True):
+            yield "the kernel's red drops all packets above max (gentle: false)"
+        case Red(max_bytes=max_bytes) if max_bytes >= _RED_LENGTH_MOST:
+            yield f"the kernel's red has thresholds of less than {_RED_LENGTH_MOST} bytes, not {max_bytes}"
         case CoDel(target_ns=target_ns, interval_ns=interval_ns):
             for name, time_ns in (("target", target_ns), ("interval", interval_ns)):
                 if not 1 <= codel_units(time_ns) <= _S32_MAX:

@@ -1,7 +1,7 @@
 """Netlink messages about the queueing disciplines of a link (include/uapi/linux/pkt_sched.h).
 
-pyroute2 0.9.7 lacks netem's 64-bit attributes, loss models and tables, tbf without a table of transmission times, and
-bfifo; this module provides them. For codel and fq_codel pyroute2's classes are used.
+pyroute2 0.9.7 lacks netem's 64-bit attributes, loss models and tables, tbf without a table of transmission times,
+bfifo, pie, red, and some of cake; this module provides them. For codel and fq_codel pyroute2's classes are used.
 """
 
 from __future__ import annotations
@@ -102,10 +102,73 @@ class TbfOptions(nla):  # type: ignore[misc]
         )
 
 
+class PieOptions(nla):  # type: ignore[misc]
+    """`TCA_OPTIONS` of pie."""
+
+    nla_map = (
+        ("TCA_PIE_UNSPEC", "none"),
+        ("TCA_PIE_TARGET", "uint32"),
+        ("TCA_PIE_LIMIT", "uint32"),
+        ("TCA_PIE_TUPDATE", "uint32"),
+        ("TCA_PIE_ALPHA", "uint32"),
+        ("TCA_PIE_BETA", "uint32"),
+        ("TCA_PIE_ECN", "uint32"),
+        ("TCA_PIE_BYTEMODE", "uint32"),
+        ("TCA_PIE_DQ_RATE_ESTIMATOR", "uint32"),
+    )
+
+
+class RedOptions(nla):  # type: ignore[misc]
+    """`TCA_OPTIONS` of red."""
+
+    nla_map = (
+        ("TCA_RED_UNSPEC", "none"),
+        ("TCA_RED_PARMS", "Parameters"),
+        ("TCA_RED_STAB", "cdata"),
+        ("TCA_RED_MAX_P", "uint32"),
+        ("TCA_RED_FLAGS", "none"),
+    )
+
+    class Parameters(nla):  # type: ignore[misc]
+        """`struct tc_red_qopt`."""
+
+        fields = (
+            ("limit", "I"),
+            ("qth_min", "I"),
+            ("qth_max", "I"),
+            ("w_log", "B"),
+            ("p_log", "B"),
+            ("scell_log", "B"),
+            ("flags", "B"),
+        )
+
+
+class CakeOptions(nla):  # type: ignore[misc]
+    """`TCA_OPTIONS` of cake; the attributes that the testbed uses are known, others are skipped."""
+
+    nla_map = (
+        *((f"TCA_CAKE_{name}", "none") for name in ("UNSPEC", "PAD")),
+        ("TCA_CAKE_BASE_RATE64", "uint64"),
+        *((f"TCA_CAKE_{name}", "uint32") for name in ("DIFFSERV_MODE", "ATM", "FLOW_MODE")),
+        ("TCA_CAKE_OVERHEAD", "int32"),
+        *((f"TCA_CAKE_{name}", "uint32") for name in ("RTT", "TARGET", "AUTORATE", "MEMORY")),
+    )
+
+
 class FifoOptions(nla):  # type: ignore[misc]
     """`TCA_OPTIONS` of bfifo: `struct tc_fifo_qopt`."""
 
     fields = (("limit", "I"),)
+
+
+_OPTIONS = {
+    "netem": NetemOptions,
+    "tbf": TbfOptions,
+    "bfifo": FifoOptions,
+    "pie": PieOptions,
+    "red": RedOptions,
+    "cake": CakeOptions,
+}
 
 
 class QdiscMessage(tcmsg):  # type: ignore[misc]
@@ -116,7 +179,7 @@ class QdiscMessage(tcmsg):  # type: ignore[misc]
     @staticmethod
     def get_options(message: tcmsg, *args: object, **kwargs: object) -> type[nla]:
         """Return the class of the options for the message's kind of queueing discipline."""
-        own = {"netem": NetemOptions, "tbf": TbfOptions, "bfifo": FifoOptions}.get(message.get_attr("TCA_KIND"))
+        own = _OPTIONS.get(message.get_attr("TCA_KIND"))
         return own or tcmsg.get_options(message, *args, **kwargs)
 
     @classmethod

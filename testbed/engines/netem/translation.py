@@ -1,8 +1,9 @@
 """Impairments in the kernel's terms: the queueing disciplines that carry them out.
 
+    clsact egress   police: the policer (`testbed.engines.netem.police`)
     root  netem 1:   loss, duplication, corruption at enqueue (net/sched/sch_netem.c), then delay
     1:1   tbf 2:     the bottleneck; a packet is enqueued here when netem's delay is over
-    2:1   bfifo 3:, codel 4: or fq_codel 5:   the bottleneck's queue; drops are its
+    2:1   bfifo 3:, codel 4:, fq_codel 5:, pie 6:, red 7: or cake 8:   the bottleneck's queue; drops are its
 
 Impairments without a rate have a bottleneck too fast to matter, because removing tbf would drop the packets in it. In
 kernels without "netem: account for backlog updates from child qdisc" of 2024 it would also confuse netem's count of
@@ -13,9 +14,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.engines.netem.active_queues import CakeQdisc, PieQdisc, RedQdisc
 from testbed.engines.netem.qdiscs import FourState, GilbertElliott, Netem
 from testbed.engines.netem.queues import CODEL_UNIT_NS, TICK_NS, Bfifo, Codel, FqCodel, Tbf
-from testbed.impairments import CERTAIN, Blackhole, CoDel, CorrelatedLoss, FqCoDel, IndependentLoss, distributions
+from testbed.impairments import (
+    CERTAIN,
+    Blackhole,
+    Cake,
+    CoDel,
+    CorrelatedLoss,
+    FqCoDel,
+    IndependentLoss,
+    Pie,
+    Red,
+    distributions,
+)
 from testbed.impairments import FourState as FourStateLoss
 from testbed.impairments import GilbertElliott as GilbertElliottLoss
 
@@ -44,12 +57,11 @@ _EVEN = tuple(range(1 - distributions.SCALE, distributions.SCALE))
 """The table of a uniform distribution over one jitter in either direction. Without a table netem takes a 32-bit number
 modulo twice the jitter, which is uneven by up to a half if the jitter is seconds; and a table can't be removed."""
 
-Qdisc = Netem | Tbf | Bfifo | Codel | FqCodel
+Queue = Bfifo | Codel | FqCodel | PieQdisc | RedQdisc | CakeQdisc
+Qdisc = Netem | Tbf | Queue
 
 
-def translate(
-    impairments: Impairments, *, mtu: int, seed: int | None = None
-) -> tuple[Netem, Tbf, Bfifo | Codel | FqCodel]:
+def translate(impairments: Impairments, *, mtu: int, seed: int | None = None) -> tuple[Netem, Tbf, Queue]:
     """Return the queueing disciplines that carry out supported impairments, from the root down.
 
     Args:
@@ -158,15 +170,32 @@ def transmitter(bottleneck: Bottleneck | None, mtu: int) -> Tbf:
     )
 
 
-def queue(bottleneck: Bottleneck | None, mtu: int) -> Bfifo | Codel | FqCodel:
-    """Return the queue of a bottleneck. codel and fq_codel count packets: as many as full frames fit."""
+def queue(bottleneck: Bottleneck | None, mtu: int) -> Queue:
+    """Return the queue of a bottleneck. codel, fq_codel and pie count packets: as many as full frames fit."""
     if bottleneck is None:
         return Bfifo(limit=U32_MAX)
-    discipline = bottleneck.discipline
-    if not isinstance(discipline, CoDel):
-        return Bfifo(limit=bottleneck.queue_bytes)
     frame = mtu + ETHERNET_HEADER
-    limit = bottleneck.queue_bytes // frame
+    queue_bytes = bottleneck.queue_bytes
+    match bottleneck.discipline:
+        case CoDel() as discipline:
+            return _codel(discipline, queue_bytes // frame, frame)
+        case Pie(target_ns=target_ns, ecn=ecn):
+            return PieQdisc(limit=queue_bytes // frame, target=target_ns // TICK_NS, ecn=ecn)
+        case Red() as red:
+            return RedQdisc(
+                limit=queue_bytes,
+                least=red.min_bytes,
+                most=red.max_bytes,
+                probability=min(red.probability, U32_MAX),
+                ecn=red.ecn,
+                frame_us=frame * 8 * 10**6 / bottleneck.rate.mean_bps,
+            )
+        case Cake():
+            return CakeQdisc(memory=queue_bytes)
+    return Bfifo(limit=queue_bytes)
+
+
+def _codel(discipline: CoDel, limit: int, frame: int) -> Codel | FqCodel:
     target, interval = codel_units(discipline.target_ns), codel_units(discipline.interval_ns)
     if isinstance(discipline, FqCoDel):
         quantum = max(frame, _QUANTUM_LEAST)

@@ -24,13 +24,15 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl import RTM_GETQDISC, RTM_NEWQDISC, TC_H_ROOT
 
 from testbed.engines.counters import Counters
+from testbed.engines.netem import police
+from testbed.engines.netem.active_queues import CakeQdisc, PieQdisc, RedQdisc, statistics_of
 from testbed.engines.netem.fidelity import supports
 from testbed.engines.netem.messages import QdiscMessage
 from testbed.engines.netem.qdiscs import Netem
 from testbed.engines.netem.queues import Bfifo, Codel, FqCodel, Tbf
 from testbed.engines.netem.translation import emulator, translate
 from testbed.errors import LabError, MachineError
-from testbed.impairments import Bottleneck, FixedRate, Impairments
+from testbed.impairments import Bottleneck, Cake, FixedRate, Impairments, Pie, Policer, Red
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,10 +48,13 @@ _PLACES = {
     Bfifo.kind: (_BOTTLENECK | 1, 0x0003_0000),
     Codel.kind: (_BOTTLENECK | 1, 0x0004_0000),
     FqCodel.kind: (_BOTTLENECK | 1, 0x0005_0000),
+    PieQdisc.kind: (_BOTTLENECK | 1, 0x0006_0000),
+    RedQdisc.kind: (_BOTTLENECK | 1, 0x0007_0000),
+    CakeQdisc.kind: (_BOTTLENECK | 1, 0x0008_0000),
 }
 """Parent and handle of each queueing discipline."""
 
-_UNREADABLE = "delay_table"
+_UNREADABLE = ("delay_table", "frame_us")
 _TRIED_SEED = 1
 _U32_MAX = (1 << 32) - 1
 
@@ -133,6 +138,28 @@ async def probe(ip: AsyncIPRoute) -> MachineError | None:
     return None
 
 
+async def missing_parts(ip: AsyncIPRoute) -> frozenset[str]:
+    """Return the kinds of queueing disciplines, and `police`, that only some kernels have and this one does not.
+
+    Args:
+        ip: in a namespace where devices may be made, of a kernel that `probe` has nothing against.
+    """
+    missing = set()
+    async with _scratch(ip) as index:
+        for discipline in (Pie(), Cake(), Red(min_bytes=10_000, max_bytes=20_000, gentle=False)):
+            bottleneck = Bottleneck(rate=FixedRate(bps=8_000_000), queue_bytes=100_000, discipline=discipline)
+            for qdisc in translate(Impairments(bottleneck=bottleneck), mtu=1500):
+                try:
+                    await _set(ip, index, qdisc)
+                except NetlinkError:
+                    missing.add(qdisc.kind)
+        try:
+            await police.apply(ip, index, Policer(rate_bps=8_000_000, burst_bytes=10_000))
+        except LabError:
+            missing.add(police.KIND)
+    return frozenset(missing)
+
+
 async def reproducible(ip: AsyncIPRoute) -> str | None:
     """Test whether netem repeats a sequence from a seed; return why not, or None.
 
@@ -198,7 +225,7 @@ async def _counted(ip: AsyncIPRoute, index: int, parent: int, handle: int = 0) -
         raise LabError("impairments-missing", f"no queueing discipline of a link at {where}: {_said(error)}") from error
     counters = answer.get_attr("TCA_STATS2")
     return {
-        **(counters.get_attr("TCA_STATS_APP") or {}),
+        **statistics_of(answer.get_attr("TCA_KIND"), counters.get_attr("TCA_STATS_APP")),
         **counters.get_attr("TCA_STATS_BASIC"),
         **counters.get_attr("TCA_STATS_QUEUE"),
     }
@@ -217,5 +244,7 @@ def _differences(asked: Qdisc, found: Qdisc) -> str:
     return ", ".join(
         f"{name} is {got[name]}, asked for {value}"
         for name, value in asdict(asked).items()
-        if got[name] != value and name != _UNREADABLE and (name, value) != ("seed", None)  # then it took one of its own
+        if got[name] != value
+        and name not in _UNREADABLE
+        and (name, value) != ("seed", None)  # then it took one of its own
     )

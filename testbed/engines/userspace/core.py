@@ -12,6 +12,7 @@ from testbed.engines.userspace.stages.corruption import BitErrors
 from testbed.engines.userspace.stages.delay import Delay, delay
 from testbed.engines.userspace.stages.duplication import Duplication
 from testbed.engines.userspace.stages.loss import loss_stage
+from testbed.engines.userspace.stages.policer import Policing
 from testbed.engines.userspace.stages.script import Script
 from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame, Stage
 from testbed.impairments import Bottleneck, DropTail, FixedRate
@@ -37,11 +38,13 @@ class LinkEmulator:
         impairments: the first impairments of the link.
         seed: of the link.
         now: when the impairments are applied.
+        origin: time zero of their traces; `now` unless given.
     """
 
-    def __init__(self, impairments: Impairments, seed: int, now: int) -> None:
+    def __init__(self, impairments: Impairments, seed: int, now: int, origin: int | None = None) -> None:
         self._seed = seed
         self._generation = 0
+        self._origin_ns: int | None = None
         self._counts = Counts()
         self._delay: Delay | None = None
         self._line: Line = InOrder()
@@ -52,7 +55,7 @@ class LinkEmulator:
         self._packets_out = 0
         self._bytes_out = 0
         self._backlog_drops = 0
-        self.replace(impairments, now)
+        self._replace(impairments, now, now if origin is None else origin)
 
     def replace(self, impairments: Impairments, now: int) -> None:
         """Apply new impairments to frames from `now` on; counts of scripts, traces and random words start again.
@@ -61,15 +64,19 @@ class LinkEmulator:
         are not yet sent, or only in part, continue at the new bottleneck, which drops none of those that
         already wait. If the new impairments keep order, no later frame overtakes them.
         """
+        self._replace(impairments, now, now)
+
+    def _replace(self, impairments: Impairments, now: int, origin: int) -> None:
         seed = f"{self._seed}:{self._generation}"
         counts = self._counts
         self._generation += 1
+        self._origin_ns = origin if impairments.traces else None
 
         contents = self._line.hand_over(now)
         after = max(self._delay.last_ns if self._delay else 0, contents.coming[-1][0] if contents.coming else 0)
         self._delay = None
-        if impairments.delay_ns or impairments.reorder or after > now:
-            self._delay = delay(impairments, seed, counts, after)
+        if impairments.longest_delay_ns or impairments.reorder or after > now:
+            self._delay = delay(impairments, seed, counts, applied=origin, after_ns=after)
         line: Line = InOrder() if impairments.keeps_order else AnyOrder()
         match impairments.bottleneck:
             case None:
@@ -78,10 +85,13 @@ class LinkEmulator:
             case Bottleneck(rate=FixedRate(), discipline=DropTail()) as bottleneck if impairments.keeps_order:
                 self._line = ConstantRateBottleneck(bottleneck, counts, now, contents)
             case bottleneck:
-                self._line = EventDrivenBottleneck(bottleneck, seed, counts, line, now=now, contents=contents)
+                self._line = EventDrivenBottleneck(
+                    bottleneck, seed, counts, line, now=now, applied=origin, contents=contents
+                )
         self._choosing = _present(
             Script(impairments.drops, counts) if impairments.drops else None,
-            loss_stage(impairments.loss, seed, counts) if impairments.loss else None,
+            Policing(impairments.policer, counts, now) if impairments.policer else None,
+            loss_stage(impairments.loss, seed, counts, origin) if impairments.loss else None,
             BitErrors(impairments.corruption, seed, counts) if impairments.corruption else None,
             Duplication(impairments.duplicate, seed, counts) if impairments.duplicate else None,
         )
@@ -125,6 +135,7 @@ class LinkEmulator:
             packets_out=self._packets_out,
             bytes_out=self._bytes_out,
             scripted=counts.scripted,
+            policed=counts.policed,
             lost=counts.lost,
             corrupted=counts.corrupted,
             duplicated=counts.duplicated,
@@ -135,6 +146,7 @@ class LinkEmulator:
             backlog_drops=self._backlog_drops,
             in_flight=len(self._line),
             queue_most_bytes=counts.queue_most_bytes,
+            origin_ns=self._origin_ns,
             lateness_p50_ns=self._lateness.quantile(0.5),
             lateness_p99_ns=self._lateness.quantile(0.99),
             lateness_max_ns=self._lateness.most,

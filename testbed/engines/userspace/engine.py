@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from testbed.engines.engine import Availability, Verdict
 from testbed.engines.userspace import sockets
-from testbed.engines.userspace.workers import LinkStart, SocketLink, Workers
+from testbed.engines.userspace.workers import SocketLink, Workers
 from testbed.errors import LabError
+from testbed.impairments import Cake
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
@@ -22,14 +22,11 @@ if TYPE_CHECKING:
     from testbed.impairments import Impairments
 
 
-@dataclass(frozen=True, slots=True)
-class _Carried:
-    """The near device and the port of a link, and what it restarts with."""
+class _Carried(NamedTuple):
+    """The near device and the port of a link."""
 
     device: int
     port: int
-    impairments: Impairments
-    seed: int
 
 
 class UserspaceEngine:
@@ -47,8 +44,10 @@ class UserspaceEngine:
         """Return that it works: an agent may open packet sockets in its own namespaces."""
         return Availability(description=f"{len(os.sched_getaffinity(0))} cores to work on")
 
-    def judge(self, _impairments: Impairments, *, mtu: int) -> Verdict:  # noqa: ARG002
-        """Return that it does all impairments exactly, and repeats them from a seed."""
+    def judge(self, impairments: Impairments, *, mtu: int) -> Verdict:  # noqa: ARG002
+        """Return that it does all impairments but CAKE exactly, and repeats them from a seed."""
+        if impairments.bottleneck and isinstance(impairments.bottleneck.discipline, Cake):
+            return Verdict(impossible="CAKE is only in the kernel")
         return Verdict()
 
     async def prepare(self, links: int) -> None:
@@ -77,7 +76,7 @@ class UserspaceEngine:
             self._close_unused_outputs()
             raise
         for link, index in zip(links, indexes, strict=True):
-            self._links[link.name] = _Carried(index, link.port, link.impairments, link.seed)
+            self._links[link.name] = _Carried(index, link.port)
         return indexes
 
     def _output(self, port: int) -> socket.socket:
@@ -101,14 +100,14 @@ class UserspaceEngine:
 
     async def apply(self, link: str, impairments: Impairments) -> None:
         """Change a link's impairments. Delayed frames keep their delay; queued ones go to the new bottleneck."""
-        carried = self._carried(link)
+        self._require(link)
         await self._workers.replace(link, impairments)
-        self._links[link] = replace(carried, impairments=impairments)
 
-    async def restart(self, links: Sequence[str]) -> None:
+    async def restart(self, links: Sequence[str], origin_ns: int | None = None) -> None:
         """Restart links: packet n then has the same fate whenever the seed is the same."""
-        carried = {link: self._carried(link) for link in links}
-        await self._workers.restart(LinkStart(link, one.impairments, one.seed) for link, one in carried.items())
+        for link in links:
+            self._require(link)
+        await self._workers.restart(links, origin_ns)
 
     async def counters(self) -> dict[str, Counters]:
         """Return the counters of every link; of those whose worker died only `dead` is known."""
@@ -132,11 +131,10 @@ class UserspaceEngine:
         self._close_unused_outputs()
         await self._workers.aclose()
 
-    def _carried(self, link: str) -> _Carried:
+    def _require(self, link: str) -> None:
         if link not in self._links:
             known = ", ".join(sorted(self._links)) or "none"
             raise LabError("userspace-engine-refused", f"link {link} is not impaired here; those are: {known}")
-        return self._links[link]
 
 
 def _open_input(pair: Pair) -> socket.socket:

@@ -167,19 +167,33 @@ def inverted_unseen(frame: bytes, headers: Headers, byte: int, bit: int) -> byte
     return bytes(changed)
 
 
+def is_l4s(frame: bytes) -> bool:
+    """Return whether the frame has ECT(1) or Congestion Experienced, which identify L4S (RFC 9331, 4.1 and 5.1)."""
+    headers = parse(frame)
+    return bool(headers.end and _ecn(frame, headers) & 1)
+
+
+def _is_ipv4(frame: bytes, headers: Headers) -> bool:
+    return frame[headers.network - 2 : headers.network] == _IPV4
+
+
+def _ecn(frame: bytes, headers: Headers) -> int:
+    """Return the ECN field of an IP packet (RFC 3168, 5)."""
+    return frame[headers.network + 1] >> (0 if _is_ipv4(frame, headers) else _IPV6_ECN_SHIFT) & _ECN_MASK
+
+
 def congestion_marked(frame: bytes) -> bytes | None:
     """Return the frame with Congestion Experienced set, or None if it is not ECN-capable (RFC 3168, 5)."""
     headers = parse(frame)
     if not headers.end:
         return None
-    ipv4 = frame[headers.network - 2 : headers.network] == _IPV4
-    at = headers.network + 1
-    shift = 0 if ipv4 else _IPV6_ECN_SHIFT
-    ecn = frame[at] >> shift & _ECN_MASK
+    ecn = _ecn(frame, headers)
     if ecn in (0, _CE):
         return frame if ecn else None
+    at = headers.network + 1
+    ipv4 = _is_ipv4(frame, headers)
     changed = bytearray(frame)
-    changed[at] |= _CE << shift
+    changed[at] |= _CE << (0 if ipv4 else _IPV6_ECN_SHIFT)
     if ipv4:
         sum_at = headers.network + 10
         checksum = int.from_bytes(frame[sum_at : sum_at + 2], "big")

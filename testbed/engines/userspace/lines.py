@@ -22,6 +22,9 @@ class Queue(Protocol):
     def enqueue(self, packet: bytes, now: int, room: int) -> None:
         """Add a frame that arrives at `now` to a queue that may hold `room` bytes."""
 
+    def adopt(self, frames: list[Frame]) -> None:
+        """Add frames of a queue before this one, in order, with their arrival times; it drops none of them."""
+
     def dequeue(self, now: int) -> bytes | None:
         """Remove and return the frame to send at `now`; None if the queue is empty."""
 

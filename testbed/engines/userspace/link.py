@@ -42,15 +42,22 @@ class Link:
 
     def __init__(self, impairments: Impairments, seed: int, source: socket.socket, output: socket.socket) -> None:
         self.input = source
+        self._impairments = impairments
+        self._seed = seed
         self.dead: str | None = None
         self._output = output
         self._reader = FrameReader(source, mtu(source))
         self._arrived = 0
-        self.restart(impairments, seed)
+        self.restart()
 
-    def restart(self, impairments: Impairments, seed: int) -> None:
-        """Start again with nothing in flight and all counters at zero."""
-        self.emulator = LinkEmulator(impairments, seed, time.monotonic_ns())
+    def replace(self, impairments: Impairments) -> None:
+        """Replace the impairments (`LinkEmulator.replace`)."""
+        self._impairments = impairments
+        self.emulator.replace(impairments, time.monotonic_ns())
+
+    def restart(self, origin_ns: int | None = None) -> None:
+        """Start again with nothing in flight and all counters at zero; `origin_ns` is time zero of traces."""
+        self.emulator = LinkEmulator(self._impairments, self._seed, time.monotonic_ns(), origin_ns)
         self._oversize = 0
         self._send_failures = 0
         self._kernel_drops = 0

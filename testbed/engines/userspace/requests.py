@@ -64,15 +64,19 @@ class Replace(_Request, frozen=True, kw_only=True):
 class Restart(_Request, frozen=True, kw_only=True):
     """Restart at most `RESTARTED_MOST` links with nothing in flight and all counters at zero.
 
-    It passes a file with their impairments. Links that are dead or unknown don't hinder the others, but are an error.
+    Links that are dead or unknown don't hinder the others, but are an error.
+
+    Attributes:
+        origin_ns: time zero of their traces, ns of CLOCK_MONOTONIC; None is now.
     """
 
-    links: tuple[Seeded, ...]
+    links: tuple[str, ...]
+    origin_ns: int | None = None
 
     @property
     def link(self) -> str:
         """The names of the links, in short."""
-        return _in_short([link.link for link in self.links])
+        return _in_short(self.links)
 
 
 class Remove(_Request, frozen=True, kw_only=True):

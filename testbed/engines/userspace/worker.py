@@ -164,9 +164,9 @@ class Worker:
                     self._add(request.links, _read_impairments(descriptors[0]), descriptors[1:])
                 case requests.Replace():
                     (impairments,) = _read_impairments(descriptors[0])
-                    self._checked(request.link).emulator.replace(impairments, time.monotonic_ns())
+                    self._checked(request.link).replace(impairments)
                 case requests.Restart():
-                    self._restart(request.links, _read_impairments(descriptors[0]))
+                    self._restart(request.links, request.origin_ns)
                 case requests.Remove():
                     self._remove(request.link)
                 case requests.Count():
@@ -177,12 +177,12 @@ class Worker:
         _log.debug("done: %s", request)
         return requests.Answer(id=request.id, counters=counters)
 
-    def _restart(self, links: Sequence[requests.Seeded], impairments_of_links: Sequence[Impairments]) -> None:
+    def _restart(self, links: Sequence[str], origin_ns: int | None) -> None:
         """Restart links; ValueError if there are some that can't be, once the others are."""
         failures = []
-        for link, impairments in zip(links, impairments_of_links, strict=True):
+        for link in links:
             try:
-                self._checked(link.link).restart(impairments, link.seed)
+                self._checked(link).restart(origin_ns)
             except ValueError as failure:
                 failures.append(str(failure))
         if failures:

@@ -187,22 +187,13 @@ def _with_table(impairments: Impairments) -> Impairments:
     return impairments
 
 
-class LinkStart(NamedTuple):
-    """What a link begins with."""
-
-    name: str
-    impairments: Impairments
-    seed: int
-
-
-async def _restart(worker: _WorkerProcess, links: Sequence[LinkStart]) -> LabError | None:
+async def _restart(worker: _WorkerProcess, links: Sequence[str], origin_ns: int | None) -> LabError | None:
     """Restart links of a worker, and return the first failure."""
     failures = []
     for first in range(0, len(links), requests.RESTARTED_MOST):
         part = links[first : first + requests.RESTARTED_MOST]
-        request = requests.Restart(links=tuple(requests.Seeded(link.name, link.seed) for link in part))
         try:
-            await worker.ask(request, impairments=[link.impairments for link in part])
+            await worker.ask(requests.Restart(links=tuple(part), origin_ns=origin_ns))
         except LabError as failure:
             failures.append(failure)
             if worker.death:
@@ -320,19 +311,23 @@ class Workers:
         """
         await self._worker(link).ask(requests.Replace(link=link), impairments=[impairments])
 
-    async def restart(self, links: Iterable[LinkStart]) -> None:
+    async def restart(self, links: Iterable[str], origin_ns: int | None = None) -> None:
         """Restart links with nothing in flight, all counters at zero and their random numbers from the seed on.
 
         The n-th packet from then on has the same fate whenever the seed is the same. All are tried, also after a
         failure.
 
+        Args:
+            links: their names.
+            origin_ns: time zero of their traces, ns of CLOCK_MONOTONIC; None is now.
+
         Raises:
             LabError: the first failure: there is no such link, or it is dead.
         """
-        links_of: dict[_WorkerProcess, list[LinkStart]] = {}
+        links_of: dict[_WorkerProcess, list[str]] = {}
         for link in links:
-            links_of.setdefault(self._worker(link.name), []).append(link)
-        failures = await asyncio.gather(*(_restart(worker, part) for worker, part in links_of.items()))
+            links_of.setdefault(self._worker(link), []).append(link)
+        failures = await asyncio.gather(*(_restart(worker, part, origin_ns) for worker, part in links_of.items()))
         if failure := next((error for error in failures if error), None):
             raise failure
 

@@ -177,10 +177,11 @@ def require_free(plan: Plan, others: Iterable[Plan]) -> None:
 def _impaired(plan: Plan) -> dict[tuple[str, str], Node]:
     """The attached nodes that links lead to, by Docker network and MAC."""
     networks = {network.name: network.present for network in plan.networks}
+    nodes = {node.name: node for node in plan.nodes}
     found = {}
     for link in plan.links:
-        node = plan.node(link.destination)
-        if node.container:
+        node = nodes.get(link.destination)
+        if node and node.container:
             found[networks[link.network], node.on(link.network).mac] = node
     return found
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def names(parts: Parts) -> Iterator[Fault]:
     """The names of a group's members are names, and no other node or group has them."""
     owners: dict[str, tuple[str, ...]] = {name: ("nodes", name) for name in parts.nodes}
-    for group, members in parts.groups.items():
+    for group, members in parts.counted.items():
         path = ("nodes", group, "count")
         if len(members[-1]) > LONGEST_NAME:
             said = f"makes {quote(members[-1])}, and names have at most {LONGEST_NAME} characters"

@@ -9,10 +9,10 @@ from pydantic import TypeAdapter
 from testbed.matching import LinkKey, Match, covers
 from testbed.topology.base import Fault
 from testbed.topology.document import Path
-from testbed.topology.ends import AnyEnds, DirectionEnds, PairEnds, WireEnds
+from testbed.topology.ends import AnyEnds, LinkEnds, WireEnds
 from testbed.topology.error_messages import show
 from testbed.topology.groups import Precedence, links_between, precedence
-from testbed.topology.link_entries import LinkEntry, MatrixLinks, Wire
+from testbed.topology.link_entries import Downlink, LinkEntry, MatrixLinks, Uplink, Wire
 from testbed.topology.problems import nearest, quote
 from testbed.topology.rules import references
 from testbed.topology.rules.parts import Parts, readable
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from testbed.topology.models import Network
 
-_ENDS: TypeAdapter[PairEnds | DirectionEnds] = TypeAdapter(AnyEnds)
+_ENDS: TypeAdapter[LinkEnds] = TypeAdapter(AnyEnds)
 
-_Ends = PairEnds | DirectionEnds | MatrixLinks | WireEnds
+_Ends = LinkEnds | MatrixLinks | WireEnds
 
 _Seen = dict[LinkKey, dict[tuple[Precedence, Match | None], Path]]
 """Where links were named: by direction (a key without a match), then by the precedence of the entry and its match."""
@@ -76,12 +76,30 @@ def _directions(parts: Parts, path: Path, link: LinkEntry | None, ends: _Ends, s
         if link is not None:
             crossed = link if isinstance(link, Wire) else _network(parts, network)
             mtu = crossed.mtu if crossed else SMALLEST_MTU
+            if isinstance(link, Uplink | Downlink):
+                yield from _access(parts, path, link, network)
             faults = [one.under(*path) for one in _contradictions(link, source, destination, mtu)]
             yield from faults
             if faults:
                 break
     if taken:
         yield taken
+
+
+def _access(parts: Parts, path: Path, link: Uplink | Downlink, network: str | None) -> Iterator[Fault]:
+    """An uplink or downlink does something, on a network of the lab's own, and has no part in routes."""
+    if not (link.impairment_keys.model_fields_set or link.match):
+        other = "to" if isinstance(link, Uplink) else "from"
+        said = f'lacks "{other}"; without it, it is the {link}, and names no impairments'
+        hint = f"add {other} for a link to another node, or impairments such as rate: 5mbit"
+        yield Fault(path, "missing-key", said, hint)
+    if link.cost is not None:
+        said = f"is given for the {link}, and routes lead over links between two nodes"
+        yield Fault((*path, "cost"), "conflicting-keys", said, "leave it out")
+    crossed = parts.networks.get(str(network))
+    if crossed and crossed.present:
+        said = f"is the {link} on {network}, a network that is there already, whose ports stay as they are"
+        yield Fault(path, "open-network", said, "impair the links between two nodes there")
 
 
 def _network(parts: Parts, name: object) -> Network | Wire | None:
@@ -162,7 +180,7 @@ def _unreachable(
     takers = [other for other in earlier if covers([other], match)] or list(earlier)
     places = " and ".join(f"{show(earlier[taker])} at line {parts.line(earlier[taker])}" for taker in takers)
     take = "take" if len(takers) > 1 else "takes"
-    said = f"is {match}, and {places} {take} all of that from {link.source} to {link.destination}"
+    said = f"is {match}, and {places} {take} all of that on {link.plain.name}"
     return Fault((*path, "match"), "unreachable-match", said, "the first line that matches counts: move it up")
 
 

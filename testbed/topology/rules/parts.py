@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
 from testbed.topology.ends import WireEnds
 from testbed.topology.graph import Graph
 from testbed.topology.groups import member_names, on_all
-from testbed.topology.link_entries import Direction, LinkEntry, MatrixLinks, Pair, Wire
+from testbed.topology.link_entries import LinkEntry, Wire
 from testbed.topology.models import Network, Node
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _NODE = TypeAdapter(Node)
 _WIRE = TypeAdapter(WireEnds)
+_FORMS: tuple[type[LinkEntry], ...] = get_args(LinkEntry)
 
 Part = TypeVar("Part")
 
@@ -80,9 +81,14 @@ class Parts:
         return found
 
     @cached_property
+    def counted(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of the members of each group that a `count` makes."""
+        return {name: member_names(name, node.count) for name, node in self.nodes.items() if node and node.count}
+
+    @cached_property
     def groups(self) -> Mapping[str, tuple[str, ...]]:
         """The names of the members of each group of nodes."""
-        return {name: member_names(name, node.count) for name, node in self.nodes.items() if node and node.count}
+        return {**self.counted, **self.document.groups}
 
     def members(self, name: str) -> tuple[str, ...]:
         """The nodes that a name stands for: one, or the members of a group."""
@@ -91,12 +97,12 @@ class Parts:
     @cached_property
     def written(self) -> Mapping[str, str]:
         """The name under `nodes` of each node: its own, or that of its group."""
-        return {member: name for name in self.nodes for member in self.members(name)}
+        return {member: name for name in self.nodes for member in self.counted.get(name, (name,))}
 
     @cached_property
     def names(self) -> Mapping[str, None]:
-        """All names that stand for nodes: those under `nodes`, then those of the members of groups."""
-        return dict.fromkeys(chain(self.nodes, *self.groups.values()))
+        """All names that stand for nodes: those under `nodes`, then those of other groups, and of members."""
+        return dict.fromkeys(chain(self.nodes, self.groups, *self.groups.values()))
 
     @cached_property
     def on(self) -> Mapping[str, Mapping[str, IPv4Address | None]]:
@@ -149,9 +155,8 @@ class Parts:
 
     def link(self, raw: object) -> LinkEntry | None:
         """The model of an entry of `links`, or None where it is not valid."""
-        return (
-            self.model(raw, Pair) or self.model(raw, Direction) or self.model(raw, MatrixLinks) or self.model(raw, Wire)
-        )
+        forms = (self.model(raw, form) for form in _FORMS)
+        return next((link for link in forms if link), None)
 
     def line(self, path: Path) -> int:
         """The line that a part begins in."""

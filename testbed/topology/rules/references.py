@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from testbed.matching import ANY_NODE
 from testbed.topology.base import Fault
-from testbed.topology.ends import DirectionEnds, PairEnds, WireEnds
+from testbed.topology.ends import DownlinkEnds, LinkEnds, PairEnds, UplinkEnds, WireEnds
 from testbed.topology.problems import nearest, quote
 from testbed.topology.rules.parts import Parts, text_of
 
@@ -66,12 +67,16 @@ def ends(parts: Parts, path: Path, named: Mapping[Path, str]) -> Iterator[Fault]
         yield Fault(path, "same-node", f"leads from {quote(one[0])} to itself")
 
 
-def link_ends(parts: Parts, path: Path, of: PairEnds | DirectionEnds | WireEnds) -> Iterator[Fault]:
+def link_ends(parts: Parts, path: Path, of: LinkEnds | WireEnds) -> Iterator[Fault]:
     """As `ends`, of any form of a link."""
     if isinstance(of, WireEnds):
         yield from ends(parts, path, {(*path, "wire", index): name for index, name in enumerate(of.wire)})
     elif isinstance(of, PairEnds):
         yield from ends(parts, path, {(*path, "between", index): name for index, name in enumerate(of.between)})
+    elif isinstance(of, UplinkEnds):
+        yield from node(parts, (*path, "from"), of.source)
+    elif isinstance(of, DownlinkEnds):
+        yield from node(parts, (*path, "to"), of.destination)
     else:
         yield from ends(parts, path, {(*path, "from"): of.source, (*path, "to"): of.destination})
 
@@ -83,11 +88,13 @@ def shared_network(parts: Parts, path: Path, one: str, other: str, asked: str | 
         parts: of the file.
         path: of what names the nodes.
         one: a node.
-        other: the other node.
+        other: the other node; with `ANY_NODE` for one of them, it is the network of the other.
         asked: the network that the file names.
     """
+    alone = ANY_NODE in (one, other)
+    one, other = (other if one == ANY_NODE else one), (one if other == ANY_NODE else other)
     networks, others = parts.on.get(one), parts.on.get(other)
-    if networks is None or others is None or (one == other and one not in parts.groups):
+    if networks is None or others is None or (one == other and not alone and one not in parts.groups):
         return None
     common = [name for name in networks if name in others]
     if not common:
@@ -98,11 +105,12 @@ def shared_network(parts: Parts, path: Path, one: str, other: str, asked: str | 
         over = ", ".join(hop[1] for hop in way[:-1])
         hint = "impairments belong to a link between neighbours: name two nodes next to each other on that path"
         return Fault(path, "no-shared-network", f"{said}: they are {len(way)} hops apart, over {over}", hint)
-    hint = nearest(asked or "", common, f"networks that {one} and {other} share")
+    hint = nearest(asked or "", common, f"networks of {one}" if alone else f"networks that {one} and {other} share")
     if asked is not None and asked not in common:
         return Fault((*path, "network"), "unknown-network", f"is {quote(asked)}, which is none of theirs", hint)
     if asked is None and len(common) > 1:
-        return Fault(path, "missing-key", 'lacks "network", and the nodes share several', hint)
+        several = f"{one} is on several" if alone else "the nodes share several"
+        return Fault(path, "missing-key", f'lacks "network", and {several}', hint)
     return asked or common[0]
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from testbed.matching import LinkKey
     from testbed.topology.document import Path
-    from testbed.topology.ends import DirectionEnds, PairEnds
+    from testbed.topology.ends import LinkEnds
     from testbed.topology.link_entries import LinkEntry
     from testbed.topology.rules.parts import Parts
 
@@ -35,7 +35,7 @@ def events(parts: Parts) -> Iterator[Fault]:
             yield from _partition(parts, (*path, "partition"), partition)
 
 
-def _link(parts: Parts, path: Path, ends: PairEnds | DirectionEnds) -> Iterator[Fault]:
+def _link(parts: Parts, path: Path, ends: LinkEnds) -> Iterator[Fault]:
     yield from references.link_ends(parts, path, ends)
     network = references.shared_network(parts, path, *ends.directions[0], ends.network)
     if isinstance(network, Fault):
@@ -46,7 +46,7 @@ def _link(parts: Parts, path: Path, ends: PairEnds | DirectionEnds) -> Iterator[
         yield from _unknown_match(parts, path, ends, network)
 
 
-def _unknown_match(parts: Parts, path: Path, ends: PairEnds | DirectionEnds, network: str) -> Iterator[Fault]:
+def _unknown_match(parts: Parts, path: Path, ends: LinkEnds, network: str) -> Iterator[Fault]:
     """Yield a fault if no entry under `links` is for the packets that an event names."""
     entries = [parts.link(raw) for _, raw in parts.items("links")]
     if None in entries:
@@ -59,15 +59,15 @@ def _unknown_match(parts: Parts, path: Path, ends: PairEnds | DirectionEnds, net
     }
     for key in _expanded(parts, ends, network):
         if key not in known:
-            way = f"from {key.source} to {key.destination}"
+            way = key.plain.name
             allowed = sorted(str(other.match) for other in known if other.plain == key.plain)
-            hint = nearest(str(ends.match), allowed, f"those {way}")
-            said = f"is {ends.match}, which no line under links is for {way}"
+            hint = nearest(str(ends.match), allowed, f"those of {way}")
+            said = f"is {ends.match}, which no line under links about {way} is for"
             yield Fault((*path, "match"), "unknown-match", said, hint)
             return
 
 
-def _expanded(parts: Parts, ends: PairEnds | DirectionEnds | LinkEntry, network: str) -> Iterator[LinkKey]:
+def _expanded(parts: Parts, ends: LinkEnds | LinkEntry, network: str) -> Iterator[LinkKey]:
     match = ends.match
     for source, destination in ends.directions:
         yield from links_between(parts.members(source), parts.members(destination), network, match)

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from testbed.engines.netem import tree
-from testbed.impairments import CERTAIN, Bottleneck, FixedRate, Impairments, IndependentLoss
+from testbed.engines.netem import police, tree
+from testbed.impairments import CERTAIN, Bottleneck, FixedRate, Impairments, IndependentLoss, Policer
 from testbed.statistics import binomial_test
 
 pytestmark = pytest.mark.netem
@@ -51,6 +51,31 @@ def test_a_loss_is_that_frequent_and_counted(path):
 def test_all_can_be_lost(path):
     path.apply(Impairments(loss=IndependentLoss(probability=CERTAIN)))
     assert " 0 received" in path.ping("-q", "-c", "20", "-i", "0.01", "-W", "1")
+
+
+def test_a_policer_passes_its_burst_and_its_rate_and_can_change(path):
+    """What passes is bounded by the time from the first sending to the last arrival; tc says the settings."""
+    path.apply(Impairments())
+    for policer, words in (
+        (Policer(rate_bps=8 * MBIT, burst_bytes=20_000), "rate 8Mbit burst 20000b"),
+        (Policer(rate_bps=4 * MBIT, burst_bytes=50_000), "rate 4Mbit burst 50000b"),
+    ):
+        path.runner.run(police.apply(path.ip, path.index, policer))
+        shown = path.run(path.switch, "tc", "filter", "show", "dev", "link0", "egress")
+        assert shown.count("police") == 1
+        assert words in shown, shown
+        arrivals = path.send(500, size=FRAME - 14)
+        took_ns = max(arrival.came for arrival in arrivals) - min(arrival.sent for arrival in arrivals)
+        passed = len(arrivals) * FRAME
+        assert policer.burst_bytes - FRAME <= passed
+        assert passed <= policer.burst_bytes + policer.rate_bps * (took_ns + 10 * MS) / 8e9
+        assert path.runner.run(police.drops(path.ip, path.index)) == 500 - len(arrivals) > 0
+    path.runner.run(police.remove(path.ip, path.index))
+    assert len(path.send(500, size=FRAME - 14)) == 500
+
+
+def test_this_kernel_has_all_parts(path):
+    assert path.runner.run(tree.missing_parts(path.ip)) == frozenset()
 
 
 def test_a_rate_has_its_own_queue(path):

@@ -12,6 +12,7 @@ from testbed.engines.counters import Counters
 from testbed.impairments import (
     CERTAIN,
     Bottleneck,
+    Cake,
     CoDel,
     CorrelatedLoss,
     Corruption,
@@ -21,7 +22,9 @@ from testbed.impairments import (
     GilbertElliott,
     Impairments,
     Jitter,
+    Pie,
     RandomEvent,
+    Red,
     Reorder,
 )
 from testbed.impairments.distributions import SCALE, quantiles
@@ -190,6 +193,41 @@ def test_codel_drops_before_the_queue_is_full(path, discipline):
     counted = tcp(path)
     assert counted.codel_drops > counted.queue_drops == 0
     assert counted.lost == counted.marked == 0
+
+
+@pytest.mark.parametrize(
+    "discipline",
+    [Pie(), Red(min_bytes=15_000, max_bytes=60_000, gentle=False), Cake()],
+    ids=lambda discipline: discipline.kind,
+)
+def test_other_active_queues_drop_before_the_queue_is_full(path, discipline):
+    """A TCP stream into a long queue; what the kernel says of the discipline is read by its own tc."""
+    queue_bytes = 4_000_000
+    path.apply(
+        Impairments(
+            bottleneck=Bottleneck(rate=FixedRate(bps=10 * MBIT), queue_bytes=queue_bytes, discipline=discipline)
+        )
+    )
+    shown = path.run(path.switch, "tc", "qdisc", "show", "dev", "link0")
+    assert f"qdisc {discipline.kind} " in shown
+    counted = tcp(path)
+    assert counted.codel_drops > counted.queue_drops == 0
+    assert counted.lost == counted.marked == 0
+
+
+def test_the_kernel_says_the_settings_of_red_and_pie(path):
+    red = Red(min_bytes=15_000, max_bytes=60_000, probability=CERTAIN // 10, gentle=False, ecn=True)
+    for discipline, words in (
+        (red, ("min 15000b max 60000b", "ecn", "limit 200000b")),
+        (Pie(target_ns=20 * MS, ecn=True), ("target 20ms", "ecn", "limit 132p")),
+    ):
+        path.apply(
+            Impairments(
+                bottleneck=Bottleneck(rate=FixedRate(bps=10 * MBIT), queue_bytes=200_000, discipline=discipline)
+            )
+        )
+        shown = path.run(path.switch, "tc", "qdisc", "show", "dev", "link0")
+        assert all(word in shown for word in words), shown
 
 
 @pytest.mark.parametrize("discipline", [CoDel, FqCoDel])

@@ -20,6 +20,7 @@ from testbed.impairments import (
     RandomEvent,
     RateSteps,
     Reorder,
+    Times,
 )
 
 MS = 1_000_000
@@ -314,7 +315,7 @@ def test_scripted_drops_may_be_missing():
 @pytest.mark.parametrize(
     "trace",
     [
-        Opportunities(times_ns=(0, 5 * MS, 30 * MS), frame_bytes=1514, period_ns=40 * MS),
+        Opportunities(times_ns=Times((0, 5 * MS, 30 * MS)), frame_bytes=1514, period_ns=40 * MS),
         RateSteps(starts_ns=(0, 40 * MS), rates_bps=(10**7, 0), period_ns=65 * MS),
     ],
 )

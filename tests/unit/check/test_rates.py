@@ -15,6 +15,7 @@ from testbed.impairments import (
     Opportunities,
     RandomEvent,
     RateSteps,
+    Times,
 )
 
 MS = 1_000_000
@@ -192,7 +193,7 @@ def test_one_train_that_shows_the_rate_is_enough():
 
 
 EVERY_OTHER = RateSteps(starts_ns=(0, 100 * MS), rates_bps=(2 * 10**7, 0), period_ns=200 * MS)
-TICKS = Opportunities(times_ns=(0, 0, 5 * MS, 9 * MS), frame_bytes=FRAME, period_ns=10 * MS)
+TICKS = Opportunities(times_ns=Times((0, 0, 5 * MS, 9 * MS)), frame_bytes=FRAME, period_ns=10 * MS)
 
 
 @pytest.mark.parametrize(("rate_bps", "verdict"), [(10**7, AS_REQUESTED), (1.2 * 10**7, "too high")])

@@ -14,6 +14,7 @@ from testbed.impairments import (
     Jitter,
     Opportunities,
     RateSteps,
+    Times,
 )
 
 MS = 1_000_000
@@ -70,7 +71,7 @@ def test_a_train_exceeds_the_rate_of_the_link(rate_bps, loss):
 
 
 def test_a_train_for_a_trace_takes_its_frames_and_its_peak():
-    trace = Opportunities(times_ns=tuple(range(0, 50 * MS, MS)), frame_bytes=1000, period_ns=1000 * MS)
+    trace = Opportunities(times_ns=Times(tuple(range(0, 50 * MS, MS))), frame_bytes=1000, period_ns=1000 * MS)
     train = schedules.busy(Impairments(bottleneck=Bottleneck(rate=trace, queue_bytes=10**5)), MTU, QUICK.train_ns)
     assert train.frame_bytes == 1000
     assert train.rate_bps == pytest.approx(1.25 * 50 * 8000 * 10, rel=0.05)
@@ -106,7 +107,7 @@ def test_a_train_that_overflows_the_queue_is_longer_than_that():
     ],
 )
 def test_the_reason_that_a_queue_is_not_filled(impairments, reason):
-    assert schedules.unfillable(impairments.bottleneck) == reason
+    assert schedules.unfillable(impairments) == reason
 
 
 def test_a_deeper_check_sends_more_probes_and_longer_trains():

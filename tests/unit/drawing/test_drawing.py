@@ -228,6 +228,12 @@ def test_names_of_containers_are_escaped():
     assert 'container x\\"<&>`\\\\' in draw(plan, "dot")
 
 
+def test_namespaces_that_were_there_are_told():
+    plan = planned(OFFICE)
+    present = replace(plan.nodes[1], namespace="/proc/4711/ns/net")
+    assert "namespace /proc/4711/ns/net" in draw(replace(plan, nodes=(plan.nodes[0], present, plan.nodes[2])), "text")
+
+
 def test_an_svg_needs_nothing_else_and_has_colours_for_light_and_dark():
     drawing = draw(planned(OFFICE), "svg")
     assert "prefers-color-scheme: dark" in drawing

@@ -19,6 +19,7 @@ from testbed.impairments import (
     Opportunities,
     RandomEvent,
     Reorder,
+    Times,
 )
 
 MBIT = 1_000_000
@@ -70,7 +71,7 @@ def test_what_netem_does_is_supported(impairments):
         (
             Impairments(
                 bottleneck=Bottleneck(
-                    rate=Opportunities(times_ns=(1,), frame_bytes=1514, period_ns=1), queue_bytes=20_000
+                    rate=Opportunities(times_ns=Times((1,)), frame_bytes=1514, period_ns=1), queue_bytes=20_000
                 )
             ),
             "trace",

@@ -14,7 +14,9 @@ from testbed.impairments import (
     CoDel,
     CorrelatedLoss,
     Corruption,
+    DelaySteps,
     Drop,
+    DualPi2,
     FixedRate,
     FourState,
     FqCoDel,
@@ -22,17 +24,23 @@ from testbed.impairments import (
     Impairments,
     IndependentLoss,
     Jitter,
+    LossSteps,
     Opportunities,
+    Pie,
+    Policer,
     RandomEvent,
     RateSteps,
+    Red,
     Reorder,
+    Times,
 )
 
 MS = 10**6
 FOUR = {"p13": 0, "p31": 0, "p32": 0, "p23": 0, "p14": 0}
 SOME = RandomEvent(probability=CERTAIN // 100, correlation=CERTAIN // 4)
 STEPS = RateSteps(starts_ns=(0, 10 * MS), rates_bps=(8_000_000, 2_000_000), period_ns=40 * MS)
-OPPORTUNITIES = Opportunities(times_ns=(0, 1 * MS, 1 * MS, 2 * MS), frame_bytes=1514, period_ns=4 * MS)
+HANDOVER = DelaySteps(starts_ns=(0, 1), delays_ns=(10, 30), period_ns=2)
+OPPORTUNITIES = Opportunities(times_ns=Times((0, 1 * MS, 1 * MS, 2 * MS)), frame_bytes=1514, period_ns=4 * MS)
 QUEUE = Bottleneck(rate=STEPS, queue_bytes=64_000)
 
 SHAPES = {
@@ -115,16 +123,27 @@ def test_through_json_and_back(impairments):
         (Drop, {"every": 2, "protocol": "tcp", "flags": "sS"}, "flags"),
         (Reorder, {"event": SOME, "gap": -1}, "negative"),
         (Reorder, {"event": SOME, "late_ns": -1}, "negative"),
-        (Opportunities, {"times_ns": (), "frame_bytes": 1, "period_ns": 1}, "never"),
-        (Opportunities, {"times_ns": (0,), "frame_bytes": 0, "period_ns": 1}, "never"),
-        (Opportunities, {"times_ns": (0,), "frame_bytes": 1, "period_ns": 0}, "never"),
-        (Opportunities, {"times_ns": (2,), "frame_bytes": 1, "period_ns": 1}, "outside"),
-        (Opportunities, {"times_ns": (2, 1), "frame_bytes": 1, "period_ns": 2}, "ascend"),
+        (Opportunities, {"times_ns": Times(()), "frame_bytes": 1, "period_ns": 1}, "never"),
+        (Opportunities, {"times_ns": Times((0,)), "frame_bytes": 0, "period_ns": 1}, "never"),
+        (Opportunities, {"times_ns": Times((0,)), "frame_bytes": 1, "period_ns": 0}, "never"),
+        (Opportunities, {"times_ns": Times((2,)), "frame_bytes": 1, "period_ns": 1}, "outside"),
+        (Times, {"times_ns": (2, 1)}, "ascend"),
+        (Times, {"times_ns": (-1, 1)}, "before 0"),
         (RateSteps, {"starts_ns": (0, 1), "rates_bps": (1,), "period_ns": 2}, "2 starts"),
         (RateSteps, {"starts_ns": (0,), "rates_bps": (0,), "period_ns": 2}, "zero"),
         (RateSteps, {"starts_ns": (1,), "rates_bps": (1,), "period_ns": 2}, "ascend"),
         (RateSteps, {"starts_ns": (0, 2), "rates_bps": (1, 1), "period_ns": 2}, "ascend"),
-        (RateSteps, {"starts_ns": (), "rates_bps": (), "period_ns": 2}, "zero"),
+        (RateSteps, {"starts_ns": (), "rates_bps": (), "period_ns": 2}, "ascend"),
+        (DelaySteps, {"starts_ns": (0,), "delays_ns": (-1,), "period_ns": 2}, "negative"),
+        (DelaySteps, {"starts_ns": (0, 1), "delays_ns": (1, 2), "period_ns": 1}, "ascend"),
+        (LossSteps, {"starts_ns": (0,), "probabilities": (0,), "period_ns": 2}, "highest probability"),
+        (LossSteps, {"starts_ns": (0,), "probabilities": (CERTAIN + 1,), "period_ns": 2}, "highest probability"),
+        (Policer, {"rate_bps": 0, "burst_bytes": 1}, "nothing pass"),
+        (Policer, {"rate_bps": 1, "burst_bytes": 0}, "nothing pass"),
+        (Pie, {"target_ns": 0}, "more than 0"),
+        (DualPi2, {"step_ns": 0}, "more than 0"),
+        (Red, {"min_bytes": 2, "max_bytes": 2}, "ascend"),
+        (Red, {"min_bytes": 1, "max_bytes": 2, "probability": 0}, "probability"),
         (FixedRate, {"bps": 0}, "no limit"),
         (CoDel, {"target_ns": 0}, "more than 0"),
         (FqCoDel, {"interval_ns": 0}, "more than 0"),
@@ -132,6 +151,8 @@ def test_through_json_and_back(impairments):
         (Jitter, {"ns": 0}, "no jitter is None"),
         (Jitter, {"ns": 1, "distribution": ()}, "empty"),
         (Impairments, {"jitter": Jitter(ns=1)}, "more than the delay"),
+        (Impairments, {"delay_ns": 5, "delay_trace": HANDOVER}, "mean"),
+        (Impairments, {"delay_ns": 20, "delay_trace": HANDOVER, "jitter": Jitter(ns=11)}, "more than the delay, 10"),
         (Impairments, {"bottleneck": QUEUE, "hidden_bottleneck": QUEUE}, "one bottleneck"),
     ],
 )

@@ -22,6 +22,7 @@ from testbed.impairments import (
     RandomEvent,
     RateSteps,
     Reorder,
+    Times,
 )
 from testbed.runs.upgrade import impairments_of_shape
 
@@ -100,7 +101,7 @@ RATE = FixedRate(bps=8)
             {"trace": TIMES, "queue_bytes": 9, "discipline": {"name": "fq_codel", **CODEL}},
             Impairments(
                 bottleneck=Bottleneck(
-                    rate=Opportunities(times_ns=(0, 1), frame_bytes=1514, period_ns=2),
+                    rate=Opportunities(times_ns=Times((0, 1)), frame_bytes=1514, period_ns=2),
                     queue_bytes=9,
                     discipline=FqCoDel(target_ns=7, interval_ns=8, ecn=True),
                 )

@@ -91,7 +91,8 @@ def test_services_are_nodes_with_their_addresses_and_the_networks_of_the_compose
 @pytest.mark.parametrize(
     ("link", "names"),
     [
-        ("between: [web, db]", ["web-1 -> db", "db -> web-1", "web-2 -> db", "db -> web-2"]),
+        ("between: [web, db]", ["web-1 -> db", "web-2 -> db", "db -> web-1", "db -> web-2"]),
+        ("between: [web, web], network: default", ["web-1 -> web-2", "web-2 -> web-1"]),
         ("from: web, to: db", ["web-1 -> db", "web-2 -> db"]),
         ("from: db, to: web-2", ["db -> web-2"]),
         ("between: [web-1, web-2]", ["web-1 -> web-2", "web-2 -> web-1"]),
@@ -107,7 +108,9 @@ def test_events_workloads_and_what_is_observed_name_services_too():
     plan = planned(
         """
 compose: {project: shop}
-workloads: [{name: ping, kind: ping, from: web-1, to: side, network: default}]
+workloads:
+  - {name: ping, kind: ping, from: web-1, to: side, network: default}
+  - {name: load, kind: tcp-rr, from: web, to: side, network: default, count: 1}
 timeline:
   - {at: 1ms, link: {between: [web, side], network: default}, delay: 5ms}
   - {at: 2ms, partition: [[web], [db]]}
@@ -116,8 +119,12 @@ capture: {nodes: [web, side]}
 sockets: [side, db]
 """
     )
-    assert [(each.source, each.destination) for each in plan.workloads] == [("web-1", "db")]
-    assert [len(event.changes) for event in plan.timeline] == [2, 2, 4, 2, 2]
+    assert [(each.name, each.source, each.destination) for each in plan.workloads] == [
+        ("ping", "web-1", "db"),
+        ("load-web-1", "web-1", "db"),
+        ("load-web-2", "web-2", "db"),
+    ]
+    assert [len(event.changes) for event in plan.timeline] == [4, 4, 4]
     assert plan.capture.nodes == ("web-1", "web-2", "db")
     assert plan.sockets == ("db",)
 
@@ -210,6 +217,20 @@ def test_the_docker_engine_chooses_addresses_on_networks_of_others():
 def test_one_container_has_one_name():
     text = "compose: {project: shop}\nnodes: {db: {container: plain}}"
     assert problems(text) == [(3, 13, "duplicate-name", "nodes.db is also container shop_db_1 of shop")]
+
+
+def test_a_service_of_several_containers_has_its_name_alone():
+    text = "compose: {project: shop}\nnodes: {web: {container: plain}}"
+    said = "nodes.web is also the name of the 2 containers of service web"
+    assert problems(text) == [(3, 14, "duplicate-name", said)]
+
+
+def test_a_link_that_names_a_container_counts_more_than_one_that_names_its_service():
+    text = "compose: {project: shop}\nlinks: [{from: web-2, to: db, delay: 5ms}, {from: web, to: db, delay: 1ms}]"
+    assert {link.name: link.impairments.delay_ns for link in planned(text).links} == {
+        "web-1 -> db": 1_000_000,
+        "web-2 -> db": 5_000_000,
+    }
 
 
 def test_without_discovery_there_is_no_plan():

@@ -21,6 +21,7 @@ from testbed.impairments import (
     RandomEvent,
     RateSteps,
     Reorder,
+    Times,
 )
 from testbed.plan import resolve
 from testbed.topology import TopologyError, load, loads
@@ -224,7 +225,7 @@ def test_files_are_beside_the_topology_wherever_it_is_loaded_from(tmp_path):
     [link] = resolve(load(path)).links
     assert link.impairments.bottleneck is not None
     assert link.impairments.bottleneck.rate == Opportunities(
-        times_ns=(MS, MS, 4 * MS), frame_bytes=FRAME_BYTES, period_ns=4 * MS
+        times_ns=Times((MS, MS, 4 * MS)), frame_bytes=FRAME_BYTES, period_ns=4 * MS
     )
 
 

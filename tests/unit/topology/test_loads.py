@@ -63,7 +63,7 @@ def test_as_in_the_design():
         ("links: [a]", (3, 9), "wrong-type", ['links[0] is "a"', "must be a mapping"]),
         ("links: [{between: [client]}]", (3, 19), "wrong-length", ["1 entry", "at least 2"]),
         ("links: [{between: client}]", (3, 19), "wrong-type", ["must be a list"]),
-        ("links: [{from: client}]", (3, 9), "missing-key", ['links[0] lacks "to"']),
+        ("links: [{from: client}]", (3, 9), "missing-key", ['links[0] lacks "to"', "it is the client uplink"]),
         ("links: [{between: [client, server], from: a}]", (3, 37), "unknown-key", ['has no key "from"']),
         ("links: [{between: [client, client]}]", (3, 9), "same-node", ["to itself"]),
         ("links: [{between: [client, server], network: wan}]", (3, 46), "unknown-network", ["lan"]),

@@ -109,7 +109,7 @@ def test_a_match_that_repeats_or_gets_no_packet_is_an_error():
         "{from: a, to: b, match: {port: 53}}",
     )
     assert [(each[0], each[2]) for each in found] == [(5, "duplicate-link"), (6, "unreachable-match")]
-    assert "udp port 53, and links[1] at line 5 takes all of that from a to b" in found[1][3]
+    assert "udp port 53, and links[1] at line 5 takes all of that on a -> b" in found[1][3]
 
 
 def test_events_are_about_matches_that_are_there():
@@ -118,8 +118,8 @@ def test_events_are_about_matches_that_are_there():
     events += "  - {at: 2s, heal: {between: [a, b], match: {port: 53}}}\n"
     found = problems("{from: a, to: b, match: {port: 53}}", more=work + events)
     assert [each[2] for each in found] == ["unknown-match", "unknown-match"]
-    assert "is tcp, which no line under links is for from a to b" in found[0][3]
-    assert "for from b to a" in found[1][3]
+    assert "is tcp, which no line under links about a -> b is for" in found[0][3]
+    assert "about b -> a is for" in found[1][3]
 
 
 def test_a_partition_is_allowed_no_match():

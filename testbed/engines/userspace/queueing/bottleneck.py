@@ -11,15 +11,13 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from testbed.engines.userspace.lines import Contents, take_due
-from testbed.engines.userspace.queueing.disciplines import CoDelQueue, DropHeadQueue, DropTailQueue
-from testbed.engines.userspace.queueing.fq_codel import FqCoDelQueue
+from testbed.engines.userspace.queueing.choice import new_queue
 from testbed.engines.userspace.queueing.transmitters import BYTE_WORK, transmitter
-from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame, random_words
-from testbed.impairments import CoDel, DropHead, DropTail, FqCoDel
+from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame
 
 if TYPE_CHECKING:
-    from testbed.engines.userspace.lines import Line, Queue
-    from testbed.impairments import Bottleneck, Discipline
+    from testbed.engines.userspace.lines import Line
+    from testbed.impairments import Bottleneck
 
 _NEVER = 1 << 63
 
@@ -164,6 +162,7 @@ class EventDrivenBottleneck:
         counts: of the link.
         line: holds frames until they reach the queue.
         now: when the bottleneck begins.
+        applied: when a trace of its rate begins.
         contents: the frames that it takes over; their queue is kept if the discipline is the same.
     """
 
@@ -171,14 +170,22 @@ class EventDrivenBottleneck:
                  "_transmitter")  # fmt: skip
 
     def __init__(
-        self, bottleneck: Bottleneck, seed: str, counts: Counts, line: Line, *, now: int, contents: Contents
+        self,
+        bottleneck: Bottleneck,
+        seed: str,
+        counts: Counts,
+        line: Line,
+        *,
+        now: int,
+        applied: int,
+        contents: Contents,
     ) -> None:
         self._discipline = bottleneck.discipline
         self._queue_bytes = bottleneck.queue_bytes
         self._counts = counts
         self._line = line
         self._line.add(contents.coming)
-        self._transmitter = transmitter(bottleneck, now)
+        self._transmitter = transmitter(bottleneck, applied)
         self._clock = now  # of the last event
         self._free = now  # when the transmitter becomes free
         self._out = deque(contents.sent)
@@ -189,9 +196,8 @@ class EventDrivenBottleneck:
         if contents.queue is not None and contents.discipline == bottleneck.discipline:
             self._queue = contents.queue
         else:
-            self._queue = _queue(bottleneck.discipline, seed, counts)
-            for came, packet in contents.waiting:
-                self._queue.enqueue(packet, came, _NEVER)
+            self._queue = new_queue(bottleneck, seed, counts, now)
+            self._queue.adopt(contents.waiting)
         # When the next frame begins to be sent.
         self._start = self._transmitter.starts(self._free) if len(self._queue) else _NEVER
 
@@ -266,15 +272,3 @@ class EventDrivenBottleneck:
             self._free = self._transmitter.ends(start, len(packet))
             self._out.append((self._free, packet))
         self._start = self._transmitter.starts(self._free) if len(self._queue) else _NEVER
-
-
-def _queue(discipline: Discipline, seed: str, counts: Counts) -> Queue:
-    match discipline:
-        case DropTail():
-            return DropTailQueue(counts)
-        case DropHead():
-            return DropHeadQueue(counts)
-        case FqCoDel():
-            return FqCoDelQueue(discipline, counts, random_words(seed, "flows"))
-        case CoDel():
-            return CoDelQueue(discipline, counts)

@@ -31,6 +31,11 @@ class DropTailQueue:
         self.frames.append((now, packet))
         self.waiting_bytes += len(packet)
 
+    def adopt(self, frames: list[Frame]) -> None:
+        """Add frames without a limit."""
+        self.frames.extend(frames)
+        self.waiting_bytes += sum(len(packet) for _, packet in frames)
+
     def dequeue(self, now: int) -> bytes | None:  # noqa: ARG002  # this discipline does not ask how late it is
         """Remove and return the oldest frame."""
         if not self.frames:
@@ -109,6 +114,11 @@ class CoDelQueue:
         """Add the frame if it fits."""
         self._maxpacket = max(self._maxpacket, len(packet))
         self._queue.enqueue(packet, now, room)
+
+    def adopt(self, frames: list[Frame]) -> None:
+        """Add frames without a limit."""
+        self._maxpacket = max([self._maxpacket, *(len(packet) for _, packet in frames)])
+        self._queue.adopt(frames)
 
     def waiting(self) -> list[Frame]:
         """Return the waiting frames."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _FLOWS_BITS: Final = 10  # 1024 flows: RFC 8290, 5.2.4
 _QUANTUM: Final = 1514  # RFC 8290, 5.2.3
 _DROP_BATCH: Final = 64  # RFC 8290, 4.1
+_NO_LIMIT: Final = 1 << 63
 
 
 class _Flow(CoDelQueue):
@@ -67,6 +68,11 @@ class FqCoDelQueue:
             self._new.append(flow)
         while self.waiting_bytes > room and self.length:
             self._drop_from_longest()
+
+    def adopt(self, frames: list[Frame]) -> None:
+        """Add frames without a limit."""
+        for came, packet in frames:
+            self.enqueue(packet, came, _NO_LIMIT)
 
     def _drop_from_longest(self) -> None:
         """Drop half of the longest queue, at most 64 frames, the oldest first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from testbed.engines.userspace.stages.stage import Counts, Frame, Stage, random_words
+from testbed.engines.userspace.stages.stage import Counts, Frame, Stage, random_words, steps
 from testbed.impairments.distributions import SCALE, quantiles
 
 if TYPE_CHECKING:
@@ -23,15 +23,31 @@ class Delay(Stage, Protocol):
     last_ns: int
 
 
-def delay(impairments: Impairments, seed: str, counts: Counts, after_ns: int) -> Delay:
-    """Return the stage that carries out a link's delay. If frames keep order, none leaves before `after_ns`."""
-    delay_ns, jitter = impairments.delay_ns, impairments.jitter
+def delay(impairments: Impairments, seed: str, counts: Counts, *, applied: int, after_ns: int) -> Delay:
+    """Return the stage that carries out a link's delay. If frames keep order, none leaves before `after_ns`.
+
+    Args:
+        impairments: of the link.
+        seed: of the impairments.
+        counts: of the link.
+        applied: when a trace of the delay begins.
+        after_ns: when the last of the frames before these leaves.
+    """
+    delay_ns, jitter, trace = impairments.delay_ns, impairments.jitter, impairments.delay_trace
     hold = _hold(delay_ns, jitter, seed) if jitter else None
-    if impairments.keeps_order:
+    if impairments.keeps_order and not trace:
         return VariedDelay(hold, after_ns) if hold else ConstantDelay(delay_ns, after_ns)
     reordering = Reordering(impairments.reorder, seed, counts) if impairments.reorder else None
     keeps_order = jitter is None or jitter.keeps_order
-    return LooseDelay(hold or (lambda: delay_ns), reordering, after_ns, keeps_order=keeps_order)
+    drawn = hold or (lambda: delay_ns)
+    if not trace:
+        return LooseDelay(lambda _now: drawn(), reordering, after_ns, keeps_order=keeps_order)
+    delay_at = steps(trace.starts_ns, trace.delays_ns, trace.period_ns, applied)
+
+    def traced(now: int) -> int:
+        return max(delay_at(now) + drawn() - delay_ns, 0)
+
+    return LooseDelay(traced, reordering, after_ns, keeps_order=keeps_order)
 
 
 def _hold(delay_ns: int, jitter: Jitter, seed: str) -> Callable[[], int]:
@@ -133,15 +149,21 @@ class Reordering:
 
 
 class LooseDelay:
-    """Delays frames such that some overtake others; the times at which they leave are not ascending.
+    """Delays each frame by a time that may depend on when it arrives; some may overtake others.
 
     Every frame takes its word of `jitter`, even one that is sent at once.
+
+    Args:
+        hold: returns the delay of the next frame, ns, from the time at which it arrives.
+        reordering: chooses the frames that are reordered, or None.
+        after_ns: when the last of the frames before these leaves.
+        keeps_order: frames that are not reordered leave in the order in which they arrived.
     """
 
     __slots__ = ("_hold", "_keeps_order", "_reordering", "last_ns")
 
     def __init__(
-        self, hold: Callable[[], int], reordering: Reordering | None, after_ns: int, *, keeps_order: bool
+        self, hold: Callable[[int], int], reordering: Reordering | None, after_ns: int, *, keeps_order: bool
     ) -> None:
         self._hold = hold
         self._reordering = reordering
@@ -152,7 +174,7 @@ class LooseDelay:
         """Return all frames in order of arrival, each with the time at which it leaves."""
         held = []
         for now, packet in frames:
-            due = now + self._hold()
+            due = now + self._hold(now)
             if self._reordering and self._reordering.chooses():
                 due = due + self._reordering.late_ns if self._reordering.late_ns else now
             else:

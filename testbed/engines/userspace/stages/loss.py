@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.engines.userspace.stages.stage import Counts, Frame, RandomWords, Stage, random_words
-from testbed.impairments import CERTAIN, Blackhole, CorrelatedLoss, FourState, GilbertElliott, IndependentLoss
+from testbed.engines.userspace.stages.stage import Counts, Frame, RandomWords, Stage, random_words, steps
+from testbed.impairments import (
+    CERTAIN,
+    Blackhole,
+    CorrelatedLoss,
+    FourState,
+    GilbertElliott,
+    IndependentLoss,
+    LossSteps,
+)
 
 if TYPE_CHECKING:
     from testbed.impairments import Loss
 
 
-def loss_stage(loss: Loss, seed: str, counts: Counts) -> Stage:
-    """Return the stage that carries out a loss model."""
+def loss_stage(loss: Loss, seed: str, counts: Counts, applied: int) -> Stage:
+    """Return the stage that carries out a loss model, with a trace that begins at `applied`."""
     match loss:
         case IndependentLoss(probability=probability):
             return ThresholdLoss(random_words(seed, "loss"), probability, counts)
@@ -22,6 +30,8 @@ def loss_stage(loss: Loss, seed: str, counts: Counts) -> Stage:
             return GilbertElliottLoss(loss, seed, counts)
         case FourState():
             return FourStateLoss(loss, seed, counts)
+        case LossSteps():
+            return TracedLoss(loss, random_words(seed, "loss"), counts, applied)
         case Blackhole():
             return ThresholdLoss(random_words(seed, "loss"), CERTAIN, counts)
 
@@ -45,6 +55,30 @@ class ThresholdLoss:
         draw = self._draw
         probability = self._probability
         kept = [frame for frame in frames if draw() >= probability]
+        self._counts.lost += len(frames) - len(kept)
+        return kept
+
+
+class TracedLoss:
+    """Drops each frame independently, with the probability that a trace has when it arrives; words as `ThresholdLoss`.
+
+    Args:
+        trace: of the probability.
+        draw: draws the words.
+        counts: of the link.
+        applied: when the trace begins.
+    """
+
+    __slots__ = ("_counts", "_draw", "_probability_at")
+
+    def __init__(self, trace: LossSteps, draw: RandomWords, counts: Counts, applied: int) -> None:
+        self._draw = draw
+        self._probability_at = steps(trace.starts_ns, trace.probabilities, trace.period_ns, applied)
+        self._counts = counts
+
+    def cross(self, frames: list[Frame]) -> list[Frame]:
+        """Return the frames that are not lost."""
+        kept = [frame for frame in frames if self._draw() >= self._probability_at(frame[0])]
         self._counts.lost += len(frames) - len(kept)
         return kept
 

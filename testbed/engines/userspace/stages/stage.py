@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
@@ -36,6 +37,7 @@ class Counts:
     """
 
     scripted: int = 0
+    policed: int = 0
     lost: int = 0
     corrupted: int = 0
     duplicated: int = 0
@@ -64,3 +66,19 @@ def random_words(seed: str, stage: str, correlation: int = 0) -> RandomWords:
         return last
 
     return mixed
+
+
+def steps(starts_ns: Sequence[int], values: Sequence[int], period_ns: int, applied: int) -> Callable[[int], int]:
+    """Return a function of the time, ns, that returns the value of a trace then.
+
+    Args:
+        starts_ns: when each value begins, ascending from 0.
+        values: the values.
+        period_ns: after which they repeat.
+        applied: the time at which the trace begins; before that, it has its first value.
+    """
+
+    def value_at(now: int) -> int:
+        return values[bisect_right(starts_ns, max(now - applied, 0) % period_ns) - 1]
+
+    return value_at

@@ -52,7 +52,7 @@ def test_the_worker_ends_when_the_agent_does(worker):
 
 FIELDS: dict[str, dict[str, object]] = {
     "replace": {"link": "a -> b"},
-    "restart": {"link": "a -> b", "seed": 1},
+    "restart": {"links": ["a -> b"]},
     "remove": {"link": "a -> b"},
     "count": {"links": ["a -> b"]},
 }
@@ -89,7 +89,7 @@ def test_a_refused_request_is_answered_and_the_worker_goes_on(worker, request_, 
         b"no JSON",
         b'{"id": 1, "do": "dance", "link": "x"}',
         b'{"id": 1, "do": "remove"}',
-        b'{"id": 1, "do": "restart", "link": "x", "seed": "1"}',
+        b'{"id": 1, "do": "restart", "link": "x", "origin_ns": "1"}',
         b'{"id": 1, "do": "remove", "link": "x", "more": 1}',
     ],
 )

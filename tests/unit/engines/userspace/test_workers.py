@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from testbed.engines.userspace import requests
-from testbed.engines.userspace.workers import LinkStart, SocketLink, Workers
+from testbed.engines.userspace.workers import SocketLink, Workers
 from testbed.errors import LabError
 from testbed.impairments import CLEAR
 
@@ -38,7 +38,7 @@ def test_a_link_that_a_worker_refuses_is_not_kept_and_its_sockets_are_closed():
 def test_a_link_that_is_not_there_is_an_error(do):
     async def use():
         async with Workers() as engine:
-            arguments = {"replace": ("x", CLEAR), "restart": ([LinkStart("x", CLEAR, 1)],), "remove": ("x",)}[do]
+            arguments = {"replace": ("x", CLEAR), "restart": (["x"],), "remove": ("x",)}[do]
             await getattr(engine, do)(*arguments)
 
     with pytest.raises(LabError, match="link x is not impaired here; those are: none"):

@@ -16,6 +16,7 @@ from testbed.impairments import (
     Impairments,
     Opportunities,
     RateSteps,
+    Times,
 )
 
 MS = 10**6
@@ -45,7 +46,7 @@ def test_both_bottlenecks_are_the_same_for_droptail():
     frames.sort(key=lambda frame: frame[0])
     counts, eventful_counts = Counts(), Counts()
     straight = ConstantRateBottleneck(bottleneck, counts, 0, Contents())
-    eventful = EventDrivenBottleneck(bottleneck, "1", eventful_counts, InOrder(), now=0, contents=Contents())
+    eventful = EventDrivenBottleneck(bottleneck, "1", eventful_counts, InOrder(), now=0, applied=0, contents=Contents())
     eventful.add(frames)
     straight.add(frames)
     assert eventful.take(1 << 60, 500) == straight.take(1 << 60, 500)
@@ -78,7 +79,7 @@ def test_drophead_does_not_empty_the_queue_for_a_frame_that_can_never_fit():
 
 
 def test_frames_wait_for_an_opportunity_in_the_queue():
-    trace = Opportunities(times_ns=(10 * MS,), frame_bytes=1500, period_ns=10 * MS)
+    trace = Opportunities(times_ns=Times((10 * MS,)), frame_bytes=1500, period_ns=10 * MS)
     link = LinkEmulator(Impairments(bottleneck=Bottleneck(rate=trace, queue_bytes=2000)), 1, 0)
     link.accept(numbered(3), MS)
     assert drain(link) == [(10 * MS, 0), (20 * MS, 1)]
@@ -86,7 +87,7 @@ def test_frames_wait_for_an_opportunity_in_the_queue():
 
 
 def test_a_trace_begins_when_the_impairments_are_applied():
-    trace = Opportunities(times_ns=(3 * MS,), frame_bytes=1500, period_ns=10 * MS)
+    trace = Opportunities(times_ns=Times((3 * MS,)), frame_bytes=1500, period_ns=10 * MS)
     link = LinkEmulator(CLEAR, 1, 0)
     link.replace(Impairments(bottleneck=Bottleneck(rate=trace, queue_bytes=2000)), 100 * MS)
     link.accept(numbered(1), 100 * MS)
@@ -94,7 +95,7 @@ def test_a_trace_begins_when_the_impairments_are_applied():
 
 
 EVERY = pytest.mark.parametrize("name", ["droptail", "drophead", "codel", "fq_codel"])
-TRACE = Opportunities(times_ns=(10 * MS,), frame_bytes=1000, period_ns=10 * MS)
+TRACE = Opportunities(times_ns=Times((10 * MS,)), frame_bytes=1000, period_ns=10 * MS)
 STEPS = RateSteps(starts_ns=(0, 1000 * MS), rates_bps=(RATE, RATE), period_ns=2000 * MS)
 
 

@@ -6,6 +6,7 @@ from testbed.impairments import (
     FixedRate,
     Opportunities,
     RateSteps,
+    Times,
 )
 
 MS = 10**6
@@ -55,12 +56,12 @@ def test_a_pause_is_waited_for_and_interrupts():
     ],
 )
 def test_opportunities_are_shared_by_small_frames_and_repeat(sizes, times):
-    trace = Opportunities(times_ns=(MS, 5 * MS, 5 * MS), frame_bytes=1500, period_ns=10 * MS)
+    trace = Opportunities(times_ns=Times((MS, 5 * MS, 5 * MS)), frame_bytes=1500, period_ns=10 * MS)
     assert sent(Bottleneck(rate=trace, queue_bytes=1), sizes) == [ms * MS for ms in times]
 
 
 def test_an_unused_opportunity_is_lost():
-    trace = Opportunities(times_ns=(MS, 5 * MS, 10 * MS), frame_bytes=1500, period_ns=10 * MS)
+    trace = Opportunities(times_ns=Times((MS, 5 * MS, 10 * MS)), frame_bytes=1500, period_ns=10 * MS)
     sender = transmitter(Bottleneck(rate=trace, queue_bytes=1), 0)
     assert [sender.starts(ms * MS) // MS for ms in (0, 1, 2, 5, 6, 10, 11, 20, 21, 35, 36)] == [
         1, 1, 5, 5, 10, 10, 11, 20, 21, 35, 40,

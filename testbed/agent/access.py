@@ -1,0 +1,126 @@
+"""Uplinks and downlinks: a line between a node's port and the switch, which all of its packets cross.
+
+    node -- port ==tc==> inner --uplink--> outer (port of the bridge) -- links by source --> ports of other nodes
+            port <--downlink== inner <==tc== outer <-- links by source
+
+The line is a veth pair on the switch side. Its outer end takes the place of the node's port at the bridge: rules about
+sources hang there, in both senses as at any port. The port stays where it was, but the bridge neither learns at it nor
+floods to it, and what comes in at one of port and inner end goes out of the other. So a packet meets the uplink of its
+source, the link of the pair, and the downlink of its destination, each at the egress of a device of its own; the
+engines do the same for all three. Where a device of a link has gone, the kernel drops what would have crossed it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from testbed.agent import u32
+from testbed.agent.filters import add_hook
+from testbed.agent.match_rules import MatchTables
+from testbed.agent.netlink import CREATE, EXCL
+from testbed.agent.u32 import Onward
+from testbed.agent.wiring import Line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from testbed.agent.link_devices import LinkDevices
+    from testbed.agent.match_rules import Rule
+    from testbed.agent.netlink import RouteSocket
+    from testbed.agent.wiring import Port, Wiring
+
+_RULE = 1
+"""Number of the only rule in the root table of a device; the one that closes a new port has the last number."""
+
+
+@dataclass(slots=True)
+class AccessLines:
+    """The lines of nodes that have an uplink or a downlink.
+
+    Attributes:
+        wiring: the nodes and ports of the lab, and where packets for a node leave the switch.
+        devices: makes devices.
+        before_opening: is called with the network of a line, before the first packet crosses it.
+    """
+
+    wiring: Wiring
+    devices: LinkDevices
+    before_opening: Callable[[str], None] = field(default=lambda _: None)
+    _rules: dict[int, _AllPackets] = field(default_factory=dict)
+    _closed: list[Port] = field(default_factory=list)
+
+    def make(self, port: Port) -> None:
+        """Make the line of a port, which passes nothing until `open`.
+
+        Raises:
+            OSError: the kernel's refusal.
+        """
+        route = port.side.route
+        inner, outer = self.devices.make_line(f"line of {port}", port.mtu, port.bridge)
+        self.wiring.add_line(port, Line(inner, outer))
+        self._closed.append(port)
+        self.devices.mute(port.index)
+        for here, there in ((port.index, inner), (inner, port.index)):
+            add_hook(route, here)
+            body = u32.rule(here, _RULE, actions=u32.redirect(there), hook=u32.INGRESS)
+            route.send([(u32.NEW_FILTER, CREATE | EXCL, body)])
+            self._rules[here] = _AllPackets(route, here)
+
+    def set(self, port: Port, up: Sequence[Rule], down: Sequence[Rule]) -> None:
+        """Send what crosses a line to the devices of uplink and downlink, by their matches.
+
+        Raises:
+            OSError: the kernel's refusal.
+            LabError: `too-many-matches`.
+        """
+        line = self.wiring.lines[port.node, port.network]
+        self._rules[line.inner].set(up)
+        self._rules[port.index].set(down)
+
+    def open(self) -> None:
+        """Let packets pass the lines that are new.
+
+        Raises:
+            OSError: the kernel's refusal.
+        """
+        while self._closed:
+            port = self._closed.pop()
+            if line := self.wiring.lines.get((port.node, port.network)):
+                self.before_opening(port.network)
+                self.devices.switch_on_at((line.inner, line.outer))
+
+    def remove(self, port: Port) -> None:
+        """Remove the line of a port, if it has one; a port that is still there passes nothing from then on."""
+        if line := self.wiring.remove_line(port):
+            self._rules.pop(line.inner, None)
+            self._rules.pop(port.index, None)
+            self.devices.delete([line.inner])  # the outer end goes with it
+
+    def close(self) -> None:
+        """Remove all lines."""
+        for place in list(self.wiring.lines):
+            self.remove(self.wiring.ports[place])
+
+
+class _AllPackets:
+    """The rules for all that leaves a device, whoever sent it."""
+
+    def __init__(self, route: RouteSocket, device: int) -> None:
+        self._route = route
+        self._device = device
+        self._tables = MatchTables(route, device)
+        self._present: tuple[Rule, ...] = ()
+
+    def set(self, rules: Sequence[Rule]) -> None:
+        """Have these rules and no others, in one step; what none of them takes passes."""
+        if self._present == tuple(rules):
+            return
+        add_hook(self._route, self._device)
+        tables, messages = self._tables.make(rules)
+        plain = next((rule.device for rule in rules if rule.match is None), None)
+        onward = Onward(tables[0] << 20) if tables else u32.STAY
+        body = u32.rule(self._device, _RULE, actions=u32.redirect(plain), onward=onward)
+        self._route.send([*messages, (u32.NEW_FILTER, CREATE, body)])
+        self._tables.keep(tables)
+        self._present = tuple(rules)

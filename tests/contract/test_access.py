@@ -1,0 +1,164 @@
+"""Uplinks and downlinks, over every runtime and engine, as ping, iperf3 and sockets see them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from testbed.lab import Lab, find
+from testbed.pytest_plugin import lacking
+from testbed.topology import loads
+from tests.conftest import missing, remains
+from tests.contract.test_runtimes import BACKENDS, quickest
+from tests.live.command_line import MARK, processes, running
+
+TOPOLOGY = """
+name: shared
+nodes: {client: , near: , far: , aside: }
+links:
+  - {from: client, rate: 8mbit, queue: 100ms, delay: 5ms}
+  - {to: client, delay: 10ms}
+  - {from: client, match: {dscp: EF}, delay: 60ms}
+  - {between: [client, far], delay: 20ms}
+  - {to: far, delay: 7ms}
+"""
+
+NEAR_MS, FAR_MS = 5 + 10, 5 + 20 + 7 + 20 + 10
+RATE_BPS = 8_000_000
+
+ALLOWED_MS = 14
+"""What a busy machine may add to the quickest of 20 round trips; less than any of the delays that could be missed."""
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def lab(request):
+    """One lab for all tests, which leave it as it was."""
+    runtime, engine = request.param
+    for capability in (runtime, *(["netem"] if engine == "netem" else [])):
+        if reason := missing(capability):
+            lacking(request.config, {capability}, reason)
+    name = f"test-access-{runtime}-{engine}"
+    with Lab.up(loads(TOPOLOGY, "test.yml"), name=name, runtime=runtime, engine=engine) as lab:
+        yield lab
+    assert find(name) is None
+    assert remains(name) == []
+
+
+def address_of(lab, name):
+    return lab.plan.node(name).on("lan").address
+
+
+def arrived(lab, destination):
+    """How many of two packets of the client were answered."""
+    said = lab["client"].run(["ping", "-c", "2", "-W", "1", "-i", "0.2", destination]).stdout
+    return int(re.search(r"(\d+) received", said)[1])
+
+
+def test_packets_meet_the_uplink_the_link_of_the_pair_and_the_downlink(lab):
+    for source, destination, round_trip_ms in (
+        ("client", "near", NEAR_MS),
+        ("near", "client", NEAR_MS),
+        ("client", "far", FAR_MS),
+    ):
+        assert round_trip_ms <= quickest(lab[source], destination) < round_trip_ms + ALLOWED_MS
+
+
+def test_nodes_without_an_uplink_are_not_impaired(lab):
+    assert quickest(lab["near"], "aside") < ALLOWED_MS
+
+
+def test_a_match_selects_packets_of_an_uplink(lab):
+    said = lab["client"].run(["ping", "-n", "-c", "3", "-i", "0.3", "-Q", "0xb8", "near"]).stdout
+    assert float(re.search(r"= ([\d.]+)/", said)[1]) >= 60 + 10
+
+
+def test_one_queue_serves_all_destinations(lab):
+    for name in ("near", "aside"):
+        lab[name].run(["iperf3", "-s", "-D", "-1"])
+    script = (
+        "iperf3 -c near -t 4 -J > /tmp/near.json & iperf3 -c aside -t 4 -J > /tmp/aside.json; wait; "
+        "cat /tmp/near.json /tmp/aside.json"
+    )
+    text = lab["client"].run(["sh", "-c", f"sleep 0.5; {script}"]).stdout
+    results, rest = [], text.strip()
+    while rest:
+        found, end = json.JSONDecoder().raw_decode(rest)
+        results.append(found["end"]["sum_received"]["bits_per_second"])
+        rest = rest[end:].strip()
+    assert len(results) == 2
+    assert sum(results) <= RATE_BPS
+    assert min(results) > 0
+
+
+def received(lab, name):
+    """How many packets a node's interface has received."""
+    (line,) = [line for line in lab[name].run(["cat", "/proc/net/dev"]).stdout.splitlines() if "eth0:" in line]
+    return int(line.split()[2])
+
+
+def test_broadcast_reaches_each_node_once_and_the_sender_never(lab):
+    send = (
+        "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
+        "s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1); "
+        "[s.sendto(b'x', ('255.255.255.255', 9)) for _ in range(3)]"
+    )
+    names = ("client", "near", "far", "aside")
+    before = {name: received(lab, name) for name in names}
+    lab["client"].run(["python3", "-c", send.replace("[s", f"s.bind(({address_of(lab, 'client')!r}, 0)); [s", 1)])
+    time.sleep(0.5)
+    assert {name: received(lab, name) - before[name] for name in names} == {
+        "client": 0,
+        "near": 3,
+        "far": 3,
+        "aside": 3,
+    }
+
+
+def test_the_check_measures_uplinks_and_downlinks_and_what_lies_beside_a_link(lab):
+    checks = {check.link: check for check in lab.check(budget_s=60)}
+    assert all(check.passed for check in checks.values()), {name: check.verdict for name, check in checks.items()}
+    assert {"client uplink", "client downlink", "far downlink"} <= checks.keys()
+    assert checks["client uplink"].finding("rate").measured == pytest.approx(RATE_BPS, rel=0.05)
+    assert checks["client downlink"].finding("delay").asked == 10_000_000
+
+
+def test_a_changed_uplink_counts_at_once_and_a_new_one_too(lab):
+    lab.link("client", "*").update(delay="45ms")
+    lab.link("aside", "*").update(delay="30ms")
+    try:
+        assert quickest(lab["client"], "near") >= 45 + 10
+        assert quickest(lab["near"], "aside") >= 30
+    finally:
+        lab.link("client", "*").update(delay="5ms")
+        lab.link("aside", "*").update(delay="0")
+
+
+def test_what_an_uplink_loses_reaches_nobody(lab):
+    lab.link("client", "*").update(blackhole=True)
+    try:
+        for name in ("near", "far"):
+            assert arrived(lab, name) == 0
+    finally:
+        lab.link("client", "*").update(blackhole=False)
+    assert arrived(lab, "near") == 2
+
+
+@pytest.mark.parametrize("runtime", ["netns", "docker"])
+def test_a_line_whose_worker_dies_passes_nothing(runtime, request, monkeypatch):
+    if reason := missing(runtime):
+        lacking(request.config, {runtime}, reason)
+    text = "name: x\nnodes: {client: , near: }\nlinks: [{from: client, delay: 2ms}]"
+    name = f"test-access-dies-{runtime}"
+    monkeypatch.setenv(MARK, name)
+    with Lab.up(loads(text, "test.yml"), name=name, runtime=runtime, engine="userspace") as lab:
+        assert arrived(lab, "near") == 2
+        for worker in running("testbed.engines.userspace.worker", processes(name)):
+            os.kill(worker, signal.SIGKILL)
+        assert arrived(lab, "near") == 0
+        assert "client uplink on lan" in lab.agent.hello().dead_links
+    assert remains(name) == []
