@@ -258,13 +258,13 @@ def test_a_plan_knows_its_groups():
             f"{HEAD}links:\n  - {{from: client-2, to: server, match: {{port: 50-60}}}}\n  - {DNS}, delay: 1ms}}",
             (5, 39),
             "unreachable-match",
-            ["links[0] at line 4 takes all of that from client-2 to server", "move it up"],
+            ["links[0] at line 4 takes all of that on client-2 -> server", "move it up"],
         ),
         (
             f"{PING}links: [{{from: peer-1, to: server, match: {{port: 53}}}}]\ntimeline: [{{at: 0s, heal: {DNS}}}}}]",
             (5, 61),
             "unknown-match",
-            ["is port 53, which no line under links is for from client-1 to server"],
+            ["is port 53, which no line under links about client-1 -> server is for"],
         ),
     ],
 )
