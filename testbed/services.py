@@ -279,3 +279,21 @@ class Service:
     def restarts(self) -> bool:
         """Whether a program that ends is started again."""
         return self.restart not in ("", "no")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposeProject:
+    """Compose files, and how Docker Compose is to read them.
+
+    Attributes:
+        name: of the project.
+        files: absolute paths; later ones override earlier ones, and paths in them are relative to the first one's
+            directory.
+        profiles: those that are enabled.
+        env_file: absolute path of the file of variables; empty is the `.env` beside the first file.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    profiles: tuple[str, ...] = ()
+    env_file: str = ""

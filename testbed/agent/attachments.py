@@ -361,7 +361,11 @@ class Attachments:
         self._unrouted[port.node] = ""
         self.wires.let_pass(port.network)
         self._hear_node(port.node)
-        if impaired:
+        if (port.node, port.network) in self.wiring.expected:
+            self.wiring.expected.remove((port.node, port.network))
+            took_ms = (time.monotonic() - (new.connected or time.monotonic())) * 1e3
+            _log.info("%s: its links work %.1f ms after it was up", port, took_ms)
+        elif impaired:
             self._note(f"node {port.node} was attached to network {port.network} again: its links began anew")
         passed = new.passed if new.closed else device.sent + device.received
         if impaired and passed:

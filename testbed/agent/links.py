@@ -97,8 +97,9 @@ class Links:
                 await self._make_lines({link.key.place for link in wanted if link.key.is_access})
                 for link in wanted:
                     key = link.key
+                    awaited = self.wiring.awaits(*key.nodes, network=key.network)
                     for node in key.nodes:
-                        port = self.wiring.port(node, key.network)
+                        port = self.wiring.ports[node, key.network] if awaited else self.wiring.port(node, key.network)
                     engine, why = choose(
                         str(key),
                         [link.impairments, *link.later],
@@ -113,16 +114,18 @@ class Links:
                     if present and present.engine == engine:
                         await self._carriers.apply(present, link.impairments)
                         continue
-                    new.append(
-                        Link(
-                            key=key,
-                            addresses=link.addresses,
-                            engine=engine,
-                            why=why,
-                            impairments=link.impairments,
-                            seed=link.seed,
-                        )
+                    wished = Link(
+                        key=key,
+                        addresses=link.addresses,
+                        engine=engine,
+                        why=why,
+                        impairments=link.impairments,
+                        seed=link.seed,
                     )
+                    if awaited:
+                        await self._expect(wished)
+                    else:
+                        new.append(wished)
                 await self._make(new)
             finally:
                 made = {link.key: link for link in new if link.device is not None}
@@ -131,6 +134,13 @@ class Links:
                 await self._connect(made.values())
                 await self._carriers.dismantle(replaced)
             return tuple(done)
+
+    async def _expect(self, link: Link) -> None:
+        """Have a link that works as soon as both of its ends are there."""
+        self._make_sinks([self.wiring.ports[link.key.place]])
+        self._links[link.key] = link
+        self.rules.watch(link.key.network)
+        await self.engines[link.engine].prepare(len(self._links))
 
     async def _make(self, links: Collection[Link]) -> None:
         """Make links; if that fails, those that were not made have no device."""
@@ -166,7 +176,8 @@ class Links:
         for place in places:
             if place in self.wiring.lines:
                 continue
-            port = self.wiring.port(*place)
+            is_awaited = self.wiring.awaits(place[0], network=place[1])
+            port = self.wiring.ports[place] if is_awaited else self.wiring.port(*place)
             if port.network in self.wiring.open_networks or port.side.number or not port.bridge:
                 raise LabError(
                     "open-network",
@@ -260,7 +271,8 @@ class Links:
                 self.rules.give_line(port)
             gone = self.wiring.gone.keys()
             never_made = [link for link in from_port if link.device is None and link.key.place not in gone]
-            await self._make([*to_port, *never_made])
+            present = [link for link in to_port if not self.wiring.awaits(link.key.source, network=port.network)]
+            await self._make([*present, *never_made])
             self._adapt(port, [*to_port, *from_port])
             self.access.open()
             return bool(to_port or from_port)

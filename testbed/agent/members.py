@@ -107,8 +107,9 @@ class Members:
         if node in self.wiring.nodes:
             if not self.wiring.nodes[node].has_ended:
                 return Whose.TOO_EARLY
+            if not self.wiring.nodes[node].is_awaited:
+                self._changed.setdefault(node, node)
             self.wiring.succeed(node, pid, container.identity)
-            self._changed.setdefault(node, node)
         else:
             like, *others = self._siblings(container)
             self.wiring.join(node, like, pid, container.identity)

@@ -221,6 +221,39 @@ class Adopt(Call[None], frozen=True, kw_only=True):
     wires: tuple[NewNetwork, ...] = ()
 
 
+class WatchedNetwork(_Message, frozen=True, kw_only=True):
+    """A network that is not the lab's own, before any node is seen there.
+
+    Attributes:
+        bridge: name of its device on the switch side.
+        mtu: bytes of an IP packet.
+    """
+
+    name: str
+    bridge: str
+    mtu: int
+
+
+class AwaitedNode(_Message, frozen=True, kw_only=True):
+    """A container that was created and has not started.
+
+    Attributes:
+        addresses: by the name of each network that it will be on, the address that the plan has for it there. It may
+            get another.
+    """
+
+    name: str
+    identity: ContainerIdentity
+    addresses: Mapping[str, str]
+
+
+class Await(Call[None], frozen=True, kw_only=True):
+    """Expect containers to start. Their links can be asked for at once, and work before their ports pass anything."""
+
+    networks: tuple[WatchedNetwork, ...]
+    nodes: tuple[AwaitedNode, ...]
+
+
 class Launch(Call[None], frozen=True, kw_only=True):
     """Start a node's own command, which runs as long as the lab."""
 
@@ -457,6 +490,10 @@ class LinkChange(LinkEnds, frozen=True, kw_only=True):
     impairments: Impairments
 
     __str__ = LinkEnds.__str__
+
+
+class Stay(Call[None], frozen=True, kw_only=True):
+    """End the agent, which puts everything back, as soon as the client disconnects or sends anything."""
 
 
 class TimelineEvent(_Message, frozen=True, kw_only=True):

@@ -41,6 +41,7 @@ class Node:
         pid: of that process; 0 where there is none.
         path: of a network namespace of somebody else's; empty where the node is none. The agent lets go of it when that
             path leads there no more; `network` is -1 then.
+        is_awaited: it is a container that has not started yet, so that it has no namespaces.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Node:
     first_process: int = -1
     pid: int = 0
     path: str = ""
+    is_awaited: bool = False
 
     @property
     def number(self) -> int:
@@ -80,7 +82,7 @@ class Node:
             except OSError:
                 return True
         if self.first_process < 0:
-            return False
+            return self.is_awaited
         poll = select.poll()
         poll.register(self.first_process, select.POLLIN)
         return bool(poll.poll(0))

@@ -54,6 +54,10 @@ class PortRules:
             new.silence()
         return True
 
+    def watch(self, network: str) -> None:
+        """Have `close` take new ports of a network on which links are expected, before any is made."""
+        self._networks.add(network)
+
     def open(self, key: DeviceKey) -> None:
         """Have what the node sends pass by the rules of the other ports, which know it by now."""
         if key in self._filters:

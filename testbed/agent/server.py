@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import msgspec
 
 from testbed import logs
-from testbed.agent import http_probe, messages, nodes, processes, protocol, routes, sockets, timeline
+from testbed.agent import (
+    awaited,
+    http_probe,
+    messages,
+    nodes,
+    processes,
+    protocol,
+    routes,
+    sockets,
+    timeline,
+)
 from testbed.agent.connection import Connection
 from testbed.agent.tasks import cancelled
 from testbed.errors import LabError, TestbedError
@@ -81,6 +91,7 @@ class Server:
             messages.Clock: self._clock,
             messages.Create: self._create,
             messages.Adopt: self._adopt,
+            messages.Await: self._await,
             messages.Launch: self._launch,
             messages.Accepts: self._accepts,
             messages.HttpStatus: self._http_status,
@@ -119,6 +130,12 @@ class Server:
                 try:
                     if kind := _PROCESSES.get(name):
                         await self._run(connection, protocol.read(arguments, kind, name))
+                        return
+                    if name == messages.Stay.call_name():
+                        protocol.read(arguments, messages.Stay, name)
+                        await connection.receive()
+                        _log.info("the command that attached the lab has ended, and so does the lab")
+                        self.ended.set()
                         return
                     if name == messages.Timeline.call_name():
                         what = protocol.read(arguments, messages.Timeline, name)
@@ -175,6 +192,9 @@ class Server:
         await self._wiring.adopt(call.networks, call.nodes)
         await self._attachments.wires.make(call.wires, call.nodes)
         await self._attachments.recognise()
+
+    async def _await(self, call: messages.Await) -> None:
+        awaited.expect(self._wiring, call.networks, call.nodes)
 
     async def _launch(self, call: messages.Launch) -> None:
         """Start a node's own command, which runs as long as the lab; its output goes to a file of the lab."""

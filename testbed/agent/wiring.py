@@ -66,6 +66,8 @@ class Wiring:
         lines: by names of node and network, those between ports and the switch.
         open_networks: those that are not the lab's own: what they carry between others passes untouched.
         elsewhere: further sides, by their numbers: where the ports of namespaces of others are.
+        expected: by names of node and network, ports of containers that have not started, or whose links have not
+            worked yet.
     """
 
     switch: NetworkNamespace
@@ -78,6 +80,7 @@ class Wiring:
     identities: dict[str, ContainerIdentity] = field(default_factory=dict)
     lines: dict[tuple[str, str], Line] = field(default_factory=dict)
     open_networks: set[str] = field(default_factory=set)
+    expected: set[tuple[str, str]] = field(default_factory=set)
     elsewhere: dict[int, Side] = field(default_factory=dict)
     _places: dict[DeviceKey, tuple[str, str]] = field(default_factory=dict)
 
@@ -183,7 +186,7 @@ class Wiring:
         """
         for name, where in list(self.gone):
             node = self.nodes[name]
-            if where != network:
+            if where != network or node.is_awaited:
                 continue
             if owner and node.container in owner.pids:
                 if node.has_ended:
@@ -238,6 +241,10 @@ class Wiring:
             if node == like:
                 self.ports[name, network] = replace(port, node=name, index=0, mac="", address="")
                 self.gone[name, network] = f"node {name} is not on network {network} yet"
+
+    def awaits(self, *nodes: str, network: str) -> bool:
+        """Whether one of some nodes is a container that has not been on a network yet."""
+        return any((node, network) in self.expected & self.gone.keys() for node in nodes)
 
     async def create(self, networks: Sequence[NewNetwork], nodes: Sequence[NewNode], hosts: Path) -> None:
         """Make networks as bridges and nodes as namespaces, and cable them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from testbed.check import LinkCheck
+    from testbed.topology import Topology
 
 
 class _WithLinks(click.Command):
@@ -39,7 +41,7 @@ class _WithLinks(click.Command):
 
 
 @click.command("attach", cls=_WithLinks)
-@click.argument("names", metavar="PROJECT|CONTAINER...", nargs=-1, required=True)
+@click.argument("names", metavar="[PROJECT|CONTAINER...]", nargs=-1)
 @click.option("--name", metavar="LAB", help="Name of the lab; by default that of the project or first container.")
 @click.option(
     "--link",
@@ -48,6 +50,13 @@ class _WithLinks(click.Command):
     multiple=True,
     help="Impair both directions between two nodes; 'A->B' is one direction. May be given several times.",
 )
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path),
+    help="A topology file instead of --link. One that names no compose project is of PROJECT, or of the project that "
+    "the command's own container is of.",
+)
+@click.option("--wait", is_flag=True, help="With --file: wait for the nodes, stay, follow, and detach at the end.")
 @click.option("--engine", type=click.Choice(engines.CHOICES), help="What applies the impairments.")
 @click.option(
     "--namespace",
@@ -61,9 +70,11 @@ def attach_command(
     names: tuple[str, ...],
     name: str | None,
     links: tuple[str, ...],
+    file: Path | None,
     engine: str | None,
     *,
     namespaces: bool,
+    wait: bool,
     check_budget: float | None,
     checked: bool,
 ) -> int:
@@ -77,19 +88,22 @@ def attach_command(
     Nothing inside the containers is changed. The nodes of a compose project are its services. The exit status is 1 if a
     link is not as requested; it stays as it is.
     """  # noqa: D301  # \b is click's
-    requested = {f"--link {text}": _link(text) for text in links}
-    if len(requested) < len(links):
-        raise UsageError("duplicate-link", "a --link is given twice", "leave one of them out")
+    if wait and file is None:
+        raise UsageError("wait-without-file", "--wait is for a file", "name one by --file")
+    if file is None:
+        topology, has_links = _topology(names, links, name, engine, namespaces=namespaces), bool(links)
+    else:
+        topology, has_links = _of_file(file, names, links), True
+        if wait:
+            return _stay(topology, name, engine)
     checks: Sequence[LinkCheck] = ()
     with Screen() as screen:
-        lab = labs.Lab.up(
-            labs.attached(names, requested, namespaces=namespaces, name=name, engine=engine), observer=screen
-        )
+        lab = labs.Lab.up(topology, name=name, engine=engine, observer=screen)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the lab is up: too late to be interrupted
         if lab.was_up:
             screen.say("up", f"{lab.name} is attached already; nothing changed")
-        if links and (checked or check_budget is not None):
+        if has_links and (checked or check_budget is not None):
             from testbed.cli.runs import show_checks  # noqa: PLC0415 (it imports more than a lab takes to come up)
 
             checks = lab.check(budget_s=check_budget, observer=screen)
@@ -98,6 +112,57 @@ def attach_command(
         f"next    testbed check {lab.name}, testbed impair {lab.name} FROM TO delay=80ms, testbed detach {lab.name}"
     )
     return 0 if all(each.passed for each in checks) else 1
+
+
+def _topology(
+    names: tuple[str, ...], links: tuple[str, ...], name: str | None, engine: str | None, *, namespaces: bool
+) -> Topology:
+    requested = {f"--link {text}": _link(text) for text in links}
+    if len(requested) < len(links):
+        raise UsageError("duplicate-link", "a --link is given twice", "leave one of them out")
+    return labs.attached(names, requested, namespaces=namespaces, name=name, engine=engine)
+
+
+def _of_file(file: Path, names: tuple[str, ...], links: tuple[str, ...]) -> Topology:
+    from testbed.lab import sidecar  # noqa: PLC0415  # few commands need it
+
+    if links:
+        raise UsageError(
+            "two-sources", "--file has the links, so --link can't be given", "write the link into the file"
+        )
+    if len(names) > 1:
+        raise UsageError("several-projects", f"--file is for one project, not {' and '.join(names)}", "name one")
+    return sidecar.attachable(file, next(iter(names), None))
+
+
+class _Stopped(BaseException):
+    """A signal asked the command to end."""
+
+
+def _stay(topology: Topology, name: str | None, engine: str | None) -> int:
+    """Attach when everything is there, follow, and detach when asked to end, whatever the moment."""
+    from testbed.lab import sidecar  # noqa: PLC0415  # few commands need it
+
+    def stop(_number: int, _frame: object) -> None:
+        raise _Stopped
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    lab_name = name or topology.name
+    with Screen() as screen:
+        try:
+            lab, connection = sidecar.attach_when_there(topology, lab_name, engine, screen, click.echo)
+            click.echo(f"attach   {', '.join(lab)}: {len(lab.plan.links)} links are impaired")
+            try:
+                sidecar.follow(lab, click.echo)
+            finally:
+                with labs.uninterrupted(screen):
+                    labs.take_down(lab_name)
+                    connection.close()
+                click.echo(f"detach   {lab_name}")
+        except _Stopped:
+            return 0
+    return 0
 
 
 @click.command("detach")

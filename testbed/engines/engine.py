@@ -136,6 +136,10 @@ class Engine(Protocol):
         """Return how faithfully it does impairments on this kernel, on a network with packets of `mtu` bytes."""
         ...
 
+    async def prepare(self, links: int) -> None:
+        """Start what takes time, so that `attach` can carry a number of links at once."""
+        ...
+
     async def attach(self, links: Sequence[NewLink]) -> list[int]:
         """Carry a few links, all or none.
 

@@ -8,7 +8,7 @@ with Lab.up("lossy") as lab:
 
 from typing import TYPE_CHECKING
 
-from testbed.lab.bringup import agent_ahead, all_labs, find, take_down
+from testbed.lab.bringup import agent_ahead, all_labs, find, take_down, uninterrupted
 from testbed.lab.handles import LinkHandle, NodeHandle
 from testbed.lab.lab import Lab
 from testbed.lab.observer import Observer
@@ -28,6 +28,7 @@ __all__ = [
     "find",
     "resolve",
     "take_down",
+    "uninterrupted",
 ]
 
 

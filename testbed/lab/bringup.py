@@ -158,6 +158,9 @@ def _make(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[Lin
             raise
     for engine, why in sorted(chosen):
         observer.chosen("engine", engine, why)
+    if plan.project:
+        with logs.timed(_log, f"start compose project {plan.project}"):
+            plan = runtime.start_project(plan, lambda step: observer.begun("up", step))
     agent.call(messages.Remember(plan=plan.to_json()))
     counts = (len(plan.nodes), "node"), (len(plan.networks), "network"), (len(plan.links), "link")
     observer.ended("up", ", ".join(f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +20,7 @@ from testbed.names import checked
 from testbed.plan.digest import digest, place
 from testbed.plan.events import Event
 from testbed.plan.routes import Route, Router
-from testbed.services import Ready, Service
+from testbed.services import ComposeProject, Ready, Service
 
 VERSION = 2
 """The version of the plan's form, part of its digest."""
@@ -244,6 +244,10 @@ class Plan:
         sockets: the nodes whose TCP connections are sampled. As what is captured, no part of the digest.
         groups: the groups of nodes. What they stand for is spelled out everywhere else; they are for people to name.
         capture: what packets are captured. That changes nothing of the traffic, so it is not part of the digest.
+        project: name of the compose project that the lab brings up; empty where it brings none up. Names of its
+            containers and networks follow from it, so that no name of the Docker Engine is part of the digest then.
+        services: SHA-256 (hex) of what that project's services are.
+        compose: the project's files. Paths of this machine, so no part of what is stored.
         directory: where commands of nodes start in runtime netns: the topology file's. A path of this machine, so no
             part of what is stored.
     """
@@ -263,6 +267,9 @@ class Plan:
     sockets: tuple[str, ...] = field(default=(), metadata=NOT_DECISIVE)
     groups: tuple[Group, ...] = field(default=(), metadata=NOT_DECISIVE)
     capture: CaptureSettings = field(default=CaptureSettings(), metadata=NOT_DECISIVE)
+    project: str = field(default="", metadata=NOT_DECISIVE)
+    services: str = field(default="", metadata=ADDED)
+    compose: ComposeProject | None = field(default=None, compare=False, metadata={**codec.NOT_STORED, **NOT_DECISIVE})
     directory: str = field(default="/", compare=False, metadata={**codec.NOT_STORED, **NOT_DECISIVE})
     version: int = field(default=VERSION)
 
@@ -352,8 +359,24 @@ class Plan:
         """Return all that decides what the plan does, as JSON, with or without its seeds; see `testbed.decisive`."""
         allocated = [IPv4Network(network.subnet) for network in self.networks if network.allocated]
         present = [IPv4Network(network.subnet) for network in self.networks if network.present]
-        found: dict[str, Any] = decisive(self, lambda address: place(address, allocated, present), seeds=seeds)
+        plan = self._without_project() if self.project else self
+        found: dict[str, Any] = decisive(plan, lambda address: place(address, allocated, present), seeds=seeds)
         return found
+
+    def _without_project(self) -> Plan:
+        """The plan without what the Docker Engine chooses, and names that follow from the compose project's."""
+        nodes = tuple(
+            replace(
+                node,
+                container=node.container and node.name,
+                interfaces=tuple(replace(each, prefix_length=0) for each in node.interfaces)
+                if node.container
+                else node.interfaces,
+            )
+            for node in self.nodes
+        )
+        networks = tuple(replace(each, present=each.present and each.name) for each in self.networks)
+        return replace(self, nodes=nodes, networks=networks)
 
 
 def _freeze(instance: object, *names: str) -> None:

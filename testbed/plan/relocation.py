@@ -70,6 +70,32 @@ def readdress(plan: Plan, found: Mapping[tuple[str, str], tuple[str, str]]) -> P
     return replace(plan, nodes=nodes, stages=stages)
 
 
+def on_subnets(plan: Plan, found: Mapping[str, tuple[str, str]]) -> Plan:
+    """Return the plan with the subnets that the Docker Engine chose for networks of a compose project.
+
+    Args:
+        plan: any.
+        found: subnet and gateway by name of the network.
+    """
+    networks = tuple(
+        replace(network, subnet=found[network.name][0], gateway=found[network.name][1])
+        if network.name in found
+        else network
+        for network in plan.networks
+    )
+    lengths = {name: IPv4Network(subnet).prefixlen for name, (subnet, _) in found.items()}
+    nodes = tuple(
+        replace(
+            node,
+            interfaces=tuple(
+                replace(each, prefix_length=lengths.get(each.network, each.prefix_length)) for each in node.interfaces
+            ),
+        )
+        for node in plan.nodes
+    )
+    return replace(plan, networks=networks, nodes=nodes)
+
+
 def _readdressed(interface: Interface, found: tuple[str, str] | None) -> Interface:
     return replace(interface, address=found[0], mac=found[1]) if found else interface
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from testbed.agent.client import Agent
     from testbed.agent.journal import PutBack
     from testbed.plan.model import Plan
+    from testbed.services import ComposeProject
     from testbed.topology.present import Present
 
 _LAST_LINES = 10
@@ -121,6 +122,19 @@ class Completed:
     stderr: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedProject:
+    """A compose project as its files have it.
+
+    Attributes:
+        present: what will be there when it is up.
+        fingerprint: SHA-256 (hex) of what its services are.
+    """
+
+    present: Present
+    fingerprint: str
+
+
 class Program(Protocol):
     """A command that runs in a node. `stop` and `kill` do nothing on one that has ended."""
 
@@ -191,6 +205,28 @@ class Runtime(Protocol):
         """
         ...
 
+    def expect(self, project: ComposeProject, present: Present) -> ExpectedProject:
+        """Return the containers and networks of a compose project that is still to be brought up.
+
+        Args:
+            project: its files.
+            present: what is there already.
+
+        Raises:
+            MachineError: this runtime has no containers, or the machine no Docker Compose.
+            UsageError: `compose-file-refused`.
+        """
+        ...
+
+    def own_project(self) -> str:
+        """Return the compose project of the container that this process runs in.
+
+        Raises:
+            MachineError: this runtime has no containers.
+            UsageError: `no-project`: it runs in none.
+        """
+        ...
+
     def taken(self) -> list[IPv4Network]:
         """Return the subnets that a new lab must not use."""
         ...
@@ -204,6 +240,17 @@ class Runtime(Protocol):
         Raises:
             MachineError: this machine lacks something.
             LabError: a step failed. What was made so far remains; the caller takes it down.
+        """
+        ...
+
+    def start_project(self, plan: Plan, progress: Progress) -> Plan:
+        """Start the containers of the plan's compose project, which `up` has created, and wait until they are healthy.
+
+        Returns:
+            The plan, with the addresses that they were given.
+
+        Raises:
+            LabError: as `up`.
         """
         ...
 

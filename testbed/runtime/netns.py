@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
     from testbed.agent.client import Agent, Process
     from testbed.plan.model import Node, Plan
-    from testbed.runtime import Progress
+    from testbed.runtime import ExpectedProject, Progress
+    from testbed.services import ComposeProject
     from testbed.topology.present import Present
 
 _CHUNK = 1 << 16
@@ -90,6 +91,18 @@ class NetnsRuntime:
         if not names:
             raise _only_docker("the topology names containers or networks that are there already")
         return namespaces.discover(names)
+
+    def expect(self, project: ComposeProject, present: Present) -> ExpectedProject:  # noqa: ARG002  # see above
+        """Refuse: services of compose files are containers."""
+        raise _only_docker("the topology names a compose file, whose services are containers")
+
+    def own_project(self) -> str:
+        """Refuse: compose projects are of containers."""
+        raise _only_docker("a sidecar attaches to containers")
+
+    def start_project(self, plan: Plan, progress: Progress) -> Plan:  # noqa: ARG002  # the protocol's
+        """Do nothing: there is none."""
+        return plan
 
     def taken(self) -> list[IPv4Network]:
         """Return no subnets: a lab's networks are isolated from all others."""

@@ -76,6 +76,7 @@ class LabDirectory:
         self.socket = self.path / "agent.sock"
         self.log = self.path / "agent.log"
         self.journal = self.path / "agent.journal"
+        self.compose = self.path / "compose.json"
 
     @property
     def agent_name(self) -> str:

@@ -39,6 +39,7 @@ __all__ = [
     "load",
     "loads",
     "loads_document",
+    "names_project",
     "parse_factor",
     "schema",
 ]
@@ -53,6 +54,17 @@ def load(path: Path | str, settings: Iterable[Setting] = ()) -> Topology:
     """
     path = arguments.path(path, "the topology's path")
     return loads(_text(path), str(path), path.parent, settings)
+
+
+def names_project(path: Path) -> bool:
+    """Return whether the file at `path` has a section `compose`.
+
+    Raises:
+        TopologyError: it is no YAML.
+        UsageError: the file cannot be read.
+    """
+    data = read(_text(path), str(path)).data
+    return isinstance(data, dict) and "compose" in data
 
 
 def factors(path: Path) -> tuple[Factor, ...]:

@@ -27,10 +27,16 @@ Names = Mapping[str, tuple[str, ...]]
 
 
 def attaches(document: Document) -> bool:
-    """Whether a document names a container, a network namespace or a network that the lab does not make."""
+    """Whether a document names a container, a network namespace or a network that the lab does not make itself."""
+    return bool(_mapping(document.data, "compose")) or attaches_running(document)
+
+
+def attaches_running(document: Document) -> bool:
+    """Whether a document names a container, a network namespace or a network that is there before the lab is."""
     nodes, networks = _mapping(document.data, "nodes"), _mapping(document.data, "networks")
+    compose = _mapping(document.data, "compose")
     return (
-        bool(_mapping(document.data, "compose"))
+        ("project" in compose and "file" not in compose)
         or any(isinstance(node, dict) and node.keys() & {"container", "namespace"} for node in nodes.values())
         or any(isinstance(network, dict) and "present" in network for network in networks.values())
     )
@@ -84,8 +90,8 @@ class _Filling:
         spaces = {name: str(entry["namespace"]) for name, entry in own.items() if "namespace" in entry}
         for name, namespace in spaces.items():
             self._take(name, "namespace", namespace, self.present.namespaces)
-        if project := _mapping(data, "compose").get("project"):
-            self._take_project(str(project), set(named.values()), own)
+        if self._project:
+            self._take_project(self._project, set(named.values()), own)
         self._join_namespaces()
         networks = self._networks(_mapping(data, "networks"))
         nodes = {name: entry for name, entry in own.items() if name not in {**named, **spaces}} | {
@@ -98,6 +104,11 @@ class _Filling:
         self._name_nodes(result)
         places = {path: place for path, place in places.items() if _leads(result, path)}
         return replace(self.source, data=result, places=places, groups=self.groups)
+
+    @property
+    def _project(self) -> str:
+        """The compose project whose containers are nodes."""
+        return self.present.composed or str(_mapping(self.source.data, "compose").get("project", ""))
 
     def _fault(self, path: Path, code: str, said: str, hint: str = "") -> None:
         self.faults.append(Fault(path, code, said, hint))
@@ -116,7 +127,7 @@ class _Filling:
 
     def _take_project(self, project: str, known: set[str], own: Mapping[str, object]) -> None:
         """Have the running containers of a compose project as nodes, but those that the file names itself."""
-        path = ("compose", "project")
+        path = ("compose", "file" if self.present.composed else "project")
         containers = [each for each in self.present.of_project(project) if each.name not in known]
         if project not in self.present.projects:
             hint = nearest(project, self.present.projects, "projects")
@@ -184,7 +195,7 @@ class _Filling:
     def _word(self, name: str, taken: set[str]) -> str:
         """A name in the file for a Docker network: that of the compose file, otherwise one like its own."""
         network = self.present.networks[name]
-        is_projects = network.word and str(_mapping(self.source.data, "compose").get("project")) == network.project
+        is_projects = network.word and network.project == self._project
         word = as_name(network.word if is_projects else name)
         candidates = chain([word], (f"{word}-{number}" for number in count(2)))
         return next(each for each in candidates if each not in taken)

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Discriminator, Field, PrivateAttr, Tag
 
 from testbed.matching import ANY_NODE, LinkKey, Match
-from testbed.topology.attaching import attaches
+from testbed.topology.attaching import attaches, attaches_running
 from testbed.topology.base import EmptyIsDefault, Model, Recorded, key
 from testbed.topology.captures import CaptureValue
+from testbed.topology.compose import Compose
 from testbed.topology.document import Document
 from testbed.topology.ends import LinkEnds
 from testbed.topology.events import AnyEvent
@@ -136,12 +137,6 @@ class Node(ServiceKeys):
         return self.model_copy(update={"count": None, "networks": networks})
 
 
-class Compose(Model):
-    """A compose project whose services are nodes."""
-
-    project: DockerName = key("A project that is up; each running container of it is a node")
-
-
 class Sweep(Model):
     """What `testbed sweep` varies."""
 
@@ -171,7 +166,9 @@ class Topology(Model):
         alias="nodes",
         default={},
     )
-    compose: Compose | None = key("A compose project that is up, whose services are nodes too", default=None)
+    compose: Compose | None = key(
+        "A compose project whose services are nodes too: one that is up, or files", default=None
+    )
     links: tuple[Annotated[AnyLink, Recorded()], ...] = key(
         "Impairments between nodes; other links have none", default=()
     )
@@ -216,6 +213,11 @@ class Topology(Model):
         See `testbed.topology.discovered`.
         """
         return self._present is None and attaches(self.document)
+
+    @property
+    def attaches_running(self) -> bool:
+        """Whether it names containers or networks that are there before the lab is."""
+        return attaches_running(self.document)
 
     @property
     def present(self) -> Present:

@@ -74,11 +74,14 @@ class Present:
 
     Attributes:
         namespaces: by what a file calls them: a name of `ip netns`, the pid of a process, or a path.
+        composed: name of the compose project that is still to be brought up, whose containers and networks are among
+            the others; empty where there is none.
     """
 
     containers: Mapping[str, PresentContainer] = field(default_factory=dict)
     namespaces: Mapping[str, PresentContainer] = field(default_factory=dict)
     networks: Mapping[str, PresentNetwork] = field(default_factory=dict)
+    composed: str = ""
 
     @property
     def projects(self) -> list[str]:

@@ -68,6 +68,9 @@ class NetemEngine:
             unrepeatable=self._unseeded or fidelity.unrepeatable(impairments),
         )
 
+    async def prepare(self, links: int) -> None:
+        """Do nothing: devices are made at once."""
+
     async def attach(self, links: Sequence[NewLink]) -> list[int]:
         """Carry links, all or none, and return their devices."""
         indexes = [device.index for device in self._switch.devices.make_ifbs({link.name: link.mtu for link in links})]

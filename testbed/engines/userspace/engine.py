@@ -50,6 +50,10 @@ class UserspaceEngine:
             return Verdict(impossible="CAKE is only in the kernel")
         return Verdict()
 
+    async def prepare(self, links: int) -> None:
+        """Start the workers: that takes 100 ms."""
+        await self._workers.prepare(links)
+
     async def attach(self, links: Sequence[NewLink]) -> list[int]:
         """Carry links, all or none, and return the devices to which their packets must be sent."""
         devices = self._switch.devices

@@ -235,6 +235,12 @@ class Workers:
     ) -> None:
         await self.aclose()
 
+    async def prepare(self, links: int) -> None:
+        """Start the workers that a number of links will need."""
+        async with self._starting:
+            while len(self._workers) < min(links, self._workers_most):
+                self._workers.append(await _WorkerProcess.start())
+
     async def add(self, links: Sequence[SocketLink]) -> None:
         """Add links, all or none, with at most `requests.LINKS_MOST` of them; workers pass no frames meanwhile.
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docker.errors import NotFound
@@ -17,7 +20,7 @@ from testbed.runtime.docker.engine import in_parallel, refusals
 from testbed.topology.present import Present, PresentAttachment, PresentContainer, PresentNetwork
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from testbed.plan.model import Node, Plan
     from testbed.runtime.docker.engine import DockerEngine
@@ -28,6 +31,7 @@ _PROJECT, _SERVICE, _NUMBER, _ONE_OFF, _NETWORK = (
 _MTU = "com.docker.network.driver.mtu"
 _DEFAULT_MTU = 1500
 _SHARED = "container:"
+_MOUNTS = Path("/proc/self/mountinfo")
 
 
 def discover(engine: DockerEngine) -> Present:
@@ -74,8 +78,13 @@ def _of_compose(labels: Mapping[str, str]) -> tuple[str, str, int]:
     return labels[_PROJECT], labels[_SERVICE], int(labels.get(_NUMBER, "1"))
 
 
-def identities(plan: Plan, present: Present) -> dict[str, ContainerIdentity]:
+def identities(plan: Plan, present: Present, composed: Container[str] = ()) -> dict[str, ContainerIdentity]:
     """Return what tells the containers of a plan that ran before it, by node, if they are as the plan says.
+
+    Args:
+        plan: of the lab.
+        present: what the Docker Engine has.
+        composed: nodes that are left out, because the lab brings them up.
 
     Raises:
         LabError: `container-changed`: one is not there, does not run, or is on other networks with other addresses.
@@ -83,7 +92,7 @@ def identities(plan: Plan, present: Present) -> dict[str, ContainerIdentity]:
     found = {}
     networks = {network.name: network.present for network in plan.networks}
     for node in plan.nodes:
-        if not node.container:
+        if not node.container or node.name in composed:
             continue
         container = present.containers.get(node.container)
         if container is None or container.problem:
@@ -101,6 +110,30 @@ def identities(plan: Plan, present: Present) -> dict[str, ContainerIdentity]:
             name=container.name, project=container.project, service=container.service, number=container.number
         )
     return found
+
+
+def own_project(engine: DockerEngine, mounts: Path = _MOUNTS) -> str:
+    """Return the compose project of the container that this process runs in.
+
+    Args:
+        engine: which runs the container.
+        mounts: this process's mounts (proc(5), mountinfo), among them files that the Docker Engine keeps in a directory
+            with the container's id: /etc/hostname and /etc/hosts.
+
+    Raises:
+        UsageError: `no-project`.
+    """
+    found = re.search(r"/containers/([0-9a-f]{64})/", mounts.read_text("utf-8", "replace"))
+    if found:
+        with refusals("own container"), suppress(NotFound):
+            labels = engine.api.inspect_container(found[1])["Config"]["Labels"] or {}
+            if project := labels.get(_PROJECT):
+                return str(project)
+    raise UsageError(
+        "no-project",
+        "the file names no compose project, and this command runs in no container of one",
+        "testbed attach PROJECT --file FILE, or compose: {project: PROJECT} in the file",
+    )
 
 
 def running(engine: DockerEngine, name: str) -> PresentNode:

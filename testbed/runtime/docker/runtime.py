@@ -6,6 +6,7 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from testbed import logs
 from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, unknown_node
 from testbed.plan.members import held_plan, require_version
-from testbed.runtime import Availability, LabStatus, after_death, local_files, state
+from testbed.runtime import Availability, ExpectedProject, LabStatus, after_death, local_files, state
 from testbed.runtime.docker import agents, builds, objects, podman, routes, services
 from testbed.runtime.docker.commands import Commands, DockerProgram
 from testbed.runtime.docker.engine import DockerEngine, in_parallel
@@ -22,12 +23,14 @@ from testbed.runtime.starting import start_in_order
 from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
     from ipaddress import IPv4Network
 
     from testbed.agent.client import Agent
     from testbed.plan.model import Node, Plan
     from testbed.runtime import Completed, Progress
+    from testbed.runtime.docker.projects import Identities
+    from testbed.services import ComposeProject
     from testbed.topology.present import Present
 
 _log = logging.getLogger(__name__)
@@ -94,6 +97,23 @@ class DockerRuntime:
 
         return discovery.discover(self._engine)
 
+    def expect(self, project: ComposeProject, present: Present) -> ExpectedProject:
+        """See `testbed.runtime.Runtime`. The Docker Engine is not asked."""
+        from testbed.runtime.docker import compose, composed  # noqa: PLC0415  # few labs have compose files
+
+        program = compose.program()
+        config = program.config(project)
+        return ExpectedProject(
+            present=composed.expected(config, project, program.separator, present),
+            fingerprint=composed.fingerprint(config, project),
+        )
+
+    def own_project(self) -> str:
+        """See `testbed.runtime.Runtime`."""
+        from testbed.runtime.docker import discovery  # noqa: PLC0415  # as above
+
+        return discovery.own_project(self._engine)
+
     def taken(self) -> list[IPv4Network]:
         """Return the subnets of the Docker Engine's networks and the destinations of this machine's routes."""
         return sorted({*objects.subnets(self._engine), *routes.destinations()})
@@ -105,13 +125,16 @@ class DockerRuntime:
         with logs.timed(_log, "get images"):
             self.require(plan)
             images = builds.make(engine, plan, objects.OWN_IMAGE, progress)
-        self._attached_to[plan.lab] = {node.name: node.container for node in plan.nodes if node.container}
-        identities = self._identities(plan) if self._attached_to[plan.lab] else {}
+        LabDirectory(self.name, plan.lab).make()
+        plan, composed = self._create_project(plan, progress)
+        self._attached_to[plan.lab] = {
+            node.name: node.container for node in plan.nodes if node.container and node.name not in composed
+        }
+        identities = self._identities(plan, composed) if self._attached_to[plan.lab] else {}
         attaches = any(network.present for network in plan.networks)
         if engine.hosts_agent:  # else the agent can't ask the Docker Engine who has the name of one of our own nodes
             own = {node.name: objects.container_name(plan.lab, node.name) for node in plan.nodes if not node.container}
             identities = {node: messages.ContainerIdentity(name=name) for node, name in own.items()} | {**identities}
-        LabDirectory(self.name, plan.lab).make()
         new_networks = [network for network in plan.networks if not network.present and not network.wire]
         with ThreadPoolExecutor(1) as background:
             limited = any(node.cpus_milli or node.memory_bytes for node in plan.nodes)
@@ -124,7 +147,12 @@ class DockerRuntime:
                 runtime=self, engine=engine, plan=plan, agent=starting, identities=identities, images=images
             )
             try:
-                start_in_order(plan, starter.start, progress)
+                if composed:
+                    from testbed.runtime.docker import projects  # noqa: PLC0415  # few labs have compose files
+
+                    projects.expect(engine, starting.result(), plan, composed)
+                others = tuple(node for node in plan.nodes if node.name not in composed)
+                start_in_order(replace(plan, nodes=others), starter.start, progress)
                 if engine.is_podman:
                     podman.require_bridging(engine.info(), starting.result(), starter.plan)
             except LabError as error:
@@ -135,8 +163,23 @@ class DockerRuntime:
                 self._require_running(plan.lab, restarting=False)
         return starter.plan
 
-    def _identities(self, plan: Plan) -> Mapping[str, messages.ContainerIdentity]:
-        """What tells the containers of a plan that ran before, by node.
+    def _create_project(self, plan: Plan, progress: Progress) -> tuple[Plan, Identities]:
+        if not plan.project:
+            return plan, {}
+        from testbed.runtime.docker import projects  # noqa: PLC0415  # as above
+
+        progress("compose")
+        return projects.create(self._engine, plan, progress)
+
+    def start_project(self, plan: Plan, progress: Progress) -> Plan:
+        """See `testbed.runtime.Runtime`."""
+        from testbed.runtime.docker import projects  # noqa: PLC0415  # as above
+
+        self._attached_to[plan.lab] = {node.name: node.container for node in plan.nodes if node.container}
+        return projects.start(self, self._engine, plan, progress)
+
+    def _identities(self, plan: Plan, composed: Container[str]) -> Mapping[str, messages.ContainerIdentity]:
+        """What tells the containers of a plan that ran before, by node; not those of its compose project.
 
         Raises:
             LabError: `container-changed`: they are not as the plan says; `port-in-use`: by another lab.
@@ -144,7 +187,7 @@ class DockerRuntime:
         from testbed.runtime.docker import discovery  # noqa: PLC0415  # as above
 
         discovery.require_free(plan, self._other_plans(plan.lab))
-        return discovery.identities(plan, self.discover())
+        return discovery.identities(plan, self.discover(), composed)
 
     def _other_plans(self, lab: str) -> Iterator[Plan]:
         """The plans of all labs but one whose agents can be asked."""
@@ -167,6 +210,10 @@ class DockerRuntime:
             return False
         complete = False
         try:
+            if directory.compose.exists():
+                from testbed.runtime.docker import projects  # noqa: PLC0415  # as above
+
+                projects.down(engine, lab)
             with suppress(LabError):  # what does not stop is killed
                 services.stop_gracefully(engine, lab)
             complete = agents.end(engine, lab)

@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 _RESTARTING_SECONDS = 10
 _POLL_SECONDS = 0.05
 
+NO_HEALTHCHECK = "without a HEALTHCHECK"
+
 
 @dataclass(kw_only=True)
 class Starter:
@@ -98,7 +100,7 @@ class Starter:
 
     def _health(self, name: str) -> tuple[str, str]:
         container = self.plan.node(name).container
-        return _health(self.engine, container or objects.container_name(self.plan.lab, name))
+        return health(self.engine, container or objects.container_name(self.plan.lab, name))
 
     def _bring_up(self, node: Node) -> tuple[str, int]:
         """Make a node's container, unless it runs already; its id and the pid of its first process."""
@@ -201,12 +203,12 @@ def _running_pid(engine: DockerEngine, node: Node, container: str) -> int:
         time.sleep(_POLL_SECONDS)
 
 
-def _health(engine: DockerEngine, container: str) -> tuple[str, str]:
+def health(engine: DockerEngine, container: str) -> tuple[str, str]:
     """Return the state of a container's HEALTHCHECK (`starting`, `healthy`, `unhealthy`), and what it last said."""
     with refusals(f"container {container}"):
         found = engine.api.inspect_container(container)["State"].get("Health") or {}
     said = (found.get("Log") or [{}])[-1].get("Output", "").strip().splitlines()
-    return found.get("Status", "without a HEALTHCHECK"), said[-1] if said else ""
+    return found.get("Status", NO_HEALTHCHECK), said[-1] if said else ""
 
 
 def _present_pid(engine: DockerEngine, node: Node) -> tuple[str, int]:

@@ -12,7 +12,10 @@ from testbed.plan.changes import locate
 from testbed.plan.forwarding import longest_ns
 from testbed.topology import TopologyError, loads
 
-HEAD = "name: x\nnetworks: {one: , two: }\nnodes: {a: {networks: [one]}, b: {networks: [one]}, r: {networks: [one, two]}}\n"
+HEAD = (
+    "name: x\nnetworks: {one: , two: }\n"
+    "nodes: {a: {networks: [one]}, b: {networks: [one]}, r: {networks: [one, two]}}\n"
+)
 MS = 1_000_000
 
 
