@@ -10,7 +10,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from testbed.agent.nodes import Node
-from testbed.agent.wiring import Port
+from testbed.agent.ports import Port
 from testbed.errors import LabError
 from testbed.linux import namespaces
 
