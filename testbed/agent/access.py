@@ -19,8 +19,8 @@ from testbed.agent import u32
 from testbed.agent.filters import add_hook
 from testbed.agent.match_rules import MatchTables
 from testbed.agent.netlink import CREATE, EXCL
+from testbed.agent.ports import Line
 from testbed.agent.u32 import Onward
-from testbed.agent.wiring import Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from testbed.agent.link_devices import LinkDevices
     from testbed.agent.match_rules import Rule
     from testbed.agent.netlink import RouteSocket
-    from testbed.agent.wiring import Port, Wiring
+    from testbed.agent.ports import Port
+    from testbed.agent.wiring import Wiring
 
 _RULE = 1
 """Number of the only rule in the root table of a device; the one that closes a new port has the last number."""
@@ -63,7 +64,7 @@ class AccessLines:
         self.devices.mute(port.index)
         for here, there in ((port.index, inner), (inner, port.index)):
             add_hook(route, here)
-            body = u32.rule(here, _RULE, actions=u32.redirect(there), hook=u32.INGRESS)
+            body = u32.rule(here, _RULE, actions=u32.redirect(there), place=u32.ONWARD)
             route.send([(u32.NEW_FILTER, CREATE | EXCL, body)])
             self._rules[here] = _AllPackets(route, here)
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from testbed.agent.journal import Journal
     from testbed.agent.link_devices import LinkDevices
-    from testbed.agent.wiring import Port, Side, Wiring
+    from testbed.agent.ports import Port, Side
+    from testbed.agent.wiring import Wiring
     from testbed.engines.counters import Counters
     from testbed.engines.engine import Engine
     from testbed.impairments import Impairments

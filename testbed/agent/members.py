@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from testbed.agent.docker_engine import Container, DockerEngine
     from testbed.agent.links import Links
     from testbed.agent.owners import Owner
-    from testbed.agent.wiring import Place, Port, Wiring
+    from testbed.agent.ports import Place, Port
+    from testbed.agent.wiring import Wiring
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from testbed.errors import TestbedError
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from testbed.agent.wiring import DeviceKey, Port, Side, Wiring
+    from testbed.agent.ports import DeviceKey, Port, Side
+    from testbed.agent.wiring import Wiring
 
 STARTING_SECONDS = 5.0
 """What a container needs at most from its port's appearance until its end of it is up; it is looked at more often."""

@@ -8,16 +8,19 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.agent import switch
+from testbed.agent.gateways import Gateways
 from testbed.agent.netlink import RouteSocket
 from testbed.agent.nodes import Node, devices_of, let_go, of_namespace, of_process
+from testbed.agent.ports import DeviceKey, Line, Place, Port, Side
 from testbed.errors import LabError, unknown_node
 from testbed.linux import namespaces
+from testbed.names import BUILT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,80 +51,6 @@ class NetworkNamespace:
         self.ip.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """A network namespace in which ports are.
-
-    Attributes:
-        number: its inode; 0 of the lab's main switch side.
-        fd: file descriptor of it.
-        route: a netlink socket in it.
-        path: by which it was found; empty of the lab's main switch side.
-    """
-
-    number: int
-    fd: int
-    route: RouteSocket
-    path: str = ""
-
-    def close(self) -> None:
-        """Hold the namespace no more."""
-        with self.route:
-            os.close(self.fd)
-
-
-class Place(NamedTuple):
-    """A device, and the side that it is on."""
-
-    side: Side
-    device: Device
-
-
-DeviceKey = tuple[int, int]
-"""The number of a side, and the index of a device there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Port:
-    """The switch side of a node's attachment to a network.
-
-    Attributes:
-        side: where the device is.
-        index: of the device.
-        bridge: index of the bridge that it is a port of; 0 where it is itself the interface of another node, at the
-            other end of a cable.
-        mac: of the node's interface.
-        interface: name of the node's interface, inside the node.
-        mtu: bytes of an IP packet.
-        address: that the plan gives the interface.
-    """
-
-    node: str
-    network: str
-    side: Side
-    index: int
-    bridge: int
-    mac: str
-    interface: str
-    mtu: int
-    address: str
-
-    def __str__(self) -> str:
-        return f"{self.node} on {self.network}"
-
-    @property
-    def key(self) -> DeviceKey:
-        """What tells its device from others."""
-        return self.side.number, self.index
-
-
-class Line(NamedTuple):
-    """Indexes of the devices between a port and the switch, see `access`: at the port, and at the switch."""
-
-    inner: int
-    outer: int
-
-
 @dataclass(slots=True)
 class Wiring:
     """All nodes and ports of a lab, and the namespace of the switch side: the agent's own, or the machine's.
@@ -136,6 +65,7 @@ class Wiring:
         senders: by network, the nodes by the MACs that they send with.
         identities: by node, what tells its container when it has been made anew; only of those that are followed so.
         lines: by names of node and network, those between ports and the switch.
+        gateways: where networks meet the machine.
         open_networks: those that are not the lab's own: what they carry between others passes untouched.
         elsewhere: further sides, by their numbers: where the ports of namespaces of others are.
     """
@@ -149,6 +79,7 @@ class Wiring:
     senders: dict[str, dict[str, str]] = field(default_factory=dict)
     identities: dict[str, ContainerIdentity] = field(default_factory=dict)
     lines: dict[tuple[str, str], Line] = field(default_factory=dict)
+    gateways: Gateways = field(default_factory=Gateways)
     open_networks: set[str] = field(default_factory=set)
     elsewhere: dict[int, Side] = field(default_factory=dict)
     _places: dict[DeviceKey, tuple[str, str]] = field(default_factory=dict)
@@ -170,6 +101,8 @@ class Wiring:
             UsageError: `unknown-node`.
             LabError: `node-stopped`.
         """
+        if name in BUILT_IN and self.gateways.machine:
+            return self.gateways.machine
         if name not in self.nodes:
             raise unknown_node(name, self.nodes)
         if self.nodes[name].has_ended:
@@ -189,11 +122,32 @@ class Wiring:
         Raises:
             LabError: `no-such-port`; `port-gone`, the node is not on the network at the moment.
         """
+        if node in BUILT_IN and network in self.gateways:
+            return self.gateways[network].port(node, self.main)
         if (node, network) not in self.ports:
             raise LabError("no-such-port", f"{node!r} is on no network {network!r} of this lab")
         if reason := self.gone.get((node, network)):
             raise LabError("port-gone", reason, "its links work again as soon as it is back")
         return self.ports[node, network]
+
+    def address(self, node: str, network: str) -> str:
+        """The address that a node has on a network, also while it is gone; KeyError where it has none."""
+        return self.gateways[network].address if node in BUILT_IN else self.ports[node, network].address
+
+    def side(self, node: str, network: str) -> Side:
+        """Where the port of a node is, also while it is gone; KeyError where it has none."""
+        return self.main if node in BUILT_IN else self.ports[node, network].side
+
+    def bridge(self, network: str) -> int:
+        """The index of a network's bridge on the main side.
+
+        Raises:
+            LabError: `no-such-port`, no node is on the network, or the network is a cable or elsewhere.
+        """
+        for (side, index), name in self.bridges.items():
+            if name == network and side == self.main.number:
+                return index
+        raise LabError("no-such-port", f"no bridge of this machine is network {network!r}")
 
     def port_at(self, key: DeviceKey) -> Port | None:
         """The port that is a device."""

@@ -1,0 +1,85 @@
+"""Where nodes hang on networks: the switch side of their attachments."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from testbed.agent.netlink import RouteSocket
+    from testbed.agent.switch import Device
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A network namespace in which ports are.
+
+    Attributes:
+        number: its inode; 0 of the lab's main switch side.
+        fd: file descriptor of it.
+        route: a netlink socket in it.
+        path: by which it was found; empty of the lab's main switch side.
+    """
+
+    number: int
+    fd: int
+    route: RouteSocket
+    path: str = ""
+
+    def close(self) -> None:
+        """Hold the namespace no more."""
+        with self.route:
+            os.close(self.fd)
+
+
+class Place(NamedTuple):
+    """A device, and the side that it is on."""
+
+    side: Side
+    device: Device
+
+
+DeviceKey = tuple[int, int]
+"""The number of a side, and the index of a device there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """The switch side of a node's attachment to a network.
+
+    Attributes:
+        side: where the device is.
+        index: of the device.
+        bridge: index of the bridge that it is a port of; 0 where it is itself the interface of another node, at the
+            other end of a cable.
+        mac: of the node's interface.
+        interface: name of the node's interface, inside the node.
+        mtu: bytes of an IP packet.
+        address: that the plan gives the interface.
+    """
+
+    node: str
+    network: str
+    side: Side
+    index: int
+    bridge: int
+    mac: str
+    interface: str
+    mtu: int
+    address: str
+
+    def __str__(self) -> str:
+        return f"{self.node} on {self.network}"
+
+    @property
+    def key(self) -> DeviceKey:
+        """What tells its device from others."""
+        return self.side.number, self.index
+
+
+class Line(NamedTuple):
+    """Indexes of the devices between a port and the switch, see `access`: at the port, and at the switch."""
+
+    inner: int
+    outer: int
