@@ -6,6 +6,10 @@ import re
 
 from testbed.errors import UsageError
 
+HOST, INTERNET = "host", "internet"
+BUILT_IN = (HOST, INTERNET)
+"""The nodes that no file makes: this machine, and everything beyond it that nodes exchange packets with."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 """What the Docker Engine accepts as a container's name; it can't be a path."""
 

@@ -64,7 +64,7 @@ class AccessLines:
         self.devices.mute(port.index)
         for here, there in ((port.index, inner), (inner, port.index)):
             add_hook(route, here)
-            body = u32.rule(here, _RULE, actions=u32.redirect(there), hook=u32.INGRESS)
+            body = u32.rule(here, _RULE, actions=u32.redirect(there), place=u32.ONWARD)
             route.send([(u32.NEW_FILTER, CREATE | EXCL, body)])
             self._rules[here] = _AllPackets(route, here)
 

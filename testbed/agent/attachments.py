@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from testbed.agent import switch
+from testbed.agent import link_devices, switch
 from testbed.agent.members import Whose
 from testbed.agent.messages import AttachmentReport, Incident
 from testbed.agent.netlink import LINK_GROUP, NEIGHBOUR_GROUP, EventSocket
@@ -219,6 +219,10 @@ class Attachments:
         if self._not_nodes.get(key) == network:
             return
         try:
+            (now,) = switch.devices(side.route, device.index)
+            if link_devices.is_ours(now):  # what a bridge reports of its port lacks the alias
+                self._not_nodes[key] = network
+                return
             closed = self.links.rules.close(side, device.index, network)
             (now,) = switch.devices(side.route, device.index)
         except OSError:
@@ -273,6 +277,8 @@ class Attachments:
             if not self.wiring.nodes[name].has_ended:
                 with self._noting(f"the links of node {name} could not be adapted to what changed in it"):
                     await self._follow_node(name)
+        with self._noting("links with this machine could not follow its addresses"):
+            await self.links.follow_addresses()
         try:
             for name in await self.members.notice_departures():
                 self._note(f"node {name} has left its service, which has fewer containers now")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.netlink import RouteSocket
 
-_PROTOCOLS = {2: 0x0800, 3: 0x86DD}
+_PROTOCOLS = {5: 0x0800, 6: 0x86DD}
 """By priority, the EtherTypes of IPv4 and IPv6: a priority has rules of one protocol. Those of `filters` come first."""
 
 EVERY = ""
@@ -43,11 +43,11 @@ def set_ways(route: RouteSocket, port: int, ways: Mapping[str, int]) -> None:
     """
     add_hook(route, port)
     for priority, protocol in _PROTOCOLS.items():
-        info = u32.info_of(priority, protocol)
-        none = u32.message(port, 0, hook=u32.INGRESS, info=info)
+        place = u32.Place(u32.INGRESS, priority, protocol)
+        none = u32.message(port, 0, place=place)
         route.send([(u32.DELETE_FILTER, 0, none)], tolerated=_NONE_THERE)
         rules = [
-            u32.rule(port, 0, _destination(mac), actions=u32.redirect(device), hook=u32.INGRESS, info=info)
+            u32.rule(port, 0, _destination(mac), actions=u32.redirect(device), place=place)
             for mac, device in ways.items()
         ]
         route.send([(u32.NEW_FILTER, CREATE | EXCL, rule) for rule in rules])

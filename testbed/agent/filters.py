@@ -3,10 +3,11 @@
 A rule by source MAC covers IPv4, IPv6, ARP and VLAN tags alike. u32 is in every kernel that has traffic control at all;
 its offsets count from the network header, so the source MAC is at -8 (net/sched/cls_u32.c, `u32_classify`).
 
-    root table: ARP and neighbour discovery pass, on an open network
-                then -> table of sources, by the last byte of the source MAC: one rule per address that is known
-                          -> its rules with a match, in order (`match_rules`)
-                last -> the sink: whatever has a source that no rule knows is dropped, and counted
+    by source: ARP and neighbour discovery pass, on an open network
+               then -> table of sources, by the last byte of the source MAC: one rule per address that is known
+                         -> its rules with a condition, in order (`match_rules`)
+    the rest:  the sink: whatever has a source that no rule knows is dropped, and counted
+    onward:    of what the node sends, what goes to the MAC of the machine -> its rules with a condition, in order
 
 The rule of a source has an action of its own, for packets that no rule with a match takes: theirs is the plain link.
 On an open network the rule to the sink is there only until the port has others: what no rule knows passes.
@@ -22,14 +23,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from testbed.agent import u32
-from testbed.agent.match_rules import MatchTables
+from testbed.agent.match_rules import MatchTables, plain_device
 from testbed.agent.netlink import CREATE, EXCL, ROOT_MATCH, attribute, attributes
 from testbed.agent.u32 import Key, Onward
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
-    from testbed.agent.match_rules import Rule
+    from testbed.agent.match_rules import Rules
     from testbed.agent.netlink import Message, RouteSocket
 
 # include/uapi/linux/rtnetlink.h and pkt_sched.h
@@ -41,9 +42,10 @@ _ACTION_STATISTICS = 4
 _STATISTICS_BASIC, _STATISTICS_PACKETS64 = 1, 8
 
 _SOURCES = 1 << 20
+_ONWARD = 0x600 << 20
 _BUCKETS = 256
 _LAST_BYTE = 0x00FF_0000  # of the source MAC, in the word at -4
-_PASSING, _TO_SOURCES, _TO_SINK = 1, 0x10, 0xFFF  # rules of a table are tried in the order of their numbers
+_PASSING, _TO_SOURCES = 1, 0x10  # rules of a table are tried in the order of their numbers
 
 _ARP = (Key(0xFFFF, 0x0806, -4),)
 _ICMPV6 = (Key(0xFFFF, 0x86DD, -4), Key(0x0000_FF00, 58 << 8, 4))  # next header, at byte 6
@@ -53,7 +55,7 @@ _DISCOVERY = ((*_ICMPV6, Key(0xFC00_0000, 132 << 24, 40)), (*_ICMPV6, Key(0xFF00
 class _Source(NamedTuple):
     """What is set for a source: its rules, the handle of its own rule, and the numbers of its tables."""
 
-    rules: tuple[Rule, ...]
+    rules: Rules
     handle: int
     tables: tuple[int, ...]
 
@@ -102,9 +104,7 @@ def remove(route: RouteSocket, port: int, *, with_hook: bool) -> None:
         OSError: the kernel's refusal.
     """
     gone = (errno.ENODEV, errno.ENOENT, errno.EINVAL)
-    route.send(
-        [(u32.DELETE_FILTER, 0, u32.message(port, 0, hook=hook)) for hook in (u32.EGRESS, u32.INGRESS)], tolerated=gone
-    )
+    route.send([(u32.DELETE_FILTER, 0, u32.message(port, 0, place=place)) for place in u32.PLACES], tolerated=gone)
     if with_hook:
         try:
             found = hooks(route, port)
@@ -155,6 +155,8 @@ class PortFilters:
         self._sources: dict[str, _Source] = {}
         self._handles: set[int] = set()
         self._tables = MatchTables(route, port)
+        self._onward_tables = MatchTables(route, port, place=u32.ONWARD)
+        self._onward: tuple[str, Rules] = "", ()
         self._dropped_first = 0
 
     def close(self) -> None:
@@ -165,7 +167,7 @@ class PortFilters:
         """
         if not self.closed:
             self._hook()
-            self._route.send([self._rule_to_sink(u32.EGRESS)])
+            self._route.send([self._rule_to_sink(u32.REST)])
             self.closed = True
 
     def silence(self) -> None:
@@ -176,7 +178,7 @@ class PortFilters:
         """
         if not self.silenced:
             self._hook()
-            self._route.send([self._rule_to_sink(u32.INGRESS)])
+            self._route.send([self._rule_to_sink(u32.ALL_SENT)])
             self.silenced = True
 
     def unsilence(self) -> None:
@@ -186,10 +188,10 @@ class PortFilters:
             OSError: the kernel's refusal.
         """
         if self.silenced:
-            self._route.send([(u32.DELETE_FILTER, 0, u32.message(self._port, 0, hook=u32.INGRESS))])
+            self._route.send([self._removal(u32.ALL_SENT)])
             self.silenced = False
 
-    def set_rules(self, wanted: Mapping[str, Sequence[Rule]]) -> None:
+    def set_rules(self, wanted: Mapping[str, Rules]) -> None:
         """Have these rules and no others. Those of a source change at once; packets never find them missing.
 
         Args:
@@ -223,13 +225,43 @@ class PortFilters:
         if not self._is_open:
             self.close()
         elif self.closed:
-            self._route.send([(u32.DELETE_FILTER, 0, u32.message(self._port, u32.ROOT_TABLE | _TO_SINK))])
+            self._route.send([self._removal(u32.REST)])
             self.closed = False
 
+    def set_onward_rules(self, mac: str, rules: Rules) -> None:
+        """Have these rules, and no others, for what the node sends to a MAC, always the same; they change in one step.
+
+        Raises:
+            OSError: the kernel's refusal.
+            LabError: `too-many-matches`.
+        """
+        wanted = (mac, rules) if rules else ("", ())
+        if self._onward == wanted:
+            return
+        self._hook()
+        tables, messages = self._onward_tables.make(rules)
+        if rules:
+            if not self._onward[0]:
+                messages += self._table_onward()
+            onward = Onward(tables[0] << 20) if tables else u32.STAY
+            octets = bytes(2) + bytes.fromhex(mac.replace(":", ""))
+            keys = Key(0xFFFF, int.from_bytes(octets[:4]), -16), Key(0xFFFF_FFFF, int.from_bytes(octets[4:]), -12)
+            actions = u32.redirect(plain_device(rules))
+            body = u32.rule(self._port, _ONWARD | 1, keys, actions=actions, onward=onward, place=u32.ONWARD)
+            messages.append((u32.NEW_FILTER, CREATE, body))
+        else:
+            messages.append(self._removal(u32.ONWARD))
+        self._route.send(messages)
+        self._onward = wanted
+        if rules:
+            self._onward_tables.keep(tables)
+        else:
+            self._onward_tables.forget()
+
     def clear(self) -> None:
-        """Have no rules, and let everything pass."""
-        if self.closed or self._has_table:
-            self._route.send([(u32.DELETE_FILTER, 0, u32.message(self._port, 0))])
+        """Have no rules for what the switch sends, and let all of it pass."""
+        places = [(u32.REST, self.closed), (u32.BY_SOURCE, self._has_table)]
+        self._route.send([self._removal(place) for place, is_used in places if is_used])
         self.closed = self._has_table = False
         self._sources = {}
         self._handles = set()
@@ -243,10 +275,14 @@ class PortFilters:
         if not self.closed:
             return 0
         try:
-            (answer,) = self._route.ask((u32.GET_FILTER, 0, u32.message(self._port, u32.ROOT_TABLE | _TO_SINK)))
+            answers = self._route.ask((u32.GET_FILTER, ROOT_MATCH, u32.message(self._port, 0, place=u32.REST)))
         except OSError:
             return 0
-        actions = attributes(attributes(attributes(answer[20:])[u32.OPTIONS])[u32.ACTIONS])
+        options = (attributes(attributes(answer[u32.TCMSG.size :]).get(u32.OPTIONS, b"")) for answer in answers)
+        found = next((each[u32.ACTIONS] for each in options if u32.ACTIONS in each), None)
+        if found is None:
+            return 0
+        actions = attributes(found)
         counted = attributes(attributes(actions[1])[_ACTION_STATISTICS])
         if _STATISTICS_PACKETS64 in counted:
             return int.from_bytes(counted[_STATISTICS_PACKETS64], sys.byteorder)
@@ -270,6 +306,12 @@ class PortFilters:
         onward = Onward(_SOURCES, hash_mask=_LAST_BYTE, hash_offset=-4)
         yield u32.NEW_FILTER, CREATE | EXCL, u32.rule(self._port, _TO_SOURCES, onward=onward)
 
+    def _table_onward(self) -> Iterator[Message]:
+        """The table of what goes to the machine, and the rule that leads to it: its rules can be replaced."""
+        yield u32.NEW_FILTER, CREATE | EXCL, u32.table(self._port, _ONWARD, place=u32.ONWARD)
+        body = u32.rule(self._port, 1, onward=Onward(_ONWARD), place=u32.ONWARD)
+        yield u32.NEW_FILTER, CREATE | EXCL, body
+
     def _new_handle(self, mac: str) -> int:
         """A handle that is free, in the bucket of a MAC; it is used from now on."""
         first = _SOURCES | int(mac[-2:], 16) << 12
@@ -284,12 +326,14 @@ class PortFilters:
             Key(0xFFFF_FFFF, int.from_bytes(octets[:4]), -8),
             Key(0xFFFF_0000, int.from_bytes(octets[4:]), -4),
         )
-        device = next((rule.device for rule in source.rules if rule.match is None), None)
         onward = Onward(source.tables[0] << 20) if source.tables else u32.STAY
-        actions = u32.redirect(device)
+        actions = u32.redirect(plain_device(source.rules))
         return u32.NEW_FILTER, CREATE, u32.rule(self._port, source.handle, keys, actions=actions, onward=onward)
 
-    def _rule_to_sink(self, hook: int) -> Message:
+    def _rule_to_sink(self, place: u32.Place) -> Message:
         """The rule that drops all packets that no rule before it takes."""
-        body = u32.rule(self._port, _TO_SINK, actions=u32.redirect(self._sink), hook=hook)
-        return u32.NEW_FILTER, CREATE | EXCL, body
+        return u32.NEW_FILTER, CREATE | EXCL, u32.rule(self._port, 1, actions=u32.redirect(self._sink), place=place)
+
+    def _removal(self, place: u32.Place) -> Message:
+        """The message that removes all rules of a place, and their tables."""
+        return u32.DELETE_FILTER, 0, u32.message(self._port, 0, place=place)

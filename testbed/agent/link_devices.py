@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
 import socket
 import struct
 import zlib
@@ -30,6 +31,11 @@ _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 4, 5
 _BRIDGE_PORT_FLAGS = 8, 9, 27, 30  # IFLA_BRPORT_LEARNING, _UNICAST_FLOOD, _MCAST_FLOOD, _BCAST_FLOOD
 _BRIDGE_PORT_FLUSH = 24  # IFLA_BRPORT_FLUSH
 _SEND_QUEUES, _RECEIVE_QUEUES = 31, 32
+_ADDRESS, _MASTER, _BRIDGE_PORT, _NESTED = 1, 10, 12, 0x8000
+_AF_BRIDGE = 7
+_LEARNS, _GETS_UNICAST, _GETS_MULTICAST, _GETS_BROADCAST = 8, 9, 27, 30  # IFLA_BRPORT_LEARNING, ..._FLOOD
+_HIGH = 0xFE
+"""The first byte of the MAC of a bridge's port: a bridge without a MAC of its own takes the lowest of its ports'."""
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _ADDRESS_GENERATION, _ADDRESS_GENERATION_OFF = 8, 1  # IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE
 
@@ -243,6 +249,38 @@ class LinkDevices:
         """As `switch_on`, of the devices with these indexes."""
         self.switch_on([device for index in indexes for device in switch.devices(self._route, index)])
 
+    def make_entrance(self, bridge: int, mtu: int) -> int:
+        """Make a veth pair on the switch side, whose other end is a port of a bridge; return the index of the first.
+
+        What is sent to that device enters the bridge. The port learns no MAC, because those of nodes are at their own
+        ports, and the bridge floods nothing to it. Both go with the bridge's lab.
+
+        Raises:
+            OSError: the kernel's refusal; none is left behind.
+        """
+        name = self._new_name()
+        near, port = f"{name}e", f"{name}p"
+        address = attribute(_ADDRESS, bytes([_HIGH]) + os.urandom(5))
+        kind = _kind("veth", attribute(_VETH_PEER, _description(port, mtu) + _ONE_QUEUE + address))
+        no = bytes(1)
+        apart = b"".join(attribute(flag, no) for flag in (_LEARNS, _GETS_UNICAST, _GETS_MULTICAST, _GETS_BROADCAST))
+        try:
+            self._route.send(
+                [
+                    (_NEW_LINK, CREATE | EXCL, _description(near, mtu) + _ONE_QUEUE + kind),
+                    *(self._alias(each, "entrance") for each in (near, port)),
+                    (_SET_LINK, 0, _named(port) + attribute(_MASTER, struct.pack("=I", bridge))),
+                ]
+            )
+            made = [switch.named(self._route, each) for each in (near, port)]
+            head = _IFINFO.pack(_AF_BRIDGE, 0, made[1].index, 0, 0)
+            self._route.send([(_SET_LINK, 0, head + attribute(_BRIDGE_PORT | _NESTED, apart))])
+            _quietly_up(self._route, made)
+        except BaseException:
+            self._delete_named([near])
+            raise
+        return made[0].index
+
     def delete(self, indexes: Iterable[int]) -> None:
         """Remove devices of the switch side, each of which may have gone already."""
         far = {index: self._far.pop(index, None) for index in indexes}
@@ -312,9 +350,17 @@ def switch_on_in(network: int, names: Iterable[str]) -> None:
         _quietly_up(route, [switch.named(route, name) for name in names])
 
 
+_ALIASES = "testbed "
+
+
 def alias(lab: str) -> str:
     """Return the beginning of the alias of every device of a lab."""
-    return f"testbed {lab} "
+    return f"{_ALIASES}{lab} "
+
+
+def is_ours(device: Device) -> bool:
+    """Whether a lab's agent made a device, of this lab or another."""
+    return device.alias.startswith(_ALIASES)
 
 
 def sweep(route: RouteSocket, lab: str) -> int:

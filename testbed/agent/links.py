@@ -24,13 +24,14 @@ from testbed import logs
 from testbed.agent import neighbours
 from testbed.agent.access import AccessLines
 from testbed.agent.carriers import Link, LinkCarriers
-from testbed.agent.match_rules import Rule
 from testbed.agent.messages import ChosenEngine, LinkRequest, LinkStatistics
 from testbed.agent.port_rules import PortRules
+from testbed.agent.rule_lists import RuleLists
 from testbed.engines.choice import choose
 from testbed.engines.counters import Counters
 from testbed.errors import LabError
 from testbed.matching import ANY_NODE
+from testbed.names import BUILT_IN
 from testbed.seeds import derive
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Links:
     access: AccessLines = field(init=False)
     _carriers: LinkCarriers = field(init=False)
     _links: dict[LinkKey, Link] = field(default_factory=dict)
+    _local: frozenset[str] = frozenset()
     _exclusive: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
@@ -98,6 +100,9 @@ class Links:
                 for link in wanted:
                     key = link.key
                     awaited = self.wiring.awaits(*key.nodes, network=key.network)
+                    if key.is_outside:
+                        with _refusals(key):
+                            self._meet_machine(key.network)
                     for node in key.nodes:
                         port = self.wiring.ports[node, key.network] if awaited else self.wiring.port(node, key.network)
                     engine, why = choose(
@@ -142,6 +147,10 @@ class Links:
         self.rules.watch(link.key.network)
         await self.engines[link.engine].prepare(len(self._links))
 
+    def _meet_machine(self, network: str) -> None:
+        switch = self.wiring.switch.fd
+        self.wiring.gateways.meet(network, self.wiring.bridge(network), self.wiring.route, switch, self.devices)
+
     async def _make(self, links: Collection[Link]) -> None:
         """Make links; if that fails, those that were not made have no device."""
         for batch in _batches(links):
@@ -158,7 +167,9 @@ class Links:
             return
         ports = {self.wiring.port(*link.key.place) for link in links}
         self._make_sinks(ports)
-        self._set_rules(ports)
+        self._set_rules(
+            ports | {self.wiring.port(link.key.source, link.key.network) for link in links if link.key.is_outside}
+        )
         self._introduce(links)
         self.access.open()
 
@@ -306,7 +317,7 @@ class Links:
         return tuple(
             LinkRequest(
                 **key._asdict(),
-                addresses={end: self.wiring.ports[end, key.network].address for end in key.nodes},
+                addresses={end: self.wiring.address(end, key.network) for end in key.nodes},
                 impairments=link.impairments,
                 later=(),
                 seed=link.seed,
@@ -328,15 +339,27 @@ class Links:
             links = [key for key in self._links if ends in [(node, key.network) for node in key.nodes]]
             self._adapt(port, [self._links[key] for key in links])
 
+    async def follow_addresses(self) -> None:
+        """Tell `host` from `internet` by the addresses that the machine has now.
+
+        Raises:
+            LabError: as `attach`.
+        """
+        gateways = self.wiring.gateways
+        if gateways.by_network and gateways.local_addresses() != self._local:
+            _log.info("the machine's addresses have changed")
+            async with self._exclusive:
+                self._set_rules(self._ports_present(gateways.by_network))
+
+    def _ports_present(self, networks: Collection[str]) -> list[Port]:
+        ports = [port for place, port in self.wiring.ports.items() if place not in self.wiring.gone]
+        return [port for port in ports if port.network in networks]
+
     def _adapt(self, port: Port, links: Collection[Link]) -> None:
         """Update what the nodes and the other ports of a network know of a port."""
         with _refusals(port):
             self._carriers.switch_offloads_off(links, port.node)
-        self._set_rules(
-            neighbour
-            for place, neighbour in self.wiring.ports.items()
-            if neighbour.network == port.network and place not in self.wiring.gone
-        )
+        self._set_rules(self._ports_present([port.network]))
         gone = self.wiring.gone.keys()
         self._introduce([link for link in links if not {(node, link.key.network) for node in link.key.nodes} & gone])
 
@@ -345,29 +368,33 @@ class Links:
 
         A link without a device, which is still to be made, drops its packets: it must not be a perfect one meanwhile.
         """
-        rules: defaultdict[tuple[str, str], defaultdict[str, list[Rule]]] = defaultdict(lambda: defaultdict(list))
-        for key, link in self._links.items():
-            side = self.wiring.ports[key.place].side.number
-            device = self.rules.sinks.get(side) if link.device is None else link.device
-            rules[key.destination, key.network][key.source].append(Rule(key.match, device))
+        gateways = self.wiring.gateways
+        self._local = gateways.local_addresses()
+        devices = {
+            key: self.rules.sinks.get(self.wiring.side(*key.place).number) if link.device is None else link.device
+            for key, link in self._links.items()
+        }
+        lists = RuleLists(devices, gateways, self._local)
         for port in ports:
+            if port.node in BUILT_IN and not gateways[port.network].is_port:
+                continue
             with _refusals(port):
-                down = rules[_place(port)].pop(ANY_NODE, ())
-                self.rules.set(port, rules[_place(port)])
+                self.rules.set(port, lists.of(port))
                 if _place(port) in self.wiring.lines:
-                    self.access.set(port, rules[ANY_NODE, port.network].get(port.node, ()), down)
+                    self.access.set(port, *lists.of_line(port))
 
     def _introduce(self, links: Iterable[Link]) -> None:
         """Make both ends of links permanent neighbours, or all nodes those of an uplink or downlink.
 
         No ARP of theirs then crosses the link, as none would cross the long line that it stands for: the first packet
         takes no longer than the others, and which packet is the n-th does not depend on when ARP asks again. On an open
-        network the neighbour tables are not ours: ports let ARP pass there, and it is not impaired.
+        network the neighbour tables are not ours: ports let ARP pass there, and it is not impaired. Nor is ARP of the
+        machine anywhere.
         """
         known: defaultdict[str, defaultdict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
         for link in links:
             key = link.key
-            if key.network in self.wiring.open_networks:
+            if key.network in self.wiring.open_networks or key.is_outside:
                 continue
             (near, *_), far = key.nodes, key.nodes[1:] or (link.addresses.keys() - {*key.nodes})
             there_now = [other for other in far if (other, key.network) not in self.wiring.gone]
@@ -396,11 +423,12 @@ class Links:
         """Remove all devices; packets that would cross them are dropped at ports of the lab from then on."""
         self.access.close()
         await self._carriers.close(self.rules.sinks)
+        self.wiring.gateways.close(self.devices)
         self._links.clear()
 
 
 @contextmanager
-def _refusals(what: Port | str) -> Iterator[None]:
+def _refusals(what: Port | LinkKey | str) -> Iterator[None]:
     """Turn an error of the kernel into one that names the link."""
     try:
         yield

@@ -14,6 +14,9 @@ from the end of the IP header. Which packets fit:
 
 from __future__ import annotations
 
+import ipaddress
+import struct
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from testbed.agent import u32
@@ -22,18 +25,27 @@ from testbed.agent.u32 import Key, Onward
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator
 
     from testbed.agent.netlink import Message, RouteSocket
     from testbed.matching import Match
     from testbed.matching.match import Ports
 
-_IPV4, _IPV6 = 0x0800, 0x86DD
+_IPV4, _ARP, _IPV6 = 0x0800, 0x0806, 0x86DD
+_SOURCE, _DESTINATION = {4: 12, 6: 8}, {4: 16, 6: 24}  # in the header of each version of IP
 _HEADER_LENGTH, _TO_BYTES = 0x0F00, 6  # IHL counts words: of the first 16 bits, bits 8 to 11, times 4
 _IPV6_BYTES = 40
 
-_NUMBERS = range(2, u32.ROOT_TABLE >> 20)
-"""Of tables; 1 is the table of sources."""
+_NUMBERS = {u32.BY_SOURCE: range(2, 0x600), u32.ONWARD: range(0x601, 0x800)}
+"""Of tables at each place, which share numbers; 1 and 0x600 are those that lead to them."""
+
+
+class _Way(NamedTuple):
+    """A rule of a list: its keys, what happens to packets that fit, and the table that is tried before that."""
+
+    keys: tuple[Key, ...]
+    actions: bytes | None
+    onward: Onward | None
 
 
 class Rule(NamedTuple):
@@ -48,44 +60,87 @@ class Rule(NamedTuple):
     device: int | None
 
 
-class MatchTables:
-    """The tables of all sources at one port. A list is never changed, but replaced by a new one as a whole."""
+class Addressed(NamedTuple):
+    """Where packets go that are from, or to, one of some addresses. ARP in the same list passes.
 
-    def __init__(self, route: RouteSocket, port: int) -> None:
+    Attributes:
+        addresses: IPv4 and IPv6, or prefixes.
+        of_destination: the addresses are those that packets go to, else those that they come from.
+        rules: for these packets; what none of them takes passes untouched.
+    """
+
+    addresses: frozenset[str]
+    of_destination: bool
+    rules: tuple[Rule, ...]
+
+
+Rules = Sequence[Rule | Addressed]
+"""Rules in their order. Of those that fit a packet the first counts, but one without a condition is the last."""
+
+
+def plain_device(rules: Rules) -> int | None:
+    """Return the device that packets go to which no rule with a condition takes; None: they pass untouched."""
+    return next((rule.device for rule in rules if isinstance(rule, Rule) and rule.match is None), None)
+
+
+class MatchTables:
+    """The tables of all lists at one place of a port. A list is never changed, but replaced by a new one as a whole."""
+
+    def __init__(self, route: RouteSocket, port: int, *, place: u32.Place = u32.BY_SOURCE) -> None:
         self._route = route
         self._port = port
+        self._place = place
         self._numbers: set[int] = set()
 
-    def make(self, rules: Sequence[Rule]) -> tuple[tuple[int, ...], list[Message]]:
+    def make(self, rules: Rules) -> tuple[tuple[int, ...], list[Message]]:
         """Return the numbers of new tables for a source's rules, the list first, and the messages that make them.
 
         Raises:
             LabError: `too-many-matches`.
         """
-        matching = [(rule.match, rule.device) for rule in rules if rule.match]
-        if not matching:
+        conditional = [rule for rule in rules if isinstance(rule, Addressed) or rule.match]
+        if not conditional:
             return (), []
         numbers = [self._new()]
         messages = [self._table(numbers[0])]
-        count = 0
-        for match, device in matching:
-            actions, ports = u32.redirect(device), None
-            if match.has_ports:
-                made, more = self._ports(match, actions)
-                numbers += made
-                messages += more
-                ports = made[0] << 20
-            for keys, onward in _ways(match, ports):
-                count += 1
-                handle = numbers[0] << 20 | count
-                messages.append(self._rule(handle, keys, actions=None if onward else actions, onward=onward))
+        ways: list[_Way] = []
+        for rule in conditional:
+            if isinstance(rule, Addressed):
+                made, more, found = self._addressed(rule)
+            else:
+                made, more, found = self._matching(rule)
+            numbers += made
+            messages += more
+            ways += found
+        for handle, (keys, actions, onward) in enumerate(ways, start=numbers[0] << 20 | 1):
+            messages.append(self._rule(handle, keys, actions=actions, onward=onward))
         return tuple(numbers), messages
+
+    def _matching(self, rule: Rule) -> tuple[list[int], list[Message], list[_Way]]:
+        """Return the tables behind a rule with a match, what makes them, and the rule's ways in the list."""
+        assert rule.match  # noqa: S101  # the others have no condition
+        actions, ports = u32.redirect(rule.device), None
+        numbers: list[int] = []
+        messages: list[Message] = []
+        if rule.match.has_ports:
+            numbers, messages = self._ports(rule.match, actions)
+            ports = numbers[0] << 20
+        ways = [_Way(keys, None if onward else actions, onward) for keys, onward in _ways(rule.match, ports)]
+        return numbers, messages, ways
+
+    def _addressed(self, rule: Addressed) -> tuple[list[int], list[Message], list[_Way]]:
+        """As `_matching`, of a rule about addresses."""
+        numbers, messages = self.make(rule.rules)
+        onward = Onward(numbers[0] << 20) if numbers else None
+        actions = u32.redirect(plain_device(rule.rules))
+        ways = [_Way(keys, actions, onward) for keys in _address_keys(rule)]
+        return list(numbers), messages, [_Way((_ether_type(_ARP),), b"", None), *ways]
 
     def keep(self, numbers: Collection[int]) -> None:
         """Delete the other tables. The kernel may still hold some of them: these go the next time."""
         for number in self._numbers - set(numbers):
             try:
-                self._route.send([(u32.DELETE_FILTER, 0, u32.message(self._port, number << 20))])
+                self._route.send([(u32.DELETE_FILTER, 0, u32.message(self._port, number << 20, place=self._place))])
             except OSError:
                 continue
             self._numbers.discard(number)
@@ -96,18 +151,19 @@ class MatchTables:
 
     def _new(self) -> int:
         """Return a number for a table that is free; it is used from now on."""
-        number = next((number for number in _NUMBERS if number not in self._numbers), None)
+        numbers = _NUMBERS[self._place]
+        number = next((number for number in numbers if number not in self._numbers), None)
         if number is None:
-            reason = f"a port has room for {len(_NUMBERS)} tables: one per sender with matches, and up to two per match"
+            reason = f"a port has room for {len(numbers)} tables: one per sender with matches, and up to two per match"
             raise LabError("too-many-matches", reason, "use fewer links with a match")
         self._numbers.add(number)
         return number
 
     def _table(self, number: int) -> Message:
-        return u32.NEW_FILTER, CREATE | EXCL, u32.table(self._port, number << 20)
+        return u32.NEW_FILTER, CREATE | EXCL, u32.table(self._port, number << 20, place=self._place)
 
     def _rule(self, handle: int, keys: tuple[Key, ...], *, actions: bytes | None, onward: Onward | None) -> Message:
-        body = u32.rule(self._port, handle, keys, actions=actions, onward=onward or u32.STAY)
+        body = u32.rule(self._port, handle, keys, actions=actions, onward=onward or u32.STAY, place=self._place)
         return u32.NEW_FILTER, CREATE | EXCL, body
 
     def _ports(self, match: Match, actions: bytes) -> tuple[list[int], list[Message]]:
@@ -154,6 +210,18 @@ def _ways(match: Match, ports: int | None) -> Iterator[tuple[tuple[Key, ...], On
             ipv6.append(Key(0x0000_FF00, protocol << 8, 4))
         yield tuple(ipv4), Onward(ports, mask=_HEADER_LENGTH, shift=_TO_BYTES) if ports else None
         yield tuple(ipv6), Onward(ports, fixed=_IPV6_BYTES) if ports else None
+
+
+def _address_keys(rule: Addressed) -> Iterator[tuple[Key, ...]]:
+    """Yield the keys of each address or prefix."""
+    for text in sorted(rule.addresses):
+        prefix = ipaddress.ip_network(text)
+        start = (_DESTINATION if rule.of_destination else _SOURCE)[prefix.version]
+        words = struct.iter_unpack("!I", prefix.network_address.packed)
+        masks = struct.iter_unpack("!I", prefix.netmask.packed)
+        parts = enumerate(zip(masks, words, strict=True))
+        keys = [Key(mask, word, start + 4 * place) for place, ((mask,), (word,)) in parts if mask]
+        yield _ether_type(_IPV4 if prefix.version == 4 else _IPV6), *keys  # noqa: PLR2004
 
 
 def _ether_type(value: int) -> Key:

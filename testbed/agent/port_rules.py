@@ -8,13 +8,13 @@ from testbed.agent import filters, switch
 from testbed.agent.filters import PortFilters
 from testbed.agent.journal import Bridge, PortLeft, PortUsed, leave
 from testbed.errors import LabError
+from testbed.names import HOST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from testbed.agent.journal import Journal
-    from testbed.agent.match_rules import Rule
+    from testbed.agent.match_rules import Rules
     from testbed.agent.ports import DeviceKey, Port, Side
+    from testbed.agent.rule_lists import PortLists
     from testbed.agent.wiring import Wiring
 
 
@@ -39,8 +39,8 @@ class PortRules:
     def close(self, side: Side, index: int, network: str) -> bool:
         """Have a new port pass nothing until `open` or `release`; False where its network has no links.
 
-        What the node sends is dropped as well on an open network, where ports pass what they don't know, and where
-        nodes have uplinks.
+        What the node sends is dropped as well on an open network, where ports pass what they don't know, where nodes
+        have uplinks, and where it may go to the machine, which has no such port.
 
         Raises:
             OSError: there is no such port any more.
@@ -50,7 +50,8 @@ class PortRules:
             return False
         new = self._at(side, index, network)
         new.close()
-        if network in self._wiring.open_networks or network in self._with_lines:
+        wiring = self._wiring
+        if network in wiring.open_networks or network in wiring.gateways or network in self._with_lines:
             new.silence()
         return True
 
@@ -70,34 +71,44 @@ class PortRules:
             leave(side.route, self._used.pop((side.number, index)))
             self._journal.write(PortLeft(port=index, network=side.number))
 
-    def set(self, port: Port, links: Mapping[str, Sequence[Rule]]) -> None:
-        """Have a port send the packets of nodes to the devices of their links.
+    def set(self, port: Port, lists: PortLists) -> None:
+        """Have a port send the packets of nodes, and those of its node to the machine, to the devices of their links.
 
         Those of other nodes on the network pass untouched. Those of an unknown source are dropped, or pass untouched
         where the network is open. Without links, everything passes.
 
         Args:
             port: where links end.
-            links: by source node, the rules of its links in the order of their matches; the plain link's anywhere.
+            lists: the rules of the links.
 
         Raises:
             LabError: `port-in-use`.
             OSError: the kernel's refusal.
         """
+        links, onward = lists
         edge = self._wiring.edge(port)
-        if not links:
+        if not links and not onward:
             if port.network in self._wiring.open_networks:
                 self.release(port.side, port.index)
             elif known := self._filters.pop((port.side.number, edge), None):
                 known.unsilence()
                 known.clear()
+                known.set_onward_rules("", ())
             return
         self._watch(port)
+        gateway = self._wiring.gateways.get(port.network)
+        if gateway and not gateway.is_port:
+            self._at(port.side, edge, port.network).set_onward_rules(gateway.mac, onward)
+        if not links:
+            self._at(port.side, edge, port.network).clear()
+            return
         # The switch itself sends with the addresses of its own devices: as a gateway, or as IPv6 asks of every device.
         # A cable has no switch: its port is the sender's own interface.
-        rules: dict[str, Sequence[Rule]] = {
+        rules: dict[str, Rules] = {
             switch.devices(port.side.route, index)[0].mac: () for index in (edge, port.bridge) if port.bridge
         }
+        if gateway:
+            rules[gateway.mac] = links.get(HOST, ())
         rules |= {mac: links.get(node, ()) for mac, node in self._wiring.senders[port.network].items()}
         self._at(port.side, edge, port.network).set_rules(rules)
 
@@ -110,6 +121,7 @@ class PortRules:
         self._with_lines.add(port.network)
         if (known := self._filters.pop(port.key, None)) and not known.silenced:
             known.clear()
+            known.set_onward_rules("", ())
 
     def _watch(self, port: Port) -> None:
         """Have new ports on a network closed until it is known whose they are."""
@@ -135,11 +147,11 @@ class PortRules:
         if key not in self._filters:
             is_open = network in self._wiring.open_networks
             if is_open:
-                self._take(side, index)
+                self._take(side, index, network)
             self._filters[key] = PortFilters(side.route, index, self.sinks[side.number], is_open=is_open)
         return self._filters[key]
 
-    def _take(self, side: Side, index: int) -> None:
+    def _take(self, side: Side, index: int, network: str) -> None:
         """Note how a port is that is somebody's, before anything is hung on it.
 
         Raises:
@@ -148,15 +160,16 @@ class PortRules:
         assert self._journal  # noqa: S101  # open networks are not the agent's own
         found = filters.hooks(side.route, index)
         (device,) = switch.devices(side.route, index)
-        if found.egress or found.qdisc not in (None, "clsact"):
+        bypassed = found.egress or (found.ingress and network in self._wiring.gateways)
+        if bypassed or found.qdisc not in (None, "clsact"):
             name = device.name
             port = self._wiring.port_at((side.number, index))
-            what = "filters" if found.egress else f"a qdisc {found.qdisc}"
+            what = "filters" if bypassed else f"a qdisc {found.qdisc}"
             raise LabError(
                 "port-in-use",
                 f"{name}, the port of {port or 'a container'}, has {what} of somebody else; links would bypass that",
-                f"tc filter show dev {name} egress and tc qdisc show dev {name} say what; remove it, or take down the "
-                "lab that made it",
+                f"tc filter show dev {name} egress, or ingress, and tc qdisc show dev {name} say what; remove it, or "
+                "take down the lab that made it",
             )
         used = PortUsed(
             port=index,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
 import struct
@@ -29,6 +30,7 @@ _NEIGHBOUR_MAC = 2
 _LEARNED = 0x02 | 0x04  # NUD_REACHABLE, NUD_STALE; the bridge's own addresses are permanent ones
 _AF_BRIDGE = 7
 _LOWER_UP = 0x1_0000  # IFF_LOWER_UP
+_LINK_LOCAL = ipaddress.IPv6Network("fe80::/10")
 _IFADDR = struct.Struct("=BBBBI")  # struct ifaddrmsg
 _IFINFO, _NDMSG = struct.Struct("=BxHiII"), struct.Struct("=BxxxiHBB")  # struct ifinfomsg, struct ndmsg
 
@@ -100,6 +102,20 @@ def ipv4_addresses(route: RouteSocket) -> list[tuple[int, str, int]]:
         local = inside.get(_LOCAL) or inside[_ADDRESS]
         found.append((index, socket.inet_ntoa(local), length))
     return found
+
+
+def local_addresses(route: RouteSocket) -> frozenset[str]:
+    """Return the IPv4 and IPv6 addresses of a socket's namespace, but for the loopback's, and `fe80::/10`.
+
+    IPv6 link-local packets are exchanged with the machine only, whichever of its interfaces has the address (RFC 4291,
+    2.5.6).
+    """
+    found = {address for _, address, _ in ipv4_addresses(route)}
+    for body in route.ask((_GET_ADDRESS, netlink.ROOT_MATCH, _IFADDR.pack(socket.AF_INET6, 0, 0, 0, 0))):
+        inside = attributes(body[_IFADDR.size :])
+        found.add(socket.inet_ntop(socket.AF_INET6, inside.get(_LOCAL) or inside[_ADDRESS]))
+    addresses = {address for address in map(ipaddress.ip_address, found) if not address.is_loopback}
+    return frozenset(str(address) for address in addresses if address not in _LINK_LOCAL) | {str(_LINK_LOCAL)}
 
 
 def named(route: RouteSocket, name: str) -> Device:

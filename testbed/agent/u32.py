@@ -27,15 +27,32 @@ _TERMINAL, _OFFSET, _VARIABLE_OFFSET, _EAT = 1, 2, 4, 8
 _ACTION_KIND, _ACTION_OPTIONS = 1, 2
 _MIRRED_PARAMETERS, _REDIRECT, _STOLEN = 2, 1, 4
 
-
-def info_of(priority: int, protocol: int) -> int:
-    """Return what a message says of a rule's priority, the lowest first, and of the EtherType of its packets."""
-    return priority << 16 | socket.htons(protocol)
+_ETH_P_ALL = 0x0003
 
 
-ALL_PACKETS = info_of(1, 0x0003)  # ETH_P_ALL
+class Place(NamedTuple):
+    """A hook of a port, a priority there, rules of a lower one come first, and the EtherType of the packets.
 
-ROOT_TABLE = 0x800 << 20
+    Each place has a root table of its own, whose handle the kernel chooses. So rules there are removed with their
+    place. All places of a port share the numbers of other tables.
+    """
+
+    hook: int
+    priority: int
+    protocol: int = _ETH_P_ALL
+
+    @property
+    def info(self) -> int:
+        """What a message says of the priority and the EtherType."""
+        return self.priority << 16 | socket.htons(self.protocol)
+
+
+BY_SOURCE, REST, ONWARD, ALL_SENT = Place(EGRESS, 1), Place(EGRESS, 2), Place(INGRESS, 3), Place(INGRESS, 4)
+"""Of what the switch sends to the node: rules by its source, and for the rest. Of what the node sends: rules for what
+goes to the machine, and for everything."""
+
+PLACES = (BY_SOURCE, REST, ONWARD, ALL_SENT)
+
 MOST_NUMBER = 0xFFF
 """Of a rule within a bucket of a table; rules are tried in the order of their numbers."""
 
@@ -77,9 +94,9 @@ STAY = Onward(0)
 """No table."""
 
 
-def table(port: int, handle: int, buckets: int = 1) -> bytes:
+def table(port: int, handle: int, buckets: int = 1, *, place: Place = BY_SOURCE) -> bytes:
     """Return the message that makes a table."""
-    return message(port, handle, attribute(_DIVISOR, struct.pack("=I", buckets)))
+    return message(port, handle, attribute(_DIVISOR, struct.pack("=I", buckets)), place=place)
 
 
 def rule(
@@ -89,8 +106,7 @@ def rule(
     *,
     actions: bytes | None = None,
     onward: Onward = STAY,
-    hook: int = EGRESS,
-    info: int = ALL_PACKETS,
+    place: Place = BY_SOURCE,
 ) -> bytes:
     """Return the message that makes or replaces a rule; the kernel keeps the keys of one that is there.
 
@@ -100,8 +116,7 @@ def rule(
         keys: all of them must fit; without any, every packet does.
         actions: what happens to packets; empty: they pass. None: to what the rules of the table don't take, nothing.
         onward: the table that is tried first.
-        hook: of the port.
-        info: the priority, and the EtherType of the packets that the rule is for, see `info_of`.
+        place: at the port.
     """
     flags = onward.flags | (0 if actions is None else _TERMINAL)
     selector = struct.pack("=BBBx", flags, onward.shift, len(keys)) + struct.pack("!H", onward.mask)
@@ -112,12 +127,12 @@ def rule(
         options += attribute(_HASH, struct.pack("=I", handle & ~MOST_NUMBER))
     if actions:
         options += attribute(ACTIONS, attribute(1, actions))
-    return message(port, handle, options, hook=hook, info=info)
+    return message(port, handle, options, place=place)
 
 
-def message(port: int, handle: int, options: bytes = b"", *, hook: int = EGRESS, info: int = ALL_PACKETS) -> bytes:
+def message(port: int, handle: int, options: bytes = b"", *, place: Place = BY_SOURCE) -> bytes:
     """Return the body of a message about a filter: `struct tcmsg` and attributes."""
-    body = TCMSG.pack(socket.AF_UNSPEC, port, handle, hook, info)
+    body = TCMSG.pack(socket.AF_UNSPEC, port, handle, place.hook, place.info)
     return body + attribute(KIND, b"u32\0") + (attribute(OPTIONS, options) if options else b"")
 
 

@@ -14,11 +14,13 @@ from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.agent import switch
+from testbed.agent.gateways import Gateways
 from testbed.agent.netlink import RouteSocket
 from testbed.agent.nodes import Node, devices_of, let_go, of_namespace, of_process
-from testbed.agent.ports import Place, Port, Side
+from testbed.agent.ports import DeviceKey, Line, Place, Port, Side
 from testbed.errors import LabError, unknown_node
 from testbed.linux import namespaces
+from testbed.names import BUILT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,6 +66,7 @@ class Wiring:
         senders: by network, the nodes by the MACs that they send with.
         identities: by node, what tells its container when it has been made anew; only of those that are followed so.
         lines: by names of node and network, those between ports and the switch.
+        gateways: where networks meet the machine.
         open_networks: those that are not the lab's own: what they carry between others passes untouched.
         elsewhere: further sides, by their numbers: where the ports of namespaces of others are.
         expected: by names of node and network, ports of containers that have not started, or whose links have not
@@ -79,6 +82,7 @@ class Wiring:
     senders: dict[str, dict[str, str]] = field(default_factory=dict)
     identities: dict[str, ContainerIdentity] = field(default_factory=dict)
     lines: dict[tuple[str, str], Line] = field(default_factory=dict)
+    gateways: Gateways = field(default_factory=Gateways)
     open_networks: set[str] = field(default_factory=set)
     expected: set[tuple[str, str]] = field(default_factory=set)
     elsewhere: dict[int, Side] = field(default_factory=dict)
@@ -101,6 +105,8 @@ class Wiring:
             UsageError: `unknown-node`.
             LabError: `node-stopped`.
         """
+        if name in BUILT_IN and self.gateways.machine:
+            return self.gateways.machine
         if name not in self.nodes:
             raise unknown_node(name, self.nodes)
         if self.nodes[name].has_ended:
@@ -120,11 +126,32 @@ class Wiring:
         Raises:
             LabError: `no-such-port`; `port-gone`, the node is not on the network at the moment.
         """
+        if node in BUILT_IN and network in self.gateways:
+            return self.gateways[network].port(node, self.main)
         if (node, network) not in self.ports:
             raise LabError("no-such-port", f"{node!r} is on no network {network!r} of this lab")
         if reason := self.gone.get((node, network)):
             raise LabError("port-gone", reason, "its links work again as soon as it is back")
         return self.ports[node, network]
+
+    def address(self, node: str, network: str) -> str:
+        """The address that a node has on a network, also while it is gone; KeyError where it has none."""
+        return self.gateways[network].address if node in BUILT_IN else self.ports[node, network].address
+
+    def side(self, node: str, network: str) -> Side:
+        """Where the port of a node is, also while it is gone; KeyError where it has none."""
+        return self.main if node in BUILT_IN else self.ports[node, network].side
+
+    def bridge(self, network: str) -> int:
+        """The index of a network's bridge on the main side.
+
+        Raises:
+            LabError: `no-such-port`, no node is on the network, or the network is a cable or elsewhere.
+        """
+        for (side, index), name in self.bridges.items():
+            if name == network and side == self.main.number:
+                return index
+        raise LabError("no-such-port", f"no bridge of this machine is network {network!r}")
 
     def port_at(self, key: DeviceKey) -> Port | None:
         """The port that is a device."""

@@ -13,6 +13,7 @@ from testbed.check.judging import TIMING, judge
 from testbed.check.verdict import AS_REQUESTED, Finding, LinkCheck, unmeasured
 from testbed.errors import TestbedError
 from testbed.impairments import FixedRate, LossSteps
+from testbed.names import INTERNET
 from testbed.plan.model import Link
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Probe:
         self._link = link
         self._path = path
         self._impairments = link.impairments
-        self._address = path.address if path else plan.node(link.destination).on(link.network).address
+        self._address = path.address if path else plan.end(link.destination).on(link.network).address
         self._mtu = path.mtu if path else next(at.mtu for at in plan.networks if at.name == link.network)
         self._packets = selection.choose(link.match, matches, FIRST_PORT + number % _PORTS)
         self._depth = depth
@@ -268,6 +269,8 @@ class Probe:
         """Return why the link is not measured, or None."""
         if self._path and self._path.skipped:
             return self._path.skipped
+        if INTERNET in (self._link.source, self._link.destination):
+            return "a prober beyond this machine would be needed"
         if self._packets is None:
             return "other links of this direction take all packets that the prober could send over it"
         if self._impairments.corruption and self._packets.protocol is not None:

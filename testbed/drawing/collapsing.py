@@ -34,10 +34,10 @@ def collapsed(plan: Plan, described: Mapping[LinkKey, str], wires: set[str]) -> 
         wires: names of the networks that are wires.
     """
     grouped = {member: group.name for group in reversed(plan.groups) for member in group.nodes}
-    kinds = {node.name: _kind(node, grouped.get(node.name), wires) for node in plan.nodes}
-    neighbours: dict[str, list[tuple[Hashable, str]]] = {node.name: [] for node in plan.nodes}
+    kinds = {node.name: _kind(node, grouped.get(node.name), wires) for node in plan.ends}
+    neighbours: dict[str, list[tuple[Hashable, str]]] = {node.name: [] for node in plan.ends}
     ends: dict[str, list[str]] = {}
-    for node in plan.nodes:
+    for node in plan.ends:
         for interface in node.interfaces:
             if interface.network in wires:
                 ends.setdefault(interface.network, []).append(node.name)
@@ -53,8 +53,8 @@ def collapsed(plan: Plan, described: Mapping[LinkKey, str], wires: set[str]) -> 
             neighbours[first].append((("to", on, *does), last))
         if link.destination != ANY_NODE:
             neighbours[last].append((("from", on, *does), first))
-    boxes = _by_colour(plan.nodes, _refined(kinds, neighbours), grouped)
-    return boxes if len(boxes) <= MOST else _by_colour(plan.nodes, kinds, grouped)
+    boxes = _by_colour(plan.ends, _refined(kinds, neighbours), grouped)
+    return boxes if len(boxes) <= MOST else _by_colour(plan.ends, kinds, grouped)
 
 
 def _kind(node: Node, group: str | None, wires: set[str]) -> Hashable:

@@ -205,7 +205,7 @@ def _connections(
     """Yield the connections between boxes. Of several links from box to box that differ, their number is said."""
     between: dict[tuple[int, int, str | None, str], tuple[dict[str, None], dict[str, None]]] = {}
     on_wire: dict[str, list[int]] = {}
-    for node in plan.nodes:
+    for node in plan.ends:
         for interface in node.interfaces:
             if interface.network in wires:
                 on_wire.setdefault(interface.network, []).append(places[node.name])

@@ -196,7 +196,7 @@ def as_requests(plan: Plan, links: Sequence[Link]) -> tuple[messages.LinkRequest
 
     An uplink or downlink comes with the addresses of all nodes on its network.
     """
-    nodes, all_impairments = {node.name: node for node in plan.nodes}, plan.all_impairments()
+    nodes, all_impairments = {node.name: node for node in plan.ends}, plan.all_impairments()
     on: defaultdict[str, list[str]] = defaultdict(list)
     for node in plan.nodes:
         for interface in node.interfaces:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from testbed.names import BUILT_IN
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -60,6 +62,11 @@ class LinkKey(NamedTuple):
     def place(self) -> tuple[str, str]:
         """The node at whose port it is, and the network: the receiver; of an uplink the sender."""
         return self.nodes[-1], self.network
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether an end is this machine, or what is beyond it."""
+        return self.source in BUILT_IN or self.destination in BUILT_IN
 
     @property
     def name(self) -> str:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from testbed.errors import UsageError
 from testbed.impairments import CLEAR
 from testbed.matching import ANY_NODE, LinkKey, Match, covers
+from testbed.names import BUILT_IN
 from testbed.plan.forwarding import forwarding
 from testbed.plan.model import Link, Plan
 from testbed.seeds import of_link
@@ -41,11 +42,16 @@ def locate(plan: Plan, source: str, destination: str, network: str | None = None
     Raises:
         UsageError: a node is unknown, or the nodes share no network, or several of which none is given.
     """
-    ends = [plan.known(name) for name in (source, destination) if name != ANY_NODE]
+    ends = [
+        plan.end(name) if name in BUILT_IN else plan.known(name) for name in (source, destination) if name != ANY_NODE
+    ]
     if not ends:
         raise UsageError("not-linked", f"{ANY_NODE} is no node", "name at least one")
     reachable = [interface.network for interface in ends[-1].interfaces]
     shared = [interface.network for interface in ends[0].interfaces if interface.network in reachable]
+    if {source, destination} & {*BUILT_IN} and (not shared or {source, destination} == {*BUILT_IN}):
+        message = f"{source} and {destination} share no network that leads out of this machine"
+        raise UsageError("not-linked", message, "set internal: false for the node's network in the file")
     if source == destination or not shared:
         raise UsageError(
             "not-linked",

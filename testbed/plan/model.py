@@ -16,7 +16,7 @@ from testbed.expectations import Expectation
 from testbed.impairments import Impairments
 from testbed.kinds import find
 from testbed.matching import LinkKey, Match, Packets
-from testbed.names import checked
+from testbed.names import BUILT_IN, checked
 from testbed.plan.digest import digest, place
 from testbed.plan.events import Event
 from testbed.plan.routes import Route, Router
@@ -139,7 +139,7 @@ class Link:
     """One direction between two nodes on a network, or a node's uplink or downlink, with what it does to packets.
 
     Attributes:
-        source, destination: names of nodes; or `ANY_NODE`, see `LinkKey`.
+        source, destination: names of nodes, one of them perhaps a built-in one; or `ANY_NODE`, see `LinkKey`.
         network: the network that both are on.
         impairments: as the file has it; clear only where the timeline gives it another. Links that never do anything
             are not in the plan.
@@ -306,6 +306,41 @@ class Plan:
             if node.name == name:
                 return node
         raise KeyError(name)
+
+    def end(self, name: str) -> Node:
+        """Return the node of that name, also if it is built in; KeyError if there is none."""
+        return self._built_in(name) if name in BUILT_IN else self.node(name)
+
+    @property
+    def ends(self) -> tuple[Node, ...]:
+        """All nodes, and after them the built-in ones that links have as ends."""
+        named = {end for link in self.links for end in (link.source, link.destination)}
+        return (*self.nodes, *(self._built_in(name) for name in BUILT_IN if name in named))
+
+    def _built_in(self, name: str) -> Node:
+        """A built-in node, which is on all networks that lead out, with the gateway's address."""
+        interfaces = tuple(
+            Interface(
+                network=network.name,
+                name="",
+                address=network.gateway,
+                prefix_length=IPv4Network(network.subnet).prefixlen,
+                mac="",
+            )
+            for network in self.networks
+            if not network.internal
+        )
+        return Node(
+            name=name,
+            interfaces=interfaces,
+            image=None,
+            command=(),
+            environment={},
+            cpus_milli=0,
+            memory_bytes=0,
+            sysctls={},
+            ready=None,
+        )
 
     def known(self, name: str) -> Node:
         """Return the node that a user names.

@@ -16,6 +16,7 @@ from testbed.errors import UsageError
 from testbed.expectations import ExpectationOutcome, evaluate
 from testbed.impairments import CLEAR, Impairments
 from testbed.matching import LinkKey, Match
+from testbed.names import BUILT_IN
 from testbed.plan.model import Plan
 from testbed.runs.capture_records import CaptureRecord
 from testbed.runs.connections import Connections
@@ -238,7 +239,7 @@ class Run:
 
     def _dangling(self) -> Iterator[tuple[str, str]]:
         """Yield references to what the plan lacks or to files elsewhere: the path of the value, and what is wrong."""
-        nodes = {node.name for node in self.plan.nodes}
+        nodes = {node.name for node in self.plan.nodes} | {*BUILT_IN}
         kinds = {workload.name: workload.kind for workload in self.plan.workloads}
         parts: dict[str, Sequence[LinkCheck | LinkEngine]] = {
             "checks": self.checks,

@@ -84,6 +84,10 @@ class NetnsRuntime:
                 raise _only_docker(f"node {node.name} is container {node.container}")
             if node.namespace:
                 namespaces.require_root()
+        for key in plan.all_impairments():
+            if key.is_outside:
+                message = f"link {key} leads out of the lab, and in runtime netns a lab's networks have no way out"
+                raise MachineError("no-way-out", message, "use --runtime docker on a machine with a Docker Engine")
         netns_services.require(plan)
 
     def discover(self, names: Sequence[str] = ()) -> Present:

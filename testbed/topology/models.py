@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Discriminator, Field, PrivateAttr, Tag
 
 from testbed.matching import ANY_NODE, LinkKey, Match
+from testbed.names import BUILT_IN
 from testbed.topology.attaching import attaches, attaches_running
 from testbed.topology.base import EmptyIsDefault, Model, Recorded, key
 from testbed.topology.captures import CaptureValue
@@ -266,7 +267,12 @@ class Topology(Model):
         }
 
     def attachments(self, node: str) -> Mapping[str, Attachment]:
-        """Return the networks that a node, or each member of a group, is on, by name; its wires after the others."""
+        """Return the networks that a node, or each member of a group, is on, by name; its wires after the others.
+
+        A built-in node is on all networks that lead out.
+        """
+        if node in BUILT_IN:
+            return {name: Attachment() for name, network in self.networks.items() if not network.internal}
         return on_all([self._attached[member] for member in self.members(node)])
 
     @cached_property

@@ -129,17 +129,23 @@ def images(engine: DockerEngine, containers: Mapping[str, Mapping[str, Any]]) ->
 def create_network(engine: DockerEngine, lab: str, network: Network) -> None:
     """Create a network as a bridge.
 
+    The machine has no address on an internal one: Docker's own rules are about forwarded packets only, and let nodes
+    reach every address of the machine, with all that listens there.
+
     Raises:
         LabError: `subnet-taken`, another network has some of its addresses; `docker-refused`.
     """
     pool = IPAMPool(subnet=network.subnet, gateway=network.gateway)
+    options = {"com.docker.network.driver.mtu": str(network.mtu)}
+    if network.internal and not engine.is_podman:  # which has no such option
+        options["com.docker.network.bridge.inhibit_ipv4"] = "true"
     try:
         with refusals(f"network {network.name}"):
             engine.api.create_network(
                 network_name(lab, network.name),
                 driver="bridge",
                 ipam=IPAMConfig(pool_configs=[pool]),
-                options={"com.docker.network.driver.mtu": str(network.mtu)},
+                options=options,
                 internal=network.internal,
                 check_duplicate=True,
                 labels=labels(lab, NETWORK, network.name),

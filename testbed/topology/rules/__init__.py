@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from testbed.topology.rules.parts import Parts
 
 _RULES_OF_NAMES = (
+    references.built_in,
     groups.names,
     references.attachments,
     references.captures,

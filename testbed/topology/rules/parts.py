@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
+from testbed.names import BUILT_IN
 from testbed.topology.ends import WireEnds
 from testbed.topology.graph import Graph
 from testbed.topology.groups import member_names, on_all
@@ -128,6 +129,11 @@ class Parts:
         """The paths between the nodes that can be read, of fewest hops."""
         routers = {name for name, node in self.each.items() if node.router}
         return Graph({name: self.on[name] for name in self.each}, routers, lambda *_: 1)
+
+    @cached_property
+    def outside(self) -> Mapping[str, Mapping[str, IPv4Address | None]]:
+        """As `on`, of the nodes that are built in: they are on every network, and links are possible on some."""
+        return {name: dict.fromkeys(self.networks) for name in BUILT_IN}
 
     def section(self, name: str) -> object:
         """The raw data of a top-level key; None where there is none."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from testbed.matching import ANY_NODE
+from testbed.names import BUILT_IN, HOST
 from testbed.topology.base import Fault
 from testbed.topology.ends import DownlinkEnds, LinkEnds, PairEnds, UplinkEnds, WireEnds
 from testbed.topology.problems import nearest, quote
@@ -51,9 +52,22 @@ def _nodes(parts: Parts, *path: str) -> Iterator[Fault]:
             yield from node(parts, at, name)
 
 
+def built_in(parts: Parts) -> Iterator[Fault]:
+    """No node of the file has the name of one that is built in."""
+    for name in BUILT_IN:
+        if name in parts.nodes:
+            meaning = "this machine" if name == HOST else "everything beyond this machine"
+            said = f"is the name of a built-in node, which is {meaning} and needs no entry"
+            yield Fault(("nodes", name), "reserved-name", said, "give the node another name", at_key=True)
+
+
 def node(parts: Parts, at: Path, name: str) -> Iterator[Fault]:
     """There is a node of that name, which `at` names."""
-    if name not in parts.names:
+    if name in BUILT_IN:
+        said = f"names {quote(name)}, which is a built-in node: it can only be an end of a link"
+        hint = "run the program on this machine by itself, towards the node's address or a published port"
+        yield Fault(at, "built-in-node", said, hint)
+    elif name not in parts.names:
         hint = nearest(name, parts.names, "nodes")
         yield Fault(at, "unknown-node", f"names {quote(name)}, which is not a node", hint)
 
@@ -62,23 +76,38 @@ def ends(parts: Parts, path: Path, named: Mapping[Path, str]) -> Iterator[Fault]
     """Both ends exist, and lead from a node to another one; `named` is node or group by where it is named."""
     for at, name in named.items():
         yield from node(parts, at, name)
+    yield from _differ(parts, path, named)
+
+
+def _differ(parts: Parts, path: Path, named: Mapping[Path, str]) -> Iterator[Fault]:
     one, other = (parts.members(name) for name in named.values())
     if one == other and len(one) == 1:
         yield Fault(path, "same-node", f"leads from {quote(one[0])} to itself")
 
 
 def link_ends(parts: Parts, path: Path, of: LinkEnds | WireEnds) -> Iterator[Fault]:
-    """As `ends`, of any form of a link."""
+    """As `ends`, of any form of a link. One of the ends may be built in, but of a wire, an uplink or a downlink."""
     if isinstance(of, WireEnds):
         yield from ends(parts, path, {(*path, "wire", index): name for index, name in enumerate(of.wire)})
-    elif isinstance(of, PairEnds):
-        yield from ends(parts, path, {(*path, "between", index): name for index, name in enumerate(of.between)})
-    elif isinstance(of, UplinkEnds):
+        return
+    if isinstance(of, UplinkEnds):
         yield from node(parts, (*path, "from"), of.source)
-    elif isinstance(of, DownlinkEnds):
+        return
+    if isinstance(of, DownlinkEnds):
         yield from node(parts, (*path, "to"), of.destination)
+        return
+    if isinstance(of, PairEnds):
+        named: dict[Path, str] = {(*path, "between", index): name for index, name in enumerate(of.between)}
     else:
-        yield from ends(parts, path, {(*path, "from"): of.source, (*path, "to"): of.destination})
+        named = {(*path, "from"): of.source, (*path, "to"): of.destination}
+    for at, name in named.items():
+        if name not in BUILT_IN:
+            yield from node(parts, at, name)
+    if set(named.values()) == set(BUILT_IN):
+        hint = "name a node of the file as one end"
+        yield Fault(path, "no-node", "leads from this machine to what is beyond it, and none of it to a node", hint)
+    else:
+        yield from _differ(parts, path, named)
 
 
 def shared_network(parts: Parts, path: Path, one: str, other: str, asked: str | None) -> str | Fault | None:
@@ -93,18 +122,16 @@ def shared_network(parts: Parts, path: Path, one: str, other: str, asked: str | 
     """
     alone = ANY_NODE in (one, other)
     one, other = (other if one == ANY_NODE else one), (one if other == ANY_NODE else other)
-    networks, others = parts.on.get(one), parts.on.get(other)
-    if networks is None or others is None or (one == other and not alone and one not in parts.groups):
+    on = {**parts.on, **parts.outside}
+    networks, others = on.get(one), on.get(other)
+    is_no_link = (one == other and not alone and one not in parts.groups) or {one, other} == {*BUILT_IN}
+    if networks is None or others is None or is_no_link:
         return None
     common = [name for name in networks if name in others]
+    if one in BUILT_IN or other in BUILT_IN:
+        return _network_outwards(parts, path, one if one in BUILT_IN else other, common, asked)
     if not common:
-        way = parts.graph.path(parts.members(one)[0], parts.members(other)[-1])
-        said = f"connects {quote(one)} and {quote(other)}, which share no network"
-        if way is None:
-            return Fault(path, "no-shared-network", said, "put both on one network")
-        over = ", ".join(hop[1] for hop in way[:-1])
-        hint = "impairments belong to a link between neighbours: name two nodes next to each other on that path"
-        return Fault(path, "no-shared-network", f"{said}: they are {len(way)} hops apart, over {over}", hint)
+        return _no_shared_network(parts, path, one, other)
     hint = nearest(asked or "", common, f"networks of {one}" if alone else f"networks that {one} and {other} share")
     if asked is not None and asked not in common:
         return Fault((*path, "network"), "unknown-network", f"is {quote(asked)}, which is none of theirs", hint)
@@ -112,6 +139,36 @@ def shared_network(parts: Parts, path: Path, one: str, other: str, asked: str | 
         several = f"{one} is on several" if alone else "the nodes share several"
         return Fault(path, "missing-key", f'lacks "network", and {several}', hint)
     return asked or common[0]
+
+
+def _no_shared_network(parts: Parts, path: Path, one: str, other: str) -> Fault:
+    way = parts.graph.path(parts.members(one)[0], parts.members(other)[-1])
+    said = f"connects {quote(one)} and {quote(other)}, which share no network"
+    if way is None:
+        return Fault(path, "no-shared-network", said, "put both on one network")
+    over = ", ".join(hop[1] for hop in way[:-1])
+    hint = "impairments belong to a link between neighbours: name two nodes next to each other on that path"
+    return Fault(path, "no-shared-network", f"{said}: they are {len(way)} hops apart, over {over}", hint)
+
+
+def _network_outwards(parts: Parts, path: Path, end: str, common: Collection[str], asked: str | None) -> str | Fault:
+    """As `shared_network`, with a built-in node as an end: a network of the other node that leads out."""
+    found = [name for name in common if not (network := parts.networks.get(name)) or not network.internal]
+    if asked is not None and asked not in common:
+        hint = nearest(asked, found, "networks that lead out")
+        return Fault((*path, "network"), "unknown-network", f"is {quote(asked)}, which the node is not on", hint)
+    if asked in found or (asked is None and len(found) == 1):
+        return asked or found[0]
+    if found and asked is None:
+        hint = nearest("", found, "networks that lead out")
+        return Fault(path, "missing-key", 'lacks "network", and several of the node\'s lead out', hint)
+    inner = asked or next(iter(name for name in common if name in parts.networks), None)
+    if inner is None:
+        hint = "put it on a network with internal: false"
+        return Fault(path, "no-shared-network", f"leads to or from {quote(end)}, and the node is on wires only", hint)
+    said = f"leads to or from {quote(end)} over network {quote(inner)}, which is internal: nothing passes there"
+    hint = f"give the network internal: false (networks: {{{inner}: {{internal: false}}}})"
+    return Fault(path, "internal-network", said, hint)
 
 
 def reachable(parts: Parts, path: Path, one: str, other: str, asked: str | None) -> Iterator[Fault]:

@@ -13,7 +13,7 @@ import pytest
 
 from testbed.agent import switch
 from testbed.agent.filters import PortFilters
-from testbed.agent.match_rules import Rule
+from testbed.agent.match_rules import Addressed, Rule
 from testbed.agent.netlink import RouteSocket
 from testbed.linux import namespaces
 
@@ -198,3 +198,24 @@ def test_devices_and_what_bridges_learn(route):
         sender.bind(("port-far", 0))
         sender.send(b"\xff" * 6 + bytes.fromhex(KNOWN.replace(":", "")) + b"\x88\xb5" + bytes(46))
     assert switch.Learned(KNOWN, port.index) in switch.learned(route)
+
+
+def shown(hook):
+    command = ["tc", "filter", "show", "dev", "port", hook]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_rules_for_what_the_node_sends_to_a_mac_are_replaced_beside_the_others(route):
+    filters = PortFilters(route, index("port"), index("sink"))
+    machine = switch.named(route, "bridge").mac
+    for device in ("link", "entry", "link"):
+        own = Addressed(frozenset({"198.18.0.1", "fe80::/10"}), of_destination=True, rules=tuple(through(device)))
+        filters.set_onward_rules(machine, (own, *through("link")))
+        filters.set_rules({KNOWN: ()})
+        assert shown("ingress").count(f"Egress Redirect to device {device})") >= 2
+    filters.silence()
+    filters.unsilence()
+    assert "match c6120001/ffffffff at 16" in shown("ingress")
+    filters.set_onward_rules(machine, ())
+    filters.clear()
+    assert shown("ingress") == shown("egress") == ""
