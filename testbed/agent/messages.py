@@ -97,6 +97,32 @@ class NewRoute(_Message, frozen=True, kw_only=True):
     via: str
 
 
+class NewNat(_Message, frozen=True, kw_only=True):
+    """Address translation between networks of a node; see `testbed.plan.routes.Nat`."""
+
+    inside: tuple[str, ...]
+    outside: tuple[str, ...]
+    kind: str
+    timeout_ns: int
+    hairpin: bool
+
+
+class NewFirewall(_Message, frozen=True, kw_only=True):
+    """A firewall between networks of a node; see `testbed.plan.routes.Firewall`."""
+
+    inside: tuple[str, ...]
+    outside: tuple[str, ...]
+    policy: str
+    icmp: str
+
+
+class PacketFilter(_Message, frozen=True, kw_only=True):
+    """What a router does to packets beside forwarding them."""
+
+    nat: NewNat | None = None
+    firewall: NewFirewall | None = None
+
+
 class Surroundings(_Message, frozen=True, kw_only=True):
     """What the processes of a node have beside its network.
 
@@ -126,6 +152,7 @@ class NewNode(_Message, frozen=True, kw_only=True):
         directory: where its commands start.
         hosts: text of its /etc/hosts.
         routes: to networks that it is not on.
+        packet_filter: what it does to packets that it forwards; None: nothing.
         surroundings: what else its commands have.
     """
 
@@ -136,6 +163,7 @@ class NewNode(_Message, frozen=True, kw_only=True):
     hosts: str
     interfaces: tuple[NewInterface, ...]
     routes: tuple[NewRoute, ...] = ()
+    packet_filter: PacketFilter | None = None
     surroundings: Surroundings = Surroundings()
 
 
@@ -193,6 +221,7 @@ class PresentNode(_Message, frozen=True, kw_only=True):
         forwards: it is a router.
         wires: interfaces to make.
         routes: to networks that it is not on.
+        packet_filter: what it does to packets that it forwards; None: nothing.
     """
 
     name: str
@@ -205,6 +234,7 @@ class PresentNode(_Message, frozen=True, kw_only=True):
     forwards: bool = False
     wires: tuple[NewInterface, ...] = ()
     routes: tuple[NewRoute, ...] = ()
+    packet_filter: PacketFilter | None = None
 
 
 class Adopt(Call[None], frozen=True, kw_only=True):
@@ -460,10 +490,11 @@ class LinkChange(LinkEnds, frozen=True, kw_only=True):
 
 
 class TimelineEvent(_Message, frozen=True, kw_only=True):
-    """Changes of links at a time after time zero."""
+    """Changes of links at a time after time zero; `rebinds` are nodes whose NATs forget their mappings."""
 
     at_ns: int
     changes: tuple[LinkChange, ...]
+    rebinds: tuple[str, ...] = ()
 
 
 class Timeline(Call[None], frozen=True, kw_only=True):

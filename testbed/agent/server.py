@@ -17,14 +17,24 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import msgspec
 
 from testbed import logs
-from testbed.agent import http_probe, messages, nodes, processes, protocol, routes, sockets, timeline
+from testbed.agent import (
+    http_probe,
+    messages,
+    nodes,
+    packet_filters,
+    processes,
+    protocol,
+    routes,
+    sockets,
+    timeline,
+)
 from testbed.agent.connection import Connection
 from testbed.agent.tasks import cancelled
 from testbed.errors import LabError, TestbedError
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from testbed.agent.attachments import Attachments
@@ -74,6 +84,7 @@ class Server:
         self._processes: dict[str, processes.NodeProcesses] = {}
         self._owners: dict[str, dict[int, sockets.Owner]] = {}
         self._environment = _environment()
+        self._nats: dict[str, messages.NewNat] = {}
         self._exclusive = asyncio.Lock()
         self.ended = asyncio.Event()
         handlers: dict[type[messages.Call[Any]], Callable[[Any], Awaitable[object]]] = {
@@ -168,13 +179,21 @@ class Server:
 
     async def _create(self, call: messages.Create) -> None:
         await self._wiring.create(call.networks, call.nodes, self._directory / "hosts")
+        self._note_nats(call.nodes)
         for node in call.nodes:
+            if node.packet_filter:
+                packet_filters.install(self._wiring, node.name, node.packet_filter)
             routes.install(self._wiring.node(node.name), node.routes)
 
     async def _adopt(self, call: messages.Adopt) -> None:
         await self._wiring.adopt(call.networks, call.nodes)
+        self._note_nats(call.nodes)
         await self._attachments.wires.make(call.wires, call.nodes)
         await self._attachments.recognise()
+
+    def _note_nats(self, made: Iterable[messages.NewNode | messages.PresentNode]) -> None:
+        filters = {node.name: node.packet_filter for node in made}
+        self._nats |= {name: found.nat for name, found in filters.items() if found and found.nat}
 
     async def _launch(self, call: messages.Launch) -> None:
         """Start a node's own command, which runs as long as the lab; its output goes to a file of the lab."""
@@ -223,11 +242,13 @@ class Server:
             self._attachments.look()  # a network may have its first link now
         return chosen
 
-    async def _change(self, changes: Sequence[messages.LinkChange]) -> tuple[int, int]:
-        """Change impaired links; return when that began and when it was done, ns."""
+    async def _change(self, changes: Sequence[messages.LinkChange], rebinds: Sequence[str]) -> tuple[int, int]:
+        """Change impaired links, have the NATs of nodes rebind; return when that began and when it was done, ns."""
         async with self._exclusive:
             begun_ns = time.monotonic_ns()
             await self._links.change(changes)
+            for name in rebinds:
+                await packet_filters.rebind(self._wiring, name, self._nats[name])
             return begun_ns, time.monotonic_ns()
 
     async def _restart(self, call: messages.Restart) -> None:

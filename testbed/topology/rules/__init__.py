@@ -34,6 +34,7 @@ _RULES_OF_NAMES = (
     addressing.subnets,
     routers.wires,
     routers.routers,
+    routers.sides,
     routers.routes,
     services.dependencies,
     services.ports,
