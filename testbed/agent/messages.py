@@ -471,6 +471,41 @@ class Sockets(Call[Mapping[str, NodeSockets]], frozen=True, kw_only=True):
     nodes: tuple[str, ...]
 
 
+class NatObservation(_Message, frozen=True, kw_only=True):
+    """How a NAT treated datagrams.
+
+    Attributes:
+        mapped: the ports outside of one socket inside, towards two ports of an address and two ports of another.
+        lets_in_addresses: a datagram reached a socket from an address that it had not sent to.
+        lets_in_ports: one did from another port of an address that it had sent to.
+        hairpins: two sockets inside reached each other by their endpoints outside.
+        lasts: whether a mapping was there after 3/4 of its timeout, and after 5/4 and a second; None if not asked for.
+    """
+
+    mapped: tuple[int, ...]
+    lets_in_addresses: bool
+    lets_in_ports: bool
+    hairpins: bool
+    lasts: tuple[bool, bool] | None
+
+
+class ProbeNat(Call[NatObservation], frozen=True, kw_only=True):
+    """Find out how the NAT of a node behaves between two of its networks.
+
+    Attributes:
+        inside_addresses: two that nobody has, to send from inside.
+        outside_addresses: two more, outside.
+        timeout_ns: find out whether mappings last so long, which takes longer; 0: do not.
+    """
+
+    node: str
+    inside: str
+    outside: str
+    inside_addresses: tuple[str, str]
+    outside_addresses: tuple[str, str]
+    timeout_ns: int = 0
+
+
 class Remember(Call[None], frozen=True, kw_only=True):
     """Keep the plan for later commands: the lab is up, and no longer ends with the command that made it."""
 

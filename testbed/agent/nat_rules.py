@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from testbed.agent.messages import NewFirewall, NewNat
 
-PORTS = "49152-65535"
-"""The ports outside that a NAT gives away: the dynamic ones (RFC 6335, section 6). The kernel draws them."""
+PORTS = "49152-60999"
+"""The ports outside that a NAT gives away: dynamic ones (RFC 6335, section 6), below those of the check's probes. The
+kernel draws them."""
 
 _SECOND_NS = 1_000_000_000
 _TCP_TIMEOUT = "7440s"

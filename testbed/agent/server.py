@@ -20,6 +20,7 @@ from testbed import logs
 from testbed.agent import (
     http_probe,
     messages,
+    nat_probe,
     nodes,
     packet_filters,
     processes,
@@ -50,7 +51,7 @@ _PROCESSES: dict[str, type[_ProcessCall]] = {kind.call_name(): kind for kind in 
 _FREQUENT = (messages.Accepts, messages.HttpStatus, messages.Attachments, messages.Statistics, messages.Sockets)
 """Calls that come many times a second; they are logged where everything is."""
 
-_AT_ONCE = (messages.Hello, messages.Clock, messages.HttpStatus, messages.StopCommands)
+_AT_ONCE = (messages.Hello, messages.Clock, messages.HttpStatus, messages.StopCommands, messages.ProbeNat)
 """Calls that wait for no other: they are asked of an agent that may be busy, or stuck; or take long themselves."""
 
 _CHUNK = 1 << 16
@@ -103,6 +104,7 @@ class Server:
             messages.Restart: self._restart,
             messages.Statistics: self._statistics,
             messages.Sockets: self._sockets,
+            messages.ProbeNat: self._probe_nat,
             messages.Remember: self._remember,
             messages.Shutdown: self._shutdown,
         }
@@ -263,6 +265,9 @@ class Server:
             node: sockets.sockets_of(self._wiring.node(node).network, self._owners.setdefault(node, {}))
             for node in call.nodes
         }
+
+    async def _probe_nat(self, call: messages.ProbeNat) -> messages.NatObservation:
+        return await nat_probe.observe(self._wiring, call)
 
     async def _remember(self, call: messages.Remember) -> None:
         # As text: every `Hello` is answered with it, and a plan of thousands of links takes a second to encode.

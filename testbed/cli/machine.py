@@ -124,7 +124,7 @@ def _tools() -> MachineFinding:
         what="tools",
         fine=not missing,
         found=f"not installed: {', '.join(missing)}" if missing else ", ".join(_TOOLS),
-        hint="for use in nodes of runtime netns, apt-get install iputils-ping iperf3 tcpdump curl ethtool nftables (nft is for NAT and firewalls)",
+        hint="for nodes of runtime netns, apt-get install iputils-ping iperf3 tcpdump curl ethtool; for NAT, nftables",
     )
 
 

@@ -35,6 +35,7 @@ _RULES_OF_NAMES = (
     routers.wires,
     routers.routers,
     routers.sides,
+    routers.gates,
     routers.routes,
     services.dependencies,
     services.ports,

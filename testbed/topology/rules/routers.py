@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.nat import SYMMETRIC
+from testbed.nat import ADDRESS_AND_PORT, KINDS, SYMMETRIC
 from testbed.topology.base import Fault
 from testbed.topology.error_messages import show
 from testbed.topology.problems import nearest, quote
@@ -78,6 +78,19 @@ def sides(parts: Parts) -> Iterator[Fault]:
                 said = f"has all networks of {quote(name)}, so that nothing is outside"
                 hint = "leave out the one that leads to the others, or give the router a wire or a network to them"
                 yield Fault(path, f"{key}-without-outside", said, hint)
+
+
+def gates(parts: Parts) -> Iterator[Fault]:
+    """A firewall does not keep out what the NAT beside it is to let in."""
+    for name, node in parts.nodes.items():
+        router = node.router if node is not None else None
+        if router is None or router.nat is None or router.firewall is None:
+            continue
+        kind = router.nat.kind
+        if KINDS[kind].filtering != ADDRESS_AND_PORT and set(router.nat.inside) & set(router.firewall.inside):
+            said = f"lets in answers only, and the {kind} NAT beside it is to let in other packets too"
+            hint = "leave the firewall out, or take the kind port-restricted"
+            yield Fault(("nodes", name, "router", "firewall"), "contradiction", said, hint)
 
 
 def routes(parts: Parts) -> Iterator[Fault]:
