@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from testbed import nat, units
+from testbed import units
 from testbed.agent.messages import ProbeNat
 from testbed.check.verdict import AS_REQUESTED
 from testbed.errors import LabError
-from testbed.nat import ADDRESS, ADDRESS_AND_PORT, INDEPENDENT, Behaviour
+from testbed.nat import ADDRESS, ADDRESS_AND_PORT, INDEPENDENT, KINDS, Behaviour
 from testbed.plan.addresses import POOL
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from testbed.plan.model import Plan
     from testbed.plan.routes import Nat
 
+_AT_ONCE = 8
 _ATTEMPTS = 3
 """Of a NAT that is not as requested: on a busy machine a packet may be overtaken by the one after it."""
 
@@ -59,7 +61,7 @@ class NatCheck:
     def found(self) -> str:
         """What was found: `mapping endpoint-independent, filtering address-dependent, no hairpin`."""
         if not self.mapping:
-            return "nothing found"
+            return "unknown"
         hairpin = f"{'' if self.hairpin else 'no '}hairpin"
         return ", ".join(filter(None, (str(Behaviour(self.mapping, self.filtering)), hairpin, self.timeout)))
 
@@ -75,20 +77,26 @@ def check_nats(
         longest_s: how long it may take to see whether mappings last as long as requested; 0: not at all.
     """
     addresses = unused(plan)
-    checks = []
-    for node in plan.nodes:
-        if node.router and (asked := node.router.nat):
-            for network in asked.outside:
-                call = ProbeNat(
-                    node=node.name,
-                    inside=asked.inside[0],
-                    outside=network,
-                    inside_addresses=addresses[:2],
-                    outside_addresses=addresses[2:],
-                    timeout_ns=asked.timeout_ns if asked.timeout_ns * 1.25 / 1e9 + 1 < longest_s else 0,
-                )
-                checks.append(_check(node.name, network, asked, probe, call))
-    return tuple(checks)
+
+    def check(node: str, asked: Nat) -> list[NatCheck]:
+        """Probe one network after the other: a router has one way at a time to the addresses of the probe."""
+        calls = [
+            ProbeNat(
+                node=node,
+                inside=asked.inside[0],
+                outside=network,
+                inside_addresses=addresses[:2],
+                outside_addresses=addresses[2:],
+                timeout_ns=asked.timeout_ns if asked.timeout_ns * 1.25 / 1e9 + 1 < longest_s else 0,
+            )
+            for network in asked.outside
+        ]
+        return [_check(asked, probe, call) for call in calls]
+
+    routers = [(node.name, node.router.nat) for node in plan.nodes if node.router and node.router.nat]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        checks = [pool.submit(check, *router) for router in routers]
+        return tuple(found for each in checks for found in each.result())
 
 
 def unused(plan: Plan) -> tuple[str, str, str, str]:
@@ -104,27 +112,29 @@ def unused(plan: Plan) -> tuple[str, str, str, str]:
     return one, two, three, four
 
 
-def _check(
-    node: str, network: str, asked: Nat, probe: Callable[[ProbeNat], NatObservation], call: ProbeNat
-) -> NatCheck:
-    check = None
-    for _ in range(_ATTEMPTS):
+def _check(asked: Nat, probe: Callable[[ProbeNat], NatObservation], call: ProbeNat) -> NatCheck:
+    for attempt in range(_ATTEMPTS):
         try:
-            check = judge(node, network, asked, probe(call))
+            check = judge(call.node, call.outside, asked, probe(call))
         except LabError as error:
             return NatCheck(
-                node=node, network=network, kind=asked.kind, mapping="", filtering="", hairpin=False,
-                verdict=f"not as requested: {error.message}", passed=False,
-            )  # fmt: skip
-        if check.passed:
+                node=call.node,
+                network=call.outside,
+                kind=asked.kind,
+                mapping="",
+                filtering="",
+                hairpin=False,
+                verdict=f"nothing found: {error.message}",
+                passed=False,
+            )
+        if check.passed or attempt == _ATTEMPTS - 1:
             break
-    assert check is not None  # noqa: S101
     return check
 
 
 def judge(node: str, network: str, asked: Nat, found: NatObservation) -> NatCheck:
     """Return the check of a NAT from what its probes showed."""
-    wanted, present = nat.KINDS[asked.kind], behaviour(found)
+    wanted, present = KINDS[asked.kind], behaviour(found)
     wrong = [
         f"{name} is {shown}, requested is {should}"
         for name, shown, should in (
@@ -156,10 +166,10 @@ def judge(node: str, network: str, asked: Nat, found: NatObservation) -> NatChec
 
 def behaviour(found: NatObservation) -> Behaviour:
     """Return how a NAT behaves (RFC 5780, sections 4.3 and 4.4)."""
-    one, same_address, other, _ = found.mapped
+    one, same_address, other, same_other = found.mapped
     if len(set(found.mapped)) == 1:
         mapping = INDEPENDENT
-    elif one == same_address and one != other:
+    elif one == same_address and other == same_other:
         mapping = ADDRESS
     else:
         mapping = ADDRESS_AND_PORT

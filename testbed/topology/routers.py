@@ -10,7 +10,7 @@ from pydantic_core import core_schema
 
 from testbed.nat import KINDS
 from testbed.topology.base import Model, key
-from testbed.topology.values import Duration, Name, Reader, fault, text_of, wrong_type
+from testbed.topology.values import Name, Reader, SomeDuration, fault, text_of, wrong_type
 
 if TYPE_CHECKING:
     NatKind = str
@@ -31,7 +31,9 @@ class Nat(Model):
 
     inside: Inside = key("The networks and wires inside; all others are outside")
     kind: NatKind = key("How it maps and filters, by the names of RFC 3489", default="port-restricted")
-    timeout_ns: Duration = key("How long a mapping of UDP lasts without packets", alias="timeout", default=30 * SECOND)
+    timeout_ns: SomeDuration = key(
+        "How long a mapping of UDP lasts without packets", alias="timeout", default=30 * SECOND
+    )
     hairpin: Annotated[bool, Field(strict=True)] = key(
         "Whether nodes inside reach each other by their addresses outside", default=False
     )
