@@ -37,8 +37,8 @@ async def carry_out(
     Args:
         connection: to the client.
         timeline: the events and their times.
-        change: makes changes of links, and has the NATs of nodes rebind; returns when it began and when it was done, ns of
-            the monotonic clock.
+        change: makes changes of links, and has the NATs of nodes rebind; returns when it began and when it was done,
+            ns of the monotonic clock.
 
     Raises:
         TestbedError: an event could not be carried out, or the links have not got their impairments back.

@@ -16,7 +16,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
     server = socket.gethostbyname("rendezvous"), 9000
     sock.settimeout(INTERVAL)
 
-    def ask():
+    def ask() -> tuple[str, int]:
         """Return where the peer is, as the server sees it."""
         until = time.monotonic() + ASKING
         while time.monotonic() < until:

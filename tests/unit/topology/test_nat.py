@@ -104,7 +104,7 @@ def test_a_workload_waits_for_the_round_trip_through_the_nats():
 
 def test_a_rebinding_is_an_event_that_changes_no_link():
     (event,) = plan(CARRIER).timeline
-    assert (event.rebinds, event.changes, event.what) == ("home", (), "NAT of home rebinds")
+    assert (event.rebinds, event.changes, event.what) == (("home",), (), "NAT of home rebinds")
 
 
 def test_a_firewall_leaves_routes_as_they_are():
