@@ -25,6 +25,17 @@ def seen(mapped=(5, 5, 5, 5), *, addresses=False, ports=False, hairpins=False, l
     )
 
 
+def recording():
+    """What is probed, and a probe that finds the NAT of the file."""
+    calls = []
+
+    def probe(call):
+        calls.append(call)
+        return seen(ports=True)
+
+    return calls, probe
+
+
 def nat(kind, *, hairpin=False):
     return Nat(inside=("lan",), outside=("wan",), kind=kind, timeout_ns=30_000_000_000, hairpin=hairpin)
 
@@ -85,10 +96,10 @@ def test_a_nat_that_lets_nothing_through_is_not_as_requested():
 
 
 def test_only_a_check_with_enough_time_measures_the_timeout():
-    calls = []
+    calls, probe = recording()
     plan = resolve(loads(TEXT, "x.yml"))
     for longest_s in (0, 38, 39):
-        check_nats(plan, lambda call: calls.append(call) or seen(ports=True), longest_s=longest_s)
+        check_nats(plan, probe, longest_s=longest_s)
     assert [call.timeout_ns for call in calls] == [0, 0, 30_000_000_000]
 
 
@@ -102,8 +113,8 @@ def test_the_addresses_of_probes_are_in_no_subnet_of_the_lab():
 
 
 def test_the_networks_outside_of_one_nat_are_probed_one_after_the_other():
-    calls = []
+    calls, probe = recording()
     text = TEXT.replace("wan: }", "wan: , second: }").replace("[lan, wan]", "[lan, wan, second]")
-    checks = check_nats(resolve(loads(text, "x.yml")), lambda call: calls.append(call) or seen(ports=True))
+    checks = check_nats(resolve(loads(text, "x.yml")), probe)
     assert [check.name for check in checks] == ["nat home on wan", "nat home on second"]
     assert [call.outside for call in calls] == ["wan", "second"]
