@@ -97,6 +97,32 @@ class NewRoute(_Message, frozen=True, kw_only=True):
     via: str
 
 
+class NewNat(_Message, frozen=True, kw_only=True):
+    """Address translation between networks of a node; see `testbed.plan.routes.Nat`."""
+
+    inside: tuple[str, ...]
+    outside: tuple[str, ...]
+    kind: str
+    timeout_ns: int
+    hairpin: bool
+
+
+class NewFirewall(_Message, frozen=True, kw_only=True):
+    """A firewall between networks of a node; see `testbed.plan.routes.Firewall`."""
+
+    inside: tuple[str, ...]
+    outside: tuple[str, ...]
+    policy: str
+    icmp: str
+
+
+class PacketFilter(_Message, frozen=True, kw_only=True):
+    """What a router does to packets beside forwarding them."""
+
+    nat: NewNat | None = None
+    firewall: NewFirewall | None = None
+
+
 class Surroundings(_Message, frozen=True, kw_only=True):
     """What the processes of a node have beside its network.
 
@@ -126,6 +152,7 @@ class NewNode(_Message, frozen=True, kw_only=True):
         directory: where its commands start.
         hosts: text of its /etc/hosts.
         routes: to networks that it is not on.
+        packet_filter: what it does to packets that it forwards; None: nothing.
         surroundings: what else its commands have.
     """
 
@@ -136,6 +163,7 @@ class NewNode(_Message, frozen=True, kw_only=True):
     hosts: str
     interfaces: tuple[NewInterface, ...]
     routes: tuple[NewRoute, ...] = ()
+    packet_filter: PacketFilter | None = None
     surroundings: Surroundings = Surroundings()
 
 
@@ -193,6 +221,7 @@ class PresentNode(_Message, frozen=True, kw_only=True):
         forwards: it is a router.
         wires: interfaces to make.
         routes: to networks that it is not on.
+        packet_filter: what it does to packets that it forwards; None: nothing.
     """
 
     name: str
@@ -205,6 +234,7 @@ class PresentNode(_Message, frozen=True, kw_only=True):
     forwards: bool = False
     wires: tuple[NewInterface, ...] = ()
     routes: tuple[NewRoute, ...] = ()
+    packet_filter: PacketFilter | None = None
 
 
 class Adopt(Call[None], frozen=True, kw_only=True):
@@ -474,6 +504,41 @@ class Sockets(Call[Mapping[str, NodeSockets]], frozen=True, kw_only=True):
     nodes: tuple[str, ...]
 
 
+class NatObservation(_Message, frozen=True, kw_only=True):
+    """How a NAT treated datagrams.
+
+    Attributes:
+        mapped: the ports outside of one socket inside, towards two ports of an address and two ports of another.
+        lets_in_addresses: a datagram reached a socket from an address that it had not sent to.
+        lets_in_ports: one did from another port of an address that it had sent to.
+        hairpins: two sockets inside reached each other by their endpoints outside.
+        lasts: whether a mapping was there after 3/4 of its timeout, and after 5/4 and a second; None if not asked for.
+    """
+
+    mapped: tuple[int, ...]
+    lets_in_addresses: bool
+    lets_in_ports: bool
+    hairpins: bool
+    lasts: tuple[bool, bool] | None
+
+
+class ProbeNat(Call[NatObservation], frozen=True, kw_only=True):
+    """Find out how the NAT of a node behaves between two of its networks.
+
+    Attributes:
+        inside_addresses: two that nobody has, to send from inside.
+        outside_addresses: two more, outside.
+        timeout_ns: find out whether mappings last so long, which takes longer; 0: do not.
+    """
+
+    node: str
+    inside: str
+    outside: str
+    inside_addresses: tuple[str, str]
+    outside_addresses: tuple[str, str]
+    timeout_ns: int = 0
+
+
 class Remember(Call[None], frozen=True, kw_only=True):
     """Keep the plan for later commands: the lab is up, and no longer ends with the command that made it."""
 
@@ -497,10 +562,11 @@ class Stay(Call[None], frozen=True, kw_only=True):
 
 
 class TimelineEvent(_Message, frozen=True, kw_only=True):
-    """Changes of links at a time after time zero."""
+    """Changes of links at a time after time zero; `rebinds` are nodes whose NATs forget their mappings."""
 
     at_ns: int
     changes: tuple[LinkChange, ...]
+    rebinds: tuple[str, ...] = ()
 
 
 class Timeline(Call[None], frozen=True, kw_only=True):

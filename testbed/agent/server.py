@@ -21,7 +21,9 @@ from testbed.agent import (
     awaited,
     http_probe,
     messages,
+    nat_probe,
     nodes,
+    packet_filters,
     processes,
     protocol,
     routes,
@@ -34,7 +36,7 @@ from testbed.errors import LabError, TestbedError
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from testbed.agent.attachments import Attachments
@@ -50,7 +52,7 @@ _PROCESSES: dict[str, type[_ProcessCall]] = {kind.call_name(): kind for kind in 
 _FREQUENT = (messages.Accepts, messages.HttpStatus, messages.Attachments, messages.Statistics, messages.Sockets)
 """Calls that come many times a second; they are logged where everything is."""
 
-_AT_ONCE = (messages.Hello, messages.Clock, messages.HttpStatus, messages.StopCommands)
+_AT_ONCE = (messages.Hello, messages.Clock, messages.HttpStatus, messages.StopCommands, messages.ProbeNat)
 """Calls that wait for no other: they are asked of an agent that may be busy, or stuck; or take long themselves."""
 
 _CHUNK = 1 << 16
@@ -84,6 +86,7 @@ class Server:
         self._processes: dict[str, processes.NodeProcesses] = {}
         self._owners: dict[str, dict[int, sockets.Owner]] = {}
         self._environment = _environment()
+        self._nats: dict[str, messages.NewNat] = {}
         self._exclusive = asyncio.Lock()
         self.ended = asyncio.Event()
         handlers: dict[type[messages.Call[Any]], Callable[[Any], Awaitable[object]]] = {
@@ -103,6 +106,7 @@ class Server:
             messages.Restart: self._restart,
             messages.Statistics: self._statistics,
             messages.Sockets: self._sockets,
+            messages.ProbeNat: self._probe_nat,
             messages.Remember: self._remember,
             messages.Shutdown: self._shutdown,
         }
@@ -185,16 +189,24 @@ class Server:
 
     async def _create(self, call: messages.Create) -> None:
         await self._wiring.create(call.networks, call.nodes, self._directory / "hosts")
+        self._note_nats(call.nodes)
         for node in call.nodes:
+            if node.packet_filter:
+                packet_filters.install(self._wiring, node.name, node.packet_filter)
             routes.install(self._wiring.node(node.name), node.routes)
 
     async def _adopt(self, call: messages.Adopt) -> None:
         await self._wiring.adopt(call.networks, call.nodes)
+        self._note_nats(call.nodes)
         await self._attachments.wires.make(call.wires, call.nodes)
         await self._attachments.recognise()
 
     async def _await(self, call: messages.Await) -> None:
         awaited.expect(self._wiring, call.networks, call.nodes)
+
+    def _note_nats(self, made: Iterable[messages.NewNode | messages.PresentNode]) -> None:
+        filters = {node.name: node.packet_filter for node in made}
+        self._nats |= {name: found.nat for name, found in filters.items() if found and found.nat}
 
     async def _launch(self, call: messages.Launch) -> None:
         """Start a node's own command, which runs as long as the lab; its output goes to a file of the lab."""
@@ -243,11 +255,13 @@ class Server:
             self._attachments.look()  # a network may have its first link now
         return chosen
 
-    async def _change(self, changes: Sequence[messages.LinkChange]) -> tuple[int, int]:
-        """Change impaired links; return when that began and when it was done, ns."""
+    async def _change(self, changes: Sequence[messages.LinkChange], rebinds: Sequence[str]) -> tuple[int, int]:
+        """Change impaired links, have the NATs of nodes rebind; return when that began and when it was done, ns."""
         async with self._exclusive:
             begun_ns = time.monotonic_ns()
             await self._links.change(changes)
+            for name in rebinds:
+                await packet_filters.rebind(self._wiring, name, self._nats[name])
             return begun_ns, time.monotonic_ns()
 
     async def _restart(self, call: messages.Restart) -> None:
@@ -262,6 +276,9 @@ class Server:
             node: sockets.sockets_of(self._wiring.node(node).network, self._owners.setdefault(node, {}))
             for node in call.nodes
         }
+
+    async def _probe_nat(self, call: messages.ProbeNat) -> messages.NatObservation:
+        return await nat_probe.observe(self._wiring, call)
 
     async def _remember(self, call: messages.Remember) -> None:
         # As text: every `Hello` is answered with it, and a plan of thousands of links takes a second to encode.

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 async def carry_out(
     connection: Connection,
     timeline: Timeline,
-    change: Callable[[Sequence[LinkChange]], Awaitable[tuple[int, int]]],
+    change: Callable[[Sequence[LinkChange], Sequence[str]], Awaitable[tuple[int, int]]],
 ) -> None:
     """Carry out events at their times, until the client ends the run.
 
@@ -37,7 +37,8 @@ async def carry_out(
     Args:
         connection: to the client.
         timeline: the events and their times.
-        change: makes changes; returns when it began and when it was done, ns of the monotonic clock.
+        change: makes changes of links, and has the NATs of nodes rebind; returns when it began and when it was done,
+            ns of the monotonic clock.
 
     Raises:
         TestbedError: an event could not be carried out, or the links have not got their impairments back.
@@ -47,7 +48,7 @@ async def carry_out(
         for number, event in enumerate(timeline.events):
             if await _over(ended, timeline.start_ns + event.at_ns):
                 break
-            begun_ns, done_ns = await change(event.changes)
+            begun_ns, done_ns = await change(event.changes, event.rebinds)
             _log.info(
                 "event %d of the timeline changed %d links, %.3f ms late, in %.3f ms",
                 number + 1,
@@ -59,11 +60,11 @@ async def carry_out(
         await ended
     except Exception:
         with suppress(TestbedError):  # the first failure is the one to tell
-            await change(timeline.restored)
+            await change(timeline.restored, ())
         raise
     finally:
         await cancelled(ended)
-    await change(timeline.restored)
+    await change(timeline.restored, ())
 
 
 async def _over(ended: asyncio.Task[Any], due_ns: int) -> bool:

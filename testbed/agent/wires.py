@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from testbed.agent import bypass, link_devices, routes
+from testbed.agent import bypass, link_devices, packet_filters, routes
 from testbed.agent.ports import Port
 from testbed.agent.wiring import configure
 from testbed.errors import LabError
@@ -120,11 +120,14 @@ class Wires:
                         yield name
 
     def route(self, name: str) -> None:
-        """Give a node its routes.
+        """Give a node its NAT and firewall, and its routes.
 
         Raises:
-            LabError: `route-refused`; `node-stopped`.
+            MachineError: `no-nft`.
+            LabError: `route-refused`; `filter-refused`; `node-stopped`, `port-gone`.
         """
+        if name in self._nodes and (wanted := self._nodes[name].packet_filter):
+            packet_filters.install(self.wiring, name, wanted)
         if name in self._nodes and self._nodes[name].routes:
             routes.install(self.wiring.node(name), self._nodes[name].routes)
 

@@ -6,7 +6,7 @@ from math import floor, log10
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from testbed import kinds, units
+from testbed import codec, kinds, units
 from testbed.check import AS_REQUESTED
 from testbed.impairments import IndependentLoss
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from testbed.analysis.comparison import MetricChange
-    from testbed.check import Finding, LinkCheck
+    from testbed.check import Finding, LinkCheck, NatCheck
     from testbed.expectations import ExpectationOutcome
     from testbed.runs.capture_records import CaptureRecord
     from testbed.runs.run import Run
@@ -264,6 +264,23 @@ def links_verdict(checks: Sequence[LinkCheck]) -> str:
     return f"{links}: {', '.join(f'{count} {what}' for count, what in parts)}"
 
 
+def nat_row(check: NatCheck) -> dict[str, Any]:
+    """Return a NAT's check as a JSON object."""
+    return {"nat": check.node, **codec.encode(check)}
+
+
+def nat_line(check: NatCheck) -> str:
+    """Return a NAT's check in one line: `home on wan: mapping ..., filtering ...: as requested`."""
+    return f"{check.node} on {check.network}: {check.found}: {check.verdict}"
+
+
+def nats_verdict(checks: Sequence[NatCheck]) -> str:
+    """Return the summary of checks of NATs: `2 as requested`."""
+    failed = sum(not check.passed for check in checks)
+    counts = (len(checks) - failed, AS_REQUESTED), (failed, f"NOT {AS_REQUESTED}")
+    return ", ".join(f"{count} {what}" for count, what in counts if count)
+
+
 def captures_text(captures: Sequence[CaptureRecord]) -> str:
     """Return the number of captured packets, and of those that are missing, in one line."""
     packets, dropped, overwritten = (
@@ -286,6 +303,7 @@ def failures(run: Run) -> dict[str, str]:
         for check in run.checks
         if not check.passed
     }
+    links |= {f"{check.name} is NOT {AS_REQUESTED}": check.verdict for check in run.nats if not check.passed}
     missed = [outcome for outcome in run.outcomes if not outcome.passed]
     return links | {
         f"{outcome.expectation} is not met": outcome_cells(outcome)[0] if outcome.reason is None else outcome.reason

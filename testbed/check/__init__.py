@@ -1,6 +1,7 @@
 """Whether links do what was requested, and whether the emulation kept up: `measure` before a run, `trust` after."""
 
 from testbed.check.budget import DEEP, QUICK, Depth
+from testbed.check.nats import NatCheck, check_nats
 from testbed.check.paths import paths_of
 from testbed.check.probing import measure
 from testbed.check.trusting import UNCHECKED, disturbances, late_senders, trust
@@ -14,6 +15,8 @@ __all__ = [
     "Depth",
     "Finding",
     "LinkCheck",
+    "NatCheck",
+    "check_nats",
     "disturbances",
     "late_senders",
     "measure",

@@ -108,6 +108,8 @@ def paths_of(plan: Plan, links: Iterable[Link]) -> tuple[Path, ...]:
     ways, found = forwarding(plan), {}
     for workload in plan.workloads:
         for hops in ways.both_ways(workload.source, workload.destination, workload.address):
+            if hops and ways.path(hops[0][0], hops[-1][1], _address(plan, hops)) != hops:
+                continue  # answers through a NAT: nothing gets there unasked
             keys = [key for hop in hops for key in crossed(*hop)]
             lines = [impaired[key] for key in keys if key in impaired]
             if len(hops) > 1 and lines and all(set(line) <= {None} for line in lines):
@@ -127,8 +129,13 @@ def _path(plan: Plan, hops: Sequence[Hop], each: tuple[Impairments, ...]) -> Pat
         profile=None,
     )
     nodes = tuple(hop[0] for hop in hops[1:])
-    address = plan.node(whole.destination).on(whole.network).address
-    return Path(link=whole, nodes=nodes, address=address, mtu=min(mtus[hop[2]] for hop in hops), hops=each)
+    return Path(link=whole, nodes=nodes, address=_address(plan, hops), mtu=min(mtus[hop[2]] for hop in hops), hops=each)
+
+
+def _address(plan: Plan, hops: Sequence[Hop]) -> str:
+    """Return the address where a path arrives."""
+    _, destination, network = hops[-1]
+    return plan.node(destination).on(network).address
 
 
 def combined(hops: Sequence[Impairments]) -> Impairments:

@@ -18,7 +18,7 @@ from testbed.agent.messages import EngineReport
 from testbed.cli import options
 from testbed.errors import MachineError
 
-_TOOLS = ("ping", "iperf3", "tcpdump", "curl", "ethtool")
+_TOOLS = ("ping", "iperf3", "tcpdump", "curl", "ethtool", "nft")
 _RECEIVE_BUFFER = Path("/proc/sys/net/core/rmem_max")
 _RECEIVE_BUFFER_BYTES = 16 << 20
 
@@ -124,7 +124,7 @@ def _tools() -> MachineFinding:
         what="tools",
         fine=not missing,
         found=f"not installed: {', '.join(missing)}" if missing else ", ".join(_TOOLS),
-        hint="for use in nodes of runtime netns, apt-get install iputils-ping iperf3 tcpdump curl ethtool",
+        hint="for nodes of runtime netns, apt-get install iputils-ping iperf3 tcpdump curl ethtool; for NAT, nftables",
     )
 
 

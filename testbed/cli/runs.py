@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import IO
 
-    from testbed.check import LinkCheck
+    from testbed.check import LinkCheck, NatCheck
     from testbed.cli.options import BringUp
     from testbed.runs import Run
     from testbed.workloads.summary import Summary
@@ -94,6 +94,7 @@ def show(run: Run, screen: Screen) -> None:
     recorded = samples.read_all(run)
     if run.checks:
         show_checks(run.checks, screen)
+    show_nats(run.nats, screen)
     if run.summaries:
         screen.show("")
         screen.show(tables.workload_table([*_rows(run)], recorded, run.sums))
@@ -152,8 +153,8 @@ def check_command(
 ) -> int:
     """Measure every impaired link of a lab and compare it with its settings, from the file or from testbed impair.
 
-    A lab that is not up is brought up first and taken down afterwards. The exit status is 1 if a link is not as
-    requested.
+    What a router's NAT does is found out too. A lab that is not up is brought up first and taken down afterwards. The
+    exit status is 1 if a link or a NAT is not as requested.
 
     \b
     testbed check --container web db delay=40ms loss=1%
@@ -163,6 +164,7 @@ def check_command(
     """  # noqa: D301  # \b is click's
     with ExitStack() as stack:
         screen = stack.enter_context(Screen(quiet=as_json))
+        nats: tuple[NatCheck, ...] = ()
         if present:
             path = _path(words, how, subnet)
             checks = judge(path.ends, path.requested, runtime=present, both=path.both, subnet=path.subnet,
@@ -171,12 +173,18 @@ def check_command(
             if len(words) > 1 or subnet:
                 hint = "testbed check TOPOLOGY, or --container A B KEY=VALUE..."
                 raise UsageError("which-check", f"{words[-1]!r} is for --container and --namespace only", hint)
-            checks = _lab(stack, words[0], how, screen).check(deep=deep, budget_s=check_budget, observer=screen)
+            lab = _lab(stack, words[0], how, screen)
+            checks = lab.check(deep=deep, budget_s=check_budget, observer=screen)
+            nats = lab.check_nats(deep=deep, budget_s=check_budget, observer=screen)
         if as_json:
-            click.echo(json.dumps([formatting.link_row(link_check) for link_check in checks], indent=2))
+            rows = [*map(formatting.link_row, checks), *map(formatting.nat_row, nats)]
+            click.echo(json.dumps(rows, indent=2))
         else:
-            show_checks(checks, screen)
-    return 0 if all(link_check.passed for link_check in checks) else FAILED
+            if checks or not nats:
+                show_checks(checks, screen)
+            show_nats(nats, screen)
+    is_right = all(link_check.passed for link_check in checks) and all(nat_check.passed for nat_check in nats)
+    return 0 if is_right else FAILED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +232,12 @@ def show_checks(checks: Sequence[LinkCheck], screen: Screen) -> None:
     else:
         screen.show("")
         screen.show(tables.link_table(checks))
+
+
+def show_nats(checks: Sequence[NatCheck], screen: Screen) -> None:
+    """Show what was found of the NATs of a lab."""
+    for nat_check in checks:
+        screen.say("nat", formatting.nat_line(nat_check))
 
 
 def _lab(

@@ -23,7 +23,7 @@ from testbed.plan.members import current_plan
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from testbed.check import LinkCheck
+    from testbed.check import LinkCheck, NatCheck
     from testbed.lab.capturing import Capturing
     from testbed.lab.observer import Observer
     from testbed.plan.model import Plan
@@ -205,6 +205,20 @@ class Lab(ConnectedLab):
         from testbed.lab import running  # noqa: PLC0415 (see above)
 
         return running.check_links(self, observer, deep=deep, budget_s=budget_s)
+
+    def check_nats(
+        self, *, deep: bool = False, budget_s: float | None = None, observer: Observer = SILENT
+    ) -> tuple[NatCheck, ...]:
+        """Find out how the NATs of routers behave, and compare it with their kinds.
+
+        Args:
+            deep: find out as well whether mappings last as long as requested, which takes so long.
+            budget_s: timeouts for which that is too short are left out; 300 unless given.
+            observer: receives the progress.
+        """
+        from testbed.lab import running  # noqa: PLC0415 (see above)
+
+        return running.check_nats(self, observer, deep=deep, budget_s=budget_s)
 
     def run_workload(self, name: str) -> Summary:
         """Run one workload of the file and summarise it, without writing anything to disk.

@@ -95,6 +95,7 @@ def _run(
         lab.require_nodes()
         if checked:
             writer.checked(_checked(lab, observer, budget_s=budget_s))
+            writer.checked_nats(_checked_nats(lab, observer))
         watch.follow()
         lab.agent.call(messages.Restart())  # nothing of the probes is in flight or counted any more
         before, attached = lab.statistics(), lab.attachments()
@@ -167,6 +168,26 @@ def _checked(
         )
     observer.ended("check", formatting.links_verdict(link_checks))
     return link_checks
+
+
+def check_nats(
+    lab: ConnectedLab, observer: Observer, *, deep: bool, budget_s: float | None
+) -> tuple[check.NatCheck, ...]:
+    """See `Lab.check_nats`."""
+    with state.locked(lab.name, "measuring in it"), lab.watch_nodes():
+        longest_s = check.DEEP.budget_s if budget_s is None else budget_s
+        return _checked_nats(lab, observer, longest_s=longest_s if deep else 0)
+
+
+def _checked_nats(lab: ConnectedLab, observer: Observer, *, longest_s: float = 0) -> tuple[check.NatCheck, ...]:
+    if not any(node.router and node.router.nat for node in lab.plan.nodes):
+        return ()
+    lab.require_nodes()
+    observer.begun("nat", "probing")
+    with logs.timed(_log, "probe NATs"):
+        nats = check.check_nats(lab.plan, lab.agent.call, longest_s=longest_s)
+    observer.ended("nat", formatting.nats_verdict(nats))
+    return nats
 
 
 def run_one(lab: ConnectedLab, name: str) -> Summary:

@@ -71,6 +71,7 @@ class Timeline:
                     TimelineEvent(
                         at_ns=event.at_ns,
                         changes=tuple(_change(change.key, change.impairments) for change in event.changes),
+                        rebinds=event.rebinds,
                     )
                     for event in self._plan.timeline
                 ),

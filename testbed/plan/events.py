@@ -1,4 +1,4 @@
-"""The timeline of a plan: events at given times of a run, each resolved to the links that it changes."""
+"""The timeline of a plan: events at given times of a run, each resolved to the links or the NAT that it changes."""
 
 from __future__ import annotations
 
@@ -38,8 +38,10 @@ class Event:
         at_ns: its time, from the start of the first workload.
         what: a description for users: `client <-> server: loss 20 %`, `partition client | server`.
         changes: the links that it changes; empty if it changes nothing.
+        rebinds: the routers whose NATs forget their mappings.
     """
 
     at_ns: int
     what: str = field(metadata=NOT_DECISIVE)
     changes: tuple[LinkChange, ...]
+    rebinds: tuple[str, ...] = field(default=(), metadata=ADDED)

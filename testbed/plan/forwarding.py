@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from testbed.matching import LinkKey, Match, Packets, crossed, longest
@@ -70,11 +71,16 @@ class Forwarding:
             following = self.next_hop(node, network, address)
             if following is None or following[0] not in self._nodes or len(hops) >= len(self._nodes):
                 return None
-            if node != source and self._nodes[node].router is None:
+            if node != source and not self._forwards(node, hops[-1][2], following[1]):
                 return None
             hops.append((node, *following))
             node = following[0]
-        return tuple(hops) if node == source or self._nodes[node].router else None
+        return tuple(hops) if node == source or self._forwards(node, hops[-1][2], network) else None
+
+    def _forwards(self, node: str, arrived: str, onward: str) -> bool:
+        """Whether a node sends packets on from one network to another."""
+        router = self._nodes[node].router
+        return router is not None and not router.hides(arrived, onward)
 
     def path(self, source: str, destination: str, address: str) -> tuple[Hop, ...] | None:
         """Return the hops of packets from one node to an address of another; None if they do not get there."""
@@ -115,8 +121,11 @@ class Forwarding:
             hops = self._walk(source, network, address)
             return None if hops is None else len(hops)
         way: list[str] = []
-        node, length = source, None
+        node, length, arrived = source, None, ""
         while len(way) <= len(self._nodes):
+            following = None if network in self._on[node] else self.next_hop(node, network, address)
+            if arrived and not self._forwards(node, arrived, following[1] if following else network):
+                break
             if (node, network) in self._lengths:
                 length = self._lengths[node, network]
                 break
@@ -124,10 +133,9 @@ class Forwarding:
                 length = 0
                 break
             way.append(node)
-            following = self.next_hop(node, network, address)
-            if following is None or self._nodes[following[0]].router is None:
+            if following is None:
                 break
-            node = following[0]
+            node, arrived = following
         for before in reversed(way):
             length = None if length is None else length + 1
             self._lengths[before, network] = length
@@ -138,8 +146,27 @@ class Forwarding:
         if source == destination:
             return (), ()
         there = self.path(source, destination, address) or ()
-        own = self._nodes[source].on(there[0][2]).address if there else ""
-        return there, self.path(destination, source, own) or ()
+        return there, self.answers(there)
+
+    def answers(self, there: Sequence[Hop]) -> tuple[Hop, ...]:
+        """Return the hops of the answers to packets of a path; none where no route leads.
+
+        They go to the address that the packets came from: after a NAT on the way, that of the router; it sends them on.
+        """
+        stops = [(there[0][0], there[0][2])] if there else []
+        for (_, node, before), (_, _, after) in pairwise(there):
+            router = self._nodes[node].router
+            if router and router.translates(before, after):
+                stops.append((node, after))
+        hops: list[Hop] = []
+        node = there[-1][1] if there else ""
+        for stop, network in reversed(stops):
+            way = self.path(node, stop, self._nodes[stop].on(network).address)
+            if way is None:
+                return ()
+            hops += way
+            node = stop
+        return tuple(hops)
 
 
 def gateway(route: Route, nodes: Mapping[str, Node]) -> str:
@@ -175,6 +202,9 @@ def longest_ns(plan: Plan, source: str, destination: str, packets: Packets) -> i
     if shared := at_source & at_destination:
         return max(over(source, destination, network) for network in shared)
     paths = forwarding(plan)
-    address = paths.address(source, destination)
-    hops = (paths.path(source, destination, address) if address else None) or ()
+    if address := paths.address(source, destination):
+        hops = paths.path(source, destination, address) or ()
+    else:  # behind a NAT, which lets answers in only
+        address = paths.address(destination, source)
+        hops = paths.both_ways(destination, source, address)[1] if address else ()
     return sum(over(*hop) for hop in hops)

@@ -8,6 +8,7 @@ from testbed.impairments import CLEAR
 from testbed.plan.events import Event, LinkChange
 from testbed.plan.model import Link
 from testbed.seeds import of_link as seed_of
+from testbed.topology.events import Rebind
 from testbed.topology.timeline_state import TimelineState, in_time
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple
         changes = tuple(
             LinkChange(**key._asdict(), impairments=impairments) for key, impairments in course.meet(event).items()
         )
-        timeline.append(Event(at_ns=event.at_ns, what=course.describe(event), changes=changes))
+        rebinds = topology.members(event.node) if isinstance(event, Rebind) else ()
+        timeline.append(Event(at_ns=event.at_ns, what=course.describe(event), changes=changes, rebinds=rebinds))
     changed = dict.fromkeys(change.key for event in timeline for change in event.changes)
     links = []
     for key in dict.fromkeys((*asked, *changed)):

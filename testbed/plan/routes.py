@@ -2,10 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from testbed.decisive import ADDED
 
 DEFAULT = "default"
 """The destination of a route for everything that no other route is for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nat:
+    """Translation of the addresses of nodes inside to the router's own ones outside.
+
+    Attributes:
+        inside, outside: networks that the router is on.
+        kind: see `testbed.nat.KINDS`.
+        timeout_ns: how long a mapping of UDP lasts without packets; whole seconds.
+        hairpin: nodes inside reach each other by their addresses outside.
+    """
+
+    inside: tuple[str, ...]
+    outside: tuple[str, ...]
+    kind: str
+    timeout_ns: int
+    hairpin: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firewall:
+    """What lets connections be opened from inside only.
+
+    Attributes:
+        inside, outside: networks that the router is on.
+        policy: `drop` or `reject`: whether the sender of other packets is told.
+        icmp: `pass` or `drop`: what becomes of ICMP errors.
+    """
+
+    inside: tuple[str, ...]
+    outside: tuple[str, ...]
+    policy: str
+    icmp: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,9 +51,21 @@ class Router:
     Attributes:
         routing: `computed`: its routes are installed; `none`: its own daemon finds routes, and those of the plan, which
             are the shortest paths, only say what it is expected to find.
+        nat: None where it leaves addresses as they are.
+        firewall: None where it forwards all packets.
     """
 
     routing: str = "computed"
+    nat: Nat | None = field(default=None, metadata=ADDED)
+    firewall: Firewall | None = field(default=None, metadata=ADDED)
+
+    def hides(self, arrived: str, onward: str) -> bool:
+        """Whether its NAT keeps packets that arrive over one network from another one, as these name no mapping."""
+        return self.nat is not None and arrived in self.nat.outside and onward in self.nat.inside
+
+    def translates(self, arrived: str, onward: str) -> bool:
+        """Whether its NAT gives packets from one network to another the router's own address."""
+        return self.nat is not None and arrived in self.nat.inside and onward in self.nat.outside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

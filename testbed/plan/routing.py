@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 from testbed.plan.addresses import POOL
-from testbed.plan.routes import Route, Router
-from testbed.topology.routers import as_address, as_subnet
+from testbed.plan.routes import Firewall, Nat, Route, Router
+from testbed.topology.routers import SECOND, as_address, as_subnet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from ipaddress import IPv4Network
 
     from testbed.plan.addresses import Hosts
@@ -22,7 +23,23 @@ _FORWARD = "net.ipv4.ip_forward"
 def router(topology: Topology, name: str) -> Router | None:
     """Return what makes a node a router, or None if it is none."""
     asked = topology.nodes[name].router
-    return Router(routing=asked.routing) if asked else None
+    if asked is None:
+        return None
+    nat = firewall = None
+    if asked.nat:
+        inside, outside = _sides(topology, name, asked.nat.inside)
+        timeout_ns = ceil(asked.nat.timeout_ns / SECOND) * SECOND
+        nat = Nat(inside=inside, outside=outside, kind=asked.nat.kind, timeout_ns=timeout_ns, hairpin=asked.nat.hairpin)
+    if asked.firewall:
+        inside, outside = _sides(topology, name, asked.firewall.inside)
+        firewall = Firewall(inside=inside, outside=outside, policy=asked.firewall.policy, icmp=asked.firewall.icmp)
+    return Router(routing=asked.routing, nat=nat, firewall=firewall)
+
+
+def _sides(topology: Topology, name: str, inside: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the networks of a node that are inside, and those outside."""
+    own = list(topology.attachments(name))
+    return tuple(one for one in own if one in inside), tuple(one for one in own if one not in inside)
 
 
 def sysctls(topology: Topology, name: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A run as JUnit XML, which CI systems read: a test case for each link that was checked and for each expectation."""
+"""A run as JUnit XML, which CI systems read: a test case for each checked link or NAT, and for each expectation."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def junit_report(run: Run) -> bytes:
     """Return the XML in UTF-8. Failures have measured and expected values; the output says why a run is not trusted."""
     cases = [("links", check.full_name, check.passed, check.verdict) for check in run.checks]
+    cases += [("nats", check.name, check.passed, check.verdict) for check in run.nats]
     for outcome in run.outcomes:
         found, wanted = formatting.outcome_cells(outcome)
         said = f"found {found}, wanted {wanted}" if outcome.reason is None else formatting.outcome_verdict(outcome)

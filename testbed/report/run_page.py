@@ -114,6 +114,9 @@ def _tiles(run: Run) -> Iterator[Tile]:
     else:
         none = "none has impairments" if not run.plan.links else "not checked"
         yield Tile(name="Links", value=none)
+    if run.nats:
+        right = sum(check.passed for check in run.nats)
+        yield Tile(name="NATs as requested", value=f"{right} of {len(run.nats)}", good=right == len(run.nats))
     if run.outcomes:
         held = sum(outcome.passed for outcome in run.outcomes)
         yield Tile(name="Expectations met", value=f"{held} of {len(run.outcomes)}", good=held == len(run.outcomes))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, Literal, Self
 
 from testbed import codec
 from testbed.agent.messages import LinkStatistics
-from testbed.check import LinkCheck
+from testbed.check import LinkCheck, NatCheck
 from testbed.engines.counters import Counters
 from testbed.errors import UsageError
 from testbed.expectations import ExpectationOutcome, evaluate
@@ -94,6 +94,7 @@ class Run:
         host: facts about the machine that results depend on, see `testbed.runs.host`.
         engines: of each impaired link.
         checks: of each impaired link, before the workloads.
+        nats: the checks of NATs, before the workloads.
         summaries: of each workload that ended, in the order in which they did.
         statistics_before, statistics_after: the counters of links before the workloads and after them.
         sockets: the samples of TCP connections, one per node.
@@ -117,6 +118,7 @@ class Run:
     images: Mapping[str, str] = field(default_factory=dict)
     engines: tuple[LinkEngine, ...] = ()
     checks: tuple[LinkCheck, ...] = ()
+    nats: tuple[NatCheck, ...] = ()
     summaries: tuple[Summary, ...] = ()
     statistics_before: tuple[LinkCounters, ...] = ()
     statistics_after: tuple[LinkCounters, ...] = ()
@@ -157,7 +159,8 @@ class Run:
         """All reasons not to trust the run: it is incomplete, a link was not as requested, the emulation was late."""
         ending = () if self.is_whole else (f"it {self.ending}",)
         links = [f"{check.full_name}: {check.verdict}" for check in self.checks if not check.passed]
-        return (*ending, *self.distrust, *links)
+        nats = [f"{check.name}: {check.verdict}" for check in self.nats if not check.passed]
+        return (*ending, *self.distrust, *links, *nats)
 
     @property
     def changed_links(self) -> list[str]:
@@ -184,8 +187,8 @@ class Run:
 
     @property
     def as_expected(self) -> bool:
-        """Whether it is whole, all links were as requested, and no expectation failed."""
-        links_hold = all(check.passed for check in self.checks)
+        """Whether it is whole, all links and NATs were as requested, and no expectation failed."""
+        links_hold = all(check.passed for check in self.checks) and all(check.passed for check in self.nats)
         return self.is_whole and links_hold and all(outcome.passed for outcome in self.outcomes)
 
     def summary(self, workload: str) -> Summary:
@@ -254,14 +257,25 @@ class Run:
         for number, summary in enumerate(self.summaries):
             if kinds.get(summary.workload) != summary.kind:
                 yield f"summaries[{number}]", f"the plan has no {summary.kind} {summary.workload!r}"
+        at_nodes: dict[str, Sequence[NatCheck | Connections | CaptureRecord]] = {
+            "nats": self.nats,
+            "sockets": self.sockets,
+            "captures": self.captures,
+        }
+        for name, records in at_nodes.items():
+            for number, one in enumerate(records):
+                if one.node not in nodes:
+                    yield f"{name}[{number}].node", f"the plan has no node {one.node!r}"
+        yield from self._misplaced()
+
+    def _misplaced(self) -> Iterator[tuple[str, str]]:
+        """Yield references to files that are not the run's: the path of the value, and what is wrong."""
         recorded: dict[str, Sequence[Connections | CaptureRecord]] = {
             "sockets": self.sockets,
             "captures": self.captures,
         }
         for name, files in recorded.items():
             for number, record in enumerate(files):
-                if record.node not in nodes:
-                    yield f"{name}[{number}].node", f"the plan has no node {record.node!r}"
                 file = PurePosixPath(record.file)
                 if file.is_absolute() or ".." in file.parts:
                     yield f"{name}[{number}].file", f"{record.file!r} is not in the run's directory"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.agent.messages import LinkStatistics
-    from testbed.check import LinkCheck
+    from testbed.check import LinkCheck, NatCheck
     from testbed.plan.model import Plan
     from testbed.runs.capture_records import CaptureRecord
     from testbed.runs.connections import Connections
@@ -113,6 +113,10 @@ class RunWriter:
     def checked(self, checks: Iterable[LinkCheck]) -> None:
         """Record the checks of the links."""
         self.run = replace(self.run, checks=tuple(checks))
+
+    def checked_nats(self, checks: Iterable[NatCheck]) -> None:
+        """Record the checks of NATs."""
+        self.run = replace(self.run, nats=tuple(checks))
 
     def begun(self, statistics: Sequence[LinkStatistics]) -> None:
         """Record the links' engines and counters before the workloads, from the agent's statistics."""

@@ -385,4 +385,5 @@ def _new_nodes(plan: Plan) -> Iterator[messages.NewNode]:
             surroundings=netns_services.surroundings(plan, node),
             interfaces=nodes.interfaces(node, networks),
             routes=routes[node.name],
+            packet_filter=nodes.packet_filter(node),
         )

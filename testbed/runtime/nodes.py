@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from testbed.agent import messages
@@ -26,6 +27,17 @@ def routes(plan: Plan) -> dict[str, tuple[messages.NewRoute, ...]]:
         )
         for node in plan.nodes
     }
+
+
+def packet_filter(node: Node) -> messages.PacketFilter | None:
+    """Return what a node does to packets that it forwards; None if that is nothing."""
+    nat, firewall = (node.router.nat, node.router.firewall) if node.router else (None, None)
+    if nat is None and firewall is None:
+        return None
+    return messages.PacketFilter(
+        nat=messages.NewNat(**asdict(nat)) if nat else None,
+        firewall=messages.NewFirewall(**asdict(firewall)) if firewall else None,
+    )
 
 
 def interfaces(node: Node, names: set[str]) -> tuple[messages.NewInterface, ...]:

@@ -96,7 +96,11 @@ def _say_missing(detail: ErrorDetails, path: Path, document: Document) -> Proble
 def _say_unknown_key(detail: ErrorDetails, path: Path, document: Document) -> Problem:
     name = str(detail["loc"][-1])
     model = _model(detail["loc"][:-1])
-    hint = nearest(name, _keys(detail["loc"][:-1]), "keys") if model else ""
+    keys = _keys(detail["loc"][:-1])
+    hint = nearest(name, keys, "keys") if model else ""
+    for key in keys:
+        if (within := _model((*detail["loc"][:-1], key))) and name in _fields(within):
+            hint = f"it is a key of {key}: write {key}: {{{name}: ...}}"
     return document.problem(path, "unknown-key", f"{show(path[:-1])} has no key {quote(name)}", hint, at_key=True)
 
 

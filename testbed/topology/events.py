@@ -1,4 +1,4 @@
-"""The key `timeline` of the topology file: changes of links at given times of a run."""
+"""The key `timeline` of the topology file: what changes at given times of a run."""
 
 from typing import Annotated, Literal
 
@@ -65,17 +65,29 @@ class Heal(Model):
         return f"heal {self.heal}"
 
 
-Event = ImpairmentChange | Partition | Heal
+class Rebind(Model):
+    """A NAT that forgets its mappings, as a router that starts again: what goes on gets other ports outside."""
+
+    at_ns: Duration = key(_AT, alias="at")
+    node: Name = key("The router")
+    rebind: Literal[True] = key("That its NAT forgets its mappings")
+
+    def __str__(self) -> str:
+        return f"NAT of {self.node} rebinds"
+
+
+Event = ImpairmentChange | Partition | Heal | Rebind
 
 
 def _event_tag(value: object) -> str:
     named = value if isinstance(value, dict) else {}
-    return "<partition>" if "partition" in named else "<heal>" if "heal" in named else "<change>"
+    return next((f"<{key}>" for key in ("partition", "heal", "rebind") if key in named), "<change>")
 
 
 AnyEvent = Annotated[
     Annotated[ImpairmentChange, Tag("<change>")]
     | Annotated[Partition, Tag("<partition>")]
-    | Annotated[Heal, Tag("<heal>")],
+    | Annotated[Heal, Tag("<heal>")]
+    | Annotated[Rebind, Tag("<rebind>")],
     Discriminator(_event_tag),
 ]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
+from itertools import pairwise
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -31,6 +33,14 @@ class NextHop(NamedTuple):
     network: str
 
 
+class _Onward(NamedTuple):
+    """A router's path to a network: its cost, and the network of its first hop."""
+
+    cost: int
+    router: str
+    network: str
+
+
 class Graph:
     """The nodes of a topology, with the networks that they are on.
 
@@ -38,13 +48,19 @@ class Graph:
         on: by node, the networks that it is on, in order.
         routers: the nodes that forward. No path leads through another one.
         cost: of a hop, by its source, destination and network; at least 1.
+        hidden: by router with NAT, the networks inside, to which no path leads from its other ones.
     """
 
     def __init__(
-        self, on: Mapping[str, Collection[str]], routers: Collection[str], cost: Callable[[str, str, str], int]
+        self,
+        on: Mapping[str, Collection[str]],
+        routers: Collection[str],
+        cost: Callable[[str, str, str], int],
+        hidden: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> None:
         self._on = on
         self._routers = routers
+        self._hidden = {router: networks for router, networks in hidden.items() if networks}
         members: defaultdict[str, list[str]] = defaultdict(list)
         for node in on:
             if node in routers:
@@ -71,35 +87,42 @@ class Graph:
                 if network in self._on[node]:
                     continue
                 hops = [
-                    NextHop(costs[router] + cost, router, over) for router, over, cost in neighbours if router in costs
+                    NextHop(costs[router].cost + cost, router, over)
+                    for router, over, cost in neighbours
+                    if router in costs and not self._hides(router, over, costs[router].network)
                 ]
                 if hops:
                     best[node] = min(hops, key=lambda hop: hop.cost)
             self._found[network] = best
         return self._found[network]
 
-    def _costs(self, network: str) -> Mapping[str, int]:
+    def _hides(self, router: str, arrived: str, onward: str) -> bool:
+        """Whether the NAT of a router keeps packets that arrive over one network from another one."""
+        hidden = self._hidden.get(router, ())
+        return onward in hidden and arrived not in hidden
+
+    def _costs(self, network: str) -> Mapping[str, _Onward]:
         """Return the cost of each router's path to a network (Dijkstra, from the network backwards)."""
-        costs: dict[str, int] = {}
-        queue = [(0, router) for router in self._routers_on.get(network, ())]
+        costs: dict[str, _Onward] = {}
+        queue = [_Onward(0, router, network) for router in self._routers_on.get(network, ())]
         backwards = self._backwards()
         while queue:
-            cost, router = heapq.heappop(queue)
-            if router in costs:
+            found = heapq.heappop(queue)
+            if found.router in costs:
                 continue
-            costs[router] = cost
-            for before, more in backwards.get(router, ()):
-                if before not in costs:
-                    heapq.heappush(queue, (cost + more, before))
+            costs[found.router] = found
+            for before, over, more in backwards.get(found.router, ()):
+                if before not in costs and not self._hides(found.router, over, found.network):
+                    heapq.heappush(queue, _Onward(found.cost + more, before, over))
         return costs
 
-    def _backwards(self) -> Mapping[str, Sequence[tuple[str, int]]]:
-        """Return, by router, the routers that have it as a neighbour, with the costs of those hops."""
+    def _backwards(self) -> Mapping[str, Sequence[tuple[str, str, int]]]:
+        """Return, by router, the routers that have it as a neighbour, with the networks and costs of those hops."""
         if not hasattr(self, "_before"):
-            before: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+            before: defaultdict[str, list[tuple[str, str, int]]] = defaultdict(list)
             for node in self._routers:
-                for router, _, cost in self._neighbours.get(node, ()):
-                    before[router].append((node, cost))
+                for router, over, cost in self._neighbours.get(node, ()):
+                    before[router].append((node, over, cost))
             self._before = before
         return self._before
 
@@ -127,4 +150,25 @@ class Graph:
             node = hop.via
         if node != destination:
             hops.append((node, destination, arrival))
+        return tuple(hops)
+
+    def answers(self, there: Sequence[Hop]) -> tuple[Hop, ...]:
+        """Return the path of the answers to packets of a path; empty if there is none.
+
+        They go to the address that the packets came from: after a NAT on the way, that of the router; it sends them on.
+        """
+        if not there:
+            return ()
+        stops = [(there[0][0], there[0][2])]
+        stops += [
+            (node, after) for (_, node, before), (_, _, after) in pairwise(there) if self._hides(node, after, before)
+        ]
+        hops: list[Hop] = []
+        node = there[-1][1]
+        for stop, network in reversed(stops):
+            way = self.path(node, stop, network)
+            if way is None:
+                return ()
+            hops += way
+            node = stop
         return tuple(hops)

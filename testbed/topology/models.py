@@ -281,7 +281,8 @@ class Topology(Model):
         applied = self.applied(lambda entry: entry.cost is not None)
         costs = {link[:3]: one.entry.cost or 1 for link, one in applied.items()}
         routers = {name for name, node in self.nodes.items() if node.router}
-        return Graph(self._attached, routers, lambda *hop: costs.get(hop, 1))
+        hidden = {name: node.router.hidden for name, node in self.nodes.items() if node.router}
+        return Graph(self._attached, routers, lambda *hop: costs.get(hop, 1), hidden)
 
     def addresses(self, network: str) -> Mapping[str, IPv4Address]:
         """Return the addresses that the file gives on a network, by node."""

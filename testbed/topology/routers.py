@@ -1,17 +1,54 @@
-"""The keys of nodes that concern routing: `router` and `routes`."""
+"""The keys of nodes that concern routing: `router`, with its NAT and its firewall, and `routes`."""
 
+from collections.abc import Collection
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
+from testbed.nat import KINDS
 from testbed.topology.base import Model, key
-from testbed.topology.values import Reader, fault, text_of, wrong_type
+from testbed.topology.values import Name, Reader, SomeDuration, fault, text_of, wrong_type
+
+if TYPE_CHECKING:
+    NatKind = str
+else:  # for pydantic; type checkers only know literals that are written out
+    NatKind = Literal[tuple(KINDS)]
+
+SECOND = 1_000_000_000
 
 DEFAULT = "default"
 """The destination of a route for everything that no other route is for."""
+
+
+Inside = Annotated[tuple[Name, ...], Field(min_length=1)]
+
+
+class Nat(Model):
+    """Network address translation between the networks inside of a router and its other ones."""
+
+    inside: Inside = key("The networks and wires inside; all others are outside")
+    kind: NatKind = key("How it maps and filters, by the names of RFC 3489", default="port-restricted")
+    timeout_ns: SomeDuration = key(
+        "How long a mapping of UDP lasts without packets", alias="timeout", default=30 * SECOND
+    )
+    hairpin: Annotated[bool, Field(strict=True)] = key(
+        "Whether nodes inside reach each other by their addresses outside", default=False
+    )
+
+
+class Firewall(Model):
+    """A stateful firewall: connections are opened from inside only."""
+
+    inside: Inside = key("The networks and wires that may open connections to the others")
+    policy: Literal["drop", "reject"] = key(
+        "What becomes of other packets: nothing is said, or the sender is told", default="drop"
+    )
+    icmp: Literal["pass", "drop"] = key(
+        "What becomes of ICMP errors about connections, path MTU discovery's among them", default="pass"
+    )
 
 
 class Router(Model):
@@ -21,6 +58,13 @@ class Router(Model):
         "`computed`: its routes are the shortest paths; `none`: they are left to the node's own daemon",
         default="computed",
     )
+    nat: Nat | None = key("Translation of the addresses of networks inside", default=None)
+    firewall: Firewall | None = key("A stateful firewall around networks inside", default=None)
+
+    @property
+    def hidden(self) -> Collection[str]:
+        """The networks inside of its NAT, to which there are no routes outside."""
+        return self.nat.inside if self.nat else ()
 
 
 class _Switch:

@@ -8,7 +8,7 @@ from testbed.impairments import CLEAR, Impairments
 from testbed.kinds import find
 from testbed.matching import LinkKey, Match, Packets, by_direction, crossed, longest
 from testbed.topology.base import Fault
-from testbed.topology.events import DARK, Event, Heal, ImpairmentChange, Partition
+from testbed.topology.events import DARK, Event, Heal, ImpairmentChange, Partition, Rebind
 from testbed.topology.graph import Hop
 from testbed.topology.link_entries import Applied
 from testbed.topology.models import Topology
@@ -80,6 +80,8 @@ class TimelineState:
         return f"{event.link}: {', '.join(by_key.get(key, f'no {key}') for key in named)}"
 
     def _after(self, event: Event) -> dict[LinkKey, Impairments]:
+        if isinstance(event, Rebind):
+            return {}
         if isinstance(event, Heal):
             healed = self.now if isinstance(event.heal, str) else self._all_of(self._topology.links_of(event.heal))
             return {key: self.file.get(key, CLEAR) for key in healed}
@@ -230,7 +232,7 @@ def both_ways(topology: Topology, workload: Workload | Work) -> tuple[tuple[Hop,
     if source == destination:
         return (), ()
     there = topology.graph.path(source, destination, network) or ()
-    return there, topology.graph.path(destination, source, there[0][2] if there else None) or ()
+    return there, topology.graph.answers(there)
 
 
 def _length_ns(topology: Topology) -> int | None:

@@ -32,7 +32,7 @@ links:
 """
 ROUTED = """
 name: routed
-nodes: {client: , router: {router: true}, server: }
+nodes: {client: , router: {router: {nat: {inside: [client-router], kind: full-cone}}}, server: }
 links:
   - {wire: [client, router], delay: 5ms}
   - {wire: [router, server], delay: 10ms}
@@ -164,12 +164,15 @@ def test_in_a_user_namespace(installed, lab_name):
 
 
 @pytest.mark.netns
-def test_routers_in_a_user_namespace(installed, lab_name):
+def test_routers_with_nat_in_a_user_namespace(installed, lab_name):
     testbed = command_of("--clear-groups", installed, lab_name)
     try:
         done = testbed("up", str(installed / "routed.yml"), "--name", lab_name, "--runtime", "netns")
         assert done.returncode == 0, done.stderr
         assert quickest(testbed, lab_name) >= 30
+        done = testbed("check", lab_name)
+        behaviour = "mapping endpoint-independent, filtering endpoint-independent, no hairpin: as requested"
+        assert re.search(rf"router on router-server: {behaviour}", done.stdout), done.stdout + done.stderr
     finally:
         done = testbed("down", lab_name)
     assert (done.returncode, done.stderr) == (0, "")

@@ -15,7 +15,7 @@ from testbed.plan.forwarding import forwarding
 from testbed.plan.relocation import readdress
 from testbed.runtime.docker import objects, services
 from testbed.runtime.docker.engine import in_parallel, patiently, refusals
-from testbed.runtime.nodes import interfaces, known_addresses, routes
+from testbed.runtime.nodes import interfaces, known_addresses, packet_filter, routes
 from testbed.runtime.readiness import Readiness, first_address
 
 if TYPE_CHECKING:
@@ -169,6 +169,7 @@ class Starter:
             forwards=node.router is not None,
             wires=interfaces(node, set(self._wires)),
             routes=self._routes[node.name],
+            packet_filter=packet_filter(node),
         )
 
 

@@ -35,6 +35,8 @@ _RULES_OF_NAMES = (
     addressing.subnets,
     routers.wires,
     routers.routers,
+    routers.sides,
+    routers.gates,
     routers.routes,
     services.dependencies,
     services.ports,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, TypeVar, get_args
 
 from pydantic import TypeAdapter, ValidationError
@@ -128,7 +128,17 @@ class Parts:
     def graph(self) -> Graph:
         """The paths between the nodes that can be read, of fewest hops."""
         routers = {name for name, node in self.each.items() if node.router}
-        return Graph({name: self.on[name] for name in self.each}, routers, lambda *_: 1)
+        hidden = {name: node.router.hidden for name, node in self.each.items() if node.router}
+        return Graph({name: self.on[name] for name in self.each}, routers, lambda *_: 1, hidden)
+
+    def behind_nat(self, one: str, other: str) -> str | None:
+        """The router whose NAT keeps packets of a node from another, which may send to it; None if there is none."""
+        way = self.graph.path(other, one) or ()
+        for (_, name, before), (_, _, after) in pairwise(way):
+            router = self.each[name].router
+            if router and before in router.hidden and after not in router.hidden:
+                return name
+        return None
 
     @cached_property
     def outside(self) -> Mapping[str, Mapping[str, IPv4Address | None]]:

@@ -188,6 +188,13 @@ def reachable(parts: Parts, path: Path, one: str, other: str, asked: str | None)
     pairs = [(node, peer) for node in parts.members(one) for peer in parts.members(other) if node != peer]
     if any(parts.graph.path(*pair, asked) is None for pair in pairs):
         said = f"connects {quote(one)} and {quote(other)}, and there is no route from one to the other"
+        if behind := next(filter(None, (parts.behind_nat(*pair) for pair in pairs)), None):
+            said = (
+                f"goes to {quote(other)}, which is inside of the NAT of {quote(behind)}: it is not reached from outside"
+            )
+            hint = f"let it go the other way, from {other} to {one}, or to {behind}"
+            yield Fault(path, "behind-nat", said, hint)
+            return
         routers = [name for name, node in parts.each.items() if node.router]
         between = [
             name for name in parts.each if _touches(parts.on[name], networks) and _touches(parts.on[name], others)

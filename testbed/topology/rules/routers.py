@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.nat import ADDRESS_AND_PORT, KINDS, SYMMETRIC
 from testbed.topology.base import Fault
 from testbed.topology.error_messages import show
 from testbed.topology.problems import nearest, quote
-from testbed.topology.routers import DEFAULT, as_address, as_subnet
+from testbed.topology.routers import DEFAULT, Nat, as_address, as_subnet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +50,47 @@ def routers(parts: Parts) -> Iterator[Fault]:
             said = f"forwards between networks, and {quote(name)} is on {networks + ' only' if networks else 'none'}"
             path = ("nodes", written, "router")
             yield Fault(path, "router-with-one-network", said, "give it a wire or a second network")
+
+
+def sides(parts: Parts) -> Iterator[Fault]:
+    """What is inside of a NAT or a firewall are networks of the router, and it has others, which are outside."""
+    for name, node in parts.nodes.items():
+        router = node.router if node is not None else None
+        if router is None or name not in parts.on:
+            continue
+        own = parts.on[name]
+        for key, what in (("nat", router.nat), ("firewall", router.firewall)):
+            if what is None:
+                continue
+            if isinstance(what, Nat) and what.hairpin and what.kind == SYMMETRIC:
+                said = "is true, and a symmetric NAT lets no packets in but answers, from inside neither"
+                hint = "leave it out, or take another kind"
+                yield Fault(("nodes", name, "router", key, "hairpin"), "contradiction", said, hint)
+            path: Path = ("nodes", name, "router", key, "inside")
+            for index, network in enumerate(what.inside):
+                if network not in own:
+                    said = f"is {quote(network)}, which {quote(name)} is not on"
+                    hint = nearest(network, own, f"networks of {name}")
+                    yield Fault((*path, index), "unknown-network", said, hint)
+                elif network in what.inside[:index]:
+                    yield Fault((*path, index), "duplicate-network", f"is {quote(network)} a second time", "keep one")
+            if own and not own.keys() - set(what.inside):
+                said = f"has all networks of {quote(name)}, so that nothing is outside"
+                hint = "leave out the one that leads to the others, or give the router a wire or a network to them"
+                yield Fault(path, f"{key}-without-outside", said, hint)
+
+
+def gates(parts: Parts) -> Iterator[Fault]:
+    """A firewall does not keep out what the NAT beside it is to let in."""
+    for name, node in parts.nodes.items():
+        router = node.router if node is not None else None
+        if router is None or router.nat is None or router.firewall is None:
+            continue
+        kind = router.nat.kind
+        if KINDS[kind].filtering != ADDRESS_AND_PORT and set(router.nat.inside) & set(router.firewall.inside):
+            said = f"lets in answers only, and the {kind} NAT beside it is to let in other packets too"
+            hint = "leave the firewall out, or take the kind port-restricted"
+            yield Fault(("nodes", name, "router", "firewall"), "contradiction", said, hint)
 
 
 def routes(parts: Parts) -> Iterator[Fault]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.topology.base import Fault
-from testbed.topology.events import Heal, ImpairmentChange, Partition
+from testbed.topology.events import Heal, ImpairmentChange, Partition, Rebind
 from testbed.topology.groups import links_between
 from testbed.topology.problems import nearest, quote
 from testbed.topology.rules import links, references
@@ -33,6 +33,18 @@ def events(parts: Parts) -> Iterator[Fault]:
                 yield from _link(parts, (*path, "heal"), heal.heal)
         elif partition := parts.model(raw, Partition):
             yield from _partition(parts, (*path, "partition"), partition)
+        elif rebind := parts.model(raw, Rebind):
+            yield from _rebind(parts, (*path, "node"), rebind.node)
+
+
+def _rebind(parts: Parts, path: Path, name: str) -> Iterator[Fault]:
+    yield from references.node(parts, path, name)
+    nodes = [parts.each[member] for member in parts.members(name) if member in parts.each]
+    if not all(node.router and node.router.nat for node in nodes):
+        routers = [other for other, one in parts.nodes.items() if one and one.router and one.router.nat]
+        said = f"is {quote(name)}, which has no NAT"
+        hint = nearest(name, routers, "nodes with a NAT") if routers else "give it one: router: {nat: {inside: [...]}}"
+        yield Fault(path, "no-nat", said, hint)
 
 
 def _link(parts: Parts, path: Path, ends: LinkEnds) -> Iterator[Fault]:

@@ -1,0 +1,314 @@
+"""NAT and firewalls over every runtime, as datagrams of our own, ping, nft and the check see them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from testbed.lab import Lab, find
+from testbed.nat import KINDS
+from testbed.pytest_plugin import lacking
+from testbed.topology import loads
+from tests.conftest import missing, remains
+from tests.contract.test_runtimes import USERSPACE
+from tests.live.command_line import eventually
+
+SERVER = """
+import select, socket
+socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+for sock, port in zip(socks, (3478, 3479)):
+    sock.bind(("", port))
+while True:
+    for sock in select.select(socks, [], [])[0]:
+        data, sender = sock.recvfrom(100)
+        word, *more = data.decode().split()
+        seen = f"{sender[0]} {sender[1]}"
+        if word == "echo":
+            sock.sendto(seen.encode(), sender)
+        elif word == "change-port":
+            socks[sock is socks[0]].sendto(seen.encode(), sender)
+        elif word == "change-address":
+            sock.sendto(f"send {seen}".encode(), (more[0], 3478))
+        else:
+            sock.sendto(data[5:], (more[0], int(more[1])))
+"""
+"""Answers with the sender's address, from where it is asked to: a little of RFC 5780."""
+
+CLIENT = """
+import json, socket, sys
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+found = []
+for word, host, port, patience in json.loads(sys.argv[1]):
+    answer = None
+    for _ in range(patience):
+        sock.settimeout(1)
+        sock.sendto(word.encode(), (host, port))
+        try:
+            answer = sock.recv(100).decode()
+            break
+        except OSError:
+            pass
+    found.append(answer)
+print(json.dumps(found))
+"""
+"""Asks from one socket, and prints what was answered; null where nothing was."""
+
+STREAM = """
+import json, socket, sys, time
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.settimeout(0.3)
+seen, end = set(), time.monotonic() + 3
+while time.monotonic() < end:
+    sock.sendto(b"echo", (sys.argv[1], 3478))
+    try:
+        seen.add(sock.recv(100))
+    except OSError:
+        pass
+    time.sleep(0.02)
+print(json.dumps({"endpoints": len(seen)}))
+"""
+
+TOPOLOGY = f"""
+name: natted
+networks: {{lan: {{}}, den: {{}}, wan: {{}}}}
+nodes:
+  fc-client: {{networks: [lan], routes: [{{to: wan, via: full-cone}}]}}
+  ar-client: {{networks: [lan], routes: [{{to: wan, via: address-restricted}}]}}
+  pr-client: {{networks: [lan], routes: [{{to: wan, via: port-restricted}}]}}
+  sy-client: {{networks: [lan], routes: [{{to: wan, via: symmetric}}]}}
+  full-cone: {{networks: [lan, wan], router: {{nat: {{inside: [lan], kind: full-cone, hairpin: true, timeout: 3s}}}}}}
+  address-restricted:
+    networks: [lan, wan]
+    router: {{nat: {{inside: [lan], kind: address-restricted, hairpin: true, timeout: 3s}}}}
+  port-restricted: {{networks: [lan, wan], router: {{nat: {{inside: [lan], kind: port-restricted, timeout: 3s}}}}}}
+  symmetric: {{networks: [lan, wan], router: {{nat: {{inside: [lan], kind: symmetric, timeout: 3s}}}}}}
+  home: {{networks: [den, lan], routes: [{{to: wan, via: full-cone}}], router: {{nat: {{inside: [den]}}}}}}
+  child: {{networks: [den]}}
+  server: {{networks: [wan], command: [python3, -c, {json.dumps(SERVER)}]}}
+  other: {{networks: [wan], command: [python3, -c, {json.dumps(SERVER)}]}}
+  rejecting: {{networks: [wan], router: {{firewall: {{inside: [office], policy: reject}}}}}}
+  dropping: {{networks: [wan], router: {{firewall: {{inside: [vault], icmp: drop}}}}}}
+  office-pc:
+  vault-pc:
+links:
+  - {{wire: [rejecting, office-pc], name: office}}
+  - {{wire: [dropping, vault-pc], name: vault}}
+  - {{between: [full-cone, server], loss: 30%}}
+workloads:
+  - together:
+      - {{name: rebound, kind: command, in: pr-client, command: [python3, -c, {json.dumps(STREAM)}, server]}}
+      - {{name: steady, kind: command, in: ar-client, command: [python3, -c, {json.dumps(STREAM)}, server]}}
+timeline:
+  - {{at: 1s, node: port-restricted, rebind: true}}
+"""
+
+CLIENTS = {"full-cone": "fc-client", "address-restricted": "ar-client"} | {
+    "port-restricted": "pr-client",
+    "symmetric": "sy-client",
+}
+PATIENCE, IMPATIENCE = 30, 1
+"""How often to ask where an answer must come, or must not."""
+
+
+@pytest.fixture(scope="module", params=USERSPACE)
+def lab(request):
+    """One lab for all tests, which leave it as it was."""
+    runtime, engine = request.param
+    if reason := missing(runtime):
+        lacking(request.config, {runtime}, reason)
+    name = f"test-nat-{runtime}"
+    with Lab.up(loads(TOPOLOGY, "test.yml"), name=name, runtime=runtime, engine=engine) as lab:
+        yield lab
+    assert find(name) is None
+    assert remains(name) == []
+
+
+def address(lab, node, network="wan"):
+    return lab.plan.node(node).on(network).address
+
+
+def ask(lab, node, *questions):
+    done = lab[node].run(["python3", "-c", CLIENT, json.dumps(questions)])
+    assert done.status == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def in_namespace(lab, node, *argv):
+    """The output of a command of this machine in the network namespace of a node."""
+    if lab.runtime == "netns":
+        return lab[node].run(argv).stdout
+    form = "{{.State.Pid}}"
+    found = subprocess.run(
+        ["docker", "inspect", "-f", form, f"testbed-{lab.name}-{node}"], capture_output=True, text=True, check=True
+    )
+    command = ["nsenter", "-t", found.stdout.strip(), "-n", *argv]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_socket_has_one_port_outside_or_one_for_each_remote_endpoint(lab, kind):
+    questions = [("echo", address(lab, node), port, PATIENCE) for node in ("server", "other") for port in (3478, 3479)]
+    seen = ask(lab, CLIENTS[kind], *questions)
+    assert {one.split()[0] for one in seen} == {address(lab, kind)}
+    assert len(set(seen)) == (4 if kind == "symmetric" else 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_packets_get_in_from_where_the_kind_says(lab, kind):
+    filtering = KINDS[kind].filtering
+    from_port, from_address = filtering != "address-and-port-dependent", filtering == "endpoint-independent"
+    server, other = address(lab, "server"), address(lab, "other")
+    first, port, at_other = ask(
+        lab,
+        CLIENTS[kind],
+        ("echo", server, 3478, PATIENCE),
+        ("change-port", server, 3478, PATIENCE if from_port else IMPATIENCE),
+        (f"change-address {other}", server, 3478, PATIENCE if from_address else IMPATIENCE),
+    )
+    assert first is not None
+    assert (port is not None, at_other is not None) == (from_port, from_address)
+
+
+def test_two_sockets_have_different_ports_even_towards_different_remote_endpoints(lab):
+    seen = [ask(lab, "fc-client", ("echo", address(lab, node), 3478, PATIENCE))[0] for node in ("server", "other") * 2]
+    assert len(set(seen)) == len(seen)
+
+
+def test_the_kernel_has_the_mappings_that_the_server_saw(lab):
+    if lab.runtime == "docker" and os.geteuid() != 0:
+        pytest.skip("only root can look into the namespace of a container")
+    (seen,) = ask(lab, "ar-client", ("echo", address(lab, "server"), 3478, PATIENCE))
+    listed = in_namespace(
+        lab, "address-restricted", "/usr/sbin/nft", "-j", "list", "map", "ip", "testbed_nat_0", "owners"
+    )
+    (found,) = [part["map"] for part in json.loads(listed)["nftables"] if "map" in part]
+    owners = {entry[0]["elem"]["val"]["concat"][1]: entry[1]["concat"][0] for entry in found["elem"]}
+    assert owners[int(seen.split()[1])] == address(lab, "ar-client", "lan")
+
+
+def test_two_nats_in_a_row_let_answers_through_and_nothing_else(lab):
+    (seen,) = ask(lab, "child", ("echo", address(lab, "server"), 3478, PATIENCE))
+    assert seen.split()[0] == address(lab, "full-cone")
+    assert "1 received" in lab["child"].run(["ping", "-c", "1", "-W", "9", address(lab, "other")]).stdout
+
+
+def test_nodes_outside_know_no_way_to_what_is_inside(lab):
+    done = lab["other"].run(["ping", "-c", "1", "-W", "1", address(lab, "ar-client", "lan")])
+    assert done.status != 0
+    assert lab["other"].run(["getent", "ahostsv4", "ar-client"]).status != 0
+
+
+def test_packets_that_are_routed_to_the_inside_do_not_get_there(lab):
+    if lab.runtime != "netns":
+        pytest.skip("only there a node may change its routes")
+    inside, router = address(lab, "ar-client", "lan"), address(lab, "address-restricted")
+    lab["other"].run(["ip", "route", "add", f"{inside}/32", "via", router])
+    try:
+        assert "100% packet loss" in lab["other"].run(["ping", "-c", "2", "-i", "0.2", "-W", "1", inside]).stdout
+    finally:
+        lab["other"].run(["ip", "route", "del", f"{inside}/32"])
+
+
+def test_the_check_finds_every_kind_and_its_timeout_beneath_the_impairments(lab):
+    found = {each.node: each for each in lab.check_nats(deep=True, budget_s=30)}
+    assert found.keys() == {*KINDS, "home"}
+    for kind, behaviour in KINDS.items():
+        check = found[kind]
+        assert check.passed, check.verdict
+        assert (check.mapping, check.filtering) == behaviour
+        assert check.hairpin == (kind in ("full-cone", "address-restricted"))
+        assert check.timeout == "mappings last about 3 s"
+    assert (found["home"].passed, found["home"].timeout) == (True, "")  # its 30 s are more than the check may take
+    for router in KINDS:
+        assert "lo" not in lab[router].run(["ip", "-br", "neigh", "show", "nud", "permanent"]).stdout
+        assert "/32" not in lab[router].run(["ip", "route"]).stdout
+
+
+def test_a_nat_of_another_kind_fails_the_check(lab):
+    if lab.runtime != "netns":
+        pytest.skip("only there a node may change its rules")
+    let_in = "iifname eth1 meta l4proto udp dnat ip to meta l4proto . th dport map @owners"
+    rule = ["nft", "-e", "-a", "add", "rule", "ip", "testbed_nat_0", "inwards", *let_in.split()]
+    (handle,) = re.findall(r"# handle (\d+)", lab["port-restricted"].run(rule).stdout)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "testbed", "check", lab.name, "--json"], capture_output=True, text=True, check=False
+        )
+        rows = {row["nat"]: row for row in json.loads(done.stdout) if "nat" in row}
+        assert done.returncode == 1, done.stderr
+        assert rows["port-restricted"]["filtering"] == "endpoint-independent"
+        assert "requested is address-and-port-dependent" in rows["port-restricted"]["verdict"]
+        assert [name for name, row in rows.items() if not row["passed"]] == ["port-restricted"]
+    finally:
+        lab["port-restricted"].run(["nft", "delete", "rule", "ip", "testbed_nat_0", "inwards", "handle", handle])
+    assert all(each.passed for each in lab.check_nats())
+
+
+def test_a_nat_that_rebinds_gives_what_goes_on_another_port(lab, tmp_path):
+    run = lab.run(tmp_path, check=False)
+    (event,) = run.timeline
+    assert event.what == "NAT of port-restricted rebinds"
+    assert event.begun_ns < event.done_ns
+    endpoints = {name: run.summary(name).values["data.endpoints"] for name in ("rebound", "steady")}
+    assert endpoints == {"rebound": 2, "steady": 1}
+
+
+def test_a_firewall_lets_connections_out_and_none_in(lab):
+    (seen,) = ask(lab, "office-pc", ("echo", address(lab, "server"), 3478, PATIENCE))
+    assert seen.split()[0] == address(lab, "office-pc", "office")
+    (seen,) = ask(lab, "vault-pc", ("echo", address(lab, "server"), 3478, PATIENCE))
+    assert seen.split()[0] == address(lab, "vault-pc", "vault")
+    outcomes = {
+        (node, sort): lab["server"].run(["python3", "-c", KNOCK, sort, address(lab, node, network)]).stdout.strip()
+        for node, network in (("office-pc", "office"), ("vault-pc", "vault"))
+        for sort in ("SOCK_STREAM", "SOCK_DGRAM")
+    }
+    assert outcomes == {
+        ("office-pc", "SOCK_STREAM"): "ConnectionRefusedError",
+        ("office-pc", "SOCK_DGRAM"): "ConnectionRefusedError",
+        ("vault-pc", "SOCK_STREAM"): "TimeoutError",
+        ("vault-pc", "SOCK_DGRAM"): "TimeoutError",
+    }
+
+
+KNOCK = """
+import socket, sys
+sock = socket.socket(socket.AF_INET, getattr(socket, sys.argv[1]))
+sock.settimeout(1.5)
+try:
+    sock.connect((sys.argv[2], 9))
+    sock.send(b"x")
+    sock.recv(1)
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+def test_a_firewall_passes_or_drops_icmp_errors(lab):
+    server = address(lab, "server")
+    told = {node: lab[node].run(["ping", "-n", "-c", "1", "-W", "1", "-t", "1", server]).stdout for node in INSIDE}
+    assert "Time to live exceeded" in told["office-pc"]
+    assert "exceeded" not in told["vault-pc"]
+    assert "1 received" in lab["vault-pc"].run(["ping", "-n", "-c", "1", "-W", "9", server]).stdout
+
+
+INSIDE = ("office-pc", "vault-pc")
+
+
+def test_a_router_that_starts_again_has_its_nat_again(lab):
+    if lab.runtime != "docker":
+        pytest.skip("nodes of network namespaces do not start again")
+    subprocess.run(
+        ["docker", "restart", "-t0", f"testbed-{lab.name}-address-restricted"], check=True, capture_output=True
+    )
+
+    def is_back():
+        found = {each.node: each for each in lab.check_nats()} if not lab.attachments().problems else {}
+        return found and found["address-restricted"].passed
+
+    assert eventually(is_back)
