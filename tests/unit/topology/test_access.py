@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from testbed.check.company import in_company
@@ -12,7 +14,10 @@ from testbed.plan.changes import locate
 from testbed.plan.forwarding import longest_ns
 from testbed.topology import TopologyError, loads
 
-HEAD = "name: x\nnetworks: {one: , two: }\nnodes: {a: {networks: [one]}, b: {networks: [one]}, r: {networks: [one, two]}}\n"
+HEAD = (
+    "name: x\nnetworks: {one: , two: }\n"
+    "nodes: {a: {networks: [one]}, b: {networks: [one]}, r: {networks: [one, two]}}\n"
+)
 MS = 1_000_000
 
 
@@ -93,7 +98,8 @@ def test_an_uplink_is_found_by_its_only_end():
 
 def test_an_uplink_is_probed_where_the_least_else_lies_on_the_way():
     plan = plan_of(["{from: a, delay: 5ms}", "{between: [a, b], delay: 20ms}", "{to: r, network: two, delay: 1ms}"])
-    uplink, there, back, alone = in_company(plan, plan.links)
+    probed: list[Any] = [*in_company(plan, plan.links)]
+    uplink, there, back, alone = probed
     assert (uplink.link.destination, uplink.beside) == ("r", ())
     assert (there.link.impairments.delay_ns, there.beside) == (25 * MS, ("a uplink",))
     assert back.key == LinkKey("b", "a", "one")
