@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from testbed.check.company import in_company
-from testbed.check.paths import Path
 from testbed.errors import UsageError
 from testbed.matching import ANY_NODE, LinkKey, Packets
 from testbed.plan import resolve
 from testbed.plan.changes import locate
 from testbed.plan.forwarding import longest_ns
-from testbed.plan.model import Link
 from testbed.topology import TopologyError, loads
 
 HEAD = (
@@ -98,11 +98,8 @@ def test_an_uplink_is_found_by_its_only_end():
 
 def test_an_uplink_is_probed_where_the_least_else_lies_on_the_way():
     plan = plan_of(["{from: a, delay: 5ms}", "{between: [a, b], delay: 20ms}", "{to: r, network: two, delay: 1ms}"])
-    uplink, there, back, alone = in_company(plan, plan.links)
-    assert isinstance(uplink, Path)
-    assert isinstance(there, Path)
-    assert isinstance(back, Link)
-    assert isinstance(alone, Path)
+    probed: list[Any] = [*in_company(plan, plan.links)]
+    uplink, there, back, alone = probed
     assert (uplink.link.destination, uplink.beside) == ("r", ())
     assert (there.link.impairments.delay_ns, there.beside) == (25 * MS, ("a uplink",))
     assert back.key == LinkKey("b", "a", "one")
