@@ -100,6 +100,12 @@ class Links:
                 for link in wanted:
                     key = link.key
                     awaited = self.wiring.awaits(*key.nodes, network=key.network)
+                    if key.is_outside and awaited:
+                        raise LabError(
+                            "outside-not-yet",
+                            f"{key}: the links of containers that have not started can't lead to or from this machine",
+                            "bring the project up first, and name it: compose: {project: NAME}",
+                        )
                     if key.is_outside:
                         with _refusals(key):
                             self._meet_machine(key.network)

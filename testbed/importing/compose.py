@@ -8,7 +8,7 @@ from testbed.importing.compose_services import SERVICE_KEYS, translate_service
 from testbed.importing.draft import Draft
 from testbed.importing.node import NodeMaker
 from testbed.importing.source import CHANGED, LEFT_OUT, Source
-from testbed.topology.present import as_name
+from testbed.present import as_name
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath

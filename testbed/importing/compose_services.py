@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from testbed.importing import values
 from testbed.importing.node import NodeMaker
 from testbed.importing.source import CHANGED, DECIDE, LEFT_OUT
-from testbed.topology.present import as_name
+from testbed.present import as_name
 from testbed.topology.problems import quote
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from testbed.importing.containerlab_links import translate_links
 from testbed.importing.draft import Draft
 from testbed.importing.node import NodeMaker
 from testbed.importing.source import CHANGED, DECIDE, LEFT_OUT
-from testbed.topology.present import as_name
+from testbed.present import as_name
 from testbed.topology.problems import quote
 
 if TYPE_CHECKING:

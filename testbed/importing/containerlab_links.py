@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from testbed.importing.source import LEFT_OUT
-from testbed.topology.present import as_name
+from testbed.present import as_name
 from testbed.topology.problems import nearest, quote
 
 if TYPE_CHECKING:

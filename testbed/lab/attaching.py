@@ -10,8 +10,8 @@ from testbed import runtime as runtimes
 from testbed.errors import UsageError
 from testbed.lab.resolving import CONTAINERS, NAMESPACES
 from testbed.plan.changes import as_document
+from testbed.present import as_name
 from testbed.topology import discovered, document, loads_document
-from testbed.topology.present import as_name
 from testbed.topology.problems import nearest
 from testbed.topology.values import NAME_PATTERN
 

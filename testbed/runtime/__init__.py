@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from testbed.agent.client import Agent
     from testbed.agent.journal import PutBack
     from testbed.plan.model import Plan
+    from testbed.present import Present
     from testbed.services import ComposeProject
-    from testbed.topology.present import Present
 
 _LAST_LINES = 10
 

@@ -19,7 +19,7 @@ from testbed.agent import messages, switch
 from testbed.agent.netlink import RouteSocket
 from testbed.errors import MachineError, UsageError
 from testbed.linux import namespaces
-from testbed.topology.present import Present, PresentAttachment, PresentContainer, PresentNetwork
+from testbed.present import Present, PresentAttachment, PresentContainer, PresentNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

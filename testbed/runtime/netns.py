@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
     from testbed.agent.client import Agent, Process
     from testbed.plan.model import Node, Plan
+    from testbed.present import Present
     from testbed.runtime import ExpectedProject, Progress
     from testbed.services import ComposeProject
-    from testbed.topology.present import Present
 
 _CHUNK = 1 << 16
 _FOLLOW_SECONDS = 0.2

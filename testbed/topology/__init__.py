@@ -9,13 +9,13 @@ from pydantic import ValidationError
 
 from testbed import arguments
 from testbed.errors import UsageError
+from testbed.present import Present
 from testbed.topology.attaching import attaches, filled
 from testbed.topology.document import MOST_BYTES, Document, read
 from testbed.topology.error_messages import located, translate, valueless
 from testbed.topology.find import find
 from testbed.topology.json_schema import schema
 from testbed.topology.models import Topology
-from testbed.topology.present import Present
 from testbed.topology.problems import Problem, TopologyError
 from testbed.topology.referenced_files import Files
 from testbed.topology.rules import broken_rules

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
+from testbed.present import as_name
 from testbed.topology.base import Fault
-from testbed.topology.present import as_name
 from testbed.topology.problems import nearest, quote
 
 if TYPE_CHECKING:
+    from testbed.present import Present, PresentContainer
     from testbed.topology.document import Document, Path
-    from testbed.topology.present import Present, PresentContainer
 
 _LARGEST_MTU = 9000
 

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Discriminator, Field, PrivateAttr, Tag
 
 from testbed.matching import ANY_NODE, LinkKey, Match
 from testbed.names import BUILT_IN
+from testbed.present import Present
 from testbed.topology.attaching import attaches, attaches_running
 from testbed.topology.base import EmptyIsDefault, Model, Recorded, key
 from testbed.topology.captures import CaptureValue
@@ -20,7 +21,6 @@ from testbed.topology.events import AnyEvent
 from testbed.topology.graph import Graph
 from testbed.topology.groups import Groups, Precedence, instances_of, links_between, member_names, on_all, precedence
 from testbed.topology.link_entries import AnyLink, Applied, Engine, LinkEntry, Wire
-from testbed.topology.present import Present
 from testbed.topology.referenced_files import Files
 from testbed.topology.routers import RouterValue, StaticRoute
 from testbed.topology.services import ServiceKeys, form_tag

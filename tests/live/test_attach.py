@@ -13,8 +13,8 @@ import pytest
 
 from testbed.errors import LabError, MachineError, UsageError
 from testbed.lab import Lab, resolve
+from testbed.present import as_name
 from testbed.topology import loads
-from testbed.topology.present import as_name
 from tests.live.command_line import run
 from tests.live.compose_projects import docker, project
 from tests.live.docker_agents import agent_as

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testbed.plan.addresses import mac
+from testbed.present import Present, PresentAttachment, PresentContainer, PresentNetwork
 from testbed.runtime.docker.compose import enabled_profiles
-from testbed.topology.present import Present, PresentAttachment, PresentContainer, PresentNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

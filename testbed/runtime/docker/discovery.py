@@ -15,9 +15,9 @@ from docker.errors import NotFound
 
 from testbed.agent.messages import ContainerIdentity, PresentNode
 from testbed.errors import LabError, UsageError
+from testbed.present import Present, PresentAttachment, PresentContainer, PresentNetwork
 from testbed.runtime.docker import objects
 from testbed.runtime.docker.engine import in_parallel, refusals
-from testbed.topology.present import Present, PresentAttachment, PresentContainer, PresentNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from testbed.agent.client import Agent
     from testbed.plan.model import Node, Plan
+    from testbed.present import Present
     from testbed.runtime import Completed, Progress
     from testbed.runtime.docker.projects import Identities
     from testbed.services import ComposeProject
-    from testbed.topology.present import Present
 
 _log = logging.getLogger(__name__)
 

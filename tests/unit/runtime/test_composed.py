@@ -3,10 +3,10 @@
 import pytest
 
 from testbed.plan import resolve
+from testbed.present import Present
 from testbed.runtime.docker.composed import expected, fingerprint
 from testbed.services import ComposeProject
 from testbed.topology import TopologyError, discovered, loads
-from testbed.topology.present import Present
 
 SHOP = ComposeProject(name="shop", files=("/there/docker-compose.yml",))
 

@@ -8,8 +8,8 @@ from ipaddress import IPv4Address
 import pytest
 
 from testbed.plan import resolve
+from testbed.present import PresentAttachment, PresentContainer, PresentNetwork, as_name
 from testbed.topology import Present, TopologyError, discovered, loads
-from testbed.topology.present import PresentAttachment, PresentContainer, PresentNetwork, as_name
 
 
 def network(name, subnet, **keys):
