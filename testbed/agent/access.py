@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from testbed.agent.wiring import Wiring
 
 _RULE = 1
-"""Number of the only rule in the root table of a device; the one that closes a new port has the last number."""
+"""Number of the only rule of a table."""
+
+_LIST = 1 << 20
+"""Handle of the table with the rule that changes: the kernel replaces no rule of a root table, whose handle is its."""
 
 
 @dataclass(slots=True)
@@ -111,6 +114,7 @@ class _AllPackets:
         self._route = route
         self._device = device
         self._tables = MatchTables(route, device)
+        self._has_list = False
         self._present: tuple[Rule, ...] = ()
 
     def set(self, rules: Sequence[Rule]) -> None:
@@ -120,8 +124,13 @@ class _AllPackets:
         add_hook(self._route, self._device)
         tables, messages = self._tables.make(rules)
         plain = next((rule.device for rule in rules if rule.match is None), None)
+        if not self._has_list:
+            messages.append((u32.NEW_FILTER, CREATE | EXCL, u32.table(self._device, _LIST)))
+            to_list = u32.rule(self._device, _RULE, onward=Onward(_LIST))
+            messages.append((u32.NEW_FILTER, CREATE | EXCL, to_list))
         onward = Onward(tables[0] << 20) if tables else u32.STAY
-        body = u32.rule(self._device, _RULE, actions=u32.redirect(plain), onward=onward)
+        body = u32.rule(self._device, _LIST | _RULE, actions=u32.redirect(plain), onward=onward)
         self._route.send([*messages, (u32.NEW_FILTER, CREATE, body)])
+        self._has_list = True
         self._tables.keep(tables)
         self._present = tuple(rules)

@@ -138,6 +138,18 @@ def test_a_changed_uplink_counts_at_once_and_a_new_one_too(lab):
         lab.link("aside", "*").update(delay="0")
 
 
+def test_matches_are_added_to_an_uplink_one_after_the_other(lab):
+    lines = [lab.link("aside", "*", match=match) for match in ("protocol=udp", "protocol=icmp")]
+    try:
+        for line in lines:
+            line.update(delay="40ms")
+        assert quickest(lab["aside"], "near") >= 40
+    finally:
+        for line in lines:
+            line.update(delay="0")
+    assert quickest(lab["aside"], "near") < ALLOWED_MS
+
+
 def test_what_an_uplink_loses_reaches_nobody(lab):
     lab.link("client", "*").update(blackhole=True)
     try:
