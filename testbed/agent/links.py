@@ -120,6 +120,7 @@ class Links:
                         mtu=port.mtu,
                         repeatable=link.repeatable,
                     )
+                    self._require_own_sender(key, engine)
                     done.append(ChosenEngine(engine=engine, why=why))
                     present = self._links.get(key)
                     if present and present.engine == engine:
@@ -145,6 +146,20 @@ class Links:
                 await self._connect(made.values())
                 await self._carriers.dismantle(replaced)
             return tuple(done)
+
+    def _require_own_sender(self, key: LinkKey, engine: str) -> None:
+        """Require that the offloads of a link's sender may be switched off, if its engine needs that.
+
+        Raises:
+            LabError: `offload-not-ours`: the sender is the bridge of a network that others use too.
+        """
+        shared = key.source in BUILT_IN and key.network in self.wiring.open_networks
+        if shared and self.engines[engine].needs_single_packets:
+            raise LabError(
+                "offload-not-ours",
+                f"{key}: {engine} needs the segmentation offloads of the network's bridge off, which others use too",
+                "give the link engine: userspace",
+            )
 
     async def _expect(self, link: Link) -> None:
         """Have a link that works as soon as both of its ends are there."""
