@@ -72,7 +72,7 @@ def test_no_ports(text):
     [("./site", "../shop/site"), ("site", "../shop/site"), ("/srv", "/srv"), ("~/x", "~/x"), ("../a", "../a")],
 )
 def test_paths_follow_the_topology(path, written):
-    assert moved(path, Path("/work/shop"), Path("/work/labs")) == written
+    assert moved(path, Path("/srv/shop"), Path("/srv/labs")) == written
 
 
 def test_paths_beside_the_topology_begin_with_a_dot():
