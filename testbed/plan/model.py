@@ -359,8 +359,11 @@ class Plan:
         Raises:
             UsageError: `unknown-node`.
         """
-        groups = {group.name: group.nodes for group in self.groups}
-        return tuple(member for name in names for member in groups.get(name) or (self.known(name).name,))
+        found: list[str] = []
+        for name in names:
+            group = next((group for group in self.groups if group.name == name), None)
+            found += group.nodes if group else [self.known(name).name]
+        return tuple(found)
 
     def all_impairments(self) -> dict[LinkKey, tuple[Impairments, ...]]:
         """Return all impairments of each link during a run, in the order of links; the file's impairments first."""
