@@ -15,7 +15,7 @@ from testbed.lab import Lab, find
 from testbed.pytest_plugin import lacking
 from testbed.topology import loads
 from tests.conftest import missing, remains
-from tests.contract.test_runtimes import BACKENDS, quickest
+from tests.contract.test_runtimes import NETEM_ONCE, quickest
 from tests.live.command_line import MARK, processes, running
 
 TOPOLOGY = """
@@ -36,7 +36,7 @@ ALLOWED_MS = 14
 """What a busy machine may add to the quickest of 20 round trips; less than any of the delays that could be missed."""
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(scope="module", params=NETEM_ONCE)
 def lab(request):
     """One lab for all tests, which leave it as it was."""
     runtime, engine = request.param

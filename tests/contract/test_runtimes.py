@@ -32,15 +32,17 @@ links:
 """
 
 
-def backends(engine, *marks):
+def backends(engine, *marks, runtimes=("docker", "netns")):
     return [
         pytest.param((runtime, engine), marks=[getattr(pytest.mark, runtime), *marks], id=f"{runtime}-{engine}")
-        for runtime in ("docker", "netns")
+        for runtime in runtimes
     ]
 
 
 USERSPACE = backends("userspace")
 BACKENDS = [*USERSPACE, *backends("netem", pytest.mark.netem)]
+NETEM_ONCE = [*USERSPACE, *backends("netem", pytest.mark.netem, runtimes=("netns",))]
+"""For long suites: the guest, whose kernel has netem, is slow with containers."""
 
 once = pytest.mark.parametrize("backend", USERSPACE, indirect=True)
 """For what no engine has a part in: one of them will do."""
