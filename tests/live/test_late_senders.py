@@ -47,7 +47,7 @@ class Sending(Observer):
 
 def clients(lab):
     """The processes of a lab's clients."""
-    seeds = [f'"seed":{workload.seed},'.encode() for workload in lab.plan.workloads]
+    seeds = [f'"seed": {workload.seed},'.encode() for workload in lab.plan.workloads]
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdecimal():
@@ -55,8 +55,9 @@ def clients(lab):
                 line = (process / "cmdline").read_bytes()
             except OSError:
                 continue
-            if b'"role":"client"' in line and any(seed in line for seed in seeds):
+            if b'"role": "client"' in line and any(seed in line for seed in seeds):
                 found.append(int(process.name))
+    assert len(found) >= len(seeds)
     return found
 
 
