@@ -257,6 +257,8 @@ def test_a_namespace_that_is_made_anew_on_a_bridge_has_its_links(lab_name):
             said("ip", "netns", "delete", spaces.names["b"])
             assert eventually(lambda: "network namespace" in lab_line(lab_name))
             assert f"{spaces.names['b']} has gone" in lab_line(lab_name)
+            before = f"{spaces.tag}b@"  # the kernel removes what was in a namespace a moment after its name has gone
+            assert eventually(lambda: before not in said(*spaces.switch, "-br", "link", "show"))
             said("ip", "netns", "add", spaces.names["b"])
             spaces.plug("b")
             spaces.configure("b")
