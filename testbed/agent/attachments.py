@@ -220,7 +220,7 @@ class Attachments:
             return
         try:
             (now,) = switch.devices(side.route, device.index)
-            if link_devices.is_ours(now):  # what a bridge reports of its port lacks the alias
+            if link_devices.carries_links(now):  # what a bridge reports of its port lacks the alias
                 self._not_nodes[key] = network
                 return
             closed = self.links.rules.close(side, device.index, network)
@@ -295,11 +295,13 @@ class Attachments:
     async def _return_wires(self) -> None:
         """Connect the containers that have started again. Their ports are closed before they are switched on."""
         for name in self.wires.lost():
-            with suppress(*_FAILURES):  # it is starting, or has ended again: the next round tries again
+            try:
                 ports = await self.wires.connect(name)
                 for port in ports:
                     self._appeared(self.wiring.main, port)
                 self.wires.devices.switch_on(ports)
+            except _FAILURES as error:  # it is starting, or has ended again: the next round tries again
+                _log.debug("node %s has not got its wires back: %s", name, error)
 
     def _route_problems(self) -> list[str]:
         return [f"node {name} has not got its routes back: {error}" for name, error in self._unrouted.items() if error]

@@ -231,7 +231,7 @@ class LinkDevices:
         master = attribute(_MASTER, struct.pack("=I", bridge))
         try:
             body = _description(name, mtu) + _ONE_QUEUE + master + kind
-            self._route.send([(_NEW_LINK, CREATE | EXCL, body), self._alias(name, purpose)])
+            self._route.send([(_NEW_LINK, CREATE | EXCL, body), self._alias(name, f"{_PORT}{purpose}")])
             return switch.named(self._route, name)
         except BaseException:
             self._delete_named([name])
@@ -351,6 +351,7 @@ def switch_on_in(network: int, names: Iterable[str]) -> None:
 
 
 _ALIASES = "testbed "
+_PORT = "port of "
 
 
 def alias(lab: str) -> str:
@@ -358,9 +359,10 @@ def alias(lab: str) -> str:
     return f"{_ALIASES}{lab} "
 
 
-def is_ours(device: Device) -> bool:
-    """Whether a lab's agent made a device, of this lab or another."""
-    return device.alias.startswith(_ALIASES)
+def carries_links(device: Device) -> bool:
+    """Whether a lab's agent, of this lab or another, made a device for links, not as the port of a node."""
+    _, _, purpose = device.alias.removeprefix(_ALIASES).partition(" ")
+    return device.alias.startswith(_ALIASES) and not purpose.startswith(_PORT)
 
 
 def sweep(route: RouteSocket, lab: str) -> int:
