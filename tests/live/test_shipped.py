@@ -45,7 +45,7 @@ def run(name, runtime, results):
             break
     assert done.returncode == 0, done.stdout
     for workload in result.plan.workloads:
-        assert workload.name in done.stdout
+        assert (workload.group or workload.name) in done.stdout
     return result
 
 
