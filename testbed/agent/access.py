@@ -108,7 +108,7 @@ class AccessLines:
 
 
 class _AllPackets:
-    """The rules for all that leaves a device, whoever sent it."""
+    """The rules for all packets that leave a device, from any sender."""
 
     def __init__(self, route: RouteSocket, device: int) -> None:
         self._route = route

@@ -69,7 +69,7 @@ def switch_on(network: int, interface: str, features: tuple[str, ...]) -> None:
 
 
 def wanted(network: int, interface: str) -> tuple[str, ...]:
-    """The features of `SEGMENTATION` that an interface is told to use, whether it can or not; see `switch_off`.
+    """Return the features of `SEGMENTATION` that are requested for an interface, in use or not; see `switch_off`.
 
     Raises:
         OSError: there is no such interface.

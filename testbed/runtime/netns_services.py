@@ -1,6 +1,6 @@
 """What network namespaces can do of a plan's service keys: mounts, users and limits; the rest is refused.
 
-What is possible is told before anything is made, for the file system, the users and the limits are this machine's.
+Checks run before anything is made: file system, users and limits of the nodes are this machine's.
 """
 
 from __future__ import annotations

@@ -110,8 +110,8 @@ class Node(ServiceKeys):
         """Return its networks by name.
 
         Args:
-            networks: all networks of the file. If there are several and the node names none, it is on none; nor is what
-                is there already, until it is discovered what it is on.
+            networks: all networks of the file. If there are several and the node names none, it is on none. A node that
+                runs already is on none until its networks have been discovered.
         """
         if self.networks is None and self.is_present:
             return {}

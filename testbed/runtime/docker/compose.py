@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 _LAST_LINES = 10
 
 _STOPPING_SECONDS = 10
-"""For a compose that is told to end, which it passes on to the Docker Engine's calls that are under way."""
+"""How long Docker Compose may take to end after SIGTERM: it first ends its calls to the Docker Engine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
