@@ -1,0 +1,109 @@
+"""Networks and nodes to make, with what routers do to packets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from testbed.agent.messages.base import Call, Payload
+from testbed.services import Tmpfs, Ulimit, Volume
+
+
+class NewNetwork(Payload, frozen=True, kw_only=True):
+    """A network to make; `mtu` is bytes of an IP packet."""
+
+    name: str
+    mtu: int
+
+
+class NewInterface(Payload, frozen=True, kw_only=True):
+    """A node's interface to make on a network."""
+
+    network: str
+    name: str
+    address: str
+    prefix_length: int
+    mac: str
+
+
+class NewRoute(Payload, frozen=True, kw_only=True):
+    """A route to install: a subnet in CIDR form or `default`, and the address of the next hop."""
+
+    to: str
+    via: str
+
+
+class NewNat(Payload, frozen=True, kw_only=True):
+    """Address translation between networks of a node; see `testbed.plan.routes.Nat`."""
+
+    inside: tuple[str, ...]
+    outside: tuple[str, ...]
+    kind: str
+    timeout_ns: int
+    hairpin: bool
+
+
+class NewFirewall(Payload, frozen=True, kw_only=True):
+    """A firewall between networks of a node; see `testbed.plan.routes.Firewall`."""
+
+    inside: tuple[str, ...]
+    outside: tuple[str, ...]
+    policy: str
+    icmp: str
+
+
+class PacketFilter(Payload, frozen=True, kw_only=True):
+    """What a router does to packets beside forwarding them."""
+
+    nat: NewNat | None = None
+    firewall: NewFirewall | None = None
+
+
+class Surroundings(Payload, frozen=True, kw_only=True):
+    """What the processes of a node have beside its network.
+
+    Attributes:
+        hostname: empty is the node's name.
+        resolver: text of its /etc/resolv.conf; empty leaves the machine's.
+        volumes: files and directories of this machine that it sees elsewhere; sources are absolute.
+        tmpfs: directories in memory.
+        user: ids of the user, the group and further groups of its commands; None is those of the agent.
+        limits: of its commands.
+    """
+
+    hostname: str = ""
+    resolver: str = ""
+    volumes: tuple[Volume, ...] = ()
+    tmpfs: tuple[Tmpfs, ...] = ()
+    user: tuple[int, int, tuple[int, ...]] | None = None
+    limits: tuple[Ulimit, ...] = ()
+
+
+class NewNode(Payload, frozen=True, kw_only=True):
+    """A node to make.
+
+    Attributes:
+        sysctls: settings of its network namespace.
+        environment: variables of its commands, beside those of all nodes.
+        directory: where its commands start.
+        hosts: text of its /etc/hosts.
+        routes: to networks that it is not on.
+        packet_filter: what it does to packets that it forwards; None: nothing.
+        surroundings: what else its commands have.
+    """
+
+    name: str
+    sysctls: Mapping[str, str]
+    environment: Mapping[str, str]
+    directory: str
+    hosts: str
+    interfaces: tuple[NewInterface, ...]
+    routes: tuple[NewRoute, ...] = ()
+    packet_filter: PacketFilter | None = None
+    surroundings: Surroundings = Surroundings()
+
+
+class Create(Call[None], frozen=True, kw_only=True):
+    """Make networks and nodes."""
+
+    networks: tuple[NewNetwork, ...]
+    nodes: tuple[NewNode, ...]

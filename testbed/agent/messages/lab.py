@@ -1,0 +1,65 @@
+"""The lab as a whole: who answers, the plan to remember, the end. And what an agent that only probes prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from testbed.agent.messages.attachments import Member
+from testbed.agent.messages.base import Call, Payload
+
+
+class AgentStatus(Payload, frozen=True, kw_only=True):
+    """Who answers, and what it holds.
+
+    Attributes:
+        version: of the protocol.
+        lab: its name.
+        pid: of the agent.
+        plan: what `Remember` gave it, which it does not look into; None until the lab is up.
+        dead_links: the links that pass nothing any more because what carried them has ended, and how that was.
+        nodes: the state of each by its own command: `running`, `paused` or `exited STATUS`; `gone` is a network
+            namespace of somebody else's that is there no more.
+        pauses: how often the command of each node has been paused; of those that have one.
+        members: the nodes that are not what was adopted, because their containers were made anew or came later.
+        left: the nodes that are there no more, because their service has fewer containers.
+    """
+
+    version: int
+    lab: str
+    pid: int
+    plan: Mapping[str, object] | None
+    dead_links: Mapping[str, str]
+    nodes: Mapping[str, str]
+    pauses: Mapping[str, int]
+    members: tuple[Member, ...]
+    left: tuple[str, ...]
+
+
+class Hello(Call[AgentStatus], frozen=True, kw_only=True):
+    """Ask who answers."""
+
+
+class Clock(Call[int], frozen=True, kw_only=True):
+    """Read the monotonic clock."""
+
+
+class Remember(Call[None], frozen=True, kw_only=True):
+    """Keep the plan for later commands: the lab is up, and no longer ends with the command that made it."""
+
+    plan: Mapping[str, object] | None
+
+
+class Shutdown(Call[None], frozen=True, kw_only=True):
+    """End the agent, and with it all that it holds."""
+
+
+class Stay(Call[None], frozen=True, kw_only=True):
+    """End the agent, which puts everything back, as soon as the client disconnects or sends anything."""
+
+
+class EngineReport(Payload, frozen=True, kw_only=True):
+    """What the agent's `--probe` finds of an engine; `problem`, why it can't be used, is None where it can."""
+
+    description: str
+    problem: str | None
+    hint: str | None
