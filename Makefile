@@ -109,7 +109,7 @@ fidelity: $(bin)/installed-dev ## Measure by independent tools whether links are
 
 clean: ## Remove the virtual environment, caches and fetched packages; results and labs stay
 	@echo "clean    .venv, caches, images/wheels"
-	@rm -rf .venv build dist testbed.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv build dist testbed_lab.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@rm -f images/wheels/*.whl images/wheels/.fetched
 	@find testbed tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -69,7 +69,7 @@ def missing(capability: str) -> str | None:  # noqa: PLR0911  # a case for each
 
 def without_images(*names: str) -> str | None:
     found = subprocess.run(["docker", "image", "inspect", *names], capture_output=True, check=False)
-    return f"not all of {', '.join(names)} are here; make images builds them" if found.returncode else None
+    return f"not all of {', '.join(names)} are here; testbed images builds them" if found.returncode else None
 
 
 @functools.cache

@@ -90,7 +90,7 @@ def _load(wiring: Wiring, name: str, lines: Sequence[str]) -> None:
     program = shutil.which("nft", path=os.pathsep.join([os.environ.get("PATH", os.defpath), *_PLACES]))
     if program is None:
         message = f"node {name} has a NAT or a firewall, and there is no nft to set it"
-        hint = "apt-get install nftables; where the agent is a container, make images builds one that has it"
+        hint = "apt-get install nftables; where the agent is a container, testbed images builds one that has it"
         raise MachineError("no-nft", message, hint)
     with namespaces.inside(wiring.node(name).network):
         done = subprocess.run([program, "-f", "-"], input="\n".join(lines), text=True, capture_output=True, check=False)

@@ -49,6 +49,7 @@ COMMANDS = {
     "import": ("testbed.cli.importing", "Make a topology of a compose file or a containerlab file."),
     "metrics": ("testbed.cli.metrics", "List what is measured, by kind of workload."),
     "schema": ("testbed.cli.topology_files", "Print the JSON Schema of topology files, for editors."),
+    "images": ("testbed.cli.images", "Build the images of nodes, agents and servers."),
     "doctor": ("testbed.cli.machine", "Report what this machine can do, and what to install for the rest."),
 }
 """The module and the one-line help of each command."""

@@ -67,7 +67,7 @@ def _traffic(kind: Kind) -> ModuleType:
         raise EndpointError(
             "library-missing",
             f"{kind.name} needs the Python package {error.name}, which the agent's Python has not got",
-            "install the testbed's requirements again; in the testbed's image make images does",
+            "install the testbed's requirements again; in the testbed's image, testbed images does",
         ) from error
 
 

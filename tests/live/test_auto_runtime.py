@@ -81,4 +81,4 @@ def test_a_topology_that_needs_containers_fails_with_the_fix(bare_engine, lab_na
 def test_docker_is_insisted_on(bare_engine, lab_name):
     done = run(bare_engine, "up", "lan", "--name", lab_name, "--runtime", "docker")
     assert done.returncode == 3
-    assert "hint: make images" in done.stderr
+    assert "hint: testbed images" in done.stderr

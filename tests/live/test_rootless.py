@@ -56,10 +56,10 @@ def needed(name, found):
 def installed():
     """A directory that anybody can read, with the package, what it needs, and a topology."""
     directory = Path(tempfile.mkdtemp(prefix="testbed-rootless-"))
-    shutil.copytree(ROOT / "testbed", directory / "testbed", ignore=shutil.ignore_patterns("__pycache__"))
-    for name, distribution in needed("testbed", {}).items():
+    shutil.copytree(ROOT / "testbed", directory / "testbed", ignore=shutil.ignore_patterns("__pycache__", "wheels"))
+    for name, distribution in needed("testbed-lab", {}).items():
         for file in distribution.files or ():
-            if name != "testbed" and ".." not in file.parts and "__pycache__" not in file.parts:
+            if name != "testbed-lab" and ".." not in file.parts and "__pycache__" not in file.parts:
                 (directory / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(distribution.locate_file(file), directory / file)
     (directory / "rootless.yml").write_text(TOPOLOGY, "utf-8")

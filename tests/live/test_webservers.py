@@ -98,4 +98,4 @@ def by_curl(lab, url, options):
 def test_an_image_that_make_images_would_build_is_never_pulled(up):
     with pytest.raises(MachineError) as caught:
         up("nodes: {a: {image: testbed-nothing}}")
-    assert (caught.value.code, caught.value.hint) == ("image-missing", "make images")
+    assert (caught.value.code, caught.value.hint) == ("image-missing", "testbed images builds it")

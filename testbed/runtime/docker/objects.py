@@ -41,7 +41,7 @@ LAB, NODE, NETWORK, AGENT, GUARDIAN, VERSION = (
 )
 
 _BUILT_HERE = re.compile(r"testbed(-[a-z0-9-]+)?(:|$)")
-"""Images that `make images` builds. They are never pulled: a registry's image of such a name is not the testbed's."""
+"""Images that `testbed images` builds. They are never pulled: one of such a name in a registry is another."""
 
 _REMOVAL_SECONDS = 60
 _LATE_SECONDS = 1.0
@@ -84,7 +84,8 @@ def ensure_image(engine: DockerEngine, image: str, platform: str = "", *, may_pu
     if builds.is_present(engine, image):
         return
     if _BUILT_HERE.match(image):
-        raise MachineError("image-missing", f"{image}, an image of testbed's own, is missing", "make images")
+        hint = "testbed images builds it"
+        raise MachineError("image-missing", f"{image}, an image of testbed's own, is missing", hint)
     if not may_pull:
         hint = f"docker pull {image}, docker load, or leave its pull_policy out"
         raise MachineError("image-missing", f"image {image} is missing, and pull_policy is never", hint)

@@ -1,0 +1,68 @@
+"""Builds the testbed's own images, from a checkout or from the installed package.
+
+The recipes are in `testbed/images`, a link to the checkout's `images/`. The script `images/build` wants what a checkout
+has: `images/`, `testbed/`, `topologies/` and the requirements in `pyproject.toml`. An installed package has no such
+directory, so one is made below the user's cache, where it also keeps the wheels that the script fetches.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import testbed
+from testbed import __version__
+from testbed.errors import MachineError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DISTRIBUTION = "testbed-lab"
+"""The name on PyPI, where `testbed` is another project."""
+
+_PACKAGE = Path(testbed.__file__).parent
+
+
+def build(names: Sequence[str] = ()) -> None:
+    """Build the images of these names, or all; print what is built, and nothing is done that is done already.
+
+    Args:
+        names: `testbed`, `controller`, or a server's folder in `images/`, as `nginx`.
+
+    Raises:
+        MachineError: `images-not-built`; the script has printed the reason and what to do.
+    """
+    script = source_directory() / "images" / "build"
+    environment = os.environ | {"PYTHON": sys.executable}
+    # Files of a wheel are not executable.
+    if subprocess.run(["bash", script, *names], env=environment, check=False).returncode != 0:
+        raise MachineError("images-not-built", "the images could not be built", "the reason is printed above")
+
+
+def source_directory() -> Path:
+    """Return a directory with what the images are built from: the checkout, or a copy of the installed package."""
+    checkout = (_PACKAGE / "images").resolve().parent
+    if (checkout / "pyproject.toml").exists():
+        return checkout
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return _copied(cache / "testbed" / f"images-{__version__}")
+
+
+def _copied(directory: Path) -> Path:
+    """Lay the installed package out as a checkout, and keep the wheels that are there already."""
+    own = shutil.ignore_patterns("__pycache__", "images", "topologies")
+    shutil.rmtree(directory / "testbed", ignore_errors=True)
+    shutil.copytree(_PACKAGE, directory / "testbed", ignore=own)
+    for name in ("images", "topologies"):
+        shutil.copytree(_PACKAGE / name, directory / name, dirs_exist_ok=True)
+    (directory / "images" / "wheels").mkdir(exist_ok=True)
+    needed = [each for each in metadata.requires(DISTRIBUTION) or () if "extra ==" not in each]
+    # JSON's strings are TOML's.
+    (directory / "pyproject.toml").write_text(f"[project]\ndependencies = {json.dumps(needed)}\n")
+    return directory
