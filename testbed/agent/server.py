@@ -18,7 +18,9 @@ import msgspec
 
 from testbed import logs
 from testbed.agent import (
+    adoption,
     awaited,
+    creation,
     http_probe,
     messages,
     nat_probe,
@@ -188,7 +190,7 @@ class Server:
         return time.monotonic_ns()
 
     async def _create(self, call: messages.Create) -> None:
-        await self._wiring.create(call.networks, call.nodes, self._directory / "hosts")
+        await creation.create(self._wiring, call.networks, call.nodes, self._directory / "hosts")
         self._note_nats(call.nodes)
         for node in call.nodes:
             if node.packet_filter:
@@ -196,7 +198,7 @@ class Server:
             routes.install(self._wiring.node(node.name), node.routes)
 
     async def _adopt(self, call: messages.Adopt) -> None:
-        await self._wiring.adopt(call.networks, call.nodes)
+        await adoption.adopt(self._wiring, call.networks, call.nodes)
         self._note_nats(call.nodes)
         await self._attachments.wires.make(call.wires, call.nodes)
         await self._attachments.recognise()

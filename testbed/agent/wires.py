@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from testbed.agent import bypass, link_devices, packet_filters, routes
+from testbed.agent.creation import configure
 from testbed.agent.ports import Port
-from testbed.agent.wiring import configure
 from testbed.errors import LabError
 
 if TYPE_CHECKING:

@@ -1,38 +1,25 @@
-"""The nodes of a lab and their ports: made here (netns runtime) or found where Docker made them."""
+"""The nodes of a lab and their ports, as they are now. `creation` makes them, `adoption` finds those of others."""
 
 from __future__ import annotations
 
-import itertools
-import os
-import socket
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from pyroute2 import AsyncIPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.agent import switch
 from testbed.agent.gateways import Gateways
-from testbed.agent.netlink import RouteSocket
-from testbed.agent.nodes import Node, devices_of, let_go, of_namespace, of_process
+from testbed.agent.nodes import Node, let_go, of_process
 from testbed.agent.ports import DeviceKey, Line, Place, Port, Side
 from testbed.errors import LabError, unknown_node
 from testbed.linux import namespaces
 from testbed.names import BUILT_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from testbed.agent.messages import ContainerIdentity, NewInterface, NewNetwork, NewNode, PresentNetwork, PresentNode
+    from testbed.agent.messages import ContainerIdentity
+    from testbed.agent.netlink import RouteSocket
     from testbed.agent.owners import Owner
-    from testbed.agent.ports import DeviceKey, Line
     from testbed.agent.switch import Device
-
-_FIRST_INDEX = 1000
-"""Indexes of devices on our own switch side are chosen, which saves asking for them; below are those of devices that
-kernel modules add to every new namespace."""
 
 
 class NetworkNamespace:
@@ -272,177 +259,3 @@ class Wiring:
     def awaits(self, *nodes: str, network: str) -> bool:
         """Whether one of some nodes is a container that has not been on a network yet."""
         return any((node, network) in self.expected & self.gone.keys() for node in nodes)
-
-    async def create(self, networks: Sequence[NewNetwork], nodes: Sequence[NewNode], hosts: Path) -> None:
-        """Make networks as bridges and nodes as namespaces, and cable them.
-
-        Args:
-            networks: to make.
-            nodes: to make, with their interfaces.
-            hosts: directory for the hosts files.
-
-        Raises:
-            LabError: `sysctl-refused`, `wiring-failed`.
-        """
-        with namespaces.inside(self.switch.fd):
-            _no_ipv6()
-        indexes = itertools.count(_FIRST_INDEX)
-        try:
-            bridges = {network.name: await self._make_bridge(next(indexes), network.mtu) for network in networks}
-            for node in nodes:
-                self._make_node(node, hosts / node.name)
-                for interface in node.interfaces:
-                    await self._cable(node.name, interface, next(indexes), bridges[interface.network])
-                await configure(self.nodes[node.name].network, node.interfaces)
-        except NetlinkError as error:
-            raise LabError("wiring-failed", f"the kernel refused a device or an address: {error}") from None
-
-    async def _make_bridge(self, index: int, mtu: int) -> tuple[int, int]:
-        """A switch; its index and MTU."""
-        await self.switch.ip.link("add", index=index, ifname=f"net{index}", kind="bridge", mtu=mtu, br_mcast_snooping=0)
-        await self.switch.ip.link("set", index=index, state="up")
-        return index, mtu
-
-    def _make_node(self, node: NewNode, hosts: Path) -> None:
-        hosts.parent.mkdir(exist_ok=True)
-        hosts.write_text(node.hosts, "utf-8")
-        resolver = hosts.with_name(f"{node.name}.resolv") if node.surroundings.resolver else None
-        if resolver:
-            resolver.write_text(node.surroundings.resolver, "utf-8")
-        network = namespaces.new_network()
-        name = node.name
-        self.nodes[name] = Node(
-            name=name,
-            network=network,
-            hosts=hosts,
-            resolver=resolver,
-            surroundings=node.surroundings,
-            environment=node.environment,
-            directory=node.directory,
-        )
-        with namespaces.inside(network):
-            _no_ipv6()
-            _set_sysctls(name, node.sysctls)
-
-    async def _cable(self, node: str, interface: NewInterface, index: int, bridge: tuple[int, int]) -> None:
-        """Connect a node to a switch; the end at the switch, which is the port, gets the index."""
-        network, mtu = self.nodes[node].network, bridge[1]
-        peer = {"ifname": interface.name, "address": interface.mac, "mtu": mtu, "net_ns_fd": network}
-        await self.switch.ip.link(
-            "add", index=index, ifname=f"port{index}", kind="veth", mtu=mtu, master=bridge[0], state="up", peer=peer
-        )
-        self.add(
-            Port(
-                node=node,
-                network=interface.network,
-                side=self.main,
-                index=index,
-                bridge=bridge[0],
-                mac=interface.mac,
-                interface=interface.name,
-                mtu=mtu,
-                address=interface.address,
-            )
-        )
-
-    async def adopt(self, networks: Sequence[PresentNetwork], nodes: Sequence[PresentNode]) -> None:
-        """Find the ports of nodes that are there already, on networks that are there already.
-
-        Raises:
-            LabError: `node-gone`, `port-not-found`.
-        """
-        self.open_networks |= {network.name for network in networks if network.open}
-        for given in nodes:
-            name, pid = given.name, given.pid
-            try:
-                if given.namespace:
-                    node = of_namespace(name, given.namespace)
-                else:
-                    node = of_process(name, pid, limited=given.limited, container=given.container)
-            except OSError as error:
-                raise LabError(
-                    "node-gone", f"no namespace of {name} ({given.namespace or f'pid {pid}'}): {error.strerror}"
-                ) from None
-            self.nodes[name] = node
-            if given.identity:
-                self.identities[name] = given.identity
-            by_mac = {device.mac: device for device in devices_of(node)}
-            for interface in given.interfaces:
-                device = by_mac.get(interface.mac)
-                found = self._behind(node, device) if device else None
-                if not device or not found:
-                    raise LabError(
-                        "port-not-found",
-                        f"{name} has no veth interface with MAC {interface.mac} for network {interface.network}; "
-                        f"it has {', '.join(filter(None, by_mac))}",
-                        "attach the node to a bridge network only",
-                    )
-                side, port = found
-                self.add(
-                    Port(
-                        node=name,
-                        network=interface.network,
-                        side=side,
-                        index=port.index,
-                        bridge=port.master,
-                        mac=device.mac,
-                        interface=device.name,
-                        mtu=device.mtu,
-                        address=interface.address,
-                    )
-                )
-
-    def _behind(self, node: Node, device: Device) -> Place | None:
-        """Where the other end of a node's interface is: on a switch side, or in any other namespace of this machine."""
-        for side in self.sides:
-            if port := switch.other_end(node.network, device, side.fd):
-                return Place(side, port)
-        if device.peer_namespace is None or not node.path:
-            return None
-        for path in namespaces.known_networks(*(each.path for each in self.nodes.values())):
-            with suppress(OSError):
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                if port := switch.other_end(node.network, device, fd):
-                    with namespaces.inside(fd):
-                        side = Side(os.fstat(fd).st_ino, fd, RouteSocket(), str(path))
-                    self.elsewhere[side.number] = side
-                    return Place(side, port)
-                os.close(fd)
-        return None
-
-
-async def configure(network: int, interfaces: Sequence[NewInterface]) -> None:
-    """Give a node's interfaces their addresses and switch them on."""
-    async with NetworkNamespace(network) as node:
-        indexes = {link.get("ifname"): link["index"] async for link in await node.ip.get_links()}
-        for interface in interfaces:
-            await node.ip.addr(
-                "add",
-                index=indexes[interface.name],
-                address=interface.address,
-                prefixlen=interface.prefix_length,
-            )
-        for name in ("lo", *(interface.name for interface in interfaces)):
-            await node.ip.link("set", index=indexes[name], state="up")
-
-
-def _no_ipv6() -> None:
-    """Keep autoconfiguration quiet in the current namespace, as Docker does on networks without IPv6."""
-    with suppress(OSError):
-        socket.socket(socket.AF_INET6).close()  # has the kernel load the module, if it is one, before we set it
-    for scope in ("all", "default"):
-        setting = Path(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6")
-        if setting.exists():
-            setting.write_text("1", "ascii")
-
-
-def _set_sysctls(node: str, sysctls: Mapping[str, str]) -> None:
-    for name, value in sysctls.items():
-        try:
-            Path("/proc/sys", *name.split(".")).write_text(value, "ascii")
-        except OSError as error:
-            raise LabError(
-                "sysctl-refused",
-                f"{node}: the kernel refuses {name}={value}: {error.strerror}",
-                "only settings of a network namespace can be given, net.*; see `sysctl -a` for names and values",
-            ) from None

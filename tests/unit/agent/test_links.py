@@ -13,6 +13,7 @@ from itertools import permutations
 
 import pytest
 
+from testbed.agent import creation
 from testbed.agent.journal import Journal
 from testbed.agent.link_devices import LinkDevices
 from testbed.agent.links import Links
@@ -61,7 +62,7 @@ async def links_of(nodes, directory, *, journal=None):
                 )
                 for at in range(nodes)
             ]
-            await wiring.create([NewNetwork(name="lan", mtu=1500)], wanted, directory)
+            await creation.create(wiring, [NewNetwork(name="lan", mtu=1500)], wanted, directory)
             devices = LinkDevices("lab-x", switch, route, switch)
             engines = {"userspace": load("userspace", Switch(switch, switch, devices))}
             wiring.open_networks |= {"lan"} if journal else set()

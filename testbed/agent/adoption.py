@@ -1,0 +1,89 @@
+"""Nodes and networks that Docker or others have made: the agent finds the nodes' ports."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from testbed.agent import switch
+from testbed.agent.netlink import RouteSocket
+from testbed.agent.nodes import devices_of, of_namespace, of_process
+from testbed.agent.ports import Place, Port, Side
+from testbed.errors import LabError
+from testbed.linux import namespaces
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from testbed.agent.messages import PresentNetwork, PresentNode
+    from testbed.agent.nodes import Node
+    from testbed.agent.switch import Device
+    from testbed.agent.wiring import Wiring
+
+
+async def adopt(wiring: Wiring, networks: Sequence[PresentNetwork], nodes: Sequence[PresentNode]) -> None:
+    """Find the ports of nodes that are there already, on networks that are there already.
+
+    Raises:
+        LabError: `node-gone`, `port-not-found`.
+    """
+    wiring.open_networks |= {network.name for network in networks if network.open}
+    for given in nodes:
+        name, pid = given.name, given.pid
+        try:
+            if given.namespace:
+                node = of_namespace(name, given.namespace)
+            else:
+                node = of_process(name, pid, limited=given.limited, container=given.container)
+        except OSError as error:
+            raise LabError(
+                "node-gone", f"no namespace of {name} ({given.namespace or f'pid {pid}'}): {error.strerror}"
+            ) from None
+        wiring.nodes[name] = node
+        if given.identity:
+            wiring.identities[name] = given.identity
+        by_mac = {device.mac: device for device in devices_of(node)}
+        for interface in given.interfaces:
+            device = by_mac.get(interface.mac)
+            found = _behind(wiring, node, device) if device else None
+            if not device or not found:
+                raise LabError(
+                    "port-not-found",
+                    f"{name} has no veth interface with MAC {interface.mac} for network {interface.network}; "
+                    f"it has {', '.join(filter(None, by_mac))}",
+                    "attach the node to a bridge network only",
+                )
+            side, port = found
+            wiring.add(
+                Port(
+                    node=name,
+                    network=interface.network,
+                    side=side,
+                    index=port.index,
+                    bridge=port.master,
+                    mac=device.mac,
+                    interface=device.name,
+                    mtu=device.mtu,
+                    address=interface.address,
+                )
+            )
+
+
+def _behind(wiring: Wiring, node: Node, device: Device) -> Place | None:
+    """Find the other end of a node's interface: on a switch side, or in any other namespace of this machine."""
+    for side in wiring.sides:
+        if port := switch.other_end(node.network, device, side.fd):
+            return Place(side, port)
+    if device.peer_namespace is None or not node.path:
+        return None
+    for path in namespaces.known_networks(*(each.path for each in wiring.nodes.values())):
+        with suppress(OSError):
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            if port := switch.other_end(node.network, device, fd):
+                with namespaces.inside(fd):
+                    side = Side(os.fstat(fd).st_ino, fd, RouteSocket(), str(path))
+                wiring.elsewhere[side.number] = side
+                return Place(side, port)
+            os.close(fd)
+    return None
