@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import BinaryIO
 
-    from testbed.agent.client import Agent, Process
+    from testbed.agent.client import Agent
+    from testbed.agent.remote_process import Process
     from testbed.lab.observer import Observer
     from testbed.plan.model import CaptureSettings, Plan
     from testbed.runs import RunWriter

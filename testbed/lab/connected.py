@@ -13,8 +13,8 @@ from testbed.lab.handles import argv_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from testbed.agent.client import Endpoint
     from testbed.agent.messages import AttachmentReport, LinkStatistics, NodeSockets
+    from testbed.agent.remote_process import Endpoint
     from testbed.endpoint.spec import Spec
     from testbed.lab.node_watch import NodeWatch
     from testbed.plan.model import Plan

@@ -21,7 +21,7 @@ from testbed.topology import TopologyError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from testbed.agent.client import Connection
+    from testbed.agent.client_connection import Connection
     from testbed.lab.observer import Observer
     from testbed.plan.model import Plan
     from testbed.topology import Topology

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from testbed.agent.client import Agent, Connection
+    from testbed.agent.client import Agent
+    from testbed.agent.client_connection import Connection
     from testbed.impairments import Impairments
     from testbed.lab.observer import Observer
     from testbed.matching import LinkKey

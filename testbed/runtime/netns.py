@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from ipaddress import IPv4Network
 
-    from testbed.agent.client import Agent, Process
+    from testbed.agent.client import Agent
+    from testbed.agent.remote_process import Process
     from testbed.plan.model import Node, Plan
     from testbed.present import Present
     from testbed.runtime import ExpectedProject, Progress

@@ -15,7 +15,8 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 import testbed
 from testbed import logs
 from testbed.agent import journal, messages, protocol
-from testbed.agent.client import Agent, gone
+from testbed.agent.client import Agent
+from testbed.agent.client_connection import gone
 from testbed.errors import LabError, TestbedError, UsageError
 from testbed.runtime import local_agent
 from testbed.runtime.docker import objects

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from testbed.agent import client, timeline
+from testbed.agent import client_connection, timeline
 from testbed.agent.connection import Connection
 from testbed.agent.messages import LinkChange, Tell, Timeline, TimelineEvent
 from testbed.errors import LabError
@@ -48,7 +48,7 @@ class Lab:
 
         async def main():
             ours, theirs = socket.socketpair()
-            agents, clients = Connection(ours), client.Connection(theirs)
+            agents, clients = Connection(ours), client_connection.Connection(theirs)
             try:
                 work = timeline.carry_out(
                     agents, Timeline(start_ns=self.start_ns, events=tuple(events), restored=RESTORED), self.change
@@ -84,7 +84,7 @@ def test_events_happen_in_turn_no_earlier_than_asked_and_are_undone_at_the_end()
         assert began_ns == one["begun_ns"] <= one["done_ns"]
 
 
-@pytest.mark.parametrize("leave", [end, client.Connection.close])
+@pytest.mark.parametrize("leave", [end, client_connection.Connection.close])
 def test_what_has_not_happened_by_the_end_no_longer_does(leave):
     lab = Lab()
 
