@@ -1,17 +1,36 @@
-"""Ask an HTTP server of a node for its status, from inside the node's network."""
+"""Finds out from inside a node's network whether addresses and servers answer."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import http.client
 import socket
 
 from testbed.linux import namespaces
 
 _ANSWER_SECONDS = 2
+_LOCAL_CONNECT_SECONDS = 0.2
+_REACH_SECONDS = 2.5  # two SYNs: TCP repeats the first one after a second (RFC 6298, 2.1)
+_DISCARD_PORT = 9  # RFC 863
 
 
-async def status_of(network: int, address: str, port: int, path: str) -> int:
+def accepts(network: int, address: str, port: int) -> bool:
+    """Return whether a TCP port accepts a connection, asked from a network namespace."""
+    with namespaces.inside(network), socket.socket() as probe:
+        probe.settimeout(_LOCAL_CONNECT_SECONDS)
+        return probe.connect_ex((address, port)) == 0
+
+
+def reaches(network: int, address: str) -> bool:
+    """Return whether packets from a network namespace reach an address and come back."""
+    with namespaces.inside(network), socket.socket() as probe:
+        probe.settimeout(_REACH_SECONDS)
+        # A port on which nothing listens answers too, with RST (RFC 9293, 3.10.7.1).
+        return probe.connect_ex((address, _DISCARD_PORT)) in (0, errno.ECONNREFUSED)
+
+
+async def http_status(network: int, address: str, port: int, path: str) -> int:
     """Return the status with which a server answers a GET; 0 if it does not answer within two seconds.
 
     Args:

@@ -1,0 +1,196 @@
+"""Starts processes in nodes: the nodes' own commands, and what clients ask for and stay connected to."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import logging
+import os
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, get_args
+
+from testbed.agent import messages, processes, protocol
+from testbed.agent.tasks import cancelled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from testbed.agent.connection import Connection
+    from testbed.agent.wiring import Wiring
+
+_log = logging.getLogger(__name__)
+
+_ProcessCall = messages.Spawn | messages.Endpoint | messages.Capture
+
+PROCESS_CALLS: dict[str, type[_ProcessCall]] = {kind.call_name(): kind for kind in get_args(_ProcessCall)}
+"""By name, the calls that last as long as a process."""
+
+_CHUNK = 1 << 16
+_STOPPING_SECONDS = 10
+"""In which a program ends after its stop signal, as Docker Compose's `stop_grace_period`."""
+_BY_SIGNAL = 128
+_AFTERWARDS_SECONDS = 1
+"""After which what a process wrote counts as whole once it has ended; what it wrote itself is there at once."""
+
+_ADMINISTRATION = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+"""Directories of programs for root: the commands of nodes run as root, also in an ordinary user's lab."""
+
+
+class NodeCommands:
+    """The processes that the agent has started in the nodes of a lab.
+
+    Args:
+        wiring: the nodes.
+        directory: of the lab, for the output of the nodes' own commands.
+        isolated: the agent has namespaces of its own, so it starts the commands; else a container runtime does.
+    """
+
+    def __init__(self, wiring: Wiring, directory: Path, *, isolated: bool) -> None:
+        self._wiring = wiring
+        self._directory = directory
+        self._isolated = isolated
+        self._own: dict[str, processes.Process] = {}
+        self._processes: dict[str, processes.NodeProcesses] = {}
+        self._environment = _environment()
+
+    def state(self, node: str) -> str:
+        """Return the state of a node by its own command; an exit status is like a shell's."""
+        command = self._own.get(node)
+        if command is None or command.returncode is None:
+            return "paused" if command and command.paused else "running"
+        status = command.returncode
+        return f"exited {status if status >= 0 else _BY_SIGNAL - status}"
+
+    def pauses(self) -> dict[str, int]:
+        """Return how often the own command of each node has been paused."""
+        return {name: command.pauses for name, command in self._own.items()}
+
+    async def launch(self, call: messages.Launch) -> None:
+        """Start a node's own command, which runs as long as the lab; its output goes to a file of the lab."""
+        log = os.open(self._directory / f"{call.node}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        null = os.open(os.devnull, os.O_RDONLY)
+        if user := self._wiring.node(call.node).surroundings.user:
+            os.fchown(log, user[0], -1)  # as Docker does, so that the program may open /dev/stdout
+        try:
+            self._own[call.node] = await self._start(call.node, call.argv, stdio=(null, log, log))
+        finally:
+            os.close(log)
+            os.close(null)
+
+    async def stop(self, call: messages.StopCommands) -> None:
+        """Send the own commands of nodes a signal each, and wait up to ten seconds until they have ended."""
+        commands = {node: self._own[node] for node in call.signals if node in self._own}
+        for node, command in commands.items():
+            command.signal(call.signals[node])
+        ends = [asyncio.ensure_future(command.wait()) for command in commands.values()]
+        if ends:
+            await asyncio.wait(ends, timeout=_STOPPING_SECONDS)
+
+    async def carry_out(self, connection: Connection, call: _ProcessCall) -> None:
+        """Start the process that a call asks for, and serve its client until it has ended or the client has gone."""
+        fds = connection.take_fds()
+        try:
+            process = await self._start_for(call, fds)
+        finally:
+            for fd in fds:
+                os.close(fd)
+        _log.debug("%s in %s: pid %d", call.call_name(), call.node, process.pid)
+        listening = asyncio.create_task(_obey(connection, process))
+        try:
+            await connection.send_event(messages.ProcessEvent(pid=process.pid))
+            ended = asyncio.create_task(process.wait())
+            await asyncio.gather(
+                _forward(await process.streams.reader(1), "stdout", connection, ended),
+                _forward(await process.streams.reader(2), "stderr", connection, ended),
+            )
+            status = await ended
+            _log.debug("%s in %s: pid %d ended with status %d", call.call_name(), call.node, process.pid, status)
+            await connection.send_result(messages.Exit(status=status))
+        finally:
+            process.kill()
+            await cancelled(listening)
+            process.streams.close()
+
+    async def _start(
+        self, node: str, argv: Sequence[str], *, stdio: Sequence[int] = (), term: str | None = None
+    ) -> processes.Process:
+        """Start a command in a node; with `term`, the kind of terminal that its first stream is."""
+        found = self._wiring.node(node)
+        if not self._isolated:  # a container: its runtime starts the commands, but for those that end them
+            return processes.start_own(found, argv, stdio, term)
+        if node not in self._processes:
+            self._processes[node] = processes.NodeProcesses(found)
+        environment = self._environment | ({} if term is None else {"TERM": term}) | dict(found.environment)
+        return await self._processes[node].start(argv, environment=environment, stdio=stdio, tty=term is not None)
+
+    async def _start_for(self, call: _ProcessCall, stdio: Sequence[int]) -> processes.Process:
+        """Start the process that a call asks for."""
+        node = self._wiring.node(call.node)
+        match call:
+            case messages.Endpoint():
+                return processes.start_own(node, [sys.executable, "-m", "testbed.endpoint", call.spec.to_json()])
+            case messages.Capture():  # what it costs is not held against the node
+                spec = protocol.line_of(
+                    messages.CaptureSpec(
+                        interface=self._wiring.port(call.node, call.network).interface,
+                        snap_bytes=call.snap_bytes,
+                        size_bytes=call.size_bytes,
+                    )
+                ).decode()
+                argv = [sys.executable, "-m", "testbed.agent.capture", spec.strip()]
+                return processes.start_own(replace(node, cgroups=()), argv)
+            case messages.Spawn():
+                return await self._start(call.node, call.argv, stdio=stdio, term=call.term)
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables of all commands of nodes; the file may change any of them.
+
+    Where programs and the user's files are depends on the machine, so PATH and HOME are those of the `up` command;
+    no other variable of it is passed on.
+    """
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return {
+        "PATH": os.pathsep.join([*path, *(directory for directory in _ADMINISTRATION if directory not in path)]),
+        "HOME": os.environ.get("HOME", "/"),
+        "LANG": "C.UTF-8",
+    }
+
+
+async def _forward(
+    stream: asyncio.StreamReader | None, name: str, connection: Connection, ended: asyncio.Task[int]
+) -> None:
+    """Pass on what a process writes, until it closes the stream.
+
+    Once the process has ended, other processes that it has left behind may hold the stream: they are passed on as long
+    as they write.
+    """
+    if stream is None:
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    while True:
+        reading = asyncio.create_task(stream.read(_CHUNK))
+        await asyncio.wait([reading, ended], return_when=asyncio.FIRST_COMPLETED)
+        if not reading.done():
+            await asyncio.wait([reading], timeout=_AFTERWARDS_SECONDS)
+        if not reading.done():
+            await cancelled(reading)
+            return
+        if not (data := reading.result()):
+            return
+        await connection.send_event(messages.ProcessEvent(stream=name, text=decoder.decode(data)))
+
+
+async def _obey(connection: Connection, process: processes.Process) -> None:
+    """Carry out what a client sends to a running process; kill it when the client disconnects."""
+    while message := await connection.receive():
+        tell = protocol.read(message.tell, messages.Tell, "tell")
+        if tell.start_ns is not None:
+            process.streams.write_input(protocol.line_of({"start_ns": tell.start_ns}))
+        if tell.eof:
+            process.streams.close_input()
+        if tell.signal is not None:
+            process.signal(tell.signal)
+    process.kill()
