@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from testbed.agent import offloads
@@ -31,7 +32,10 @@ _SINK_MTU = 65535
 
 @dataclass(slots=True, kw_only=True)
 class Link:
-    """A link; `device`, on the side with that number, takes its packets, and is None while there is none."""
+    """A link; `device`, on the side with that number, takes its packets, and is None while there is none.
+
+    `origin_ns` is time zero of its traces, ns of CLOCK_MONOTONIC, which they keep when the link is made anew.
+    """
 
     key: LinkKey
     addresses: Mapping[str, str]
@@ -41,6 +45,7 @@ class Link:
     seed: int
     device: int | None = None
     side: int = 0
+    origin_ns: int = field(default_factory=time.monotonic_ns)
 
 
 class LinkCarriers:
@@ -103,7 +108,7 @@ class LinkCarriers:
             leaves = self._wiring.lines[key.place].inner
         else:
             leaves = port.index if key.source == ANY_NODE else self._wiring.edge(port)
-        return NewLink(str(key), link.impairments, link.seed, leaves, port.mtu)
+        return NewLink(str(key), link.impairments, link.seed, leaves, port.mtu, link.origin_ns)
 
     def switch_offloads_off(self, links: Iterable[Link], sender: str | None = None) -> None:
         """Switch segmentation offloads off at the senders of links whose engines need single packets.
@@ -156,9 +161,13 @@ class LinkCarriers:
         if link.device is not None:
             await self._of(link).apply(str(link.key), impairments)
         link.impairments = impairments
+        link.origin_ns = time.monotonic_ns()
 
     async def restart(self, links: Collection[Link], origin_ns: int | None) -> None:
         """Restart links, with time zero of their traces; those whose port is gone restart when that comes back."""
+        origin_ns = time.monotonic_ns() if origin_ns is None else origin_ns
+        for link in links:
+            link.origin_ns = origin_ns
         for side, name, engine in self._all:
             own = [link for link in links if (link.side, link.engine) == (side, name) and link.device is not None]
             if own:

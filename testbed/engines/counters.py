@@ -22,7 +22,7 @@ class Counters:
             more, and too many by those that the queue drops while the counters are read, one after the other.
         corrupted, duplicated, reordered: to which this happened; a copy does not count in `packets_in`.
         queue_drops: dropped because the bottleneck's queue was full.
-        codel_drops, marked: dropped or marked by the queue's discipline (CoDel, PIE, DualPI2, RED, CAKE), although
+        early_drops, marked: dropped or marked by the queue's discipline (CoDel, PIE, DualPI2, RED, CAKE), although
             the queue was not full; in netem since the queue has this discipline.
         backlog_drops: dropped because more was in flight than the engine holds.
         in_flight: held at this moment.
@@ -53,7 +53,7 @@ class Counters:
     duplicated: int | None = None
     reordered: int | None = None
     queue_drops: int | None = None
-    codel_drops: int | None = None
+    early_drops: int | None = None
     marked: int | None = None
     backlog_drops: int | None = None
     in_flight: int | None = None

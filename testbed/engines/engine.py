@@ -80,6 +80,7 @@ class NewLink(NamedTuple):
         seed: of all random numbers of the link, 64 bits.
         port: index of the receiver's port on the switch side, where packets leave the link.
         mtu: bytes of an IP packet on the link's network.
+        origin_ns: time zero of its traces, ns of CLOCK_MONOTONIC; None is now.
     """
 
     name: str
@@ -87,6 +88,7 @@ class NewLink(NamedTuple):
     seed: int
     port: int
     mtu: int
+    origin_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,36 +20,38 @@ rate and a queue's discipline say by `kind` which one they are."""
 _IDLE = ("lab", "description", "runtime", "seed_given", "expectations", "sockets", "capture")
 """The parts of a plan of version 1 that its digest leaves out."""
 
+_COUNTED = ("statistics_before", "statistics_after")
+"""The parts of a run that contain counters of links."""
+
+_LATER_NAMES = {"codel_drops": "early_drops"}
+"""Names of counters that changed without a new version of the form, and what they are now."""
 
 _COUNTERS = {
     "packets": "packets_out",
     "bytes": "bytes_out",
     "overflowed": "queue_drops",
     "queued_packets": "queued",
-    "dropped_early": "codel_drops",
+    "dropped_early": "early_drops",
+    **_LATER_NAMES,
 }
-"""Names of netem's counters in version 1, and what they are now."""
+"""Names of counters in version 1, and what they are now."""
 
 
 def upgraded(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the data of a run.json of version 1 in the form of this version; other data is returned unchanged.
+    """Return the data of a run.json that an earlier version wrote in the form of this one; of others unchanged.
 
-    The digest is verified and left out, because that of the upgraded plan differs.
+    The digest of a run of version 1 is verified and left out, because that of the upgraded plan differs.
 
     Raises:
         UnreadableError: the data is not a run of version 1.
     """
     if data.get("version") != 1:
-        return data
+        return data | {name: _with_later_names(data[name]) for name in _COUNTED if name in data}
     try:
         digest = _digest_of_version_1(copy.deepcopy(data["plan"]))
         plan: dict[str, Any] = {**data["plan"], "version": VERSION}
         plan.update((name, _renamed(plan[name])) for name in ("links", "timeline") if name in plan)
-        changed: dict[str, Any] = {
-            name: _with_counters(_renamed(data[name]))
-            for name in ("statistics_before", "statistics_after")
-            if name in data
-        }
+        changed: dict[str, Any] = {name: _with_counters(_renamed(data[name])) for name in _COUNTED if name in data}
         if "checks" in data:
             changed["checks"] = [{**check, "asked": impairments_of_shape(check["asked"])} for check in data["checks"]]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -87,6 +89,18 @@ def _with_counters(links: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # JSON
     except (KeyError, TypeError, ValueError) as error:
         raise codec.UnreadableError("statistics", f"no counters of version 1: {error!r}") from None
     return found
+
+
+def _with_later_names(links: Any) -> Any:  # noqa: ANN401  # JSON, which the codec verifies
+    """Return links of this version of the form with the counters' present names."""
+    if not isinstance(links, list):
+        return links
+    return [
+        {**link, "counts": {_LATER_NAMES.get(name, name): count for name, count in counts.items()}}
+        if isinstance(link, dict) and isinstance(counts := link.get("counts"), dict)
+        else link
+        for link in links
+    ]
 
 
 def impairments_of_shape(shape: dict[str, Any]) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def test_an_early_dropper_loses_only_what_it_counts_and_keeps_order(impairments,
     link = LinkEmulator(impairments, seed, 0)
     out = carried(link, arrivals)
     stats = counted(link.stats())
-    assert stats.packets_in - stats.queue_drops - stats.codel_drops == stats.packets_out == len(out)
+    assert stats.packets_in - stats.queue_drops - stats.early_drops == stats.packets_out == len(out)
     assert stats.in_flight == 0
     assert link._held_bytes == link._counts.dropped_bytes
     is_l4s = {number: bool(ecn & 1) for number, (_, _, ecn, _) in enumerate(arrivals)}

@@ -369,7 +369,7 @@ def test_every_stage_does_what_the_obvious_model_does(impairments, arrivals, see
     out = carried(link, arrivals)
     assert out == ObviousLink(impairments, seed).out(coming)
     stats = counted(link.stats())
-    dropped = stats.scripted + stats.lost + stats.queue_drops + stats.codel_drops
+    dropped = stats.scripted + stats.lost + stats.queue_drops + stats.early_drops
     assert stats.packets_in + stats.duplicated - dropped == stats.packets_out == len(out)
     assert stats.in_flight == 0
     assert link._held_bytes == link._counts.dropped_bytes
@@ -388,14 +388,14 @@ def test_no_frame_is_lost_in_a_change_and_none_leaves_before_its_time(first, sec
     held = counted(link.stats()).in_flight
     link.replace(second, now)
     before = counted(link.stats())
-    assert link.stats().in_flight == held - before.queue_drops - before.codel_drops
+    assert link.stats().in_flight == held - before.queue_drops - before.early_drops
     for number, (wait, size, _) in enumerate(later, len(arrivals)):
         now += wait
         link.accept([number.to_bytes(4, "big") + bytes(size - 4)], now)
     out = released(link, 1 << 62)
     assert [time for time, _ in out] == sorted(time for time, _ in out)
     stats = counted(link.stats())
-    dropped = stats.scripted + stats.lost + stats.queue_drops + stats.codel_drops
+    dropped = stats.scripted + stats.lost + stats.queue_drops + stats.early_drops
     assert stats.packets_in + stats.duplicated - dropped == stats.packets_out == len(out)
     assert stats.in_flight == 0
     assert link._held_bytes == link._counts.dropped_bytes

@@ -112,7 +112,7 @@ async def counters(ip: AsyncIPRoute, index: int) -> Counters:
         bytes_out=netem["bytes"],
         lost=(netem["drops"] - tbf["drops"]) & _U32_MAX,  # netem's count includes those of its child
         queue_drops=(tbf["drops"] - early) & _U32_MAX,  # and tbf's those that CoDel dropped
-        codel_drops=early,
+        early_drops=early,
         marked=queue.get("ecn_mark", 0),
         queued=tbf["qlen"],
         queued_bytes=tbf["backlog"],

@@ -141,7 +141,7 @@ class LinkEmulator:
             duplicated=counts.duplicated,
             reordered=counts.reordered,
             queue_drops=counts.queue_drops,
-            codel_drops=counts.codel_drops,
+            early_drops=counts.early_drops,
             marked=counts.marked,
             backlog_drops=self._backlog_drops,
             in_flight=len(self._line),

@@ -67,7 +67,7 @@ class UserspaceEngine:
                 outputs = [opened.enter_context(self._output(link.port)) for link in links]
                 await self._workers.add(
                     [
-                        SocketLink(link.name, link.impairments, link.seed, source, output)
+                        SocketLink(link.name, link.impairments, link.seed, source, output, link.origin_ns)
                         for link, source, output in zip(links, inputs, outputs, strict=True)
                     ]
                 )

@@ -33,6 +33,7 @@ class Link:
         seed: of the link.
         source: the socket that frames are read from.
         output: the socket that frames are sent to.
+        origin_ns: time zero of the traces of the link, ns of CLOCK_MONOTONIC; None is now.
 
     Attributes:
         emulator: holds and drops the frames.
@@ -40,7 +41,14 @@ class Link:
         dead: why the link no longer passes frames, or None.
     """
 
-    def __init__(self, impairments: Impairments, seed: int, source: socket.socket, output: socket.socket) -> None:
+    def __init__(
+        self,
+        impairments: Impairments,
+        seed: int,
+        source: socket.socket,
+        output: socket.socket,
+        origin_ns: int | None = None,
+    ) -> None:
         self.input = source
         self._impairments = impairments
         self._seed = seed
@@ -48,7 +56,7 @@ class Link:
         self._output = output
         self._reader = FrameReader(source, mtu(source))
         self._arrived = 0
-        self.restart()
+        self.restart(origin_ns)
 
     def replace(self, impairments: Impairments) -> None:
         """Replace the impairments (`LinkEmulator.replace`)."""

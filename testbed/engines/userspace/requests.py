@@ -33,11 +33,12 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag=st
     id: int = 0
 
 
-class Seeded(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A link that begins, by its name and seed."""
+class Begun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A link that begins: its name, its seed, and time zero of its traces, ns of CLOCK_MONOTONIC; None is now."""
 
     link: str
     seed: int
+    origin_ns: int | None = None
 
 
 class Add(_Request, frozen=True, kw_only=True):
@@ -47,7 +48,7 @@ class Add(_Request, frozen=True, kw_only=True):
     The impairments of a request are JSON in a file because a trace is too large for a datagram.
     """
 
-    links: tuple[Seeded, ...]
+    links: tuple[Begun, ...]
 
     @property
     def link(self) -> str:

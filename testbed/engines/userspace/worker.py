@@ -195,7 +195,7 @@ class Worker:
         return self._links[name].stats()
 
     def _add(
-        self, links: Sequence[requests.Seeded], impairments_of_links: Sequence[Impairments], descriptors: list[int]
+        self, links: Sequence[requests.Begun], impairments_of_links: Sequence[Impairments], descriptors: list[int]
     ) -> None:
         """Add all links, or none."""
         added: list[str] = []
@@ -203,7 +203,7 @@ class Worker:
             for link, impairments, source, output in zip(
                 links, impairments_of_links, descriptors[::2], descriptors[1::2], strict=True
             ):
-                self._add_one(link.link, impairments, link.seed, [source, output])
+                self._add_one(link, impairments, [source, output])
                 added.append(link.link)
             _log.info("carries %d links, %d of them new", len(self._links), len(added))
         except BaseException:
@@ -216,21 +216,21 @@ class Worker:
         self._retire(link)
         link.close()
 
-    def _add_one(self, name: str, impairments: Impairments, seed: int, descriptors: list[int]) -> None:
-        if name in self._links:
-            raise ValueError(f"link {name} is here already")
+    def _add_one(self, begun: requests.Begun, impairments: Impairments, descriptors: list[int]) -> None:
+        if begun.link in self._links:
+            raise ValueError(f"link {begun.link} is here already")
         source, output = [socket.socket(fileno=os.dup(descriptor)) for descriptor in descriptors]
         try:
             if {source.family, output.family} != {socket.AF_PACKET}:
                 raise ValueError(f"not packet sockets: {source}, {output}")  # noqa: TRY301 - closes both
-            link = Link(impairments, seed, source, output)
+            link = Link(impairments, begun.seed, source, output, begun.origin_ns)
         except BaseException:
             source.close()
             output.close()
             raise
         self._poll.register(link.input, select.EPOLLIN)
         self._live[link.input.fileno()] = link
-        self._links[name] = link
+        self._links[begun.link] = link
 
     def _checked(self, name: str) -> Link:
         """Return the link of that name; raise ValueError if it is dead."""

@@ -202,13 +202,17 @@ async def _restart(worker: _WorkerProcess, links: Sequence[str], origin_ns: int 
 
 
 class SocketLink(NamedTuple):
-    """A link for a worker, from `source` to `output` (`sockets.open_input`, `sockets.open_output`)."""
+    """A link for a worker, from `source` to `output` (`sockets.open_input`, `sockets.open_output`).
+
+    `origin_ns` is time zero of its traces, ns of CLOCK_MONOTONIC; None is now.
+    """
 
     name: str
     impairments: Impairments
     seed: int
     source: socket.socket
     output: socket.socket
+    origin_ns: int | None = None
 
 
 class Workers:
@@ -273,7 +277,7 @@ class Workers:
         """Add links to a worker, and return the error if it refuses them."""
         try:
             await worker.ask(
-                requests.Add(links=tuple(requests.Seeded(link.name, link.seed) for link in links)),
+                requests.Add(links=tuple(requests.Begun(link.name, link.seed, link.origin_ns) for link in links)),
                 impairments=[link.impairments for link in links],
                 sockets=(sock for link in links for sock in (link.source, link.output)),
             )

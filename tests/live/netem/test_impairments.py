@@ -191,7 +191,7 @@ def test_codel_drops_before_the_queue_is_full(path, discipline):
         Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=10 * MBIT), queue_bytes=625_000, discipline=discipline()))
     )
     counted = tcp(path)
-    assert counted.codel_drops > counted.queue_drops == 0
+    assert counted.early_drops > counted.queue_drops == 0
     assert counted.lost == counted.marked == 0
 
 
@@ -211,7 +211,7 @@ def test_other_active_queues_drop_before_the_queue_is_full(path, discipline):
     shown = path.run(path.switch, "tc", "qdisc", "show", "dev", "link0")
     assert f"qdisc {discipline.kind} " in shown
     counted = tcp(path)
-    assert counted.codel_drops > counted.queue_drops == 0
+    assert counted.early_drops > counted.queue_drops == 0
     assert counted.lost == counted.marked == 0
 
 
@@ -245,7 +245,7 @@ def test_ecn_marks_instead_of_dropping(path, discipline):
     for node in (path.a, path.b):
         path.run(node, "sysctl", "-qw", "net.ipv4.tcp_ecn=2")
     assert counted.marked > 0
-    assert counted.codel_drops <= counted.marked // 5
+    assert counted.early_drops <= counted.marked // 5
 
 
 def tcp(path):

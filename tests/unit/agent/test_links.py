@@ -11,6 +11,7 @@ from collections import Counter
 from contextlib import asynccontextmanager
 from itertools import permutations
 
+import msgspec
 import pytest
 
 from testbed.agent import creation
@@ -23,7 +24,7 @@ from testbed.agent.wiring import NetworkNamespace, Wiring
 from testbed.engines import load
 from testbed.engines.engine import Switch
 from testbed.errors import LabError
-from testbed.impairments import Impairments
+from testbed.impairments import DelaySteps, Impairments
 from testbed.linux import namespaces
 
 PING = ("ping", "-n", "-c2", "-i0.05", "-W1")
@@ -187,3 +188,17 @@ def test_links_that_could_not_be_made_leave_nothing_behind(tmp_path):
 
     made, left = asyncio.run(devices_left())
     assert made == left == 32
+
+
+def test_traces_of_a_link_keep_their_time_zero_when_its_port_comes_back(tmp_path):
+    trace = DelaySteps(starts_ns=(0, 10**9), delays_ns=(10**6, 3 * 10**6), period_ns=2 * 10**9)
+    traced = Impairments(delay_ns=trace.mean_ns, delay_trace=trace)
+
+    async def origins():
+        async with links_of(2, tmp_path) as links:
+            await links.impair([msgspec.structs.replace(link, impairments=traced) for link in mesh(2)])
+            await links.restart(10**9)
+            await links.attach(links.wiring.port("n1", "lan"))
+            return {link.counts.origin_ns for link in await links.statistics()}
+
+    assert asyncio.run(origins()) == {10**9}

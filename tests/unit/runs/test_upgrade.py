@@ -24,7 +24,7 @@ from testbed.impairments import (
     Reorder,
     Times,
 )
-from testbed.runs.upgrade import impairments_of_shape
+from testbed.runs.upgrade import VERSION, impairments_of_shape, upgraded
 
 EVENT = {"probability": 5, "correlation": 6}
 RANDOM = RandomEvent(probability=5, correlation=6)
@@ -117,3 +117,9 @@ RATE = FixedRate(bps=8)
 )
 def test_a_shape_of_version_1_becomes_the_same_impairments(shape, expected):
     assert codec.decode(impairments_of_shape(shape), Impairments) == expected
+
+
+def test_a_counter_that_was_renamed_later_is_read_by_its_old_name():
+    links = [{"source": "a", "counts": {"codel_drops": 3, "queue_drops": 4}}]
+    read = upgraded({"version": VERSION, "statistics_after": links})
+    assert read["statistics_after"] == [{"source": "a", "counts": {"early_drops": 3, "queue_drops": 4}}]

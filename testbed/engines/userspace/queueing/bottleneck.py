@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from testbed.engines.userspace.lines import Contents, take_due
 from testbed.engines.userspace.queueing.choice import new_queue
 from testbed.engines.userspace.queueing.transmitters import BYTE_WORK, transmitter
-from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame
 
 if TYPE_CHECKING:
     from testbed.engines.userspace.lines import Line
+    from testbed.engines.userspace.stages.stage import Counts, Frame
     from testbed.impairments import Bottleneck
 
 _NEVER = 1 << 63
@@ -134,8 +134,7 @@ class ConstantRateBottleneck:
                 carry = 0
             elif free > due:
                 if waiting_bytes + size > self._queue_bytes:
-                    self._counts.queue_drops += 1
-                    self._counts.dropped_bytes += size + FRAME_OVERHEAD_BYTES
+                    self._counts.drop_full(packet)
                     continue
                 waiting.append((free, size, due, carry))
                 waiting_bytes += size

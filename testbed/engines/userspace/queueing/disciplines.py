@@ -1,4 +1,4 @@
-"""Queue disciplines in virtual time: droptail, drophead and CoDel."""
+"""Queue disciplines in virtual time: droptail, drophead and CoDel, and what those that drop early share."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from math import isqrt
 from typing import TYPE_CHECKING
 
 from testbed.engines.userspace.headers import congestion_marked
-from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame
 
 if TYPE_CHECKING:
+    from testbed.engines.userspace.stages.stage import Counts, Frame
     from testbed.impairments import CoDel
 
 
@@ -26,7 +26,7 @@ class DropTailQueue:
     def enqueue(self, packet: bytes, now: int, room: int) -> None:
         """Add the frame if it fits."""
         if self.waiting_bytes + len(packet) > room:
-            self.drop(packet)
+            self._counts.drop_full(packet)
             return
         self.frames.append((now, packet))
         self.waiting_bytes += len(packet)
@@ -48,13 +48,42 @@ class DropTailQueue:
         """Return the waiting frames."""
         return list(self.frames)
 
-    def drop(self, packet: bytes) -> None:
-        """Count a frame that is dropped because the queue is full."""
-        self._counts.queue_drops += 1
-        self._counts.dropped_bytes += len(packet) + FRAME_OVERHEAD_BYTES
-
     def __len__(self) -> int:
         return len(self.frames)
+
+
+class EarlyDropQueue(DropTailQueue):
+    """A queue that, before it is full, drops or marks some of the frames that arrive; the others it treats as droptail.
+
+    Each discipline decides in `drops_early` which frames these are, and in `may_mark` whether they may be marked.
+    """
+
+    __slots__ = ()
+
+    def enqueue(self, packet: bytes, now: int, room: int) -> None:
+        """Add the frame if it fits and the discipline does not drop it."""
+        self.observe(packet, now)
+        if self.waiting_bytes + len(packet) <= room and self.drops_early():
+            marked = congestion_marked(packet) if self.may_mark else None
+            if marked is None:
+                self._counts.drop_early(packet)
+                return
+            self._counts.marked += 1
+            packet = marked
+        super().enqueue(packet, now, room)
+
+    def observe(self, packet: bytes, now: int) -> None:
+        """Take note of a frame that arrives, before `drops_early`."""
+        raise NotImplementedError
+
+    def drops_early(self) -> bool:
+        """Return whether the frame that arrives is dropped, or marked."""
+        raise NotImplementedError
+
+    @property
+    def may_mark(self) -> bool:
+        """Whether it may be marked instead of dropped, if it is ECN-capable (RFC 3168)."""
+        raise NotImplementedError
 
 
 class DropHeadQueue(DropTailQueue):
@@ -67,7 +96,7 @@ class DropHeadQueue(DropTailQueue):
         while self.frames and len(packet) <= room < self.waiting_bytes + len(packet):
             _, oldest = self.frames.popleft()
             self.waiting_bytes -= len(oldest)
-            self.drop(oldest)
+            self._counts.drop_full(oldest)
         super().enqueue(packet, now, room)
 
 
@@ -129,7 +158,7 @@ class CoDelQueue:
         packet = self._queue.dequeue(0)
         if packet is None:
             return 0
-        self._queue.drop(packet)
+        self._counts.drop_full(packet)
         return len(packet)
 
     def dequeue(self, now: int) -> bytes | None:
@@ -188,8 +217,7 @@ class CoDelQueue:
 
     def _drop(self, packet: bytes | None) -> None:
         if packet is not None:
-            self._counts.codel_drops += 1
-            self._counts.dropped_bytes += len(packet) + FRAME_OVERHEAD_BYTES
+            self._counts.drop_early(packet)
 
     def __len__(self) -> int:
         return len(self._queue)

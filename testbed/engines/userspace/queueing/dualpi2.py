@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from testbed.engines.userspace.headers import congestion_marked, is_l4s
 from testbed.engines.userspace.queueing.disciplines import DropTailQueue
-from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES
 from testbed.impairments import CERTAIN
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class DualPi2Queue:
             queue.dequeue(now)
             is_overloaded = _K * self._p >= 1
             if not is_short and is_overloaded and self._draws_p_c():
-                self._drop(packet)
+                self._counts.drop_early(packet)
             elif queue is self._l4s:
                 return self._l4s_sent(packet, now - came, is_short=is_short)
             elif is_short or is_overloaded or not self._draws_p_c():
@@ -96,7 +95,7 @@ class DualPi2Queue:
                 self._counts.marked += 1
                 return marked
             else:
-                self._drop(packet)
+                self._counts.drop_early(packet)
         return None
 
     def waiting(self) -> list[Frame]:
@@ -126,10 +125,6 @@ class DualPi2Queue:
     def _draws_p_c(self) -> bool:
         """Return true with the probability p_C, the square of p'."""
         return max(self._draw(), self._draw()) < self._p * CERTAIN
-
-    def _drop(self, packet: bytes) -> None:
-        self._counts.codel_drops += 1
-        self._counts.dropped_bytes += len(packet) + FRAME_OVERHEAD_BYTES
 
     def _update(self, now: int) -> None:
         """Compute p' at all times up to `now` at which that was due; no frame came or left since then."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from testbed.engines.userspace.headers import congestion_marked
-from testbed.engines.userspace.queueing.disciplines import DropTailQueue
-from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES
+from testbed.engines.userspace.queueing.disciplines import EarlyDropQueue
 from testbed.impairments import CERTAIN
 
 if TYPE_CHECKING:
-    from testbed.engines.userspace.stages.stage import Counts, Frame, RandomWords
+    from testbed.engines.userspace.stages.stage import Counts, RandomWords
     from testbed.impairments import Pie
 
 _ALPHA: Final = 0.125  # per second: RFC 8033, 5.1 and A
@@ -30,7 +28,7 @@ _GENTLER: Final = ((0.000001, 2048), (0.00001, 512), (0.0001, 128), (0.001, 32),
 _SECOND: Final = 10**9
 
 
-class PieQueue:
+class PieQueue(EarlyDropQueue):
     """A queue that drops arriving frames at random, by PIE; names are those of RFC 8033, appendix A.
 
     The queue's delay is the wait of the frame sent last (5.2 allows time stamps); in an empty queue it is 0. PIE is
@@ -45,17 +43,16 @@ class PieQueue:
     """
 
     __slots__ = (
-        "_accu_prob", "_burst_allowance", "_counts", "_draw", "_drop_prob", "_ecn", "_mean_pktsize", "_next_update",
-        "_qdelay", "_qdelay_old", "_queue", "_t_update", "_target",
+        "_accu_prob", "_burst_allowance", "_draw", "_drop_prob", "_ecn", "_mean_pktsize", "_next_update", "_qdelay",
+        "_qdelay_old", "_t_update", "_target",
     )  # fmt: skip
 
     def __init__(self, discipline: Pie, counts: Counts, draw: RandomWords, now: int) -> None:
+        super().__init__(counts)
         self._target = discipline.target_ns
         self._t_update = discipline.update_ns
         self._ecn = discipline.ecn
-        self._counts = counts
         self._draw = draw
-        self._queue = DropTailQueue(counts)
         self._next_update = now + self._t_update
         self._mean_pktsize = 0
         self._drop_prob = 0.0
@@ -64,69 +61,53 @@ class PieQueue:
         self._qdelay = 0
         self._qdelay_old = 0
 
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes of the waiting frames."""
-        return self._queue.waiting_bytes
-
-    def enqueue(self, packet: bytes, now: int, room: int) -> None:
-        """Add the frame if it fits and PIE does not drop it."""
+    def observe(self, packet: bytes, now: int) -> None:
+        """Bring the probability up to date, and remember the size of the largest frame."""
         self._update(now)
         self._mean_pktsize = max(self._mean_pktsize, len(packet))
-        if self._queue.waiting_bytes + len(packet) <= room and self._drops_early():
-            self._accu_prob = 0.0
-            marked = congestion_marked(packet) if self._ecn and self._drop_prob <= _MAX_ECN else None
-            if marked is None:
-                self._counts.codel_drops += 1
-                self._counts.dropped_bytes += len(packet) + FRAME_OVERHEAD_BYTES
-                return
-            self._counts.marked += 1
-            packet = marked
-        self._queue.enqueue(packet, now, room)
 
-    def adopt(self, frames: list[Frame]) -> None:
-        """Add frames without a limit."""
-        self._queue.adopt(frames)
+    @property
+    def may_mark(self) -> bool:
+        """Whether frames are marked at the present probability."""
+        return self._ecn and self._drop_prob <= _MAX_ECN
 
     def dequeue(self, now: int) -> bytes | None:
         """Remove and return the oldest frame."""
         self._update(now)
-        if not self._queue.frames:
-            return None
-        came, _ = self._queue.frames[0]
-        self._qdelay = now - came
-        return self._queue.dequeue(now)
+        if self.frames:
+            came, _ = self.frames[0]
+            self._qdelay = now - came
+        return super().dequeue(now)
 
-    def waiting(self) -> list[Frame]:
-        """Return the waiting frames."""
-        return self._queue.waiting()
-
-    def _drops_early(self) -> bool:
+    def drops_early(self) -> bool:
         """Return whether PIE drops or marks an arriving frame (`drop_early`)."""
         if self._burst_allowance:
             return False
         if self._qdelay_old < self._target / 2 and self._drop_prob < _LOW_PROBABILITY:
             return False
-        if self._queue.waiting_bytes <= 2 * self._mean_pktsize:
+        if self.waiting_bytes <= 2 * self._mean_pktsize:
             return False
         if not self._drop_prob:
             self._accu_prob = 0.0
         self._accu_prob += self._drop_prob
         if self._accu_prob < _SURE_LEAST:
             return False
-        return self._accu_prob >= _SURE_MOST or self._draw() < self._drop_prob * CERTAIN
+        if self._accu_prob < _SURE_MOST and self._draw() >= self._drop_prob * CERTAIN:
+            return False
+        self._accu_prob = 0.0
+        return True
 
     def _update(self, now: int) -> None:
         """Compute the probability at all times up to `now` at which that was due; no frame came or left since then."""
         while self._next_update <= now:
             self._calculate_drop_prob()
             self._next_update += self._t_update
-            if not (self._drop_prob or self._qdelay or self._qdelay_old or self._queue.frames):  # nothing changes
+            if not (self._drop_prob or self._qdelay or self._qdelay_old or self.frames):  # nothing changes
                 self._next_update += -(-max(now + 1 - self._next_update, 0) // self._t_update) * self._t_update
                 self._burst_allowance = _MAX_BURST_NS
 
     def _calculate_drop_prob(self) -> None:
-        if not self._queue.frames:
+        if not self.frames:
             self._qdelay = 0
         p = _ALPHA * (self._qdelay - self._target) / _SECOND + _BETA * (self._qdelay - self._qdelay_old) / _SECOND
         p /= next((divisor for below, divisor in _GENTLER if self._drop_prob < below), 1)
@@ -142,6 +123,3 @@ class PieQueue:
         if not self._drop_prob and self._qdelay < half and self._qdelay_old < half:
             self._burst_allowance = _MAX_BURST_NS
         self._qdelay_old = self._qdelay
-
-    def __len__(self) -> int:
-        return len(self._queue)

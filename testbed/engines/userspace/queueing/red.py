@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from testbed.engines.userspace.headers import congestion_marked
-from testbed.engines.userspace.queueing.disciplines import DropTailQueue
-from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES
+from testbed.engines.userspace.queueing.disciplines import EarlyDropQueue
 from testbed.impairments import CERTAIN
 
 if TYPE_CHECKING:
-    from testbed.engines.userspace.stages.stage import Counts, Frame, RandomWords
+    from testbed.engines.userspace.stages.stage import Counts, RandomWords
     from testbed.impairments import Red
 
 _WEIGHT: Final = 1 / 512
@@ -19,7 +17,7 @@ _WEIGHT: Final = 1 / 512
 _BYTE_NS: Final = 8 * 10**9
 
 
-class RedQueue:
+class RedQueue(EarlyDropQueue):
     """A queue that drops arriving frames at random, by RED with averages in bytes; names are those of the paper.
 
     While the queue is empty, the average falls as if small frames had left it empty all the time: s, the time that one
@@ -32,62 +30,43 @@ class RedQueue:
         draw: draws the random words.
     """
 
-    __slots__ = ("_avg", "_count", "_counts", "_draw", "_largest", "_queue", "_rate_bps", "_red", "_time")
+    __slots__ = ("_avg", "_count", "_draw", "_largest", "_rate_bps", "_red", "_time")
 
     def __init__(self, discipline: Red, rate_bps: int, counts: Counts, draw: RandomWords) -> None:
+        super().__init__(counts)
         self._red = discipline
         self._rate_bps = rate_bps
-        self._counts = counts
         self._draw = draw
-        self._queue = DropTailQueue(counts)
         self._largest = 1
         self._avg = 0.0
         self._count = -1  # frames since the last one that was dropped
         self._time = 0  # when the queue became empty
 
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes of the waiting frames."""
-        return self._queue.waiting_bytes
-
-    def enqueue(self, packet: bytes, now: int, room: int) -> None:
-        """Add the frame if it fits and RED does not drop it."""
+    def observe(self, packet: bytes, now: int) -> None:
+        """Bring the average length up to date, and remember the size of the largest frame."""
         self._largest = max(self._largest, len(packet))
         self._average(now)
-        if self._queue.waiting_bytes + len(packet) <= room and self._chooses():
-            is_markable = self._red.ecn and self._avg <= self._red.max_bytes
-            marked = congestion_marked(packet) if is_markable else None
-            if marked is None:
-                self._counts.codel_drops += 1
-                self._counts.dropped_bytes += len(packet) + FRAME_OVERHEAD_BYTES
-                return
-            self._counts.marked += 1
-            packet = marked
-        self._queue.enqueue(packet, now, room)
 
-    def adopt(self, frames: list[Frame]) -> None:
-        """Add frames without a limit."""
-        self._queue.adopt(frames)
+    @property
+    def may_mark(self) -> bool:
+        """Whether frames are marked at the present average length."""
+        return self._red.ecn and self._avg <= self._red.max_bytes
 
     def dequeue(self, now: int) -> bytes | None:
         """Remove and return the oldest frame."""
-        packet = self._queue.dequeue(now)
-        if not len(self._queue):
+        packet = super().dequeue(now)
+        if not self.frames:
             self._time = now
         return packet
 
-    def waiting(self) -> list[Frame]:
-        """Return the waiting frames."""
-        return self._queue.waiting()
-
     def _average(self, now: int) -> None:
-        if len(self._queue):
-            self._avg += _WEIGHT * (self._queue.waiting_bytes - self._avg)
+        if self.frames:
+            self._avg += _WEIGHT * (self.waiting_bytes - self._avg)
         else:
             idle_frames = (now - self._time) * self._rate_bps / (self._largest * _BYTE_NS)
             self._avg *= (1 - _WEIGHT) ** idle_frames
 
-    def _chooses(self) -> bool:
+    def drops_early(self) -> bool:
         """Return whether RED drops or marks an arriving frame."""
         p_b = self._probability()
         if not p_b:
@@ -110,6 +89,3 @@ class RedQueue:
         if self._red.gentle and self._avg < 2 * high:
             return max_p + (1 - max_p) * (self._avg - high) / high
         return 1.0
-
-    def __len__(self) -> int:
-        return len(self._queue)

@@ -43,10 +43,20 @@ class Counts:
     duplicated: int = 0
     reordered: int = 0
     queue_drops: int = 0
-    codel_drops: int = 0
+    early_drops: int = 0
     marked: int = 0
     queue_most_bytes: int = 0
     dropped_bytes: int = 0
+
+    def drop_full(self, packet: bytes) -> None:
+        """Count a frame that is dropped because the queue is full."""
+        self.queue_drops += 1
+        self.dropped_bytes += len(packet) + FRAME_OVERHEAD_BYTES
+
+    def drop_early(self, packet: bytes) -> None:
+        """Count a frame that the queue's discipline drops although the queue is not full."""
+        self.early_drops += 1
+        self.dropped_bytes += len(packet) + FRAME_OVERHEAD_BYTES
 
 
 def random_words(seed: str, stage: str, correlation: int = 0) -> RandomWords:

@@ -69,7 +69,7 @@ def fate(wakes):
         link.accept([header + host + bytes(4) + number.to_bytes(4, "big") + bytes(480 - 8)], now)
     release(1 << 62)
     stats = counted(link.stats())
-    happened = (stats.scripted, stats.lost, stats.corrupted, stats.duplicated, stats.reordered, stats.codel_drops)
+    happened = (stats.scripted, stats.lost, stats.corrupted, stats.duplicated, stats.reordered, stats.early_drops)
     assert min(happened) > 0
     assert stats.marked > 0
     return digest.hexdigest()

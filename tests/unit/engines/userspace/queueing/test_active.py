@@ -32,7 +32,7 @@ def test_pie_holds_its_target_under_any_number_of_senders(count, rate):
     assert 5 * MS < quantile(waits, 0.5) < 30 * MS
     assert quantile(waits, 0.99) < 80 * MS
     assert utilisation(senders, rate) > 0.85
-    assert counted(link.stats()).codel_drops > 0
+    assert counted(link.stats()).early_drops > 0
 
 
 def test_pie_holds_another_target():
@@ -56,7 +56,7 @@ def test_pie_lets_a_burst_of_150_ms_pass():
     for now in range(0, 1000 * MS, MS // 2):  # twice the rate
         link.accept([bytes(1000)], now)
         link.release(now, 10)
-        dropped_at += [now] * (counted(link.stats()).codel_drops - len(dropped_at))
+        dropped_at += [now] * (counted(link.stats()).early_drops - len(dropped_at))
     assert dropped_at[0] >= 150 * MS
     assert len(dropped_at) > 50
 
@@ -66,7 +66,7 @@ def test_pie_marks_what_can_be_marked_up_to_a_probability_of_a_tenth():
     link = run([sender], Pie(ecn=True), rate=40 * MBIT)
     assert sender.marks > 20
     stats = counted(link.stats())
-    assert stats.codel_drops < stats.marked
+    assert stats.early_drops < stats.marked
     assert 5 < median_ms(sender) < 30
 
 
@@ -106,7 +106,7 @@ def test_dualpi2_does_not_let_l4s_starve_the_other_queue():
         for packet in link.release(now, 10):
             sent[0 if packet[15] == 0 else ECT1] += 1
     assert sent[0] > 0.08 * sum(sent.values())
-    assert counted(link.stats()).codel_drops > 0  # overload: both are dropped
+    assert counted(link.stats()).early_drops > 0  # overload: both are dropped
 
 
 def test_red_holds_its_average_between_its_thresholds():
@@ -129,11 +129,11 @@ def test_red_drops_what_the_average_says(length, gentle, least, most):
     queue.adopt([(0, bytes(1000))] * length)
     for number in range(30_000):
         if number == 10_000:  # the average has reached the length
-            counts.codel_drops = 0
+            counts.early_drops = 0
         queue.enqueue(bytes(1000), 0, 10**6)
         if len(queue) > length:
             queue.dequeue(0)
-    assert least <= counts.codel_drops / 20_000 <= most
+    assert least <= counts.early_drops / 20_000 <= most
 
 
 def test_a_change_of_discipline_keeps_what_waits():

@@ -35,7 +35,7 @@ def test_codel_keeps_packets_that_wait_less_than_the_target():
     for now in range(1000 * MS, 2000 * MS, 20 * MS):
         link.accept([FRAME] * 4, now)  # a short burst each time
         link.release(now, 100)
-    assert link.stats().codel_drops == 0
+    assert link.stats().early_drops == 0
 
 
 def test_codel_drops_first_an_interval_after_the_target_was_passed_then_ever_more_often():
@@ -46,8 +46,8 @@ def test_codel_drops_first_an_interval_after_the_target_was_passed_then_ever_mor
         link.accept([FRAME], now)
         while (wakeup := link.next_wakeup()) is not None and wakeup <= now:
             link.release(wakeup, 1)
-            times += [wakeup] * (link.stats().codel_drops - drops)
-            drops = link.stats().codel_drops
+            times += [wakeup] * (link.stats().early_drops - drops)
+            drops = link.stats().early_drops
     above = next(now for now in range(0, 1000 * MS, MS) if now - now * 4 // 5 >= 5 * MS)
     assert abs(times[0] - (above + 100 * MS)) <= 3 * MS
     for count, (one, other) in enumerate(pairwise(times[:9]), 1):
@@ -62,7 +62,7 @@ def test_codel_brings_the_standing_queue_of_a_flow_that_obeys_down_to_its_target
         events: list[int] = []
         now = 0
         while now < 20_000 * MS:
-            drops = link.stats().codel_drops
+            drops = link.stats().early_drops
             while in_flight < int(window):
                 link.accept([FRAME[:-8] + now.to_bytes(8, "big")], now)
                 in_flight += 1
@@ -71,7 +71,7 @@ def test_codel_brings_the_standing_queue_of_a_flow_that_obeys_down_to_its_target
             for sent in link.release(now, 1):
                 waited.append(now - int.from_bytes(sent[-8:], "big"))
                 events.append(now + 20 * MS)  # when the acknowledgement comes
-            lost = link.stats().codel_drops - drops
+            lost = link.stats().early_drops - drops
             in_flight -= lost
             window = max(window / 2, 2) if lost else window
             while events and events[0] <= now:
@@ -95,8 +95,8 @@ def test_codel_marks_ecn_capable_packets_and_drops_others(frames):
     out = overloaded(link, 1000 * MS, MS * 4 // 5, capable)
     stats = link.stats()
     assert stats.marked == sum(packet[15] == 0b11 for _, _, packet in out) > 10
-    assert stats.codel_drops == 0
+    assert stats.early_drops == 0
     link = codel(ecn=True)
     overloaded(link, 1000 * MS, MS * 4 // 5, other)
-    assert link.stats().codel_drops > 10
+    assert link.stats().early_drops > 10
     assert link.stats().marked == 0
