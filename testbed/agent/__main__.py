@@ -18,7 +18,7 @@ import traceback
 from pathlib import Path
 
 from testbed import logs
-from testbed.agent import guardian, isolation, journal, link_devices, links, protocol
+from testbed.agent import aliases, guardian, isolation, journal, link_devices, links, protocol
 from testbed.agent.attachments import Attachments
 from testbed.agent.docker_engine import DockerEngine
 from testbed.agent.journal import Journal
@@ -98,7 +98,7 @@ def _sweep(lab: str, journal_path: Path | None) -> None:
         journal.put_back(lab_journal, agent_died=True, lab=lab)
         lab_journal.close()
     with RouteSocket() as route:
-        link_devices.sweep(route, lab)
+        aliases.sweep(route, lab)
 
 
 async def _probe() -> None:
@@ -167,7 +167,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
                     journal.put_back(lab_journal, agent_died=False)
             await impaired.close()
             if not arguments.isolate:
-                link_devices.sweep(route, arguments.lab)
+                aliases.sweep(route, arguments.lab)
 
 
 def _listen(listener: socket.socket, path: Path) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from testbed.agent import link_devices, switch
+from testbed.agent import aliases, switch
 from testbed.agent.members import Whose
 from testbed.agent.messages import AttachmentReport, Incident
 from testbed.agent.netlink import LINK_GROUP, NEIGHBOUR_GROUP, EventSocket
@@ -220,7 +220,7 @@ class Attachments:
             return
         try:
             (now,) = switch.devices(side.route, device.index)
-            if link_devices.carries_links(now):  # what a bridge reports of its port lacks the alias
+            if aliases.carries_links(now):  # what a bridge reports of its port lacks the alias
                 self._not_nodes[key] = network
                 return
             closed = self.links.rules.close(side, device.index, network)

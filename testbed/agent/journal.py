@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from testbed.agent import filters, link_devices, offloads, switch
+from testbed.agent import aliases, filters, offloads, switch
 from testbed.agent.netlink import RouteSocket
 from testbed.errors import TestbedError
 from testbed.linux import namespaces
@@ -169,7 +169,7 @@ def put_back(journal: Journal, *, agent_died: bool, lab: str = "") -> None:
             if route is not None:
                 failures += _leave_all(route, [port for port in used if port.network == network])
                 if lab and entries:
-                    link_devices.sweep(route, lab)
+                    aliases.sweep(route, lab)
     for entry in entries:
         if isinstance(entry, OffloadsOff):
             try:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from testbed.agent import bypass, link_devices, packet_filters, routes
+from testbed.agent import bypass, device_requests, packet_filters, routes
 from testbed.agent.creation import configure
 from testbed.agent.ports import Port
 from testbed.errors import LabError
@@ -93,7 +93,7 @@ class Wires:
                 )
                 self.wiring.add(port)
         if wanted:
-            link_devices.switch_on_in(node.network, [interface.name for interface in wanted])
+            device_requests.switch_on_in(node.network, [interface.name for interface in wanted])
             await configure(node.network, wanted)
             self._made_for[name] = node
             asyncio.get_running_loop().add_reader(node.first_process, self._remove, name)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from testbed.agent import link_devices, neighbours
+from testbed.agent import aliases, neighbours
 from testbed.agent.link_devices import LinkDevices
 from testbed.agent.netlink import RouteSocket
 from testbed.linux import namespaces
@@ -100,8 +100,8 @@ def test_what_a_killed_agent_left_is_swept_by_its_alias(lab):
     lab.devices.make_pairs({f"link {number}": 1500 for number in range(3)})
     lab.devices.make_ifbs({"another": 1500})
 
-    assert link_devices.sweep(lab.route, "lab") == 0
-    assert link_devices.sweep(lab.route, "lab-x") == 4
+    assert aliases.sweep(lab.route, "lab") == 0
+    assert aliases.sweep(lab.route, "lab-x") == 4
     assert not link_devices_in(lab.switch)
 
 
