@@ -86,7 +86,7 @@ class Attachments:
     _happened: int = 0
 
     def __post_init__(self) -> None:
-        self.links.access.before_opening = self.wires.let_pass
+        self.links.steering.access.before_opening = self.wires.let_pass
         self.wires.when_removed = lambda port: self._disappeared(port.key)
 
     def _hear_side(self, side: Side) -> None:
@@ -180,7 +180,7 @@ class Attachments:
         if settled:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._settled.wait(), STARTING_SECONDS)
-        dropped = self.links.rules.dropped()
+        dropped = self.links.steering.rules.dropped()
         noted = [f"{port}: {count} {DROPPED}" for port, count in dropped.items() if count]
         return AttachmentReport(
             problems=(
@@ -223,7 +223,7 @@ class Attachments:
             if aliases.carries_links(now):  # what a bridge reports of its port lacks the alias
                 self._not_nodes[key] = network
                 return
-            closed = self.links.rules.close(side, device.index, network)
+            closed = self.links.steering.rules.close(side, device.index, network)
             (now,) = switch.devices(side.route, device.index)
         except OSError:
             return  # it has gone again
@@ -363,7 +363,7 @@ class Attachments:
             address, *_ = [*await addresses(port, self.wiring), port.address]
             port = self.wiring.ports[port.node, port.network] = replace(port, address=address)
         impaired = await self.links.attach(port)
-        self.links.rules.open(key)
+        self.links.steering.rules.open(key)
         self._new.pop(key, None)
         self._returned.add((port.node, port.network))
         self._unrouted[port.node] = ""
@@ -382,7 +382,7 @@ class Attachments:
     def _not_a_node(self, key: DeviceKey, new: NewPort) -> None:
         """Have a port of an open network as it was; on a network of the lab's own it stays closed."""
         if new.network in self.wiring.open_networks:
-            self.links.rules.release(new.side, key[1])
+            self.links.steering.rules.release(new.side, key[1])
             self._new.pop(key, None)
             self._not_nodes[key] = new.network
             if new.closed:

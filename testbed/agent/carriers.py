@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.agent import offloads
 from testbed.agent.journal import OffloadsOff
 from testbed.engines import load
 from testbed.engines.engine import NewLink, Switch
+from testbed.errors import LabError
 from testbed.matching import ANY_NODE
 
 if TYPE_CHECKING:
@@ -205,3 +209,12 @@ class LinkCarriers:
         devices = self._devices.pop(side)
         if sink is not None:
             devices.delete([sink])
+
+
+@contextmanager
+def refusals(what: Port | LinkKey | str) -> Iterator[None]:
+    """Turn an error of the kernel into one that names the link."""
+    try:
+        yield
+    except (NetlinkError, OSError) as error:
+        raise LabError("impairments-not-applied", f"{what}: the kernel refused: {error}") from None

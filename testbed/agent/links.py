@@ -5,7 +5,7 @@ source -> bridge -> port --clsact egress, u32 by source MAC and match, mirred-->
                       +-------- netem on ifb, or the userspace engine ---------------+
 
 A port of such a network passes no packet from an unknown source (`filters`), so that no packet crosses without
-the impairments that the file asks for.
+the impairments that the file asks for. `carriers` has the devices and their engines, `steering` the rules.
 """
 
 from __future__ import annotations
@@ -13,26 +13,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections import defaultdict
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pyroute2.netlink.exceptions import NetlinkError
-
 from testbed import logs
-from testbed.agent import neighbours
-from testbed.agent.access import AccessLines
-from testbed.agent.carriers import Link, LinkCarriers
+from testbed.agent.carriers import Link, LinkCarriers, refusals
+from testbed.agent.engine_choice import engine_for
+from testbed.agent.link_copies import copies
 from testbed.agent.messages import ChosenEngine, LinkRequest, LinkStatistics
-from testbed.agent.port_rules import PortRules
-from testbed.agent.rule_lists import RuleLists
-from testbed.engines.choice import choose
+from testbed.agent.steering import Steering
 from testbed.engines.counters import Counters
 from testbed.errors import LabError
 from testbed.matching import ANY_NODE
-from testbed.names import BUILT_IN
-from testbed.seeds import derive
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -54,7 +46,7 @@ _AT_ONCE = 32
 
 @dataclass(slots=True)
 class Links:
-    """All links of a lab that have impairments, and the rules of the ports that they lead to.
+    """All links of a lab that have impairments.
 
     Attributes:
         wiring: the nodes and ports of the lab.
@@ -62,6 +54,7 @@ class Links:
         engines: by name, in order of preference.
         missing: those that do not work here, and why.
         journal: see `PortRules`.
+        steering: brings packets to the links.
     """
 
     wiring: Wiring
@@ -69,17 +62,14 @@ class Links:
     engines: Mapping[str, Engine]
     missing: Mapping[str, MachineError]
     journal: Journal | None = None
-    rules: PortRules = field(init=False)
-    access: AccessLines = field(init=False)
+    steering: Steering = field(init=False)
     _carriers: LinkCarriers = field(init=False)
     _links: dict[LinkKey, Link] = field(default_factory=dict)
-    _local: frozenset[str] = frozenset()
     _exclusive: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
-        self.rules = PortRules(self.wiring, self.journal)
-        self.access = AccessLines(self.wiring, self.devices)
         self._carriers = LinkCarriers(self.wiring, self.devices, self.engines, self.journal)
+        self.steering = Steering(self.wiring, self.devices, self._carriers, self._links, self.journal)
 
     async def impair(self, wanted: Iterable[LinkRequest]) -> tuple[ChosenEngine, ...]:
         """Set the impairments of links; they replace those that a link has, as a whole.
@@ -100,27 +90,10 @@ class Links:
                 for link in wanted:
                     key = link.key
                     awaited = self.wiring.awaits(*key.nodes, network=key.network)
-                    if key.is_outside and awaited:
-                        raise LabError(
-                            "outside-not-yet",
-                            f"{key}: the links of containers that have not started can't lead to or from this machine",
-                            "bring the project up first, and name it: compose: {project: NAME}",
-                        )
-                    if key.is_outside:
-                        with _refusals(key):
+                    if key.is_outside and not awaited:
+                        with refusals(key):
                             self._meet_machine(key.network)
-                    for node in key.nodes:
-                        port = self.wiring.ports[node, key.network] if awaited else self.wiring.port(node, key.network)
-                    engine, why = choose(
-                        str(key),
-                        [link.impairments, *link.later],
-                        link.engine,
-                        self.engines,
-                        self.missing,
-                        mtu=port.mtu,
-                        repeatable=link.repeatable,
-                    )
-                    self._require_own_sender(key, engine)
+                    engine, why = engine_for(link, self.wiring, self.engines, self.missing)
                     done.append(ChosenEngine(engine=engine, why=why))
                     present = self._links.get(key)
                     if present and present.engine == engine:
@@ -147,25 +120,11 @@ class Links:
                 await self._carriers.dismantle(replaced)
             return tuple(done)
 
-    def _require_own_sender(self, key: LinkKey, engine: str) -> None:
-        """Require that the offloads of a link's sender may be switched off, if its engine needs that.
-
-        Raises:
-            LabError: `offload-not-ours`: the sender is the bridge of a network that others use too.
-        """
-        shared = key.source in BUILT_IN and key.network in self.wiring.open_networks
-        if shared and self.engines[engine].needs_single_packets:
-            raise LabError(
-                "offload-not-ours",
-                f"{key}: {engine} needs the segmentation offloads of the network's bridge off, which others use too",
-                "give the link engine: userspace",
-            )
-
     async def _expect(self, link: Link) -> None:
         """Have a link that works as soon as both of its ends are there."""
-        self._make_sinks([self.wiring.ports[link.key.place]])
+        self.steering.make_sinks([self.wiring.ports[link.key.place]])
         self._links[link.key] = link
-        self.rules.watch(link.key.network)
+        self.steering.rules.watch(link.key.network)
         await self.engines[link.engine].prepare(len(self._links))
 
     def _meet_machine(self, network: str) -> None:
@@ -177,7 +136,7 @@ class Links:
         for batch in _batches(links):
             first, *others = batch
             with (
-                _refusals(f"{first.key}" + f" and {len(others)} more" * bool(others)),
+                refusals(f"{first.key}" + f" and {len(others)} more" * bool(others)),
                 logs.timed(_log, f"make {len(batch)} links from {first.key} on", level=logging.DEBUG),
             ):
                 await self._carriers.make(batch)
@@ -187,17 +146,12 @@ class Links:
         if not links:
             return
         ports = {self.wiring.port(*link.key.place) for link in links}
-        self._make_sinks(ports)
-        self._set_rules(
+        self.steering.make_sinks(ports)
+        self.steering.set_rules(
             ports | {self.wiring.port(link.key.source, link.key.network) for link in links if link.key.is_outside}
         )
-        self._introduce(links)
-        self.access.open()
-
-    def _make_sinks(self, ports: Iterable[Port]) -> None:
-        for side in {port.side for port in ports}:
-            if side.number not in self.rules.sinks:
-                self.rules.sinks[side.number] = self._carriers.make_sink(side)
+        self.steering.introduce(links)
+        self.steering.access.open()
 
     async def _make_lines(self, places: Iterable[tuple[str, str]]) -> None:
         """Make the lines of ports that have none yet; the links that lead there are made anew.
@@ -216,14 +170,14 @@ class Links:
                     f"{place[0]} can't have an uplink or downlink on {port.network}, which is not the lab's own",
                     "impair the links between two nodes there",
                 )
-            with _refusals(port):
-                self.access.make(port)
-            self.rules.give_line(port)
+            with refusals(port):
+                self.steering.access.make(port)
+            self.steering.rules.give_line(port)
             before = [link for key, link in self._links.items() if key.place == place]
             await self._carriers.dismantle(before)
             await self._make(before)
-            self._make_sinks([port])
-            self._set_rules([port])
+            self.steering.make_sinks([port])
+            self.steering.set_rules([port])
 
     async def change(self, changes: Iterable[LinkChange]) -> None:
         """Change the impairments of links, with the engines that they have. All are tried, also after a failure.
@@ -289,49 +243,29 @@ class Links:
             LabError: a link can't be made, or the port has gone again.
         """
         async with self._exclusive:
-            to_port = [link for key, link in self._links.items() if key.place == _place(port)]
+            to_port = [link for key, link in self._links.items() if key.place == port.place]
             ends = port.node, ANY_NODE
             from_port = [
                 link
                 for key, link in self._links.items()
-                if key.source in ends and key.network == port.network and key.place != _place(port)
+                if key.source in ends and key.network == port.network and key.place != port.place
             ]
             await self._carriers.dismantle(to_port)
             if any(link.key.is_access for link in to_port):
-                with _refusals(port):
-                    self.access.make(port)
-                self.rules.give_line(port)
+                with refusals(port):
+                    self.steering.access.make(port)
+                self.steering.rules.give_line(port)
             gone = self.wiring.gone.keys()
             never_made = [link for link in from_port if link.device is None and link.key.place not in gone]
             present = [link for link in to_port if not self.wiring.awaits(link.key.source, network=port.network)]
             await self._make([*present, *never_made])
             self._adapt(port, [*to_port, *from_port])
-            self.access.open()
+            self.steering.access.open()
             return bool(to_port or from_port)
 
     def extend(self, like: str, name: str, network: str, siblings: Collection[str]) -> None:
-        """Have a further node the links that all nodes like it have on a network; they work once its port is attached.
-
-        Args:
-            like: one of these nodes, whose links it gets as they are now.
-            name: the further one.
-            network: where all are.
-            siblings: the others that are alike. What one of them has with `like`, `like` has with the further one.
-        """
-        for key, link in list(self._links.items()):
-            if key.network != network or like not in key.nodes or key.is_access:
-                continue
-            others = [each for each in siblings if each not in (key.source, key.destination)]
-            if all(key.with_end(like, each) in self._links for each in others):
-                self._add_like(link, key.with_end(like, name))
-            if key.source in siblings:
-                self._add_like(link, key._replace(source=name, destination=like))
-            if key.destination in siblings:
-                self._add_like(link, key._replace(source=like, destination=name))
-
-    def _add_like(self, link: Link, key: LinkKey) -> None:
-        if key not in self._links:
-            self._links[key] = replace(link, key=key, seed=derive(link.seed, str(key)), device=None)
+        """Give a further node the links that `copies` says; they work once its port is attached."""
+        self._links |= copies(self._links, like, name, network, siblings)
 
     def requests(self, node: str) -> tuple[LinkRequest, ...]:
         """The links from and to a node as they could be asked for now."""
@@ -366,100 +300,42 @@ class Links:
         Raises:
             LabError: as `attach`.
         """
-        gateways = self.wiring.gateways
-        if gateways.by_network and gateways.local_addresses() != self._local:
-            _log.info("the machine's addresses have changed")
-            async with self._exclusive:
-                self._set_rules(self._ports_present(gateways.by_network))
-
-    def _ports_present(self, networks: Collection[str]) -> list[Port]:
-        ports = [port for place, port in self.wiring.ports.items() if place not in self.wiring.gone]
-        return [port for port in ports if port.network in networks]
+        if self.steering.knows_machine():
+            return
+        _log.info("the machine's addresses have changed")
+        async with self._exclusive:
+            self.steering.set_rules(self.steering.ports_present(self.wiring.gateways.by_network))
 
     def _adapt(self, port: Port, links: Collection[Link]) -> None:
         """Update what the nodes and the other ports of a network know of a port."""
-        with _refusals(port):
+        with refusals(port):
             self._carriers.switch_offloads_off(links, port.node)
-        self._set_rules(self._ports_present([port.network]))
+        self.steering.set_rules(self.steering.ports_present([port.network]))
         gone = self.wiring.gone.keys()
-        self._introduce([link for link in links if not {(node, link.key.network) for node in link.key.nodes} & gone])
-
-    def _set_rules(self, ports: Iterable[Port]) -> None:
-        """Set the rules of ports, which send packets to the links that lead to them.
-
-        A link without a device, which is still to be made, drops its packets: it must not be a perfect one meanwhile.
-        """
-        gateways = self.wiring.gateways
-        self._local = gateways.local_addresses()
-        devices = {
-            key: self.rules.sinks.get(self.wiring.side(*key.place).number) if link.device is None else link.device
-            for key, link in self._links.items()
-        }
-        lists = RuleLists(devices, gateways, self._local)
-        for port in ports:
-            if port.node in BUILT_IN and not gateways[port.network].is_port:
-                continue
-            with _refusals(port):
-                self.rules.set(port, lists.of(port))
-                if _place(port) in self.wiring.lines:
-                    self.access.set(port, *lists.of_line(port))
-
-    def _introduce(self, links: Iterable[Link]) -> None:
-        """Make both ends of links permanent neighbours, or all nodes those of an uplink or downlink.
-
-        No ARP of theirs then crosses the link, as none would cross the long line that it stands for: the first packet
-        takes no longer than the others, and which packet is the n-th does not depend on when ARP asks again. On an open
-        network the neighbour tables are not ours: ports let ARP pass there, and it is not impaired. Nor is ARP of the
-        machine anywhere.
-        """
-        known: defaultdict[str, defaultdict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
-        for link in links:
-            key = link.key
-            if key.network in self.wiring.open_networks or key.is_outside:
-                continue
-            (near, *_), far = key.nodes, key.nodes[1:] or (link.addresses.keys() - {*key.nodes})
-            there_now = [other for other in far if (other, key.network) not in self.wiring.gone]
-            for node, other in [way for each in there_now for way in ((near, each), (each, near))]:
-                here, there = self.wiring.port(node, key.network), self.wiring.port(other, key.network)
-                known[node][here.interface][link.addresses[other]] = there.mac
-        for node, macs in known.items():
-            with _refusals(f"the neighbours of node {node}"):
-                neighbours.set_permanent(self.wiring.node(node).network, macs)
+        self.steering.introduce(
+            [link for link in links if not {(node, link.key.network) for node in link.key.nodes} & gone]
+        )
 
     async def detach(self, port: Port) -> None:
         """Remove the devices of the links to a port that is gone. Their impairments are kept until it comes back."""
         _log.info("%s is gone: its links are taken apart", port)
         async with self._exclusive:
             for index in (port.index, self.wiring.edge(port)):
-                self.rules.forget((port.side.number, index))
-            await self._carriers.dismantle([link for key, link in self._links.items() if key.place == _place(port)])
-            self.access.remove(port)
+                self.steering.rules.forget((port.side.number, index))
+            await self._carriers.dismantle([link for key, link in self._links.items() if key.place == port.place])
+            self.steering.access.remove(port)
 
     async def leave(self, side: Side) -> None:
         """Remove all devices of a side, and hold its namespace no more; nothing leads there any more."""
         async with self._exclusive:
-            await self._carriers.leave(side.number, self.rules.sinks.pop(side.number, None))
+            await self._carriers.leave(side.number, self.steering.rules.sinks.pop(side.number, None))
 
     async def close(self) -> None:
         """Remove all devices; packets that would cross them are dropped at ports of the lab from then on."""
-        self.access.close()
-        await self._carriers.close(self.rules.sinks)
+        self.steering.access.close()
+        await self._carriers.close(self.steering.rules.sinks)
         self.wiring.gateways.close(self.devices)
         self._links.clear()
-
-
-@contextmanager
-def _refusals(what: Port | LinkKey | str) -> Iterator[None]:
-    """Turn an error of the kernel into one that names the link."""
-    try:
-        yield
-    except (NetlinkError, OSError) as error:
-        raise LabError("impairments-not-applied", f"{what}: the kernel refused: {error}") from None
-
-
-def _place(port: Port) -> tuple[str, str]:
-    """Return what identifies a port, also after it has gone and come back."""
-    return port.node, port.network
 
 
 def _batches(links: Collection[Link]) -> Iterator[tuple[Link, ...]]:

@@ -73,6 +73,11 @@ class Port:
         return f"{self.node} on {self.network}"
 
     @property
+    def place(self) -> tuple[str, str]:
+        """What identifies the port, also after it has gone and come back: its node and network."""
+        return self.node, self.network
+
+    @property
     def key(self) -> DeviceKey:
         """What tells its device from others."""
         return self.side.number, self.index

@@ -1,0 +1,74 @@
+"""Which engine a link gets, and which links no engine can have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.engines.choice import choose
+from testbed.errors import LabError
+from testbed.names import BUILT_IN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from testbed.agent.messages import LinkRequest
+    from testbed.agent.wiring import Wiring
+    from testbed.engines.engine import Engine
+    from testbed.errors import MachineError
+    from testbed.matching import LinkKey
+
+
+def engine_for(
+    link: LinkRequest, wiring: Wiring, engines: Mapping[str, Engine], missing: Mapping[str, MachineError]
+) -> tuple[str, str]:
+    """Choose the engine of a link that is asked for.
+
+    Args:
+        link: what is asked for.
+        wiring: the nodes and ports of the lab.
+        engines: by name, in order of preference.
+        missing: those that do not work here, and why.
+
+    Returns:
+        The engine's name, and why it is that one.
+
+    Raises:
+        MachineError: `engine-unavailable`.
+        LabError: no engine can do what is asked for; `outside-not-yet`; `offload-not-ours`; `port-gone`.
+    """
+    key = link.key
+    awaited = wiring.awaits(*key.nodes, network=key.network)
+    if key.is_outside and awaited:
+        raise LabError(
+            "outside-not-yet",
+            f"{key}: the links of containers that have not started can't lead to or from this machine",
+            "bring the project up first, and name it: compose: {project: NAME}",
+        )
+    for node in key.nodes:
+        port = wiring.ports[node, key.network] if awaited else wiring.port(node, key.network)
+    engine, why = choose(
+        str(key),
+        [link.impairments, *link.later],
+        link.engine,
+        engines,
+        missing,
+        mtu=port.mtu,
+        repeatable=link.repeatable,
+    )
+    _require_own_sender(key, engines[engine], engine, wiring)
+    return engine, why
+
+
+def _require_own_sender(key: LinkKey, engine: Engine, name: str, wiring: Wiring) -> None:
+    """Require that the offloads of a link's sender may be switched off, if its engine needs that.
+
+    Raises:
+        LabError: `offload-not-ours`: the sender is the bridge of a network that others use too.
+    """
+    shared = key.source in BUILT_IN and key.network in wiring.open_networks
+    if shared and engine.needs_single_packets:
+        raise LabError(
+            "offload-not-ours",
+            f"{key}: {name} needs the segmentation offloads of the network's bridge off, which others use too",
+            "give the link engine: userspace",
+        )

@@ -1,0 +1,110 @@
+"""Steers packets to links: by the rules of ports and lines, and by what nodes know of their neighbours."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from testbed.agent import neighbours
+from testbed.agent.access import AccessLines
+from testbed.agent.carriers import refusals
+from testbed.agent.port_rules import PortRules
+from testbed.agent.rule_lists import RuleLists
+from testbed.names import BUILT_IN
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from testbed.agent.carriers import Link, LinkCarriers
+    from testbed.agent.journal import Journal
+    from testbed.agent.link_devices import LinkDevices
+    from testbed.agent.ports import Port
+    from testbed.agent.wiring import Wiring
+    from testbed.matching import LinkKey
+
+
+@dataclass(slots=True)
+class Steering:
+    """What brings packets to the devices of links.
+
+    Attributes:
+        wiring: the nodes and ports of the lab.
+        devices: makes the lines of uplinks and downlinks.
+        carriers: make the devices that drop packets.
+        links: all links of the lab, as they are now.
+        journal: see `PortRules`.
+        rules: of the ports.
+        access: the lines.
+    """
+
+    wiring: Wiring
+    devices: LinkDevices
+    carriers: LinkCarriers
+    links: Mapping[LinkKey, Link]
+    journal: Journal | None
+    rules: PortRules = field(init=False)
+    access: AccessLines = field(init=False)
+    _local: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.rules = PortRules(self.wiring, self.journal)
+        self.access = AccessLines(self.wiring, self.devices)
+
+    def knows_machine(self) -> bool:
+        """Whether the rules still tell `host` from `internet` by the addresses that the machine has now."""
+        gateways = self.wiring.gateways
+        return not gateways.by_network or gateways.local_addresses() == self._local
+
+    def make_sinks(self, ports: Iterable[Port]) -> None:
+        """Make what drops packets on the sides of ports, where it is not there yet. Without it there are no rules."""
+        for side in {port.side for port in ports}:
+            if side.number not in self.rules.sinks:
+                self.rules.sinks[side.number] = self.carriers.make_sink(side)
+
+    def set_rules(self, ports: Iterable[Port]) -> None:
+        """Set the rules of ports, which send packets to the links that lead to them.
+
+        A link without a device, which is still to be made, drops its packets: it must not be a perfect one meanwhile.
+        """
+        gateways = self.wiring.gateways
+        self._local = gateways.local_addresses()
+        devices = {
+            key: self.rules.sinks.get(self.wiring.side(*key.place).number) if link.device is None else link.device
+            for key, link in self.links.items()
+        }
+        lists = RuleLists(devices, gateways, self._local)
+        for port in ports:
+            if port.node in BUILT_IN and not gateways[port.network].is_port:
+                continue
+            with refusals(port):
+                self.rules.set(port, lists.of(port))
+                if port.place in self.wiring.lines:
+                    self.access.set(port, *lists.of_line(port))
+
+    def ports_present(self, networks: Collection[str]) -> list[Port]:
+        """Return the ports of networks that are not gone."""
+        ports = [port for place, port in self.wiring.ports.items() if place not in self.wiring.gone]
+        return [port for port in ports if port.network in networks]
+
+    def introduce(self, links: Iterable[Link]) -> None:
+        """Make both ends of links permanent neighbours, or all nodes those of an uplink or downlink.
+
+        No ARP of theirs then crosses the link, as none would cross the long line that it stands for: the first packet
+        takes no longer than the others, and which packet is the n-th does not depend on when ARP asks again. On an open
+        network the neighbour tables are not ours: ports let ARP pass there, and it is not impaired. Nor is ARP of the
+        machine anywhere.
+        """
+        known: defaultdict[str, defaultdict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
+        for link in links:
+            key = link.key
+            if key.network in self.wiring.open_networks or key.is_outside:
+                continue
+            (near, *_), far = key.nodes, key.nodes[1:] or (link.addresses.keys() - {*key.nodes})
+            there_now = [other for other in far if (other, key.network) not in self.wiring.gone]
+            for node, other in [way for each in there_now for way in ((near, each), (each, near))]:
+                here, there = self.wiring.port(node, key.network), self.wiring.port(other, key.network)
+                known[node][here.interface][link.addresses[other]] = there.mac
+        for node, macs in known.items():
+            with refusals(f"the neighbours of node {node}"):
+                neighbours.set_permanent(self.wiring.node(node).network, macs)
