@@ -124,8 +124,9 @@ class Attachments:
         """Leave ports alone that are on open networks already and no node's.
 
         Raises:
-            LabError: `docker-engine-silent`.
+            LabError: `docker-engine-unknown`, `docker-engine-silent`.
         """
+        await self.members.require_engine()
         for side in self.wiring.sides:
             self._hear_side(side)
             for device in switch.devices(side.route):

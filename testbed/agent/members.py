@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from testbed.agent import owners
 from testbed.agent.messages import ContainerIdentity, Member, PresentInterface
+from testbed.errors import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -52,6 +53,7 @@ class Members:
     left: set[str] = field(default_factory=set)
     _changed: dict[str, str] = field(default_factory=dict)
     """By node that was made anew or came later, the one of the plan that it is or resembles."""
+    _engine_is_known: bool = False
 
     async def owner_of(self, place: Place, network: str) -> Port | Whose:
         """The node's port that a new device on the switch side is.
@@ -84,6 +86,25 @@ class Members:
             return not device.peer
         found = [await self._described(container) for container in owner.pids]
         return not any(described and self._node_of(described) for described in found)
+
+    async def require_engine(self) -> None:
+        """Make sure that nodes made anew will be recognised on networks of others, where unknown containers pass.
+
+        Raises:
+            LabError: `docker-engine-unknown`: there is no Docker Engine to ask, or not that of the lab;
+                `docker-engine-silent`.
+        """
+        if self._engine_is_known or not (self.wiring.open_networks and self.wiring.identities):
+            return
+        running = [node.container for node in self.wiring.nodes.values() if node.container]
+        if self.engine is None or (running and await self.engine.container(running[0]) is None):
+            raise LabError(
+                "docker-engine-unknown",
+                "the agent's container can't ask the Docker Engine which container is which, so a node that is made "
+                "anew would be taken for a container without links",
+                "have the Docker Engine listen on /var/run/docker.sock too",
+            )
+        self._engine_is_known = bool(running)
 
     async def _described(self, container: str) -> Container | None:
         """A container that may be a node; None where it can't be, or is one."""

@@ -180,6 +180,7 @@ class Server:
 
     async def _await(self, call: messages.Await) -> None:
         awaited.expect(self._wiring, call.networks, call.nodes)
+        await self._attachments.members.require_engine()
 
     def _note_nats(self, made: Iterable[messages.NewNode | messages.PresentNode]) -> None:
         filters = {node.name: node.packet_filter for node in made}

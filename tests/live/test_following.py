@@ -13,11 +13,14 @@ import pytest
 
 from testbed.agent import messages
 from testbed.agent.client import Agent
+from testbed.errors import LabError
 from testbed.lab import Lab
 from testbed.runtime import local_agent
+from testbed.runtime.docker import engine
 from testbed.runtime.state import LabDirectory
 from testbed.topology import loads
 from tests.live.command_line import eventually, run
+from tests.live.docker_agents import agent_as
 from tests.live.others import IMAGE, adopt, compose_project, docker, impair_both, said, start_agent, system
 
 pytestmark = [
@@ -138,21 +141,65 @@ links:
 """
 
 
-def test_nodes_of_our_own_that_are_made_anew_have_their_links_or_nothing(lab_name):
-    with Lab.up(loads(OWN, "own.yml"), name=lab_name, runtime="docker") as lab:
+@contextmanager
+def own_lab(lab_name, agent):
+    with agent_as(agent), Lab.up(loads(OWN, "own.yml"), name=lab_name, runtime="docker") as lab:
+        yield lab
+
+
+def make_anew(lab, node):
+    """Remove a node's container, and run another one with its name, network and address."""
+    container, address = f"testbed-{lab.name}-{node}", lab.plan.node(node).interfaces[0].address
+    docker("rm", "-f", container)
+    docker("run", "-d", "--name", container, "--network", f"testbed-{lab.name}-lan", "--ip", address, IMAGE)
+    return container
+
+
+def kill_agent(lab_name, agent):
+    if agent == "container":
+        docker("kill", f"testbed-{lab_name}.agent")
+    else:
+        os.kill(Agent.at(LabDirectory("docker", lab_name).socket).hello().pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("agent", ["process", "container"])
+def test_nodes_of_our_own_that_are_made_anew_have_their_links_or_nothing(lab_name, agent):
+    with own_lab(lab_name, agent) as lab:
         address = {node: lab.plan.node(node).interfaces[0].address for node in lab}
         pid = docker("inspect", "-f", "{{.State.Pid}}", f"testbed-{lab_name}-a")
-        container, network = f"testbed-{lab_name}-b", f"testbed-{lab_name}-lan"
         with pinged(pid, address["b"]) as found:
-            docker("rm", "-f", container)
-            docker("run", "-d", "--name", container, "--network", network, "--ip", address["b"], IMAGE)
+            container = make_anew(lab, "b")
             assert eventually(lambda: not lab.attachments().problems)
             assert re.search(rf"^{lab_name} +docker +up +a, b$", run("ps").stdout, re.MULTILINE)
             count = len(found)
             assert eventually(lambda: len(found) > count)
-            os.kill(Agent.at(LabDirectory("docker", lab_name).socket).hello().pid, signal.SIGKILL)
-            count = len(found)
+            assert not any("without impairments" in each.what for each in lab.attachments().incidents)
+            kill_agent(lab_name, agent)
             docker("restart", "-t0", container)
-            assert lab["a"].run(["ping", "-c2", "-i0.2", "-W1", address["b"]]).status
+            make_anew(lab, "b")
+            assert lab["a"].run(["ping", "-c1", "-W1", address["b"]]).status
+            assert re.search(rf"^{lab_name} .*broken: ", run("ps").stdout, re.MULTILINE)
         assert min(found) >= ROUND_TRIP_MS
         docker("rm", "-f", container)
+
+
+ATTACHED = """
+name: attached
+nodes: {a: {container: NAME-a}, b: {container: NAME-b}}
+links:
+  - {between: [a, b], delay: 40ms}
+"""
+
+
+def test_without_a_docker_engine_to_ask_nodes_made_anew_are_cut_off_and_those_of_others_refused(lab_name, monkeypatch):
+    """Its machine has no socket at the usual place, perhaps because it only listens on TCP."""
+    monkeypatch.setattr(engine, "_DEFAULT_SOCKET", "/nonexistent/docker.sock")
+    with own_lab(lab_name, "container") as lab:
+        container = make_anew(lab, "b")
+        assert lab["a"].run(["ping", "-c1", "-W1", lab.plan.node("b").interfaces[0].address]).status
+        assert re.search(rf"^{lab_name} .*broken: node b does not run", run("ps").stdout, re.MULTILINE)
+        docker("rm", "-f", container)
+    with system(lab_name, "198.19.248.0/24", "a", "b"), agent_as("container"):
+        with pytest.raises(LabError, match="would be taken for a container without links") as caught:
+            Lab.up(loads(ATTACHED.replace("NAME", lab_name), "attached.yml"), name=lab_name, runtime="docker")
+        assert caught.value.code == "docker-engine-unknown"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import logging
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,16 +27,21 @@ from testbed.runtime.docker.engine import patiently, refusals
 from testbed.runtime.docker.execution import STDOUT, Execution
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from testbed.agent.journal import PutBack
     from testbed.runtime.docker.engine import DockerEngine
+
+_log = logging.getLogger(__name__)
 
 _RUNTIME = "docker"
 _SOCKET = "/run/testbed/agent.sock"
 _CODE = "/run/testbed/code"
 _JOURNAL = "/run/testbed/agent.journal"
 _ENVIRONMENT = {"PYTHONPATH": _CODE}
+_NO_SUCH_PATH = ("bind source path does not exist", "no such file or directory")
+"""In what the Docker Engine, and what podman, says of a path to share that its machine does not have."""
+
 _START_SECONDS = 30
 _END_SECONDS = 10
 
@@ -74,29 +82,23 @@ class _Channel:
             return b""
 
 
-def start(engine: DockerEngine, lab: str, *, limits_nodes: bool = False, attaches: bool = False) -> Agent:
+def start(engine: DockerEngine, lab: str, *, limits_nodes: bool = False) -> Agent:
     """Start the agent of a lab and wait until it answers.
+
+    An agent in a container has the Docker Engine's socket, to learn which container is a node that was made anew, and
+    a guardian. That is in a container of its own, because the Docker Engine kills all processes of one at once.
 
     Args:
         engine: which runs the containers.
         lab: its name.
         limits_nodes: some nodes have limits, so what the agent starts in them must be in their cgroups.
-        attaches: nodes or networks of the lab are somebody else's. An agent in a container then gets the Docker
-            Engine's socket, to follow their containers, and a guardian, in a container of its own because the Docker
-            Engine kills all processes of a container at once.
 
     Raises:
         TestbedError: the error with which the agent ended; `agent-failed` if it reported none.
     """
     if engine.hosts_agent:
         return local_agent.start(_RUNTIME, lab, isolate=False, docker_engine=engine.unix_socket)
-    command = ["--lab", lab, "--socket", _SOCKET, *["--debug"] * logs.debugging()]
-    if attaches:
-        command += ["--journal", _JOURNAL, "--unguarded", "--docker-engine", engine.unix_socket]
-    # No node has such a name, because names of nodes contain no dot.
-    container = _create(
-        engine, lab, command, name=f"testbed-{lab}.agent", limits_nodes=limits_nodes, asks_engine=attaches
-    )
+    container = _create_agent(engine, lab, limits_nodes=limits_nodes)
     with refusals("agent"):
         patiently(engine.api.start, container)
     attempts = Retrying(
@@ -104,21 +106,48 @@ def start(engine: DockerEngine, lab: str, *, limits_nodes: bool = False, attache
         wait=wait_fixed(0.05),
         stop=stop_after_delay(_START_SECONDS),
     )
-    try:
-        listens = attempts(_listens, engine, container)
-    except RetryError:
-        listens = False
+    with ThreadPoolExecutor(1) as background:
+        guarding = background.submit(_guard, engine, lab, container)
+        try:
+            listens = attempts(_listens, engine, container)
+        except RetryError:
+            listens = False
     if not listens:
         raise _why(engine.log_tail(container))
-    agent = Agent(lambda: _Channel(engine, container))
-    if attaches:
-        _guard(engine, lab, agent.hello().pid)
-    return agent
+    guarding.result()
+    return Agent(lambda: _Channel(engine, container))
 
 
-def _guard(engine: DockerEngine, lab: str, agent: int) -> None:
-    """Start the guardian of an agent in a container; both see the pids of the Docker Engine's machine."""
-    command = ["--lab", lab, "--guard", str(agent), "--journal", f"/proc/{agent}/root{_JOURNAL}"]
+def _create_agent(engine: DockerEngine, lab: str, *, limits_nodes: bool) -> str:
+    """Create the agent's container, with the Docker Engine's socket if its machine has it at one of the usual paths.
+
+    Whether there is one is the Docker Engine's to say: its machine may be another than this.
+    """
+    command = ["--lab", lab, "--socket", _SOCKET, "--journal", _JOURNAL, "--unguarded"]
+    command += ["--debug"] * logs.debugging()
+    shared = {"/sys/fs/cgroup"} if limits_nodes else set()
+    # No node has such a name, because names of nodes contain no dot.
+    create = partial(_create, engine, lab, name=f"testbed-{lab}.agent")
+    for path in engine.sockets:
+        try:
+            return create([*command, "--docker-engine", path], shared={*shared, path})
+        except LabError as error:
+            if not any(words in error.message for words in _NO_SUCH_PATH):
+                raise
+    _log.warning("the Docker Engine has no socket at %s: nodes made anew stay cut off", " or ".join(engine.sockets))
+    return create(command, shared=shared)
+
+
+def _guard(engine: DockerEngine, lab: str, agent: str) -> None:
+    """Start the guardian of an agent in a container.
+
+    It sees the pids of the Docker Engine's machine, and watches the first process of the agent's container.
+    """
+    with refusals("guardian"):
+        pid = engine.api.inspect_container(agent)["State"]["Pid"]
+    if not pid:
+        return  # it has ended, and says why itself
+    command = ["--lab", lab, "--guard", str(pid), "--journal", f"/proc/{pid}/root{_JOURNAL}"]
     container = _create(engine, lab, command, kind=objects.GUARDIAN, name=f"testbed-{lab}.guardian")
     with refusals("guardian"):
         patiently(engine.api.start, container)
@@ -223,16 +252,21 @@ def _create(
     image: str = objects.OWN_IMAGE,
     kind: str = objects.AGENT,
     name: str | None = None,
-    limits_nodes: bool = False,
-    asks_engine: bool = False,
+    shared: Iterable[str] = (),
 ) -> str:
-    """Create a container with the agent's privileges and this package's code, and return its id."""
+    """Create a container with the agent's privileges and this package's code, and return its id.
+
+    Args:
+        engine: which makes it.
+        lab: whose it is.
+        arguments: of the agent's program.
+        image: the agent's.
+        kind: the label by which it is found.
+        name: its own.
+        shared: paths of the Docker Engine's machine that it has too.
+    """
     api = engine.api
-    mounts = []
-    if limits_nodes:
-        mounts.append(Mount("/sys/fs/cgroup", "/sys/fs/cgroup", type="bind"))
-    if asks_engine:
-        mounts.append(Mount(engine.unix_socket, engine.unix_socket, type="bind"))
+    mounts = [Mount(path, path, type="bind") for path in sorted(shared)]
     with refusals("agent"):
         container: str = api.create_container(
             image,

@@ -110,9 +110,14 @@ class DockerEngine:
 
     @property
     def unix_socket(self) -> str:
-        """The path of its Unix socket on its own machine; the usual one where it is reached in another way."""
+        """The path of its Unix socket here; the usual one where it is reached in another way."""
         address = os.environ.get("DOCKER_HOST", "")
         return address.removeprefix("unix://") if address.startswith("unix://") else _DEFAULT_SOCKET
+
+    @property
+    def sockets(self) -> list[str]:
+        """Where its Unix socket may be on its own machine, which a forwarded one leads to."""
+        return list(dict.fromkeys((self.unix_socket, _DEFAULT_SOCKET)))
 
     def info(self) -> dict[str, Any]:
         """What it tells of itself and of its machine."""

@@ -131,14 +131,12 @@ class DockerRuntime:
             node.name: node.container for node in plan.nodes if node.container and node.name not in composed
         }
         identities = self._identities(plan, composed) if self._attached_to[plan.lab] else {}
-        attaches = any(network.present for network in plan.networks)
-        if engine.hosts_agent:  # else the agent can't ask the Docker Engine who has the name of one of our own nodes
-            own = {node.name: objects.container_name(plan.lab, node.name) for node in plan.nodes if not node.container}
-            identities = {node: messages.ContainerIdentity(name=name) for node, name in own.items()} | {**identities}
+        own = {node.name: objects.container_name(plan.lab, node.name) for node in plan.nodes if not node.container}
+        identities = {node: messages.ContainerIdentity(name=name) for node, name in own.items()} | {**identities}
         new_networks = [network for network in plan.networks if not network.present and not network.wire]
         with ThreadPoolExecutor(1) as background:
             limited = any(node.cpus_milli or node.memory_bytes for node in plan.nodes)
-            starting = background.submit(agents.start, engine, plan.lab, limits_nodes=limited, attaches=attaches)
+            starting = background.submit(agents.start, engine, plan.lab, limits_nodes=limited)
             progress("networks")
             with logs.timed(_log, f"create {len(new_networks)} networks"):
                 in_parallel(partial(objects.create_network, engine, plan.lab), new_networks)
