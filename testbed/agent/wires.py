@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from testbed.agent import bypass, device_requests, packet_filters, routes
 from testbed.agent.creation import configure
+from testbed.agent.incidents import FAILURES
 from testbed.agent.ports import Port
 from testbed.errors import LabError
 
@@ -43,6 +44,8 @@ class Wires:
     _nodes: dict[str, PresentNode] = field(default_factory=dict)
     _bridges: dict[str, tuple[Device, int]] = field(default_factory=dict)
     _made_for: dict[str, Node] = field(default_factory=dict)
+    _unrouted: dict[str, str] = field(default_factory=dict)
+    """By node whose routes are to be given anew, why it has not got them yet."""
 
     async def make(self, wires: Sequence[NewNetwork], nodes: Sequence[PresentNode]) -> None:
         """Connect nodes by wires, which are made where they are not there yet, and give the nodes their routes.
@@ -130,6 +133,23 @@ class Wires:
             packet_filters.install(self.wiring, name, wanted)
         if name in self._nodes and self._nodes[name].routes:
             routes.install(self.wiring.node(name), self._nodes[name].routes)
+
+    def reroute(self, name: str) -> None:
+        """Have `return_routes` give a node, which is attached again, its routes."""
+        self._unrouted[name] = ""
+
+    def return_routes(self) -> None:
+        """Give nodes that are attached again their routes, as soon as the interfaces for these are there."""
+        for name in list(self._unrouted):
+            try:
+                self.route(name)
+                del self._unrouted[name]
+            except FAILURES as error:
+                self._unrouted[name] = str(error)
+
+    def route_problems(self) -> list[str]:
+        """Say in sentences which nodes have not got their routes back."""
+        return [f"node {name} has not got its routes back: {error}" for name, error in self._unrouted.items() if error]
 
     def let_pass(self, network: str) -> None:
         """Have IP packets of a network get from port to port, those that are routed and all of a wire.
