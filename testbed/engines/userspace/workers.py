@@ -1,40 +1,25 @@
-"""Starts the worker processes of the userspace engine, and sends them requests."""
+"""Carries links in worker processes of the userspace engine: which worker has which link."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import os
 import resource
-import socket
-import subprocess
-import sys
 from collections import deque
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-import msgspec
-
-from testbed import codec
 from testbed.engines.counters import Counters
 from testbed.engines.userspace import requests
+from testbed.engines.userspace.worker_process import WorkerProcess
 from testbed.errors import LabError
-from testbed.impairments.distributions import quantiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    import socket
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
 
     from testbed.impairments import Impairments
-
-_log = logging.getLogger(__name__)
-
-_ANSWER_S: Final = 10
-"""Seconds after which a worker that has not answered counts as stuck; it answers between two batches of frames."""
-
 
 _FILES_PER_LINK: Final = 2
 _OTHER_FILES: Final = 256
@@ -54,140 +39,7 @@ def _files_most() -> int:
     return hard
 
 
-class _WorkerProcess:
-    """One worker process, which gets one request at a time."""
-
-    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket) -> None:
-        self._process = process
-        self._control = control
-        self._turn = asyncio.Lock()
-        self._requests = 0
-        self.links: set[str] = set()
-
-    @classmethod
-    async def start(cls) -> Self:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.settimeout(0)
-        root = str(Path(__file__).parents[3])  # the worker is of this very version of the package
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "testbed.engines.userspace.worker",
-                str(theirs.fileno()),
-                str(_log.getEffectiveLevel()),
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": root},
-                start_new_session=True,  # a terminal's Ctrl-C is for the agent to act on
-            )
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        _log.info("userspace worker started: pid %d", process.pid)
-        return cls(process, ours)
-
-    @property
-    def death(self) -> str | None:
-        """How the worker ended, or None while it runs."""
-        status = self._process.returncode
-        return None if status is None else f"its worker process ended with status {status}"
-
-    async def ask(
-        self,
-        request: requests.Request,
-        *,
-        impairments: Sequence[Impairments] = (),
-        sockets: Iterable[socket.socket] = (),
-    ) -> requests.Answer:
-        """Send a request, and return the answer once the request has taken effect.
-
-        Args:
-            request: it gets its `id` here.
-            impairments: of the file that the request passes, if any.
-            sockets: that the request passes.
-
-        Raises:
-            LabError: the worker refused, has ended or is stuck.
-        """
-        try:
-            async with self._turn, asyncio.timeout(_ANSWER_S):
-                self._requests += 1
-                number = self._requests
-                data = requests.encode(msgspec.structs.replace(request, id=number))
-                with _in_file(impairments) as files:
-                    socket.send_fds(self._control, [data], [*files, *(sock.fileno() for sock in sockets)])
-                answer = await self._next_answer()
-                while answer.id != number:  # the answer to a request whose caller was cancelled
-                    answer = await self._next_answer()
-        except (TimeoutError, BlockingIOError):  # the latter if it has not even read the requests before
-            message = f"link {request.link}: no answer to {_name(request)} within {_ANSWER_S} s"
-            raise LabError("userspace-worker-stuck", message) from None
-        except (BrokenPipeError, ConnectionResetError):
-            status = await self._ended()
-            _log.warning("userspace worker %d ended with status %d", self._process.pid, status)
-            raise LabError(
-                "userspace-worker-died",
-                f"link {request.link} passes nothing any more: its worker process ended with status {status}",
-                "the agent's log has its last words; take the lab down and bring it up again",
-            ) from None
-        if answer.error is not None:
-            raise LabError("userspace-engine-refused", f"link {request.link}: {_name(request)}: {answer.error}")
-        return answer
-
-    async def _next_answer(self) -> requests.Answer:
-        datagram = await asyncio.get_running_loop().sock_recv(self._control, requests.DATAGRAM_BYTES)
-        if not datagram:
-            raise ConnectionResetError
-        return requests.decode_answer(datagram)
-
-    async def stop(self) -> None:
-        """End the worker. Its links then pass nothing."""
-        async with self._turn:  # its holder waits for an answer, for a limited time, with a reader on this socket
-            self._control.close()
-        await self._ended()
-
-    async def _ended(self) -> int:
-        """Return the exit status of a worker whose control socket is closed, and kill it if it does not end."""
-        try:
-            async with asyncio.timeout(_ANSWER_S):
-                return await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            return await self._process.wait()
-
-
-def _name(request: requests.Request) -> str:
-    return type(request).__name__.lower()
-
-
-@contextmanager
-def _in_file(impairments: Sequence[Impairments]) -> Iterator[list[int]]:
-    """Yield the descriptor of a file in memory that contains impairments of links; an empty list if there are none.
-
-    A computed distribution is sent as its table, so that the worker need not compute it.
-    """
-    if not impairments:
-        yield []
-        return
-    data = json.dumps(codec.encode([_with_table(of_link) for of_link in impairments]))
-    with open(os.memfd_create("impairments"), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
-        file.write(data)
-        file.flush()
-        yield [file.fileno()]
-
-
-def _with_table(impairments: Impairments) -> Impairments:
-    jitter = impairments.jitter
-    if jitter and (table := quantiles(jitter.distribution)):
-        return replace(impairments, jitter=replace(jitter, distribution=table))
-    return impairments
-
-
-async def _restart(worker: _WorkerProcess, links: Sequence[str], origin_ns: int | None) -> LabError | None:
+async def _restart(worker: WorkerProcess, links: Sequence[str], origin_ns: int | None) -> LabError | None:
     """Restart links of a worker, and return the first failure."""
     failures = []
     for first in range(0, len(links), requests.RESTARTED_MOST):
@@ -225,8 +77,8 @@ class Workers:
     """
 
     def __init__(self) -> None:
-        self._workers: list[_WorkerProcess] = []
-        self._carrier: dict[str, _WorkerProcess] = {}
+        self._workers: list[WorkerProcess] = []
+        self._carrier: dict[str, WorkerProcess] = {}
         self._starting = asyncio.Lock()
         self._workers_most = len(os.sched_getaffinity(0))
         self._links_most = (_files_most() - _OTHER_FILES) // _FILES_PER_LINK  # of one worker
@@ -243,7 +95,7 @@ class Workers:
         """Start the workers that a number of links will need."""
         async with self._starting:
             while len(self._workers) < min(links, self._workers_most):
-                self._workers.append(await _WorkerProcess.start())
+                self._workers.append(await WorkerProcess.start())
 
     async def add(self, links: Sequence[SocketLink]) -> None:
         """Add links, all or none, with at most `requests.LINKS_MOST` of them; workers pass no frames meanwhile.
@@ -256,7 +108,7 @@ class Workers:
         try:
             if known := [link.name for link in links if link.name in self._carrier]:
                 raise LabError("userspace-engine-refused", f"link {known[0]} is impaired already")
-            parts: dict[_WorkerProcess, list[SocketLink]] = {}
+            parts: dict[WorkerProcess, list[SocketLink]] = {}
             try:
                 for link in links:
                     parts.setdefault(await self._least_busy(link.name), []).append(link)
@@ -273,7 +125,7 @@ class Workers:
                 link.source.close()
                 link.output.close()
 
-    async def _add(self, worker: _WorkerProcess, links: Sequence[SocketLink]) -> LabError | None:
+    async def _add(self, worker: WorkerProcess, links: Sequence[SocketLink]) -> LabError | None:
         """Add links to a worker, and return the error if it refuses them."""
         try:
             await worker.ask(
@@ -291,13 +143,13 @@ class Workers:
             if worker := self._carrier.pop(link.name, None):
                 worker.links.discard(link.name)
 
-    async def _least_busy(self, link: str) -> _WorkerProcess:
+    async def _least_busy(self, link: str) -> WorkerProcess:
         async with self._starting:
             living = [worker for worker in self._workers if not worker.death]
             least = min(living, key=lambda worker: len(worker.links), default=None)
             is_full = least is not None and len(least.links) >= self._links_most
             if is_full or (len(self._workers) < self._workers_most and all(worker.links for worker in living)):
-                worker = await _WorkerProcess.start()
+                worker = await WorkerProcess.start()
                 self._workers.append(worker)
             elif least is not None:
                 worker = least
@@ -328,7 +180,7 @@ class Workers:
         Raises:
             LabError: the first failure: there is no such link, or it is dead.
         """
-        links_of: dict[_WorkerProcess, list[str]] = {}
+        links_of: dict[WorkerProcess, list[str]] = {}
         for link in links:
             links_of.setdefault(self._worker(link), []).append(link)
         failures = await asyncio.gather(*(_restart(worker, part, origin_ns) for worker, part in links_of.items()))
@@ -349,13 +201,13 @@ class Workers:
 
     async def counters(self) -> dict[str, Counters]:
         """Return the counters of every link; of those whose worker died only `dead` is known."""
-        links_of: dict[_WorkerProcess, list[str]] = {}
+        links_of: dict[WorkerProcess, list[str]] = {}
         for link, worker in self._carrier.items():
             links_of.setdefault(worker, []).append(link)
         parts = await asyncio.gather(*(self._counters_of(worker, links) for worker, links in links_of.items()))
         return {link: counters for part in parts for link, counters in part.items()}
 
-    async def _counters_of(self, worker: _WorkerProcess, links: Sequence[str]) -> dict[str, Counters]:
+    async def _counters_of(self, worker: WorkerProcess, links: Sequence[str]) -> dict[str, Counters]:
         """Return the counters of links of one worker, without those that are removed meanwhile."""
         counters_of: dict[str, Counters] = {}
         waiting = deque(links)
@@ -379,7 +231,7 @@ class Workers:
         """Return the links whose worker has ended, and how."""
         return {link: worker.death for link, worker in self._carrier.items() if worker.death}
 
-    def _worker(self, link: str) -> _WorkerProcess:
+    def _worker(self, link: str) -> WorkerProcess:
         try:
             return self._carrier[link]
         except KeyError:
