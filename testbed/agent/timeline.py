@@ -1,7 +1,7 @@
 """A run's timeline, carried out on the agent's own clock.
 
 It belongs to a connection: when the client reports the end of the run, or disconnects, the remaining events are dropped
-and the links get their first impairments back.
+and the links get back what they had before the first event.
 """
 
 from __future__ import annotations

@@ -106,7 +106,8 @@ def _run(
                 SocketSampling(lab.plan.sockets, lab.agent, writer),
             ):
                 observer.begun("run")
-                with Timeline(lab.plan, lab.agent, writer.happened, observer) as timeline:
+                in_force = {link.key: link.impairments for link in before}
+                with Timeline(lab.plan, lab.agent, in_force, writer.happened, observer) as timeline:
                     time_zero = TimeZero(lab.agent, timeline, links=len(before))
                     for stage in lab.plan.stages:
                         together = [workload for workload in stage if workload.name in chosen]

@@ -15,7 +15,7 @@ from testbed.errors import LabError
 from testbed.runs import TimelineRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from testbed.agent.client import Agent
@@ -33,18 +33,27 @@ _RESTORING_S = 60.0
 
 
 class Timeline:
-    """A context during which the events of a plan happen. At its end the links have the plan's impairments again.
+    """A context during which the events of a plan happen. At its end the links have again what they had before it.
 
     Args:
         plan: the plan with the events.
         agent: of the lab.
+        before: the impairments of the links before the first event, which may differ from the plan's (`Link.update`).
         note: called in a thread with the record of each event that has happened.
         observer: receives these events from `follow`.
     """
 
-    def __init__(self, plan: Plan, agent: Agent, note: Callable[[TimelineRecord], None], observer: Observer) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        agent: Agent,
+        before: Mapping[LinkKey, Impairments],
+        note: Callable[[TimelineRecord], None],
+        observer: Observer,
+    ) -> None:
         self._plan = plan
         self._agent = agent
+        self._before = before
         self._note = note
         self._observer = observer
         self._starting = threading.Lock()
@@ -76,7 +85,11 @@ class Timeline:
                     )
                     for event in self._plan.timeline
                 ),
-                restored=tuple(_change(link.key, link.impairments) for link in self._plan.links if link.key in changed),
+                restored=tuple(
+                    _change(link.key, self._before.get(link.key, link.impairments))
+                    for link in self._plan.links
+                    if link.key in changed
+                ),
             )
             self._connection = self._agent.begin(self._call)
             self._reader.start()

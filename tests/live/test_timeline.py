@@ -111,9 +111,10 @@ def test_all_is_lost_while_a_link_is_cut_and_nothing_else(up, engine, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_however_a_run_ends_links_are_as_before(up, lab_name, number, tmp_path):
+def test_however_a_run_ends_links_are_as_before_it(up, lab_name, number, tmp_path):
     lab = up(TEXT)
     link = lab.link("a", "b")
+    changed = link.update(delay="30ms", loss="1%")
     with begin("run", lab_name, "--results", str(tmp_path), lab=lab_name) as process:
         while not (line := process.stdout.readline()).startswith(b"event"):
             assert line, process.stderr.read()
@@ -122,8 +123,9 @@ def test_however_a_run_ends_links_are_as_before(up, lab_name, number, tmp_path):
         _, stderr = process.communicate(timeout=PATIENCE_S)
     assert b"Traceback" not in stderr
     if number == signal.SIGKILL:
-        assert eventually(lambda: link.impairments.loss is None)
-    assert link.impairments == Impairments(delay_ns=10 * MS)
+        assert eventually(lambda: link.impairments == changed)
+    assert link.impairments == changed
+    assert lab.link("b", "a").impairments == Impairments(delay_ns=10 * MS)
 
 
 def test_what_cannot_happen_fails_the_run(up, tmp_path):
