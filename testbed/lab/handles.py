@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from testbed import arguments
 from testbed.agent import messages
+from testbed.errors import UsageError
 from testbed.lab import bringup
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from testbed.agent.client import Agent
     from testbed.impairments import Impairments
     from testbed.matching import LinkKey
-    from testbed.plan.model import Link, Plan
-    from testbed.runtime import Completed, Runtime
+    from testbed.plan.model import Link, Node, Plan
+    from testbed.runtime import Completed, Program, Runtime
 
 
 def argv_of(command: Sequence[str] | str) -> Sequence[str]:
@@ -33,13 +36,62 @@ def argv_of(command: Sequence[str] | str) -> Sequence[str]:
     return command_words(command)
 
 
+class Running:
+    """A program that runs in a node. Used as a context manager, it is killed at the end."""
+
+    def __init__(self, program: Program, described: str) -> None:
+        self._program = program
+        self._described = described
+
+    def __repr__(self) -> str:
+        return f"<{self._described}>"
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the lines of its standard output until it ends."""
+        return iter(self._program)
+
+    @property
+    def stderr(self) -> str:
+        """Its standard error output so far; complete when its lines have ended."""
+        return self._program.stderr
+
+    def stop(self) -> None:
+        """Ask it to end (SIGTERM); do nothing if it has ended."""
+        self._program.stop()
+
+    def kill(self) -> None:
+        """End it at once; do nothing if it has ended."""
+        self._program.kill()
+
+    def wait(self) -> int:
+        """Wait until it ends, and return its exit status as a shell gives it: 128 and the signal that ended it."""
+        return self._program.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self.wait()
+
+
 class NodeHandle:
     """A node of a lab that is up."""
 
-    def __init__(self, lab: str, name: str, runtime: Runtime) -> None:
-        self.name = name
+    def __init__(self, lab: str, node: Node, runtime: Runtime) -> None:
+        self.name = node.name
         self._lab = lab
+        self._node = node
         self._runtime = runtime
+
+    def __repr__(self) -> str:
+        addresses = ", ".join(f"{address} on {network}" for network, address in self.addresses.items())
+        return f"<node {self.name} of lab {self._lab}: {addresses or 'on no network'}>"
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Its address on each of its networks."""
+        return {interface.network: interface.address for interface in self._node.interfaces}
 
     def run(self, argv: Sequence[str] | str, *, stdin: bytes | str = b"", timeout: float | None = None) -> Completed:
         """Run a command in the node and wait for it.
@@ -61,6 +113,76 @@ class NodeHandle:
             timeout=arguments.seconds(timeout, "timeout"),
         )
 
+    def popen(self, argv: Sequence[str] | str) -> Running:
+        """Start a command in the node, without input, and return at once.
+
+        Args:
+            argv: the command, as for `run`.
+
+        Raises:
+            UsageError: `bad-command`; `command-not-found`, perhaps only when the program's lines are read.
+        """
+        words = argv_of(argv)
+        return Running(self._runtime.start(self._lab, self.name, words), f"{' '.join(words)} in node {self.name}")
+
+    def put(self, source: Path | str, destination: str) -> None:
+        """Copy a file or a directory of this machine into the node; it belongs to root there.
+
+        Args:
+            source: the file or directory.
+            destination: its absolute path in the node; with a slash at the end, the directory to put it into.
+
+        Raises:
+            UsageError: `no-such-file`; `bad-argument`: the destination is not an absolute path, or one where the
+                runtime can't put files.
+            LabError: `copy-failed`.
+        """
+        from testbed.lab import files  # noqa: PLC0415  # seldom needed
+
+        source = arguments.path(source, "source")
+        path = self._copyable(destination, "destination")
+        name = f"{path}/{source.name}" if destination.endswith("/") else path
+        self._runtime.put(self._lab, self.name, files.packed(source, name.lstrip("/")))
+
+    def get(self, source: str, destination: Path | str) -> Path:
+        """Copy a file or a directory of the node to this machine, and return where it is.
+
+        Args:
+            source: its absolute path in the node.
+            destination: the path to write, or a directory that exists, to write it into.
+
+        Raises:
+            UsageError: `file-refused`; `bad-argument`: the source is not an absolute path, or one from which the
+                runtime can't copy.
+            LabError: `copy-failed`; `unsafe-archive`: it contains something else than files and directories.
+        """
+        from testbed.lab import files  # noqa: PLC0415  # as above
+
+        path = self._copyable(source, "source")
+        written = arguments.path(destination, "destination")
+        if written.is_dir():
+            written /= path.rpartition("/")[2]
+        files.unpack(self._runtime.get(self._lab, self.name, path), written)
+        return written
+
+    def _copyable(self, path: str, name: str) -> str:
+        """Return a path in the node without a slash at its end."""
+        if not isinstance(path, str) or not path.startswith("/") or "\0" in path or not path.strip("/"):
+            raise UsageError("bad-argument", f"{name} is {path!r}, not an absolute path", 'write it like "/etc/app.conf"')
+        for mount in self._node.service.tmpfs if self._runtime.name == "docker" else ():
+            if f"{path}/".startswith(f"{mount.target.rstrip('/')}/"):
+                message = f"{name} {path} is in the tmpfs {mount.target}, where the Docker Engine copies no files"
+                raise UsageError("bad-argument", message, "use another directory, or `run` a command that reads its input")
+        return path.rstrip("/")
+
+    def logs(self) -> str:
+        """Return what the node's own command (or image) has written so far.
+
+        Raises:
+            LabError: `no-such-lab`.
+        """
+        return b"".join(self._runtime.logs(self._lab, self.name)).decode(errors="replace")
+
 
 class LinkHandle:
     """One direction between two nodes of a lab that is up."""
@@ -69,6 +191,9 @@ class LinkHandle:
         self._plan = plan
         self._agent = agent
         self._link = link
+
+    def __repr__(self) -> str:
+        return f"<link {self.name}: {self.impairments.describe()}>"
 
     @property
     def name(self) -> str:
@@ -108,3 +233,24 @@ class LinkHandle:
         link = changes.changed(self._plan, replace(self._link, impairments=now), to)
         self._agent.call(messages.Impair(links=bringup.as_requests(self._plan, [link])))
         return link.impairments
+
+    @contextmanager
+    def impaired(self, **to: object) -> Iterator[Impairments]:
+        """Change impairments of the link for the time of a context, which gives the new ones.
+
+        with lab.link("client", "server").impaired(loss="10%"):
+            ...
+
+        Args:
+            to: as for `update`.
+
+        Raises:
+            UsageError, LabError: as `update`.
+        """
+        before = self.impairments
+        after = self.update(**to)
+        try:
+            yield after
+        finally:
+            restored = replace(self._link, impairments=before)
+            self._agent.call(messages.Impair(links=bringup.as_requests(self._plan, [restored])))

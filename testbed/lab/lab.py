@@ -6,6 +6,7 @@ such as `exec` and `down` start fast.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, get_args
@@ -155,7 +156,18 @@ class Lab(ConnectedLab):
         Raises:
             UsageError: `unknown-node`.
         """
-        return NodeHandle(self.name, self.plan.known(node).name, self._runtime)
+        return NodeHandle(self.name, self.plan.known(node), self._runtime)
+
+    def __repr__(self) -> str:
+        return f"<lab {self.name}: {self.runtime}, nodes {', '.join(self)}>"
+
+    def node(self, name: str) -> NodeHandle:
+        """Return the node of that name; the same as `lab[name]`.
+
+        Raises:
+            UsageError: `unknown-node`.
+        """
+        return self[name]
 
     def members(self, group: str) -> tuple[NodeHandle, ...]:
         """Return the nodes of a group, or the one node of that name.
@@ -190,6 +202,35 @@ class Lab(ConnectedLab):
 
         selected = None if match is None else changes.read_match(match)
         return LinkHandle(self.plan, self.agent, changes.locate(self.plan, source, destination, network, selected))
+
+    @contextmanager
+    def partition(self, *groups: Sequence[str]) -> Iterator[None]:
+        """Let no packet pass between groups of nodes for the time of a context.
+
+        with lab.partition(["client"], ["server", "db"]):
+            ...
+
+        Args:
+            groups: names of nodes, or of groups of nodes; nodes in none of them are not affected.
+
+        Raises:
+            UsageError: `unknown-node`; `bad-partition`: there are less than two groups, or a node is in two of them.
+            LabError: the links could not be changed.
+        """
+        from testbed.lab import partitions  # noqa: PLC0415 (see above)
+
+        with partitions.partitioned(self.plan, self.agent, groups):
+            yield
+
+    def restore(self) -> None:
+        """Give all links the impairments of the plan again, whatever has been changed since.
+
+        Raises:
+            LabError: the links could not be changed.
+        """
+        from testbed.lab import partitions  # noqa: PLC0415 (see above)
+
+        partitions.restore(self.plan, self.agent)
 
     def check(
         self, *, deep: bool = False, budget_s: float | None = None, observer: Observer = SILENT

@@ -331,6 +331,24 @@ class Runtime(Protocol):
         """
         ...
 
+    def put(self, lab: str, node: str, archive: bytes) -> None:
+        """Unpack a tar archive at a node's root directory; directories that are missing are made.
+
+        Raises:
+            UsageError: `unknown-node`.
+            LabError: `copy-failed`.
+        """
+        ...
+
+    def get(self, lab: str, node: str, path: str) -> bytes:
+        """Return a tar archive of a file or directory of a node; its members begin with the last part of the path.
+
+        Raises:
+            UsageError: `unknown-node`.
+            LabError: `copy-failed`.
+        """
+        ...
+
     def attach(self, lab: str, node: str, argv: Sequence[str], *, tty: bool) -> int:
         """Run a command in a node on this process's own standard streams and return its exit status.
 

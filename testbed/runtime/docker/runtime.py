@@ -17,7 +17,7 @@ from testbed.plan.members import held_plan, require_version
 from testbed.runtime import Availability, ExpectedProject, LabStatus, after_death, local_files, state
 from testbed.runtime.docker import agents, builds, objects, podman, routes, services
 from testbed.runtime.docker.commands import Commands, DockerProgram
-from testbed.runtime.docker.engine import DockerEngine, in_parallel
+from testbed.runtime.docker.engine import DockerEngine, in_parallel, refusals
 from testbed.runtime.docker.starting import Starter
 from testbed.runtime.starting import start_in_order
 from testbed.runtime.state import LabDirectory
@@ -333,6 +333,17 @@ class DockerRuntime:
     def start(self, lab: str, node: str, argv: Sequence[str]) -> DockerProgram:
         """See `testbed.runtime.Runtime`."""
         return self._commands(lab, node).start(argv)
+
+    def put(self, lab: str, node: str, archive: bytes) -> None:
+        """See `testbed.runtime.Runtime`."""
+        with refusals(f"copy to node {node}", "copy-failed"):
+            self._engine.api.put_archive(self._container(lab, node)["Id"], "/", archive)
+
+    def get(self, lab: str, node: str, path: str) -> bytes:
+        """See `testbed.runtime.Runtime`."""
+        with refusals(f"copy from node {node}", "copy-failed"):
+            pieces, _ = self._engine.api.get_archive(self._container(lab, node)["Id"], path)
+            return b"".join(pieces)
 
     def attach(self, lab: str, node: str, argv: Sequence[str], *, tty: bool) -> int:
         """See `testbed.runtime.Runtime`."""
