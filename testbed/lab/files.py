@@ -58,7 +58,7 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, destination: Path) -> 
     _, *within = PurePosixPath(member.name).parts  # the first part is the name of what was asked for
     if ".." in within or not (member.isdir() or member.isreg()):
         kind = "leads out of it" if ".." in within else "is neither a file nor a directory"
-        raise LabError("unsafe-archive", f"{member.name} in the node {kind}", "copy the files that are wanted one by one")
+        raise LabError("unsafe-archive", f"{member.name} in the node {kind}", "copy the wanted files one by one")
     path = destination.joinpath(*within)
     if member.isdir():
         path.mkdir(parents=True, exist_ok=True)

@@ -168,11 +168,15 @@ class NodeHandle:
     def _copyable(self, path: str, name: str) -> str:
         """Return a path in the node without a slash at its end."""
         if not isinstance(path, str) or not path.startswith("/") or "\0" in path or not path.strip("/"):
-            raise UsageError("bad-argument", f"{name} is {path!r}, not an absolute path", 'write it like "/etc/app.conf"')
+            raise UsageError(
+                "bad-argument", f"{name} is {path!r}, not an absolute path", 'write it like "/etc/app.conf"'
+            )
         for mount in self._node.service.tmpfs if self._runtime.name == "docker" else ():
             if f"{path}/".startswith(f"{mount.target.rstrip('/')}/"):
                 message = f"{name} {path} is in the tmpfs {mount.target}, where the Docker Engine copies no files"
-                raise UsageError("bad-argument", message, "use another directory, or `run` a command that reads its input")
+                raise UsageError(
+                    "bad-argument", message, "use another directory, or `run` a command that reads its input"
+                )
         return path.rstrip("/")
 
     def logs(self) -> str:

@@ -217,9 +217,9 @@ class Lab(ConnectedLab):
             UsageError: `unknown-node`; `bad-partition`: there are less than two groups, or a node is in two of them.
             LabError: the links could not be changed.
         """
-        from testbed.lab import partitions  # noqa: PLC0415 (see above)
+        from testbed.lab import changing  # noqa: PLC0415 (see above)
 
-        with partitions.partitioned(self.plan, self.agent, groups):
+        with changing.partitioned(self.plan, self.agent, groups):
             yield
 
     def restore(self) -> None:
@@ -228,9 +228,9 @@ class Lab(ConnectedLab):
         Raises:
             LabError: the links could not be changed.
         """
-        from testbed.lab import partitions  # noqa: PLC0415 (see above)
+        from testbed.lab import changing  # noqa: PLC0415 (see above)
 
-        partitions.restore(self.plan, self.agent)
+        changing.restore(self.plan, self.agent)
 
     def check(
         self, *, deep: bool = False, budget_s: float | None = None, observer: Observer = SILENT

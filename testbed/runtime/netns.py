@@ -25,6 +25,7 @@ from testbed.runtime import (
     LabStatus,
     local_agent,
     namespaces,
+    netns_files,
     netns_services,
     nodes,
     state,
@@ -295,27 +296,11 @@ class NetnsRuntime:
 
     def put(self, lab: str, node: str, archive: bytes) -> None:
         """See `testbed.runtime.Runtime`."""
-        self._tar(lab, node, ["--extract", "--directory", "/"], archive)
+        netns_files.put(self.connect(lab), node, archive)
 
     def get(self, lab: str, node: str, path: str) -> bytes:
         """See `testbed.runtime.Runtime`."""
-        directory, _, name = path.rstrip("/").rpartition("/")
-        return self._tar(lab, node, ["--create", "--directory", f"{directory}/", "--", name])
-
-    def _tar(self, lab: str, node: str, options: Sequence[str], archive: bytes = b"") -> bytes:
-        """Run this machine's tar in a node, which sees the node's mounts, and return what it writes."""
-        with (
-            os.fdopen(os.memfd_create("stdin"), "r+b") as given,
-            os.fdopen(os.memfd_create("stdout"), "r+b") as written,
-        ):
-            given.write(archive)
-            given.seek(0)
-            streams = [given.fileno(), written.fileno()]
-            with self.connect(lab).spawn(node, ["tar", "--file", "-", *options], stdio=streams) as process:
-                said = "".join(text for _, text in process.output())
-                if process.wait():
-                    raise LabError("copy-failed", f"node {node}: {said.strip()}", "name a path that is there")
-            return written.seek(0) or written.read()
+        return netns_files.get(self.connect(lab), node, path)
 
     def attach(self, lab: str, node: str, argv: Sequence[str], *, tty: bool) -> int:
         """See `testbed.runtime.Runtime`.

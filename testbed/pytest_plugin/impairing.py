@@ -1,0 +1,65 @@
+"""The marker `impair`: links that are changed before a test, which is repeated for each value of a list.
+
+@pytest.mark.impair("client", "server", loss=["0%", "5%"])
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from testbed.pytest_plugin.lab_in_test import LabInTest
+
+FIXTURE = "_testbed_impaired"
+"""The fixture that carries out the changes of a test."""
+
+_ENDS = 2
+
+
+class LinkChange(NamedTuple):
+    """Keys of a link with the values that they are to have, in the lab of that fixture."""
+
+    lab: str
+    source: str
+    destination: str
+    keys: dict[str, Any]
+
+    def __str__(self) -> str:
+        """The change as a part of the test's name."""
+        keys = ",".join(f"{name}={value}" for name, value in self.keys.items())
+        return f"{self.source}-{self.destination}-{keys}"
+
+
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """Repeat a test for each combination of the values of its markers.
+
+    Raises:
+        pytest.UsageError: a marker has not two nodes, or no keys.
+    """
+    markers = [*metafunc.definition.iter_markers("impair")]
+    if not markers:
+        return
+    combinations = [*product(*map(_changes, markers))]
+    metafunc.fixturenames.append(FIXTURE)
+    metafunc.parametrize(FIXTURE, combinations, ids=lambda changes: "-".join(map(str, changes)), indirect=True)
+
+
+def _changes(marker: pytest.Mark) -> list[LinkChange]:
+    keys = dict(marker.kwargs)
+    lab = keys.pop("lab", "lab")
+    if len(marker.args) != _ENDS or not keys:
+        raise pytest.UsageError('impair takes two nodes and keys of a link: impair("client", "server", loss="5%")')
+    values = [value if isinstance(value, list | tuple) else [value] for value in keys.values()]
+    source, destination = marker.args
+    return [LinkChange(lab, source, destination, dict(zip(keys, chosen, strict=True))) for chosen in product(*values)]
+
+
+def impair(request: pytest.FixtureRequest) -> None:
+    """Carry out the changes of a test's parameter; the lab undoes them after the test."""
+    changes: tuple[LinkChange, ...] = request.param
+    for change in changes:
+        lab: LabInTest = request.getfixturevalue(change.lab)
+        lab.link(change.source, change.destination).update(**change.keys)

@@ -1,0 +1,88 @@
+"""Brings labs up for tests and takes them down, once for all tests that share one."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from testbed import pytest_plugin
+from testbed.engines import ENGINES
+from testbed.errors import MachineError, TestbedError
+from testbed.pytest_plugin.lab_in_test import LabInTest
+from testbed.pytest_plugin.wanted import SCOPES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testbed.pytest_plugin.wanted import WantedLab
+
+_SHARED = pytest.StashKey[dict[object, LabInTest]]()
+_FAILURES = pytest.StashKey[dict[object, TestbedError]]()
+"""Labs that could not come up: further tests that want the same do not try again."""
+
+_OWNERS: dict[str, type[pytest.Collector]] = {
+    "class": pytest.Class,
+    "module": pytest.Module,
+    "package": pytest.Package,
+    "session": pytest.Session,
+}
+
+
+def provided(request: pytest.FixtureRequest, wanted: WantedLab, scope: str) -> Iterator[LabInTest]:
+    """Yield the lab for a test, as a fixture does; see `testbed.pytest.lab_fixture`.
+
+    Raises:
+        pytest.UsageError: there is no such scope.
+    """
+    if scope not in SCOPES:
+        raise pytest.UsageError(f"scope is {scope!r}, not one of {', '.join(SCOPES)}")
+    owner = request.node.getparent(_OWNERS[scope]) if scope in _OWNERS else None
+    if owner is None:
+        lab = _up(request, wanted, shared=False)
+        yield lab
+        lab.end(request.config)
+        return
+    shared = owner.stash.setdefault(_SHARED, {})
+    if wanted.key not in shared:
+        lab = shared[wanted.key] = _up(request, wanted, shared=True)
+        owner.addfinalizer(lambda: shared.pop(wanted.key).end(request.config))
+    yield shared[wanted.key]
+
+
+def provided_by_fixture(request: pytest.FixtureRequest, wanted: WantedLab) -> Iterator[LabInTest]:
+    """Yield a lab that lasts as long as the fixture of the request."""
+    lab = _up(request, wanted, shared=request.scope != "function")
+    yield lab
+    lab.end(request.config)
+
+
+def _up(request: pytest.FixtureRequest, wanted: WantedLab, *, shared: bool) -> LabInTest:
+    failures = request.config.stash.setdefault(_FAILURES, {})
+    if wanted.key in failures:
+        _refuse(request, wanted, failures[wanted.key])
+    name = f"{wanted.stem}-{secrets.token_hex(4)}"  # so that sessions side by side don't collide
+    try:
+        lab = LabInTest.up(wanted.source, name=name, **dict(wanted.options))
+    except TestbedError as error:
+        failures[wanted.key] = error
+        _refuse(request, wanted, error)
+    factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+    lab.begin(factory.mktemp(name), packets=request.config.getoption("--testbed-packets"), shared=shared)
+    return lab
+
+
+def _refuse(request: pytest.FixtureRequest, wanted: WantedLab, error: TestbedError) -> NoReturn:
+    """Skip or fail the test, because its lab could not come up."""
+    if isinstance(error, MachineError):
+        pytest_plugin.lacking(request.config, _capabilities(error, dict(wanted.options)), str(error))
+    pytest.fail("\n".join([str(error), *getattr(error, "__notes__", ())]), pytrace=False)
+
+
+def _capabilities(error: MachineError, options: dict[str, Any]) -> set[str]:
+    """Return the capabilities that a lab was to have by name and whose absence may explain its failure."""
+    if error.code == "engine-unavailable":
+        return {name for name in ENGINES if f"engine {name} " in error.message}
+    runtime = options.get("runtime")
+    return {"docker", "netns"} if runtime in (None, "auto") else {runtime}
