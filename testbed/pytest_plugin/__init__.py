@@ -105,7 +105,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[LabInTest]:
     yield from provision.provided(request, WantedLab.read(marker.args[0], request.path.parent, options), scope)
 
 
-@pytest.fixture(name=impairing.FIXTURE)
+@pytest.fixture(name=impairing.FIXTURE, autouse=True)
 def _impaired(request: pytest.FixtureRequest) -> None:
     """Change links as the test's `impair` markers say."""
     impairing.impair(request)

@@ -43,7 +43,6 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     if not markers:
         return
     combinations = [*product(*map(_changes, markers))]
-    metafunc.fixturenames.append(FIXTURE)
     metafunc.parametrize(FIXTURE, combinations, ids=lambda changes: "-".join(map(str, changes)), indirect=True)
 
 
@@ -58,8 +57,8 @@ def _changes(marker: pytest.Mark) -> list[LinkChange]:
 
 
 def impair(request: pytest.FixtureRequest) -> None:
-    """Carry out the changes of a test's parameter; the lab undoes them after the test."""
-    changes: tuple[LinkChange, ...] = request.param
+    """Carry out the changes of a test's parameter, if it has one; the lab undoes them after the test."""
+    changes: tuple[LinkChange, ...] = getattr(request, "param", ())
     for change in changes:
         lab: LabInTest = request.getfixturevalue(change.lab)
         lab.link(change.source, change.destination).update(**change.keys)

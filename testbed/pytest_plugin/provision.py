@@ -60,14 +60,14 @@ def provided_by_fixture(request: pytest.FixtureRequest, wanted: WantedLab) -> It
 
 def _up(request: pytest.FixtureRequest, wanted: WantedLab, *, shared: bool) -> LabInTest:
     failures = request.config.stash.setdefault(_FAILURES, {})
+    name = f"{wanted.stem}-{secrets.token_hex(4)}"  # so that sessions side by side don't collide
+    if wanted.key not in failures:
+        try:
+            lab = LabInTest.up(wanted.source, name=name, **dict(wanted.options))
+        except TestbedError as error:
+            failures[wanted.key] = error
     if wanted.key in failures:
         _refuse(request, wanted, failures[wanted.key])
-    name = f"{wanted.stem}-{secrets.token_hex(4)}"  # so that sessions side by side don't collide
-    try:
-        lab = LabInTest.up(wanted.source, name=name, **dict(wanted.options))
-    except TestbedError as error:
-        failures[wanted.key] = error
-        _refuse(request, wanted, error)
     factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
     lab.begin(factory.mktemp(name), packets=request.config.getoption("--testbed-packets"), shared=shared)
     return lab

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from testbed.lab import Lab
 from tests.conftest import remains
 
 TOPOLOGY = """
@@ -151,6 +154,127 @@ def test_a_topology_that_there_is_not_fails_with_the_hint_and_no_traceback(sessi
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(['*hint: did you mean "lossy"?*'])
     result.stdout.no_fnmatch_line("*find.py*")
+
+
+SHARED = """
+    import pytest
+    from testbed.pytest import lab_fixture
+
+    duo = lab_fixture("pair.yml", scope="module", runtime="netns", engine="userspace")
+    pytestmark = pytest.mark.topology("pair.yml", runtime="netns", engine="userspace", scope="module")
+
+    def reaches(lab):
+        return lab["client"].run(["ping", "-c1", "-W1", "server"]).status == 0
+
+    @pytest.mark.impair("client", "server", loss=["0%", "100%"], delay="1ms")
+    def test_matrix(lab, request):
+        assert reaches(lab) == ("loss=0%" in request.node.name)
+
+    def test_as_the_file_says_again(lab):
+        assert lab.link("client", "server").impairments.describe() == "delay 30 ms"
+
+    def test_fixture(duo, lab):
+        assert duo.name != lab.name
+        with duo.partition(["client"], ["server"]):
+            assert not reaches(duo)
+            assert reaches(lab)
+        assert reaches(duo)
+
+    @pytest.mark.impair("client", "server", lab="duo", loss="100%")
+    def test_of_the_other(lab, duo):
+        assert reaches(lab) and not reaches(duo)
+    """
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("arguments", [[], ["-n2", "--dist=load"]], ids=["one-process", "two-processes"])
+def test_tests_share_a_lab_and_each_finds_it_as_its_file_says(session, pytester, arguments):
+    session(SHARED, *arguments).assert_outcomes(passed=5)
+    used = labs(pytester)
+    assert len(set(used)) == (2 if arguments else 1)
+    assert all(remains(name) == [] for name in used)
+
+
+@pytest.mark.netns
+def test_what_a_failed_test_shows_and_keeps(session, pytester):
+    text = """
+        import pytest
+
+        @pytest.mark.topology("pair.yml", runtime="netns", engine="userspace")
+        def test_bad(lab):
+            lab["client"].run(["ping", "-c1", "server"])
+            assert lab is None
+        """
+    result = session(text, "--junitxml=junit.xml", "--testbed-keep")
+    result.assert_outcomes(failed=1)
+    lines = [
+        "*<lab pair-*: netns, nodes client, server>*",
+        "*Links of the lab*",
+        "client -> server *delay 30 ms*1 packets in*",
+    ]
+    result.stdout.fnmatch_lines([*lines, "*Last packets at client*", "*ICMP echo reply*", "*Files of the lab*"])
+    (name,) = labs(pytester)
+    result.stdout.fnmatch_lines([f"testbed shell {name} client*testbed down {name}"])
+    kept = next(line for line in result.outlines if line.endswith("/test_bad"))
+    assert {"plan.json", "agent.log", "client-lan.pcap"} <= {file.name for file in Path(kept).iterdir()}
+    assert '<property name="testbed.lab" value="pair on netns' in (pytester.path / "junit.xml").read_text("utf-8")
+    assert remains(name)
+    Lab.attach(name).down()
+    assert remains(name) == []
+
+
+@pytest.mark.netns
+def test_workloads_become_properties(session, pytester):
+    pytester.makefile(
+        ".yml",
+        asking=f"{TOPOLOGY}workloads: [{{name: rpc, kind: tcp-rr, from: client, to: server, count: 3}}]\n",
+    )
+    text = """
+        import pytest
+
+        @pytest.mark.topology("asking.yml", runtime="netns")
+        def test_good(lab):
+            assert lab.run_workload("rpc").number("latency.min") >= 30e6
+        """
+    session(text, "--junitxml=junit.xml").assert_outcomes(passed=1)
+    assert 'name="rpc.latency_p50_ns" value="3' in (pytester.path / "junit.xml").read_text("utf-8")
+
+
+def test_a_lab_that_cannot_come_up_fails_its_next_tests_at_once(session, pytester):
+    pytester.makefile(".yml", wrong="name: wrong\nnodes: {a: {comand: x}}\n")
+    text = """
+        import pytest
+        from testbed.lab import Lab
+
+        asked = []
+        up = Lab.up.__func__
+        Lab.up = classmethod(lambda cls, *args, **options: (asked.append(1), up(cls, *args, **options))[1])
+
+        @pytest.mark.topology("wrong.yml")
+        @pytest.mark.parametrize("number", range(3))
+        def test_never_runs(lab, number):
+            raise AssertionError
+
+        def test_asked_once():
+            assert asked == [1]
+        """
+    result = session(text, notes="")
+    result.assert_outcomes(errors=3, passed=1)
+    result.stdout.fnmatch_lines(["*unknown-key*comand*"])
+
+
+@pytest.mark.parametrize(
+    ("marks", "said"),
+    [
+        ('topology("lossy", scope="galaxy")', "scope is 'galaxy', not one of function, class*"),
+        ('topology("lossy", sede=1)', "*takes runtime, engine, seed and scope, and not sede"),
+        ('impair("client", loss="5%")', "impair takes two nodes and keys of a link*"),
+    ],
+)
+def test_a_wrong_marker(session, marks, said):
+    text = f"import pytest\n\n@pytest.mark.{marks}\ndef test_never_runs(lab):\n    raise AssertionError\n"
+    result = session(text, notes="")
+    result.stdout.fnmatch_lines([f"*{said}"])
 
 
 LACKING = """

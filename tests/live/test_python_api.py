@@ -1,0 +1,123 @@
+"""What a program does with a lab: files, programs, partitions, and changes that end with their context."""
+
+import asyncio
+import io
+import tarfile
+from contextlib import suppress
+
+import pytest
+
+from testbed.errors import LabError, UsageError
+from testbed.lab import Lab, files
+from testbed.topology import loads
+
+pytestmark = pytest.mark.live
+
+TEXT = """
+name: api
+nodes: {a: {command: [sh, -c, "echo hello; sleep 600"], ready: {log: hello}}, b: , c: }
+links:
+  - {between: [a, b], delay: 5ms}
+"""
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("docker", "netns")]
+)
+def lab(request):
+    with Lab.up(loads(TEXT, "api.yml"), name=f"test-api-{request.param}", runtime=request.param) as up:
+        yield up
+
+
+def replies(lab, target, count=2):
+    """How many of some pings are answered."""
+    done = lab["a"].run(["ping", "-c", f"{count}", "-i", "0.2", "-W", "0.5", target])
+    return int(done.stdout.partition(" received")[0].rpartition(" ")[2])
+
+
+def test_files_go_there_and_back(lab, tmp_path):
+    source = tmp_path / "site"
+    (source / "below").mkdir(parents=True)
+    (source / "run").write_text("#!/bin/sh\ncat ${0%/*}/below/data")
+    (source / "run").chmod(0o755)
+    (source / "below" / "data").write_bytes(bytes(range(256)))
+    place = f"{tmp_path}/new/"  # in netns, nodes see this machine's files
+    lab["b"].put(source, place)
+    lab["b"].put(source / "run", f"{place}alone")
+    assert lab["b"].run([f"{place}site/run"]).status == 0
+    assert lab["b"].run(["stat", "-c", "%a %u", f"{place}alone"]).stdout == "755 0\n"
+    back = lab["b"].get(f"{place}site", tmp_path / "back")
+    assert (back / "below" / "data").read_bytes() == bytes(range(256))
+    assert (back / "run").stat().st_mode & 0o777 == 0o755
+    assert lab["b"].get(f"{place}alone", tmp_path) == tmp_path / "alone"
+    with pytest.raises(LabError, match=r"copy-failed: .*node b"):
+        lab["b"].get(f"{place}nothing", tmp_path / "gone")
+    with pytest.raises(UsageError, match="no-such-file"):
+        lab["b"].put(tmp_path / "nothing", place)
+    with pytest.raises(UsageError, match="not an absolute path"):
+        lab["b"].put(source, "somewhere")
+
+
+def test_a_partition_ends_with_its_context(lab):
+    with lab.partition(["a"], ["b"]):
+        assert (replies(lab, "b"), replies(lab, "c")) == (0, 2)
+        with lab.partition(["a"], ["c"]):
+            assert replies(lab, "c") == 0
+        assert replies(lab, "c") == 2
+    assert replies(lab, "b") == 2
+    for groups, said in (([["a"]], "less than two groups"), ([["a"], ["a", "b"]], "a in two groups")):
+        with pytest.raises(UsageError, match=said), lab.partition(*groups):
+            pass
+
+
+def test_changes_end_with_their_context_or_with_restore(lab):
+    link = lab.link("a", "b")
+    with suppress(ZeroDivisionError), link.impaired(delay="60ms", loss="1%"):
+        assert repr(link) == "<link a -> b: delay 60 ms, loss 1 %>"
+        raise ZeroDivisionError
+    assert link.impairments.describe() == "delay 5 ms"
+    link.update(loss="100%")
+    lab.link("a", "c").update(delay="9ms")
+    lab.restore()
+    assert (link.impairments.describe(), lab.link("a", "c").impairments.describe()) == ("delay 5 ms", "clear")
+    assert replies(lab, "b") == 2
+
+
+def test_programs_logs_addresses_and_names_of_things(lab):
+    with lab["b"].popen(["sh", "-c", "echo up; exec sleep 60"]) as program:
+        assert next(iter(program)) == "up"
+        assert repr(program) == "<sh -c echo up; exec sleep 60 in node b>"
+    assert program.wait() == 137
+    assert lab.node("a").logs() == "hello\n"
+    address = lab["b"].addresses["lan"]
+    assert address in lab["a"].run(["ping", "-c1", "b"]).stdout
+    assert repr(lab) == f"<lab {lab.name}: {lab.runtime}, nodes a, b, c>"
+    assert repr(lab["b"]) == f"<node b of lab {lab.name}: {address} on lan>"
+
+
+def test_in_asyncio(lab):
+    """Calls block; threads make them side by side."""
+
+    async def both():
+        runs = (asyncio.to_thread(lab[name].run, ["hostname"]) for name in ("a", "b"))
+        return [done.stdout.strip() for done in await asyncio.gather(*runs)]
+
+    assert asyncio.run(both()) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        ("x/../../out", tarfile.REGTYPE, "leads out of it"),
+        ("x/link", tarfile.SYMTYPE, "neither a file nor a directory"),
+    ],
+)
+def test_an_archive_of_a_node_cannot_write_elsewhere(tmp_path, name, kind, said):
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.linkname = kind, "/etc/passwd"
+        tar.addfile(entry, io.BytesIO())
+    with pytest.raises(LabError, match=said):
+        files.unpack(archive.getvalue(), tmp_path / "into")
+    assert not list(tmp_path.rglob("out"))
