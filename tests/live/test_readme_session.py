@@ -99,4 +99,4 @@ def test_the_pytest_example_passes(directory, lab_name):
     (directory / "test_example.py").write_text(example)
     done = run([sys.executable, "-m", "pytest", "-q", "test_example.py", "--testbed-require=netns"], directory)
     assert done.returncode == 0, done.stdout
-    assert "2 passed" in done.stdout
+    assert "4 passed" in done.stdout
