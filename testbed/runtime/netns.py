@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed import runtime
@@ -25,11 +22,11 @@ from testbed.runtime import (
     LabStatus,
     local_agent,
     namespaces,
+    netns_commands,
     netns_files,
     netns_services,
     nodes,
     state,
-    terminal,
 )
 from testbed.runtime.readiness import Readiness, first_address
 from testbed.runtime.starting import start_in_order
@@ -39,19 +36,18 @@ from testbed.services import Service
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from ipaddress import IPv4Network
+    from pathlib import Path
 
     from testbed.agent.client import Agent
-    from testbed.agent.remote_process import Process
     from testbed.plan.model import Node, Plan
     from testbed.present import Present
     from testbed.runtime import ExpectedProject, Progress
+    from testbed.runtime.netns_commands import NetnsProgram
     from testbed.services import ComposeProject
 
 _CHUNK = 1 << 16
 _FOLLOW_SECONDS = 0.2
 _SETTLING_SECONDS = 0.1  # in which a command that can't do its work gives up
-_NOT_FOUND = 127  # what a shell says of a command that is not there
-_TOLD_BY_SIGNAL = 128
 
 
 class NetnsRuntime:
@@ -253,46 +249,11 @@ class NetnsRuntime:
         self, lab: str, node: str, argv: Sequence[str], *, stdin: bytes = b"", timeout: float | None = None
     ) -> Completed:
         """See `testbed.runtime.Runtime`."""
-        try:
-            with os.fdopen(os.memfd_create("stdin"), "r+b") as file:  # not a pipe, which a thread would have to feed
-                file.write(stdin)
-                file.seek(0)
-                process = self.connect(lab).spawn(node, argv, stdio=[file.fileno()])
-        except UsageError as error:
-            return Completed(status=_NOT_FOUND, stdout="", stderr=error.message)
-        expired = threading.Event()
+        return netns_commands.run(self.connect(lab), node, argv, stdin=stdin, timeout=timeout)
 
-        def expire() -> None:
-            expired.set()
-            process.kill_or_abandon()
-
-        timer = threading.Timer(timeout, expire) if timeout is not None else None
-        with process:
-            if timer:
-                timer.start()
-            try:
-                stdout = stderr = ""
-                for stream, text in process.output():
-                    if stream == "stdout":
-                        stdout += text
-                    else:
-                        stderr += text
-            except LabError:  # the command is gone, or its end is lost
-                if not expired.is_set():
-                    raise
-            finally:
-                if timer:
-                    timer.cancel()
-        if expired.is_set():
-            raise LabError(
-                "command-timeout", f"{' '.join(argv)} in {node} did not end within {timeout:g} s and was killed"
-            )
-        return Completed(status=_as_shell(process.wait()), stdout=stdout, stderr=stderr)
-
-    def start(self, lab: str, node: str, argv: Sequence[str]) -> _Program:
+    def start(self, lab: str, node: str, argv: Sequence[str]) -> NetnsProgram:
         """See `testbed.runtime.Runtime`."""
-        with Path(os.devnull).open() as nothing:
-            return _Program(self.connect(lab).spawn(node, argv, stdio=[nothing.fileno()]))
+        return netns_commands.start(self.connect(lab), node, argv)
 
     def put(self, lab: str, node: str, archive: bytes) -> None:
         """See `testbed.runtime.Runtime`."""
@@ -303,55 +264,8 @@ class NetnsRuntime:
         return netns_files.get(self.connect(lab), node, path)
 
     def attach(self, lab: str, node: str, argv: Sequence[str], *, tty: bool) -> int:
-        """See `testbed.runtime.Runtime`.
-
-        As root, tcpdump becomes another user before it captures. A user namespace of an ordinary user has no other: it
-        fails, and we say how it does not.
-        """
-        status = self._attach(lab, node, argv, tty=tty)
-        if status and os.geteuid() and Path(argv[0]).name == "tcpdump" and "-Z" not in argv:
-            sys.stderr.write("  hint: a lab of an ordinary user has no other users: tcpdump -Z root ...\n")
-        return status
-
-    def _attach(self, lab: str, node: str, argv: Sequence[str], *, tty: bool) -> int:
-        agent = self.connect(lab)
-        if tty:
-            with (
-                terminal.Pty() as pty,
-                agent.spawn(node, argv, stdio=[pty.slave] * 3, term=os.environ.get("TERM", "dumb")) as process,
-            ):
-                pty.run(process.wait)
-                return _as_shell(process.wait())
-        with agent.spawn(node, argv, stdio=[0, 1, 2]) as process:
-            numbers = iter([signal.SIGINT])  # the second Ctrl-C kills it
-            before = signal.signal(signal.SIGINT, lambda *_: process.signal(next(numbers, signal.SIGKILL)))
-            try:
-                return _as_shell(process.wait())
-            finally:
-                signal.signal(signal.SIGINT, before)
-
-
-class _Program:
-    """See `testbed.runtime.Program`."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-
-    @property
-    def stderr(self) -> str:
-        return self._process.stderr
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._process)
-
-    def stop(self) -> None:
-        self._process.signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    def wait(self) -> int:
-        return _as_shell(self._process.wait())
+        """See `testbed.runtime.Runtime`."""
+        return netns_commands.attach(self.connect(lab), node, argv, tty=tty)
 
 
 def _only_docker(said: str) -> MachineError:
@@ -368,11 +282,6 @@ def _launch(agent: Agent, node: Node) -> None:
             f"node {node.name}: {error.message}",
             "install the command on this machine, or use runtime docker",
         ) from None
-
-
-def _as_shell(status: int) -> int:
-    """Return the exit status as a shell gives it: 128 plus the signal for a process that a signal ended."""
-    return _TOLD_BY_SIGNAL - status if status < 0 else status
 
 
 def _creation(plan: Plan) -> messages.Create:

@@ -14,8 +14,8 @@ from testbed import logs
 from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, unknown_node
 from testbed.plan.members import held_plan, require_version
-from testbed.runtime import Availability, ExpectedProject, LabStatus, after_death, local_files, state
-from testbed.runtime.docker import agents, builds, objects, podman, routes, services
+from testbed.runtime import Availability, ExpectedProject, LabStatus, after_death, state
+from testbed.runtime.docker import agents, builds, objects, podman, removal, requirements, routes, services
 from testbed.runtime.docker.commands import Commands, DockerProgram
 from testbed.runtime.docker.engine import DockerEngine, in_parallel, refusals
 from testbed.runtime.docker.starting import Starter
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network
 
     from testbed.agent.client import Agent
-    from testbed.plan.model import Node, Plan
+    from testbed.plan.model import Plan
     from testbed.present import Present
     from testbed.runtime import Completed, Progress
     from testbed.runtime.docker.projects import Identities
@@ -63,31 +63,10 @@ class DockerRuntime:
             return Availability(usable=False, description="", reason=error.message, hint=error.hint or "")
 
     def require(self, plan: Plan) -> None:
-        """See `testbed.runtime.Runtime`. Also checks limits, which a Docker Engine otherwise ignores with a warning."""
+        """See `testbed.runtime.Runtime`."""
         if spaces := [node.namespace for node in plan.nodes if node.namespace]:
             raise _only_netns(spaces[0])
-        local_files.require(plan)
-        images = {
-            (node.image or objects.OWN_IMAGE, node.service.platform, node.service.pull_policy != "never")
-            for node in plan.nodes
-            if not node.service.build and not node.container
-        }
-        images |= set() if self._engine.hosts_agent else {(objects.OWN_IMAGE, "", True)}
-        in_parallel(self._ensure_image, sorted(images))
-        limited = [node for node in plan.nodes if node.cpus_milli or node.memory_bytes]
-        info = self._engine.info() if limited else {}
-        for node in limited:
-            if node.memory_bytes and not info["MemoryLimit"]:
-                raise _no_limit(node, "memory", "memory")
-            if node.cpus_milli and not info["CpuCfsQuota"]:
-                raise _no_limit(node, "CPU time", "cpus")
-            if node.cpus_milli > info["NCPU"] * 1000:
-                message = f"node {node.name} asks for {node.cpus_milli / 1000:g} CPUs of {info['NCPU']}"
-                raise MachineError("too-few-cpus", message, f"lower its cpus to {info['NCPU']} or less")
-
-    def _ensure_image(self, wanted: tuple[str, str, bool]) -> None:
-        image, platform, may_pull = wanted
-        objects.ensure_image(self._engine, image, platform, may_pull=may_pull)
+        requirements.require(self._engine, plan)
 
     def discover(self, names: Sequence[str] = ()) -> Present:
         """See `testbed.runtime.Runtime`. Refuses namespaces."""
@@ -217,7 +196,7 @@ class DockerRuntime:
             complete = agents.end(engine, lab)
         finally:  # an agent that can't be ended is no reason to leave the rest
             with logs.timed(_log, "remove containers and networks"):
-                objects.remove_all(engine, lab, settled=complete)
+                removal.remove_all(engine, lab, settled=complete)
         directory.remove()
         return True
 
@@ -317,7 +296,7 @@ class DockerRuntime:
             yield agent
         finally:
             agents.end(engine, lab)
-            objects.remove_all(engine, lab, settled=True)
+            removal.remove_all(engine, lab, settled=True)
             LabDirectory(self.name, lab).remove()
 
     def connect(self, lab: str) -> Agent:
@@ -383,8 +362,3 @@ def _attached(status: messages.AgentStatus) -> dict[str, str]:
 def _only_netns(namespace: str) -> MachineError:
     message = f"namespace {namespace} is there already, which is nothing of a Docker Engine's"
     return MachineError("needs-namespaces", message, "leave --runtime docker out")
-
-
-def _no_limit(node: Node, what: str, key: str) -> MachineError:
-    message = f"node {node.name} asks for a limit on {what}, which the Docker Engine can't set here"
-    return MachineError("no-limits", message, f"leave its {key} out, or enable that cgroup controller")

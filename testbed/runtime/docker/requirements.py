@@ -1,0 +1,53 @@
+"""What a plan needs of a Docker Engine and this machine: files, images, limits on CPU time and memory."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from testbed.errors import MachineError
+from testbed.runtime import local_files
+from testbed.runtime.docker import objects
+from testbed.runtime.docker.engine import in_parallel
+
+if TYPE_CHECKING:
+    from testbed.plan.model import Node, Plan
+    from testbed.runtime.docker.engine import DockerEngine
+
+
+def require(engine: DockerEngine, plan: Plan) -> None:
+    """Require what the nodes of a plan need; pull images that are missing.
+
+    Limits are checked, because a Docker Engine that lacks them ignores them with a warning.
+
+    Raises:
+        MachineError: `image-missing`, `image-unavailable`, `no-limits`, `too-few-cpus`, `missing-files`.
+    """
+    local_files.require(plan)
+    images = {
+        (node.image or objects.OWN_IMAGE, node.service.platform, node.service.pull_policy != "never")
+        for node in plan.nodes
+        if not node.service.build and not node.container
+    }
+    images |= set() if engine.hosts_agent else {(objects.OWN_IMAGE, "", True)}
+    in_parallel(partial(_ensure_image, engine), sorted(images))
+    limited = [node for node in plan.nodes if node.cpus_milli or node.memory_bytes]
+    info = engine.info() if limited else {}
+    for node in limited:
+        if node.memory_bytes and not info["MemoryLimit"]:
+            raise _no_limit(node, "memory", "memory")
+        if node.cpus_milli and not info["CpuCfsQuota"]:
+            raise _no_limit(node, "CPU time", "cpus")
+        if node.cpus_milli > info["NCPU"] * 1000:
+            message = f"node {node.name} asks for {node.cpus_milli / 1000:g} CPUs of {info['NCPU']}"
+            raise MachineError("too-few-cpus", message, f"lower its cpus to {info['NCPU']} or less")
+
+
+def _ensure_image(engine: DockerEngine, wanted: tuple[str, str, bool]) -> None:
+    image, platform, may_pull = wanted
+    objects.ensure_image(engine, image, platform, may_pull=may_pull)
+
+
+def _no_limit(node: Node, what: str, key: str) -> MachineError:
+    message = f"node {node.name} asks for a limit on {what}, which the Docker Engine can't set here"
+    return MachineError("no-limits", message, f"leave its {key} out, or enable that cgroup controller")
