@@ -133,9 +133,9 @@ def _enter(node: Node, control: socket.socket) -> None:
     namespaces.unshare(namespaces.NEWNS | namespaces.NEWUTS | namespaces.NEWIPC)
     socket.sethostname(node.surroundings.hostname or node.name)
     namespaces.mount("none", "/", flags=namespaces.MS_REC | namespaces.MS_PRIVATE)
-    surroundings.mount_all(node.surroundings, node.resolver)
-    if node.hosts and Path("/etc/hosts").exists():
+    if node.hosts and Path("/etc/hosts").exists():  # first: the node may have something else where the lab's files are
         namespaces.mount(str(node.hosts), "/etc/hosts", flags=namespaces.MS_BIND)
+    surroundings.mount_all(node.surroundings, node.resolver)
     namespaces.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     with suppress(OSError):  # refused where parts of /sys are hidden (containers); only /sys/class/net would differ
         namespaces.mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)

@@ -1,27 +1,31 @@
-"""Routes of nodes, set in their network namespaces: a batch of netlink messages for each node."""
+"""Routes of nodes, set and looked up in their network namespaces: a batch of netlink messages for each node."""
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 import struct
 from typing import TYPE_CHECKING
 
-from testbed.agent.netlink import CREATE, REPLACE, RouteSocket, attribute
+from testbed.agent.netlink import CREATE, REPLACE, RouteSocket, attribute, attributes
 from testbed.errors import LabError
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from testbed.agent.messages import NewRoute
     from testbed.agent.netlink import Message
     from testbed.agent.nodes import Node
 
 # include/uapi/linux/rtnetlink.h
-_NEW_ROUTE = 24
+_NEW_ROUTE, _GET_ROUTE = 24, 26
 _RTMSG = struct.Struct("=BBBBBBBBI")  # struct rtmsg
-_DESTINATION, _GATEWAY = 1, 5
+_RTNEXTHOP = struct.Struct("=HBBi")  # struct rtnexthop
+_DESTINATION, _GATEWAY, _MULTIPATH = 1, 5, 9
+_FIB_MATCH = 0x2000  # RTM_F_FIB_MATCH: the route itself, not what it is for one packet
+_UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH)
 _MAIN_TABLE, _STATIC, _UNIVERSE, _UNICAST = 254, 4, 0, 1
 _DEFAULT = "default"
 
@@ -52,3 +56,38 @@ def _message(route: NewRoute) -> Message:
     if destination:
         body += attribute(_DESTINATION, destination.network_address.packed)
     return _NEW_ROUTE, CREATE | REPLACE, body + attribute(_GATEWAY, gateway.packed)
+
+
+def next_hops(node: Node, addresses: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the next hops that a node's kernel has for IPv4 addresses; see `testbed.agent.messages.NextHops`.
+
+    Raises:
+        LabError: `route-refused`: the kernel looks nothing up.
+    """
+    try:
+        with namespaces.inside(node.network), RouteSocket() as route_socket:
+            return {address: _looked_up(route_socket, address) for address in addresses}
+    except OSError as error:
+        raise LabError("route-refused", f"node {node.name}: the kernel names no route: {error.strerror}") from None
+
+
+def _looked_up(route_socket: RouteSocket, address: str) -> tuple[str, ...]:
+    body = _RTMSG.pack(socket.AF_INET, 32, 0, 0, 0, 0, 0, 0, _FIB_MATCH)
+    wanted = attribute(_DESTINATION, ipaddress.IPv4Address(address).packed)
+    try:
+        (answer,) = route_socket.ask((_GET_ROUTE, 0, body + wanted))
+    except OSError as error:
+        if error.errno in _UNREACHABLE:
+            return ()
+        raise
+    found = attributes(answer[_RTMSG.size :])
+    hops = [found, *(attributes(hop) for hop in _in_turn(found.get(_MULTIPATH, b"")))]
+    return tuple(str(ipaddress.IPv4Address(hop[_GATEWAY])) for hop in hops if _GATEWAY in hop)
+
+
+def _in_turn(data: bytes) -> Iterator[bytes]:
+    """Yield the attributes of each next hop of a route that has several."""
+    while len(data) >= _RTNEXTHOP.size:
+        length, *_ = _RTNEXTHOP.unpack_from(data)
+        yield data[_RTNEXTHOP.size : length]
+        data = data[length + -length % 4 :]

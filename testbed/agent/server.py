@@ -74,6 +74,7 @@ class Server:
             messages.Await: self._await,
             messages.Launch: self._commands.launch,
             messages.Accepts: self._accepts,
+            messages.NextHops: self._next_hops,
             messages.HttpStatus: self._http_status,
             messages.StopCommands: self._commands.stop,
             messages.Look: self._look,
@@ -188,6 +189,9 @@ class Server:
 
     async def _accepts(self, call: messages.Accepts) -> bool:
         return probes.accepts(self._wiring.node(call.node).network, call.address, call.port)
+
+    async def _next_hops(self, call: messages.NextHops) -> dict[str, dict[str, tuple[str, ...]]]:
+        return {name: routes.next_hops(self._wiring.node(name), addresses) for name, addresses in call.nodes.items()}
 
     async def _http_status(self, call: messages.HttpStatus) -> int:
         return await probes.http_status(self._wiring.node(call.node).network, call.address, call.port, call.path)

@@ -34,12 +34,12 @@ def mount_all(surroundings: Surroundings, resolver: Path | None) -> None:
     Raises:
         OSError: the kernel refuses a mount.
     """
+    if resolver:  # first, as something may be mounted where the file is
+        namespaces.mount(str(resolver), _RESOLVER, flags=MS_BIND)
     for volume in surroundings.volumes:
         _bind(volume)
     for tmpfs in surroundings.tmpfs:
         _mount_tmpfs(tmpfs)
-    if resolver:
-        namespaces.mount(str(resolver), _RESOLVER, flags=MS_BIND)
 
 
 def _bind(volume: Volume) -> None:

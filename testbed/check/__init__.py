@@ -4,6 +4,7 @@ from testbed.check.budget import DEEP, QUICK, Depth
 from testbed.check.nats import NatCheck, check_nats
 from testbed.check.paths import paths_of
 from testbed.check.probing import measure
+from testbed.check.routed import as_routed
 from testbed.check.trusting import UNCHECKED, disturbances, late_senders, trust
 from testbed.check.verdict import AS_REQUESTED, Finding, LinkCheck
 
@@ -16,6 +17,7 @@ __all__ = [
     "Finding",
     "LinkCheck",
     "NatCheck",
+    "as_routed",
     "check_nats",
     "disturbances",
     "late_senders",

@@ -19,24 +19,29 @@ from testbed.check.delays import judge_delay
 from testbed.check.judging import judge
 from testbed.check.verdict import Finding, unmeasured
 from testbed.impairments import CERTAIN, CLEAR, Blackhole, Impairments, IndependentLoss, LossSteps
-from testbed.matching import LinkKey, crossed
+from testbed.matching import LinkKey, crossed, lines_that_take_any, usual
 from testbed.plan.forwarding import forwarding
 from testbed.plan.model import Link
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from testbed.check.processes import Process
     from testbed.check.samples import Sample
     from testbed.impairments import Jitter
-    from testbed.matching import Match
+    from testbed.matching import Box, Match, Packets
     from testbed.plan.forwarding import Hop
     from testbed.plan.model import Plan
 
 _DRAWS = 4096
 
+_UNKNOWN_PACKETS = "which packets the workload sends is not known, and a link on the way is for some only"
+
 _ROUTER_NS = 200_000
 """What a router may add to a delay. On an idle machine a hop takes a tenth of it."""
+
+_Lines = dict["Match | None", Impairments]
+"""The links of one direction by their matches, in the order in which they select packets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +49,8 @@ class Path:
     """The way from one node to another over several links, or over one hop with an uplink or downlink.
 
     Attributes:
-        link: the whole path as one link, with the combined impairments.
+        link: the whole path as one link, with the combined impairments. Where it depends on the packets what a link on
+            the way does, its match names those that the path is for.
         nodes: those between the ends.
         address: of the destination.
         mtu: of the smallest network on the way.
@@ -52,6 +58,7 @@ class Path:
         judged: the only link that is to be judged; None for the path as a whole.
         beside: names of the other links on the way, if there is such a link.
         skipped: why the path can't be probed, or None.
+        box: the packets to probe with; None for any.
     """
 
     link: Link
@@ -62,6 +69,7 @@ class Path:
     judged: LinkKey | None = None
     beside: tuple[str, ...] = ()
     skipped: str | None = None
+    box: Box | None = None
 
     def judge(self, sample: Sample, *, level: float) -> tuple[Finding, ...]:
         """Return the findings on delay and loss, of a single link on all properties but its bottleneck.
@@ -94,30 +102,74 @@ class Path:
         return finding
 
 
-def paths_of(plan: Plan, links: Iterable[Link]) -> tuple[Path, ...]:
+def paths_of(plan: Plan, links: Iterable[Link], routed: Plan | None = None) -> tuple[Path, ...]:
     """Return the paths of a plan's workloads that cross several links, both ways; each once.
+
+    Where links on the way are for some packets only, a path is for the packets of a workload: there is one for each of
+    the workload's protocols, unless all its links take the packets of another protocol, too.
 
     Args:
         plan: of the lab.
-        links: with their current impairments. A path without any impairment is left out, and so is one over a link that
-            is for some packets only: what the path does depends on the packets.
+        links: with their current impairments. A path without any impairment is left out.
+        routed: the plan with the routes that packets take now, where routers find these themselves; see `as_routed`.
     """
-    impaired: dict[LinkKey, dict[Match | None, Impairments]] = {}
+    impaired: dict[LinkKey, _Lines] = {}
     for link in links:
         impaired.setdefault(link.key.plain, {})[link.match] = link.impairments
-    ways, found = forwarding(plan), {}
+    planned, ways = forwarding(plan), forwarding(routed or plan)
+    found: dict[object, Path] = {}
     for workload in plan.workloads:
-        for hops in ways.both_ways(workload.source, workload.destination, workload.address):
-            if hops and ways.path(hops[0][0], hops[-1][1], _address(plan, hops)) != hops:
+        ends = workload.source, workload.destination, workload.address
+        now = ways.both_ways(*ends)
+        for wanted, hops, packets in zip(
+            planned.both_ways(*ends), now, (workload.packets, workload.packets.back), strict=True
+        ):
+            if len(wanted) > 1 and not hops:
+                found.setdefault(wanted, replace(_path(plan, wanted, (CLEAR,)), skipped=_lost(plan, wanted)))
+            if len(hops) < 2 or ways.path(hops[0][0], hops[-1][1], _address(plan, hops)) != hops:  # noqa: PLR2004
                 continue  # answers through a NAT: nothing gets there unasked
-            keys = [key for hop in hops for key in crossed(*hop)]
-            lines = [impaired[key] for key in keys if key in impaired]
-            if len(hops) > 1 and lines and all(set(line) <= {None} for line in lines):
-                found[hops] = _path(plan, hops, tuple(line.get(None, CLEAR) for line in lines))
+            lines = [impaired[key] for hop in hops for key in crossed(*hop) if key in impaired]
+            for taken, path in _by_packets(plan, hops, lines, packets):
+                found.setdefault((hops, taken), path)
     return tuple(found.values())
 
 
-def _path(plan: Plan, hops: Sequence[Hop], each: tuple[Impairments, ...]) -> Path:
+def _by_packets(
+    plan: Plan, hops: Sequence[Hop], lines: Sequence[_Lines], packets: Packets
+) -> Iterator[tuple[object, Path]]:
+    """Yield the paths of a program's packets over the same hops, each with the matches of the links that take them."""
+    if all(set(line) <= {None} for line in lines):
+        if lines:
+            yield None, _path(plan, hops, [line.get(None, CLEAR) for line in lines])
+        return
+    if not packets.protocols:
+        yield packets, replace(_path(plan, hops, (CLEAR,)), skipped=_UNKNOWN_PACKETS)
+    for name, box in usual(packets):
+        takers = [list(lines_that_take_any(box, [match for match in line if match])) for line in lines]
+        taken = tuple(taker for each in takers for taker in each)
+        path = _path(plan, hops, [line.get(each[0], CLEAR) for line, each in zip(lines, takers, strict=True)], name)
+        skipped = _kept_back(plan, hops)
+        if torn := next((each for each in takers if len(each) > 1), None):
+            skipped = f"whether packets are in the match {torn[0]} depends on the port that a kernel chooses"
+        yield taken, replace(path, skipped=skipped, box=box)
+
+
+def _kept_back(plan: Plan, hops: Sequence[Hop]) -> str | None:
+    """Return why raw packets do not get along a path, or None."""
+    for _, name, _ in hops[:-1]:
+        router = plan.node(name).router
+        if router and (router.nat or router.firewall):
+            return f"{name} lets no packets pass that belong to no connection (NAT or firewall)"
+    return None
+
+
+def _lost(plan: Plan, hops: Sequence[Hop]) -> str:
+    """Return why packets do not get along a path that routers were expected to find."""
+    names = [name for name, _, _ in hops[1:] if (router := plan.node(name).router) and router.routing == "none"]
+    return f"the routing daemons of {', '.join(names)} have no route there now, or spread packets over several"
+
+
+def _path(plan: Plan, hops: Sequence[Hop], each: Sequence[Impairments], match: Match | None = None) -> Path:
     mtus = {network.name: network.mtu for network in plan.networks}
     whole = Link(
         source=hops[0][0],
@@ -127,9 +179,15 @@ def _path(plan: Plan, hops: Sequence[Hop], each: tuple[Impairments, ...]) -> Pat
         seed=0,
         engine="auto",
         profile=None,
+        match=match,
     )
-    nodes = tuple(hop[0] for hop in hops[1:])
-    return Path(link=whole, nodes=nodes, address=_address(plan, hops), mtu=min(mtus[hop[2]] for hop in hops), hops=each)
+    return Path(
+        link=whole,
+        nodes=tuple(hop[0] for hop in hops[1:]),
+        address=_address(plan, hops),
+        mtu=min(mtus[hop[2]] for hop in hops),
+        hops=tuple(each),
+    )
 
 
 def _address(plan: Plan, hops: Sequence[Hop]) -> str:

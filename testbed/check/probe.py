@@ -86,7 +86,9 @@ class Probe:
         self._impairments = link.impairments
         self._address = path.address if path else plan.end(link.destination).on(link.network).address
         self._mtu = path.mtu if path else next(at.mtu for at in plan.networks if at.name == link.network)
-        self._packets = selection.choose(link.match, matches, FIRST_PORT + number % _PORTS)
+        port = FIRST_PORT + number % _PORTS
+        box = path.box if path else None
+        self._packets = selection.choose_in(box, port) if box else selection.choose(link.match, matches, port)
         self._depth = depth
         self._level = level
         self._budget = budget
@@ -273,7 +275,8 @@ class Probe:
             return "a prober beyond this machine would be needed"
         if self._packets is None:
             return "other links of this direction take all packets that the prober could send over it"
-        if self._impairments.corruption and self._packets.protocol is not None:
+        hops = self._path.hops if self._path else [self._impairments]
+        if self._packets.protocol is not None and any(hop.corruption for hop in hops):
             return f"of raw packets ({self._packets.protocol_name}), corrupted ones can't be told from lost ones"
         return None if self._budget.allows(lasts_ns) else self._no_time(lasts_ns)
 

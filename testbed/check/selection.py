@@ -54,8 +54,18 @@ def choose(match: Match | None, matches: Sequence[Match], port: int) -> ProbePac
     if not matches:
         return ProbePackets(None, port, port, 0)
     earlier = matches if match is None else matches[: matches.index(match)]
-    found = [packets for box in left_for(match, earlier) for packets in _in(box, port)]
+    found = [packets for box in left_for(match, earlier) if (packets := choose_in(box, port))]
     return min(found, key=lambda packets: _effort(packets, port), default=None)
+
+
+def choose_in(box: Box, port: int) -> ProbePackets | None:
+    """Return packets in a box; None if no such packets can be sent.
+
+    Args:
+        box: numbers that the packets may have.
+        port: that is free at both ends.
+    """
+    return min(_in(box, port), key=lambda packets: _effort(packets, port), default=None)
 
 
 def _in(box: Box, port: int) -> Iterator[ProbePackets]:

@@ -65,7 +65,7 @@ def _course(plan: Plan) -> Iterator[RenderableType]:
     if plan.stages:
         yield _workloads(plan)
     if paths := paths_of(plan, plan.links):
-        yield _paths(paths)
+        yield _paths(plan, paths)
     if plan.timeline:
         yield _timeline(plan)
     if plan.expectations:
@@ -124,12 +124,17 @@ def _routes(plan: Plan) -> Table:
     return routes
 
 
-def _paths(paths: Sequence[Path]) -> Table:
+def _paths(plan: Plan, paths: Sequence[Path]) -> Table:
     """The ways of workloads over several links, with what these do together."""
+    finding = {node.name for node in plan.nodes if node.router and node.router.routing == "none"}
     table = _table("path", "hops", "links together")
     for path in paths:
         ends = path.link.source, *path.nodes, path.link.destination
-        table.add_row(" -> ".join(ends), str(len(path.hops)), path.link.impairments.describe())
+        packets = f" ({path.link.match})" if path.link.match else ""
+        daemons = ", ".join(name for name in path.nodes if name in finding)
+        found = f" (if {daemons} find it)" if daemons else ""
+        hops = str(len(path.nodes) + 1)
+        table.add_row(f"{' -> '.join(ends)}{packets}{found}", hops, path.skipped or path.link.impairments.describe())
     return table
 
 

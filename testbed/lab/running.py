@@ -161,7 +161,7 @@ def _checked(
             lab.plan,
             lab,
             links=links,
-            paths=check.paths_of(lab.plan, links),
+            paths=check.paths_of(lab.plan, links, check.as_routed(lab.plan, lab.agent.call)),
             origins={link.key: link.counts.origin_ns for link in statistics if link.counts.origin_ns is not None},
             depth=check.DEEP if deep else check.QUICK,
             budget_s=budget_s,

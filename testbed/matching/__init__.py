@@ -1,6 +1,16 @@
 """Which packets a link is for: all that go from one node to another, or those that a match selects."""
 
-from testbed.matching.coverage import NO_PORT, Box, Packets, covers, left_for, lines_that_take, longest
+from testbed.matching.coverage import (
+    NO_PORT,
+    Box,
+    Packets,
+    covers,
+    left_for,
+    lines_that_take,
+    lines_that_take_any,
+    longest,
+    usual,
+)
 from testbed.matching.link_key import ANY_NODE, LinkKey, by_direction, crossed
 from testbed.matching.match import DSCP_NAMES, PROTOCOLS, WITH_PORTS, Match, merged
 
@@ -19,6 +29,8 @@ __all__ = [
     "crossed",
     "left_for",
     "lines_that_take",
+    "lines_that_take_any",
     "longest",
     "merged",
+    "usual",
 ]

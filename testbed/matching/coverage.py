@@ -30,6 +30,9 @@ class Box(NamedTuple):
     dscp: Range
 
 
+EPHEMERAL = 32768, 60999
+"""The ports that Linux gives to sockets that ask for none (net.ipv4.ip_local_port_range)."""
+
 _EVERYTHING = Box((0, MOST_PROTOCOL), _ANY_PORT[0], _ANY_PORT[0], (0, MOST_DSCP))
 
 
@@ -66,7 +69,16 @@ def left_for(match: Match | None, earlier: Collection[Match]) -> list[Box]:
 
 def lines_that_take(packets: Packets, matches: Sequence[Match]) -> Iterator[Match | None]:
     """Yield the matches that select some of the packets, the first match of a packet only; None if some remain."""
-    rest = _boxes_of_packets(packets)
+    return _takers(_boxes_of_packets(packets), matches)
+
+
+def lines_that_take_any(box: Box, matches: Sequence[Match]) -> Iterator[Match | None]:
+    """Yield the matches that select some of the packets in a box, as `lines_that_take` does."""
+    return _takers([box], matches)
+
+
+def _takers(packets: Sequence[Box], matches: Sequence[Match]) -> Iterator[Match | None]:
+    rest = list(packets)
     for match in matches:
         boxes = _boxes_of(match)
         if any(_common(one, other) for one in rest for other in boxes):
@@ -74,6 +86,23 @@ def lines_that_take(packets: Packets, matches: Sequence[Match]) -> Iterator[Matc
         rest = _without(rest, boxes)
     if rest:
         yield None
+
+
+def usual(packets: Packets) -> Iterator[tuple[Match, Box]]:
+    """Yield the packets of a program by protocol, each with a match that names them.
+
+    They are in no fragments, have the default DSCP, and where a port is not known it is one of the `EPHEMERAL` ones.
+    """
+    ports = packets.source_port, packets.destination_port
+    for number in (PROTOCOLS[name] for name in packets.protocols):
+        if number in WITH_PORTS:
+            source, destination = (EPHEMERAL if port is None else (port, port) for port in ports)
+            named = [((port, port),) if port is not None else () for port in ports]
+            match = Match(protocol=number, source_port=named[0], destination_port=named[1])
+        else:
+            source = destination = NO_PORT, NO_PORT
+            match = Match(protocol=number)
+        yield match, Box((number, number), source, destination, (0, 0))
 
 
 def longest(packets: Packets, times_ns: Mapping[Match | None, int]) -> int:

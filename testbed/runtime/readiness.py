@@ -113,8 +113,8 @@ class Readiness:
             if error.code != "command-timeout":
                 self.runtime.require_running(self.lab)  # it may be restarted at the moment
             return error.message
-        said = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        return f"status {done.status}" + f": {said[0]}" * bool(said) if done.status else ""
+        said = (done.stderr or done.stdout).strip().splitlines()
+        return f"status {done.status}" + (f": {said[-1]}" if said else "") if done.status else ""
 
     def _wrote(self, node: Node, pattern: str) -> bool:
         lines = self._log(node)

@@ -45,6 +45,7 @@ from testbed.agent.messages.probes import (
     HttpStatus,
     Look,
     NatObservation,
+    NextHops,
     ProbeNat,
     Reaches,
 )
@@ -94,6 +95,7 @@ __all__ = [
     "NewNetwork",
     "NewNode",
     "NewRoute",
+    "NextHops",
     "NodeSockets",
     "PacketFilter",
     "PresentInterface",

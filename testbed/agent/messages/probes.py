@@ -42,6 +42,19 @@ class Reaches(Call[bool], frozen=True, kw_only=True):
     address: str
 
 
+class NextHops(Call[dict[str, dict[str, tuple[str, ...]]]], frozen=True, kw_only=True):
+    """Ask to which next hops nodes send packets for addresses, by the routes that their kernels have now.
+
+    The result has, by node and address, the addresses of the next hops: several where the node spreads packets over
+    them, none where the address is unreachable, or on a network of the node.
+
+    Attributes:
+        nodes: the addresses to look up, by node.
+    """
+
+    nodes: dict[str, tuple[str, ...]]
+
+
 class HttpStatus(Call[int], frozen=True, kw_only=True):
     """Ask with which status an HTTP server of a node answers a GET, tried from inside the node; 0 if it does not."""
 
