@@ -13,7 +13,7 @@ from testbed import records
 from testbed.check.rates import HEADER_BYTES, Train
 from testbed.check.samples import Sample
 from testbed.errors import LabError
-from testbed.plan.model import Workload
+from testbed.plan.workloads import Workload
 from testbed.workloads.running import run
 
 if TYPE_CHECKING:

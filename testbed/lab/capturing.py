@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from testbed.agent.client import Agent
     from testbed.agent.remote_process import Process
     from testbed.lab.observer import Observer
-    from testbed.plan.model import CaptureSettings, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.workloads import CaptureSettings
     from testbed.runs import RunWriter
 
 _log = logging.getLogger(__name__)

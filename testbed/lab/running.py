@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from testbed.lab.connected import ConnectedLab
     from testbed.lab.node_watch import NodeWatch
     from testbed.lab.observer import Observer
-    from testbed.plan.model import Plan, Workload
+    from testbed.plan.model import Plan
+    from testbed.plan.workloads import Workload
     from testbed.runs import Run, RunWriter
     from testbed.workloads.summary import Summary
 

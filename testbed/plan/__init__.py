@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.plan.events import Event, LinkChange
-from testbed.plan.model import Interface, Link, Network, Node, Plan, Workload
+from testbed.plan.model import Interface, Link, Network, Node, Plan
 from testbed.plan.relocation import relocate
+from testbed.plan.workloads import Workload
 
 if TYPE_CHECKING:
     from testbed.plan.resolution import resolve

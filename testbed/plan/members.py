@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from testbed.agent.messages import AgentStatus, Member
     from testbed.plan.events import Event, LinkChange
-    from testbed.plan.model import Node, Workload
+    from testbed.plan.model import Node
+    from testbed.plan.workloads import Workload
 
 
 def require_version(status: AgentStatus) -> None:

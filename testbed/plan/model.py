@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
-from types import MappingProxyType
 from typing import Any
 
 from testbed import codec
-from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.decisive import ADDED, ADDRESS, NOT_DECISIVE, SEED, decisive
 from testbed.errors import unknown_node
 from testbed.expectations import Expectation
 from testbed.impairments import Impairments
-from testbed.kinds import find
-from testbed.matching import LinkKey, Match, Packets
+from testbed.matching import LinkKey, Match
 from testbed.names import BUILT_IN, checked
 from testbed.plan.digest import digest, place
 from testbed.plan.events import Event
+from testbed.plan.frozen import freeze
 from testbed.plan.routes import Route, Router
+from testbed.plan.workloads import CaptureSettings, Workload
 from testbed.services import ComposeProject, Ready, Service
 
 VERSION = 2
@@ -107,7 +106,7 @@ class Node:
     namespace: str = field(default="", metadata=ADDED)
 
     def __post_init__(self) -> None:
-        _freeze(self, "environment", "sysctls")
+        freeze(self, "environment", "sysctls")
 
     @property
     def is_present(self) -> bool:
@@ -168,63 +167,6 @@ class Link:
     def name(self) -> str:
         """The link's name in messages and results."""
         return self.key.name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
-    """Traffic from one node to another.
-
-    Attributes:
-        kind: one of `testbed.workloads.kinds`.
-        source: the node that starts (and, of a stream, sends).
-        destination: the node that listens.
-        address: of the destination, on the network that both share or where the path to it arrives.
-        port: TCP or UDP port of the server, one per workload.
-        seed: 64 bits.
-        parameters: the kind's own, integers, strings, booleans or strings in a row; units are in their names.
-        group: the name of the file's workload that members of a group of nodes run, each one like this; else empty.
-    """
-
-    name: str
-    kind: str
-    source: str
-    destination: str
-    address: str = field(metadata=ADDRESS)
-    port: int
-    seed: int = field(metadata=SEED)
-    parameters: Mapping[str, int | str | bool | tuple[str, ...]] = field(hash=False)
-    group: str = field(default="", metadata=NOT_DECISIVE)
-
-    def __post_init__(self) -> None:
-        _freeze(self, "parameters")
-
-    @property
-    def packets(self) -> Packets:
-        """The packets that its client sends."""
-        kind = find(self.kind)
-        return Packets(kind.protocols if kind else (), destination_port=self.port if kind and kind.protocols else None)
-
-    def number(self, name: str) -> int:
-        """Return an integer parameter; KeyError if the kind has no such parameter, TypeError if it is no integer."""
-        value = self.parameters[name]
-        if not isinstance(value, int):
-            raise TypeError(f"{name} is {value!r}, no integer")
-        return value
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptureSettings:
-    """What packets are captured during a run.
-
-    Attributes:
-        nodes: where, on each of their networks.
-        snap_bytes: what is kept of a packet.
-        size_bytes: what the packets of a port may take; the newest are kept.
-    """
-
-    nodes: tuple[str, ...] = ()
-    snap_bytes: int = SNAP_BYTES
-    size_bytes: int = SIZE_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -415,9 +357,3 @@ class Plan:
         )
         networks = tuple(replace(each, present=each.present and each.name) for each in self.networks)
         return replace(self, nodes=nodes, networks=networks)
-
-
-def _freeze(instance: object, *names: str) -> None:
-    """Replace the mappings of a frozen dataclass by read-only copies."""
-    for name in names:
-        object.__setattr__(instance, name, MappingProxyType(dict(getattr(instance, name))))

@@ -11,7 +11,8 @@ from testbed.kinds import kinds as all_kinds
 from testbed.plan import addresses, routing
 from testbed.plan.forwarding import Forwarding
 from testbed.plan.links import resolve_links
-from testbed.plan.model import CaptureSettings, Group, Interface, Network, Node, Plan, Workload
+from testbed.plan.model import Group, Interface, Network, Node, Plan
+from testbed.plan.workloads import CaptureSettings, Workload
 from testbed.seeds import derive, of_name
 from testbed.topology.timeline_state import longest_ns, longest_round_trip, packets_of
 

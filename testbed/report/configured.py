@@ -11,7 +11,8 @@ from testbed.plan.forwarding import forwarding
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testbed.plan.model import Plan, Workload
+    from testbed.plan.model import Plan
+    from testbed.plan.workloads import Workload
     from testbed.runs.timeline_records import TimelineRecord
 
 Steps = list[tuple[int, int]]

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from testbed.analysis.samples import Samples
-    from testbed.plan.model import Plan, Workload
+    from testbed.plan.model import Plan
+    from testbed.plan.workloads import Workload
     from testbed.report.configured import Steps
     from testbed.runs.timeline_records import TimelineRecord
 

@@ -13,7 +13,7 @@ from testbed.report.stage import alike, group_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from testbed.plan.model import Workload
+    from testbed.plan.workloads import Workload
     from testbed.runs.flows import FlowSum
     from testbed.runs.run import Run
     from testbed.workloads.summary import Summary

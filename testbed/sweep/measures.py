@@ -12,7 +12,8 @@ from testbed.topology.problems import nearest, quote
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testbed.plan.model import Plan, Workload
+    from testbed.plan.model import Plan
+    from testbed.plan.workloads import Workload
     from testbed.runs import Run
 
 _MAIN = ("latency_p50_ns", "goodput_bps")

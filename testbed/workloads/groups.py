@@ -12,7 +12,7 @@ from testbed.workloads.summary import Figures, Summary
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from testbed.plan.model import Workload
+    from testbed.plan.workloads import Workload
 
 _FUNCTIONS: Mapping[str, Callable[[Sequence[int | float]], int | float]] = {
     "min": min,

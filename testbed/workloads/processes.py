@@ -13,7 +13,7 @@ from testbed.workloads.programs import ReadProgram
 
 if TYPE_CHECKING:
     from testbed.kinds import Kind
-    from testbed.plan.model import Workload
+    from testbed.plan.workloads import Workload
     from testbed.workloads.nodes import Nodes, Process
 
 

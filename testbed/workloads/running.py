@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
 
-    from testbed.plan.model import Workload
+    from testbed.plan.workloads import Workload
     from testbed.workloads.nodes import Nodes, Process
     from testbed.workloads.summarisers import Summariser
     from testbed.workloads.summary import Summary

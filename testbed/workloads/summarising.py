@@ -10,7 +10,7 @@ from testbed.workloads.processes import kind_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from testbed.plan.model import Workload
+    from testbed.plan.workloads import Workload
     from testbed.workloads.summarisers import Summariser
     from testbed.workloads.summary import Summary
 

@@ -16,7 +16,7 @@ from time import monotonic_ns
 from typing import NoReturn
 
 from testbed.endpoint.spec import Spec
-from testbed.plan.model import Workload
+from testbed.plan.workloads import Workload
 from testbed.workloads.running import run
 
 SECONDS = 3

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from testbed.plan.model import Workload
+    from testbed.plan.workloads import Workload
     from testbed.records import Event
     from testbed.runs.run import Run
 

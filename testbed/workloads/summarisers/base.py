@@ -13,7 +13,7 @@ from testbed.workloads.messages import Messages
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from testbed.plan.model import Workload
+    from testbed.plan.workloads import Workload
     from testbed.records import Event
     from testbed.workloads.summary import Figures, Summary
 

@@ -12,7 +12,7 @@ from testbed.workloads.summarisers.base import Base
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from testbed.plan.model import Workload
+    from testbed.plan.workloads import Workload
     from testbed.records import Event
     from testbed.workloads.summary import Figures
 

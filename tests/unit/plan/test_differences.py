@@ -6,7 +6,7 @@ from testbed.expectations import parse
 from testbed.impairments import Impairments
 from testbed.plan import Event, resolve
 from testbed.plan.differences import are_repetitions, plan_differences
-from testbed.plan.model import CaptureSettings
+from testbed.plan.workloads import CaptureSettings
 from testbed.topology import loads
 
 FILE = """

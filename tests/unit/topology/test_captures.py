@@ -2,7 +2,7 @@ import pytest
 
 from testbed.errors import TestbedError
 from testbed.plan import Plan, resolve
-from testbed.plan.model import CaptureSettings
+from testbed.plan.workloads import CaptureSettings
 from testbed.topology import loads
 
 NODES = "name: x\nnodes: {client: , server: }\n"

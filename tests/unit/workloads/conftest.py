@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from testbed.errors import UsageError
-from testbed.plan.model import Workload
+from testbed.plan.workloads import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -21,7 +21,7 @@ from testbed.workloads.running import run
 from testbed.workloads.summarising import summarise
 
 if TYPE_CHECKING:
-    from testbed.plan.model import Workload
+    from testbed.plan.workloads import Workload
     from testbed.workloads.nodes import Nodes
     from testbed.workloads.summary import Summary
 

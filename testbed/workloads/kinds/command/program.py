@@ -11,7 +11,7 @@ from testbed.workloads.programs import failed_with
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from testbed.plan.model import Workload
+    from testbed.plan.workloads import Workload
 
 
 class Client:

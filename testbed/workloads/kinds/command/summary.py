@@ -14,7 +14,7 @@ from testbed.workloads.summary import Figures, Summary
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from testbed.plan.model import Workload
+    from testbed.plan.workloads import Workload
     from testbed.records import Event
 
 

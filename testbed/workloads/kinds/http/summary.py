@@ -13,7 +13,7 @@ from testbed.workloads.summarisers.tcp import Tcp
 from testbed.workloads.summary import Figures, Summary
 
 if TYPE_CHECKING:
-    from testbed.plan.model import Workload
+    from testbed.plan.workloads import Workload
     from testbed.records import Event
 
 

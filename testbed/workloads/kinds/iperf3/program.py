@@ -12,7 +12,7 @@ from testbed.workloads.programs import failed_with, failure
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from testbed.plan.model import Workload
+    from testbed.plan.workloads import Workload
 
 _INTERVAL_S = 0.5
 _CONNECT_NS = 127_000_000_000

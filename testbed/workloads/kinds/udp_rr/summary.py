@@ -8,7 +8,7 @@ from testbed.workloads.summarisers.base import Base
 from testbed.workloads.summary import Figures
 
 if TYPE_CHECKING:
-    from testbed.plan.model import Workload
+    from testbed.plan.workloads import Workload
     from testbed.workloads.summary import Summary
 
 

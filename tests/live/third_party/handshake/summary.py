@@ -3,7 +3,7 @@
 from operator import sub
 from statistics import median_low
 
-from testbed.plan.model import Workload
+from testbed.plan.workloads import Workload
 from testbed.records import Connections, Event
 from testbed.workloads.summarisers import Base
 from testbed.workloads.summary import Figures, Summary

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.metrics import METRICS
-from testbed.plan.model import Workload
+from testbed.plan.workloads import Workload
 from testbed.workloads.summarising import summarise
 
 MS = 1_000_000
