@@ -11,10 +11,9 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from testbed import units
-from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.analysis import formatting
 from testbed.lab import Lab
-from testbed.lab.capturing import find_port
+from testbed.lab.capturing import SIZE_BYTES, SNAP_BYTES, find_port
 from testbed.topology.values import CaptureSize, SnapSize, SomeDuration
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from testbed.runtime.docker import own_images
+from testbed.lab import machine
 
 
 @click.command("images")
@@ -15,4 +15,4 @@ def images_command(*, names: tuple[str, ...]) -> None:
     They are testbed (nodes and agents), controller (the command line as a container), and the servers that topologies
     use, for example nginx. It takes about two minutes the first time, and a second when nothing changed.
     """
-    own_images.build(names)
+    machine.build_images(names)

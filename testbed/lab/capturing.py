@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from testbed.agent import protocol
+from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.agent.messages import CaptureBegun, CaptureData, CaptureEnded
 from testbed.analysis import formatting
 from testbed.errors import LabError, TestbedError, UsageError
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from testbed.plan.model import Plan
     from testbed.plan.workloads import CaptureSettings
     from testbed.runs import RunWriter
+
+__all__ = ["ALL", "SIZE_BYTES", "SNAP_BYTES", "Capturing", "Limits", "Port", "during_run", "find_port", "ports_of"]
 
 _log = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from testbed.agent import messages
@@ -105,6 +106,14 @@ class ConnectedLab:
     def images(self) -> Mapping[str, str]:
         """Return the digest (or id) of each image that the nodes use, for the record of a run."""
         return self._runtime.images(self.name)
+
+    def agent_log(self) -> bytes:
+        """Return the log of the lab's agent; nothing where that is in a container."""
+        from testbed.runtime.state import LabDirectory  # noqa: PLC0415 (see above)
+
+        with suppress(OSError):
+            return LabDirectory(self.runtime, self.name).log.read_bytes()
+        return b""
 
     def watch_nodes(self) -> NodeWatch:
         """Return a context that fails if a node's program stops running."""

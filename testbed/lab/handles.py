@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from testbed import arguments
 from testbed.agent import messages
 from testbed.errors import UsageError
+from testbed.html_tables import html_table
 from testbed.lab import bringup
 
 if TYPE_CHECKING:
@@ -198,6 +199,11 @@ class LinkHandle:
 
     def __repr__(self) -> str:
         return f"<link {self.name}: {self.impairments.describe()}>"
+
+    def _repr_html_(self) -> str:
+        """The impairments, for a notebook."""
+        rows = [text.split(" ", 1) for text in self.impairments.descriptions()]
+        return html_table(f"link {self.name}", ("impairment", "value"), rows)
 
     @property
     def name(self) -> str:

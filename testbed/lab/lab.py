@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self, get_args
 from testbed import arguments, engines, plan
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.errors import LabError, no_such_lab
+from testbed.html_tables import html_table
 from testbed.lab import bringup
 from testbed.lab.connected import ConnectedLab
 from testbed.lab.handles import LinkHandle, NodeHandle, argv_of
@@ -160,6 +161,18 @@ class Lab(ConnectedLab):
 
     def __repr__(self) -> str:
         return f"<lab {self.name}: {self.runtime}, nodes {', '.join(self)}>"
+
+    def _repr_html_(self) -> str:
+        """The nodes and the links with their impairments and counts, for a notebook."""
+        nodes = [(node, ", ".join(self[node].addresses.values())) for node in self]
+        links = [
+            (str(link.key), link.impairments.describe(), link.counts.packets_in, link.counts.packets_out)
+            for link in self.statistics()
+        ]
+        title = repr(self).strip("<>")
+        return html_table(title, ("node", "addresses"), nodes) + html_table(
+            "links", ("link", "impairments", "packets in", "packets out"), links
+        )
 
     def node(self, name: str) -> NodeHandle:
         """Return the node of that name; the same as `lab[name]`.

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from testbed.errors import TestbedError
 from testbed.lab import Lab, capturing
 from testbed.pytest_plugin import KEPT
-from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,8 +108,8 @@ class LabInTest(Lab):
             last = log.decode(errors="replace").splitlines()[-_LOG_LINES:]
             sections.append((f"Log of node {node}", "\n".join(last)))
         sections += self._packet_sections(kept)
-        with suppress(OSError):
-            shutil.copy(LabDirectory(self.runtime, self.name).log, kept)
+        if log := self.agent_log():
+            (kept / "agent.log").write_bytes(log)
         (kept / "plan.json").write_text(json.dumps(self.plan.to_json(), indent=1))
         return [*sections, ("Files of the lab", str(kept))]
 

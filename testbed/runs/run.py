@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Final, Literal, Self
 
-from testbed import codec
+from testbed import arguments, codec
 from testbed.agent.messages import LinkStatistics
 from testbed.check import LinkCheck, NatCheck
 from testbed.engines.counters import Counters
-from testbed.errors import UsageError
+from testbed.errors import MachineError, UsageError
 from testbed.expectations import ExpectationOutcome, evaluate
+from testbed.html_tables import html_table
 from testbed.impairments import CLEAR, Impairments
 from testbed.matching import LinkKey, Match
 from testbed.names import BUILT_IN
@@ -27,7 +29,7 @@ from testbed.runs.starts import StepStart
 from testbed.runs.timeline_records import TimelineRecord
 from testbed.runs.upgrade import VERSION, upgraded
 from testbed.workloads.groups import group_summaries
-from testbed.workloads.summary import Summary
+from testbed.workloads.summary import Summary, Value
 
 RUN_FILE = "run.json"
 
@@ -198,6 +200,40 @@ class Run:
                 return summary
         raise KeyError(workload)
 
+    def __getitem__(self, workload: str) -> Summary:
+        """Return the summary of a workload: `run["download"].goodput`; see `summary`."""
+        return self.summary(workload)
+
+    def __repr__(self) -> str:
+        return f"<run {self.path}: {self.status}, {'trusted' if self.trusted else 'not trusted'}>"
+
+    def _repr_html_(self) -> str:
+        """The workloads with their metrics, for a notebook."""
+        found = [*self.summaries, *self.groups]
+        labels = list(dict.fromkeys(label for summary in found for label in summary.labels))
+        rows = [(each.workload, each.kind, *(_shown(each, label) for label in labels)) for each in found]
+        return html_table(repr(self).strip("<>"), ("workload", "kind", *labels), rows)
+
+    def frame(self, workload: str, library: str = "pandas") -> Any:  # noqa: ANN401  # a type of an optional library
+        """Return the samples of a workload as a data frame, one observation per row; see `samples`.
+
+        Args:
+            workload: its name.
+            library: `pandas` or `polars`, which has to be installed: `pip install testbed-lab[pandas]`.
+
+        Raises:
+            UsageError: as `samples`; `bad-argument`: another library.
+            MachineError: `not-installed`.
+        """
+        arguments.one_of(library, "library", ("pandas", "polars"))
+        rows = list(self.samples(workload))
+        try:
+            frames = import_module(library)
+        except ImportError:
+            hint = f"pip install testbed-lab[{library}]"
+            raise MachineError("not-installed", f"{library} is not installed", hint) from None
+        return frames.DataFrame(rows, infer_schema_length=None) if library == "polars" else frames.DataFrame(rows)
+
     def samples(self, workload: str) -> Iterator[Row]:
         """Yield the samples of a workload as rows, see `testbed.runs.observations.observations`.
 
@@ -299,3 +335,8 @@ def changed_links(plan: Plan, now: Mapping[LinkKey, Impairments]) -> list[str]:
         for key, impairments in now.items()
         if impairments != planned.get(key, CLEAR)
     ]
+
+
+def _shown(summary: Summary, label: str) -> Value | str | None:
+    """Return a metric of a summary for people; nothing if the workload has no such metric."""
+    return summary.value(label) if label in summary.labels else ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +36,7 @@ __all__ = [
     "Setting",
     "Topology",
     "TopologyError",
+    "build",
     "discovered",
     "factors",
     "find",
@@ -101,6 +105,35 @@ def loads(text: str | bytes, name: str, directory: Path | None = None, settings:
         raise UsageError("bad-argument", f"the text of a topology is {repr(text)[:80]}", "give YAML, as str or bytes")
     document = applied(read(text, str(name)), settings)
     return loads_document(document, arguments.path(directory or Path(), "directory"))
+
+
+def build(name: str, *, directory: Path | str = ".", **keys: object) -> Topology:
+    """Build a topology in Python, of what a file would have.
+
+    build(
+        "mine",
+        nodes={"client": {}, "server": {"command": ["python3", "-m", "http.server"]}},
+        links=[{"between": ["client", "server"], "delay": "40ms"}],
+    )
+
+    Args:
+        name: of the topology.
+        directory: of the files that it names.
+        keys: the sections of a file, with dicts, lists, text, numbers and booleans; paths may be `Path`.
+
+    Raises:
+        TopologyError: it is not valid; it tells all that is wrong, with places such as `links[0].between[1]`.
+        UsageError: `bad-argument`: a value is of a type that a file can't have.
+    """
+    try:
+        text = json.dumps({"name": name, **keys}, default=os.fspath, allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        hint = "give what a file has: dicts, lists, text, numbers, booleans"
+        raise UsageError("bad-argument", f"topology {name!r}: {error}", hint) from None
+    try:
+        return loads(text, f"topology {name}", arguments.path(directory, "directory"))  # JSON is YAML
+    except TopologyError as error:
+        raise TopologyError(replace(problem, line=0, column=0) for problem in error.problems) from None
 
 
 def loads_document(document: Document, directory: Path = Path()) -> Topology:

@@ -26,7 +26,8 @@ class Problem:
 
     Attributes:
         file: as the user named it.
-        line, column: of the value at fault, from 1; of something that is missing, those of the mapping that lacks it.
+        line, column: of the value at fault, from 1; of something that is missing, those of the mapping that lacks it;
+            0 where there is no text, but a topology that was built in Python.
         code: kebab-case name of the kind of fault.
         message: the path, and what was found there.
         hint: what to write instead; empty where nothing can be said.
@@ -40,7 +41,8 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        text = f"{self.file}:{self.line}:{self.column}: {self.code}: {self.message}"
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        text = f"{place}: {self.code}: {self.message}"
         return f"{text}\n  hint: {self.hint}" if self.hint else text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from testbed.html_tables import html_table
 from testbed.metrics import METRICS, find, metric_of
 
 Value = int | float | str
@@ -55,6 +56,24 @@ class Summary:
         if metric.name not in self.values:
             raise KeyError(f"{self.workload} has no {name}: {self.missing.get(metric.name, 'it was not reported')}")
         return self.values[metric.name]
+
+    def __getitem__(self, name: str) -> Value | None:
+        """Return a metric by its label or name: `summary["latency.p50"]`; see `value`."""
+        return self.value(name)
+
+    def __getattr__(self, name: str) -> Value | None:
+        """Return a metric whose label has no dot, or by its name: `summary.goodput`, `summary.latency_p50_ns`."""
+        if name.startswith("_") or name in self.__slots__:  # as copying asks for
+            raise AttributeError(name)
+        try:
+            return self.value(name)
+        except KeyError as error:
+            raise AttributeError(error.args[0]) from None
+
+    def _repr_html_(self) -> str:
+        """The metrics as a table, for a notebook."""
+        rows = [(metric_of(name).label, value, metric_of(name).unit) for name, value in self.values.items()]
+        return html_table(f"{self.workload} ({self.kind})", ("metric", "value", "unit"), rows)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ name: api
 nodes: {a: {command: [sh, -c, "echo hello; sleep 600"], ready: {log: hello}}, b: , c: }
 links:
   - {between: [a, b], delay: 5ms}
+workloads: [{name: echo, kind: ping, from: a, to: b, count: 3, interval: 100ms}]
 """
 
 
@@ -93,6 +94,23 @@ def test_programs_logs_addresses_and_names_of_things(lab):
     assert address in lab["a"].run(["ping", "-c1", "b"]).stdout
     assert repr(lab) == f"<lab {lab.name}: {lab.runtime}, nodes a, b, c>"
     assert repr(lab["b"]) == f"<node b of lab {lab.name}: {address} on lan>"
+
+
+def test_what_a_notebook_shows_of_a_lab_and_a_run(lab, tmp_path):
+    shown = lab._repr_html_()
+    assert "<td>a -&gt; b on lan</td><td>delay 5 ms</td>" in shown
+    assert "<td>delay</td><td>5 ms</td>" in lab.link("a", "b")._repr_html_()
+    run = lab.run(tmp_path, check=False)
+    assert repr(run) == f"<run {run.path}: complete, not trusted>"
+    assert "<td>echo</td><td>ping</td>" in run._repr_html_()
+    assert run["echo"].sent == 3
+    for library in ("pandas", "polars"):
+        frame = run.frame("echo", library)
+        assert sorted(
+            frame["seq"].drop_nulls().unique().to_list() if library == "polars" else frame["seq"].dropna().unique()
+        )
+    with pytest.raises(UsageError, match="library is 'numpy'"):
+        run.frame("echo", "numpy")
 
 
 def test_in_asyncio(lab):

@@ -86,7 +86,7 @@ def test_the_session_has_every_everyday_command():
 
 
 def test_the_python_example_runs(directory, lab_name):
-    example = renamed(only(blocks("python"), "from testbed.lab"), lab_name)
+    example = renamed(only(blocks("python"), "from testbed import Lab"), lab_name)
     done = run([sys.executable, "-c", example], directory)
     assert done.returncode == 0, done.stderr
     assert "1 received" in done.stdout or "0 received" in done.stdout  # its one ping may be lost
@@ -100,3 +100,9 @@ def test_the_pytest_example_passes(directory, lab_name):
     done = run([sys.executable, "-m", "pytest", "-q", "test_example.py", "--testbed-require=netns"], directory)
     assert done.returncode == 0, done.stdout
     assert "4 passed" in done.stdout
+
+
+def test_the_topology_built_in_python_comes_up(directory, lab_name):
+    example = renamed(only(blocks("python"), "import testbed\n"), lab_name)
+    done = run([sys.executable, "-c", example], directory)
+    assert done.stdout == "<link client -> server: delay 40 ms, loss 2 %>\n", done.stderr

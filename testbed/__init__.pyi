@@ -1,0 +1,10 @@
+from testbed.lab import Lab as Lab
+from testbed.lab import LinkHandle as Link
+from testbed.lab import NodeHandle as Node
+from testbed.runs import Run as Run
+from testbed.topology import Topology as Topology
+from testbed.topology import build as build
+
+__all__ = ["Lab", "Link", "Node", "Run", "Topology", "__version__", "build"]
+
+__version__: str
