@@ -4,6 +4,7 @@ import copy
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ nodes: {client: , server: {command: [sleep, "600"]}}
 links:
   - {between: [client, server], delay: 40ms, loss: 2%}
 """
-KEYS = {
+KEYS: dict[str, Any] = {
     "nodes": {"client": {}, "server": {"command": ["sleep", "600"]}},
     "links": [{"between": ["client", "server"], "delay": "40ms", "loss": "2%"}],
 }
@@ -34,7 +35,7 @@ def test_names_are_there_and_imported_when_used():
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.count("<class 'testbed.") == 5
     with pytest.raises(AttributeError, match="no attribute 'Lub'"):
-        testbed.Lub  # noqa: B018
+        testbed.Lub  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_a_topology_built_in_python_is_that_of_the_file():
