@@ -7,20 +7,15 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from testbed.errors import LabError
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from ipaddress import IPv4Network
 
     from testbed.agent.client import Agent
-    from testbed.agent.journal import PutBack
     from testbed.plan.model import Plan
     from testbed.present import Present
     from testbed.services import ComposeProject
-
-_LAST_LINES = 10
 
 NODE_SYSCTLS = {
     "net.ipv4.ip_forward": "0",
@@ -78,39 +73,6 @@ class LabStatus:
     problem: str = ""
     changing: str = ""
     notes: Sequence[str] = ()
-
-
-def exited(node: str, status: int, said: str) -> LabError:
-    """Return the error of a node whose program has ended, with the last lines of its log."""
-    lines = said.strip().splitlines()[-_LAST_LINES:]
-    wrote = "\n".join(["; its last lines:", *(f"    {line}" for line in lines)]) if lines else " without any output"
-    return LabError(
-        "node-exited",
-        f"node {node}: its program ended with status {status}{wrote}",
-        "a node's program must keep running while the lab is up",
-    )
-
-
-def paused(node: str, *, now: bool, remedy: str) -> LabError:
-    """Return the error of a node that is paused, or was during a measurement; `remedy` says how to continue it."""
-    if now:
-        return LabError("node-paused", f"node {node} is paused: its programs do not run", remedy)
-    return LabError(
-        "node-paused", f"node {node} was paused during the measurement", "repeat it without pausing the node"
-    )
-
-
-def after_death(done: PutBack | None, what: str) -> str:
-    """Return how what a lab is attached to is after its agent was killed; empty where nothing has been put back.
-
-    Args:
-        done: what was put back.
-        what: that is, in words: `containers`.
-    """
-    if done is None or not done.ports:
-        return ""
-    said = f"its agent was killed; the {what} that it was attached to are as they were before"
-    return said + "".join(f"; but {failure}" for failure in done.failures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from testbed import runtime
 from testbed.agent import messages, protocol
 from testbed.errors import LabError, MachineError, TestbedError, UsageError, unknown_node
 from testbed.plan.forwarding import forwarding
@@ -20,6 +19,7 @@ from testbed.runtime import (
     Availability,
     Completed,
     LabStatus,
+    failures,
     local_agent,
     namespaces,
     netns_commands,
@@ -174,7 +174,7 @@ class NetnsRuntime:
         except TestbedError as error:
             problem = (
                 error.code == "agent-gone"
-                and runtime.after_death(local_agent.aftermath(self.name, lab), "network namespaces")
+                and failures.after_death(local_agent.aftermath(self.name, lab), "network namespaces")
             ) or error.message
             return LabStatus(lab=lab, runtime=self.name, nodes={}, healthy=False, problem=problem)
         problem = "it was never brought up completely" if hello.plan is None else ""
@@ -200,12 +200,13 @@ class NetnsRuntime:
         before = json.loads(since) if since else hello.pauses
         for node, how in hello.nodes.items():
             if how.startswith("exited "):
-                raise runtime.exited(node, int(how.split()[1]), b"".join(self.logs(lab, node)).decode(errors="replace"))
+                said = b"".join(self.logs(lab, node)).decode(errors="replace")
+                raise failures.exited(node, int(how.split()[1]), said)
             if how == "gone":
                 raise LabError("node-gone", f"node {node}: its network namespace has gone", "make it anew")
             if how == "paused" or hello.pauses.get(node, 0) > before.get(node, 0):
                 remedy = f"testbed exec {lab} {node} -- kill -CONT -- -1"
-                raise runtime.paused(node, now=how == "paused", remedy=remedy)
+                raise failures.paused(node, now=how == "paused", remedy=remedy)
 
     def logs(self, lab: str, node: str, *, follow: bool = False) -> Iterator[bytes]:
         """See `testbed.runtime.Runtime`."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from docker.types import IPAMConfig, IPAMPool, NetworkingConfig
 from docker.utils import version_lt
 
-from testbed import __version__, runtime
+from testbed import __version__
 from testbed.errors import LabError, MachineError
-from testbed.runtime import NODE_SYSCTLS
+from testbed.runtime import NODE_SYSCTLS, failures
 from testbed.runtime.docker import builds, podman, services
 from testbed.runtime.docker.engine import refusals
 
@@ -239,7 +239,7 @@ def require_running(
         if state != "running" and not (restarting and state == "restarting"):
             with refusals(f"node {node}"):
                 status = engine.api.inspect_container(identity)["State"]["ExitCode"]
-            raise runtime.exited(node, status, engine.log_tail(identity))
+            raise failures.exited(node, status, engine.log_tail(identity))
     if since and containers:
         nodes = {container["Id"]: node for node, container in containers.items()}
         wanted = {"type": "container", "event": "pause", "container": list(nodes)}
@@ -256,7 +256,7 @@ def moment(engine: DockerEngine) -> str:
 
 
 def _paused(node: str, container: Mapping[str, Any], *, now: bool) -> LabError:
-    return runtime.paused(node, now=now, remedy=f"docker unpause {name_of(container)}")
+    return failures.paused(node, now=now, remedy=f"docker unpause {name_of(container)}")
 
 
 def subnets(engine: DockerEngine) -> Iterable[IPv4Network]:

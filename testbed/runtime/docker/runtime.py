@@ -14,7 +14,7 @@ from testbed import logs
 from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, unknown_node
 from testbed.plan.members import held_plan, require_version
-from testbed.runtime import Availability, ExpectedProject, LabStatus, after_death, state
+from testbed.runtime import Availability, ExpectedProject, LabStatus, failures, state
 from testbed.runtime.docker import agents, builds, objects, podman, removal, requirements, routes, services
 from testbed.runtime.docker.commands import Commands, DockerProgram
 from testbed.runtime.docker.engine import DockerEngine, in_parallel, refusals
@@ -236,7 +236,7 @@ class DockerRuntime:
         except TestbedError as error:
             problem = error.message
             if error.code == "agent-gone":
-                problem = after_death(agents.aftermath(self._engine, lab), "containers") or problem
+                problem = failures.after_death(agents.aftermath(self._engine, lab), "containers") or problem
         problem = problem or ", ".join(f"{node} is {now}" for node, now in nodes.items() if now != "running")
         return LabStatus(lab=lab, runtime=self.name, nodes=nodes, healthy=not problem, problem=problem, notes=notes)
 

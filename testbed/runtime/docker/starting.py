@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from testbed import logs, runtime
+from testbed import logs
 from testbed.agent import messages
 from testbed.errors import LabError
 from testbed.plan.forwarding import forwarding
 from testbed.plan.relocation import readdress
+from testbed.runtime import failures
 from testbed.runtime.docker import objects, services
 from testbed.runtime.docker.engine import in_parallel, patiently, refusals
 from testbed.runtime.nodes import interfaces, known_addresses, packet_filter, routes
@@ -200,7 +201,7 @@ def _running_pid(engine: DockerEngine, node: Node, container: str) -> int:
         if state["Running"] and state["Pid"] and not state["Restarting"]:
             return int(state["Pid"])
         if not state["Restarting"] or time.monotonic() > deadline:
-            raise runtime.exited(node.name, state["ExitCode"], engine.log_tail(container))
+            raise failures.exited(node.name, state["ExitCode"], engine.log_tail(container))
         time.sleep(_POLL_SECONDS)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from testbed.errors import LabError
 from testbed.lab import node_watch
-from testbed.runtime import exited, paused
+from testbed.runtime.failures import exited, paused
 
 
 class Nodes:
