@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from testbed import engines
+from testbed import engines, interruption
 from testbed import lab as labs
 from testbed.cli import options
 from testbed.cli.screen import Screen
@@ -98,9 +98,9 @@ def attach_command(
             return _stay(topology, name, engine)
     checks: Sequence[LinkCheck] = ()
     with Screen() as screen:
-        lab = labs.Lab.up(topology, name=name, engine=engine, observer=screen)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # the lab is up: too late to be interrupted
+        with interruption.deferred():
+            lab = labs.Lab.up(topology, name=name, engine=engine, observer=screen)
+            interruption.ignore()  # the lab is up: too late to be interrupted
         if lab.was_up:
             screen.say("up", f"{lab.name} is attached already; nothing changed")
         if has_links and (checked or check_budget is not None):
@@ -146,22 +146,22 @@ def _stay(topology: Topology, name: str | None, engine: str | None) -> int:
     def stop(_number: int, _frame: object) -> None:
         raise _Stopped
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in interruption.SIGNALS:
         signal.signal(number, stop)
     lab_name = name or topology.name
-    with Screen() as screen:
-        try:
+    try:
+        with interruption.deferred(), Screen() as screen:
             lab, connection = sidecar.attach_when_there(topology, lab_name, engine, screen, click.echo)
-            click.echo(f"attach   {', '.join(lab)}: {len(lab.plan.links)} links are impaired")
             try:
-                sidecar.follow(lab, click.echo)
+                with interruption.delivered():
+                    click.echo(f"attach   {', '.join(lab)}: {len(lab.plan.links)} links are impaired")
+                    sidecar.follow(lab, click.echo)
             finally:
-                with labs.uninterrupted(screen):
-                    labs.take_down(lab_name)
-                    connection.close()
+                labs.take_down(lab_name)
+                connection.close()
                 click.echo(f"detach   {lab_name}")
-        except _Stopped:
-            return 0
+    except _Stopped:
+        return 0
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from testbed import engines, report, runs
+from testbed import engines, interruption, report, runs
 from testbed.cli import options
 from testbed.cli.reports import compare_command
 from testbed.cli.runs import FAILED, show
@@ -60,17 +60,19 @@ def replay_command(
     with Screen(quiet=as_json) as screen:
         screen.title(old.plan)
         screen.say("replay", f"{old.path}   plan {old.plan.digest[:12]}   seed {old.plan.seed}")
-        with _insisting():
-            repeated = Lab.up_again(old, name=lab, runtime=runtime, engine=engine, observer=screen)
-        try:
-            new = repeated.run(
-                root,
-                only=[summary.workload for summary in old.summaries],
-                capture=[capture.node for capture in old.captures],
-                observer=screen,
-            )
-        finally:
-            repeated.down(screen)
+        with interruption.deferred():
+            with _insisting():
+                repeated = Lab.up_again(old, name=lab, runtime=runtime, engine=engine, observer=screen)
+            try:
+                with interruption.delivered():
+                    new = repeated.run(
+                        root,
+                        only=[summary.workload for summary in old.summaries],
+                        capture=[capture.node for capture in old.captures],
+                        observer=screen,
+                    )
+            finally:
+                repeated.down(screen)
         show(new, screen)
         screen.show("")
     context.invoke(compare_command, names=(str(old.path), str(new.path)), root=root, as_json=as_json)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from testbed import interruption, report, topology
 from testbed import lab as labs
-from testbed import report, topology
 from testbed.analysis import formatting, samples
 from testbed.cli import options, tables
 from testbed.cli.screen import Screen
@@ -77,7 +77,7 @@ def run_command(
     requested or an expectation is not met.
     """
     require_writable(results)
-    with ExitStack() as stack:
+    with interruption.deferred(), ExitStack() as stack, interruption.delivered():
         screen = stack.enter_context(Screen(quiet=as_json))
         lab = _lab(stack, source, how, screen, only=only, capture=capture)
         run = lab.run(results, only=only, capture=capture, check=checked, check_budget_s=check_budget, observer=screen)
@@ -162,7 +162,7 @@ def check_command(
 
     These judge what another tool has set (tc, Pumba), in both directions or in one; they change nothing.
     """  # noqa: D301  # \b is click's
-    with ExitStack() as stack:
+    with interruption.deferred(), ExitStack() as stack, interruption.delivered():
         screen = stack.enter_context(Screen(quiet=as_json))
         nats: tuple[NatCheck, ...] = ()
         if present:
@@ -267,7 +267,8 @@ def _lab(
     resolved = how.resolve(topology.load(path))
     running.require(resolved, only=only, capture=capture)
     screen.title(resolved)
-    lab = Lab.up(resolved, observer=screen)
-    if not lab.was_up:
-        stack.callback(lab.down, screen)
+    with interruption.deferred():
+        lab = Lab.up(resolved, observer=screen)
+        if not lab.was_up:
+            stack.callback(lab.down, screen)
     return lab

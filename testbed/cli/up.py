@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
+from testbed import interruption
 from testbed import lab as labs
 from testbed.cli import options
 from testbed.cli.screen import Screen
@@ -31,9 +31,9 @@ def up_command(topology: str, how: BringUp, *, checked: bool, check_budget: floa
     """
     checks: Sequence[LinkCheck] = ()
     with labs.agent_ahead(how.runtime), Screen() as screen:
-        lab = labs.Lab.up(topology, **asdict(how), observer=screen)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # the lab is up: too late to be interrupted
+        with interruption.deferred():
+            lab = labs.Lab.up(topology, **asdict(how), observer=screen)
+            interruption.ignore()  # the lab is up: too late to be interrupted
         if lab.was_up:
             screen.say("up", f"{lab.name} is up already ({lab.runtime}); nothing changed")
         if checked or check_budget is not None:

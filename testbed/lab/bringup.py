@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 from collections import defaultdict
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from testbed import logs
+from testbed import interruption, logs
 from testbed import runtime as runtimes
 from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError
@@ -21,9 +19,8 @@ from testbed.plan.members import held_plan
 from testbed.runtime import local_agent, state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
-    from types import FrameType
 
     from testbed.agent.client import Agent
     from testbed.lab.observer import Observer
@@ -114,6 +111,9 @@ def bring_up(
 ) -> tuple[Plan, Runtime, bool]:
     """Bring a plan up, unless it is up already.
 
+    Within `interruption.deferred()` a signal interrupts it only while what is made would be undone: then either it
+    returns, or nothing is left.
+
     Args:
         wanted: the plan; its allocated subnets move if they are in use.
         observer: receives the progress.
@@ -126,15 +126,15 @@ def bring_up(
         MachineError, LabError: a step failed, and all steps were undone.
     """
     with state.locked(wanted.lab, state="coming up"):
-        present = next(iter(_with_a_directory(wanted.lab)), None)
-        runtime = present or choose_runtime(wanted, observer)
-        if present or _holds(runtime, wanted.lab):
-            return _same(wanted, runtime), runtime, True
+        with interruption.delivered():
+            present = next(iter(_with_a_directory(wanted.lab)), None)
+            runtime = present or choose_runtime(wanted, observer)
+            if present or _holds(runtime, wanted.lab):
+                return _same(wanted, runtime), runtime, True
         for attempt in range(_SUBNET_TRIES):
             plan = relocate(wanted, runtime.taken())
             try:
-                with _undone_on_failure(runtime, plan.lab, observer):
-                    plan = _make(plan, runtime, observer, engines)
+                plan = _make_or_undo(plan, runtime, observer, engines)
             except LabError as error:
                 if error.code != "subnet-taken" or attempt == _SUBNET_TRIES - 1:
                     raise
@@ -289,25 +289,25 @@ def take_down(lab: str) -> bool:
         return removed
 
 
-@contextmanager
-def _undone_on_failure(runtime: Runtime, lab: str, observer: Observer) -> Iterator[None]:
-    try:
-        yield
-    except BaseException as error:
-        with uninterrupted(observer):
+def _make_or_undo(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[LinkKey, str]) -> Plan:
+    """Make what a plan describes; on failure and on interruption undo it."""
+    with uninterrupted(observer):
+        try:
+            with interruption.delivered():
+                return _make(plan, runtime, observer, engines)
+        except BaseException as error:
             observer.begun("down", "undoing")
             try:
-                runtime.down(lab)
+                runtime.down(plan.lab)
             except TestbedError as second:
-                error.add_note(f"the remains of the lab could not be removed: {second}; testbed down {lab} tries again")
-        raise
+                error.add_note(
+                    f"the remains of the lab could not be removed: {second}; testbed down {plan.lab} tries again"
+                )
+            raise
 
 
-@contextmanager
-def uninterrupted(observer: Observer) -> Iterator[None]:
+def uninterrupted(observer: Observer) -> AbstractContextManager[None]:
     """Defer signals that end the process until the block is done, then deliver the first one.
-
-    Only the main thread receives signals, so that in another thread this does nothing.
 
     Args:
         observer: receives a message when a signal arrives.
@@ -315,20 +315,4 @@ def uninterrupted(observer: Observer) -> Iterator[None]:
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; for other signals, what their handlers raise.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-
-    def remember(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
-        observer.begun("down", "interrupted, cleaning up")
-
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
+    return interruption.deferred(lambda: observer.begun("down", "interrupted, cleaning up"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import TYPE_CHECKING
 
-from testbed import check
+from testbed import check, interruption
 from testbed import runtime as runtimes
 from testbed.agent import messages
 from testbed.analysis import formatting
@@ -69,7 +69,12 @@ def judge(
     """
     lab = f"check-{os.getpid()}"
     backend = runtimes.load(runtime)
-    with state.locked(lab, "measuring"), backend.visiting(lab, ends) as agent:
+    with (
+        interruption.deferred(),
+        state.locked(lab, "measuring"),
+        backend.visiting(lab, ends) as agent,
+        interruption.delivered(),
+    ):
         plan = _plan(lab, runtime, _addressed(agent, ends, subnet))
         links = [_requested(plan, source, destination, requested) for source, destination in (ends, ends[::-1])]
         observer.begun("check", "probing the path")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from testbed import interruption
 from testbed import runtime as runtimes
 from testbed import topology as topologies
 from testbed.agent import messages
@@ -57,13 +58,17 @@ def attach_when_there(
 ) -> tuple[Lab, Connection]:
     """Attach to the containers that a topology names, as soon as all run; what is left of a killed sidecar goes first.
 
+    For the caller's `interruption.deferred()`: once the lab is up, a signal does not interrupt.
+
     Returns:
         The lab, and the connection with which it ends.
 
     Raises:
         LabError: `lab-exists`: a lab of that name is up.
     """
-    for status in bringup.all_labs():
+    with interruption.delivered():
+        statuses = bringup.all_labs()
+    for status in statuses:
         if status.lab == name and status.healthy:
             raise LabError("lab-exists", f"a lab {name} is up already", f"testbed detach {name}, or --name")
         if status.lab == name:
@@ -71,7 +76,9 @@ def attach_when_there(
     said = ""
     while True:
         try:
-            lab = Lab.up(_plan(topology, name, engine), observer=observer)
+            with interruption.delivered():
+                plan = _plan(topology, name, engine)
+            lab = Lab.up(plan, observer=observer)
         except TopologyError as error:
             waiting = "; ".join(problem.message for problem in error.problems)
         except LabError as error:
@@ -80,10 +87,11 @@ def attach_when_there(
             waiting = error.message
         else:
             return lab, lab.agent.begin(messages.Stay())
-        if waiting != said:
-            say(f"waiting  {waiting}")
-            said = waiting
-        time.sleep(_POLL_SECONDS)
+        with interruption.delivered():
+            if waiting != said:
+                say(f"waiting  {waiting}")
+                said = waiting
+            time.sleep(_POLL_SECONDS)
 
 
 def _plan(topology: Topology, name: str, engine: str | None) -> Plan:

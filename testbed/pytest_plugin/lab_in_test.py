@@ -40,17 +40,18 @@ class LabInTest(Lab):
     _shared = False
     _keep = False
 
-    def begin(self, directory: Path, *, packets: int, shared: bool) -> None:
+    def remember_in(self, directory: Path, *, shared: bool) -> None:
+        """Set where the files of failed tests are kept, and whether further tests use the lab."""
+        self._directory = directory
+        self._shared = shared
+
+    def begin(self, *, packets: int) -> None:
         """Begin to remember what happens.
 
         Args:
-            directory: where the files of failed tests are kept.
             packets: how many of a node's last packets a failed test shows; 0 captures none.
-            shared: whether further tests use the lab.
         """
-        self._directory = directory
         self._packets = packets
-        self._shared = shared
         self._summaries: list[Summary] = []
         self._capture()
 

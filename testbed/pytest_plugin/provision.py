@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from testbed import pytest_plugin
+from testbed import interruption, pytest_plugin
 from testbed.engines import ENGINES
 from testbed.errors import MachineError, TestbedError
 from testbed.pytest_plugin.lab_in_test import LabInTest
 from testbed.pytest_plugin.wanted import SCOPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from testbed.pytest_plugin.wanted import WantedLab
 
@@ -40,36 +41,42 @@ def provided(request: pytest.FixtureRequest, wanted: WantedLab, scope: str) -> I
         raise pytest.UsageError(f"scope is {scope!r}, not one of {', '.join(SCOPES)}")
     owner = request.node.getparent(_OWNERS[scope]) if scope in _OWNERS else None
     if owner is None:
-        lab = _up(request, wanted, shared=False)
-        yield lab
-        lab.end(request.config)
+        yield _up(request, wanted, request.addfinalizer, shared=False)
         return
     shared = owner.stash.setdefault(_SHARED, {})
     if wanted.key not in shared:
-        lab = shared[wanted.key] = _up(request, wanted, shared=True)
-        owner.addfinalizer(lambda: shared.pop(wanted.key).end(request.config))
+        shared[wanted.key] = _up(request, wanted, owner.addfinalizer, shared=True)
+        owner.addfinalizer(lambda: shared.pop(wanted.key))
     yield shared[wanted.key]
 
 
 def provided_by_fixture(request: pytest.FixtureRequest, wanted: WantedLab) -> Iterator[LabInTest]:
     """Yield a lab that lasts as long as the fixture of the request."""
-    lab = _up(request, wanted, shared=request.scope != "function")
-    yield lab
-    lab.end(request.config)
+    yield _up(request, wanted, request.addfinalizer, shared=request.scope != "function")
 
 
-def _up(request: pytest.FixtureRequest, wanted: WantedLab, *, shared: bool) -> LabInTest:
+def _up(
+    request: pytest.FixtureRequest,
+    wanted: WantedLab,
+    at_the_end: Callable[[Callable[[], object]], None],
+    *,
+    shared: bool,
+) -> LabInTest:
+    """Bring a lab up, and register its end by `at_the_end` before a signal can interrupt."""
     failures = request.config.stash.setdefault(_FAILURES, {})
     name = f"{wanted.stem}-{secrets.token_hex(4)}"  # so that sessions side by side don't collide
-    if wanted.key not in failures:
-        try:
-            lab = LabInTest.up(wanted.source, name=name, **dict(wanted.options))
-        except TestbedError as error:
-            failures[wanted.key] = error
-    if wanted.key in failures:
-        _refuse(request, wanted, failures[wanted.key])
     factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
-    lab.begin(factory.mktemp(name), packets=request.config.getoption("--testbed-packets"), shared=shared)
+    with interruption.deferred():
+        if wanted.key not in failures:
+            try:
+                lab = LabInTest.up(wanted.source, name=name, **dict(wanted.options))
+            except TestbedError as error:
+                failures[wanted.key] = error
+        if wanted.key in failures:
+            _refuse(request, wanted, failures[wanted.key])
+        lab.remember_in(factory.mktemp(name), shared=shared)
+        at_the_end(partial(lab.end, request.config))
+    lab.begin(packets=request.config.getoption("--testbed-packets"))
     return lab
 
 

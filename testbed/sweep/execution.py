@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
 from datetime import datetime
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from testbed import interruption, logs
 from testbed import lab as labs
-from testbed import logs
 from testbed.errors import LabError
 from testbed.lab import Lab, Observer
 from testbed.runs.output_files import make_directory
@@ -132,10 +131,13 @@ def _run(trial: Trial, directory: Path, runtime: str, engine: str | None, observ
     if labs.find(name):  # left by a sweep that was killed
         _log.info("lab %s is up, from a sweep that was killed", name)
         labs.take_down(name)
-    with ExitStack() as stack:
+    with interruption.deferred():
         lab = Lab.up(trial.cell.topology, name=name, runtime=runtime, engine=engine, seed=trial.seed, observer=observer)
-        stack.callback(lab.down, observer)
-        return lab.run(directory, observer=observer)
+        try:
+            with interruption.delivered():
+                return lab.run(directory, observer=observer)
+        finally:
+            lab.down(observer)
 
 
 def _left_s(todo: Sequence[Trial], runs: Mapping[tuple[str, int], Run]) -> float | None:

@@ -285,7 +285,7 @@ def test_a_lab_that_is_coming_up_is_not_called_broken(written, lab_name):
             assert eventually(lambda: f"{lab_name:<20} netns   {coming_up}" in run("ps").stdout)
             examined = run("doctor").stdout
             assert f"{lab_name} is {coming_up}" in examined
-            assert "--all" not in examined
+            assert f"testbed down {lab_name}" not in examined
         finally:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=PATIENCE_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import subprocess
 from typing import TYPE_CHECKING
@@ -144,7 +145,7 @@ def test_a_path_between_containers_is_judged(containers: tuple[str, str], kind: 
         with pytest.raises(UsageError, match=r"unknown-container.*no-such"):
             judge((one, "no-such"), {}, runtime="docker", observer=SILENT)
     assert state_of(*enter) == before
-    assert "check-" not in done("docker", "ps", "--all", "--format", "{{.Names}}")
+    assert f"check-{os.getpid()}" not in done("docker", "ps", "--all", "--format", "{{.Names}}")
 
 
 @pytest.mark.netem

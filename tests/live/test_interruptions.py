@@ -1,0 +1,49 @@
+"""A signal at the worst moments: a lab that was just made, and that nobody holds yet, is taken down nevertheless."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.live.command_line import MARK, PATIENCE_S, down_twice, nothing_remains
+
+pytestmark = [pytest.mark.live, pytest.mark.netns]
+
+TOPOLOGY = """
+name: interrupted
+nodes: {a: , b: }
+links: [{between: [a, b], delay: 10ms}]
+workloads: [{name: ping, kind: ping, from: a, to: b, count: 1000}]
+"""
+
+MOMENTS = [
+    (signal.SIGINT, "run", "_make"),
+    (signal.SIGINT, "run", "_make_or_undo"),
+    (signal.SIGTERM, "run", "Lab.up"),
+    (signal.SIGINT, "check", "_lab"),
+    (signal.SIGINT, "up", "Lab.up"),
+]
+
+
+@pytest.mark.parametrize(("number", "command", "function"), MOMENTS)
+def test_just_after_the_lab_is_made(tmp_path, lab_name, number, command, function):
+    file = tmp_path / "interrupted.yml"
+    file.write_text(TOPOLOGY)
+    argv = [command, str(file), "--name", lab_name, "--runtime", "netns"]
+    argv += ["--results", str(tmp_path / "results")] if command == "run" else []
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.live.interrupted_command", str(int(number)), function, *argv],
+        cwd=ROOT, env={**os.environ, MARK: lab_name}, capture_output=True, text=True, check=False, timeout=PATIENCE_S,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    if command == "up":  # it is done: too late to be interrupted
+        assert done.returncode == 0, done.stderr
+        down_twice(lab_name)
+    else:
+        assert done.returncode == 128 + number, done.stderr
+    assert nothing_remains(lab_name)
