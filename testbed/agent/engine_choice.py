@@ -34,18 +34,12 @@ def engine_for(
 
     Raises:
         MachineError: `engine-unavailable`.
-        LabError: no engine can do what is asked for; `outside-not-yet`; `offload-not-ours`; `port-gone`.
+        LabError: no engine can do what is asked for; `offload-not-ours`; `port-gone`.
     """
     key = link.key
     awaited = wiring.awaits(*key.nodes, network=key.network)
-    if key.is_outside and awaited:
-        raise LabError(
-            "outside-not-yet",
-            f"{key}: the links of containers that have not started can't lead to or from this machine",
-            "bring the project up first, and name it: compose: {project: NAME}",
-        )
     for node in key.nodes:
-        port = wiring.ports[node, key.network] if awaited else wiring.port(node, key.network)
+        port = wiring.last_port(node, key.network) if awaited else wiring.port(node, key.network)
     engine, why = choose(
         str(key),
         [link.impairments, *link.later],

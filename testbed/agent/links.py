@@ -90,7 +90,7 @@ class Links:
                 for link in wanted:
                     key = link.key
                     awaited = self.wiring.awaits(*key.nodes, network=key.network)
-                    if key.is_outside and not awaited:
+                    if key.is_outside:
                         with refusals(key):
                             self._meet_machine(key.network)
                     engine, why = engine_for(link, self.wiring, self.engines, self.missing)
@@ -122,7 +122,7 @@ class Links:
 
     async def _expect(self, link: Link) -> None:
         """Have a link that works as soon as both of its ends are there."""
-        self.steering.make_sinks([self.wiring.ports[link.key.place]])
+        self.steering.make_sinks([self.wiring.last_port(*link.key.place)])
         self._links[link.key] = link
         self.steering.rules.watch(link.key.network)
         await self.engines[link.engine].prepare(len(self._links))
@@ -163,7 +163,7 @@ class Links:
             if place in self.wiring.lines:
                 continue
             is_awaited = self.wiring.awaits(place[0], network=place[1])
-            port = self.wiring.ports[place] if is_awaited else self.wiring.port(*place)
+            port = self.wiring.last_port(*place) if is_awaited else self.wiring.port(*place)
             if port.network in self.wiring.open_networks or port.side.number or not port.bridge:
                 raise LabError(
                     "open-network",

@@ -229,10 +229,14 @@ class Server:
         return tuple(each for each in await self._links.statistics() if not {each.source, each.destination} & left)
 
     async def _sockets(self, call: messages.Sockets) -> dict[str, messages.NodeSockets]:
-        return {
-            node: sockets.sockets_of(self._wiring.node(node).network, self._owners.setdefault(node, {}))
-            for node in call.nodes
-        }
+        found = {}
+        for name in call.nodes:
+            try:
+                node = self._wiring.node(name)
+            except LabError:
+                continue
+            found[name] = sockets.sockets_of(node.network, self._owners.setdefault(name, {}))
+        return found
 
     async def _probe_nat(self, call: messages.ProbeNat) -> messages.NatObservation:
         return await nat_probe.observe(self._wiring, call)

@@ -113,21 +113,27 @@ class Wiring:
         Raises:
             LabError: `no-such-port`; `port-gone`, the node is not on the network at the moment.
         """
-        if node in BUILT_IN and network in self.gateways:
-            return self.gateways[network].port(node, self.main)
-        if (node, network) not in self.ports:
-            raise LabError("no-such-port", f"{node!r} is on no network {network!r} of this lab")
+        try:
+            port = self.last_port(node, network)
+        except KeyError:
+            raise LabError("no-such-port", f"{node!r} is on no network {network!r} of this lab") from None
         if reason := self.gone.get((node, network)):
             raise LabError("port-gone", reason, "its links work again as soon as it is back")
+        return port
+
+    def last_port(self, node: str, network: str) -> Port:
+        """The port where a node hangs on a network, or did when it last was there; KeyError where it has none."""
+        if node in BUILT_IN and network in self.gateways:
+            return self.gateways[network].port(node, self.main)
         return self.ports[node, network]
 
     def address(self, node: str, network: str) -> str:
         """The address that a node has on a network, also while it is gone; KeyError where it has none."""
-        return self.gateways[network].address if node in BUILT_IN else self.ports[node, network].address
+        return self.last_port(node, network).address
 
     def side(self, node: str, network: str) -> Side:
         """Where the port of a node is, also while it is gone; KeyError where it has none."""
-        return self.main if node in BUILT_IN else self.ports[node, network].side
+        return self.last_port(node, network).side
 
     def bridge(self, network: str) -> int:
         """The index of a network's bridge on the main side.

@@ -116,10 +116,10 @@ class ConnectedLab:
         return b""
 
     def watch_nodes(self) -> NodeWatch:
-        """Return a context that fails if a node's program stops running."""
+        """Return a context that fails if a node's program stops running, unless the node may fail."""
         from testbed.lab.node_watch import NodeWatch  # noqa: PLC0415 (see above)
 
-        return NodeWatch(self._runtime, self.name)
+        return NodeWatch(self._runtime, self.name, {node.name for node in self.plan.nodes if node.may_fail})
 
     def log_ends(self) -> Iterator[tuple[str, bytes]]:
         """Yield each node that has written output, with the end of the output, as a run keeps it; see `logs`."""

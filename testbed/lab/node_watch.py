@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from testbed.errors import LabError, TestbedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from types import TracebackType
 
     from testbed.plan.model import Plan
@@ -42,9 +42,11 @@ class NodeWatch:
         LabError: `node-exited`, `node-paused`. It replaces an error that it has caused.
     """
 
-    def __init__(self, runtime: Runtime, lab: str) -> None:
+    def __init__(self, runtime: Runtime, lab: str, may_fail: Collection[str] = ()) -> None:
+        """Nodes that `may_fail` must run at first, like all others."""
         self._runtime = runtime
         self._lab = lab
+        self._may_fail = may_fail
         self._failure: TestbedError | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look_again_and_again, daemon=True)
@@ -59,7 +61,7 @@ class NodeWatch:
         ended_at = math.inf
         while not self._over.wait(_INTERVAL_S):
             try:
-                self._runtime.require_running(self._lab)
+                self._look()
                 ended_at = math.inf
             except TestbedError as error:
                 ended_at = min(ended_at, time.monotonic())
@@ -67,6 +69,13 @@ class NodeWatch:
                     self._failure = error
                     _log.warning("%s", error)
                     return
+
+    def _look(self, since: str = "") -> Mapping[str, str]:
+        return self._runtime.require_running(self._lab, since=since, may_fail=self._may_fail)
+
+    def failures(self) -> tuple[str, ...]:
+        """Return a sentence for each node that may fail and has ended."""
+        return tuple(f"node {node} ended ({how}), which its may_fail allows" for node, how in self._look().items())
 
     def follow(self) -> None:
         """Raise the error of a node that has stopped, if any has."""
@@ -80,7 +89,7 @@ class NodeWatch:
         self._thread.join()
         if error is None:
             self.follow()
-            self._runtime.require_running(self._lab, since=self._begun)
+            self._look(self._begun)
         elif isinstance(error, Exception) and error is not self._failure and (cause := self._cause()):
             cause.add_note(f"as a consequence: {str(error).splitlines()[0]}")
             raise cause from None
@@ -91,7 +100,7 @@ class NodeWatch:
         while time.monotonic() < deadline:
             try:
                 self.follow()
-                self._runtime.require_running(self._lab)
+                self._look()
             except LabError as failure:
                 return failure if failure.code in _CAUSES else None
             except TestbedError:

@@ -118,6 +118,7 @@ def _run(
         after = lab.statistics()
         untrusted_reasons = (
             *([check.UNCHECKED] if before and not checked else []),
+            *watch.failures(),
             *check.trust(after, before=before),
             *check.disturbances(attached, lab.attachments()),
             *check.late_senders(_senders(lab.plan, writer.run.summaries)),

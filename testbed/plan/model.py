@@ -88,6 +88,7 @@ class Node:
         routes: to networks that the node is not on, those of the file first.
         namespace: name, pid or path of the network namespace that it is, which was there before the lab; empty where it
             is none.
+        may_fail: a run goes on when its program ends.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Node:
     router: Router | None = field(default=None, metadata=ADDED)
     routes: tuple[Route, ...] = field(default=(), metadata=ADDED)
     namespace: str = field(default="", metadata=ADDED)
+    may_fail: bool = field(default=False, metadata=ADDED)
 
     def __post_init__(self) -> None:
         freeze(self, "environment", "sysctls")

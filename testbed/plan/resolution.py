@@ -173,6 +173,7 @@ def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hos
         router=routing.router(topology, name),
         routes=routing.routes(topology, name, subnets, hosts),
         namespace=node.namespace or "",
+        may_fail=node.may_fail,
     )
 
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from ipaddress import IPv4Network
 
@@ -228,8 +228,16 @@ class Runtime(Protocol):
         """Return the present time in a form that `require_running` takes."""
         ...
 
-    def require_running(self, lab: str, *, since: str = "") -> None:
+    def require_running(self, lab: str, *, since: str = "", may_fail: Collection[str] = ()) -> Mapping[str, str]:
         """Require that every node runs, and was not paused since a `moment`.
+
+        Args:
+            lab: its name.
+            since: the moment.
+            may_fail: the nodes whose programs may have ended.
+
+        Returns:
+            How each of these that has ended did so, `status 3`.
 
         Raises:
             LabError: `node-exited`, with its exit status and the last lines that it wrote; `node-paused`.

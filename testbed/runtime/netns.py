@@ -34,7 +34,7 @@ from testbed.runtime.state import LabDirectory
 from testbed.services import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from ipaddress import IPv4Network
     from pathlib import Path
 
@@ -194,19 +194,23 @@ class NetnsRuntime:
         """How often the commands of nodes have been paused until now."""
         return json.dumps(dict(self.connect(lab).hello().pauses))
 
-    def require_running(self, lab: str, *, since: str = "") -> None:
+    def require_running(self, lab: str, *, since: str = "", may_fail: Collection[str] = ()) -> Mapping[str, str]:
         """See `testbed.runtime.Runtime`."""
+        ended: dict[str, str] = {}
         hello = self.connect(lab).hello()
         before = json.loads(since) if since else hello.pauses
         for node, how in hello.nodes.items():
             if how.startswith("exited "):
-                said = b"".join(self.logs(lab, node)).decode(errors="replace")
-                raise failures.exited(node, int(how.split()[1]), said)
+                status = int(how.split()[1])
+                if node not in may_fail:
+                    raise failures.exited(node, status, b"".join(self.logs(lab, node)).decode(errors="replace"))
+                ended[node] = f"status {status}"
             if how == "gone":
                 raise LabError("node-gone", f"node {node}: its network namespace has gone", "make it anew")
             if how == "paused" or hello.pauses.get(node, 0) > before.get(node, 0):
                 remedy = f"testbed exec {lab} {node} -- kill -CONT -- -1"
                 raise failures.paused(node, now=how == "paused", remedy=remedy)
+        return ended
 
     def logs(self, lab: str, node: str, *, follow: bool = False) -> Iterator[bytes]:
         """See `testbed.runtime.Runtime`."""

@@ -30,6 +30,7 @@ from testbed.topology.values import (
     Cpus,
     DockerName,
     ExpectationText,
+    Flag,
     Image,
     Mtu,
     Name,
@@ -92,6 +93,7 @@ class Node(ServiceKeys):
     sysctls: Mapping[Sysctl, Text] = key("Settings of its network stack", default={})
     router: RouterValue = key("Whether it forwards packets between its networks", default=None)
     routes: tuple[StaticRoute, ...] = key("Routes of its own, beside the computed ones", default=())
+    may_fail: Flag = key("Whether a run goes on, not trusted, when its program ends", default=False)
     container: DockerName | None = key("A container that runs already, instead of a new one", default=None)
     count: Members | None = key(
         "Makes it a group of so many nodes, NAME-1, NAME-2, ...; the name then stands for all of them", default=None

@@ -102,6 +102,20 @@ def test_the_first_packet_of_a_service_is_impaired(topology, agent, engine, lab_
     assert not left(lab_name)
 
 
+def test_the_first_packet_between_a_service_and_this_machine_is_impaired(tmp_path, lab_name):
+    """The subnet is of the compose file, in which case an old Docker Engine lists no gateway."""
+    pings = PINGS[2].replace(" db;", " 198.19.247.1;")
+    services = {"web": {"image": "testbed", "stop_grace_period": "0s", "command": ["sh", "-c", pings]}}
+    networks = {"default": {"ipam": {"config": [{"subnet": "198.19.247.0/24"}]}}}
+    (tmp_path / "compose.yml").write_text(json.dumps({"version": "2.4", "services": services, "networks": networks}))
+    links = "links: [{between: [host, web], delay: 30ms}]"
+    (tmp_path / "topology.yml").write_text(f"name: composed\ncompose: {{file: compose.yml}}\n{links}\n")
+    with Lab.up(tmp_path / "topology.yml", name=lab_name, runtime="docker", engine="userspace") as lab:
+        assert eventually(lambda: b"packets transmitted" in b"".join(lab.logs("web")))
+        assert min(round_trips(b"".join(lab.logs("web")).decode())) >= 60
+        assert [check.problem for check in lab.check()] == [None, None]
+
+
 def test_a_project_of_somebody_else_is_left_alone(topology, lab_name):
     files = [word for name in ("docker-compose", "more") for word in ("-f", str(topology.parent / f"there/{name}.yml"))]
     of_mine = [

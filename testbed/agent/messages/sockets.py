@@ -40,6 +40,6 @@ class NodeSockets(Payload, frozen=True, kw_only=True):
 
 
 class Sockets(Call[Mapping[str, NodeSockets]], frozen=True, kw_only=True):
-    """Ask for the TCP connections of nodes; the result is by node."""
+    """Ask for the TCP connections of nodes; the result is by node, without those that do not run at the moment."""
 
     nodes: tuple[str, ...]

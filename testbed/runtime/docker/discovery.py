@@ -262,10 +262,17 @@ def _network(each: Mapping[str, Any], subnet: IPv4Network, used: set[IPv4Address
     return PresentNetwork(
         name=each["Name"],
         subnet=str(subnet),
-        gateway=pools[0].get("Gateway", ""),
+        gateway=pools[0].get("Gateway") or _default_gateway(pools[0]),
         mtu=int((each.get("Options") or {}).get(_MTU, _DEFAULT_MTU)),
         internal=each["Internal"],
         project=labels.get(_PROJECT, ""),
         word=labels.get(_NETWORK, ""),
         used=frozenset(used),
     )
+
+
+def _default_gateway(pool: Mapping[str, Any]) -> str:
+    """The address that the Docker Engine gives the machine where nobody chose one; older Engines do not list it."""
+    subnet = IPv4Network(pool["Subnet"])
+    first = IPv4Network(pool.get("IPRange") or subnet)[0]
+    return str(first + 1 if first == subnet[0] else first)

@@ -17,7 +17,7 @@ from testbed.runtime.docker import builds, podman, services
 from testbed.runtime.docker.engine import refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from ipaddress import IPv4Network
 
     from testbed.plan.model import Network, Node, Plan
@@ -220,8 +220,13 @@ def _attaches_one(engine: DockerEngine) -> bool:
 
 
 def require_running(
-    engine: DockerEngine, containers: Mapping[str, Mapping[str, Any]], *, since: str = "", restarting: bool = True
-) -> None:
+    engine: DockerEngine,
+    containers: Mapping[str, Mapping[str, Any]],
+    *,
+    since: str = "",
+    restarting: bool = True,
+    may_fail: Collection[str] = (),
+) -> dict[str, str]:
     """See `testbed.runtime.Runtime`.
 
     Args:
@@ -229,7 +234,9 @@ def require_running(
         containers: of its nodes, as they are listed, by node.
         since: when a node must not have been paused, a time of the Docker Engine's clock.
         restarting: a container that the Docker Engine is about to start again, by its `restart`, counts as running.
+        may_fail: the nodes whose programs may have ended.
     """
+    ended: dict[str, str] = {}
     for node, container in containers.items():
         identity, state = container["Id"], container["State"]
         if state == "created" and NODE in container["Labels"]:
@@ -239,7 +246,9 @@ def require_running(
         if state != "running" and not (restarting and state == "restarting"):
             with refusals(f"node {node}"):
                 status = engine.api.inspect_container(identity)["State"]["ExitCode"]
-            raise failures.exited(node, status, engine.log_tail(identity))
+            if node not in may_fail:
+                raise failures.exited(node, status, engine.log_tail(identity))
+            ended[node] = f"status {status}"
     if since and containers:
         nodes = {container["Id"]: node for node, container in containers.items()}
         wanted = {"type": "container", "event": "pause", "container": list(nodes)}
@@ -248,6 +257,7 @@ def require_running(
             for event in engine.api.events(**times, filters=wanted, decode=True):
                 node = nodes[event["Actor"]["ID"]]
                 raise _paused(node, containers[node], now=False)
+    return ended
 
 
 def moment(engine: DockerEngine) -> str:

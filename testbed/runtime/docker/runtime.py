@@ -23,7 +23,7 @@ from testbed.runtime.starting import start_in_order
 from testbed.runtime.state import LabDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Container, Iterator, Mapping, Sequence
     from ipaddress import IPv4Network
 
     from testbed.agent.client import Agent
@@ -244,18 +244,23 @@ class DockerRuntime:
         """See `testbed.runtime.Runtime`."""
         return objects.moment(self._engine)
 
-    def require_running(self, lab: str, *, since: str = "") -> None:
+    def require_running(self, lab: str, *, since: str = "", may_fail: Collection[str] = ()) -> Mapping[str, str]:
         """See `testbed.runtime.Runtime`."""
-        self._require_running(lab, since=since)
+        return self._require_running(lab, since=since, may_fail=may_fail)
 
-    def _require_running(self, lab: str, *, since: str = "", restarting: bool = True) -> None:
+    def _require_running(
+        self, lab: str, *, since: str = "", restarting: bool = True, may_fail: Collection[str] = ()
+    ) -> Mapping[str, str]:
         attached = self._attached(lab)
         containers = objects.nodes_of(self._engine, lab, attached)
         if attached.keys() - containers.keys():  # it may have left its service meanwhile
             attached = self._attached(lab, again=True)
-        for node in attached.keys() - containers.keys():
+        removed = attached.keys() - containers.keys()
+        for node in removed - {*may_fail}:
             raise LabError("node-exited", f"node {node}: container {attached[node]} is not there", "start it again")
-        objects.require_running(self._engine, containers, since=since, restarting=restarting)
+        return dict.fromkeys(sorted(removed), "its container was removed") | objects.require_running(
+            self._engine, containers, since=since, restarting=restarting, may_fail=may_fail
+        )
 
     def _attached(self, lab: str, *, again: bool = False) -> Mapping[str, str]:
         """The names of the containers that a lab did not make, by node, as its agent knows them.

@@ -21,11 +21,14 @@ class Nodes:
     def moment(self, _lab):
         return str(self.pauses)
 
-    def require_running(self, _lab, *, since=""):
+    def require_running(self, _lab, *, since="", may_fail=()):
+        if self.failure and "a" in may_fail:
+            return {"a": "status 3"}
         if self.failure:
             raise self.failure
         if since and self.pauses > int(since):
             raise paused("a", now=False, remedy="")
+        return {}
 
 
 @pytest.fixture
@@ -64,6 +67,15 @@ def test_the_error_of_a_node_that_ended_replaces_the_error_that_it_caused(runtim
     with pytest.raises(LabError, match="node-exited") as raised:
         watching(runtime, fail)
     assert raised.value.__notes__ == ["as a consequence: no-answer: nobody answered"]
+
+
+def test_a_node_that_may_fail_ends_without_an_error_but_must_run_at_first(runtime):
+    with node_watch.NodeWatch(runtime, "lab", {"a"}) as watch:
+        assert watch.failures() == ()
+        runtime.failure = exited("a", 3, "")
+        assert watch.failures() == ("node a ended (status 3), which its may_fail allows",)
+    with pytest.raises(LabError, match="node-exited"), node_watch.NodeWatch(runtime, "lab", {"a"}):
+        pytest.fail("it is measured")
 
 
 @pytest.mark.parametrize("error", [LabError("no-answer", "nobody answered"), KeyboardInterrupt()])
