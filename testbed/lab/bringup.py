@@ -130,8 +130,9 @@ def bring_up(
         runtime = present or choose_runtime(wanted, observer)
         if present or _holds(runtime, wanted.lab):
             return _same(wanted, runtime), runtime, True
+        leads_out = any(not network.internal for network in wanted.networks)
         for attempt in range(_SUBNET_TRIES):
-            plan = relocate(wanted, runtime.taken())
+            plan = relocate(wanted, runtime.taken(leads_out=leads_out))
             try:
                 with _undone_on_failure(runtime, plan.lab, observer):
                     plan = _make(plan, runtime, observer, engines)
