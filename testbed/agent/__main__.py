@@ -25,11 +25,12 @@ from testbed.agent.journal import Journal
 from testbed.agent.members import Members
 from testbed.agent.messages import EngineReport
 from testbed.agent.netlink import RouteSocket
+from testbed.agent.network_namespace import NetworkNamespace
 from testbed.agent.server import Server
 from testbed.agent.tasks import cancelled
 from testbed.agent.way_out import WayOut
 from testbed.agent.wires import Wires
-from testbed.agent.wiring import NetworkNamespace, Wiring
+from testbed.agent.wiring import Wiring
 from testbed.engines import ENGINES, load
 from testbed.engines.engine import Switch
 from testbed.errors import MachineError, TestbedError
@@ -144,8 +145,8 @@ async def _serve(arguments: argparse.Namespace, machine: int) -> None:
         impaired = links.Links(wiring, devices, engines, missing, None if arguments.isolate else lab_journal)
         engine = DockerEngine(arguments.docker_engine) if arguments.docker_engine else None
         attachments = Attachments(wiring, impaired, Members(wiring, impaired, engine), Wires(wiring, devices))
-        leads_out = arguments.isolate and lab_journal
-        way_out = WayOut(arguments.lab, machine, wiring, devices, lab_journal) if leads_out else None
+        leads_out = lab_journal if arguments.isolate else None
+        way_out = WayOut(arguments.lab, machine, wiring, devices, leads_out) if leads_out else None
         directory = arguments.socket.parent
         server = Server(
             arguments.lab, wiring, impaired, attachments, directory, isolated=arguments.isolate, way_out=way_out

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from testbed.agent.messages import NewGateway, Publication
 
 OTHERS = "others"
-"""The chain of a lab that had the machine forward, which it did not: it keeps the machine from forwarding for others."""
+"""The chain of a lab that had the machine forward, which it did not: the machine forwards for nobody but labs."""
 
 _ALL_LABS = '"tb*"'
 """The interfaces of all labs, see `LinkDevices`."""
@@ -124,9 +124,12 @@ def firewalls() -> list[str]:
 
 def _uses_nft() -> bool:
     path = nft.program("nft")
-    return bool(path) and not subprocess.run(
-        [str(path), "list", "chain", "ip", "filter", "FORWARD"], capture_output=True, check=False
-    ).returncode
+    return (
+        bool(path)
+        and not subprocess.run(
+            [str(path), "list", "chain", "ip", "filter", "FORWARD"], capture_output=True, check=False
+        ).returncode
+    )
 
 
 def _uses_legacy() -> bool:

@@ -39,15 +39,15 @@ def start_ahead(lab: str, path: Path) -> socket.socket:
         A socket that takes the agent's pidfd (pidfd_open(2)). Where it is closed without, there is no agent.
     """
     ours, theirs = socket.socketpair()
-    if os.fork():
+    if not os.fork():
+        ours.close()
+        _, agents, _, _ = socket.recv_fds(theirs, 1, 1)
+        if not agents:
+            os._exit(0)
         theirs.close()
-        return ours
-    ours.close()
-    _, agents, _, _ = socket.recv_fds(theirs, 1, 1)
-    if not agents:
-        os._exit(0)
+        _be_guardian(lab, agents[0], path)
     theirs.close()
-    _be_guardian(lab, agents[0], path)
+    return ours
 
 
 def _be_guardian(lab: str, agent: int, path: Path) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What labs change in the machine's own namespace for their way out, and how it is undone, by whoever is left to do so."""
+"""What labs change in the machine's own namespace for their way out, and how agent, guardian or `down` undo it."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ import msgspec
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.agent import exit_rules, machine, nft
-from testbed.agent.gateways import Gateway
 from testbed.agent.journal import OnMachine
+from testbed.agent.network_namespace import NetworkNamespace
 from testbed.agent.nodes import Node
-from testbed.agent.wiring import NetworkNamespace
+from testbed.agent.ports import Gateway
 from testbed.errors import LabError, MachineError
 from testbed.linux import namespaces
 from testbed.names import HOST
@@ -177,9 +177,7 @@ class WayOut:
             async with NetworkNamespace(self.machine) as there:
                 for network, gateway in leading:
                     (index,) = await there.ip.link_lookup(ifname=cables[network.name].interface)
-                    await there.ip.addr(
-                        "add", index=index, address=gateway.address, prefixlen=gateway.prefix_length
-                    )
+                    await there.ip.addr("add", index=index, address=gateway.address, prefixlen=gateway.prefix_length)
                     await there.ip.link("set", index=index, state="up")
         except NetlinkError as error:
             raise LabError("wiring-failed", f"the kernel refused a gateway's address: {error}") from None
@@ -198,6 +196,6 @@ def _pass(firewall: str, interface: str) -> None:
     if not exit_rules.accept(firewall, interface):
         raise MachineError(
             "firewall-in-the-way",
-            f"the rules of this machine's {firewall} may drop what leaves the lab, and it takes no rule for {interface}",
+            f"this machine's {firewall} may drop what leaves the lab, and takes no rule for {interface}",
             f"{firewall} -S FORWARD shows the rules; apt-get install iptables",
         )
