@@ -78,7 +78,10 @@ def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
         refusals[last] = error
         hints = [refusal.hint for refusal in refusals.values() if refusal.hint]
         raise MachineError(
-            "no-runtime", _listed(refusals), next(iter(hints), "testbed doctor shows what is missing")
+            "no-runtime",
+            _listed(refusals),
+            next(iter(hints), "testbed doctor shows what is missing"),
+            path=refusals[last].path,
         ) from None
     observer.chosen("runtime", f"{last} ({runtime.description})", _listed(refusals))
     return runtime

@@ -6,14 +6,14 @@ import errno
 import os
 import socket
 from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.agent import messages
-from testbed.errors import LabError, MachineError
+from testbed.errors import MachineError
 from testbed.plan import addresses
 from testbed.plan.forwarding import installed
 from testbed.plan.routes import DEFAULT
+from testbed.runtime import ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -56,6 +56,7 @@ def require(plan: Plan) -> None:
             "needs-root",
             f"network {name} has internal: false, and only root can connect a lab's network with this machine's",
             f"use sudo; or {_DOCKER}; or leave internal: false of network {name} out, if nodes need nothing outside",
+            path=("networks", name, "internal"),
         )
 
 
@@ -106,42 +107,5 @@ def require_ports(plan: Plan, published: Callable[[], Iterable[tuple[str, Publis
                     continue  # the agent says what the kernel refuses
             else:
                 continue
-        same = (lab for lab, other in published() if (other.host_port, other.protocol) == _place(port))
-        lab = next(same, None)
-        holder = f"lab {lab}" if lab else holder_of(*_place(port)) or "another program"
-        hint = f"testbed down {lab} gives it back" if lab else f"ss -tulnp sport = :{port.host_port} shows it"
-        raise LabError(
-            "port-in-use",
-            f"node {publication.node} publishes {port.protocol} port {port.host_port} of this machine, which "
-            f"{holder} has",
-            f"publish another; {hint}",
-        )
-
-
-def _place(port: PublishedPort) -> tuple[int, str]:
-    return port.host_port, port.protocol
-
-
-_LISTENING = "0A"
-"""TCP_LISTEN of include/net/tcp_states.h, in /proc/net/tcp."""
-
-
-def holder_of(port: int, protocol: str) -> str:
-    """Return the program that has a port of this machine, in words; empty where it can't be found.
-
-    Sockets and their inodes: net/ipv4/tcp_ipv4.c, get_tcp4_sock; proc(5).
-    """
-    inodes = set()
-    for table in (Path(f"/proc/net/{protocol}"), Path(f"/proc/net/{protocol}6")):
-        for line in table.read_text("ascii").splitlines()[1:] if table.exists() else ():
-            _, local, _, state, *others = line.split()
-            if int(local.rpartition(":")[2], 16) == port and (protocol == "udp" or state == _LISTENING):
-                inodes.add(f"socket:[{others[5]}]")
-    for process in Path("/proc").iterdir():
-        if process.name.isdecimal():
-            try:
-                if any(str(fd.readlink()) in inodes for fd in (process / "fd").iterdir()):
-                    return f"{(process / 'comm').read_text('utf-8', 'replace').strip()} (pid {process.name})"
-            except OSError:
-                continue
-    return ""
+        lab = next((lab for lab, other in published() if other.is_same(port)), "")
+        raise ports.in_use(publication.node, port, f"lab {lab}" if lab else ports.holder_of(port))

@@ -97,7 +97,7 @@ def beyond():
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """Where the server of each runtime has its files: in the container, or on this machine."""
-    return {"docker": "/tmp", "netns": str(tmp_path_factory.mktemp("files"))}  # noqa: S108
+    return {"docker": "/tmp", "netns": str(tmp_path_factory.mktemp("files"))}
 
 
 @pytest.fixture(scope="module", params=RUNTIMES)

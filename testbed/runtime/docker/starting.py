@@ -184,7 +184,7 @@ def _start_node(engine: DockerEngine, node: Node, container: str) -> int:
         with refusals(f"node {node.name}"):
             patiently(engine.api.start, container)
     except LabError as error:
-        raise services.explained(node, error) from None
+        raise services.explained(engine, node, error) from None
     return _running_pid(engine, node, container)
 
 
