@@ -1,4 +1,4 @@
-"""The way out of labs of network namespaces, on a machine of their own: a namespace, which forwards nothing at first."""
+"""The way out of labs of network namespaces, on a machine of their own: a namespace that forwards nothing at first."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from testbed.runtime import local_files, ports
 from testbed.runtime.docker.engine import in_parallel, refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from testbed.errors import LabError
     from testbed.plan.model import Node, Plan
@@ -89,16 +89,22 @@ def host_options(plan: Plan, node: Node, hosts: Mapping[str, str]) -> dict[str, 
     }
 
 
-def explained(engine: DockerEngine, node: Node, error: LabError) -> LabError:
-    """Return the error of a container that the Docker Engine refused to start, with the fix if it is about a port."""
+def explained(node: Node, error: LabError, holder: Callable[[PublishedPort], str]) -> LabError:
+    """Return the error of a container that the Docker Engine refused to start, with the fix if it is about a port.
+
+    Args:
+        node: the container's.
+        error: the Docker Engine's.
+        holder: says who has a port, see `holder`.
+    """
     if not _IN_USE.search(error.message):
         return error
     found = re.search(r":(\d+)(?: failed|: bind)", error.message)
     port = next((each for each in node.service.ports if found and each.host_port == int(found[1])), None)
-    return ports.in_use(node.name, port, _holder(engine, port) if port else "")
+    return ports.in_use(node.name, port, holder(port) if port else "")
 
 
-def _holder(engine: DockerEngine, port: PublishedPort) -> str:
+def holder(engine: DockerEngine, port: PublishedPort) -> str:
     """Return the lab, container or program that has a port, in words; empty where it can't be found."""
     with refusals("list of containers"):
         found = engine.api.containers(filters={"publish": f"{port.host_port}/{port.protocol}"})
