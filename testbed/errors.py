@@ -19,20 +19,24 @@ class TestbedError(Exception):
         code: kebab-case name of the kind of error, stable across versions.
         message: what happened, with the value found.
         hint: what to do about it, or None.
+        path: the keys that lead to what it is about in a topology file; empty where it is about none.
+        place: where in which file that is, `lab.yml:3:5`; empty where it is not known.
         exit_code: the status with which a command ends on this error.
     """
 
     __test__ = False  # the name starts like a test class; pytest must not collect it
     exit_code: ClassVar[int] = 4
 
-    def __init__(self, code: str, message: str, hint: str | None = None) -> None:
+    def __init__(self, code: str, message: str, hint: str | None = None, *, path: tuple[str, ...] = ()) -> None:
         super().__init__(code, message, hint)
         self.code = code
         self.message = message
         self.hint = hint
+        self.path = path
+        self.place = ""
 
     def __str__(self) -> str:
-        text = f"{self.code}: {self.message}"
+        text = f"{self.place}: " * bool(self.place) + f"{self.code}: {self.message}"
         return f"{text}\n  hint: {self.hint}" if self.hint else text
 
 

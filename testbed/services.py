@@ -108,6 +108,10 @@ class PublishedPort:
     host_address: str = ""
     protocol: str = "tcp"
 
+    def is_same(self, other: PublishedPort) -> bool:
+        """Whether both are the same port of this machine, perhaps at different addresses."""
+        return (self.host_port, self.protocol) == (other.host_port, other.protocol)
+
     def __str__(self) -> str:
         host = f"{self.host_address}:" * bool(self.host_address) + f"{self.host_port or 'any port'}"
         return f"{host} -> {self.port}/{self.protocol}"

@@ -25,10 +25,12 @@ from testbed.agent.journal import Journal
 from testbed.agent.members import Members
 from testbed.agent.messages import EngineReport
 from testbed.agent.netlink import RouteSocket
+from testbed.agent.network_namespace import NetworkNamespace
 from testbed.agent.server import Server
 from testbed.agent.tasks import cancelled
+from testbed.agent.way_out import WayOut
 from testbed.agent.wires import Wires
-from testbed.agent.wiring import NetworkNamespace, Wiring
+from testbed.agent.wiring import Wiring
 from testbed.engines import ENGINES, load
 from testbed.engines.engine import Switch
 from testbed.errors import MachineError, TestbedError
@@ -70,11 +72,12 @@ def main() -> int:
         elif arguments.guard:
             guardian.guard(arguments.lab, os.pidfd_open(arguments.guard), Journal.at(arguments.journal))
         else:
+            machine = namespaces.current_network()
             if arguments.isolate:
-                isolation.isolate()
+                isolation.isolate(guardian.start_ahead(arguments.lab, arguments.journal) if arguments.journal else None)
             elif arguments.journal and not arguments.unguarded:
                 guardian.start(arguments.lab, arguments.journal)
-            asyncio.run(_probe() if arguments.probe else _serve(arguments))
+            asyncio.run(_probe() if arguments.probe else _serve(arguments, machine))
     except TestbedError as error:
         # The command that waits for the socket reads the last line of the log; see runtime/local_agent.py.
         sys.stderr.buffer.write(protocol.encode(protocol.error_message(error)))
@@ -117,7 +120,8 @@ async def _probe() -> None:
     sys.stdout.buffer.write(protocol.line_of(reports))
 
 
-async def _serve(arguments: argparse.Namespace) -> None:
+async def _serve(arguments: argparse.Namespace, machine: int) -> None:
+    """Serve a lab. `machine` is a file descriptor of the machine's network namespace."""
     if sys.version_info < (3, 12):  # the default from then on; threads and preexec_fn do not go together
         watcher = asyncio.PidfdChildWatcher()
         watcher.attach_loop(asyncio.get_running_loop())
@@ -138,11 +142,14 @@ async def _serve(arguments: argparse.Namespace) -> None:
         found = {name: await engine.probe() for name, engine in engines.items()}
         missing = {name: availability.missing for name, availability in found.items() if availability.missing}
         lab_journal = Journal.at(arguments.journal) if arguments.journal else None
-        impaired = links.Links(wiring, devices, engines, missing, lab_journal)
+        impaired = links.Links(wiring, devices, engines, missing, None if arguments.isolate else lab_journal)
         engine = DockerEngine(arguments.docker_engine) if arguments.docker_engine else None
         attachments = Attachments(wiring, impaired, Members(wiring, impaired, engine), Wires(wiring, devices))
+        leads_out = lab_journal if arguments.isolate else None
+        way_out = WayOut(arguments.lab, machine, wiring, devices, leads_out) if leads_out else None
+        directory = arguments.socket.parent
         server = Server(
-            arguments.lab, wiring, impaired, attachments, arguments.socket.parent, isolated=arguments.isolate
+            arguments.lab, wiring, impaired, attachments, directory, isolated=arguments.isolate, way_out=way_out
         )
         with socket.socket(socket.AF_UNIX) as listener:
             _listen(listener, arguments.socket)
@@ -163,7 +170,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
                 await cancelled(task)
             arguments.socket.unlink(missing_ok=True)
             if lab_journal:
-                with namespaces.inside(switch_fd):
+                with namespaces.inside(machine):
                     journal.put_back(lab_journal, agent_died=False)
             await impaired.close()
             if not arguments.isolate:

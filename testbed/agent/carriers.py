@@ -17,6 +17,7 @@ from testbed.engines import load
 from testbed.engines.engine import NewLink, Switch
 from testbed.errors import LabError
 from testbed.matching import ANY_NODE
+from testbed.names import HOST, INTERNET
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -135,7 +136,8 @@ class LinkCarriers:
                     if port.network in self._wiring.open_networks:
                         self._note_offloads(port)
         for node, names in interfaces.items():
-            offloads.switch_off(self._wiring.node(node).network, names, offloads.SEGMENTATION)
+            interfaces_of = self._wiring.node(HOST if node == INTERNET else node).network
+            offloads.switch_off(interfaces_of, names, offloads.SEGMENTATION)
 
     def _senders(self, key: LinkKey) -> Iterator[Port]:
         """Yield the ports of a link's sender; of a downlink those of all nodes that are on the network now."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from pyroute2.netlink.exceptions import NetlinkError
 
+from testbed.agent.network_namespace import NetworkNamespace
 from testbed.agent.nodes import Node
 from testbed.agent.ports import Port
-from testbed.agent.wiring import NetworkNamespace
 from testbed.errors import LabError
 from testbed.linux import namespaces
 

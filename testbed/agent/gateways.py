@@ -12,56 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from testbed.agent import switch
+from testbed.agent.beyond import Beyond
 from testbed.agent.netlink import RouteSocket
 from testbed.agent.nodes import Node
-from testbed.agent.ports import Port
+from testbed.agent.ports import Gateway
 from testbed.errors import LabError
 from testbed.linux import namespaces
-from testbed.names import HOST
+from testbed.names import HOST, INTERNET
 
 if TYPE_CHECKING:
     from testbed.agent.link_devices import LinkDevices
-    from testbed.agent.ports import Side
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gateway:
-    """Where a network meets the machine, which is the node `host`, and through it what is beyond, `internet`.
-
-    Attributes:
-        network: the network's name.
-        index: of a device on the switch side: what is sent to it reaches the machine.
-        bridge: index of the network's bridge.
-        mac: that the machine sends with on the network, and is sent to.
-        interface: name of the machine's interface.
-        address: of the machine on the network.
-        mtu: bytes of an IP packet.
-        is_port: `index` is a port of the bridge, which all that goes to the machine passes. Otherwise the bridge itself
-            is the machine's interface, and what nodes send to it is taken at their own ports.
-    """
-
-    network: str
-    index: int
-    bridge: int
-    mac: str
-    interface: str
-    address: str
-    mtu: int
-    is_port: bool
-
-    def port(self, node: str, side: Side) -> Port:
-        """What a built-in node has for a port, on that side."""
-        return Port(
-            node=node,
-            network=self.network,
-            side=side,
-            index=self.index,
-            bridge=self.bridge,
-            mac=self.mac,
-            interface=self.interface,
-            mtu=self.mtu,
-            address=self.address,
-        )
 
 
 @dataclass(slots=True)
@@ -71,10 +31,12 @@ class Gateways:
     Attributes:
         by_network: by the network's name.
         machine: the machine, as a node; None as long as there is no gateway.
+        beyond: where probes of links with `internet` begin and end; None as long as there is no such link.
     """
 
     by_network: dict[str, Gateway] = field(default_factory=dict)
     machine: Node | None = None
+    beyond: Beyond | None = None
 
     def __contains__(self, network: object) -> bool:
         return network in self.by_network
@@ -85,6 +47,10 @@ class Gateways:
     def get(self, network: str) -> Gateway | None:
         """The gateway of a network; None where it has none."""
         return self.by_network.get(network)
+
+    def node(self, name: str) -> Node | None:
+        """The node that a built-in name stands for; None where there is none yet."""
+        return self.beyond.node if name == INTERNET and self.beyond else self.machine
 
     def local_addresses(self) -> frozenset[str]:
         """The addresses of the machine: what comes from them, or goes to them, is a packet of `host`."""
@@ -128,7 +94,30 @@ class Gateways:
             is_port=False,
         )
 
+    async def reach_beyond(self, network: str, address: str, devices: LinkDevices) -> None:
+        """Have what is beyond this machine behind the gateway of a network.
+
+        Args:
+            network: the network's name.
+            address: of what is beyond.
+            devices: makes devices on the switch side.
+
+        Raises:
+            OSError, NetlinkError: the kernel's refusal.
+        """
+        gateway, machine = self.by_network[network], self.machine
+        assert machine  # noqa: S101  # there is a gateway
+        if self.beyond is None:
+            outside = devices
+            if gateway.is_port:
+                with namespaces.inside(machine.network):
+                    outside = devices.elsewhere(machine.network, RouteSocket())
+            self.beyond = await Beyond.open(address, machine.network, outside)
+        await self.beyond.join(gateway, devices)
+
     def close(self, devices: LinkDevices) -> None:
-        """Remove what `meet` has made."""
+        """Remove what `meet` and `reach_beyond` have made."""
+        if self.beyond:
+            self.beyond.close()
         devices.delete([gateway.index for gateway in self.by_network.values() if not gateway.is_port])
         self.by_network.clear()

@@ -11,7 +11,8 @@ import logging
 import os
 import select
 import signal
-from typing import TYPE_CHECKING
+import socket
+from typing import TYPE_CHECKING, NoReturn
 
 from testbed.agent import journal, switch
 from testbed.agent.journal import Bridge, Journal
@@ -26,13 +27,33 @@ _log = logging.getLogger(__name__)
 def start(lab: str, path: Path) -> None:
     """Start the guardian of this process as a child of it. Threads and an event loop may exist only afterwards."""
     agent = os.pidfd_open(os.getpid())
-    book = Journal.at(path)
-    if os.fork():
-        os.close(agent)
-        book.close()
-        return
+    if not os.fork():
+        _be_guardian(lab, agent, path)
+    os.close(agent)
+
+
+def start_ahead(lab: str, path: Path) -> socket.socket:
+    """Start the guardian of an agent that is still to come, and will be in namespaces where it can't be a child of it.
+
+    Returns:
+        A socket that takes the agent's pidfd (pidfd_open(2)). Where it is closed without, there is no agent.
+    """
+    ours, theirs = socket.socketpair()
+    if not os.fork():
+        ours.close()
+        _, agents, _, _ = socket.recv_fds(theirs, 1, 1)
+        if not agents:
+            os._exit(0)
+        theirs.close()
+        _be_guardian(lab, agents[0], path)
+    theirs.close()
+    return ours
+
+
+def _be_guardian(lab: str, agent: int, path: Path) -> NoReturn:
     status = 1
     try:
+        book = Journal.at(path)
         os.setsid()
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)  # the pipe from the command belongs to the agent alone

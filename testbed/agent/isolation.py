@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 from testbed.errors import MachineError
@@ -12,20 +13,27 @@ from testbed.linux.namespaces import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE,
 _WORLD = namespaces.NEWNS | namespaces.NEWPID | namespaces.NEWNET | namespaces.NEWIPC | namespaces.NEWUTS
 
 
-def isolate() -> None:
+def isolate(guardian: socket.socket | None = None) -> None:
     """Move into new pid, mount, network, IPC and UTS namespaces, and a user namespace where not privileged.
 
     Returns in a process that is the second of the new pid namespace. The first is an init that reaps orphans and
     ends when the agent ends; then, as when the init is killed, the kernel kills every process of the lab, and with
     the last of them go its network namespaces and all devices in them. The calling process ends here.
 
+    Args:
+        guardian: takes a pidfd of the init, see `guardian.start_ahead`.
+
     Raises:
         MachineError: the kernel or its settings do not allow that.
     """
     _unshare()
     namespaces.mount("none", "/", flags=MS_REC | MS_PRIVATE)
-    if os.fork():
+    if init := os.fork():
+        if guardian:
+            socket.send_fds(guardian, [b"."], [os.pidfd_open(init)])
         os._exit(0)
+    if guardian:
+        guardian.close()
     namespaces.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     agent = os.fork()
     if not agent:

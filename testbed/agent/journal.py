@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from testbed.agent import aliases, filters, offloads, switch
+from testbed.agent import aliases, filters, machine, offloads, switch
 from testbed.agent.netlink import RouteSocket
 from testbed.errors import TestbedError
 from testbed.linux import namespaces
@@ -78,6 +78,15 @@ class Bridge(_Entry, frozen=True, kw_only=True):
     index: int
 
 
+class OnMachine(_Entry, frozen=True, kw_only=True):
+    """The agent is about to open the way out of a lab of network namespaces; see `machine.close`."""
+
+    table: str
+    interfaces: tuple[str, ...]
+    firewalls: tuple[str, ...]
+    forwards: bool
+
+
 class PutBack(_Entry, frozen=True, kw_only=True):
     """All that the lines before say was put back.
 
@@ -92,7 +101,7 @@ class PutBack(_Entry, frozen=True, kw_only=True):
     failures: tuple[str, ...] = ()
 
 
-Entry = PortUsed | PortLeft | OffloadsOff | Bridge | PutBack
+Entry = PortUsed | PortLeft | OffloadsOff | Bridge | OnMachine | PutBack
 
 
 class Journal:
@@ -176,6 +185,11 @@ def put_back(journal: Journal, *, agent_died: bool, lab: str = "") -> None:
                 _switch_on(entry)
             except (OSError, TestbedError) as error:
                 failures.append(f"{entry}: {error}")
+        elif isinstance(entry, OnMachine):
+            try:
+                machine.close(entry.table, entry.interfaces, entry.firewalls, forwards=entry.forwards)
+            except (OSError, TestbedError) as error:
+                failures.append(f"{entry}: {error}")
     journal.write(PutBack(agent_died=agent_died, ports=len(used), failures=tuple(failures)))
 
 
@@ -225,8 +239,8 @@ def _subject(entry: Entry) -> tuple[type[Entry], int, int]:
             return type(entry), entry.network, entry.port
         case Bridge():
             return Bridge, 0, entry.index
-        case PutBack():
-            return PutBack, 0, 0
+        case OnMachine() | PutBack():
+            return type(entry), 0, 0
 
 
 def _still_open(entries: Iterable[Entry]) -> dict[tuple[type[Entry], int, int], Entry]:

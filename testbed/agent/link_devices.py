@@ -171,14 +171,17 @@ class LinkDevices:
         """
         self._route.send([requests.mute(port)])
 
-    def make_port(self, purpose: str, mtu: int, bridge: int, inner: tuple[str, str, int]) -> Device:
+    def make_port(
+        self, purpose: str, mtu: int, bridge: int, inner: tuple[str, str, int], *, is_node: bool = True
+    ) -> Device:
         """Make a port of a bridge, which is down, with its other end in a node.
 
         Args:
             purpose: what it is for.
             mtu: bytes of an IP packet.
-            bridge: index of the bridge.
+            bridge: index of the bridge; 0 for a device that is no bridge's port.
             inner: name and MAC of the interface in the node, and the file descriptor of the node's network namespace.
+            is_node: at the other end; else it is the machine, or what is beyond it.
 
         Raises:
             OSError: the kernel's refusal; none is left behind.
@@ -186,13 +189,35 @@ class LinkDevices:
         name = f"{self._new_name()}p"
         interface, mac, network = inner
         peers = requests.with_mac(bytes.fromhex(mac.replace(":", ""))) + requests.in_namespace(network)
-        new = requests.new_veth((name, interface), mtu, own=requests.at_bridge(bridge), peers=peers)
+        new = requests.new_veth((name, interface), mtu, own=requests.at_bridge(bridge) if bridge else b"", peers=peers)
         try:
-            self._route.send([new, self._alias(name, aliases.of_port(purpose))])
+            self._route.send([new, self._alias(name, aliases.of_port(purpose) if is_node else purpose)])
             return switch.named(self._route, name)
         except BaseException:
             self._delete_named([name])
             raise
+
+    def make_gateway(self, network: str, mtu: int, bridge: int, mac: str, machine: int) -> tuple[Device, str]:
+        """Make a port of a bridge, which is down, with its other end in the machine's namespace.
+
+        Args:
+            network: its name.
+            mtu: bytes of an IP packet.
+            bridge: index of the network's bridge.
+            mac: of the machine's interface.
+            machine: file descriptor of the machine's namespace.
+
+        Returns:
+            The port, and the name of the machine's interface, which is the lab's as the machine's other devices are.
+
+        Raises:
+            OSError: the kernel's refusal; none is left behind.
+        """
+        interface, purpose = f"{self._new_name()}m", f"gateway of {network}"
+        port = self.make_port(purpose, mtu, bridge, (interface, mac, machine), is_node=False)
+        with namespaces.inside(machine), RouteSocket() as route:
+            route.send([self._alias(interface, purpose)])
+        return port, interface
 
     def switch_on(self, devices: Sequence[Device]) -> None:
         """Switch devices of the switch side on.

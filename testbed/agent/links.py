@@ -25,6 +25,7 @@ from testbed.agent.steering import Steering
 from testbed.engines.counters import Counters
 from testbed.errors import LabError
 from testbed.matching import ANY_NODE
+from testbed.names import INTERNET
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -92,7 +93,7 @@ class Links:
                     awaited = self.wiring.awaits(*key.nodes, network=key.network)
                     if key.is_outside:
                         with refusals(key):
-                            self._meet_machine(key.network)
+                            await self._meet_machine(key.network, link.addresses)
                     engine, why = engine_for(link, self.wiring, self.engines, self.missing)
                     done.append(ChosenEngine(engine=engine, why=why))
                     present = self._links.get(key)
@@ -127,9 +128,11 @@ class Links:
         self.steering.rules.watch(link.key.network)
         await self.engines[link.engine].prepare(len(self._links))
 
-    def _meet_machine(self, network: str) -> None:
-        switch = self.wiring.switch.fd
-        self.wiring.gateways.meet(network, self.wiring.bridge(network), self.wiring.route, switch, self.devices)
+    async def _meet_machine(self, network: str, addresses: Mapping[str, str]) -> None:
+        wiring, gateways = self.wiring, self.wiring.gateways
+        gateways.meet(network, wiring.bridge(network), wiring.route, wiring.switch.fd, self.devices)
+        if INTERNET in addresses:
+            await gateways.reach_beyond(network, addresses[INTERNET], self.devices)
 
     async def _make(self, links: Collection[Link]) -> None:
         """Make links; if that fails, those that were not made have no device."""

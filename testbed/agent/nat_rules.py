@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.agent.nft import Rules
 from testbed.nat import ADDRESS, INDEPENDENT, KINDS, SYMMETRIC
 
 if TYPE_CHECKING:
@@ -32,26 +33,6 @@ _WITH_PORTS = "meta l4proto { tcp, udp }"
 _ICMP_ERRORS = "icmp type { destination-unreachable, time-exceeded, parameter-problem }"
 
 
-class _Rules:
-    """Collects the rules of a table, which replaces one of the same name."""
-
-    def __init__(self, table: str) -> None:
-        self._lines = [f"add table ip {table}", f"delete table ip {table}", f"table ip {table} {{"]
-
-    @property
-    def lines(self) -> list[str]:
-        """The lines of the whole table."""
-        return [*self._lines, "}"]
-
-    def add(self, *lines: str) -> None:
-        """Add lines."""
-        self._lines += lines
-
-    def chain(self, name: str, hook: str, priority: str, *rules: str, kind: str = "filter") -> None:
-        """Add a chain that packets enter at a hook."""
-        self.add(f"chain {name} {{", f"type {kind} hook {hook} priority {priority}; policy accept;", *rules, "}")
-
-
 def translation(nat: NewNat, table: str, inside: Sequence[str], outside: str, address: str) -> list[str]:
     """Return the rules of a NAT towards one network outside; its sets are empty.
 
@@ -62,7 +43,7 @@ def translation(nat: NewNat, table: str, inside: Sequence[str], outside: str, ad
         outside: name of the interface.
         address: of the router there.
     """
-    rules, seconds = _Rules(table), nat.timeout_ns // _SECOND_NS
+    rules, seconds = Rules(table), nat.timeout_ns // _SECOND_NS
     _time_out(rules, [*inside, outside], seconds)
     _keep_from_router(rules, address)
     within, out = f"iifname {_one_of(inside)}", f"oifname {outside}"
@@ -98,7 +79,7 @@ def translation(nat: NewNat, table: str, inside: Sequence[str], outside: str, ad
     return rules.lines
 
 
-def _time_out(rules: _Rules, interfaces: Sequence[str], seconds: int) -> None:
+def _time_out(rules: Rules, interfaces: Sequence[str], seconds: int) -> None:
     """Have the kernel forget connections of UDP as soon as their mapping may be forgotten."""
     policy = f"unreplied : {seconds}, replied : {seconds}"
     rules.add(f"ct timeout brief {{ protocol udp; policy = {{ {policy} }}; }}")
@@ -106,7 +87,7 @@ def _time_out(rules: _Rules, interfaces: Sequence[str], seconds: int) -> None:
     rules.chain("timeouts", "prerouting", "mangle", brief)
 
 
-def _keep_from_router(rules: _Rules, address: str) -> None:
+def _keep_from_router(rules: Rules, address: str) -> None:
     """Drop packets that are for no mapping.
 
     If the router answered them, or only noticed them, the kernel would take them for a connection of the router's own,
@@ -193,7 +174,7 @@ def protection(firewall: NewFirewall, table: str, inside: Sequence[str], outside
         inside: names of interfaces.
         outside: names of interfaces.
     """
-    rules, errors = _Rules(table), []
+    rules, errors = Rules(table), []
     if firewall.icmp == "drop":
         errors = [f"{_ICMP_ERRORS} drop"]
         rules.chain("own_errors", "output", "filter", *errors)

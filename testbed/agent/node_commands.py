@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, get_args
 
 from testbed.agent import messages, processes, protocol
 from testbed.agent.tasks import cancelled
+from testbed.names import INTERNET
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,6 +131,8 @@ class NodeCommands:
         node = self._wiring.node(call.node)
         match call:
             case messages.Endpoint():
+                if call.node == INTERNET:
+                    await self._wiring.meet_beyond()
                 return processes.start_own(node, [sys.executable, "-m", "testbed.endpoint", call.spec.to_json()])
             case messages.Capture():  # what it costs is not held against the node
                 spec = protocol.line_of(

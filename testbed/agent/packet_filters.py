@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.nfnetlink.nfctsocket import AsyncNFCTSocket
 
-from testbed.agent import nat_rules
-from testbed.errors import LabError, MachineError
+from testbed.agent import nat_rules, nft
+from testbed.errors import LabError
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
@@ -20,10 +17,8 @@ if TYPE_CHECKING:
     from testbed.agent.messages import NewNat, PacketFilter
     from testbed.agent.wiring import Wiring
 
-_PLACES = ("/usr/sbin", "/sbin")
-"""Where Debian has nft; an ordinary user's PATH may lack them."""
-
 _FIREWALL = "testbed_firewall"
+_NEEDS = "a NAT needs the kernel's nf_tables with nat, ct, dynset, socket and objref"
 
 
 def install(wiring: Wiring, name: str, packet_filter: PacketFilter) -> None:
@@ -87,14 +82,5 @@ async def _forget_connections(wiring: Wiring, name: str) -> None:
 
 def _load(wiring: Wiring, name: str, lines: Sequence[str]) -> None:
     """Change the rules of a node, all of them or none."""
-    program = shutil.which("nft", path=os.pathsep.join([os.environ.get("PATH", os.defpath), *_PLACES]))
-    if program is None:
-        message = f"node {name} has a NAT or a firewall, and there is no nft to set it"
-        hint = "apt-get install nftables; where the agent is a container, testbed images builds one that has it"
-        raise MachineError("no-nft", message, hint)
-    with namespaces.inside(wiring.node(name).network):
-        done = subprocess.run([program, "-f", "-"], input="\n".join(lines), text=True, capture_output=True, check=False)
-    if done.returncode:
-        first = next(iter(done.stderr.splitlines()), f"exit status {done.returncode}")
-        hint = "a NAT needs the kernel's nf_tables with nat, ct, dynset, socket and objref; see modprobe(8)"
-        raise LabError("filter-refused", f"node {name}: nft refuses its rules: {first}", hint)
+    whose = f"node {name} has a NAT or a firewall"
+    nft.load(wiring.node(name).network, lines, whose, _NEEDS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from testbed.agent.wiring import NetworkNamespace
+from testbed.agent.network_namespace import NetworkNamespace
 from testbed.errors import TestbedError
 
 if TYPE_CHECKING:

@@ -83,6 +83,46 @@ class Port:
         return self.side.number, self.index
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """Where a network meets the machine, which is the node `host`, and through it what is beyond, `internet`.
+
+    Attributes:
+        network: the network's name.
+        index: of a device on the switch side: what is sent to it reaches the machine.
+        bridge: index of the network's bridge.
+        mac: that the machine sends with on the network, and is sent to.
+        interface: name of the machine's interface.
+        address: of the machine on the network.
+        mtu: bytes of an IP packet.
+        is_port: `index` is a port of the bridge, which all that goes to the machine passes. Otherwise the bridge itself
+            is the machine's interface, and what nodes send to it is taken at their own ports.
+    """
+
+    network: str
+    index: int
+    bridge: int
+    mac: str
+    interface: str
+    address: str
+    mtu: int
+    is_port: bool
+
+    def port(self, node: str, side: Side) -> Port:
+        """What a built-in node has for a port, on that side."""
+        return Port(
+            node=node,
+            network=self.network,
+            side=side,
+            index=self.index,
+            bridge=self.bridge,
+            mac=self.mac,
+            interface=self.interface,
+            mtu=self.mtu,
+            address=self.address,
+        )
+
+
 class Line(NamedTuple):
     """Indexes of the devices between a port and the switch, see `access`: at the port, and at the switch."""
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.attachments import Attachments
     from testbed.agent.links import Links
+    from testbed.agent.way_out import WayOut
     from testbed.agent.wiring import Wiring
 
 _log = logging.getLogger(__name__)
@@ -52,14 +53,23 @@ _AT_ONCE = (messages.Hello, messages.Clock, messages.HttpStatus, messages.StopCo
 class Server:
     """Carries out all calls of the protocol, for one lab."""
 
-    def __init__(
-        self, lab: str, wiring: Wiring, links: Links, attachments: Attachments, directory: Path, *, isolated: bool
+    def __init__(  # what a lab is made of
+        self,
+        lab: str,
+        wiring: Wiring,
+        links: Links,
+        attachments: Attachments,
+        directory: Path,
+        *,
+        isolated: bool,
+        way_out: WayOut | None = None,
     ) -> None:
         self._lab = lab
         self._wiring = wiring
         self._links = links
         self._attachments = attachments
         self._directory = directory
+        self._way_out = way_out
         self._plan: Mapping[str, object] | None = None
         self._commands = NodeCommands(wiring, directory, isolated=isolated)
         self._owners: dict[str, dict[int, sockets.Owner]] = {}
@@ -160,6 +170,7 @@ class Server:
             pauses=self._commands.pauses(),
             members=self._attachments.members.changed(),
             left=tuple(sorted(self._attachments.members.left)),
+            published=self._way_out.published if self._way_out else (),
         )
 
     async def _clock(self, _: messages.Clock) -> int:
@@ -168,6 +179,8 @@ class Server:
     async def _create(self, call: messages.Create) -> None:
         await creation.create(self._wiring, call.networks, call.nodes, self._directory / "hosts")
         self._note_nats(call.nodes)
+        if self._way_out:
+            await self._way_out.open(call.networks, call.publications, call.name_server)
         for node in call.nodes:
             if node.packet_filter:
                 packet_filters.install(self._wiring, node.name, node.packet_filter)

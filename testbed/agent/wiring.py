@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Self
-
-from pyroute2 import AsyncIPRoute
+from typing import TYPE_CHECKING
 
 from testbed.agent import switch
 from testbed.agent.gateways import Gateways
 from testbed.agent.nodes import Node, let_go, of_process
 from testbed.agent.ports import DeviceKey, Line, Place, Port, Side
 from testbed.errors import LabError, unknown_node
-from testbed.linux import namespaces
 from testbed.names import BUILT_IN
 
 if TYPE_CHECKING:
     from testbed.agent.messages import ContainerIdentity
     from testbed.agent.netlink import RouteSocket
+    from testbed.agent.network_namespace import NetworkNamespace
     from testbed.agent.owners import Owner
     from testbed.agent.switch import Device
-
-
-class NetworkNamespace:
-    """A network namespace and a netlink socket in it."""
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-        with namespaces.inside(fd):
-            self.ip = AsyncIPRoute()
-            self.ip.socket  # noqa: B018  # opens the socket now, while we are inside
-
-    async def __aenter__(self) -> Self:
-        await self.ip.setup_endpoint()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.ip.close()
 
 
 @dataclass(slots=True)
@@ -92,8 +73,8 @@ class Wiring:
             UsageError: `unknown-node`.
             LabError: `node-stopped`.
         """
-        if name in BUILT_IN and self.gateways.machine:
-            return self.gateways.machine
+        if name in BUILT_IN and (built_in := self.gateways.node(name)):
+            return built_in
         if name not in self.nodes:
             raise unknown_node(name, self.nodes)
         if self.nodes[name].has_ended:
@@ -126,6 +107,15 @@ class Wiring:
         if node in BUILT_IN and network in self.gateways:
             return self.gateways[network].port(node, self.main)
         return self.ports[node, network]
+
+    async def meet_beyond(self) -> None:
+        """Have what is beyond the machine know the nodes that are there now.
+
+        Raises:
+            OSError, NetlinkError: the kernel's refusal.
+        """
+        if self.gateways.beyond:
+            await self.gateways.beyond.meet(port for place, port in self.ports.items() if place not in self.gone)
 
     def address(self, node: str, network: str) -> str:
         """The address that a node has on a network, also while it is gone; KeyError where it has none."""

@@ -13,7 +13,6 @@ from testbed.check.judging import TIMING, judge
 from testbed.check.verdict import AS_REQUESTED, Finding, LinkCheck, unmeasured
 from testbed.errors import TestbedError
 from testbed.impairments import FixedRate, LossSteps
-from testbed.names import INTERNET
 from testbed.plan.model import Link
 
 if TYPE_CHECKING:
@@ -271,8 +270,6 @@ class Probe:
         """Return why the link is not measured, or None."""
         if self._path and self._path.skipped:
             return self._path.skipped
-        if INTERNET in (self._link.source, self._link.destination):
-            return "a prober beyond this machine would be needed"
         if self._packets is None:
             return "other links of this direction take all packets that the prober could send over it"
         hops = self._path.hops if self._path else [self._impairments]

@@ -75,7 +75,10 @@ def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
         refusals[last] = error
         hints = [refusal.hint for refusal in refusals.values() if refusal.hint]
         raise MachineError(
-            "no-runtime", _listed(refusals), next(iter(hints), "testbed doctor shows what is missing")
+            "no-runtime",
+            _listed(refusals),
+            next(iter(hints), "testbed doctor shows what is missing"),
+            path=refusals[last].path,
         ) from None
     observer.chosen("runtime", f"{last} ({runtime.description})", _listed(refusals))
     return runtime
@@ -131,8 +134,9 @@ def bring_up(
             runtime = present or choose_runtime(wanted, observer)
             if present or _holds(runtime, wanted.lab):
                 return _same(wanted, runtime), runtime, True
+        leads_out = any(not network.internal for network in wanted.networks)
         for attempt in range(_SUBNET_TRIES):
-            plan = relocate(wanted, runtime.taken())
+            plan = relocate(wanted, runtime.taken(leads_out=leads_out))
             try:
                 plan = _make_or_undo(plan, runtime, observer, engines)
             except LabError as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self, get_args
 
 from testbed import arguments, engines, plan
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
-from testbed.errors import LabError, no_such_lab
+from testbed.errors import LabError, TestbedError, no_such_lab
 from testbed.html_tables import html_table
 from testbed.lab import bringup
 from testbed.lab.connected import ConnectedLab
@@ -66,7 +66,7 @@ class Lab(ConnectedLab):
         """
         from testbed import topology  # noqa: PLC0415 (see above)
 
-        wanted = source
+        wanted, loaded = source, None
         if not isinstance(wanted, plan.Plan):
             arguments.one_of(runtime, "runtime", get_args(topology.models.Runtime))
             arguments.one_of(engine, "engine", engines.CHOICES)
@@ -74,7 +74,12 @@ class Lab(ConnectedLab):
                 arguments.whole(seed, "seed", least=0, most=topology.models.MOST_SEED)
             loaded = wanted if isinstance(wanted, topology.Topology) else topology.load(topology.find(str(wanted)))
             wanted = resolve(loaded, lab=name, runtime=runtime, engine=engine, seed=seed)
-        made, chosen, was_up = bringup.bring_up(wanted, observer)
+        try:
+            made, chosen, was_up = bringup.bring_up(wanted, observer)
+        except TestbedError as error:
+            if loaded and error.path:
+                error.place = topology.place_of(loaded, error.path)
+            raise
         return cls(made, chosen, was_up=was_up)
 
     @classmethod

@@ -66,6 +66,19 @@ def subnets(
     return chosen
 
 
+def beyond(*, lab: str, taken: Iterable[IPv4Network]) -> IPv4Address:
+    """Choose the address that stands for what is beyond this machine: it is nobody's.
+
+    Args:
+        lab: see `subnets`.
+        taken: what is in use on this machine, or by the lab.
+
+    Raises:
+        MachineError: `no-free-subnet`.
+    """
+    return _Free(lab, taken).take(32).network_address
+
+
 class _Free:
     """The free part of the pool."""
 

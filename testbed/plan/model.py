@@ -13,7 +13,7 @@ from testbed.errors import unknown_node
 from testbed.expectations import Expectation
 from testbed.impairments import Impairments
 from testbed.matching import LinkKey, Match
-from testbed.names import BUILT_IN, checked
+from testbed.names import BUILT_IN, INTERNET, checked
 from testbed.plan.digest import digest, place
 from testbed.plan.events import Event
 from testbed.plan.frozen import freeze
@@ -192,6 +192,8 @@ class Plan:
             containers and networks follow from it, so that no name of the Docker Engine is part of the digest then.
         services: SHA-256 (hex) of what that project's services are.
         compose: the project's files. Paths of this machine, so no part of what is stored.
+        beyond: address that stands for what is beyond this machine, `internet`, when links with it are measured. Empty
+            where no network leads out.
         directory: where commands of nodes start in runtime netns: the topology file's. A path of this machine, so no
             part of what is stored.
     """
@@ -213,6 +215,7 @@ class Plan:
     capture: CaptureSettings = field(default=CaptureSettings(), metadata=NOT_DECISIVE)
     project: str = field(default="", metadata=NOT_DECISIVE)
     services: str = field(default="", metadata=ADDED)
+    beyond: str = field(default="", metadata=NOT_DECISIVE)
     compose: ComposeProject | None = field(default=None, compare=False, metadata={**codec.NOT_STORED, **NOT_DECISIVE})
     directory: str = field(default="/", compare=False, metadata={**codec.NOT_STORED, **NOT_DECISIVE})
     version: int = field(default=VERSION)
@@ -267,7 +270,7 @@ class Plan:
             Interface(
                 network=network.name,
                 name="",
-                address=network.gateway,
+                address=self.beyond if name == INTERNET else network.gateway,
                 prefix_length=IPv4Network(network.subnet).prefixlen,
                 mac="",
             )

@@ -38,7 +38,11 @@ def relocate(plan: Plan, taken: Collection[IPv4Network]) -> Plan:
     wanted = {name: (subnet if name in fixed else None, members[name]) for name, subnet in subnets.items()}
     wires = {network.name for network in plan.networks if network.wire}
     found = addresses.subnets(wanted, lab=plan.lab, taken=taken, wires=wires)
-    return _moved(plan, {subnets[name]: subnet for name, subnet in found.items()})
+    moved = _moved(plan, {subnets[name]: subnet for name, subnet in found.items()})
+    if not plan.beyond:
+        return moved
+    used = [*taken, *(IPv4Network(network.subnet) for network in moved.networks)]
+    return replace(moved, beyond=str(addresses.beyond(lab=plan.lab, taken=used)))
 
 
 def readdress(plan: Plan, found: Mapping[tuple[str, str], tuple[str, str]]) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Network
 from itertools import count
 from typing import TYPE_CHECKING, cast
 
@@ -18,7 +19,7 @@ from testbed.topology.timeline_state import longest_ns, longest_round_trip, pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from ipaddress import IPv4Address, IPv4Network
+    from ipaddress import IPv4Address
 
     from testbed.services import Service
     from testbed.topology.models import Topology
@@ -119,8 +120,15 @@ def resolve(
         sockets=tuple(dict.fromkeys(topology.members(*topology.sockets))),
         groups=tuple(Group(name=name, nodes=members) for name, members in topology.groups.items()),
         capture=_capture(topology),
+        beyond=_beyond(networks, lab),
         directory=str(topology.directory),
     )
+
+
+def _beyond(networks: Sequence[Network], lab: str) -> str:
+    if all(network.internal for network in networks):
+        return ""
+    return str(addresses.beyond(lab=lab, taken=[IPv4Network(network.subnet) for network in networks]))
 
 
 def _used(topology: Topology, present: str | None) -> frozenset[IPv4Address]:

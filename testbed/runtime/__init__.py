@@ -189,8 +189,8 @@ class Runtime(Protocol):
         """
         ...
 
-    def taken(self) -> list[IPv4Network]:
-        """Return the subnets that a new lab must not use."""
+    def taken(self, *, leads_out: bool = True) -> list[IPv4Network]:
+        """Return the subnets that a new lab must not use; `leads_out` is whether one of its networks does."""
         ...
 
     def up(self, plan: Plan, progress: Progress) -> Plan:

@@ -65,13 +65,14 @@ def ahead() -> Iterator[None]:
             _end(process)
 
 
-def start(runtime: str, lab: str, *, isolate: bool, docker_engine: str = "") -> Agent:
+def start(runtime: str, lab: str, *, isolate: bool, leads_out: bool = False, docker_engine: str = "") -> Agent:
     """Start the agent of a lab and wait until it answers.
 
     Args:
         runtime: whose lab it is.
         lab: its name.
         isolate: in namespaces of its own; else in the machine's, for which it must be root.
+        leads_out: an isolated agent is to lead networks out of the lab.
         docker_engine: path of the Unix socket of the Docker Engine that the lab's containers are of.
 
     Raises:
@@ -82,7 +83,7 @@ def start(runtime: str, lab: str, *, isolate: bool, docker_engine: str = "") -> 
     directory.make()
     arguments = ["--name", directory.agent_name, "--log", str(directory.log)]
     arguments += ["--lab", lab, "--socket", str(directory.socket), "--lifeline", *["--isolate"] * isolate]
-    arguments += ["--journal", str(directory.journal)] * (not isolate) + ["--debug"] * logs.debugging()
+    arguments += ["--journal", str(directory.journal)] * (leads_out or not isolate) + ["--debug"] * logs.debugging()
     begun = time.monotonic()
     arguments += ["--docker-engine", docker_engine] * bool(docker_engine)
     process = _waiting.pop() if _waiting else _launch()

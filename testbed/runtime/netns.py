@@ -21,12 +21,15 @@ from testbed.runtime import (
     LabStatus,
     failures,
     local_agent,
+    machine_routes,
+    name_servers,
     namespaces,
     netns_commands,
     netns_files,
     netns_services,
     nodes,
     state,
+    ways_out,
 )
 from testbed.runtime.readiness import Readiness, first_address
 from testbed.runtime.starting import start_in_order
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
     from testbed.present import Present
     from testbed.runtime import ExpectedProject, Progress
     from testbed.runtime.netns_commands import NetnsProgram
-    from testbed.services import ComposeProject
+    from testbed.services import ComposeProject, PublishedPort
 
 _CHUNK = 1 << 16
 _FOLLOW_SECONDS = 0.2
@@ -82,10 +85,7 @@ class NetnsRuntime:
                 raise _only_docker(f"node {node.name} is container {node.container}")
             if node.namespace:
                 namespaces.require_root()
-        for key in plan.all_impairments():
-            if key.is_outside:
-                message = f"link {key} leads out of the lab, and in runtime netns a lab's networks have no way out"
-                raise MachineError("no-way-out", message, "use --runtime docker on a machine with a Docker Engine")
+        ways_out.require(plan)
         netns_services.require(plan)
 
     def discover(self, names: Sequence[str] = ()) -> Present:
@@ -106,16 +106,18 @@ class NetnsRuntime:
         """Do nothing: there is none."""
         return plan
 
-    def taken(self) -> list[IPv4Network]:
-        """Return no subnets: a lab's networks are isolated from all others."""
-        return []
+    def taken(self, *, leads_out: bool = True) -> list[IPv4Network]:
+        """Return the destinations of this machine's routes, if a network leads out; else labs are apart from all."""
+        return sorted(set(machine_routes.destinations())) if leads_out else []
 
     def up(self, plan: Plan, progress: Progress) -> Plan:
         """Start the agent, which makes networks and nodes in its own namespaces."""
         self.require(plan)
         progress("agent")
         attaches = any(node.is_present for node in plan.nodes)
-        agent = local_agent.start(self.name, plan.lab, isolate=not attaches)
+        leads_out = ways_out.leads_out(plan)
+        ways_out.require_ports(plan, self._published)
+        agent = local_agent.start(self.name, plan.lab, isolate=not attaches, leads_out=leads_out)
         progress("nodes")
         agent.call(namespaces.adoption(plan) if attaches else _creation(plan))
         readiness = Readiness(runtime=self, lab=plan.lab, agent=agent, address=partial(first_address, plan))
@@ -137,6 +139,13 @@ class NetnsRuntime:
         finally:
             self.require_running(plan.lab)  # a node that has ended is the cause of the failure
         return plan
+
+    def _published(self) -> Iterator[tuple[str, PublishedPort]]:
+        """Yield the ports that labs publish, each with the lab's name."""
+        for lab in state.labs(self.name):
+            with suppress(TestbedError):
+                for publication in self.connect(lab).hello().published:
+                    yield lab, publication.port
 
     def _try(self, lab: str, node: str) -> None:
         """Try whether commands of a node can have what the file gives them: its user, mounts, limits and directory."""
@@ -187,7 +196,7 @@ class NetnsRuntime:
             nodes=hello.nodes,
             healthy=not problem,
             problem=problem,
-            notes=attachments.notes,
+            notes=(*attachments.notes, *(f"{each.node} publishes {each.port}" for each in hello.published)),
         )
 
     def moment(self, lab: str) -> str:
@@ -291,8 +300,13 @@ def _launch(agent: Agent, node: Node) -> None:
 
 def _creation(plan: Plan) -> messages.Create:
     return messages.Create(
-        networks=tuple(messages.NewNetwork(name=network.name, mtu=network.mtu) for network in plan.networks),
+        networks=tuple(
+            messages.NewNetwork(name=network.name, mtu=network.mtu, gateway=ways_out.gateway(network))
+            for network in plan.networks
+        ),
         nodes=tuple(_new_nodes(plan)),
+        publications=tuple(ways_out.publications(plan)),
+        name_server=name_servers.on_loopback() if ways_out.leads_out(plan) else "",
     )
 
 
@@ -308,6 +322,6 @@ def _new_nodes(plan: Plan) -> Iterator[messages.NewNode]:
             hosts=netns_services.hosts(plan, node, paths),
             surroundings=netns_services.surroundings(plan, node),
             interfaces=nodes.interfaces(node, networks),
-            routes=routes[node.name],
+            routes=(*routes[node.name], *ways_out.default_routes(plan, node)),
             packet_filter=nodes.packet_filter(node),
         )

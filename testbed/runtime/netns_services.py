@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from testbed.agent import messages
 from testbed.errors import MachineError
-from testbed.runtime import local_files
+from testbed.runtime import local_files, name_servers
 from testbed.runtime.nodes import known_addresses
 from testbed.services import Tmpfs, Volume
 
@@ -68,7 +68,6 @@ def _needs_containers(node: Node) -> Iterator[tuple[str, str, str]]:
 
 def _container_keys(service: Service) -> Iterator[tuple[str, str, object]]:
     """Yield each key that only containers have, why, and its value."""
-    yield "ports", "namespaces of a lab are not reached from the machine; ports need", service.ports
     yield "cap_add", "capabilities need", service.cap_add
     yield "cap_drop", "capabilities need", service.cap_drop
     yield "devices", "devices need", service.devices
@@ -168,7 +167,7 @@ def surroundings(plan: Plan, node: Node) -> messages.Surroundings:
     ids = _ids(service.user) if service.user else None
     return messages.Surroundings(
         hostname=service.hostname,
-        resolver="".join(f"nameserver {address}\n" for address in service.dns),
+        resolver=name_servers.resolver(plan, node),
         volumes=tuple(volumes),
         tmpfs=service.tmpfs,
         user=None if os.geteuid() != 0 else ids,  # an ordinary user's lab has only the one user, root

@@ -45,6 +45,7 @@ __all__ = [
     "loads_document",
     "names_project",
     "parse_factor",
+    "place_of",
     "schema",
 ]
 
@@ -159,6 +160,12 @@ def discovered(topology: Topology, present: Present) -> Topology:
     if faults:
         raise TopologyError(located(fault, topology.document) for fault in faults)
     return _validated(document, topology.directory, present)
+
+
+def place_of(topology: Topology, path: tuple[str, ...]) -> str:
+    """Return where in which file a part of a topology is, or what contains it: `lab.yml:3:5`."""
+    problem = topology.document.problem(path, "", "")
+    return f"{problem.file}:{problem.line}:{problem.column}"
 
 
 def _validated(document: Document, directory: Path, present: Present | None) -> Topology:

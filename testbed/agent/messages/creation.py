@@ -5,14 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from testbed.agent.messages.base import Call, Payload
-from testbed.services import Tmpfs, Ulimit, Volume
+from testbed.services import PublishedPort, Tmpfs, Ulimit, Volume
+
+
+class NewGateway(Payload, frozen=True, kw_only=True):
+    """What this machine has on a network that leads out."""
+
+    address: str
+    prefix_length: int
+    mac: str
 
 
 class NewNetwork(Payload, frozen=True, kw_only=True):
-    """A network to make; `mtu` is bytes of an IP packet."""
+    """A network to make; `mtu` is bytes of an IP packet. Without a gateway it does not lead out."""
 
     name: str
     mtu: int
+    gateway: NewGateway | None = None
+
+
+class Publication(Payload, frozen=True, kw_only=True):
+    """A port that this machine publishes for a node, with the node's address on a network that leads out."""
+
+    node: str
+    address: str
+    port: PublishedPort
 
 
 class NewInterface(Payload, frozen=True, kw_only=True):
@@ -103,7 +120,15 @@ class NewNode(Payload, frozen=True, kw_only=True):
 
 
 class Create(Call[None], frozen=True, kw_only=True):
-    """Make networks and nodes."""
+    """Make networks and nodes.
+
+    Attributes:
+        networks, nodes: to make.
+        publications: ports of nodes that this machine publishes.
+        name_server: a loopback address at which the machine's name server answers, and gateways do for it; else empty.
+    """
 
     networks: tuple[NewNetwork, ...]
     nodes: tuple[NewNode, ...]
+    publications: tuple[Publication, ...] = ()
+    name_server: str = ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from testbed.agent.messages.attachments import Member
 from testbed.agent.messages.base import Call, Payload
+from testbed.agent.messages.creation import Publication
 
 
 class AgentStatus(Payload, frozen=True, kw_only=True):
@@ -21,6 +22,7 @@ class AgentStatus(Payload, frozen=True, kw_only=True):
             namespace of somebody else's that is there no more.
         pauses: how often the command of each node has been paused; of those that have one.
         members: the nodes that are not what was adopted, because their containers were made anew or came later.
+        published: ports of nodes that this machine publishes, in runtime netns.
         left: the nodes that are there no more, because their service has fewer containers.
     """
 
@@ -33,6 +35,7 @@ class AgentStatus(Payload, frozen=True, kw_only=True):
     pauses: Mapping[str, int]
     members: tuple[Member, ...]
     left: tuple[str, ...]
+    published: tuple[Publication, ...] = ()
 
 
 class Hello(Call[AgentStatus], frozen=True, kw_only=True):

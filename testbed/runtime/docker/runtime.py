@@ -14,8 +14,8 @@ from testbed import logs
 from testbed.agent import messages
 from testbed.errors import LabError, MachineError, TestbedError, no_such_lab, unknown_node
 from testbed.plan.members import held_plan, require_version
-from testbed.runtime import Availability, ExpectedProject, LabStatus, failures, state
-from testbed.runtime.docker import agents, builds, objects, podman, removal, requirements, routes, services
+from testbed.runtime import Availability, ExpectedProject, LabStatus, failures, machine_routes, state
+from testbed.runtime.docker import agents, builds, objects, podman, removal, requirements, services
 from testbed.runtime.docker.commands import Commands, DockerProgram
 from testbed.runtime.docker.engine import DockerEngine, in_parallel, refusals
 from testbed.runtime.docker.starting import Starter
@@ -93,9 +93,9 @@ class DockerRuntime:
 
         return discovery.own_project(self._engine)
 
-    def taken(self) -> list[IPv4Network]:
+    def taken(self, *, leads_out: bool = True) -> list[IPv4Network]:  # noqa: ARG002  # the protocol's
         """Return the subnets of the Docker Engine's networks and the destinations of this machine's routes."""
-        return sorted({*objects.subnets(self._engine), *routes.destinations()})
+        return sorted({*objects.subnets(self._engine), *machine_routes.destinations()})
 
     def up(self, plan: Plan, progress: Progress) -> Plan:
         """See `testbed.runtime.Runtime`. The agent starts while the containers do."""

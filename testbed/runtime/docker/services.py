@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from docker.types import Mount, Ulimit
 
-from testbed.errors import LabError
-from testbed.runtime import local_files
+from testbed.runtime import local_files, ports
 from testbed.runtime.docker.engine import in_parallel, refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from testbed.errors import LabError
     from testbed.plan.model import Node, Plan
     from testbed.runtime.docker.engine import DockerEngine
+    from testbed.services import PublishedPort
 
 STOP_SIGNAL = "testbed.stop-signal"
 """The label of containers whose program is asked to end before they are removed."""
+
+_LAB = "testbed.lab"
+"""As `objects.LAB`, which imports this module."""
 
 _STOPPING_SECONDS = 10
 """In which a program ends after its stop signal, as Docker Compose's `stop_grace_period`; then it is killed."""
@@ -85,19 +89,29 @@ def host_options(plan: Plan, node: Node, hosts: Mapping[str, str]) -> dict[str, 
     }
 
 
-def explained(node: Node, error: LabError) -> LabError:
-    """Return the error of a container that the Docker Engine refused to start, with the fix if it is about a port."""
+def explained(node: Node, error: LabError, holder: Callable[[PublishedPort], str]) -> LabError:
+    """Return the error of a container that the Docker Engine refused to start, with the fix if it is about a port.
+
+    Args:
+        node: the container's.
+        error: the Docker Engine's.
+        holder: says who has a port, see `holder`.
+    """
     if not _IN_USE.search(error.message):
         return error
     found = re.search(r":(\d+)(?: failed|: bind)", error.message)
     port = next((each for each in node.service.ports if found and each.host_port == int(found[1])), None)
-    what = f"port {port.host_port}/{port.protocol}" if port else "a port"
-    number = port.host_port if port else "PORT"
-    return LabError(
-        "port-in-use",
-        f"node {node.name} publishes {what} of this machine, which another program or container has",
-        f"publish another, or find out who has it: ss -tulnp sport = :{number}; docker ps --filter publish={number}",
-    )
+    return ports.in_use(node.name, port, holder(port) if port else "")
+
+
+def holder(engine: DockerEngine, port: PublishedPort) -> str:
+    """Return the lab, container or program that has a port, in words; empty where it can't be found."""
+    with refusals("list of containers"):
+        found = engine.api.containers(filters={"publish": f"{port.host_port}/{port.protocol}"})
+    for container in found:
+        lab = container["Labels"].get(_LAB)
+        return f"lab {lab}" if lab else f"container {container['Names'][0].lstrip('/')}"
+    return ports.holder_of(port) if engine.hosts_agent else ""
 
 
 def stop_gracefully(engine: DockerEngine, lab: str) -> None:

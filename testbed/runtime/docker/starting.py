@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from testbed import logs
@@ -184,7 +184,7 @@ def _start_node(engine: DockerEngine, node: Node, container: str) -> int:
         with refusals(f"node {node.name}"):
             patiently(engine.api.start, container)
     except LabError as error:
-        raise services.explained(node, error) from None
+        raise services.explained(node, error, partial(services.holder, engine)) from None
     return _running_pid(engine, node, container)
 
 

@@ -20,7 +20,8 @@ from testbed.agent.link_devices import LinkDevices
 from testbed.agent.links import Links
 from testbed.agent.messages import LinkRequest, NewInterface, NewNetwork, NewNode
 from testbed.agent.netlink import RouteSocket
-from testbed.agent.wiring import NetworkNamespace, Wiring
+from testbed.agent.network_namespace import NetworkNamespace
+from testbed.agent.wiring import Wiring
 from testbed.engines import load
 from testbed.engines.engine import Switch
 from testbed.errors import LabError

@@ -1,9 +1,9 @@
 """Which rules a port has, where links lead to the machine and beyond."""
 
-from testbed.agent.gateways import Gateway, Gateways
+from testbed.agent.gateways import Gateways
 from testbed.agent.match_rules import Addressed, Rule
 from testbed.agent.netlink import RouteSocket
-from testbed.agent.ports import Port, Side
+from testbed.agent.ports import Gateway, Port, Side
 from testbed.agent.rule_lists import PortLists, RuleLists
 from testbed.matching import LinkKey, Match
 

@@ -30,15 +30,17 @@ DRIVER = "node a: driver failed programming external connectivity on endpoint x 
     ],
 )
 def test_a_port_in_use_is_explained(plan, said):
-    error = services.explained(plan("ports: [9090:90, 8080:80]").node("a"), LabError("docker-refused", said))
-    assert (error.code, "port 8080/tcp" in error.message) == ("port-in-use", True)
+    node, refused = plan("ports: [9090:90, 8080:80]").node("a"), LabError("docker-refused", said)
+    error = services.explained(node, refused, lambda port: f"whoever has {port.host_port}")
+    assert error.code == "port-in-use"
+    assert error.message == "node a publishes port 8080/tcp of this machine, which whoever has 8080 has"
     assert error.hint
     assert "8080" in error.hint
 
 
 def test_other_refusals_stay_as_they_are(plan):
     error = LabError("docker-refused", "node a: no such device")
-    assert services.explained(plan("ports: [8080:80]").node("a"), error) is error
+    assert services.explained(plan("ports: [8080:80]").node("a"), error, str) is error
 
 
 def test_ports_on_any_and_on_given_addresses(plan):

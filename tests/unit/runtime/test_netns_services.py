@@ -30,7 +30,6 @@ def plan(tmp_path):
         ("build: .", "a build of ."),
         ("cpus: 1", "a limit on CPU or memory"),
         ("memory: 1GB", "a limit on CPU or memory"),
-        ("ports: [80:80]", "ports"),
         ("cap_add: [NET_ADMIN]", "cap_add"),
         ("cap_drop: [ALL]", "cap_drop"),
         ("devices: [/dev/null]", "devices"),

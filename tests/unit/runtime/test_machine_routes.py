@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
-from testbed.runtime.docker.routes import destinations
+from testbed.runtime.machine_routes import destinations
 
 TABLE = """\
 Iface	Destination	Gateway 	Flags	RefCnt	Use	Metric	Mask		MTU	Window	IRTT

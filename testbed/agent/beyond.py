@@ -1,0 +1,128 @@
+"""What is beyond this machine, for the check: a network namespace at an address that the machine routes to.
+
+    in: its port at the bridge of a network     what it sends to nodes there has the gateway's MAC, as all from outside
+    out: its cable to the machine               what nodes send to its address comes through their gateway
+
+So probes between it and a node cross the links of `internet`, and none of them leaves the machine. To nodes it sends
+past the machine's firewall, which lets in nothing that nobody has asked for.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from testbed.agent import neighbours
+from testbed.agent.network_namespace import NetworkNamespace
+from testbed.agent.nodes import Node
+from testbed.linux import namespaces
+from testbed.names import INTERNET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from testbed.agent.link_devices import LinkDevices
+    from testbed.agent.ports import Gateway, Port
+
+_LARGEST_MTU = 65535
+_SETTINGS = {"ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "0", "ipv6/conf/default/disable_ipv6": "1"}
+
+
+@dataclass(slots=True, kw_only=True)
+class Beyond:
+    """The namespace beyond this machine.
+
+    Attributes:
+        node: the namespace, as the node `internet`.
+        address: that it has.
+    """
+
+    node: Node
+    address: str
+    _outside: LinkDevices
+    _out: int
+    _ports: dict[str, tuple[LinkDevices, int]] = field(default_factory=dict)
+    _interfaces: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    async def open(cls, address: str, machine: int, devices: LinkDevices) -> Self:
+        """Make the namespace, with its cable to the machine.
+
+        Args:
+            address: that is nobody's; the machine has a route to it from then on.
+            machine: file descriptor of the machine's namespace.
+            devices: makes devices there.
+
+        Raises:
+            OSError, NetlinkError: the kernel's refusal.
+        """
+        network = _quiet_network()
+        mac = "02:42:" + IPv4Address(address).packed.hex(":")
+        end = devices.make_port("beyond", _LARGEST_MTU, 0, ("out", mac, network), is_node=False)
+        async with NetworkNamespace(network) as there:
+            for index in [1, *await there.ip.link_lookup(ifname="out")]:
+                await there.ip.link("set", index=index, state="up")
+            await there.ip.addr("add", index=index, address=address, prefixlen=32)
+        devices.switch_on([end])
+        neighbours.set_permanent(machine, {end.name: {address: mac}})
+        async with NetworkNamespace(machine) as here:
+            await here.ip.route("add", dst=f"{address}/32", oif=end.index, scope="link")
+        node = Node(name=INTERNET, network=network)
+        return cls(node=node, address=address, _outside=devices, _out=end.index)
+
+    async def join(self, gateway: Gateway, devices: LinkDevices) -> None:
+        """Have a port at the bridge of a network; the bridge learns nothing there, and sends nothing there.
+
+        Args:
+            gateway: of the network.
+            devices: makes devices on the switch side.
+
+        Raises:
+            OSError, NetlinkError: the kernel's refusal.
+        """
+        if gateway.network in self._ports:
+            return
+        name = f"in{len(self._ports)}"
+        inner = (name, gateway.mac, self.node.network)
+        port = devices.make_port(f"beyond {gateway.network}", gateway.mtu, gateway.bridge, inner, is_node=False)
+        self._ports[gateway.network] = devices, port.index
+        devices.mute(port.index)
+        devices.switch_on([port])
+        async with NetworkNamespace(self.node.network) as there:
+            for index in await there.ip.link_lookup(ifname=name):
+                await there.ip.link("set", index=index, state="up")
+        self._interfaces[gateway.network] = name
+
+    async def meet(self, ports: Iterable[Port]) -> None:
+        """Know where the nodes of these ports are now: what it sends to them goes to their networks.
+
+        Raises:
+            OSError, NetlinkError: the kernel's refusal.
+        """
+        known = [port for port in ports if port.network in self._interfaces]
+        macs: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for port in known:
+            macs[self._interfaces[port.network]][port.address] = port.mac
+        neighbours.set_permanent(self.node.network, macs)
+        async with NetworkNamespace(self.node.network) as there:
+            for port in known:
+                (index,) = await there.ip.link_lookup(ifname=self._interfaces[port.network])
+                await there.ip.route("replace", dst=f"{port.address}/32", oif=index, scope="link", prefsrc=self.address)
+
+    def close(self) -> None:
+        """Remove its ports and its cable; the namespace goes with the agent."""
+        for devices, index in [*self._ports.values(), (self._outside, self._out)]:
+            devices.delete([index])
+
+
+def _quiet_network() -> int:
+    """Make a network namespace that takes packets from any source."""
+    network = namespaces.new_network()
+    with namespaces.inside(network):
+        for name, value in _SETTINGS.items():
+            if (setting := Path("/proc/sys/net", name)).exists():
+                setting.write_text(value, "ascii")
+    return network
