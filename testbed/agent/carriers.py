@@ -152,15 +152,16 @@ class LinkCarriers:
         """Record in the journal the offloads of an interface that is not the lab's own."""
         assert self._journal  # noqa: S101  # open networks are not the agent's own
         node = self._wiring.node(port.node)
-        self._journal.write(
-            OffloadsOff(
-                port=port.index,
-                network=os.fstat(node.network).st_ino,
-                pid=node.pid,
-                wanted=offloads.wanted(node.network, port.interface),
-                path=node.path,
+        with self._journal.alone():
+            self._journal.write(
+                OffloadsOff(
+                    port=port.index,
+                    network=os.fstat(node.network).st_ino,
+                    pid=node.pid,
+                    wanted=offloads.wanted(node.network, port.interface),
+                    path=node.path,
+                )
             )
-        )
 
     async def apply(self, link: Link, impairments: Impairments) -> None:
         """Change the impairments of a link; if its port is gone, they apply when it comes back."""

@@ -6,8 +6,10 @@ the command that takes the lab down does. All of them read the same file, and pu
 
 from __future__ import annotations
 
+import fcntl
 import os
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -19,7 +21,6 @@ from testbed.linux import namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
 _READ_BYTES = 1 << 16
 
@@ -105,11 +106,23 @@ Entry = PortUsed | PortLeft | OffloadsOff | Bridge | OnMachine | PutBack
 
 
 class Journal:
-    """The file, which is only ever appended to; a killed process leaves at most its last line unfinished."""
+    """The file, which is only ever appended to; a killed process leaves at most its last line unfinished.
 
-    def __init__(self, fd: int) -> None:
-        """`fd` is open for reading and appending; the journal closes it with `close`."""
+    Several labs may need the offloads of one interface off. So a journal knows those of the other labs, which are in
+    the directories beside its own.
+    """
+
+    def __init__(self, fd: int, labs: int, name: str) -> None:
+        """Use a file; `close` closes both descriptors.
+
+        Args:
+            fd: of the file, open for reading and appending.
+            labs: of the directory that has a directory for each lab.
+            name: of a journal in there.
+        """
         self._fd = fd
+        self._labs = labs
+        self._name = name
         self._open = _still_open(self.entries())
 
     @classmethod
@@ -119,17 +132,43 @@ class Journal:
         Raises:
             OSError: it can't be opened.
         """
-        return cls(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # Both stay open, because those of an agent in a container can't be reached by their paths after its death.
+        labs = os.open(path.parent.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return cls(fd, labs, path.name)
 
     def write(self, entry: Entry) -> None:
         """Append a line, unless there is one about the same port or bridge already: the first says how it was.
 
+        Of offloads that other labs have switched off before, these labs know how they were. See `alone`.
+
         Raises:
             OSError: the disk is full, perhaps; what the entry is about must not be done then.
         """
+        if isinstance(entry, OffloadsOff):
+            before = {feature for other in self.shared(entry) for feature in other.wanted}
+            entry = msgspec.structs.replace(entry, wanted=tuple(sorted({*entry.wanted, *before})))
         if _subject(entry) not in self._open:
             os.write(self._fd, msgspec.json.encode(entry) + b"\n")
             self._open = _still_open([*self._open.values(), entry])
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other labs from switching offloads off or on in this context."""
+        fcntl.flock(self._labs, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._labs, fcntl.LOCK_UN)
+
+    def shared(self, entry: OffloadsOff) -> list[OffloadsOff]:
+        """Return what the journals of other labs have about the interface of an entry."""
+        found = []
+        for path in Path(f"/proc/self/fd/{self._labs}").glob(f"*/{self._name}"):
+            with suppress(OSError):  # that lab has just gone
+                if not os.path.samestat(path.stat(), os.fstat(self._fd)):
+                    found.append(_still_open(read(path.read_bytes())).get(_subject(entry)))
+        return [other for other in found if isinstance(other, OffloadsOff)]
 
     def entries(self) -> list[Entry]:
         """All lines, in their order."""
@@ -141,6 +180,7 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         os.close(self._fd)
+        os.close(self._labs)
 
 
 def read(data: bytes) -> list[Entry]:
@@ -160,7 +200,8 @@ def outcome(entries: Sequence[Entry]) -> PutBack | None:
 def put_back(journal: Journal, *, agent_died: bool, lab: str = "") -> None:
     """Put back what the journal says. Call it in the namespace of the switch side.
 
-    Filters go first: what has passed through links passes untouched from then on.
+    Filters go first: what has passed through links passes untouched from then on. Offloads that other labs need off
+    stay off until the last of these puts them back.
 
     Args:
         journal: which says how everything was.
@@ -180,17 +221,24 @@ def put_back(journal: Journal, *, agent_died: bool, lab: str = "") -> None:
                 if lab and entries:
                     aliases.sweep(route, lab)
     for entry in entries:
-        if isinstance(entry, OffloadsOff):
-            try:
-                _switch_on(entry)
-            except (OSError, TestbedError) as error:
-                failures.append(f"{entry}: {error}")
-        elif isinstance(entry, OnMachine):
+        if isinstance(entry, OnMachine):
             try:
                 machine.close(entry.table, entry.interfaces, entry.firewalls, forwards=entry.forwards)
             except (OSError, TestbedError) as error:
                 failures.append(f"{entry}: {error}")
-    journal.write(PutBack(agent_died=agent_died, ports=len(used), failures=tuple(failures)))
+    with journal.alone():
+        failures += _switch_all_on(journal, entries)
+        journal.write(PutBack(agent_died=agent_died, ports=len(used), failures=tuple(failures)))
+
+
+def _switch_all_on(journal: Journal, entries: Iterable[Entry]) -> Iterator[str]:
+    """Switch offloads on that no other lab needs off; yield those that could not be, and why."""
+    for entry in entries:
+        if isinstance(entry, OffloadsOff) and not journal.shared(entry):
+            try:
+                _switch_on(entry)
+            except (OSError, TestbedError) as error:
+                yield f"{entry}: {error}"
 
 
 def _leave_all(route: RouteSocket, ports: Iterable[PortUsed]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
-from testbed.agent import messages, processes, protocol
+from testbed.agent import messages, node_logs, processes, protocol
 from testbed.agent.tasks import cancelled
 from testbed.names import INTERNET
 
@@ -55,6 +55,8 @@ class NodeCommands:
         self._own: dict[str, processes.Process] = {}
         self._processes: dict[str, processes.NodeProcesses] = {}
         self._environment = _environment()
+        self._logs: set[Path] = set()
+        self._keeping_short: asyncio.Task[None] | None = None
 
     def state(self, node: str) -> str:
         """Return the state of a node by its own command; an exit status is like a shell's."""
@@ -70,7 +72,10 @@ class NodeCommands:
 
     async def launch(self, call: messages.Launch) -> None:
         """Start a node's own command, which runs as long as the lab; its output goes to a file of the lab."""
-        log = os.open(self._directory / f"{call.node}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        path = node_logs.path_of(self._directory, call.node)
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._logs.add(path)
+        self._keeping_short = self._keeping_short or asyncio.create_task(node_logs.keep_short(self._logs))
         null = os.open(os.devnull, os.O_RDONLY)
         if user := self._wiring.node(call.node).surroundings.user:
             os.fchown(log, user[0], -1)  # as Docker does, so that the program may open /dev/stdout

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from testbed.agent import messages, protocol
+from testbed.agent import messages, node_logs, protocol
 from testbed.errors import LabError, MachineError, TestbedError, UsageError, unknown_node
 from testbed.plan.forwarding import forwarding
 from testbed.runtime import (
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from testbed.runtime.netns_commands import NetnsProgram
     from testbed.services import ComposeProject, PublishedPort
 
-_CHUNK = 1 << 16
-_FOLLOW_SECONDS = 0.2
 _SETTLING_SECONDS = 0.1  # in which a command that can't do its work gives up
 
 
@@ -226,17 +224,8 @@ class NetnsRuntime:
         agent = self.connect(lab)
         if node not in (nodes := agent.hello().nodes):
             raise unknown_node(node, nodes)
-        log = LabDirectory(self.name, lab).path / f"{node}.log"
-        if not log.exists():
-            return
-        with log.open("rb") as file:
-            while True:
-                ends = not follow or agent.hello().nodes[node].startswith("exited")
-                while data := file.read(_CHUNK):
-                    yield data
-                if ends:
-                    return
-                time.sleep(_FOLLOW_SECONDS)
+        log = node_logs.path_of(LabDirectory(self.name, lab).path, node)
+        yield from node_logs.pieces(log, lambda: not follow or agent.hello().nodes[node].startswith("exited"))
 
     def images(self, lab: str) -> Mapping[str, str]:  # noqa: ARG002
         """Return no images: nodes use this machine's programs."""

@@ -72,3 +72,30 @@ def test_ports_and_offloads_are_put_back_once_and_as_they_were(tmp_path, tso):
             book.close()
     finally:
         os.close(place)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make devices")
+def test_the_last_lab_that_needs_offloads_off_has_them_as_they_were_before_the_first(tmp_path):
+    place = namespaces.new_network()
+    try:
+        with namespaces.inside(place), RouteSocket() as route:
+            said("ip", "link", "add", "port", "type", "veth", "peer", "name", "eth0")
+            port = switch.named(route, "port").index
+            before = said("ethtool", "-k", "eth0")
+            assert "tcp-segmentation-offload: on" in before
+            books = []
+            for lab in ("first", "second"):
+                (tmp_path / lab).mkdir()
+                books.append(Journal.at(tmp_path / lab / "agent.journal"))
+                with books[-1].alone():
+                    wanted = offloads.wanted(place, "eth0")
+                    network = os.fstat(place).st_ino
+                    books[-1].write(OffloadsOff(port=port, network=network, pid=os.getpid(), wanted=wanted))
+                offloads.switch_off(place, ["eth0"], offloads.SEGMENTATION)
+            off = said("ethtool", "-k", "eth0")
+            for book, now in zip(books, (off, before), strict=True):
+                journal.put_back(book, agent_died=False)
+                assert said("ethtool", "-k", "eth0") == now
+                book.close()
+    finally:
+        os.close(place)
