@@ -22,6 +22,8 @@ class AgentStatus(Payload, frozen=True, kw_only=True):
         pauses: how often the command of each node has been paused; of those that have one.
         members: the nodes that are not what was adopted, because their containers were made anew or came later.
         left: the nodes that are there no more, because their service has fewer containers.
+        held: the nodes that faults keep from running, each with how: `paused` or `stopped`.
+        paused_by_faults: the nodes that faults have paused since the lab came up.
     """
 
     version: int
@@ -33,6 +35,8 @@ class AgentStatus(Payload, frozen=True, kw_only=True):
     pauses: Mapping[str, int]
     members: tuple[Member, ...]
     left: tuple[str, ...]
+    held: Mapping[str, str]
+    paused_by_faults: tuple[str, ...]
 
 
 class Hello(Call[AgentStatus], frozen=True, kw_only=True):
