@@ -319,7 +319,7 @@ class Attachments:
             address, *_ = [*await addresses(port, self.wiring), port.address]
             port = self.wiring.ports[port.node, port.network] = replace(port, address=address)
         impaired = await self.links.attach(port)
-        self.links.steering.rules.open(key)
+        self._open(port)
         self._new.pop(key, None)
         self._returned.add((port.node, port.network))
         self.wires.reroute(port.node)
@@ -337,6 +337,13 @@ class Attachments:
             self._incidents.note(
                 f"{passed} packets reached or left {port} without impairments, before its links were ready"
             )
+
+    def _open(self, port: Port) -> None:
+        """Open the port of a node; what came while it was closed is no incident if a fault has switched the node off."""
+        rules = self.links.steering.rules
+        rules.open(port.key)
+        if self.is_off(port.node):
+            self._excused[str(port)] = rules.dropped().get(str(port), 0)
 
     def _not_a_node(self, key: DeviceKey, new: NewPort) -> None:
         """Have a port of an open network as it was; on a network of the lab's own it stays closed."""

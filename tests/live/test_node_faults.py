@@ -64,7 +64,7 @@ def test_a_node_that_dies_in_a_run_comes_back_behind_its_links(lab, tmp_path):
     assert 5 <= len(echoes) <= 50  # of 60, 10 are sent while it is off
     assert all(float(line.rpartition("time=")[2].split()[0]) >= 2 * DELAY_MS for line in echoes)
     assert page(lab)
-    assert not [reason for reason in done.untrusted_reasons if "server" in reason and "late" not in reason]
+    assert not [reason for reason in done.distrust if "server" in reason and "late" not in reason]
 
 
 def test_a_paused_node_stands_still_with_all_that_runs_in_it(lab, lab_name, runtime):
