@@ -26,6 +26,8 @@ from testbed.agent.switch import Device, Gone, Learned
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from testbed.agent.links import Links
     from testbed.agent.members import Members
     from testbed.agent.ports import DeviceKey, Port, Side
@@ -44,12 +46,17 @@ _OWNERLESS_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Attachments:
-    """Follows what happens to the ports of a lab, and remembers it."""
+    """Follows what happens to the ports of a lab, and remembers it.
+
+    Attributes:
+        is_off: tells whether a fault has switched a node off, so that it goes and comes back on purpose.
+    """
 
     wiring: Wiring
     links: Links
     members: Members
     wires: Wires
+    is_off: Callable[[str], bool] = field(default=lambda _: False)
     _incidents: Incidents = field(default_factory=Incidents)
     _events: PortEvents = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -60,6 +67,8 @@ class Attachments:
     _new: dict[DeviceKey, NewPort] = field(default_factory=dict)
     _returned: set[tuple[str, str]] = field(default_factory=set)
     _not_nodes: dict[DeviceKey, str] = field(default_factory=dict)
+    _excused: dict[str, int] = field(default_factory=dict)
+    """By port, packets that were dropped while its node was on its way back from a fault."""
 
     def __post_init__(self) -> None:
         self._events = PortEvents(self.wiring, self._side_changed, self._node_changed)
@@ -129,17 +138,31 @@ class Attachments:
         if settled:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._settled.wait(), STARTING_SECONDS)
-        dropped = self.links.steering.rules.dropped()
+        counted = self.links.steering.rules.dropped()
+        dropped = {port: max(0, count - self._excused.get(port, 0)) for port, count in counted.items()}
+        absent = self.members.left | {name for name in self.wiring.nodes if self.is_off(name)}
         noted = [f"{port}: {count} {_DROPPED}" for port, count in dropped.items() if count]
         return AttachmentReport(
             problems=(
-                *await problems(self.wiring, self._new, self._returned, self.members.left),
+                *await problems(self.wiring, self._new, self._returned, absent),
                 *self.wires.route_problems(),
             ),
             notes=(*closed_ports(self.wiring, self._new), *noted),
             incidents=self._incidents.latest,
             unknown_dropped=dropped,
         )
+
+    def missing(self, name: str) -> str:
+        """Return what keeps a node that has started from being as the file has it; empty if nothing does."""
+        try:
+            self.wiring.node(name)
+        except LabError:
+            return "has no process"
+        if gone := [network for node, network in self.wiring.gone if node == name]:
+            return f"is not on {', '.join(gone)} yet"
+        if any(port.node == name for key in self._new if (port := self.wiring.port_at(key))):
+            return "its links do not work yet"
+        return self.wires.route_problem(name)
 
     def _side_changed(self, side: Side, messages: list[tuple[int, bytes]] | None) -> None:
         if messages is None:
@@ -196,7 +219,7 @@ class Attachments:
         self._not_nodes.pop(key, None)
         if port := self.wiring.port_at(key):
             self.wiring.lose(port)
-            self._incidents.note(self.wiring.gone[port.node, port.network])
+            self._note_unless_off(port.node, self.wiring.gone[port.node, port.network])
             self._gone.append(port)
             self._stir()
 
@@ -208,6 +231,13 @@ class Attachments:
     def _stir(self) -> None:
         self._settled.clear()
         self._wake.set()
+
+    def _note_unless_off(self, node: str, what: str) -> None:
+        """Note what has happened to a node, unless a fault has switched it off: it goes and comes on purpose then."""
+        if self.is_off(node):
+            _log.info(what)
+        else:
+            self._incidents.note(what)
 
     async def _act(self) -> None:
         """Deal with what has been heard. What fails because things change again is heard of again."""
@@ -289,7 +319,7 @@ class Attachments:
             address, *_ = [*await addresses(port, self.wiring), port.address]
             port = self.wiring.ports[port.node, port.network] = replace(port, address=address)
         impaired = await self.links.attach(port)
-        self.links.steering.rules.open(key)
+        self._open(port)
         self._new.pop(key, None)
         self._returned.add((port.node, port.network))
         self.wires.reroute(port.node)
@@ -300,12 +330,20 @@ class Attachments:
             took_ms = (time.monotonic() - (new.connected or time.monotonic())) * 1e3
             _log.info("%s: its links work %.1f ms after it was up", port, took_ms)
         elif impaired:
-            self._incidents.note(f"node {port.node} was attached to network {port.network} again: its links began anew")
+            what = f"node {port.node} was attached to network {port.network} again: its links began anew"
+            self._note_unless_off(port.node, what)
         passed = new.passed if new.closed else device.sent + device.received
         if impaired and passed:
             self._incidents.note(
                 f"{passed} packets reached or left {port} without impairments, before its links were ready"
             )
+
+    def _open(self, port: Port) -> None:
+        """Open the port of a node; what came meanwhile is no incident if a fault has switched the node off."""
+        rules = self.links.steering.rules
+        rules.open(port.key)
+        if self.is_off(port.node):
+            self._excused[str(port)] = rules.dropped().get(str(port), 0)
 
     def _not_a_node(self, key: DeviceKey, new: NewPort) -> None:
         """Have a port of an open network as it was; on a network of the lab's own it stays closed."""

@@ -1,4 +1,4 @@
-"""What the agent asks the Docker Engine: which container has an id, by one request on the Engine's Unix socket.
+"""What the agent wants of the Docker Engine: which container has an id, and to control one, on its Unix socket.
 
 The agent needs only that, so it does without the docker SDK, which takes half a second to import. The list of
 containers, unlike the details of one, is answered while the Engine starts the container.
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SECONDS = 5.0
+_ORDER_SECONDS = 60.0
+"""In which a container is stopped or started, on a machine that is busy."""
+
+_NO_CONTENT, _NOT_MODIFIED = 204, 304
 
 _PROJECT, _SERVICE, _NUMBER, _ONE_OFF = (
     f"com.docker.compose.{each}" for each in ("project", "service", "container-number", "oneoff")
@@ -68,6 +72,35 @@ class DockerEngine:
         """
         return await asyncio.to_thread(self._ask, identity)
 
+    async def order(self, identity: str, what: str) -> None:
+        """Control a container: `pause`, `unpause`, `stop`, `kill` or `start`, with parameters as in the Engine's API.
+
+        One that is as wanted already is no error.
+
+        Raises:
+            LabError: `docker-refused`, with what the Docker Engine says; `docker-engine-silent`.
+        """
+        await asyncio.to_thread(self._order, identity, what)
+
+    def _order(self, identity: str, what: str) -> None:
+        connection = _Connection(self._path, _ORDER_SECONDS)
+        name = what.partition("?")[0]
+        try:
+            connection.request("POST", f"/containers/{identity}/{what}")
+            answer = connection.getresponse()
+            said = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            message = f"the Docker Engine at {self._path} does not {name} container {identity[:12]}: {error}"
+            raise LabError("docker-engine-silent", message) from None
+        finally:
+            connection.close()
+        if answer.status not in (_NO_CONTENT, _NOT_MODIFIED):
+            try:
+                reason = json.loads(said)["message"]
+            except (ValueError, KeyError, TypeError):
+                reason = f"status {answer.status}"
+            raise LabError("docker-refused", f"container {identity[:12]}: no {name}: {reason}")
+
     def _ask(self, identity: str) -> Container | None:
         query = quote(json.dumps({"id": [identity]}))
         connection = _Connection(self._path)
@@ -88,14 +121,14 @@ class DockerEngine:
 class _Connection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_SECONDS)
+    def __init__(self, path: Path, seconds: float = _SECONDS) -> None:
+        super().__init__("localhost", timeout=seconds)
         self._path = path
 
     def connect(self) -> None:
         """Open the socket."""
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(_SECONDS)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
 
 

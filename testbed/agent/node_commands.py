@@ -6,12 +6,15 @@ import asyncio
 import codecs
 import logging
 import os
+import signal
 import sys
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 from testbed.agent import messages, node_logs, processes, protocol
 from testbed.agent.tasks import cancelled
+from testbed.errors import LabError
 from testbed.names import INTERNET
 
 if TYPE_CHECKING:
@@ -54,6 +57,10 @@ class NodeCommands:
         self._isolated = isolated
         self._own: dict[str, processes.Process] = {}
         self._processes: dict[str, processes.NodeProcesses] = {}
+        self._launched: dict[str, messages.Launch] = {}
+        self._endpoints: defaultdict[str, set[processes.Process]] = defaultdict(set)
+        self._going_on: dict[str, asyncio.Event] = {}
+        self._off: set[str] = set()
         self._environment = _environment()
         self._logs: set[Path] = set()
         self._keeping_short: asyncio.Task[None] | None = None
@@ -79,6 +86,7 @@ class NodeCommands:
         null = os.open(os.devnull, os.O_RDONLY)
         if user := self._wiring.node(call.node).surroundings.user:
             os.fchown(log, user[0], -1)  # as Docker does, so that the program may open /dev/stdout
+        self._launched[call.node] = call
         try:
             self._own[call.node] = await self._start(call.node, call.argv, stdio=(null, log, log))
         finally:
@@ -93,6 +101,64 @@ class NodeCommands:
         ends = [asyncio.ensure_future(command.wait()) for command in commands.values()]
         if ends:
             await asyncio.wait(ends, timeout=_STOPPING_SECONDS)
+
+    async def pause(self, node: str) -> None:
+        """Have all that the agent has started in a node stand still; what is to start there waits until `unpause`.
+
+        Raises:
+            LabError: `not-in-node`.
+        """
+        self._going_on[node] = asyncio.Event()
+        for endpoint in self._endpoints[node]:
+            endpoint.signal(signal.SIGSTOP)
+        if found := self._processes.get(node):
+            found.is_held = True
+            await found.signal_all(signal.SIGSTOP)
+
+    async def unpause(self, node: str) -> None:
+        """End `pause`.
+
+        Raises:
+            LabError: `not-in-node`.
+        """
+        if found := self._processes.get(node):
+            await found.signal_all(signal.SIGCONT)
+            found.is_held = False
+        for endpoint in self._endpoints[node]:
+            endpoint.signal(signal.SIGCONT)
+        if waiting := self._going_on.pop(node, None):
+            waiting.set()
+
+    def signal(self, node: str, number: int) -> None:
+        """Send a signal to a node's own command; do nothing if it has none, or it has ended."""
+        if own := self._own.get(node):
+            own.signal(number)
+
+    async def ask_to_end(self, node: str) -> None:
+        """Send a node's own command its stop signal, and wait up to ten seconds until it has ended."""
+        if own := self._own.get(node):
+            own.signal(self._launched[node].stop_signal)
+            await asyncio.wait([asyncio.ensure_future(own.wait())], timeout=_STOPPING_SECONDS)
+
+    async def kill_all(self, node: str) -> None:
+        """Kill all that the agent has started in a node; nothing more starts there until `launch_again`."""
+        self._off.add(node)
+        for endpoint in self._endpoints[node]:
+            endpoint.kill()
+        if found := self._processes.pop(node, None):
+            await found.kill()
+        if waiting := self._going_on.pop(node, None):
+            waiting.set()
+
+    async def launch_again(self, node: str) -> None:
+        """Start a node's own command again, if it has one.
+
+        Raises:
+            UsageError, LabError: as `launch`.
+        """
+        self._off.discard(node)
+        if call := self._launched.get(node):
+            await self.launch(call)
 
     async def carry_out(self, connection: Connection, call: _ProcessCall) -> None:
         """Start the process that a call asks for, and serve its client until it has ended or the client has gone."""
@@ -129,16 +195,29 @@ class NodeCommands:
         if node not in self._processes:
             self._processes[node] = processes.NodeProcesses(found)
         environment = self._environment | ({} if term is None else {"TERM": term}) | dict(found.environment)
-        return await self._processes[node].start(argv, environment=environment, stdio=stdio, tty=term is not None)
+        process = await self._processes[node].start(argv, environment=environment, stdio=stdio, tty=term is not None)
+        if node in self._going_on:  # it has been paused meanwhile
+            process.signal(signal.SIGSTOP)
+        return process
 
     async def _start_for(self, call: _ProcessCall, stdio: Sequence[int]) -> processes.Process:
-        """Start the process that a call asks for."""
+        """Start the process that a call asks for; in a paused node when that goes on.
+
+        Raises:
+            LabError: `node-stopped`, a fault has switched the node off; others as of `processes`.
+        """
+        if not isinstance(call, messages.Capture):
+            await self._wait_until_on(call.node)
         node = self._wiring.node(call.node)
         match call:
             case messages.Endpoint():
                 if call.node == INTERNET:
                     await self._wiring.meet_beyond()
-                return processes.start_own(node, [sys.executable, "-m", "testbed.endpoint", call.spec.to_json()])
+                argv = [sys.executable, "-m", "testbed.endpoint", call.spec.to_json()]
+                endpoint = processes.start_own(node, argv)
+                self._endpoints[call.node].add(endpoint)
+                endpoint.ended.add_done_callback(lambda _: self._endpoints[call.node].discard(endpoint))
+                return endpoint
             case messages.Capture():  # what it costs is not held against the node
                 spec = protocol.line_of(
                     messages.CaptureSpec(
@@ -151,6 +230,13 @@ class NodeCommands:
                 return processes.start_own(replace(node, cgroups=()), argv)
             case messages.Spawn():
                 return await self._start(call.node, call.argv, stdio=stdio, term=call.term)
+
+    async def _wait_until_on(self, node: str) -> None:
+        while going_on := self._going_on.get(node):
+            await going_on.wait()
+        if node in self._off:
+            message = f"node {node} is off: a fault has stopped it"
+            raise LabError("node-stopped", message, f"start it: testbed fault LAB {node} start")
 
 
 def _environment() -> dict[str, str]:

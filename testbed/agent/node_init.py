@@ -5,7 +5,7 @@ parents have ended, and reaps them; when it ends, the kernel kills all others of
 
 It is forked from the agent. It has the node's network, host name, `/etc/hosts`, `/proc` and `/sys`, which everything
 that it starts inherits. The agent talks to it over a socket that keeps messages apart (SOCK_SEQPACKET), in JSON: it
-gets `Start` and `Signal`, and sends `Started` or `Refused`, then `Paused` and at last `Ended`.
+gets `Start`, `Signal` and `SignalAll`, and sends `Started` or `Refused`, then `Paused` and at last `Ended`.
 """
 
 from __future__ import annotations
@@ -55,6 +55,16 @@ class Signal(_Message, frozen=True, kw_only=True):
     number: int
 
 
+class SignalAll(_Message, frozen=True, kw_only=True):
+    """Send a signal to all processes of the node but the first, in one step; `Signalled` answers it. `id` is 0."""
+
+    number: int
+
+
+class Signalled(_Message, frozen=True, kw_only=True):
+    """All processes of the node have got the signal."""
+
+
 class Started(_Message, frozen=True, kw_only=True):
     """The command runs, with this pid in the node."""
 
@@ -89,9 +99,9 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     tty: bool
 
 
-Report = Started | Refused | Paused | Ended
+Report = Started | Refused | Signalled | Paused | Ended
 
-_REQUESTS: Final[msgspec.json.Decoder[Start | Signal]] = msgspec.json.Decoder(Start | Signal)
+_REQUESTS: Final[msgspec.json.Decoder[Start | Signal | SignalAll]] = msgspec.json.Decoder(Start | Signal | SignalAll)
 REPORTS: Final[msgspec.json.Decoder[Report]] = msgspec.json.Decoder(Report)
 """Decodes what the first process sends."""
 
@@ -187,6 +197,10 @@ class _Init:
                     if its_number == number:
                         with suppress(ProcessLookupError):
                             os.killpg(pid, sent)
+            case SignalAll(id=number, number=sent):
+                with suppress(ProcessLookupError):  # there is none
+                    os.kill(-1, sent)  # all in this pid namespace but its first process (kill(2))
+                self._send(Signalled(id=number))
         return True
 
     def _start(self, number: int, file: int, *streams: int) -> Started | Refused:

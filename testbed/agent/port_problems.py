@@ -54,7 +54,7 @@ class NewPort:
 
 
 async def problems(
-    wiring: Wiring, new: Mapping[DeviceKey, NewPort], returned: Collection[tuple[str, str]], left: Collection[str]
+    wiring: Wiring, new: Mapping[DeviceKey, NewPort], returned: Collection[tuple[str, str]], absent: Collection[str]
 ) -> list[str]:
     """What keeps the lab from doing what the file says.
 
@@ -62,9 +62,9 @@ async def problems(
         wiring: the nodes and ports of the lab.
         new: ports of which it is not known yet whose they are.
         returned: places, by node and network, whose ports are others than at first.
-        left: nodes that are there no more, which is no problem.
+        absent: nodes that have left, or that a fault has switched off, which is no problem.
     """
-    nodes = {name: node for name, node in wiring.nodes.items() if name not in left}
+    nodes = {name: node for name, node in wiring.nodes.items() if name not in absent}
     found = [f"node {name} does not run: {node.end}" for name, node in nodes.items() if node.has_ended]
     found += [
         f"{reason}; "

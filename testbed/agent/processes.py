@@ -109,10 +109,10 @@ class Process:
         self.pauses = 0
         self._send = send
 
-    def note_pause(self, *, paused: bool) -> None:
-        """Record that the process was stopped, or continues."""
+    def note_pause(self, *, paused: bool, counts: bool = True) -> None:
+        """Record that the process was stopped, or continues; whether it `counts` among its `pauses`."""
         self.paused = paused
-        self.pauses += paused
+        self.pauses += paused and counts
 
     @property
     def returncode(self) -> int | None:
@@ -219,18 +219,27 @@ def _refused(node: Node, number: int, file: str) -> UsageError:
     return UsageError("command-refused", f"not allowed to run {file}: {os.strerror(number)}")
 
 
+_Answer = node_init.Started | node_init.Refused | node_init.Signalled
+
+
 class NodeProcesses:
-    """The processes of a netns node: its first one (see `node_init`), and the commands which that starts."""
+    """The processes of a netns node: its first one (see `node_init`), and the commands which that starts.
+
+    Attributes:
+        is_held: the agent pauses them, so that their pauses do not count.
+    """
 
     def __init__(self, node: Node) -> None:
+        self.is_held = False
         self._node = node
-        pid, self._control = node_init.fork(node)
-        _log.debug("first process of node %s: pid %d", node.name, pid)
+        self._pid, self._control = node_init.fork(node)
+        _log.debug("first process of node %s: pid %d", node.name, self._pid)
         self._control.setblocking(False)  # noqa: FBT003
-        _reap(pid, asyncio.get_running_loop().create_future())
+        self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        _reap(self._pid, self._ended)
         self._turn = asyncio.Lock()
         self._number = 0
-        self._answer: asyncio.Future[node_init.Started | node_init.Refused] | None = None
+        self._answer: asyncio.Future[_Answer] | None = None
         self._running: dict[int, Process] = {}
         self._listening = asyncio.create_task(self._listen())
 
@@ -257,7 +266,10 @@ class NodeProcesses:
                 number = self._number
                 process = Process(streams, lambda sent: self._send(node_init.Signal(id=number, number=sent)))
                 self._running[number] = process
-                answer = await self._ask(number, command, streams.theirs)
+                with os.fdopen(os.memfd_create("command"), "w", encoding="utf-8") as file:
+                    json.dump(msgspec.to_builtins(command), file)  # msgspec's own refuses a PATH that is not UTF-8
+                    file.flush()
+                    answer = await self._ask(node_init.Start(id=number), file.fileno(), *streams.theirs)
         except (TimeoutError, ConnectionError) as error:
             streams.close()
             why = f"does not answer within {_ANSWER_SECONDS} s" if isinstance(error, TimeoutError) else "has ended"
@@ -272,13 +284,33 @@ class NodeProcesses:
             del self._running[number]
             streams.close()
             raise _refused(self._node, answer.errno, answer.file)
+        assert isinstance(answer, node_init.Started)  # noqa: S101  # what else a `Start` is answered with
         process.pid = answer.pid
         return process
 
-    async def _ask(
-        self, number: int, command: node_init.Command, streams: Sequence[int]
-    ) -> node_init.Started | node_init.Refused:
-        """Ask the node's first process to start a command, and return its answer.
+    async def signal_all(self, number: int) -> None:
+        """Send a signal to all processes of the node, in one step; those that end meanwhile start none any more.
+
+        Raises:
+            LabError: `not-in-node`, the node's first process has ended, or does not answer.
+        """
+        try:
+            async with self._turn, asyncio.timeout(_ANSWER_SECONDS):
+                await self._ask(node_init.SignalAll(id=0, number=number))
+        except (TimeoutError, ConnectionError):
+            message = f"could not signal the processes of {self._node.name}: the node's first process does not answer"
+            raise LabError("not-in-node", message, "take the lab down and bring it up again") from None
+
+    async def kill(self) -> None:
+        """Kill all processes of the node, the first one too; the kernel does so in one step."""
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        await asyncio.shield(self._ended)
+        await self._listening
+        self._control.close()
+
+    async def _ask(self, message: node_init.Start | node_init.SignalAll, *fds: int) -> _Answer:
+        """Send the node's first process a message, and return its answer.
 
         Raises:
             ConnectionError: the node's first process has ended.
@@ -286,13 +318,10 @@ class NodeProcesses:
         if self._listening.done():
             raise BrokenPipeError
         self._answer = asyncio.get_running_loop().create_future()
-        with os.fdopen(os.memfd_create("command"), "w", encoding="utf-8") as file:
-            json.dump(msgspec.to_builtins(command), file)  # msgspec's own JSON refuses a PATH that is not UTF-8
-            file.flush()
-            self._send(node_init.Start(id=number), file.fileno(), *streams)
+        self._send(message, *fds)
         return await self._answer
 
-    def _send(self, message: node_init.Start | node_init.Signal, *fds: int) -> None:
+    def _send(self, message: node_init.Start | node_init.Signal | node_init.SignalAll, *fds: int) -> None:
         socket.send_fds(self._control, [msgspec.json.encode(message)], fds)
 
     async def _listen(self) -> None:
@@ -304,8 +333,8 @@ class NodeProcesses:
                     case node_init.Ended(id=number, status=status):
                         self._running.pop(number).ended.set_result(status)
                     case node_init.Paused(id=number, paused=paused):
-                        self._running[number].note_pause(paused=paused)
-                    case node_init.Started() | node_init.Refused() as answer:
+                        self._running[number].note_pause(paused=paused, counts=not self.is_held)
+                    case node_init.Started() | node_init.Refused() | node_init.Signalled() as answer:
                         if self._answer and not self._answer.done():
                             self._answer.set_result(answer)
         _log.debug("first process of node %s has ended", self._node.name)

@@ -27,6 +27,7 @@ from testbed.agent import (
     timeline,
 )
 from testbed.agent.connection import Connection
+from testbed.agent.faults import ContainerControl, NodeControl, NodeFaults, OwnNodeControl
 from testbed.agent.node_commands import PROCESS_CALLS, NodeCommands
 from testbed.errors import LabError, TestbedError
 
@@ -46,7 +47,14 @@ _log = logging.getLogger(__name__)
 _FREQUENT = (messages.Accepts, messages.HttpStatus, messages.Attachments, messages.Statistics, messages.Sockets)
 """Calls that come many times a second; they are logged where everything is."""
 
-_AT_ONCE = (messages.Hello, messages.Clock, messages.HttpStatus, messages.StopCommands, messages.ProbeNat)
+_AT_ONCE = (
+    messages.Hello,
+    messages.Clock,
+    messages.HttpStatus,
+    messages.StopCommands,
+    messages.ProbeNat,
+    messages.BringAbout,
+)
 """Calls that wait for no other: they are asked of an agent that may be busy, or stuck; or take long themselves."""
 
 
@@ -72,6 +80,13 @@ class Server:
         self._way_out = way_out
         self._plan: Mapping[str, object] | None = None
         self._commands = NodeCommands(wiring, directory, isolated=isolated)
+        control: NodeControl = (
+            OwnNodeControl(wiring, self._commands)
+            if isolated
+            else ContainerControl(attachments.members.engine, wiring, self._commands, attachments)
+        )
+        self.node_faults = NodeFaults(control)
+        attachments.is_off = self.node_faults.is_off
         self._owners: dict[str, dict[int, sockets.Owner]] = {}
         self._nats: dict[str, messages.NewNat] = {}
         self._exclusive = asyncio.Lock()
@@ -92,6 +107,7 @@ class Server:
             messages.Attachments: self._report,
             messages.Impair: self._impair,
             messages.Restart: self._restart,
+            messages.BringAbout: self._bring_about,
             messages.Statistics: self._statistics,
             messages.Sockets: self._sockets,
             messages.ProbeNat: self._probe_nat,
@@ -131,7 +147,7 @@ class Server:
                         return
                     if name == messages.Timeline.call_name():
                         what = protocol.read(arguments, messages.Timeline, name)
-                        await timeline.carry_out(connection, what, self._change)
+                        await timeline.carry_out(connection, what, self._change, self.node_faults)
                         await connection.send_result(None)
                         return
                     await connection.send_result(await self._call(name, arguments))
@@ -156,6 +172,7 @@ class Server:
                 return await handle(call)
 
     async def _hello(self, _: messages.Hello) -> messages.AgentStatus:
+        held = self.node_faults.held()
         return messages.AgentStatus(
             version=protocol.VERSION,
             lab=self._lab,
@@ -163,7 +180,7 @@ class Server:
             plan=self._plan,
             dead_links=self._links.dead(),
             nodes={
-                name: "gone" if node.path and node.has_ended else self._commands.state(name)
+                name: "gone" if node.path and node.has_ended else held.get(name) or self._commands.state(name)
                 for name, node in self._wiring.nodes.items()
                 if name not in self._attachments.members.left
             },
@@ -171,6 +188,8 @@ class Server:
             members=self._attachments.members.changed(),
             left=tuple(sorted(self._attachments.members.left)),
             published=self._way_out.published if self._way_out else (),
+            held=held,
+            paused_by_faults=tuple(sorted(self.node_faults.paused)),
         )
 
     async def _clock(self, _: messages.Clock) -> int:
@@ -233,6 +252,10 @@ class Server:
             for name in rebinds:
                 await packet_filters.rebind(self._wiring, name, self._nats[name])
             return begun_ns, time.monotonic_ns()
+
+    async def _bring_about(self, call: messages.BringAbout) -> messages.Happened:
+        times_ns = await asyncio.gather(*map(self.node_faults.carry_out, call.faults))
+        return messages.Happened(begun_ns=min(times_ns)[0], done_ns=max(done_ns for _, done_ns in times_ns))
 
     async def _restart(self, call: messages.Restart) -> None:
         await self._links.restart(call.origin_ns)

@@ -147,6 +147,10 @@ class Wires:
             except FAILURES as error:
                 self._unrouted[name] = str(error)
 
+    def route_problem(self, name: str) -> str:
+        """Return why a node has not got its routes back; empty if it has."""
+        return f"has not got its routes back: {self._unrouted[name]}" if name in self._unrouted else ""
+
     def route_problems(self) -> list[str]:
         """Say in sentences which nodes have not got their routes back."""
         return [f"node {name} has not got its routes back: {error}" for name, error in self._unrouted.items() if error]

@@ -38,6 +38,8 @@ COMMANDS = {
     "samples": ("testbed.cli.samples", "Show what a run recorded of a workload, or print it as CSV."),
     "sweep": ("testbed.cli.sweeps", "Run a topology with every combination of some values, several times each."),
     "impair": ("testbed.cli.labs", "Change the impairments of a link while its lab is up."),
+    "fault": ("testbed.cli.faults", "Pause, stop, kill or restart a node while its lab is up."),
+    "play": ("testbed.cli.faults", "Carry out the timeline of a file on a lab that is up."),
     "exec": ("testbed.cli.labs", "Run a command in a node."),
     "shell": ("testbed.cli.labs", "Open a shell in a node."),
     "logs": ("testbed.cli.logs", "Show the output of the programs of a lab's nodes."),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from testbed.lab.capturing import Capturing
     from testbed.lab.observer import Observer
     from testbed.plan.model import Plan
-    from testbed.runs import Run
+    from testbed.runs import Run, TimelineRecord
     from testbed.topology import Topology
     from testbed.workloads.summary import Summary
 
@@ -162,7 +162,7 @@ class Lab(ConnectedLab):
         Raises:
             UsageError: `unknown-node`.
         """
-        return NodeHandle(self.name, self.plan.known(node), self._runtime)
+        return NodeHandle(self.name, self.plan.known(node), self._runtime, self.bring_about)
 
     def __repr__(self) -> str:
         return f"<lab {self.name}: {self.runtime}, nodes {', '.join(self)}>"
@@ -186,6 +186,23 @@ class Lab(ConnectedLab):
             UsageError: `unknown-node`.
         """
         return self[name]
+
+    def bring_about(self, node: str, kind: str, value: object) -> tuple[str, ...]:
+        """Bring a fault of a node, or of each member of a group, about, and return what happened.
+
+        Args:
+            node: the name.
+            kind: the key of the fault in a timeline: `pause`.
+            value: of that key: `True`, or how long it lasts (`"3s"`); it is over then.
+
+        Raises:
+            UsageError: `unknown-node`, `unknown-fault`; the value is wrong.
+            LabError: `contradicting-fault`, the state of the node forbids it; the node can't be controlled.
+            MachineError: `not-controlled`, the processes of the node are not the lab's.
+        """
+        from testbed.lab import faulting  # noqa: PLC0415 (see above)
+
+        return faulting.bring_about(self, node, kind, value)
 
     def members(self, group: str) -> tuple[NodeHandle, ...]:
         """Return the nodes of a group, or the one node of that name.
@@ -249,6 +266,26 @@ class Lab(ConnectedLab):
         from testbed.lab import changing  # noqa: PLC0415 (see above)
 
         changing.restore(self.plan, self.agent)
+
+    def play(self, source: Topology | Path | str, *, observer: Observer = SILENT) -> tuple[TimelineRecord, ...]:
+        """Carry out the timeline of a topology file, without its workloads, and leave the lab as it was before.
+
+        Args:
+            source: a topology, or a file; its nodes are nodes of the lab.
+            observer: receives the events.
+
+        Returns:
+            When each event was due, and when it happened.
+
+        Raises:
+            UsageError: the file is wrong; `lab-differs`.
+            LabError: an event could not be carried out.
+        """
+        from testbed import topology  # noqa: PLC0415 (see above)
+        from testbed.lab import faulting  # noqa: PLC0415 (see above)
+
+        loaded = source if isinstance(source, topology.Topology) else topology.load(topology.find(str(source)))
+        return faulting.play(self, resolve(loaded, lab=self.name), observer)
 
     def check(
         self, *, deep: bool = False, budget_s: float | None = None, observer: Observer = SILENT

@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from testbed import units
+from testbed import faults, units
 from testbed.agent.messages import EventDone, LinkChange, Tell, TimelineEvent
 from testbed.agent.messages import Timeline as Call
 from testbed.errors import LabError
@@ -33,7 +33,7 @@ _RESTORING_S = 60.0
 
 
 class Timeline:
-    """A context during which the events of a plan happen. At its end the links have again what they had before it.
+    """A context during which the events of a plan happen. At its end links are as before it, and all nodes run.
 
     Args:
         plan: the plan with the events.
@@ -82,6 +82,7 @@ class Timeline:
                         at_ns=event.at_ns,
                         changes=tuple(_change(change.key, change.impairments) for change in event.changes),
                         rebinds=event.rebinds,
+                        faults=event.faults,
                     )
                     for event in self._plan.timeline
                 ),
@@ -96,9 +97,10 @@ class Timeline:
 
     def _read(self) -> None:
         """Read the agent's reports until it sends its result or an error."""
-        assert self._connection is not None  # noqa: S101  # start has set it
+        connection = self._connection
+        assert connection is not None  # noqa: S101  # start has set it
         try:
-            for done in self._connection.events(self._call, EventDone):
+            for done in connection.events(self._call, EventDone):
                 event = self._plan.timeline[done.number]
                 record = TimelineRecord(
                     at_ns=event.at_ns,
@@ -106,6 +108,7 @@ class Timeline:
                     due_ns=self._start_ns + event.at_ns,
                     begun_ns=done.begun_ns,
                     done_ns=done.done_ns,
+                    lasting=any(faults.takes_time(fault) for fault in event.faults),
                 )
                 _log.info("%s at %s", event.what, units.DURATION.format(event.at_ns))
                 self._note(record)
@@ -128,11 +131,12 @@ class Timeline:
             raise self._failure
 
     def require_all(self) -> None:
-        """Require that all events have happened before the workloads ended.
+        """End the timeline: require that all events have happened, and have the lab as before.
 
         Raises:
-            LabError: `timeline-cut-short`.
+            LabError: `timeline-cut-short`, the workloads ended before; others, the lab is not as before.
         """
+        self._end()
         self.follow()
         if missed := self._plan.timeline[self._happened :]:
             first = missed[0]
@@ -142,9 +146,8 @@ class Timeline:
                 "events happen while workloads run: move the event or lengthen the workloads",
             )
 
-    def __exit__(
-        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
+    def _end(self) -> None:
+        """Have the agent end the timeline, and wait until it has; do nothing if it has."""
         if self._connection is None:
             return
         try:
@@ -154,11 +157,17 @@ class Timeline:
             if self._reader.is_alive():
                 self._failure = LabError(
                     "agent-stuck",
-                    f"the lab's agent has not restored the links after the timeline within {_RESTORING_S:.0f} s",
+                    f"the lab's agent has not ended the timeline and restored the lab within {_RESTORING_S:.0f} s",
                     f"testbed down {self._plan.lab} ends it",
                 )
         finally:
             self._connection.close()
+            self._connection = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._end()
         if kind is None and self._failure is not None:
             raise self._failure
 

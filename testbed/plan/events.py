@@ -1,10 +1,11 @@
-"""The timeline of a plan: events at given times of a run, each resolved to the links or the NAT that it changes."""
+"""The timeline of a plan: events at given times of a run, each resolved to what it does to links and nodes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from testbed.decisive import ADDED, NOT_DECISIVE
+from testbed.faults import Fault
 from testbed.impairments import Impairments
 from testbed.matching import LinkKey, Match
 
@@ -39,9 +40,11 @@ class Event:
         what: a description for users: `client <-> server: loss 20 %`, `partition client | server`.
         changes: the links that it changes; empty if it changes nothing.
         rebinds: the routers whose NATs forget their mappings.
+        faults: what happens to nodes.
     """
 
     at_ns: int
     what: str = field(metadata=NOT_DECISIVE)
     changes: tuple[LinkChange, ...]
     rebinds: tuple[str, ...] = field(default=(), metadata=ADDED)
+    faults: tuple[Fault, ...] = field(default=(), metadata=ADDED)

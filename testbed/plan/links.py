@@ -9,7 +9,8 @@ from testbed.plan.events import Event, LinkChange
 from testbed.plan.model import Link
 from testbed.seeds import of_link as seed_of
 from testbed.topology.events import Rebind
-from testbed.topology.timeline_state import TimelineState, in_time
+from testbed.topology.steps import in_time
+from testbed.topology.timeline_state import TimelineState
 
 if TYPE_CHECKING:
     from testbed.topology.models import Topology
@@ -27,12 +28,15 @@ def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple
     """
     asked, course = topology.applied(), TimelineState(topology)
     timeline = []
-    for _, event in in_time(topology):
+    for step in in_time(topology):
+        event, faults = step.what, course.faults_of(step.what)
         changes = tuple(
             LinkChange(**key._asdict(), impairments=impairments) for key, impairments in course.meet(event).items()
         )
         rebinds = topology.members(event.node) if isinstance(event, Rebind) else ()
-        timeline.append(Event(at_ns=event.at_ns, what=course.describe(event), changes=changes, rebinds=rebinds))
+        timeline.append(
+            Event(at_ns=step.at_ns, what=course.describe(event), changes=changes, rebinds=rebinds, faults=faults)
+        )
     changed = dict.fromkeys(change.key for event in timeline for change in event.changes)
     links = []
     for key in dict.fromkeys((*asked, *changed)):

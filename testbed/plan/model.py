@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from typing import Any
@@ -11,6 +11,7 @@ from testbed import codec
 from testbed.decisive import ADDED, ADDRESS, NOT_DECISIVE, SEED, decisive
 from testbed.errors import unknown_node
 from testbed.expectations import Expectation
+from testbed.faults import Fault
 from testbed.impairments import Impairments
 from testbed.matching import LinkKey, Match
 from testbed.names import BUILT_IN, INTERNET, checked
@@ -311,6 +312,11 @@ class Plan:
             group = next((group for group in self.groups if group.name == name), None)
             found += group.nodes if group else [self.known(name).name]
         return tuple(found)
+
+    @property
+    def faults(self) -> Iterator[Fault]:
+        """What happens to nodes in the timeline."""
+        return (fault for event in self.timeline for fault in event.faults)
 
     def all_impairments(self) -> dict[LinkKey, tuple[Impairments, ...]]:
         """Return all impairments of each link during a run, in the order of links; the file's impairments first."""

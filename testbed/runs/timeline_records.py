@@ -22,7 +22,8 @@ class TimelineRecord:
         at_ns: the time in the plan, from the start of the first workload.
         what: as in the plan.
         due_ns: the same time by the clock of the samples.
-        begun_ns, done_ns: between these times its links changed, one after the other.
+        begun_ns, done_ns: it happened between these times; links change one after the other.
+        lasting: it took as long as programs liked, so that only its beginning could be on time.
     """
 
     at_ns: int
@@ -30,13 +31,19 @@ class TimelineRecord:
     due_ns: int
     begun_ns: int
     done_ns: int
+    lasting: bool = False
+
+    @property
+    def late_ns(self) -> int:
+        """How late it was done, or, of one that takes its time, begun, ns."""
+        return (self.begun_ns if self.lasting else self.done_ns) - self.due_ns
 
 
 def late_events(timeline: Iterable[TimelineRecord]) -> tuple[str, ...]:
     """Return a sentence for each event so late that the run is not trusted."""
     return tuple(
         f"{record.what}, due at {units.DURATION.format(record.at_ns)}, happened "
-        f"{(record.done_ns - record.due_ns) / 1e6:.0f} ms late: this machine was too busy"
+        f"{record.late_ns / 1e6:.0f} ms late: this machine was too busy"
         for record in timeline
-        if record.done_ns - record.due_ns > LATE_NS
+        if record.late_ns > LATE_NS
     )

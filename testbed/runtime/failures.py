@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from testbed.agent.journal import PutBack
 
 _LAST_LINES = 10
@@ -30,6 +32,20 @@ def paused(node: str, *, now: bool, remedy: str) -> LabError:
     return LabError(
         "node-paused", f"node {node} was paused during the measurement", "repeat it without pausing the node"
     )
+
+
+def held_by_faults(lab: str, held: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each node that a fault keeps from running.
+
+    Args:
+        lab: its name.
+        held: the nodes, each with how: `paused` or `stopped`.
+    """
+    ends = {"paused": "unpause", "stopped": "start"}
+    return [
+        f"node {node} is {how} by a fault; testbed fault {lab} {node} {ends[how]} ends that"
+        for node, how in held.items()
+    ]
 
 
 def after_death(done: PutBack | None, what: str) -> str:

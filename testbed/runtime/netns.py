@@ -84,6 +84,11 @@ class NetnsRuntime:
             if node.namespace:
                 namespaces.require_root()
         ways_out.require(plan)
+        present = {node.name for node in plan.nodes if node.namespace}
+        for fault in plan.faults:
+            if fault.node in present:
+                message = f"the timeline has {fault}, and that node is a namespace of somebody else's"
+                raise MachineError("not-controlled", message, "leave the event out, or let the lab make the node")
         netns_services.require(plan)
 
     def discover(self, names: Sequence[str] = ()) -> Present:
@@ -185,7 +190,9 @@ class NetnsRuntime:
             ) or error.message
             return LabStatus(lab=lab, runtime=self.name, nodes={}, healthy=False, problem=problem)
         problem = "it was never brought up completely" if hello.plan is None else ""
-        problem = problem or ", ".join(f"{n} {s}" for n, s in hello.nodes.items() if s not in ("running", "gone"))
+        problem = problem or ", ".join(
+            f"{n} {s}" for n, s in hello.nodes.items() if not (s in ("running", "gone") or n in hello.held)
+        )
         problem = problem or "; ".join(attachments.problems)
         problem = problem or "; ".join(f"{link}: {death}" for link, death in hello.dead_links.items())
         return LabStatus(
@@ -194,7 +201,11 @@ class NetnsRuntime:
             nodes=hello.nodes,
             healthy=not problem,
             problem=problem,
-            notes=(*attachments.notes, *(f"{each.node} publishes {each.port}" for each in hello.published)),
+            notes=(
+                *attachments.notes,
+                *failures.held_by_faults(lab, hello.held),
+                *(f"{each.node} publishes {each.port}" for each in hello.published),
+            ),
         )
 
     def moment(self, lab: str) -> str:
@@ -207,6 +218,8 @@ class NetnsRuntime:
         hello = self.connect(lab).hello()
         before = json.loads(since) if since else hello.pauses
         for node, how in hello.nodes.items():
+            if node in hello.held:
+                continue
             if how.startswith("exited "):
                 status = int(how.split()[1])
                 if node not in may_fail:
@@ -278,7 +291,8 @@ def _only_docker(said: str) -> MachineError:
 
 def _launch(agent: Agent, node: Node) -> None:
     try:
-        agent.call(messages.Launch(node=node.name, argv=(*node.service.entrypoint, *node.command)))
+        argv = (*node.service.entrypoint, *node.command)
+        agent.call(messages.Launch(node=node.name, argv=argv, stop_signal=netns_services.stop_signal(node)))
     except UsageError as error:
         raise LabError(
             error.code,

@@ -181,11 +181,14 @@ def environment(node: Node) -> dict[str, str]:
     return ({"HOME": known.pw_dir} if known else {}) | dict(node.environment)
 
 
+def stop_signal(node: Node) -> int:
+    """Return the signal that asks a node's program to end."""
+    return signal.Signals[node.service.stop_signal or "SIGTERM"].value
+
+
 def stop_signals(plan: Plan) -> Mapping[str, int]:
     """Return the signals that ask nodes' programs to end, by node; of those that the file gives one."""
-    return {
-        node.name: signal.Signals[node.service.stop_signal].value for node in plan.nodes if node.service.stop_signal
-    }
+    return {node.name: stop_signal(node) for node in plan.nodes if node.service.stop_signal}
 
 
 def hosts(plan: Plan, node: Node, paths: Forwarding) -> str:

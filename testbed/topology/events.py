@@ -5,21 +5,29 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag
 
 from testbed.topology import ends
-from testbed.topology.base import Model, key
+from testbed.topology.base import key
 from testbed.topology.ends import DirectionEnds, DownlinkEnds, PairEnds, UplinkEnds
+from testbed.topology.event_times import Timed
 from testbed.topology.impairments import ImpairmentKeys
-from testbed.topology.values import Duration, Name
+from testbed.topology.node_events import (
+    NODE_EVENTS,
+    KillEvent,
+    OfNode,
+    PauseEvent,
+    RestartEvent,
+    StartEvent,
+    StopEvent,
+    UnpauseEvent,
+)
+from testbed.topology.values import Name
 
 DARK = ImpairmentKeys(blackhole=True)
 """What a partition does to the links that it cuts."""
 
-_AT = "Time of the event, from the start of the first workload"
 
-
-class ImpairmentChange(ImpairmentKeys):
+class ImpairmentChange(Timed, ImpairmentKeys):
     """A change of a link's impairments; keys that are not named stay as they are."""
 
-    at_ns: Duration = key(_AT, alias="at")
     link: ends.AnyEnds = key("The link that changes: `{between: [a, b]}`, `{from: a, to: b}`, or an end alone")
 
     @property
@@ -29,10 +37,9 @@ class ImpairmentChange(ImpairmentKeys):
         return tuple(field.alias or name for name, field in fields if name in self.model_fields_set)
 
 
-class Partition(Model):
+class Partition(Timed):
     """A partition: nodes of different groups no longer reach each other."""
 
-    at_ns: Duration = key(_AT, alias="at")
     partition: Annotated[tuple[Annotated[tuple[Name, ...], Field(min_length=1)], ...], Field(min_length=2)] = key(
         "Groups of nodes, cut off from each other: `[[client], [server]]`"
     )
@@ -55,20 +62,18 @@ Healed = Annotated[
 ]
 
 
-class Heal(Model):
+class Heal(Timed):
     """The end of a change: links have the impairments under `links` again."""
 
-    at_ns: Duration = key(_AT, alias="at")
     heal: Healed = key("`all`, or the link: `{between: [a, b]}`, `{from: a, to: b}`, or an end alone")
 
     def __str__(self) -> str:
         return f"heal {self.heal}"
 
 
-class Rebind(Model):
+class Rebind(Timed):
     """A NAT that forgets its mappings, as a router that starts again: what goes on gets other ports outside."""
 
-    at_ns: Duration = key(_AT, alias="at")
     node: Name = key("The router")
     rebind: Literal[True] = key("That its NAT forgets its mappings")
 
@@ -76,18 +81,26 @@ class Rebind(Model):
         return f"NAT of {self.node} rebinds"
 
 
-Event = ImpairmentChange | Partition | Heal | Rebind
+Event = ImpairmentChange | Partition | Heal | Rebind | OfNode
+
+_TAGS = ("partition", "heal", "rebind", *NODE_EVENTS)
 
 
 def _event_tag(value: object) -> str:
     named = value if isinstance(value, dict) else {}
-    return next((f"<{key}>" for key in ("partition", "heal", "rebind") if key in named), "<change>")
+    return next((f"<{key}>" for key in _TAGS if key in named), "<change>")
 
 
 AnyEvent = Annotated[
     Annotated[ImpairmentChange, Tag("<change>")]
     | Annotated[Partition, Tag("<partition>")]
     | Annotated[Heal, Tag("<heal>")]
-    | Annotated[Rebind, Tag("<rebind>")],
+    | Annotated[Rebind, Tag("<rebind>")]
+    | Annotated[PauseEvent, Tag("<pause>")]
+    | Annotated[UnpauseEvent, Tag("<unpause>")]
+    | Annotated[StopEvent, Tag("<stop>")]
+    | Annotated[KillEvent, Tag("<kill>")]
+    | Annotated[StartEvent, Tag("<start>")]
+    | Annotated[RestartEvent, Tag("<restart>")],
     Discriminator(_event_tag),
 ]

@@ -3,15 +3,17 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import permutations, product
 
-from testbed import units
+from testbed import faults, units
 from testbed.impairments import CLEAR, Impairments
 from testbed.kinds import find
 from testbed.matching import LinkKey, Match, Packets, by_direction, crossed, longest
 from testbed.topology.base import Fault
-from testbed.topology.events import DARK, Event, Heal, ImpairmentChange, Partition, Rebind
+from testbed.topology.events import DARK, Heal, ImpairmentChange, Partition, Rebind
 from testbed.topology.graph import Hop
 from testbed.topology.link_entries import Applied
 from testbed.topology.models import Topology
+from testbed.topology.problems import quote
+from testbed.topology.steps import Happening, NodeFaults, Step, in_time, length_ns
 from testbed.topology.workloads import Together, Work, Workload
 
 
@@ -21,6 +23,7 @@ class TimelineState:
     Attributes:
         file: the impairments that the file has under `links`; other links are clear.
         now: the impairments after the events that have happened.
+        nodes: what these have made of nodes; others run.
     """
 
     def __init__(self, topology: Topology) -> None:
@@ -35,6 +38,7 @@ class TimelineState:
             if key.match:
                 self._matching.setdefault(key.plain, []).append(key)
         self.now: dict[LinkKey, Impairments] = dict(self.file)
+        self.nodes: dict[str, faults.State] = {}
 
     def _resolved(self, entries: Mapping[LinkKey, Applied]) -> dict[LinkKey, Impairments]:
         """Return the impairments of links, computed once for all of the same keys."""
@@ -48,20 +52,40 @@ class TimelineState:
             resolved[key] = known[place]
         return resolved
 
-    def contradictions(self, event: Event) -> Iterator[Fault]:
+    def contradictions(self, event: Happening) -> Iterator[Fault]:
         """Yield the contradictions within an event, and between it and the current impairments of its links."""
         if isinstance(event, ImpairmentChange):
             links = self._topology.links_of(event.link)
             states = {(self._impairments(key), self._mtu(key)): None for key in links}
             for impairments, mtu in states:
                 yield from event.contradictions(impairments, mtu=mtu)
+        if isinstance(event, NodeFaults):
+            for each in event.faults:
+                if why := faults.contradiction(self._state(each.node), each):
+                    hint = "events are in the order of their times: see what the others before it do to this node"
+                    yield Fault(("node",), "contradicting-event", f"is {quote(each.node)}, which {why} by then", hint)
+                    return
 
-    def meet(self, event: Event) -> dict[LinkKey, Impairments]:
+    def _state(self, node: str) -> faults.State:
+        return self.nodes.get(node, faults.State.RUNNING)
+
+    def faults_of(self, event: Happening) -> tuple[faults.Fault, ...]:
+        """Return what an event that is to be applied next does to nodes."""
+        if isinstance(event, NodeFaults):
+            return event.faults
+        if isinstance(event, Heal) and isinstance(event.heal, str):
+            undone = (faults.undoing(node, state) for node, state in self.nodes.items())
+            return tuple(fault for fault in undone if fault)
+        return ()
+
+    def meet(self, event: Happening) -> dict[LinkKey, Impairments]:
         """Apply an event and return the links that it changes, with their new impairments.
 
         Raises:
             ValueError: there are `contradictions`.
         """
+        for fault in self.faults_of(event):
+            self.nodes[fault.node] = faults.after(self._state(fault.node), fault)
         after = {
             key: impairments
             for key, impairments in self._after(event).items()
@@ -70,7 +94,7 @@ class TimelineState:
         self.now |= after
         return after
 
-    def describe(self, event: Event) -> str:
+    def describe(self, event: Happening) -> str:
         """Return a short description of the event applied last: `a <-> b: loss 20 %`, `partition a | b`."""
         if not isinstance(event, ImpairmentChange):
             return str(event)
@@ -79,8 +103,8 @@ class TimelineState:
         named = dict.fromkeys("loss" if key == "blackhole" else key for key in event.named)
         return f"{event.link}: {', '.join(by_key.get(key, f'no {key}') for key in named)}"
 
-    def _after(self, event: Event) -> dict[LinkKey, Impairments]:
-        if isinstance(event, Rebind):
+    def _after(self, event: Happening) -> dict[LinkKey, Impairments]:
+        if isinstance(event, Rebind | NodeFaults):
             return {}
         if isinstance(event, Heal):
             healed = self.now if isinstance(event.heal, str) else self._all_of(self._topology.links_of(event.heal))
@@ -141,31 +165,49 @@ MOST_CHANGES = 100_000
 """Limit on the changes of links in a timeline, one per event and link, because a plan contains all of them."""
 
 
-def in_time(topology: Topology) -> list[tuple[int, Event]]:
-    """Return the events ordered by time, each with its number in the file; events at one time keep the file's order."""
-    return sorted(enumerate(topology.timeline), key=lambda numbered: numbered[1].at_ns)
+MOST_STEPS = 20_000
+"""Limit on how often the events of a timeline happen."""
 
 
 def timeline_faults(topology: Topology) -> Iterator[Fault]:
     """Yield the faults of a timeline in a file that is otherwise valid."""
-    if (length_ns := _length_ns(topology)) is not None:
-        for number, event in enumerate(topology.timeline):
-            if event.at_ns >= length_ns:
-                took = f"workloads take {units.DURATION.format(length_ns)}" if length_ns else "there are no workloads"
-                message = f"is {units.DURATION.format(event.at_ns)}, and {took}"
-                hint = "events happen while workloads run: move the event or lengthen the workloads"
-                yield Fault(("timeline", number, "at"), "event-after-end", message, hint)
+    end_ns, count = length_ns(topology), 0
+    for number, event in enumerate(topology.timeline):
+        if event.every_ns and event.until_ns is None and end_ns is None:
+            hint = "some workloads end when they are done: say until when, such as until: 30s"
+            said = 'lacks "until", and how long the workloads take is unknown'
+            yield Fault(("timeline", number), "missing-key", said, hint)
+            return
+        count += len(event.times_ns(end_ns))
+        if count > MOST_STEPS:
+            message = f"brings the timeline to more than {MOST_STEPS} events"
+            yield Fault(("timeline", number), "too-many-changes", message, "use fewer events")
+            return
+    steps = in_time(topology)
+    if end_ns is not None:
+        yield from _after_end(steps, end_ns)
     state = TimelineState(topology)
     changes = 0
-    for number, event in in_time(topology):
-        if contradictions := list(state.contradictions(event)):
-            yield from (fault.under("timeline", number) for fault in contradictions)
+    for step in steps:
+        if contradictions := list(state.contradictions(step.what)):
+            yield from (fault.under("timeline", step.number) for fault in contradictions)
             return  # the links' state at later events is unknown
-        changes += len(state.meet(event))
+        changes += len(state.meet(step.what))
         if changes > MOST_CHANGES:
             message = f"brings the timeline to more than {MOST_CHANGES} changes of links"
-            yield Fault(("timeline", number), "too-many-changes", message, "use fewer events, or smaller groups")
+            yield Fault(("timeline", step.number), "too-many-changes", message, "use fewer events, or smaller groups")
             return
+
+
+def _after_end(steps: Iterable[Step], end_ns: int) -> Iterator[Fault]:
+    """Yield the faults of events that happen when the workloads have ended, one for each."""
+    late = {step.number: step for step in reversed([*steps]) if step.at_ns >= end_ns}
+    took = f"workloads take {units.DURATION.format(end_ns)}" if end_ns else "there are no workloads"
+    for number, step in sorted(late.items()):
+        said = "is" if step.key == "at" else "makes something happen at"
+        message = f"{said} {units.DURATION.format(step.at_ns)}, and {took}"
+        hint = "events happen while workloads run: move the event or lengthen the workloads"
+        yield Fault(("timeline", number, step.key), "event-after-end", message, hint)
 
 
 def longest_ns(topology: Topology) -> dict[LinkKey, dict[Match | None, int]]:
@@ -179,8 +221,8 @@ def longest_ns(topology: Topology) -> dict[LinkKey, dict[Match | None, int]]:
     """
     state = TimelineState(topology)
     longest = {key: impairments.longest_ns for key, impairments in state.file.items()}
-    for _, event in in_time(topology):
-        for key, impairments in state.meet(event).items():
+    for step in in_time(topology):
+        for key, impairments in state.meet(step.what).items():
             longest[key] = max(longest.get(key, 0), impairments.longest_ns)
     return by_direction(longest)
 
@@ -233,18 +275,6 @@ def both_ways(topology: Topology, workload: Workload | Work) -> tuple[tuple[Hop,
         return (), ()
     there = topology.graph.path(source, destination, network) or ()
     return there, topology.graph.answers(there)
-
-
-def _length_ns(topology: Topology) -> int | None:
-    """Return how long the workloads take, ns; None if that is not known in advance."""
-    total = 0
-    for stage in topology.stages:
-        lengths = [workload.parameters.get("duration_ns") for workload in stage]
-        known = [length for length in lengths if isinstance(length, int)]
-        if len(known) < len(lengths):
-            return None
-        total += max(known)
-    return total
 
 
 def separated(on: Mapping[str, Collection[str]], groups: Iterable[Iterable[str]]) -> Iterator[LinkKey]:

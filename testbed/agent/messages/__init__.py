@@ -53,7 +53,7 @@ from testbed.agent.messages.probes import (
 )
 from testbed.agent.messages.processes import Endpoint, Exit, Launch, ProcessEvent, Spawn, StopCommands, Tell
 from testbed.agent.messages.sockets import NodeSockets, Sockets, TcpConnection
-from testbed.agent.messages.timeline import EventDone, Timeline, TimelineEvent
+from testbed.agent.messages.timeline import BringAbout, EventDone, Happened, Timeline, TimelineEvent
 
 __all__ = [
     "Accepts",
@@ -63,6 +63,7 @@ __all__ = [
     "Attachments",
     "Await",
     "AwaitedNode",
+    "BringAbout",
     "Call",
     "Capture",
     "CaptureBegun",
@@ -79,6 +80,7 @@ __all__ = [
     "Exit",
     "FoundAddress",
     "FoundNamespace",
+    "Happened",
     "Hello",
     "HttpStatus",
     "Impair",

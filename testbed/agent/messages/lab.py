@@ -24,6 +24,8 @@ class AgentStatus(Payload, frozen=True, kw_only=True):
         members: the nodes that are not what was adopted, because their containers were made anew or came later.
         published: ports of nodes that this machine publishes, in runtime netns.
         left: the nodes that are there no more, because their service has fewer containers.
+        held: the nodes that faults keep from running, each with how: `paused` or `stopped`.
+        paused_by_faults: the nodes that faults have paused since the lab came up.
     """
 
     version: int
@@ -35,6 +37,8 @@ class AgentStatus(Payload, frozen=True, kw_only=True):
     pauses: Mapping[str, int]
     members: tuple[Member, ...]
     left: tuple[str, ...]
+    held: Mapping[str, str]
+    paused_by_faults: tuple[str, ...]
     published: tuple[Publication, ...] = ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 
 from testbed.agent.messages.base import Call, Payload
@@ -9,10 +10,11 @@ from testbed.endpoint.spec import Spec
 
 
 class Launch(Call[None], frozen=True, kw_only=True):
-    """Start a node's own command, which runs as long as the lab."""
+    """Start a node's own command, which runs as long as the lab; `stop_signal` asks it to end."""
 
     node: str
     argv: tuple[str, ...]
+    stop_signal: int = signal.SIGTERM
 
 
 class StopCommands(Call[None], frozen=True, kw_only=True):

@@ -1,26 +1,37 @@
-"""The timeline of a run: changes of links at given times."""
+"""The timeline of a run: what happens to links and nodes at given times. And faults of nodes at once."""
 
 from __future__ import annotations
 
 from testbed.agent.messages.base import Call, Payload
 from testbed.agent.messages.links import LinkChange
+from testbed.faults import Fault
 
 
 class TimelineEvent(Payload, frozen=True, kw_only=True):
-    """Changes of links at a time after time zero; `rebinds` are nodes whose NATs forget their mappings."""
+    """What happens at a time after time zero.
+
+    Attributes:
+        at_ns: that time.
+        changes: of links.
+        rebinds: nodes whose NATs forget their mappings.
+        faults: of nodes.
+    """
 
     at_ns: int
     changes: tuple[LinkChange, ...]
     rebinds: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
 
 class Timeline(Call[None], frozen=True, kw_only=True):
     """Carry events out until the client sends anything, which ends the call. Its events are `EventDone`.
 
+    At the end, however it comes, all nodes of its faults run again.
+
     Attributes:
         start_ns: time zero; it may be in the future.
         events: in the order of their times.
-        restored: the changes that undo all of them.
+        restored: the changes that undo all of those of links.
     """
 
     start_ns: int
@@ -29,8 +40,21 @@ class Timeline(Call[None], frozen=True, kw_only=True):
 
 
 class EventDone(Payload, frozen=True, kw_only=True):
-    """The event of a timeline at that place has happened: between these times its links changed, one after another."""
+    """The event of a timeline at that place has happened, between these times. They come in the order of the events."""
 
     number: int
     begun_ns: int
     done_ns: int
+
+
+class Happened(Payload, frozen=True, kw_only=True):
+    """When faults began and when they were done, ns of CLOCK_MONOTONIC."""
+
+    begun_ns: int
+    done_ns: int
+
+
+class BringAbout(Call[Happened], frozen=True, kw_only=True):
+    """Carry faults of nodes out at once, all at the same time; they last until others end them, or the lab ends."""
+
+    faults: tuple[Fault, ...]

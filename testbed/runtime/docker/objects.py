@@ -17,7 +17,7 @@ from testbed.runtime.docker import builds, podman, services
 from testbed.runtime.docker.engine import refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from ipaddress import IPv4Network
 
     from testbed.plan.model import Network, Node, Plan
@@ -222,6 +222,7 @@ def _attaches_one(engine: DockerEngine) -> bool:
 def require_running(
     engine: DockerEngine,
     containers: Mapping[str, Mapping[str, Any]],
+    by_faults: Callable[[], tuple[Collection[str], Collection[str]]],
     *,
     since: str = "",
     restarting: bool = True,
@@ -232,6 +233,7 @@ def require_running(
     Args:
         engine: the Docker Engine of the lab.
         containers: of its nodes, as they are listed, by node.
+        by_faults: returns the nodes that faults keep from running, and those that faults have paused.
         since: when a node must not have been paused, a time of the Docker Engine's clock.
         restarting: a container that the Docker Engine is about to start again, by its `restart`, counts as running.
         may_fail: the nodes whose programs may have ended.
@@ -241,14 +243,17 @@ def require_running(
         identity, state = container["Id"], container["State"]
         if state == "created" and NODE in container["Labels"]:
             continue  # the lab is coming up
+        if state == "running" or (restarting and state == "restarting") or node in by_faults()[0]:
+            continue
+        with refusals(f"node {node}"):
+            found = engine.api.inspect_container(identity)["State"]
+        if found["Running"] and not found["Paused"]:
+            continue  # a fault has just ended
         if state == "paused":
             raise _paused(node, container, now=True)
-        if state != "running" and not (restarting and state == "restarting"):
-            with refusals(f"node {node}"):
-                status = engine.api.inspect_container(identity)["State"]["ExitCode"]
-            if node not in may_fail:
-                raise failures.exited(node, status, engine.log_tail(identity))
-            ended[node] = f"status {status}"
+        if node not in may_fail:
+            raise failures.exited(node, found["ExitCode"], engine.log_tail(identity))
+        ended[node] = f"status {found['ExitCode']}"
     if since and containers:
         nodes = {container["Id"]: node for node, container in containers.items()}
         wanted = {"type": "container", "event": "pause", "container": list(nodes)}
@@ -256,7 +261,8 @@ def require_running(
         with refusals("events"):
             for event in engine.api.events(**times, filters=wanted, decode=True):
                 node = nodes[event["Actor"]["ID"]]
-                raise _paused(node, containers[node], now=False)
+                if node not in by_faults()[1]:
+                    raise _paused(node, containers[node], now=False)
     return ended
 
 

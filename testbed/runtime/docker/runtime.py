@@ -222,10 +222,12 @@ class DockerRuntime:
 
     def _status(self, lab: str, nodes: dict[str, str], states_by_name: Mapping[str, str]) -> LabStatus:
         notes: Sequence[str] = ()
+        held: Mapping[str, str] = {}
         try:
             agent = self.connect(lab)
             hello, attachments = agent.hello(), agent.call(messages.Attachments(settled=False))
-            notes = attachments.notes
+            held = hello.held
+            notes = (*attachments.notes, *failures.held_by_faults(lab, held))
             if hello.plan is None:
                 problem = "it was never brought up completely"
             else:
@@ -237,7 +239,8 @@ class DockerRuntime:
             problem = error.message
             if error.code == "agent-gone":
                 problem = failures.after_death(agents.aftermath(self._engine, lab), "containers") or problem
-        problem = problem or ", ".join(f"{node} is {now}" for node, now in nodes.items() if now != "running")
+        stopped = [f"{node} is {now}" for node, now in nodes.items() if now != "running" and node not in held]
+        problem = problem or ", ".join(stopped)
         return LabStatus(lab=lab, runtime=self.name, nodes=nodes, healthy=not problem, problem=problem, notes=notes)
 
     def moment(self, lab: str) -> str:  # noqa: ARG002
@@ -259,8 +262,21 @@ class DockerRuntime:
         for node in removed - {*may_fail}:
             raise LabError("node-exited", f"node {node}: container {attached[node]} is not there", "start it again")
         return dict.fromkeys(sorted(removed), "its container was removed") | objects.require_running(
-            self._engine, containers, since=since, restarting=restarting, may_fail=may_fail
+            self._engine,
+            containers,
+            partial(self._by_faults, lab),
+            since=since,
+            restarting=restarting,
+            may_fail=may_fail,
         )
+
+    def _by_faults(self, lab: str) -> tuple[Collection[str], Collection[str]]:
+        """Return the nodes that faults keep from running, and those that faults have paused."""
+        try:
+            status = self.connect(lab).hello()
+        except TestbedError:
+            return (), ()
+        return status.held, status.paused_by_faults
 
     def _attached(self, lab: str, *, again: bool = False) -> Mapping[str, str]:
         """The names of the containers that a lab did not make, by node, as its agent knows them.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed import units
 from testbed.topology.base import Fault
+from testbed.topology.event_times import Timed
 from testbed.topology.events import Heal, ImpairmentChange, Partition, Rebind
 from testbed.topology.groups import links_between
+from testbed.topology.node_events import LastingEvent, NodeEvent
 from testbed.topology.problems import nearest, quote
 from testbed.topology.rules import links, references
 from testbed.topology.timeline_state import separated
@@ -35,6 +38,30 @@ def events(parts: Parts) -> Iterator[Fault]:
             yield from _partition(parts, (*path, "partition"), partition)
         elif rebind := parts.model(raw, Rebind):
             yield from _rebind(parts, (*path, "node"), rebind.node)
+        elif event := parts.model(raw, NodeEvent):
+            yield from references.node(parts, (*path, "node"), event.node)
+        if timed := parts.model(raw, Timed):
+            yield from _times(path, timed)
+
+
+def _times(path: Path, event: Timed) -> Iterator[Fault]:
+    """Yield what is wrong with when an event happens."""
+    if event.every_ns is None:
+        if event.until_ns is not None:
+            hint = "say every: 2s, or leave it out"
+            yield Fault((*path, "until"), "until-without-every", "has no every beside it", hint)
+        return
+    if event.until_ns is not None and event.until_ns <= event.at_ns:
+        said = f"is {units.DURATION.format(event.until_ns)}, and the event first happens at "
+        yield Fault((*path, "until"), "until-too-early", said + units.DURATION.format(event.at_ns), "let it be later")
+    if isinstance(event, LastingEvent):
+        if event.lasting.ns is None:
+            hint = f"say for how long, less than every: {event.KEY}: {units.DURATION.format(event.every_ns // 2)}"
+            yield Fault((*path, event.KEY), "endless-fault", "says no duration, and the event happens again", hint)
+        elif event.lasting.ns >= event.every_ns:
+            said = f"lasts {units.DURATION.format(event.lasting.ns)}, and begins again every "
+            hint = "let it last less than every"
+            yield Fault((*path, event.KEY), "longer-than-every", said + units.DURATION.format(event.every_ns), hint)
 
 
 def _rebind(parts: Parts, path: Path, name: str) -> Iterator[Fault]:

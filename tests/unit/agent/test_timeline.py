@@ -8,8 +8,10 @@ import pytest
 
 from testbed.agent import client_connection, timeline
 from testbed.agent.connection import Connection
+from testbed.agent.faults import NodeFaults
 from testbed.agent.messages import LinkChange, Tell, Timeline, TimelineEvent
 from testbed.errors import LabError
+from testbed.faults import Kill, Pause, Stop, Unpause
 from testbed.impairments import Impairments
 
 MS = 1_000_000
@@ -27,6 +29,36 @@ EVENTS = tuple(map(event, (0, 50 * MS, 50 * MS, 80 * MS)))
 RESTORED = (change(7),)
 
 
+class Nodes:
+    """What is done to nodes, and when; stopping takes a while."""
+
+    def __init__(self):
+        self.done = []
+
+    async def _do(self, *what):
+        self.done.append(what)
+        return time.monotonic_ns()
+
+    async def pause(self, node):
+        return await self._do("pause", node)
+
+    async def unpause(self, node):
+        return await self._do("unpause", node)
+
+    async def stop(self, node):
+        await asyncio.sleep(STOPPING_S)
+        return await self._do("stop", node)
+
+    async def kill(self, node, number):
+        return await self._do("kill", node, number)
+
+    async def start(self, node):
+        return await self._do("start", node)
+
+
+STOPPING_S = 0.3
+
+
 class Lab:
     """What is done to links, and what a client hears of it; `failing` changes fail."""
 
@@ -35,6 +67,7 @@ class Lab:
         self.start_ns = time.monotonic_ns() + 30 * MS
         self.done = []
         self.heard = []
+        self.nodes = Nodes()
 
     async def change(self, changes, rebinds):  # noqa: ARG002  # no NAT here
         begun_ns = time.monotonic_ns()
@@ -50,9 +83,8 @@ class Lab:
             ours, theirs = socket.socketpair()
             agents, clients = Connection(ours), client_connection.Connection(theirs)
             try:
-                work = timeline.carry_out(
-                    agents, Timeline(start_ns=self.start_ns, events=tuple(events), restored=RESTORED), self.change
-                )
+                call = Timeline(start_ns=self.start_ns, events=tuple(events), restored=RESTORED)
+                work = timeline.carry_out(agents, call, self.change, NodeFaults(self.nodes))
                 await asyncio.gather(work, asyncio.to_thread(listen, clients))
             finally:
                 agents.close()
@@ -112,3 +144,48 @@ def test_that_it_could_not_be_undone_is_told():
 
     with pytest.raises(LabError, match="delay_ns=7,"):
         lab.carry_out(EVENTS[:1], listen)
+
+
+def on_nodes(at_ns, *faults):
+    return TimelineEvent(at_ns=at_ns, changes=(), faults=faults)
+
+
+@pytest.mark.parametrize("leave", [end, client_connection.Connection.close])
+def test_at_the_end_all_nodes_run_that_events_have_kept_from_it(leave):
+    lab = Lab()
+    events = [
+        on_nodes(0, Pause(node="a"), Kill(node="b")),
+        on_nodes(MS, Pause(node="c")),
+        on_nodes(2 * MS, Unpause(node="c")),
+    ]
+
+    def listen(connection):
+        lab.hear(connection, len(events))
+        leave(connection)
+
+    lab.carry_out(events, listen)
+    *done, first, second = lab.nodes.done
+    assert sorted(done) == [("kill", "b", 9), ("pause", "a"), ("pause", "c"), ("unpause", "c")]
+    assert {first, second} == {("unpause", "a"), ("start", "b")}
+
+
+def test_a_slow_event_of_one_node_holds_up_no_event_of_another():
+    lab = Lab()
+    events = [on_nodes(0, Stop(node="a")), on_nodes(MS, Pause(node="b")), event(2 * MS)]
+
+    def listen(connection):
+        lab.hear(connection, len(events))
+        end(connection)
+
+    lab.carry_out(events, listen)
+    assert lab.nodes.done[:2] == [("pause", "b"), ("stop", "a")]
+    assert [one["number"] for one in lab.heard] == [0, 1, 2]
+    slow, *others = lab.heard
+    assert all(one["done_ns"] < slow["done_ns"] for one in others)
+
+
+def test_an_event_that_contradicts_the_state_of_a_node_fails_and_all_is_undone():
+    lab = Lab()
+    with pytest.raises(LabError, match="contradicting-fault: node a is off"):
+        lab.carry_out([on_nodes(0, Kill(node="a")), on_nodes(MS, Pause(node="a"))], lambda one: lab.hear(one, 1))
+    assert lab.nodes.done == [("kill", "a", 9), ("start", "a")]

@@ -12,7 +12,8 @@ from testbed.impairments import (
 from testbed.matching import LinkKey
 from testbed.topology import TopologyError, loads
 from testbed.topology.impairments import ImpairmentKeys
-from testbed.topology.timeline_state import TimelineState, in_time
+from testbed.topology.steps import in_time
+from testbed.topology.timeline_state import TimelineState
 
 MS = 1_000_000
 HEAD = """name: x
@@ -37,7 +38,7 @@ def course(*events, head=HEAD):
     """The impairments of links after each event."""
     topology = loads(head + "".join(f"  - {event}\n" for event in events), "file.yml")
     links = TimelineState(topology)
-    return [links.meet(event) for _, event in in_time(topology)]
+    return [links.meet(step.what) for step in in_time(topology)]
 
 
 def described(*events):
@@ -72,6 +73,19 @@ def described(*events):
         ("{at: 1s, partition: [[a], [x]]}", 32, "unknown-node", ['"x"']),
         ("{at: 1s, partition: [[a], [b, a]]}", 35, "duplicate-node", ['"a"', "in a group already"]),
         ("{at: 1s, partition: [[a], [d]]}", 25, "no-shared-network", ["separates nothing"]),
+        ("{at: 1s, node: a, pause: 3}", 30, "bad-value", ["has no unit", "how long it lasts: 3s"]),
+        ("{at: 1s, node: a, pause: no}", 30, "bad-value", ["timeline[0].pause is wrong"]),
+        ("{at: 1s, node: a, kill: SIGTER}", 29, "bad-value", ['did you mean "SIGTERM"?']),
+        ("{at: 1s, node: aa, stop: true}", 20, "unknown-node", ["nodes are: a, b, c, d"]),
+        ("{at: 1s, node: host, pause: 1s}", 20, "built-in-node", ["can only be an end of a link"]),
+        ("{at: 1s, node: a, unpause: true}", 20, "contradicting-event", ['"a", which is not paused']),
+        ("{at: 1s, node: a, start: true}", 20, "contradicting-event", ['"a", which is not off']),
+        ("{at: 7s, node: a, pause: 1s}", 30, "event-after-end", ["happen at 8 s"]),
+        ("{at: 1s, every: 1s, node: a, pause: true}", 41, "endless-fault", ["pause: 500 ms"]),
+        ("{at: 1s, every: 1s, node: a, pause: 1s}", 41, "longer-than-every", ["lasts 1 s"]),
+        ("{at: 1s, every: 1s, until: 1s, heal: all}", 32, "until-too-early", ["first happens at 1 s"]),
+        ("{at: 1s, every: 1s, until: 10s, heal: all}", 32, "event-after-end", ["happen at 8 s"]),
+        ("{at: 1s, until: 2s, heal: all}", 21, "until-without-every", ["every: 2s"]),
         ("{at: 8s, heal: all}", 10, "event-after-end", ["is 8 s, and workloads take 8 s"]),
     ],
 )  # fmt: skip
@@ -186,3 +200,33 @@ def test_a_timeline_changes_links_a_bounded_number_of_times():
     )
     with pytest.raises(TopologyError, match=r"too-many-changes: timeline.* more than 100000 changes of links"):
         loads(text, "x.yml")
+
+
+def faults_of(*events):
+    topology = loads(HEAD + "".join(f"  - {event}\n" for event in events), "file.yml")
+    course, found = TimelineState(topology), []
+    for step in in_time(topology):
+        found.append((step.at_ns // MS, [str(each) for each in course.faults_of(step.what)]))
+        course.meet(step.what)
+    return found
+
+
+def test_a_fault_that_lasts_is_two_steps():
+    assert faults_of("{at: 1s, node: a, pause: 3s}", "{at: 2s, node: b, kill: 500ms}") == [
+        (1000, ["a: pause"]),
+        (2000, ["b: kill"]),
+        (2500, ["b: start"]),
+        (4000, ["a: unpause"]),
+    ]
+
+
+def test_an_event_happens_again_until_a_time_or_the_end():
+    assert [at for at, _ in faults_of("{at: 1s, every: 2s, until: 5s, node: a, restart: true}")] == [1000, 3000]
+    assert [at for at, _ in faults_of("{at: 1s, every: 2s, node: a, restart: true}")] == [1000, 3000, 5000, 7000]
+
+
+def test_heal_all_has_nodes_run_again():
+    assert faults_of("{at: 1s, node: a, pause: true}", "{at: 1s, node: c, stop: true}", "{at: 3s, heal: all}")[-1] == (
+        3000,
+        ["a: unpause", "c: start"],
+    )

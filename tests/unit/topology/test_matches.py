@@ -7,7 +7,8 @@ from testbed.matching import LinkKey, Match
 from testbed.plan import resolve
 from testbed.plan.forwarding import longest_ns
 from testbed.topology import TopologyError, loads
-from testbed.topology.timeline_state import TimelineState, in_time
+from testbed.topology.steps import in_time
+from testbed.topology.timeline_state import TimelineState
 
 DNS = Match(protocol=17, port=((53, 53),))
 ICMP = Match(protocol=1)
@@ -149,7 +150,7 @@ def test_events_change_the_link_that_they_name_and_partitions_all():
         "x.yml",
     )
     course = TimelineState(topology)
-    found = [course.meet(event) for _, event in in_time(topology)]
+    found = [course.meet(step.what) for step in in_time(topology)]
     a_b, b_a = LinkKey("a", "b", "lan"), LinkKey("b", "a", "lan")
     icmp, ef = a_b._replace(match=ICMP), a_b._replace(match=EF)
     assert [{*changes} for changes in found] == [

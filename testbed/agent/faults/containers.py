@@ -1,0 +1,105 @@
+"""Controls nodes that are containers, through the Docker Engine, and with them what the agent runs in them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from testbed.agent.tasks import cancelled
+from testbed.errors import LabError, MachineError, unknown_node
+
+if TYPE_CHECKING:
+    from testbed.agent.attachments import Attachments
+    from testbed.agent.docker_engine import DockerEngine
+    from testbed.agent.node_commands import NodeCommands
+    from testbed.agent.wiring import Wiring
+
+_STOPPING_SECONDS = 10
+"""In which a program ends after its stop signal, as Docker Compose's `stop_grace_period`."""
+
+_BACK_SECONDS = 20.0
+"""In which the links of a container that has started work again; it takes tenths of a second."""
+
+_POLL_SECONDS = 0.01
+
+
+class ContainerControl:
+    """See `NodeControl`."""
+
+    def __init__(
+        self, engine: DockerEngine | None, wiring: Wiring, commands: NodeCommands, attachments: Attachments
+    ) -> None:
+        self._engine = engine
+        self._wiring = wiring
+        self._commands = commands
+        self._attachments = attachments
+
+    async def pause(self, node: str) -> int:
+        """See `NodeControl`."""
+        await self._commands.pause(node)
+        try:
+            await self._order(node, "pause")
+        except BaseException:
+            await self._commands.unpause(node)
+            raise
+        return time.monotonic_ns()
+
+    async def unpause(self, node: str) -> int:
+        """See `NodeControl`."""
+        await self._order(node, "unpause")
+        await self._commands.unpause(node)
+        return time.monotonic_ns()
+
+    async def stop(self, node: str) -> int:
+        """See `NodeControl`."""
+        await self._order(node, f"stop?t={_STOPPING_SECONDS}")
+        await self._commands.kill_all(node)
+        return time.monotonic_ns()
+
+    async def kill(self, node: str, number: int) -> int:
+        """See `NodeControl`. The Docker Engine does not start the container again, whatever its `restart` says."""
+        ordered = asyncio.create_task(self._order(node, f"kill?signal={number}"))
+        if number != signal.SIGKILL:
+            await ordered
+            return time.monotonic_ns()
+        await self._end_of(node, ordered)  # the Docker Engine then takes its network apart, which takes it 300 ms
+        ended_ns = time.monotonic_ns()
+        await self._commands.kill_all(node)
+        await ordered
+        return ended_ns
+
+    async def _end_of(self, node: str, ordered: asyncio.Task[None]) -> None:
+        """Wait until the first process of a container has ended, or the order to kill it has failed."""
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        first_process = os.dup(self._wiring.nodes[node].first_process)  # wires may wait for it too, by its number
+        loop.add_reader(first_process, ended.set)
+        waiting = asyncio.create_task(ended.wait())
+        try:
+            await asyncio.wait([waiting, ordered], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            loop.remove_reader(first_process)
+            os.close(first_process)
+            await cancelled(waiting)
+
+    async def start(self, node: str) -> int:
+        """See `NodeControl`."""
+        await self._order(node, "start")
+        await self._commands.launch_again(node)
+        deadline = time.monotonic() + _BACK_SECONDS
+        while why := self._attachments.missing(node):
+            if time.monotonic() > deadline:
+                said = f"node {node} has started, and {why}"
+                raise LabError("node-not-back", said, "the lab's agent.log may say why")
+            await asyncio.sleep(_POLL_SECONDS)
+        return time.monotonic_ns()
+
+    async def _order(self, node: str, what: str) -> None:
+        if node not in self._wiring.nodes:
+            raise unknown_node(node, self._wiring.nodes)
+        if self._engine is None:
+            message = f"node {node} is a container, and the agent has no Docker Engine's socket to control it by"
+            raise MachineError("not-controlled", message, "run the testbed as root where the Docker Engine runs")
+        await self._engine.order(self._wiring.nodes[node].container, what)

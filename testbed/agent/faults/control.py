@@ -1,0 +1,33 @@
+"""The interface by which the agent pauses nodes and switches them off and on."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class NodeControl(Protocol):
+    """Controls the nodes of a lab.
+
+    All methods return when that had its effect, ns of the monotonic clock, which may be earlier than when they return,
+    and raise TestbedError where the node can't be controlled so.
+    """
+
+    async def pause(self, node: str) -> int:
+        """Have all processes of a node stand still, those that the agent has started in it too."""
+        ...
+
+    async def unpause(self, node: str) -> int:
+        """Have the processes of a paused node go on."""
+        ...
+
+    async def stop(self, node: str) -> int:
+        """Ask the program of a node to end, kill it if it takes more than ten seconds, and switch the node off."""
+        ...
+
+    async def kill(self, node: str, number: int) -> int:
+        """Send the program of a node a signal; SIGKILL ends all of its processes, and the node is off then."""
+        ...
+
+    async def start(self, node: str) -> int:
+        """Switch a node on that is off, and return when its program has begun and all of its links work."""
+        ...

@@ -1,0 +1,117 @@
+"""Carries faults of nodes out, and knows which nodes are not as the file has them because of that."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from testbed import faults
+from testbed.errors import LabError, TestbedError
+from testbed.faults import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from testbed.agent.faults.control import NodeControl
+    from testbed.faults import Fault
+
+_log = logging.getLogger(__name__)
+
+
+class NodeFaults:
+    """The faults of a lab's nodes.
+
+    Attributes:
+        paused: the nodes that faults have paused since the lab came up, whether or not they still are.
+    """
+
+    def __init__(self, control: NodeControl) -> None:
+        self._control = control
+        self._states: dict[str, State] = {}
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.paused: set[str] = set()
+
+    def state(self, node: str) -> State:
+        """Return what faults have made of a node."""
+        return self._states.get(node, State.RUNNING)
+
+    def is_off(self, node: str) -> bool:
+        """Whether a node is off, or has not come back yet, because of a fault."""
+        return self.state(node) is State.STOPPED
+
+    def held(self) -> dict[str, str]:
+        """Return the nodes that faults keep from running, each with how: `paused` or `stopped`."""
+        return {node: state.value for node, state in self._states.items() if state is not State.RUNNING}
+
+    async def carry_out(self, fault: Fault) -> tuple[int, int]:
+        """Carry a fault out; those of one node happen one after the other.
+
+        Returns:
+            When it began and when it was done, ns of the monotonic clock.
+
+        Raises:
+            TestbedError: the node can't be controlled so; `contradicting-fault`, its state forbids it.
+        """
+        async with self._turns[fault.node]:
+            begun_ns, before = time.monotonic_ns(), self.state(fault.node)
+            if why := faults.contradiction(before, fault):
+                raise LabError("contradicting-fault", f"node {fault.node} {why}", "testbed ps shows how nodes are")
+            # What ends by the fault is known to end on purpose from its beginning on, and until the node is back.
+            meanwhile = State.STOPPED if isinstance(fault, faults.Restart) else faults.after(before, fault)
+            self._states[fault.node] = before if meanwhile is State.RUNNING else meanwhile
+            if isinstance(fault, faults.Pause):
+                self.paused.add(fault.node)
+            try:
+                done_ns = await self._do(fault, before)
+            except BaseException:
+                self._states[fault.node] = before
+                raise
+            self._states[fault.node] = faults.after(before, fault)
+        _log.info("%s, in %.3f ms", fault, (done_ns - begun_ns) / 1e6)
+        return begun_ns, done_ns
+
+    async def _do(self, fault: Fault, before: State) -> int:
+        control = self._control
+        match fault:
+            case faults.Pause():
+                return await control.pause(fault.node)
+            case faults.Unpause():
+                return await control.unpause(fault.node)
+            case faults.Kill():
+                return await control.kill(fault.node, fault.signal)
+            case faults.Start():
+                return await control.start(fault.node)
+            case faults.Stop() | faults.Restart():
+                if before is State.PAUSED:  # it could not end
+                    await control.unpause(fault.node)
+                stopped_ns = await control.stop(fault.node) if before is not State.STOPPED else 0
+                return stopped_ns if isinstance(fault, faults.Stop) else await control.start(fault.node)
+
+    async def heal(self, nodes: Iterable[str]) -> None:
+        """Have nodes run again.
+
+        Raises:
+            TestbedError: one of them does not; the others do.
+        """
+        undone = [fault for node in nodes if (fault := faults.undoing(node, self.state(node)))]
+        failed = [
+            error
+            for error in await asyncio.gather(*map(self.carry_out, undone), return_exceptions=True)
+            if isinstance(error, BaseException)
+        ]
+        for error in failed:
+            if not isinstance(error, TestbedError):
+                raise error
+        if failed:
+            raise failed[0]
+
+    async def heal_all(self) -> None:
+        """Have all nodes run again.
+
+        Raises:
+            TestbedError: as `heal`.
+        """
+        await self.heal(list(self.held()))

@@ -1,0 +1,42 @@
+"""`testbed fault` and `testbed play`: what goes wrong with nodes while a lab is up."""
+
+from __future__ import annotations
+
+import click
+
+from testbed.cli.screen import Screen
+from testbed.errors import UsageError
+from testbed.lab import Lab
+
+
+@click.command("fault")
+@click.argument("name", metavar="LAB")
+@click.argument("node", metavar="NODE")
+@click.argument("fault", metavar="FAULT[=VALUE]")
+@click.option("--for", "lasting", metavar="DURATION", help="Wait so long, and end the fault: 3s.")
+def fault_command(name: str, node: str, fault: str, lasting: str | None) -> None:
+    """Have something go wrong with a node, in the words of the timeline of a topology file.
+
+    FAULT is pause, unpause, stop, kill, start or restart; kill=SIGTERM sends the node's program that signal. The name
+    of a group stands for each of its members. Without --for, what begins goes on until another fault ends it, or the
+    lab goes down. With it, Ctrl-C ends the fault early.
+    """
+    kind, equals, value = fault.partition("=")
+    if equals and lasting:
+        raise UsageError("two-values", f"{fault!r} has a value, and --for is one", "leave one of them out")
+    lab = Lab.attach(name)
+    for happened in lab.bring_about(node, kind, (lasting or value) if lasting or equals else True):
+        click.echo(f"fault   {happened}")
+
+
+@click.command("play")
+@click.argument("name", metavar="LAB")
+@click.argument("file", metavar="TOPOLOGY")
+def play_command(name: str, file: str) -> None:
+    """Carry out the timeline of a topology file on a lab that is up, from now on and without the file's workloads.
+
+    At its end, and on Ctrl-C, links are as before and all nodes run.
+    """
+    lab = Lab.attach(name)
+    with Screen() as screen:
+        lab.play(file, observer=screen)

@@ -1,0 +1,163 @@
+"""Events of the timeline that happen to nodes, each with the fault that it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from signal import SIGKILL, Signals
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal
+
+from testbed import faults, units
+from testbed.topology.base import key
+from testbed.topology.event_times import Timed
+from testbed.topology.problems import nearest, quote
+from testbed.topology.values import Name, Reader, fault, text_of, wrong_type
+
+_HINT = "write true, or how long it lasts: 3s"
+
+
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """How long a fault lasts.
+
+    Attributes:
+        ns: until it ends by itself; None if another event, or the end of the run, ends it.
+        signal: of a kill.
+    """
+
+    ns: int | None = None
+    signal: Signals = SIGKILL
+
+
+def _lasting(value: object) -> Lasting:
+    if value is True:
+        return Lasting()
+    if isinstance(value, bool | dict | list) or value is None:
+        raise wrong_type(value, "true, or how long it lasts (3s)")
+    try:
+        ns = units.DURATION.parse(text_of(value, "how long it lasts"))
+    except ValueError as error:
+        raise fault(f"is wrong: {error}", _HINT) from None
+    if not ns:
+        raise fault("lasts no time", _HINT)
+    return Lasting(ns)
+
+
+def _kill(value: object) -> Lasting:
+    if not isinstance(value, str) or not value[:1].isalpha():
+        return _lasting(value)
+    name = f"SIG{value.upper().removeprefix('SIG')}"
+    names = [each.name for each in Signals]
+    if name not in names:
+        raise fault(f"is {quote(value)}, which is not a signal", nearest(name, names, "signals"))
+    return Lasting(signal=Signals[name])
+
+
+_DURATIONS = {"type": "string", "pattern": units.DURATION.pattern, "examples": list(units.DURATION.examples)}
+LastingValue = Annotated[Lasting, Reader(_lasting, {"anyOf": [{"const": True}, _DURATIONS]})]
+KillValue = Annotated[Lasting, Reader(_kill, {"anyOf": [{"const": True}, {"type": "string", "examples": ["SIGTERM"]}]})]
+
+
+class NodeEvent(Timed):
+    """Base of the events that happen to nodes."""
+
+    node: Name = key("The node, or a group of nodes")
+
+    def fault(self, node: str) -> faults.Fault:
+        """Return what happens to a node."""
+        raise NotImplementedError
+
+
+class LastingEvent(NodeEvent):
+    """Base of those that another event ends, or that end by themselves."""
+
+    KEY: ClassVar[str]
+    """The key that says how long it lasts."""
+
+    @property
+    def lasting(self) -> Lasting:
+        """How long it lasts."""
+        found: Lasting = getattr(self, self.KEY)
+        return found
+
+
+class PauseEvent(LastingEvent):
+    """Nothing in the node runs for a while."""
+
+    KEY = "pause"
+
+    pause: LastingValue = key("`true`, or for how long: all processes of the node stand still")
+
+    def fault(self, node: str) -> faults.Fault:
+        """Return what happens to a node."""
+        return faults.Pause(node=node)
+
+
+class UnpauseEvent(NodeEvent):
+    """What was paused goes on."""
+
+    unpause: Literal[True] = key("That the processes of the node go on")
+
+    def fault(self, node: str) -> faults.Fault:
+        """Return what happens to a node."""
+        return faults.Unpause(node=node)
+
+
+class StopEvent(LastingEvent):
+    """A node is switched off as an administrator does it."""
+
+    KEY = "stop"
+
+    stop: LastingValue = key("`true`, or for how long: its program is asked to end, and the node is off")
+
+    def fault(self, node: str) -> faults.Fault:
+        """Return what happens to a node."""
+        return faults.Stop(node=node)
+
+
+class KillEvent(LastingEvent):
+    """A node dies, or its program gets a signal."""
+
+    KEY = "kill"
+
+    kill: KillValue = key(
+        "`true`, or for how long: all processes of the node are killed, and it is off. Or a signal for its program"
+    )
+
+    def fault(self, node: str) -> faults.Fault:
+        """Return what happens to a node."""
+        return faults.Kill(node=node, signal=self.kill.signal)
+
+
+class StartEvent(NodeEvent):
+    """A node that is off is switched on."""
+
+    start: Literal[True] = key("That the node is switched on again")
+
+    def fault(self, node: str) -> faults.Fault:
+        """Return what happens to a node."""
+        return faults.Start(node=node)
+
+
+class RestartEvent(NodeEvent):
+    """A node is switched off and on."""
+
+    restart: Literal[True] = key("That the node's program is asked to end, and begins anew")
+
+    def fault(self, node: str) -> faults.Fault:
+        """Return what happens to a node."""
+        return faults.Restart(node=node)
+
+
+OfNode = PauseEvent | UnpauseEvent | StopEvent | KillEvent | StartEvent | RestartEvent
+
+NODE_EVENTS: Mapping[str, type[NodeEvent]] = MappingProxyType(
+    {
+        "pause": PauseEvent,
+        "unpause": UnpauseEvent,
+        "stop": StopEvent,
+        "kill": KillEvent,
+        "start": StartEvent,
+        "restart": RestartEvent,
+    }
+)
+"""Those events by the key that tells them from others."""
