@@ -275,7 +275,7 @@ class Links:
         return tuple(
             LinkRequest(
                 **key._asdict(),
-                addresses={end: self.wiring.address(end, key.network) for end in key.nodes},
+                addresses={end: self.wiring.addresses(end, key.network) for end in key.nodes},
                 impairments=link.impairments,
                 later=(),
                 seed=link.seed,
