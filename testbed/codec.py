@@ -5,7 +5,8 @@ A type is a dataclass whose annotations say all there is to know (`msgspec` read
 
 - `OMIT_DEFAULTS = True`: fields that have their default are left out;
 - `DERIVED = ("passed",)`: these properties are written beside the fields, for other programs; they are not read;
-- a field with the metadata `NOT_STORED` is left out; the reader supplies it.
+- a field with the metadata `NOT_STORED` is left out; the reader supplies it;
+- a field with the metadata `OMIT_DEFAULT` is left out as long as it has its default.
 
 Messages, which are not stored, may be `msgspec.Struct`s instead: these are made faster. A class that is neither has a
 JSON form if it is a `Variant` or an `OwnForm`, such as a `Text`.
@@ -26,6 +27,9 @@ T = TypeVar("T")
 
 NOT_STORED: Mapping[str, bool] = MappingProxyType({"stored": False})
 """Metadata of a field that is no part of the JSON form."""
+
+OMIT_DEFAULT: Mapping[str, bool] = MappingProxyType({"omit default": True})
+"""Metadata of a field that is left out as long as it has its default: what does without it is stored as before."""
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 """Types of values that are the same in JSON."""
@@ -139,8 +143,8 @@ def _encode_fields(value: Any) -> dict[str, Any]:  # noqa: ANN401  # any datacla
     kind, encoded = type(value), {}
     for member in fields(value):
         part = getattr(value, member.name)
-        is_omitted = getattr(kind, "OMIT_DEFAULTS", False) and part == member.default
-        if is_stored(member) and not is_omitted:
+        may_omit = getattr(kind, "OMIT_DEFAULTS", False) or "omit default" in member.metadata
+        if is_stored(member) and not (may_omit and part == member.default):
             encoded[member.name] = encode(part)
     return encoded | {name: encode(getattr(value, name)) for name in _derived(kind)}
 

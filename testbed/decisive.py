@@ -30,6 +30,10 @@ ADDED: Mapping[str, str] = MappingProxyType({_ROLE: "unless default"})
 """It came after the first release: with its default it is left out, so that plans without it keep their digests."""
 
 
+ADDED_ADDRESS: Mapping[str, str] = MappingProxyType({_ROLE: "address unless default"})
+"""It is an address, as `ADDRESS`, and came after the first release, as `ADDED`."""
+
+
 def decisive(value: Any, place: Callable[[str], str | int], *, seeds: bool = True) -> Any:  # noqa: ANN401  # any part
     """Return the decisive part of a plan, or of a part of a plan, as JSON.
 
@@ -50,8 +54,11 @@ def decisive(value: Any, place: Callable[[str], str | int], *, seeds: bool = Tru
     kept = {}
     for member in fields(value):
         part, role = getattr(value, member.name), member.metadata.get(_ROLE)
-        may_omit = role == "unless default" or getattr(type(value), "OMIT_DEFAULTS", False)
+        added = role in ("unless default", "address unless default")
+        may_omit = added or getattr(type(value), "OMIT_DEFAULTS", False)
         is_left_out = role == "nothing" or (role == "seed" and not seeds) or (may_omit and part == member.default)
         if codec.is_stored(member) and not is_left_out:
-            kept[member.name] = place(part) if role == "address" else decisive(part, place, seeds=seeds)
+            kept[member.name] = (
+                place(part) if role and role.startswith("address") else decisive(part, place, seeds=seeds)
+            )
     return kept

@@ -66,6 +66,7 @@ async def adopt(wiring: Wiring, networks: Sequence[PresentNetwork], nodes: Seque
                     interface=device.name,
                     mtu=device.mtu,
                     address=interface.address,
+                    address6=interface.address6,
                 )
             )
 

@@ -318,6 +318,7 @@ class Attachments:
         if port.network in self.wiring.open_networks:  # where it may have any address
             address, *_ = [*await addresses(port, self.wiring), port.address]
             port = self.wiring.ports[port.node, port.network] = replace(port, address=address)
+        self.wires.give_addresses(port.node)
         impaired = await self.links.attach(port)
         self._open(port)
         self._new.pop(key, None)

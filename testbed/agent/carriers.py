@@ -43,7 +43,7 @@ class Link:
     """
 
     key: LinkKey
-    addresses: Mapping[str, str]
+    addresses: Mapping[str, tuple[str, ...]]
     engine: str
     why: str
     impairments: Impairments

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyroute2.netlink.exceptions import NetlinkError
 
+from testbed.agent import ipv6
 from testbed.agent.network_namespace import NetworkNamespace
 from testbed.agent.nodes import Node
 from testbed.agent.ports import Port
@@ -100,21 +101,29 @@ async def _cable(wiring: Wiring, node: str, interface: NewInterface, index: int,
             interface=interface.name,
             mtu=mtu,
             address=interface.address,
+            address6=interface.address6,
         )
     )
 
 
 async def configure(network: int, interfaces: Sequence[NewInterface]) -> None:
-    """Give a node's interfaces their addresses and switch them on."""
+    """Give a node's interfaces their addresses and switch them on.
+
+    Raises:
+        MachineError: `no-ipv6`.
+        LabError: `ipv6-refused`.
+        NetlinkError: the kernel refuses an address.
+    """
+    if with_ipv6 := [interface.name for interface in interfaces if interface.address6]:
+        with namespaces.inside(network):
+            ipv6.enable(with_ipv6)
     async with NetworkNamespace(network) as node:
         indexes = {link.get("ifname"): link["index"] async for link in await node.ip.get_links()}
         for interface in interfaces:
-            await node.ip.addr(
-                "add",
-                index=indexes[interface.name],
-                address=interface.address,
-                prefixlen=interface.prefix_length,
-            )
+            own = ((interface.address, interface.prefix_length), (interface.address6, interface.prefix_length6))
+            for address, bits in own:
+                if address:
+                    await node.ip.addr("add", index=indexes[interface.name], address=address, prefixlen=bits)
         for name in ("lo", *(interface.name for interface in interfaces)):
             await node.ip.link("set", index=indexes[name], state="up")
 

@@ -128,11 +128,11 @@ class Links:
         self.steering.rules.watch(link.key.network)
         await self.engines[link.engine].prepare(len(self._links))
 
-    async def _meet_machine(self, network: str, addresses: Mapping[str, str]) -> None:
+    async def _meet_machine(self, network: str, addresses: Mapping[str, tuple[str, ...]]) -> None:
         wiring, gateways = self.wiring, self.wiring.gateways
         gateways.meet(network, wiring.bridge(network), wiring.route, wiring.switch.fd, self.devices)
         if INTERNET in addresses:
-            await gateways.reach_beyond(network, addresses[INTERNET], self.devices)
+            await gateways.reach_beyond(network, addresses[INTERNET][0], self.devices)
 
     async def _make(self, links: Collection[Link]) -> None:
         """Make links; if that fails, those that were not made have no device."""
@@ -275,7 +275,7 @@ class Links:
         return tuple(
             LinkRequest(
                 **key._asdict(),
-                addresses={end: self.wiring.address(end, key.network) for end in key.nodes},
+                addresses={end: self.wiring.addresses(end, key.network) for end in key.nodes},
                 impairments=link.impairments,
                 later=(),
                 seed=link.seed,

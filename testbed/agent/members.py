@@ -187,7 +187,7 @@ class Members:
                 like=like,
                 container=self.wiring.identities[name].name,
                 interfaces=tuple(
-                    PresentInterface(network=port.network, mac=port.mac, address=port.address)
+                    PresentInterface(network=port.network, mac=port.mac, address=port.address, address6=port.address6)
                     for port in self.wiring.ports.values()
                     if port.node == name
                 ),

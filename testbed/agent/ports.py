@@ -56,7 +56,7 @@ class Port:
         mac: of the node's interface.
         interface: name of the node's interface, inside the node.
         mtu: bytes of an IP packet.
-        address: that the plan gives the interface.
+        address, address6: that the plan gives the interface, of IPv4 and of IPv6; empty where it has none.
     """
 
     node: str
@@ -68,6 +68,12 @@ class Port:
     interface: str
     mtu: int
     address: str
+    address6: str = ""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Its addresses, of IPv4 first."""
+        return tuple(address for address in (self.address, self.address6) if address)
 
     def __str__(self) -> str:
         return f"{self.node} on {self.network}"

@@ -104,7 +104,7 @@ class Steering:
             there_now = [other for other in far if (other, key.network) not in self.wiring.gone]
             for node, other in [way for each in there_now for way in ((near, each), (each, near))]:
                 here, there = self.wiring.port(node, key.network), self.wiring.port(other, key.network)
-                known[node][here.interface][link.addresses[other]] = there.mac
+                known[node][here.interface] |= dict.fromkeys(link.addresses[other], there.mac)
         for node, macs in known.items():
             with refusals(f"the neighbours of node {node}"):
                 neighbours.set_permanent(self.wiring.node(node).network, macs)

@@ -11,11 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from testbed.agent import bypass, device_requests, packet_filters, routes
+from testbed.agent import bypass, device_requests, ipv6, packet_filters, routes, switch
 from testbed.agent.creation import configure
 from testbed.agent.incidents import FAILURES
 from testbed.agent.ports import Port
 from testbed.errors import LabError
+from testbed.linux import namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -64,8 +65,26 @@ class Wires:
                 self.let_pass(network)
         except OSError as error:
             raise LabError("wiring-failed", f"the kernel refused a device of a wire: {error.strerror}") from None
+        self._keep_machine_out()
         for node in nodes:
+            self.give_addresses(node.name)
             self.route(node.name)
+
+    def _keep_machine_out(self) -> None:
+        """Switch IPv6 off at the bridges of the lab's own networks with IPv6, whose nodes would reach the machine.
+
+        Without it, it has a link-local address there, and takes in packets to all its other ones.
+
+        Raises:
+            LabError: `ipv6-refused`.
+        """
+        with_ipv6 = {each.network for node in self._nodes.values() for each in node.interfaces if each.address6}
+        own = with_ipv6 - self.wiring.open_networks - self._bridges.keys()
+        bridges = {port.bridge for port in self.wiring.ports.values() if port.network in own and port.bridge}
+        with namespaces.inside(self.wiring.switch.fd):
+            for index in bridges:
+                (bridge,) = switch.devices(self.wiring.route, index)
+                ipv6.disable(bridge.name)
 
     async def connect(self, name: str) -> list[Device]:
         """Make the ends of all wires of a node; return their ports, which are down.
@@ -93,6 +112,7 @@ class Wires:
                     interface=interface.name,
                     mtu=mtu,
                     address=interface.address,
+                    address6=interface.address6,
                 )
                 self.wiring.add(port)
         if wanted:
@@ -154,6 +174,23 @@ class Wires:
     def route_problems(self) -> list[str]:
         """Say in sentences which nodes have not got their routes back."""
         return [f"node {name} has not got its routes back: {error}" for name, error in self._unrouted.items() if error]
+
+    def give_addresses(self, name: str) -> None:
+        """Give a node its IPv6 addresses on the lab's own networks; its wires have theirs since they were made.
+
+        Raises:
+            MachineError: `no-ipv6`.
+            LabError: `ipv6-refused`; `node-stopped`.
+        """
+        given = self._nodes[name].interfaces if name in self._nodes else ()
+        own = {each.network: each for each in given if each.network not in self.wiring.open_networks}
+        there = {network: port for (node, network), port in self.wiring.ports.items() if node == name}
+        interfaces = {
+            there[network].interface: interface
+            for network, interface in own.items()
+            if network in there and (name, network) not in self.wiring.gone
+        }
+        ipv6.assign(self.wiring.node(name), interfaces)
 
     def let_pass(self, network: str) -> None:
         """Have IP packets of a network get from port to port, those that are routed and all of a wire.

@@ -117,9 +117,9 @@ class Wiring:
         if self.gateways.beyond:
             await self.gateways.beyond.meet(port for place, port in self.ports.items() if place not in self.gone)
 
-    def address(self, node: str, network: str) -> str:
-        """The address that a node has on a network, also while it is gone; KeyError where it has none."""
-        return self.last_port(node, network).address
+    def addresses(self, node: str, network: str) -> tuple[str, ...]:
+        """The addresses that a node has on a network, also while it is gone; KeyError where it is not on it."""
+        return self.last_port(node, network).addresses
 
     def side(self, node: str, network: str) -> Side:
         """Where the port of a node is, also while it is gone; KeyError where it has none."""
@@ -249,7 +249,7 @@ class Wiring:
         self.nodes[name] = of_process(name, pid, limited=bool(model.cgroups), container=container)
         for (node, network), port in list(self.ports.items()):
             if node == like:
-                self.ports[name, network] = replace(port, node=name, index=0, mac="", address="")
+                self.ports[name, network] = replace(port, node=name, index=0, mac="", address="", address6="")
                 self.gone[name, network] = f"node {name} is not on network {network} yet"
 
     def awaits(self, *nodes: str, network: str) -> bool:

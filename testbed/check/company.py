@@ -76,15 +76,15 @@ def _way(plan: Plan, link: Link, source: str, destination: str, impaired: _Impai
             beside.append(key.name)
     together = hops[0] if len(hops) == 1 else combined(hops)
     whole = replace(link, source=source, destination=destination, impairments=together)
-    address = plan.node(destination).on(link.network).address
+    addresses = plan.node(destination).on(link.network).addresses
     return replace(
-        _nowhere(plan, link), link=whole, address=address, hops=tuple(hops), beside=tuple(beside), skipped=skipped
+        _nowhere(plan, link), link=whole, addresses=addresses, hops=tuple(hops), beside=tuple(beside), skipped=skipped
     )
 
 
 def _nowhere(plan: Plan, link: Link) -> Path:
     mtu = next(network.mtu for network in plan.networks if network.name == link.network)
-    return Path(link=link, nodes=(), address="", mtu=mtu, hops=(), judged=link.key, skipped=NO_NEIGHBOUR)
+    return Path(link=link, nodes=(), addresses=(), mtu=mtu, hops=(), judged=link.key, skipped=NO_NEIGHBOUR)
 
 
 def _effort(way: Path) -> tuple[bool, float, int, int]:

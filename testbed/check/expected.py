@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from testbed.impairments import Drop, Impairments, Jitter, Reorder
     from testbed.impairments.effects import NamedDistribution
 
-FRAME_BYTES = 54
-"""The size of a probe on the link: 12 bytes of payload and the headers of UDP, IPv4 and Ethernet."""
+FRAME_BYTES = 74
+"""The size of a probe on the link: 12 bytes of payload and the headers of UDP, IPv6 and Ethernet.
+
+Over IPv4 its payload is 20 bytes longer, so that a link treats probes of both families alike.
+"""
 
 _UNIFORM_STEPS = 4096
 _MIXED_DRAWS = 1 << 16

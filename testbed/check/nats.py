@@ -12,8 +12,8 @@ from testbed import units
 from testbed.agent.messages import ProbeNat
 from testbed.check.verdict import AS_REQUESTED
 from testbed.errors import LabError
+from testbed.families import POOL
 from testbed.nat import ADDRESS, ADDRESS_AND_PORT, INDEPENDENT, KINDS, Behaviour
-from testbed.plan.addresses import POOL
 
 if TYPE_CHECKING:
     from collections.abc import Callable

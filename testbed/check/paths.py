@@ -18,6 +18,7 @@ from testbed.check.comparing import NOTHING_ARRIVES, compare_share, late_ns
 from testbed.check.delays import judge_delay
 from testbed.check.judging import judge
 from testbed.check.verdict import Finding, unmeasured
+from testbed.families import FAMILIES
 from testbed.impairments import CERTAIN, CLEAR, Blackhole, Impairments, IndependentLoss, LossSteps
 from testbed.matching import LinkKey, crossed, lines_that_take_any, usual
 from testbed.plan.forwarding import forwarding
@@ -52,7 +53,7 @@ class Path:
         link: the whole path as one link, with the combined impairments. Where it depends on the packets what a link on
             the way does, its match names those that the path is for.
         nodes: those between the ends.
-        address: of the destination.
+        addresses: of the destination, at most one of each family.
         mtu: of the smallest network on the way.
         hops: the impairments of each link on the way.
         judged: the only link that is to be judged; None for the path as a whole.
@@ -63,7 +64,7 @@ class Path:
 
     link: Link
     nodes: tuple[str, ...]
-    address: str
+    addresses: tuple[str, ...]
     mtu: int
     hops: tuple[Impairments, ...]
     judged: LinkKey | None = None
@@ -116,9 +117,10 @@ def paths_of(plan: Plan, links: Iterable[Link], routed: Plan | None = None) -> t
     impaired: dict[LinkKey, _Lines] = {}
     for link in links:
         impaired.setdefault(link.key.plain, {})[link.match] = link.impairments
-    planned, ways = forwarding(plan), forwarding(routed or plan)
+    by_family = {family: (forwarding(plan, family), forwarding(routed or plan, family)) for family in FAMILIES}
     found: dict[object, Path] = {}
     for workload in plan.workloads:
+        planned, ways = by_family[workload.family]
         ends = workload.source, workload.destination, workload.address
         now = ways.both_ways(*ends)
         for wanted, hops, packets in zip(
@@ -126,11 +128,16 @@ def paths_of(plan: Plan, links: Iterable[Link], routed: Plan | None = None) -> t
         ):
             if len(wanted) > 1 and not hops:
                 found.setdefault(wanted, replace(_path(plan, wanted, (CLEAR,)), skipped=_lost(plan, wanted)))
-            if len(hops) < 2 or ways.path(hops[0][0], hops[-1][1], _address(plan, hops)) != hops:  # noqa: PLR2004
+            if len(hops) < 2:  # noqa: PLR2004
+                continue
+            address = _address(plan, hops, workload.family)
+            if ways.path(hops[0][0], hops[-1][1], address) != hops:
                 continue  # answers through a NAT: nothing gets there unasked
             lines = [impaired[key] for hop in hops for key in crossed(*hop) if key in impaired]
             for taken, path in _by_packets(plan, hops, lines, packets):
-                found.setdefault((hops, taken), path)
+                before = found.setdefault((hops, taken), path).addresses
+                if address not in before:
+                    found[hops, taken] = replace(found[hops, taken], addresses=(*before, address))
     return tuple(found.values())
 
 
@@ -184,16 +191,16 @@ def _path(plan: Plan, hops: Sequence[Hop], each: Sequence[Impairments], match: M
     return Path(
         link=whole,
         nodes=tuple(hop[0] for hop in hops[1:]),
-        address=_address(plan, hops),
+        addresses=(),
         mtu=min(mtus[hop[2]] for hop in hops),
         hops=tuple(each),
     )
 
 
-def _address(plan: Plan, hops: Sequence[Hop]) -> str:
-    """Return the address where a path arrives."""
+def _address(plan: Plan, hops: Sequence[Hop], family: int) -> str:
+    """Return the address of a family where a path arrives."""
     _, destination, network = hops[-1]
-    return plan.node(destination).on(network).address
+    return plan.node(destination).on(network).of_family(family)
 
 
 def combined(hops: Sequence[Impairments]) -> Impairments:

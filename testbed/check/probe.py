@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from testbed import units
 from testbed.check import capacity, expected, parallel, policing, queues, rates, schedules, selection, traced, trains
 from testbed.check.comparing import TOO_HIGH, TOO_LOW
 from testbed.check.judging import TIMING, judge
+from testbed.check.samples import Sample
 from testbed.check.verdict import AS_REQUESTED, Finding, LinkCheck, unmeasured
 from testbed.errors import TestbedError
 from testbed.impairments import FixedRate, LossSteps
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from testbed.check.budget import Budget, Depth
     from testbed.check.paths import Path
     from testbed.check.rates import Train
-    from testbed.check.samples import Sample
     from testbed.check.schedules import Schedule
     from testbed.check.selection import ProbePackets
     from testbed.check.trains import TrainRecord
@@ -83,7 +84,7 @@ class Probe:
         self._link = link
         self._path = path
         self._impairments = link.impairments
-        self._address = path.address if path else plan.end(link.destination).on(link.network).address
+        self._addresses = path.addresses if path else plan.end(link.destination).on(link.network).addresses
         self._mtu = path.mtu if path else next(at.mtu for at in plan.networks if at.name == link.network)
         port = FIRST_PORT + number % _PORTS
         box = path.box if path else None
@@ -184,7 +185,8 @@ class Probe:
             schedules.spaced_probes(impairments, self._depth.probes_ns),
             schedules.dense_probes(impairments, self._depth.probes_ns),
         )
-        lasts_ns = sum(_START_NS + schedule.lasts_ns for schedule in (spaced, dense) if schedule)
+        shared = [schedule.shared_by(len(self._probed)) for schedule in (spaced, dense) if schedule]
+        lasts_ns = sum(_START_NS + schedule.lasts_ns for schedule in shared) * len(self._probed)
         if reason := self._reason_to_skip(lasts_ns):
             self._check = replace(self._check, skipped=reason)
             return
@@ -227,8 +229,25 @@ class Probe:
         if impairments.bottleneck and self._unfillable:
             yield unmeasured("rate", self._mean_bps, self._unfillable)
 
+    @property
+    def _probed(self) -> tuple[str, ...]:
+        """The addresses that probes for delay and loss share: one of each family that the link has."""
+        return self._addresses or ("",)
+
     def _sampled(self, schedule: Schedule, nodes: Nodes, say: Callable[[float], None], scripted: int) -> Sample:
-        record = self._send(schedule, nodes, say)
+        """Send a schedule's probes, the same number over each family, and return one sample of them all."""
+        parts = len(self._probed)
+        shared = schedule.shared_by(parts)
+        samples = [
+            self._sample_over(address, shared, nodes, parallel.share(say, place, parts), scripted)
+            for place, address in enumerate(self._probed)
+        ]
+        return reduce(Sample.followed_by, samples)
+
+    def _sample_over(
+        self, address: str, schedule: Schedule, nodes: Nodes, say: Callable[[float], None], scripted: int
+    ) -> Sample:
+        record = self._send(schedule, nodes, say, address)
         if self._origin_ns is None or not self._impairments.delay_trace:
             return record.sample(scripted=scripted)
         excess_ns = traced.excess_ns(self._impairments, self._origin_ns, record.sent_ns)
@@ -286,8 +305,12 @@ class Probe:
     def _add(self, *findings: Finding) -> None:
         self._check = replace(self._check, findings=(*self._check.findings, *findings))
 
-    def _send(self, schedule: Schedule, nodes: Nodes, say: Callable[[float], None]) -> TrainRecord:
-        return trains.send(schedule, self._link, nodes, address=self._address, packets=self._chosen, progress=say)
+    def _send(
+        self, schedule: Schedule, nodes: Nodes, say: Callable[[float], None], address: str | None = None
+    ) -> TrainRecord:
+        """Send a train, to the first address unless another is given."""
+        to = address or self._addresses[0]
+        return trains.send(schedule, self._link, nodes, address=to, packets=self._chosen, progress=say)
 
     def _busy(self, longer: int = 1, *, halved: bool = False) -> Schedule:
         longer *= _BUCKET_LONGER if self._token_bucket else 1

@@ -16,6 +16,7 @@ from testbed.check import expected
 from testbed.check.capacity import bottleneck_of, bounds, mean_bps
 from testbed.check.comparing import CONFIDENCE, EARLY_NS, TOO_HIGH, TOO_LOW, compare
 from testbed.check.verdict import AS_REQUESTED, Finding, unmeasured
+from testbed.families import IPV4, IPV6
 from testbed.impairments import CERTAIN, FixedRate
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ RATE_RATIO = 0.02
 PRESSURE = 1.25
 """The ratio of a train's rate to the link's: the queue never runs empty, and does not overflow at once."""
 
-HEADER_BYTES = 42
-"""The bytes of the headers of Ethernet, IPv4 and UDP."""
+HEADER_BYTES = {IPV4: 42, IPV6: 62}
+"""The bytes of the headers of Ethernet, IP and UDP, by family."""
 
 _SHARP = 0.1
 """The greatest width of a measured rate's interval, relative to the rate."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from testbed.agent import messages
+from testbed.families import family_of
 from testbed.plan.routes import Route
 
 if TYPE_CHECKING:
@@ -29,7 +31,9 @@ def as_routed(plan: Plan, call: Callable[[messages.NextHops], Mapping[str, Mappi
     if not daemons or not addresses:
         return plan
     found = call(messages.NextHops(nodes={node.name: addresses for node in daemons}))
-    owners = {at.address: (node.name, at.network) for node in plan.nodes for at in node.interfaces}
+    owners = {
+        address: (node.name, at.network) for node in plan.nodes for at in node.interfaces for address in at.addresses
+    }
     routed = {name: _routes(hops, owners) for name, hops in found.items()}
     return replace(plan, nodes=tuple(replace(node, routes=routed.get(node.name, node.routes)) for node in plan.nodes))
 
@@ -45,13 +49,13 @@ def _ends(plan: Plan) -> Iterator[str]:
 
 
 def _addresses(node: Node) -> Iterator[str]:
-    return (interface.address for interface in node.interfaces)
+    return (address for interface in node.interfaces for address in interface.addresses)
 
 
 def _routes(hops: Mapping[str, tuple[str, ...]], owners: Mapping[str, tuple[str, str]]) -> tuple[Route, ...]:
     single = {address: owners[gateways[0]] for address, gateways in hops.items() if gateways and gateways[0] in owners}
     return tuple(
-        Route(to=(f"{address}/32",), via=via, network=network)
+        Route(to=(str(ip_network(address)),), via=via, network=network, family=family_of(address))
         for address, (via, network) in single.items()
         if len(hops[address]) == 1
     )

@@ -42,3 +42,7 @@ class Sample:
         counts = ("sent", "arrived", "runs", "duplicates", "reordered", "overtaking", "unexpected")
         sums = {name: getattr(self, name) + getattr(other, name) for name in counts}
         return replace(self, sent_ns=sorted([*self.sent_ns, *other.sent_ns]), **sums)
+
+    def followed_by(self, other: Sample) -> Sample:
+        """Return one sample of both: the other's probes were sent after these."""
+        return replace(self.with_counts_of(other), delays_ns=[*self.delays_ns, *other.delays_ns])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from testbed.check import expected
@@ -76,6 +76,10 @@ class Schedule:
     def lasts_ns(self) -> int:
         """The time from the first datagram until the last one must have arrived."""
         return self.count * self.interval_ns + self.in_flight_ns
+
+    def shared_by(self, parts: int) -> Schedule:
+        """Return one of so many schedules that send as many datagrams together."""
+        return replace(self, count=-(-self.count // parts))
 
 
 def interval_ns(impairments: Impairments) -> int:

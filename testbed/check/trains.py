@@ -13,6 +13,7 @@ from testbed import records
 from testbed.check.rates import HEADER_BYTES, Train
 from testbed.check.samples import Sample
 from testbed.errors import LabError
+from testbed.families import family_of
 from testbed.plan.workloads import Workload
 from testbed.workloads.running import run
 
@@ -100,7 +101,7 @@ def send(
     Raises:
         LabError: an endpoint failed.
     """
-    size_bytes = schedule.frame_bytes - HEADER_BYTES
+    size_bytes = schedule.frame_bytes - HEADER_BYTES[family_of(address)]
     rate_bps = max(schedule.rate_bps * size_bytes // schedule.frame_bytes, 1)
     workload = Workload(
         name=f"check {link.name}",

@@ -2,7 +2,8 @@
 
 They are sent and received by raw sockets (raw(7)), so that the ports may be in use in the nodes. Each begins with eight
 bytes in place of the protocol's header. After the raw socket has got its copy, the kernel drops what has such a header:
-the length is 0 in UDP, and the checksum wrong in TCP and ICMP. So nothing answers.
+the length is 0 in UDP (and the checksum, which IPv6 needs), and the checksum wrong in TCP and ICMP; of ICMPv6 the type
+is unknown. So nothing answers. A raw socket's data begin with the IP header in IPv4, and behind it in IPv6.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _SO_ATTACH_FILTER = 26
 _PACKET_BYTES = 1 << 16
 
 # linux/filter.h: the accumulator is compared with a word behind the IP header, whose length is in the index register
-_LOAD_HEADER_LENGTH, _LOAD_WORD, _IF_EQUAL, _RETURN = 0xB1, 0x40, 0x15, 0x06
+_LOAD_HEADER_LENGTH, _LOAD_NO_LENGTH, _LOAD_WORD, _IF_EQUAL, _RETURN = 0xB1, 0x01, 0x40, 0x15, 0x06
 
 
 def head(spec: Spec) -> bytes:
@@ -40,7 +41,7 @@ class Receiver(socket.socket):
     """A raw socket that receives a spec's packets only, and returns of them what a UDP socket would."""
 
     def __init__(self, spec: Spec) -> None:
-        super().__init__(socket.AF_INET, socket.SOCK_RAW, spec.parameters["protocol"])
+        super().__init__(spec.family, socket.SOCK_RAW, spec.parameters["protocol"])
         self._head = head(spec)
         self._packet = bytearray(_PACKET_BYTES)
         udp.enlarge(self)
@@ -55,7 +56,7 @@ class Receiver(socket.socket):
         """
         while True:
             length = super().recv_into(self._packet, 0, flags)
-            start = _WORD * (self._packet[0] & _HEADER_LENGTH)
+            start = _WORD * (self._packet[0] & _HEADER_LENGTH) if self.family == socket.AF_INET else 0
             data = start + len(self._head)
             if self._packet[start:data] == self._head:
                 buffer[:] = self._packet[data : data + size]
@@ -66,7 +67,7 @@ class Receiver(socket.socket):
         at = 0 if any(self._head[:4]) else 4
         word = int.from_bytes(self._head[at : at + 4], "big")
         program = [
-            (_LOAD_HEADER_LENGTH, 0, 0, 0),
+            (_LOAD_HEADER_LENGTH if self.family == socket.AF_INET else _LOAD_NO_LENGTH, 0, 0, 0),
             (_LOAD_WORD, 0, 0, at),
             (_IF_EQUAL, 0, 1, word),
             (_RETURN, 0, 0, _PACKET_BYTES),

@@ -7,6 +7,8 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.endpoint.spec import family_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -63,7 +65,7 @@ class Foreign:
 
 def bound(address: str, port: int) -> socket.socket:
     """Return a UDP socket bound to an address, with a receive buffer as large as the kernel allows."""
-    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server = socket.socket(family_of(address), socket.SOCK_DGRAM)
     try:
         enlarge(server)
         server.bind((address, port))
@@ -71,6 +73,14 @@ def bound(address: str, port: int) -> socket.socket:
         server.close()
         raise
     return server
+
+
+def set_dscp(sender: socket.socket, dscp: int) -> None:
+    """Have the packets that a socket sends carry a DSCP (RFC 2474)."""
+    if sender.family == socket.AF_INET6:
+        sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
+    else:
+        sender.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
 
 
 def enlarge(server: socket.socket) -> None:

@@ -209,7 +209,7 @@ def as_requests(plan: Plan, links: Sequence[Link]) -> tuple[messages.LinkRequest
         messages.LinkRequest(
             **link.key._asdict(),
             addresses={
-                name: nodes[name].on(link.network).address
+                name: nodes[name].on(link.network).addresses
                 for name in (on[link.network] if link.key.is_access else link.key.nodes)
             },
             impairments=link.impairments,

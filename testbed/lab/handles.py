@@ -94,8 +94,13 @@ class NodeHandle:
 
     @property
     def addresses(self) -> Mapping[str, str]:
-        """Its address on each of its networks."""
-        return {interface.network: interface.address for interface in self._node.interfaces}
+        """Its address on each of its networks: that of IPv4, or of IPv6 where the network has only that."""
+        return {interface.network: interface.addresses[0] for interface in self._node.interfaces}
+
+    @property
+    def addresses6(self) -> Mapping[str, str]:
+        """Its IPv6 address on each of its networks that have IPv6."""
+        return {interface.network: interface.address6 for interface in self._node.interfaces if interface.address6}
 
     def run(self, argv: Sequence[str] | str, *, stdin: bytes | str = b"", timeout: float | None = None) -> Completed:
         """Run a command in the node and wait for it.

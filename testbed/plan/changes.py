@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from testbed.errors import UsageError
+from testbed.families import FAMILIES
 from testbed.impairments import CLEAR
 from testbed.matching import ANY_NODE, LinkKey, Match, covers
 from testbed.names import BUILT_IN
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from testbed.impairments import Impairments
+    from testbed.plan.forwarding import Hop
     from testbed.topology.document import Document
 
 KEYS = tuple(field.alias or name for name, field in ImpairmentKeys.model_fields.items())
@@ -85,9 +87,10 @@ def locate(plan: Plan, source: str, destination: str, network: str | None = None
 
 def _distance(plan: Plan, source: str, destination: str) -> str:
     """Return how far apart two nodes are that share no network, as the end of a sentence; empty if none is reached."""
-    paths = forwarding(plan)
-    address = paths.address(source, destination) if source != destination else None
-    hops = (paths.path(source, destination, address) if address else None) or ()
+    hops: Sequence[Hop] = ()
+    for paths in (forwarding(plan, family) for family in FAMILIES):
+        address = paths.address(source, destination) if source != destination else None
+        hops = hops or (paths.path(source, destination, address) if address else None) or ()
     return f": they are {len(hops)} hops apart, over {', '.join(hop[0] for hop in hops[1:])}" if hops else ""
 
 

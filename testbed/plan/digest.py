@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-from ipaddress import IPv4Network
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from testbed.impairments import Times
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from testbed.families import Subnet
 
 _PLACEHOLDER = "\0 times"
 """Stands for times, which go into the digest part by part; no text of a plan contains a NUL."""
 
 
-def place(address: str, allocated: Sequence[IPv4Network], present: Sequence[IPv4Network] = ()) -> str | int:
+def place(address: str, by_family: Mapping[int, Sequence[Subnet]], present: Sequence[Subnet] = ()) -> str | int:
     """An address, or in an allocated subnet its position there; of such a subnet the length of its prefix.
 
     Nothing of the addresses of a `present` network decides: a container that is made anew has another.
+
+    Args:
+        address: or a subnet.
+        by_family: the allocated subnets.
+        present: the subnets of networks that were there before the lab.
     """
     if not address:
         return address
-    network = IPv4Network(address)
-    if any(network.subnet_of(subnet) for subnet in present):
+    network = ip_network(address)
+    if any(network.network_address in subnet for subnet in present):
         return ""
+    allocated = by_family.get(network.version, ())
     if "/" in address:
         return network.prefixlen if network in allocated else address
     parsed = network.network_address

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from testbed.families import FAMILIES, IPV4, POOLS
 from testbed.matching import LinkKey, Match, Packets, crossed, longest
-from testbed.plan.addresses import POOL
 from testbed.plan.routes import DEFAULT
 
 if TYPE_CHECKING:
@@ -16,38 +16,48 @@ if TYPE_CHECKING:
     from testbed.plan.model import Network, Node, Plan
     from testbed.plan.routes import Route
 
-_POOL = str(POOL)
-
 Hop = tuple[str, str, str]
 """A node, the next one, and the network between them: the ends of a link."""
 
 
 class Forwarding:
-    """Where packets go by the routes of nodes.
+    """Where packets of a family go by the routes of nodes.
 
     Args:
         nodes: all nodes of a plan.
         networks: all networks of a plan.
+        family: 4 or 6.
     """
 
-    def __init__(self, nodes: Iterable[Node], networks: Iterable[Network]) -> None:
+    def __init__(self, nodes: Iterable[Node], networks: Iterable[Network], family: int = IPV4) -> None:
+        self._family = family
         self._nodes = {node.name: node for node in nodes}
-        self._subnets = {network.name: network.subnet for network in networks}
-        self._on = {name: tuple(at.network for at in node.interfaces) for name, node in self._nodes.items()}
+        self._subnets = {each.name: each.subnets[family] for each in networks if family in each.subnets}
+        self._on = {
+            name: tuple(at.network for at in node.interfaces if at.network in self._subnets)
+            for name, node in self._nodes.items()
+        }
         self._members: dict[str, list[str]] = {}
         for name, networks_of_node in self._on.items():
             for network in networks_of_node:
                 self._members.setdefault(network, []).append(name)
         self._tables = {
-            name: {target: (route.via, route.network) for route in node.routes for target in route.to}
+            name: {
+                target: (route.via, route.network)
+                for route in node.routes
+                if route.family == family
+                for target in route.to
+            }
             for name, node in self._nodes.items()
         }
+        self._pool = str(POOLS[family])
         self._subnet_routes = {
             name: routes
             for name, table in self._tables.items()
-            if (routes := [to for to in table if "/" in to and to != _POOL])
+            if (routes := [to for to in table if "/" in to and to != self._pool])
         }
-        self._in_pool = {name for name, subnet in self._subnets.items() if IPv4Network(subnet).subnet_of(POOL)}
+        pool = POOLS[family]
+        self._in_pool = {name for name, subnet in self._subnets.items() if subnet.network_address in pool}
         self._lengths: dict[tuple[str, str], int | None] = {}
 
     def next_hop(self, node: str, network: str, address: str) -> tuple[str, str] | None:
@@ -55,10 +65,11 @@ class Forwarding:
         table = self._tables[node]
         target = network
         if network not in table:
-            target = _POOL if network in self._in_pool and _POOL in table else DEFAULT
+            target = self._pool if network in self._in_pool and self._pool in table else DEFAULT
         if subnets := self._subnet_routes.get(node):
-            known = {network: IPv4Network(self._subnets[network]).prefixlen, _POOL: POOL.prefixlen}.get(target, -1)
-            matching = [to for to in map(IPv4Network, subnets) if IPv4Address(address) in to and to.prefixlen > known]
+            pool = POOLS[self._family]
+            known = {network: self._subnets[network].prefixlen, self._pool: pool.prefixlen}.get(target, -1)
+            matching = [to for to in map(ip_network, subnets) if ip_address(address) in to and to.prefixlen > known]
             if matching:
                 target = str(max(matching, key=lambda to: to.prefixlen))
         return table.get(target)
@@ -80,11 +91,11 @@ class Forwarding:
     def _forwards(self, node: str, arrived: str, onward: str) -> bool:
         """Whether a node sends packets on from one network to another."""
         router = self._nodes[node].router
-        return router is not None and not router.hides(arrived, onward)
+        return router is not None and not (self._family == IPV4 and router.hides(arrived, onward))
 
     def path(self, source: str, destination: str, address: str) -> tuple[Hop, ...] | None:
         """Return the hops of packets from one node to an address of another; None if they do not get there."""
-        network = next((at.network for at in self._nodes[destination].interfaces if at.address == address), None)
+        network = next((at.network for at in self._nodes[destination].interfaces if address in at.addresses), None)
         if network is None:
             return None
         before = self._walk(source, network, address)
@@ -104,11 +115,12 @@ class Forwarding:
         target = self._nodes[destination]
         for network in self._on[source]:
             if network in self._on[destination]:
-                return target.on(network).address
+                return target.on(network).of_family(self._family)
         lengths = [
-            (length, at.address)
+            (length, found)
             for at in target.interfaces
-            if (length := self._length(source, at.network, at.address)) is not None
+            if (found := at.of_family(self._family))
+            if (length := self._length(source, at.network, found)) is not None
         ]
         return min(lengths, key=lambda reached: reached[0])[1] if lengths else None
 
@@ -156,12 +168,12 @@ class Forwarding:
         stops = [(there[0][0], there[0][2])] if there else []
         for (_, node, before), (_, _, after) in pairwise(there):
             router = self._nodes[node].router
-            if router and router.translates(before, after):
+            if router and self._family == IPV4 and router.translates(before, after):
                 stops.append((node, after))
         hops: list[Hop] = []
         node = there[-1][1] if there else ""
         for stop, network in reversed(stops):
-            way = self.path(node, stop, self._nodes[stop].on(network).address)
+            way = self.path(node, stop, self._nodes[stop].on(network).of_family(self._family))
             if way is None:
                 return ()
             hops += way
@@ -171,7 +183,7 @@ class Forwarding:
 
 def gateway(route: Route, nodes: Mapping[str, Node]) -> str:
     """Return the address of a route's next hop."""
-    return nodes[route.via].on(route.network).address if route.via in nodes else route.via
+    return nodes[route.via].on(route.network).of_family(route.family) if route.via in nodes else route.via
 
 
 def installed(node: Node) -> Sequence[Route]:
@@ -181,9 +193,9 @@ def installed(node: Node) -> Sequence[Route]:
     return node.routes
 
 
-def forwarding(plan: Plan) -> Forwarding:
-    """Return where packets go by the routes of a plan."""
-    return Forwarding(plan.nodes, plan.networks)
+def forwarding(plan: Plan, family: int = IPV4) -> Forwarding:
+    """Return where packets of a family go by the routes of a plan."""
+    return Forwarding(plan.nodes, plan.networks, family)
 
 
 def longest_ns(plan: Plan, source: str, destination: str, packets: Packets) -> int:
@@ -201,10 +213,13 @@ def longest_ns(plan: Plan, source: str, destination: str, packets: Packets) -> i
     at_source, at_destination = ({at.network for at in plan.node(name).interfaces} for name in (source, destination))
     if shared := at_source & at_destination:
         return max(over(source, destination, network) for network in shared)
-    paths = forwarding(plan)
+    ways_there = (_way(forwarding(plan, family), source, destination) for family in FAMILIES)
+    return max(sum(over(*hop) for hop in hops) for hops in ways_there)
+
+
+def _way(paths: Forwarding, source: str, destination: str) -> Sequence[Hop]:
+    """Return the hops of packets from one node to another; none where no packets get there."""
     if address := paths.address(source, destination):
-        hops = paths.path(source, destination, address) or ()
-    else:  # behind a NAT, which lets answers in only
-        address = paths.address(destination, source)
-        hops = paths.both_ways(destination, source, address)[1] if address else ()
-    return sum(over(*hop) for hop in hops)
+        return paths.path(source, destination, address) or ()
+    address = paths.address(destination, source)  # behind a NAT, which lets answers in only
+    return paths.both_ways(destination, source, address)[1] if address else ()

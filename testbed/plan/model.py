@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Network
+from ipaddress import ip_network
 from typing import Any
 
 from testbed import codec
-from testbed.decisive import ADDED, ADDRESS, NOT_DECISIVE, SEED, decisive
+from testbed.decisive import ADDED, ADDED_ADDRESS, ADDRESS, NOT_DECISIVE, SEED, decisive
 from testbed.errors import unknown_node
 from testbed.expectations import Expectation
+from testbed.families import FAMILIES, IPV4, Subnet
 from testbed.faults import Fault
 from testbed.impairments import Impairments
 from testbed.matching import LinkKey, Match
@@ -25,6 +26,8 @@ from testbed.services import ComposeProject, Ready, Service
 VERSION = 2
 """The version of the plan's form, part of its digest."""
 
+_ADDRESS_OF_IPV6 = {**ADDED_ADDRESS, **codec.OMIT_DEFAULT}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
@@ -32,7 +35,7 @@ class Network:
 
     Attributes:
         name: as in the file.
-        subnet: in CIDR form, `198.18.7.0/24`.
+        subnet: of IPv4, in CIDR form, `198.18.7.0/24`; empty where it has IPv6 only.
         gateway: the address that a Docker network keeps for the machine; no node has it. Empty for a wire.
         allocated: the subnet was chosen here and may be another next time; else the file gave it.
         internal: traffic does not leave the machine.
@@ -40,6 +43,7 @@ class Network:
         present: name of the Docker network, bridge or cable that it is, which was there before the lab; empty where the
             lab makes it.
         wire: it is a cable between two nodes, made by the agent.
+        subnet6, gateway6, allocated6: as `subnet`, `gateway` and `allocated`, of IPv6.
     """
 
     name: str
@@ -50,6 +54,19 @@ class Network:
     mtu: int
     present: str = field(default="", metadata=ADDED)
     wire: bool = field(default=False, metadata=ADDED)
+    subnet6: str = field(default="", metadata=_ADDRESS_OF_IPV6)
+    gateway6: str = field(default="", metadata=_ADDRESS_OF_IPV6)
+    allocated6: bool = field(default=False, metadata={**ADDED, **codec.OMIT_DEFAULT})
+
+    @property
+    def subnets(self) -> Mapping[int, Subnet]:
+        """Its subnets by family."""
+        found = {family: self.subnet if family == IPV4 else self.subnet6 for family in FAMILIES}
+        return {family: ip_network(subnet) for family, subnet in found.items() if subnet}
+
+    def is_allocated(self, family: int) -> bool:
+        """Whether the subnet of a family was chosen here."""
+        return self.allocated if family == IPV4 else self.allocated6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +76,10 @@ class Interface:
     Attributes:
         network: the network's name.
         name: of the interface inside the node where we make it ourselves (`eth0`, `eth1`, ...).
-        address: IPv4, without the prefix length.
+        address: IPv4, without the prefix length; empty where the network has IPv6 only.
         prefix_length: bits of the network part.
         mac: derived from the address as Docker does (02:42 and the four bytes), so that it is the same everywhere.
+        address6, prefix_length6: as `address` and `prefix_length`, of IPv6.
     """
 
     network: str
@@ -69,6 +87,17 @@ class Interface:
     address: str = field(metadata=ADDRESS)
     prefix_length: int
     mac: str = field(metadata=NOT_DECISIVE)
+    address6: str = field(default="", metadata=_ADDRESS_OF_IPV6)
+    prefix_length6: int = field(default=0, metadata={**ADDED, **codec.OMIT_DEFAULT})
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Its addresses, of IPv4 first."""
+        return tuple(address for address in (self.address, self.address6) if address)
+
+    def of_family(self, family: int) -> str:
+        """Return its address of a family; empty where it has none."""
+        return self.address if family == IPV4 else self.address6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +144,11 @@ class Node:
     def is_present(self) -> bool:
         """Whether it was there before the lab."""
         return bool(self.container or self.namespace)
+
+    @property
+    def has_ipv6(self) -> bool:
+        """Whether it has an IPv6 address of the plan's."""
+        return any(interface.address6 for interface in self.interfaces)
 
     def on(self, network: str) -> Interface:
         """The node's interface on `network`; KeyError where it has none."""
@@ -272,11 +306,11 @@ class Plan:
                 network=network.name,
                 name="",
                 address=self.beyond if name == INTERNET else network.gateway,
-                prefix_length=IPv4Network(network.subnet).prefixlen,
+                prefix_length=network.subnets[IPV4].prefixlen,
                 mac="",
             )
             for network in self.networks
-            if not network.internal
+            if not network.internal and network.subnet
         )
         return Node(
             name=name,
@@ -348,8 +382,12 @@ class Plan:
 
     def decisive(self, *, seeds: bool = True) -> dict[str, Any]:
         """Return all that decides what the plan does, as JSON, with or without its seeds; see `testbed.decisive`."""
-        allocated = [IPv4Network(network.subnet) for network in self.networks if network.allocated]
-        present = [IPv4Network(network.subnet) for network in self.networks if network.present]
+        subnets = [(network, *found) for network in self.networks for found in network.subnets.items()]
+        allocated = {
+            each: [subnet for network, family, subnet in subnets if family == each and network.is_allocated(family)]
+            for each in FAMILIES
+        }
+        present = [subnet for network, _, subnet in subnets if network.present]
         plan = self._without_project() if self.project else self
         found: dict[str, Any] = decisive(plan, lambda address: place(address, allocated, present), seeds=seeds)
         return found

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
+from testbed.families import FAMILIES, Subnet
 from testbed.plan import addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from testbed.plan.model import Interface, Plan
 
-Moves = dict[IPv4Network, IPv4Network]
+Moves = Mapping[Subnet, Subnet]
 
 
-def relocate(plan: Plan, taken: Collection[IPv4Network]) -> Plan:
+def relocate(plan: Plan, taken: Collection[Subnet]) -> Plan:
     """Return the plan, with the same digest, on subnets that are not in use.
 
     Args:
@@ -27,22 +29,27 @@ def relocate(plan: Plan, taken: Collection[IPv4Network]) -> Plan:
     Raises:
         MachineError: `subnet-taken`, a subnet that the file gave is in use; `no-free-subnet`.
     """
-    subnets = {network.name: IPv4Network(network.subnet) for network in plan.networks if not network.present}
+    for family in FAMILIES:
+        plan = _relocated(plan, family, [subnet for subnet in taken if subnet.version == family])
+    if not plan.beyond:
+        return plan
+    used = [*taken, *(subnet for network in plan.networks for subnet in network.subnets.values())]
+    return replace(plan, beyond=str(addresses.beyond(lab=plan.lab, taken=used)))
+
+
+def _relocated(plan: Plan, family: int, taken: Collection[Subnet]) -> Plan:
+    own = [network for network in plan.networks if not network.present and family in network.subnets]
+    subnets = {network.name: network.subnets[family] for network in own}
     fixed = {
         network.name
-        for network in plan.networks
-        if network.name in subnets
-        if not network.allocated or not any(subnets[network.name].overlaps(other) for other in taken)
+        for network in own
+        if not network.is_allocated(family) or not any(subnets[network.name].overlaps(other) for other in taken)
     }
     members = Counter(at.network for node in plan.nodes for at in node.interfaces)
     wanted = {name: (subnet if name in fixed else None, members[name]) for name, subnet in subnets.items()}
-    wires = {network.name for network in plan.networks if network.wire}
-    found = addresses.subnets(wanted, lab=plan.lab, taken=taken, wires=wires)
-    moved = _moved(plan, {subnets[name]: subnet for name, subnet in found.items()})
-    if not plan.beyond:
-        return moved
-    used = [*taken, *(IPv4Network(network.subnet) for network in moved.networks)]
-    return replace(moved, beyond=str(addresses.beyond(lab=plan.lab, taken=used)))
+    wires = {network.name for network in own if network.wire}
+    found = addresses.subnets(family, wanted, lab=plan.lab, taken=taken, wires=wires)
+    return _moved(plan, {subnets[name]: subnet for name, subnet in found.items() if subnets[name] != subnet})
 
 
 def readdress(plan: Plan, found: Mapping[tuple[str, str], tuple[str, str]]) -> Plan:
@@ -87,7 +94,7 @@ def on_subnets(plan: Plan, found: Mapping[str, tuple[str, str]]) -> Plan:
         else network
         for network in plan.networks
     )
-    lengths = {name: IPv4Network(subnet).prefixlen for name, (subnet, _) in found.items()}
+    lengths = {name: ip_network(subnet).prefixlen for name, (subnet, _) in found.items()}
     nodes = tuple(
         replace(
             node,
@@ -105,10 +112,18 @@ def _readdressed(interface: Interface, found: tuple[str, str] | None) -> Interfa
 
 
 def _moved(plan: Plan, moves: Moves) -> Plan:
+    if not moves:
+        return plan
     networks = tuple(
         network
         if network.present
-        else replace(network, subnet=str(moves[IPv4Network(network.subnet)]), gateway=_address(network.gateway, moves))
+        else replace(
+            network,
+            subnet=_subnet(network.subnet, moves),
+            gateway=_address(network.gateway, moves),
+            subnet6=_subnet(network.subnet6, moves),
+            gateway6=_address(network.gateway6, moves),
+        )
         for network in plan.networks
     )
     nodes = tuple(
@@ -123,17 +138,22 @@ def _moved(plan: Plan, moves: Moves) -> Plan:
 
 
 def _interface(interface: Interface, moves: Moves) -> Interface:
-    address = _address(interface.address, moves)
-    if address == interface.address:
+    address, address6 = _address(interface.address, moves), _address(interface.address6, moves)
+    if (address, address6) == (interface.address, interface.address6):
         return interface
-    return replace(interface, address=address, mac=addresses.mac(IPv4Address(address)))
+    mac = interface.mac if address == interface.address != "" else addresses.mac(ip_address(address or address6))
+    return replace(interface, address=address, address6=address6, mac=mac)
 
 
-def _address(address: str, moves: Mapping[IPv4Network, IPv4Network]) -> str:
+def _subnet(subnet: str, moves: Moves) -> str:
+    return str(moves.get(ip_network(subnet), subnet)) if subnet else ""
+
+
+def _address(address: str, moves: Moves) -> str:
     """Return the address at the same position in the new subnet."""
     if not address:
         return address
-    parsed = IPv4Address(address)
+    parsed = ip_address(address)
     for before, after in moves.items():
         if parsed in before:
             return str(after[int(parsed) - int(before.network_address)])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Network
 from itertools import count
 from typing import TYPE_CHECKING, cast
 
 from testbed.expectations import parse
+from testbed.families import FAMILIES, IPV4, IPV6, family_of
 from testbed.kinds import kinds as all_kinds
 from testbed.plan import addresses, routing
+from testbed.plan.addresses import Placed
 from testbed.plan.forwarding import Forwarding
 from testbed.plan.links import resolve_links
 from testbed.plan.model import Group, Interface, Network, Node, Plan
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from ipaddress import IPv4Address
 
+    from testbed.families import Address
     from testbed.services import Service
     from testbed.topology.models import Topology
     from testbed.topology.workloads import Work
@@ -72,35 +74,12 @@ def resolve(
         network: [node for node in topology.nodes if network in topology.attachments(node)]
         for network in topology.segments
     }
-    given = {network: topology.addresses(network) for network in topology.segments}
-    fixed = {name: network.fixed_subnet(given[name].values()) for name, network in topology.segments.items()}
-    subnets = addresses.subnets(
-        {name: (fixed[name], len(members[name])) for name in topology.segments},
-        lab=lab,
-        taken=(),
-        wires=topology.wires,
-    )
-    used = {name: _used(topology, network.present) for name, network in topology.segments.items()}
-    hosts = {
-        name: addresses.hosts(subnet, members[name], given[name], used[name], wire=name in topology.wires)
-        for name, subnet in subnets.items()
-    }
-    nodes = tuple(_node(topology, name, subnets, hosts) for name in topology.nodes)
+    placed = {family: _placed(topology, family, lab, members) for family in FAMILIES}
+    nodes = tuple(_node(topology, name, placed) for name in topology.nodes)
     links, timeline = resolve_links(topology, seed=seed, engine=engine)
-    networks = tuple(
-        Network(
-            name=name,
-            subnet=str(subnets[name]),
-            gateway="" if name in topology.wires else _gateway(topology, network.present) or str(subnets[name][1]),
-            allocated=fixed[name] is None,
-            internal=network.internal,
-            mtu=network.mtu,
-            present=network.present or "",
-            wire=name in topology.wires,
-        )
-        for name, network in topology.segments.items()
-    )
-    stages = _stages(topology, nodes, Forwarding(nodes, networks), seed)
+    networks = tuple(_network(topology, name, placed) for name in topology.segments)
+    ways = {family: Forwarding(nodes, networks, family) for family in FAMILIES}
+    stages = _stages(topology, nodes, ways, seed)
     workloads = [workload for stage in stages for workload in stage]
     kinds = {name: workload.kind for workload in workloads for name in (workload.name, workload.group) if name}
     grouped = {workload.group for workload in workloads}
@@ -128,7 +107,64 @@ def resolve(
 def _beyond(networks: Sequence[Network], lab: str) -> str:
     if all(network.internal for network in networks):
         return ""
-    return str(addresses.beyond(lab=lab, taken=[IPv4Network(network.subnet) for network in networks]))
+    taken = [subnet for network in networks for subnet in network.subnets.values()]
+    return str(addresses.beyond(lab=lab, taken=taken))
+
+
+def _placed(topology: Topology, family: int, lab: str, members: Mapping[str, Sequence[str]]) -> Placed:
+    """Choose subnets and addresses of a family; `members` are the nodes on each network."""
+    segments = {name: one for name, one in topology.segments.items() if family in topology.families_of(name)}
+    given = {name: topology.addresses(name, family) for name in segments}
+    fixed = {name: network.fixed_subnet(family, given[name].values()) for name, network in segments.items()}
+    subnets = addresses.subnets(
+        family,
+        {name: (fixed[name], len(members[name])) for name in segments},
+        lab=lab,
+        taken=(),
+        wires=topology.wires,
+    )
+    hosts = {
+        name: addresses.hosts(
+            subnet, members[name], given[name], _used(topology, segments[name].present), wire=name in topology.wires
+        )
+        for name, subnet in subnets.items()
+    }
+    return Placed(subnets, hosts, [name for name, subnet in fixed.items() if subnet is None])
+
+
+def _network(topology: Topology, name: str, placed: Mapping[int, Placed]) -> Network:
+    network, is_wire = topology.segments[name], name in topology.wires
+    subnets = {family: each.subnets[name] for family, each in placed.items() if name in each.subnets}
+    gateways = {family: "" if is_wire else str(subnet[1]) for family, subnet in subnets.items()}
+    if network.present:
+        gateways[IPV4] = topology.present.networks[network.present].gateway or gateways[IPV4]
+    return Network(
+        name=name,
+        subnet=str(subnets.get(IPV4, "")),
+        gateway=gateways.get(IPV4, ""),
+        allocated=name in placed[IPV4].allocated,
+        internal=network.internal,
+        mtu=network.mtu,
+        present=network.present or "",
+        wire=is_wire,
+        subnet6=str(subnets.get(IPV6, "")),
+        gateway6=gateways.get(IPV6, ""),
+        allocated6=name in placed[IPV6].allocated,
+    )
+
+
+def _interface(topology: Topology, node: str, index: int, network: str, placed: Mapping[int, Placed]) -> Interface:
+    own = {family: each.hosts[network][node] for family, each in placed.items() if network in each.hosts}
+    lengths = {family: placed[family].subnets[network].prefixlen for family in own}
+    return Interface(
+        network=network,
+        name=_interface_name(topology, node, index),
+        address=str(own.get(IPV4, "")),
+        prefix_length=lengths.get(IPV4, 0),
+        mac=_mac(topology, node, network, next(iter(own.values()))),
+        address6=str(own.get(IPV6, "")),
+        prefix_length6=lengths.get(IPV6, 0),
+    )
 
 
 def _used(topology: Topology, present: str | None) -> frozenset[IPv4Address]:
@@ -136,11 +172,7 @@ def _used(topology: Topology, present: str | None) -> frozenset[IPv4Address]:
     return topology.present.networks[present].used if present else frozenset()
 
 
-def _gateway(topology: Topology, present: str | None) -> str:
-    return topology.present.networks[present].gateway if present else ""
-
-
-def _mac(topology: Topology, node: str, network: str, address: IPv4Address) -> str:
+def _mac(topology: Topology, node: str, network: str, address: Address) -> str:
     entry, present = topology.nodes[node], topology.segments[network].present
     name = entry.container or entry.namespace
     return topology.present.mac(name, present) if name and present else addresses.mac(address)
@@ -155,18 +187,12 @@ def _capture(topology: Topology) -> CaptureSettings:
     )
 
 
-def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hosts: addresses.Hosts) -> Node:
+def _node(topology: Topology, name: str, placed: Mapping[int, Placed]) -> Node:
     node = topology.nodes[name]
     return Node(
         name=name,
         interfaces=tuple(
-            Interface(
-                network=network,
-                name=_interface_name(topology, name, index),
-                address=str(hosts[network][name]),
-                prefix_length=subnets[network].prefixlen,
-                mac=_mac(topology, name, network, hosts[network][name]),
-            )
+            _interface(topology, name, index, network, placed)
             for index, network in enumerate(topology.attachments(name))
         ),
         image=node.image,
@@ -179,7 +205,9 @@ def _node(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hos
         service=_service(topology, node.service),
         container=node.container or "",
         router=routing.router(topology, name),
-        routes=routing.routes(topology, name, subnets, hosts),
+        routes=tuple(
+            route for family, each in placed.items() for route in routing.routes(topology, name, family, each)
+        ),
         namespace=node.namespace or "",
         may_fail=node.may_fail,
     )
@@ -203,7 +231,7 @@ def _interface_name(topology: Topology, node: str, index: int) -> str:
 
 
 def _stages(
-    topology: Topology, nodes: Sequence[Node], forwarding: Forwarding, seed: int
+    topology: Topology, nodes: Sequence[Node], ways: Mapping[int, Forwarding], seed: int
 ) -> tuple[tuple[Workload, ...], ...]:
     ports, longest = count(FIRST_PORT), longest_ns(topology)
     named = {node.name: node for node in nodes}
@@ -211,7 +239,7 @@ def _stages(
     def instances(written: AskedWorkload | Work) -> Iterator[Workload]:
         for workload in topology.instances(written):
             address = _address(topology, workload, named)
-            there, back = forwarding.both_ways(workload.source, workload.destination, address)
+            there, back = ways[family_of(address)].both_ways(workload.source, workload.destination, address)
             waits = workload.waits(longest_round_trip(there, back, packets_of(workload), longest))
             resolved = _workload(workload, named[workload.source], address, next(ports), seed, waits=waits)
             yield resolved if workload is written else replace(resolved, group=written.name)
@@ -220,13 +248,13 @@ def _stages(
 
 
 def _address(topology: Topology, workload: AskedWorkload | Work, nodes: Mapping[str, Node]) -> str:
-    """Return the address of a workload's destination on the network where its packets arrive."""
-    destination = nodes[workload.destination]
+    """Return the address of a workload's destination, of its family, on the network where its packets arrive."""
+    destination, family = nodes[workload.destination], topology.family(workload)
     if workload.source == workload.destination:
-        return destination.interfaces[0].address
-    hops = topology.graph.path(workload.source, workload.destination, workload.network)
+        return destination.interfaces[0].addresses[0]
+    hops = topology.graphs[family].path(workload.source, workload.destination, workload.network)
     assert hops is not None  # noqa: S101  # the file would not be valid
-    return destination.on(workload.network or hops[-1][2]).address
+    return destination.on(workload.network or hops[-1][2]).of_family(family)
 
 
 def _workload(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from testbed import codec
 from testbed.decisive import ADDED
 
 DEFAULT = "default"
@@ -77,9 +78,11 @@ class Route:
         via: the next node; or the address of something that is no node.
         network: the network that leads there.
         static: the file gives the route; else it was computed.
+        family: of IP, 4 or 6.
     """
 
     to: tuple[str, ...]
     via: str
     network: str
     static: bool = False
+    family: int = field(default=4, metadata={**ADDED, **codec.OMIT_DEFAULT})

@@ -5,19 +5,19 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
-from testbed.plan.addresses import POOL
-from testbed.plan.routes import Firewall, Nat, Route, Router
+from testbed.families import FAMILIES, IPV4, IPV6, POOLS
+from testbed.plan.routes import DEFAULT, Firewall, Nat, Route, Router
 from testbed.topology.routers import SECOND, as_address, as_subnet
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from ipaddress import IPv4Network
+    from collections.abc import Collection
 
-    from testbed.plan.addresses import Hosts
+    from testbed.plan.addresses import Placed
     from testbed.topology.models import Topology
     from testbed.topology.routers import StaticRoute
 
-_FORWARD = "net.ipv4.ip_forward"
+_FORWARD = {IPV4: "net.ipv4.ip_forward", IPV6: "net.ipv6.conf.all.forwarding"}
+"""The setting that makes a node a router, by family."""
 
 
 def router(topology: Topology, name: str) -> Router | None:
@@ -44,42 +44,64 @@ def _sides(topology: Topology, name: str, inside: Collection[str]) -> tuple[tupl
 
 def sysctls(topology: Topology, name: str) -> dict[str, str]:
     """Return the settings of the kernel that a node needs as a router."""
-    return {_FORWARD: "1"} if topology.nodes[name].router else {}
+    if not topology.nodes[name].router:
+        return {}
+    families = {family for network in topology.attachments(name) for family in topology.families_of(network)}
+    return {_FORWARD[family]: "1" for family in FAMILIES if family in families}
 
 
-def routes(topology: Topology, name: str, subnets: Mapping[str, IPv4Network], hosts: Hosts) -> tuple[Route, ...]:
-    """Return the routes of a node, each with all destinations that it leads to.
+def routes(topology: Topology, name: str, family: int, placed: Placed) -> tuple[Route, ...]:
+    """Return the routes of a node for a family, each with all destinations that it leads to.
 
     A node that forwards nothing and has one next hop for everything has one route for all allocated subnets. It has no
     default route unless the file gives one: what is not in the lab, the machine's DNS server for one, is unreachable at
     once, and not only at the next router.
+
+    Args:
+        topology: valid.
+        name: of the node.
+        family: 4 or 6.
+        placed: its subnets and addresses.
     """
+    subnets = placed.subnets
     if topology.nodes[name].container:  # it is taken as it is
         return ()
-    static = [_static(topology, name, route, subnets, hosts) for route in topology.nodes[name].routes]
+    static = [
+        found for route in topology.nodes[name].routes if (found := _static(topology, name, route, family, placed))
+    ]
     given = {target for route in static for target in route.to}
     targets: dict[tuple[str, str], list[str]] = {}
-    for network in topology.segments:
-        hop = topology.graph.next_hops(network).get(name)
+    for network in subnets:
+        hop = topology.graphs[family].next_hops(network).get(name)
         if hop is not None and network not in given:
             targets.setdefault((hop.via, hop.network), []).append(network)
+    pool = POOLS[family]
     if len(targets) == 1 and not topology.nodes[name].router and not given:
         ((way, networks),) = targets.items()
-        others = [network for network in networks if not subnets[network].subnet_of(POOL)]
-        targets = {way: [str(POOL), *others] if len(others) < len(networks) else others}
-    computed = [Route(to=tuple(to), via=via, network=network) for (via, network), to in targets.items()]
+        others = [network for network in networks if subnets[network].network_address not in pool]
+        targets = {way: [str(pool), *others] if len(others) < len(networks) else others}
+    computed = [Route(to=tuple(to), via=via, network=network, family=family) for (via, network), to in targets.items()]
     return (*static, *computed)
 
 
-def _static(
-    topology: Topology, name: str, route: StaticRoute, subnets: Mapping[str, IPv4Network], hosts: Hosts
-) -> Route:
-    """Return a route of the file, with names in place of the subnets and addresses that the plan knows."""
-    own, subnet, address = topology.attachments(name), as_subnet(route.to), as_address(route.via)
+def _static(topology: Topology, name: str, route: StaticRoute, family: int, placed: Placed) -> Route | None:
+    """Return a route of the file, with names in place of the subnets and addresses that the plan knows.
+
+    None where the route is of the other family. One that names only networks and nodes is of each that they have.
+    """
+    subnets, own = placed.subnets, topology.attachments(name)
+    subnet, address = as_subnet(route.to), as_address(route.via)
+    if any(each is not None and each.version != family for each in (subnet, address)):
+        return None
     target = next((network for network, known in subnets.items() if known == subnet), route.to)
+    if target != DEFAULT and subnet is None and target not in subnets:
+        return None
     if address is None:
-        network, via = next(network for network in own if network in topology.attachments(route.via)), route.via
+        shared = [each for each in own if each in topology.attachments(route.via) and each in subnets]
+        if not shared:
+            return None
+        network, via = shared[0], route.via
     else:
-        network = next(network for network in own if address in subnets[network])
-        via = next((node for node, known in hosts[network].items() if known == address), route.via)
-    return Route(to=(target,), via=via, network=network, static=True)
+        network = next(each for each in own if each in subnets and address in subnets[each])
+        via = next((node for node, known in placed.hosts[network].items() if known == address), route.via)
+    return Route(to=(target,), via=via, network=network, static=True, family=family)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from testbed.agent.capture import SIZE_BYTES, SNAP_BYTES
 from testbed.decisive import ADDRESS, NOT_DECISIVE, SEED
+from testbed.families import family_of
 from testbed.kinds import find
 from testbed.matching import Packets
 from testbed.plan.frozen import freeze
@@ -39,6 +40,11 @@ class Workload:
 
     def __post_init__(self) -> None:
         freeze(self, "parameters")
+
+    @property
+    def family(self) -> int:
+        """The family of IP that it uses: that of its address."""
+        return family_of(self.address)
 
     @property
     def packets(self) -> Packets:

@@ -33,7 +33,8 @@ def round_trip_ns(plan: Plan, workload: Workload, timeline: Sequence[TimelineRec
 
 
 def _delay_ns(plan: Plan, workload: Workload, timeline: Sequence[TimelineRecord], *ways: tuple[str, str]) -> Steps:
-    there, back = forwarding(plan).both_ways(workload.source, workload.destination, workload.address)
+    paths = forwarding(plan, workload.family)
+    there, back = paths.both_ways(workload.source, workload.destination, workload.address)
     kind = find(workload.kind)
     packets = Packets(kind.protocols if kind else (), destination_port=workload.port)
     sent = [

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from testbed.agent import messages, node_logs, protocol
 from testbed.errors import LabError, MachineError, TestbedError, UsageError, unknown_node
-from testbed.plan.forwarding import forwarding
 from testbed.runtime import (
     NODE_SYSCTLS,
     Availability,
@@ -314,7 +313,7 @@ def _creation(plan: Plan) -> messages.Create:
 
 
 def _new_nodes(plan: Plan) -> Iterator[messages.NewNode]:
-    routes, paths = nodes.routes(plan), forwarding(plan)
+    routes, paths = nodes.routes(plan), nodes.all_paths(plan)
     networks = {network.name for network in plan.networks}
     for node in plan.nodes:
         yield messages.NewNode(

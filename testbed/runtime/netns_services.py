@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from testbed.agent import messages
 from testbed.errors import MachineError
 from testbed.runtime import local_files, name_servers
-from testbed.runtime.nodes import known_addresses
+from testbed.runtime.nodes import known_addresses, own_addresses
 from testbed.services import Tmpfs, Volume
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from testbed.plan.forwarding import Forwarding
     from testbed.plan.model import Node, Plan
@@ -191,10 +191,17 @@ def stop_signals(plan: Plan) -> Mapping[str, int]:
     return {node.name: stop_signal(node) for node in plan.nodes if node.service.stop_signal}
 
 
-def hosts(plan: Plan, node: Node, paths: Forwarding) -> str:
-    """Return a node's /etc/hosts: the node itself, and every node that it reaches, by its address as seen from it."""
+def hosts(plan: Plan, node: Node, paths: Sequence[Forwarding]) -> str:
+    """Return a node's /etc/hosts: the node itself, and every node that it reaches, by its addresses as seen from it.
+
+    Args:
+        plan: of the lab.
+        node: whose file it is.
+        paths: of each family.
+    """
     names = " ".join(dict.fromkeys((node.service.hostname or node.name, node.name)))
-    lines = ["127.0.0.1 localhost", f"{node.interfaces[0].address} {names}"]
+    lines = ["127.0.0.1 localhost", *["::1 localhost ip6-localhost ip6-loopback"] * node.has_ipv6]
+    lines += [f"{address} {names}" for address in own_addresses(node)]
     lines += [f"{address} {name}" for name, address in node.service.extra_hosts]
     lines += [f"{address} {name}" for name, address in known_addresses(plan, node, paths)]
     return "\n".join(lines) + "\n"

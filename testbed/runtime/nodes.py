@@ -6,10 +6,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from testbed.agent import messages
-from testbed.plan.forwarding import gateway, installed
+from testbed.plan.forwarding import forwarding, gateway, installed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from testbed.plan.forwarding import Forwarding
     from testbed.plan.model import Node, Plan
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 def routes(plan: Plan) -> dict[str, tuple[messages.NewRoute, ...]]:
     """Return the routes that the agent installs in each node, by address."""
     nodes = {node.name: node for node in plan.nodes}
-    subnets = {network.name: network.subnet for network in plan.networks}
+    subnets = {network.name: network.subnets for network in plan.networks}
     return {
         node.name: tuple(
-            messages.NewRoute(to=subnets.get(target, target), via=gateway(route, nodes))
+            messages.NewRoute(
+                to=str(subnets[target][route.family]) if target in subnets else target, via=gateway(route, nodes)
+            )
             for route in installed(node)
             for target in route.to
         )
@@ -49,14 +51,36 @@ def interfaces(node: Node, names: set[str]) -> tuple[messages.NewInterface, ...]
             address=interface.address,
             prefix_length=interface.prefix_length,
             mac=interface.mac,
+            address6=interface.address6,
+            prefix_length6=interface.prefix_length6,
         )
         for interface in node.interfaces
         if interface.network in names
     )
 
 
-def known_addresses(plan: Plan, node: Node, paths: Forwarding) -> Iterator[tuple[str, str]]:
-    """Yield the names of all other nodes that a node reaches, with their addresses as it sees them."""
+def known_addresses(plan: Plan, node: Node, paths: Sequence[Forwarding]) -> Iterator[tuple[str, str]]:
+    """Yield the names of all other nodes that a node reaches, with their addresses as it sees them.
+
+    Args:
+        plan: of the lab.
+        node: the one that is to know the others.
+        paths: of each family.
+    """
     for other in plan.nodes:
-        if other.name != node.name and (address := paths.address(node.name, other.name)):
-            yield other.name, address
+        for of_family in paths:
+            if other.name != node.name and (address := of_family.address(node.name, other.name)):
+                yield other.name, address
+
+
+def own_addresses(node: Node) -> tuple[str, ...]:
+    """Return the addresses by which a node knows itself: of each family the first one that it has."""
+    found = ((interface.address, interface.address6) for interface in node.interfaces)
+    firsts = (next(filter(None, of_family), "") for of_family in zip(*found, strict=True))
+    return tuple(filter(None, firsts))
+
+
+def all_paths(plan: Plan) -> tuple[Forwarding, ...]:
+    """Return where packets go, of each family that some network has."""
+    families = {family for network in plan.networks for family in network.subnets}
+    return tuple(forwarding(plan, family) for family in sorted(families))

@@ -141,7 +141,7 @@ class Readiness:
 
 def first_address(plan: Plan, node: str) -> str:
     """Return the address of a node on the first of its networks, otherwise the loopback's."""
-    return next((interface.address for interface in plan.node(node).interfaces), _LOOPBACK)
+    return next((interface.addresses[0] for interface in plan.node(node).interfaces), _LOOPBACK)
 
 
 def _indented(lines: list[str], title: str) -> str:

@@ -5,9 +5,10 @@ from typing import Annotated, ClassVar
 from pydantic import Discriminator, Field, Tag
 
 from testbed.matching import ANY_NODE, Match
+from testbed.topology.address_values import Families, WireSubnets
 from testbed.topology.base import Model, key
 from testbed.topology.matches import MatchKeys
-from testbed.topology.values import Name, WireSubnet
+from testbed.topology.values import Name
 
 _NETWORK = "Which network it is on; needed only where the nodes share several"
 _MATCH = "Only for these packets; others go as the link without `match` says"
@@ -102,7 +103,14 @@ class WireEnds(Model):
         "The two nodes that a cable of their own connects; both directions"
     )
     name: Name | None = key("The wire's name, by which other keys call its network; `a-b` unless given", default=None)
-    subnet: WireSubnet | None = key("IPv4 subnet; a /30 of 198.18.0.0/15 unless given", default=None)
+    families: Families | None = key(
+        "The families of IP that it has: 4, 6 or both; those of the file unless given", alias="ip", default=None
+    )
+    subnets: WireSubnets = key(
+        "Its subnet, or one of each family; a /30 of 198.18.0.0/15 and a /127 of 2001:2::/48 unless given",
+        alias="subnet",
+        default=(),
+    )
 
     selected: ClassVar[None] = None
     match: ClassVar[None] = None

@@ -12,8 +12,12 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from testbed.families import FAMILIES, IPV4
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from testbed.topology.routers import Router
 
 Hop = tuple[str, str, str]
 """A node, the next one, and the network between them, as the ends of a link."""
@@ -126,6 +130,10 @@ class Graph:
             self._before = before
         return self._before
 
+    def connects(self, source: str, destination: str, network: str | None = None) -> bool:
+        """Whether `path` finds one from a node to another; from a node to itself, whether it is on a network."""
+        return bool(self._on[source]) if source == destination else self.path(source, destination, network) is not None
+
     def path(self, source: str, destination: str, network: str | None = None) -> tuple[Hop, ...] | None:
         """Return the path from one node to another; None if there is none.
 
@@ -172,3 +180,31 @@ class Graph:
             hops += way
             node = stop
         return tuple(hops)
+
+
+def graphs_of(
+    on: Mapping[str, Collection[str]],
+    routers: Mapping[str, Router],
+    families_of: Callable[[str], Collection[int]],
+    cost: Callable[[str, str, str], int] = lambda *_: 1,
+) -> Mapping[int, Graph]:
+    """Return the paths between nodes over IPv4 and over IPv6, by family.
+
+    NAT is IPv4's: over IPv6 it hides nothing.
+
+    Args:
+        on: by node, the networks that it is on, in order.
+        routers: the nodes that forward, by name.
+        families_of: the families of IP of a network.
+        cost: as for `Graph`.
+    """
+    hidden = {name: router.hidden for name, router in routers.items()}
+    return {
+        family: Graph(
+            {node: [each for each in networks if family in families_of(each)] for node, networks in on.items()},
+            routers.keys(),
+            cost,
+            hidden if family == IPV4 else {},
+        )
+        for family in FAMILIES
+    }

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, PrivateAttr, Tag
 
+from testbed.families import FAMILIES, IPV4, Address
 from testbed.matching import ANY_NODE, LinkKey, Match
 from testbed.names import BUILT_IN
 from testbed.present import Present
+from testbed.topology.address_values import Families
 from testbed.topology.attaching import attaches, attaches_running
 from testbed.topology.base import EmptyIsDefault, Model, Recorded, key
 from testbed.topology.captures import CaptureValue
@@ -18,26 +19,24 @@ from testbed.topology.compose import Compose
 from testbed.topology.document import Document
 from testbed.topology.ends import LinkEnds
 from testbed.topology.events import AnyEvent
-from testbed.topology.graph import Graph
+from testbed.topology.graph import Graph, graphs_of
 from testbed.topology.groups import Groups, Precedence, instances_of, links_between, member_names, on_all, precedence
 from testbed.topology.link_entries import AnyLink, Applied, Engine, LinkEntry, Wire
+from testbed.topology.networks import Attachment, Network
 from testbed.topology.referenced_files import Files
 from testbed.topology.routers import RouterValue, StaticRoute
 from testbed.topology.services import ServiceKeys, form_tag
 from testbed.topology.values import (
-    Address,
     Command,
     Cpus,
     DockerName,
     ExpectationText,
     Flag,
     Image,
-    Mtu,
     Name,
     Namespace,
     SettingPath,
     SomeSize,
-    Subnet,
     Sysctl,
     Text,
     Variable,
@@ -49,27 +48,6 @@ MOST_SEED = (1 << 63) - 1
 Runtime = Literal["auto", "docker", "netns"]
 Repetitions = Annotated[int, Field(strict=True, ge=1, le=1000)]
 Members = Annotated[int, Field(strict=True, ge=1, le=1000)]
-
-
-class Network(Model):
-    """One L2 segment."""
-
-    subnet: Subnet | None = key("IPv4 subnet; allocated from 198.18.0.0/15 unless given", default=None)
-    mtu: Mtu = key("Bytes of the largest IP packet", default=1500)
-    internal: Annotated[bool, Field(strict=True)] = key("Whether traffic stays on this machine", default=True)
-    present: DockerName | None = key("A Docker network that is there already, instead of a new one", default=None)
-
-    def fixed_subnet(self, addresses: Collection[IPv4Address]) -> IPv4Network | None:
-        """Return the subnet that the file gives, otherwise the /24 of the given `addresses`, otherwise None."""
-        if self.subnet is None and addresses:
-            return IPv4Network((min(addresses), 24), strict=False)
-        return self.subnet
-
-
-class Attachment(Model):
-    """A node on a network."""
-
-    address: Address | None = key("IPv4 address; the next free one unless given", default=None)
 
 
 Attachments = Annotated[
@@ -133,10 +111,7 @@ class Node(ServiceKeys):
     def _member(self, index: int) -> "Node":
         networks = self.networks
         if isinstance(networks, Mapping):
-            networks = {
-                name: one if one.address is None else one.model_copy(update={"address": one.address + index})
-                for name, one in networks.items()
-            }
+            networks = {name: one.moved(index) for name, one in networks.items()}
         return self.model_copy(update={"count": None, "networks": networks})
 
 
@@ -161,6 +136,9 @@ class Topology(Model):
     )
     runtime: Runtime = key("What nodes are made of", default="auto")
     engine: Engine = key("What carries the impairments of links out", default="auto")
+    families: Families = key(
+        "The families of IP that networks have: 4, 6 or both", alias="ip", default=(IPV4,), written="4"
+    )
     networks: Annotated[Mapping[Name, Annotated[Network, EmptyIsDefault(), Recorded()]], Field(min_length=1)] = key(
         "L2 segments by name; one called `lan` unless given", default={"lan": Network()}
     )
@@ -255,7 +233,14 @@ class Topology(Model):
         present = {name for attached in self._attached.values() for name in attached}
         given = "networks" in self.model_fields_set
         own = {name: network for name, network in self.networks.items() if given or name in present}
-        return own | {name: Network(subnet=wire.subnet, mtu=wire.mtu) for name, wire in self.wires.items()}
+        return own | {
+            name: Network.model_construct(families=wire.families, subnets=wire.subnets, mtu=wire.mtu)
+            for name, wire in self.wires.items()
+        }
+
+    def families_of(self, network: str) -> tuple[int, ...]:
+        """Return the families of IP that a network has."""
+        return self.segments[network].families or self.families
 
     @cached_property
     def _attached(self) -> Mapping[str, Mapping[str, Attachment]]:
@@ -278,18 +263,31 @@ class Topology(Model):
         return on_all([self._attached[member] for member in self.members(node)])
 
     @cached_property
-    def graph(self) -> Graph:
-        """The paths between nodes."""
+    def graphs(self) -> Mapping[int, Graph]:
+        """The paths between nodes, by family."""
         applied = self.applied(lambda entry: entry.cost is not None)
         costs = {link[:3]: one.entry.cost or 1 for link, one in applied.items()}
-        routers = {name for name, node in self.nodes.items() if node.router}
-        hidden = {name: node.router.hidden for name, node in self.nodes.items() if node.router}
-        return Graph(self._attached, routers, lambda *hop: costs.get(hop, 1), hidden)
+        routers = {name: node.router for name, node in self.nodes.items() if node.router}
+        return graphs_of(self._attached, routers, self.families_of, lambda *hop: costs.get(hop, 1))
 
-    def addresses(self, network: str) -> Mapping[str, IPv4Address]:
-        """Return the addresses that the file gives on a network, by node."""
+    def family(self, workload: Workload | Work) -> int:
+        """Return the family of IP of a workload: the one that the file gives, or the first that leads there."""
+        if workload.family is not None:
+            return workload.family
+        ends, network = (workload.source, workload.destination), workload.network
+        usable = (family for family in FAMILIES if self.graphs[family].connects(*ends, network))
+        return next(usable, self.families[0])
+
+    def addresses(self, network: str, family: int) -> Mapping[str, Address]:
+        """Return the addresses of a family that the file gives on a network, by node."""
         attached = {node: self.attachments(node).get(network) for node in self.nodes}
-        return {node: attachment.address for node, attachment in attached.items() if attachment and attachment.address}
+        return {
+            node: address
+            for node, attachment in attached.items()
+            if attachment
+            for address in attachment.addresses
+            if address.version == family
+        }
 
     def network_between(self, node: str, other: str, named: str | None) -> str:
         """Return the network that two neighbours, nodes or groups, share: the one `named`, or the only one.

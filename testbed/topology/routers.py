@@ -1,13 +1,14 @@
 """The keys of nodes that concern routing: `router`, with its NAT and its firewall, and `routes`."""
 
 from collections.abc import Collection
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
+from testbed.families import Address, Subnet
 from testbed.nat import KINDS
 from testbed.topology.base import Model, key
 from testbed.topology.values import Name, Reader, SomeDuration, fault, text_of, wrong_type
@@ -97,9 +98,9 @@ def _target(value: object) -> str:
     if "/" not in text:
         return text
     try:
-        return str(IPv4Network(text))
+        return str(ip_network(text))
     except ValueError as error:
-        raise fault(f"is wrong: {error}", "write it like 198.51.100.0/24") from None
+        raise fault(f"is wrong: {error}", "write it like 198.51.100.0/24 or 2001:2:0:7::/64") from None
 
 
 def _next_hop(value: object) -> str:
@@ -117,14 +118,14 @@ class StaticRoute(Model):
     )
 
 
-def as_address(text: str) -> IPv4Address | None:
+def as_address(text: str) -> Address | None:
     """Return the address that a next hop is, or None if it is a name."""
     try:
-        return IPv4Address(text)
+        return ip_address(text)
     except ValueError:
         return None
 
 
-def as_subnet(text: str) -> IPv4Network | None:
+def as_subnet(text: str) -> Subnet | None:
     """Return the subnet that a destination is, or None if it is a name or `default`."""
-    return IPv4Network(text) if "/" in text else None
+    return ip_network(text) if "/" in text else None

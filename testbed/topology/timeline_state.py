@@ -273,8 +273,9 @@ def both_ways(topology: Topology, workload: Workload | Work) -> tuple[tuple[Hop,
     source, destination, network = _ends(workload)
     if source == destination:
         return (), ()
-    there = topology.graph.path(source, destination, network) or ()
-    return there, topology.graph.answers(there)
+    graph = topology.graphs[topology.family(workload)]
+    there = graph.path(source, destination, network) or ()
+    return there, graph.answers(there)
 
 
 def separated(on: Mapping[str, Collection[str]], groups: Iterable[Iterable[str]]) -> Iterator[LinkKey]:

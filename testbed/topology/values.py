@@ -6,8 +6,6 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
-from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any, get_args
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -203,35 +201,6 @@ def _burst(value: object) -> Fraction:
     return Fraction(text)
 
 
-def _subnet(value: object, longest: int = 29) -> IPv4Network:
-    text = text_of(value, "a subnet")
-    try:
-        subnet = IPv4Network(text)
-    except ValueError as error:
-        raise fault(f"is {quote(text)}, which is no IPv4 subnet", f"{error}; write it like 198.18.7.0/24") from None
-    if not _usable(subnet.network_address):
-        raise fault(f"is {quote(text)}, which no node can have", "write it like 198.18.7.0/24")
-    if not 8 <= subnet.prefixlen <= longest:  # noqa: PLR2004
-        raise fault(f"is {quote(text)}, must have a prefix of 8 to {longest} bits", "write it like 198.18.7.0/24")
-    return subnet
-
-
-def _address(value: object) -> IPv4Address:
-    text = text_of(value, "an address")
-    try:
-        address = IPv4Address(text)
-    except ValueError:
-        raise fault(f"is {quote(text)}, which is no IPv4 address", "write it like 198.18.7.10") from None
-    if not _usable(address):
-        raise fault(f"is {quote(text)}, which no node can have", "write it like 198.18.7.10")
-    return address
-
-
-def _usable(address: IPv4Address) -> bool:
-    """Return whether an interface of a node can have the address."""
-    return not (address.is_multicast or address.is_loopback or address.is_reserved or address.packed[0] == 0)
-
-
 def _command(value: object) -> tuple[str, ...]:
     if isinstance(value, list):
         return tuple(text_of(word, "a word of the command") for word in value)
@@ -328,9 +297,6 @@ Probability = Annotated[int, _quantity(units.PROBABILITY)]
 Cpus = Annotated[int, Reader(_cpus, {"type": "number", "exclusiveMinimum": 0, "examples": [0.5]})]
 QueueLimit = Annotated[Limit, Reader(_limit, _any_of("64KB", "100 packets", "100ms", "1bdp"))]
 Burst = Annotated[Fraction, Reader(_burst, {"type": "number", "minimum": 1, "maximum": 999_999, "examples": [4]})]
-Subnet = Annotated[IPv4Network, Reader(_subnet, _any_of("198.18.7.0/24"))]
-WireSubnet = Annotated[IPv4Network, Reader(partial(_subnet, longest=30), _any_of("198.18.7.0/30"))]
-Address = Annotated[IPv4Address, Reader(_address, _any_of("198.18.7.10"))]
 Command = Annotated[
     tuple[str, ...],
     Reader(_command, {"type": ["string", "array"], "items": {"type": ["string", "number"]}, "examples": ["sleep 60"]}),

@@ -215,7 +215,7 @@ def link(made, source, destination, delay_ns=40_000_000, engine="auto"):
         source=source,
         destination=destination,
         network="net",
-        addresses={each: made.address(each) for each in (source, destination)},
+        addresses={each: (made.address(each),) for each in (source, destination)},
         impairments=Impairments(delay_ns=delay_ns),
         later=(),
         seed=1,

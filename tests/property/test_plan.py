@@ -7,8 +7,8 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from testbed.errors import MachineError
+from testbed.families import POOL
 from testbed.plan import Plan, relocate, resolve
-from testbed.plan.addresses import POOL
 from testbed.topology import loads
 
 NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,6}[a-z0-9])?", fullmatch=True)

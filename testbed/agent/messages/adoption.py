@@ -9,11 +9,18 @@ from testbed.agent.messages.creation import NewInterface, NewNetwork, NewRoute, 
 
 
 class PresentInterface(Payload, frozen=True, kw_only=True):
-    """An interface of a node that is there already."""
+    """An interface of a node that is there already.
+
+    Attributes:
+        address: IPv4; empty where it is to have none.
+        address6, prefix_length6: IPv6, which the agent gives it on the lab's own networks; empty where it has none.
+    """
 
     network: str
     mac: str
     address: str
+    address6: str = ""
+    prefix_length6: int = 0
 
 
 class PresentNetwork(Payload, frozen=True, kw_only=True):

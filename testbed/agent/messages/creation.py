@@ -33,13 +33,15 @@ class Publication(Payload, frozen=True, kw_only=True):
 
 
 class NewInterface(Payload, frozen=True, kw_only=True):
-    """A node's interface to make on a network."""
+    """A node's interface to make on a network. Addresses are empty where it has none of the family."""
 
     network: str
     name: str
     address: str
     prefix_length: int
     mac: str
+    address6: str = ""
+    prefix_length6: int = 0
 
 
 class NewRoute(Payload, frozen=True, kw_only=True):

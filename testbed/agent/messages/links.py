@@ -39,7 +39,7 @@ class LinkRequest(LinkEnds, frozen=True, kw_only=True):
         repeatable: the seed was asked for.
     """
 
-    addresses: Mapping[str, str]
+    addresses: Mapping[str, tuple[str, ...]]
     impairments: Impairments
     later: tuple[Impairments, ...]
     seed: int

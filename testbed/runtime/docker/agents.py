@@ -286,7 +286,8 @@ def _create(
                 cap_add=_CAPABILITIES,
                 security_opt=["no-new-privileges"],
                 mounts=mounts,
-            ),
+            )
+            | {"ReadonlyPaths": []},  # /proc/sys among them by default, where IPv6 is switched on in nodes
         )["Id"]
         api.put_archive(container, "/run", _package())
     return container

@@ -17,7 +17,7 @@ from testbed.runtime.docker import builds, podman, services
 from testbed.runtime.docker.engine import refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from ipaddress import IPv4Network
 
     from testbed.plan.model import Network, Node, Plan
@@ -123,7 +123,8 @@ def create_network(engine: DockerEngine, lab: str, network: Network) -> None:
     Raises:
         LabError: `subnet-taken`, another network has some of its addresses; `docker-refused`.
     """
-    pool = IPAMPool(subnet=network.subnet, gateway=network.gateway)
+    # Older Docker Engines have no network without IPv4: nodes lose the addresses of the subnet that it then chooses.
+    pools = [IPAMPool(subnet=network.subnet, gateway=network.gateway)] if network.subnet else []
     options = {"com.docker.network.driver.mtu": str(network.mtu)}
     if network.internal and not engine.is_podman:  # which has no such option
         options["com.docker.network.bridge.inhibit_ipv4"] = "true"
@@ -132,7 +133,7 @@ def create_network(engine: DockerEngine, lab: str, network: Network) -> None:
             engine.api.create_network(
                 network_name(lab, network.name),
                 driver="bridge",
-                ipam=IPAMConfig(pool_configs=[pool]),
+                ipam=IPAMConfig(pool_configs=pools),
                 options=options,
                 internal=network.internal,
                 check_duplicate=True,
@@ -148,7 +149,7 @@ def create_network(engine: DockerEngine, lab: str, network: Network) -> None:
         raise
 
 
-def create_node(engine: DockerEngine, plan: Plan, node: Node, image: str, hosts: Mapping[str, str]) -> str:
+def create_node(engine: DockerEngine, plan: Plan, node: Node, image: str, hosts: Sequence[tuple[str, str]]) -> str:
     """Create a node's container, attached to its networks but not running, and return its id.
 
     Args:
@@ -156,7 +157,7 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node, image: str, hosts:
         plan: of the lab.
         node: the node.
         image: what the container is made from.
-        hosts: addresses of nodes that its networks' DNS does not know, by name.
+        hosts: names and addresses of nodes that its networks' DNS does not know.
 
     Raises:
         LabError: `docker-refused`.
@@ -172,7 +173,7 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node, image: str, hosts:
         endpoints[name] = api.create_endpoint_config(
             aliases=None if name == _DEFAULT_NETWORK else [node.name],
             # On networks of others the Docker Engine chooses: where it chose the subnet, it takes no address from us.
-            ipv4_address=None if present else interface.address,
+            ipv4_address=None if present else interface.address or None,
             mac_address=None if present else interface.mac,
         )
     first, *others = endpoints or ["none"]
@@ -181,7 +182,8 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node, image: str, hosts:
     at_once = {first: endpoints[first]} if endpoints and _attaches_one(engine) else endpoints
     host_options = services.host_options(plan, node, hosts)
     if engine.is_podman:
-        host_options["extra_hosts"] = [*(host_options["extra_hosts"] or ()), *podman.hosts_entries(plan, node)]
+        entries = [] if node.has_ipv6 else podman.hosts_entries(plan, node)
+        host_options["extra_hosts"] = [*(host_options["extra_hosts"] or ()), *entries]
     with refusals(f"node {node.name}"):
         container: str = api.create_container(
             image,

@@ -75,7 +75,7 @@ def require_bridging(info: Mapping[str, Any], agent: Agent, plan: Plan) -> None:
         return
     for network in plan.networks:
         attached = [
-            (node.name, interface.address)
+            (node.name, interface.addresses[0])
             for node in plan.nodes
             for interface in node.interfaces
             if interface.network == network.name

@@ -11,7 +11,7 @@ from testbed.runtime import local_files, ports
 from testbed.runtime.docker.engine import in_parallel, refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
 
     from testbed.errors import LabError
     from testbed.plan.model import Node, Plan
@@ -50,13 +50,13 @@ def labels(node: Node) -> dict[str, str]:
     return dict(node.service.labels) | stop
 
 
-def host_options(plan: Plan, node: Node, hosts: Mapping[str, str]) -> dict[str, Any]:
+def host_options(plan: Plan, node: Node, hosts: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return arguments of `create_host_config`; limits on CPU, memory and sysctls are not among them.
 
     Args:
         plan: of the lab.
         node: the node.
-        hosts: addresses of nodes that its networks' DNS does not know, by name.
+        hosts: names and addresses of nodes that its networks' DNS does not know.
     """
     service = node.service
     bindings: dict[str, list[Any]] = {}
@@ -82,7 +82,7 @@ def host_options(plan: Plan, node: Node, hosts: Mapping[str, str]) -> dict[str, 
         "devices": [f"{each.host}:{each.container}:{each.permissions}" for each in service.devices] or None,
         "privileged": service.privileged,
         "ulimits": [Ulimit(name=each.name, soft=each.soft, hard=each.hard) for each in service.ulimits] or None,
-        "extra_hosts": [f"{name}:{address}" for name, address in (*service.extra_hosts, *hosts.items())] or None,
+        "extra_hosts": [f"{name}:{address}" for name, address in (*service.extra_hosts, *hosts)] or None,
         "dns": list(service.dns) or None,
         "restart_policy": {"Name": policy, "MaximumRetryCount": int(count or 0)} if policy else None,
         "shm_size": service.shm_bytes or None,

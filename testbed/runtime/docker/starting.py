@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 from testbed import logs
 from testbed.agent import messages
 from testbed.errors import LabError
-from testbed.plan.forwarding import forwarding
 from testbed.plan.relocation import readdress
 from testbed.runtime import failures
 from testbed.runtime.docker import objects, services
 from testbed.runtime.docker.engine import in_parallel, patiently, refusals
-from testbed.runtime.nodes import interfaces, known_addresses, packet_filter, routes
+from testbed.runtime.nodes import all_paths, interfaces, known_addresses, own_addresses, packet_filter, routes
 from testbed.runtime.readiness import Readiness, first_address
 
 if TYPE_CHECKING:
@@ -88,14 +87,20 @@ class Starter:
         return first_address(self.plan, name)
 
     def _learn_addresses(self, nodes: Sequence[Node], containers: Sequence[str]) -> None:
-        """Have the plan say which addresses nodes were given on networks that were there before."""
+        """Have the plan say which addresses nodes were given on networks that were there before, and which MACs.
+
+        On a network with IPv6 only, the IPv4 address that an older Docker Engine gives a node decides its MAC.
+        """
         present = {network.name: network.present for network in self.plan.networks if network.present}
+        without_ipv4 = {each.name for each in self.plan.networks if not (each.subnet or each.present or each.wire)}
+        present |= {name: objects.network_name(self.plan.lab, name) for name in without_ipv4}
         found: dict[tuple[str, str], tuple[str, str]] = {}
         for node, container in zip(nodes, containers, strict=True):
             joined = {each.network for each in node.interfaces if each.network in present}
             if joined and not node.container:
                 given = objects.addresses(self.engine, container)
-                found |= {(node.name, network): given[present[network]] for network in joined}
+                found |= {(node.name, network): given[present[network]] for network in joined - without_ipv4}
+                found |= {(node.name, network): ("", given[present[network]][1]) for network in joined & without_ipv4}
         if found:
             self.plan = readdress(self.plan, found)
 
@@ -125,18 +130,21 @@ class Starter:
         return {network.name: network.mtu for network in self.plan.networks if network.wire}
 
     @cached_property
-    def _paths(self) -> Forwarding:
-        return forwarding(self.plan)
+    def _paths(self) -> tuple[Forwarding, ...]:
+        return all_paths(self.plan)
 
-    def _hosts(self, node: Node) -> dict[str, str]:
-        """Return the addresses of the nodes that the Docker Engine's DNS does not tell a node, by name.
+    def _hosts(self, node: Node) -> list[tuple[str, str]]:
+        """Return the names and addresses of nodes that the Docker Engine's DNS does not tell a node.
 
-        It knows those that share one of the engine's networks with it, wires not among them.
+        It knows those that share one of the engine's networks with it, wires not among them; and it knows no IPv6
+        address, which the agent gives. A name that is in /etc/hosts is not asked for, so both families are there then.
         """
         own = self._switches(node)
-        hosts = {} if own or not node.interfaces else {node.name: node.interfaces[0].address}
-        known = known_addresses(self.plan, node, self._paths)
-        return hosts | {name: address for name, address in known if not own & self._switches(self.plan.node(name))}
+        itself = [] if own else [(node.name, address) for address in own_addresses(node)]
+        known = list(known_addresses(self.plan, node, self._paths))
+        if node.has_ipv6:
+            return [(node.name, address) for address in own_addresses(node)] + known
+        return itself + [(name, address) for name, address in known if not own & self._switches(self.plan.node(name))]
 
     def _switches(self, node: Node) -> set[str]:
         """Return the names of the Docker Engine's networks that a node is on."""
@@ -162,7 +170,13 @@ class Starter:
             pid=pid,
             limited=bool(node.cpus_milli or node.memory_bytes),
             interfaces=tuple(
-                messages.PresentInterface(network=interface.network, mac=interface.mac, address=interface.address)
+                messages.PresentInterface(
+                    network=interface.network,
+                    mac=interface.mac,
+                    address=interface.address,
+                    address6=interface.address6,
+                    prefix_length6=interface.prefix_length6,
+                )
                 for interface in node.interfaces
                 if interface.network not in self._wires
             ),

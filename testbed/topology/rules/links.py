@@ -21,7 +21,7 @@ from testbed.topology.values import SMALLEST_MTU
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from testbed.topology.models import Network
+    from testbed.topology.networks import Network
 
 _ENDS: TypeAdapter[LinkEnds] = TypeAdapter(AnyEnds)
 

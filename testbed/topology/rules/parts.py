@@ -8,21 +8,26 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
+from testbed.families import IPV4
 from testbed.names import BUILT_IN
+from testbed.topology.address_values import Families
 from testbed.topology.ends import WireEnds
-from testbed.topology.graph import Graph
+from testbed.topology.graph import Graph, graphs_of
 from testbed.topology.groups import member_names, on_all
 from testbed.topology.link_entries import LinkEntry, Wire
-from testbed.topology.models import Network, Node
+from testbed.topology.models import Node
+from testbed.topology.networks import Network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from ipaddress import IPv4Address
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from testbed.families import Address
     from testbed.topology.document import Document, Path
+    from testbed.topology.graph import Hop
 
 _NODE = TypeAdapter(Node)
 _WIRE = TypeAdapter(WireEnds)
+_FAMILIES: TypeAdapter[tuple[int, ...]] = TypeAdapter(Families)
 _FORMS: tuple[type[LinkEntry], ...] = get_args(LinkEntry)
 
 Part = TypeVar("Part")
@@ -67,7 +72,7 @@ class Parts:
         found: dict[Path, WireEnds] = {}
         for path, raw in self.items("links"):
             if isinstance(raw, dict) and "wire" in raw:
-                wire = self.model(raw, Wire) or readable(raw, _WIRE, "wire", "name", "subnet")
+                wire = self.model(raw, Wire) or readable(raw, _WIRE, "wire", "name", "subnet", "ip")
                 if wire is not None:
                     found[path] = wire
         return found
@@ -106,16 +111,30 @@ class Parts:
         return dict.fromkeys(chain(self.nodes, self.groups, *self.groups.values()))
 
     @cached_property
-    def on(self) -> Mapping[str, Mapping[str, IPv4Address | None]]:
-        """Of each node that can be read its networks and wires, with the address that it asks for there.
+    def families(self) -> tuple[int, ...]:
+        """The families of IP of networks that name none."""
+        try:
+            return _FAMILIES.validate_python(self._data["ip"])
+        except (KeyError, ValidationError):
+            return (IPV4,)
+
+    def families_of(self, network: str) -> tuple[int, ...]:
+        """The families of IP of a network or wire."""
+        wire = next((each for each in self.wires.values() if each.network == network), None)
+        found = self.networks.get(network) or wire
+        return (found and found.families) or self.families
+
+    @cached_property
+    def on(self) -> Mapping[str, Mapping[str, Sequence[Address]]]:
+        """Of each node that can be read its networks and wires, with the addresses that it asks for there.
 
         Of a group, the networks that all its members are on.
         """
-        found: dict[str, Mapping[str, IPv4Address | None]] = {}
+        found: dict[str, Mapping[str, Sequence[Address]]] = {}
         for name, node in self.each.items():
             wires = self.wired.get(name, {})
             own = {} if wires and node.networks is None else node.attachments(self.networks)
-            found[name] = {**{network: one.address for network, one in own.items()}, **wires}
+            found[name] = {**{network: one.addresses for network, one in own.items()}, **dict.fromkeys(wires, ())}
         return found | {name: on_all([found[member] for member in members]) for name, members in self.groups.items()}
 
     @cached_property
@@ -125,15 +144,19 @@ class Parts:
         return {member: one for name, node in written for member, one in node.members(name).items()}
 
     @cached_property
-    def graph(self) -> Graph:
-        """The paths between the nodes that can be read, of fewest hops."""
-        routers = {name for name, node in self.each.items() if node.router}
-        hidden = {name: node.router.hidden for name, node in self.each.items() if node.router}
-        return Graph({name: self.on[name] for name in self.each}, routers, lambda *_: 1, hidden)
+    def graphs(self) -> Mapping[int, Graph]:
+        """The paths between the nodes that can be read, of fewest hops, by family."""
+        routers = {name: node.router for name, node in self.each.items() if node.router}
+        return graphs_of({name: self.on[name] for name in self.each}, routers, self.families_of)
+
+    def path(self, one: str, other: str) -> tuple[Hop, ...] | None:
+        """The path from one node to another over any family; None if there is none."""
+        ways = (graph.path(one, other) for graph in self.graphs.values())
+        return next((way for way in ways if way is not None), None)
 
     def behind_nat(self, one: str, other: str) -> str | None:
         """The router whose NAT keeps packets of a node from another, which may send to it; None if there is none."""
-        way = self.graph.path(other, one) or ()
+        way = self.graphs[IPV4].path(other, one) or ()
         for (_, name, before), (_, _, after) in pairwise(way):
             router = self.each[name].router
             if router and before in router.hidden and after not in router.hidden:
@@ -141,9 +164,9 @@ class Parts:
         return None
 
     @cached_property
-    def outside(self) -> Mapping[str, Mapping[str, IPv4Address | None]]:
+    def outside(self) -> Mapping[str, Mapping[str, Sequence[Address]]]:
         """As `on`, of the nodes that are built in: they are on every network, and links are possible on some."""
-        return {name: dict.fromkeys(self.networks) for name in BUILT_IN}
+        return {name: dict.fromkeys(self.networks, ()) for name in BUILT_IN}
 
     def section(self, name: str) -> object:
         """The raw data of a top-level key; None where there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from testbed import families
 from testbed.matching import ANY_NODE
 from testbed.names import BUILT_IN, HOST
 from testbed.topology.base import Fault
@@ -14,6 +15,7 @@ from testbed.topology.rules.parts import Parts, text_of
 
 if TYPE_CHECKING:
     from testbed.topology.document import Path
+    from testbed.topology.workloads import Ends
 
 
 def attachments(parts: Parts) -> Iterator[Fault]:
@@ -142,7 +144,7 @@ def shared_network(parts: Parts, path: Path, one: str, other: str, asked: str | 
 
 
 def _no_shared_network(parts: Parts, path: Path, one: str, other: str) -> Fault:
-    way = parts.graph.path(parts.members(one)[0], parts.members(other)[-1])
+    way = parts.path(parts.members(one)[0], parts.members(other)[-1])
     said = f"connects {quote(one)} and {quote(other)}, which share no network"
     if way is None:
         return Fault(path, "no-shared-network", said, "put both on one network")
@@ -171,8 +173,9 @@ def _network_outwards(parts: Parts, path: Path, end: str, common: Collection[str
     return Fault(path, "internal-network", said, hint)
 
 
-def reachable(parts: Parts, path: Path, one: str, other: str, asked: str | None) -> Iterator[Fault]:
-    """Packets get from one node to another; `asked` is the network where the file says that they arrive."""
+def reachable(parts: Parts, path: Path, ends: Ends) -> Iterator[Fault]:
+    """Packets of a workload get from one node to another, to the network and over the family that the file names."""
+    one, other, asked = ends.source, ends.destination, ends.network
     networks, others = parts.on.get(one), parts.on.get(other)
     if networks is None or others is None or (one == other and one not in parts.groups):
         return
@@ -180,13 +183,15 @@ def reachable(parts: Parts, path: Path, one: str, other: str, asked: str | None)
         fault = shared_network(parts, path, one, other, asked)
         if isinstance(fault, Fault):
             yield fault
+        else:
+            yield from _over_family(parts, path, ends)
         return
     if asked is not None and asked not in others:
         said = f"is {quote(asked)}, which {other} is not on"
         yield Fault((*path, "network"), "unknown-network", said, nearest(asked, others, f"networks of {other}"))
         return
-    pairs = [(node, peer) for node in parts.members(one) for peer in parts.members(other) if node != peer]
-    if any(parts.graph.path(*pair, asked) is None for pair in pairs):
+    pairs = _pairs(parts, ends)
+    if any(not any(graph.connects(*pair, asked) for graph in parts.graphs.values()) for pair in pairs):
         said = f"connects {quote(one)} and {quote(other)}, and there is no route from one to the other"
         if behind := next(filter(None, (parts.behind_nat(*pair) for pair in pairs)), None):
             said = (
@@ -204,6 +209,35 @@ def reachable(parts: Parts, path: Path, one: str, other: str, asked: str | None)
         else:
             hint = "put both on one network, or a node with router: true between them"
         yield Fault(path, "no-route", said, hint)
+        return
+    yield from _over_family(parts, path, ends)
+
+
+def _pairs(parts: Parts, ends: Ends) -> list[tuple[str, str]]:
+    """The nodes at both ends of each workload that members of groups run."""
+    sources, destinations = parts.members(ends.source), parts.members(ends.destination)
+    return [(node, peer) for node in sources for peer in destinations if node != peer]
+
+
+def _over_family(parts: Parts, path: Path, ends: Ends) -> Iterator[Fault]:
+    """The family that the file names leads from one end to the other; if it names none, at least one does."""
+    pairs = _pairs(parts, ends)
+    named = [ends.family] if ends.family else [*parts.graphs]
+    lacking = (pair for pair in pairs if not any(parts.graphs[each].connects(*pair, ends.network) for each in named))
+    if (pair := next(lacking, None)) is None:
+        return
+    if ends.family is None:
+        said = f"connects {quote(pair[0])} and {quote(pair[1])}, and neither IPv4 nor IPv6 leads from one to the other"
+        yield Fault(path, "no-family", said, "give the networks between them one family, or both: ip: both")
+        return
+    family, at = families.label(ends.family), (*path, "family")
+    for end in pair:
+        if not any(ends.family in parts.families_of(network) for network in parts.on[end]):
+            said = f"is {ends.family}, and {quote(end)} has no {family} address"
+            yield Fault(at, "no-family", said, f"give its network {family}: ip: both, or ip: {ends.family}")
+            return
+    said = f"is {ends.family}, and no {family} route leads from {quote(pair[0])} to {quote(pair[1])}"
+    yield Fault(at, "no-family", said, f"give each network between them {family}: ip: both")
 
 
 def _touches(networks: Mapping[str, object], others: Mapping[str, object]) -> bool:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.families import IPV4
 from testbed.nat import ADDRESS_AND_PORT, KINDS, SYMMETRIC
 from testbed.topology.base import Fault
 from testbed.topology.error_messages import show
 from testbed.topology.problems import nearest, quote
 from testbed.topology.routers import DEFAULT, Nat, as_address, as_subnet
+from testbed.topology.rules.addressing import of_family
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from ipaddress import IPv4Address, IPv4Network
 
+    from testbed.families import Subnet
     from testbed.topology.document import Path
-    from testbed.topology.routers import StaticRoute
+    from testbed.topology.routers import Firewall, StaticRoute
     from testbed.topology.rules.parts import Parts
 
 _TWO = 2
@@ -67,17 +69,27 @@ def sides(parts: Parts) -> Iterator[Fault]:
                 hint = "leave it out, or take another kind"
                 yield Fault(("nodes", name, "router", key, "hairpin"), "contradiction", said, hint)
             path: Path = ("nodes", name, "router", key, "inside")
-            for index, network in enumerate(what.inside):
-                if network not in own:
-                    said = f"is {quote(network)}, which {quote(name)} is not on"
-                    hint = nearest(network, own, f"networks of {name}")
-                    yield Fault((*path, index), "unknown-network", said, hint)
-                elif network in what.inside[:index]:
-                    yield Fault((*path, index), "duplicate-network", f"is {quote(network)} a second time", "keep one")
+            yield from _inside(parts, path, name, what)
             if own and not own.keys() - set(what.inside):
                 said = f"has all networks of {quote(name)}, so that nothing is outside"
                 hint = "leave out the one that leads to the others, or give the router a wire or a network to them"
                 yield Fault(path, f"{key}-without-outside", said, hint)
+
+
+def _inside(parts: Parts, path: Path, router: str, what: Nat | Firewall) -> Iterator[Fault]:
+    """The networks inside are the router's, each once; those inside of a NAT have IPv4."""
+    own = parts.on[router]
+    for index, network in enumerate(what.inside):
+        if network not in own:
+            said = f"is {quote(network)}, which {quote(router)} is not on"
+            hint = nearest(network, own, f"networks of {router}")
+            yield Fault((*path, index), "unknown-network", said, hint)
+        elif network in what.inside[:index]:
+            yield Fault((*path, index), "duplicate-network", f"is {quote(network)} a second time", "keep one")
+        elif isinstance(what, Nat) and IPV4 not in parts.families_of(network):
+            said = f"is {quote(network)}, which has IPv6 only, and NAT translates IPv4 addresses only"
+            hint = "leave it out: a firewall keeps packets out of it as well; or give it IPv4, too: ip: both"
+            yield Fault((*path, index), "nat-without-ipv4", said, hint)
 
 
 def gates(parts: Parts) -> Iterator[Fault]:
@@ -129,12 +141,13 @@ def _next_hop(parts: Parts, path: Path, name: str, route: StaticRoute) -> Iterat
         yield Fault(path, "unreachable-next-hop", said, nearest(route.via, neighbours, f"neighbours of {name}"))
 
 
-def _subnets(parts: Parts, network: str) -> Iterator[IPv4Network]:
-    """The subnet of a network, where the file decides it."""
+def _subnets(parts: Parts, network: str) -> Iterator[Subnet]:
+    """The subnets of a network, where the file decides them."""
     for wire in parts.wires.values():
-        if wire.network == network and wire.subnet:
-            yield wire.subnet
+        if wire.network == network:
+            yield from wire.subnets
     if found := parts.networks.get(network):
-        given: list[IPv4Address] = [at for on in parts.on.values() if (at := on.get(network)) is not None]
-        if subnet := found.fixed_subnet(given):
-            yield subnet
+        for family in parts.families_of(network):
+            asked = (of_family(on.get(network, ()), family) for on in parts.on.values())
+            if subnet := found.fixed_subnet(family, [address for address in asked if address]):
+                yield subnet

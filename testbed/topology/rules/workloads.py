@@ -34,7 +34,7 @@ def workloads(parts: Parts) -> Iterator[Fault]:
     for path, raw in parts.workloads():
         workload = parts.model(raw, Workload)
         place = parts.model(raw, Work) or readable(raw, _PLACE, "name", "in")
-        ends = workload or readable(raw, _ENDS, "name", "from", "to", "network")
+        ends = workload or readable(raw, _ENDS, "name", "from", "to", "network", "family")
         named = place or ends
         if named is None:
             continue
@@ -56,7 +56,7 @@ def workloads(parts: Parts) -> Iterator[Fault]:
         if ends is None:
             continue
         yield from references.ends(parts, path, {(*path, "from"): ends.source, (*path, "to"): ends.destination})
-        yield from references.reachable(parts, path, ends.source, ends.destination, ends.network)
+        yield from references.reachable(parts, path, ends)
         if workload is not None:
             yield from (fault.under(*path) for fault in workload.contradictions())
 

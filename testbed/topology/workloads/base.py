@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 from testbed import units
+from testbed.topology.address_values import Family
 from testbed.topology.base import Fault, Model, key
 from testbed.topology.values import Name
 
@@ -40,6 +41,7 @@ class Ends(Model):
     source: Name = key("The node that starts; of a stream, the one that sends", alias="from")
     destination: Name = key("The node that listens", alias="to")
     network: Name | None = key("Which network to cross; needed only where the two nodes share several", default=None)
+    family: Family | None = key("The family of IP, 4 or 6; unless given, 4 where it leads there, else 6", default=None)
 
 
 class Workload(Ends):
@@ -102,6 +104,10 @@ class Work(NodeWork):
     @property
     def network(self) -> None:
         """None: any that the node is on."""
+
+    @property
+    def family(self) -> None:
+        """None: any that the node has."""
 
     @property
     def reach(self) -> None:

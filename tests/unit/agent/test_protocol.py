@@ -61,7 +61,7 @@ def test_every_call_comes_back_and_says_what_its_result_is():
         destination="b",
         network="lan",
         match=Match(protocol=17, port=((53, 53), (1024, 2047))),
-        addresses={"a": "198.18.0.2", "b": "198.18.0.3"},
+        addresses={"a": ("198.18.0.2", "2001:2::2"), "b": ("198.18.0.3",)},
         impairments=Impairments(delay_ns=20_000_000, loss=CorrelatedLoss(probability=7, correlation=3)),
         later=(Impairments(drops=(Drop(numbers=(3,)),)),),
         seed=2**64 - 1,

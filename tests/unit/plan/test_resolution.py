@@ -4,11 +4,11 @@ import pytest
 
 from testbed import plan as package
 from testbed.errors import MachineError
+from testbed.families import POOL
 from testbed.impairments import (
     Impairments,
 )
 from testbed.plan import relocate, resolve
-from testbed.plan.addresses import POOL
 from testbed.topology import loads
 
 TWO = "name: x\nnodes: {client: , server: }\n"

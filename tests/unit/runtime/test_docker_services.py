@@ -45,7 +45,7 @@ def test_other_refusals_stay_as_they_are(plan):
 
 def test_ports_on_any_and_on_given_addresses(plan):
     made = plan("ports: [80, 8080:80, '127.0.0.1:53:5353/udp', '127.0.0.1::81']")
-    assert services.host_options(made, made.node("a"), {})["port_bindings"] == {
+    assert services.host_options(made, made.node("a"), [])["port_bindings"] == {
         "80/tcp": [None, 8080],
         "5353/udp": [("127.0.0.1", 53)],
         "81/tcp": [("127.0.0.1", None)],
@@ -62,7 +62,7 @@ def test_ports_on_any_and_on_given_addresses(plan):
 )
 def test_restart_policies(plan, restart, policy):
     made = plan(f"restart: {restart}")
-    assert services.host_options(made, made.node("a"), {})["restart_policy"] == policy
+    assert services.host_options(made, made.node("a"), [])["restart_policy"] == policy
 
 
 def test_a_built_image_has_the_topologys_name_unless_the_file_names_it(plan):

@@ -239,8 +239,8 @@ nodes:
 """
     topology = loads(text, "file.yml")
     node = topology.nodes["a"]
-    assert topology.addresses("lan") == {"a": IPv4Address("198.18.7.10")}
-    assert topology.networks["lan"].fixed_subnet([IPv4Address("198.18.7.10")]) == IPv4Network("198.18.7.0/24")
+    assert topology.addresses("lan", 4) == {"a": IPv4Address("198.18.7.10")}
+    assert topology.networks["lan"].fixed_subnet(4, [IPv4Address("198.18.7.10")]) == IPv4Network("198.18.7.0/24")
     assert node.command == ("sh", "-c", 'echo "a b"')
     assert node.environment == {"PORT": "80", "VERSION": "1.10", "NAME": "on"}
     assert (node.cpus_milli, node.memory_bytes) == (500, 256_000_000)

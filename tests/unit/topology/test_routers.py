@@ -101,7 +101,7 @@ links:
 
 
 def ways(text):
-    return [hop[1] for hop in loads(text, "x.yml").graph.path("a", "d") or ()]
+    return [hop[1] for hop in loads(text, "x.yml").graphs[4].path("a", "d") or ()]
 
 
 def test_of_several_shortest_paths_the_first_in_the_file_is_taken():

@@ -44,8 +44,8 @@ def client(spec: Spec, owner: Owner) -> None:
     )
     form = (socket.SOCK_RAW, spec.parameters["protocol"]) if head else (socket.SOCK_DGRAM, 0)
     # Not connected, so that an ICMP error for one datagram does not prevent the next from being sent.
-    with socket.socket(socket.AF_INET, *form) as client:
-        client.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, spec.parameters.get("dscp", 0) << 2)
+    with socket.socket(spec.family, *form) as client:
+        udp.set_dscp(client, spec.parameters.get("dscp", 0))
         target, send = (spec.address, 0 if head else spec.port), client.sendto
         start_ns = owner.start_ns
         for first in range(0, total, _LOOK):
