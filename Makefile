@@ -83,7 +83,7 @@ doctor: $(bin)/installed ## Say what this machine can do, and what to install fo
 	@$(testbed) doctor $(args)
 
 # ---- the project -----------------------------------------------------------------------------------------------------
-.PHONY: images test soak lint bench fidelity clean
+.PHONY: images test soak lint docs bench fidelity clean
 images: $(bin)/installed ## Build the testbed's images, its own and the servers' (needs a Docker Engine)
 	@PYTHON=$(bin)/python images/build
 
@@ -100,6 +100,10 @@ lint: $(bin)/installed-dev ## Check style, types and the layers
 	@echo "lint     ruff format --check"; $(bin)/ruff format --check .
 	@echo "lint     mypy"; $(bin)/mypy
 	@echo "lint     lint-imports"; $(bin)/lint-imports
+
+docs: $(bin)/installed-dev ## Build the documentation as a site: build/site
+	@$(bin)/python docs/make_reference.py
+	@$(bin)/mkdocs build --strict --quiet && echo "docs     build/site/index.html"
 
 bench: $(bin)/installed-dev nodes-image ## Measure the testbed beside its peers: args="bringup links engine stream"
 	@$(bin)/python -m tests.bench $(args)

@@ -45,6 +45,7 @@ COMMANDS = {
     "logs": ("testbed.cli.logs", "Show the output of the programs of a lab's nodes."),
     "sockets": ("testbed.cli.sockets", "Show the TCP connections of a lab's nodes, of any program."),
     "capture": ("testbed.cli.captures", "Capture packets at a node of a lab, for tcpdump and Wireshark."),
+    "list": ("testbed.cli.topology_files", "List the topologies that ship, and those in topologies/."),
     "validate": ("testbed.cli.topology_files", "Check topology files."),
     "show": ("testbed.cli.topology_files", "Show what a topology resolves to."),
     "graph": ("testbed.cli.graphs", "Draw a topology, as text, SVG, Mermaid or DOT."),

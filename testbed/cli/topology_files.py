@@ -1,8 +1,10 @@
-"""Commands about topology files: validate, show, schema."""
+"""Commands about topology files: list, validate, show, schema."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import textwrap
 from typing import TYPE_CHECKING
 
 import click
@@ -46,6 +48,20 @@ def _resolve(loaded: topology.Topology) -> str:
             raise
         return f", apart from what names containers that run already, which were not looked at: {error.message}"
     return ""
+
+
+@click.command("list")
+@options.as_json
+def list_command(*, as_json: bool) -> None:
+    """List the topologies that have a name: those that ship, and those in topologies/ of the working directory."""
+    found = {name: topology.description(path) for name, path in sorted(topology.named().items())}
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    wide = max(map(len, found))
+    width = shutil.get_terminal_size().columns
+    for name, text in found.items():
+        click.echo(textwrap.fill(text, width, initial_indent=f"{name:<{wide}}  ", subsequent_indent=" " * (wide + 2)))
 
 
 @click.command("show")

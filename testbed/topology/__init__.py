@@ -16,7 +16,7 @@ from testbed.present import Present
 from testbed.topology.attaching import attaches, filled
 from testbed.topology.document import MOST_BYTES, Document, read
 from testbed.topology.error_messages import located, translate, valueless
-from testbed.topology.find import find
+from testbed.topology.find import find, named
 from testbed.topology.json_schema import schema
 from testbed.topology.models import Topology
 from testbed.topology.problems import Problem, TopologyError
@@ -37,12 +37,14 @@ __all__ = [
     "Topology",
     "TopologyError",
     "build",
+    "description",
     "discovered",
     "factors",
     "find",
     "load",
     "loads",
     "loads_document",
+    "named",
     "names_project",
     "parse_factor",
     "place_of",
@@ -70,6 +72,17 @@ def names_project(path: Path) -> bool:
     """
     data = read(_text(path), str(path)).data
     return isinstance(data, dict) and "compose" in data
+
+
+def description(path: Path) -> str:
+    """Return the description in the file at `path`, in one line; nothing where there is none.
+
+    Raises:
+        TopologyError: it is no YAML.
+        UsageError: the file cannot be read.
+    """
+    data = read(_text(path), str(path)).data
+    return " ".join(str(data.get("description") or "").split()) if isinstance(data, dict) else ""
 
 
 def factors(path: Path) -> tuple[Factor, ...]:

@@ -31,13 +31,18 @@ def find(name_or_path: str | Path) -> Path:
             siblings = [str(path.with_name(file.name)) for file in _files(path.parent).values()]
             raise UsageError("no-such-file", f"{quote(text)} does not exist", nearest(text, siblings, "files there"))
         return path
-    files = _files(SHIPPED) | _files(Path("topologies"))
+    files = named()
     if text not in files:
         hint = f"{nearest(text, sorted(files), 'topologies')}; a path is written with its suffix, .yml"
         if near := [file for suffix in _SUFFIXES if (file := Path(f"{text}{suffix}")).is_file()]:
             hint = f"did you mean the file {quote(str(near[0]))}?"
         raise UsageError("unknown-topology", f"there is no topology {quote(text)}", hint)
     return files[text]
+
+
+def named() -> dict[str, Path]:
+    """Return the files that have a name: those that ship, and those of `topologies/` in the working directory."""
+    return _files(SHIPPED) | _files(Path("topologies"))
 
 
 def _files(directory: Path) -> dict[str, Path]:
