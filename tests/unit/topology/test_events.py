@@ -240,13 +240,13 @@ def test_heal_all_has_nodes_run_again():
     )
 
 
-def delays_ms(events, *link):
+def delays_ms(events, source, destination):
     """When the delay of a link changes, and to what, both in ms."""
     topology = loads(HEAD + "".join(f"  - {event}\n" for event in events), "file.yml")
     course, found = TimelineState(topology), []
     for step in in_time(topology):
         after = course.meet(step.what)
-        if impairments := after.get(LinkKey(*link, "lan")):
+        if impairments := after.get(LinkKey(source, destination, "lan")):
             found.append((step.at_ns // MS, impairments.delay_ns // MS))
     return found
 
