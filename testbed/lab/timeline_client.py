@@ -108,6 +108,7 @@ class Timeline:
                     due_ns=self._start_ns + event.at_ns,
                     begun_ns=done.begun_ns,
                     done_ns=done.done_ns,
+                    minor=event.minor,
                     lasting=any(faults.takes_time(fault) for fault in event.faults),
                 )
                 _log.info("%s at %s", event.what, units.DURATION.format(event.at_ns))
@@ -126,7 +127,8 @@ class Timeline:
         with suppress(queue.Empty):
             while True:
                 event = self._unreported.get_nowait()
-                self._observer.happened(units.DURATION.format(event.at_ns), event.what)
+                if not event.minor:
+                    self._observer.happened(units.DURATION.format(event.at_ns), event.what)
         if self._failure is not None:
             raise self._failure
 

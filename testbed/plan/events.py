@@ -41,6 +41,7 @@ class Event:
         changes: the links that it changes; empty if it changes nothing.
         rebinds: the routers whose NATs forget their mappings.
         faults: what happens to nodes.
+        minor: it is one of many steps of a gradual change, which are not shown one by one.
     """
 
     at_ns: int
@@ -48,3 +49,4 @@ class Event:
     changes: tuple[LinkChange, ...]
     rebinds: tuple[str, ...] = field(default=(), metadata=ADDED)
     faults: tuple[Fault, ...] = field(default=(), metadata=ADDED)
+    minor: bool = field(default=False, metadata=ADDED)

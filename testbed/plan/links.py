@@ -9,7 +9,7 @@ from testbed.plan.events import Event, LinkChange
 from testbed.plan.model import Link
 from testbed.seeds import of_link as seed_of
 from testbed.topology.events import Rebind
-from testbed.topology.steps import in_time
+from testbed.topology.steps import RampStep, in_time
 from testbed.topology.timeline_state import TimelineState
 
 if TYPE_CHECKING:
@@ -35,7 +35,14 @@ def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple
         )
         rebinds = topology.members(event.node) if isinstance(event, Rebind) else ()
         timeline.append(
-            Event(at_ns=step.at_ns, what=course.describe(event), changes=changes, rebinds=rebinds, faults=faults)
+            Event(
+                at_ns=step.at_ns,
+                what=course.describe(event),
+                changes=changes,
+                rebinds=rebinds,
+                faults=faults,
+                minor=isinstance(event, RampStep) and event.is_minor,
+            )
         )
     changed = dict.fromkeys(change.key for event in timeline for change in event.changes)
     links = []

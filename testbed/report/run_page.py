@@ -173,10 +173,11 @@ def _measured(cell: str) -> str | TableCell:
 def _timeline(run: Run) -> list[Cells]:
     lines: list[Cells] = []
     for number, event in enumerate(run.plan.timeline):
+        if event.minor:
+            continue
         late = "did not happen"
         if number < len(run.timeline):
-            record = run.timeline[number]
-            late = formatting.duration(record.done_ns - record.due_ns)
+            late = formatting.duration(run.timeline[number].late_ns)
         lines.append([formatting.duration(event.at_ns), event.what, str(len(event.changes)), late])
     return lines
 

@@ -141,7 +141,8 @@ class Stage:
     @property
     def events(self) -> list[EventLine]:
         """The events of the timeline within the axis."""
-        events = [EventLine(at=record.begun_ns - self.origin_ns, label=record.what) for record in self.timeline]
+        shown = [record for record in self.timeline if not record.minor]
+        events = [EventLine(at=record.begun_ns - self.origin_ns, label=record.what) for record in shown]
         return [event for event in events if 0 <= event.at <= self.length_ns]
 
     @property

@@ -23,6 +23,7 @@ class TimelineRecord:
         what: as in the plan.
         due_ns: the same time by the clock of the samples.
         begun_ns, done_ns: it happened between these times; links change one after the other.
+        minor: as in the plan.
         lasting: it took as long as programs liked, so that only its beginning could be on time.
     """
 
@@ -31,6 +32,7 @@ class TimelineRecord:
     due_ns: int
     begun_ns: int
     done_ns: int
+    minor: bool = False
     lasting: bool = False
 
     @property

@@ -24,7 +24,8 @@ from testbed.topology.referenced_files import Files
 from testbed.topology.rules import broken_rules
 from testbed.topology.rules.parts import Parts
 from testbed.topology.settings import Factor, Setting, applied, factor_problems, factors_in, parse_factor
-from testbed.topology.timeline_state import timeline_faults, workload_faults
+from testbed.topology.timeline_faults import timeline_faults
+from testbed.topology.timeline_state import workload_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,11 +1,12 @@
 """The key `timeline` of the topology file: what changes at given times of a run."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
+from pydantic.fields import FieldInfo
 
 from testbed.topology import ends
-from testbed.topology.base import key
+from testbed.topology.base import Model, key
 from testbed.topology.ends import DirectionEnds, DownlinkEnds, PairEnds, UplinkEnds
 from testbed.topology.event_times import Timed
 from testbed.topology.impairments import ImpairmentKeys
@@ -19,33 +20,76 @@ from testbed.topology.node_events import (
     StopEvent,
     UnpauseEvent,
 )
-from testbed.topology.values import Name
+from testbed.topology.values import Name, SomeDuration
 
 DARK = ImpairmentKeys(blackhole=True)
 """What a partition does to the links that it cuts."""
 
 
+_LINK = "The link that changes: `{between: [a, b]}`, `{from: a, to: b}`, or an end alone"
+
+
 class ImpairmentChange(Timed, ImpairmentKeys):
     """A change of a link's impairments; keys that are not named stay as they are."""
 
-    link: ends.AnyEnds = key("The link that changes: `{between: [a, b]}`, `{from: a, to: b}`, or an end alone")
+    link: ends.AnyEnds = key(_LINK)
 
-    @property
-    def named(self) -> tuple[str, ...]:
-        """The keys that it changes."""
-        fields = ImpairmentKeys.model_fields.items()
-        return tuple(field.alias or name for name, field in fields if name in self.model_fields_set)
+
+class Flap(Timed):
+    """A link that passes nothing for a while."""
+
+    link: ends.AnyEnds = key("The link that goes down and comes up again")
+    down_ns: SomeDuration = key("How long it is down; with `every`, again and again", alias="down")
+
+
+class RampKeys(ImpairmentKeys):
+    """What a link is like at the end of a gradual change, and how long that takes."""
+
+    over_ns: SomeDuration = key("How long the change takes", alias="over")
+
+
+class Ramp(Timed):
+    """A gradual change of a link's impairments, from what they are to what it says."""
+
+    link: ends.AnyEnds = key("The link that changes")
+    ramp: RampKeys = key("`{over: 5s, delay: 200ms}`: the values at the end, and how long the change takes")
+
+
+_Group = Annotated[tuple[Name, ...], Field(min_length=1)]
+
+
+class OneWay(Model):
+    """Packets that are cut off in one direction."""
+
+    source: _Group = key("The nodes whose packets do not arrive", alias="from")
+    destination: _Group = key("The nodes where they do not arrive", alias="to")
 
 
 class Partition(Timed):
     """A partition: nodes of different groups no longer reach each other."""
 
-    partition: Annotated[tuple[Annotated[tuple[Name, ...], Field(min_length=1)], ...], Field(min_length=2)] = key(
-        "Groups of nodes, cut off from each other: `[[client], [server]]`"
+    partition: Annotated[
+        Annotated[tuple[_Group, ...], Field(min_length=2), Tag("<groups>")] | Annotated[OneWay, Tag("<one-way>")],
+        Discriminator(lambda value: "<one-way>" if isinstance(value, dict | OneWay) else "<groups>"),
+    ] = key(
+        "Groups of nodes, cut off from each other: `[[client], [server]]`; or in one direction: "
+        "`{from: [client], to: [server]}`"
     )
 
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """The groups; of one direction the sources and the destinations."""
+        cut = self.partition
+        return (cut.source, cut.destination) if isinstance(cut, OneWay) else cut
+
+    @property
+    def is_one_way(self) -> bool:
+        """Whether only packets from the first group to the second are lost."""
+        return isinstance(self.partition, OneWay)
+
     def __str__(self) -> str:
-        return f"partition {' | '.join(', '.join(group) for group in self.partition)}"
+        between = " -> " if self.is_one_way else " | "
+        return f"partition {between.join(', '.join(group) for group in self.groups)}"
 
 
 def _heal_tag(value: object) -> str:
@@ -81,18 +125,61 @@ class Rebind(Timed):
         return f"NAT of {self.node} rebinds"
 
 
-Event = ImpairmentChange | Partition | Heal | Rebind | OfNode
+def _listed(value: object) -> object:
+    return value if isinstance(value, list) else [value]
 
-_TAGS = ("partition", "heal", "rebind", *NODE_EVENTS)
+
+def _alternating(field: FieldInfo) -> Any:  # noqa: ANN401  # an annotation and a field
+    one: Any = field.annotation
+    values = Annotated[tuple[one, ...], BeforeValidator(_listed)]
+    return values, Field(default=(), alias=field.alias, description=f"{field.description}. A list: one after the other")
+
+
+class Alternation(Timed):
+    """A change of a link that happens again and again, with one of several values after the other.
+
+    Its further keys are those of links, each with a list of values.
+    """
+
+    link: ends.AnyEnds = key(_LINK)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The fields that it changes."""
+        return tuple(name for name in ImpairmentKeys.model_fields if name in self.model_fields_set)
+
+    def change(self, repetition: int) -> ImpairmentChange:
+        """Return what changes at a repetition, from 0 on."""
+        values = {name: getattr(self, name) for name in self.named}
+        chosen = {name: found[repetition % len(found)] for name, found in values.items()}
+        return ImpairmentChange.model_construct({*chosen}, at_ns=self.at_ns, link=self.link, **chosen)
+
+
+_Alternation: Any = create_model(
+    "Alternation",
+    __base__=Alternation,
+    __doc__=Alternation.__doc__,
+    **{name: _alternating(field) for name, field in ImpairmentKeys.model_fields.items()},
+)
+
+Event = ImpairmentChange | Alternation | Flap | Ramp | Partition | Heal | Rebind | OfNode
+
+_TAGS = ("partition", "heal", "rebind", "down", "ramp", *NODE_EVENTS)
 
 
 def _event_tag(value: object) -> str:
     named = value if isinstance(value, dict) else {}
-    return next((f"<{key}>" for key in _TAGS if key in named), "<change>")
+    tag = next((f"<{key}>" for key in _TAGS if key in named), "<change>")
+    values = [named.get(field.alias or name) for name, field in ImpairmentKeys.model_fields.items() if name != "drop"]
+    alternates = tag == "<change>" and "every" in named and any(isinstance(value, list) for value in values)
+    return "<alternation>" if alternates else tag
 
 
 AnyEvent = Annotated[
     Annotated[ImpairmentChange, Tag("<change>")]
+    | Annotated[_Alternation, Tag("<alternation>")]
+    | Annotated[Flap, Tag("<down>")]
+    | Annotated[Ramp, Tag("<ramp>")]
     | Annotated[Partition, Tag("<partition>")]
     | Annotated[Heal, Tag("<heal>")]
     | Annotated[Rebind, Tag("<rebind>")]

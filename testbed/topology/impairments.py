@@ -69,6 +69,12 @@ class ImpairmentKeys(Model):
         default=None,
     )
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The keys that are given, in the file's words."""
+        fields = ImpairmentKeys.model_fields.items()
+        return tuple(field.alias or name for name, field in fields if name in self.model_fields_set)
+
     def overridden_by(self, other: "ImpairmentKeys") -> "ImpairmentKeys":
         """Return these keys, with the keys that `other` gives in place of their own."""
         given = other.model_fields_set & ImpairmentKeys.model_fields.keys()

@@ -2,12 +2,19 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 from testbed import faults
-from testbed.topology.events import Event, Heal, ImpairmentChange, Partition, Rebind
+from testbed.topology.events import Alternation, Event, Flap, Heal, ImpairmentChange, Partition, Ramp, Rebind
 from testbed.topology.models import Topology
 from testbed.topology.node_events import LastingEvent, NodeEvent
+
+RAMP_STEP_NS = 100_000_000
+"""The time from one step of a gradual change to the next. Charts over time are no finer."""
+
+MOST_RAMP_STEPS = 200
+"""Steps of a gradual change, which are longer if it takes longer than 20 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +27,24 @@ class NodeFaults:
         return ", ".join(map(str, self.faults))
 
 
-Happening = ImpairmentChange | Partition | Heal | Rebind | NodeFaults
+@dataclass(frozen=True, slots=True)
+class RampStep:
+    """A part of a gradual change of a link.
+
+    Attributes:
+        ramp: the whole of it.
+        begun_ns: when it began, which tells it from its repetitions.
+        share: how much of the way from the first to the last values it has come after this.
+        is_minor: it is neither the first nor the last step, so that charts need no mark for it.
+    """
+
+    ramp: Ramp
+    begun_ns: int
+    share: Fraction
+    is_minor: bool
+
+
+Happening = ImpairmentChange | Partition | Heal | Rebind | NodeFaults | RampStep
 """What a step is."""
 
 
@@ -50,11 +74,26 @@ def in_time(topology: Topology) -> list[Step]:
 def _steps(topology: Topology, number: int, event: Event, end_ns: int | None) -> Iterator[Step]:
     for repetition, at_ns in enumerate(event.times_ns(end_ns)):
         key = "until" if repetition else "at"
-        if isinstance(event, NodeEvent):
+        if isinstance(event, Ramp):
+            count = max(1, min(MOST_RAMP_STEPS, event.ramp.over_ns // RAMP_STEP_NS))
+            for done in range(1, count + 1):
+                share = Fraction(done, count)
+                later_ns = at_ns + int(event.ramp.over_ns * share)
+                yield Step(number, "ramp", later_ns, RampStep(event, at_ns, share, is_minor=1 < done < count))
+        elif isinstance(event, Flap):
+            yield Step(number, key, at_ns, _of_link(event, blackhole=True))
+            yield Step(number, "down", at_ns + event.down_ns, _of_link(event, blackhole=False))
+        elif isinstance(event, Alternation):
+            yield Step(number, key, at_ns, event.change(repetition))
+        elif isinstance(event, NodeEvent):
             for later_key, offset_ns, happening in of_nodes(event, topology.members(event.node)):
                 yield Step(number, later_key or key, at_ns + offset_ns, happening)
         else:
             yield Step(number, key, at_ns, event)
+
+
+def _of_link(event: Flap, *, blackhole: bool) -> ImpairmentChange:
+    return ImpairmentChange.model_construct({"blackhole"}, at_ns=event.at_ns, link=event.link, blackhole=blackhole)
 
 
 def of_nodes(event: NodeEvent, nodes: Iterable[str]) -> Iterator[tuple[str, int, NodeFaults]]:

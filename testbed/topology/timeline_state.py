@@ -1,10 +1,13 @@
 """The impairments of links at each event of a topology's timeline."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import permutations, product
+from dataclasses import replace
+from itertools import combinations, permutations, product
+from typing import Any
 
 from testbed import faults, units
-from testbed.impairments import CLEAR, Impairments
+from testbed.impairments import CLEAR, Blackhole, Impairments
+from testbed.impairments.ramps import PARTS, NoMiddleError, between
 from testbed.kinds import find
 from testbed.matching import LinkKey, Match, Packets, by_direction, crossed, longest
 from testbed.topology.base import Fault
@@ -13,7 +16,7 @@ from testbed.topology.graph import Hop
 from testbed.topology.link_entries import Applied
 from testbed.topology.models import Topology
 from testbed.topology.problems import quote
-from testbed.topology.steps import Happening, NodeFaults, Step, in_time, length_ns
+from testbed.topology.steps import Happening, NodeFaults, RampStep, in_time
 from testbed.topology.workloads import Together, Work, Workload
 
 
@@ -39,6 +42,7 @@ class TimelineState:
                 self._matching.setdefault(key.plain, []).append(key)
         self.now: dict[LinkKey, Impairments] = dict(self.file)
         self.nodes: dict[str, faults.State] = {}
+        self._ramps: dict[tuple[int, int, LinkKey], Impairments] = {}
 
     def _resolved(self, entries: Mapping[LinkKey, Applied]) -> dict[LinkKey, Impairments]:
         """Return the impairments of links, computed once for all of the same keys."""
@@ -59,12 +63,59 @@ class TimelineState:
             states = {(self._impairments(key), self._mtu(key)): None for key in links}
             for impairments, mtu in states:
                 yield from event.contradictions(impairments, mtu=mtu)
+        if isinstance(event, RampStep):
+            yield from self._ramp_contradictions(event)
         if isinstance(event, NodeFaults):
             for each in event.faults:
                 if why := faults.contradiction(self._state(each.node), each):
                     hint = "events are in the order of their times: see what the others before it do to this node"
                     yield Fault(("node",), "contradicting-event", f"is {quote(each.node)}, which {why} by then", hint)
                     return
+
+    def _ramp_contradictions(self, step: RampStep) -> Iterator[Fault]:
+        """Yield what keeps a gradual change from its next step."""
+        keys = step.ramp.ramp
+        if fixed := [name for name in keys.named if name not in PARTS]:
+            hint = f"what can change so: {', '.join(PARTS)}"
+            yield Fault(("ramp", fixed[0]), "not-gradual", "can't change gradually", hint, at_key=True)
+            return
+        for key in self._topology.links_of(step.ramp.link):
+            first = self._ramp_begun(step, key)
+            faults = list(keys.contradictions(first, mtu=self._mtu(key)))
+            yield from (fault.under("ramp") for fault in faults)
+            if faults:
+                return
+            for name in keys.named:
+                try:
+                    replace(self._impairments(key), **between(name, first, self._ramp_end(step, key), step.share))
+                except NoMiddleError:
+                    said = f"can't change gradually from what {key.name} has then: {first.describe()}"
+                    hint = "between a rate and none, or two kinds of loss, there is nothing: change it at once instead"
+                    yield Fault(("ramp", name), "not-gradual", said, hint)
+                    return
+                except ValueError as error:
+                    yield Fault(("ramp", name), "contradicting-event", f"is impossible by then: {error}")
+                    return
+
+    def _ramp_begun(self, step: RampStep, key: LinkKey) -> Impairments:
+        """Return the impairments of a link when a gradual change began."""
+        return self._ramps.get((id(step.ramp), step.begun_ns, key), self._impairments(key))
+
+    def _ramp_end(self, step: RampStep, key: LinkKey) -> Impairments:
+        first = self._ramp_begun(step, key)
+        back_ns = self._impairments(self._back(key)).delay_ns
+        return step.ramp.ramp.resolve(first, mtu=self._mtu(key), delay_back_ns=back_ns)
+
+    def _ramped(self, step: RampStep, key: LinkKey) -> Impairments:
+        """Return the impairments of a link after a step of a gradual change: only what that names changes."""
+        first, now = self._ramp_begun(step, key), self._impairments(key)
+        self._ramps[id(step.ramp), step.begun_ns, key] = first
+        parts: dict[str, Any] = {}
+        for name in step.ramp.ramp.named:
+            parts |= between(name, first, self._ramp_end(step, key), step.share)
+        if isinstance(now.loss, Blackhole) and "loss" in parts:
+            parts["loss"] = Blackhole(hidden=parts["loss"])
+        return self._shared(replace(now, **parts))
 
     def _state(self, node: str) -> faults.State:
         return self.nodes.get(node, faults.State.RUNNING)
@@ -96,12 +147,14 @@ class TimelineState:
 
     def describe(self, event: Happening) -> str:
         """Return a short description of the event applied last: `a <-> b: loss 20 %`, `partition a | b`."""
-        if not isinstance(event, ImpairmentChange):
+        if not isinstance(event, ImpairmentChange | RampStep):
             return str(event)
-        impairments = self._impairments(next(self._topology.links_of(event.link)))
+        named = (event.ramp.ramp if isinstance(event, RampStep) else event).named
+        link = event.ramp.link if isinstance(event, RampStep) else event.link
+        impairments = self._impairments(next(self._topology.links_of(link)))
         by_key = {text.partition(" ")[0]: text for text in impairments.descriptions()}
-        named = dict.fromkeys("loss" if key == "blackhole" else key for key in event.named)
-        return f"{event.link}: {', '.join(by_key.get(key, f'no {key}') for key in named)}"
+        shown = dict.fromkeys("loss" if key == "blackhole" else key for key in named)
+        return f"{link}: {', '.join(by_key.get(key, f'no {key}') for key in shown)}"
 
     def _after(self, event: Happening) -> dict[LinkKey, Impairments]:
         if isinstance(event, Rebind | NodeFaults):
@@ -110,8 +163,11 @@ class TimelineState:
             healed = self.now if isinstance(event.heal, str) else self._all_of(self._topology.links_of(event.heal))
             return {key: self.file.get(key, CLEAR) for key in healed}
         if isinstance(event, Partition):
-            parts = [self._topology.members(*names) for names in event.partition]
-            return {key: self._darkened(key) for key in self._all_of(separated(self._on, parts))}
+            parts = [self._topology.members(*names) for names in event.groups]
+            cut = separated(self._on, parts, one_way=event.is_one_way)
+            return {key: self._darkened(key) for key in self._all_of(cut)}
+        if isinstance(event, RampStep):
+            return {key: self._ramped(event, key) for key in self._topology.links_of(event.ramp.link)}
         return self._changed(event, dict.fromkeys(self._topology.links_of(event.link)))
 
     def _changed(self, event: ImpairmentChange, keys: Collection[LinkKey]) -> dict[LinkKey, Impairments]:
@@ -159,55 +215,6 @@ class TimelineState:
 
     def _mtu(self, key: LinkKey) -> int:
         return self._topology.segments[key.network].mtu
-
-
-MOST_CHANGES = 100_000
-"""Limit on the changes of links in a timeline, one per event and link, because a plan contains all of them."""
-
-
-MOST_STEPS = 20_000
-"""Limit on how often the events of a timeline happen."""
-
-
-def timeline_faults(topology: Topology) -> Iterator[Fault]:
-    """Yield the faults of a timeline in a file that is otherwise valid."""
-    end_ns, count = length_ns(topology), 0
-    for number, event in enumerate(topology.timeline):
-        if event.every_ns and event.until_ns is None and end_ns is None:
-            hint = "some workloads end when they are done: say until when, such as until: 30s"
-            said = 'lacks "until", and how long the workloads take is unknown'
-            yield Fault(("timeline", number), "missing-key", said, hint)
-            return
-        count += len(event.times_ns(end_ns))
-        if count > MOST_STEPS:
-            message = f"brings the timeline to more than {MOST_STEPS} events"
-            yield Fault(("timeline", number), "too-many-changes", message, "use fewer events")
-            return
-    steps = in_time(topology)
-    if end_ns is not None:
-        yield from _after_end(steps, end_ns)
-    state = TimelineState(topology)
-    changes = 0
-    for step in steps:
-        if contradictions := list(state.contradictions(step.what)):
-            yield from (fault.under("timeline", step.number) for fault in contradictions)
-            return  # the links' state at later events is unknown
-        changes += len(state.meet(step.what))
-        if changes > MOST_CHANGES:
-            message = f"brings the timeline to more than {MOST_CHANGES} changes of links"
-            yield Fault(("timeline", step.number), "too-many-changes", message, "use fewer events, or smaller groups")
-            return
-
-
-def _after_end(steps: Iterable[Step], end_ns: int) -> Iterator[Fault]:
-    """Yield the faults of events that happen when the workloads have ended, one for each."""
-    late = {step.number: step for step in reversed([*steps]) if step.at_ns >= end_ns}
-    took = f"workloads take {units.DURATION.format(end_ns)}" if end_ns else "there are no workloads"
-    for number, step in sorted(late.items()):
-        said = "is" if step.key == "at" else "makes something happen at"
-        message = f"{said} {units.DURATION.format(step.at_ns)}, and {took}"
-        hint = "events happen while workloads run: move the event or lengthen the workloads"
-        yield Fault(("timeline", number, step.key), "event-after-end", message, hint)
 
 
 def longest_ns(topology: Topology) -> dict[LinkKey, dict[Match | None, int]]:
@@ -278,14 +285,17 @@ def both_ways(topology: Topology, workload: Workload | Work) -> tuple[tuple[Hop,
     return there, graph.answers(there)
 
 
-def separated(on: Mapping[str, Collection[str]], groups: Iterable[Iterable[str]]) -> Iterator[LinkKey]:
+def separated(
+    on: Mapping[str, Collection[str]], groups: Iterable[Iterable[str]], *, one_way: bool = False
+) -> Iterator[LinkKey]:
     """Yield the links between nodes of different groups.
 
     Args:
         on: the networks of each node.
         groups: groups of nodes.
+        one_way: only those from a group to one after it.
     """
-    for sources, destinations in permutations(groups, 2):
+    for sources, destinations in combinations(groups, 2) if one_way else permutations(groups, 2):
         for source, destination in product(sources, destinations):
             yield from (LinkKey(source, destination, name) for name in on[source] if name in on[destination])
 

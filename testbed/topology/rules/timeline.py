@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from testbed import units
 from testbed.topology.base import Fault
 from testbed.topology.event_times import Timed
-from testbed.topology.events import Heal, ImpairmentChange, Partition, Rebind
+from testbed.topology.events import Alternation, Flap, Heal, ImpairmentChange, Partition, Ramp, Rebind
 from testbed.topology.groups import links_between
 from testbed.topology.node_events import LastingEvent, NodeEvent
 from testbed.topology.problems import nearest, quote
@@ -15,7 +15,7 @@ from testbed.topology.rules import links, references
 from testbed.topology.timeline_state import separated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from testbed.matching import LinkKey
     from testbed.topology.document import Path
@@ -23,25 +23,43 @@ if TYPE_CHECKING:
     from testbed.topology.link_entries import LinkEntry
     from testbed.topology.rules.parts import Parts
 
+_SHORTER = "let it last less than every"
+
 
 def events(parts: Parts) -> Iterator[Fault]:
     """What an event names exists, and the event changes something."""
     for path, raw in parts.items("timeline"):
-        if change := parts.model(raw, ImpairmentChange):
-            yield from _link(parts, (*path, "link"), change.link)
-            if not change.named:
-                yield Fault(path, "missing-key", "names nothing that changes", "say what it changes, such as loss: 20%")
-        elif heal := parts.model(raw, Heal):
-            if not isinstance(heal.heal, str):
-                yield from _link(parts, (*path, "heal"), heal.heal)
-        elif partition := parts.model(raw, Partition):
-            yield from _partition(parts, (*path, "partition"), partition)
-        elif rebind := parts.model(raw, Rebind):
-            yield from _rebind(parts, (*path, "node"), rebind.node)
-        elif event := parts.model(raw, NodeEvent):
-            yield from references.node(parts, (*path, "node"), event.node)
+        for kind, faults in _FAULTS.items():
+            if event := parts.model(raw, kind):
+                yield from faults(parts, path, event)
         if timed := parts.model(raw, Timed):
             yield from _times(path, timed)
+
+
+def _change(parts: Parts, path: Path, event: ImpairmentChange) -> Iterator[Fault]:
+    yield from _link(parts, (*path, "link"), event.link)
+    if not event.named:
+        yield Fault(path, "missing-key", "names nothing that changes", "say what it changes, such as loss: 20%")
+
+
+def _ramp(parts: Parts, path: Path, event: Ramp) -> Iterator[Fault]:
+    yield from _link(parts, (*path, "link"), event.link)
+    if not event.ramp.named:
+        hint = "say what it changes, such as delay: 200ms"
+        yield Fault((*path, "ramp"), "missing-key", "names nothing that changes", hint)
+
+
+def _flap(parts: Parts, path: Path, event: Flap | Alternation) -> Iterator[Fault]:
+    yield from _link(parts, (*path, "link"), event.link)
+
+
+def _heal(parts: Parts, path: Path, event: Heal) -> Iterator[Fault]:
+    if not isinstance(event.heal, str):
+        yield from _link(parts, (*path, "heal"), event.heal)
+
+
+def _of_node(parts: Parts, path: Path, event: NodeEvent) -> Iterator[Fault]:
+    yield from references.node(parts, (*path, "node"), event.node)
 
 
 def _times(path: Path, event: Timed) -> Iterator[Fault]:
@@ -54,17 +72,22 @@ def _times(path: Path, event: Timed) -> Iterator[Fault]:
     if event.until_ns is not None and event.until_ns <= event.at_ns:
         said = f"is {units.DURATION.format(event.until_ns)}, and the event first happens at "
         yield Fault((*path, "until"), "until-too-early", said + units.DURATION.format(event.at_ns), "let it be later")
+    if isinstance(event, Flap | Ramp):
+        name, lasts_ns = ("down", event.down_ns) if isinstance(event, Flap) else ("ramp", event.ramp.over_ns)
+        if lasts_ns >= event.every_ns:
+            said = f"lasts {units.DURATION.format(lasts_ns)}, and begins again every "
+            yield Fault((*path, name), "longer-than-every", said + units.DURATION.format(event.every_ns), _SHORTER)
     if isinstance(event, LastingEvent):
         if event.lasting.ns is None:
             hint = f"say for how long, less than every: {event.KEY}: {units.DURATION.format(event.every_ns // 2)}"
             yield Fault((*path, event.KEY), "endless-fault", "says no duration, and the event happens again", hint)
         elif event.lasting.ns >= event.every_ns:
             said = f"lasts {units.DURATION.format(event.lasting.ns)}, and begins again every "
-            hint = "let it last less than every"
-            yield Fault((*path, event.KEY), "longer-than-every", said + units.DURATION.format(event.every_ns), hint)
+            yield Fault((*path, event.KEY), "longer-than-every", said + units.DURATION.format(event.every_ns), _SHORTER)
 
 
-def _rebind(parts: Parts, path: Path, name: str) -> Iterator[Fault]:
+def _rebind(parts: Parts, entry: Path, event: Rebind) -> Iterator[Fault]:
+    path, name = (*entry, "node"), event.node
     yield from references.node(parts, path, name)
     nodes = [parts.each[member] for member in parts.members(name) if member in parts.each]
     if not all(node.router and node.router.nat for node in nodes):
@@ -112,16 +135,31 @@ def _expanded(parts: Parts, ends: LinkEnds | LinkEntry, network: str) -> Iterato
         yield from links_between(parts.members(source), parts.members(destination), network, match)
 
 
-def _partition(parts: Parts, path: Path, event: Partition) -> Iterator[Fault]:
+def _partition(parts: Parts, entry: Path, event: Partition) -> Iterator[Fault]:
+    path: Path = (*entry, "partition")
     seen: set[str] = set()
-    for number, group in enumerate(event.partition):
+    places: Iterable[str | int] = ("from", "to") if event.is_one_way else range(len(event.groups))
+    for where, group in zip(places, event.groups, strict=True):
         for place, node in enumerate(group):
-            at = (*path, number, place)
+            at = (*path, where, place)
             yield from references.node(parts, at, node)
             if seen & {*parts.members(node)}:
                 yield Fault(at, "duplicate-node", f"is {quote(node)}, which is in a group already")
             seen.update(parts.members(node))
-    sides = [[member for name in group for member in parts.members(name)] for group in event.partition]
+    sides = [[member for name in group for member in parts.members(name)] for group in event.groups]
     if seen <= parts.on.keys() and not any(separated(parts.on, sides)):
         hint = "they share no network, so they don't reach each other anyway"
         yield Fault(path, "no-shared-network", "separates nothing", hint)
+
+
+_FAULTS: Mapping[type[Any], Callable[[Parts, Path, Any], Iterator[Fault]]] = {
+    ImpairmentChange: _change,
+    Ramp: _ramp,
+    Flap: _flap,
+    Alternation: _flap,
+    Heal: _heal,
+    Partition: _partition,
+    Rebind: _rebind,
+    NodeEvent: _of_node,
+}
+"""What is wrong with each kind of event."""

@@ -86,6 +86,14 @@ def described(*events):
         ("{at: 1s, every: 1s, until: 1s, heal: all}", 32, "until-too-early", ["first happens at 1 s"]),
         ("{at: 1s, every: 1s, until: 10s, heal: all}", 32, "event-after-end", ["happen at 8 s"]),
         ("{at: 1s, until: 2s, heal: all}", 21, "until-without-every", ["every: 2s"]),
+        ("{at: 1s, link: {between: [a, b]}, ramp: {over: 1s}}", 45, "missing-key", ["names nothing that changes"]),
+        ("{at: 1s, link: {between: [a, b]}, ramp: {loss: 1%}}", 45, "missing-key", ['lacks "over"']),
+        ("{at: 7s, link: {between: [a, b]}, ramp: {over: 1s, loss: 1%}}", 45, "event-after-end", ["happen at 8 s"]),
+        ("{at: 1s, link: {from: b, to: a}, ramp: {over: 1s, rate: 1mbit}}", 61, "not-gradual", ["loss 1 %"]),
+        ("{at: 1s, link: {between: [a, b]}, ramp: {over: 1s, drop: [1]}}", 56, "not-gradual", ["delay, jitter, loss"]),
+        ("{at: 1s, every: 1s, link: {between: [a, b]}, down: 1s}", 56, "longer-than-every", ["less than every"]),
+        ("{at: 1s, every: 1s, link: {between: [a, b]}, delay: [1ms, 2]}", 63, "bad-value", ["delay[1]"]),
+        ("{at: 1s, partition: {from: [a], to: [x]}}", 42, "unknown-node", ["partition.to[0]"]),
         ("{at: 8s, heal: all}", 10, "event-after-end", ["is 8 s, and workloads take 8 s"]),
     ],
 )  # fmt: skip
@@ -230,3 +238,44 @@ def test_heal_all_has_nodes_run_again():
         3000,
         ["a: unpause", "c: start"],
     )
+
+
+def delays_ms(events, source, destination):
+    """When the delay of a link changes, and to what, both in ms."""
+    topology = loads(HEAD + "".join(f"  - {event}\n" for event in events), "file.yml")
+    course, found = TimelineState(topology), []
+    for step in in_time(topology):
+        after = course.meet(step.what)
+        if impairments := after.get(LinkKey(source, destination, "lan")):
+            found.append((step.at_ns // MS, impairments.delay_ns // MS))
+    return found
+
+
+def test_a_ramp_changes_a_link_in_equal_steps_from_what_it_has():
+    ramp = "{at: 1s, link: {between: [a, b]}, ramp: {over: 400ms, delay: 60ms}}"
+    assert delays_ms([ramp], "a", "b") == [(1100, 30), (1200, 40), (1300, 50), (1400, 60)]
+    assert delays_ms([ramp], "b", "a") == [(1100, 37), (1200, 45), (1300, 52), (1400, 60)]
+
+
+def test_a_ramp_keeps_what_else_happens_to_its_link():
+    ramp = "{at: 1s, link: {from: b, to: a}, ramp: {over: 400ms, loss: 5%}}"
+    cut, *_, healed = course(
+        "{at: 0s, link: {from: b, to: a}, blackhole: true}", ramp, "{at: 2s, link: {from: b, to: a}, blackhole: false}"
+    )
+    assert {each.describe() for each in cut.values()} == {"delay 30 ms, loss 100 %"}
+    assert {each.describe() for each in healed.values()} == {"delay 30 ms, loss 5 %"}
+
+
+def test_a_flapping_link_has_its_loss_again_each_time():
+    found = described("{at: 1s, every: 2s, until: 4s, link: {from: b, to: a}, down: 500ms}")
+    assert [each["b a"] for each in found] == ["delay 30 ms, loss 100 %", "delay 30 ms, loss 1 %"] * 2
+
+
+def test_values_in_a_list_alternate():
+    events = ["{at: 1s, every: 2s, link: {between: [a, b]}, delay: [40ms, 60ms], loss: 1%}"]
+    assert delays_ms(events, "a", "b") == [(1000, 40), (3000, 60), (5000, 40), (7000, 60)]
+
+
+def test_a_partition_in_one_direction_leaves_the_other():
+    [found] = course("{at: 1s, partition: {from: [a], to: [b, c]}}")
+    assert found.keys() == {LinkKey("a", "b", "lan"), LinkKey("a", "c", "lan")}
