@@ -10,7 +10,7 @@ import time
 import pytest
 
 from testbed.errors import LabError
-from testbed.lab import Lab, Observer
+from testbed.lab import Lab
 from testbed.topology import loads
 from tests.live.command_line import PATIENCE_S, begin, eventually, run
 
@@ -29,12 +29,13 @@ ALLOWED = """
 name: allowed
 nodes:
   a:
-    command: [sh, -c, "while [ ! -e /tmp/LAB ]; do sleep 0.1; done; rm /tmp/LAB; echo boom; exit 3"]
+    command: [sh, -c, "while [ ! -e /tmp/LAB ]; do sleep 0.1; done; rm /tmp/LAB; sleep 1; echo boom; exit 3"]
     may_fail: true
   b: {}
   c: {}
 workloads:
-  - {name: w, kind: ping, from: b, to: c, count: 20, interval: 100ms}
+  - {name: end, kind: command, in: a, command: [touch, /tmp/LAB]}
+  - {name: w, kind: ping, from: b, to: c, count: 40, interval: 100ms}
 capture: [a]
 sockets: [a]
 """
@@ -101,15 +102,7 @@ def test_a_program_that_dies_during_a_run_is_why_it_fails(up, lab_name, tmp_path
 
 def test_a_run_goes_on_when_a_program_that_may_fail_dies_and_says_so(up, lab_name, tmp_path):
     lab = up(ALLOWED)
-    killing = threading.Timer(0.5, lab["a"].run, (["touch", f"/tmp/{lab_name}"],))
-
-    class Killing(Observer):
-        def begun(self, stage, detail=""):
-            if stage == "run" and not detail:
-                killing.start()
-
-    done = lab.run(tmp_path, observer=Killing())
-    killing.join()
+    done = lab.run(tmp_path)
     assert done.status == "complete"
     assert "node a ended (status 3), which its may_fail allows" in done.distrust
     assert (done.path / "logs" / "a.log").read_text() == "boom\n"
