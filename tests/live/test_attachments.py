@@ -180,7 +180,15 @@ def test_a_lab_with_a_stopped_node_is_not_measured(docker_lab, tmp_path):
     docker("start", container(lab))
     assert eventually(lambda: attached(lab))
     assert min(pinged(lab, "a", "-c2", "b")) >= ROUND_TRIP_MS
-    docker("rm", "-f", container(lab))
+
+    class Removing(Observer):
+        def begun(self, stage, detail=""):
+            if stage == "run" and not detail:
+                docker("rm", "-f", container(lab))
+
+    with pytest.raises(LabError, match=f"node b: container {container(lab)} is not there") as caught:
+        lab.run(tmp_path, observer=Removing())
+    assert caught.value.code == "node-exited"
     assert re.search(rf"^{lab.name} .*broken: node b does not run.* b \(removed\)", run("ps").stdout, re.MULTILINE)
 
 

@@ -45,6 +45,8 @@ class DockerRuntime:
 
     def __init__(self) -> None:
         self._attached_to: dict[str, Mapping[str, str]] = {}
+        self._made: dict[str, set[str]] = {}
+        """By lab, the nodes of its own that have been seen, so that one whose container is removed is missed."""
 
     @cached_property
     def _engine(self) -> DockerEngine:
@@ -177,6 +179,7 @@ class DockerRuntime:
     def down(self, lab: str) -> bool:
         """See `testbed.runtime.Runtime`."""
         directory = LabDirectory(self.name, lab)
+        self._made.pop(lab, None)
         try:
             engine = self._engine
         except MachineError:
@@ -256,11 +259,15 @@ class DockerRuntime:
     ) -> Mapping[str, str]:
         attached = self._attached(lab)
         containers = objects.nodes_of(self._engine, lab, attached)
-        if attached.keys() - containers.keys():  # it may have left its service meanwhile
+        made = self._made.setdefault(lab, set())
+        made.update(node for node, container in containers.items() if objects.LAB in container["Labels"])
+        if (attached.keys() | made) - containers.keys():  # it may have been made anew, or left its service, meanwhile
             attached = self._attached(lab, again=True)
-        removed = attached.keys() - containers.keys()
-        for node in removed - {*may_fail}:
-            raise LabError("node-exited", f"node {node}: container {attached[node]} is not there", "start it again")
+            containers = objects.nodes_of(self._engine, lab, attached)
+        removed = (attached.keys() | made) - containers.keys()
+        for node in sorted(removed - {*may_fail}):
+            name = attached.get(node) or objects.container_name(lab, node)
+            raise LabError("node-exited", f"node {node}: container {name} is not there", "start it again")
         return dict.fromkeys(sorted(removed), "its container was removed") | objects.require_running(
             self._engine,
             containers,
