@@ -247,7 +247,7 @@ class Probe:
     def _sample_over(
         self, address: str, schedule: Schedule, nodes: Nodes, say: Callable[[float], None], scripted: int
     ) -> Sample:
-        record = self._send(schedule, nodes, say, address)
+        record = self._send(schedule, nodes, say, address, kernel_times=True)
         if self._origin_ns is None or not self._impairments.delay_trace:
             return record.sample(scripted=scripted)
         excess_ns = traced.excess_ns(self._impairments, self._origin_ns, record.sent_ns)
@@ -306,11 +306,24 @@ class Probe:
         self._check = replace(self._check, findings=(*self._check.findings, *findings))
 
     def _send(
-        self, schedule: Schedule, nodes: Nodes, say: Callable[[float], None], address: str | None = None
+        self,
+        schedule: Schedule,
+        nodes: Nodes,
+        say: Callable[[float], None],
+        address: str | None = None,
+        *,
+        kernel_times: bool = False,
     ) -> TrainRecord:
         """Send a train, to the first address unless another is given."""
-        to = address or self._addresses[0]
-        return trains.send(schedule, self._link, nodes, address=to, packets=self._chosen, progress=say)
+        return trains.send(
+            schedule,
+            self._link,
+            nodes,
+            address=address or self._addresses[0],
+            packets=self._chosen,
+            kernel_times=kernel_times,
+            progress=say,
+        )
 
     def _busy(self, longer: int = 1, *, halved: bool = False) -> Schedule:
         longer *= _BUCKET_LONGER if self._token_bucket else 1

@@ -94,9 +94,20 @@ def send(
     *,
     address: str,
     packets: ProbePackets,
+    kernel_times: bool,
     progress: Callable[[float], None],
 ) -> TrainRecord:
     """Send a train from the link's source to its destination.
+
+    Args:
+        schedule: its size and pace.
+        link: the link.
+        nodes: the nodes of the lab.
+        address: the receiver's.
+        packets: what it is made of.
+        kernel_times: whether arrivals are those in the receiver's kernel, so that a receiver that has to wait for a
+            processor does not delay them. It costs a system call for each datagram.
+        progress: called with the fraction done.
 
     Raises:
         LabError: an endpoint failed.
@@ -115,6 +126,7 @@ def send(
             "rate_bps": rate_bps,
             "size_bytes": size_bytes,
             "duration_ns": max(schedule.count * 8 * size_bytes * _SECOND // rate_bps, 1),
+            "kernel_times": kernel_times,
             **packets.parameters,
         },
     )

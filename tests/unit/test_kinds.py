@@ -17,7 +17,7 @@ from testbed.topology.workloads.base import Work, Workload
 from testbed.workloads.summarisers import Base
 
 CHOSEN_BY_THE_PLAN = {"http": {"host"}}
-OF_PROBES = {"udp-stream": {"dscp", "protocol", "source_port"}}
+OF_PROBES = {"udp-stream": {"dscp", "kernel_times", "protocol", "source_port"}}
 WITH_ENDPOINTS = [name for name in OWN if kinds()[name].by_endpoint]
 
 

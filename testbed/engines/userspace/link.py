@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from testbed.engines.userspace.core import LinkEmulator
 from testbed.engines.userspace.reading import BATCH, FrameReader
-from testbed.engines.userspace.sockets import device_name, kernel_drops, mtu, read_lag
+from testbed.engines.userspace.sockets import device_name, kernel_drops, mtu
+from testbed.linux.arrival import arrival_ns
 
 if TYPE_CHECKING:
     import socket
@@ -88,8 +89,7 @@ class Link:
             self.check_devices()
             return 0
         self._oversize += oversize
-        lag = read_lag(self.input)  # first: where the process is interrupted now, the frame counts as late, not early
-        self._arrived = max(self._arrived, time.monotonic_ns() - lag)
+        self._arrived = max(self._arrived, arrival_ns(self.input))
         self.emulator.accept(packets, self._arrived)
         return len(packets) + oversize
 

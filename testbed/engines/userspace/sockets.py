@@ -7,7 +7,8 @@ import errno
 import fcntl
 import socket
 import struct
-import time
+
+from testbed.linux.arrival import read_lag
 
 # linux/if_packet.h, asm-generic/socket.h and linux/sockios.h; the socket module lacks them.
 _SOL_PACKET = 263
@@ -18,7 +19,6 @@ _PACKET_QDISC_BYPASS = 20
 _PACKET_IGNORE_OUTGOING = 23
 _SO_SNDBUFFORCE = 32
 _SO_RCVBUFFORCE = 33
-_SIOCGSTAMPNS = 0x8907
 _SIOCGIFMTU = 0x8921
 _ETH_P_ALL = 3
 
@@ -97,19 +97,6 @@ def kernel_drops(sock: socket.socket) -> int:
     """Return how many frames the kernel has dropped since the last call because the socket's buffer was full."""
     _, drops = struct.unpack("II", sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
     return int(drops)
-
-
-def read_lag(sock: socket.socket) -> int:
-    """Return how long ago the last frame read arrived in the kernel, ns; 0 before the first frame.
-
-    The kernel timestamps frames by the wall clock. The difference is taken at once, so only setting the clock at this
-    very moment could falsify it.
-    """
-    try:
-        seconds, nanoseconds = struct.unpack("qq", fcntl.ioctl(sock, _SIOCGSTAMPNS, bytes(16)))
-    except FileNotFoundError:
-        return 0
-    return max(time.time_ns() - int(seconds) * 10**9 - int(nanoseconds), 0)
 
 
 def ignore_sender(incoming: socket.socket, mac: str) -> None:

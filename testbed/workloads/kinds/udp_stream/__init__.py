@@ -1,7 +1,7 @@
 """udp-stream: datagrams at a steady rate."""
 
 from testbed.kinds import Kind
-from testbed.parameters import DATAGRAM, Integer
+from testbed.parameters import DATAGRAM, Flag, Integer
 from testbed.workloads.kinds import BYTES, FOREIGN, LATENCIES, LOSSES, MESSAGES
 
 KIND = Kind(
@@ -28,6 +28,8 @@ KIND = Kind(
         "dscp": Integer(least=0, most=63, required=False),
         "protocol": Integer(least=0, most=255, required=False),
         "source_port": Integer(most=65535, required=False),
+        # of the check's probes of delay: arrivals are those in the kernel
+        "kernel_times": Flag(required=False),
     },
     connectionless=True,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from array import array
+from functools import partial
 from itertools import compress
 from operator import not_
 from time import monotonic_ns
@@ -14,9 +15,10 @@ from testbed.endpoint.columns import Column, Spool, encode
 from testbed.endpoint.errors import EndpointError
 from testbed.endpoint.pacing import SECOND, count, wait_until
 from testbed.endpoint.pattern import pattern
+from testbed.linux.arrival import arrival_ns, read_lag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from testbed.endpoint.owner import Owner
     from testbed.endpoint.spec import Spec
@@ -78,6 +80,8 @@ def server(spec: Spec, owner: Owner) -> None:
     is_raw = "protocol" in spec.parameters
     with raw_ip.Receiver(spec) if is_raw else udp.bound(spec.address, spec.port) as server:
         tcp.wake(server)
+        if spec.parameters.get("kernel_times"):
+            read_lag(server)  # enables timestamps
         owner.emit("listening")
         _receive(server, spec, owner, arrivals)
         dropped = udp.own_drops(server) if is_raw else udp.drops(server, overflows_before)
@@ -120,8 +124,12 @@ class _Arrivals:
 
 
 def _receive(server: socket.socket, spec: Spec, owner: Owner, arrivals: _Arrivals) -> None:
-    """Record arrivals; the time is 0 for a datagram that does not have the workload's size."""
-    size, clock, receive = spec.parameters["size_bytes"], monotonic_ns, server.recv_into
+    """Record arrivals; the time is 0 for a datagram that does not have the workload's size.
+
+    With the parameter `kernel_times` it is when the kernel received the datagram, which costs a system call to ask.
+    """
+    size, receive = spec.parameters["size_bytes"], server.recv_into
+    clock: Callable[[], int] = partial(arrival_ns, server) if spec.parameters.get("kernel_times") else monotonic_ns
     headers, times_ns = memoryview(arrivals.headers), arrivals.times_ns
     room = 2 * count(spec) + _SPARE  # for duplicates
     for arrived in range(room):

@@ -1,0 +1,32 @@
+"""When the kernel received a packet, however late its reader reads it (SIOCGSTAMPNS, socket(7))."""
+
+from __future__ import annotations
+
+import fcntl
+import struct
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import socket
+
+_SIOCGSTAMPNS: Final = 0x8907  # linux/sockios.h
+
+
+def read_lag(sock: socket.socket) -> int:
+    """Return how long ago the last packet read arrived in the kernel, ns; 0 before the first one.
+
+    The first call enables timestamps. The kernel takes them by the wall clock. The difference is taken at once, so only
+    setting the clock at this very moment could falsify it.
+    """
+    try:
+        seconds, nanoseconds = struct.unpack("qq", fcntl.ioctl(sock, _SIOCGSTAMPNS, bytes(16)))
+    except FileNotFoundError:
+        return 0
+    return max(time.time_ns() - int(seconds) * 10**9 - int(nanoseconds), 0)
+
+
+def arrival_ns(sock: socket.socket) -> int:
+    """Return when the last packet read arrived in the kernel, ns of CLOCK_MONOTONIC."""
+    lag = read_lag(sock)  # first: a process that is interrupted between the two sees the packet late, never early
+    return time.monotonic_ns() - lag
