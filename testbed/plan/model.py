@@ -78,8 +78,11 @@ class Interface:
         name: of the interface inside the node where we make it ourselves (`eth0`, `eth1`, ...).
         address: IPv4, without the prefix length; empty where the network has IPv6 only.
         prefix_length: bits of the network part.
-        mac: derived from the address as Docker does (02:42 and the four bytes), so that it is the same everywhere.
+        mac: the one that the file gives, or one derived from the address as Docker does (02:42 and the four bytes), so
+            that it is the same everywhere.
         address6, prefix_length6: as `address` and `prefix_length`, of IPv6.
+        given_mac: the one that the file gives; empty if it gives none.
+        mtu: bytes of an IP packet, at most that of the network; 0 is the network's.
     """
 
     network: str
@@ -89,6 +92,8 @@ class Interface:
     mac: str = field(metadata=NOT_DECISIVE)
     address6: str = field(default="", metadata=_ADDRESS_OF_IPV6)
     prefix_length6: int = field(default=0, metadata={**ADDED, **codec.OMIT_DEFAULT})
+    given_mac: str = field(default="", metadata={**ADDED, **codec.OMIT_DEFAULT})
+    mtu: int = field(default=0, metadata={**ADDED, **codec.OMIT_DEFAULT})
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -292,6 +297,11 @@ class Plan:
     def end(self, name: str) -> Node:
         """Return the node of that name, also if it is built in; KeyError if there is none."""
         return self._built_in(name) if name in BUILT_IN else self.node(name)
+
+    def mtu(self, network: str, *ends: str) -> int:
+        """Return the size of the largest IP packet on a network that fits the interfaces of some nodes there, bytes."""
+        of_network = next(each.mtu for each in self.networks if each.name == network)
+        return min([of_network, *(self.end(end).on(network).mtu or of_network for end in ends)])
 
     @property
     def ends(self) -> tuple[Node, ...]:

@@ -12,11 +12,12 @@ its packets until netem passes none; there codel and fq_codel do the same whenev
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from testbed.engines.netem.active_queues import CakeQdisc, PieQdisc, RedQdisc
 from testbed.engines.netem.qdiscs import FourState, GilbertElliott, Netem
-from testbed.engines.netem.queues import CODEL_UNIT_NS, TICK_NS, Bfifo, Codel, FqCodel, Tbf
+from testbed.engines.netem.queues import CODEL_UNIT_NS, TICK_NS, Bfifo, Codel, FqCodel, Tbf, bucket_ticks
 from testbed.impairments import (
     CERTAIN,
     Blackhole,
@@ -27,6 +28,7 @@ from testbed.impairments import (
     IndependentLoss,
     Pie,
     Red,
+    TokenBucket,
     distributions,
 )
 from testbed.impairments import FourState as FourStateLoss
@@ -158,16 +160,26 @@ def _loss_model(model: Loss | None) -> LossModel | None:
 
 
 def transmitter(bottleneck: Bottleneck | None, mtu: int) -> Tbf:
-    """Return the tbf of a bottleneck. Its bucket holds one frame and the tokens of the time that the timer is late."""
+    """Return the tbf of a bottleneck.
+
+    Its bucket holds one frame and the tokens of the time that the timer is late, and so does that of the peak of a
+    rate with bursts, whose own bucket holds the burst.
+    """
     if bottleneck is None:
         return Tbf(rate=_UNLIMITED, limit=U32_MAX, buffer=ticks(_UNLIMITED, 0))
-    rate = bottleneck.rate.mean_bps // 8
-    return Tbf(
+    rate, frame = bottleneck.rate.mean_bps // 8, mtu + ETHERNET_HEADER + bottleneck.overhead_bytes
+    tbf = Tbf(
         rate=rate,
         limit=bottleneck.queue_bytes,
-        buffer=ticks(rate, mtu + ETHERNET_HEADER + bottleneck.overhead_bytes),
+        buffer=ticks(rate, frame),
         overhead=bottleneck.overhead_bytes,
     )
+    if isinstance(bottleneck.rate, TokenBucket):
+        bucket, peak = bottleneck.rate, bottleneck.rate.peak_bps // 8
+        tbf = replace(
+            tbf, buffer=bucket_ticks(bucket.burst_bytes, rate), peak=peak, mtu=ticks(peak, frame) if peak else 0
+        )
+    return tbf
 
 
 def queue(bottleneck: Bottleneck | None, mtu: int) -> Queue:

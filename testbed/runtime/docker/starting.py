@@ -117,7 +117,7 @@ class Starter:
 
     def _adoption(self, *nodes: messages.PresentNode) -> messages.Adopt:
         networks = [
-            messages.PresentNetwork(name=each.name, open=bool(each.present))
+            messages.PresentNetwork(name=each.name, open=bool(each.present), internal=each.internal)
             for each in self.plan.networks
             if not each.wire
         ]
@@ -176,6 +176,7 @@ class Starter:
                     address=interface.address,
                     address6=interface.address6,
                     prefix_length6=interface.prefix_length6,
+                    mtu=interface.mtu,
                 )
                 for interface in node.interfaces
                 if interface.network not in self._wires
