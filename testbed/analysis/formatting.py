@@ -72,6 +72,8 @@ _LINK_COLUMNS: Mapping[str, Callable[[float], str]] = MappingProxyType(
         "corruption": ratio,
         "policer": rate,
         "rate": rate,
+        "bucket": size,
+        "peak": rate,
         "queue": size,
     }
 )

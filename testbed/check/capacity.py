@@ -6,10 +6,11 @@ from array import array
 from bisect import bisect_left, bisect_right
 from functools import cache
 from itertools import accumulate, chain, groupby, islice
+from math import inf
 from operator import sub
 from typing import TYPE_CHECKING
 
-from testbed.impairments import FixedRate, Opportunities, RateSteps
+from testbed.impairments import FixedRate, Opportunities, RateSteps, TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +44,9 @@ def mean_bps(rate: FixedRate | Trace) -> float:
 
 
 def peak_bps(rate: FixedRate | Trace, window_ns: int) -> float:
-    """Return the highest mean rate of a transmitter over any window of a length, in bit/s."""
+    """Return the highest mean rate of a transmitter over any window of a length, in bit/s; infinity if it has none."""
+    if isinstance(rate, TokenBucket):
+        return float(rate.peak_bps or inf)
     if isinstance(rate, FixedRate):
         return float(rate.bps)
     return bounds(rate, window_ns)[1] * _SECOND / window_ns

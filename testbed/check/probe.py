@@ -8,13 +8,25 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from testbed import units
-from testbed.check import capacity, expected, parallel, policing, queues, rates, schedules, selection, traced, trains
+from testbed.check import (
+    capacity,
+    expected,
+    parallel,
+    policing,
+    queues,
+    rates,
+    schedules,
+    selection,
+    shaping,
+    traced,
+    trains,
+)
 from testbed.check.comparing import TOO_HIGH, TOO_LOW
 from testbed.check.judging import TIMING, judge
 from testbed.check.samples import Sample
 from testbed.check.verdict import AS_REQUESTED, Finding, LinkCheck, unmeasured
 from testbed.errors import TestbedError
-from testbed.impairments import FixedRate, LossSteps
+from testbed.impairments import FixedRate, LossSteps, TokenBucket
 from testbed.plan.model import Link
 
 if TYPE_CHECKING:
@@ -30,7 +42,7 @@ if TYPE_CHECKING:
     from testbed.plan.model import Plan
     from testbed.workloads.nodes import Nodes
 
-    Measurement = Callable[[Nodes, Callable[[float], None]], Finding]
+    Measurement = Callable[[Nodes, Callable[[float], None]], Sequence[Finding]]
 
 _log = logging.getLogger(__name__)
 
@@ -122,6 +134,10 @@ class Probe:
         policer = self._impairments.policer
         if policer and policer.rate_bps < _OTHER_LIMIT * self._peak_bps:
             return f"the policer before it lets {units.RATE.format(policer.rate_bps)} pass"
+        if self._has_bucket:
+            if self._path:
+                return "a burst passes it first"
+            return schedules.unburstable(self._impairments, self._mtu, self._depth.train_ns)
         return None
 
     @property
@@ -140,6 +156,11 @@ class Probe:
         return None
 
     @property
+    def _has_bucket(self) -> bool:
+        bottleneck = self._impairments.bottleneck
+        return bottleneck is not None and isinstance(bottleneck.rate, TokenBucket)
+
+    @property
     def _has_traced_loss(self) -> bool:
         return any(isinstance(hop.loss, LossSteps) for hop in (self._path.hops if self._path else [self._impairments]))
 
@@ -154,6 +175,8 @@ class Probe:
     @property
     def is_light(self) -> bool:
         """Whether keeping the link busy takes so few datagrams that other links can be kept busy at the same time."""
+        if self._has_bucket:
+            return False
         busy = self._busy() if self._impairments.bottleneck else self._excess()
         return not self._depth.queues and busy.rate_bps < 8 * busy.frame_bytes * _LIGHT_PER_S
 
@@ -267,12 +290,12 @@ class Probe:
         if policer and not self._unexceedable:
             measured.append(("policer", policer.rate_bps, self._policing))
         if bottleneck and not self._unfillable:
-            measured.append(("rate", self._mean_bps, self._rate))
+            measured.append(("rate", self._mean_bps, self._shaping if self._has_bucket else self._rate))
             if self._depth.queues:
                 measured.append(("queue", bottleneck.queue_bytes, self._queue))
         for place, (name, asked, measure) in enumerate(measured):
             try:
-                self._add(measure(nodes, parallel.share(say, place, len(measured))))
+                self._add(*measure(nodes, parallel.share(say, place, len(measured))))
             except TestbedError as error:
                 if not self._budget.overrun:
                     self._check = replace(self._check, problem=error.message)
@@ -320,7 +343,7 @@ class Probe:
         """Return a schedule that exceeds the link's policer."""
         return schedules.exceeding(self._impairments, self._mtu, self._depth.train_ns)
 
-    def _policing(self, nodes: Nodes, say: Callable[[float], None]) -> Finding:
+    def _policing(self, nodes: Nodes, say: Callable[[float], None]) -> Sequence[Finding]:
         """Judge the policer. A busy machine may send too slowly, or lose packets: then a train is sent again."""
         policer, schedule, findings = policing.policer_of(self._impairments), self._excess(), []
         for _ in range(_ATTEMPTS):
@@ -333,9 +356,25 @@ class Probe:
             if findings[-1].verdict in (AS_REQUESTED, TOO_HIGH):
                 break
         no_time = unmeasured("policer", policer.rate_bps, self._no_time(_START_NS + schedule.lasts_ns))
-        return policing.conclude(findings) if findings else no_time
+        return [policing.conclude(findings) if findings else no_time]
 
-    def _rate(self, nodes: Nodes, say: Callable[[float], None]) -> Finding:
+    def _shaping(self, nodes: Nodes, say: Callable[[float], None]) -> Sequence[Finding]:
+        """Judge a token bucket: its rate, what it holds, and its peak. A train may be spoiled by a busy machine."""
+        schedule, found = schedules.bursting(self._impairments, self._mtu, self._depth.train_ns), []
+        for _ in range(_ATTEMPTS):
+            if not self._budget.allows(_START_NS + schedule.lasts_ns):
+                break
+            train = self._train(schedule, nodes, say)
+            if train is None or not train.sequence:
+                continue
+            found.append(shaping.judge_shaper(self._impairments, train, level=self._level))
+            if shaping.is_conclusive(found[-1]):
+                break
+        if not found:
+            return [unmeasured("rate", self._mean_bps, self._no_time(_START_NS + schedule.lasts_ns))]
+        return shaping.conclude(found)
+
+    def _rate(self, nodes: Nodes, say: Callable[[float], None]) -> Sequence[Finding]:
         """Judge the rate. A busy machine lets the link fall idle or receives late: then a longer train is sent."""
         findings: list[Finding] = []
         for attempt in range(_ATTEMPTS):
@@ -346,12 +385,12 @@ class Probe:
                 break
         halved = self._busy(halved=True)
         if rates.conclude(findings, None).verdict != TOO_LOW or 2 * halved.frame_bytes > self._busy().frame_bytes:
-            return rates.conclude(findings, None)
+            return [rates.conclude(findings, None)]
         for _ in range(_ATTEMPTS):
             smaller = self._rate_once(halved, nodes, say)
             if smaller.measured is not None:
                 break
-        return rates.conclude(findings, smaller)
+        return [rates.conclude(findings, smaller)]
 
     def _rate_once(self, schedule: Schedule, nodes: Nodes, say: Callable[[float], None]) -> Finding:
         mean_bps, lasts_ns = self._mean_bps, _START_NS + schedule.lasts_ns
@@ -369,11 +408,11 @@ class Probe:
         record = self._send(schedule, nodes, say)
         return None if record.dropped else record.train()
 
-    def _queue(self, nodes: Nodes, say: Callable[[float], None]) -> Finding:
+    def _queue(self, nodes: Nodes, say: Callable[[float], None]) -> Sequence[Finding]:
         """Judge the depth of the queue. It looks deeper if the machine receives late, and drains if sending pauses."""
         impairments, bottleneck = self._impairments, capacity.bottleneck_of(self._impairments)
         if reason := schedules.unfillable(impairments):
-            return unmeasured("queue", bottleneck.queue_bytes, reason)
+            return [unmeasured("queue", bottleneck.queue_bytes, reason)]
         schedule = schedules.overflowing(impairments, self._mtu)
         finding = unmeasured("queue", bottleneck.queue_bytes, self._no_time(_START_NS + schedule.lasts_ns))
         for _ in range(_ATTEMPTS):
@@ -386,4 +425,4 @@ class Probe:
             finding = queues.judge_queue(impairments, train, base_ns=impairments.delay_ns)
             if finding.passed:
                 break
-        return finding
+        return [finding]

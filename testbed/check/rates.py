@@ -39,7 +39,7 @@ _SHARP = 0.1
 _SAME = 1.05
 """The greatest ratio of the highest to the lowest of several measured rates for them to agree."""
 
-_FRAMES_LEAST = 12
+FRAMES_LEAST = 12
 """The number of frames in a row that a rate is estimated from, at least."""
 
 _QUEUES = 1.1
@@ -74,18 +74,22 @@ class Train:
     def offered_bps(self) -> float:
         """The rate at which the train was sent, apart from pauses of the machine: a median."""
         steps = sorted(
-            later - earlier for earlier, later in zip(self.sent_ns, self.sent_ns[_FRAMES_LEAST:], strict=False)
+            later - earlier for earlier, later in zip(self.sent_ns, self.sent_ns[FRAMES_LEAST:], strict=False)
         )
-        return 8 * self.frame_bytes * _FRAMES_LEAST * _SECOND / max(statistics.quantile(steps, 0.5), 1)
+        return 8 * self.frame_bytes * FRAMES_LEAST * _SECOND / max(statistics.quantile(steps, 0.5), 1)
 
     def settled(self) -> Train:
         """Return the second half of the train: the first half has emptied a token bucket that was full."""
-        half = len(self.sent_ns) // 2
-        arrived = [(number, at) for number, at in zip(self.sequence, self.received_ns, strict=True) if number >= half]
+        return self.part(len(self.sent_ns) // 2, len(self.sent_ns))
+
+    def part(self, first: int, end: int) -> Train:
+        """Return the datagrams of the train from number `first` to before `end`."""
+        arrivals = zip(self.sequence, self.received_ns, strict=True)
+        arrived = [(number, at) for number, at in arrivals if first <= number < end]
         return Train(
             frame_bytes=self.frame_bytes,
-            sent_ns=self.sent_ns[half:],
-            sequence=[number - half for number, _ in arrived],
+            sent_ns=self.sent_ns[first:end],
+            sequence=[number - first for number, _ in arrived],
             received_ns=[at for _, at in arrived],
         )
 
@@ -138,9 +142,7 @@ def judge_rate(impairments: Impairments, train: Train, *, level: float) -> Findi
     requested_bps = rate.bps
     arrivals = train.busy(impairments)
     estimated = (
-        _estimated(requested_bps, _bits(impairments, train), arrivals, level)
-        if len(arrivals) >= _FRAMES_LEAST
-        else None
+        _estimated(requested_bps, _bits(impairments, train), arrivals, level) if len(arrivals) >= FRAMES_LEAST else None
     )
     proven_bps = max((bits * _SECOND / time_ns for bits, time_ns in _windows(impairments, train)), default=0.0)
     if proven_bps > requested_bps * (1 + RATE_RATIO):
@@ -258,7 +260,7 @@ def _windows(impairments: Impairments, train: Train) -> Iterator[tuple[float, in
     them arrived, earlier by at least the shortest delay of the link. The windows begin or end with the train.
     """
     _, deliveries = records.match(train.sent_ns, train.sequence, train.received_ns)
-    if len(deliveries.seq) < _FRAMES_LEAST:
+    if len(deliveries.seq) < FRAMES_LEAST:
         return
     sent_ns, received_ns = deliveries.sent_ns, deliveries.received_ns
     shortest_ns = min(deliveries.latencies_ns)
@@ -268,19 +270,19 @@ def _windows(impairments: Impairments, train: Train) -> Iterator[tuple[float, in
     earliest_ns = sent_ns[0]
     for place, (sent, received) in enumerate(zip(sent_ns, received_ns, strict=True)):
         earliest_ns = min(earliest_ns, sent)
-        if place >= _FRAMES_LEAST:
+        if place >= FRAMES_LEAST:
             yield (place + 1 - _EDGE_FRAMES) * bits, max(received - held_ns - earliest_ns, 0) + _BURST_NS
     earliest_ns = sent_ns[-1]
     for place, sent in enumerate(reversed(sent_ns)):
         earliest_ns = min(earliest_ns, sent)
-        if place >= _FRAMES_LEAST:
+        if place >= FRAMES_LEAST:
             yield (place + 1 - _EDGE_FRAMES) * bits, max(received_ns[-1] - held_ns - earliest_ns, 0) + _BURST_NS
 
 
 def _judge_trace(impairments: Impairments, trace: Trace, train: Train) -> Finding:
     """Judge a trace: the mean rate of the train must be that of some window of the trace of the same length."""
     mean = mean_bps(trace)
-    if len(train.received_ns) < _FRAMES_LEAST:
+    if len(train.received_ns) < FRAMES_LEAST:
         return unmeasured("rate", mean, "too few datagrams arrived")
     length_ns = train.received_ns[-1] - train.received_ns[0]
     fewest, most = bounds(trace, length_ns)

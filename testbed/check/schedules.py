@@ -10,7 +10,9 @@ from testbed.check.capacity import bottleneck_of, drained_ns, mean_bps, peak_bps
 from testbed.check.expected import FRAME_BYTES
 from testbed.check.policing import EXCESS, policer_of
 from testbed.check.rates import PRESSURE
-from testbed.impairments import ACTIVE, FixedRate, Opportunities
+from testbed.check.shaping import bucket_of
+from testbed.check.shaping import drained_ns as bucket_drained_ns
+from testbed.impairments import ACTIVE, FixedRate, Opportunities, TokenBucket
 
 if TYPE_CHECKING:
     from testbed.impairments import Bottleneck, Impairments, Reorder
@@ -34,6 +36,16 @@ _FRAMES_MOST = 6_000
 
 _POLICED_LEAST = 100
 """The least frames of a train for a policer: what its bucket holds at the end may be a frame more or less."""
+
+_BURSTING_MOST = 20_000
+"""The most frames of a train that uses a burst up; an endpoint receives as many in a third of a second."""
+
+_FLOOD = 4
+"""The least ratio of the rate of such a train to the link's: the bucket is empty in a third of the time that it takes
+to fill."""
+
+_DRAINED_SURELY = 1.25
+"""How many times the time to use a bucket up such a train takes before the link counts as busy at its rate."""
 
 _LOW_RATE_NS = 400_000_000
 """Frames are made small enough for the shortest train to take no longer than this."""
@@ -201,6 +213,35 @@ def exceeding(impairments: Impairments, mtu: int, train_ns: int) -> Schedule:
     )
 
 
+def bursting(impairments: Impairments, mtu: int, train_ns: int) -> Schedule:
+    """Return a schedule that uses a token bucket up and then keeps the bottleneck busy for a time.
+
+    Args:
+        impairments: the link's impairments, with a token bucket.
+        mtu: the MTU of its network.
+        train_ns: how long the bottleneck is busy afterwards.
+    """
+    bottleneck, bucket = bottleneck_of(impairments), bucket_of(impairments)
+    frame_bytes = _frame_bytes(bottleneck, mtu, bucket.bps)
+    counted = 8 * (frame_bytes + bottleneck.overhead_bytes)
+    offered_bps = max(PRESSURE * bucket.peak_bps, _FLOOD * bucket.bps)
+    rest_ns = max(train_ns, _FRAMES_LEAST * counted * _SECOND // bucket.bps)
+    count = offered_bps * (_DRAINED_SURELY * bucket_drained_ns(bucket, offered_bps) + rest_ns) / _SECOND / counted
+    pressure = 1 / (1 - expected.of(impairments).loss.rate)
+    return Schedule(
+        count=round(count * pressure),
+        rate_bps=round(offered_bps * pressure * frame_bytes * 8 / counted),
+        frame_bytes=frame_bytes,
+        in_flight_ns=_drained_ns(impairments, round(count * pressure) * counted),
+    )
+
+
+def unburstable(impairments: Impairments, mtu: int, train_ns: int) -> str | None:
+    """Return why a token bucket can't be measured, or None."""
+    count = bursting(impairments, mtu, train_ns).count
+    return f"using its burst up takes {count} datagrams" if count > _BURSTING_MOST else None
+
+
 def unfillable(impairments: Impairments) -> str | None:
     """Return why the depth of a link's queue can't be measured, or None."""
     bottleneck = bottleneck_of(impairments)
@@ -208,6 +249,8 @@ def unfillable(impairments: Impairments) -> str | None:
         return "the delay before it follows a trace"
     if not isinstance(bottleneck.rate, FixedRate):
         return "the rate before it varies"
+    if isinstance(bottleneck.rate, TokenBucket):
+        return "a burst leaves it at another rate"
     if isinstance(bottleneck.discipline, ACTIVE):
         return f"{bottleneck.discipline.kind} keeps it short"
     filling_ns = round(8 * bottleneck.queue_bytes * _SECOND / bottleneck.rate.bps)

@@ -32,7 +32,8 @@ class Finding:
             it was sent, reordered counts packets that left their place;
             `burst`: the mean number of packets lost in a row;
             `policer` (bit/s), the rate that passes;
-            `rate` (bit/s), of a trace the mean; `queue` (bytes); `drops`: the number of scripted drops.
+            `rate` (bit/s), of a trace the mean; `bucket` (bytes) and `peak` (bit/s) of one with bursts;
+            `queue` (bytes); `drops`: the number of scripted drops.
         measured: the estimate of the value; None if nothing was measured.
         interval: the 99 % confidence interval of the true value; None if there is none.
         verdict: `as requested`, or what is wrong, or why nothing was measured, in a few words.

@@ -1,6 +1,6 @@
 """The impairments of a link, in integers: the vocabulary that topology, plan, engines and check share."""
 
-from testbed.impairments.bottleneck import Bottleneck, FixedRate, Policer
+from testbed.impairments.bottleneck import Bottleneck, FixedRate, Policer, TokenBucket
 from testbed.impairments.disciplines import (
     ACTIVE,
     Cake,
@@ -65,5 +65,6 @@ __all__ = [
     "Red",
     "Reorder",
     "Times",
+    "TokenBucket",
     "Trace",
 ]

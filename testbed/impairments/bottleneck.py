@@ -36,6 +36,28 @@ class FixedRate(Variant, frozen=True, kw_only=True, tag="fixed"):
         return self.bps
 
 
+class TokenBucket(FixedRate, frozen=True, kw_only=True, tag="token-bucket"):
+    """A transmitter of constant rate that sends a burst faster: a token bucket shaper.
+
+    The bucket is full at first and whenever impairments are applied. In any time t no more is sent than the burst and
+    the rate times t, nor more than the peak times t, and no less if so much waits: a greedy shaper (Le Boudec and
+    Thiran, Network Calculus, 1.5). With a burst of 0, it would be a `FixedRate`.
+
+    Attributes:
+        bps: rate at which tokens come.
+        burst_bytes: how much the bucket holds, more than 0.
+        peak_bps: rate at which a burst is sent, more than `bps`; 0 is at once.
+    """
+
+    burst_bytes: int
+    peak_bps: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.burst_bytes < 1 or 0 < self.peak_bps <= self.bps or self.peak_bps < 0:
+            raise ValueError(f"a token bucket that holds nothing, or whose peak is no more than its rate: {self}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policer:
     """A token bucket that drops: packets within its rate pass without delay, those beyond it are lost.
@@ -73,7 +95,7 @@ class Bottleneck:
 
     OMIT_DEFAULTS: ClassVar = True
 
-    rate: FixedRate | Trace
+    rate: FixedRate | TokenBucket | Trace
     queue_bytes: int
     queue_ns: int = field(default=0, metadata=NOT_DECISIVE)
     discipline: Discipline = DROP_TAIL
@@ -92,10 +114,18 @@ class Bottleneck:
     def descriptions(self) -> Iterator[str]:
         """Yield its properties in the words of a topology file: `rate 8 mbit/s`, `queue 64 KB codel`."""
         if isinstance(self.rate, FixedRate):
-            yield f"rate {units.RATE.format(self.rate.bps)}"
+            yield f"rate {units.RATE.format(self.rate.bps)}{_burst(self.rate)}"
         else:
             yield f"rate {self.rate.mean_bps / 10**6:.3g} mbit/s on average, by trace"
         if self.overhead_bytes:
             yield f"overhead {units.SIZE.format(self.overhead_bytes)}"
         how = "" if self.discipline == DROP_TAIL else f" {self.discipline}"
         yield f"queue {units.SIZE.format(self.queue_bytes)}{how}"
+
+
+def _burst(rate: FixedRate) -> str:
+    """Return the burst and the peak of a rate that has them: ` burst 1 MB peak 100 mbit/s`."""
+    if not isinstance(rate, TokenBucket):
+        return ""
+    peak = f" peak {units.RATE.format(rate.peak_bps)}" if rate.peak_bps else ""
+    return f" burst {units.SIZE.format(rate.burst_bytes)}{peak}"

@@ -20,6 +20,7 @@ from testbed.impairments import (
     Policer,
     RateSteps,
     Red,
+    TokenBucket,
 )
 from testbed.topology import traces
 from testbed.topology.base import Fault, Model, Short, key
@@ -66,6 +67,30 @@ class PolicerKeys(Model):
     def policer(self) -> Policer:
         """The policer of a link."""
         return Policer(rate_bps=self.rate_bps, burst_bytes=self.burst_bytes)
+
+
+class BurstyRate(Model):
+    """A rate that is exceeded for a burst after a pause: a token bucket shaper."""
+
+    rate_bps: SomeRate = key("Rate in bits of Ethernet frames, on the whole", alias="rate")
+    burst_bytes: SomeSize = key(
+        "Bytes of frames that pass faster after a pause, at least one full frame", alias="burst"
+    )
+    peak_bps: SomeRate | None = key(
+        "Rate at which the burst passes, more than the rate; at once unless given", alias="peak", default=None
+    )
+
+    @property
+    def bucket(self) -> TokenBucket:
+        """The transmitter of a bottleneck."""
+        return TokenBucket(bps=self.rate_bps, burst_bytes=self.burst_bytes, peak_bps=self.peak_bps or 0)
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield a fault if the peak is no more than the rate."""
+        if self.peak_bps and self.peak_bps <= self.rate_bps:
+            message = f"is {units.RATE.format(self.peak_bps)}, must be more than {units.RATE.format(self.rate_bps)}"
+            hint = "the peak is what a burst may reach; without a burst, write rate: 10mbit"
+            yield Fault(("peak",), "peak-too-low", message, hint)
 
 
 class Traced(Model):
@@ -219,12 +244,18 @@ def _no_policer(value: object) -> int:
     return 0
 
 
+def _form_of_rate(value: object) -> str:
+    if isinstance(value, Traced) or (isinstance(value, dict) and "trace" in value):
+        return "<trace>"
+    return "<bursty>" if isinstance(value, dict | BurstyRate) else "<rate>"
+
+
 PolicerValue = Annotated[
     Annotated[int, Reader(_no_policer, {"const": 0}), Tag("<none>")] | Annotated[PolicerKeys, Tag("<policer>")],
     Discriminator(lambda value: "<policer>" if isinstance(value, dict | PolicerKeys) else "<none>"),
 ]
 RateValue = Annotated[
-    Annotated[Rate, Tag("<rate>")] | Annotated[Traced, Tag("<trace>")],
-    Discriminator(lambda value: "<trace>" if isinstance(value, dict | Traced) else "<rate>"),
+    Annotated[Rate, Tag("<rate>")] | Annotated[Traced, Tag("<trace>")] | Annotated[BurstyRate, Tag("<bursty>")],
+    Discriminator(_form_of_rate),
 ]
 QueueValue = Annotated[Queue, Short("limit", schema_of(QueueLimit))]

@@ -16,10 +16,11 @@ from testbed.impairments import (
     Loss,
     Policer,
     Reorder,
+    TokenBucket,
     Trace,
 )
 from testbed.topology.base import Fault, Model, key
-from testbed.topology.bottleneck import PolicerKeys, PolicerValue, QueueValue, RateValue, Traced
+from testbed.topology.bottleneck import BurstyRate, PolicerKeys, PolicerValue, QueueValue, RateValue, Traced
 from testbed.topology.effects import (
     CorruptedValue,
     DelayValue,
@@ -57,7 +58,8 @@ class ImpairmentKeys(Model):
     duplicate: DuplicationValue | None = key("Share of packets that arrive twice", default=None)
     reorder: ReorderingValue | None = key("Share of packets that overtake others, or are overtaken", default=None)
     rate: RateValue | None = key(
-        "Rate of the bottleneck, in bits of Ethernet frames; 0 is unlimited. Or a mapping: a trace", default=None
+        "Rate of the bottleneck, in bits of Ethernet frames; 0 is unlimited. Or a mapping: a trace, or with bursts",
+        default=None,
     )
     overhead_bytes: Overhead | None = key(
         "Bytes that each frame counts for at the bottleneck besides its own", alias="overhead", default=None
@@ -118,7 +120,8 @@ class ImpairmentKeys(Model):
         yield from faults or self._between(now, mtu + ETHERNET_HEADER)
 
     def _within(self) -> Iterator[Fault]:
-        for name, value in (("jitter", self.jitter), ("loss", self.loss), ("queue", self.queue)):
+        bursty = self.rate if isinstance(self.rate, BurstyRate) else None
+        for name, value in (("jitter", self.jitter), ("loss", self.loss), ("rate", bursty), ("queue", self.queue)):
             if value is not None:
                 yield from (fault.under(name) for fault in value.faults())
         if self.drop is not None:
@@ -135,10 +138,9 @@ class ImpairmentKeys(Model):
         if reorder and not reorder.late_ns and not delay_ns:
             hint = "a packet overtakes those in flight: give a delay, or say how much later it comes (late: 10ms)"
             yield Fault(("reorder",), "reorder-without-delay", "has no delay beside it", hint)
-        if policer and policer.burst_bytes < frame:
-            message = f"is {units.SIZE.format(policer.burst_bytes)}, less than a full frame, {frame} B"
-            hint = "no full frame would ever pass: give a burst of at least that"
-            yield Fault(("policer", "burst"), "burst-too-small", message, hint)
+        yield from _burst_faults("policer", policer, frame, "no full frame would ever pass")
+        bucket = rate if isinstance(rate, TokenBucket) else None
+        yield from _burst_faults("rate", bucket, frame + self._overhead(now), "less is no burst")
         if rate:
             size = self._queue_bytes(now, rate, frame, delay_ns)
             if not frame <= size <= units.LARGEST:
@@ -192,7 +194,13 @@ class ImpairmentKeys(Model):
             return now.bottleneck.rate if now.bottleneck else None
         if isinstance(self.rate, Traced):
             return self.rate.trace
+        if isinstance(self.rate, BurstyRate):
+            return self.rate.bucket
         return FixedRate(bps=self.rate) if self.rate else None
+
+    def _overhead(self, now: Impairments) -> int:
+        before = now.bottleneck or now.hidden_bottleneck
+        return (before.overhead_bytes if before else 0) if self.overhead_bytes is None else self.overhead_bytes
 
     def _bottleneck(self, now: Impairments, frame: int, round_trip_ns: int) -> Bottleneck | None:
         rate, before = self._rate(now), now.bottleneck or now.hidden_bottleneck
@@ -203,13 +211,11 @@ class ImpairmentKeys(Model):
             queue_bytes=self._queue_bytes(now, rate, frame, round_trip_ns),
             queue_ns=self._queue_ns(before),
             discipline=before.discipline if before else DropTail(),
-            overhead_bytes=before.overhead_bytes if before else 0,
+            overhead_bytes=self._overhead(now),
         )
         if self.queue is not None:
             discipline = self.queue.chosen(frame=frame, rate_bps=rate.mean_bps)
             bottleneck = replace(bottleneck, discipline=discipline)
-        if self.overhead_bytes is not None:
-            bottleneck = replace(bottleneck, overhead_bytes=self.overhead_bytes)
         return bottleneck
 
     def _hidden_bottleneck(self, now: Impairments) -> Bottleneck | None:
@@ -231,3 +237,9 @@ class ImpairmentKeys(Model):
         if before and not limit:
             return before.queue_bytes
         return (limit or Limit(bdp=1)).bytes(frame=frame, rate_bps=rate.mean_bps, round_trip_ns=round_trip_ns)
+
+
+def _burst_faults(name: str, bucket: Policer | TokenBucket | None, frame: int, why: str) -> Iterator[Fault]:
+    if bucket and bucket.burst_bytes < frame:
+        message = f"is {units.SIZE.format(bucket.burst_bytes)}, less than a full frame, {frame} B"
+        yield Fault((name, "burst"), "burst-too-small", message, f"{why}: give a burst of at least that")

@@ -190,7 +190,10 @@ def _limit(value: object) -> Limit:
         hint = "write it in bytes (64KB), packets (100 packets), time (100ms) or bandwidth-delay products (1bdp)"
         raise fault(f"is {quote(text)}, which is not a queue", hint)
     if not (limit.bdp or limit.packets or limit.time_ns or limit.size_bytes):
-        raise fault(f"is {quote(text)}, must be more", "a queue that holds nothing would drop every second packet")
+        raise fault(
+            f"is {quote(text)}, must be more",
+            "what drops all that exceeds a rate is a policer: {rate: 10mbit, burst: 64KB}",
+        )
     return limit
 
 

@@ -61,9 +61,8 @@ IMPAIRMENTS = mapping(
     duplicate=SHARES | mapping(SHARE, **CORRELATION),
     reorder=SHARES | mapping(SHARE, gap=st.integers(0, 9), late=DURATIONS, **CORRELATION),
     rate=RATES
-    | mapping(
-        {"trace": st.sampled_from(["traces/mobile.trace", "traces/train.csv", "traces/delays.txt", "lossy.yml"])}
-    ),
+    | mapping({"trace": st.sampled_from(["traces/mobile.trace", "traces/train.csv", "traces/delays.txt", "lossy.yml"])})
+    | mapping({"rate": RATES, "burst": st.integers(0, 10**5).map("{}B".format)}, peak=RATES),
     overhead=st.integers(0, 1100).map("{}B".format),
     queue=QUEUES
     | mapping(

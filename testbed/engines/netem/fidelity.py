@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from testbed.engines.netem.active_queues import RED_W_LOG
 from testbed.engines.netem.police import objections as police_objections
 from testbed.engines.netem.queues import TICK_NS
-from testbed.engines.netem.translation import ETHERNET_HEADER, LATENESS_NS, U32_MAX, codel_units, ticks
+from testbed.engines.netem.translation import ETHERNET_HEADER, LATENESS_NS, U32_MAX, burst_ticks, codel_units, ticks
 from testbed.impairments import (
     Cake,
     CoDel,
@@ -27,6 +27,7 @@ from testbed.impairments import (
     IndependentLoss,
     Pie,
     Red,
+    TokenBucket,
 )
 
 if TYPE_CHECKING:
@@ -73,9 +74,12 @@ def compromises(impairments: Impairments, *, mtu: int) -> str | None:
     bottleneck = impairments.bottleneck
     if bottleneck:
         frame = mtu + ETHERNET_HEADER + bottleneck.overhead_bytes
-        early = frame * 8 * 10**9 // bottleneck.rate.mean_bps
+        rate, at_once_bps = "rate", bottleneck.rate.mean_bps
+        if isinstance(bottleneck.rate, TokenBucket):
+            rate, at_once_bps = "peak", bottleneck.rate.peak_bps
+        early = frame * 8 * 10**9 // at_once_bps if at_once_bps else 0
         if early > _EARLY_MOST_NS:
-            return f"tbf would deliver full frames {early / 1e6:.1f} ms early at this rate"
+            return f"tbf would deliver full frames {early / 1e6:.1f} ms early at this {rate}"
     if impairments.corruption:
         return "netem would corrupt Ethernet headers too"
     return _compromises_of(bottleneck.discipline) if bottleneck else None
@@ -173,6 +177,8 @@ def _objections_to_delay(impairments: Impairments) -> Iterator[str]:
 
 def _objections_to_bottleneck(bottleneck: Bottleneck, frame: int) -> Iterator[str]:
     rate_bps, queue_bytes, overhead_bytes = bottleneck.rate.mean_bps, bottleneck.queue_bytes, bottleneck.overhead_bytes
+    if isinstance(bottleneck.rate, TokenBucket):
+        yield from _objections_to_burst(bottleneck.rate, frame + overhead_bytes)
     if rate_bps % 8:
         yield f"tbf's rate is in whole bytes per second; {rate_bps} bit/s are not"
     elif ticks(rate_bps // 8, frame + overhead_bytes) * TICK_NS > U32_MAX:
@@ -184,6 +190,16 @@ def _objections_to_bottleneck(bottleneck: Bottleneck, frame: int) -> Iterator[st
     if queue_bytes > U32_MAX:
         yield f"tbf's queue holds at most {U32_MAX} bytes, not {queue_bytes}"
     yield from _objections_to_discipline(bottleneck.discipline)
+
+
+def _objections_to_burst(bucket: TokenBucket, frame: int) -> Iterator[str]:
+    if bucket.peak_bps % 8:
+        yield f"tbf's peak is in whole bytes per second; {bucket.peak_bps} bit/s are not"
+    least = frame + LATENESS_NS * bucket.bps // (8 * 10**9)
+    if bucket.burst_bytes < least:
+        yield f"tbf loses tokens of a burst of less than {least} bytes whenever its timer is late"
+    if burst_ticks(bucket) > U32_MAX:
+        yield f"a burst of {bucket.burst_bytes} bytes takes more than the 275 s that tbf can count"
 
 
 def _objections_to_discipline(discipline: Discipline) -> Iterator[str]:

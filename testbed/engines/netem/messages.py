@@ -78,6 +78,7 @@ class TbfOptions(nla):  # type: ignore[misc]
         ("TCA_TBF_RTAB", "none"),
         ("TCA_TBF_PTAB", "none"),
         ("TCA_TBF_RATE64", "uint64"),
+        ("TCA_TBF_PRATE64", "uint64"),
     )
 
     class Parameters(nla):  # type: ignore[misc]

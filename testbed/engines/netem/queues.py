@@ -27,13 +27,15 @@ _MEMORY_MOST = 1 << 31  # the most that fq_codel accepts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tbf:
-    """tbf's whole configuration except peak rates, which the testbed does not use.
+    """tbf's whole configuration.
 
     Attributes:
         rate: bytes/s.
         limit: bytes of waiting frames; if the queue is a bfifo, this becomes its limit.
         buffer: depth of the bucket in ticks of transmission at `rate`; a frame that takes longer is dropped.
         overhead: bytes that each frame counts for besides its own.
+        peak: bytes/s; 0 is no limit.
+        mtu: depth of the bucket of the peak rate in ticks of transmission at it, as `buffer`.
     """
 
     kind: ClassVar[str] = "tbf"
@@ -42,6 +44,8 @@ class Tbf:
     limit: int
     buffer: int
     overhead: int = 0
+    peak: int = 0
+    mtu: int = 0
 
     def encode(self) -> dict[str, Any]:
         """Return the value of `TCA_OPTIONS`."""
@@ -52,7 +56,16 @@ class Tbf:
             "buffer": self.buffer,
             "overhead": self.overhead,
         }
-        return {"attrs": [("TCA_TBF_PARMS", parameters), ("TCA_TBF_RATE64", self.rate)]}
+        attributes: list[tuple[str, Any]] = [("TCA_TBF_PARMS", parameters), ("TCA_TBF_RATE64", self.rate)]
+        if self.peak:
+            parameters |= {
+                "peak_linklayer": _LINKLAYER_ETHERNET,
+                "peak_rate": min(self.peak, _U32_MAX),
+                "peak_overhead": self.overhead,
+                "mtu": self.mtu,
+            }
+            attributes.append(("TCA_TBF_PRATE64", self.peak))
+        return {"attrs": attributes}
 
     @classmethod
     def decode(cls, options: nla) -> Self:
@@ -63,6 +76,8 @@ class Tbf:
             limit=parameters["limit"],
             buffer=parameters["buffer"],
             overhead=parameters["overhead"],
+            peak=options.get_attr("TCA_TBF_PRATE64") or parameters["peak_rate"],
+            mtu=parameters["mtu"] if parameters["peak_rate"] else 0,
         )
 
 

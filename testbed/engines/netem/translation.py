@@ -12,6 +12,7 @@ its packets until netem passes none; there codel and fq_codel do the same whenev
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from testbed.engines.netem.active_queues import CakeQdisc, PieQdisc, RedQdisc
@@ -27,6 +28,7 @@ from testbed.impairments import (
     IndependentLoss,
     Pie,
     Red,
+    TokenBucket,
     distributions,
 )
 from testbed.impairments import FourState as FourStateLoss
@@ -158,16 +160,24 @@ def _loss_model(model: Loss | None) -> LossModel | None:
 
 
 def transmitter(bottleneck: Bottleneck | None, mtu: int) -> Tbf:
-    """Return the tbf of a bottleneck. Its bucket holds one frame and the tokens of the time that the timer is late."""
+    """Return the tbf of a bottleneck.
+
+    Its bucket holds one frame and the tokens of the time that the timer is late, and so does that of the peak of a
+    rate with bursts, whose own bucket holds the burst.
+    """
     if bottleneck is None:
         return Tbf(rate=_UNLIMITED, limit=U32_MAX, buffer=ticks(_UNLIMITED, 0))
-    rate = bottleneck.rate.mean_bps // 8
-    return Tbf(
+    rate, frame = bottleneck.rate.mean_bps // 8, mtu + ETHERNET_HEADER + bottleneck.overhead_bytes
+    tbf = Tbf(
         rate=rate,
         limit=bottleneck.queue_bytes,
-        buffer=ticks(rate, mtu + ETHERNET_HEADER + bottleneck.overhead_bytes),
+        buffer=ticks(rate, frame),
         overhead=bottleneck.overhead_bytes,
     )
+    if isinstance(bottleneck.rate, TokenBucket):
+        bucket, peak = bottleneck.rate, bottleneck.rate.peak_bps // 8
+        tbf = replace(tbf, buffer=burst_ticks(bucket), peak=peak, mtu=ticks(peak, frame) if peak else 0)
+    return tbf
 
 
 def queue(bottleneck: Bottleneck | None, mtu: int) -> Queue:
@@ -206,6 +216,11 @@ def _codel(discipline: CoDel, limit: int, frame: int) -> Codel | FqCodel:
 def ticks(rate: int, frame: int) -> int:
     """Return the depth of tbf's bucket for a rate in bytes/s and the longest frame in bytes, in ticks, rounded up."""
     return -(-(frame * 1_000_000_000 + LATENESS_NS * rate) // (rate * TICK_NS))
+
+
+def burst_ticks(bucket: TokenBucket) -> int:
+    """Return the depth of tbf's bucket for a burst, in ticks, rounded up."""
+    return -(-bucket.burst_bytes * 8 * 10**9 // (bucket.bps * TICK_NS))
 
 
 def codel_units(time_ns: int) -> int:

@@ -15,12 +15,12 @@ from testbed.engines.userspace.stages.loss import loss_stage
 from testbed.engines.userspace.stages.policer import Policing
 from testbed.engines.userspace.stages.script import Script
 from testbed.engines.userspace.stages.stage import FRAME_OVERHEAD_BYTES, Counts, Frame, Stage
-from testbed.impairments import Bottleneck, DropTail, FixedRate
+from testbed.impairments import DropTail, FixedRate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testbed.impairments import Impairments
+    from testbed.impairments import Bottleneck, Impairments
 
 HELD_BYTES_MOST = 128 << 20
 """The most bytes that the frames in flight on one link may take (1 Gbit/s for a second); further frames are dropped."""
@@ -82,7 +82,7 @@ class LinkEmulator:
             case None:
                 line.add(contents.without_bottleneck(now))
                 self._line = line
-            case Bottleneck(rate=FixedRate(), discipline=DropTail()) as bottleneck if impairments.keeps_order:
+            case bottleneck if _is_plain(bottleneck) and impairments.keeps_order:
                 self._line = ConstantRateBottleneck(bottleneck, counts, now, contents)
             case bottleneck:
                 self._line = EventDrivenBottleneck(
@@ -151,6 +151,11 @@ class LinkEmulator:
             lateness_p99_ns=self._lateness.quantile(0.99),
             lateness_max_ns=self._lateness.most,
         )
+
+
+def _is_plain(bottleneck: Bottleneck) -> bool:
+    """Return whether a bottleneck has a constant rate, without bursts, and a droptail queue."""
+    return type(bottleneck.rate) is FixedRate and isinstance(bottleneck.discipline, DropTail)
 
 
 def _present(*stages: Stage | None) -> tuple[Stage, ...]:

@@ -1,11 +1,11 @@
-"""How long a bottleneck takes to send a frame: at a fixed rate, at changing rates, or at given opportunities."""
+"""How long a bottleneck takes to send a frame: at a fixed or changing rate, in bursts, or at given opportunities."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Final, Protocol
 
-from testbed.impairments import FixedRate, Opportunities, RateSteps
+from testbed.impairments import FixedRate, Opportunities, RateSteps, TokenBucket
 
 if TYPE_CHECKING:
     from testbed.impairments import Bottleneck
@@ -37,6 +37,8 @@ def transmitter(bottleneck: Bottleneck, applied: int) -> Transmitter:
             return TracedTransmitter(trace, bottleneck.overhead_bytes, applied)
         case RateSteps() as steps:
             return SteppedTransmitter(steps, bottleneck.overhead_bytes, applied)
+        case TokenBucket() as bucket:
+            return BucketTransmitter(bucket, bottleneck.overhead_bytes)
         case FixedRate(bps=bps):
             steps = RateSteps(starts_ns=(0,), rates_bps=(bps,), period_ns=1)
             return SteppedTransmitter(steps, bottleneck.overhead_bytes, applied)
@@ -106,6 +108,58 @@ class SteppedTransmitter:
         index = bisect_right(self._starts, into)
         end = self._starts[index] if index < len(self._starts) else self._period
         return self._rates[index - 1], self._applied + round_ * self._period + end
+
+
+class BucketTransmitter:
+    """A transmitter that sends at its peak while the bucket has tokens, then at its rate (`TokenBucket`).
+
+    Tokens are counted in units of work, of which the rate yields as many per nanosecond as it has bit/s, so that
+    nothing is rounded: after a frame of which the last bit leaves early in a nanosecond, some tokens remain.
+    """
+
+    __slots__ = ("_bps", "_free", "_most", "_overhead", "_peak_bps", "_peak_carry", "_start", "_tokens", "_work")
+
+    def __init__(self, bucket: TokenBucket, overhead: int) -> None:
+        self._bps = bucket.bps
+        self._peak_bps = bucket.peak_bps
+        self._most = bucket.burst_bytes * BYTE_WORK
+        self._overhead = overhead
+        self._free = 0  # when the last frame is sent
+        self._peak_carry = 0  # of its work at the peak, what was left over from a whole nanosecond
+        self._start = 0  # when it began to be sent, how much work it was, and the tokens there were
+        self._work = 0
+        self._tokens = self._most
+
+    def starts(self, free: int) -> int:
+        """Return `free`: a frame waits for tokens while it is being sent."""
+        return free
+
+    def ends(self, start: int, size: int) -> int:
+        """Return when the last bit is sent."""
+        return self._send(start, (size + self._overhead) * BYTE_WORK)
+
+    def left(self, now: int) -> int:
+        """Return the work that remains of the last frame at `now`."""
+        passed = now - self._start
+        done = self._tokens + passed * self._bps
+        if self._peak_bps:
+            done = min(done, passed * self._peak_bps)
+        return max(self._work - done, 0)
+
+    def resume(self, now: int, work: int) -> int:
+        """Return when the last bit is sent."""
+        return self._send(now, work)
+
+    def _send(self, start: int, work: int) -> int:
+        before = self._tokens - self._work + (start - self._start) * self._bps
+        self._tokens = min(before, self._most)
+        at_peak = 0
+        if self._peak_bps:
+            at_peak, self._peak_carry = divmod(work + (self._peak_carry if start == self._free else 0), self._peak_bps)
+        lacking = max(work - self._tokens, 0)
+        self._start, self._work = start, work
+        self._free = start + max(at_peak, -(-lacking // self._bps))
+        return self._free
 
 
 class TracedTransmitter:
