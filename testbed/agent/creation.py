@@ -86,7 +86,7 @@ def _make_node(wiring: Wiring, node: NewNode, hosts: Path) -> None:
 async def _cable(wiring: Wiring, node: str, interface: NewInterface, index: int, bridge: tuple[int, int]) -> None:
     """Connect a node to a switch; the end at the switch, which is the port, gets the index."""
     network, mtu = wiring.nodes[node].network, bridge[1]
-    peer = {"ifname": interface.name, "address": interface.mac, "mtu": mtu, "net_ns_fd": network}
+    peer = {"ifname": interface.name, "address": interface.mac, "mtu": interface.mtu or mtu, "net_ns_fd": network}
     await wiring.switch.ip.link(
         "add", index=index, ifname=f"port{index}", kind="veth", mtu=mtu, master=bridge[0], state="up", peer=peer
     )

@@ -15,7 +15,7 @@ from testbed.agent.netlink import CREATE, EXCL, RouteSocket, attribute
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from testbed.agent.netlink import Message
     from testbed.agent.switch import Device
@@ -135,6 +135,21 @@ def switch_on_in(network: int, names: Iterable[str]) -> None:
     """
     with namespaces.inside(network), RouteSocket() as route:
         switch_on(route, [switch.named(route, name) for name in names])
+
+
+def set_mtus(network: int, mtus: Mapping[str, int]) -> None:
+    """Set the MTUs of devices of another namespace.
+
+    Args:
+        network: file descriptor of the namespace.
+        mtus: bytes of an IP packet by the name of the device.
+
+    Raises:
+        OSError: the kernel's refusal.
+    """
+    if mtus:
+        with namespaces.inside(network), RouteSocket() as route:
+            route.send([(_SET_LINK, 0, _description(name, mtu)) for name, mtu in mtus.items()])
 
 
 def _description(name: str, mtu: int) -> bytes:

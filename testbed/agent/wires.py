@@ -1,4 +1,4 @@
-"""What nodes of a container runtime have of the agent: ends of wires, routes, and ways past the machine's firewall.
+"""What nodes of a container runtime have of the agent: ends of wires, routes, MTUs, ways past the machine's firewall.
 
 A container that starts again has none of it; the agent then gives it all of that anew.
 """
@@ -143,12 +143,14 @@ class Wires:
                         yield name
 
     def route(self, name: str) -> None:
-        """Give a node its NAT and firewall, and its routes.
+        """Give a node its NAT and firewall, the MTUs of its interfaces, and its routes.
 
         Raises:
             MachineError: `no-nft`.
-            LabError: `route-refused`; `filter-refused`; `node-stopped`, `port-gone`.
+            LabError: `route-refused`; `filter-refused`; `mtu-refused`; `node-stopped`, `port-gone`.
         """
+        if name in self._nodes:
+            self._set_mtus(name)
         if name in self._nodes and (wanted := self._nodes[name].packet_filter):
             packet_filters.install(self.wiring, name, wanted)
         if name in self._nodes and self._nodes[name].routes:
@@ -191,6 +193,16 @@ class Wires:
             if network in there and (name, network) not in self.wiring.gone
         }
         ipv6.assign(self.wiring.node(name), interfaces)
+
+    def _set_mtus(self, name: str) -> None:
+        """Give the interfaces of a node their MTUs. Its ports keep those of the networks, as a switch has."""
+        wanted = {each.network: each.mtu for each in self._nodes[name].interfaces if each.mtu}
+        node = self.wiring.node(name)
+        mtus = {self.wiring.port(name, network).interface: mtu for network, mtu in wanted.items()}
+        try:
+            device_requests.set_mtus(node.network, mtus)
+        except OSError as error:
+            raise LabError("mtu-refused", f"node {name}: the kernel refuses an MTU: {error.strerror}") from None
 
     def let_pass(self, network: str) -> None:
         """Have IP packets of a network get from port to port, those that are routed and all of a wire.

@@ -78,8 +78,11 @@ class Interface:
         name: of the interface inside the node where we make it ourselves (`eth0`, `eth1`, ...).
         address: IPv4, without the prefix length; empty where the network has IPv6 only.
         prefix_length: bits of the network part.
-        mac: derived from the address as Docker does (02:42 and the four bytes), so that it is the same everywhere.
+        mac: the one that the file gives, or one derived from the address as Docker does (02:42 and the four bytes), so
+            that it is the same everywhere.
         address6, prefix_length6: as `address` and `prefix_length`, of IPv6.
+        given_mac: the one that the file gives; empty if it gives none.
+        mtu: bytes of an IP packet, at most that of the network; 0 is the network's.
     """
 
     network: str
@@ -89,6 +92,8 @@ class Interface:
     mac: str = field(metadata=NOT_DECISIVE)
     address6: str = field(default="", metadata=_ADDRESS_OF_IPV6)
     prefix_length6: int = field(default=0, metadata={**ADDED, **codec.OMIT_DEFAULT})
+    given_mac: str = field(default="", metadata={**ADDED, **codec.OMIT_DEFAULT})
+    mtu: int = field(default=0, metadata={**ADDED, **codec.OMIT_DEFAULT})
 
     @property
     def addresses(self) -> tuple[str, ...]:

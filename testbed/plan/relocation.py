@@ -141,7 +141,9 @@ def _interface(interface: Interface, moves: Moves) -> Interface:
     address, address6 = _address(interface.address, moves), _address(interface.address6, moves)
     if (address, address6) == (interface.address, interface.address6):
         return interface
-    mac = interface.mac if address == interface.address != "" else addresses.mac(ip_address(address or address6))
+    mac = interface.mac
+    if not interface.given_mac and not address == interface.address != "":
+        mac = addresses.mac(ip_address(address or address6))
     return replace(interface, address=address, address6=address6, mac=mac)
 
 

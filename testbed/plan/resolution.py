@@ -154,6 +154,7 @@ def _network(topology: Topology, name: str, placed: Mapping[int, Placed]) -> Net
 
 
 def _interface(topology: Topology, node: str, index: int, network: str, placed: Mapping[int, Placed]) -> Interface:
+    attachment = topology.attachments(node)[network]
     own = {family: each.hosts[network][node] for family, each in placed.items() if network in each.hosts}
     lengths = {family: placed[family].subnets[network].prefixlen for family in own}
     return Interface(
@@ -164,6 +165,8 @@ def _interface(topology: Topology, node: str, index: int, network: str, placed: 
         mac=_mac(topology, node, network, next(iter(own.values()))),
         address6=str(own.get(IPV6, "")),
         prefix_length6=lengths.get(IPV6, 0),
+        given_mac=attachment.mac or "",
+        mtu=attachment.mtu or 0,
     )
 
 
@@ -175,7 +178,9 @@ def _used(topology: Topology, present: str | None) -> frozenset[IPv4Address]:
 def _mac(topology: Topology, node: str, network: str, address: Address) -> str:
     entry, present = topology.nodes[node], topology.segments[network].present
     name = entry.container or entry.namespace
-    return topology.present.mac(name, present) if name and present else addresses.mac(address)
+    if name and present:
+        return topology.present.mac(name, present)
+    return topology.attachments(node)[network].mac or addresses.mac(address)
 
 
 def _capture(topology: Topology) -> CaptureSettings:

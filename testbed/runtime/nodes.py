@@ -53,6 +53,7 @@ def interfaces(node: Node, names: set[str]) -> tuple[messages.NewInterface, ...]
             mac=interface.mac,
             address6=interface.address6,
             prefix_length6=interface.prefix_length6,
+            mtu=interface.mtu,
         )
         for interface in node.interfaces
         if interface.network in names

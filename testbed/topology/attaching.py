@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 from testbed.present import as_name
 from testbed.topology.base import Fault
 from testbed.topology.problems import nearest, quote
+from testbed.topology.values import LARGEST_MTU
 
 if TYPE_CHECKING:
     from testbed.present import Present, PresentContainer
     from testbed.topology.document import Document, Path
-
-_LARGEST_MTU = 9000
 
 Data = dict[str, object]
 Names = Mapping[str, tuple[str, ...]]
@@ -187,7 +186,7 @@ class _Filling:
             result[word] = {
                 "present": name,
                 "subnet": network.subnet,
-                "mtu": min(network.mtu, _LARGEST_MTU),
+                "mtu": min(network.mtu, LARGEST_MTU),
                 "internal": network.internal,
             }
         return result

@@ -102,7 +102,7 @@ class Node(ServiceKeys):
     def members(self, name: str) -> Mapping[str, "Node"]:
         """Return the nodes that it makes under `name`: itself, or the members of a group.
 
-        An address that the file gives is that of the first member; each further member has the next one.
+        An address (of IP, or a MAC) that the file gives is that of the first member; each further one has the next.
         """
         if self.count is None:
             return {name: self}

@@ -9,7 +9,7 @@ from pydantic import Field
 from testbed.families import Address, Subnet
 from testbed.topology.address_values import Addresses, Families, Subnets
 from testbed.topology.base import Model, key
-from testbed.topology.values import DockerName, Mtu
+from testbed.topology.values import DockerName, Mac, Mtu, following_mac
 
 _PREFIXES = {4: 24, 6: 64}
 """Bits of the network part of a subnet that the addresses of its nodes decide, by family."""
@@ -50,6 +50,14 @@ class Attachment(Model):
         "Its address, or one of each family; the next free one unless given", alias="address", default=()
     )
 
+    mtu: Mtu | None = key("Bytes of the largest IP packet of its interface; the network's unless given", default=None)
+    mac: Mac | None = key("MAC address; derived from its IP address unless given", default=None)
+
     def moved(self, index: int) -> "Attachment":
-        """Return the attachment with each address moved up by a number."""
-        return self.model_copy(update={"addresses": tuple(address + index for address in self.addresses)})
+        """Return the attachment with each address, of IP or a MAC, moved up by a number."""
+        return self.model_copy(
+            update={
+                "addresses": tuple(address + index for address in self.addresses),
+                "mac": self.mac and following_mac(self.mac, index),
+            }
+        )

@@ -20,7 +20,13 @@ from testbed.topology.problems import quote
 SMALLEST_MTU = 576
 """The size of IP packets that every host must accept, bytes (RFC 791, section 3.1)."""
 
-Mtu = Annotated[int, Field(strict=True, ge=SMALLEST_MTU, le=9000)]
+LARGEST_MTU = 65_535
+"""The size of the longest IPv4 packet, bytes; veth interfaces and bridges of Linux have no larger MTU."""
+
+DERIVED_MAC = "02:42:"
+"""How the MACs begin that are derived from addresses, as Docker does."""
+
+Mtu = Annotated[int, Field(strict=True, ge=SMALLEST_MTU, le=LARGEST_MTU)]
 
 NAMESPACE_PATTERN = r"/[^\x00-\x1f]{1,1000}|[A-Za-z0-9_][A-Za-z0-9_.:@+-]{0,250}"
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
@@ -257,6 +263,26 @@ def _namespace(value: object) -> str:
     return text
 
 
+def _mac(value: object) -> str:
+    hint = "write it like 02:00:5e:10:00:01"
+    text = text_of(value, "a MAC address").lower()
+    if not re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", text):
+        raise fault(f"is {quote(text)}, which is not a MAC address", hint)
+    octets = bytes.fromhex(text.replace(":", ""))
+    if octets[0] & 1 or not any(octets):
+        raise fault(f"is {quote(text)}, which is no address of one interface (unicast)", "make the first byte even")
+    if text.startswith(DERIVED_MAC):
+        said = f"is {quote(text)}, but MACs that begin with {DERIVED_MAC} are derived from addresses"
+        raise fault(said, f"another node may have it: {hint}")
+    return text
+
+
+def following_mac(mac: str, number: int) -> str:
+    """Return the MAC address that comes a number of places after another."""
+    octets = (int(mac.replace(":", ""), 16) + number) % (1 << 48)
+    return octets.to_bytes(6, "big").hex(":")
+
+
 def schema_of(annotated: Any) -> JsonSchemaValue:  # noqa: ANN401
     """Return the JSON Schema of one of the types below, for types that also have other forms."""
     return next(argument.schema for argument in get_args(annotated) if isinstance(argument, Reader))
@@ -266,6 +292,7 @@ def _any_of(*examples: str) -> dict[str, Any]:
     return {"type": "string", "examples": list(examples)}
 
 
+Mac = Annotated[str, Reader(_mac, _any_of("02:00:5e:10:00:01"))]
 Name = Annotated[str, Reader(_name, {"type": "string", "pattern": NAME_PATTERN})]
 Text = Annotated[str, Reader(text_of, {"type": ["string", "number"]})]
 Image = Annotated[str, matching(r"^[a-zA-Z0-9][\w.:/@-]{0,255}$", "an image", "nginx:1.27")]

@@ -14,6 +14,7 @@ class PresentInterface(Payload, frozen=True, kw_only=True):
     Attributes:
         address: IPv4; empty where it is to have none.
         address6, prefix_length6: IPv6, which the agent gives it on the lab's own networks; empty where it has none.
+        mtu: to give it, bytes of an IP packet; 0 leaves what it has.
     """
 
     network: str
@@ -21,6 +22,7 @@ class PresentInterface(Payload, frozen=True, kw_only=True):
     address: str
     address6: str = ""
     prefix_length6: int = 0
+    mtu: int = 0
 
 
 class PresentNetwork(Payload, frozen=True, kw_only=True):

@@ -33,7 +33,10 @@ class Publication(Payload, frozen=True, kw_only=True):
 
 
 class NewInterface(Payload, frozen=True, kw_only=True):
-    """A node's interface to make on a network. Addresses are empty where it has none of the family."""
+    """A node's interface to make on a network; `mtu` is bytes of an IP packet, 0 that of the network.
+
+    Addresses are empty where it has none of the family.
+    """
 
     network: str
     name: str
@@ -42,6 +45,7 @@ class NewInterface(Payload, frozen=True, kw_only=True):
     mac: str
     address6: str = ""
     prefix_length6: int = 0
+    mtu: int = 0
 
 
 class NewRoute(Payload, frozen=True, kw_only=True):

@@ -8,12 +8,11 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from docker.types import IPAMConfig, IPAMPool, NetworkingConfig
-from docker.utils import version_lt
 
 from testbed import __version__
 from testbed.errors import LabError, MachineError
 from testbed.runtime import NODE_SYSCTLS, failures
-from testbed.runtime.docker import builds, podman, services
+from testbed.runtime.docker import builds, macs, podman, services
 from testbed.runtime.docker.engine import refusals
 
 if TYPE_CHECKING:
@@ -37,8 +36,6 @@ LAB, NODE, NETWORK, AGENT, GUARDIAN, VERSION = (
 
 _BUILT_HERE = re.compile(r"testbed(-[a-z0-9-]+)?(:|$)")
 """Images that `testbed images` builds. They are never pulled: one of such a name in a registry is another."""
-
-_API_OF_MAC_PER_NETWORK = "1.44"
 
 _OVERLAPS = ("overlap", "already used on the host or by another config")
 """In what the Docker Engine, and what podman, says of a subnet that is taken."""
@@ -177,9 +174,10 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node, image: str, hosts:
             mac_address=None if present else interface.mac,
         )
     first, *others = endpoints or ["none"]
-    # Older Docker Engines take one network at creation, and give interfaces the plan's MACs by themselves. podman takes
-    # all networks at creation whatever its API's version; an interface that is connected later gets a random MAC.
-    at_once = {first: endpoints[first]} if endpoints and _attaches_one(engine) else endpoints
+    # Older Docker Engines give interfaces the MACs that derive from their addresses by themselves. With podman, an
+    # interface that is connected later would get a random one.
+    one_first = bool(endpoints) and macs.attaches_one(engine)
+    at_once = {first: endpoints[first]} if one_first else endpoints
     host_options = services.host_options(plan, node, hosts)
     if engine.is_podman:
         entries = [] if node.has_ipv6 else podman.hosts_entries(plan, node)
@@ -190,6 +188,7 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node, image: str, hosts:
             command=list(node.command) or None,
             name=container_name(plan.lab, node.name),
             environment=dict(node.environment),
+            mac_address=macs.of_container(plan, node) if one_first else None,
             labels=services.labels(node) | labels(plan.lab, NODE, node.name),
             **services.container_options(node),
             networking_config=NetworkingConfig(at_once),  # type: ignore[arg-type]  # the stub is wrong
@@ -215,10 +214,6 @@ def addresses(engine: DockerEngine, container: str) -> dict[str, tuple[str, str]
     with refusals(f"container {container}"):
         found = engine.api.inspect_container(container)["NetworkSettings"]["Networks"]
     return {name: (each["IPAddress"], each["MacAddress"]) for name, each in found.items()}
-
-
-def _attaches_one(engine: DockerEngine) -> bool:
-    return not engine.is_podman and bool(version_lt(engine.api.api_version, _API_OF_MAC_PER_NETWORK))
 
 
 def require_running(

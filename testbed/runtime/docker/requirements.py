@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from testbed.errors import MachineError
 from testbed.runtime import local_files
-from testbed.runtime.docker import objects
+from testbed.runtime.docker import macs, objects
 from testbed.runtime.docker.engine import in_parallel
 
 if TYPE_CHECKING:
@@ -21,9 +21,11 @@ def require(engine: DockerEngine, plan: Plan) -> None:
     Limits are checked, because a Docker Engine that lacks them ignores them with a warning.
 
     Raises:
-        MachineError: `image-missing`, `image-unavailable`, `no-limits`, `too-few-cpus`, `missing-files`.
+        MachineError: `image-missing`, `image-unavailable`, `mac-not-possible`, `no-limits`, `too-few-cpus`,
+            `missing-files`.
     """
     local_files.require(plan)
+    macs.require_possible(engine, plan)
     images = {
         (node.image or objects.OWN_IMAGE, node.service.platform, node.service.pull_policy != "never")
         for node in plan.nodes

@@ -176,6 +176,7 @@ class Starter:
                     address=interface.address,
                     address6=interface.address6,
                     prefix_length6=interface.prefix_length6,
+                    mtu=interface.mtu,
                 )
                 for interface in node.interfaces
                 if interface.network not in self._wires

@@ -11,6 +11,7 @@ from testbed.topology.attaching import attaches
 from testbed.topology.rules import (
     addressing,
     attaching,
+    attachments,
     groups,
     links,
     references,
@@ -30,6 +31,7 @@ _RULES_OF_NAMES = (
     references.built_in,
     groups.names,
     references.attachments,
+    attachments.attachments,
     references.captures,
     references.sockets,
     addressing.subnets,
