@@ -83,7 +83,7 @@ def _way(plan: Plan, link: Link, source: str, destination: str, impaired: _Impai
 
 
 def _nowhere(plan: Plan, link: Link) -> Path:
-    mtu = next(network.mtu for network in plan.networks if network.name == link.network)
+    mtu = plan.mtu(link.network)
     return Path(link=link, nodes=(), addresses=(), mtu=mtu, hops=(), judged=link.key, skipped=NO_NEIGHBOUR)
 
 

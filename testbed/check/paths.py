@@ -54,7 +54,7 @@ class Path:
             the way does, its match names those that the path is for.
         nodes: those between the ends.
         addresses: of the destination, at most one of each family.
-        mtu: of the smallest network on the way.
+        mtu: the smallest on the way.
         hops: the impairments of each link on the way.
         judged: the only link that is to be judged; None for the path as a whole.
         beside: names of the other links on the way, if there is such a link.
@@ -177,7 +177,6 @@ def _lost(plan: Plan, hops: Sequence[Hop]) -> str:
 
 
 def _path(plan: Plan, hops: Sequence[Hop], each: Sequence[Impairments], match: Match | None = None) -> Path:
-    mtus = {network.name: network.mtu for network in plan.networks}
     whole = Link(
         source=hops[0][0],
         destination=hops[-1][1],
@@ -192,7 +191,7 @@ def _path(plan: Plan, hops: Sequence[Hop], each: Sequence[Impairments], match: M
         link=whole,
         nodes=tuple(hop[0] for hop in hops[1:]),
         addresses=(),
-        mtu=min(mtus[hop[2]] for hop in hops),
+        mtu=min(plan.mtu(network, *ends) for *ends, network in hops),
         hops=tuple(each),
     )
 

@@ -97,7 +97,7 @@ class Probe:
         self._path = path
         self._impairments = link.impairments
         self._addresses = path.addresses if path else plan.end(link.destination).on(link.network).addresses
-        self._mtu = path.mtu if path else next(at.mtu for at in plan.networks if at.name == link.network)
+        self._mtu = path.mtu if path else plan.mtu(link.network, link.source, link.destination)
         port = FIRST_PORT + number % _PORTS
         box = path.box if path else None
         self._packets = selection.choose_in(box, port) if box else selection.choose(link.match, matches, port)

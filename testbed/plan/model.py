@@ -298,6 +298,11 @@ class Plan:
         """Return the node of that name, also if it is built in; KeyError if there is none."""
         return self._built_in(name) if name in BUILT_IN else self.node(name)
 
+    def mtu(self, network: str, *ends: str) -> int:
+        """Return the size of the largest IP packet on a network that fits the interfaces of some nodes there, bytes."""
+        of_network = next(each.mtu for each in self.networks if each.name == network)
+        return min([of_network, *(self.end(end).on(network).mtu or of_network for end in ends)])
+
     @property
     def ends(self) -> tuple[Node, ...]:
         """All nodes, and after them the built-in ones that links have as ends."""

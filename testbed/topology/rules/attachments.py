@@ -10,7 +10,7 @@ from testbed.topology.problems import quote
 
 if TYPE_CHECKING:
     from testbed.topology.document import Path
-    from testbed.topology.models import Attachment, Network
+    from testbed.topology.networks import Attachment, Network
     from testbed.topology.rules.parts import Parts
 
 
