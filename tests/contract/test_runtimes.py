@@ -70,8 +70,8 @@ def quickest(node, target, count=20):
     return min(times)
 
 
-MTUS = (576, 1000, 1279, 1280, 9000)
-"""From IPv4's least to jumbo frames; below 1280 a device has no IPv6."""
+MTUS = (576, 1000, 1279, 1280, 9000, 65535)
+"""From IPv4's least to jumbo frames and the longest packet; below 1280 a device has no IPv6."""
 
 
 def test_links_of_every_mtu_carry_full_packets(up):
