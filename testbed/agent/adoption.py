@@ -29,6 +29,7 @@ async def adopt(wiring: Wiring, networks: Sequence[PresentNetwork], nodes: Seque
         LabError: `node-gone`, `port-not-found`.
     """
     wiring.open_networks |= {network.name for network in networks if network.open}
+    wiring.internal_networks |= {network.name for network in networks if network.internal and not network.open}
     for given in nodes:
         name, pid = given.name, given.pid
         try:

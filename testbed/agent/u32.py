@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from testbed.agent.netlink import attribute
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # include/uapi/linux/rtnetlink.h and pkt_sched.h
 NEW_FILTER, DELETE_FILTER, GET_FILTER = 44, 45, 46
@@ -25,7 +28,7 @@ _HASH, _LINK, _DIVISOR, _SELECTOR = 2, 3, 4, 5
 ACTIONS = 7
 _TERMINAL, _OFFSET, _VARIABLE_OFFSET, _EAT = 1, 2, 4, 8
 _ACTION_KIND, _ACTION_OPTIONS = 1, 2
-_MIRRED_PARAMETERS, _REDIRECT, _STOLEN = 2, 1, 4
+_MIRRED_PARAMETERS, _REDIRECT, _MIRROR, _STOLEN, _PIPE = 2, 1, 2, 4, 3
 
 _ETH_P_ALL = 0x0003
 
@@ -104,7 +107,7 @@ def rule(
     handle: int,
     keys: tuple[Key, ...] = (),
     *,
-    actions: bytes | None = None,
+    actions: bytes | Sequence[bytes] | None = None,
     onward: Onward = STAY,
     place: Place = BY_SOURCE,
 ) -> bytes:
@@ -114,7 +117,8 @@ def rule(
         port: index of the device.
         handle: table, bucket and number of the rule; of the root table the number only.
         keys: all of them must fit; without any, every packet does.
-        actions: what happens to packets; empty: they pass. None: to what the rules of the table don't take, nothing.
+        actions: what happens to packets, one thing or several in order; empty: they pass. None: to what the rules of
+            the table don't take, nothing.
         onward: the table that is tried first.
         place: at the port.
     """
@@ -126,7 +130,8 @@ def rule(
     if handle >> 20:
         options += attribute(_HASH, struct.pack("=I", handle & ~MOST_NUMBER))
     if actions:
-        options += attribute(ACTIONS, attribute(1, actions))
+        each = [actions] if isinstance(actions, bytes) else actions
+        options += attribute(ACTIONS, b"".join(attribute(number, action) for number, action in enumerate(each, 1)))
     return message(port, handle, options, place=place)
 
 
@@ -143,6 +148,15 @@ def redirect(device: int | None) -> bytes:
     """
     if device is None:
         return b""
-    parameters = struct.pack("=IIiiiiI", 0, 0, _STOLEN, 0, 0, _REDIRECT, device)
+    return _mirred(_STOLEN, _REDIRECT, device)
+
+
+def mirror(device: int) -> bytes:
+    """Return the action that sends a copy of a packet out of another device; further actions get the packet."""
+    return _mirred(_PIPE, _MIRROR, device)
+
+
+def _mirred(then: int, how: int, device: int) -> bytes:
+    parameters = struct.pack("=IIiiiiI", 0, 0, then, 0, 0, how, device)
     options = attribute(_ACTION_OPTIONS, attribute(_MIRRED_PARAMETERS, parameters))
     return attribute(_ACTION_KIND, b"mirred\0") + options

@@ -205,7 +205,7 @@ class Wires:
             raise LabError("mtu-refused", f"node {name}: the kernel refuses an MTU: {error.strerror}") from None
 
     def let_pass(self, network: str) -> None:
-        """Have IP packets of a network get from port to port, those that are routed and all of a wire.
+        """Have IP packets of a network get from port to port: those to all or many, those routed, and all of a wire.
 
         Raises:
             OSError: the kernel's refusal.
@@ -222,5 +222,6 @@ class Wires:
                 ways = {bypass.EVERY: self.wiring.edge(others[0])} if others else {}
             else:  # the machine lets pass what stays within the network
                 ways = {each.mac: self.wiring.edge(each) for each in others if routers & {each.node, port.node}}
-            if ways:
-                bypass.set_ways(port.side.route, self.wiring.edge(port), ways)
+            to_many = [self.wiring.edge(each) for each in others] if network in self.wiring.internal_networks else []
+            if ways or to_many:
+                bypass.set_ways(port.side.route, self.wiring.edge(port), ways, to_many)

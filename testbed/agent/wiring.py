@@ -36,6 +36,7 @@ class Wiring:
         lines: by names of node and network, those between ports and the switch.
         gateways: where networks meet the machine.
         open_networks: those that are not the lab's own: what they carry between others passes untouched.
+        internal_networks: the lab's own that Docker has made, from which nothing gets out.
         elsewhere: further sides, by their numbers: where the ports of namespaces of others are.
         expected: by names of node and network, ports of containers that have not started, or whose links have not
             worked yet.
@@ -52,6 +53,7 @@ class Wiring:
     lines: dict[tuple[str, str], Line] = field(default_factory=dict)
     gateways: Gateways = field(default_factory=Gateways)
     open_networks: set[str] = field(default_factory=set)
+    internal_networks: set[str] = field(default_factory=set)
     expected: set[tuple[str, str]] = field(default_factory=set)
     elsewhere: dict[int, Side] = field(default_factory=dict)
     _places: dict[DeviceKey, tuple[str, str]] = field(default_factory=dict)

@@ -30,10 +30,12 @@ class PresentNetwork(Payload, frozen=True, kw_only=True):
 
     Attributes:
         open: it is not the lab's own, so packets between others pass untouched.
+        internal: nothing leaves it.
     """
 
     name: str
     open: bool
+    internal: bool = False
 
 
 class ContainerIdentity(Payload, frozen=True, kw_only=True):

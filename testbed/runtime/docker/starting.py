@@ -117,7 +117,7 @@ class Starter:
 
     def _adoption(self, *nodes: messages.PresentNode) -> messages.Adopt:
         networks = [
-            messages.PresentNetwork(name=each.name, open=bool(each.present))
+            messages.PresentNetwork(name=each.name, open=bool(each.present), internal=each.internal)
             for each in self.plan.networks
             if not each.wire
         ]
