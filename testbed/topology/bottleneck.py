@@ -245,9 +245,9 @@ def _no_policer(value: object) -> int:
 
 
 def _form_of_rate(value: object) -> str:
-    if isinstance(value, Traced) or (isinstance(value, dict) and "trace" in value):
-        return "<trace>"
-    return "<bursty>" if isinstance(value, dict | BurstyRate) else "<rate>"
+    if isinstance(value, BurstyRate) or (isinstance(value, dict) and value.keys() & {"rate", "burst", "peak"}):
+        return "<bursty>"
+    return "<trace>" if isinstance(value, dict | Traced) else "<rate>"
 
 
 PolicerValue = Annotated[

@@ -23,8 +23,8 @@ SMALLEST_MTU = 576
 LARGEST_MTU = 65_535
 """The size of the longest IPv4 packet, bytes; veth interfaces and bridges of Linux have no larger MTU."""
 
-DERIVED_MAC = "02:42:"
-"""How the MACs begin that are derived from addresses, as Docker does."""
+DERIVED_MACS = ("02:42:", "02:46:")
+"""How the MACs begin that are derived from addresses: of IPv4, as Docker does, and of IPv6."""
 
 Mtu = Annotated[int, Field(strict=True, ge=SMALLEST_MTU, le=LARGEST_MTU)]
 
@@ -271,8 +271,8 @@ def _mac(value: object) -> str:
     octets = bytes.fromhex(text.replace(":", ""))
     if octets[0] & 1 or not any(octets):
         raise fault(f"is {quote(text)}, which is no address of one interface (unicast)", "make the first byte even")
-    if text.startswith(DERIVED_MAC):
-        said = f"is {quote(text)}, but MACs that begin with {DERIVED_MAC} are derived from addresses"
+    if text.startswith(DERIVED_MACS):
+        said = f"is {quote(text)}, but MACs that begin with {' or '.join(DERIVED_MACS)} are derived from addresses"
         raise fault(said, f"another node may have it: {hint}")
     return text
 

@@ -30,6 +30,7 @@ from testbed.impairments import (
     Jitter,
     RandomEvent,
     Reorder,
+    TokenBucket,
 )
 from testbed.impairments import FourState as FourStateLoss
 from testbed.impairments import GilbertElliott as GilbertElliottLoss
@@ -71,7 +72,12 @@ delays = st.builds(
     jitter=st.none() | jitters,
 )
 codel = {"target_ns": st.integers(512, 1 << 40), "interval_ns": st.integers(512, 1 << 40), "ecn": st.booleans()}
-rates = st.integers(10_000, 1 << 40).map(lambda rate: FixedRate(bps=rate * 8))
+rates = st.integers(10_000, 1 << 40).map(lambda rate: FixedRate(bps=rate * 8)) | st.builds(
+    lambda rate, burst, times: TokenBucket(
+        bps=rate * 8, burst_bytes=1_000_000 + rate * burst // 1000, peak_bps=rate * 8 * times
+    ),
+    *(st.integers(10_000, 1 << 35), st.integers(1, 100_000), st.sampled_from([0, 2, 30])),
+)
 bottlenecks: st.SearchStrategy[dict[str, object]] = st.one_of(
     st.just({}),
     st.builds(lambda event, gap: {"reorder": Reorder(event=event, gap=gap)}, events, u32),

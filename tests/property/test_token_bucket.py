@@ -48,7 +48,9 @@ def needed_ns(bucket, bits):
 @given(buckets, arrivals, st.integers(0, 40), st.booleans())
 def test_each_frame_leaves_as_soon_as_burst_rate_and_peak_allow_it(bucket, arrivals, overhead, at_once):
     link = link_of(bucket, overhead=overhead)
-    now, came, out = 0, [], []
+    came: list[tuple[int, int]] = []
+    out: list[tuple[int, int]] = []
+    now = 0
     for number, (wait, size) in enumerate(arrivals):
         out += [] if at_once else sent(link, now + wait // 2)
         now += wait

@@ -91,7 +91,7 @@ def test_a_machine_that_is_too_slow_proves_nothing():
 
 def test_a_bucket_that_takes_too_many_datagrams_is_not_measured():
     huge = TokenBucket(bps=10**9, burst_bytes=10**9)
-    assert "datagrams" in schedules.unburstable(of(huge), MTU, TRAIN_NS)
+    assert "datagrams" in str(schedules.unburstable(of(huge), MTU, TRAIN_NS))
     assert schedules.unburstable(of(replace_burst(huge)), MTU, TRAIN_NS) is None
 
 

@@ -20,12 +20,17 @@ from testbed.impairments import (
     RandomEvent,
     Reorder,
     Times,
+    TokenBucket,
 )
 
 MBIT = 1_000_000
 MS = 1_000_000
 HALF = RandomEvent(probability=CERTAIN // 2)
 RARE = RandomEvent(probability=1)
+
+
+def bursty(**bucket):
+    return Impairments(bottleneck=Bottleneck(rate=TokenBucket(**bucket), queue_bytes=20_000))
 
 
 @pytest.mark.parametrize(
@@ -49,6 +54,7 @@ RARE = RandomEvent(probability=1)
             bottleneck=Bottleneck(rate=FixedRate(bps=20 * MBIT), queue_bytes=20_000, discipline=CoDel(ecn=True))
         ),
         Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=20 * MBIT), queue_bytes=20_000, discipline=FqCoDel())),
+        bursty(bps=8 * MBIT, burst_bytes=2514, peak_bps=800 * MBIT),
     ],
 )
 def test_what_netem_does_is_supported(impairments):
@@ -103,6 +109,9 @@ def test_what_netem_does_is_supported(impairments):
             Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=MBIT), queue_bytes=20_000, discipline=DropHead())),
             "counts packets",
         ),
+        (bursty(bps=8 * MBIT, burst_bytes=2513), "loses tokens of a burst of less than 2514 bytes"),
+        (bursty(bps=8_000, burst_bytes=300_000), "275 s"),
+        (bursty(bps=8 * MBIT, burst_bytes=10**6, peak_bps=80 * MBIT + 1), "80000001"),
         (
             Impairments(
                 bottleneck=Bottleneck(rate=FixedRate(bps=MBIT), queue_bytes=20_000, discipline=CoDel(target_ns=511))
@@ -131,6 +140,7 @@ def test_what_netem_does_otherwise_is_refused_with_the_reason(impairments, reaso
             Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=13_000_000), queue_bytes=20_000, overhead_bytes=200)),
             "1.1 ms early",
         ),
+        (bursty(bps=8 * MBIT, burst_bytes=10**6, peak_bps=12 * MBIT), "1.0 ms early at this peak"),
         (Impairments(corruption=Corruption(event=HALF)), "Ethernet headers"),
         (
             Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=20 * MBIT), queue_bytes=20_000, discipline=CoDel())),
@@ -152,6 +162,7 @@ def test_what_netem_does_nearly_is_a_compromise(impairments, reason):
     [
         Impairments(),
         Impairments(delay_ns=40 * MS, loss=IndependentLoss(probability=9)),
+        bursty(bps=8 * MBIT, burst_bytes=10**6),
         Impairments(
             bottleneck=Bottleneck(rate=FixedRate(bps=12_112_000), queue_bytes=20_000)
         ),  # a full frame takes a millisecond

@@ -20,6 +20,7 @@ from testbed.impairments import (
     Jitter,
     RandomEvent,
     Reorder,
+    TokenBucket,
 )
 from testbed.impairments import FourState as FourStateLoss
 from testbed.impairments import GilbertElliott as GilbertElliottLoss
@@ -103,6 +104,16 @@ def test_the_bucket_holds_a_frame_and_a_millisecond(rate_bps):
     assert (tbf.rate, tbf.limit, tbf.overhead) == (rate_bps // 8, 100_000, 24)
     least_ns = (1514 + 24) * 8_000_000_000 / rate_bps + 1_000_000
     assert least_ns <= tbf.buffer * 64 < least_ns + 64
+
+
+def test_a_burst_is_the_bucket_and_its_peak_has_a_bucket_of_a_frame_and_a_millisecond():
+    def tbf(**bucket):
+        bottleneck = Bottleneck(rate=TokenBucket(bps=8 * MBIT, burst_bytes=10**6, **bucket), queue_bytes=100_000)
+        return translation.transmitter(bottleneck, mtu=1500)
+
+    assert (tbf().rate, tbf().buffer * 64, tbf().peak, tbf().mtu) == (MBIT, 1000 * MS, 0, 0)
+    assert (tbf(peak_bps=80 * MBIT).peak, tbf(peak_bps=80 * MBIT).buffer * 64) == (10 * MBIT, 1000 * MS)
+    assert 1514 * 100 + MS <= tbf(peak_bps=80 * MBIT).mtu * 64 < 1514 * 100 + MS + 64
 
 
 def test_no_rate_is_a_bottleneck_that_drops_and_delays_nothing():

@@ -252,3 +252,8 @@ def test_names_become_host_names(found, name):
 def test_attached_networks_have_no_uplinks():
     text = "nodes: {a: {container: plain}, b: {container: other}}\nlinks: [{from: a, delay: 1ms}]\n"
     assert [problem[2] for problem in problems(text)] == ["open-network"]
+
+
+def test_a_node_on_a_network_that_is_there_already_has_the_mac_that_its_engine_chooses():
+    text = 'networks: {back: {present: shop_back}}\nnodes: {a: {networks: {back: {mac: "52:54:00:12:34:56"}}}, b: }'
+    assert [code for *_, code, _ in problems(text)] == ["mac-of-present-network"]

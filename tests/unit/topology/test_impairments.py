@@ -22,6 +22,7 @@ from testbed.impairments import (
     RateSteps,
     Reorder,
     Times,
+    TokenBucket,
 )
 from testbed.plan import resolve
 from testbed.topology import TopologyError, load, loads
@@ -115,6 +116,20 @@ CORRELATED = RandomEvent(probability=PERCENT, correlation=QUARTER)
                 )
             ),
         ),
+        (
+            "rate: {rate: 8mbit, burst: 1MB}, queue: 20KB",
+            Impairments(bottleneck=Bottleneck(rate=TokenBucket(bps=8 * 10**6, burst_bytes=10**6), queue_bytes=20_000)),
+        ),
+        (
+            "rate: {rate: 8mbit, burst: 1MB, peak: 9mbit}, queue: 100ms",
+            Impairments(
+                bottleneck=Bottleneck(
+                    rate=TokenBucket(bps=8 * 10**6, burst_bytes=10**6, peak_bps=9 * 10**6),
+                    queue_bytes=100_000,
+                    queue_ns=100 * MS,
+                )
+            ),
+        ),
         ("corrupt: 1%, duplicate: 1%", Impairments(corruption=Corruption(event=ONE_PERCENT), duplicate=ONE_PERCENT)),
         ("corrupt: 0, duplicate: 0, reorder: 0", Impairments()),
         (
@@ -198,6 +213,11 @@ def test_all_impairments(keys, expected, tmp_path):
         ("rate: 1mbit, queue: 100B", "queue-too-small", "one full frame, 1514 B"),
         ("rate: 1mbit, queue: {ecn: true}", "conflicting-keys", "codel, fq_codel"),
         ("rate: 1mbit, queue: {discipline: codel, target: 1s}", "target-exceeds-interval", "the interval, 100 ms"),
+        ("rate: {rate: 1mbit}", "missing-key", 'lacks "burst"'),
+        ("rate: {rate: 1mbit, burst: 1513B}", "burst-too-small", "1.513 KB, less than a full frame, 1514 B"),
+        ("rate: {rate: 1mbit, burst: 1514B}, overhead: 4B", "burst-too-small", "a full frame, 1518 B"),
+        ("rate: {rate: 2mbit, burst: 9KB, peak: 2mbit}", "peak-too-low", "must be more than 2 mbit/s"),
+        ("rate: 1mbit, queue: 0", "bad-value", "policer: {rate: 10mbit, burst: 64KB}"),
         ("rate: {}", "missing-key", 'lacks "trace"'),
         ("rate: {trace: none.csv}", "bad-value", "no file"),
         ("rate: {trace: ../t.csv}", "bad-value", "not below"),
