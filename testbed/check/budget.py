@@ -67,6 +67,12 @@ class Budget:
         """Whether the check has exceeded the budget so far that running measurements must be ended."""
         return monotonic() - self._begun > self.seconds * _OVERRUN
 
+    def exceeded(self, lasts_ns: int = 0) -> str:
+        """Return the reason of a measurement for which the budget leaves no time, and which takes `lasts_ns`."""
+        if lasts_ns > self.seconds * 1e9:
+            return f"it takes {lasts_ns / 1e9:.0f} s, the check may take {self.seconds:g} s (--check-budget)"
+        return f"the check may take {self.seconds:g} s (--check-budget)"
+
 
 def rounds(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
     """Yield the items in lists of at most `size`: first one of each kind, then a second of each, and so on."""

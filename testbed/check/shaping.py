@@ -32,6 +32,8 @@ OFFERED_LEAST = 2
 _SAME = 1.05
 """The greatest ratio of several measured sizes of a bucket for them to agree."""
 
+_UNEVEN = "packets reach this machine's prober too unevenly to tell"
+
 _FULL = 0.9
 """The part of a bucket's contents for which a train judges the peak."""
 
@@ -67,6 +69,8 @@ def judge_shaper(impairments: Impairments, train: Train, *, level: float) -> tup
     """
     bucket = bucket_of(impairments)
     findings = [_judge_rest(impairments, train, level), _judge_bucket(impairments, train)]
+    if findings[0].verdict == TOO_HIGH != findings[1].verdict:  # the bucket filled up again while the machine paused
+        findings[0] = unmeasured("rate", bucket.bps, _UNEVEN)
     if bucket.peak_bps:
         findings.append(_judge_peak(impairments, train, level))
     return tuple(findings)
@@ -75,7 +79,9 @@ def judge_shaper(impairments: Impairments, train: Train, *, level: float) -> tup
 def conclude(trains: Sequence[tuple[Finding, ...]]) -> tuple[Finding, ...]:
     """Return the findings that follow from several trains, at least one."""
     return tuple(
-        _conclude_bucket(findings) if findings[0].name == "bucket" else rates.conclude(findings, None)
+        _conclude_bucket(findings)
+        if findings[0].name == "bucket"
+        else replace(rates.conclude(findings, None), name=findings[0].name)
         for findings in zip(*trains, strict=True)
     )
 
@@ -85,7 +91,7 @@ def _conclude_bucket(findings: Sequence[Finding]) -> Finding:
     found = policing.conclude(findings)
     low = [finding.measured or 0.0 for finding in findings if finding.verdict == TOO_LOW]
     if found.verdict == TOO_LOW and (len(low) == 1 or max(low) > _SAME * min(low)):
-        return unmeasured("bucket", found.asked, "packets reach this machine's prober too unevenly to tell")
+        return unmeasured("bucket", found.asked, _UNEVEN)
     return found
 
 

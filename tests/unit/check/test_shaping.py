@@ -20,10 +20,15 @@ def of(bucket):
     return Impairments(delay_ns=10 * MS, bottleneck=Bottleneck(rate=bucket, queue_bytes=200_000))
 
 
-def crossed(asked, bucket, *, slower=1, seed=1):
-    """A train for a bucket over another one, seen by a machine that is a little late, and `slower` than wanted."""
+def crossed(asked, bucket, *, slower=1, pauses=0, seed=1):
+    """A train for a bucket over another one, seen by a machine that is a little late, `slower` than wanted, or pauses.
+
+    A pause before the last third of the train lasts so long that the bucket fills up again.
+    """
     schedule, draw = schedules.bursting(of(asked), MTU, TRAIN_NS), random.Random(seed)
     sent_ns = [round(number * schedule.interval_ns * slower) for number in range(schedule.count)]
+    for number in range(2 * schedule.count // 3, schedule.count) if pauses else ():
+        sent_ns[number] += round(8 * bucket.burst_bytes * SECOND / bucket.bps) + 200 * MS
     sequence, received_ns = [], []
     bits, tokens, at, last = 8 * schedule.frame_bytes, 8.0 * bucket.burst_bytes, 0.0, 0
     for number, came in enumerate(sent_ns):
@@ -87,6 +92,11 @@ def test_a_machine_that_is_too_slow_proves_nothing():
     assert all(finding.passed for finding in found.values())
     assert found["bucket"].measured is None
     assert "prober reaches" in found["bucket"].verdict
+
+
+def test_a_machine_that_pauses_while_the_bucket_fills_does_not_make_the_rate_too_high():
+    found = verdicts(ASKED, ASKED, pauses=1)
+    assert all(finding.passed for finding in found.values()), found
 
 
 def test_a_bucket_that_takes_too_many_datagrams_is_not_measured():
