@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from testbed.errors import MachineError
 from testbed.lab import Lab, find
 from testbed.topology import loads
 from tests.contract.test_runtimes import NETEM_ONCE
@@ -126,3 +127,15 @@ def test_mac_and_mtu_are_those_of_the_file_also_after_a_restart(lab):
     shown_again = lab["b"].run(["ip", "-o", "link", "show", "eth0"]).stdout
     assert "link/ether 52:54:00:00:00:0b" in shown_again
     assert " mtu 1400 " in shown_again
+
+
+@pytest.mark.docker
+def test_a_mac_that_the_docker_engine_can_not_give_is_refused_before_anything_is_made(lab_name):
+    asked = ["docker", "version", "--format", "{{.Server.APIVersion}}"]
+    version = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+    if tuple(map(int, version.split("."))) >= (1, 44):
+        pytest.skip("this Docker Engine gives containers a MAC on each network")
+    networks = '{one: , two: {mac: "52:54:00:00:00:0a"}}'
+    text = f"{{name: macs, networks: {{one: , two: }}, nodes: {{a: {{networks: {networks}}}}}}}"
+    with pytest.raises(MachineError, match=r"mac-not-possible: node a, network two: .*first of its networks"):
+        Lab.up(loads(text, "test.yml"), name=lab_name, runtime="docker")

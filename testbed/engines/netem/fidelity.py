@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from testbed.engines.netem.active_queues import RED_W_LOG
 from testbed.engines.netem.police import objections as police_objections
-from testbed.engines.netem.queues import TICK_NS
-from testbed.engines.netem.translation import ETHERNET_HEADER, LATENESS_NS, U32_MAX, burst_ticks, codel_units, ticks
+from testbed.engines.netem.queues import TICK_NS, bucket_ticks
+from testbed.engines.netem.translation import ETHERNET_HEADER, LATENESS_NS, U32_MAX, codel_units, ticks
 from testbed.impairments import (
     Cake,
     CoDel,
@@ -198,7 +198,7 @@ def _objections_to_burst(bucket: TokenBucket, frame: int) -> Iterator[str]:
     least = frame + LATENESS_NS * bucket.bps // (8 * 10**9)
     if bucket.burst_bytes < least:
         yield f"tbf loses tokens of a burst of less than {least} bytes whenever its timer is late"
-    if burst_ticks(bucket) > U32_MAX:
+    if bucket_ticks(bucket.burst_bytes, max(bucket.bps // 8, 1)) > U32_MAX:
         yield f"a burst of {bucket.burst_bytes} bytes takes more than the 275 s that tbf can count"
 
 

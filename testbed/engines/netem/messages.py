@@ -11,6 +11,10 @@ from typing import Self
 from pyroute2.netlink import nla
 from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
+_RATE = (("cell_log", "B"), ("linklayer", "B"), ("overhead", "H"), ("cell_align", "h"), ("mpu", "H"), ("rate", "I"))
+RATES = (*_RATE, *((f"peak_{name}", form) for name, form in _RATE))
+"""The fields of the two `struct tc_ratespec` of a token bucket: those of its rate, and those of its peak."""
+
 
 class NetemOptions(nla):  # type: ignore[misc]
     """`TCA_OPTIONS` of netem: `struct tc_netem_qopt`, then attributes."""
@@ -82,21 +86,10 @@ class TbfOptions(nla):  # type: ignore[misc]
     )
 
     class Parameters(nla):  # type: ignore[misc]
-        """`struct tc_tbf_qopt`, with the two `struct tc_ratespec` in it written out."""
+        """`struct tc_tbf_qopt`."""
 
         fields = (
-            ("cell_log", "B"),
-            ("linklayer", "B"),
-            ("overhead", "H"),
-            ("cell_align", "h"),
-            ("mpu", "H"),
-            ("rate", "I"),
-            ("peak_cell_log", "B"),
-            ("peak_linklayer", "B"),
-            ("peak_overhead", "H"),
-            ("peak_cell_align", "h"),
-            ("peak_mpu", "H"),
-            ("peak_rate", "I"),
+            *RATES,
             ("limit", "I"),
             ("buffer", "I"),
             ("mtu", "I"),

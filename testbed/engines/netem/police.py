@@ -18,7 +18,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl import RTM_DELQDISC, RTM_DELTFILTER, RTM_GETTFILTER, RTM_NEWQDISC, RTM_NEWTFILTER
 from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
-from testbed.engines.netem.queues import TICK_NS
+from testbed.engines.netem.messages import RATES
+from testbed.engines.netem.queues import TICK_NS, bucket_ticks
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class _PoliceOptions(nla):  # type: ignore[misc]
     )
 
     class Parameters(nla):  # type: ignore[misc]
-        """`struct tc_police`, with the two `struct tc_ratespec` in it written out."""
+        """`struct tc_police`."""
 
         fields = (
             ("index", "I"),
@@ -65,18 +66,7 @@ class _PoliceOptions(nla):  # type: ignore[misc]
             ("limit", "I"),
             ("burst", "I"),
             ("mtu", "I"),
-            ("cell_log", "B"),
-            ("linklayer", "B"),
-            ("overhead", "H"),
-            ("cell_align", "h"),
-            ("mpu", "H"),
-            ("rate", "I"),
-            ("peak_cell_log", "B"),
-            ("peak_linklayer", "B"),
-            ("peak_overhead", "H"),
-            ("peak_cell_align", "h"),
-            ("peak_mpu", "H"),
-            ("peak_rate", "I"),
+            *RATES,
             ("refcnt", "i"),
             ("bindcnt", "i"),
             ("capab", "I"),
@@ -160,7 +150,7 @@ class Police:
     def of(cls, policer: Policer) -> Police:
         """Return the settings that carry out a policer."""
         rate = policer.rate_bps // 8
-        return cls(rate, -(-policer.burst_bytes * 10**9 // (rate * TICK_NS)))
+        return cls(rate, bucket_ticks(policer.burst_bytes, rate))
 
 
 def objections(policer: Policer) -> str | None:

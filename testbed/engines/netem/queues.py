@@ -25,6 +25,11 @@ _LINKLAYER_ETHERNET = 1  # the kernel computes transmission times itself and nee
 _MEMORY_MOST = 1 << 31  # the most that fq_codel accepts
 
 
+def bucket_ticks(size: int, rate: int) -> int:
+    """Return the depth of a token bucket of a size in bytes and a rate in bytes/s, in ticks, rounded up."""
+    return -(-size * 10**9 // (rate * TICK_NS))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tbf:
     """tbf's whole configuration.

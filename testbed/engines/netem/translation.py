@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from testbed.engines.netem.active_queues import CakeQdisc, PieQdisc, RedQdisc
 from testbed.engines.netem.qdiscs import FourState, GilbertElliott, Netem
-from testbed.engines.netem.queues import CODEL_UNIT_NS, TICK_NS, Bfifo, Codel, FqCodel, Tbf
+from testbed.engines.netem.queues import CODEL_UNIT_NS, TICK_NS, Bfifo, Codel, FqCodel, Tbf, bucket_ticks
 from testbed.impairments import (
     CERTAIN,
     Blackhole,
@@ -176,7 +176,9 @@ def transmitter(bottleneck: Bottleneck | None, mtu: int) -> Tbf:
     )
     if isinstance(bottleneck.rate, TokenBucket):
         bucket, peak = bottleneck.rate, bottleneck.rate.peak_bps // 8
-        tbf = replace(tbf, buffer=burst_ticks(bucket), peak=peak, mtu=ticks(peak, frame) if peak else 0)
+        tbf = replace(
+            tbf, buffer=bucket_ticks(bucket.burst_bytes, rate), peak=peak, mtu=ticks(peak, frame) if peak else 0
+        )
     return tbf
 
 
@@ -216,11 +218,6 @@ def _codel(discipline: CoDel, limit: int, frame: int) -> Codel | FqCodel:
 def ticks(rate: int, frame: int) -> int:
     """Return the depth of tbf's bucket for a rate in bytes/s and the longest frame in bytes, in ticks, rounded up."""
     return -(-(frame * 1_000_000_000 + LATENESS_NS * rate) // (rate * TICK_NS))
-
-
-def burst_ticks(bucket: TokenBucket) -> int:
-    """Return the depth of tbf's bucket for a burst, in ticks, rounded up."""
-    return -(-bucket.burst_bytes * 8 * 10**9 // (bucket.bps * TICK_NS))
 
 
 def codel_units(time_ns: int) -> int:

@@ -9,6 +9,7 @@ from testbed.impairments import (
     Corruption,
     Drop,
     DropHead,
+    DualPi2,
     FixedRate,
     FourState,
     FqCoDel,
@@ -108,6 +109,10 @@ def test_what_netem_does_is_supported(impairments):
         (
             Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=MBIT), queue_bytes=20_000, discipline=DropHead())),
             "counts packets",
+        ),
+        (
+            Impairments(bottleneck=Bottleneck(rate=FixedRate(bps=MBIT), queue_bytes=20_000, discipline=DualPi2())),
+            "sch_dualpi2",
         ),
         (bursty(bps=8 * MBIT, burst_bytes=2513), "loses tokens of a burst of less than 2514 bytes"),
         (bursty(bps=8_000, burst_bytes=300_000), "275 s"),
