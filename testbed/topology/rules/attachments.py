@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from testbed.families import IPV6
 from testbed.topology.base import Fault
 from testbed.topology.problems import quote
+from testbed.topology.rules.addressing import SMALLEST_IPV6_MTU
 
 if TYPE_CHECKING:
     from testbed.topology.document import Path
@@ -23,6 +25,10 @@ def attachments(parts: Parts) -> Iterator[Fault]:
             path: Path = ("nodes", written, "networks", network)
             if (of := parts.networks.get(network)) is not None and name in parts.members(written)[:1]:
                 yield from _faults(attachment, of, path)
+                if attachment.mtu and attachment.mtu < SMALLEST_IPV6_MTU and IPV6 in parts.families_of(network):
+                    said = f"is {attachment.mtu}, and IPv6 has packets of at least {SMALLEST_IPV6_MTU} bytes"
+                    hint = "RFC 8200, section 5; raise it, or say ip: 4 for the network"
+                    yield Fault((*path, "mtu"), "mtu-too-small", said, hint)
             if attachment.mac:
                 owner = owners.setdefault((network, attachment.mac), name)
                 if owner != name:

@@ -60,6 +60,7 @@ def test_mac_and_mtu_are_part_of_the_digest():
         (f'{{mac: "{MAC}b"}}', "{lan: }", "mac-taken", "a 52:54:00:12:34:5b on lan, which is b's"),
         ("{mtu: 1501}", "{lan: }", "mtu-too-large", "more than the network's MTU, 1500"),
         ("{mtu: 575}", "{lan: }", "out-of-range", "576"),
+        ("{mtu: 1279}", "{lan: {ip: both}}", "mtu-too-small", "1280 bytes"),
         ("{}", "{lan: {mtu: 65536}}", "out-of-range", "at most 65535"),
     ],
 )
