@@ -105,7 +105,8 @@ def test_tags_broadcasts_and_multicasts_pass_unchanged_by_the_links_that_they_fi
     }
     assert [name for name, (*_, delay_ms) in FRAMES.items() if at_b[name][2] < delay_ms] == []
     for_all = {name for name, (to, *_) in FRAMES.items() if to != B}
-    assert {name for name, (count, *_) in at_other.items() if count == 3} == for_all
+    # A switch that has not learned yet where b is sends what is for b there too.
+    assert {name for name, (count, *_) in at_other.items() if count == 3} >= for_all
     for link in lab.statistics():
         assert not link.counts.oversize
         assert not link.counts.send_failures
