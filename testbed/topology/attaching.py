@@ -187,6 +187,7 @@ class _Filling:
             result[word] = {
                 "present": name,
                 "subnet": network.subnet,
+                "ip": "4",
                 "mtu": min(network.mtu, _LARGEST_MTU),
                 "internal": network.internal,
             }
