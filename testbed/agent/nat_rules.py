@@ -30,7 +30,10 @@ _TCP_TIMEOUT = "7440s"
 
 _MOST = 65536
 _WITH_PORTS = "meta l4proto { tcp, udp }"
-_ICMP_ERRORS = "icmp type { destination-unreachable, time-exceeded, parameter-problem }"
+_ICMP_ERRORS = {
+    "ip": "icmp type { destination-unreachable, time-exceeded, parameter-problem }",
+    "ip6": "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem }",
+}
 
 
 def translation(nat: NewNat, table: str, inside: Sequence[str], outside: str, address: str) -> list[str]:
@@ -165,18 +168,21 @@ def _remember(protocol: str, timeout: str, nat: NewNat, address: str) -> Iterato
         yield f"{packets} meta l4proto . ct original proto-dst . {sender} != @contacted drop"
 
 
-def protection(firewall: NewFirewall, table: str, inside: Sequence[str], outside: Sequence[str]) -> list[str]:
+def protection(
+    firewall: NewFirewall, table: tuple[str, str], inside: Sequence[str], outside: Sequence[str]
+) -> list[str]:
     """Return the rules of a firewall between interfaces inside and outside.
 
     Args:
         firewall: what it does.
-        table: the name of the rules' table.
+        table: family (`ip` or `ip6`) and name of the rules' table.
         inside: names of interfaces.
         outside: names of interfaces.
     """
-    rules, errors = Rules(table), []
+    family, name = table
+    rules, errors = Rules(name, family), []
     if firewall.icmp == "drop":
-        errors = [f"{_ICMP_ERRORS} drop"]
+        errors = [f"{_ICMP_ERRORS[family]} drop"]
         rules.chain("own_errors", "output", "filter", *errors)
     entering = f"iifname {_one_of(outside)} oifname {_one_of(inside)}"
     refused = [f"{entering} drop"]

@@ -20,8 +20,10 @@ _PLACES = ("/usr/sbin", "/sbin")
 class Rules:
     """Collects the rules of a table, which replaces one of the same name."""
 
-    def __init__(self, table: str) -> None:
-        self._lines = [f"add table ip {table}", f"delete table ip {table}", f"table ip {table} {{"]
+    def __init__(self, table: str, family: str = "ip") -> None:
+        """`family` is nftables' name of the family of packets: `ip` or `ip6`."""
+        table = f"{family} {table}"
+        self._lines = [f"add table {table}", f"delete table {table}", f"table {table} {{"]
 
     @property
     def lines(self) -> list[str]:

@@ -61,8 +61,11 @@ def _rules(wiring: Wiring, name: str, packet_filter: PacketFilter) -> list[str]:
             port = wiring.port(name, network)
             lines += nat_rules.translation(nat, _table(number), inside, port.interface, port.address)
     if firewall := packet_filter.firewall:
-        sides = ([wiring.port(name, one).interface for one in side] for side in (firewall.inside, firewall.outside))
-        lines += nat_rules.protection(firewall, _FIREWALL, *sides)
+        ports = [[wiring.port(name, one) for one in side] for side in (firewall.inside, firewall.outside)]
+        sides = [[port.interface for port in side] for side in ports]
+        has_ipv6 = any(port.address6 for side in ports for port in side)
+        for family in ("ip", "ip6") if has_ipv6 else ("ip",):
+            lines += nat_rules.protection(firewall, (family, _FIREWALL), *sides)
     return lines
 
 

@@ -119,7 +119,7 @@ async def _readdressed(port: Port, wiring: Wiring) -> list[str]:
     """What is wrong with the address that a node has after it came back."""
     with suppress(TestbedError, NetlinkError, OSError):
         found = await addresses(port, wiring)
-        if port.address not in found:
+        if port.address and port.address not in found:
             has = ", ".join(found) or "no address"
             return [f"node {port} has {has}, the plan says {port.address}: docker network connect --ip gives it that"]
     return []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import ceil, prod
 from typing import TYPE_CHECKING
 
@@ -147,7 +148,8 @@ def _by_packets(
     """Yield the paths of a program's packets over the same hops, each with the matches of the links that take them."""
     if all(set(line) <= {None} for line in lines):
         if lines:
-            yield None, _path(plan, hops, [line.get(None, CLEAR) for line in lines])
+            path = _path(plan, hops, [line.get(None, CLEAR) for line in lines])
+            yield None, replace(path, skipped=_kept_out(plan, hops))
         return
     if not packets.protocols:
         yield packets, replace(_path(plan, hops, (CLEAR,)), skipped=_UNKNOWN_PACKETS)
@@ -167,6 +169,16 @@ def _kept_back(plan: Plan, hops: Sequence[Hop]) -> str | None:
         router = plan.node(name).router
         if router and (router.nat or router.firewall):
             return f"{name} lets no packets pass that belong to no connection (NAT or firewall)"
+    return None
+
+
+def _kept_out(plan: Plan, hops: Sequence[Hop]) -> str | None:
+    """Return why packets that belong to no connection do not get along a path, or None."""
+    for (_, name, before), (_, _, after) in pairwise(hops):
+        router = plan.node(name).router
+        firewall = router.firewall if router else None
+        if firewall and before in firewall.outside and after in firewall.inside:
+            return f"the firewall of {name} lets in answers only"
     return None
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from testbed import units
 from testbed.check import paths_of
 from testbed.cli.console import make_console
+from testbed.families import IPV6
 from testbed.plan.forwarding import installed
 
 if TYPE_CHECKING:
@@ -36,16 +37,15 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
     yield Text(f"lab {plan.lab}   runtime {plan.runtime}   seed {plan.seed}   digest {plan.digest[:12]}")
     nodes = _table("node", "network", "address", "mac", "image", "command")
     for node in plan.nodes:
-        for number, interface in enumerate(node.interfaces):
+        rows = [
+            (interface.network, address, interface.mac)
+            for interface in node.interfaces
+            for address in interface.in_cidr_form
+        ]
+        for number, row in enumerate(rows):
             first = number == 0
-            nodes.add_row(
-                node.name if first else "",
-                interface.network,
-                f"{interface.address}/{interface.prefix_length}",
-                interface.mac,
-                _made_of(node) if first else "",
-                Text(shlex.join(node.command) if first else ""),
-            )
+            made_of, command = (_made_of(node), shlex.join(node.command)) if first else ("", "")
+            nodes.add_row(node.name if first else "", *row, made_of, Text(command))
     yield nodes
     yield from _services(plan)
     if any(node.routes for node in plan.nodes):
@@ -119,7 +119,8 @@ def _routes(plan: Plan) -> Table:
         for route in node.routes:
             left = "" if route in installed(node) else " (left to its daemon)"
             given = " (from the file)" if route.static else ""
-            routes.add_row(name, f"{', '.join(route.to)}{given}{left}", route.via, route.network)
+            family = " (IPv6)" if route.family == IPV6 else ""
+            routes.add_row(name, f"{', '.join(route.to)}{family}{given}{left}", route.via, route.network)
             name = ""
     return routes
 

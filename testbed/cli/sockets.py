@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from testbed.agent.messages import NodeSockets, TcpConnection
-    from testbed.plan.model import Plan
 
 _PLAIN_WIDTH = 160
 _INTERVAL_S = 1.0
@@ -52,7 +51,7 @@ def sockets_command(name: str, node: str | None, *, watch: bool, as_json: bool) 
     console = make_console(plain_width=_PLAIN_WIDTH)
 
     def look() -> Columns | str:
-        return _table(lab.sockets(*nodes), _names(lab.plan))
+        return _table(lab.sockets(*nodes), lab.plan.names_by_address)
 
     if not watch:
         click.echo(json.dumps(codec.encode(lab.sockets(*nodes)), indent=2)) if as_json else console.print(look())
@@ -71,11 +70,6 @@ def _repeat(action: Callable[[], None]) -> None:
     while True:
         action()
         time.sleep(_INTERVAL_S)
-
-
-def _names(plan: Plan) -> Mapping[str, str]:
-    """Return the nodes' names by address."""
-    return {interface.address: node.name for node in plan.nodes for interface in node.interfaces}
 
 
 def _table(seen: Mapping[str, NodeSockets], names: Mapping[str, str]) -> Columns | str:

@@ -189,7 +189,7 @@ def _box(nodes: Sequence[Node], groups: Mapping[frozenset[str], str], wires: set
         count=len(nodes),
         router=first.router is not None,
         networks=tuple(interface.network for interface in on),
-        addresses=tuple(interface.address if len(nodes) == 1 else "" for interface in on),
+        addresses=tuple(interface.addresses[0] if len(nodes) == 1 else "" for interface in on),
         notes=tuple(notes),
     )
 

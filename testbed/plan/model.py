@@ -100,6 +100,12 @@ class Interface:
         """Its addresses, of IPv4 first."""
         return tuple(address for address in (self.address, self.address6) if address)
 
+    @property
+    def in_cidr_form(self) -> tuple[str, ...]:
+        """Its addresses with the lengths of their prefixes, `198.18.7.2/24`."""
+        found = (self.address, self.prefix_length), (self.address6, self.prefix_length6)
+        return tuple(f"{address}/{bits}" for address, bits in found if address)
+
     def of_family(self, family: int) -> str:
         """Return its address of a family; empty where it has none."""
         return self.address if family == IPV4 else self.address6
@@ -333,6 +339,16 @@ class Plan:
             sysctls={},
             ready=None,
         )
+
+    @property
+    def names_by_address(self) -> Mapping[str, str]:
+        """The names of nodes by their addresses; IPv6 ones are in brackets, as before a port."""
+        return {
+            f"[{address}]" if ":" in address else address: node.name
+            for node in self.nodes
+            for interface in node.interfaces
+            for address in interface.addresses
+        }
 
     def known(self, name: str) -> Node:
         """Return the node that a user names.

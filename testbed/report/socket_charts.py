@@ -62,7 +62,7 @@ def _read(path: Path, plan: Plan) -> tuple[dict[str, Series], tuple[int, int]]:
 
 def _named(connection: str, plan: Plan) -> str:
     """Return a connection with names of nodes: `server:80 to client:40000`."""
-    nodes = {interface.address: node.name for node in plan.nodes for interface in node.interfaces}
+    nodes = plan.names_by_address
     ends = (end.rpartition(":") for end in connection.split(" "))
     return " to ".join(f"{nodes.get(address, address)}:{port}" for address, _, port in ends)
 

@@ -70,10 +70,9 @@ def _families(value: object) -> tuple[int, ...]:
 
 
 def _family(value: object) -> int:
-    (family, *others) = _families(value) if isinstance(value, int) else (0,)
-    if family not in FAMILIES or others:
+    if text_of(value, "a family of IP") not in {str(family) for family in FAMILIES}:
         raise fault(f"{describe(value)}, must be 4 or 6")
-    return family
+    return int(text_of(value))
 
 
 def _one_or_two(*examples: str) -> dict[str, Any]:

@@ -186,6 +186,7 @@ class _Filling:
             result[word] = {
                 "present": name,
                 "subnet": network.subnet,
+                "ip": "4",
                 "mtu": min(network.mtu, LARGEST_MTU),
                 "internal": network.internal,
             }

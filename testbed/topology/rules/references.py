@@ -208,6 +208,8 @@ def reachable(parts: Parts, path: Path, ends: Ends) -> Iterator[Fault]:
             hint = f"{candidates[0]} is on a network of each: let it forward, router: true"
         else:
             hint = "put both on one network, or a node with router: true between them"
+        if len({parts.families_of(network) for network in parts.networks}) > 1:
+            hint += "; all networks on the way need the same family (ip: both)"
         yield Fault(path, "no-route", said, hint)
         return
     yield from _over_family(parts, path, ends)
@@ -220,15 +222,12 @@ def _pairs(parts: Parts, ends: Ends) -> list[tuple[str, str]]:
 
 
 def _over_family(parts: Parts, path: Path, ends: Ends) -> Iterator[Fault]:
-    """The family that the file names leads from one end to the other; if it names none, at least one does."""
-    pairs = _pairs(parts, ends)
-    named = [ends.family] if ends.family else [*parts.graphs]
-    lacking = (pair for pair in pairs if not any(parts.graphs[each].connects(*pair, ends.network) for each in named))
-    if (pair := next(lacking, None)) is None:
-        return
+    """The family that the file names leads from one end to the other."""
     if ends.family is None:
-        said = f"connects {quote(pair[0])} and {quote(pair[1])}, and neither IPv4 nor IPv6 leads from one to the other"
-        yield Fault(path, "no-family", said, "give the networks between them one family, or both: ip: both")
+        return
+    graph = parts.graphs[ends.family]
+    pair = next((pair for pair in _pairs(parts, ends) if not graph.connects(*pair, ends.network)), None)
+    if pair is None:
         return
     family, at = families.label(ends.family), (*path, "family")
     for end in pair:
