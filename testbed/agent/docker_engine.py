@@ -19,13 +19,12 @@ import msgspec
 from testbed.errors import LabError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 _SECONDS = 5.0
 _ORDER_SECONDS = 60.0
 """In which a container is stopped or started, on a machine that is busy."""
-
-_NO_CONTENT, _NOT_MODIFIED = 204, 304
 
 _PROJECT, _SERVICE, _NUMBER, _ONE_OFF = (
     f"com.docker.compose.{each}" for each in ("project", "service", "container-number", "oneoff")
@@ -58,6 +57,18 @@ class _Listed(msgspec.Struct):
     labels: dict[str, str] | None = msgspec.field(name="Labels")
 
 
+class _HostConfig(msgspec.Struct):
+    """What is used of the host configuration of a container."""
+
+    nano_cpus: int = msgspec.field(name="NanoCpus", default=0)
+
+
+class _Inspected(msgspec.Struct):
+    """What is used of the details of a container."""
+
+    host: _HostConfig = msgspec.field(name="HostConfig")
+
+
 class DockerEngine:
     """The Docker Engine that listens on a Unix socket."""
 
@@ -80,13 +91,31 @@ class DockerEngine:
         Raises:
             LabError: `docker-refused`, with what the Docker Engine says; `docker-engine-silent`.
         """
-        await asyncio.to_thread(self._order, identity, what)
+        await asyncio.to_thread(self._request, "POST", identity, what)
 
-    def _order(self, identity: str, what: str) -> None:
+    async def nano_cpus(self, identity: str) -> int:
+        """Return the limit on a container's CPU time, in thousand-millionths of a core; 0 if it has none.
+
+        Raises:
+            LabError: as `order`.
+        """
+        found = msgspec.json.decode(await asyncio.to_thread(self._request, "GET", identity, "json"), type=_Inspected)
+        return found.host.nano_cpus
+
+    async def update(self, identity: str, limits: Mapping[str, int]) -> None:
+        """Change limits of a container, named as in the Engine's API.
+
+        Raises:
+            LabError: as `order`.
+        """
+        await asyncio.to_thread(self._request, "POST", identity, "update", json.dumps(dict(limits)).encode())
+
+    def _request(self, method: str, identity: str, what: str, body: bytes | None = None) -> bytes:
         connection = _Connection(self._path, _ORDER_SECONDS)
         name = what.partition("?")[0]
+        headers = {"Content-Type": "application/json"} if body else {}
         try:
-            connection.request("POST", f"/containers/{identity}/{what}")
+            connection.request(method, f"/containers/{identity}/{what}", body, headers)
             answer = connection.getresponse()
             said = answer.read()
         except (OSError, http.client.HTTPException) as error:
@@ -94,12 +123,13 @@ class DockerEngine:
             raise LabError("docker-engine-silent", message) from None
         finally:
             connection.close()
-        if answer.status not in (_NO_CONTENT, _NOT_MODIFIED):
+        if answer.status not in (http.HTTPStatus.OK, http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED):
             try:
                 reason = json.loads(said)["message"]
             except (ValueError, KeyError, TypeError):
                 reason = f"status {answer.status}"
             raise LabError("docker-refused", f"container {identity[:12]}: no {name}: {reason}")
+        return said
 
     def _ask(self, identity: str) -> Container | None:
         query = quote(json.dumps({"id": [identity]}))

@@ -17,9 +17,9 @@ from testbed.lab import Lab
 def fault_command(name: str, node: str, fault: str, lasting: str | None) -> None:
     """Have something go wrong with a node, in the words of the timeline of a topology file.
 
-    FAULT is pause, unpause, stop, kill, start or restart; kill=SIGTERM sends the node's program that signal. The name
-    of a group stands for each of its members. Without --for, what begins goes on until another fault ends it, or the
-    lab goes down. With it, Ctrl-C ends the fault early.
+    FAULT is pause, unpause, stop, kill, start, restart or cpus=0.1; kill=SIGTERM sends the node's program that signal.
+    The name of a group stands for each of its members. Without --for, what begins goes on until another fault ends it,
+    or the lab goes down. With it, Ctrl-C ends the fault early.
     """
     kind, equals, value = fault.partition("=")
     if equals and lasting:

@@ -68,7 +68,20 @@ class Restart(NodeFault, frozen=True, kw_only=True):
     """`Stop`, then `Start`."""
 
 
-Fault = Pause | Unpause | Stop | Kill | Start | Restart
+class Throttle(NodeFault, frozen=True, kw_only=True):
+    """The processes of the node get less CPU time, or more.
+
+    Attributes:
+        cpus_milli: in thousandths of a core; 0 is what the node has without faults.
+    """
+
+    cpus_milli: int
+
+    def __str__(self) -> str:
+        return f"{self.node}: {f'{self.cpus_milli / 1000:g} CPUs' if self.cpus_milli else 'CPUs as before'}"
+
+
+Fault = Throttle | Pause | Unpause | Stop | Kill | Start | Restart
 
 ENDING: Final[dict[type[NodeFault], type[Unpause | Start]]] = {Pause: Unpause, Stop: Start, Kill: Start}
 """What ends each fault that lasts."""
@@ -88,7 +101,7 @@ def after(state: State, fault: Fault) -> State:
             return State.STOPPED
         case Kill() if fault.is_deadly:
             return State.STOPPED
-        case Kill():
+        case Kill() | Throttle():
             return state
         case _:
             return State.RUNNING

@@ -42,6 +42,9 @@ def play(lab: ConnectedLab, played: Plan, observer: Observer) -> tuple[TimelineR
     if strange := [node.name for node in played.nodes if node.name not in known]:
         message = f"{played.topology} has a node {strange[0]}, which lab {lab.name} has not"
         raise UsageError("lab-differs", message, f"its nodes are: {', '.join(sorted(known))}")
+    if any(event.commands for event in played.timeline):
+        message = f"{played.topology} has run: in its timeline, whose output belongs to a run"
+        raise UsageError("needs-run", message, f"testbed run {lab.name}, or testbed exec {lab.name} NODE -- COMMAND")
     changed = {change.key for event in played.timeline for change in event.changes}
     in_force = {link.key: link.impairments for link in lab.statistics()}
     links = [

@@ -233,6 +233,14 @@ class NodeHandle:
         """`stop`, then `start`."""
         self.bring_about("restart", True)  # noqa: FBT003
 
+    def throttle(self, cpus: float) -> None:
+        """Give the processes of the node so much CPU time, in cores.
+
+        Raises:
+            MachineError: `no-limits`, the runtime has none.
+        """
+        self.bring_about("cpus", cpus)
+
     def bring_about(self, kind: str, value: object) -> tuple[str, ...]:
         """Bring a fault about by its key in a timeline, and return what happened: `bring_about("pause", "3s")`.
 

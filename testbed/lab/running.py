@@ -14,6 +14,7 @@ from testbed.agent import messages
 from testbed.analysis import formatting
 from testbed.errors import UsageError
 from testbed.lab import capturing
+from testbed.lab.event_commands import EventCommands
 from testbed.lab.node_watch import keeping_logs
 from testbed.lab.socket_sampling import SocketSampling
 from testbed.lab.time_zero import TimeZero
@@ -108,8 +109,11 @@ def _run(
             ):
                 observer.begun("run")
                 in_force = {link.key: link.impairments for link in before}
-                with Timeline(lab.plan, lab.agent, in_force, writer.happened, observer) as timeline:
-                    time_zero = TimeZero(lab.agent, timeline, links=len(before))
+                with (
+                    Timeline(lab.plan, lab.agent, in_force, writer.happened, observer) as timeline,
+                    EventCommands(lab, writer) as commands,
+                ):
+                    time_zero = TimeZero(lab.agent, timeline, commands, links=len(before))
                     for stage in lab.plan.stages:
                         together = [workload for workload in stage if workload.name in chosen]
                         _carry_out(lab, together, writer, observer, time_zero=time_zero, meanwhile=(timeline, watch))
@@ -123,6 +127,7 @@ def _run(
             *check.disturbances(attached, lab.attachments()),
             *check.late_senders(_senders(lab.plan, writer.run.summaries)),
             *runs.late_events(writer.run.timeline),
+            *runs.failed_commands(writer.run.commands),
         )
         writer.finished(after, untrusted_reasons)
     return writer.run

@@ -11,6 +11,7 @@ from testbed.agent.messages import Restart
 
 if TYPE_CHECKING:
     from testbed.agent.client import Agent
+    from testbed.lab.event_commands import EventCommands
     from testbed.lab.timeline_client import Timeline
 
 _log = logging.getLogger(__name__)
@@ -28,16 +29,18 @@ class TimeZero:
     Args:
         agent: of the lab.
         timeline: of the run.
+        commands: those of the timeline.
         links: how many links the lab has.
 
     Attributes:
         lead_ns: how long setting it may take; 0 when it is set.
     """
 
-    def __init__(self, agent: Agent, timeline: Timeline, *, links: int) -> None:
+    def __init__(self, agent: Agent, timeline: Timeline, commands: EventCommands, *, links: int) -> None:
         self.lead_ns = links * _RESTART_NS
         self._agent = agent
         self._timeline = timeline
+        self._commands = commands
         self._setting = threading.Lock()
         self._is_set = False
 
@@ -54,4 +57,5 @@ class TimeZero:
             with logs.timed(_log, "restart the links"):
                 self._agent.call(Restart(origin_ns=start_ns))
             self._timeline.start(start_ns)
+            self._commands.start(start_ns)
             self.lead_ns = 0

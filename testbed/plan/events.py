@@ -32,6 +32,20 @@ class LinkChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A command that is started in a node.
+
+    Attributes:
+        argv: the program and its arguments.
+        may_fail: an exit status other than 0 is no incident.
+    """
+
+    node: str
+    argv: tuple[str, ...]
+    may_fail: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something that happens once in a run.
 
@@ -41,6 +55,7 @@ class Event:
         changes: the links that it changes; empty if it changes nothing.
         rebinds: the routers whose NATs forget their mappings.
         faults: what happens to nodes.
+        commands: what is started in nodes.
         minor: it is one of many steps of a gradual change, which are not shown one by one.
     """
 
@@ -49,4 +64,5 @@ class Event:
     changes: tuple[LinkChange, ...]
     rebinds: tuple[str, ...] = field(default=(), metadata=ADDED)
     faults: tuple[Fault, ...] = field(default=(), metadata=ADDED)
+    commands: tuple[Command, ...] = field(default=(), metadata=ADDED)
     minor: bool = field(default=False, metadata=ADDED)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.impairments import CLEAR
-from testbed.plan.events import Event, LinkChange
+from testbed.plan.events import Command, Event, LinkChange
 from testbed.plan.model import Link
 from testbed.seeds import of_link as seed_of
 from testbed.topology.events import Rebind
-from testbed.topology.steps import RampStep, in_time
+from testbed.topology.steps import Commands, Happening, RampStep, in_time
 from testbed.topology.timeline_state import TimelineState
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple
                 changes=changes,
                 rebinds=rebinds,
                 faults=faults,
+                commands=_commands(event),
                 minor=isinstance(event, RampStep) and event.is_minor,
             )
         )
@@ -59,3 +60,9 @@ def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple
                 )
             )
     return tuple(links), tuple(timeline)
+
+
+def _commands(event: Happening) -> tuple[Command, ...]:
+    if not isinstance(event, Commands):
+        return ()
+    return tuple(Command(node=node, argv=event.argv, may_fail=event.may_fail) for node in event.nodes)

@@ -6,10 +6,12 @@ results/LAB/20261122T113000Z-7f3a/    a complete run; `.partial` is appended whi
     samples/WORKLOAD.jsonl            the reports of the endpoints, one per line, see `testbed.endpoint`
     sockets/NODE.jsonl                TCP connections of sampled nodes, see `testbed.runs.connections`
     captures/NODE-NETWORK.pcap        captured packets, see `testbed.runs.capture_records`
+    events/NUMBER-NODE.txt            what commands of the timeline wrote, see `testbed.runs.event_commands`
 results/latest                        a link to the last complete run of any lab
 """
 
 from testbed.runs.connections import Connections
+from testbed.runs.event_commands import CommandRecord, failed_commands
 from testbed.runs.reading import load
 from testbed.runs.run import LinkEngine, Run, changed_links
 from testbed.runs.starts import StepStart
@@ -17,6 +19,7 @@ from testbed.runs.timeline_records import TimelineRecord, late_events
 from testbed.runs.writing import RunWriter
 
 __all__ = [
+    "CommandRecord",
     "Connections",
     "LinkEngine",
     "Run",
@@ -24,6 +27,7 @@ __all__ = [
     "StepStart",
     "TimelineRecord",
     "changed_links",
+    "failed_commands",
     "late_events",
     "load",
 ]

@@ -22,6 +22,7 @@ from testbed.names import BUILT_IN
 from testbed.plan.model import Plan
 from testbed.runs.capture_records import CaptureRecord
 from testbed.runs.connections import Connections
+from testbed.runs.event_commands import CommandRecord
 from testbed.runs.flows import FlowSum, sums
 from testbed.runs.host import HostFacts
 from testbed.runs.observations import Row, observations
@@ -103,6 +104,7 @@ class Run:
         captures: of packets, one per port.
         starts: when the workloads of each step began, in the order of the steps.
         timeline: the events of the plan's timeline that have happened.
+        commands: those that these events have started, in the order in which they ended.
         distrust: the reasons why the emulation is not trusted; empty if it is. Set when the run ends.
     """
 
@@ -128,6 +130,7 @@ class Run:
     captures: tuple[CaptureRecord, ...] = ()
     starts: tuple[StepStart, ...] = ()
     timeline: tuple[TimelineRecord, ...] = ()
+    commands: tuple[CommandRecord, ...] = ()
     distrust: tuple[str, ...] = ()
     version: int = field(default=VERSION)
 

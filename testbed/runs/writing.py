@@ -6,6 +6,7 @@ import json
 import logging
 import secrets
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self, TextIO
@@ -17,7 +18,7 @@ from testbed.runs.reading import INCOMPLETE, LATEST, PARTIAL
 from testbed.runs.run import COMPLETE, FAILED, INTERRUPTED, RUN_FILE, RUNNING, LinkCounters, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from testbed.agent.messages import LinkStatistics
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from testbed.plan.model import Plan
     from testbed.runs.capture_records import CaptureRecord
     from testbed.runs.connections import Connections
+    from testbed.runs.event_commands import CommandRecord
     from testbed.runs.run import Status
     from testbed.runs.starts import StepStart
     from testbed.runs.timeline_records import TimelineRecord
@@ -34,6 +36,9 @@ _log = logging.getLogger(__name__)
 
 LOGS = "logs"
 """Where a run has what the programs of nodes wrote."""
+
+EVENTS = "events"
+"""Where a run has what the commands of its timeline wrote."""
 
 
 class RunWriter:
@@ -145,6 +150,24 @@ class RunWriter:
         """Record an event of the timeline that has happened."""
         with self._lock:
             self.run = replace(self.run, timeline=(*self.run.timeline, event))
+
+    @contextmanager
+    def command_output(self, number: int, node: str) -> Iterator[tuple[str, TextIO]]:
+        """Open the file for what a command of the timeline writes, and yield its name in the run, and the file.
+
+        Args:
+            number: of the command, from 1 on.
+            node: where it runs.
+        """
+        make_directory(self.run.path / EVENTS)
+        name = f"{EVENTS}/{number}-{node}.txt"
+        with (self.run.path / name).open("x", encoding="utf-8") as file:
+            yield name, file
+
+    def ran(self, command: CommandRecord) -> None:
+        """Record a command of the timeline that has ended."""
+        with self._lock:
+            self.run = replace(self.run, commands=(*self.run.commands, command))
 
     def finished(self, statistics: Sequence[LinkStatistics], untrusted_reasons: Iterable[str]) -> None:
         """Record the links' counters after the workloads, and the reasons not to trust the run."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from testbed.agent import messages, node_logs, protocol
 from testbed.errors import LabError, MachineError, TestbedError, UsageError, unknown_node
+from testbed.faults import Throttle
 from testbed.runtime import (
     NODE_SYSCTLS,
     Availability,
@@ -85,6 +86,9 @@ class NetnsRuntime:
         ways_out.require(plan)
         present = {node.name for node in plan.nodes if node.namespace}
         for fault in plan.faults:
+            if isinstance(fault, Throttle):
+                message = f"the timeline has {fault}, and namespaces have no limits of their own"
+                raise MachineError("no-limits", message, "use --runtime docker")
             if fault.node in present:
                 message = f"the timeline has {fault}, and that node is a namespace of somebody else's"
                 raise MachineError("not-controlled", message, "leave the event out, or let the lab make the node")

@@ -12,6 +12,7 @@ from testbed.topology.event_times import Timed
 from testbed.topology.impairments import ImpairmentKeys
 from testbed.topology.node_events import (
     NODE_EVENTS,
+    CpusEvent,
     KillEvent,
     OfNode,
     PauseEvent,
@@ -20,7 +21,7 @@ from testbed.topology.node_events import (
     StopEvent,
     UnpauseEvent,
 )
-from testbed.topology.values import Name, SomeDuration
+from testbed.topology.values import Command, Flag, Name, SomeDuration
 
 DARK = ImpairmentKeys(blackhole=True)
 """What a partition does to the links that it cuts."""
@@ -115,6 +116,20 @@ class Heal(Timed):
         return f"heal {self.heal}"
 
 
+class RunKeys(Model):
+    """A command in a node."""
+
+    node: Name = key("The node, or a group of nodes", alias="in")
+    command: Command = key("The program and its arguments; no shell interprets them")
+    may_fail: Flag = key("Whether an exit status other than 0 is no incident", default=False)
+
+
+class RunEvent(Timed):
+    """A command that is started in a node."""
+
+    run: RunKeys = key("The command: `{in: client, command: [curl, -s, http://server/]}`")
+
+
 class Rebind(Timed):
     """A NAT that forgets its mappings, as a router that starts again: what goes on gets other ports outside."""
 
@@ -162,9 +177,9 @@ _Alternation: Any = create_model(
     **{name: _alternating(field) for name, field in ImpairmentKeys.model_fields.items()},
 )
 
-Event = ImpairmentChange | Alternation | Flap | Ramp | Partition | Heal | Rebind | OfNode
+Event = ImpairmentChange | RunEvent | Alternation | Flap | Ramp | Partition | Heal | Rebind | OfNode
 
-_TAGS = ("partition", "heal", "rebind", "down", "ramp", *NODE_EVENTS)
+_TAGS = ("partition", "heal", "rebind", "down", "ramp", "run", *NODE_EVENTS)
 
 
 def _event_tag(value: object) -> str:
@@ -180,6 +195,7 @@ AnyEvent = Annotated[
     | Annotated[_Alternation, Tag("<alternation>")]
     | Annotated[Flap, Tag("<down>")]
     | Annotated[Ramp, Tag("<ramp>")]
+    | Annotated[RunEvent, Tag("<run>")]
     | Annotated[Partition, Tag("<partition>")]
     | Annotated[Heal, Tag("<heal>")]
     | Annotated[Rebind, Tag("<rebind>")]
@@ -188,6 +204,7 @@ AnyEvent = Annotated[
     | Annotated[StopEvent, Tag("<stop>")]
     | Annotated[KillEvent, Tag("<kill>")]
     | Annotated[StartEvent, Tag("<start>")]
-    | Annotated[RestartEvent, Tag("<restart>")],
+    | Annotated[RestartEvent, Tag("<restart>")]
+    | Annotated[CpusEvent, Tag("<cpus>")],
     Discriminator(_event_tag),
 ]

@@ -10,7 +10,7 @@ from testbed import faults, units
 from testbed.topology.base import key
 from testbed.topology.event_times import Timed
 from testbed.topology.problems import nearest, quote
-from testbed.topology.values import Name, Reader, fault, text_of, wrong_type
+from testbed.topology.values import Cpus, Name, Reader, fault, text_of, wrong_type
 
 _HINT = "write true, or how long it lasts: 3s"
 
@@ -148,7 +148,17 @@ class RestartEvent(NodeEvent):
         return faults.Restart(node=node)
 
 
-OfNode = PauseEvent | UnpauseEvent | StopEvent | KillEvent | StartEvent | RestartEvent
+class CpusEvent(NodeEvent):
+    """The node's processes get another share of the machine's CPU time."""
+
+    cpus_milli: Cpus = key("How many cores the node has from then on, such as 0.1", alias="cpus")
+
+    def fault(self, node: str) -> faults.Fault:
+        """Return what happens to a node."""
+        return faults.Throttle(node=node, cpus_milli=self.cpus_milli)
+
+
+OfNode = CpusEvent | PauseEvent | UnpauseEvent | StopEvent | KillEvent | StartEvent | RestartEvent
 
 NODE_EVENTS: Mapping[str, type[NodeEvent]] = MappingProxyType(
     {
@@ -158,6 +168,7 @@ NODE_EVENTS: Mapping[str, type[NodeEvent]] = MappingProxyType(
         "kill": KillEvent,
         "start": StartEvent,
         "restart": RestartEvent,
+        "cpus": CpusEvent,
     }
 )
 """Those events by the key that tells them from others."""

@@ -1,14 +1,28 @@
 """The timeline of a file as single steps in the order of time: what lasts, and what repeats, are several."""
 
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
 from testbed import faults
-from testbed.topology.events import Alternation, Event, Flap, Heal, ImpairmentChange, Partition, Ramp, Rebind
+from testbed.topology.events import Alternation, Event, Flap, Heal, ImpairmentChange, Partition, Ramp, Rebind, RunEvent
 from testbed.topology.models import Topology
 from testbed.topology.node_events import LastingEvent, NodeEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """A command that is started in nodes at one time."""
+
+    nodes: tuple[str, ...]
+    argv: tuple[str, ...]
+    may_fail: bool
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.nodes)}: run {shlex.join(self.argv)}"
+
 
 RAMP_STEP_NS = 100_000_000
 """The time from one step of a gradual change to the next. Charts over time are no finer."""
@@ -44,7 +58,7 @@ class RampStep:
     is_minor: bool
 
 
-Happening = ImpairmentChange | Partition | Heal | Rebind | NodeFaults | RampStep
+Happening = ImpairmentChange | Partition | Heal | Rebind | NodeFaults | RampStep | Commands
 """What a step is."""
 
 
@@ -83,6 +97,9 @@ def _steps(topology: Topology, number: int, event: Event, end_ns: int | None) ->
         elif isinstance(event, Flap):
             yield Step(number, key, at_ns, _of_link(event, blackhole=True))
             yield Step(number, "down", at_ns + event.down_ns, _of_link(event, blackhole=False))
+        elif isinstance(event, RunEvent):
+            nodes = topology.members(event.run.node)
+            yield Step(number, key, at_ns, Commands(nodes, event.run.command, event.run.may_fail))
         elif isinstance(event, Alternation):
             yield Step(number, key, at_ns, event.change(repetition))
         elif isinstance(event, NodeEvent):

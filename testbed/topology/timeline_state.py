@@ -16,7 +16,7 @@ from testbed.topology.graph import Hop
 from testbed.topology.link_entries import Applied
 from testbed.topology.models import Topology
 from testbed.topology.problems import quote
-from testbed.topology.steps import Happening, NodeFaults, RampStep, in_time
+from testbed.topology.steps import Commands, Happening, NodeFaults, RampStep, in_time
 from testbed.topology.workloads import Together, Work, Workload
 
 
@@ -42,6 +42,7 @@ class TimelineState:
                 self._matching.setdefault(key.plain, []).append(key)
         self.now: dict[LinkKey, Impairments] = dict(self.file)
         self.nodes: dict[str, faults.State] = {}
+        self._throttled: dict[str, None] = {}
         self._ramps: dict[tuple[int, int, LinkKey], Impairments] = {}
 
     def _resolved(self, entries: Mapping[LinkKey, Applied]) -> dict[LinkKey, Impairments]:
@@ -126,7 +127,8 @@ class TimelineState:
             return event.faults
         if isinstance(event, Heal) and isinstance(event.heal, str):
             undone = (faults.undoing(node, state) for node, state in self.nodes.items())
-            return tuple(fault for fault in undone if fault)
+            unthrottled = (faults.Throttle(node=node, cpus_milli=0) for node in self._throttled)
+            return (*(fault for fault in undone if fault), *unthrottled)
         return ()
 
     def meet(self, event: Happening) -> dict[LinkKey, Impairments]:
@@ -137,6 +139,9 @@ class TimelineState:
         """
         for fault in self.faults_of(event):
             self.nodes[fault.node] = faults.after(self._state(fault.node), fault)
+            if isinstance(fault, faults.Throttle):
+                self._throttled.pop(fault.node, None)
+                self._throttled |= {fault.node: None} if fault.cpus_milli else {}
         after = {
             key: impairments
             for key, impairments in self._after(event).items()
@@ -157,7 +162,7 @@ class TimelineState:
         return f"{link}: {', '.join(by_key.get(key, f'no {key}') for key in shown)}"
 
     def _after(self, event: Happening) -> dict[LinkKey, Impairments]:
-        if isinstance(event, Rebind | NodeFaults):
+        if isinstance(event, Rebind | NodeFaults | Commands):
             return {}
         if isinstance(event, Heal):
             healed = self.now if isinstance(event.heal, str) else self._all_of(self._topology.links_of(event.heal))

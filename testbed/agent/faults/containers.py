@@ -25,6 +25,9 @@ _BACK_SECONDS = 20.0
 
 _POLL_SECONDS = 0.01
 
+_PERIOD_US = 100_000
+"""In which a container may use its quota of CPU time: the kernel's default."""
+
 
 class ContainerControl:
     """See `NodeControl`."""
@@ -36,6 +39,7 @@ class ContainerControl:
         self._wiring = wiring
         self._commands = commands
         self._attachments = attachments
+        self._cpus_before: dict[str, int] = {}
 
     async def pause(self, node: str) -> int:
         """See `NodeControl`."""
@@ -96,10 +100,28 @@ class ContainerControl:
             await asyncio.sleep(_POLL_SECONDS)
         return time.monotonic_ns()
 
+    async def throttle(self, node: str, cpus_milli: int) -> int:
+        """See `NodeControl`. Endpoints are throttled too if they are in the container's cgroups."""
+        engine, container = self._engine_of(node)
+        before = self._cpus_before.get(node)
+        if before is None:
+            before = self._cpus_before[node] = await engine.nano_cpus(container)
+        if before:
+            limits = {"NanoCpus": cpus_milli * 1_000_000 or before}
+        else:  # the Docker Engine can't take a limit in NanoCpus away again
+            limits = {"CpuPeriod": _PERIOD_US, "CpuQuota": cpus_milli * _PERIOD_US // 1000 or -1}
+        await engine.update(container, limits)
+        return time.monotonic_ns()
+
     async def _order(self, node: str, what: str) -> None:
+        engine, container = self._engine_of(node)
+        await engine.order(container, what)
+
+    def _engine_of(self, node: str) -> tuple[DockerEngine, str]:
+        """Return the Docker Engine, and the id of the container that a node is."""
         if node not in self._wiring.nodes:
             raise unknown_node(node, self._wiring.nodes)
         if self._engine is None:
             message = f"node {node} is a container, and the agent has no Docker Engine's socket to control it by"
             raise MachineError("not-controlled", message, "run the testbed as root where the Docker Engine runs")
-        await self._engine.order(self._wiring.nodes[node].container, what)
+        return self._engine, self._wiring.nodes[node].container

@@ -31,3 +31,7 @@ class NodeControl(Protocol):
     async def start(self, node: str) -> int:
         """Switch a node on that is off, and return when its program has begun and all of its links work."""
         ...
+
+    async def throttle(self, node: str, cpus_milli: int) -> int:
+        """Give the processes of a node so many thousandths of a core; 0 is what the node had at first."""
+        ...

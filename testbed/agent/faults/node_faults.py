@@ -32,6 +32,7 @@ class NodeFaults:
         self._control = control
         self._states: dict[str, State] = {}
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._throttled: set[str] = set()
         self.paused: set[str] = set()
 
     def state(self, node: str) -> State:
@@ -84,6 +85,11 @@ class NodeFaults:
                 return await control.kill(fault.node, fault.signal)
             case faults.Start():
                 return await control.start(fault.node)
+            case faults.Throttle():
+                done_ns = await control.throttle(fault.node, fault.cpus_milli)
+                self._throttled.discard(fault.node)
+                self._throttled |= {fault.node} if fault.cpus_milli else set()
+                return done_ns
             case faults.Stop() | faults.Restart():
                 if before is State.PAUSED:  # it could not end
                     await control.unpause(fault.node)
@@ -96,7 +102,8 @@ class NodeFaults:
         Raises:
             TestbedError: one of them does not; the others do.
         """
-        undone = [fault for node in nodes if (fault := faults.undoing(node, self.state(node)))]
+        undone: list[Fault] = [faults.Throttle(node=node, cpus_milli=0) for node in nodes if node in self._throttled]
+        undone += [fault for node in nodes if (fault := faults.undoing(node, self.state(node)))]
         failed = [
             error
             for error in await asyncio.gather(*map(self.carry_out, undone), return_exceptions=True)
@@ -114,4 +121,4 @@ class NodeFaults:
         Raises:
             TestbedError: as `heal`.
         """
-        await self.heal(list(self.held()))
+        await self.heal({*self.held(), *self._throttled})

@@ -56,6 +56,11 @@ class OwnNodeControl:
         await self._commands.launch_again(node)
         return time.monotonic_ns()
 
+    async def throttle(self, node: str, cpus_milli: int) -> int:
+        """See `NodeControl`. Refuses: namespaces have no limits of their own."""
+        message = f"node {node} is made of namespaces, whose CPU time can't be limited to {cpus_milli / 1000:g} cores"
+        raise MachineError("no-limits", message, "use --runtime docker")
+
     async def _switch_off(self, node: str) -> int:
         await self._commands.kill_all(node)
         await self._switch_ports(node, "down")

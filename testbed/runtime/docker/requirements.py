@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from testbed.errors import MachineError
+from testbed.faults import Throttle
 from testbed.runtime import local_files
 from testbed.runtime.docker import macs, objects
 from testbed.runtime.docker.engine import in_parallel
@@ -33,15 +34,18 @@ def require(engine: DockerEngine, plan: Plan) -> None:
     }
     images |= set() if engine.hosts_agent else {(objects.OWN_IMAGE, "", True)}
     in_parallel(partial(_ensure_image, engine), sorted(images))
-    limited = [node for node in plan.nodes if node.cpus_milli or node.memory_bytes]
-    info = engine.info() if limited else {}
-    for node in limited:
+    info = engine.info() if plan.limited else {}
+    asked = {node: [node.cpus_milli] for node in plan.nodes if node.name in plan.limited}
+    for fault in plan.faults:
+        if isinstance(fault, Throttle):
+            asked[plan.node(fault.node)].append(fault.cpus_milli)
+    for node, cpus_milli in asked.items():
         if node.memory_bytes and not info["MemoryLimit"]:
             raise _no_limit(node, "memory", "memory")
-        if node.cpus_milli and not info["CpuCfsQuota"]:
+        if any(cpus_milli) and not info["CpuCfsQuota"]:
             raise _no_limit(node, "CPU time", "cpus")
-        if node.cpus_milli > info["NCPU"] * 1000:
-            message = f"node {node.name} asks for {node.cpus_milli / 1000:g} CPUs of {info['NCPU']}"
+        if max(cpus_milli) > info["NCPU"] * 1000:
+            message = f"node {node.name} asks for {max(cpus_milli) / 1000:g} CPUs of {info['NCPU']}"
             raise MachineError("too-few-cpus", message, f"lower its cpus to {info['NCPU']} or less")
 
 

@@ -116,8 +116,7 @@ class DockerRuntime:
         identities = {node: messages.ContainerIdentity(name=name) for node, name in own.items()} | {**identities}
         new_networks = [network for network in plan.networks if not network.present and not network.wire]
         with ThreadPoolExecutor(1) as background:
-            limited = any(node.cpus_milli or node.memory_bytes for node in plan.nodes)
-            starting = background.submit(agents.start, engine, plan.lab, limits_nodes=limited)
+            starting = background.submit(agents.start, engine, plan.lab, limits_nodes=bool(plan.limited))
             progress("networks")
             with logs.timed(_log, f"create {len(new_networks)} networks"):
                 in_parallel(partial(objects.create_network, engine, plan.lab), new_networks)

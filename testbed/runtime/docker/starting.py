@@ -168,7 +168,7 @@ class Starter:
             name=node.name,
             container=container,
             pid=pid,
-            limited=bool(node.cpus_milli or node.memory_bytes),
+            limited=node.name in self.plan.limited,
             interfaces=tuple(
                 messages.PresentInterface(
                     network=interface.network,

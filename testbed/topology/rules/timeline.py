@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from testbed import units
 from testbed.topology.base import Fault
 from testbed.topology.event_times import Timed
-from testbed.topology.events import Alternation, Flap, Heal, ImpairmentChange, Partition, Ramp, Rebind
+from testbed.topology.events import Alternation, Flap, Heal, ImpairmentChange, Partition, Ramp, Rebind, RunEvent
 from testbed.topology.groups import links_between
 from testbed.topology.node_events import LastingEvent, NodeEvent
 from testbed.topology.problems import nearest, quote
@@ -56,6 +56,10 @@ def _flap(parts: Parts, path: Path, event: Flap | Alternation) -> Iterator[Fault
 def _heal(parts: Parts, path: Path, event: Heal) -> Iterator[Fault]:
     if not isinstance(event.heal, str):
         yield from _link(parts, (*path, "heal"), event.heal)
+
+
+def _run(parts: Parts, path: Path, event: RunEvent) -> Iterator[Fault]:
+    yield from references.node(parts, (*path, "run", "in"), event.run.node)
 
 
 def _of_node(parts: Parts, path: Path, event: NodeEvent) -> Iterator[Fault]:
@@ -161,5 +165,6 @@ _FAULTS: Mapping[type[Any], Callable[[Parts, Path, Any], Iterator[Fault]]] = {
     Partition: _partition,
     Rebind: _rebind,
     NodeEvent: _of_node,
+    RunEvent: _run,
 }
 """What is wrong with each kind of event."""

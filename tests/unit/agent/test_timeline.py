@@ -11,7 +11,7 @@ from testbed.agent.connection import Connection
 from testbed.agent.faults import NodeFaults
 from testbed.agent.messages import LinkChange, Tell, Timeline, TimelineEvent
 from testbed.errors import LabError
-from testbed.faults import Kill, Pause, Stop, Unpause
+from testbed.faults import Kill, Pause, Stop, Throttle, Unpause
 from testbed.impairments import Impairments
 
 MS = 1_000_000
@@ -54,6 +54,9 @@ class Nodes:
 
     async def start(self, node):
         return await self._do("start", node)
+
+    async def throttle(self, node, cpus_milli):
+        return await self._do("throttle", node, cpus_milli)
 
 
 STOPPING_S = 0.3
@@ -167,6 +170,18 @@ def test_at_the_end_all_nodes_run_that_events_have_kept_from_it(leave):
     *done, first, second = lab.nodes.done
     assert sorted(done) == [("kill", "b", 9), ("pause", "a"), ("pause", "c"), ("unpause", "c")]
     assert {first, second} == {("unpause", "a"), ("start", "b")}
+
+
+def test_at_the_end_nodes_have_the_cpu_time_that_they_had_before():
+    lab = Lab()
+    events = [on_nodes(0, Throttle(node="a", cpus_milli=100)), on_nodes(MS, Throttle(node="a", cpus_milli=50))]
+
+    def listen(connection):
+        lab.hear(connection, len(events))
+        end(connection)
+
+    lab.carry_out(events, listen)
+    assert lab.nodes.done == [("throttle", "a", 100), ("throttle", "a", 50), ("throttle", "a", 0)]
 
 
 def test_a_slow_event_of_one_node_holds_up_no_event_of_another():

@@ -1,0 +1,86 @@
+"""Starts the commands of a run's timeline in nodes, and keeps what they write."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Self
+
+from testbed.errors import TestbedError
+from testbed.runs import CommandRecord
+
+if TYPE_CHECKING:
+    from testbed.lab.connected import ConnectedLab
+    from testbed.plan.events import Command
+    from testbed.runs import RunWriter
+    from testbed.runtime import Program
+
+
+class EventCommands:
+    """A context in which the commands of a plan's timeline are started at their times. At its end it kills the rest.
+
+    Args:
+        lab: with the plan and the nodes.
+        writer: of the run.
+    """
+
+    def __init__(self, lab: ConnectedLab, writer: RunWriter) -> None:
+        self._lab = lab
+        self._writer = writer
+        self._over = threading.Event()
+        self._programs: list[Program] = []
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def start(self, start_ns: int) -> None:
+        """Set time zero, by the nodes' clock. Call it once, from any thread."""
+        commands = [(event.at_ns, command) for event in self._lab.plan.timeline for command in event.commands]
+        for number, (at_ns, command) in enumerate(commands, 1):
+            thread = threading.Thread(target=self._run, args=(number, start_ns, at_ns, command), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _run(self, number: int, start_ns: int, at_ns: int, command: Command) -> None:
+        due_ns, status, error = start_ns + at_ns, None, ""
+        if self._over.wait(max(0, due_ns - self._lab.now_ns()) / 1e9):
+            return  # the timeline was cut short, which is an error of its own
+        begun_ns = self._lab.now_ns()
+        with self._writer.command_output(number, command.node) as (name, file):
+            try:
+                program = self._lab.program(command.node, command.argv)
+                self._programs.append(program)
+                for line in program:
+                    file.write(f"{line}\n")
+                ended = program.wait()
+                file.write(program.stderr)
+                status = None if self._over.is_set() else ended
+            except TestbedError as failure:
+                error = "" if self._over.is_set() else failure.message
+        self._writer.ran(
+            CommandRecord(
+                at_ns=at_ns,
+                node=command.node,
+                argv=command.argv,
+                may_fail=command.may_fail,
+                due_ns=due_ns,
+                begun_ns=begun_ns,
+                done_ns=self._lab.now_ns(),
+                status=status,
+                output=name,
+                error=error,
+            )
+        )
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for program in self._programs:
+            program.kill()
+        deadline = time.monotonic() + _END_S
+        for thread in self._threads:
+            thread.join(max(0, deadline - time.monotonic()))
+
+
+_END_S = 10.0
+"""Time limit for commands that were killed to end."""
