@@ -91,7 +91,7 @@ def mesh(nodes):
             source=f"n{one}",
             destination=f"n{other}",
             network="lan",
-            addresses={f"n{each}": interface(each).addresses for each in (one, other)},
+            addresses={f"n{each}": (interface(each).address,) for each in (one, other)},
             impairments=Impairments(delay_ns=1_000_000),
             later=(),
             seed=1,
