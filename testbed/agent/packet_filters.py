@@ -61,8 +61,11 @@ def _rules(wiring: Wiring, name: str, packet_filter: PacketFilter) -> list[str]:
             port = wiring.port(name, network)
             lines += nat_rules.translation(nat, _table(number), inside, port.interface, port.address)
     if firewall := packet_filter.firewall:
-        sides = ([wiring.port(name, one).interface for one in side] for side in (firewall.inside, firewall.outside))
-        lines += nat_rules.protection(firewall, _FIREWALL, *sides)
+        inner, outer = (
+            [wiring.port(name, one).interface for one in side] for side in (firewall.inside, firewall.outside)
+        )
+        forwards = nat.forward if nat else ()
+        lines += nat_rules.protection(firewall, _FIREWALL, inner, outer, forwards)
     return lines
 
 
