@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,6 +14,29 @@ ADDRESS: Final = "address-dependent"
 ADDRESS_AND_PORT: Final = "address-and-port-dependent"
 
 SYMMETRIC: Final = "symmetric"
+
+DRAWN_PORTS = range(49_152, 61_000)
+"""The ports outside that a NAT gives away: dynamic ones (RFC 6335, section 6), below those of the check's probes. The
+kernel draws them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    """A static mapping of a NAT: what comes to a port outside goes to a node inside, whoever sends it.
+
+    Attributes:
+        port: outside.
+        node: inside.
+        node_port: of the node.
+        protocol: `tcp` or `udp`.
+    """
+
+    OMIT_DEFAULTS: ClassVar = True
+
+    port: int
+    node: str
+    node_port: int
+    protocol: str = "tcp"
 
 
 class Behaviour(NamedTuple):

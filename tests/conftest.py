@@ -117,8 +117,17 @@ def remains(lab: str) -> list[str]:
                 found.append(f"interface {alias.parent.name}")
         except OSError:
             continue
+    found += way_out_of(lab)
     found += [str(path) for path in Path("/run/testbed").glob(f"*/{lab}")]
     return found
+
+
+def way_out_of(lab: str) -> list[str]:
+    """The rules of a lab of network namespaces on this machine."""
+    if os.geteuid() != 0 or not shutil.which("nft"):
+        return []
+    listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout
+    return [line for line in listed.splitlines() if line.split()[2:] == [f"testbed-{lab}"]]
 
 
 def agent_process(lab: str) -> int:

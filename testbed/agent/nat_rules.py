@@ -13,16 +13,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.agent.nft import Rules
-from testbed.nat import ADDRESS, INDEPENDENT, KINDS, SYMMETRIC
+from testbed.nat import ADDRESS, DRAWN_PORTS, INDEPENDENT, KINDS, SYMMETRIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from testbed.agent.messages import NewFirewall, NewNat
+    from testbed.agent.messages import NewFirewall, NewForward, NewNat
 
-PORTS = "49152-60999"
-"""The ports outside that a NAT gives away: dynamic ones (RFC 6335, section 6), below those of the check's probes. The
-kernel draws them."""
+PORTS = f"{DRAWN_PORTS.start}-{DRAWN_PORTS.stop - 1}"
 
 _SECOND_NS = 1_000_000_000
 _TCP_TIMEOUT = "7440s"
@@ -58,6 +56,10 @@ def translation(nat: NewNat, table: str, inside: Sequence[str], outside: str, ad
         f"{within} {out} ct state invalid drop",  # it would leave with its address inside
         f"iifname {outside} oifname {_one_of(inside)} ct state {{ new, invalid }} ct status & dnat == 0 drop",
     )
+    forwarded = [f"iifname {outside} {_forwarding(each, address)}" for each in nat.forward]
+    if nat.hairpin:
+        forwarded += [f"{within} {_forwarding(each, address)}" for each in nat.forward]
+    rules.chain("forwarded", "prerouting", "dstnat - 1", *forwarded, kind="nat")
     new_port = f"{_WITH_PORTS} snat to {address}:{PORTS} fully-random"
     other = f"{within} {out} snat to {address}"
     if nat.kind == SYMMETRIC:  # a port for each remote endpoint, and only what it sends gets in: as the kernel does it
@@ -80,6 +82,12 @@ def translation(nat: NewNat, table: str, inside: Sequence[str], outside: str, ad
     rules.add("chain remember {", *_remember("tcp", _TCP_TIMEOUT, nat, address))
     rules.add(*_remember("udp", f"{seconds}s", nat, address), "}")
     return rules.lines
+
+
+def _forwarding(forward: NewForward, address: str) -> str:
+    """Return the rule of a static mapping."""
+    inner = f"{forward.address}:{forward.node_port}"
+    return f"ip daddr {address} {forward.protocol} dport {forward.port} dnat ip to {inner}"
 
 
 def _time_out(rules: Rules, interfaces: Sequence[str], seconds: int) -> None:
@@ -169,7 +177,11 @@ def _remember(protocol: str, timeout: str, nat: NewNat, address: str) -> Iterato
 
 
 def protection(
-    firewall: NewFirewall, table: tuple[str, str], inside: Sequence[str], outside: Sequence[str]
+    firewall: NewFirewall,
+    table: tuple[str, str],
+    inside: Sequence[str],
+    outside: Sequence[str],
+    forwards: Sequence[NewForward] = (),
 ) -> list[str]:
     """Return the rules of a firewall between interfaces inside and outside.
 
@@ -178,6 +190,7 @@ def protection(
         table: family (`ip` or `ip6`) and name of the rules' table.
         inside: names of interfaces.
         outside: names of interfaces.
+        forwards: the static mappings of the NAT beside it, which it lets in.
     """
     family, name = table
     rules, errors = Rules(name, family), []
@@ -188,7 +201,11 @@ def protection(
     refused = [f"{entering} drop"]
     if firewall.policy == "reject":
         refused = [f"{entering} meta l4proto tcp reject with tcp reset", f"{entering} reject"]
-    rules.chain("pass", "forward", "filter", *errors, "ct state established,related accept", *refused)
+    opened = [
+        f"{entering} ct status dnat ip daddr {each.address} {each.protocol} dport {each.node_port} accept"
+        for each in forwards
+    ]
+    rules.chain("pass", "forward", "filter", *errors, "ct state established,related accept", *opened, *refused)
     return rules.lines
 
 

@@ -62,10 +62,12 @@ def _rules(wiring: Wiring, name: str, packet_filter: PacketFilter) -> list[str]:
             lines += nat_rules.translation(nat, _table(number), inside, port.interface, port.address)
     if firewall := packet_filter.firewall:
         ports = [[wiring.port(name, one) for one in side] for side in (firewall.inside, firewall.outside)]
-        sides = [[port.interface for port in side] for side in ports]
+        inner, outer = ([port.interface for port in side] for side in ports)
         has_ipv6 = any(port.address6 for side in ports for port in side)
-        for family in ("ip", "ip6") if has_ipv6 else ("ip",):
-            lines += nat_rules.protection(firewall, (family, _FIREWALL), *sides)
+        forwards = nat.forward if nat else ()
+        lines += nat_rules.protection(firewall, ("ip", _FIREWALL), inner, outer, forwards)
+        if has_ipv6:  # what a NAT forwards is IPv4
+            lines += nat_rules.protection(firewall, ("ip6", _FIREWALL), inner, outer)
     return lines
 
 

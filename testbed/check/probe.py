@@ -13,6 +13,7 @@ from testbed.check.judging import TIMING, judge
 from testbed.check.samples import Sample
 from testbed.check.verdict import Finding, LinkCheck, unmeasured
 from testbed.errors import TestbedError
+from testbed.families import FAMILIES
 from testbed.plan.model import Link
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Probe:
         self._link = link
         self._path = path
         self._impairments = link.impairments
-        self._addresses = path.addresses if path else plan.end(link.destination).on(link.network).addresses
+        self._addresses = path.addresses if path else _addresses(plan, link)
         self._mtu = path.mtu if path else plan.mtu(link.network, link.source, link.destination)
         port = FIRST_PORT + number % _PORTS
         box = path.box if path else None
@@ -255,3 +256,13 @@ class Probe:
             kernel_times=kernel_times,
             progress=say,
         )
+
+
+def _addresses(plan: Plan, link: Link) -> tuple[str, ...]:
+    """Return the addresses of a link's destination, of the families that its source has there, too.
+
+    The machine, and what is beyond it, have IPv4 only.
+    """
+    source, destination = (plan.end(end).on(link.network) for end in (link.source, link.destination))
+    shared = (destination.of_family(family) for family in FAMILIES if source.of_family(family))
+    return tuple(address for address in shared if address)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from testbed import codec
 from testbed.decisive import ADDED
+from testbed.nat import Forward  # noqa: TC001  # the codec reads annotations
 
 DEFAULT = "default"
 """The destination of a route for everything that no other route is for."""
@@ -20,6 +21,7 @@ class Nat:
         kind: see `testbed.nat.KINDS`.
         timeout_ns: how long a mapping of UDP lasts without packets; whole seconds.
         hairpin: nodes inside reach each other by their addresses outside.
+        forward: its static mappings.
     """
 
     inside: tuple[str, ...]
@@ -27,6 +29,7 @@ class Nat:
     kind: str
     timeout_ns: int
     hairpin: bool = False
+    forward: tuple[Forward, ...] = field(default=(), metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

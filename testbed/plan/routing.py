@@ -29,7 +29,14 @@ def router(topology: Topology, name: str) -> Router | None:
     if asked.nat:
         inside, outside = _sides(topology, name, asked.nat.inside)
         timeout_ns = ceil(asked.nat.timeout_ns / SECOND) * SECOND
-        nat = Nat(inside=inside, outside=outside, kind=asked.nat.kind, timeout_ns=timeout_ns, hairpin=asked.nat.hairpin)
+        nat = Nat(
+            inside=inside,
+            outside=outside,
+            kind=asked.nat.kind,
+            timeout_ns=timeout_ns,
+            hairpin=asked.nat.hairpin,
+            forward=asked.nat.forward,
+        )
     if asked.firewall:
         inside, outside = _sides(topology, name, asked.firewall.inside)
         firewall = Firewall(inside=inside, outside=outside, policy=asked.firewall.policy, icmp=asked.firewall.icmp)
@@ -53,9 +60,9 @@ def sysctls(topology: Topology, name: str) -> dict[str, str]:
 def routes(topology: Topology, name: str, family: int, placed: Placed) -> tuple[Route, ...]:
     """Return the routes of a node for a family, each with all destinations that it leads to.
 
-    A node that forwards nothing and has one next hop for everything has one route for all allocated subnets. It has no
-    default route unless the file gives one: what is not in the lab, the machine's DNS server for one, is unreachable at
-    once, and not only at the next router.
+    A node that forwards nothing and has one next hop for everything has one route for all allocated subnets. It has a
+    default route only if the file gives one, or behind a NAT that leads out: what is not in the lab, the machine's DNS
+    server for one, is unreachable at once otherwise, and not only at the next router.
 
     Args:
         topology: valid.
@@ -80,8 +87,31 @@ def routes(topology: Topology, name: str, family: int, placed: Placed) -> tuple[
         ((way, networks),) = targets.items()
         others = [network for network in networks if subnets[network].network_address not in pool]
         targets = {way: [str(pool), *others] if len(others) < len(networks) else others}
+    if family == IPV4 and DEFAULT not in given and (way_out := _way_out(topology, name)):
+        targets.setdefault(way_out, []).append(DEFAULT)
     computed = [Route(to=tuple(to), via=via, network=network, family=family) for (via, network), to in targets.items()]
     return (*static, *computed)
+
+
+def _way_out(topology: Topology, name: str) -> tuple[str, str] | None:
+    """Return the next hop on a node's way out of the lab, and the network to it; None if it has none, or its own.
+
+    Behind a NAT that is on a network which leads out: nothing else knows where answers to other nodes' addresses go.
+    """
+    own = topology.attachments(name)
+    leading = {network for network, each in topology.segments.items() if not each.internal}
+    if leading & own.keys():
+        return None
+    for router, node in topology.nodes.items():
+        nat = node.router.nat if node.router else None
+        if nat is None or not (leading & topology.attachments(router).keys()) - set(nat.inside):
+            continue
+        for network in nat.inside:
+            if network in own:
+                return router, network
+            if hop := topology.graphs[IPV4].next_hops(network).get(name):
+                return hop.via, hop.network
+    return None
 
 
 def _static(topology: Topology, name: str, route: StaticRoute, family: int, placed: Placed) -> Route | None:

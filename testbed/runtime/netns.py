@@ -329,5 +329,5 @@ def _new_nodes(plan: Plan) -> Iterator[messages.NewNode]:
             surroundings=netns_services.surroundings(plan, node),
             interfaces=nodes.interfaces(node, networks),
             routes=(*routes[node.name], *ways_out.default_routes(plan, node)),
-            packet_filter=nodes.packet_filter(node),
+            packet_filter=nodes.packet_filter(plan, node),
         )

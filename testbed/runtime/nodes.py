@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from testbed.plan.forwarding import Forwarding
     from testbed.plan.model import Node, Plan
+    from testbed.plan.routes import Nat
 
 
 def routes(plan: Plan) -> dict[str, tuple[messages.NewRoute, ...]]:
@@ -31,15 +32,29 @@ def routes(plan: Plan) -> dict[str, tuple[messages.NewRoute, ...]]:
     }
 
 
-def packet_filter(node: Node) -> messages.PacketFilter | None:
+def packet_filter(plan: Plan, node: Node) -> messages.PacketFilter | None:
     """Return what a node does to packets that it forwards; None if that is nothing."""
     nat, firewall = (node.router.nat, node.router.firewall) if node.router else (None, None)
     if nat is None and firewall is None:
         return None
     return messages.PacketFilter(
-        nat=messages.NewNat(**asdict(nat)) if nat else None,
+        nat=_nat(plan, nat) if nat else None,
         firewall=messages.NewFirewall(**asdict(firewall)) if firewall else None,
     )
+
+
+def _nat(plan: Plan, nat: Nat) -> messages.NewNat:
+    nodes = {node.name: node for node in plan.nodes}
+    forward = tuple(
+        messages.NewForward(
+            port=each.port,
+            address=next(at.address for at in nodes[each.node].interfaces if at.network in nat.inside),
+            node_port=each.node_port,
+            protocol=each.protocol,
+        )
+        for each in nat.forward
+    )
+    return messages.NewNat(**(asdict(nat) | {"forward": forward}))
 
 
 def interfaces(node: Node, names: set[str]) -> tuple[messages.NewInterface, ...]:

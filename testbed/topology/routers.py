@@ -1,5 +1,6 @@
 """The keys of nodes that concern routing: `router`, with its NAT and its firewall, and `routes`."""
 
+import re
 from collections.abc import Collection
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,8 +10,9 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from testbed.families import Address, Subnet
-from testbed.nat import KINDS
+from testbed.nat import DRAWN_PORTS, KINDS, Forward
 from testbed.topology.base import Model, key
+from testbed.topology.problems import quote
 from testbed.topology.values import Name, Reader, SomeDuration, fault, text_of, wrong_type
 
 if TYPE_CHECKING:
@@ -27,6 +29,31 @@ DEFAULT = "default"
 Inside = Annotated[tuple[Name, ...], Field(min_length=1)]
 
 
+_FORWARD = re.compile(r"([0-9]{1,5}):([^:/]+):([0-9]{1,5})(?:/(tcp|udp))?")
+_MOST_PORT = 65_535
+
+
+def _forward(value: object) -> Forward:
+    text, hint = text_of(value, "a forwarded port"), 'write it like "8080:server:80" or "53:dns:53/udp"'
+    match = _FORWARD.fullmatch(text)
+    if match is None:
+        raise fault(f"is {quote(text)}, which is not PORT:NODE:PORT[/tcp or /udp]", hint)
+    port, node_port = int(match[1]), int(match[3])
+    for number in (port, node_port):
+        if not 1 <= number <= _MOST_PORT:
+            raise fault(f"is {quote(text)}, and {number} is not a port: 1 to {_MOST_PORT}", hint)
+    if port in DRAWN_PORTS:
+        drawn = f"{DRAWN_PORTS.start} to {DRAWN_PORTS.stop - 1}"
+        raise fault(f"is {quote(text)}, and the NAT gives the ports {drawn} to mappings", "take another port outside")
+    return Forward(port=port, node=match[2], node_port=node_port, protocol=match[4] or "tcp")
+
+
+ForwardValue = Annotated[
+    Forward,
+    Reader(_forward, {"type": "string", "pattern": _FORWARD.pattern, "examples": ["8080:server:80", "53:dns:53/udp"]}),
+]
+
+
 class Nat(Model):
     """Network address translation between the networks inside of a router and its other ones."""
 
@@ -37,6 +64,10 @@ class Nat(Model):
     )
     hairpin: Annotated[bool, Field(strict=True)] = key(
         "Whether nodes inside reach each other by their addresses outside", default=False
+    )
+
+    forward: tuple[ForwardValue, ...] = key(
+        "Ports outside that lead to a node inside, whoever sends: PORT:NODE:PORT", default=()
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 from testbed.lab import Lab, find
 from testbed.nat import KINDS
 from testbed.pytest_plugin import lacking
+from testbed.runtime import load
 from testbed.topology import loads
 from tests.conftest import missing, remains
 from tests.contract.test_runtimes import USERSPACE
@@ -73,6 +74,8 @@ while time.monotonic() < end:
 print(json.dumps({"endpoints": len(seen)}))
 """
 
+HOME = '{nat: {inside: [den], forward: ["8080:child:80"]}, firewall: {inside: [den]}}'
+
 TOPOLOGY = f"""
 name: natted
 networks: {{lan: {{}}, den: {{}}, wan: {{}}}}
@@ -87,8 +90,8 @@ nodes:
     router: {{nat: {{inside: [lan], kind: address-restricted, hairpin: true, timeout: 3s}}}}
   port-restricted: {{networks: [lan, wan], router: {{nat: {{inside: [lan], kind: port-restricted, timeout: 3s}}}}}}
   symmetric: {{networks: [lan, wan], router: {{nat: {{inside: [lan], kind: symmetric, timeout: 3s}}}}}}
-  home: {{networks: [den, lan], routes: [{{to: wan, via: full-cone}}], router: {{nat: {{inside: [den]}}}}}}
-  child: {{networks: [den]}}
+  home: {{networks: [den, lan], routes: [{{to: wan, via: full-cone}}], router: {HOME}}}
+  child: {{networks: [den], command: [python3, -u, -m, http.server, "80", --directory, /tmp]}}
   server: {{networks: [wan], command: [python3, -c, {json.dumps(SERVER)}]}}
   other: {{networks: [wan], command: [python3, -c, {json.dumps(SERVER)}]}}
   rejecting: {{networks: [wan], router: {{firewall: {{inside: [office], policy: reject}}}}}}
@@ -195,6 +198,15 @@ def test_two_nats_in_a_row_let_answers_through_and_nothing_else(lab):
     (seen,) = ask(lab, "child", ("echo", address(lab, "server"), 3478, PATIENCE))
     assert seen.split()[0] == address(lab, "full-cone")
     assert "1 received" in lab["child"].run(["ping", "-c", "1", "-W", "9", address(lab, "other")]).stdout
+
+
+def test_a_forwarded_port_leads_to_a_node_inside_through_the_firewall(lab):
+    outside, fetch = address(lab, "home", "lan"), ["curl", "-s", "-m10", "-o", "/dev/null", "-w", "%{http_code}"]
+    eventually(lambda: lab["fc-client"].run([*fetch, f"http://{outside}:8080/"]).stdout == "200")
+    assert lab["fc-client"].run(["curl", "-s", "-m1", f"http://{outside}/"]).status, "the port is not forwarded"
+    written = b"".join(load(lab.runtime).logs(lab.name, "child")).decode()
+    senders = set(re.findall(r"^(\S+) - - .*GET / ", written, re.MULTILINE))
+    assert senders == {address(lab, "fc-client", "lan")}, "it sees who asks"
 
 
 def test_nodes_outside_know_no_way_to_what_is_inside(lab):

@@ -25,6 +25,7 @@ DOWNLOAD = 4_000_000
 
 TOPOLOGY = """
 name: outside
+ip: both
 networks: {lan: {internal: false}}
 nodes:
   web:

@@ -38,6 +38,12 @@ links:
   - {wire: [router, server], delay: 10ms}
 """
 
+LEADING = """
+name: leading
+networks: {lan: {internal: false}}
+nodes: {client: , server: }
+"""
+
 pytestmark = [pytest.mark.live, pytest.mark.userns]
 
 
@@ -64,6 +70,7 @@ def installed():
                 shutil.copyfile(distribution.locate_file(file), directory / file)
     (directory / "rootless.yml").write_text(TOPOLOGY, "utf-8")
     (directory / "routed.yml").write_text(ROUTED, "utf-8")
+    (directory / "leading.yml").write_text(LEADING, "utf-8")
     subprocess.run(["chmod", "-R", "a+rX", directory], check=True)
     yield directory
     shutil.rmtree(directory)
@@ -186,6 +193,14 @@ def test_in_the_docker_group(installed, lab_name):
 
 
 @pytest.mark.docker
+def test_networks_that_lead_out_are_refused_before_anything_is_made(installed, lab_name):
+    testbed = command_of("--clear-groups", installed, lab_name)
+    done = testbed("up", str(installed / "leading.yml"), "--name", lab_name, "--runtime", "netns")
+    assert done.returncode == 3
+    assert re.search(r"leading\.yml:3:28: needs-root: network lan has internal: false.*\n  hint: use sudo", done.stderr)
+    assert nothing_remains(lab_name)
+
+
 def test_outside_the_docker_group(installed, lab_name):
     testbed = command_of("--clear-groups", installed, lab_name)
     done = testbed("up", str(installed / "rootless.yml"), "--name", lab_name, "--runtime", "docker")

@@ -55,6 +55,15 @@ class NewRoute(Payload, frozen=True, kw_only=True):
     via: str
 
 
+class NewForward(Payload, frozen=True, kw_only=True):
+    """A static mapping of a NAT; see `testbed.nat.Forward`. `address` is the node's."""
+
+    port: int
+    address: str
+    node_port: int
+    protocol: str
+
+
 class NewNat(Payload, frozen=True, kw_only=True):
     """Address translation between networks of a node; see `testbed.plan.routes.Nat`."""
 
@@ -63,6 +72,7 @@ class NewNat(Payload, frozen=True, kw_only=True):
     kind: str
     timeout_ns: int
     hairpin: bool
+    forward: tuple[NewForward, ...] = ()
 
 
 class NewFirewall(Payload, frozen=True, kw_only=True):

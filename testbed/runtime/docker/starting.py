@@ -185,7 +185,7 @@ class Starter:
             forwards=node.router is not None,
             wires=interfaces(node, set(self._wires)),
             routes=self._routes[node.name],
-            packet_filter=packet_filter(node),
+            packet_filter=packet_filter(self.plan, node),
         )
 
 

@@ -38,6 +38,7 @@ _RULES_OF_NAMES = (
     routers.wires,
     routers.routers,
     routers.sides,
+    routers.forwards,
     routers.gates,
     routers.routes,
     services.dependencies,

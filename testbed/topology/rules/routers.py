@@ -92,6 +92,26 @@ def _inside(parts: Parts, path: Path, router: str, what: Nat | Firewall) -> Iter
             yield Fault((*path, index), "nat-without-ipv4", said, hint)
 
 
+def forwards(parts: Parts) -> Iterator[Fault]:
+    """A NAT forwards a port outside once, to a node on a network inside."""
+    for name, node in parts.nodes.items():
+        nat = node.router.nat if node is not None and node.router else None
+        if nat is None:
+            continue
+        within = [each for each in parts.each if each != name and parts.on.get(each, {}).keys() & {*nat.inside}]
+        seen = set()
+        for index, forward in enumerate(nat.forward):
+            path: Path = ("nodes", name, "router", "nat", "forward", index)
+            if forward.node not in within:
+                known = "is on no network inside" if forward.node in parts.each else "is not a node"
+                hint = nearest(forward.node, within, "nodes inside")
+                yield Fault(path, "unknown-node", f"leads to {quote(forward.node)}, which {known}", hint)
+            if (place := (forward.port, forward.protocol)) in seen:
+                said = f"forwards port {forward.port}/{forward.protocol} a second time"
+                yield Fault(path, "duplicate-port", said, "keep one of them")
+            seen.add(place)
+
+
 def gates(parts: Parts) -> Iterator[Fault]:
     """A firewall does not keep out what the NAT beside it is to let in."""
     for name, node in parts.nodes.items():

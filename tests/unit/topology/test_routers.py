@@ -3,6 +3,7 @@
 import pytest
 
 from testbed.matching import Packets
+from testbed.nat import Forward
 from testbed.plan import resolve
 from testbed.plan.forwarding import forwarding, installed, longest_ns
 from testbed.plan.routes import Route
@@ -197,3 +198,57 @@ def test_a_tree_of_routers_moves_as_a_whole_and_keeps_its_digest():
     assert {network.subnet for network in one.networks}.isdisjoint(network.subnet for network in other.networks)
     hops = forwarding(one).path("r16", "r31", one.node("r31").interfaces[0].address)
     assert [hop[1] for hop in hops or ()] == ["r8", "r4", "r2", "r1", "r3", "r7", "r15", "r31"]
+
+
+FORWARDING = """
+name: x
+networks: {home: , wan: {internal: false}}
+nodes:
+  server: {networks: [home]}
+  other: {networks: [wan]}
+  router: {networks: [home, wan], router: {nat: {inside: [home], forward: PORTS}}}
+"""
+
+
+def test_a_nat_forwards_ports_to_nodes_inside():
+    found = plan(FORWARDING.replace("PORTS", '["8080:server:80", "53:server:5353/udp"]'))
+    assert found.node("router").router.nat.forward == (
+        Forward(port=8080, node="server", node_port=80),
+        Forward(port=53, node="server", node_port=5353, protocol="udp"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("port", "expected"),
+    [
+        ("8080:other:80", 'leads to "other", which is on no network inside.*nodes inside are: server'),
+        ("8080:sever:80", '"sever", which is not a node.*did you mean "server"'),
+        ("8080:80", "which is not PORT:NODE:PORT"),
+        ("0:server:80", "0 is not a port: 1 to 65535"),
+        ("50000:server:80", "gives the ports 49152 to 60999 to mappings"),
+    ],
+)
+def test_faults_of_a_forwarded_port(port, expected):
+    with pytest.raises(TopologyError, match=f"(?s)^x.yml:7:76: .*{expected}"):
+        loads(FORWARDING.replace("PORTS", f'["{port}"]'), "x.yml")
+
+
+def test_a_port_is_forwarded_once():
+    assert faults(FORWARDING.replace("PORTS", '["80:server:80", "80:server:81"]')) == [(7, 92, "duplicate-port")]
+
+
+def test_nodes_behind_a_nat_that_leads_out_have_a_default_route_and_no_others():
+    routes = {node.name: {to for route in node.routes for to in route.to} for node in plan(LEADING).nodes}
+    assert {name for name, to in routes.items() if "default" in to} == {"deep", "inner"}
+
+
+LEADING = """
+name: x
+networks: {deep-lan: , home: , wan: {internal: false}, plain: }
+nodes:
+  deep: {networks: [deep-lan]}
+  inner: {networks: [deep-lan, home], router: true}
+  nat: {networks: [home, wan], router: {nat: {inside: [home]}}}
+  router: {networks: [wan, plain], router: true}
+  lone: {networks: [plain]}
+"""
