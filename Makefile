@@ -91,9 +91,10 @@ test: $(bin)/installed-dev ## Run all tests; what this machine can't run is skip
 	@echo "test     pytest $(args)"
 	@$(bin)/pytest $(args)
 
-soak: $(bin)/installed-dev nodes-image ## Run every kind of workload over every delay and loss, in both runtimes: ten minutes
-	@echo "soak     pytest tests/soak/grid.py $(args)"
-	@$(bin)/pytest tests/soak/grid.py $(args)
+soak_parts := grid kills hostile
+soak: $(bin)/installed-dev nodes-image ## Every kind over every delay and loss; kills, hostile input: docs/robustness.md. An hour
+	@echo "soak     pytest $(soak_parts:%=tests/soak/%.py) $(args)"
+	@$(bin)/pytest $(soak_parts:%=tests/soak/%.py) $(args)
 
 lint: $(bin)/installed-dev ## Check style, types and the layers
 	@echo "lint     ruff check"; $(bin)/ruff check .

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from testbed import codec
 from testbed.agent import protocol
+from testbed.errors import LabError
 
 _CHUNK = 1 << 16
 _MOST_FDS = 3
@@ -28,7 +29,7 @@ class Connection:
         """Return the next message; None at the end of the stream.
 
         Raises:
-            ValueError: the client does not speak the protocol.
+            LabError: `bad-message`, the client does not speak the protocol.
         """
         while b"\n" not in self._buffer:
             await self._readable()
@@ -43,7 +44,10 @@ class Connection:
                 return None
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
-        return protocol.decode(line)
+        try:
+            return protocol.decode(line)
+        except ValueError as error:
+            raise LabError("bad-message", str(error), "client and agent may be of different versions") from None
 
     async def send(self, message: protocol.Message) -> None:
         """Send a message. A client that has gone is no error here; `receive` returns None then."""

@@ -157,6 +157,9 @@ class Server:
                     traceback.print_exc()
                     failed = LabError("agent-failed", f"{name}: {error!r}", "the lab's agent.log says where")
                     await connection.send(protocol.error_message(failed))
+        except LabError as error:  # no message: nothing that follows can be understood either
+            _log.info("a client was turned away: %s", error.message)
+            await connection.send(protocol.error_message(error))
         finally:
             connection.close()
 
