@@ -16,6 +16,7 @@ import socket
 import sys
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from testbed import logs
 from testbed.agent import aliases, guardian, isolation, journal, link_devices, links, protocol
@@ -35,6 +36,9 @@ from testbed.engines import ENGINES, load
 from testbed.engines.engine import Switch
 from testbed.errors import MachineError, TestbedError
 from testbed.linux import namespaces
+
+if TYPE_CHECKING:
+    from testbed.agent.faults import NodeFaults
 
 
 def main() -> int:
@@ -163,7 +167,7 @@ async def _serve(arguments: argparse.Namespace, machine: int) -> None:
             for task in (serving, following):
                 task.add_done_callback(lambda _: server.ended.set())
             await server.ended.wait()
-            _log.info("agent ends")
+            await _give_back(wiring, server.node_faults)
             for task in (serving, following):
                 if task.done():
                     task.result()  # whatever ended it ends the agent, and with it all links
@@ -175,6 +179,16 @@ async def _serve(arguments: argparse.Namespace, machine: int) -> None:
             await impaired.close()
             if not arguments.isolate:
                 aliases.sweep(route, arguments.lab)
+
+
+async def _give_back(wiring: Wiring, node_faults: NodeFaults) -> None:
+    """Have the containers of others run again that faults keep from it."""
+    _log.info("agent ends")
+    if wiring.open_networks:
+        try:
+            await node_faults.heal_all()
+        except TestbedError as error:
+            _log.warning("not all nodes run again: %s", error)
 
 
 def _listen(listener: socket.socket, path: Path) -> None:
