@@ -60,6 +60,10 @@ _SUFFIXES: Mapping[str, str] = MappingProxyType({"ns": "_ns", "bit/s": "_bps", "
 """The suffixes of names by unit, which labels lack; `_bytes` stays: delivered bytes are not delivered messages."""
 
 
+AGGREGATES = ("min", "median", "mean", "max", "sum")
+"""Aggregates of a metric; a metric has those that mean something for it."""
+
+
 class Metric(NamedTuple):
     """One metric of workloads.
 
@@ -68,12 +72,23 @@ class Metric(NamedTuple):
         unit: `ns`, `bytes`, `bit/s`, the counted thing, `ratio` (from 0 to 1) or `name` (text).
         description: one sentence, with the RFC that defines the metric.
         kinds: the kinds of workload that have the metric; the registry fills this in.
+        adds_up: whether the sum of several workloads' values means something; None: it does unless they are times,
+            ratios or text.
     """
 
     name: str
     unit: str
     description: str
     kinds: tuple[str, ...] = ()
+    adds_up: bool | None = None
+
+    @property
+    def aggregates(self) -> tuple[str, ...]:
+        """What can be said of the values of all workloads that the members of a group of nodes run, of `AGGREGATES`."""
+        if self.unit == "name":
+            return ()
+        has_sum = self.unit not in ("ns", "ratio") if self.adds_up is None else self.adds_up
+        return AGGREGATES if has_sum else tuple(how for how in AGGREGATES if how != "sum")
 
     @property
     def label(self) -> str:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from testbed.errors import MachineError
-from testbed.kinds import REPORTED, Metric, kinds
+from testbed.kinds import AGGREGATES, REPORTED, Metric, kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,8 +24,8 @@ _LATENCY = (
 _TTFB = "time to the first byte of a response, from its request (with `connect: each`, from the connect call)"
 
 
-def _metric(name: str, unit: str, description: str) -> Metric:
-    return Metric(name=name, unit=unit, description=description)
+def _metric(name: str, unit: str, description: str, *, adds_up: bool | None = None) -> Metric:
+    return Metric(name=name, unit=unit, description=description, adds_up=adds_up)
 
 
 _DEFINED: Mapping[str, Metric] = MappingProxyType(
@@ -42,8 +42,8 @@ _DEFINED: Mapping[str, Metric] = MappingProxyType(
             _metric("duplicates", "messages", "Further copies, those after a time-out left out (RFC 5560)."),
             _metric("reordered", "messages", "Type-P-Reordered messages (RFC 4737, 3.3)."),
             _metric("loss_runs", "runs", "Runs of messages lost in a row (loss periods, RFC 3357)."),
-            _metric("loss_run_mean", "messages", "Mean length of those runs."),
-            _metric("loss_run_max", "messages", "Length of the longest of those runs."),
+            _metric("loss_run_mean", "messages", "Mean length of those runs.", adds_up=False),
+            _metric("loss_run_max", "messages", "Length of the longest of those runs.", adds_up=False),
             _metric("sent_bytes", "bytes", "Payload handed to the sender's kernel (http: of requests' bodies)."),
             _metric("delivered_bytes", "bytes", "Payload that arrived, each byte counted (TCP: checked) once."),
             _metric(
@@ -155,12 +155,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 _REPORTING = tuple(name for name, kind in kinds().items() if kind.reports_numbers)
 
 
-AGGREGATES = ("min", "median", "mean", "max", "sum")
-"""What can be said of a metric of all workloads that the members of a group of nodes run."""
-
-
 def aggregate(metric: Metric, how: str) -> Metric:
-    """Return one of the `AGGREGATES` of a metric, of a workload that the members of a group run, as a metric."""
+    """Return one of the aggregates of a metric, of a workload that the members of a group run, as a metric."""
     return metric._replace(name=f"{metric.name}.{how}")
 
 
@@ -193,4 +189,4 @@ def find_aggregate(label: str, kind: str | None) -> Metric | None:
     """Return the aggregate of a metric by its label, such as `goodput.median`, or None if there is none."""
     base, _, how = label.rpartition(".")
     metric = find(base, kind) if how in AGGREGATES else None
-    return aggregate(metric, how) if metric else None
+    return aggregate(metric, how) if metric and how in metric.aggregates else None

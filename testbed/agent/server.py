@@ -7,7 +7,7 @@ import logging
 import os
 import time
 import traceback
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -49,6 +49,7 @@ _FREQUENT = (messages.Accepts, messages.HttpStatus, messages.Attachments, messag
 
 _AT_ONCE = (
     messages.Hello,
+    messages.Recall,
     messages.Clock,
     messages.HttpStatus,
     messages.StopCommands,
@@ -78,7 +79,9 @@ class Server:
         self._attachments = attachments
         self._directory = directory
         self._way_out = way_out
-        self._plan: Mapping[str, object] | None = None
+        self._plan: msgspec.Raw | None = None
+        self._plan_version: int | None = None
+        self._containers: Mapping[str, str] = {}
         self._commands = NodeCommands(wiring, directory, isolated=isolated)
         control: NodeControl = (
             OwnNodeControl(wiring, self._commands)
@@ -112,6 +115,7 @@ class Server:
             messages.Sockets: self._sockets,
             messages.ProbeNat: self._probe_nat,
             messages.Remember: self._remember,
+            messages.Recall: self._recall,
             messages.Shutdown: self._shutdown,
         }
         self._handlers = {kind.call_name(): (kind, handler) for kind, handler in handlers.items()}
@@ -180,7 +184,8 @@ class Server:
             version=protocol.VERSION,
             lab=self._lab,
             pid=os.getpid(),
-            plan=self._plan,
+            plan_version=self._plan_version,
+            containers=self._containers,
             dead_links=self._links.dead(),
             nodes={
                 name: "gone" if node.path and node.has_ended else held.get(name) or self._commands.state(name)
@@ -281,9 +286,15 @@ class Server:
         return await nat_probe.observe(self._wiring, call)
 
     async def _remember(self, call: messages.Remember) -> None:
-        # As text: every `Hello` is answered with it, and a plan of thousands of links takes a second to encode.
-        self._plan = cast("Mapping[str, object]", msgspec.Raw(msgspec.json.encode(call.plan)))
+        # As text: it is only passed on, and a plan of thousands of links takes a second to encode.
+        self._plan = None if call.plan is None else msgspec.Raw(msgspec.json.encode(call.plan))
+        version = 0 if call.plan is None else call.plan.get("version")
+        self._plan_version = None if call.plan is None else version if isinstance(version, int) else 0
+        self._containers = call.containers
         self._attachments.begin()
+
+    async def _recall(self, _: messages.Recall) -> msgspec.Raw | None:
+        return self._plan
 
     async def _shutdown(self, _: messages.Shutdown) -> None:
         self.ended.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from time import monotonic
@@ -75,10 +76,18 @@ class Budget:
 
 
 def rounds(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
-    """Yield the items in lists of at most `size`: first one of each kind, then a second of each, and so on."""
+    """Yield the items in lists of at most `size`: first one of each kind, then a second of each, and so on.
+
+    Where there are several rounds, the items of a kind are drawn by lot, always in the same order: if there is no time
+    for all of them, those that are left out are spread over all nodes.
+    """
     kinds: dict[Hashable, list[Item]] = {}
     for item in items:
         kinds.setdefault(item.kind, []).append(item)
+    if len(items) > size:
+        draw = random.Random(0)
+        for alike in kinds.values():
+            draw.shuffle(alike)
     order = [item for item in chain.from_iterable(zip_longest(*kinds.values())) if item is not None]
     for start in range(0, len(order), size):
         yield order[start : start + size]

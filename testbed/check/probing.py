@@ -36,6 +36,9 @@ AT_ONCE = 16
 
 _PROPERTIES = 10
 
+_LONGER = 16
+"""How many times longer a round is in which nothing but delay and loss is measured."""
+
 
 def measure(
     plan: Plan,
@@ -139,8 +142,12 @@ def measure(
 
 
 def _in_time(probes: Sequence[Probe], budget: Budget) -> Iterator[list[Probe]]:
-    """Yield probes in rounds while the budget lasts, and skip the others."""
-    for part in rounds(probes, AT_ONCE):
+    """Yield probes in rounds while the budget lasts, and skip the others.
+
+    Without bottlenecks the rounds are longer, so that a link is probed as soon as another is done.
+    """
+    size = AT_ONCE * (1 if any(probe.fillable for probe in probes) else _LONGER)
+    for part in rounds(probes, size):
         if budget.allows(0):
             yield part
         else:

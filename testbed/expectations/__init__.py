@@ -6,7 +6,7 @@
     comparison  = ">=" | "<=" | ">" | "<" | "==" | "!="
 
 Metrics go by their labels (`testbed.metrics.Metric.label`). Where the members of a group of nodes run the workload, an
-aggregate follows: `download.goodput.median` (`testbed.metrics.AGGREGATES`). All terms have the same unit; a number
+aggregate follows: `download.goodput.median` (`testbed.kinds.Metric.aggregates`). All terms have the same unit; a number
 without one is a count, and 0 is anything. Numbers are exact: neither 5 % nor 0.1 ms is rounded to what a float holds.
 """
 

@@ -231,9 +231,12 @@ class _Parser:
 
         if workload in self.grouped:
             metric = metrics.find_aggregate(label, kind)
-            if metric is None and metrics.find(label, kind) is not None:
+            bare, _, how = label.rpartition(".")
+            if metric is None and (whole := metrics.find(label, kind) or metrics.find(bare, kind)) is not None:
                 message = f"names {_quote(token.text)}, which is of all members of a group"
-                hint = f"say which: {', '.join(f'{label}.{how}' for how in metrics.AGGREGATES)}"
+                if how == "sum":
+                    message = f"names {_quote(token.text)}, and a sum of these means nothing"
+                hint = f"say which: {', '.join(f'{whole.label}.{how}' for how in whole.aggregates)}"
                 raise ExpectationError("missing-aggregate", message, token.at, hint)
         else:
             metric = metrics.find(label, kind) or (metrics.find_aggregate(label, None) if self.kinds is None else None)

@@ -165,7 +165,8 @@ def _make(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[Lin
     if plan.project:
         with logs.timed(_log, f"start compose project {plan.project}"):
             plan = runtime.start_project(plan, lambda step: observer.begun("up", step))
-    agent.call(messages.Remember(plan=plan.to_json()))
+    containers = {node.name: node.container for node in plan.nodes if node.container}
+    agent.call(messages.Remember(plan=plan.to_json(), containers=containers))
     counts = (len(plan.nodes), "node"), (len(plan.networks), "network"), (len(plan.links), "link")
     observer.ended("up", ", ".join(f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts))
     return plan
@@ -233,7 +234,7 @@ def _same(plan: Plan, runtime: Runtime) -> Plan:
         raise LabError(
             "lab-differs", f"a lab {plan.lab} is up, but on runtime {runtime.name}, not on {plan.runtime}", hint
         )
-    held = held_plan(runtime.connect(plan.lab).hello())
+    held = held_plan(runtime.connect(plan.lab))
     if held is None:
         raise LabError("lab-incomplete", f"a lab {plan.lab} was never brought up completely", hint)
     if held.digest != plan.digest:

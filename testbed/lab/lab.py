@@ -131,7 +131,7 @@ class Lab(ConnectedLab):
         runtime = bringup.find(name)
         if runtime is None:
             raise no_such_lab(name)
-        held = current_plan(runtime.connect(name).hello())
+        held = current_plan(runtime.connect(name))
         if held is None:
             raise LabError(
                 "lab-incomplete", f"lab {name} was never brought up completely", f"testbed down {name} removes it"

@@ -109,8 +109,9 @@ def in_force(plan: Plan, now: Mapping[LinkKey, Impairments]) -> tuple[Link, ...]
 def with_remainders(plan: Plan, links: Sequence[Link]) -> tuple[Link, ...]:
     """Return links, and after those with a match a clear one for the other packets of the direction if none is."""
     found = {link.key: link for link in links}
-    for key in [link.key.plain for link in links]:
-        found.setdefault(key, locate(plan, *key))
+    for link in links:
+        if link.match and link.key.plain not in found:
+            found[link.key.plain] = locate(plan, *link.key.plain)
     return tuple(found.values())
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from testbed.agent import messages
 from testbed.codec import UnreadableError
 from testbed.errors import LabError
 from testbed.plan.model import VERSION, Link, Plan
@@ -18,27 +19,42 @@ if TYPE_CHECKING:
     from testbed.plan.workloads import Workload
 
 
+class Holder(Protocol):
+    """What is asked for the plan: `testbed.agent.client.Agent`."""
+
+    def hello(self) -> AgentStatus:
+        """Ask for the state of the agent."""
+
+    def call(self, call: messages.Recall) -> Mapping[str, object] | None:
+        """Make a call and wait for its result."""
+
+
 def require_version(status: AgentStatus) -> None:
     """Require that what an agent holds, if anything, is a plan of this version.
 
     Raises:
         LabError: `lab-unreadable`.
     """
-    if status.plan is not None and (version := status.plan.get("version")) != VERSION:
-        raise _unreadable(status, f"it is of version {version!r}, not {VERSION}")
+    if status.plan_version not in (None, VERSION):
+        raise _unreadable(status, f"it is of version {status.plan_version}, not {VERSION}")
 
 
-def held_plan(status: AgentStatus) -> Plan | None:
+def held_plan(agent: Holder) -> Plan | None:
     """Return the plan that an agent holds, as the lab was brought up from it; None before the lab is up.
 
     Raises:
         LabError: `lab-unreadable`, it is no plan of this version.
     """
-    if status.plan is None:
-        return None
+    return _held(agent, agent.hello())
+
+
+def _held(agent: Holder, status: AgentStatus) -> Plan | None:
     require_version(status)
+    held = agent.call(messages.Recall())
+    if held is None:
+        return None
     try:
-        return Plan.from_json(status.plan)
+        return Plan.from_json(held)
     except UnreadableError as error:
         raise _unreadable(status, str(error)) from None
 
@@ -49,7 +65,7 @@ def _unreadable(status: AgentStatus, why: str) -> LabError:
     return LabError("lab-unreadable", message, hint)
 
 
-def current_plan(status: AgentStatus) -> Plan | None:
+def current_plan(agent: Holder) -> Plan | None:
     """Return the plan that an agent holds, with the nodes that the lab has now; None before the lab is up.
 
     A node that has left stays as long as something else in the plan names it. A node that joined its service has the
@@ -58,7 +74,8 @@ def current_plan(status: AgentStatus) -> Plan | None:
     Raises:
         LabError: as `held_plan`.
     """
-    plan = held_plan(status)
+    status = agent.hello()
+    plan = _held(agent, status)
     if plan is None:
         return None
     if not status.members and not status.left:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from testbed import codec
 from testbed.analysis import formatting
 from testbed.metrics import METRICS
+from testbed.workloads.groups import extremes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from testbed.workloads.summary import Summary
 
 _ABREAST = 5
+
+_NAMED = 40
+"""So many links or workloads are listed by name; of more it says how many there are."""
 
 
 def facts(run: Run) -> dict[str, Any]:
@@ -25,19 +29,39 @@ def facts(run: Run) -> dict[str, Any]:
         engines.setdefault(f"engine {engine.engine}: {engine.why}", []).append(
             f"{engine.source} -> {engine.destination}"
         )
-    versions = {name: ", ".join(links) for name, links in engines.items()}
+    versions = {
+        name: ", ".join(links) if len(links) <= _NAMED else f"{len(links):,} links" for name, links in engines.items()
+    }
     versions |= {f"version of {name}": value for name, value in run.versions.items()}
     seeds = {"plan digest (SHA-256)": plan.digest, "seed": f"{plan.seed}{'' if plan.seed_given else ', of the name'}"}
-    seeds |= {f"seed of {link.key}": str(link.seed) for link in plan.links}
-    seeds |= {f"seed of {workload.name}": str(workload.seed) for workload in plan.workloads}
+    for what, named in (("links", plan.links), ("workloads", plan.workloads)):
+        if len(named) <= _NAMED:
+            seeds |= {f"seed of {getattr(each, 'key', each.name)}": str(each.seed) for each in named}
+        else:
+            seeds[f"seeds of {len(named):,} {what}"] = "derived from the seed and their names; run.json has them"
+    grouped = {workload.name: workload.group for workload in plan.workloads if workload.group}
+    single = [summary for summary in summaries if summary.workload not in grouped]
+    members: dict[str, list[Summary]] = {}
+    ended = {summary.workload: summary for summary in summaries}
+    for name, group in grouped.items():
+        if name in ended:
+            members.setdefault(group, []).append(ended[name])
+    together = [each for group in run.groups for each in extremes(group)]
     return {
         "versions": versions,
         "machine": {name.replace("_", " "): _plain(value) for name, value in codec.encode(run.host).items()},
         "seeds": seeds,
-        "metrics": [_metrics(summaries[at : at + _ABREAST]) for at in range(0, len(summaries), _ABREAST)],
-        "missing": [*_missing(summaries)],
+        "metrics": _tables([*single, *together]),
+        "missing": [*_missing([*single, *together])],
+        "groups": [
+            {"name": name, "metrics": _tables(each), "missing": [*_missing(each)]} for name, each in members.items()
+        ],
         "meanings": [[METRICS[name].label, METRICS[name].description] for name in _names(summaries) if name in METRICS],
     }
+
+
+def _tables(summaries: Sequence[Summary]) -> list[dict[str, Any]]:
+    return [_metrics(summaries[at : at + _ABREAST]) for at in range(0, len(summaries), _ABREAST)]
 
 
 def _names(summaries: Sequence[Summary]) -> list[str]:

@@ -192,7 +192,7 @@ class NetnsRuntime:
                 and failures.after_death(local_agent.aftermath(self.name, lab), "network namespaces")
             ) or error.message
             return LabStatus(lab=lab, runtime=self.name, nodes={}, healthy=False, problem=problem)
-        problem = "it was never brought up completely" if hello.plan is None else ""
+        problem = "it was never brought up completely" if not hello.is_up else ""
         problem = problem or ", ".join(
             f"{n} {s}" for n, s in hello.nodes.items() if not (s in ("running", "gone") or n in hello.held)
         )

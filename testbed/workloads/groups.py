@@ -6,7 +6,7 @@ from dataclasses import replace
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
-from testbed.metrics import AGGREGATES, aggregate, metric_of
+from testbed.metrics import aggregate, metric_of
 from testbed.workloads.summary import Figures, Summary
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def _whole(value: float) -> int | float:
 def group_summaries(workloads: Iterable[Workload], summaries: Iterable[Summary]) -> tuple[Summary, ...]:
     """Return the summary of each workload that all members of a group have run, in the order of `workloads`.
 
-    Its metrics are the aggregates of those of the members: `goodput_bps.median` (`testbed.metrics.AGGREGATES`).
+    Its metrics are the aggregates of those of the members: `goodput_bps.median` (`testbed.kinds.Metric.aggregates`).
 
     Args:
         workloads: of the plan.
@@ -62,15 +62,15 @@ def _together(group: str, members: Sequence[Summary]) -> Summary:
     figures = Figures()
     for name in dict.fromkeys(name for member in members for name in (*member.values, *member.missing)):
         metric = metric_of(name)
-        if metric.unit == "name":
+        if not metric.aggregates:
             continue
         values = [value for member in members if isinstance(value := member.values.get(name), int | float)]
         lacking = [member for member in members if not isinstance(member.values.get(name), int | float)]
         if all(name not in member.values for member in members):
-            names = (aggregate(metric, how).name for how in AGGREGATES)
+            names = (aggregate(metric, how).name for how in metric.aggregates)
             figures.leave_out(*names, why=members[0].missing[name])
             continue
-        for how in AGGREGATES:
+        for how in metric.aggregates:
             value = None if lacking else _FUNCTIONS[how](values)
             figures.put(aggregate(metric, how).name, value, unless=_why(name, lacking, len(members)))
     return figures.summary(group, members[0].kind)

@@ -1,11 +1,11 @@
-"""`python -m tests.bench [bringup] [links] [engine] [stream]`: the benchmarks named, or all of them."""
+"""`python -m tests.bench [bringup] [links] [tree] [engine] [stream]`: the benchmarks named, or all of them."""
 
 import argparse
 import importlib
 import os
 import sys
 
-NAMES = ("bringup", "links", "engine", "stream")
+NAMES = ("bringup", "links", "tree", "engine", "stream")
 
 
 def main() -> None:

@@ -48,10 +48,10 @@ def compose_command() -> tuple[str, ...] | None:
     )
 
 
-def run(*command: str | Path) -> None:
-    """Run a command; SystemExit with what it said where it fails."""
+def run(*command: str | Path, fine: tuple[int, ...] = (0,)) -> None:
+    """Run a command; SystemExit with what it said unless its exit status is one of those that are fine."""
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode != 0:
+    if done.returncode not in fine:
         raise SystemExit(f"{' '.join(map(str, command))}: exit status {done.returncode}\n{done.stdout}")
 
 
@@ -77,8 +77,8 @@ class Ours:
 class Mininet:
     """Hosts on a Linux bridge, in a network namespace apart: in ours Docker's packet filters drop their packets."""
 
-    def __init__(self, nodes: int, _directory: Path) -> None:
-        self._command = ("unshare", "--net", DEBIAN_PYTHON, str(PEER_MININET), str(nodes))
+    def __init__(self, nodes: int, _directory: Path, shape: str = "switch") -> None:
+        self._command = ("unshare", "--net", DEBIAN_PYTHON, str(PEER_MININET), str(nodes), shape)
         self._process: subprocess.Popen[str] | None = None
 
     def up(self) -> None:

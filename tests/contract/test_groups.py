@@ -5,6 +5,7 @@ import re
 import pytest
 
 from testbed.lab import Lab, find
+from testbed.report.facts import facts
 from testbed.topology import load
 
 TOPOLOGY = """
@@ -64,3 +65,11 @@ def test_members_are_as_far_apart_as_their_groups(lab, tmp_path):
     }  # fmt: skip
     assert [group.workload for group in run.groups] == ["rpc", "where"]
     assert run.summary("rpc").number("delivered.min") == 20
+    # A report has the metrics of a group as a few columns, and those of each member folded below.
+    details = facts(run)
+    columns = [name for part in details["metrics"] for name in part["head"][1:]]
+    assert columns == [f"{group} {how}" for group in ("rpc", "where") for how in ("least", "median", "greatest")]
+    folded = {
+        group["name"]: [name for part in group["metrics"] for name in part["head"][1:]] for group in details["groups"]
+    }
+    assert folded == {"rpc": ["rpc-eu-1", "rpc-eu-2"], "where": ["where-us-1", "where-us-2"]}

@@ -30,7 +30,7 @@ from testbed.agent.messages.creation import (
     Publication,
     Surroundings,
 )
-from testbed.agent.messages.lab import AgentStatus, Clock, EngineReport, Hello, Remember, Shutdown, Stay
+from testbed.agent.messages.lab import AgentStatus, Clock, EngineReport, Hello, Recall, Remember, Shutdown, Stay
 from testbed.agent.messages.links import (
     ChosenEngine,
     Impair,
@@ -112,6 +112,7 @@ __all__ = [
     "ProcessEvent",
     "Publication",
     "Reaches",
+    "Recall",
     "Remember",
     "Restart",
     "Shutdown",

@@ -16,7 +16,8 @@ class AgentStatus(Payload, frozen=True, kw_only=True):
         version: of the protocol.
         lab: its name.
         pid: of the agent.
-        plan: what `Remember` gave it, which it does not look into; None until the lab is up.
+        plan_version: of the plan that `Remember` gave it, 0 if that does not say; None until the lab is up.
+        containers: those that were there before the lab, by node, as `Remember` names them.
         dead_links: the links that pass nothing any more because what carried them has ended, and how that was.
         nodes: the state of each by its own command: `running`, `paused` or `exited STATUS`; `gone` is a network
             namespace of somebody else's that is there no more.
@@ -31,7 +32,8 @@ class AgentStatus(Payload, frozen=True, kw_only=True):
     version: int
     lab: str
     pid: int
-    plan: Mapping[str, object] | None
+    plan_version: int | None
+    containers: Mapping[str, str]
     dead_links: Mapping[str, str]
     nodes: Mapping[str, str]
     pauses: Mapping[str, int]
@@ -41,9 +43,14 @@ class AgentStatus(Payload, frozen=True, kw_only=True):
     paused_by_faults: tuple[str, ...]
     published: tuple[Publication, ...] = ()
 
+    @property
+    def is_up(self) -> bool:
+        """Whether the lab has been brought up completely."""
+        return self.plan_version is not None
+
 
 class Hello(Call[AgentStatus], frozen=True, kw_only=True):
-    """Ask who answers."""
+    """Ask who answers. It is asked twice a second during a run, so the answer is short however large the lab is."""
 
 
 class Clock(Call[int], frozen=True, kw_only=True):
@@ -51,9 +58,19 @@ class Clock(Call[int], frozen=True, kw_only=True):
 
 
 class Remember(Call[None], frozen=True, kw_only=True):
-    """Keep the plan for later commands: the lab is up, and no longer ends with the command that made it."""
+    """Keep the plan for later commands: the lab is up, and no longer ends with the command that made it.
+
+    Attributes:
+        plan: which the agent does not look into, but for its version.
+        containers: the names of those that were there before the lab, by node.
+    """
 
     plan: Mapping[str, object] | None
+    containers: Mapping[str, str] = {}
+
+
+class Recall(Call[Mapping[str, object] | None], frozen=True, kw_only=True):
+    """Ask for the plan that `Remember` gave; None until the lab is up."""
 
 
 class Shutdown(Call[None], frozen=True, kw_only=True):

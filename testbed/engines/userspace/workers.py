@@ -229,7 +229,8 @@ class Workers:
 
     def dead(self) -> dict[str, str]:
         """Return the links whose worker has ended, and how."""
-        return {link: worker.death for link, worker in self._carrier.items() if worker.death}
+        how = {worker: worker.death for worker in {*self._carrier.values()} if worker.death}
+        return {link: how[worker] for link, worker in self._carrier.items() if worker in how} if how else {}
 
     def _worker(self, link: str) -> WorkerProcess:
         try:

@@ -207,7 +207,7 @@ def end(engine: DockerEngine, lab: str) -> bool:
     container = _container(engine, lab)
     try:
         agent = connect(engine, lab)
-        complete = agent.hello().plan is not None
+        complete = agent.hello().is_up
         if container:
             agent.call(messages.Shutdown())
             engine.api.wait(container["Id"], timeout=_END_SECONDS)

@@ -172,7 +172,7 @@ class DockerRuntime:
         known = {*state.labs(self.name), *(each["Labels"][objects.LAB] for each in self._engine.containers(agent=None))}
         for other in sorted(known - {lab}):
             with suppress(TestbedError):
-                if held := held_plan(self.connect(other).hello()):
+                if held := held_plan(self.connect(other)):
                     yield held
 
     def down(self, lab: str) -> bool:
@@ -230,7 +230,7 @@ class DockerRuntime:
             hello, attachments = agent.hello(), agent.call(messages.Attachments(settled=False))
             held = hello.held
             notes = (*attachments.notes, *failures.held_by_faults(lab, held))
-            if hello.plan is None:
+            if not hello.is_up:
                 problem = "it was never brought up completely"
             else:
                 attached = {node: states_by_name.get(name, "removed") for node, name in _attached(hello).items()}
@@ -295,7 +295,7 @@ class DockerRuntime:
             status = None
             with suppress(TestbedError):
                 status = self.connect(lab).hello()
-            if status is None or status.plan is None:
+            if status is None or not status.is_up:
                 return self._attached_to.get(lab, {})
             self._attached_to[lab] = _attached(status)
         return self._attached_to[lab]
@@ -380,9 +380,7 @@ def _attached(status: messages.AgentStatus) -> dict[str, str]:
         LabError: as `require_version`.
     """
     require_version(status)
-    plan: Any = status.plan or {}  # to read all of it would take a second where there are thousands of links
-    found = {node["name"]: node["container"] for node in plan.get("nodes", ()) if node.get("container")}
-    found |= {member.name: member.container for member in status.members}
+    found = {**status.containers} | {member.name: member.container for member in status.members}
     return {node: container for node, container in found.items() if node not in status.left}
 
 

@@ -22,8 +22,18 @@ class Thing:
 
 def test_one_of_each_kind_comes_first():
     things = [Thing("a", 1), Thing("a", 2), Thing("a", 3), Thing("b", 4), Thing("c", 5), Thing("c", 6)]
-    assert [[each.number for each in some] for some in rounds(things, 4)] == [[1, 4, 5, 2], [6, 3]]
+    first, second = rounds(things, 4)
+    assert [each.kind for each in (*first, *second)] == ["a", "b", "c", "a", "c", "a"]
+    assert [[each.number for each in some] for some in rounds(things, 6)] == [[1, 4, 5, 2, 6, 3]]
     assert list(rounds([], 4)) == []
+
+
+def test_links_for_which_there_is_no_time_are_spread_over_all_nodes():
+    things = [Thing("alike", number) for number in range(1000)]
+    first, *others = rounds(things, 16)
+    assert max(each.number for each in first) > 500 > min(each.number for each in first)
+    assert sorted(each.number for part in (first, *others) for each in part) == [*range(1000)]
+    assert first == next(rounds(things, 16))
 
 
 def test_a_budget_allows_work_that_ends_in_time():

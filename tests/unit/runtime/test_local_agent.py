@@ -31,7 +31,7 @@ def agent(lab_name):
 
 def test_an_agent_starts_answers_and_ends(agent, lab_name):
     assert agent.hello().lab == lab_name
-    assert local_agent.connect("netns", lab_name).hello().plan is None
+    assert not local_agent.connect("netns", lab_name).hello().is_up
     assert local_agent.stop("netns", lab_name)
     assert not local_agent.stop("netns", lab_name)
     with pytest.raises(LabError, match="agent-gone"):

@@ -2,6 +2,8 @@
 
 import pytest
 
+from testbed.expectations import ExpectationError, parse
+from testbed.metrics import metric_of
 from testbed.plan import resolve
 from testbed.topology import loads
 from testbed.workloads.groups import extremes, group_summaries
@@ -56,3 +58,17 @@ def test_extremes_have_the_metrics_of_one_workload():
     least, median, greatest = extremes(together(*(summary(number, retransmits=number) for number in (1, 2, 3))))
     assert [each.values for each in (least, median, greatest)] == [{"retransmits": number} for number in (1, 2, 3)]
     assert [each.workload for each in (least, median, greatest)] == ["get least", "get median", "get greatest"]
+
+
+def test_there_are_sums_only_where_they_mean_something():
+    values = {"setup_ns": 3, "retransmits": 2, "sndbuf_limited_ratio": 0.5, "delivered_bytes": 9}
+    found = together(*(summary(number, **values) for number in (1, 2, 3)))
+    assert {name for name in found.values if name.endswith(".sum")} == {"retransmits.sum", "delivered_bytes.sum"}
+    assert {name.rpartition(".")[0] for name in found.values} == values.keys()
+    assert metric_of("loss_run_max").aggregates == ("min", "median", "mean", "max")
+
+
+def test_an_expectation_of_a_sum_that_means_nothing_says_what_there_is():
+    with pytest.raises(ExpectationError, match="a sum of these means nothing") as refused:
+        parse("get.setup.sum < 1s", {"get": "tcp-stream"}, {"get"})
+    assert "setup.median" in str(refused.value.hint)
