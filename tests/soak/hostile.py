@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 
+from testbed.agent.messages import Recall
 from testbed.lab import Lab, resolve
 from testbed.runtime.state import LabDirectory
 from testbed.topology import TopologyError, loads
