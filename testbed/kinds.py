@@ -113,7 +113,8 @@ class Kind(NamedTuple):
         one_of: the parameters of which exactly one must be given.
         by_endpoint: whether endpoints of the testbed do the work (`traffic`), not programs in the nodes (`program`).
         has_server: whether the testbed starts a server in the destination, before the client.
-        protocols: the names of the protocols that its packets are of, such as `udp`; empty if they are not known.
+        protocols: the names of the protocols that its packets are of, such as `udp`; empty if they are not known. Over
+            IPv6, `icmp` stands for `icmpv6`.
         connectionless: whether no connection is set up, whatever the parameters are.
         reports_numbers: whether numbers that its program writes are metrics; their names are known only after a run.
     """

@@ -52,7 +52,7 @@ def _perform(arguments: Sequence[str], owner: Owner) -> None:
     try:
         role(spec, owner)
     except OSError as error:
-        raise from_os_error(error, f"{spec.kind} {spec.role}, {spec.address}:{spec.port}") from error
+        raise from_os_error(error, f"{spec.kind} {spec.role}, {spec.authority}") from error
 
 
 def _traffic(kind: Kind) -> ModuleType:

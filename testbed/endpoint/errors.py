@@ -30,7 +30,7 @@ _CODES = {
     errno.ECONNRESET: ("connection-reset", "the other end went away: its own error says why"),
     errno.EPIPE: ("connection-reset", "the other end went away: its own error says why"),
     errno.ETIMEDOUT: ("connection-timeout", "the path passed no packets for too long: is it partitioned?"),
-    errno.EHOSTUNREACH: ("unreachable", "the destination answers no ARP: is the path partitioned?"),
+    errno.EHOSTUNREACH: ("unreachable", "the destination's link-layer address is not found: is the path partitioned?"),
     errno.ENETUNREACH: ("unreachable", "the node has no route to the destination: they share no network"),
     errno.EMSGSIZE: ("message-too-long", "make `size` smaller: a datagram holds at most 65507 bytes"),
 }

@@ -51,6 +51,17 @@ class Spec:
         """The address family of the destination, for sockets."""
         return family_of(self.address)
 
+    @property
+    def destination(self) -> tuple[str, int] | tuple[str, int, int, int]:
+        """The destination's address and port as `recvfrom` gives the sender of an answer; with IPv6, also two zeros."""
+        address = socket.inet_ntop(self.family, socket.inet_pton(self.family, self.address))
+        return (address, self.port, 0, 0) if self.family == socket.AF_INET6 else (address, self.port)
+
+    @property
+    def authority(self) -> str:
+        """The destination's address and port as URIs have them (RFC 3986, 3.2): `198.18.7.2:80`, `[2001:2::2]:80`."""
+        return f"[{self.address}]:{self.port}" if self.family == socket.AF_INET6 else f"{self.address}:{self.port}"
+
     def to_json(self) -> str:
         """Return the JSON object that `from_json` reads."""
         return json.dumps({name: getattr(self, name) for name in _FORMS} | {"parameters": dict(self.parameters)})

@@ -43,7 +43,7 @@ def prepare(spec: Spec) -> None:
 def listen(spec: Spec) -> socket.socket:
     """Return a socket that listens at the spec's address; accepted connections inherit its congestion control."""
     prepare(spec)  # now, not while a client waits
-    server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    server = socket.socket(spec.family, socket.SOCK_STREAM)
     try:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         choose_congestion(server, spec)
@@ -102,7 +102,7 @@ def connect(spec: Spec, owner: Owner) -> SetUp:
         OSError: the kernel's reason.
     """
     context = tls.contexts_of(spec.seed).client if uses_tls(spec) else None  # before the clock starts: it takes a while
-    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    connection = socket.socket(spec.family, socket.SOCK_STREAM)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         choose_congestion(connection, spec)
@@ -145,7 +145,7 @@ class SetUps:
 def _await_set_up(connection: socket.socket, spec: Spec, owner: Owner) -> None:
     """Call connect on a non-blocking socket, and wait for the result."""
     writable = select.poll()
-    status = connection.connect_ex((spec.address, spec.port))
+    status = connection.connect_ex(spec.destination)
     writable.register(connection, select.POLLOUT)
     while status == errno.EINPROGRESS:
         owner.check()

@@ -22,7 +22,7 @@ _RECEIVE_BUFFER = 1 << 25
 _SO_RCVBUFFORCE = 33
 _SO_MEMINFO = 55
 _SK_MEMINFO_DROPS = 8
-_SNMP = Path("/proc/thread-self/net/snmp")
+_COUNTERS = Path("/proc/thread-self/net")
 
 
 def checksum(seed: int, number: int) -> int:
@@ -91,12 +91,17 @@ def enlarge(server: socket.socket) -> None:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
 
 
-def overflows() -> int:
-    """Return how many datagrams were dropped at full receive buffers of sockets in this network namespace so far.
+def overflows(family: socket.AddressFamily | int) -> int:
+    """Return how many datagrams of a family were dropped at full receive buffers in this network namespace so far.
 
-    They are `RcvbufErrors` and, from Linux 5.11 on, `MemErrors` in /proc/net/snmp (net/ipv4/proc.c).
+    They are `RcvbufErrors` and, from Linux 5.11 on, `MemErrors`: of IPv4 in /proc/net/snmp (net/ipv4/proc.c), of IPv6
+    in /proc/net/snmp6 (net/ipv6/proc.c), where each has a line and the prefix `Udp6`.
     """
-    names, values = (line.split() for line in _SNMP.read_text().splitlines() if line.startswith("Udp: "))
+    if family == socket.AF_INET6:
+        counters = dict(line.split() for line in (_COUNTERS / "snmp6").read_text().splitlines())
+        return int(counters["Udp6RcvbufErrors"]) + int(counters.get("Udp6MemErrors", 0))
+    lines = (_COUNTERS / "snmp").read_text().splitlines()
+    names, values = (line.split() for line in lines if line.startswith("Udp: "))
     counters = dict(zip(names, values, strict=True))
     return int(counters["RcvbufErrors"]) + int(counters.get("MemErrors", 0))
 
@@ -112,7 +117,7 @@ def drops(server: socket.socket, overflows_before: int) -> int:
         server: the socket.
         overflows_before: what `overflows` returned before the first datagram could arrive.
     """
-    return min(own_drops(server), overflows() - overflows_before)
+    return min(own_drops(server), overflows(server.family) - overflows_before)
 
 
 def own_drops(server: socket.socket) -> int:

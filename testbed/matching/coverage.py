@@ -6,8 +6,10 @@ are -1 in packets that have none where a rule can read them: of other protocols,
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from testbed.families import IPV6
 from testbed.matching.match import MOST_DSCP, MOST_PORT, MOST_PROTOCOL, PROTOCOLS, WITH_PORTS, Match
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 NO_PORT = -1
 _ANY_PORT = ((NO_PORT, MOST_PORT),)
+_OF_IPV6: Mapping[str, str] = MappingProxyType({"icmp": "icmpv6"})
 
 Range = tuple[int, int]
 
@@ -52,6 +55,14 @@ class Packets(NamedTuple):
     def back(self) -> Packets:
         """The packets of its peer."""
         return self._replace(source_port=self.destination_port, destination_port=self.source_port)
+
+    def over(self, family: int) -> Packets:
+        """The packets of the same program over a family of IP, 4 or 6: ICMP of IPv6 is a protocol of its own."""
+        return (
+            self._replace(protocols=tuple(_OF_IPV6.get(name, name) for name in self.protocols))
+            if family == IPV6
+            else self
+        )
 
 
 def covers(earlier: Collection[Match], match: Match) -> bool:

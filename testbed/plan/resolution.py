@@ -245,7 +245,7 @@ def _stages(
         for workload in topology.instances(written):
             address = _address(topology, workload, named)
             there, back = ways[family_of(address)].both_ways(workload.source, workload.destination, address)
-            waits = workload.waits(longest_round_trip(there, back, packets_of(workload), longest))
+            waits = workload.waits(longest_round_trip(there, back, packets_of(topology, workload), longest))
             resolved = _workload(workload, named[workload.source], address, next(ports), seed, waits=waits)
             yield resolved if workload is written else replace(resolved, group=written.name)
 

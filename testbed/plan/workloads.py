@@ -50,7 +50,10 @@ class Workload:
     def packets(self) -> Packets:
         """The packets that its client sends."""
         kind = find(self.kind)
-        return Packets(kind.protocols if kind else (), destination_port=self.port if kind and kind.protocols else None)
+        packets = Packets(
+            kind.protocols if kind else (), destination_port=self.port if kind and kind.protocols else None
+        )
+        return packets.over(self.family)
 
     def number(self, name: str) -> int:
         """Return an integer parameter; KeyError if the kind has no such parameter, TypeError if it is no integer."""

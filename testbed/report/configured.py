@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.kinds import find
-from testbed.matching import Packets, by_direction, crossed, longest
+from testbed.matching import by_direction, crossed, longest
 from testbed.plan.forwarding import forwarding
 
 if TYPE_CHECKING:
@@ -35,8 +34,7 @@ def round_trip_ns(plan: Plan, workload: Workload, timeline: Sequence[TimelineRec
 def _delay_ns(plan: Plan, workload: Workload, timeline: Sequence[TimelineRecord], *ways: tuple[str, str]) -> Steps:
     paths = forwarding(plan, workload.family)
     there, back = paths.both_ways(workload.source, workload.destination, workload.address)
-    kind = find(workload.kind)
-    packets = Packets(kind.protocols if kind else (), destination_port=workload.port)
+    packets = workload.packets
     sent = [
         (key, packets if way[0] == workload.source else packets.back)
         for way in ways

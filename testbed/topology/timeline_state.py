@@ -239,10 +239,11 @@ def longest_ns(topology: Topology) -> dict[LinkKey, dict[Match | None, int]]:
     return by_direction(longest)
 
 
-def packets_of(workload: Workload | Work) -> Packets:
+def packets_of(topology: Topology, workload: Workload | Work) -> Packets:
     """Return the packets that a workload's client sends, as far as the file says."""
     kind, port = find(workload.kind), workload.parameters.get("port")
-    return Packets(kind.protocols if kind else (), destination_port=port if isinstance(port, int) else None)
+    packets = Packets(kind.protocols if kind else (), destination_port=port if isinstance(port, int) else None)
+    return packets.over(topology.family(workload))
 
 
 def longest_round_trip(
@@ -271,7 +272,7 @@ def workload_faults(topology: Topology) -> Iterator[Fault]:
         if (reach := workload.reach) is None:
             continue
         round_trips_ns = (
-            longest_round_trip(*both_ways(topology, one), packets_of(one), delays_ns)
+            longest_round_trip(*both_ways(topology, one), packets_of(topology, one), delays_ns)
             for one in topology.instances(workload)
         )
         if (longest_ns := max(round_trips_ns, default=0)) > reach.round_trip_ns:

@@ -1,4 +1,5 @@
-"""Every kind of workload over a grid of delays and losses, in both runtimes: what must hold however bad the link is.
+"""Every kind of workload over a grid of delays, losses and families of IP, in both runtimes: what must hold however bad
+the link is.
 
 A cell is one short workload over a link of its own or, in the same lab, a link that cells of other kinds share. Nothing
 here depends on the speed of the machine: bounds are one-sided, or statistical (a right testbed exceeds them once in a
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
 MS = 1_000_000
 DELAYS_MS = (0, 1, 20, 40, 100, 300, 1000)
 LOSSES = (0, 2, 20)
+FAMILIES = (4, 6)
 RUNTIMES = ("netns", "docker")
 _RARE = 1e-6
 _AT_ONCE = 40
 
-PING = '[sh, -c, "ping -c 5 -i 0.2 -W 10 {server}; echo {{}}"]'
+PING = '[sh, -c, "ping -{family} -c 5 -i 0.2 -W 10 {server}; echo {{}}"]'
 WORKLOADS = {
     "tcp-stream": "kind: tcp-stream, bytes: 20KB",
     "tcp-rr": "kind: tcp-rr, count: 3",
@@ -72,6 +74,7 @@ class Cell:
     name: str
     delay_ms: int
     loss: int
+    family: int
     runtime: str
 
     @property
@@ -80,21 +83,27 @@ class Cell:
 
     @property
     def workload(self) -> str:
-        return f"{self.name}-{self.delay_ms}-{self.loss}"
+        return f"{self.name}-{self.delay_ms}-{self.loss}-ip{self.family}"
 
 
 def whole(runtime: str) -> list[Cell]:
     """All cells of a runtime."""
     return [
-        Cell(name=name, delay_ms=delay_ms, loss=loss, runtime=runtime)
-        for name, delay_ms, loss in product(WORKLOADS, DELAYS_MS, LOSSES)
+        Cell(name=name, delay_ms=delay_ms, loss=loss, family=family, runtime=runtime)
+        for name, delay_ms, loss, family in product(WORKLOADS, DELAYS_MS, LOSSES, FAMILIES)
     ]
 
 
 def pairwise(runtime: str) -> list[Cell]:
     """Of both runtimes' cells together, so many that each value of each factor meets each of any other."""
     chosen = (
-        Cell(name=name, delay_ms=delay_ms, loss=LOSSES[(k + d) % 3], runtime=RUNTIMES[(k // 3 + d) % 2])
+        Cell(
+            name=name,
+            delay_ms=delay_ms,
+            loss=LOSSES[(k + d) % 3],
+            family=FAMILIES[(k + d // 2) % 2],
+            runtime=RUNTIMES[(k // 3 + d) % 2],
+        )
         for (k, name), (d, delay_ms) in product(enumerate(WORKLOADS), enumerate(DELAYS_MS))
     )
     return [cell for cell in chosen if cell.runtime == runtime]
@@ -109,10 +118,11 @@ def topology(cells: Iterable[Cell]) -> str:
         nodes.append(f"  {server}: {{{keys}}}")
         links.append(f"  - {{between: [client, {server}], delay: {cell.delay_ms}ms, loss: {cell.loss}%}}")
     for cell in cells:
-        keys = WORKLOADS[cell.name].format(server=cell.server)
-        ends = "in: client" if cell.name == "command" else f"from: client, to: {cell.server}"
+        keys = WORKLOADS[cell.name].format(server=cell.server, family=cell.family)
+        ends = f"from: client, to: {cell.server}, family: {cell.family}"
+        ends = "in: client" if cell.name == "command" else ends
         workloads.append(f"      - {{name: {cell.workload}, {ends}, {keys}}}")
-    parts = ["name: grid", "nodes:", "  client:", *nodes, "links:", *links, "workloads:", "  - together:", *workloads]
+    parts = ["name: grid", "ip: both", "nodes:", "  client:", *nodes, "links:", *links, "workloads:", "  - together:", *workloads]
     return "\n".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Each kind of workload meets each delay and each loss; the whole grid is `make soak`."""
+"""Each kind of workload meets each delay, each loss and each family of IP; the whole grid is `make soak`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def test_the_cells_are_pairwise():
         "name": tuple(grid.WORKLOADS),
         "delay_ms": grid.DELAYS_MS,
         "loss": grid.LOSSES,
+        "family": grid.FAMILIES,
         "runtime": grid.RUNTIMES,
     }
     cells = [cell for runtime in grid.RUNTIMES for cell in grid.pairwise(runtime)]

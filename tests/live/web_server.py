@@ -1,4 +1,4 @@
-"""A web server for nodes of network namespaces: HTTP/1.1 and h2c on port 80; with TLS HTTP/1.1 and HTTP/2 on port 443.
+"""A web server for nodes of network namespaces, over both families of IP: HTTP/1.1 and h2c on port 80; with TLS HTTP/1.1 and HTTP/2 on port 443.
 
 The answer has 1000 bytes. Its status is 400 where a request has a header `x-sha256` that is not its body's.
 
@@ -89,8 +89,8 @@ async def main():
     """Serve until killed."""
     context = contexts_of(1).server
     context.set_alpn_protocols(["h2", "http/1.1"])
-    plain = await asyncio.start_server(serve, "0.0.0.0", 80)  # noqa: S104 (a node has no other network)
-    secure = await asyncio.start_server(serve, "0.0.0.0", 443, ssl=context, ssl_handshake_timeout=3600)  # noqa: S104
+    plain = await asyncio.start_server(serve, None, 80)
+    secure = await asyncio.start_server(serve, None, 443, ssl=context, ssl_handshake_timeout=3600)
     sys.stdout.write("listening\n")
     await asyncio.gather(plain.serve_forever(), secure.serve_forever())
 

@@ -97,11 +97,13 @@ def start_raw() -> Iterator[Callable[..., Endpoint]]:
 
 @pytest.fixture
 def start(start_raw: Callable[..., Endpoint], port: int) -> Start:
-    def started(kind: str, role: str, *, to_port: int = port, **parameters: Any) -> Endpoint:
+    def started(
+        kind: str, role: str, *, to_port: int = port, address: str = "127.0.0.1", **parameters: Any
+    ) -> Endpoint:
         spec = {
             "kind": kind,
             "role": role,
-            "address": "127.0.0.1",
+            "address": address,
             "port": to_port,
             "seed": 7,
             "round_trip_ns": 0,

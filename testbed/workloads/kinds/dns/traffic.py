@@ -67,7 +67,7 @@ class _Resolver:
         self.repeated = self.truncated = self.errors = 0
         self._spec = spec
         self._owner = owner
-        self._server = (spec.address, spec.port)
+        self._server = spec.destination
         self._timeout_ns: int = spec.parameters["timeout_ns"]
         self._ids = Random(spec.seed)
 
@@ -101,9 +101,8 @@ class _Resolver:
 
     def _ask_udp(self, query: Message) -> Message | None:
         """Return the answer, or None if no try was answered in time."""
-        with socket.socket(
-            socket.AF_INET, socket.SOCK_DGRAM
-        ) as client:  # a socket per query: its port can't be guessed
+        # A socket per query: its port can't be guessed.
+        with socket.socket(self._spec.family, socket.SOCK_DGRAM) as client:
             for attempt in range(self._spec.parameters["tries"]):
                 self.repeated += attempt > 0
                 client.sendto(query.to_wire(), self._server)

@@ -104,7 +104,7 @@ class Connections:
             EndpointError: the set-up failed, or the server has another certificate or HTTP version.
         """
         host = self._spec.parameters["host"] if self._context else None
-        plain = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        plain = socket.socket(self._spec.family, socket.SOCK_STREAM)
         try:
             plain.setblocking(False)  # noqa: FBT003 (the standard library's signature)
             plain.setsockopt(
@@ -112,8 +112,7 @@ class Connections:
             )  # otherwise a request waits for the ACK of TLS's last message
             tcp.choose_congestion(plain, self._spec)
             begun_ns = monotonic_ns()
-            where = (self._spec.address, self._spec.port)
-            await asyncio.get_running_loop().sock_connect(plain, where)
+            await asyncio.get_running_loop().sock_connect(plain, self._spec.destination)
             connected_ns = monotonic_ns()
             reader, writer = await asyncio.open_connection(
                 sock=plain,
@@ -125,7 +124,7 @@ class Connections:
             secured_ns = monotonic_ns()
         except OSError as error:
             plain.close()
-            raise failure(error, f"a connection to {self._spec.address}:{self._spec.port}") from error
+            raise failure(error, f"a connection to {self._spec.authority}") from error
         except BaseException:
             plain.close()
             raise

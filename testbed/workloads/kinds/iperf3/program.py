@@ -35,7 +35,7 @@ class Server:
     """Reads iperf3 in the destination, which serves one client; see `testbed.workloads.programs.Reader`."""
 
     def __init__(self, workload: Workload, round_trip_ns: int) -> None:
-        options = ["--server", "--one-off", "--forceflush", "--port", str(workload.port)]
+        options = ["--server", "--one-off", "--forceflush", f"-{workload.family}", "--port", str(workload.port)]
         self.argv: Sequence[str] = ("iperf3", *options)
         self.lasts_ns = workload.number("duration_ns")
         self.timeout_ns = self.lasts_ns + 2 * _grace_ns(round_trip_ns)
@@ -65,7 +65,7 @@ class Client:
         given = workload.parameters
         self.lasts_ns = workload.number("duration_ns")
         self.timeout_ns = self.lasts_ns + _grace_ns(round_trip_ns)
-        options = ["--client", workload.address, "--port", str(workload.port), "--json"]
+        options = ["--client", workload.address, f"-{workload.family}", "--port", str(workload.port), "--json"]
         options += ["--time", f"{self.lasts_ns / 1e9:g}", "--interval", f"{_INTERVAL_S:g}"]
         options += ["--parallel", str(given["streams"])]
         if given["protocol"] == "udp":

@@ -1,4 +1,4 @@
-"""ping: ICMP echo requests (RFC 792), which the destination's kernel answers."""
+"""ping: ICMP echo requests (RFC 792; over IPv6 RFC 4443), which the destination's kernel answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 import struct
 from array import array
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from testbed.endpoint.pattern import pattern
 
@@ -16,10 +16,21 @@ if TYPE_CHECKING:
     from testbed.endpoint.spec import Spec
 
 _HEADER = struct.Struct("!BBHHH")  # type, code, checksum, identifier, sequence number
-_ECHO_REPLY, _ECHO_REQUEST = 0, 8
 _WAKE_NS = 100_000_000
 _LONGEST = 1 << 16
 _LEAST_WAIT_NS, _MOST_WAIT_NS = 1_000_000_000, 10_000_000_000
+
+
+class _Icmp(NamedTuple):
+    """The numbers of ICMP over one family of IP: of the protocol, and the types of the two messages."""
+
+    protocol: int
+    request: int
+    reply: int
+
+
+_ICMP4 = _Icmp(socket.IPPROTO_ICMP, request=8, reply=0)
+_ICMP6 = _Icmp(socket.IPPROTO_ICMPV6, request=128, reply=129)
 
 
 def checksum(data: bytes) -> int:
@@ -39,8 +50,9 @@ def client(spec: Spec, owner: Owner) -> None:
     iputils' ping waits: twice the longest round trip so far, but at least a second, or ten seconds without any reply.
     """
     total = spec.parameters["count"]
-    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as client:
-        echo = _Echo(client, spec, owner)
+    icmp = _ICMP6 if spec.family == socket.AF_INET6 else _ICMP4
+    with socket.socket(spec.family, socket.SOCK_RAW, icmp.protocol) as client:
+        echo = _Echo(client, icmp, spec, owner)
         start_ns = owner.start_ns
         for number in range(total):
             echo.receive_until(start_ns + number * spec.parameters["interval_ns"])
@@ -63,23 +75,25 @@ class _Echo:
         answered: the numbers of the requests that were answered.
     """
 
-    def __init__(self, client: socket.socket, spec: Spec, owner: Owner) -> None:
+    def __init__(self, client: socket.socket, icmp: _Icmp, spec: Spec, owner: Owner) -> None:
         self.sent_ns, self.seq, self.received_ns = array("q"), array("q"), array("q")
         self.answered: set[int] = set()
         self._longest_ns = 0
         self._client = client
+        self._icmp = icmp
         self._spec = spec
+        self._address, *_ = spec.destination
         self._owner = owner
         self._identifier = spec.seed & 0xFFFF
         self._payload = pattern(spec.seed, spec.parameters["size_bytes"])
 
     def send(self, number: int) -> None:
-        """Send request `number`."""
-        fields = (_ECHO_REQUEST, 0, 0, self._identifier, number & 0xFFFF)
+        """Send request `number`. Over IPv6 the kernel replaces the checksum (RFC 3542, 3.1), which covers addresses."""
+        fields = (self._icmp.request, 0, 0, self._identifier, number & 0xFFFF)
         value = checksum(_HEADER.pack(*fields) + self._payload)
         packet = _HEADER.pack(*fields[:2], value, *fields[3:]) + self._payload
         self.sent_ns.append(monotonic_ns())
-        self._client.sendto(packet, (self._spec.address, 0))
+        self._client.sendto(packet, (self._address, 0))
 
     def wait_ns(self) -> int:
         """Return how long to wait for replies after the last request."""
@@ -97,7 +111,7 @@ class _Echo:
             left_ns = max(0, until_ns - monotonic_ns())
             if select.select([self._client], [], [], min(left_ns, _WAKE_NS) / 1e9)[0]:
                 now = monotonic_ns()
-                packet, (source, _) = self._client.recvfrom(_LONGEST)
+                packet, (source, *_) = self._client.recvfrom(_LONGEST)
                 self._note(packet, source, now)
             elif left_ns <= _WAKE_NS:
                 return
@@ -106,11 +120,12 @@ class _Echo:
 
     def _note(self, packet: bytes, source: str, now: int) -> None:
         """Record a packet if it is a reply to one of our requests."""
-        message = packet[(packet[0] & 0xF) * 4 :]  # a raw socket also delivers the IPv4 header
-        if source != self._spec.address or len(message) != _HEADER.size + len(self._payload):
+        # A raw socket also delivers the header of IPv4, but not that of IPv6.
+        message = packet if self._icmp is _ICMP6 else packet[(packet[0] & 0xF) * 4 :]
+        if source != self._address or len(message) != _HEADER.size + len(self._payload):
             return
         kind, _, _, identifier, wire = _HEADER.unpack_from(message)
-        if kind != _ECHO_REPLY or identifier != self._identifier or message[_HEADER.size :] != self._payload:
+        if kind != self._icmp.reply or identifier != self._identifier or message[_HEADER.size :] != self._payload:
             return
         latest = len(self.sent_ns) - 1
         number = latest - ((latest - wire) & 0xFFFF)  # the latest request with these 16 bits

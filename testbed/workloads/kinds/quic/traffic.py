@@ -125,11 +125,11 @@ def client(spec: Spec, owner: Owner) -> None:
     """Connect, send message n when the bits of n messages are due, and wait until the server has received all."""
     configuration = _configuration(spec, is_client=True)
     log = configuration.quic_logger = Log()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+    with socket.socket(spec.family, socket.SOCK_DGRAM) as own:
         udp.enlarge(own)
         connection = _Connection(QuicConnection(configuration=configuration), own)
         begun_ns = monotonic_ns()
-        connection.protocol.connect((spec.address, spec.port), now=_now())
+        connection.protocol.connect(spec.destination, now=_now())
         connection.transmit()
         while not any(isinstance(event, HandshakeCompleted) for event in connection.events()):
             owner.check()

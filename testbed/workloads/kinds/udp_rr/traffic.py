@@ -27,12 +27,12 @@ def client(spec: Spec, owner: Owner) -> None:
     total = spec.parameters["count"]
     request = bytearray(pattern(spec.seed, spec.parameters["size_bytes"]))
     sent_ns = array("q")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+    with socket.socket(spec.family, socket.SOCK_DGRAM) as client:
         replies = _Replies(client, spec, owner)
         for number in range(total):
             HEADER.pack_into(request, 0, udp.checksum(spec.seed, number), number)
             sent_ns.append(monotonic_ns())
-            client.sendto(request, (spec.address, spec.port))
+            client.sendto(request, spec.destination)
             replies.wait(number, sent_ns[-1] + spec.parameters["timeout_ns"])
             owner.progress((number + 1) / total)
     owner.emit_sent(sent_ns)
@@ -88,7 +88,7 @@ def server(spec: Spec, owner: Owner) -> None:
     reply = bytearray(pattern(spec.seed, spec.parameters["reply_bytes"]))
     data = bytearray(_LONGEST)
     foreign = udp.Foreign(spec.seed)
-    overflows_before = udp.overflows()
+    overflows_before = udp.overflows(spec.family)
     with udp.bound(spec.address, spec.port) as server:
         tcp.wake(server)
         owner.emit("listening")

@@ -76,7 +76,7 @@ def server(spec: Spec, owner: Owner) -> None:
     `corrupted` with an inverted bit, `strangers` that the client did not send, and `drops` at the full receive buffer.
     """
     arrivals = _Arrivals()
-    overflows_before = udp.overflows()
+    overflows_before = udp.overflows(spec.family)
     is_raw = "protocol" in spec.parameters
     with raw_ip.Receiver(spec) if is_raw else udp.bound(spec.address, spec.port) as server:
         tcp.wake(server)
