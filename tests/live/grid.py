@@ -122,8 +122,8 @@ def topology(cells: Iterable[Cell]) -> str:
         ends = f"from: client, to: {cell.server}, family: {cell.family}"
         ends = "in: client" if cell.name == "command" else ends
         workloads.append(f"      - {{name: {cell.workload}, {ends}, {keys}}}")
-    parts = ["name: grid", "ip: both", "nodes:", "  client:", *nodes, "links:", *links, "workloads:", "  - together:", *workloads]
-    return "\n".join(parts)
+    head = ["name: grid", "ip: both", "nodes:", "  client:"]
+    return "\n".join([*head, *nodes, "links:", *links, "workloads:", "  - together:", *workloads])
 
 
 def run(cells: Iterable[Cell], lab_name: str) -> list[str]:

@@ -1,6 +1,7 @@
-"""A web server for nodes of network namespaces, over both families of IP: HTTP/1.1 and h2c on port 80; with TLS HTTP/1.1 and HTTP/2 on port 443.
+"""A web server for nodes of network namespaces: HTTP/1.1 and h2c on port 80; with TLS HTTP/1.1 and HTTP/2 on port 443.
 
-The answer has 1000 bytes. Its status is 400 where a request has a header `x-sha256` that is not its body's.
+It listens on IPv4 and IPv6. The answer has 1000 bytes. Its status is 400 where a request has a header `x-sha256` that
+is not its body's.
 
 Run as a program with the testbed's Python; it needs no file and no right but to bind the ports.
 """

@@ -96,6 +96,12 @@ def test_the_lines_that_packets_of_a_program_can_take():
     assert [*lines_that_take(Packets(), [])] == [None]
 
 
+def test_icmp_of_ipv6_is_a_protocol_of_its_own():
+    ping = Packets(("icmp", "tcp"))
+    assert ping.over(4) == ping
+    assert ping.over(6) == Packets(("icmpv6", "tcp"))
+
+
 def test_the_longest_time_is_of_the_lines_that_packets_can_take():
     times = {DNS: 100, Match(protocol=TCP): 7, None: 20}
     assert longest(Packets(("tcp",)), times) == 7

@@ -94,11 +94,12 @@ def test_a_command_that_fails_fails_the_workload(workload, here, argv, code, sai
     assert said in error.value.message
 
 
-@pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_the_summary_of_iperf3_has_its_own_results(workload, here, protocol):
+@pytest.mark.parametrize(("protocol", "address"), [("tcp", "127.0.0.1"), ("udp", "::1")])
+def test_the_summary_of_iperf3_has_its_own_results(workload, here, protocol, address):
     asked = workload("iperf3", protocol=protocol, duration_ns=10**9, streams=2, rate_bps=10**6, size_bytes=1000)
-    summary, events = carried_out(asked, here)
+    summary, events = carried_out(replace(asked, address=address), here)
     (document,) = [event["document"] for event in events if event["event"] == "iperf3"]
+    assert {stream["remote_host"] for stream in document["start"]["connected"]} == {address}
     assert document["start"]["test_start"]["num_streams"] == 2
     assert summary.values["delivered_bytes"] == document["end"]["sum_received"]["bytes"] > 0
     assert {"sent", "retransmits"} - summary.values.keys() == {"sent" if protocol == "tcp" else "retransmits"}

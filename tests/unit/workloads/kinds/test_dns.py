@@ -44,7 +44,7 @@ def server(port):
         f"--txt-record=long.test,{LONG}",
     ]
     command = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", f"--port={port}", *options]
-    command += ["--listen-address=127.0.0.1", "--bind-interfaces", "--user="]
+    command += ["--listen-address=127.0.0.1,::1", "--bind-interfaces", "--user="]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
             try:
@@ -57,18 +57,19 @@ def server(port):
 
 
 @pytest.mark.parametrize(
-    ("query", "counts"),
+    ("query", "address", "counts"),
     [
-        ({"query": "www.test"}, (0, 0, 0)),
-        ({"query": "www.test", "transport": "tcp"}, (0, 0, 5)),
-        ({"query": "long.test", "type": "TXT"}, (5, 0, 5)),
-        ({"query": "nowhere.test"}, (0, 5, 0)),
+        ({"query": "www.test"}, "127.0.0.1", (0, 0, 0)),
+        ({"query": "www.test", "transport": "tcp"}, "127.0.0.1", (0, 0, 5)),
+        ({"query": "long.test", "type": "TXT"}, "127.0.0.1", (5, 0, 5)),
+        ({"query": "long.test", "type": "TXT"}, "::1", (5, 0, 5)),
+        ({"query": "nowhere.test"}, "::1", (0, 5, 0)),
     ],
 )
-def test_every_query_is_answered(start, server, query, counts):
+def test_every_query_is_answered(start, server, query, address, counts):
     truncated, errors, connections = counts
     parameters = asked(**query)
-    status, lines = start("dns", "client", **parameters).end()
+    status, lines = start("dns", "client", **parameters, address=address).end()
     end = lines[-1]
     assert (status, end["event"]) == (0, "end")
     assert columns(lines, "received", "seq") == [0, 1, 2, 3, 4]

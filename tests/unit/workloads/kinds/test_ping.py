@@ -27,9 +27,10 @@ def test_the_checksum_of_rfc_1071():
 
 
 @pytest.mark.skipif(not may_open_raw_sockets(), reason="needs CAP_NET_RAW")
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("size", [0, 56, 1401])
-def test_the_kernel_answers(start, size):
-    status, lines = start("ping", "client", count=5, interval_ns=20_000_000, size_bytes=size).end()
+def test_the_kernel_answers(start, size, address):
+    status, lines = start("ping", "client", count=5, interval_ns=20_000_000, size_bytes=size, address=address).end()
     assert (status, lines[-1]["event"]) == (0, "end")
     sent, received = columns(lines, "sent", "sent_ns"), columns(lines, "received", "received_ns")
     assert columns(lines, "received", "seq") == [0, 1, 2, 3, 4]

@@ -13,9 +13,10 @@ def columns(lines: list[dict[str, Any]], event: str, name: str) -> list[int]:
 
 
 @pytest.mark.parametrize("streams", ["each", "one"])
-@pytest.mark.parametrize("size", [4, 100, 50_000])
-def test_every_message_is_noted_at_both_ends(start, size, streams):
+@pytest.mark.parametrize(("size", "address"), [(4, "127.0.0.1"), (100, "::1"), (50_000, "127.0.0.1")])
+def test_every_message_is_noted_at_both_ends(start, size, address, streams):
     parameters = {
+        "address": address,
         "rate_bps": 8 * 100 * size,
         "size_bytes": size,
         "duration_ns": 300_000_000,

@@ -17,9 +17,15 @@ def columns(lines: list[dict[str, Any]], event: str, name: str) -> list[int]:
 
 
 @pytest.mark.parametrize("tls", [False, True])
-@pytest.mark.parametrize("size", [1, 100, 300_000])
-def test_every_message_is_noted_at_both_ends(start, size, tls):
-    parameters = {"rate_bps": 8000 * size, "size_bytes": size, "duration_ns": 100_000_000, "tls": tls}
+@pytest.mark.parametrize(("size", "address"), [(1, "127.0.0.1"), (100, "::1"), (300_000, "127.0.0.1")])
+def test_every_message_is_noted_at_both_ends(start, size, address, tls):
+    parameters = {
+        "rate_bps": 8000 * size,
+        "size_bytes": size,
+        "duration_ns": 100_000_000,
+        "tls": tls,
+        "address": address,
+    }
     server = start("tcp-messages", "server", **parameters)
     server.line()
     status, lines = start("tcp-messages", "client", **parameters).end()

@@ -15,9 +15,11 @@ def columns(lines: list[dict[str, Any]], event: str, name: str) -> list[int]:
 
 
 @pytest.mark.parametrize("connect", ["once", "each"])
-@pytest.mark.parametrize(("size", "reply"), [(1, 1), (200, 200_000), (200_000, 1)])
-def test_every_request_is_answered(start, connect, size, reply):
-    parameters = {"count": 30, "size_bytes": size, "reply_bytes": reply, "connect": connect}
+@pytest.mark.parametrize(
+    ("size", "reply", "address"), [(1, 1, "127.0.0.1"), (200, 200_000, "::1"), (200_000, 1, "127.0.0.1")]
+)
+def test_every_request_is_answered(start, connect, size, reply, address):
+    parameters = {"count": 30, "size_bytes": size, "reply_bytes": reply, "connect": connect, "address": address}
     server = start("tcp-rr", "server", **parameters)
     server.line()
     status, lines = start("tcp-rr", "client", **parameters).end()

@@ -37,9 +37,9 @@ def both(start: Callable[..., Any], **parameters: str | int) -> tuple[Events, Ev
     return by_event(sent), by_event(received)
 
 
-@pytest.mark.parametrize("size", [1, 65521, SIZE])
-def test_every_byte_arrives_and_the_columns_add_up(start, size):
-    sent, received = both(start, size_bytes=size)
+@pytest.mark.parametrize(("size", "address"), [(1, "127.0.0.1"), (65521, "::1"), (SIZE, "127.0.0.1")])
+def test_every_byte_arrives_and_the_columns_add_up(start, size, address):
+    sent, received = both(start, size_bytes=size, address=address)
     assert sent["end"][0]["bytes"] == received["end"][0]["bytes"] == size
     assert sum(sum(decode(line["bytes"])) for line in received["bytes"]) == size
     (connection,) = sent["connections"]

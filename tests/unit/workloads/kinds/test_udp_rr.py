@@ -4,6 +4,8 @@ import socket
 import threading
 from typing import Any
 
+import pytest
+
 from testbed.endpoint.columns import decode
 from testbed.endpoint.udp import HEADER, checksum
 
@@ -14,10 +16,11 @@ def columns(lines: list[dict[str, Any]], event: str, name: str) -> list[int]:
     return [value for line in lines if line["event"] == event for value in decode(line[name])]
 
 
-def test_every_request_is_answered(start):
-    server = start("udp-rr", "server", **REQUESTS)
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_every_request_is_answered(start, address):
+    server = start("udp-rr", "server", **REQUESTS, address=address)
     server.line()
-    status, lines = start("udp-rr", "client", **REQUESTS).end()
+    status, lines = start("udp-rr", "client", **REQUESTS, address=address).end()
     assert (status, lines[-1]) == (0, {"event": "end", "corrupted": 0, "strangers": 0})
     sent, received = columns(lines, "sent", "sent_ns"), columns(lines, "received", "received_ns")
     assert columns(lines, "received", "seq") == list(range(40))

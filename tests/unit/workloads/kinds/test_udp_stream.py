@@ -3,10 +3,12 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+import pytest
+
 from testbed.endpoint import udp
 from testbed.endpoint.columns import decode
 from testbed.endpoint.pacing import count
-from testbed.endpoint.spec import Spec
+from testbed.endpoint.spec import Spec, family_of
 from testbed.endpoint.udp import HEADER, checksum
 
 RATE = {"rate_bps": 800_000, "size_bytes": 100, "duration_ns": 500_000_000}  # 1000 datagrams/s
@@ -39,10 +41,11 @@ def header(number: int, seed: int = 7) -> bytes:
     return HEADER.pack(checksum(seed, number), number)
 
 
-def test_datagrams_are_sent_on_time_and_noted(start):
-    server = start("udp-stream", "server", **RATE)
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_datagrams_are_sent_on_time_and_noted(start, address):
+    server = start("udp-stream", "server", **RATE, address=address)
     server.line()
-    status, lines = start("udp-stream", "client", **RATE).end()
+    status, lines = start("udp-stream", "client", **RATE, address=address).end()
     assert (status, lines[-1]["event"], lines[-1]["count"]) == (0, "end", 500)
     sent, start_ns = columns(lines, "sent", "sent_ns"), lines[-1]["start_ns"]
     assert len(sent) == 500
@@ -96,9 +99,10 @@ def test_more_datagrams_than_can_be_are_an_error(start, port):
     assert (status, lines[-1]["code"]) == (1, "too-many-datagrams")
 
 
-def test_only_what_finds_the_receive_buffer_full_is_a_drop():
-    before = udp.overflows()
-    with udp.bound("127.0.0.1", 0) as server, socket.socket(type=socket.SOCK_DGRAM) as sender:
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_only_what_finds_the_receive_buffer_full_is_a_drop(address):
+    before = udp.overflows(family_of(address))
+    with udp.bound(address, 0) as server, socket.socket(server.family, socket.SOCK_DGRAM) as sender:
         sender.sendto(b"x", server.getsockname())
         assert udp.drops(server, before) == 0
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)  # the kernel's least

@@ -69,13 +69,17 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Attributes: `hosts`, what requests were to; `contexts`, the TLS of each connection in turn, none if empty."""
+    """A server on IPv4 and IPv6.
+
+    Attributes: `hosts`, what requests were to; `contexts`, the TLS of each connection in turn, none if empty.
+    """
 
     daemon_threads = True
     request_queue_size = 128
+    address_family = socket.AF_INET6
 
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("::", 0), Handler)
         self.hosts = set()
         self.contexts, self.requests = [], []
 

@@ -10,9 +10,12 @@ from testbed.endpoint.pattern import pattern
 from tests.unit.workloads.kinds.http.conftest import BODY, PARAMETERS, columns
 
 
-@pytest.mark.parametrize(("connect", "concurrency"), [("once", 1), ("once", 5), ("each", 1), ("each", 5)])
-def test_every_request_is_answered(request_all, server, connect, concurrency):
-    status, lines = request_all(server.server_port, connect=connect, concurrency=concurrency)
+@pytest.mark.parametrize(
+    ("connect", "concurrency", "address"),
+    [("once", 1, "127.0.0.1"), ("once", 5, "::1"), ("each", 1, "::1"), ("each", 5, "127.0.0.1")],
+)
+def test_every_request_is_answered(request_all, server, connect, concurrency, address):
+    status, lines = request_all(server.server_port, connect=connect, concurrency=concurrency, address=address)
     assert (status, lines[-1]["event"]) == (0, "end")
     assert server.hosts == {f"web:{server.server_port}"}
     sent, received = columns(lines, "sent", "sent_ns"), columns(lines, "received", "received_ns")
