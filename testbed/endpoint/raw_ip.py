@@ -43,6 +43,7 @@ class Receiver(socket.socket):
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec.family, socket.SOCK_RAW, spec.parameters["protocol"])
         self._head = head(spec)
+        self._ports_at = 0 if spec.parameters["protocol"] in _WITH_PORTS else 4
         self._packet = bytearray(_PACKET_BYTES)
         udp.enlarge(self)
         self.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, self._filter())
@@ -58,17 +59,17 @@ class Receiver(socket.socket):
             length = super().recv_into(self._packet, 0, flags)
             start = _WORD * (self._packet[0] & _HEADER_LENGTH) if self.family == socket.AF_INET else 0
             data = start + len(self._head)
-            if self._packet[start:data] == self._head:
+            # What is before the ports of protocols without ports may differ: the kernel sets the checksum of ICMPv6.
+            if self._packet[start + self._ports_at : data] == self._head[self._ports_at :]:
                 buffer[:] = self._packet[data : data + size]
                 return length - data
 
     def _filter(self) -> bytes:
         """Return a `struct sock_fprog` that passes packets with the spec's ports."""
-        at = 0 if any(self._head[:4]) else 4
-        word = int.from_bytes(self._head[at : at + 4], "big")
+        word = int.from_bytes(self._head[self._ports_at : self._ports_at + 4], "big")
         program = [
             (_LOAD_HEADER_LENGTH if self.family == socket.AF_INET else _LOAD_NO_LENGTH, 0, 0, 0),
-            (_LOAD_WORD, 0, 0, at),
+            (_LOAD_WORD, 0, 0, self._ports_at),
             (_IF_EQUAL, 0, 1, word),
             (_RETURN, 0, 0, _PACKET_BYTES),
             (_RETURN, 0, 0, 0),

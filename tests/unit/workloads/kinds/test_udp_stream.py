@@ -10,6 +10,7 @@ from testbed.endpoint.columns import decode
 from testbed.endpoint.pacing import count
 from testbed.endpoint.spec import Spec, family_of
 from testbed.endpoint.udp import HEADER, checksum
+from tests.unit.workloads.kinds.test_ping import may_open_raw_sockets
 
 RATE = {"rate_bps": 800_000, "size_bytes": 100, "duration_ns": 500_000_000}  # 1000 datagrams/s
 
@@ -57,6 +58,18 @@ def test_datagrams_are_sent_on_time_and_noted(start, address):
     assert all(sent[number] < at for number, at in zip(seq, received, strict=True))
     assert all(at - start_ns >= number * 1_000_000 for number, at in enumerate(sent))  # never early
     assert lines[-1] == {"event": "end", "corrupted": 0, "strangers": 0, "drops": 0}
+
+
+@pytest.mark.skipif(not may_open_raw_sockets(), reason="needs CAP_NET_RAW")
+@pytest.mark.parametrize(("address", "protocol"), [("127.0.0.1", 1), ("::1", 6), ("::1", 17), ("::1", 47), ("::1", 58)])
+def test_packets_of_other_protocols_are_counted_as_datagrams_are(start, address, protocol):
+    parameters = {**RATE, "protocol": protocol, "source_port": 4000, "address": address}
+    server = start("udp-stream", "server", **parameters)
+    server.line()
+    assert start("udp-stream", "client", **parameters).end()[0] == 0
+    server.stop()
+    status, lines = server.end()
+    assert (status, columns(lines, "received", "seq")) == (0, list(range(500)))
 
 
 def test_duplicates_reordering_and_other_datagrams_are_recorded(start, port):
