@@ -14,7 +14,8 @@ and imports nothing heavy. Its parts are modules of the package, each imported w
 
 The client runs in the workload's source, the server in its destination, unless the destination runs a server of its
 own. Both report with `owner.emit`, see `testbed.endpoint`, and finish with an `end`. The optional `prepare` computes or
-loads what takes time; it is called before the start of the workload and sends no packet.
+loads what takes time; it is called before the start of the workload and sends no packet. Sockets are of the family
+`spec.family` and lead to `spec.destination`: a workload runs over IPv4 or IPv6, as the file says.
 
 Another package adds a kind with an entry point of the group `testbed.workloads`, whose name is that of the kind and
 whose value is the `Kind`.

@@ -1,24 +1,16 @@
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import pytest
 
 from testbed.endpoint.columns import decode
 from testbed.workloads.kinds.ping.traffic import checksum
+from tests.unit.workloads.kinds.conftest import may_open_raw_sockets
 
 
 def columns(lines: list[dict[str, Any]], event: str, name: str) -> list[int]:
     return [value for line in lines if line["event"] == event for value in decode(line[name])]
-
-
-def may_open_raw_sockets() -> bool:
-    try:
-        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).close()
-    except PermissionError:
-        return False
-    return True
 
 
 def test_the_checksum_of_rfc_1071():

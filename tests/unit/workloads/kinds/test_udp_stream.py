@@ -10,7 +10,7 @@ from testbed.endpoint.columns import decode
 from testbed.endpoint.pacing import count
 from testbed.endpoint.spec import Spec, family_of
 from testbed.endpoint.udp import HEADER, checksum
-from tests.unit.workloads.kinds.test_ping import may_open_raw_sockets
+from tests.unit.workloads.kinds.conftest import may_open_raw_sockets
 
 RATE = {"rate_bps": 800_000, "size_bytes": 100, "duration_ns": 500_000_000}  # 1000 datagrams/s
 
