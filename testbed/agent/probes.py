@@ -7,6 +7,7 @@ import errno
 import http.client
 import socket
 
+from testbed.endpoint.spec import family_of
 from testbed.linux import namespaces
 
 _ANSWER_SECONDS = 2
@@ -17,14 +18,14 @@ _DISCARD_PORT = 9  # RFC 863
 
 def accepts(network: int, address: str, port: int) -> bool:
     """Return whether a TCP port accepts a connection, asked from a network namespace."""
-    with namespaces.inside(network), socket.socket() as probe:
+    with namespaces.inside(network), socket.socket(family_of(address)) as probe:
         probe.settimeout(_LOCAL_CONNECT_SECONDS)
         return probe.connect_ex((address, port)) == 0
 
 
 def reaches(network: int, address: str) -> bool:
     """Return whether packets from a network namespace reach an address and come back."""
-    with namespaces.inside(network), socket.socket() as probe:
+    with namespaces.inside(network), socket.socket(family_of(address)) as probe:
         probe.settimeout(_REACH_SECONDS)
         # A port on which nothing listens answers too, with RST (RFC 9293, 3.10.7.1).
         return probe.connect_ex((address, _DISCARD_PORT)) in (0, errno.ECONNREFUSED)
@@ -35,12 +36,12 @@ async def http_status(network: int, address: str, port: int, path: str) -> int:
 
     Args:
         network: file descriptor of the network namespace to ask from.
-        address: of the server, IPv4.
+        address: of the server.
         port: of the server, TCP.
         path: that is asked for.
     """
     with namespaces.inside(network):
-        channel = socket.socket()  # which stays in that namespace
+        channel = socket.socket(family_of(address))  # which stays in that namespace
     return await asyncio.to_thread(_status, channel, address, port, path)
 
 

@@ -109,7 +109,7 @@ def pairwise(runtime: str) -> list[Cell]:
     return [cell for cell in chosen if cell.runtime == runtime]
 
 
-def topology(cells: Iterable[Cell]) -> str:
+def topology(cells: Iterable[Cell], ip: str = "both") -> str:
     """The file with all cells: a client, and a server behind each link that they need."""
     servers = {cell.server: cell for cell in cells}
     nodes, links, workloads = [], [], []
@@ -122,7 +122,7 @@ def topology(cells: Iterable[Cell]) -> str:
         ends = f"from: client, to: {cell.server}, family: {cell.family}"
         ends = "in: client" if cell.name == "command" else ends
         workloads.append(f"      - {{name: {cell.workload}, {ends}, {keys}}}")
-    head = ["name: grid", "ip: both", "nodes:", "  client:"]
+    head = ["name: grid", f"ip: {ip}", "nodes:", "  client:"]
     return "\n".join([*head, *nodes, "links:", *links, "workloads:", "  - together:", *workloads])
 
 
