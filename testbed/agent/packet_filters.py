@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.nfnetlink.nfctsocket import AsyncNFCTSocket
 
-from testbed.agent import nat_rules, nft
+from testbed.agent import nat_rules, nft, node_addresses
 from testbed.errors import LabError
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from testbed.agent.messages import NewNat, PacketFilter
+    from testbed.agent.messages import NewAddress, NewNat, PacketFilter
     from testbed.agent.wiring import Wiring
 
 _FIREWALL = "testbed_firewall"
@@ -31,16 +31,55 @@ def install(wiring: Wiring, name: str, packet_filter: PacketFilter) -> None:
     _load(wiring, name, _rules(wiring, name, packet_filter))
 
 
-async def rebind(wiring: Wiring, name: str, nat: NewNat) -> None:
-    """Have the NAT of a node forget its mappings. It forwards nothing meanwhile, so that none of them comes back.
+class Nats:
+    """The NATs of a lab's nodes, whose mappings and addresses change in a run.
 
-    Raises:
-        MachineError, LabError: as `install`.
+    Args:
+        wiring: of the lab.
     """
-    tables = [_table(number) for number in range(len(nat.outside))]
-    _load(wiring, name, [line for table in tables for line in nat_rules.closing(table)])
-    await _forget_connections(wiring, name)
-    _load(wiring, name, [line for table in tables for line in nat_rules.opening(nat, table)])
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        self._nats: dict[str, NewNat] = {}
+        self._moved: dict[tuple[str, str], str] = {}
+
+    def know(self, filters: Mapping[str, PacketFilter | None]) -> None:
+        """Note the NATs among what nodes were given, by their names."""
+        self._nats |= {name: found.nat for name, found in filters.items() if found and found.nat}
+
+    async def rebind(self, name: str) -> None:
+        """Have the NAT of a node forget its mappings. It forwards nothing meanwhile, so that none of them comes back.
+
+        Raises:
+            MachineError, LabError: as `install`.
+        """
+        nat = self._nats[name]
+        self._close(name, nat)
+        await _forget_connections(self._wiring, name)
+        lines = [line for number in range(len(nat.outside)) for line in nat_rules.opening(nat, _table(number))]
+        _load(self._wiring, name, lines)
+
+    async def move(self, new: NewAddress) -> None:
+        """Give the NAT of a node another address, and have it forget its mappings; nothing if it has that address.
+
+        Raises:
+            MachineError, LabError: as `install`; `address-refused`.
+        """
+        name, nat, port = new.node, self._nats[new.node], self._wiring.port(new.node, new.network)
+        before = self._moved.get(port.place, port.address)
+        if before == new.address:
+            return
+        self._close(name, nat)
+        node_addresses.change(
+            self._wiring.node(name), port.interface, before=before, after=new.address, prefix_length=new.prefix_length
+        )
+        self._moved[port.place] = new.address
+        await _forget_connections(self._wiring, name)
+        _load(self._wiring, name, _translations(self._wiring, name, nat, self._moved))
+
+    def _close(self, name: str, nat: NewNat) -> None:
+        tables = (_table(number) for number in range(len(nat.outside)))
+        _load(self._wiring, name, [line for table in tables for line in nat_rules.closing(table)])
 
 
 def _table(number: int) -> str:
@@ -54,12 +93,8 @@ def _rules(wiring: Wiring, name: str, packet_filter: PacketFilter) -> list[str]:
     Raises:
         LabError: `port-gone`.
     """
-    lines: list[str] = []
-    if nat := packet_filter.nat:
-        inside = [wiring.port(name, network).interface for network in nat.inside]
-        for number, network in enumerate(nat.outside):
-            port = wiring.port(name, network)
-            lines += nat_rules.translation(nat, _table(number), inside, port.interface, port.address)
+    nat = packet_filter.nat
+    lines = _translations(wiring, name, nat, {}) if nat else []
     if firewall := packet_filter.firewall:
         ports = [[wiring.port(name, one) for one in side] for side in (firewall.inside, firewall.outside)]
         inner, outer = ([port.interface for port in side] for side in ports)
@@ -68,6 +103,27 @@ def _rules(wiring: Wiring, name: str, packet_filter: PacketFilter) -> list[str]:
         lines += nat_rules.protection(firewall, ("ip", _FIREWALL), inner, outer, forwards)
         if has_ipv6:  # what a NAT forwards is IPv4
             lines += nat_rules.protection(firewall, ("ip6", _FIREWALL), inner, outer)
+    return lines
+
+
+def _translations(wiring: Wiring, name: str, nat: NewNat, moved: Mapping[tuple[str, str], str]) -> list[str]:
+    """Return the rules of a NAT, with empty sets.
+
+    Args:
+        wiring: of the lab.
+        name: of the node.
+        nat: what it does.
+        moved: addresses by node and network that are not the plan's.
+
+    Raises:
+        LabError: `port-gone`.
+    """
+    lines: list[str] = []
+    inside = [wiring.port(name, network).interface for network in nat.inside]
+    for number, network in enumerate(nat.outside):
+        port = wiring.port(name, network)
+        address = moved.get(port.place, port.address)
+        lines += nat_rules.translation(nat, _table(number), inside, port.interface, address)
     return lines
 
 

@@ -33,7 +33,7 @@ from testbed.errors import LabError, TestbedError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from testbed.agent.attachments import Attachments
@@ -91,7 +91,7 @@ class Server:
         self.node_faults = NodeFaults(control)
         attachments.is_off = self.node_faults.is_off
         self._owners: dict[str, dict[int, sockets.Owner]] = {}
-        self._nats: dict[str, messages.NewNat] = {}
+        self._nats = packet_filters.Nats(wiring)
         self._exclusive = asyncio.Lock()
         self.ended = asyncio.Event()
         handlers: dict[type[messages.Call[Any]], Callable[[Any], Awaitable[object]]] = {
@@ -205,7 +205,7 @@ class Server:
 
     async def _create(self, call: messages.Create) -> None:
         await creation.create(self._wiring, call.networks, call.nodes, self._directory / "hosts")
-        self._note_nats(call.nodes)
+        self._nats.know({node.name: node.packet_filter for node in call.nodes})
         if self._way_out:
             await self._way_out.open(call.networks, call.publications, call.name_server)
         for node in call.nodes:
@@ -215,17 +215,13 @@ class Server:
 
     async def _adopt(self, call: messages.Adopt) -> None:
         await adoption.adopt(self._wiring, call.networks, call.nodes)
-        self._note_nats(call.nodes)
+        self._nats.know({node.name: node.packet_filter for node in call.nodes})
         await self._attachments.wires.make(call.wires, call.nodes)
         await self._attachments.recognise()
 
     async def _await(self, call: messages.Await) -> None:
         awaited.expect(self._wiring, call.networks, call.nodes)
         await self._attachments.members.require_engine()
-
-    def _note_nats(self, made: Iterable[messages.NewNode | messages.PresentNode]) -> None:
-        filters = {node.name: node.packet_filter for node in made}
-        self._nats |= {name: found.nat for name, found in filters.items() if found and found.nat}
 
     async def _accepts(self, call: messages.Accepts) -> bool:
         return probes.accepts(self._wiring.node(call.node).network, call.address, call.port)
@@ -252,13 +248,24 @@ class Server:
             self._attachments.look()  # a network may have its first link now
         return chosen
 
-    async def _change(self, changes: Sequence[messages.LinkChange], rebinds: Sequence[str]) -> tuple[int, int]:
-        """Change impaired links, have the NATs of nodes rebind; return when that began and when it was done, ns."""
+    async def _change(
+        self,
+        changes: Sequence[messages.LinkChange],
+        rebinds: Sequence[str],
+        addresses: Sequence[messages.NewAddress],
+    ) -> tuple[int, int]:
+        """Change impaired links, have NATs rebind and give some other addresses.
+
+        Returns:
+            When that began and when it was done, ns.
+        """
         async with self._exclusive:
             begun_ns = time.monotonic_ns()
             await self._links.change(changes)
             for name in rebinds:
-                await packet_filters.rebind(self._wiring, name, self._nats[name])
+                await self._nats.rebind(name)
+            for new in addresses:
+                await self._nats.move(new)
             return begun_ns, time.monotonic_ns()
 
     async def _bring_about(self, call: messages.BringAbout) -> messages.Happened:

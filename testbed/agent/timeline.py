@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
     from testbed.agent.connection import Connection
     from testbed.agent.faults import NodeFaults
-    from testbed.agent.messages import LinkChange, Timeline, TimelineEvent
+    from testbed.agent.messages import LinkChange, NewAddress, Timeline, TimelineEvent
 
-    Change = Callable[[Sequence[LinkChange], Sequence[str]], Awaitable[tuple[int, int]]]
-    """Makes changes of links, and has the NATs of nodes rebind; returns when it began and when it was done, ns."""
+    Change = Callable[[Sequence[LinkChange], Sequence[str], Sequence[NewAddress]], Awaitable[tuple[int, int]]]
+    """Changes links, has the NATs of nodes rebind, and gives NATs other addresses; returns when it began and when it
+    was done, ns of the monotonic clock."""
 
 _log = logging.getLogger(__name__)
 
@@ -82,8 +83,8 @@ async def _happen(
     number: int, event: TimelineEvent, start_ns: int, change: Change, node_faults: NodeFaults
 ) -> EventDone:
     work: list[Awaitable[tuple[int, int]]] = [node_faults.carry_out(fault) for fault in event.faults]
-    if event.changes or event.rebinds or not work:
-        work = [change(event.changes, event.rebinds), *work]
+    if event.changes or event.rebinds or event.addresses or not work:
+        work = [change(event.changes, event.rebinds, event.addresses), *work]
     times_ns = await asyncio.gather(*work)
     done = EventDone(number=number, begun_ns=min(times_ns)[0], done_ns=max(done_ns for _, done_ns in times_ns))
     _log.info(
@@ -104,7 +105,7 @@ async def _undo(
     if under_way:
         await asyncio.wait(under_way)
     try:
-        await change(timeline.restored, ())
+        await change(timeline.restored, (), timeline.addresses)
     finally:
         await node_faults.heal(dict.fromkeys(fault.node for event in timeline.events for fault in event.faults))
 

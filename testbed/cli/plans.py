@@ -144,7 +144,7 @@ def _timeline(plan: Plan) -> Table:
     for event in plan.timeline:
         at, what = units.DURATION.format(event.at_ns), event.what
         if not event.changes:
-            timeline.add_row(at, what, "", "" if event.rebinds else "nothing changes")
+            timeline.add_row(at, what, "", "" if event.rebinds or event.addresses else "nothing changes")
         for change in event.changes:
             timeline.add_row(at, what, change.key.name, change.impairments.describe())
             at = what = ""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from testbed import faults, units
-from testbed.agent.messages import EventDone, LinkChange, Tell, TimelineEvent
+from testbed.agent.messages import EventDone, LinkChange, NewAddress, Tell, TimelineEvent
 from testbed.agent.messages import Timeline as Call
 from testbed.errors import LabError
 from testbed.runs import TimelineRecord
@@ -75,6 +75,7 @@ class Timeline:
                 return
             self._start_ns = start_ns
             changed = {change.key for event in self._plan.timeline for change in event.changes}
+            moved = dict.fromkeys((new.node, new.network) for event in self._plan.timeline for new in event.addresses)
             self._call = Call(
                 start_ns=start_ns,
                 events=tuple(
@@ -82,6 +83,7 @@ class Timeline:
                         at_ns=event.at_ns,
                         changes=tuple(_change(change.key, change.impairments) for change in event.changes),
                         rebinds=event.rebinds,
+                        addresses=tuple(self._new(new.node, new.network, new.address) for new in event.addresses),
                         faults=event.faults,
                     )
                     for event in self._plan.timeline
@@ -91,9 +93,16 @@ class Timeline:
                     for link in self._plan.links
                     if link.key in changed
                 ),
+                addresses=tuple(self._new(*place) for place in moved),
             )
             self._connection = self._agent.begin(self._call)
             self._reader.start()
+
+    def _new(self, node: str, network: str, address: str = "") -> NewAddress:
+        """Return an address for the NAT of a node, by default the plan's."""
+        interface = self._plan.node(node).on(network)
+        length = interface.prefix_length
+        return NewAddress(node=node, network=network, address=address or interface.address, prefix_length=length)
 
     def _read(self) -> None:
         """Read the agent's reports until it sends its result or an error."""

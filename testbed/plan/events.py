@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from testbed.decisive import ADDED, NOT_DECISIVE
+from testbed.decisive import ADDED, ADDRESS, NOT_DECISIVE
 from testbed.faults import Fault
 from testbed.impairments import Impairments
 from testbed.matching import LinkKey, Match
@@ -46,6 +46,21 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewAddress:
+    """Another address for the NAT of a router.
+
+    Attributes:
+        node: the router.
+        network: the one outside on which it has the address.
+        address: IPv4, without the prefix length.
+    """
+
+    node: str
+    network: str
+    address: str = field(metadata=ADDRESS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something that happens once in a run.
 
@@ -53,7 +68,8 @@ class Event:
         at_ns: its time, from the start of the first workload.
         what: a description for users: `client <-> server: loss 20 %`, `partition client | server`.
         changes: the links that it changes; empty if it changes nothing.
-        rebinds: the routers whose NATs forget their mappings.
+        rebinds: the routers whose NATs forget their mappings and keep their addresses.
+        addresses: of routers whose NATs get another one, and forget their mappings.
         faults: what happens to nodes.
         commands: what is started in nodes.
         minor: it is one of many steps of a gradual change, which are not shown one by one.
@@ -63,6 +79,7 @@ class Event:
     what: str = field(metadata=NOT_DECISIVE)
     changes: tuple[LinkChange, ...]
     rebinds: tuple[str, ...] = field(default=(), metadata=ADDED)
+    addresses: tuple[NewAddress, ...] = field(default=(), metadata=ADDED)
     faults: tuple[Fault, ...] = field(default=(), metadata=ADDED)
     commands: tuple[Command, ...] = field(default=(), metadata=ADDED)
     minor: bool = field(default=False, metadata=ADDED)

@@ -13,10 +13,13 @@ from testbed.topology.steps import Commands, Happening, RampStep, in_time
 from testbed.topology.timeline_state import TimelineState
 
 if TYPE_CHECKING:
+    from testbed.plan.rebinding import Rebinding
     from testbed.topology.models import Topology
 
 
-def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple[tuple[Link, ...], tuple[Event, ...]]:
+def resolve_links(
+    topology: Topology, *, seed: int, engine: str | None, rebinding: Rebinding
+) -> tuple[tuple[Link, ...], tuple[Event, ...]]:
     """Return the links of `topology`, in the order of the file, and its timeline, in the order of time.
 
     A link with a match is there also if it has no impairments: its packets pass without those of the plain link.
@@ -25,6 +28,7 @@ def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple
         topology: as it was read.
         seed: of the plan.
         engine: instead of the file's.
+        rebinding: chooses the addresses that NATs get.
     """
     asked, course = topology.applied(), TimelineState(topology)
     timeline = []
@@ -33,13 +37,14 @@ def resolve_links(topology: Topology, *, seed: int, engine: str | None) -> tuple
         changes = tuple(
             LinkChange(**key._asdict(), impairments=impairments) for key, impairments in course.meet(event).items()
         )
-        rebinds = topology.members(event.node) if isinstance(event, Rebind) else ()
+        moves = isinstance(event, Rebind) and event.address is not None
         timeline.append(
             Event(
                 at_ns=step.at_ns,
                 what=course.describe(event),
                 changes=changes,
-                rebinds=rebinds,
+                rebinds=topology.members(event.node) if isinstance(event, Rebind) and not moves else (),
+                addresses=rebinding.addresses(event) if isinstance(event, Rebind) and moves else (),
                 faults=faults,
                 commands=_commands(event),
                 minor=isinstance(event, RampStep) and event.is_minor,

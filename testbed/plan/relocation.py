@@ -134,7 +134,13 @@ def _moved(plan: Plan, moves: Moves) -> Plan:
         tuple(replace(workload, address=_address(workload.address, moves)) for workload in stage)
         for stage in plan.stages
     )
-    return replace(plan, networks=networks, nodes=nodes, stages=stages)
+    timeline = tuple(
+        replace(event, addresses=tuple(replace(new, address=_address(new.address, moves)) for new in event.addresses))
+        if event.addresses
+        else event
+        for event in plan.timeline
+    )
+    return replace(plan, networks=networks, nodes=nodes, stages=stages, timeline=timeline)
 
 
 def _interface(interface: Interface, moves: Moves) -> Interface:

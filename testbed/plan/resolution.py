@@ -14,6 +14,7 @@ from testbed.plan.addresses import Placed
 from testbed.plan.forwarding import Forwarding
 from testbed.plan.links import resolve_links
 from testbed.plan.model import Group, Interface, Network, Node, Plan
+from testbed.plan.rebinding import Rebinding
 from testbed.plan.workloads import CaptureSettings, Workload
 from testbed.seeds import derive, of_name
 from testbed.topology.timeline_state import longest_ns, longest_round_trip, packets_of
@@ -76,7 +77,8 @@ def resolve(
     }
     placed = {family: _placed(topology, family, lab, members) for family in FAMILIES}
     nodes = tuple(_node(topology, name, placed) for name in topology.nodes)
-    links, timeline = resolve_links(topology, seed=seed, engine=engine)
+    rebinding = Rebinding(topology, placed[IPV4])
+    links, timeline = resolve_links(topology, seed=seed, engine=engine, rebinding=rebinding)
     networks = tuple(_network(topology, name, placed) for name in topology.segments)
     ways = {family: Forwarding(nodes, networks, family) for family in FAMILIES}
     stages = _stages(topology, nodes, ways, seed)
@@ -125,7 +127,11 @@ def _placed(topology: Topology, family: int, lab: str, members: Mapping[str, Seq
     )
     hosts = {
         name: addresses.hosts(
-            subnet, members[name], given[name], _used(topology, segments[name].present), wire=name in topology.wires
+            subnet,
+            members[name],
+            given[name],
+            _used(topology, segments[name].present) | topology.later_addresses,
+            wire=name in topology.wires,
         )
         for name, subnet in subnets.items()
     }

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from functools import partial
-from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Annotated, Any, TypeVar
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Annotated, Any, Literal, TypeVar
 
 from testbed.families import FAMILIES, IP, Address, Subnet
 from testbed.topology.problems import quote
 from testbed.topology.values import Reader, describe, fault, text_of
+
+NEW: Literal["new"] = "new"
+"""An address that the plan chooses."""
 
 _OfFamily = TypeVar("_OfFamily", Address, Subnet)
 
@@ -40,6 +43,15 @@ def _address(value: object) -> Address:
         raise fault(f"is {quote(text)}, which is no address", example) from None
     if not _usable(address):
         raise fault(f"is {quote(text)}, which no node can have", example)
+    return address
+
+
+def _nat_address(value: object) -> IPv4Address | Literal["new"]:
+    if value == NEW:
+        return NEW
+    address = _address(value)
+    if not isinstance(address, IPv4Address):
+        raise fault(f"is {address}, and NATs translate IPv4 only", "write it like 198.18.7.77, or: new")
     return address
 
 
@@ -96,3 +108,7 @@ WireSubnets = Annotated[
 Addresses = Annotated[
     tuple[Address, ...], Reader(_one_per_family(_address, "address"), _one_or_two("198.18.7.10", "2001:2:0:7::10"))
 ]
+NatAddress = Annotated[
+    IPv4Address | Literal["new"], Reader(_nat_address, {"type": "string", "examples": [NEW, "198.18.7.77"]})
+]
+"""An address outside of a NAT, or one that the plan chooses."""

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
 from pydantic.fields import FieldInfo
 
 from testbed.topology import ends
+from testbed.topology.address_values import NEW, NatAddress
 from testbed.topology.base import Model, key
 from testbed.topology.ends import DirectionEnds, DownlinkEnds, PairEnds, UplinkEnds
 from testbed.topology.event_times import Timed
@@ -131,13 +132,21 @@ class RunEvent(Timed):
 
 
 class Rebind(Timed):
-    """A NAT that forgets its mappings, as a router that starts again: what goes on gets other ports outside."""
+    """A NAT that forgets its mappings, as a router that starts again: what goes on gets other ports outside.
+
+    With `address`, it gets another address outside, too.
+    """
 
     node: Name = key("The router")
     rebind: Literal[True] = key("That its NAT forgets its mappings")
+    address: NatAddress | None = key(
+        "The address outside that it has from then on; `new`: one that no node has", default=None
+    )
+    network: Name | None = key("The network outside with that address, where there are several", default=None)
 
     def __str__(self) -> str:
-        return f"NAT of {self.node} rebinds"
+        address = "a new address" if self.address == NEW else f"the address {self.address}"
+        return f"NAT of {self.node} rebinds{f' with {address}' if self.address else ''}"
 
 
 def _listed(value: object) -> object:

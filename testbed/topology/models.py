@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +19,7 @@ from testbed.topology.captures import CaptureValue
 from testbed.topology.compose import Compose
 from testbed.topology.document import Document
 from testbed.topology.ends import LinkEnds
-from testbed.topology.events import AnyEvent
+from testbed.topology.events import AnyEvent, Rebind
 from testbed.topology.graph import Graph, graphs_of
 from testbed.topology.groups import Groups, Precedence, instances_of, links_between, member_names, on_all, precedence
 from testbed.topology.link_entries import AnyLink, Applied, Engine, LinkEntry, Wire
@@ -288,6 +289,12 @@ class Topology(Model):
             for address in attachment.addresses
             if address.version == family
         }
+
+    @property
+    def later_addresses(self) -> frozenset[IPv4Address]:
+        """The addresses that the timeline gives nodes."""
+        given = (event.address for event in self.timeline if isinstance(event, Rebind))
+        return frozenset(address for address in given if isinstance(address, IPv4Address))
 
     def network_between(self, node: str, other: str, named: str | None) -> str:
         """Return the network that two neighbours, nodes or groups, share: the one `named`, or the only one.

@@ -63,15 +63,15 @@ STREAM = """
 import json, socket, sys, time
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 sock.settimeout(0.3)
-seen, end = set(), time.monotonic() + 3
+seen, end = [], time.monotonic() + 4
 while time.monotonic() < end:
     sock.sendto(b"echo", (sys.argv[1], 3478))
     try:
-        seen.add(sock.recv(100))
+        seen.append(sock.recv(100))
     except OSError:
         pass
     time.sleep(0.02)
-print(json.dumps({"endpoints": len(seen)}))
+print(json.dumps({"endpoints": len(set(seen)), "addresses": len({one.split()[0] for one in seen})}))
 """
 
 HOME = '{nat: {inside: [den], forward: ["8080:child:80"]}, firewall: {inside: [den]}}'
@@ -106,8 +106,11 @@ workloads:
   - together:
       - {{name: rebound, kind: command, in: pr-client, command: [python3, -c, {json.dumps(STREAM)}, server]}}
       - {{name: steady, kind: command, in: ar-client, command: [python3, -c, {json.dumps(STREAM)}, server]}}
+      - {{name: moved, kind: command, in: sy-client, command: [python3, -c, {json.dumps(STREAM)}, server]}}
 timeline:
-  - {{at: 1s, node: port-restricted, rebind: true}}
+  - {{at: 2s, node: port-restricted, rebind: true}}
+  - {{at: 2s, node: symmetric, rebind: true, address: new}}
+  - {{at: 3s, node: symmetric, rebind: true, address: new}}
 """
 
 CLIENTS = {"full-cone": "fc-client", "address-restricted": "ar-client"} | {
@@ -263,12 +266,19 @@ def test_a_nat_of_another_kind_fails_the_check(lab):
 
 
 def test_a_nat_that_rebinds_gives_what_goes_on_another_port(lab, tmp_path):
+    before = {kind: lab[kind].run(["ip", "-br", "-4", "addr"]).stdout for kind in KINDS}
     run = lab.run(tmp_path, check=False)
-    (event,) = run.timeline
-    assert event.what == "NAT of port-restricted rebinds"
-    assert event.begun_ns < event.done_ns
-    endpoints = {name: run.summary(name).values["data.endpoints"] for name in ("rebound", "steady")}
-    assert endpoints == {"rebound": 2, "steady": 1}
+    assert [event.what for event in run.timeline][:2] == [
+        "NAT of port-restricted rebinds",
+        "NAT of symmetric rebinds with a new address",
+    ]
+    assert all(event.due_ns <= event.begun_ns < event.done_ns for event in run.timeline)
+    found = {each.workload: (each.values["data.endpoints"], each.values["data.addresses"]) for each in run.summaries}
+    assert found == {"rebound": (2, 1), "steady": (1, 1), "moved": (3, 3)}
+    # At the end, each has the address again that it had before.
+    assert {kind: lab[kind].run(["ip", "-br", "-4", "addr"]).stdout for kind in KINDS} == before
+    assert all(each.passed for each in lab.check_nats())
+    assert lab.attachments().problems == ()
 
 
 def test_a_firewall_lets_connections_out_and_none_in(lab):

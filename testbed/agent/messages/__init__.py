@@ -54,7 +54,7 @@ from testbed.agent.messages.probes import (
 )
 from testbed.agent.messages.processes import Endpoint, Exit, Launch, ProcessEvent, Spawn, StopCommands, Tell
 from testbed.agent.messages.sockets import NodeSockets, Sockets, TcpConnection
-from testbed.agent.messages.timeline import BringAbout, EventDone, Happened, Timeline, TimelineEvent
+from testbed.agent.messages.timeline import BringAbout, EventDone, Happened, NewAddress, Timeline, TimelineEvent
 
 __all__ = [
     "Accepts",
@@ -94,6 +94,7 @@ __all__ = [
     "Look",
     "Member",
     "NatObservation",
+    "NewAddress",
     "NewFirewall",
     "NewForward",
     "NewGateway",

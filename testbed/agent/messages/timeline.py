@@ -7,6 +7,15 @@ from testbed.agent.messages.links import LinkChange
 from testbed.faults import Fault
 
 
+class NewAddress(Payload, frozen=True, kw_only=True):
+    """An address for the NAT of a node on one of its networks outside, in place of the one that it has there."""
+
+    node: str
+    network: str
+    address: str
+    prefix_length: int
+
+
 class TimelineEvent(Payload, frozen=True, kw_only=True):
     """What happens at a time after time zero.
 
@@ -14,12 +23,14 @@ class TimelineEvent(Payload, frozen=True, kw_only=True):
         at_ns: that time.
         changes: of links.
         rebinds: nodes whose NATs forget their mappings.
+        addresses: of NATs, which forget their mappings too.
         faults: of nodes.
     """
 
     at_ns: int
     changes: tuple[LinkChange, ...]
     rebinds: tuple[str, ...] = ()
+    addresses: tuple[NewAddress, ...] = ()
     faults: tuple[Fault, ...] = ()
 
 
@@ -32,11 +43,13 @@ class Timeline(Call[None], frozen=True, kw_only=True):
         start_ns: time zero; it may be in the future.
         events: in the order of their times.
         restored: the changes that undo all of those of links.
+        addresses: those that NATs had before.
     """
 
     start_ns: int
     events: tuple[TimelineEvent, ...]
     restored: tuple[LinkChange, ...]
+    addresses: tuple[NewAddress, ...] = ()
 
 
 class EventDone(Payload, frozen=True, kw_only=True):

@@ -150,7 +150,7 @@ def _target(parts: Parts, path: Path, route: StaticRoute) -> Iterator[Fault]:
 def _next_hop(parts: Parts, path: Path, name: str, route: StaticRoute) -> Iterator[Fault]:
     own = parts.on[name]
     if (address := as_address(route.via)) is not None:
-        if not any(address in subnet for network in own for subnet in _subnets(parts, network)):
+        if not any(address in subnet for network in own for subnet in subnets(parts, network)):
             said = f"is {address}, which is in no subnet that the file gives to a network of {quote(name)}"
             yield Fault(path, "unreachable-next-hop", said, "name the next node, or give the network its subnet")
         return
@@ -161,7 +161,7 @@ def _next_hop(parts: Parts, path: Path, name: str, route: StaticRoute) -> Iterat
         yield Fault(path, "unreachable-next-hop", said, nearest(route.via, neighbours, f"neighbours of {name}"))
 
 
-def _subnets(parts: Parts, network: str) -> Iterator[Subnet]:
+def subnets(parts: Parts, network: str) -> Iterator[Subnet]:
     """The subnets of a network, where the file decides them."""
     for wire in parts.wires.values():
         if wire.network == network:

@@ -11,7 +11,7 @@ from testbed.topology.events import Alternation, Flap, Heal, ImpairmentChange, P
 from testbed.topology.groups import links_between
 from testbed.topology.node_events import LastingEvent, NodeEvent
 from testbed.topology.problems import nearest, quote
-from testbed.topology.rules import links, references
+from testbed.topology.rules import links, rebinding, references
 from testbed.topology.timeline_state import separated
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ def _rebind(parts: Parts, entry: Path, event: Rebind) -> Iterator[Fault]:
         said = f"is {quote(name)}, which has no NAT"
         hint = nearest(name, routers, "nodes with a NAT") if routers else "give it one: router: {nat: {inside: [...]}}"
         yield Fault(path, "no-nat", said, hint)
+    elif nodes:
+        yield from rebinding.new_address(parts, entry, event)
 
 
 def _link(parts: Parts, path: Path, ends: LinkEnds) -> Iterator[Fault]:

@@ -72,7 +72,7 @@ class Lab:
         self.heard = []
         self.nodes = Nodes()
 
-    async def change(self, changes, rebinds):  # noqa: ARG002  # no NAT here
+    async def change(self, changes, rebinds, addresses):  # noqa: ARG002  # no NAT here
         begun_ns = time.monotonic_ns()
         self.done.append((begun_ns, changes))
         if changes in self.failing:

@@ -1,9 +1,12 @@
 """NAT and firewalls in a file: what they mean for routes and paths, and their faults."""
 
+from ipaddress import IPv4Address, IPv4Network
+
 import pytest
 
 from testbed.matching import Packets
-from testbed.plan import Plan, resolve
+from testbed.plan import Plan, relocate, resolve
+from testbed.plan.events import NewAddress
 from testbed.plan.forwarding import forwarding, longest_ns
 from testbed.plan.routes import Firewall, Nat
 from testbed.topology import TopologyError, loads
@@ -154,3 +157,64 @@ def test_a_rebinding_names_a_node_with_a_nat():
     text = f"{CARRIER}  - {{at: 1s, node: core, rebind: true}}\n  - {{at: 1s, node: nobody, rebind: true}}\n"
     assert [code for *_, code in faults(text)] == ["no-nat", "unknown-node"]
     assert faults(text.replace("node: core, rebind: true", "node: home, rebind: false"))[0][2] == "unknown-value"
+
+
+REBOUND = ONE.replace("wan: }", "wan: {subnet: 198.18.22.0/24}}").replace(
+    "  server: {networks: [wan]}",
+    "  server: {networks: {wan: {address: 198.18.22.10}}}",
+)
+REBOUND += """
+  both: {networks: [lan, wan], router: {nat: {inside: [lan]}}}
+workloads: [{name: v, kind: udp-stream, from: a, to: server, duration: 9s}]
+timeline:
+"""
+
+
+@pytest.mark.parametrize(
+    ("keys", "code"),
+    [
+        ("address: 198.18.22.10", "address-taken"),
+        ("address: 198.18.22.1", "address-taken"),
+        ("address: 198.18.22.255", "address-outside-subnet"),
+        ("address: 198.18.23.7", "address-outside-subnet"),
+        ("address: newer", "bad-value"),
+        ("network: wan", "contradiction"),
+        ("address: new, network: lan", "unknown-network"),
+    ],
+)
+def test_faults_of_another_address_of_a_nat(keys, code):
+    assert [found for *_, found in faults(f"{REBOUND}  - {{at: 1s, node: home, rebind: true, {keys}}}\n")] == [code]
+
+
+def test_a_nat_gets_the_address_that_is_given_or_one_that_nobody_has():
+    events = "".join(
+        f"  - {{at: 1s, node: {node}, rebind: true, address: {address}}}\n"
+        for node, address in (("home", "198.18.22.2"), ("home", "new"), ("both", "new"))
+    )
+    found = plan(REBOUND + events)
+    given, *new = [(event.what, event.rebinds, *event.addresses) for event in found.timeline]
+    assert given == (
+        "NAT of home rebinds with the address 198.18.22.2",
+        (),
+        NewAddress(node="home", network="wan", address="198.18.22.2"),
+    )
+    assert [address.address for *_, address in new] == ["198.18.22.254", "198.18.22.253"]
+    own = {found.node(node).on("wan").address for node in ("home", "both", "server")}
+    assert not own & {"198.18.22.2", "198.18.22.254", "198.18.22.253"}
+
+
+def test_a_new_address_moves_with_its_subnet_and_a_wire_has_none():
+    text = REBOUND.replace("wan: {subnet: 198.18.22.0/24}", "wan: ").replace("{wan: {address: 198.18.22.10}}", "[wan]")
+    found = plan(f"{text}  - {{at: 1s, node: home, rebind: true, address: new}}\n")
+    moved = relocate(found, [IPv4Network(network.subnet) for network in found.networks])
+    (event,) = moved.timeline
+    assert IPv4Address(event.addresses[0].address) in IPv4Network(moved.networks[1].subnet)
+    assert moved.digest == found.digest
+    wired = """
+name: wired
+nodes: {a: , home: {router: {nat: {inside: [a-home]}}}, server: }
+links: [{wire: [a, home]}, {wire: [home, server]}]
+workloads: [{name: v, kind: udp-stream, from: a, to: server, duration: 9s}]
+timeline: [{at: 1s, node: home, rebind: true, address: new}]
+"""
+    assert [code for *_, code in faults(wired)] == ["no-free-address"]
