@@ -1,0 +1,1 @@
+"""A service that counts orders, and its client."""
