@@ -17,6 +17,7 @@ from testbed.plan.model import Group, Interface, Network, Node, Plan
 from testbed.plan.rebinding import Rebinding
 from testbed.plan.workloads import CaptureSettings, Workload
 from testbed.seeds import derive, of_name
+from testbed.topology import with_chaos
 from testbed.topology.timeline_state import longest_ns, longest_round_trip, packets_of
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def resolve(
     seed_given = seed is not None or topology.seed is not None
     if seed is None:
         seed = of_name(topology.name) if topology.seed is None else topology.seed
+    topology = with_chaos(topology, seed)
     members = {
         network: [node for node in topology.nodes if network in topology.attachments(node)]
         for network in topology.segments

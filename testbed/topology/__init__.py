@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -14,6 +14,7 @@ from testbed import arguments
 from testbed.errors import UsageError
 from testbed.present import Present
 from testbed.topology.attaching import attaches, filled
+from testbed.topology.chaos_drawing import chaos_faults, drawn
 from testbed.topology.document import MOST_BYTES, Document, read
 from testbed.topology.error_messages import located, translate, valueless
 from testbed.topology.find import find, named
@@ -28,7 +29,7 @@ from testbed.topology.timeline_faults import timeline_faults
 from testbed.topology.timeline_state import workload_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "Factor",
@@ -37,6 +38,7 @@ __all__ = [
     "Setting",
     "Topology",
     "TopologyError",
+    "as_text",
     "build",
     "description",
     "discovered",
@@ -50,6 +52,8 @@ __all__ = [
     "parse_factor",
     "place_of",
     "schema",
+    "with_chaos",
+    "with_timeline",
 ]
 
 
@@ -182,6 +186,38 @@ def place_of(topology: Topology, path: tuple[str, ...]) -> str:
     return f"{problem.file}:{problem.line}:{problem.column}"
 
 
+def with_chaos(topology: Topology, seed: int) -> Topology:
+    """Return a topology whose timeline has the faults that its chaos draws from a seed; without chaos, the same one."""
+    if topology.chaos is None:
+        return topology
+    return with_timeline(topology, drawn(topology, seed))
+
+
+def with_timeline(topology: Topology, entries: Iterable[Mapping[str, object]]) -> Topology:
+    """Return a topology with another timeline, and without chaos.
+
+    Args:
+        topology: as it was read.
+        entries: the timeline, as a file has it.
+
+    Raises:
+        TopologyError: the timeline is not valid.
+    """
+    data: Any = topology.document.data
+    data = {name: value for name, value in data.items() if name != "chaos"}
+    document = read(as_text({**data, "timeline": [*entries]}), topology.document.name)
+    return _validated(document, topology.directory, None if topology.lacks_discovery else topology.present)
+
+
+def as_text(data: object) -> str:
+    """Return what a document has as YAML (JSON, which it contains); numbers are written as they were."""
+    if isinstance(data, dict):
+        return f"{{{', '.join(f'{as_text(str(name))}: {as_text(value)}' for name, value in data.items())}}}"
+    if isinstance(data, list | tuple):
+        return f"[{', '.join(map(as_text, data))}]"
+    return str(getattr(data, "text", None) or json.dumps(data, ensure_ascii=False))
+
+
 def _validated(document: Document, directory: Path, present: Present | None) -> Topology:
     files, is_filled = Files(directory), present is not None
     problems = [*document.problems, *valueless(document)]
@@ -197,7 +233,10 @@ def _validated(document: Document, directory: Path, present: Present | None) -> 
     if topology:
         topology.keep(document, present)
     if topology and is_whole and not problems:  # what an event makes of a link depends on all that is before it
-        problems += [located(fault, document) for fault in (*timeline_faults(topology), *workload_faults(topology))]
+        problems += [
+            located(fault, document)
+            for fault in (*timeline_faults(topology), *workload_faults(topology), *chaos_faults(topology))
+        ]
     if problems or topology is None:
         raise TopologyError(problems)
     return topology

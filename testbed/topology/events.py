@@ -28,6 +28,7 @@ DARK = ImpairmentKeys(blackhole=True)
 """What a partition does to the links that it cuts."""
 
 
+_LASTING = "How long that lasts: then the links have the impairments under `links` again; unless given, until healed"
 _LINK = "The link that changes: `{between: [a, b]}`, `{from: a, to: b}`, or an end alone"
 
 
@@ -35,6 +36,7 @@ class ImpairmentChange(Timed, ImpairmentKeys):
     """A change of a link's impairments; keys that are not named stay as they are."""
 
     link: ends.AnyEnds = key(_LINK)
+    lasting_ns: SomeDuration | None = key(_LASTING, alias="for", default=None)
 
 
 class Flap(Timed):
@@ -77,6 +79,8 @@ class Partition(Timed):
         "Groups of nodes, cut off from each other: `[[client], [server]]`; or in one direction: "
         "`{from: [client], to: [server]}`"
     )
+
+    lasting_ns: SomeDuration | None = key(_LASTING, alias="for", default=None)
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:

@@ -16,6 +16,7 @@ from testbed.topology.address_values import Families
 from testbed.topology.attaching import attaches, attaches_running
 from testbed.topology.base import EmptyIsDefault, Model, Recorded, key
 from testbed.topology.captures import CaptureValue
+from testbed.topology.chaos import Chaos
 from testbed.topology.compose import Compose
 from testbed.topology.document import Document
 from testbed.topology.ends import LinkEnds
@@ -156,6 +157,7 @@ class Topology(Model):
     )
     workloads: tuple[Entry, ...] = key("Traffic, one after the other; `together` runs some at once", default=())
     timeline: tuple[Annotated[AnyEvent, Recorded()], ...] = key("What changes at given times of a run", default=())
+    chaos: Chaos | None = key("Faults at random times, drawn from the seed, instead of a timeline", default=None)
     expect: tuple[ExpectationText, ...] = key("Conditions on the metrics of a run", default=())
     capture: CaptureValue | None = key("The nodes where packets are captured during a run", default=None)
     sockets: tuple[Name, ...] = key(

@@ -58,7 +58,17 @@ class RampStep:
     is_minor: bool
 
 
-Happening = ImpairmentChange | Partition | Heal | Rebind | NodeFaults | RampStep | Commands
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The end of a change or a partition that lasts for a given time."""
+
+    event: ImpairmentChange | Partition
+
+    def __str__(self) -> str:
+        return f"{self.event.link}: over" if isinstance(self.event, ImpairmentChange) else f"{self.event}: over"
+
+
+Happening = ImpairmentChange | Partition | Over | Heal | Rebind | NodeFaults | RampStep | Commands
 """What a step is."""
 
 
@@ -107,6 +117,8 @@ def _steps(topology: Topology, number: int, event: Event, end_ns: int | None) ->
                 yield Step(number, later_key or key, at_ns + offset_ns, happening)
         else:
             yield Step(number, key, at_ns, event)
+            if isinstance(event, ImpairmentChange | Partition) and event.lasting_ns:
+                yield Step(number, "for", at_ns + event.lasting_ns, Over(event))
 
 
 def _of_link(event: Flap, *, blackhole: bool) -> ImpairmentChange:

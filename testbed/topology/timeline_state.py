@@ -16,7 +16,7 @@ from testbed.topology.graph import Hop
 from testbed.topology.link_entries import Applied
 from testbed.topology.models import Topology
 from testbed.topology.problems import quote
-from testbed.topology.steps import Commands, Happening, NodeFaults, RampStep, in_time
+from testbed.topology.steps import Commands, Happening, NodeFaults, Over, RampStep, in_time
 from testbed.topology.workloads import Together, Work, Workload
 
 
@@ -168,12 +168,21 @@ class TimelineState:
             healed = self.now if isinstance(event.heal, str) else self._all_of(self._topology.links_of(event.heal))
             return {key: self.file.get(key, CLEAR) for key in healed}
         if isinstance(event, Partition):
-            parts = [self._topology.members(*names) for names in event.groups]
-            cut = separated(self._on, parts, one_way=event.is_one_way)
-            return {key: self._darkened(key) for key in self._all_of(cut)}
+            return {key: self._darkened(key) for key in self._cut(event)}
+        if isinstance(event, Over):
+            links = self._cut(event.event) if isinstance(event.event, Partition) else self._links_of(event.event)
+            return {key: self.file.get(key, CLEAR) for key in links}
         if isinstance(event, RampStep):
             return {key: self._ramped(event, key) for key in self._topology.links_of(event.ramp.link)}
         return self._changed(event, dict.fromkeys(self._topology.links_of(event.link)))
+
+    def _cut(self, partition: Partition) -> Iterator[LinkKey]:
+        """Yield the links that a partition cuts."""
+        parts = [self._topology.members(*names) for names in partition.groups]
+        yield from self._all_of(separated(self._on, parts, one_way=partition.is_one_way))
+
+    def _links_of(self, change: ImpairmentChange) -> Iterator[LinkKey]:
+        yield from self._topology.links_of(change.link)
 
     def _changed(self, event: ImpairmentChange, keys: Collection[LinkKey]) -> dict[LinkKey, Impairments]:
         """Return the impairments of links after a change, computed once for all links with equal impairments."""
