@@ -20,6 +20,9 @@ class Mean(Model):
 Time = Annotated[Mean, Short("mean", {"type": "string", "pattern": units.DURATION.pattern, "examples": ["3s"]})]
 
 
+_SECOND = Mean.model_construct(mean_ns=1_000_000_000)
+
+
 class Chaos(Model):
     """Faults at random times, of random kinds, on random nodes and links, all drawn from the seed."""
 
