@@ -37,6 +37,7 @@ COMMANDS = {
     "export": ("testbed.cli.replays", "Pack a run into one file, for example to attach to a ticket."),
     "samples": ("testbed.cli.samples", "Show what a run recorded of a workload, or print it as CSV."),
     "sweep": ("testbed.cli.sweeps", "Run a topology with every combination of some values, several times each."),
+    "hunt": ("testbed.cli.hunting", "Draw faults until a run fails, and find the fewest that make it fail."),
     "impair": ("testbed.cli.labs", "Change the impairments of a link while its lab is up."),
     "fault": ("testbed.cli.faults", "Pause, stop, kill or restart a node while its lab is up."),
     "play": ("testbed.cli.faults", "Carry out the timeline of a file on a lab that is up."),

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import re
 import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import yaml
-
-from testbed.topology.document import Float, Integer
+from testbed.topology.yaml_text import WIDTH, dumped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from testbed.topology.document import Path
-
-_NO_TEXT = re.compile(
-    r"|~|null|Null|NULL|true|True|TRUE|false|False|FALSE|[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"
-    r"|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
-)
-"""What YAML 1.2 reads as something else than text."""
-
-_WIDTH = 108
-"""Columns of a comment or a value, without what is before it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,18 +81,18 @@ class Draft:
         return "\n".join([*_commented(head), *self._lines(comments)]) + "\n"
 
     def _lines(self, comments: Mapping[Path, Iterable[str]]) -> Iterator[str]:
-        yield from _dumped({"name": self.name})
+        yield from dumped({"name": self.name})
         for title, section in (("networks", self.networks), ("nodes", self.nodes)):
             if section:
                 yield from ("", f"{title}:")
                 for name, entry in section.items():
                     yield from (f"  {line}" for line in _commented(comments.get((title, name), ())))
-                    yield from (f"  {line}" for line in _dumped({name: entry or None}))
+                    yield from (f"  {line}" for line in dumped({name: entry or None}))
         if self.links:
             yield from ("", "links:")
             for index, link in enumerate(self.links):
                 yield from (f"  {line}" for line in _commented(comments.get(("links", index), ())))
-                yield from (f"  - {line}" for line in _dumped(link, flow=True))
+                yield from (f"  - {line}" for line in dumped(link, flow=True))
 
 
 def _shifted(origins: Mapping[Path, Path], removed: Path) -> Iterator[tuple[Path, Path]]:
@@ -121,40 +108,9 @@ def _shifted(origins: Mapping[Path, Path], removed: Path) -> Iterator[tuple[Path
 
 def _commented(lines: Iterable[str]) -> Iterator[str]:
     for line in lines:
-        wrapped = textwrap.wrap(_one_line(line), _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+        wrapped = textwrap.wrap(_one_line(line), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
         yield from (f"# {part}" for part in wrapped)
 
 
 def _one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
-class _Dumper(yaml.SafeDumper):
-    """PyYAML's writer, with quotes around what YAML 1.2 would not read as text, and no aliases."""
-
-    def ignore_aliases(self, _data: object) -> bool:
-        return True
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = '"' if _NO_TEXT.fullmatch(text) else "|" if "\n" in text and text.isprintable() else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _text)
-_Dumper.add_representer(Integer, lambda dumper, number: dumper.represent_scalar("tag:yaml.org,2002:int", number.text))
-_Dumper.add_representer(Float, lambda dumper, number: dumper.represent_scalar("tag:yaml.org,2002:float", number.text))
-_Dumper.add_representer(type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", ""))
-
-
-def _dumped(data: dict[str, object], *, flow: bool = False) -> list[str]:
-    """Return the lines of a mapping: one for each key, and so on in mappings of several keys, or all in one line."""
-    dumper = _Dumper(io.StringIO(), default_flow_style=None, sort_keys=False)  # lists of scalars in one line
-    root = dumper.represent_data(data)
-    assert isinstance(root, yaml.MappingNode)  # noqa: S101  # it is made of a dict
-    root.flow_style = flow
-    for _, node in root.value:
-        if isinstance(node, yaml.MappingNode) and len(node.value) > 1 and not flow:
-            node.flow_style = False
-    text = yaml.serialize(root, Dumper=_Dumper, allow_unicode=True, width=_WIDTH)
-    return str(text).rstrip("\n").splitlines()

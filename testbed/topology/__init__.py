@@ -27,6 +27,7 @@ from testbed.topology.rules.parts import Parts
 from testbed.topology.settings import Factor, Setting, applied, factor_problems, factors_in, parse_factor
 from testbed.topology.timeline_faults import timeline_faults
 from testbed.topology.timeline_state import workload_faults
+from testbed.topology.yaml_text import dumped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,10 +39,10 @@ __all__ = [
     "Setting",
     "Topology",
     "TopologyError",
-    "as_text",
     "build",
     "description",
     "discovered",
+    "drawn",
     "factors",
     "find",
     "load",
@@ -205,17 +206,8 @@ def with_timeline(topology: Topology, entries: Iterable[Mapping[str, object]]) -
     """
     data: Any = topology.document.data
     data = {name: value for name, value in data.items() if name != "chaos"}
-    document = read(as_text({**data, "timeline": [*entries]}), topology.document.name)
+    document = read("\n".join(dumped({**data, "timeline": [*entries]})), topology.document.name)
     return _validated(document, topology.directory, None if topology.lacks_discovery else topology.present)
-
-
-def as_text(data: object) -> str:
-    """Return what a document has as YAML (JSON, which it contains); numbers are written as they were."""
-    if isinstance(data, dict):
-        return f"{{{', '.join(f'{as_text(str(name))}: {as_text(value)}' for name, value in data.items())}}}"
-    if isinstance(data, list | tuple):
-        return f"[{', '.join(map(as_text, data))}]"
-    return str(getattr(data, "text", None) or json.dumps(data, ensure_ascii=False))
 
 
 def _validated(document: Document, directory: Path, present: Present | None) -> Topology:

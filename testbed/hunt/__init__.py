@@ -1,0 +1,13 @@
+"""Hunts: faults are drawn from one seed after the other until a run fails, and then shrunk.
+
+What is left are the fewest of those faults, as short and as mild as they still make the topology fail.
+
+`shrinking` decides what to try, and knows nothing of labs. `trials` runs what is tried, and remembers the outcomes.
+`hunting` puts the two together.
+"""
+
+from testbed.hunt.hunting import HUNTS, Found, Hunt, HuntObserver, HuntOutcome
+from testbed.hunt.shrinking import shrink
+from testbed.hunt.trials import Rule
+
+__all__ = ["HUNTS", "Found", "Hunt", "HuntObserver", "HuntOutcome", "Rule", "shrink"]
