@@ -112,6 +112,7 @@ def hunt_command(
         limit_s=limit_s,
         rule=rule,
         command=tuple(shlex.split(command or "")),
+        lab=how.name,
         runtime=how.runtime,
         engine=how.engine,
         output=output or Path(f"{path.stem}-hunted.yml"),

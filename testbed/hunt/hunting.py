@@ -104,6 +104,7 @@ class Hunt:
         limit_s: no further seed is tried after so many seconds, and the search stops where it is; None is no limit.
         rule: how often faults have to fail.
         command: what is run on this machine while the faults happen, in place of the workloads; empty for these.
+        lab: the name of its labs; by default that of the hunt.
         runtime, engine: as for `Lab.up`.
         output: the topology to write.
         observer: receives the progress.
@@ -116,6 +117,7 @@ class Hunt:
     limit_s: float | None = None
     rule: Rule
     command: tuple[str, ...] = ()
+    lab: str | None = None
     runtime: str | None = None
     engine: str | None = None
     output: Path
@@ -137,7 +139,7 @@ class Hunt:
             trials = Trials(
                 topology=hunted,
                 directory=self.root / HUNTS / identifier,
-                name=identifier,
+                name=self.lab or identifier,
                 runtime=self.runtime,
                 engine=self.engine,
                 command=self.command,

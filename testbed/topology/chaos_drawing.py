@@ -15,6 +15,7 @@ from testbed.topology.base import Fault
 from testbed.topology.chaos import Chaos, Mean
 from testbed.topology.events import ImpairmentChange
 from testbed.topology.models import Topology
+from testbed.topology.problems import nearest, quote
 from testbed.topology.steps import length_ns
 from testbed.topology.timeline_state import TimelineState
 
@@ -48,6 +49,12 @@ def chaos_faults(topology: Topology) -> Iterator[Fault]:
     chaos = topology.chaos
     if chaos is None:
         return
+    known = [*topology.nodes, *topology.groups]
+    for number, name in enumerate(chaos.nodes):
+        if name not in known:
+            said = f"names {quote(name)}, which is not a node"
+            yield Fault(("chaos", "nodes", number), "unknown-node", said, nearest(name, known, "nodes"))
+            return
     if topology.timeline:
         message, hint = "and a timeline exclude each other", "run with either, or take what chaos drew as the timeline"
         yield Fault(("chaos",), "contradicting-keys", message, hint, at_key=True)
@@ -183,8 +190,9 @@ def _delay(draw: _Draw, at_ns: int, lasting_ns: int) -> Entry | None:
 
 def _flap(draw: _Draw, at_ns: int, lasting_ns: int) -> Entry | None:
     every_ns = max(lasting_ns // _FLAPS, _SHORTEST_NS) // _MS * _MS
+    down_ns = every_ns // 2 // _MS * _MS
     change = draw.link(at_ns, lasting_ns)
-    times = {"every": _text(every_ns), "until": _text(at_ns + lasting_ns), "down": _text(every_ns // 2)}
+    times = {"every": _text(every_ns), "until": _text(at_ns + lasting_ns - down_ns), "down": _text(down_ns)}
     return change and {**change, **times}
 
 
