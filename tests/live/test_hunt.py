@@ -34,8 +34,8 @@ def hunted(lab_name, tmp_path):
 
 def hunt(file, lab_name, *options):
     where = ["--results", str(file.parent / "results"), "--output", str(file.with_name("found.yml"))]
-    options = ["--name", lab_name, "--runtime", "netns", "--runs", "6", "--fails", "1/1", *where, *options]
-    return run("hunt", str(file), *options, lab=lab_name)
+    argv = ["--name", lab_name, "--runtime", "netns", "--runs", "6", "--fails", "1/1", *where, *options]
+    return run("hunt", str(file), *argv, lab=lab_name)
 
 
 def test_one_partition_is_enough_and_can_be_repeated(hunted, lab_name, tmp_path):
