@@ -1,0 +1,52 @@
+"""The store with a planted bug (tests/store): two faults expose it, one of them does not, and without the bug nothing does.
+
+It is what `testbed hunt` has to find, so the bug has to show up in nearly every run with both faults.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from testbed.lab import Lab
+from testbed.topology import loads
+
+pytestmark = [pytest.mark.live, pytest.mark.netns]
+
+STORE = Path(__file__).parents[1] / "store" / "store.yml"
+CUT = "  - {at: 1s, partition: [[first], [second]]}\n  - {at: 4s, link: {between: [first, second]}, blackhole: false}\n"
+PAUSE = "  - {at: 2s, node: first, pause: 2s}\n"
+KILL = "  - {at: 2s, node: first, kill: 1s}\n"
+LOSE_BACKUP = "  - {at: 1s, node: second, kill: 1s}\n"
+
+HARMLESS = {"none": "", "cut": CUT, "pause": PAUSE, "kill": KILL, "backup killed": LOSE_BACKUP}
+HARMFUL = {"cut and pause": CUT + PAUSE, "cut and kill": CUT + KILL}
+
+
+def told(name, timeline, results, *, careful=False):
+    """Run the store with a timeline in place of its chaos, and return what its client tells."""
+    text = STORE.read_text().partition("\nchaos:")[0]
+    if timeline:
+        text += f"\ntimeline:\n{timeline}"
+    if careful:
+        text = text.replace("/mnt/monitor.py, first", "/mnt/monitor.py, --careful, first")
+    with Lab.up(loads(text, str(STORE), STORE.parent), name=name, runtime="netns") as lab:
+        run = lab.run(results, check=False)
+    values = run.summary("client").values
+    assert values["data.reads"] > 20
+    return values["data.stale_reads"]
+
+
+def test_two_faults_expose_the_planted_bug_and_no_single_one_does(lab_name, tmp_path):
+    cases = {**HARMLESS, **HARMFUL}
+    with ThreadPoolExecutor() as pool:
+        running = {
+            case: pool.submit(told, f"{lab_name}-{number}", timeline, tmp_path)
+            for number, (case, timeline) in enumerate(cases.items())
+        }
+        mended = pool.submit(told, f"{lab_name}-mended", CUT + PAUSE, tmp_path, careful=True)
+    stale = {case: each.result() for case, each in running.items()}
+    assert {case for case, reads in stale.items() if reads > 0} == {*HARMFUL}, stale
+    assert mended.result() == 0
