@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.live.command_line import COMMAND, run
 
 pytestmark = [pytest.mark.live, pytest.mark.netns]
@@ -73,3 +74,14 @@ def test_a_command_here_may_be_what_fails(hunted, lab_name, tmp_path):
     assert done.returncode in (0, 1), done.stdout + done.stderr
     if done.returncode:
         assert "reaches ended with status 1" in done.stdout
+
+
+def test_it_finds_the_two_faults_that_expose_the_bug_of_the_store(lab_name, tmp_path):
+    """Of the four that the seed draws: the backup is away, and then the primary dies; the bug is in monitor.py."""
+    where = ["--results", str(tmp_path / "results"), "--output", str(tmp_path / "found.yml")]
+    argv = ["--name", lab_name, "--runtime", "netns", "--seed", "3", "--runs", "1", "--fails", "1/1", *where, "--json"]
+    done = run("hunt", str(ROOT / "tests" / "store" / "store.yml"), *argv, lab=lab_name, timeout=600)
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = json.loads(done.stdout)["found"]
+    assert (found["drawn"], found["why"]) == (4, "client.data.stale_reads == 0")
+    assert {entry["node"] for entry in found["entries"]} == {"first", "second"}
