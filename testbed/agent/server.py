@@ -227,12 +227,10 @@ class Server:
 
     async def look(self) -> None:
         """Note what nobody did to the lab on purpose and what no call reports, until cancelled."""
-
-        def states() -> tuple[dict[str, str], dict[str, str]]:
-            held = self.node_faults.held()
-            return {name: state for name, state in self._states().items() if name not in held}, self._links.dead()
-
-        await self._events.look(states)
+        held = self.node_faults.held
+        await self._events.look(
+            lambda: ({name: how for name, how in self._states().items() if name not in held()}, self._links.dead())
+        )
 
     async def _clock(self, _: messages.Clock) -> int:
         return time.monotonic_ns()
