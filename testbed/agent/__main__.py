@@ -22,6 +22,7 @@ from testbed import logs
 from testbed.agent import aliases, guardian, isolation, journal, link_devices, links, protocol
 from testbed.agent.attachments import Attachments
 from testbed.agent.docker_engine import DockerEngine
+from testbed.agent.events import Events
 from testbed.agent.journal import Journal
 from testbed.agent.members import Members
 from testbed.agent.messages import EngineReport
@@ -146,14 +147,21 @@ async def _serve(arguments: argparse.Namespace, machine: int) -> None:
         found = {name: await engine.probe() for name, engine in engines.items()}
         missing = {name: availability.missing for name, availability in found.items() if availability.missing}
         lab_journal = Journal.at(arguments.journal) if arguments.journal else None
-        impaired = links.Links(wiring, devices, engines, missing, None if arguments.isolate else lab_journal)
+        events = Events()
+        impaired = links.Links(wiring, devices, engines, missing, None if arguments.isolate else lab_journal, events)
         engine = DockerEngine(arguments.docker_engine) if arguments.docker_engine else None
-        attachments = Attachments(wiring, impaired, Members(wiring, impaired, engine), Wires(wiring, devices))
+        attachments = Attachments(wiring, impaired, Members(wiring, impaired, engine), Wires(wiring, devices), events)
         leads_out = lab_journal if arguments.isolate else None
         way_out = WayOut(arguments.lab, machine, wiring, devices, leads_out) if leads_out else None
-        directory = arguments.socket.parent
         server = Server(
-            arguments.lab, wiring, impaired, attachments, directory, isolated=arguments.isolate, way_out=way_out
+            arguments.lab,
+            wiring,
+            impaired,
+            attachments,
+            arguments.socket.parent,
+            events=events,
+            isolated=arguments.isolate,
+            way_out=way_out,
         )
         with socket.socket(socket.AF_UNIX) as listener:
             _listen(listener, arguments.socket)
@@ -162,13 +170,15 @@ async def _serve(arguments: argparse.Namespace, machine: int) -> None:
             if arguments.lifeline:
                 loop.add_reader(0, _lifeline, server)
             _log.info("agent of lab %s answers, pid %d", arguments.lab, os.getpid())
-            serving = asyncio.create_task(server.serve(listener))
-            following = asyncio.create_task(attachments.follow())
-            for task in (serving, following):
+            tasks = [
+                asyncio.create_task(work) for work in (server.serve(listener), attachments.follow(), server.look())
+            ]
+            for task in tasks:
                 task.add_done_callback(lambda _: server.ended.set())
             await server.ended.wait()
+            events.close()
             await _give_back(wiring, server.node_faults)
-            for task in (serving, following):
+            for task in tasks:
                 if task.done():
                     task.result()  # whatever ended it ends the agent, and with it all links
                 await cancelled(task)

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from testbed.agent import aliases, sender_macs, switch
@@ -28,6 +28,7 @@ from testbed.errors import LabError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from testbed.agent.events import Events
     from testbed.agent.links import Links
     from testbed.agent.members import Members
     from testbed.agent.ports import DeviceKey, Port, Side
@@ -49,6 +50,7 @@ class Attachments:
     """Follows what happens to the ports of a lab, and remembers it.
 
     Attributes:
+        lab_events: incidents become some of these.
         is_off: tells whether a fault has switched a node off, so that it goes and comes back on purpose.
     """
 
@@ -56,8 +58,9 @@ class Attachments:
     links: Links
     members: Members
     wires: Wires
+    lab_events: InitVar[Events]
     is_off: Callable[[str], bool] = field(default=lambda _: False)
-    _incidents: Incidents = field(default_factory=Incidents)
+    _incidents: Incidents = field(init=False)
     _events: PortEvents = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -70,7 +73,8 @@ class Attachments:
     _excused: dict[str, int] = field(default_factory=dict)
     """By port, packets that were dropped while its node was on its way back from a fault."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, lab_events: Events) -> None:
+        self._incidents = Incidents(lab_events)
         self._events = PortEvents(self.wiring, self._side_changed, self._node_changed)
         self.links.steering.access.before_opening = self.wires.let_pass
         self.wires.when_removed = lambda port: self._disappeared(port.key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections import defaultdict
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from testbed.impairments import Impairments
     from testbed.matching import LinkKey
 
+_AT_ONCE = 32
+"""Links that are made in one go, with fewer requests to the kernel and the workers, which carry nothing meanwhile."""
+
 _SINK_MTU = 65535
 """Bytes of the largest packet that there is."""
 
@@ -51,6 +55,13 @@ class Link:
     device: int | None = None
     side: int = 0
     origin_ns: int = field(default_factory=time.monotonic_ns)
+
+
+def batches(links: Iterable[Link]) -> Iterator[tuple[Link, ...]]:
+    """Yield links by as many as are made in one go."""
+    rest = iter(links)
+    while batch := tuple(itertools.islice(rest, _AT_ONCE)):
+        yield batch
 
 
 class LinkCarriers:

@@ -16,6 +16,8 @@ from testbed.errors import TestbedError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from testbed.agent.events import Events
+
 _log = logging.getLogger(__name__)
 
 _KEPT = 1000
@@ -25,9 +27,10 @@ FAILURES = (TestbedError, NetlinkError, OSError)
 
 
 class Incidents:
-    """The latest incidents of a lab; they are numbered."""
+    """The latest incidents of a lab; they are numbered, and are among its events too."""
 
-    def __init__(self) -> None:
+    def __init__(self, events: Events) -> None:
+        self._events = events
         self._latest: deque[Incident] = deque(maxlen=_KEPT)
         self._happened = 0
 
@@ -41,6 +44,7 @@ class Incidents:
         _log.info(what)
         self._happened += 1
         self._latest.append(Incident(number=self._happened, at_ns=time.monotonic_ns(), what=what))
+        self._events.note("incident", what)
 
     @contextmanager
     def noting(self, failure: str) -> Iterator[None]:

@@ -11,14 +11,14 @@ the impairments that the file asks for. `carriers` has the devices and their eng
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from testbed import logs
-from testbed.agent.carriers import Link, LinkCarriers, refusals
+from testbed.agent.carriers import Link, LinkCarriers, batches, refusals
 from testbed.agent.engine_choice import engine_for
+from testbed.agent.events import Events
 from testbed.agent.link_copies import copies
 from testbed.agent.messages import ChosenEngine, LinkRequest, LinkStatistics
 from testbed.agent.steering import Steering
@@ -28,7 +28,7 @@ from testbed.matching import ANY_NODE
 from testbed.names import INTERNET
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from testbed.agent.journal import Journal
     from testbed.agent.link_devices import LinkDevices
@@ -37,12 +37,10 @@ if TYPE_CHECKING:
     from testbed.agent.wiring import Wiring
     from testbed.engines.engine import Engine
     from testbed.errors import MachineError
+    from testbed.impairments import Impairments
     from testbed.matching import LinkKey
 
 _log = logging.getLogger(__name__)
-
-_AT_ONCE = 32
-"""Links that are made in one go, with fewer requests to the kernel and the workers, which carry nothing meanwhile."""
 
 
 @dataclass(slots=True)
@@ -55,6 +53,7 @@ class Links:
         engines: by name, in order of preference.
         missing: those that do not work here, and why.
         journal: see `PortRules`.
+        events: of the lab; changes of impairments are among them.
         steering: brings packets to the links.
     """
 
@@ -63,6 +62,7 @@ class Links:
     engines: Mapping[str, Engine]
     missing: Mapping[str, MachineError]
     journal: Journal | None = None
+    events: Events = field(default_factory=Events)
     steering: Steering = field(init=False)
     _carriers: LinkCarriers = field(init=False)
     _links: dict[LinkKey, Link] = field(default_factory=dict)
@@ -86,6 +86,7 @@ class Links:
         async with self._exclusive:
             new: list[Link] = []
             done = []
+            changed: dict[LinkKey, Impairments] = {}
             try:
                 await self._make_lines({link.key.place for link in wanted if link.key.is_access})
                 for link in wanted:
@@ -97,6 +98,8 @@ class Links:
                     engine, why = engine_for(link, self.wiring, self.engines, self.missing)
                     done.append(ChosenEngine(engine=engine, why=why))
                     present = self._links.get(key)
+                    if not present or present.impairments != link.impairments:
+                        changed[key] = link.impairments
                     if present and present.engine == engine:
                         await self._carriers.apply(present, link.impairments)
                         continue
@@ -119,6 +122,7 @@ class Links:
                 self._links |= made
                 await self._connect(made.values())
                 await self._carriers.dismantle(replaced)
+            self.events.note_links(changed)
             return tuple(done)
 
     async def _expect(self, link: Link) -> None:
@@ -136,7 +140,7 @@ class Links:
 
     async def _make(self, links: Collection[Link]) -> None:
         """Make links; if that fails, those that were not made have no device."""
-        for batch in _batches(links):
+        for batch in batches(links):
             first, *others = batch
             with (
                 refusals(f"{first.key}" + f" and {len(others)} more" * bool(others)),
@@ -189,14 +193,17 @@ class Links:
             LabError: the first failure: a link is not impaired, or impairments could not be applied.
         """
         failures: list[LabError] = []
+        changed: dict[LinkKey, Impairments] = {}
         async with self._exclusive:
             for change in changes:
                 try:
                     link = self._impaired(change.key)
                     if link.impairments != change.impairments:
                         await self._carriers.apply(link, change.impairments)
+                        changed[change.key] = change.impairments
                 except LabError as failure:
                     failures.append(failure)
+        self.events.note_links(changed)
         if failures:
             raise failures[0]
 
@@ -339,9 +346,3 @@ class Links:
         await self._carriers.close(self.steering.rules.sinks)
         self.wiring.gateways.close(self.devices)
         self._links.clear()
-
-
-def _batches(links: Collection[Link]) -> Iterator[tuple[Link, ...]]:
-    rest = iter(links)
-    while batch := tuple(itertools.islice(rest, _AT_ONCE)):
-        yield batch

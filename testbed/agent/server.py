@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.agent.attachments import Attachments
+    from testbed.agent.events import Events
     from testbed.agent.links import Links
     from testbed.agent.way_out import WayOut
     from testbed.agent.wiring import Wiring
@@ -44,7 +45,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-_FREQUENT = (messages.Accepts, messages.HttpStatus, messages.Attachments, messages.Statistics, messages.Sockets)
+_FREQUENT = (
+    messages.Accepts,
+    messages.HttpStatus,
+    messages.Attachments,
+    messages.Sockets,
+    messages.State,
+    messages.Statistics,
+)
 """Calls that come many times a second; they are logged where everything is."""
 
 _AT_ONCE = (
@@ -70,6 +78,7 @@ class Server:
         attachments: Attachments,
         directory: Path,
         *,
+        events: Events,
         isolated: bool,
         way_out: WayOut | None = None,
     ) -> None:
@@ -78,6 +87,7 @@ class Server:
         self._links = links
         self._attachments = attachments
         self._directory = directory
+        self._events = events
         self._way_out = way_out
         self._plan: msgspec.Raw | None = None
         self._plan_version: int | None = None
@@ -88,7 +98,7 @@ class Server:
             if isolated
             else ContainerControl(attachments.members.engine, wiring, self._commands, attachments)
         )
-        self.node_faults = NodeFaults(control)
+        self.node_faults = NodeFaults(control, events)
         attachments.is_off = self.node_faults.is_off
         self._owners: dict[str, dict[int, sockets.Owner]] = {}
         self._nats = packet_filters.Nats(wiring)
@@ -111,6 +121,7 @@ class Server:
             messages.Impair: self._impair,
             messages.Restart: self._restart,
             messages.BringAbout: self._bring_about,
+            messages.State: self._state,
             messages.Statistics: self._statistics,
             messages.Sockets: self._sockets,
             messages.ProbeNat: self._probe_nat,
@@ -118,6 +129,12 @@ class Server:
             messages.Recall: self._recall,
             messages.Shutdown: self._shutdown,
         }
+        conversations: dict[type[messages.Call[None]], Callable[[Connection, Any], Awaitable[None]]] = {
+            messages.Timeline: lambda client, call: timeline.carry_out(client, call, self._change, self.node_faults),
+            messages.Follow: events.tell,
+            messages.Measure: events.attend,
+        }
+        self._conversations = {kind.call_name(): (kind, converse) for kind, converse in conversations.items()}
         self._handlers = {kind.call_name(): (kind, handler) for kind, handler in handlers.items()}
 
     @property
@@ -149,9 +166,9 @@ class Server:
                         _log.info("the command that attached the lab has ended, and so does the lab")
                         self.ended.set()
                         return
-                    if name == messages.Timeline.call_name():
-                        what = protocol.read(arguments, messages.Timeline, name)
-                        await timeline.carry_out(connection, what, self._change, self.node_faults)
+                    if name in self._conversations:
+                        call, converse = self._conversations[name]
+                        await converse(connection, protocol.read(arguments, call, name))
                         await connection.send_result(None)
                         return
                     await connection.send_result(await self._call(name, arguments))
@@ -187,17 +204,32 @@ class Server:
             plan_version=self._plan_version,
             containers=self._containers,
             dead_links=self._links.dead(),
-            nodes={
-                name: "gone" if node.path and node.has_ended else held.get(name) or self._commands.state(name)
-                for name, node in self._wiring.nodes.items()
-                if name not in self._attachments.members.left
-            },
+            nodes={name: held.get(name, how) if how != "gone" else how for name, how in self._states().items()},
             pauses=self._commands.pauses(),
             members=self._attachments.members.changed(),
             left=tuple(sorted(self._attachments.members.left)),
             published=self._way_out.published if self._way_out else (),
             held=held,
             paused_by_faults=tuple(sorted(self.node_faults.paused)),
+        )
+
+    def _states(self) -> dict[str, str]:
+        """Return the state of each node, as `AgentStatus` names it, whatever faults have made of it."""
+        found = {}
+        for name, node in self._wiring.nodes.items():
+            if name in self._attachments.members.left:
+                continue
+            if node.has_ended:
+                found[name] = "awaited" if node.is_awaited else "gone" if node.path else "exited"
+            else:
+                found[name] = self._commands.state(name)
+        return found
+
+    async def look(self) -> None:
+        """Note what nobody did to the lab on purpose and what no call reports, until cancelled."""
+        held = self.node_faults.held
+        await self._events.look(
+            lambda: ({name: how for name, how in self._states().items() if name not in held()}, self._links.dead())
         )
 
     async def _clock(self, _: messages.Clock) -> int:
@@ -264,8 +296,10 @@ class Server:
             await self._links.change(changes)
             for name in rebinds:
                 await self._nats.rebind(name)
+                self._events.note("rebind", f"{name}: its NAT has forgotten its mappings", node=name)
             for new in addresses:
                 await self._nats.move(new)
+                self._events.note("rebind", f"{new.node}: its NAT has the address {new.address} outside", node=new.node)
             return begun_ns, time.monotonic_ns()
 
     async def _bring_about(self, call: messages.BringAbout) -> messages.Happened:
@@ -274,6 +308,14 @@ class Server:
 
     async def _restart(self, call: messages.Restart) -> None:
         await self._links.restart(call.origin_ns)
+
+    async def _state(self, _: messages.State) -> messages.LabState:
+        return messages.LabState(
+            at_ns=time.monotonic_ns(),
+            status=await self._hello(messages.Hello()),
+            links=await self._statistics(messages.Statistics()),
+            attachments=await self._attachments.report(settled=False),
+        )
 
     async def _statistics(self, _: messages.Statistics) -> tuple[messages.LinkStatistics, ...]:
         left = self._attachments.members.left
@@ -299,6 +341,7 @@ class Server:
         self._plan_version = None if call.plan is None else version if isinstance(version, int) else 0
         self._containers = call.containers
         self._attachments.begin()
+        self._events.begun = self.is_up
 
     async def _recall(self, _: messages.Recall) -> msgspec.Raw | None:
         return self._plan

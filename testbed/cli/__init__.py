@@ -41,6 +41,8 @@ COMMANDS = {
     "impair": ("testbed.cli.labs", "Change the impairments of a link while its lab is up."),
     "fault": ("testbed.cli.faults", "Pause, stop, kill or restart a node while its lab is up."),
     "play": ("testbed.cli.faults", "Carry out the timeline of a file on a lab that is up."),
+    "watch": ("testbed.cli.watch", "Watch a lab live, and impair, partition or pause by a key."),
+    "events": ("testbed.cli.watch", "Show what happens to a lab: impairments changed, faults, incidents, runs."),
     "exec": ("testbed.cli.labs", "Run a command in a node."),
     "shell": ("testbed.cli.labs", "Open a shell in a node."),
     "logs": ("testbed.cli.logs", "Show the output of the programs of a lab's nodes."),

@@ -15,13 +15,21 @@ from testbed.lab.observer import Observer
 from testbed.lab.resolving import resolve
 
 if TYPE_CHECKING:
+    from testbed.agent.messages import LabEvent
     from testbed.lab.attaching import attached
+    from testbed.lab.events import EventStream
+    from testbed.lab.snapshots import LinkState, NodeState, Snapshot
 
 __all__ = [
+    "EventStream",
     "Lab",
+    "LabEvent",
     "LinkHandle",
+    "LinkState",
     "NodeHandle",
+    "NodeState",
     "Observer",
+    "Snapshot",
     "agent_ahead",
     "all_labs",
     "attached",

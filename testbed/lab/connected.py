@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from testbed.agent.messages import AttachmentReport, LinkStatistics, NodeSockets
     from testbed.agent.remote_process import Endpoint
     from testbed.endpoint.spec import Spec
+    from testbed.lab.events import EventStream
     from testbed.lab.node_watch import NodeWatch
+    from testbed.lab.snapshots import Snapshot
     from testbed.plan.model import Plan
     from testbed.runtime import Program, Runtime
 
@@ -70,6 +72,34 @@ class ConnectedLab:
     def statistics(self) -> tuple[LinkStatistics, ...]:
         """Return the counters of each impaired link's engine."""
         return self.agent.call(messages.Statistics())
+
+    def snapshot(self, before: Snapshot | None = None) -> Snapshot:
+        """Return the state of the lab now: one question to the agent, cheap enough for once a second.
+
+        Args:
+            before: an earlier one, since which rates are computed.
+        """
+        from testbed.lab.snapshots import snapshot  # noqa: PLC0415 (see above)
+
+        return snapshot(self.agent.call(messages.State()), before)
+
+    def events(self, *, past: bool = True, follow: bool = False) -> EventStream:
+        """Return what happens to the lab, by anybody: impairments changed, faults, incidents, nodes that end, runs.
+
+        with lab.events(follow=True) as events:
+            for event in events:
+                print(event.kind, event.what)
+
+        Args:
+            past: begin with what has happened before; the agent keeps the latest thousand events.
+            follow: go on with what happens from now on, until `close`.
+
+        Raises:
+            LabError: `agent-gone`.
+        """
+        from testbed.lab.events import EventStream  # noqa: PLC0415 (see above)
+
+        return EventStream(self.agent, past=past, follow=follow)
 
     def attachments(self) -> AttachmentReport:
         """Return how nodes are attached to their networks, and what changed since."""

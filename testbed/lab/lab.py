@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from testbed.check import LinkCheck, NatCheck
     from testbed.lab.capturing import Capturing
     from testbed.lab.observer import Observer
+    from testbed.matching import Match
     from testbed.plan.model import Plan
     from testbed.runs import Run, TimelineRecord
     from testbed.topology import Topology
@@ -218,7 +219,7 @@ class Lab(ConnectedLab):
         destination: str,
         network: str | None = None,
         *,
-        match: str | Mapping[str, object] | None = None,
+        match: str | Mapping[str, object] | Match | None = None,
     ) -> LinkHandle:
         """Return one direction between two nodes, impaired or not.
 
@@ -227,7 +228,8 @@ class Lab(ConnectedLab):
             destination: a node; `*` for the uplink of the source.
             network: the network, if the nodes share several.
             match: only these packets, as in a topology file: `{"protocol": "udp", "port": 53}`, or in one line,
-                `protocol=udp,port=53`. Links with a match that the file does not have come after those of the file.
+                `protocol=udp,port=53`, or that of a link's key. Links with a match that the file does not have come
+                after those of the file.
 
         Raises:
             UsageError: a node is unknown, or the nodes share no network, or several of which none is given; the match

@@ -15,6 +15,7 @@ from testbed.analysis import formatting
 from testbed.errors import UsageError
 from testbed.lab import capturing
 from testbed.lab.event_commands import EventCommands
+from testbed.lab.events import Announcement
 from testbed.lab.node_watch import keeping_logs
 from testbed.lab.socket_sampling import SocketSampling
 from testbed.lab.time_zero import TimeZero
@@ -93,6 +94,7 @@ def _run(
         runs.RunWriter(root, lab.plan, runtime=lab.runtime, versions=lab.versions(), images=lab.images()) as writer,
         keeping_logs(lab.log_ends, writer),
         lab.watch_nodes() as watch,
+        Announcement(lab.agent, f"run {writer.run.path.stem}") as announced,
     ):
         lab.require_nodes()
         if checked:
@@ -116,7 +118,15 @@ def _run(
                     time_zero = TimeZero(lab.agent, timeline, commands, links=len(before))
                     for stage in lab.plan.stages:
                         together = [workload for workload in stage if workload.name in chosen]
-                        _carry_out(lab, together, writer, observer, time_zero=time_zero, meanwhile=(timeline, watch))
+                        _carry_out(
+                            lab,
+                            together,
+                            writer,
+                            observer,
+                            announced,
+                            time_zero=time_zero,
+                            meanwhile=(timeline, watch),
+                        )
                     timeline.require_all()
                 observer.ended("run", _number(len(chosen), "workload"))
         after = lab.statistics()
@@ -223,6 +233,7 @@ def _carry_out(
     together: Sequence[Workload],
     writer: RunWriter,
     observer: Observer,
+    announced: Announcement,
     *,
     time_zero: TimeZero,
     meanwhile: tuple[Timeline, NodeWatch],
@@ -238,7 +249,11 @@ def _carry_out(
     progress: queue.SimpleQueue[tuple[str, float]] = queue.SimpleQueue()
 
     def work(workload: Workload) -> Summary:
-        with writer.samples(workload.name) as record, logs.timed(_log, f"workload {workload.name}"):
+        with (
+            announced.workload(workload),
+            writer.samples(workload.name) as record,
+            logs.timed(_log, f"workload {workload.name}"),
+        ):
             return run_workload(
                 workload,
                 nodes,

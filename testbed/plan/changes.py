@@ -134,11 +134,13 @@ def require_packets(link: LinkKey, present: Iterable[LinkKey]) -> None:
 
 
 def read_match(written: object) -> Match:
-    """Return the match that a user gives: the keys as in a topology file, or one line, `protocol=udp,port=53`.
+    """Return the match that a user gives: one, the keys as in a topology file, or one line, `protocol=udp,port=53`.
 
     Raises:
         UsageError: it is wrong.
     """
+    if isinstance(written, Match):
+        return written
     if isinstance(written, Mapping):
         text = "\n".join(f"{name}: {_written(str(name), value)}" for name, value in written.items())
     else:

@@ -15,6 +15,7 @@ from testbed.faults import State
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from testbed.agent.events import Events
     from testbed.agent.faults.control import NodeControl
     from testbed.faults import Fault
 
@@ -28,8 +29,9 @@ class NodeFaults:
         paused: the nodes that faults have paused since the lab came up, whether or not they still are.
     """
 
-    def __init__(self, control: NodeControl) -> None:
+    def __init__(self, control: NodeControl, events: Events) -> None:
         self._control = control
+        self._events = events
         self._states: dict[str, State] = {}
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._throttled: set[str] = set()
@@ -65,12 +67,16 @@ class NodeFaults:
             self._states[fault.node] = before if meanwhile is State.RUNNING else meanwhile
             if isinstance(fault, faults.Pause):
                 self.paused.add(fault.node)
+            self._events.note("fault-begun", str(fault), node=fault.node, times_ns=(None, begun_ns))
             try:
                 done_ns = await self._do(fault, before)
-            except BaseException:
+            except BaseException as error:
                 self._states[fault.node] = before
+                why = error.message if isinstance(error, TestbedError) else repr(error)
+                self._events.note("fault-failed", f"{fault}: {why}", node=fault.node, times_ns=(begun_ns, None))
                 raise
             self._states[fault.node] = faults.after(before, fault)
+        self._events.note("fault-done", str(fault), node=fault.node, times_ns=(begun_ns, done_ns))
         _log.info("%s, in %.3f ms", fault, (done_ns - begun_ns) / 1e6)
         return begun_ns, done_ns
 

@@ -30,6 +30,7 @@ from testbed.agent.messages.creation import (
     Publication,
     Surroundings,
 )
+from testbed.agent.messages.events import EventKind, Follow, LabEvent, Measure, RunNote
 from testbed.agent.messages.lab import AgentStatus, Clock, EngineReport, Hello, Recall, Remember, Shutdown, Stay
 from testbed.agent.messages.links import (
     ChosenEngine,
@@ -54,6 +55,7 @@ from testbed.agent.messages.probes import (
 )
 from testbed.agent.messages.processes import Endpoint, Exit, Launch, ProcessEvent, Spawn, StopCommands, Tell
 from testbed.agent.messages.sockets import NodeSockets, Sockets, TcpConnection
+from testbed.agent.messages.state import LabState, State
 from testbed.agent.messages.timeline import BringAbout, EventDone, Happened, NewAddress, Timeline, TimelineEvent
 
 __all__ = [
@@ -78,7 +80,9 @@ __all__ = [
     "Endpoint",
     "EngineReport",
     "EventDone",
+    "EventKind",
     "Exit",
+    "Follow",
     "FoundAddress",
     "FoundNamespace",
     "Happened",
@@ -86,12 +90,15 @@ __all__ = [
     "HttpStatus",
     "Impair",
     "Incident",
+    "LabEvent",
+    "LabState",
     "Launch",
     "LinkChange",
     "LinkEnds",
     "LinkRequest",
     "LinkStatistics",
     "Look",
+    "Measure",
     "Member",
     "NatObservation",
     "NewAddress",
@@ -116,9 +123,11 @@ __all__ = [
     "Recall",
     "Remember",
     "Restart",
+    "RunNote",
     "Shutdown",
     "Sockets",
     "Spawn",
+    "State",
     "Statistics",
     "Stay",
     "StopCommands",

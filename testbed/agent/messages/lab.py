@@ -19,8 +19,9 @@ class AgentStatus(Payload, frozen=True, kw_only=True):
         plan_version: of the plan that `Remember` gave it, 0 if that does not say; None until the lab is up.
         containers: those that were there before the lab, by node, as `Remember` names them.
         dead_links: the links that pass nothing any more because what carried them has ended, and how that was.
-        nodes: the state of each by its own command: `running`, `paused` or `exited STATUS`; `gone` is a network
-            namespace of somebody else's that is there no more.
+        nodes: the state of each by its own command: `running`, `paused` or `exited STATUS`; of a container `exited`,
+            or `awaited` before its first start; `gone` is a network namespace of somebody else's that is there no
+            more; `paused` or `stopped` by a fault.
         pauses: how often the command of each node has been paused; of those that have one.
         members: the nodes that are not what was adopted, because their containers were made anew or came later.
         published: ports of nodes that this machine publishes, in runtime netns.

@@ -8,6 +8,7 @@ import pytest
 
 from testbed.agent import client_connection, timeline
 from testbed.agent.connection import Connection
+from testbed.agent.events import Events
 from testbed.agent.faults import NodeFaults
 from testbed.agent.messages import LinkChange, Tell, Timeline, TimelineEvent
 from testbed.errors import LabError
@@ -87,7 +88,7 @@ class Lab:
             agents, clients = Connection(ours), client_connection.Connection(theirs)
             try:
                 call = Timeline(start_ns=self.start_ns, events=tuple(events), restored=RESTORED)
-                work = timeline.carry_out(agents, call, self.change, NodeFaults(self.nodes))
+                work = timeline.carry_out(agents, call, self.change, NodeFaults(self.nodes, Events()))
                 await asyncio.gather(work, asyncio.to_thread(listen, clients))
             finally:
                 agents.close()

@@ -1,0 +1,86 @@
+"""`testbed watch` and `testbed events`: a lab that is up, as it is now and as it changes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from testbed.cli import options
+from testbed.errors import MachineError, UsageError
+from testbed.lab import Lab
+
+if TYPE_CHECKING:
+    from testbed.lab import LabEvent
+
+
+@click.command("watch")
+@click.argument("name", metavar="LAB")
+@click.option("--web", is_flag=True, help="Show it as a page of a browser on this machine, until Ctrl-C.")
+def watch_command(name: str, *, web: bool) -> None:
+    """Watch LAB live: its nodes, its links with their rates, drops and queues, and what happens to it.
+
+    The keys are at the bottom of the screen. What they do is what testbed impair and testbed fault do; partitions made
+    here end with the view. It needs an extra: pip install 'testbed-lab[watch]'. The page of --web needs none; it shows
+    the same, and changes nothing.
+    """
+    if web:
+        from testbed.cli.watch import web as page  # noqa: PLC0415  # not for the terminal
+
+        with page.serving(Lab.attach(name)) as serving, suppress(KeyboardInterrupt):
+            click.echo(f"watch   {serving.url}")
+            serving.wait()
+        return
+    try:
+        from testbed.cli.watch.app import Watch  # noqa: PLC0415  # Textual takes 0.2 s to import, and is an extra
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "textual":
+            raise
+        raise MachineError(
+            "no-textual",
+            "testbed watch needs Textual, which is not installed",
+            "pip install 'testbed-lab[watch]', or testbed watch LAB --web for a browser",
+        ) from None
+    if not sys.stdin.isatty():
+        raise UsageError("no-terminal", "testbed watch needs a terminal", f"testbed events {name}, or --web")
+    app = Watch(Lab.attach(name))
+    try:
+        app.run()
+    finally:
+        app.heal()
+    if app.failure is not None:
+        raise app.failure
+
+
+@click.command("events")
+@click.argument("name", metavar="LAB")
+@click.option("--follow", is_flag=True, help="Go on with what happens from now on, until Ctrl-C.")
+@options.as_json
+def events_command(name: str, *, follow: bool, as_json: bool) -> None:
+    """Show what has happened to LAB since it came up, by anybody, one line each.
+
+    \b
+    impairments             links have other ones
+    fault-begun, fault-done a fault of a node; fault-failed if it could not be done
+    rebind                  a NAT has forgotten its mappings
+    incident                something that makes a run untrusted
+    node, link              a node's program ended or stands still; a link passes nothing any more
+    run-begun, run-ended    a run, and workload-begun, workload-ended its workloads
+    missed                  events are lacking here: the latest 1000 are kept
+
+    With --json each line is an object with time, kind and what, and node, links, begun where they apply.
+    """  # noqa: D301  # \b is click's
+    from testbed.cli.watch import texts  # noqa: PLC0415  # only for this command
+
+    def line(event: LabEvent) -> str:
+        if as_json:
+            return json.dumps(texts.event_object(event), ensure_ascii=False)
+        return f"{texts.clock(event)}  {event.kind:<14}  {event.what}"
+
+    lab = Lab.attach(name)
+    with lab.events(follow=follow) as events, suppress(KeyboardInterrupt):
+        for event in events:
+            click.echo(line(event))
