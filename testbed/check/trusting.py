@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from testbed.engines.counters import Counters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from testbed.agent.messages import AttachmentReport, LinkStatistics
 
@@ -33,13 +33,19 @@ _FAULTS = {
 """Counters that are 0 in a trusted run, of engines that have them (`testbed.engines.counters`)."""
 
 
-def trust(statistics: Sequence[LinkStatistics], *, before: Sequence[LinkStatistics] = ()) -> tuple[str, ...]:
+def trust(
+    statistics: Sequence[LinkStatistics],
+    *,
+    before: Sequence[LinkStatistics] = (),
+    switched_off: Collection[str] = (),
+) -> tuple[str, ...]:
     """Return the reasons that the engines' counters give not to trust a run.
 
     Args:
         statistics: the answer of the agent's call `statistics` after the run.
         before: its answer before the run; what is counted there does not count against the run. Lateness covers the
             whole time since the link was made.
+        switched_off: the nodes that the timeline switches off, whose ports refuse packets meanwhile.
 
     Returns:
         One sentence per kind of reason, with the values of the worst link; empty if the engines kept up.
@@ -48,6 +54,8 @@ def trust(statistics: Sequence[LinkStatistics], *, before: Sequence[LinkStatisti
     reasons: dict[str, list[tuple[float, str, str]]] = {}
     for link in statistics:
         for kind, size, reason in _reasons(link, earlier.get(str(link), Counters())):
+            if kind == "send_failures" and link.destination in switched_off:
+                continue
             reasons.setdefault(kind, []).append((size, str(link), reason))
     for ends in sorted(earlier.keys() - {str(link) for link in statistics}):
         reasons.setdefault("gone", []).append((0, ends, "its counters are gone"))

@@ -9,7 +9,7 @@ from contextlib import suppress
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from testbed import check, logs, runs
+from testbed import check, faults, logs, runs
 from testbed.agent import messages
 from testbed.analysis import formatting
 from testbed.errors import UsageError
@@ -133,7 +133,7 @@ def _run(
         untrusted_reasons = (
             *([check.UNCHECKED] if before and not checked else []),
             *watch.failures(),
-            *check.trust(after, before=before),
+            *check.trust(after, before=before, switched_off=_switched_off(lab.plan)),
             *check.disturbances(attached, lab.attachments()),
             *check.late_senders(_senders(lab.plan, writer.run.summaries)),
             *runs.late_events(writer.run.timeline),
@@ -141,6 +141,15 @@ def _run(
         )
         writer.finished(after, untrusted_reasons)
     return writer.run
+
+
+def _switched_off(plan: Plan) -> frozenset[str]:
+    """Return the nodes that the timeline switches off, for good or for a time."""
+    return frozenset(
+        fault.node
+        for fault in plan.faults
+        if isinstance(fault, faults.Restart) or faults.after(faults.State.RUNNING, fault) is faults.State.STOPPED
+    )
 
 
 def _senders(plan: Plan, summaries: Iterable[Summary]) -> Iterator[tuple[str, int, float]]:

@@ -128,11 +128,12 @@ def multiples(
     panels: Sequence[Panel],
     *,
     note: str = "",
+    events: Sequence[EventLine] = (),
     group: str = "",
     folded: bool = False,
 ) -> Figure:
-    """Return a figure of small panels side by side; see `figure`."""
-    charts = [_chart(panel, x, x_label, (), labelled=False, width=SMALL_WIDTH) for panel in panels]
+    """Return a figure of small panels side by side, where events have no labels; see `figure`."""
+    charts = [_chart(panel, x, x_label, events, labelled=False, width=SMALL_WIDTH) for panel in panels]
     return Figure(title=title, charts=charts, note=note, group=group, columns=True, folded=folded)
 
 

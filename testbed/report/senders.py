@@ -27,6 +27,7 @@ _HELD_UP = {"rwnd_limited_ns": "the receiver's window", "sndbuf_limited_ns": "th
 _MAIN = ("rtt_ns", "cwnd", "ssthresh", "retransmits", "delivery_rate", "pacing_rate", *_HELD_UP)
 _BARS = 100
 _LEAST_BAR_NS = 100_000_000
+_FEW = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,21 +107,41 @@ _BAND = " The line is the mean of all, the band spans from the least to the grea
 
 
 def others(stage: Stage, group: Group) -> Iterator[Figure]:
-    """Figures of all other columns over time."""
+    """Figures of all other columns over time. What a program reports is its result: a few numbers are drawn large."""
     for recorded in columns(group):
         telling = recorded.telling(*recorded.bins)
         if recorded.event != TCP_INFO and telling:
             what = "Samples" if recorded.event == SAMPLE else recorded.event.replace("-", " ").capitalize()
-            yield _small_ones(stage, recorded, telling, f"{what} of {group.name}, recorded by {recorded.node}")
+            title = f"{what} of {group.name}, recorded by {recorded.node}"
+            if recorded.event == SAMPLE and len(telling) <= _FEW:
+                yield stage.figure(title, _panels(stage, recorded, telling), note=_note(recorded))
+            else:
+                yield _small_ones(stage, recorded, telling, title)
 
 
 def _small_ones(stage: Stage, of: Columns, shown: Mapping[str, Bins], title: str, *, folded: bool = False) -> Figure:
+    return multiples(
+        title,
+        stage.time,
+        stage.clock,
+        _panels(stage, of, shown),
+        note=_note(of),
+        events=stage.events,
+        group=stage.key,
+        folded=folded,
+    )
+
+
+def _panels(stage: Stage, of: Columns, shown: Mapping[str, Bins]) -> list[Panel]:
     panels = []
     for name, bins in shown.items():
         axis, label = column_axis(of.event, name, _most(bins))
         panels.append(Panel(label=label, y=axis, marks=[stage.curve(bins, band=of.many)], height=84))
-    note = _BAND.strip() if of.many else ""
-    return multiples(title, stage.time, stage.clock, panels, note=note, group=stage.key, folded=folded)
+    return panels
+
+
+def _note(of: Columns) -> str:
+    return _BAND.strip() if of.many else ""
 
 
 def column_axis(event: str, name: str, most: float) -> tuple[Axis, str]:

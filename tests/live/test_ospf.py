@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from testbed.lab import Lab
 from testbed.topology import find, load
 from tests.live.command_line import eventually
+from tests.live.own_programs import without_images
 
 pytestmark = pytest.mark.live
 
@@ -24,13 +24,8 @@ NO_FRR = None if Path("/usr/lib/frr/ospfd").exists() else "this machine has no F
     ]
 )
 def lab(request, lab_name, tmp_path):
-    shipped = find("ospf")
-    if request.param == "netns":  # with this machine's FRR, as the file says
-        lines = shipped.read_text().splitlines()
-        kept = [line for line in lines if not line.lstrip().startswith(("image:", "cap_add:"))]
-        shutil.copytree(shipped.parent / "ospf", tmp_path / "ospf")
-        shipped = tmp_path / "ospf.yml"
-        shipped.write_text("\n".join(kept))
+    # In network namespaces with this machine's FRR, as the file says.
+    shipped = without_images("ospf", tmp_path) if request.param == "netns" else find("ospf")
     with Lab.up(load(shipped), name=lab_name, runtime=request.param) as up:
         yield up
 

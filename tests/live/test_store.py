@@ -1,4 +1,4 @@
-"""The store with a planted bug (tests/store): two faults expose it, one of them does not, and without the bug nothing does.
+"""The store with a planted bug (tests/store): two faults expose it, one does not, and without the bug nothing does.
 
 It is what `testbed hunt` has to find, so the bug has to show up in nearly every run with both faults.
 """
@@ -34,9 +34,11 @@ def told(name, timeline, results, *, careful=False):
         text = text.replace("/mnt/monitor.py, first", "/mnt/monitor.py, --careful, first")
     with Lab.up(loads(text, str(STORE), STORE.parent), name=name, runtime="netns") as lab:
         run = lab.run(results, check=False)
-    values = run.summary("client").values
-    assert values["data.reads"] > 20
-    return values["data.stale_reads"]
+    reads, stale = (run.summary("client").values[f"data.{name}"] for name in ("reads", "stale_reads"))
+    assert isinstance(reads, int)
+    assert isinstance(stale, int)
+    assert reads > 20
+    return stale
 
 
 def test_two_faults_expose_the_planted_bug_and_no_single_one_does(lab_name, tmp_path):

@@ -1,7 +1,7 @@
 """The only client of the store: python3 client.py SECONDS. Prints {"reads": M, "stale_reads": N, "writes": W}.
 
-It writes increasing numbers to a few keys in turn, each until it is acknowledged, and after each write reads another key.
-A read is stale if it returns less than the last number that was acknowledged for this key.
+It writes increasing numbers to a few keys in turn, each until it is acknowledged, and reads another key after each. A
+read is stale if it returns less than the last number that was acknowledged for this key.
 """
 
 from __future__ import annotations

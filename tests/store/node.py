@@ -1,9 +1,9 @@
 """A node of a small replicated store, in memory: python3 node.py NAME PEER MONITOR.
 
-One of two nodes is the primary: it answers clients, and acknowledges a write once the backup has it. A backup that does
-not answer for `DROPPED_S` is dropped: the primary tells the monitor, and then acknowledges alone, until it has sent the
-backup all that it has. Who is the primary is the monitor's decision (monitor.py). A primary answers only while it has the
-monitor's lease.
+One of two nodes is the primary: it answers clients, and acknowledges a write once the backup has it. A backup that
+does not answer for `DROPPED_S` is dropped: the primary tells the monitor, and then acknowledges alone, until it has
+sent the backup all that it has. Who is the primary is the monitor's decision (monitor.py). A primary answers only while
+it has the monitor's lease.
 
 All speak UDP, a JSON object per datagram. What is lost is sent again.
 """

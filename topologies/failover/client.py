@@ -1,11 +1,12 @@
 """Requests a page from the first of several servers that answers: python3 client.py SECONDS SERVER SERVER...
 
 Ten requests per second, each to the first server at first. One that does not answer within a second is avoided for a
-second, and the request goes to the next one; it fails if none answers when asked twice. Prints a JSON object per request:
+second, and the request goes to the next one; it fails if none answers when asked twice. Prints JSON per request:
 
     {"latency_ms": ..., "attempts": ..., "server": 1 for the first, "failed": 1 if none answered}
 """
 
+import http
 import http.client
 import json
 import socket
@@ -26,7 +27,7 @@ def answers(address: str) -> bool:
         return False
     finally:
         connection.close()
-    return response.status == 200
+    return response.status == http.HTTPStatus.OK
 
 
 # Once, while all run: a name server may not know those that are off.

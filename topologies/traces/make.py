@@ -2,7 +2,6 @@
 
 Seeded, so that they come out the same every time.
 """
-# ruff: noqa: INP001  # a script among data
 
 from __future__ import annotations
 

@@ -31,6 +31,13 @@ def test_a_packet_that_the_impairments_would_not_have_dropped_is_a_reason(fault)
     assert reason.startswith("client -> server on wan: 3 packets")
 
 
+def test_the_port_of_a_node_that_the_timeline_switches_off_may_refuse_packets():
+    refused, dropped = Counters(send_failures=3), Counters(kernel_drops=3)
+    assert trust([link(refused)], switched_off={"server"}) == ()
+    assert len(trust([link(refused)], switched_off={"client"})) == 1
+    assert len(trust([link(dropped)], switched_off={"server"})) == 1
+
+
 def test_faults_before_the_run_do_not_count():
     before, after = link(Counters(kernel_drops=3)), link(Counters(kernel_drops=4))
     assert trust([before], before=[before]) == ()

@@ -1,4 +1,6 @@
-"""Writes to an etcd cluster all the time: python3 writer.py SECONDS NAME SERVER... [--lead SERVER] [--agree SERVER...].
+"""Writes to an etcd cluster all the time.
+
+    python3 write_keys.py SECONDS NAME SERVER... [--lead SERVER] [--agree SERVER...]
 
 It writes one key after the other, each to the first server that acknowledges it; a server that does not within a second
 is asked last from then on. Prints a JSON object per attempt, and one at the end:
@@ -13,6 +15,7 @@ lack. It speaks JSON with etcd's gRPC gateway, the paths /v3/... .
 
 import argparse
 import base64
+import http
 import http.client
 import json
 import sys
@@ -22,7 +25,7 @@ from typing import Any
 EVERY, PATIENCE, AGREEING = 0.1, 1.0, 30.0  # seconds
 
 
-def call(server: str, path: str, **message: Any) -> dict[str, Any] | None:
+def call(server: str, path: str, **message: str | bool) -> dict[str, Any] | None:
     """Return a server's answer, None if there is none in time, or it is an error."""
     connection = http.client.HTTPConnection(server, 2379, timeout=PATIENCE)
     try:
@@ -33,7 +36,7 @@ def call(server: str, path: str, **message: Any) -> dict[str, Any] | None:
         return None
     finally:
         connection.close()
-    return answer if response.status == 200 else None
+    return answer if response.status == http.HTTPStatus.OK else None
 
 
 def status(server: str) -> dict[str, Any]:
@@ -67,7 +70,7 @@ def encoded(text: str) -> str:
 
 
 def content(server: str) -> tuple[str, list[tuple[str, str]]] | None:
-    """Return the revision of a server, and all of its keys with their own: what it has itself, without asking others."""
+    """Return a server's revision, and all keys with theirs: what it has itself, without a word to others."""
     answer = call(server, "kv/range", key=encoded("\0"), range_end=encoded("\0"), serializable=True)
     if answer is None:
         return None
