@@ -220,6 +220,23 @@ def test_events_within_the_stage_are_marked(plan, stream):
         assert labels["link down"] != labels["link up"], "labels that would overlap are on rows of their own"
 
 
+@pytest.mark.parametrize(("names", "labelled"), [(6, True), (7, False)])
+def test_what_a_program_reports_shows_events_with_their_labels_unless_it_is_much(plan, make, names, labelled):
+    lines = [
+        {
+            "node": "server",
+            "event": "sample",
+            "at_ns": START + number * MS,
+            "data": {f"n{each}": number for each in range(names)},
+        }
+        for number in (0, 50, 200)
+    ]
+    (figure,) = stage_figures(plan, [make("report", *lines)], [happening("link down", 100)])
+    assert len(figure.charts) == names
+    assert all("link down" in chart.specification for chart in figure.charts)
+    assert ("| link down" in words(figure)) is labelled
+
+
 @pytest.fixture
 def crowded(plan):
     """The plan, with the nodes that flows of a crowd come from."""
