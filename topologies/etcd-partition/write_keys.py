@@ -2,8 +2,8 @@
 
     python3 write_keys.py SECONDS NAME SERVER... [--lead SERVER] [--agree SERVER...]
 
-It writes one key after the other, each to the first server that acknowledges it; a server that does not within a second
-is asked last from then on. Prints a JSON object per attempt, and one at the end:
+It writes one key after the other, each to the first server that acknowledges it; a server that does not within half a
+second is asked last from then on. Prints a JSON object per attempt, and one at the end:
 
     {"acknowledged": keys so far, "refused": attempts so far}
     {"longest_gap_ms": between two acknowledgements, or an end, "new_terms": elections won, "agree": 1, "missing": 0}
@@ -22,7 +22,7 @@ import sys
 import time
 from typing import Any
 
-EVERY, PATIENCE, AGREEING = 0.1, 1.0, 30.0  # seconds
+EVERY, PATIENCE, AGREEING = 0.1, 0.5, 30.0  # seconds
 
 
 def call(server: str, path: str, **message: str | bool) -> dict[str, Any] | None:
