@@ -80,7 +80,7 @@ class Snapshot:
     Attributes:
         lab: its name.
         at_ns: the moment, by the monotonic clock of the agent's machine.
-        nodes: in the order of their names.
+        nodes: in the order of the file.
         links: in the order in which they select packets.
         problems: what keeps the lab from doing what the file says; sentences.
     """
@@ -102,7 +102,7 @@ def snapshot(state: LabState, before: Snapshot | None) -> Snapshot:
         lab=status.lab,
         at_ns=state.at_ns,
         nodes=tuple(
-            NodeState(name=name, state=how, by_fault=name in status.held) for name, how in sorted(status.nodes.items())
+            NodeState(name=name, state=how, by_fault=name in status.held) for name, how in status.nodes.items()
         ),
         links=tuple(_link(link, known, seconds) for link in state.links),
         problems=(*state.attachments.problems, *dead),

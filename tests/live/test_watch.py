@@ -61,6 +61,7 @@ def pings(lab, count=1):
 
 
 def test_the_stream_has_what_anybody_does_to_the_lab(lab, tmp_path):
+    earlier = len(list(lab.events()))
     with begin("events", lab.name, "--follow", "--json", lab=lab.name) as following:
         try:
             lab.link("a", "b").update(loss="10%")
@@ -70,11 +71,14 @@ def test_the_stream_has_what_anybody_does_to_the_lab(lab, tmp_path):
             lab.node("b").unpause()
             lab.run(tmp_path, check=False)
             lines: list[dict[str, Any]] = []
-            while not lines or lines[-1]["kind"] != "run-ended":
-                lines.append(json.loads(following.stdout.readline()))
+            for line in following.stdout:
+                lines.append(json.loads(line))
+                if lines[-1]["kind"] == "run-ended":
+                    break
         finally:
             following.terminate()
     assert [line["number"] for line in lines] == list(range(1, len(lines) + 1))
+    every, lines = lines, lines[earlier:]
     times = [line["time"] for line in lines]
     assert times == sorted(times)
     found = kinds(lines)
@@ -95,10 +99,10 @@ def test_the_stream_has_what_anybody_does_to_the_lab(lab, tmp_path):
     def said():
         return [json.loads(line) for line in run("events", lab.name, "--json").stdout.splitlines()]
 
-    assert eventually(lambda: len(said()) > len(lines))
+    assert eventually(lambda: len(said()) > len(every))
     again = said()
-    assert again[: len(lines)] == lines
-    assert kinds(again[len(lines) :]) == [("node", "b: exited 143, was running")]
+    assert again[: len(every)] == every
+    assert kinds(again[len(every) :]) == [("node", "b: exited 143, was running")]
 
 
 def test_a_snapshot_has_the_rates_since_the_one_before(lab):
@@ -247,3 +251,15 @@ def test_without_the_extra_the_hint_says_how_to_get_it(lab, tmp_path):
     done = run("watch", lab.name, lab=lab.name, env={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 3
     assert "pip install 'testbed-lab[watch]'" in done.stderr
+
+
+def test_views_end_with_the_lab(lab_name):
+    with Lab.up(loads(TOPOLOGY, "watched.yml"), name=lab_name, runtime="netns") as lab:
+        following = begin("events", lab.name, "--follow", lab=lab.name)
+        serving = begin("watch", lab.name, "--web", lab=lab.name)
+        assert serving.stdout.readline().startswith(b"watch   http://127.0.0.1:")
+        lab.link("a", "b").update(loss="1%")
+        assert b"loss 1 %" in following.stdout.readline()
+    for view in (following, serving):
+        _, complaints = view.communicate(timeout=PATIENCE_S)
+        assert (view.returncode, complaints) == (0, b"")

@@ -50,8 +50,11 @@ def watch_command(name: str, *, web: bool) -> None:
     try:
         app.run()
     finally:
-        app.heal()
-    if app.failure is not None:
+        if not app.went_down:
+            app.heal()
+    if app.went_down:
+        click.echo(f"watch   {name} has gone down")
+    elif app.failure is not None:
         raise app.failure
 
 

@@ -35,7 +35,7 @@ _WIDE_COLUMNS = {"link": 24, "requested": 30, "rate": 12, "drops": 8, "queue": 9
 _SORTS: dict[str, Callable[[LinkState], object]] = {
     "file": lambda _: 0,
     "rate": lambda link: -(link.out_bps or 0),
-    "drops": lambda link: -link.drops,
+    "drops": lambda link: (-(link.dropped_per_s or 0), -link.drops),
     "queue": lambda link: -(link.counts.queued_bytes or link.counts.in_flight or 0),
     "lateness": lambda link: -(link.counts.lateness_p99_ns or 0),
     "name": lambda link: link.name,
@@ -67,6 +67,10 @@ class Said(Message):
         self.text = text
 
 
+class WentDown(Message):
+    """The lab goes down."""
+
+
 class Failed(Message):
     """The lab can't be watched any more."""
 
@@ -80,6 +84,7 @@ class Watch(App[None]):
 
     Attributes:
         failure: why it could not go on; None if somebody ended it.
+        went_down: the lab was taken down.
     """
 
     ENABLE_COMMAND_PALETTE = False
@@ -106,6 +111,7 @@ class Watch(App[None]):
     def __init__(self, lab: Lab) -> None:
         super().__init__()
         self.failure: TestbedError | None = None
+        self.went_down = False
         self._lab = lab
         self._ended = threading.Event()
         self._stream = lab.events(follow=True)
@@ -164,10 +170,12 @@ class Watch(App[None]):
             self._ended.wait(_INTERVAL_S)
 
     def _listen(self) -> None:
-        """Report events, in a thread. When the lab goes, `_look` finds that out."""
+        """Report events, in a thread, until the lab goes down. If its agent dies, `_look_at_lab` finds that out."""
         with suppress(TestbedError):
             for event in self._stream:
                 self._tell(Happened(event))
+            if not self._ended.is_set():
+                self._tell(WentDown())
 
     def _tell(self, message: Message) -> None:
         with suppress(RuntimeError):  # the view has ended meanwhile
@@ -188,6 +196,11 @@ class Watch(App[None]):
     def on_said(self, message: Said) -> None:
         """Show what became of a key."""
         self.query_one("#said", Static).update(message.text)
+
+    def on_went_down(self) -> None:
+        """End: somebody has taken the lab down."""
+        self.went_down = True
+        self.exit()
 
     def on_failed(self, message: Failed) -> None:
         """End: there is no lab any more."""
@@ -224,8 +237,11 @@ class Watch(App[None]):
 
     def _show_link(self) -> None:
         row = self._link_rows.get(self._link_table.chosen)
-        text = f"{row.name} on {row.network} ({row.engine}): {row.requested}; late {row.late}" if row else ""
-        self.query_one("#link", Static).update(text)
+        if row is None:
+            self.query_one("#link", Static).update("")
+            return
+        now = f"{row.arriving} in, {row.rate} out, {row.dropping} dropped, {row.late} late"
+        self.query_one("#link", Static).update(f"{row.name} on {row.network} ({row.engine}): {row.requested}\n{now}")
 
     def _cells(self, row: LinkRow) -> Sequence[str]:
         cells = {

@@ -29,6 +29,7 @@ class LinkRow:
 
     Attributes:
         name, requested, rate, drops, queued, late: see the columns of `testbed watch`.
+        arriving, dropping: what reaches the link, and how many packets per second it drops.
         ends, network, engine: of the link.
         rates_bps: the latest rates, the newest last; None where it is not known.
     """
@@ -39,6 +40,8 @@ class LinkRow:
     requested: str
     rate: str
     drops: str
+    arriving: str
+    dropping: str
     queued: str
     late: str
     engine: str
@@ -77,6 +80,8 @@ def _row(link: LinkState, rates_bps: tuple[float | None, ...]) -> LinkRow:
         requested=link.impairments.describe(),
         rate=formatting.UNMEASURED if link.out_bps is None else formatting.rate(link.out_bps),
         drops=str(link.drops),
+        arriving=formatting.UNMEASURED if link.in_bps is None else formatting.rate(link.in_bps),
+        dropping=formatting.UNMEASURED if link.dropped_per_s is None else f"{link.dropped_per_s:.0f}/s",
         queued=queued,
         late=formatting.NOT_APPLICABLE if late_ns is None else formatting.duration(late_ns),
         engine=link.engine,
@@ -176,7 +181,7 @@ def view_object(snapshot: Snapshot, rows: Collection[LinkRow], activity: Activit
                 "ends": row.ends,
                 "requested": row.requested,
                 "rate": row.rate,
-                "drops": row.drops,
+                "drops": f"{row.drops} ({row.dropping})",
                 "queued": row.queued,
                 "late": row.late,
                 "course": row.course(LENGTH),

@@ -54,10 +54,10 @@ class Serving:
             threading.Thread(target=work, daemon=True).start()
 
     def wait(self) -> None:
-        """Wait until the lab can't be watched any more.
+        """Wait until the lab goes down.
 
         Raises:
-            TestbedError: it always is; why.
+            TestbedError: it can't be watched any more.
         """
         self._ended.wait()
         if self._failure:
@@ -65,12 +65,18 @@ class Serving:
 
     def close(self) -> None:
         """Serve no more."""
-        self._ended.set()
-        with self._view:
-            self._view.notify_all()
+        self._end(None)
         self._stream.close()
         self._server.shutdown()
         self._server.server_close()
+
+    def _end(self, failure: TestbedError | None) -> None:
+        """Show nothing any more; the first reason counts."""
+        with self._view:
+            if not self._ended.is_set():
+                self._failure = failure
+                self._ended.set()
+            self._view.notify_all()
 
     def views(self) -> Iterator[tuple[str, str]]:
         """Yield the name of an event of the stream and its text: each new view; at last why there is none any more."""
@@ -80,7 +86,10 @@ class Serving:
                 self._view.wait_for(lambda: self._number > seen or self._ended.is_set())  # noqa: B023  # it waits here
                 seen, text = self._number, self._text
             if self._ended.is_set():
-                yield "gone", self._failure.message if self._failure else "testbed watch has ended"
+                yield (
+                    "gone",
+                    self._failure.message if self._failure else "the lab has gone down, or testbed watch has ended",
+                )
                 return
             yield "message", text
 
@@ -91,10 +100,7 @@ class Serving:
             try:
                 before = self._lab.snapshot(before)
             except TestbedError as error:
-                self._failure = error
-                self._ended.set()
-                with self._view:
-                    self._view.notify_all()
+                self._end(error)
                 return
             rows = [*history.rows(before).values()]
             with self._view:
@@ -104,11 +110,12 @@ class Serving:
             self._ended.wait(_INTERVAL_S)
 
     def _listen(self) -> None:
-        """Note events. When the lab goes, `_look` finds that out."""
+        """Note events until the lab goes down. If its agent dies, `_look` finds that out."""
         with suppress(TestbedError):
             for event in self._stream:
                 with self._view:
                     self._activity.note(event)
+            self._end(None)
 
 
 @contextmanager
