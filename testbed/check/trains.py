@@ -10,6 +10,7 @@ from operator import gt
 from typing import TYPE_CHECKING
 
 from testbed import records
+from testbed.check.lateness import crowded
 from testbed.check.rates import HEADER_BYTES, Train
 from testbed.check.samples import Sample
 from testbed.errors import LabError
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from testbed.check.selection import ProbePackets
     from testbed.plan.model import Link
     from testbed.workloads.nodes import Nodes
+
+DROPPED = "probes-dropped"
+"""The code of the error that the receiver could not read all probes in time."""
 
 _SECOND = 1_000_000_000
 
@@ -57,18 +61,19 @@ class TrainRecord:
             received_ns=self.received_ns,
         )
 
-    def sample(self, *, scripted: int, excess_ns: Sequence[int] | None = None) -> Sample:
+    def sample(self, *, scripted: int, interval_ns: int, excess_ns: Sequence[int] | None = None) -> Sample:
         """Return the record as a sample, from which delay and loss are judged.
 
         Args:
             scripted: how many of its datagrams scripted drops may have hit.
+            interval_ns: the time that was to be between two datagrams.
             excess_ns: by how much the delay requested for each differs from the link's mean (`traced.excess_ns`).
 
         Raises:
-            LabError: the receiver was too busy to read all that arrived, so losses of the link can't be counted.
+            LabError: `DROPPED`, the receiver was too busy to read all that arrived, so losses can't be counted.
         """
         if self.dropped:
-            raise LabError("probes-dropped", "this machine was too busy to receive all probes")
+            raise LabError(DROPPED, "this machine was too busy to receive all probes")
         ledger, deliveries = records.match(self.sent_ns, self.sequence, self.received_ns)
         latencies_ns = dict(zip(deliveries.seq, deliveries.latencies_ns, strict=True))
         return Sample(
@@ -84,6 +89,7 @@ class TrainRecord:
             sent_ns=self.sent_ns,
             unexpected=self.unexpected,
             scripted=scripted,
+            crowded=crowded(self.sent_ns, interval_ns),
         )
 
 

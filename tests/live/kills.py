@@ -57,7 +57,7 @@ def trial(seed, runtime, directory):
     if command == "attach":
         with connected_by("cable") as spaces:
             before = spaces.snapshot()
-            done = _killed(random, lab, _attach(lab, spaces), target, "detach", what)
+            done = _killed(random, lab, _attach(lab, spaces), target, end="detach", what=what)
             changed = sorted({*before} ^ {*spaces.snapshot()})
             return replace(done, left="\n".join([done.left, *changed]).strip())
     file = directory / f"{lab}.yml"
@@ -71,7 +71,7 @@ def trial(seed, runtime, directory):
         if not done or done.returncode:
             run("down", lab, lab=lab, timeout=WAIT_S)
             return Trial(what, void=done.stderr if done else f"up took longer than {WAIT_S} s")
-    return _killed(random, lab, _argv(command, lab, file, options), target, "down", what)
+    return _killed(random, lab, _argv(command, lab, file, options), target, end="down", what=what)
 
 
 def _argv(command, lab, file, options):
@@ -92,7 +92,7 @@ def _attach(lab, spaces):
     return ["attach", "--namespace", a, b, "--name", lab, "--link", f"{a}->{b}", "delay=40ms"]
 
 
-def _killed(random, lab, argv, target, end, what):
+def _killed(random, lab, argv, target, *, end, what):
     """Start a command, kill its process, and take down twice what it made."""
     with begin(*argv, lab=lab) as process:
         moment_s = random.uniform(0, 1)
