@@ -1,4 +1,4 @@
-"""What happens to a run from outside: its results have no place any more, or its agent gets no processor for seconds."""
+"""What happens to a run from outside: its results have no place any more, or its agent no processor for seconds."""
 
 from __future__ import annotations
 
@@ -9,31 +9,33 @@ import subprocess
 import time
 from contextlib import contextmanager
 
-from tests.live.command_line import begin, eventually, nothing_remains, processes, running
+from tests.live.command_line import WAIT_S, begin, nothing_remains, processes, running
 
 TOPOLOGY = """
 name: disturbed
 nodes: {{a: , b: }}
 links: [{{between: [a, b], delay: 10ms}}]
 workloads: [{{name: ping, kind: ping, from: a, to: b, count: {count}, interval: 10ms}}]
-timeline: [{{at: {half_s}s, link: {{between: [a, b]}}, delay: 20ms}}]
+timeline:
+  - {{at: 10ms, link: {{between: [a, b]}}, delay: 15ms}}
+  - {{at: {half_s}s, link: {{between: [a, b]}}, delay: 20ms}}
 """
-
-WAIT_S = 300
 
 
 @contextmanager
 def begun_run(directory, lab, *, lasts_s, results=None):
-    """A `run` whose workload has begun. Its status, output and errors are in the list once the context has ended."""
+    """A `run` whose timeline has begun. Its status, output and errors are in the list once the context has ended."""
     file = directory / "disturbed.yml"
     file.write_text(TOPOLOGY.format(count=round(lasts_s * 100), half_s=lasts_s / 2))
     argv = ["run", str(file), "--name", lab, "--runtime", "netns", "--results", str(results or directory / "results")]
-    found = []
+    found, seen = [], b""
     with begin(*argv, "--no-check", lab=lab) as process:
-        assert eventually(lambda: process.poll() is not None or running("testbed.endpoint", processes(lab)))
+        assert process.stdout
+        while b"event " not in seen and (more := os.read(process.stdout.fileno(), 4096)):
+            seen += more
         yield found
         stdout, stderr = process.communicate(timeout=WAIT_S)
-    found += [process.returncode, stdout.decode(), stderr.decode()]
+    found += [process.returncode, (seen + stdout).decode(), stderr.decode()]
     assert "Traceback" not in found[2], found[2]
     assert nothing_remains(lab)
 

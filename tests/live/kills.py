@@ -1,4 +1,7 @@
-"""Trials of kill -9: one process of a command, at a moment that a seed decides; then the lab is taken down."""
+"""Trials of kill -9 or an interrupt at a moment that a seed decides; then the lab is taken down.
+
+kill -9 hits a command or its agent, worker or endpoint, or a container; SIGINT and SIGTERM hit the command.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pathlib import Path
 from random import Random
 
 from tests.conftest import remains
-from tests.live.command_line import PATIENCE_S, begin, nothing_remains, processes, run, running
+from tests.live.command_line import PATIENCE_S, WAIT_S, begin, nothing_remains, processes, run, running
 from tests.live.test_namespaces import connected_by
 
 TOPOLOGY = """
@@ -27,8 +30,6 @@ workloads:
 
 COMMANDS = ("up", "run", "check", "impair", "sweep", "down", "attach")
 TARGETS = {"agent": "testbed.agent", "worker": "testbed.engines.userspace.worker", "endpoint": "testbed.endpoint"}
-
-WAIT_S = 5 * PATIENCE_S
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,18 @@ class Trial:
     void: str = ""
 
 
-def trial(seed, runtime, directory):
-    """Kill one process of a command; which, of which command, and when follows from the seed."""
+def trial(seed, runtime, directory, signals=(signal.SIGKILL,)):
+    """Kill or interrupt one process of a command; which, of which command, and when follows from the seed."""
     random, lab = Random(seed), f"test-{secrets.token_hex(5)}"
     command = random.choice(COMMANDS if runtime == "netns" and os.geteuid() == 0 else COMMANDS[:-1])
-    target = random.choice(["command", *TARGETS, *["container"] * (runtime == "docker")])
-    what = f"{seed}: {command} on {runtime}"
+    number = random.choice(signals)
+    others = [*TARGETS, *["container"] * (runtime == "docker")] if number == signal.SIGKILL else []
+    target = random.choice(["command", *others])
+    what = f"{seed}: {command} on {runtime}, {number.name}"
     if command == "attach":
         with connected_by("cable") as spaces:
             before = spaces.snapshot()
-            done = _killed(random, lab, _attach(lab, spaces), target, end="detach", what=what)
+            done = _killed(random, lab, _attach(lab, spaces), target, number=number, end="detach", what=what)
             changed = sorted({*before} ^ {*spaces.snapshot()})
             return replace(done, left="\n".join([done.left, *changed]).strip())
     file = directory / f"{lab}.yml"
@@ -71,7 +74,7 @@ def trial(seed, runtime, directory):
         if not done or done.returncode:
             run("down", lab, lab=lab, timeout=WAIT_S)
             return Trial(what, void=done.stderr if done else f"up took longer than {WAIT_S} s")
-    return _killed(random, lab, _argv(command, lab, file, options), target, end="down", what=what)
+    return _killed(random, lab, _argv(command, lab, file, options), target, number=number, end="down", what=what)
 
 
 def _argv(command, lab, file, options):
@@ -92,8 +95,8 @@ def _attach(lab, spaces):
     return ["attach", "--namespace", a, b, "--name", lab, "--link", f"{a}->{b}", "delay=40ms"]
 
 
-def _killed(random, lab, argv, target, *, end, what):
-    """Start a command, kill its process, and take down twice what it made."""
+def _killed(random, lab, argv, target, *, number, end, what):
+    """Start a command, send a signal to the target, and take down twice what it made."""
     with begin(*argv, lab=lab) as process:
         moment_s = random.uniform(0, 1)
         deadline = time.monotonic() + PATIENCE_S
@@ -102,7 +105,7 @@ def _killed(random, lab, argv, target, *, end, what):
                 target = "command"
             time.sleep(0.01)
         time.sleep(moment_s)
-        victim = _kill(random, lab, target, process)
+        victim = _kill(random, lab, target, process, number)
         try:
             _, stderr = process.communicate(timeout=WAIT_S)
         except subprocess.TimeoutExpired:
@@ -116,7 +119,7 @@ def _killed(random, lab, argv, target, *, end, what):
         failed += done.stderr if done.returncode or "Traceback" in done.stderr else ""
     left = "" if nothing_remains(lab) else str(processes(lab))
     left += "".join(found for name in labs for found in remains(name))
-    return Trial(f"{what}, {victim} killed", failed, left)
+    return Trial(f"{what} to {victim}", failed, left)
 
 
 def _there(lab, target):
@@ -127,14 +130,14 @@ def _there(lab, target):
     return running(TARGETS[target], processes(lab))
 
 
-def _kill(random, lab, target, command):
+def _kill(random, lab, target, command, number):
     """Kill a process of the target; the command itself where there is none at that moment."""
     found = sorted(_there(lab, target)) if target != "command" else []
     if found and target == "container":
         subprocess.run(["docker", "kill", random.choice(found)], capture_output=True, check=False)
         return target
     if not found:
-        command.kill()
+        command.send_signal(number)
         return "command"
     with suppress(ProcessLookupError):
         os.kill(random.choice(found), signal.SIGKILL)

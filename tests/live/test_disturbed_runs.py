@@ -27,6 +27,6 @@ def test_results_without_room(tmp_path, lab_name, options, code):
 
 
 def test_an_agent_that_is_stopped_for_a_while(tmp_path, lab_name):
-    status, output, errors = disturbances.agent_stopped(tmp_path, lab_name, 2, 3)
+    status, output, errors = disturbances.agent_stopped(tmp_path, lab_name, 1, 2)
     assert status == 0, errors
     assert "late: this machine was too busy" in output, output
