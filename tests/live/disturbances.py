@@ -28,15 +28,17 @@ def begun_run(directory, lab, *, lasts_s, results=None):
     file = directory / "disturbed.yml"
     file.write_text(TOPOLOGY.format(count=round(lasts_s * 100), half_s=lasts_s / 2))
     argv = ["run", str(file), "--name", lab, "--runtime", "netns", "--results", str(results or directory / "results")]
-    found, seen = [], b""
+    seen = b""
+    found: list[int | str] = []
     with begin(*argv, "--no-check", lab=lab) as process:
         assert process.stdout
         while b"event " not in seen and (more := os.read(process.stdout.fileno(), 4096)):
             seen += more
         yield found
         stdout, stderr = process.communicate(timeout=WAIT_S)
-    found += [process.returncode, (seen + stdout).decode(), stderr.decode()]
-    assert "Traceback" not in found[2], found[2]
+    errors = stderr.decode()
+    found += [process.returncode, (seen + stdout).decode(), errors]
+    assert "Traceback" not in errors, errors
     assert nothing_remains(lab)
 
 
@@ -58,8 +60,17 @@ def results_vanish(directory, lab, lasts_s):
     return found
 
 
-def results_on(options, directory, lab, lasts_s):
-    """Let results be on a small file system of these mount options."""
+def full(directory, lab, lasts_s):
+    """Let results be on a file system that has hardly any room."""
+    return _results_on("size=16k", directory, lab, lasts_s)
+
+
+def read_only(directory, lab, lasts_s):
+    """Let results be on a file system that nothing can be written to."""
+    return _results_on("ro", directory, lab, lasts_s)
+
+
+def _results_on(options, directory, lab, lasts_s):
     with (
         small_disk(directory / "disk", options) as disk,
         begun_run(directory, lab, lasts_s=lasts_s, results=disk) as found,

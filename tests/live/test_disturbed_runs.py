@@ -20,9 +20,11 @@ def test_results_that_vanish(tmp_path, lab_name):
 
 
 @as_root
-@pytest.mark.parametrize(("options", "code"), [("size=16k", "not-written"), ("ro", "not-writable")])
-def test_results_without_room(tmp_path, lab_name, options, code):
-    status, _, errors = disturbances.results_on(options, tmp_path, lab_name, 1)
+@pytest.mark.parametrize(
+    ("disturbed", "code"), [(disturbances.full, "not-written"), (disturbances.read_only, "not-writable")]
+)
+def test_results_without_room(tmp_path, lab_name, disturbed, code):
+    status, _, errors = disturbed(tmp_path, lab_name, 1)
     assert (status, code in errors) == (UsageError.exit_code, True), errors
 
 
