@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from functools import reduce
+from itertools import count
 from typing import TYPE_CHECKING
 
 from testbed.check import expected, parallel, schedules, selection, traced, trains
@@ -74,6 +75,7 @@ class Probe:
         self._level = level
         self._budget = budget
         self._origin_ns = origin_ns
+        self._trains = count()
         self._filling = Filling(
             link.impairments,
             self._mtu,
@@ -137,8 +139,8 @@ class Probe:
         if reason := self._reason_to_skip(lasts_ns):
             self._check = replace(self._check, skipped=reason)
             return
-        count = spaced.count + (dense.count if dense else 0)
-        scripted = expected.scripted(impairments.drops, count, self._chosen)
+        probes = spaced.count + (dense.count if dense else 0)
+        scripted = expected.scripted(impairments.drops, probes, self._chosen)
         parts = 2 if dense else 1
         try:
             sample = self._sampled(spaced, nodes, lambda done: say(done / parts), scripted)
@@ -267,6 +269,7 @@ class Probe:
             nodes,
             address=address or self._addresses[0],
             packets=self._chosen,
+            number=next(self._trains),
             kernel_times=kernel_times,
             progress=say,
         )

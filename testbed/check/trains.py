@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 DROPPED = "probes-dropped"
 """The code of the error that the receiver could not read all probes in time."""
 
+_SPREAD = 0x9E3779B97F4A7C15
+"""Keeps the seeds of trains far apart: a datagram of another train must not look like one with a wrong bit."""
+
 _SECOND = 1_000_000_000
 
 
@@ -100,6 +103,7 @@ def send(
     *,
     address: str,
     packets: ProbePackets,
+    number: int,
     kernel_times: bool,
     progress: Callable[[float], None],
 ) -> TrainRecord:
@@ -111,6 +115,7 @@ def send(
         nodes: the nodes of the lab.
         address: the receiver's.
         packets: what it is made of.
+        number: another one for each train of a link, so that datagrams of an earlier train that come late are known.
         kernel_times: whether arrivals are those in the receiver's kernel, so that a receiver that has to wait for a
             processor does not delay them. It costs a system call for each datagram.
         progress: called with the fraction done.
@@ -127,7 +132,7 @@ def send(
         destination=link.destination,
         address=address,
         port=packets.destination_port,
-        seed=link.seed,
+        seed=(link.seed + number * _SPREAD) % (1 << 64),
         parameters={
             "rate_bps": rate_bps,
             "size_bytes": size_bytes,
