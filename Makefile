@@ -91,8 +91,8 @@ test: $(bin)/installed-dev ## Run all tests; what this machine can't run is skip
 	@echo "test     pytest $(args)"
 	@$(bin)/pytest $(args)
 
-soak_parts := grid kills hostile
-soak: $(bin)/installed-dev nodes-image ## Every kind over every delay and loss; kills, hostile input: docs/robustness.md. An hour
+soak_parts := grid kills cycles disturbed engine hostile
+soak: $(bin)/installed-dev nodes-image ## Every kind over every delay and loss; faults and hostile input: docs/robustness.md. Hours
 	@echo "soak     pytest $(soak_parts:%=tests/soak/%.py) $(args)"
 	@$(bin)/pytest $(soak_parts:%=tests/soak/%.py) $(args)
 

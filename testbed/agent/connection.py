@@ -14,13 +14,16 @@ from testbed.errors import LabError
 _CHUNK = 1 << 16
 _MOST_FDS = 3
 
+MOST_BYTES = 128 << 20
+"""The longest message that is accepted: several times that of 40,000 links."""
+
 
 class Connection:
     """A client's stream of messages; file descriptors may come along with one."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
-        self._buffer = b""
+        self._buffer = bytearray()
         self._fds: list[int] = []
         self._receiving = False
         channel.setblocking(False)  # noqa: FBT003
@@ -31,7 +34,11 @@ class Connection:
         Raises:
             LabError: `bad-message`, the client does not speak the protocol.
         """
-        while b"\n" not in self._buffer:
+        searched = 0
+        while (end := self._buffer.find(b"\n", searched)) < 0:
+            if (searched := len(self._buffer)) > MOST_BYTES:
+                self._buffer.clear()
+                raise LabError("bad-message", f"a message is longer than {MOST_BYTES >> 20} MiB")
             await self._readable()
             try:
                 data, fds, _, _ = socket.recv_fds(self._channel, _CHUNK, _MOST_FDS)
@@ -43,7 +50,8 @@ class Connection:
             if not data:
                 return None
             self._buffer += data
-        line, _, self._buffer = self._buffer.partition(b"\n")
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
         try:
             return protocol.decode(line)
         except ValueError as error:

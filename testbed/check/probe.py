@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from functools import reduce
+from itertools import count
 from typing import TYPE_CHECKING
 
 from testbed.check import expected, parallel, schedules, selection, traced, trains
 from testbed.check.filling import ATTEMPTS, START_NS, Filling
 from testbed.check.judging import TIMING, judge
+from testbed.check.lateness import of_crowded
 from testbed.check.samples import Sample
 from testbed.check.verdict import Finding, LinkCheck, unmeasured
 from testbed.errors import TestbedError
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from testbed.check.schedules import Schedule
     from testbed.check.selection import ProbePackets
     from testbed.check.trains import TrainRecord
+    from testbed.impairments import Impairments
     from testbed.matching import Match
     from testbed.plan.model import Plan
     from testbed.workloads.nodes import Nodes
@@ -72,6 +75,7 @@ class Probe:
         self._level = level
         self._budget = budget
         self._origin_ns = origin_ns
+        self._trains = count()
         self._filling = Filling(
             link.impairments,
             self._mtu,
@@ -135,8 +139,8 @@ class Probe:
         if reason := self._reason_to_skip(lasts_ns):
             self._check = replace(self._check, skipped=reason)
             return
-        count = spaced.count + (dense.count if dense else 0)
-        scripted = expected.scripted(impairments.drops, count, self._chosen)
+        probes = spaced.count + (dense.count if dense else 0)
+        scripted = expected.scripted(impairments.drops, probes, self._chosen)
         parts = 2 if dense else 1
         try:
             sample = self._sampled(spaced, nodes, lambda done: say(done / parts), scripted)
@@ -156,6 +160,8 @@ class Probe:
         except TestbedError as error:
             if self._budget.overrun:
                 self._check = replace(self._check, skipped=self._budget.exceeded())
+            elif error.code == trains.DROPPED:
+                self._check = replace(self._check, skipped=error.message)
             else:
                 self._check = replace(self._check, problem=error.message)
             return
@@ -190,15 +196,22 @@ class Probe:
         self, address: str, schedule: Schedule, nodes: Nodes, say: Callable[[float], None], scripted: int
     ) -> Sample:
         record = self._send(schedule, nodes, say, address, kernel_times=True)
+        for _ in range(ATTEMPTS - 1):
+            if not record.dropped or not self._budget.allows(schedule.lasts_ns):
+                break
+            record = self._send(schedule, nodes, say, address, kernel_times=True)
         if self._origin_ns is None or not self._impairments.delay_trace:
-            return record.sample(scripted=scripted)
+            return record.sample(scripted=scripted, interval_ns=schedule.interval_ns)
         excess_ns = traced.excess_ns(self._impairments, self._origin_ns, record.sent_ns)
-        return record.sample(scripted=scripted, excess_ns=excess_ns)
+        return record.sample(scripted=scripted, interval_ns=schedule.interval_ns, excess_ns=excess_ns)
 
     def _judge(self, sample: Sample) -> tuple[Finding, ...]:
         if self._path:
-            return self._path.judge(sample, level=self._level)
-        return judge(self._impairments, sample, level=self._level, origin_ns=self._origin_ns)
+            findings = self._path.judge(sample, level=self._level)
+        else:
+            findings = judge(self._impairments, sample, level=self._level, origin_ns=self._origin_ns)
+        limits = any(hop.bottleneck or hop.policer for hop in self._hops)
+        return of_crowded(findings) if limits and sample.crowded else findings
 
     def fill(self, nodes: Nodes, say: Callable[[float], None]) -> None:
         """Keep the link busy and judge its rate and, if the depth includes queues, its queue."""
@@ -215,6 +228,10 @@ class Probe:
                 self._add(unmeasured(name, asked, self._budget.exceeded()))
 
     @property
+    def _hops(self) -> Sequence[Impairments]:
+        return self._path.hops if self._path else [self._impairments]
+
+    @property
     def _chosen(self) -> ProbePackets:
         """The probes' packets, of a link that can be probed."""
         assert self._packets is not None  # noqa: S101  # else the link is skipped
@@ -226,8 +243,7 @@ class Probe:
             return self._path.skipped
         if self._packets is None:
             return "other links of this direction take all packets that the prober could send over it"
-        hops = self._path.hops if self._path else [self._impairments]
-        if self._packets.protocol is not None and any(hop.corruption for hop in hops):
+        if self._packets.protocol is not None and any(hop.corruption for hop in self._hops):
             return f"of raw packets ({self._packets.protocol_name}), corrupted ones can't be told from lost ones"
         return None if self._budget.allows(lasts_ns) else self._budget.exceeded(lasts_ns)
 
@@ -253,6 +269,7 @@ class Probe:
             nodes,
             address=address or self._addresses[0],
             packets=self._chosen,
+            number=next(self._trains),
             kernel_times=kernel_times,
             progress=say,
         )

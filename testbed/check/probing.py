@@ -11,7 +11,9 @@ from testbed import logs
 from testbed.check import parallel
 from testbed.check.budget import QUICK, Budget, Depth, rounds
 from testbed.check.company import in_company
+from testbed.check.lateness import excused
 from testbed.check.probe import Probe
+from testbed.engines.counters import Counters
 from testbed.plan.model import Link
 from testbed.workloads.nodes import KillableNodes
 
@@ -48,7 +50,8 @@ def measure(
     paths: Iterable[Path] = (),
     depth: Depth = QUICK,
     budget_s: float | None = None,
-    origins: Mapping[LinkKey, int] | None = None,
+    counters: Mapping[LinkKey, Counters] | None = None,
+    recount: Callable[[], Mapping[LinkKey, Counters]] | None = None,
     token_bucket: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[LinkCheck, ...]:
@@ -73,8 +76,10 @@ def measure(
         paths: the paths to probe after all links, whose bottlenecks they may share.
         depth: `QUICK` or `DEEP`.
         budget_s: how long the check may take, in seconds; by default the budget of the depth.
-        origins: time zero of the traces of links, ns of CLOCK_MONOTONIC; without it, delay and loss that follow a trace
-            are not measured.
+        counters: those of the engines' links before the check. Without time zero of a trace, delay and loss that follow
+            it are not measured.
+        recount: returns the counters at the end of the check, if something is wrong: what the machine's lateness
+            explains is not measured. Without them, lateness of an engine is the link's.
         token_bucket: bottlenecks may be those of another tool, which let more than 1 ms of their rate through at once
             when they were idle (the bucket of tbf or htb): only what follows is judged.
         progress: called with the fraction done, in the calling thread.
@@ -84,6 +89,7 @@ def measure(
         not passed.
     """
     links = plan.links if links is None else tuple(links)
+    counters = counters or {}
     probed: list[Link | Path] = [*in_company(plan, links), *paths]
     budget = Budget(depth.budget_s if budget_s is None else budget_s)
     rounds_most = 1 + int(budget.seconds * 1e9) // depth.probes_ns
@@ -101,7 +107,7 @@ def measure(
             level=level,
             budget=budget,
             token_bucket=token_bucket,
-            origin_ns=(origins or {}).get(each.key) if isinstance(each, Link) else None,
+            origin_ns=counters.get(each.key, Counters()).origin_ns if isinstance(each, Link) else None,
         )
         for number, each in enumerate(probed)
     ]
@@ -136,6 +142,8 @@ def measure(
     alike = Counter(probe.kind for probe in probes)
     measured = Counter(probe.kind for probe in probes if not probe.was_skipped)
     checks = tuple(probe.result(alike=alike[probe.kind], measured=measured[probe.kind]) for probe in probes)
+    if recount and any(not finding.passed for check in checks for finding in check.findings):
+        checks = excused(checks, counters, recount())
     for check in checks:
         _log.debug("%s on %s: %s", check.link, check.network, check.verdict)
     return checks

@@ -24,6 +24,7 @@ class Sample:
         sent_ns: when they were sent, ascending.
         unexpected: the number of other datagrams that arrived: corrupted probes, or those of another sender.
         scripted: the largest number of probes that scripted drops may have hit.
+        crowded: whether many were sent closer to each other than was planned, by a sender that had fallen behind.
     """
 
     sent: int
@@ -36,12 +37,15 @@ class Sample:
     sent_ns: Sequence[int] = ()
     unexpected: int = 0
     scripted: int = 0
+    crowded: bool = False
 
     def with_counts_of(self, other: Sample) -> Sample:
         """Return a sample with these delays and with the counts of both samples added up."""
         counts = ("sent", "arrived", "runs", "duplicates", "reordered", "overtaking", "unexpected")
         sums = {name: getattr(self, name) + getattr(other, name) for name in counts}
-        return replace(self, sent_ns=sorted([*self.sent_ns, *other.sent_ns]), **sums)
+        return replace(
+            self, sent_ns=sorted([*self.sent_ns, *other.sent_ns]), crowded=self.crowded or other.crowded, **sums
+        )
 
     def followed_by(self, other: Sample) -> Sample:
         """Return one sample of both: the other's probes were sent after these."""

@@ -59,7 +59,7 @@ _OVERFLOW = 2
 
 _LOSS_FACTOR_MOST = 100
 _ETHERNET_BYTES = 14
-_SLACK_NS = 300_000_000
+SLACK_NS = 300_000_000
 _SECOND = 1_000_000_000
 
 
@@ -124,7 +124,7 @@ def _probes(impairments: Impairments, count: int, interval_ns: int) -> Schedule:
         count=count,
         rate_bps=max(8 * FRAME_BYTES * _SECOND // interval_ns, 1),
         frame_bytes=FRAME_BYTES,
-        in_flight_ns=expected.longest_ns(impairments) + _SLACK_NS,
+        in_flight_ns=expected.longest_ns(impairments) + SLACK_NS,
     )
 
 
@@ -209,7 +209,7 @@ def exceeding(impairments: Impairments, mtu: int, train_ns: int) -> Schedule:
         count=max(min(count, _FRAMES_MOST), _POLICED_LEAST),
         rate_bps=rate_bps,
         frame_bytes=frame_bytes,
-        in_flight_ns=expected.longest_ns(impairments) + _SLACK_NS,
+        in_flight_ns=expected.longest_ns(impairments) + SLACK_NS,
     )
 
 
@@ -270,4 +270,4 @@ def _drained_ns(impairments: Impairments, bits: int) -> int:
     """Return the longest time that the last datagram of a train of `bits` may be in flight."""
     bottleneck = bottleneck_of(impairments)
     waiting = min(bits, 8 * bottleneck.queue_bytes)
-    return expected.longest_ns(impairments) + drained_ns(bottleneck.rate, waiting, _FILLING_MOST_NS) + _SLACK_NS
+    return expected.longest_ns(impairments) + drained_ns(bottleneck.rate, waiting, _FILLING_MOST_NS) + SLACK_NS

@@ -10,6 +10,7 @@ from operator import gt
 from typing import TYPE_CHECKING
 
 from testbed import records
+from testbed.check.lateness import crowded
 from testbed.check.rates import HEADER_BYTES, Train
 from testbed.check.samples import Sample
 from testbed.errors import LabError
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from testbed.check.selection import ProbePackets
     from testbed.plan.model import Link
     from testbed.workloads.nodes import Nodes
+
+DROPPED = "probes-dropped"
+"""The code of the error that the receiver could not read all probes in time."""
+
+_SPREAD = 0x9E3779B97F4A7C15
+"""Keeps the seeds of trains far apart: a datagram of another train must not look like one with a wrong bit."""
 
 _SECOND = 1_000_000_000
 
@@ -57,18 +64,19 @@ class TrainRecord:
             received_ns=self.received_ns,
         )
 
-    def sample(self, *, scripted: int, excess_ns: Sequence[int] | None = None) -> Sample:
+    def sample(self, *, scripted: int, interval_ns: int, excess_ns: Sequence[int] | None = None) -> Sample:
         """Return the record as a sample, from which delay and loss are judged.
 
         Args:
             scripted: how many of its datagrams scripted drops may have hit.
+            interval_ns: the time that was to be between two datagrams.
             excess_ns: by how much the delay requested for each differs from the link's mean (`traced.excess_ns`).
 
         Raises:
-            LabError: the receiver was too busy to read all that arrived, so losses of the link can't be counted.
+            LabError: `DROPPED`, the receiver was too busy to read all that arrived, so losses can't be counted.
         """
         if self.dropped:
-            raise LabError("probes-dropped", "this machine was too busy to receive all probes")
+            raise LabError(DROPPED, "this machine was too busy to receive all probes")
         ledger, deliveries = records.match(self.sent_ns, self.sequence, self.received_ns)
         latencies_ns = dict(zip(deliveries.seq, deliveries.latencies_ns, strict=True))
         return Sample(
@@ -84,6 +92,7 @@ class TrainRecord:
             sent_ns=self.sent_ns,
             unexpected=self.unexpected,
             scripted=scripted,
+            crowded=crowded(self.sent_ns, interval_ns),
         )
 
 
@@ -94,6 +103,7 @@ def send(
     *,
     address: str,
     packets: ProbePackets,
+    number: int,
     kernel_times: bool,
     progress: Callable[[float], None],
 ) -> TrainRecord:
@@ -105,6 +115,7 @@ def send(
         nodes: the nodes of the lab.
         address: the receiver's.
         packets: what it is made of.
+        number: another one for each train of a link, so that datagrams of an earlier train that come late are known.
         kernel_times: whether arrivals are those in the receiver's kernel, so that a receiver that has to wait for a
             processor does not delay them. It costs a system call for each datagram.
         progress: called with the fraction done.
@@ -121,7 +132,7 @@ def send(
         destination=link.destination,
         address=address,
         port=packets.destination_port,
-        seed=link.seed,
+        seed=(link.seed + number * _SPREAD) % (1 << 64),
         parameters={
             "rate_bps": rate_bps,
             "size_bytes": size_bytes,

@@ -31,6 +31,7 @@ class Counters:
         lateness_p50_ns, lateness_p99_ns, lateness_max_ns: how much later than requested frames were released,
             counted from their arrival in the kernel; quantiles are the upper ends of histogram buckets at most a
             quarter of their value wide.
+        late: released more than 2^20 ns, a millisecond, later than requested.
         kernel_drops: dropped by the kernel because the engine did not read them in time.
         oversize: frames larger than the device's MTU allows, dropped: an offload is on that must be off.
         send_failures: released, but refused by the receiver's port (down, or its queue full).
@@ -63,6 +64,7 @@ class Counters:
     lateness_p50_ns: int | None = None
     lateness_p99_ns: int | None = None
     lateness_max_ns: int | None = None
+    late: int | None = None
     kernel_drops: int | None = None
     oversize: int | None = None
     send_failures: int | None = None

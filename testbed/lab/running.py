@@ -32,9 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from testbed.agent.messages import LinkStatistics
+    from testbed.engines.counters import Counters
     from testbed.lab.connected import ConnectedLab
     from testbed.lab.node_watch import NodeWatch
     from testbed.lab.observer import Observer
+    from testbed.matching import LinkKey
     from testbed.plan.model import Plan
     from testbed.plan.workloads import Workload
     from testbed.runs import Run, RunWriter
@@ -194,13 +197,18 @@ def _checked(
             lab,
             links=links,
             paths=check.paths_of(lab.plan, links, check.as_routed(lab.plan, lab.agent.call)),
-            origins={link.key: link.counts.origin_ns for link in statistics if link.counts.origin_ns is not None},
+            counters=_counters(statistics),
+            recount=lambda: _counters(lab.statistics()),
             depth=check.DEEP if deep else check.QUICK,
             budget_s=budget_s,
             progress=lambda done: observer.progressed("check", "probes", done),
         )
     observer.ended("check", formatting.links_verdict(link_checks))
     return link_checks
+
+
+def _counters(statistics: Sequence[LinkStatistics]) -> dict[LinkKey, Counters]:
+    return {link.key: link.counts for link in statistics}
 
 
 def check_nats(

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_START_SECONDS = 30
+_START_SECONDS = 300
+"""How long an agent that is alive may take to start: on a busy machine tens of seconds for its second of work. One that
+has ended is noticed at once."""
+
+_SAY_SECONDS = 10
 _END_SECONDS = 10
 _POLL_MS = 2
 
@@ -47,6 +51,21 @@ def _let_go() -> None:
                 pipe.close()
         if process.poll() is None:
             process.returncode = 0
+
+
+class Patience:
+    """How long to wait for an agent that is alive; the log says when it takes long."""
+
+    def __init__(self) -> None:
+        self._begun = self._said = time.monotonic()
+
+    def ends(self) -> bool:
+        """Return whether the time is up; if not, log once in a while that we still wait."""
+        now = time.monotonic()
+        if now - self._said >= _SAY_SECONDS:
+            _log.warning("the agent has been starting for %.0f s; this machine is busy", now - self._begun)
+            self._said = now
+        return now - self._begun > _START_SECONDS
 
 
 @contextmanager
@@ -88,8 +107,8 @@ def start(runtime: str, lab: str, *, isolate: bool, leads_out: bool = False, doc
     arguments += ["--docker-engine", docker_engine] * bool(docker_engine)
     process = _waiting.pop() if _waiting else _launch()
     _started[directory.socket] = process
-    deadline = time.monotonic() + _START_SECONDS
-    if (said := _first_line(process)) != protocol.READY:
+    patience = Patience()
+    if (said := _first_line(process, patience)) != protocol.READY:
         stop(runtime, lab)
         raise _why(said)
     with suppress(BrokenPipeError):  # it has ended, which the wait for its socket notices
@@ -98,7 +117,7 @@ def start(runtime: str, lab: str, *, isolate: bool, leads_out: bool = False, doc
     poll = select.poll()
     poll.register(_lifeline(process), 0)  # tells when no agent holds the other end any more
     while not directory.socket.exists():
-        if poll.poll(_POLL_MS) or time.monotonic() > deadline:
+        if poll.poll(_POLL_MS) or patience.ends():
             stop(runtime, lab)
             raise _why(directory.log.read_bytes() if directory.log.exists() else b"")
     if isolate:
@@ -184,13 +203,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.communicate()  # closes both pipes
 
 
-def _first_line(process: subprocess.Popen[bytes]) -> bytes:
+def _first_line(process: subprocess.Popen[bytes], patience: Patience) -> bytes:
     """Return an agent's first line, which says that it is ready; if it can't start, its whole output."""
     assert process.stdout  # noqa: S101  # a pipe was asked for
     poll = select.poll()
     poll.register(process.stdout, select.POLLIN)
-    if not poll.poll(_START_SECONDS * 1000):
-        return b""
+    while not poll.poll(1000):
+        if patience.ends():
+            return b""
     line = process.stdout.readline()
     return line if line == protocol.READY else line + process.stdout.read()
 
@@ -226,5 +246,5 @@ def _why(said: bytes) -> TestbedError:
         with suppress(ValueError):
             if error := protocol.error_of(protocol.decode(lines[-1])):
                 return error
-    last = lines[-1].decode(errors="replace") if lines else f"nothing within {_START_SECONDS} s"
+    last = lines[-1].decode(errors="replace") if lines else "nothing"
     return LabError("agent-failed", f"the agent did not start; it said: {last}", "this is a bug: please report it")

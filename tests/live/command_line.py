@@ -17,6 +17,8 @@ from tests.conftest import ROOT, remains
 COMMAND = [sys.executable, "-m", "testbed"]
 MARK = "TESTBED_LAB_OF_TEST"
 PATIENCE_S = 60
+WAIT_S = 5 * PATIENCE_S
+"""How long a whole command may take."""
 
 
 def run(*argv, lab="", env=None, **options):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import socket
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from testbed.agent.connection import MOST_BYTES
 from testbed.agent.messages import Recall
 from testbed.lab import Lab, resolve
 from testbed.runtime.state import LabDirectory
@@ -20,6 +23,7 @@ from tests.soak import figures
 
 MESSAGES = 10_000
 FILES = 20_000
+SLOW = 300
 
 TOPOLOGY = "name: hostile\nnodes: {a: , b: }\nlinks: [{between: [a, b], delay: 5ms}]"
 
@@ -75,13 +79,40 @@ def test_an_agent_answers_after_hostile_messages(lab_name):
                 channel.shutdown(socket.SHUT_WR)
                 while channel.recv(1 << 16):
                     pass
-        held = lab.agent.call(Recall())
+        refused = _endless_line(directory)
+        with _slow_clients(directory):
+            held = lab.agent.call(Recall())
         assert lab["a"].run(["ping", "-c1", "-W5", "b"]).status == 0
         tracebacks = directory.log.read_text(errors="replace").count("Traceback")
         grown = max(_resident_bytes(pid) for pid in _agents(lab_name)) > 200 << 20
     figures.keep("hostile messages to an agent", tried=MESSAGES, failed=tracebacks + grown, left=0)
     assert held is not None
+    assert refused
     assert (tracebacks, grown) == (0, False)
+
+
+def _endless_line(directory):
+    """Send a message without an end, and return whether the agent refuses it before it has taken too much."""
+    with socket.socket(socket.AF_UNIX) as channel:
+        channel.settimeout(60)
+        channel.connect(str(directory.socket))
+        try:
+            for _ in range(4 * MOST_BYTES >> 20):
+                channel.sendall(bytes(1 << 20))
+        except ConnectionError:
+            return True
+    return False
+
+
+@contextmanager
+def _slow_clients(directory):
+    """Clients that begin a message and never end it."""
+    with ExitStack() as stack:
+        for _ in range(SLOW):
+            channel = stack.enter_context(socket.socket(socket.AF_UNIX))
+            channel.connect(str(directory.socket))
+            channel.sendall(b'{"call": "hel')
+        yield
 
 
 def _agents(lab):
@@ -98,8 +129,35 @@ def _resident_bytes(pid):
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+WRONG = {
+    r"\bdelay: \d+(ms|s|us)\b": "delay: -1ms",
+    r"\bloss: [\d.]+%": "loss: 101%",
+    r"\brate: [\d.]+[kmg]bit\b": "rate: 1parsec",
+    r"\bkind: [a-z-]+": "kind: teleport",
+    r"\bfrom: [a-z0-9-]+": "from: nobody-of-that-name",
+    r"\bduration: \d+(ms|s)\b": "duration: soon",
+    r"(?m)^nodes:": "nodes: {}\nnodes:",
+    r"(?m)^name: .*$": "name: ../up",
+}
+"""What must be refused wherever it is put in place of what is right."""
+
+
+def _wrong(random, text):
+    """A file with one value that no file may have; None if it has none to replace."""
+    pattern, value = random.choice([*WRONG.items()])
+    places = [
+        found.span() for found in re.finditer(pattern, re.sub(r"#.*", lambda comment: " " * len(comment[0]), text))
+    ]
+    if not places:
+        return None
+    start, end = random.choice(places)
+    return text[:start] + value + text[end:]
+
+
 def _mutant(random, text):
     """A file with some of its bytes, words or lines changed, doubled or gone; and whether it must be refused."""
+    if random.random() < 0.3 and (wrong := _wrong(random, text)):
+        return wrong, True
     lines = text.splitlines()
     kind = random.randrange(5)
     at = random.randrange(len(lines))

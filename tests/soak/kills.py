@@ -1,7 +1,8 @@
-"""kill -9 at seeded moments; only `make soak` runs it, by this file's name."""
+"""kill -9, SIGINT and SIGTERM at seeded moments; only `make soak` runs it, by this file's name."""
 
 from __future__ import annotations
 
+import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,13 +14,20 @@ from tests.soak import figures
 pytestmark = pytest.mark.live
 
 TRIALS = {"netns": 200, "docker": 40}
+AT_ONCE = 3
+
+SIGNALS = {
+    "kill -9 of a command, agent, worker, endpoint or container": (signal.SIGKILL,),
+    "SIGINT or SIGTERM to a command": (signal.SIGINT, signal.SIGTERM),
+}
 
 
-def test_nothing_remains_after_kill_and_down(runtime, tmp_path):  # noqa: F811  # the fixture
-    with ThreadPoolExecutor(3) as pool:
+@pytest.mark.parametrize("what", SIGNALS)
+def test_nothing_remains_after_a_signal_and_down(runtime, tmp_path, what):  # noqa: F811  # the fixture
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         seeds = range(TRIALS[runtime])
-        trials = list(pool.map(lambda seed: kills.trial(seed, runtime, tmp_path), seeds))
+        done = list(pool.map(lambda seed: kills.trial(seed, runtime, tmp_path, SIGNALS[what]), seeds))
+    trials = [each for each in done if not each.void]
     failed, left = [each for each in trials if each.failed], [each for each in trials if each.left]
-    name = f"kill -9 of a command, agent, worker, endpoint or container, {runtime}"
-    figures.keep(name, tried=len(trials), failed=len(failed), left=len(left))
+    figures.keep(f"{what}, {runtime}", tried=len(trials), failed=len(failed), left=len(left))
     assert (failed, left) == ([], [])

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 HELD_BYTES_MOST = 128 << 20
 """The most bytes that the frames in flight on one link may take (1 Gbit/s for a second); further frames are dropped."""
 
+_LATE_EXPONENT = 20
+"""Frames count as late that leave 2^20 ns, a millisecond, after they were due."""
+
 
 class LinkEmulator:
     """Carries out the impairments of one link on its frames, deterministically from a seed.
@@ -150,6 +153,7 @@ class LinkEmulator:
             lateness_p50_ns=self._lateness.quantile(0.5),
             lateness_p99_ns=self._lateness.quantile(0.99),
             lateness_max_ns=self._lateness.most,
+            late=self._lateness.at_least(_LATE_EXPONENT),
         )
 
 

@@ -30,6 +30,10 @@ class LatenessHistogram:
         """The largest value, exactly; 0 if there is none."""
         return self._most
 
+    def at_least(self, exponent: int) -> int:
+        """Return how many values are 2^exponent or more, exactly; `exponent` is 2 or more."""
+        return sum(self._counts[(exponent - 2 << 2) + 4 :])
+
     def quantile(self, fraction: float) -> int:
         """Return the upper end of the bucket with the `fraction` quantile, at most `most`; 0 without values."""
         rank = fraction * sum(self._counts)

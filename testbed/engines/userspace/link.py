@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from testbed.engines.userspace.core import LinkEmulator
 from testbed.engines.userspace.reading import BATCH, FrameReader
 from testbed.engines.userspace.sockets import device_name, kernel_drops, mtu
-from testbed.linux.arrival import arrival_ns
+from testbed.linux.arrival import monotonic_of
 
 if TYPE_CHECKING:
     import socket
@@ -75,23 +75,26 @@ class Link:
     def read(self) -> int:
         """Read a batch of frames from the input and return their number, `reading.BATCH` if more may wait.
 
-        All of them count as arrived when the last one did, because asking for the time of each frame costs a third of
-        TCP's throughput.
+        Those that arrived within `reading.SPREAD_NS` count as arrived when the last of them did, which spares TCP's
+        throughput.
 
         Raises:
             DeviceGoneError: the input's device no longer exists.
         """
         try:
-            packets, oversize = self._reader.read()
+            arrivals, oversize = self._reader.read()
         except BlockingIOError:
             return 0
         except OSError:
             self.check_devices()
             return 0
         self._oversize += oversize
-        self._arrived = max(self._arrived, arrival_ns(self.input))
-        self.emulator.accept(packets, self._arrived)
-        return len(packets) + oversize
+        count = oversize
+        for wall_ns, packets in arrivals:
+            self._arrived = max(self._arrived, monotonic_of(wall_ns))
+            self.emulator.accept(packets, self._arrived)
+            count += len(packets)
+        return count
 
     def release(self, now: int) -> None:
         """Send a batch of the frames that are due at `now`, ns.

@@ -19,10 +19,17 @@ BATCH: Final = 32
 _TAGS_INSIDE: Final = 2
 """The number of VLAN tags that a frame may have besides the one that the kernel removes."""
 
+SPREAD_NS: Final = 500_000
+"""How far apart the arrivals of frames may be that count as arrived together."""
+
 _MSG_DONTWAIT: Final = 0x40
-_CONTROL: Final = struct.Struct(f"@{ctypes.sizeof(ctypes.c_size_t) + 8}xI12xHH4x")
-"""A control message: struct cmsghdr and, with padding, struct tpacket_auxdata (linux/if_packet.h). Only the status and
-the tag's TCI and TPID are read."""
+_CMSGHDR: Final = ctypes.sizeof(ctypes.c_size_t) + 8
+_CONTROL: Final = struct.Struct(f"@{_CMSGHDR + 16 + _CMSGHDR}xI12xHH4x")
+"""The control messages of a frame: struct cmsghdr and struct timespec (SO_TIMESTAMPNS, socket(7)); then struct cmsghdr
+and, with padding, struct tpacket_auxdata (linux/if_packet.h). Only the status and the tag's TCI and TPID are read."""
+
+_TIME: Final = struct.Struct(f"@{_CMSGHDR}xqq")
+"""The arrival of a frame in its control messages: seconds and nanoseconds of the wall clock."""
 
 
 class _Vector(ctypes.Structure):
@@ -60,8 +67,12 @@ _recvmmsg = ctypes.CDLL(None, use_errno=True).recvmmsg
 _recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
 
 
+Arrivals = list[tuple[int, list[bytes]]]
+"""Frames that arrived together, and when the kernel had the last of them, ns of the wall clock; in order."""
+
+
 class FrameReader:
-    """Reads frames from a packet socket with PACKET_AUXDATA (packet(7)).
+    """Reads frames from a packet socket with SO_TIMESTAMPNS (socket(7)) and PACKET_AUXDATA (packet(7)).
 
     It calls recvmmsg(2) by ctypes, because `socket.recvmsg` asks the kernel for the name of the device with each frame.
 
@@ -90,8 +101,10 @@ class FrameReader:
         self._messages = memoryview(bytearray(self._template))
         self._messages_at = _address(self._messages)
 
-    def read(self) -> tuple[list[bytes], int]:
+    def read(self) -> tuple[Arrivals, int]:
         """Return the waiting frames, at most `BATCH`, from the MAC header on; and how many others were too large.
+
+        A reader that had no processor for a while finds frames that arrived far apart; those are told apart.
 
         Raises:
             OSError: the device is gone or down; BlockingIOError if no frame waits.
@@ -106,10 +119,36 @@ class FrameReader:
         packets = [bytes(frames[at : at + length]) for at, length in zip(self._starts, lengths, strict=False)]
         controls = _CONTROL.iter_unpack(self._controls[: count * _CONTROL.size])
         packets = [vlan.with_tag(packet, *control) for packet, control in zip(packets, controls, strict=True)]
+        last_ns = self._arrived_ns(count - 1)
+        if last_ns - self._arrived_ns(0) <= SPREAD_NS:
+            arrivals = [(last_ns, packets)]
+        else:
+            arrivals = _together([self._arrived_ns(place) for place in range(count)], packets)
         if max(lengths) <= self._mtu + ETHERNET:
-            return packets, 0
-        kept = [packet for packet in packets if len(packet) <= self._mtu + network_at(packet)]
-        return kept, count - len(kept)
+            return arrivals, 0
+        arrivals = [(arrived_ns, [each for each in some if self._fits(each)]) for arrived_ns, some in arrivals]
+        return arrivals, count - sum(len(some) for _, some in arrivals)
+
+    def _fits(self, packet: bytes) -> bool:
+        return len(packet) <= self._mtu + network_at(packet)
+
+    def _arrived_ns(self, place: int) -> int:
+        seconds, nanoseconds = _TIME.unpack_from(self._controls, place * _CONTROL.size)
+        return int(seconds) * 10**9 + int(nanoseconds)
+
+
+def _together(arrived_ns: list[int], packets: list[bytes]) -> Arrivals:
+    """Part frames into those that arrived within `SPREAD_NS`."""
+    arrivals: Arrivals = []
+    first_ns = None
+    for at_ns, packet in zip(arrived_ns, packets, strict=True):
+        if first_ns is not None and at_ns - first_ns <= SPREAD_NS:
+            arrivals[-1][1].append(packet)
+            arrivals[-1] = (at_ns, arrivals[-1][1])
+        else:
+            first_ns = at_ns
+            arrivals.append((at_ns, [packet]))
+    return arrivals
 
 
 def _address(buffer: memoryview) -> int:

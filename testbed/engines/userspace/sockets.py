@@ -8,8 +8,6 @@ import fcntl
 import socket
 import struct
 
-from testbed.linux.arrival import read_lag
-
 # linux/if_packet.h, asm-generic/socket.h and linux/sockios.h; the socket module lacks them.
 _SOL_PACKET = 263
 _SO_ATTACH_FILTER = 26
@@ -18,6 +16,7 @@ _PACKET_AUXDATA = 8
 _PACKET_QDISC_BYPASS = 20
 _PACKET_IGNORE_OUTGOING = 23
 _SO_SNDBUFFORCE = 32
+_SO_TIMESTAMPNS = 35
 _SO_RCVBUFFORCE = 33
 _SIOCGIFMTU = 0x8921
 _ETH_P_ALL = 3
@@ -38,7 +37,7 @@ def open_input(ifindex: int) -> socket.socket:
     try:
         _set_buffer(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
         sock.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
-        read_lag(sock)  # the first call enables timestamps
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         sock.bind((socket.if_indextoname(ifindex), _ETH_P_ALL))
     except BaseException:
         sock.close()

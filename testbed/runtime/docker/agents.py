@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from docker.errors import APIError, NotFound
 from docker.types import Mount
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import RetryError, Retrying, retry_if_result, wait_fixed
 
 import testbed
 from testbed import logs
@@ -42,7 +42,6 @@ _ENVIRONMENT = {"PYTHONPATH": _CODE}
 _NO_SUCH_PATH = ("bind source path does not exist", "no such file or directory")
 """In what the Docker Engine, and what podman, says of a path to share that its machine does not have."""
 
-_START_SECONDS = 30
 _END_SECONDS = 10
 
 _CAPABILITIES = [
@@ -101,10 +100,11 @@ def start(engine: DockerEngine, lab: str, *, limits_nodes: bool = False) -> Agen
     container = _create_agent(engine, lab, limits_nodes=limits_nodes)
     with refusals("agent"):
         patiently(engine.api.start, container)
+    patience = local_agent.Patience()
     attempts = Retrying(
         retry=retry_if_result(lambda listens: listens is None),
         wait=wait_fixed(0.05),
-        stop=stop_after_delay(_START_SECONDS),
+        stop=lambda _: patience.ends(),
     )
     with ThreadPoolExecutor(1) as background:
         guarding = background.submit(_guard, engine, lab, container)

@@ -40,12 +40,14 @@ class Local:
 class Here:
     def __init__(self):
         self.started = []
+        self.seeds = []
 
     def now_ns(self):
         return time.monotonic_ns()
 
     def endpoint(self, _node, spec):
         self.started.append(Local(spec))
+        self.seeds.append(spec.seed)
         return self.started[-1]
 
 

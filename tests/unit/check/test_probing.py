@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from testbed.check import QUICK, measure, probe
+from testbed.check.filling import ATTEMPTS
 from testbed.impairments import (
     CERTAIN,
     Bottleneck,
@@ -25,6 +26,7 @@ def test_a_link_that_is_not_as_requested_fails(here, make_plan):
     there, back = measure(plan, here, depth=BRIEF, progress=fractions.append)
     assert (there.link, back.link) == ("client -> server", "server -> client")
     assert "delay too low" in there.verdict
+    assert len({*here.seeds}) == ATTEMPTS  # each train of a link is told from the others
     assert "loss" not in there.verdict
     assert "loss too low" in back.verdict
     assert fractions == sorted(fractions)

@@ -12,7 +12,7 @@ def seen(*arrivals, sent=8):
         sequence=array("q", [number for number, _ in arrivals]),
         received_ns=array("q", [at_ns for _, at_ns in arrivals]),
         unexpected=0,
-    ).sample(scripted=0)
+    ).sample(scripted=0, interval_ns=2 * MS)
 
 
 def in_order(*numbers):

@@ -81,6 +81,28 @@ def test_an_agent_that_cannot_even_start_says_why(lab_name, monkeypatch):
     LabDirectory("netns", lab_name).remove()
 
 
+def test_an_agent_that_starts_slowly_is_waited_for_and_the_log_says_so(lab_name, monkeypatch, caplog):
+    monkeypatch.setattr(local_agent, "_SAY_SECONDS", 0.5)
+    with local_agent.ahead():
+        (waiting,) = local_agent._waiting
+        os.kill(waiting.pid, signal.SIGSTOP)
+        go_on = threading.Timer(2, os.kill, (waiting.pid, signal.SIGCONT))
+        go_on.start()
+        assert local_agent.start("netns", lab_name, isolate=True).hello().lab == lab_name
+        go_on.join()
+    assert "the agent has been starting for" in caplog.text
+    assert local_agent.stop("netns", lab_name)
+    LabDirectory("netns", lab_name).remove()
+
+
+def test_an_agent_that_is_killed_while_it_starts_is_not_waited_for(lab_name):
+    with local_agent.ahead():
+        local_agent._waiting[0].kill()
+        with pytest.raises(LabError, match=r"agent-failed.*it said: nothing"):
+            local_agent.start("netns", lab_name, isolate=True)
+    LabDirectory("netns", lab_name).remove()
+
+
 def test_there_is_no_such_lab(lab_name):
     with pytest.raises(UsageError, match="no-such-lab"):
         local_agent.connect("netns", lab_name)

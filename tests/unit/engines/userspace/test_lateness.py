@@ -20,3 +20,10 @@ def test_quantiles_split_what_was_recorded():
     assert 500 <= histogram.quantile(0.5) <= 625
     assert 990 <= histogram.quantile(0.99) <= 1000
     assert histogram.quantile(1) == histogram.most == 1000
+
+
+@pytest.mark.parametrize("exponent", [2, 10, 20])
+def test_values_from_a_power_of_two_on_are_counted_exactly(exponent):
+    histogram = LatenessHistogram()
+    histogram.record([0, 1, 2**exponent - 1, 2**exponent, 2**exponent + 1, 2**40])
+    assert histogram.at_least(exponent) == 3

@@ -1,0 +1,143 @@
+"""Tell what a late machine did to a measurement from what the link itself did, by the counters of the link's engine.
+
+An engine that gets no processor releases packets late, and loses those that the kernel has no room for. It counts both
+(`testbed.engines.counters`). A finding that this explains is no verdict on the link: it is not measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from testbed.check.comparing import TOO_LOW
+from testbed.check.judging import TIMING
+from testbed.check.schedules import SLACK_NS
+from testbed.check.verdict import unmeasured
+from testbed.engines.counters import Counters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from testbed.check.verdict import Finding, LinkCheck
+    from testbed.matching import LinkKey
+
+LATE_SHARE = 0.05
+"""The share of late packets from which times are the machine's. The median of a delay needs half of the packets to be
+off, a jitter a quarter, and a distribution a tenth."""
+
+_FILLED = ("rate", "bucket", "peak")
+_LOST = ("loss", "burst")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lateness:
+    """What an engine counted on a link, or the worst of several, while it was probed.
+
+    Attributes:
+        share: of the packets released, those that were late.
+        most_ns: the most by which any packet was late since the link was made or restarted.
+        dropped: packets that the machine lost: those that the engine did not read or hold in time, and those that the
+            receiver's port refused.
+    """
+
+    share: float = 0.0
+    most_ns: int = 0
+    dropped: int = 0
+
+    @classmethod
+    def between(cls, before: Counters, after: Counters) -> Lateness:
+        """Return what was counted from one reading of the counters to the next."""
+
+        def more(name: str) -> int:
+            return max((getattr(after, name) or 0) - (getattr(before, name) or 0), 0)
+
+        return cls(
+            share=more("late") / max(more("packets_out"), 1),
+            most_ns=after.lateness_max_ns or 0,
+            dropped=more("kernel_drops") + more("backlog_drops") + more("send_failures"),
+        )
+
+    def or_worse(self, other: Lateness) -> Lateness:
+        """Return the worse of both in each respect."""
+        return Lateness(
+            share=max(self.share, other.share),
+            most_ns=max(self.most_ns, other.most_ns),
+            dropped=max(self.dropped, other.dropped),
+        )
+
+    def explains(self, finding: Finding, sent: int) -> bool:
+        """Return whether a machine as late as this may have made a finding wrong.
+
+        Args:
+            finding: that did not pass.
+            sent: how many probes of loss were sent.
+        """
+        was_late = self.share >= LATE_SHARE
+        if finding.measured is None or finding.verdict == TOO_LOW:
+            return finding.name in _FILLED and (was_late or self.dropped > 0)
+        excess = finding.measured - finding.asked
+        if finding.name in _LOST:
+            lost = excess * sent if finding.name == "loss" else 0
+            return self.most_ns > SLACK_NS or 0 < lost <= 2 * self.dropped or (not lost and self.dropped > 0)
+        if finding.name == "distribution":
+            return was_late
+        if finding.name in TIMING:
+            return was_late and excess <= self.most_ns * (2 if finding.name == "jitter" else 1)
+        return finding.name == "queue" and (was_late or self.dropped > 0)
+
+    def __str__(self) -> str:
+        parts = [f"the engine released {self.share:.0%} of its packets late, one by {self.most_ns / 1e6:.1f} ms"]
+        parts += [f"lost {self.dropped}"] * bool(self.dropped)
+        return " and ".join(parts)
+
+
+def crowded(sent_ns: Sequence[int], interval_ns: int) -> bool:
+    """Return whether a sender that had fallen behind sent probes so close to each other that they met at a bottleneck.
+
+    Args:
+        sent_ns: when the probes were sent, ascending.
+        interval_ns: the time that was to be between two.
+    """
+    close = sum(later - earlier < interval_ns / 2 for earlier, later in pairwise(sent_ns))
+    return close >= LATE_SHARE * len(sent_ns)
+
+
+def of_crowded(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return the findings on crowded probes: that they were lost or late at the bottleneck says nothing of the link."""
+    return tuple(
+        unmeasured(finding.name, finding.asked, "this machine was too busy to send probes evenly")
+        if not finding.passed and finding.verdict != TOO_LOW and finding.name in (*TIMING, *_LOST)
+        else finding
+        for finding in findings
+    )
+
+
+def excused(
+    checks: Iterable[LinkCheck], before: Mapping[LinkKey, Counters], after: Mapping[LinkKey, Counters]
+) -> tuple[LinkCheck, ...]:
+    """Return checks in which findings that the machine's lateness explains count as not measured.
+
+    Args:
+        checks: of links and paths. What a path crosses counts as late as the latest link of all.
+        before: the counters of all links before they were probed.
+        after: the same afterwards.
+    """
+    lateness = {key: Lateness.between(before.get(key, Counters()), counts) for key, counts in after.items()}
+    worst = Lateness()
+    for each in lateness.values():
+        worst = worst.or_worse(each)
+    return tuple(
+        _excused(check, worst if check.path or check.beside else lateness.get(check.key, Lateness()))
+        for check in checks
+    )
+
+
+def _excused(check: LinkCheck, lateness: Lateness) -> LinkCheck:
+    findings = tuple(
+        unmeasured(finding.name, finding.asked, f"this machine was too busy: {lateness}")
+        if not finding.passed and lateness.explains(finding, check.sent)
+        else finding
+        for finding in check.findings
+    )
+    return check if findings == check.findings else replace(check, findings=findings)

@@ -1,0 +1,34 @@
+"""Runs that are disturbed from outside say so, end, and leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from testbed.errors import UsageError
+from tests.live import disturbances
+
+pytestmark = [pytest.mark.live, pytest.mark.netns]
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
+
+
+def test_results_that_vanish(tmp_path, lab_name):
+    status, _, errors = disturbances.results_vanish(tmp_path, lab_name, 1)
+    assert (status, "not-written" in errors) == (UsageError.exit_code, True), errors
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("disturbed", "code"), [(disturbances.full, "not-written"), (disturbances.read_only, "not-writable")]
+)
+def test_results_without_room(tmp_path, lab_name, disturbed, code):
+    status, _, errors = disturbed(tmp_path, lab_name, 1)
+    assert (status, code in errors) == (UsageError.exit_code, True), errors
+
+
+def test_an_agent_that_is_stopped_for_a_while(tmp_path, lab_name):
+    status, output, errors = disturbances.agent_stopped(tmp_path, lab_name, 1, 2)
+    assert status == 0, errors
+    assert "late: this machine was too busy" in output, output
