@@ -6,10 +6,13 @@ import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.agent.faults import clocks
 from testbed.agent.tasks import cancelled
 from testbed.errors import LabError, MachineError, unknown_node
+from testbed.linux import clock
 
 if TYPE_CHECKING:
     from testbed.agent.attachments import Attachments
@@ -99,6 +102,12 @@ class ContainerControl:
                 raise LabError("node-not-back", said, "the lab's agent.log may say why")
             await asyncio.sleep(_POLL_SECONDS)
         return time.monotonic_ns()
+
+    async def set_clock(self, node: str, offset_ns: int, drift_ppb: int) -> int:
+        """See `NodeControl`. The file is written where the container's first process sees it."""
+        self._engine_of(node)  # requires that the node is there
+        path = Path(f"/proc/{self._wiring.nodes[node].pid}/root", clock.SHIFT_IN_CONTAINERS.lstrip("/"))
+        return clocks.shift(node, path, offset_ns, drift_ppb)
 
     async def throttle(self, node: str, cpus_milli: int) -> int:
         """See `NodeControl`. Endpoints are throttled too if they are in the container's cgroups."""
