@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.attachments import Attachments
     from testbed.agent.events import Events
+    from testbed.agent.journal import Journal
     from testbed.agent.links import Links
     from testbed.agent.way_out import WayOut
     from testbed.agent.wiring import Wiring
@@ -81,6 +82,7 @@ class Server:
         events: Events,
         isolated: bool,
         way_out: WayOut | None = None,
+        book: Journal | None = None,
     ) -> None:
         self._lab = lab
         self._wiring = wiring
@@ -96,7 +98,7 @@ class Server:
         control: NodeControl = (
             OwnNodeControl(wiring, self._commands)
             if isolated
-            else ContainerControl(attachments.members.engine, wiring, self._commands, attachments)
+            else ContainerControl(wiring, self._commands, attachments, book)
         )
         self.node_faults = NodeFaults(control, events)
         attachments.is_off = self.node_faults.is_off

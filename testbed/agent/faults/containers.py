@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.agent.faults import clocks
+from testbed.agent.journal import ContainerGoesOn, ContainerPaused
 from testbed.agent.tasks import cancelled
 from testbed.errors import LabError, MachineError, unknown_node
 from testbed.linux import clock
@@ -17,6 +18,7 @@ from testbed.linux import clock
 if TYPE_CHECKING:
     from testbed.agent.attachments import Attachments
     from testbed.agent.docker_engine import DockerEngine
+    from testbed.agent.journal import Journal
     from testbed.agent.node_commands import NodeCommands
     from testbed.agent.wiring import Wiring
 
@@ -35,19 +37,29 @@ _PERIOD_US = 100_000
 class ContainerControl:
     """See `NodeControl`."""
 
-    def __init__(
-        self, engine: DockerEngine | None, wiring: Wiring, commands: NodeCommands, attachments: Attachments
-    ) -> None:
-        self._engine = engine
+    def __init__(self, wiring: Wiring, commands: NodeCommands, attachments: Attachments, book: Journal | None) -> None:
+        """Control containers.
+
+        Args:
+            wiring: of the lab.
+            commands: what the agent runs in nodes.
+            attachments: of nodes to their networks; they know the Docker Engine, if the agent has its socket.
+            book: where pauses of containers of others are written down, which must not outlast the agent.
+        """
+        self._engine = attachments.members.engine
         self._wiring = wiring
         self._commands = commands
         self._attachments = attachments
+        self._book = book
         self._cpus_before: dict[str, int] = {}
 
     async def pause(self, node: str) -> int:
         """See `NodeControl`."""
         await self._commands.pause(node)
+        engine, container = self._engine_of(node)
         try:
+            if self._book and self._wiring.open_networks:
+                self._book.write(ContainerPaused(container=container, engine=engine.socket))
             await self._order(node, "pause")
         except BaseException:
             await self._commands.unpause(node)
@@ -57,6 +69,8 @@ class ContainerControl:
     async def unpause(self, node: str) -> int:
         """See `NodeControl`."""
         await self._order(node, "unpause")
+        if self._book and self._wiring.open_networks:
+            self._book.write(ContainerGoesOn(container=self._wiring.nodes[node].container))
         await self._commands.unpause(node)
         return time.monotonic_ns()
 
