@@ -162,7 +162,6 @@ async def _serve(arguments: argparse.Namespace, machine: int) -> None:
             events=events,
             isolated=arguments.isolate,
             way_out=way_out,
-            book=lab_journal,
         )
         with socket.socket(socket.AF_UNIX) as listener:
             _listen(listener, arguments.socket)

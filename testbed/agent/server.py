@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from testbed.agent.attachments import Attachments
     from testbed.agent.events import Events
-    from testbed.agent.journal import Journal
     from testbed.agent.links import Links
     from testbed.agent.way_out import WayOut
     from testbed.agent.wiring import Wiring
@@ -82,7 +81,6 @@ class Server:
         events: Events,
         isolated: bool,
         way_out: WayOut | None = None,
-        book: Journal | None = None,
     ) -> None:
         self._lab = lab
         self._wiring = wiring
@@ -98,7 +96,7 @@ class Server:
         control: NodeControl = (
             OwnNodeControl(wiring, self._commands)
             if isolated
-            else ContainerControl(wiring, self._commands, attachments, book)
+            else ContainerControl(wiring, self._commands, attachments, links.journal)
         )
         self.node_faults = NodeFaults(control, events)
         attachments.is_off = self.node_faults.is_off
