@@ -75,6 +75,11 @@ class DockerEngine:
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    @property
+    def socket(self) -> str:
+        """The path of the socket."""
+        return str(self._path)
+
     async def container(self, identity: str) -> Container | None:
         """The container with an id, whether it runs or not; None where there is none.
 
@@ -92,6 +97,18 @@ class DockerEngine:
             LabError: `docker-refused`, with what the Docker Engine says; `docker-engine-silent`.
         """
         await asyncio.to_thread(self._request, "POST", identity, what)
+
+    def unpause(self, identity: str) -> None:
+        """Have the processes of a container go on, if it is there and paused.
+
+        Raises:
+            LabError: `docker-engine-silent`.
+        """
+        try:
+            self._request("POST", identity, "unpause")
+        except LabError as error:
+            if error.code != "docker-refused":  # it has ended, or goes on already
+                raise
 
     async def nano_cpus(self, identity: str) -> int:
         """Return the limit on a container's CPU time, in thousand-millionths of a core; 0 if it has none.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from testbed.agent import aliases, filters, machine, offloads, switch
+from testbed.agent.docker_engine import DockerEngine
 from testbed.agent.netlink import RouteSocket
 from testbed.errors import TestbedError
 from testbed.linux import namespaces
@@ -88,6 +89,24 @@ class OnMachine(_Entry, frozen=True, kw_only=True):
     forwards: bool
 
 
+class ContainerPaused(_Entry, frozen=True, kw_only=True):
+    """The agent is about to pause a container of somebody's.
+
+    Attributes:
+        container: its id.
+        engine: the Docker Engine's socket.
+    """
+
+    container: str
+    engine: str
+
+
+class ContainerGoesOn(_Entry, frozen=True, kw_only=True):
+    """The agent has ended the pause of a container."""
+
+    container: str
+
+
 class PutBack(_Entry, frozen=True, kw_only=True):
     """All that the lines before say was put back.
 
@@ -102,7 +121,8 @@ class PutBack(_Entry, frozen=True, kw_only=True):
     failures: tuple[str, ...] = ()
 
 
-Entry = PortUsed | PortLeft | OffloadsOff | Bridge | OnMachine | PutBack
+Entry = PortUsed | PortLeft | OffloadsOff | Bridge | OnMachine | ContainerPaused | ContainerGoesOn | PutBack
+_Subject = tuple[type[Entry], int, int | str]
 
 
 class Journal:
@@ -221,11 +241,13 @@ def put_back(journal: Journal, *, agent_died: bool, lab: str = "") -> None:
                 if lab and entries:
                     aliases.sweep(route, lab)
     for entry in entries:
-        if isinstance(entry, OnMachine):
-            try:
+        try:
+            if isinstance(entry, OnMachine):
                 machine.close(entry.table, entry.interfaces, entry.firewalls, forwards=entry.forwards)
-            except (OSError, TestbedError) as error:
-                failures.append(f"{entry}: {error}")
+            elif isinstance(entry, ContainerPaused):
+                DockerEngine(Path(entry.engine)).unpause(entry.container)
+        except (OSError, TestbedError) as error:
+            failures.append(f"{entry}: {error}")
     with journal.alone():
         failures += _switch_all_on(journal, entries)
         journal.write(PutBack(agent_died=agent_died, ports=len(used), failures=tuple(failures)))
@@ -280,24 +302,28 @@ def leave(route: RouteSocket, used: PortUsed) -> None:
             switch.set_queue_length(route, used.port, used.queue_length)
 
 
-def _subject(entry: Entry) -> tuple[type[Entry], int, int]:
-    """What an entry is about: the kind, the namespace and the device."""
+def _subject(entry: Entry) -> _Subject:
+    """What an entry is about: the kind, the namespace and the device, or the container."""
     match entry:
         case PortUsed() | PortLeft() | OffloadsOff():
             return type(entry), entry.network, entry.port
         case Bridge():
             return Bridge, 0, entry.index
+        case ContainerPaused() | ContainerGoesOn():
+            return type(entry), 0, entry.container
         case OnMachine() | PutBack():
             return type(entry), 0, 0
 
 
-def _still_open(entries: Iterable[Entry]) -> dict[tuple[type[Entry], int, int], Entry]:
+def _still_open(entries: Iterable[Entry]) -> dict[_Subject, Entry]:
     """The entries that nothing has been done about yet, by their subjects."""
-    found: dict[tuple[type[Entry], int, int], Entry] = {}
+    found: dict[_Subject, Entry] = {}
     for entry in entries:
         match entry:
             case PortLeft():
                 found.pop((PortUsed, entry.network, entry.port), None)
+            case ContainerGoesOn():
+                found.pop((ContainerPaused, 0, entry.container), None)
             case PutBack():
                 found.clear()
             case _:

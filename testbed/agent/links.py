@@ -52,7 +52,7 @@ class Links:
         devices: makes devices of links.
         engines: by name, in order of preference.
         missing: those that do not work here, and why.
-        journal: see `PortRules`.
+        journal: see `PortRules`; pauses of containers of others are in it too.
         events: of the lab; changes of impairments are among them.
         steering: brings packets to the links.
     """

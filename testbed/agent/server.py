@@ -96,7 +96,7 @@ class Server:
         control: NodeControl = (
             OwnNodeControl(wiring, self._commands)
             if isolated
-            else ContainerControl(attachments.members.engine, wiring, self._commands, attachments)
+            else ContainerControl(wiring, self._commands, attachments, links.journal)
         )
         self.node_faults = NodeFaults(control, events)
         attachments.is_off = self.node_faults.is_off

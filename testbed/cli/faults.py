@@ -17,7 +17,8 @@ from testbed.lab import Lab
 def fault_command(name: str, node: str, fault: str, lasting: str | None) -> None:
     """Have something go wrong with a node, in the words of the timeline of a topology file.
 
-    FAULT is pause, unpause, stop, kill, start, restart or cpus=0.1; kill=SIGTERM sends the node's program that signal.
+    FAULT is pause, unpause, stop, kill, start, restart, cpus=0.1 or clock=30s, which is ahead (-30s: behind);
+    kill=SIGTERM sends the node's program that signal.
     The name of a group stands for each of its members. Without --for, what begins goes on until another fault ends it,
     or the lab goes down. With it, Ctrl-C ends the fault early.
     """

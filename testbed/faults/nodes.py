@@ -6,6 +6,7 @@ import signal
 from enum import Enum
 from typing import Final
 
+from testbed import units
 from testbed.codec import Variant
 
 
@@ -77,11 +78,38 @@ class Throttle(NodeFault, frozen=True, kw_only=True):
 
     cpus_milli: int
 
+    @classmethod
+    def neutral(cls, node: str) -> Throttle:
+        """Return what undoes all others of a node."""
+        return cls(node=node, cpus_milli=0)
+
     def __str__(self) -> str:
         return f"{self.node}: {f'{self.cpus_milli / 1000:g} CPUs' if self.cpus_milli else 'CPUs as before'}"
 
 
-Fault = Throttle | Pause | Unpause | Stop | Kill | Start | Restart
+class SetClock(NodeFault, frozen=True, kw_only=True):
+    """The clock of the node's programs is off from then on: CLOCK_REALTIME, and no other.
+
+    Attributes:
+        offset_ns: how far it is ahead at once; negative is behind.
+        drift_ppb: how much more in each second, ns.
+    """
+
+    offset_ns: int = 0
+    drift_ppb: int = 0
+
+    @classmethod
+    def neutral(cls, node: str) -> SetClock:
+        """Return what undoes all others of a node."""
+        return cls(node=node)
+
+    def __str__(self) -> str:
+        ahead = units.DURATION.format(abs(self.offset_ns)) + (" behind" if self.offset_ns < 0 else " ahead")
+        parts = [ahead] * bool(self.offset_ns) + [f"drifts by {self.drift_ppb / 1000:g} ppm"] * bool(self.drift_ppb)
+        return f"{self.node}: clock {', '.join(parts) or 'right'}"
+
+
+Fault = SetClock | Throttle | Pause | Unpause | Stop | Kill | Start | Restart
 
 ENDING: Final[dict[type[NodeFault], type[Unpause | Start]]] = {Pause: Unpause, Stop: Start, Kill: Start}
 """What ends each fault that lasts."""
@@ -101,7 +129,7 @@ def after(state: State, fault: Fault) -> State:
             return State.STOPPED
         case Kill() if fault.is_deadly:
             return State.STOPPED
-        case Kill() | Throttle():
+        case Kill() | Throttle() | SetClock():
             return state
         case _:
             return State.RUNNING
@@ -116,7 +144,9 @@ def contradiction(state: State, fault: Fault) -> str:
             return "is not off"
         case (Pause(), State.PAUSED):
             return "is paused already"
-        case (Pause() | Stop() | Kill(), State.STOPPED):
+        case (SetClock(), State.PAUSED):  # what it sees then could not be looked at
+            return "is paused"
+        case (Pause() | Stop() | Kill() | SetClock(), State.STOPPED):
             return "is off"
         case _:
             return ""

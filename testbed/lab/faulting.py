@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from testbed.agent import messages
 from testbed.errors import UsageError
-from testbed.lab import bringup
+from testbed.faults import SetClock
+from testbed.lab import bringup, clocks
 from testbed.lab.observer import SILENT, Observer
 from testbed.lab.timeline_client import Timeline
 from testbed.plan.live_faults import read_fault
@@ -30,7 +31,10 @@ def bring_about(lab: ConnectedLab, node: str, kind: str, value: object) -> tuple
     """
     events = read_fault(lab.plan, node, kind, value)
     if len(events) == 1:
-        lab.agent.call(messages.BringAbout(faults=events[0].faults))
+        happened = lab.agent.call(messages.BringAbout(faults=events[0].faults))
+        for fault in events[0].faults:
+            if isinstance(fault, SetClock):
+                clocks.look(lab, fault, happened.done_ns)
     else:
         _carry_out(lab, replace(lab.plan, timeline=events), SILENT)
     return tuple(event.what for event in events)
@@ -61,7 +65,7 @@ def _carry_out(lab: ConnectedLab, plan: Plan, observer: Observer) -> tuple[Timel
     """Carry out the timeline of a plan from now on; return when all has happened and the lab is as before."""
     records: list[TimelineRecord] = []
     before = {link.key: link.impairments for link in plan.links}
-    with Timeline(plan, lab.agent, before, records.append, observer) as timeline:
+    with Timeline(plan, lab, before, records.append, observer) as timeline:
         timeline.start(lab.now_ns())
         while len(records) < len(plan.timeline):
             timeline.follow()

@@ -241,6 +241,20 @@ class NodeHandle:
         """
         self.bring_about("cpus", cpus)
 
+    def set_clock(self, offset_seconds: float = 0, *, drift_ppm: float = 0) -> None:
+        """Have the clock of the node's programs be ahead (negative: behind), and go faster or slower, from now on.
+
+        Args:
+            offset_seconds: at once.
+            drift_ppm: how much more, in microseconds for each second.
+
+        Raises:
+            MachineError: `no-clock`, the timeline of the lab's file has no event with `clock` for the node.
+            LabError: `clock-not-seen`, the node's programs do not see it.
+        """
+        drift = f"{drift_ppm:.3f}ppm"
+        self.bring_about("clock", {"offset": f"{round(offset_seconds * 1e9)}ns", "drift": drift})
+
     def bring_about(self, kind: str, value: object) -> tuple[str, ...]:
         """Bring a fault about by its key in a timeline, and return what happened: `bring_about("pause", "3s")`.
 

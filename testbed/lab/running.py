@@ -115,7 +115,7 @@ def _run(
                 observer.begun("run")
                 in_force = {link.key: link.impairments for link in before}
                 with (
-                    Timeline(lab.plan, lab.agent, in_force, writer.happened, observer) as timeline,
+                    Timeline(lab.plan, lab, in_force, writer.happened, observer) as timeline,
                     EventCommands(lab, writer) as commands,
                 ):
                     time_zero = TimeZero(lab.agent, timeline, commands, links=len(before))

@@ -12,18 +12,21 @@ from testbed import faults, units
 from testbed.agent.messages import EventDone, LinkChange, NewAddress, Tell, TimelineEvent
 from testbed.agent.messages import Timeline as Call
 from testbed.errors import LabError
+from testbed.lab import clocks
 from testbed.runs import TimelineRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
-    from testbed.agent.client import Agent
     from testbed.agent.client_connection import Connection
+    from testbed.faults import Fault
     from testbed.impairments import Impairments
+    from testbed.lab.connected import ConnectedLab
     from testbed.lab.observer import Observer
     from testbed.matching import LinkKey
     from testbed.plan.model import Plan
+    from testbed.runs import ClockSeen
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +40,7 @@ class Timeline:
 
     Args:
         plan: the plan with the events.
-        agent: of the lab.
+        lab: the lab.
         before: the impairments of the links before the first event, which may differ from the plan's (`Link.update`).
         note: called in a thread with the record of each event that has happened.
         observer: receives these events from `follow`.
@@ -46,13 +49,16 @@ class Timeline:
     def __init__(
         self,
         plan: Plan,
-        agent: Agent,
+        lab: ConnectedLab,
         before: Mapping[LinkKey, Impairments],
         note: Callable[[TimelineRecord], None],
         observer: Observer,
     ) -> None:
         self._plan = plan
-        self._agent = agent
+        self._lab = lab
+        self._agent = lab.agent
+        self._looking = threading.Lock()
+        self._over = False
         self._before = before
         self._note = note
         self._observer = observer
@@ -119,6 +125,7 @@ class Timeline:
                     done_ns=done.done_ns,
                     minor=event.minor,
                     lasting=any(faults.takes_time(fault) for fault in event.faults),
+                    clocks=tuple(self._clocks(event.faults, event.at_ns, done.done_ns)),
                 )
                 _log.info("%s at %s", event.what, units.DURATION.format(event.at_ns))
                 self._note(record)
@@ -126,6 +133,25 @@ class Timeline:
                 self._unreported.put(record)
         except BaseException as error:  # noqa: BLE001  # `follow` raises it again
             self._failure = error
+
+    def _clocks(self, happened: Iterable[Fault], at_ns: int, done_ns: int) -> Iterator[ClockSeen]:
+        """Look at the clocks that an event has changed, but for those that a later one changes meanwhile.
+
+        Raises:
+            LabError: `clock-not-seen`.
+        """
+        for fault in happened:
+            if not isinstance(fault, faults.SetClock):
+                continue
+            with self._looking:
+                try:
+                    yield clocks.look(self._lab, fault, done_ns)
+                except LabError:
+                    gone_ns = self._lab.now_ns() - self._start_ns
+                    later = (event for event in self._plan.timeline if at_ns < event.at_ns <= gone_ns)
+                    changed = any(other.node == fault.node for event in later for other in event.faults)
+                    if not (changed or self._over):
+                        raise
 
     def follow(self) -> None:
         """Report the events that have happened since the last call to the observer.
@@ -162,7 +188,8 @@ class Timeline:
         if self._connection is None:
             return
         try:
-            with suppress(LabError):  # the agent has gone or has failed: the reader has its error
+            with suppress(LabError), self._looking:  # the agent has gone or has failed: the reader has its error
+                self._over = True
                 self._connection.tell(Tell())
             self._reader.join(_RESTORING_S)
             if self._reader.is_alive():

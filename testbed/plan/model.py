@@ -12,7 +12,7 @@ from testbed.decisive import ADDED, ADDED_ADDRESS, ADDRESS, NOT_DECISIVE, SEED, 
 from testbed.errors import unknown_node
 from testbed.expectations import Expectation
 from testbed.families import FAMILIES, IPV4, Subnet
-from testbed.faults import Fault, Throttle
+from testbed.faults import Fault, SetClock, Throttle
 from testbed.impairments import Impairments
 from testbed.matching import LinkKey, Match
 from testbed.names import BUILT_IN, INTERNET, checked
@@ -383,6 +383,11 @@ class Plan:
         """The nodes with limits on CPU time or memory, at first or during a run."""
         throttled = {fault.node for fault in self.faults if isinstance(fault, Throttle)}
         return frozenset(throttled | {node.name for node in self.nodes if node.cpus_milli or node.memory_bytes})
+
+    @property
+    def clocked(self) -> frozenset[str]:
+        """The nodes whose clock the timeline changes."""
+        return frozenset(fault.node for fault in self.faults if isinstance(fault, SetClock))
 
     def all_impairments(self) -> dict[LinkKey, tuple[Impairments, ...]]:
         """Return all impairments of each link during a run, in the order of links; the file's impairments first."""

@@ -15,10 +15,11 @@ from testbed.runs.event_commands import CommandRecord, failed_commands
 from testbed.runs.reading import load
 from testbed.runs.run import LinkEngine, Run, changed_links
 from testbed.runs.starts import StepStart
-from testbed.runs.timeline_records import TimelineRecord, late_events
+from testbed.runs.timeline_records import ClockSeen, TimelineRecord, late_events
 from testbed.runs.writing import RunWriter
 
 __all__ = [
+    "ClockSeen",
     "CommandRecord",
     "Connections",
     "LinkEngine",

@@ -15,6 +15,23 @@ LATE_NS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClockSeen:
+    """What programs of a node saw of its clock after an event had changed it.
+
+    Attributes:
+        node: the node.
+        offset_ns, drift_ppb: what was requested, see `testbed.faults.SetClock`.
+        at_least_ns, at_most_ns: it was ahead of the machine's by so much; negative is behind.
+    """
+
+    node: str
+    offset_ns: int
+    drift_ppb: int
+    at_least_ns: int
+    at_most_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineRecord:
     """An event of the plan's timeline that has happened. All times but `at_ns` are of the clock of the samples, ns.
 
@@ -25,6 +42,7 @@ class TimelineRecord:
         begun_ns, done_ns: it happened between these times; links change one after the other.
         minor: as in the plan.
         lasting: it took as long as programs liked, so that only its beginning could be on time.
+        clocks: of nodes, as programs saw them afterwards.
     """
 
     at_ns: int
@@ -34,6 +52,7 @@ class TimelineRecord:
     done_ns: int
     minor: bool = False
     lasting: bool = False
+    clocks: tuple[ClockSeen, ...] = ()
 
     @property
     def late_ns(self) -> int:

@@ -125,7 +125,9 @@ class NetnsRuntime:
         ways_out.require_ports(plan, self._published)
         agent = local_agent.start(self.name, plan.lab, isolate=not attaches, leads_out=leads_out)
         progress("nodes")
-        agent.call(namespaces.adoption(plan) if attaches else _creation(plan))
+        directory = LabDirectory(self.name, plan.lab).path
+        netns_services.make_clocks(plan, directory)
+        agent.call(namespaces.adoption(plan) if attaches else _creation(plan, directory))
         readiness = Readiness(runtime=self, lab=plan.lab, agent=agent, address=partial(first_address, plan))
         if signals := netns_services.stop_signals(plan):
             self._stop_signals(plan.lab).write_text(json.dumps(dict(signals)), "ascii")
@@ -304,26 +306,26 @@ def _launch(agent: Agent, node: Node) -> None:
         ) from None
 
 
-def _creation(plan: Plan) -> messages.Create:
+def _creation(plan: Plan, directory: Path) -> messages.Create:
     return messages.Create(
         networks=tuple(
             messages.NewNetwork(name=network.name, mtu=network.mtu, gateway=ways_out.gateway(network))
             for network in plan.networks
         ),
-        nodes=tuple(_new_nodes(plan)),
+        nodes=tuple(_new_nodes(plan, directory)),
         publications=tuple(ways_out.publications(plan)),
         name_server=name_servers.on_loopback() if ways_out.leads_out(plan) else "",
     )
 
 
-def _new_nodes(plan: Plan) -> Iterator[messages.NewNode]:
+def _new_nodes(plan: Plan, directory: Path) -> Iterator[messages.NewNode]:
     routes, paths = nodes.routes(plan), nodes.all_paths(plan)
     networks = {network.name for network in plan.networks}
     for node in plan.nodes:
         yield messages.NewNode(
             name=node.name,
             sysctls=NODE_SYSCTLS | dict(node.sysctls),
-            environment=netns_services.environment(node),
+            environment=netns_services.environment(plan, node, directory),
             directory=node.service.working_dir or plan.directory,
             hosts=netns_services.hosts(plan, node, paths),
             surroundings=netns_services.surroundings(plan, node),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from testbed.agent import messages
 from testbed.errors import MachineError
+from testbed.linux import clock
 from testbed.runtime import local_files, name_servers
 from testbed.runtime.nodes import known_addresses, own_addresses
 from testbed.services import Tmpfs, Volume
@@ -34,9 +35,15 @@ def require(plan: Plan) -> None:
     """Require that network namespaces of this machine, and of this user, can be what the nodes are to be.
 
     Raises:
-        MachineError: `needs-containers`; `missing-files`; `no-such-target`, `no-such-user`, `not-permitted`.
+        MachineError: `needs-containers`; `missing-files`; `no-such-target`, `no-such-user`, `not-permitted`;
+            `no-clock`, `no-compiler`.
     """
+    if plan.clocked:
+        clock.library()
     for node in plan.nodes:
+        if node.name in plan.clocked and node.service.user and os.geteuid() == 0:
+            message = f"node {node.name} has a user, who may not read the files of the lab that its clock needs"
+            raise MachineError("no-clock", message, f"{_CONTAINERS}, or leave its user or clock out")
         for what, why, instead in _needs_containers(node):
             hint = f"{_CONTAINERS}, or {instead}"
             raise MachineError("needs-containers", f"node {node.name} asks for {what}, and {why} containers", hint)
@@ -175,10 +182,38 @@ def surroundings(plan: Plan, node: Node) -> messages.Surroundings:
     )
 
 
-def environment(node: Node) -> dict[str, str]:
-    """Return the variables of a node's commands: as in a container, HOME is that of the user whom the file names."""
+def environment(plan: Plan, node: Node, directory: Path) -> dict[str, str]:
+    """Return the variables of a node's commands: as in a container, HOME is that of the user whom the file names.
+
+    Args:
+        plan: of the lab.
+        node: one of its nodes.
+        directory: of the lab, with the files of `make_clocks`.
+    """
     known = _known(node.service.user.partition(":")[0]) if node.service.user else None
-    return ({"HOME": known.pw_dir} if known else {}) | dict(node.environment)
+    variables = ({"HOME": known.pw_dir} if known else {}) | dict(node.environment)
+    if node.name not in plan.clocked:
+        return variables
+    return clock.variables(str(directory / _CLOCK_LIBRARY), str(_shift(directory, node.name)), variables)
+
+
+_CLOCK_LIBRARY = "clock.so"
+
+
+def make_clocks(plan: Plan, directory: Path) -> None:
+    """Write what the nodes need whose clock the timeline changes into the directory of the lab.
+
+    Raises:
+        MachineError: `no-compiler`.
+    """
+    if plan.clocked:
+        (directory / _CLOCK_LIBRARY).write_bytes(clock.library())
+    for node in plan.clocked:
+        _shift(directory, node).write_bytes(clock.UNSHIFTED)
+
+
+def _shift(directory: Path, node: str) -> Path:
+    return directory / f"clock-{node}"
 
 
 def stop_signal(node: Node) -> int:

@@ -13,6 +13,7 @@ from testbed.topology.event_times import Timed
 from testbed.topology.impairments import ImpairmentKeys
 from testbed.topology.node_events import (
     NODE_EVENTS,
+    ClockEvent,
     CpusEvent,
     KillEvent,
     OfNode,
@@ -218,6 +219,7 @@ AnyEvent = Annotated[
     | Annotated[KillEvent, Tag("<kill>")]
     | Annotated[StartEvent, Tag("<start>")]
     | Annotated[RestartEvent, Tag("<restart>")]
-    | Annotated[CpusEvent, Tag("<cpus>")],
+    | Annotated[CpusEvent, Tag("<cpus>")]
+    | Annotated[ClockEvent, Tag("<clock>")],
     Discriminator(_event_tag),
 ]

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from testbed import faults, units
 from testbed.topology.base import key
+from testbed.topology.clock_values import ClockValue
 from testbed.topology.event_times import Timed
 from testbed.topology.problems import nearest, quote
 from testbed.topology.values import Cpus, Name, Reader, fault, text_of, wrong_type
@@ -158,7 +159,17 @@ class CpusEvent(NodeEvent):
         return faults.Throttle(node=node, cpus_milli=self.cpus_milli)
 
 
-OfNode = CpusEvent | PauseEvent | UnpauseEvent | StopEvent | KillEvent | StartEvent | RestartEvent
+class ClockEvent(NodeEvent):
+    """The clock of the node's programs is wrong."""
+
+    clock: ClockValue = key("How far it is ahead, and by how much more in each second: `{offset: 30s, drift: 100ppm}`")
+
+    def fault(self, node: str) -> faults.Fault:
+        """Return what happens to a node."""
+        return faults.SetClock(node=node, offset_ns=self.clock.offset_ns, drift_ppb=self.clock.drift_ppb)
+
+
+OfNode = ClockEvent | CpusEvent | PauseEvent | UnpauseEvent | StopEvent | KillEvent | StartEvent | RestartEvent
 
 NODE_EVENTS: Mapping[str, type[NodeEvent]] = MappingProxyType(
     {
@@ -169,6 +180,7 @@ NODE_EVENTS: Mapping[str, type[NodeEvent]] = MappingProxyType(
         "start": StartEvent,
         "restart": RestartEvent,
         "cpus": CpusEvent,
+        "clock": ClockEvent,
     }
 )
 """Those events by the key that tells them from others."""

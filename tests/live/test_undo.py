@@ -14,6 +14,7 @@ import pytest
 
 from testbed.agent import messages
 from testbed.errors import LabError
+from testbed.faults import Pause, Unpause
 from testbed.runtime import local_agent
 from testbed.runtime.state import LabDirectory
 from tests.conftest import ROOT
@@ -70,6 +71,11 @@ def says_that_all_is_put_back(lab):
     return re.search(rf"^{lab} .*its agent was killed; .* as they were before", run("ps").stdout, re.MULTILINE)
 
 
+def paused(shop, name):
+    """Whether the Docker Engine has paused a container."""
+    return said("docker", "inspect", "--format", "{{.State.Paused}}", shop.container(name)).strip() == "true"
+
+
 def kill(*pids):
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
@@ -104,7 +110,11 @@ def test_everything_is_as_it_was_however_the_agent_ends(lab_name, shop, engine, 
         assert "clsact" in said("tc", "qdisc", "show", "dev", shop.port("a"))
         if engine == "netem":
             assert "tcp-segmentation-offload: off" in shop.inside("a", "ethtool", "-k", "eth0")
+        agent.call(messages.BringAbout(faults=(Pause(node="a"), Pause(node="b"))))
+        agent.call(messages.BringAbout(faults=(Unpause(node="a"),)))
+        assert [paused(shop, each) for each in ("a", "b")] == [False, True]
         ends(how, agent, lab_name)
+        assert eventually(lambda: not paused(shop, "b"))
         assert max(shop.pings("a", "b")) < ROUND_TRIP_MS / 2
         if how == "killed":
             assert says_that_all_is_put_back(lab_name)
@@ -160,11 +170,15 @@ def test_everything_is_as_it_was_when_the_agents_container_is_killed(lab_name, s
         try:
             assert attached.returncode == 0, attached.stderr
             assert min(shop.pings("a", "b")) >= ROUND_TRIP_MS
+            assert run("fault", lab_name, shop.container("b"), "pause").returncode == 0
+            assert paused(shop, "b")
             said("docker", "kill", *(f"testbed-{lab_name}.{each}" for each in killed))
             if killed == ["agent"]:
                 assert eventually(lambda: not shop.changes())
                 assert says_that_all_is_put_back(lab_name)
+                assert eventually(lambda: not paused(shop, "b"))
         finally:
             detached = run("detach", lab_name)
     assert detached.returncode == 0, detached.stderr
+    assert not paused(shop, "b")
     assert shop.changes() == []

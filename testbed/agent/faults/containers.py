@@ -6,14 +6,19 @@ import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.agent.faults import clocks
+from testbed.agent.journal import ContainerGoesOn, ContainerPaused
 from testbed.agent.tasks import cancelled
 from testbed.errors import LabError, MachineError, unknown_node
+from testbed.linux import clock
 
 if TYPE_CHECKING:
     from testbed.agent.attachments import Attachments
     from testbed.agent.docker_engine import DockerEngine
+    from testbed.agent.journal import Journal
     from testbed.agent.node_commands import NodeCommands
     from testbed.agent.wiring import Wiring
 
@@ -32,19 +37,29 @@ _PERIOD_US = 100_000
 class ContainerControl:
     """See `NodeControl`."""
 
-    def __init__(
-        self, engine: DockerEngine | None, wiring: Wiring, commands: NodeCommands, attachments: Attachments
-    ) -> None:
-        self._engine = engine
+    def __init__(self, wiring: Wiring, commands: NodeCommands, attachments: Attachments, book: Journal | None) -> None:
+        """Control containers.
+
+        Args:
+            wiring: of the lab.
+            commands: what the agent runs in nodes.
+            attachments: of nodes to their networks; they know the Docker Engine, if the agent has its socket.
+            book: where pauses of containers of others are written down, which must not outlast the agent.
+        """
+        self._engine = attachments.members.engine
         self._wiring = wiring
         self._commands = commands
         self._attachments = attachments
+        self._book = book
         self._cpus_before: dict[str, int] = {}
 
     async def pause(self, node: str) -> int:
         """See `NodeControl`."""
         await self._commands.pause(node)
+        engine, container = self._engine_of(node)
         try:
+            if self._book and self._wiring.open_networks:
+                self._book.write(ContainerPaused(container=container, engine=engine.socket))
             await self._order(node, "pause")
         except BaseException:
             await self._commands.unpause(node)
@@ -54,6 +69,8 @@ class ContainerControl:
     async def unpause(self, node: str) -> int:
         """See `NodeControl`."""
         await self._order(node, "unpause")
+        if self._book and self._wiring.open_networks:
+            self._book.write(ContainerGoesOn(container=self._wiring.nodes[node].container))
         await self._commands.unpause(node)
         return time.monotonic_ns()
 
@@ -99,6 +116,12 @@ class ContainerControl:
                 raise LabError("node-not-back", said, "the lab's agent.log may say why")
             await asyncio.sleep(_POLL_SECONDS)
         return time.monotonic_ns()
+
+    async def set_clock(self, node: str, offset_ns: int, drift_ppb: int) -> int:
+        """See `NodeControl`. The file is written where the container's first process sees it."""
+        self._engine_of(node)  # requires that the node is there
+        path = Path(f"/proc/{self._wiring.nodes[node].pid}/root", clock.SHIFT_IN_CONTAINERS.lstrip("/"))
+        return clocks.shift(node, path, offset_ns, drift_ppb)
 
     async def throttle(self, node: str, cpus_milli: int) -> int:
         """See `NodeControl`. Endpoints are throttled too if they are in the container's cgroups."""

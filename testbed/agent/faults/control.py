@@ -32,6 +32,10 @@ class NodeControl(Protocol):
         """Switch a node on that is off, and return when its program has begun and all of its links work."""
         ...
 
+    async def set_clock(self, node: str, offset_ns: int, drift_ppb: int) -> int:
+        """Have the clock of a node's programs be off by so much; see `testbed.faults.SetClock`."""
+        ...
+
     async def throttle(self, node: str, cpus_milli: int) -> int:
         """Give the processes of a node so many thousandths of a core; 0 is what the node had at first."""
         ...

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from testbed import faults
 from testbed.errors import LabError, TestbedError
-from testbed.faults import State
+from testbed.faults import SetClock, State, Throttle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from testbed.agent.events import Events
     from testbed.agent.faults.control import NodeControl
@@ -34,7 +34,7 @@ class NodeFaults:
         self._events = events
         self._states: dict[str, State] = {}
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._throttled: set[str] = set()
+        self._lasting: dict[tuple[type[Throttle | SetClock], str], Throttle | SetClock] = {}
         self.paused: set[str] = set()
 
     def state(self, node: str) -> State:
@@ -91,35 +91,45 @@ class NodeFaults:
                 return await control.kill(fault.node, fault.signal)
             case faults.Start():
                 return await control.start(fault.node)
-            case faults.Throttle():
-                done_ns = await control.throttle(fault.node, fault.cpus_milli)
-                self._throttled.discard(fault.node)
-                self._throttled |= {fault.node} if fault.cpus_milli else set()
-                return done_ns
+            case Throttle() | SetClock():
+                return await self._do_lasting(fault)
             case faults.Stop() | faults.Restart():
                 if before is State.PAUSED:  # it could not end
                     await control.unpause(fault.node)
                 stopped_ns = await control.stop(fault.node) if before is not State.STOPPED else 0
                 return stopped_ns if isinstance(fault, faults.Stop) else await control.start(fault.node)
 
-    async def heal(self, nodes: Iterable[str]) -> None:
-        """Have nodes run again.
+    async def _do_lasting(self, fault: Throttle | SetClock) -> int:
+        """Carry a fault out that lasts until another one replaces it, and know what undoes it."""
+        if isinstance(fault, Throttle):
+            done_ns = await self._control.throttle(fault.node, fault.cpus_milli)
+        else:
+            done_ns = await self._control.set_clock(fault.node, fault.offset_ns, fault.drift_ppb)
+        place = type(fault), fault.node
+        self._lasting.pop(place, None)
+        if (neutral := type(fault).neutral(fault.node)) != fault:
+            self._lasting[place] = neutral
+        return done_ns
+
+    async def heal(self, nodes: Collection[str]) -> None:
+        """Have nodes run again, with the CPU time and the clock that they had at first.
 
         Raises:
             TestbedError: one of them does not; the others do.
         """
-        undone: list[Fault] = [faults.Throttle(node=node, cpus_milli=0) for node in nodes if node in self._throttled]
-        undone += [fault for node in nodes if (fault := faults.undoing(node, self.state(node)))]
-        failed = [
-            error
-            for error in await asyncio.gather(*map(self.carry_out, undone), return_exceptions=True)
-            if isinstance(error, BaseException)
-        ]
+        running = [fault for node in nodes if (fault := faults.undoing(node, self.state(node)))]
+        failed = await self._tried(running)  # first: a node that is off has no clock
+        failed += await self._tried([fault for (_, node), fault in self._lasting.items() if node in nodes])
         for error in failed:
             if not isinstance(error, TestbedError):
                 raise error
         if failed:
             raise failed[0]
+
+    async def _tried(self, undone: Iterable[Fault]) -> list[BaseException]:
+        """Carry faults out, and return the errors."""
+        done = await asyncio.gather(*map(self.carry_out, undone), return_exceptions=True)
+        return [error for error in done if isinstance(error, BaseException)]
 
     async def heal_all(self) -> None:
         """Have all nodes run again.
@@ -127,4 +137,4 @@ class NodeFaults:
         Raises:
             TestbedError: as `heal`.
         """
-        await self.heal({*self.held(), *self._throttled})
+        await self.heal({*self.held(), *(node for _, node in self._lasting)})

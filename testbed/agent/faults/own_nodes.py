@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.agent.faults import clocks
 from testbed.errors import MachineError
+from testbed.linux import clock
 
 if TYPE_CHECKING:
     from testbed.agent.node_commands import NodeCommands
@@ -55,6 +58,13 @@ class OwnNodeControl:
         await self._switch_ports(node, "up")
         await self._commands.launch_again(node)
         return time.monotonic_ns()
+
+    async def set_clock(self, node: str, offset_ns: int, drift_ppb: int) -> int:
+        """See `NodeControl`."""
+        path = self._wiring.node(node).environment.get(clock.VARIABLE)
+        if not path:
+            raise clocks.without_one(node)
+        return clocks.shift(node, Path(path), offset_ns, drift_ppb)
 
     async def throttle(self, node: str, cpus_milli: int) -> int:
         """See `NodeControl`. Refuses: namespaces have no limits of their own."""

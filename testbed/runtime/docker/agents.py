@@ -27,7 +27,7 @@ from testbed.runtime.docker.engine import patiently, refusals
 from testbed.runtime.docker.execution import STDOUT, Execution
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from testbed.agent.journal import PutBack
     from testbed.runtime.docker.engine import DockerEngine
@@ -144,11 +144,13 @@ def _guard(engine: DockerEngine, lab: str, agent: str) -> None:
     It sees the pids of the Docker Engine's machine, and watches the first process of the agent's container.
     """
     with refusals("guardian"):
-        pid = engine.api.inspect_container(agent)["State"]["Pid"]
+        found = engine.api.inspect_container(agent)
+        pid = found["State"]["Pid"]
     if not pid:
         return  # it has ended, and says why itself
     command = ["--lab", lab, "--guard", str(pid), "--journal", f"/proc/{pid}/root{_JOURNAL}"]
-    container = _create(engine, lab, command, kind=objects.GUARDIAN, name=f"testbed-{lab}.guardian")
+    name = f"testbed-{lab}.guardian"
+    container = _create(engine, lab, command, kind=objects.GUARDIAN, name=name, shared=_sockets(engine, found))
     with refusals("guardian"):
         patiently(engine.api.start, container)
 
@@ -164,6 +166,11 @@ def aftermath(engine: DockerEngine, lab: str) -> PutBack | None:
                     return journal.outcome(journal.read(file.read()))
         return None
     return local_agent.aftermath(_RUNTIME, lab)
+
+
+def _sockets(engine: DockerEngine, agent: Mapping[str, Any]) -> set[str]:
+    """Return the sockets of the Docker Engine that the container of an agent has: what ends its pauses needs them."""
+    return {mount["Source"] for mount in agent["Mounts"]} & set(engine.sockets)
 
 
 def _listens(engine: DockerEngine, container: str) -> bool | None:
@@ -234,7 +241,7 @@ def _sweep(engine: DockerEngine, lab: str, agent: dict[str, Any]) -> None:
         engine.api.kill(agent["Id"])
     with refusals("sweep"):
         command = ["--lab", lab, "--sweep", "--journal", _JOURNAL]
-        container = _create(engine, lab, command, image=agent["ImageID"])
+        container = _create(engine, lab, command, image=agent["ImageID"], shared=_sockets(engine, agent))
         with suppress(NotFound):
             archived, _ = engine.api.get_archive(agent["Id"], _JOURNAL)
             engine.api.put_archive(container, str(Path(_JOURNAL).parent), b"".join(archived))

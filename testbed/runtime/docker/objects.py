@@ -12,7 +12,7 @@ from docker.types import IPAMConfig, IPAMPool, NetworkingConfig
 from testbed import __version__
 from testbed.errors import LabError, MachineError
 from testbed.runtime import NODE_SYSCTLS, failures
-from testbed.runtime.docker import builds, macs, podman, services
+from testbed.runtime.docker import builds, clocks, macs, podman, services
 from testbed.runtime.docker.engine import refusals
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node, image: str, hosts:
             image,
             command=list(node.command) or None,
             name=container_name(plan.lab, node.name),
-            environment=dict(node.environment),
+            environment=clocks.environment(plan, node),
             mac_address=macs.of_container(plan, node) if one_first else None,
             labels=services.labels(node) | labels(plan.lab, NODE, node.name),
             **services.container_options(node),
@@ -206,6 +206,8 @@ def create_node(engine: DockerEngine, plan: Plan, node: Node, image: str, hosts:
                 address = (options.get("IPAMConfig") or {}).get("IPv4Address")
                 aliases = options.get("Aliases")
                 api.connect_container_to_network(container, network, aliases=aliases, ipv4_address=address)
+    if node.name in plan.clocked:
+        clocks.install(engine, node.name, container)
     return container
 
 

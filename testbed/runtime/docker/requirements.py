@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from testbed.errors import MachineError
 from testbed.faults import Throttle
 from testbed.runtime import local_files
-from testbed.runtime.docker import macs, objects
+from testbed.runtime.docker import clocks, macs, objects
 from testbed.runtime.docker.engine import in_parallel
 
 if TYPE_CHECKING:
@@ -23,10 +23,11 @@ def require(engine: DockerEngine, plan: Plan) -> None:
 
     Raises:
         MachineError: `image-missing`, `image-unavailable`, `mac-not-possible`, `no-limits`, `too-few-cpus`,
-            `missing-files`.
+            `missing-files`, `no-clock`, `no-compiler`.
     """
     local_files.require(plan)
     macs.require_possible(engine, plan)
+    clocks.require(plan)
     images = {
         (node.image or objects.OWN_IMAGE, node.service.platform, node.service.pull_policy != "never")
         for node in plan.nodes

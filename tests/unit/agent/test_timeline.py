@@ -12,7 +12,7 @@ from testbed.agent.events import Events
 from testbed.agent.faults import NodeFaults
 from testbed.agent.messages import LinkChange, Tell, Timeline, TimelineEvent
 from testbed.errors import LabError
-from testbed.faults import Kill, Pause, Stop, Throttle, Unpause
+from testbed.faults import Kill, Pause, SetClock, Stop, Throttle, Unpause
 from testbed.impairments import Impairments
 
 MS = 1_000_000
@@ -58,6 +58,9 @@ class Nodes:
 
     async def throttle(self, node, cpus_milli):
         return await self._do("throttle", node, cpus_milli)
+
+    async def set_clock(self, node, offset_ns, drift_ppb):
+        return await self._do("clock", node, offset_ns, drift_ppb)
 
 
 STOPPING_S = 0.3
@@ -173,16 +176,21 @@ def test_at_the_end_all_nodes_run_that_events_have_kept_from_it(leave):
     assert {first, second} == {("unpause", "a"), ("start", "b")}
 
 
-def test_at_the_end_nodes_have_the_cpu_time_that_they_had_before():
+def test_at_the_end_nodes_have_the_cpu_time_and_the_clock_that_they_had_before():
     lab = Lab()
-    events = [on_nodes(0, Throttle(node="a", cpus_milli=100)), on_nodes(MS, Throttle(node="a", cpus_milli=50))]
+    events = [
+        on_nodes(0, Throttle(node="a", cpus_milli=100)),
+        on_nodes(MS, Throttle(node="a", cpus_milli=50)),
+        on_nodes(2 * MS, SetClock(node="b", offset_ns=5)),
+    ]
 
     def listen(connection):
         lab.hear(connection, len(events))
         end(connection)
 
     lab.carry_out(events, listen)
-    assert lab.nodes.done == [("throttle", "a", 100), ("throttle", "a", 50), ("throttle", "a", 0)]
+    assert lab.nodes.done[:3] == [("throttle", "a", 100), ("throttle", "a", 50), ("clock", "b", 5, 0)]
+    assert {*lab.nodes.done[3:]} == {("throttle", "a", 0), ("clock", "b", 0, 0)}
 
 
 def test_a_slow_event_of_one_node_holds_up_no_event_of_another():

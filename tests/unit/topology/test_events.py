@@ -279,3 +279,30 @@ def test_values_in_a_list_alternate():
 def test_a_partition_in_one_direction_leaves_the_other():
     [found] = course("{at: 1s, partition: {from: [a], to: [b, c]}}")
     assert found.keys() == {LinkKey("a", "b", "lan"), LinkKey("a", "c", "lan")}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("{offset: 30s, drift: 100ppm}", "a: clock 30 s ahead, drifts by 100 ppm"),
+        ("{drift: -0.5ppm}", "a: clock drifts by -0.5 ppm"),
+        ("-5s", "a: clock 5 s behind"),
+        ("0", "a: clock right"),
+    ],
+)
+def test_a_clock_has_an_offset_and_a_drift(value, said):
+    topology = loads(f"{HEAD}  - {{at: 1s, node: a, clock: {value}}}\n", "file.yml")
+    assert [str(step.what) for step in in_time(topology)] == [said]
+
+
+@pytest.mark.parametrize("value", ["30", "soon", "{drift: 100}", "{drift: 600000ppm}", "4000000000s", "{ahead: 3s}"])
+def test_faults_of_a_clock(value):
+    with pytest.raises(TopologyError, match="clock"):
+        loads(f"{HEAD}  - {{at: 1s, node: a, clock: {value}}}\n", "file.yml")
+
+
+def test_heal_all_sets_clocks_right():
+    topology = loads(f"{HEAD}  - {{at: 1s, node: a, clock: 5s}}\n  - {{at: 2s, heal: all}}\n", "file.yml")
+    state, (wrong, healed) = TimelineState(topology), in_time(topology)
+    state.meet(wrong.what)
+    assert list(map(str, state.faults_of(healed.what))) == ["a: clock right"]
