@@ -55,6 +55,7 @@ COMMANDS = {
     "import": ("testbed.cli.importing", "Make a topology of a compose file or a containerlab file."),
     "metrics": ("testbed.cli.metrics", "List what is measured, by kind of workload."),
     "schema": ("testbed.cli.topology_files", "Print the JSON Schema of topology files, for editors."),
+    "completion": ("testbed.cli.completion", "Print what makes a shell complete words: bash, zsh or fish."),
     "images": ("testbed.cli.images", "Build the images of nodes, agents and servers."),
     "doctor": ("testbed.cli.machine", "Report what this machine can do, and what to install for the rest."),
 }
@@ -84,6 +85,25 @@ _LOGGING: list[click.Parameter] = [
 """Options of every command."""
 
 
+def _imported(name: str) -> click.Command:
+    """Return a command, from its module."""
+    command: click.Command = getattr(import_module(COMMANDS[name][0]), f"{name}_command")
+    if not any(option in command.params for option in _LOGGING):
+        command.params += _LOGGING
+    return command
+
+
+def _completed(name: str) -> click.Command:
+    """Return a command whose words a shell completes."""
+    from testbed.cli import completion  # noqa: PLC0415  # only for a shell
+
+    command = completion.stands_in(name)
+    if command is None:
+        command = _imported(name)
+        completion.complete_arguments(command)
+    return command
+
+
 class _Commands(click.Group):
     def list_commands(self, _context: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -91,11 +111,9 @@ class _Commands(click.Group):
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        module = import_module(COMMANDS[name][0])
-        command: click.Command = getattr(module, f"{name}_command")
-        if not any(option in command.params for option in _LOGGING):
-            command.params += _LOGGING
-        return command
+        if "_TESTBED_COMPLETE" in os.environ:
+            return _completed(name)
+        return _imported(name)
 
     def resolve_command(
         self, context: click.Context, args: list[str]
