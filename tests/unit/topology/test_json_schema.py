@@ -71,7 +71,7 @@ def test_every_key_has_a_default_or_an_example_that_is_valid():
         values = [*shown(about)]
         assert values, name
         for value in values:
-            jsonschema.validate(value, {**about, "$defs": definitions}, jsonschema.Draft202012Validator)
+            VALIDATOR.evolve(schema={**about, "$defs": definitions}).validate(value)
 
 
 def test_it_is_a_schema():
