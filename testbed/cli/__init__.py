@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from testbed import __version__
+from testbed.cli import failures
 from testbed.errors import TestbedError, UsageError
 
 if TYPE_CHECKING:
@@ -49,12 +50,14 @@ COMMANDS = {
     "sockets": ("testbed.cli.sockets", "Show the TCP connections of a lab's nodes, of any program."),
     "capture": ("testbed.cli.captures", "Capture packets at a node of a lab, for tcpdump and Wireshark."),
     "list": ("testbed.cli.topology_files", "List the topologies that ship, and those in topologies/."),
+    "init": ("testbed.cli.beginning", "Write a topology to begin with."),
     "validate": ("testbed.cli.topology_files", "Check topology files."),
     "show": ("testbed.cli.topology_files", "Show what a topology resolves to."),
     "graph": ("testbed.cli.graphs", "Draw a topology, as text, SVG, Mermaid or DOT."),
     "import": ("testbed.cli.importing", "Make a topology of a compose file or a containerlab file."),
     "metrics": ("testbed.cli.metrics", "List what is measured, by kind of workload."),
     "schema": ("testbed.cli.topology_files", "Print the JSON Schema of topology files, for editors."),
+    "completion": ("testbed.cli.completion", "Print what makes a shell complete words: bash, zsh or fish."),
     "images": ("testbed.cli.images", "Build the images of nodes, agents and servers."),
     "doctor": ("testbed.cli.machine", "Report what this machine can do, and what to install for the rest."),
 }
@@ -84,6 +87,25 @@ _LOGGING: list[click.Parameter] = [
 """Options of every command."""
 
 
+def _imported(name: str) -> click.Command:
+    """Return a command, from its module."""
+    command: click.Command = getattr(import_module(COMMANDS[name][0]), f"{name}_command")
+    if not any(option in command.params for option in _LOGGING):
+        command.params += _LOGGING
+    return command
+
+
+def _completed(name: str) -> click.Command:
+    """Return a command whose words a shell completes."""
+    from testbed.cli import completion  # noqa: PLC0415  # only for a shell
+
+    command = completion.stands_in(name)
+    if command is None:
+        command = _imported(name)
+        completion.complete_arguments(command)
+    return command
+
+
 class _Commands(click.Group):
     def list_commands(self, _context: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -91,11 +113,9 @@ class _Commands(click.Group):
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        module = import_module(COMMANDS[name][0])
-        command: click.Command = getattr(module, f"{name}_command")
-        if not any(option in command.params for option in _LOGGING):
-            command.params += _LOGGING
-        return command
+        if "_TESTBED_COMPLETE" in os.environ:
+            return _completed(name)
+        return _imported(name)
 
     def resolve_command(
         self, context: click.Context, args: list[str]
@@ -134,23 +154,23 @@ def main() -> NoReturn:
     try:
         status = cli.main(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        failures.show_usage(error)
         sys.exit(error.exit_code)
     except TestbedError as error:
         from testbed import logs  # noqa: PLC0415  # only now
 
         if logs.debugging():
             traceback.print_exc()
-        _show(error)
+        failures.show(error)
         sys.exit(error.exit_code)
     except FileNotFoundError:
         if _has_directory():
             raise
-        _show(UsageError("directory-gone", "the working directory was deleted", "cd elsewhere"))
+        failures.show(UsageError("directory-gone", "the working directory was deleted", "cd elsewhere"))
         sys.exit(UsageError.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
         click.echo("interrupted", err=True)
-        _show_notes(error.__cause__ or error.__context__ or error)
+        failures.show_notes(error.__cause__ or error.__context__ or error)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has ended, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -170,13 +190,3 @@ def _has_directory() -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _show(error: TestbedError) -> None:
-    click.echo(str(error), err=True)
-    _show_notes(error)
-
-
-def _show_notes(error: BaseException) -> None:
-    for note in getattr(error, "__notes__", ()):
-        click.echo(f"  note: {note}", err=True)

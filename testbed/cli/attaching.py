@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import signal
 from pathlib import Path
@@ -167,10 +168,14 @@ def _stay(topology: Topology, name: str | None, engine: str | None) -> int:
 
 @click.command("detach")
 @click.argument("name", metavar="LAB")
-def detach_command(name: str) -> None:
+@options.as_json
+def detach_command(name: str, *, as_json: bool) -> None:
     """Take LAB down: what it attached runs on, with its links as they were before."""
     removed = labs.take_down(name)
-    click.echo(f"detach  {name}{'' if removed else ': was not up'}")
+    if as_json:
+        click.echo(json.dumps([{"lab": name, "was_up": removed}], indent=2))
+    else:
+        click.echo(f"detach  {name}{'' if removed else ': was not up'}")
 
 
 def _link(text: str) -> dict[str, object]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
+from testbed.cli import options
 from testbed.cli.screen import Screen
 from testbed.errors import UsageError
 from testbed.lab import Lab
@@ -14,7 +17,8 @@ from testbed.lab import Lab
 @click.argument("node", metavar="NODE")
 @click.argument("fault", metavar="FAULT[=VALUE]")
 @click.option("--for", "lasting", metavar="DURATION", help="Wait so long, and end the fault: 3s.")
-def fault_command(name: str, node: str, fault: str, lasting: str | None) -> None:
+@options.as_json
+def fault_command(name: str, node: str, fault: str, *, lasting: str | None, as_json: bool) -> None:
     """Have something go wrong with a node, in the words of the timeline of a topology file.
 
     FAULT is pause, unpause, stop, kill, start, restart, cpus=0.1 or clock=30s, which is ahead (-30s: behind);
@@ -26,8 +30,12 @@ def fault_command(name: str, node: str, fault: str, lasting: str | None) -> None
     if equals and lasting:
         raise UsageError("two-values", f"{fault!r} has a value, and --for is one", "leave one of them out")
     lab = Lab.attach(name)
-    for happened in lab.bring_about(node, kind, (lasting or value) if lasting or equals else True):
-        click.echo(f"fault   {happened}")
+    happened = lab.bring_about(node, kind, (lasting or value) if lasting or equals else True)
+    if as_json:
+        click.echo(json.dumps([*happened], indent=2))
+        return
+    for what in happened:
+        click.echo(f"fault   {what}")
 
 
 @click.command("play")

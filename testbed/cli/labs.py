@@ -19,15 +19,21 @@ from testbed.matching import ANY_NODE
 @click.command("down")
 @click.argument("name", metavar="[LAB]", required=False)
 @click.option("--all", "every", is_flag=True, help="Take down all labs, and remove what is left of broken ones.")
-def down_command(name: str | None, *, every: bool) -> None:
+@options.as_json
+def down_command(name: str | None, *, every: bool, as_json: bool) -> None:
     """Take LAB down, whatever its state. It is no error if the lab is not up."""
     if every == (name is not None):
         raise UsageError("which-lab", "say which lab to take down", "testbed down LAB, or testbed down --all")
     names = sorted({status.lab for status in labs.all_labs()}) if every else [str(name)]
+    rows = []
     for lab in names:
         removed = labs.take_down(lab)
-        click.echo(f"down    {lab}{'' if removed else ': was not up'}")
-    if not names:
+        rows.append({"lab": lab, "was_up": removed})
+        if not as_json:
+            click.echo(f"down    {lab}{'' if removed else ': was not up'}")
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    elif not names:
         click.echo("down    no lab is up")
 
 
@@ -59,8 +65,16 @@ def ps_command(*, as_json: bool) -> None:
 @click.argument("changes", metavar="KEY=VALUE...", nargs=-1, required=True)
 @click.option("--network", help="The link's network, if the nodes share several.")
 @click.option("--match", metavar="KEY=VALUE,...", help="Only for these packets: protocol=udp,port=53 or dscp=EF.")
-def impair_command(  # noqa: PLR0917  # as the command has them
-    name: str, source: str, destination: str, changes: tuple[str, ...], network: str | None, match: str | None
+@options.as_json
+def impair_command(
+    name: str,
+    source: str,
+    destination: str,
+    changes: tuple[str, ...],
+    *,
+    network: str | None,
+    match: str | None,
+    as_json: bool,
 ) -> None:
     """Change the impairments of the link FROM -> TO, such as delay=80ms jitter=5ms loss=10% rate=5mbit queue=100ms.
 
@@ -74,10 +88,15 @@ def impair_command(  # noqa: PLR0917  # as the command has them
         )
     lab = Lab.attach(name)
     ends = [*product(*((name,) if name == ANY_NODE else lab.plan.members(name) for name in (source, destination)))]
+    rows = []
     for sender, receiver in [pair for pair in ends if len({*pair}) > 1] or ends:
         link = lab.link(sender, receiver, network, match=match)
         impairments = link.update(**dict(change.split("=", 1) for change in changes))
-        click.echo(f"impair  {link.name}   {impairments.describe()}")
+        rows.append({"link": link.name, "impairments": list(impairments.descriptions())})
+        if not as_json:
+            click.echo(f"impair  {link.name}   {impairments.describe()}")
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from testbed import lab, topology
-from testbed.cli import options, plans
+from testbed.cli import failures, options, plans
 from testbed.errors import MachineError, UsageError
 
 if TYPE_CHECKING:
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 @click.command("validate")
 @click.argument("files", metavar="TOPOLOGY...", nargs=-1, required=True)
-def validate_command(files: tuple[str, ...]) -> int:
+@options.as_json
+def validate_command(files: tuple[str, ...], *, as_json: bool) -> int:
     """Check topology files and report every error with its line."""
     status = 0
+    found: list[dict[str, object]] = []
     for name in files:
         try:
             path = topology.find(name)
@@ -32,10 +34,16 @@ def validate_command(files: tuple[str, ...]) -> int:
 
                 matrix(path)
         except UsageError as error:
-            click.echo(str(error), err=True)
+            found.append({"file": name, "fine": False, "error": failures.as_object(error)})
+            if not as_json:
+                click.echo(str(error), err=True)
             status = UsageError.exit_code
         else:
-            click.echo(f"{path}: fine{remark}")
+            found.append({"file": str(path), "fine": True})
+            if not as_json:
+                click.echo(f"{path}: fine{remark}")
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
     return status
 
 

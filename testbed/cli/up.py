@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 @options.bring_up
 @options.check_budget
 @click.option("--check/--no-check", "checked", help="Measure the links when the lab is up.  [default: no-check]")
-def up_command(topology: str, how: BringUp, *, checked: bool, check_budget: float | None) -> int:
+@options.as_json
+def up_command(topology: str, how: BringUp, *, checked: bool, check_budget: float | None, as_json: bool) -> int:
     """Bring TOPOLOGY up and leave it up: a file, or the name of a topology in topologies/ or of a shipped one.
 
     With --check or --check-budget its links are measured. Exit status 1 where one is not as requested, but it stays up.
     """
     checks: Sequence[LinkCheck] = ()
-    with labs.agent_ahead(how.runtime), Screen() as screen:
+    with labs.agent_ahead(how.runtime), Screen(quiet=as_json) as screen:
         with interruption.deferred():
             lab = labs.Lab.up(topology, **asdict(how), observer=screen)
             interruption.ignore()  # the lab is up: too late to be interrupted
@@ -41,6 +43,15 @@ def up_command(topology: str, how: BringUp, *, checked: bool, check_budget: floa
 
             checks = lab.check(budget_s=check_budget, observer=screen)
             show_checks(checks, screen)
+    if as_json:
+        from testbed.analysis import formatting  # noqa: PLC0415  # as above
+
+        nodes = {name: dict(lab.node(name).addresses) for name in lab}
+        rows = [*map(formatting.link_row, checks)]
+        was_up, runtime = lab.was_up, lab.runtime
+        up = {"lab": lab.name, "runtime": runtime, "was_up": was_up, "nodes": nodes, "checks": rows}
+        click.echo(json.dumps(up, indent=2))
+        return 0 if all(link_check.passed for link_check in checks) else 1
     node = lab.plan.nodes[0].name
     click.echo(f"next    testbed shell {lab.name} {node}, testbed run {lab.name}, testbed down {lab.name}")
     return 0 if all(link_check.passed for link_check in checks) else 1

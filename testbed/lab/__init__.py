@@ -6,18 +6,18 @@ with Lab.up("lossy") as lab:
     lab.run_workload("download").number("goodput_bps")
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
-
-from testbed.lab.bringup import agent_ahead, all_labs, find, take_down, uninterrupted
-from testbed.lab.handles import LinkHandle, NodeHandle
-from testbed.lab.lab import Lab
-from testbed.lab.observer import Observer
-from testbed.lab.resolving import resolve
 
 if TYPE_CHECKING:
     from testbed.agent.messages import LabEvent
     from testbed.lab.attaching import attached
+    from testbed.lab.bringup import agent_ahead, all_labs, find, take_down, uninterrupted
     from testbed.lab.events import EventStream
+    from testbed.lab.handles import LinkHandle, NodeHandle
+    from testbed.lab.lab import Lab
+    from testbed.lab.observer import Observer
+    from testbed.lab.resolving import resolve
     from testbed.lab.snapshots import LinkState, NodeState, Snapshot
 
 __all__ = [
@@ -40,9 +40,28 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name != "attached":  # it imports the file format, which most commands don't need
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from testbed.lab import attaching  # noqa: PLC0415
+_PLACES = {
+    "EventStream": "testbed.lab.events",
+    "Lab": "testbed.lab.lab",
+    "LabEvent": "testbed.agent.messages",
+    "LinkHandle": "testbed.lab.handles",
+    "LinkState": "testbed.lab.snapshots",
+    "NodeHandle": "testbed.lab.handles",
+    "NodeState": "testbed.lab.snapshots",
+    "Observer": "testbed.lab.observer",
+    "Snapshot": "testbed.lab.snapshots",
+    "agent_ahead": "testbed.lab.bringup",
+    "all_labs": "testbed.lab.bringup",
+    "attached": "testbed.lab.attaching",
+    "find": "testbed.lab.bringup",
+    "resolve": "testbed.lab.resolving",
+    "take_down": "testbed.lab.bringup",
+    "uninterrupted": "testbed.lab.bringup",
+}
+"""The module of each name, which is imported when the name is used: the completion of words needs none of them."""
 
-    return getattr(attaching, name)
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)

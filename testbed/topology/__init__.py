@@ -12,12 +12,13 @@ from pydantic import ValidationError
 
 from testbed import arguments
 from testbed.errors import UsageError
+from testbed.named_topologies import named
 from testbed.present import Present
 from testbed.topology.attaching import attaches, filled
 from testbed.topology.chaos_drawing import chaos_faults, drawn
 from testbed.topology.document import MOST_BYTES, Document, read
 from testbed.topology.error_messages import located, translate, valueless
-from testbed.topology.find import find, named
+from testbed.topology.find import find
 from testbed.topology.json_schema import schema
 from testbed.topology.models import Topology
 from testbed.topology.problems import Problem, TopologyError

@@ -102,14 +102,26 @@ class Fault(NamedTuple):
         return self._replace(path=(*path, *self.path))
 
 
-def key(description: str, *, alias: str | None = None, default: Any = ..., written: str | None = None) -> Any:  # noqa: ANN401
-    """A field of a model.
+def key(
+    description: str,
+    *,
+    alias: str | None = None,
+    default: Any = ...,  # noqa: ANN401
+    written: Any = None,  # noqa: ANN401
+    example: Any = None,  # noqa: ANN401
+) -> Any:  # noqa: ANN401
+    """A field of a model. Editors show what is known of it, from the JSON Schema.
 
     Args:
-        description: shown by editors, from the JSON Schema.
+        description: what it is.
         alias: the file's word for it; the field's name unless given.
         default: its value where the file has none; without one the key must be given.
-        written: how the file would write `default`, for the JSON Schema.
+        written: how the file would write `default`.
+        example: a value as the file would write it, for fields that show neither a default nor examples of their type.
     """
-    extra: dict[str, Any] | None = None if written is None else {"default": written}
-    return Field(default=default, alias=alias, description=description, json_schema_extra=extra)
+    extra: dict[str, Any] = {}
+    if written is not None:
+        extra["default"] = written
+    if example is not None:
+        extra["examples"] = [example]
+    return Field(default=default, alias=alias, description=description, json_schema_extra=extra or None)

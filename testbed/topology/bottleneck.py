@@ -142,9 +142,12 @@ class Queue(Model):
     gentle: Flag | None = key(
         "Whether RED drops all packets only from twice its upper threshold on, or from that itself; true unless given",
         default=None,
+        example=False,
     )
     ecn: Flag | None = key(
-        "Whether packets that can be marked are marked instead of dropped, by CoDel, PIE or RED", default=None
+        "Whether packets that can be marked are marked instead of dropped, by CoDel, PIE or RED",
+        default=None,
+        example=True,
     )
 
     def chosen(self, *, frame: int, rate_bps: int) -> Discipline:

@@ -42,4 +42,5 @@ class Chaos(Model):
     most_down: Annotated[int, Field(strict=True, ge=0)] | None = key(
         "How many of these nodes may be paused, off or cut off at once; less than half of them unless given",
         default=None,
+        example=1,
     )

@@ -27,7 +27,7 @@ class JitterKeys(Model):
         "How far a delay is off: either way where it is uniform, else the standard deviation", alias="spread"
     )
     distribution: Literal["uniform", "normal", "pareto", "paretonormal"] | None = key(
-        "How the delays are distributed; uniform unless given", default=None
+        "How the delays are distributed; uniform unless given", default=None, example="normal"
     )
     table: Annotated[tuple[int, ...], Beside(delays, ("delays.txt",))] | None = key(
         "A file beside the topology, of measured delays; they give the distribution", default=None
@@ -84,7 +84,7 @@ class Corrupted(Share):
 class Reordering(Share):
     """Packets that overtake others or are overtaken."""
 
-    gap: Count | None = key("Only every so many packets can; any unless given", default=None)
+    gap: Count | None = key("Only every so many packets can; any unless given", default=None, example=5)
     late_ns: SomeDuration | None = key(
         "How much longer they are held; unless given, they are sent at once and overtake those in flight",
         alias="late",

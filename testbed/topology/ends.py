@@ -17,8 +17,8 @@ _MATCH = "Only for these packets; others go as the link without `match` says"
 class Ends(Model):
     """What all forms of a link share."""
 
-    network: Name | None = key(_NETWORK, default=None)
-    selected: MatchKeys | None = key(_MATCH, alias="match", default=None)
+    network: Name | None = key(_NETWORK, default=None, example="lan")
+    selected: MatchKeys | None = key(_MATCH, alias="match", default=None, example={"protocol": "udp", "port": 53})
 
     @property
     def match(self) -> Match | None:
@@ -37,7 +37,9 @@ class Ends(Model):
 class PairEnds(Ends):
     """Both directions between two nodes."""
 
-    between: Annotated[tuple[Name, ...], Field(min_length=2, max_length=2)] = key("The two nodes; both directions")
+    between: Annotated[tuple[Name, ...], Field(min_length=2, max_length=2)] = key(
+        "The two nodes; both directions", example=["client", "server"]
+    )
 
     @property
     def directions(self) -> tuple[tuple[str, str], ...]:
@@ -52,8 +54,8 @@ class PairEnds(Ends):
 class DirectionEnds(Ends):
     """One direction between two nodes."""
 
-    source: Name = key("The node that packets come from", alias="from")
-    destination: Name = key("The node that packets go to", alias="to")
+    source: Name = key("The node that packets come from", alias="from", example="client")
+    destination: Name = key("The node that packets go to", alias="to", example="server")
 
     @property
     def directions(self) -> tuple[tuple[str, str], ...]:
@@ -67,7 +69,7 @@ class DirectionEnds(Ends):
 class UplinkEnds(Ends):
     """A node's uplink: all that it sends on a network."""
 
-    source: Name = key("The node whose uplink it is", alias="from")
+    source: Name = key("The node whose uplink it is", alias="from", example="client")
 
     @property
     def directions(self) -> tuple[tuple[str, str], ...]:
@@ -81,7 +83,7 @@ class UplinkEnds(Ends):
 class DownlinkEnds(Ends):
     """A node's downlink: all that it receives on a network."""
 
-    destination: Name = key("The node whose downlink it is", alias="to")
+    destination: Name = key("The node whose downlink it is", alias="to", example="client")
 
     @property
     def directions(self) -> tuple[tuple[str, str], ...]:
@@ -100,11 +102,16 @@ class WireEnds(Model):
     """A wire: a cable between two nodes, and both directions over it."""
 
     wire: Annotated[tuple[Name, ...], Field(min_length=2, max_length=2)] = key(
-        "The two nodes that a cable of their own connects; both directions"
+        "The two nodes that a cable of their own connects; both directions", example=["r1", "r2"]
     )
-    name: Name | None = key("The wire's name, by which other keys call its network; `a-b` unless given", default=None)
+    name: Name | None = key(
+        "The wire's name, by which other keys call its network; `a-b` unless given", default=None, example="backbone"
+    )
     families: Families | None = key(
-        "The families of IP that it has: 4, 6 or both; those of the file unless given", alias="ip", default=None
+        "The families of IP that it has: 4, 6 or both; those of the file unless given",
+        alias="ip",
+        default=None,
+        example="both",
     )
     subnets: WireSubnets = key(
         "Its subnet, or one of each family; a /30 of 198.18.0.0/15 and a /127 of 2001:2::/48 unless given",

@@ -36,14 +36,14 @@ _LINK = "The link that changes: `{between: [a, b]}`, `{from: a, to: b}`, or an e
 class ImpairmentChange(Timed, ImpairmentKeys):
     """A change of a link's impairments; keys that are not named stay as they are."""
 
-    link: ends.AnyEnds = key(_LINK)
+    link: ends.AnyEnds = key(_LINK, example={"between": ["client", "server"]})
     lasting_ns: SomeDuration | None = key(_LASTING, alias="for", default=None)
 
 
 class Flap(Timed):
     """A link that passes nothing for a while."""
 
-    link: ends.AnyEnds = key("The link that goes down and comes up again")
+    link: ends.AnyEnds = key("The link that goes down and comes up again", example={"between": ["client", "server"]})
     down_ns: SomeDuration = key("How long it is down; with `every`, again and again", alias="down")
 
 
@@ -56,8 +56,11 @@ class RampKeys(ImpairmentKeys):
 class Ramp(Timed):
     """A gradual change of a link's impairments, from what they are to what it says."""
 
-    link: ends.AnyEnds = key("The link that changes")
-    ramp: RampKeys = key("`{over: 5s, delay: 200ms}`: the values at the end, and how long the change takes")
+    link: ends.AnyEnds = key("The link that changes", example={"between": ["client", "server"]})
+    ramp: RampKeys = key(
+        "`{over: 5s, delay: 200ms}`: the values at the end, and how long the change takes",
+        example={"over": "5s", "delay": "200ms"},
+    )
 
 
 _Group = Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -66,8 +69,8 @@ _Group = Annotated[tuple[Name, ...], Field(min_length=1)]
 class OneWay(Model):
     """Packets that are cut off in one direction."""
 
-    source: _Group = key("The nodes whose packets do not arrive", alias="from")
-    destination: _Group = key("The nodes where they do not arrive", alias="to")
+    source: _Group = key("The nodes whose packets do not arrive", alias="from", example=["server"])
+    destination: _Group = key("The nodes where they do not arrive", alias="to", example=["client"])
 
 
 class Partition(Timed):
@@ -78,7 +81,8 @@ class Partition(Timed):
         Discriminator(lambda value: "<one-way>" if isinstance(value, dict | OneWay) else "<groups>"),
     ] = key(
         "Groups of nodes, cut off from each other: `[[client], [server]]`; or in one direction: "
-        "`{from: [client], to: [server]}`"
+        "`{from: [client], to: [server]}`",
+        example=[["client"], ["server"]],
     )
 
     lasting_ns: SomeDuration | None = key(_LASTING, alias="for", default=None)
@@ -125,7 +129,7 @@ class Heal(Timed):
 class RunKeys(Model):
     """A command in a node."""
 
-    node: Name = key("The node, or a group of nodes", alias="in")
+    node: Name = key("The node, or a group of nodes", alias="in", example="server")
     command: Command = key("The program and its arguments; no shell interprets them")
     may_fail: Flag = key("Whether an exit status other than 0 is no incident", default=False)
 
@@ -133,7 +137,10 @@ class RunKeys(Model):
 class RunEvent(Timed):
     """A command that is started in a node."""
 
-    run: RunKeys = key("The command: `{in: client, command: [curl, -s, http://server/]}`")
+    run: RunKeys = key(
+        "The command: `{in: client, command: [curl, -s, http://server/]}`",
+        example={"in": "client", "command": "curl -s http://server/"},
+    )
 
 
 class Rebind(Timed):
@@ -142,12 +149,14 @@ class Rebind(Timed):
     With `address`, it gets another address outside, too.
     """
 
-    node: Name = key("The router")
+    node: Name = key("The router", example="home")
     rebind: Literal[True] = key("That its NAT forgets its mappings")
     address: NatAddress | None = key(
         "The address outside that it has from then on; `new`: one that no node has", default=None
     )
-    network: Name | None = key("The network outside with that address, where there are several", default=None)
+    network: Name | None = key(
+        "The network outside with that address, where there are several", default=None, example="wan"
+    )
 
     def __str__(self) -> str:
         address = "a new address" if self.address == NEW else f"the address {self.address}"
@@ -170,7 +179,7 @@ class Alternation(Timed):
     Its further keys are those of links, each with a list of values.
     """
 
-    link: ends.AnyEnds = key(_LINK)
+    link: ends.AnyEnds = key(_LINK, example={"between": ["client", "server"]})
 
     @property
     def named(self) -> tuple[str, ...]:

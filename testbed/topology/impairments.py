@@ -48,12 +48,16 @@ class ImpairmentKeys(Model):
     loss: LossValue | None = key(
         "Share of packets that are lost, independently of each other. Or a mapping: other kinds of loss", default=None
     )
-    drop: Drops | None = key("Packets lost by script: their numbers, from 1, or which of what kind", default=None)
+    drop: Drops | None = key(
+        "Packets lost by script: their numbers, from 1, or which of what kind", default=None, example=[3, 17]
+    )
     policer: PolicerValue | None = key(
         "A rate beyond which packets are lost, without a queue, and the burst that passes at once; 0 is none",
         default=None,
     )
-    blackhole: Flag | None = key("Whether all packets are lost, regardless of the other keys", default=None)
+    blackhole: Flag | None = key(
+        "Whether all packets are lost, regardless of the other keys", default=None, example=True
+    )
     corrupt: CorruptedValue | None = key("Share of packets in which one bit is inverted", default=None)
     duplicate: DuplicationValue | None = key("Share of packets that arrive twice", default=None)
     reorder: ReorderingValue | None = key("Share of packets that overtake others, or are overtaken", default=None)

@@ -16,15 +16,24 @@ class _Generator(GenerateJsonSchema):
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         result = super().default_schema(schema)
-        return {name: value for name, value in result.items() if (name, value) != ("default", None)}
+        absent = result.get("default", ...) is None or (result.get("default") in ([], {}) and _has_a_minimum(result))
+        return {name: value for name, value in result.items() if not (absent and name == "default")}
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
         result = super().dict_schema(schema)
-        result.pop("propertyNames", None)
-        return {**result, "additionalProperties": False}
+        if "patternProperties" in result:
+            result.pop("propertyNames", None)
+            result["additionalProperties"] = False
+        return result
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
         return False
+
+
+def _has_a_minimum(part: JsonSchemaValue) -> bool:
+    """Whether what is empty is not valid: it stands for a key that is left out."""
+    forms = [part, *part.get("anyOf", ()), *part.get("oneOf", ())]
+    return any("minItems" in form or "minProperties" in form for form in forms)
 
 
 def schema() -> dict[str, Any]:

@@ -37,9 +37,13 @@ ProfileName = Annotated[str, Reader(_profile, {"enum": list(PROFILES)})]
 class LinkKeys(ImpairmentKeys):
     """The keys that all forms of a link share."""
 
-    profile: ProfileName | None = key("An impairment by name; keys given beside it replace its own", default=None)
-    engine: Engine | None = key("What carries out the impairments; the topology's engine unless given", default=None)
-    cost: Cost | None = key("Cost of this hop when routes are computed; 1 unless given", default=None)
+    profile: ProfileName | None = key(
+        "An impairment by name; keys given beside it replace its own", default=None, example="lte"
+    )
+    engine: Engine | None = key(
+        "What carries out the impairments; the topology's engine unless given", default=None, example="userspace"
+    )
+    cost: Cost | None = key("Cost of this hop when routes are computed; 1 unless given", default=None, example=10)
 
     @property
     def impairment_keys(self) -> ImpairmentKeys:
@@ -72,7 +76,7 @@ class MatrixLinks(Ends, LinkKeys):
     """All links between nodes or groups, and within groups, from a table."""
 
     between: Annotated[tuple[Name, ...], Field(min_length=1)] = key(
-        "The nodes or groups; all links between them and within each group"
+        "The nodes or groups; all links between them and within each group", example=["eu", "us"]
     )
     matrix: MatrixValue = key("CSV file with the delay from each of them to each: `80ms`, or `80ms 0.1% 100mbit`")
 

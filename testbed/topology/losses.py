@@ -163,15 +163,15 @@ _KINDS: dict[str, Drop] = {
 class Script(Model):
     """Packets lost by script: of one kind, the first, the numbered ones or every n-th."""
 
-    first: Kind | None = key("The kind of packet of which the first is lost", default=None)
+    first: Kind | None = key("The kind of packet of which the first is lost", default=None, example="syn")
     packets: Kind | None = key(
-        "The kind of packet that is counted, with numbers or every; any unless given", default=None
+        "The kind of packet that is counted, with numbers or every; any unless given", default=None, example="data"
     )
     numbers: Annotated[tuple[Count, ...], Field(min_length=1)] | None = key(
-        "Which of them are lost, from 1, in ascending order", default=None
+        "Which of them are lost, from 1, in ascending order", default=None, example=[2, 5]
     )
-    every: Count | None = key("The n-th, 2n-th, ... of them are lost", default=None)
-    port: Port | None = key("Only packets from or to this TCP or UDP port", default=None)
+    every: Count | None = key("The n-th, 2n-th, ... of them are lost", default=None, example=10)
+    port: Port | None = key("Only packets from or to this TCP or UDP port", default=None, example=443)
 
     @property
     def drop(self) -> Drop:

@@ -63,7 +63,9 @@ class Node(ServiceKeys):
     """One container or namespace."""
 
     networks: Attachments | None = key(
-        "The networks it is on: names, or names with an address; needed only where the file has several", default=None
+        "The networks it is on: names, or names with an address; needed only where the file has several",
+        default=None,
+        example=["home", "office"],
     )
     image: Image | None = key("Docker image; the testbed's own unless given", default=None)
     command: Command = key("What to run in it, as text or as a list of words", default=())
@@ -71,12 +73,14 @@ class Node(ServiceKeys):
     cpus_milli: Cpus | None = key("CPU cores it may use", alias="cpus", default=None)
     memory_bytes: SomeSize | None = key("Memory it may use", alias="memory", default=None)
     sysctls: Mapping[Sysctl, Text] = key("Settings of its network stack", default={})
-    router: RouterValue = key("Whether it forwards packets between its networks", default=None)
+    router: RouterValue = key("Whether it forwards packets between its networks", default=None, example=True)
     routes: tuple[StaticRoute, ...] = key("Routes of its own, beside the computed ones", default=())
     may_fail: Flag = key("Whether a run goes on, not trusted, when its program ends", default=False)
     container: DockerName | None = key("A container that runs already, instead of a new one", default=None)
     count: Members | None = key(
-        "Makes it a group of so many nodes, NAME-1, NAME-2, ...; the name then stands for all of them", default=None
+        "Makes it a group of so many nodes, NAME-1, NAME-2, ...; the name then stands for all of them",
+        default=None,
+        example=30,
     )
     namespace: Namespace | None = key(
         "A network namespace that is there already: its name, the pid of a process in it, or its path",
@@ -121,7 +125,8 @@ class Sweep(Model):
     """What `testbed sweep` varies."""
 
     set: Mapping[SettingPath, Annotated[tuple[Any, ...], Field(min_length=1)]] = key(
-        "The values to try, by the path of what they are for: `links[0].loss: [1%, 2%]`"
+        "The values to try, by the path of what they are for: `links[0].loss: [1%, 2%]`",
+        example={"links[0].loss": ["1%", "2%"]},
     )
     repeat: Repetitions = key("How often each combination of them is run", default=5)
 
@@ -131,10 +136,10 @@ class Topology(Model):
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["nodes"]}, {"required": ["compose"]}]})
 
-    name: Name = key("The topology's name; a lab's too, unless another is given")
+    name: Name = key("The topology's name; a lab's too, unless another is given", example="my-network")
     description: Text = key("What it shows, in one line", default="")
     seed: Annotated[int, Field(strict=True, ge=0, le=MOST_SEED)] | None = key(
-        "Seed of all random numbers; derived from the name unless given", default=None
+        "Seed of all random numbers; derived from the name unless given", default=None, example=7
     )
     runtime: Runtime = key("What nodes are made of", default="auto")
     engine: Engine = key("What carries the impairments of links out", default="auto")
@@ -142,28 +147,37 @@ class Topology(Model):
         "The families of IP that networks have: 4, 6 or both", alias="ip", default=(IPV4,), written="4"
     )
     networks: Annotated[Mapping[Name, Annotated[Network, EmptyIsDefault(), Recorded()]], Field(min_length=1)] = key(
-        "L2 segments by name; one called `lan` unless given", default={"lan": Network()}
+        "L2 segments by name; one called `lan` unless given", default={"lan": Network()}, written={"lan": {}}
     )
     written_nodes: Annotated[Mapping[Name, Annotated[Node, EmptyIsDefault(), Recorded()]], Field(min_length=1)] = key(
         "Containers or namespaces, or groups of them, by name; needed unless `compose` is given",
         alias="nodes",
         default={},
+        example={"client": {}, "server": {"image": "nginx"}},
     )
     compose: Compose | None = key(
-        "A compose project whose services are nodes too: one that is up, or files", default=None
+        "A compose project whose services are nodes too: one that is up, or files",
+        default=None,
+        example={"file": "docker-compose.yml"},
     )
     links: tuple[Annotated[AnyLink, Recorded()], ...] = key(
         "Impairments between nodes; other links have none", default=()
     )
     workloads: tuple[Entry, ...] = key("Traffic, one after the other; `together` runs some at once", default=())
     timeline: tuple[Annotated[AnyEvent, Recorded()], ...] = key("What changes at given times of a run", default=())
-    chaos: Chaos | None = key("Faults at random times, drawn from the seed, instead of a timeline", default=None)
+    chaos: Chaos | None = key(
+        "Faults at random times, drawn from the seed, instead of a timeline",
+        default=None,
+        example={"every": "3s"},
+    )
     expect: tuple[ExpectationText, ...] = key("Conditions on the metrics of a run", default=())
-    capture: CaptureValue | None = key("The nodes where packets are captured during a run", default=None)
+    capture: CaptureValue | None = key(
+        "The nodes where packets are captured during a run", default=None, example=["client"]
+    )
     sockets: tuple[Name, ...] = key(
         "The nodes whose TCP connections are sampled during a run, whichever program has them", default=()
     )
-    sweep: Sweep | None = key("What `testbed sweep` varies", default=None)
+    sweep: Sweep | None = key("What `testbed sweep` varies", default=None, example={"set": {"seed": [1, 2]}})
 
     _directory: Path = PrivateAttr(default=Path("/"))
     _document: Document | None = PrivateAttr(default=None)

@@ -19,7 +19,10 @@ class Network(Model):
     """One L2 segment."""
 
     families: Families | None = key(
-        "The families of IP that it has: 4, 6 or both; those of the file unless given", alias="ip", default=None
+        "The families of IP that it has: 4, 6 or both; those of the file unless given",
+        alias="ip",
+        default=None,
+        example="both",
     )
     subnets: Subnets = key(
         "Its subnet, or one of each family; allocated from 198.18.0.0/15 and 2001:2::/48 unless given",
@@ -50,7 +53,9 @@ class Attachment(Model):
         "Its address, or one of each family; the next free one unless given", alias="address", default=()
     )
 
-    mtu: Mtu | None = key("Bytes of the largest IP packet of its interface; the network's unless given", default=None)
+    mtu: Mtu | None = key(
+        "Bytes of the largest IP packet of its interface; the network's unless given", default=None, example=1400
+    )
     mac: Mac | None = key("MAC address; derived from its IP address unless given", default=None)
 
     def moved(self, index: int) -> "Attachment":

@@ -61,7 +61,7 @@ KillValue = Annotated[Lasting, Reader(_kill, {"anyOf": [{"const": True}, {"type"
 class NodeEvent(Timed):
     """Base of the events that happen to nodes."""
 
-    node: Name = key("The node, or a group of nodes")
+    node: Name = key("The node, or a group of nodes", example="server")
 
     def fault(self, node: str) -> faults.Fault:
         """Return what happens to a node."""

@@ -57,10 +57,10 @@ ForwardValue = Annotated[
 class Nat(Model):
     """Network address translation between the networks inside of a router and its other ones."""
 
-    inside: Inside = key("The networks and wires inside; all others are outside")
+    inside: Inside = key("The networks and wires inside; all others are outside", example=["home"])
     kind: NatKind = key("How it maps and filters, by the names of RFC 3489", default="port-restricted")
     timeout_ns: SomeDuration = key(
-        "How long a mapping of UDP lasts without packets", alias="timeout", default=30 * SECOND
+        "How long a mapping of UDP lasts without packets", alias="timeout", default=30 * SECOND, written="30s"
     )
     hairpin: Annotated[bool, Field(strict=True)] = key(
         "Whether nodes inside reach each other by their addresses outside", default=False
@@ -74,7 +74,7 @@ class Nat(Model):
 class Firewall(Model):
     """A stateful firewall: connections are opened from inside only."""
 
-    inside: Inside = key("The networks and wires that may open connections to the others")
+    inside: Inside = key("The networks and wires that may open connections to the others", example=["home"])
     policy: Literal["drop", "reject"] = key(
         "What becomes of other packets: nothing is said, or the sender is told", default="drop"
     )
@@ -90,8 +90,14 @@ class Router(Model):
         "`computed`: its routes are the shortest paths; `none`: they are left to the node's own daemon",
         default="computed",
     )
-    nat: Nat | None = key("Translation of the addresses of networks inside", default=None)
-    firewall: Firewall | None = key("A stateful firewall around networks inside", default=None)
+    nat: Nat | None = key(
+        "Translation of the addresses of networks inside",
+        default=None,
+        example={"inside": ["home"], "kind": "port-restricted"},
+    )
+    firewall: Firewall | None = key(
+        "A stateful firewall around networks inside", default=None, example={"inside": ["home"], "policy": "reject"}
+    )
 
     @property
     def hidden(self) -> Collection[str]:

@@ -301,7 +301,10 @@ UlimitValue = Annotated[
                 {"type": "integer", "minimum": -1},
                 {
                     "type": "object",
-                    "properties": {"soft": {"type": "integer"}, "hard": {"type": "integer"}},
+                    "properties": {
+                        "soft": {"type": "integer", "description": "What counts; -1 is none", "examples": [1024]},
+                        "hard": {"type": "integer", "description": "The most it can be raised to", "examples": [4096]},
+                    },
                     "required": ["soft", "hard"],
                     "additionalProperties": False,
                 },

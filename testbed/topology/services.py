@@ -63,7 +63,7 @@ Hosts = Annotated[
 class BuildKeys(Model):
     """How an image is built."""
 
-    context: Text = key("Directory of the build, relative to the file's")
+    context: Text = key("Directory of the build, relative to the file's", example="./server")
     dockerfile: Text = key("The Dockerfile, relative to the context", default="Dockerfile")
     args: Arguments = key("Build arguments", default={})
     target: Text = key("Stage to build; the last one unless given", default="")
@@ -92,7 +92,7 @@ class BuildKeys(Model):
 class Ready(Model):
     """When a node counts as up: on one of the first five."""
 
-    tcp: Port | None = key("TCP port that must accept a connection", default=None)
+    tcp: Port | None = key("TCP port that must accept a connection", default=None, example=5432)
     http: RequestPath | None = key("Path for which `port` must answer with a status from 200 to 399", default=None)
     command: Command = key("Command that must exit with status 0 in the node", default=())
     log: LogPattern | None = key("Regular expression that a line of its output must match", default=None)
@@ -152,7 +152,7 @@ class ServiceKeys(Model):
     """The keys of a node that say how it is made and started; the words are Docker Compose's."""
 
     build: Annotated[BuildKeys, Short("context", {"type": "string"})] | None = key(
-        "Directory with the Dockerfile of its image, or a mapping", default=None
+        "Directory with the Dockerfile of its image, or a mapping", default=None, example="./server"
     )
     entrypoint: Annotated[Command, Field(min_length=1)] | None = key(
         "What runs `command`, in place of the image's own", default=None
@@ -175,7 +175,7 @@ class ServiceKeys(Model):
     hostname: OwnHostName | None = key("Its host name; the node's name unless given", default=None)
     restart: RestartPolicy | None = key("Whether its program is started again when it ends", default=None)
     pull_policy: Literal["always", "missing", "never"] | None = key(
-        "When its image is pulled; when it is missing unless given", default=None
+        "When its image is pulled; when it is missing unless given", default=None, example="never"
     )
     platform: Platform | None = key("Platform of its image", default=None)
     shm_bytes: SomeSize | None = key("Size of its /dev/shm", alias="shm_size", default=None)
@@ -183,7 +183,7 @@ class ServiceKeys(Model):
     labels: Labels = key("Labels of its container", default={})
     setup: tuple[Command, ...] = key("Commands to run in it once it has started, before it counts as ready", default=())
     depends_on: Dependencies = key("Nodes that must be ready before it starts", default=())
-    ready: Ready | None = key("When it counts as up; at once unless given", default=None)
+    ready: Ready | None = key("When it counts as up; at once unless given", default=None, example={"http": "/health"})
 
     @property
     def variables(self) -> dict[str, str]:

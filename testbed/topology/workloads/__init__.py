@@ -37,7 +37,13 @@ else:
 class Together(Model):
     """Workloads that run at the same time."""
 
-    together: Annotated[tuple[AnyWorkload, ...], Field(min_length=1)] = key("Workloads that run at the same time")
+    together: Annotated[tuple[AnyWorkload, ...], Field(min_length=1)] = key(
+        "Workloads that run at the same time",
+        example=[
+            {"name": "voice", "kind": "udp-stream", "from": "client", "to": "server", "rate": "64kbit"},
+            {"name": "upload", "kind": "tcp-stream", "from": "client", "to": "server"},
+        ],
+    )
 
 
 def _entry_tag(value: object) -> str:

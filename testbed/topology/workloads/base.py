@@ -37,11 +37,15 @@ the connection (net.ipv4.tcp_synack_retries)."""
 class Ends(Model):
     """What a workload is called and where it goes."""
 
-    name: Name = key("The workload's name, in results and in `expect`")
-    source: Name = key("The node that starts; of a stream, the one that sends", alias="from")
-    destination: Name = key("The node that listens", alias="to")
-    network: Name | None = key("Which network to cross; needed only where the two nodes share several", default=None)
-    family: Family | None = key("The family of IP, 4 or 6; unless given, 4 where it leads there, else 6", default=None)
+    name: Name = key("The workload's name, in results and in `expect`", example="download")
+    source: Name = key("The node that starts; of a stream, the one that sends", alias="from", example="client")
+    destination: Name = key("The node that listens", alias="to", example="server")
+    network: Name | None = key(
+        "Which network to cross; needed only where the two nodes share several", default=None, example="lan"
+    )
+    family: Family | None = key(
+        "The family of IP, 4 or 6; unless given, 4 where it leads there, else 6", default=None, example=6
+    )
 
 
 class Workload(Ends):
@@ -80,8 +84,8 @@ class Workload(Ends):
 class NodeWork(Model):
     """What a workload is called and where it is, if it goes nowhere."""
 
-    name: Name = key("The workload's name, in results and in `expect`")
-    node: Name = key("The node that it is in", alias="in")
+    name: Name = key("The workload's name, in results and in `expect`", example="download")
+    node: Name = key("The node that it is in", alias="in", example="client")
 
 
 class Work(NodeWork):

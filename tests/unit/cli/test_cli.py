@@ -150,3 +150,36 @@ def test_colour_only_where_it_is_wanted(monkeypatch):
     assert "\x1b[" in CliRunner().invoke(cli, ["doctor"], color=True).output
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[" not in CliRunner().invoke(cli, ["doctor"], color=True).output
+
+
+def test_errors_are_json_where_output_is():
+    done = command_line("up", "losy", "--json")
+    found = json.loads(done.stderr)
+    assert (done.returncode, found["exit_status"], done.stdout) == (2, 2, "")
+    assert found["error"]["code"] == "unknown-topology"
+    assert "lossy" in found["error"]["hint"]
+
+
+def test_a_wrong_command_line_is_json_too():
+    found = json.loads(command_line("up", "lan", "--runtime", "vmware", "--json").stderr)
+    assert found["error"]["code"] == "command-line"
+    assert "vmware" in found["error"]["message"]
+
+
+def test_words_of_another_program_do_not_ask_for_json():
+    assert "no-such-lab" in command_line("exec", "no-such-lab", "a", "--", "ip", "--json").stderr.split(":")[0]
+
+
+def test_validate_as_json_has_every_problem_with_its_line(tmp_path):
+    good, bad = tmp_path / "good.yml", tmp_path / "bad.yml"
+    good.write_text("name: good\nnodes: {a: {}, b: {}}\n")
+    bad.write_text("name: bad\nnodes: {a: {}, b: {}}\nlinks:\n  - {between: [a, c], delay: 40}\n")
+    done = command_line("validate", "--json", str(good), str(bad))
+    fine, wrong = json.loads(done.stdout)
+    assert (done.returncode, fine) == (2, {"file": str(good), "fine": True})
+    assert {(problem["line"], problem["code"]) for problem in wrong["error"]["problems"]} >= {(4, "unknown-node")}
+
+
+def test_down_as_json_says_whether_it_was_up():
+    done = command_line("down", "no-such-lab", "--json")
+    assert json.loads(done.stdout) == [{"lab": "no-such-lab", "was_up": False}]

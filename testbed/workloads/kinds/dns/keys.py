@@ -15,7 +15,7 @@ class Dns(Workload):
 
     kind: Literal["dns"] = key("DNS queries, one after the other, as a stub resolver asks them")
     port: Annotated[int, Field(ge=1, le=65535)] = key("Port of the server in `to`", default=53)
-    query: Annotated[str, Field(min_length=1, max_length=253)] = key("The name to ask for")
+    query: Annotated[str, Field(min_length=1, max_length=253)] = key("The name to ask for", example="www.example")
     type: RecordType = key("The type of record", default="A")
     transport: Transport = key("UDP, and TCP for what is too long; or TCP at once", default="udp")
     count: Count = key("How many queries", default=100)

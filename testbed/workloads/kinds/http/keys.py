@@ -31,14 +31,16 @@ class Http(Workload):
     """Requests for one resource, to a web server that the destination runs."""
 
     kind: Literal["http"] = key("Requests to a web server that the destination runs")
-    port: Port | None = key("TCP port of the server; 443 with TLS, else 80, unless given", default=None)
+    port: Port | None = key("TCP port of the server; 443 with TLS, else 80, unless given", default=None, example=8080)
     path: RequestPath = key("What to request", default="/")
     method: Method | None = key("The request's method", default=None, written="GET")
     body_bytes: BodySize | None = key("Bytes of the request's body; none unless given", alias="body", default=None)
-    headers: Mapping[HeaderName, HeaderValue] | None = key("Further headers of the request", default=None)
+    headers: Mapping[HeaderName, HeaderValue] | None = key(
+        "Further headers of the request", default=None, example={"Accept": "text/html"}
+    )
     version: HttpVersion = key("Version of HTTP; 2 without TLS is by prior knowledge (h2c)", default="1.1")
     tls: Flag = key("HTTP over TLS", default=False)
-    count: Count | None = key("How many requests; instead of duration", default=None, written="100")
+    count: Count | None = key("How many requests; instead of duration", default=None, written=100)
     duration_ns: SomeDuration | None = key(
         "How long to send requests; instead of count", alias="duration", default=None
     )

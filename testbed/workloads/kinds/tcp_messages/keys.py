@@ -15,7 +15,7 @@ class TcpMessages(Workload):
     size_bytes: SomeSize = key("Bytes of a message", alias="size", default=160, written="160B")
     duration_ns: SomeDuration = key("How long to send", alias="duration", default=10 * SECOND, written="10s")
     congestion: Congestion | None = key("TCP congestion control; the sending node's sysctl, else cubic", default=None)
-    tls: Flag | None = key(TLS_MEANING, default=None)
+    tls: Flag | None = key(TLS_MEANING, default=None, example=True)
 
     @property
     def reach(self) -> Reach:

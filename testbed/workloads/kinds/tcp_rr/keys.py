@@ -17,7 +17,7 @@ class TcpRr(Workload):
     reply_bytes: SomeSize | None = key("Bytes of a response; as the request unless given", alias="reply", default=None)
     connect: Connect = key("One connection for all requests, or one for each", default="once")
     congestion: Congestion | None = key("TCP congestion control; the node's sysctl, else cubic", default=None)
-    tls: Flag | None = key(TLS_MEANING, default=None)
+    tls: Flag | None = key(TLS_MEANING, default=None, example=True)
 
     @property
     def reach(self) -> Reach:

@@ -17,7 +17,7 @@ class TcpStream(Workload):
     )
     size_bytes: SomeSize | None = key("How much to send; instead of duration", alias="bytes", default=None)
     congestion: Congestion | None = key("TCP congestion control; the sending node's sysctl, else cubic", default=None)
-    tls: Flag | None = key(TLS_MEANING, default=None)
+    tls: Flag | None = key(TLS_MEANING, default=None, example=True)
 
     @property
     def reach(self) -> Reach:

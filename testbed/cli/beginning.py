@@ -1,0 +1,31 @@
+"""`testbed init`: a first topology file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from testbed.importing import starter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command("init")
+@click.argument("place", metavar="[DIRECTORY|NAME]", default="")
+def init_command(place: str) -> None:
+    """Write a topology to begin with, with comments: NAME.yml, or network.yml in DIRECTORY.
+
+    It asks nothing. In a directory with a compose file the nodes are the services of that; in a Python project it adds
+    a test for pytest. Files that exist stay as they are.
+    """
+    written = starter.write(place)
+    for path in written:
+        click.echo(f"init    {path}")
+    click.echo(f"next    testbed run {_word(written[0])}")
+
+
+def _word(path: Path) -> str:
+    """Return a file as a command takes it."""
+    return str(path) if path.is_absolute() else f"./{path}"

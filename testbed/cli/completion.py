@@ -1,0 +1,144 @@
+"""Completion of words by a shell, by click's mechanism, and `testbed completion`, which prints a shell's script.
+
+The module of a command takes long to import, and a shell waits at every Tab. So where no option is typed, the words are
+those of a command that only knows what its arguments are: `ARGUMENTS`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem, get_completion_class
+
+from testbed import named_topologies
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VARIABLE = "_TESTBED_COMPLETE"
+"""The variable by which a shell's script asks for words: click's, for a program called testbed."""
+
+
+class Word(click.ParamType[str]):
+    """A word of a command line."""
+
+    name = "text"
+
+    def words(self, context: click.Context) -> Sequence[str]:
+        """Return the words there are, given those before on the command line."""
+        raise NotImplementedError
+
+    files = False
+    """Whether it may be a file, too."""
+
+    def shell_complete(self, context: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the words that begin with what is typed."""
+        found = [CompletionItem(word) for word in self.words(context) if word.startswith(incomplete)]
+        return [*found, CompletionItem(incomplete, type="file")] if self.files else found
+
+
+class Lab(Word):
+    """A lab that is up."""
+
+    def words(self, context: click.Context) -> Sequence[str]:  # noqa: ARG002  # see Word
+        """Return the names of this user's labs."""
+        from testbed.lab import completing  # noqa: PLC0415  # topologies need none of it
+
+        return completing.labs()
+
+
+class Node(Word):
+    """A node of the lab that is named before."""
+
+    def words(self, context: click.Context) -> Sequence[str]:
+        """Return the names of its nodes, apart from one that is named already."""
+        from testbed.lab import completing  # noqa: PLC0415  # as above
+
+        arguments = [param.name for param in context.command.params if isinstance(param, click.Argument)]
+        before = [value for name in arguments if isinstance(value := context.params.get(name or ""), str)]
+        return [name for name in completing.nodes(before[0]) if name not in before[1:]] if before else ()
+
+
+class End(Node):
+    """An end of a link: a node, or * for the others."""
+
+    def words(self, context: click.Context) -> Sequence[str]:
+        """Return the names of its nodes, and *."""
+        return [*super().words(context), "*"]
+
+
+class Topology(Word):
+    """A topology, by name or file."""
+
+    files = True
+
+    def words(self, context: click.Context) -> Sequence[str]:  # noqa: ARG002  # see Word
+        """Return the names of topologies."""
+        return list(named_topologies.named())
+
+
+class TopologyOrLab(Topology):
+    """A topology, or a lab that is up."""
+
+    def words(self, context: click.Context) -> Sequence[str]:
+        """Return the names of both."""
+        return [*super().words(context), *Lab().words(context)]
+
+
+ARGUMENTS: dict[str, tuple[Word, ...]] = {
+    "capture": (Lab(), Node()),
+    "check": (TopologyOrLab(),),
+    "detach": (Lab(),),
+    "down": (Lab(),),
+    "events": (Lab(),),
+    "exec": (Lab(), Node()),
+    "fault": (Lab(), Node()),
+    "graph": (Topology(),),
+    "hunt": (Topology(),),
+    "impair": (Lab(), End(), End()),
+    "logs": (Lab(), Node()),
+    "play": (Lab(), Topology()),
+    "run": (TopologyOrLab(),),
+    "shell": (Lab(), Node()),
+    "show": (Topology(),),
+    "sockets": (Lab(), Node()),
+    "sweep": (Topology(),),
+    "up": (Topology(),),
+    "validate": (Topology(),),
+    "watch": (Lab(),),
+}
+"""What the arguments of commands are, in their order."""
+
+
+def stands_in(command: str) -> click.Command | None:
+    """Return a command with only the arguments of `ARGUMENTS`, for their completion; None where options are typed."""
+    if command not in ARGUMENTS or any(word.startswith("-") for word in os.environ.get("COMP_WORDS", "").split()):
+        return None
+    words = enumerate(ARGUMENTS[command])
+    params = [click.Argument([f"argument{number}"], type=word, required=False) for number, word in words]
+    return click.Command(command, params=[*params])
+
+
+def complete_arguments(command: click.Command) -> None:
+    """Have the arguments of a command completed, too, which has options."""
+    arguments = (param for param in command.params if isinstance(param, click.Argument))
+    for argument, word in zip(arguments, ARGUMENTS.get(command.name or "", ()), strict=False):
+        argument.type = word
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion_command(shell: str) -> None:
+    """Print the script that makes SHELL complete the words of testbed: commands, labs, nodes, topologies.
+
+    \b
+    bash    testbed completion bash > ~/.local/share/bash-completion/completions/testbed
+    zsh     testbed completion zsh > ~/.zfunc/_testbed, with fpath+=~/.zfunc before compinit in ~/.zshrc
+    fish    testbed completion fish > ~/.config/fish/completions/testbed.fish
+    """  # noqa: D301  # \b is click's
+    made = get_completion_class(shell)
+    assert made is not None  # noqa: S101  # click has these
+    no_values: dict[str, Any] = {}
+    click.echo(made(click.Command("testbed"), no_values, "testbed", VARIABLE).source())
