@@ -1,5 +1,19 @@
-"""`python -m testbed` is the command line."""
+"""`python -m testbed` and the program `testbed`: the command line."""
 
-from testbed.cli import main
+import signal
 
-main()
+
+def main() -> None:
+    """Run the command line. Ctrl-C while it is imported ends the process at once, without a traceback."""
+    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if interruptible:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from testbed import cli  # noqa: PLC0415  # it takes a while
+
+    if interruptible:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -26,7 +26,7 @@ timeline:
 def begun_run(directory, lab, *, lasts_s, results=None):
     """A `run` whose timeline has begun. Its status, output and errors are in the list once the context has ended."""
     file = directory / "disturbed.yml"
-    file.write_text(TOPOLOGY.format(count=round(lasts_s * 100), half_s=lasts_s / 2))
+    file.write_text(TOPOLOGY.format(count=round(lasts_s * 100), half_s=round(lasts_s / 2, 3)))
     argv = ["run", str(file), "--name", lab, "--runtime", "netns", "--results", str(results or directory / "results")]
     seen = b""
     found: list[int | str] = []

@@ -112,7 +112,8 @@ def _killed(random, lab, argv, target, *, number, end, what):
             process.kill()
             _, stderr = process.communicate()
             stderr += f"Traceback: none, it hung for {WAIT_S} s".encode()
-    failed = stderr.decode() if b"Traceback" in stderr else ""
+    started = b"Fatal Python error: init" not in stderr  # else the signal came before any code of ours
+    failed = stderr.decode() if b"Traceback" in stderr and started else ""
     labs = {lab, *(path.name for path in Path("/run/testbed").glob(f"*/{lab}*"))}  # a sweep's have longer names
     for name in [*labs, *labs]:
         done = run(end, name, lab=lab, timeout=WAIT_S)

@@ -47,3 +47,24 @@ def test_just_after_the_lab_is_made(tmp_path, lab_name, number, command, functio
     else:
         assert done.returncode == 128 + number, done.stderr
     assert nothing_remains(lab_name)
+
+
+IMPORTING = """
+import os, runpy, signal, sys
+
+class Interrupting:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "click":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting)
+sys.argv = ["testbed", "ps"]
+runpy.run_module("testbed", run_name="__main__")
+"""
+
+
+def test_while_the_command_line_is_imported():
+    argv = [sys.executable, "-c", IMPORTING]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
