@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 TOPOLOGIES = HERE.parent / "topologies"
 WIDTH = 100
+MANUAL_WIDTH = 78
 
 
 def commands() -> Iterator[str]:
@@ -59,7 +60,28 @@ def topologies() -> Iterator[str]:
     yield "\n".join(["| name | what it is |", "|---|---|", *lines, ""])
 
 
-PAGES = {"commands.md": commands, "metrics.md": metrics, "topologies.md": topologies}
+def manual() -> Iterator[str]:
+    """Yield the manual page testbed(1), in the macros of man(7): what `--help` of each command prints."""
+    context = click.Context(cli, info_name="testbed", terminal_width=MANUAL_WIDTH, max_content_width=MANUAL_WIDTH)
+    yield '.TH TESTBED 1 "" "testbed" "User Commands"'
+    yield ".SH NAME\ntestbed \\- impaired networks of containers and network namespaces, from one YAML file"
+    yield f".SH DESCRIPTION\n{_as_written(cli.get_help(context))}"
+    yield ".SH COMMANDS"
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None  # noqa: S101  # it is listed
+        own = click.Context(command, info_name=f"testbed {name}", terminal_width=MANUAL_WIDTH)
+        yield f".SS testbed {name}\n{_as_written(command.get_help(own))}"
+    yield ".SH SEE ALSO\n.BR tc-netem (8),\n.BR ip-netns (8),\n.BR docker (1)\n"
+
+
+def _as_written(text: str) -> str:
+    """Return a text for troff that keeps its lines."""
+    lines = (line.replace("\\", "\\e").replace("-", "\\-") for line in text.splitlines())
+    return "\n".join([".nf", *(f"\\&{line}" if line[:1] in (".", "'") else line for line in lines), ".fi"])
+
+
+PAGES = {"commands.md": commands, "metrics.md": metrics, "topologies.md": topologies, "testbed.1": manual}
 
 if __name__ == "__main__":
     for name, made in PAGES.items():

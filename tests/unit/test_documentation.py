@@ -56,7 +56,7 @@ def test_every_block_is_run_or_says_why_not(page):
             assert block.exempt, f"{named(page)}: neither a file nor exempt: {block.text}"
 
 
-@pytest.mark.parametrize("name", ["commands.md", "metrics.md", "topologies.md"])
+@pytest.mark.parametrize("name", ["commands.md", "metrics.md", "testbed.1", "topologies.md"])
 def test_the_reference_is_made_of_the_code(name, tmp_path):
     code = (
         f"import sys, runpy; made = runpy.run_path({str(ROOT / 'docs' / 'make_reference.py')!r}); "
