@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import struct
 from contextlib import suppress
 
 from testbed import codec
@@ -16,6 +17,21 @@ _MOST_FDS = 3
 
 MOST_BYTES = 128 << 20
 """The longest message that is accepted: several times that of 40,000 links."""
+
+
+def is_from_owner(channel: socket.socket, *, isolated: bool) -> bool:
+    """Whether the agent's own user has connected, and not from within the lab.
+
+    The kernel says who that was (SO_PEERCRED, unix(7)). To an isolated agent it gives the pid 0 for every process that
+    is outside of the lab.
+
+    Args:
+        channel: a connection to the agent's socket.
+        isolated: the agent has a pid namespace of its own, which programs of nodes are in.
+    """
+    credentials = channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, uid, _ = struct.unpack("3i", credentials)
+    return bool(uid == os.geteuid() and not (isolated and pid))
 
 
 class Connection:

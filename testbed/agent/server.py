@@ -26,7 +26,7 @@ from testbed.agent import (
     sockets,
     timeline,
 )
-from testbed.agent.connection import Connection
+from testbed.agent.connection import Connection, is_from_owner
 from testbed.agent.faults import ContainerControl, NodeControl, NodeFaults, OwnNodeControl
 from testbed.agent.node_commands import PROCESS_CALLS, NodeCommands
 from testbed.errors import LabError, TestbedError
@@ -89,6 +89,7 @@ class Server:
         self._directory = directory
         self._events = events
         self._way_out = way_out
+        self._isolated = isolated
         self._plan: msgspec.Raw | None = None
         self._plan_version: int | None = None
         self._containers: Mapping[str, str] = {}
@@ -148,6 +149,10 @@ class Server:
         tasks = set()
         while True:
             channel, _ = await loop.sock_accept(listener)
+            if not is_from_owner(channel, isolated=self._isolated):
+                _log.warning("refused a connection: it is not from user %d outside of the lab", os.geteuid())
+                channel.close()
+                continue
             task = asyncio.create_task(self._attend(Connection(channel)))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
