@@ -109,6 +109,7 @@ def fork(node: Node) -> tuple[int, socket.socket]:
 
     If it can't set up the node, it writes why to the agent's log and ends.
     """
+    surroundings.prepare(node)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs, namespaces.children_in_new_pid_namespace():
         pid = os.fork()

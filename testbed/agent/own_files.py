@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,12 @@ from testbed.linux import mounts
 from testbed.linux.mounts import MS_NODEV, MS_NOEXEC, MS_NOSUID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 _SCRATCH = ("/tmp", "/var/tmp")  # noqa: S108  # of the node
 _OF_THE_KERNEL = ("proc", "sys", "dev", "run")
 _LAYERS = "/run"
-"""Where the layers are while they are mounted; then the node's own /run takes its place."""
+"""Where the layers are: beneath the node's own /run, which is mounted over them."""
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "net/tun")
 _LINKS = {
@@ -40,34 +41,60 @@ _NOT_FILES = ("overlay", "nsfs", "autofs")
 """Kinds of mounts in layered directories that nodes don't see: containers' files and namespaces."""
 
 
+@cache
+def layered(*further: str) -> Mapping[str, tuple[str, ...]]:
+    """Return the directories to give a layer: those that this user may write to, with the mounts below each.
+
+    Cached: the agent's mount namespace does not change, and has what a node's begins with.
+
+    Args:
+        further: directories that get a layer too: of the user, and of the topology.
+    """
+    tops = [each.path for each in os.scandir("/") if each.is_dir(follow_symlinks=False)]
+    places: dict[str, int] = {}
+    for path in (*tops, *_SCRATCH, *further):
+        place = os.path.realpath(path)
+        if place == "/" or place.split("/")[1] in _OF_THE_KERNEL or not os.access(place, os.W_OK):
+            continue
+        device = Path(place).stat().st_dev
+        over = [each for each in places if _is_within(place, each)]
+        if not over or places[max(over, key=len)] != device:
+            places[place] = device
+    below: dict[str, list[str]] = {place: [] for place in places}
+    for path, kind in sorted(dict(mounts.present(Path("/proc/self/mountinfo"))).items()):
+        over = [place for place in places if path != place and _is_within(path, place)]
+        if over and kind not in _NOT_FILES:
+            below[max(over, key=len)].append(path)
+    return {place: tuple(paths) for place, paths in below.items()}
+
+
 def mount_layers(*further: str) -> None:
-    """Make all files of this mount namespace read-only, with a layer of its own over what this user may write to.
+    """Make all files of this mount namespace read-only, with a layer of its own over each of the `layered` directories.
 
     A directory that the kernel gives no layer, such as one of a kernel without overlayfs, stays read-only; /tmp and
     /var/tmp are empty then.
 
     Args:
-        further: directories that get a layer too: of the user, and of the topology.
+        further: see `layered`.
 
     Raises:
         OSError: the kernel refuses a mount.
     """
     name_servers = _read("/etc/resolv.conf")
-    places = list(_places(further))
-    below = {place: list(_mounted_below(place)) for place in places}
+    places = layered(*further)
+    hidden = {place: list(_copies(paths)) for place, paths in places.items()}
     mounts.make_read_only("/")
     mounts.mount("tmpfs", _LAYERS, "tmpfs", MS_NOSUID | MS_NODEV, "mode=700")
     for number, place in enumerate(places):
         try:
             _lay_over(place, Path(_LAYERS, str(number)))
         except OSError:
-            if place in _SCRATCH and not any(Path(each).is_relative_to(place) for each in further):
+            if place in _SCRATCH and not any(_is_within(each, place) for each in further):
                 mounts.mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
             continue
-        for path, tree in below[place]:
+        for path, tree in hidden[place]:
             mounts.make_read_only(tree=tree)
             mounts.attach(tree, path)
-    mounts.detach(_LAYERS)
     mounts.mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
     resolver = Path("/etc/resolv.conf").resolve()  # systemd-resolved's is in /run
     if resolver.is_relative_to("/run"):
@@ -75,36 +102,25 @@ def mount_layers(*further: str) -> None:
         resolver.write_bytes(name_servers)
 
 
-def _places(further: Iterable[str]) -> Iterator[str]:
-    """Yield the directories to give a layer: those that this user may write to, each once."""
-    tops = (each.path for each in os.scandir("/") if each.is_dir(follow_symlinks=False))
-    chosen: dict[str, int] = {}
-    for path in (*(top for top in tops if Path(top).name not in _OF_THE_KERNEL), *_SCRATCH, *further):
-        place = os.path.realpath(path)
-        if place == "/" or Path(place).parts[1] in _OF_THE_KERNEL or not os.access(place, os.W_OK):
-            continue
-        device = Path(place).stat().st_dev
-        over = [each for each in chosen if Path(place).is_relative_to(each)]
-        if not over or chosen[max(over, key=len)] != device:
-            chosen[place] = device
-            yield place
+def _is_within(path: str, directory: str) -> bool:
+    """Whether a path is a directory or leads into it. `Path.is_relative_to` is slow."""
+    return f"{path}/".startswith(f"{directory}/")
 
 
-def _mounted_below(place: str) -> Iterator[tuple[str, int]]:
-    """Yield copies of the mounts below a directory, which its layer would hide, with their paths."""
-    for path, kind in dict(mounts.present(Path("/proc/self/mountinfo"))).items():
-        if path != place and Path(path).is_relative_to(place) and kind not in _NOT_FILES:
-            with suppress(OSError):  # an ordinary user may copy no part of what is mounted below another
-                if not Path(path).samefile("/run"):
-                    yield path, mounts.copied(path, recursive=False)
+def _copies(paths: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """Yield copies of mounts, with their paths."""
+    for path in paths:
+        with suppress(OSError):  # an ordinary user may copy no part of what is mounted below another
+            if not Path(path).samefile("/run"):
+                yield path, mounts.copied(path, recursive=False)
 
 
 def _lay_over(place: str, layer: Path) -> None:
     """Mount a layer over a directory, with that one's owner and mode."""
     status = Path(place).stat()
     files, work = layer / "files", layer / "work"
-    files.mkdir(parents=True)
-    work.mkdir()
+    for directory in (layer, files, work):
+        directory.mkdir()
     with suppress(OSError):  # an ordinary user's lab has no other owners
         os.chown(files, status.st_uid, status.st_gid)
     files.chmod(stat.S_IMODE(status.st_mode))
@@ -116,6 +132,7 @@ def _lay_over(place: str, layer: Path) -> None:
         os.close(lower)
 
 
+@cache
 def _in_user_namespace() -> bool:
     """Whether file systems may not be given attributes of the machine's root, `trusted.*` (overlayfs, userxattr)."""
     return Path("/proc/self/uid_map").read_text("ascii").split() != ["0", "0", "4294967295"]

@@ -19,7 +19,6 @@ MS_REMOUNT = 0x20
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
-_MNT_DETACH = 2
 _OPEN_TREE_CLONE = 1
 _OPEN_TREE_CLOEXEC = os.O_CLOEXEC
 _MOVE_MOUNT_F_EMPTY_PATH = 4
@@ -59,15 +58,6 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
     """
     names = os.fsencode(source), os.fsencode(target), kind.encode()
     _checked(_libc.mount(*names, flags, os.fsencode(options) or None), f"mount on {target}")
-
-
-def detach(target: str) -> None:
-    """Take a mount away; what uses it keeps it (umount2(2), MNT_DETACH).
-
-    Raises:
-        OSError: as the kernel says.
-    """
-    _checked(_libc.umount2(os.fsencode(target), _MNT_DETACH), f"umount of {target}")
 
 
 def copied(path: str, *, recursive: bool) -> int:
