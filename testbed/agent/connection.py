@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import struct
@@ -11,6 +12,8 @@ from contextlib import suppress
 from testbed import codec
 from testbed.agent import protocol
 from testbed.errors import LabError
+
+_log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 16
 _MOST_FDS = 3
@@ -117,3 +120,13 @@ class Connection:
         finally:
             loop.remove_reader(self._channel)
             self._receiving = False
+
+
+async def accepted(listener: socket.socket, *, isolated: bool) -> Connection:
+    """Return the next connection that `is_from_owner`; the others are closed."""
+    while True:
+        channel, _ = await asyncio.get_running_loop().sock_accept(listener)
+        if is_from_owner(channel, isolated=isolated):
+            return Connection(channel)
+        _log.warning("refused a connection: it is not from user %d outside of the lab", os.geteuid())
+        channel.close()

@@ -26,7 +26,7 @@ from testbed.agent import (
     sockets,
     timeline,
 )
-from testbed.agent.connection import Connection, is_from_owner
+from testbed.agent.connection import Connection, accepted
 from testbed.agent.faults import ContainerControl, NodeControl, NodeFaults, OwnNodeControl
 from testbed.agent.node_commands import PROCESS_CALLS, NodeCommands
 from testbed.errors import LabError, TestbedError
@@ -145,15 +145,9 @@ class Server:
 
     async def serve(self, listener: socket.socket) -> None:
         """Accept connections until the agent ends."""
-        loop = asyncio.get_running_loop()
         tasks = set()
         while True:
-            channel, _ = await loop.sock_accept(listener)
-            if not is_from_owner(channel, isolated=self._isolated):
-                _log.warning("refused a connection: it is not from user %d outside of the lab", os.geteuid())
-                channel.close()
-                continue
-            task = asyncio.create_task(self._attend(Connection(channel)))
+            task = asyncio.create_task(self._attend(await accepted(listener, isolated=self._isolated)))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
