@@ -3,6 +3,7 @@
 import os
 import pwd
 import resource
+from pathlib import Path
 
 import pytest
 
@@ -92,7 +93,7 @@ def test_users_become_ids_of_this_machine(plan, monkeypatch):
 
     def user(text):
         made = plan(f"user: '{text}'")
-        return netns_services.surroundings(made, made.node("a")).user
+        return netns_services.surroundings(made, made.node("a"), Path("/run/lab")).user
 
     daemon = pwd.getpwnam("daemon")
     assert user("daemon")[:2] == user(str(daemon.pw_uid))[:2] == (daemon.pw_uid, daemon.pw_gid)
@@ -103,7 +104,7 @@ def test_users_become_ids_of_this_machine(plan, monkeypatch):
 
 def test_paths_are_those_of_the_topologys_directory(plan, tmp_path):
     made = plan("volumes: ['./Dockerfile:/etc/motd:ro'], dns: [198.18.0.9, 198.18.0.10]")
-    found = netns_services.surroundings(made, made.node("a"))
+    found = netns_services.surroundings(made, made.node("a"), Path("/run/lab"))
     assert [(each.source, each.read_only) for each in found.volumes] == [(str(tmp_path / "Dockerfile"), True)]
     assert found.resolver == "nameserver 198.18.0.9\nnameserver 198.18.0.10\n"
 
@@ -122,6 +123,6 @@ def test_paths_are_those_of_the_topologys_directory(plan, tmp_path):
 )
 def test_capabilities_are_added_and_dropped_as_by_docker(plan, keys, has, lacks):
     made = plan(keys)
-    kept = {*netns_services.surroundings(made, made.node("a")).capabilities}
+    kept = {*netns_services.surroundings(made, made.node("a"), Path("/run/lab")).capabilities}
     assert has <= kept
     assert not lacks & kept
