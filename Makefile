@@ -83,7 +83,7 @@ doctor: $(bin)/installed ## Say what this machine can do, and what to install fo
 	@$(testbed) doctor $(args)
 
 # ---- the project -----------------------------------------------------------------------------------------------------
-.PHONY: images test soak lint docs bench fidelity clean
+.PHONY: images test soak lint docs bench fidelity lock audit sbom clean
 images: $(bin)/installed ## Build the testbed's images, its own and the servers' (needs a Docker Engine)
 	@PYTHON=$(bin)/python images/build
 
@@ -111,6 +111,21 @@ bench: $(bin)/installed-dev nodes-image ## Measure the testbed beside its peers:
 
 fidelity: $(bin)/installed-dev ## Measure by independent tools whether links are as requested: docs/fidelity.md
 	@$(bin)/python -m tests.bench.fidelity --guest $(args)
+
+lock: $(bin)/installed-supply-chain ## Choose the versions of the image's Python packages anew: images/requirements.txt, with hashes
+	@$(bin)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	    echo "make: the image's Python is 3.11, and .venv has $$($(bin)/python --version)" >&2; \
+	    echo "  hint: make clean, then make PYTHON=python3.11 lock" >&2; exit 3; }
+	@$(bin)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-annotate --no-header --no-emit-options \
+	    --output-file images/requirements.txt pyproject.toml
+	@echo "lock     images/requirements.txt: $$(grep -c '^[a-z]' images/requirements.txt) packages"
+
+audit: $(bin)/installed-supply-chain ## Look for known vulnerabilities of the image's Python packages (needs the network)
+	@$(bin)/pip-audit --strict --disable-pip --require-hashes --requirement images/requirements.txt $(args) || { \
+	    echo "audit    there are vulnerabilities, or their list at pypi.org was not reached: see above" >&2; exit 1; }
+
+sbom: $(bin)/installed-supply-chain nodes-image ## List all packages of the image testbed: build/testbed.cdx.json (CycloneDX)
+	@$(bin)/python images/sbom.py testbed build/testbed.cdx.json
 
 clean: ## Remove the virtual environment, caches and fetched packages; results and labs stay
 	@echo "clean    .venv, caches, images/wheels"
@@ -149,4 +164,9 @@ $(bin)/installed: pyproject.toml | $(bin)/python
 $(bin)/installed-dev: pyproject.toml | $(bin)/python
 	@echo "venv     installing the package, what it needs and the tools for its development"
 	@$(bin)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
+	@touch $(bin)/installed $@
+
+$(bin)/installed-supply-chain: pyproject.toml | $(bin)/python
+	@echo "venv     installing the tools for the lock, the audit and the SBOM"
+	@$(bin)/python -m pip install -qq --disable-pip-version-check --editable '.[supply-chain]'
 	@touch $(bin)/installed $@

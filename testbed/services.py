@@ -12,16 +12,11 @@ from typing import ClassVar, Literal
 
 from testbed import units
 from testbed.decisive import ADDED
+from testbed.linux import capabilities
 
 Condition = Literal["service_started", "service_healthy"]
 
-_CAPABILITIES = """
-AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER
-FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE
-NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE SYS_NICE
-SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM
-"""
-CAPABILITIES = tuple(_CAPABILITIES.split())
+CAPABILITIES = tuple(sorted(capabilities.NUMBERS))
 """Names without CAP_ (capabilities(7)); `ALL` is all of them."""
 
 _ULIMITS = "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"

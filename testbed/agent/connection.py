@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
+import struct
 from contextlib import suppress
 
 from testbed import codec
 from testbed.agent import protocol
 from testbed.errors import LabError
 
+_log = logging.getLogger(__name__)
+
 _CHUNK = 1 << 16
 _MOST_FDS = 3
 
 MOST_BYTES = 128 << 20
 """The longest message that is accepted: several times that of 40,000 links."""
+
+
+def is_from_owner(channel: socket.socket, *, isolated: bool) -> bool:
+    """Whether the agent's own user has connected, and not from within the lab.
+
+    The kernel says who that was (SO_PEERCRED, unix(7)). To an isolated agent it gives the pid 0 for every process that
+    is outside of the lab.
+
+    Args:
+        channel: a connection to the agent's socket.
+        isolated: the agent has a pid namespace of its own, which programs of nodes are in.
+    """
+    credentials = channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, uid, _ = struct.unpack("3i", credentials)
+    return bool(uid == os.geteuid() and not (isolated and pid))
 
 
 class Connection:
@@ -101,3 +120,13 @@ class Connection:
         finally:
             loop.remove_reader(self._channel)
             self._receiving = False
+
+
+async def accepted(listener: socket.socket, *, isolated: bool) -> Connection:
+    """Return the next connection that `is_from_owner`; the others are closed."""
+    while True:
+        channel, _ = await asyncio.get_running_loop().sock_accept(listener)
+        if is_from_owner(channel, isolated=isolated):
+            return Connection(channel)
+        _log.warning("refused a connection: it is not from user %d outside of the lab", os.geteuid())
+        channel.close()

@@ -7,8 +7,8 @@ import socket
 from pathlib import Path
 
 from testbed.errors import MachineError
-from testbed.linux import namespaces
-from testbed.linux.namespaces import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC
+from testbed.linux import mounts, namespaces
+from testbed.linux.mounts import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC
 
 _WORLD = namespaces.NEWNS | namespaces.NEWPID | namespaces.NEWNET | namespaces.NEWIPC | namespaces.NEWUTS
 
@@ -27,14 +27,14 @@ def isolate(guardian: socket.socket | None = None) -> None:
         MachineError: the kernel or its settings do not allow that.
     """
     _unshare()
-    namespaces.mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    mounts.mount("none", "/", flags=MS_REC | MS_PRIVATE)
     if init := os.fork():
         if guardian:
             socket.send_fds(guardian, [b"."], [os.pidfd_open(init)])
         os._exit(0)
     if guardian:
         guardian.close()
-    namespaces.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    mounts.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     agent = os.fork()
     if not agent:
         return

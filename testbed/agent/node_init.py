@@ -21,14 +21,12 @@ import subprocess
 import termios
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import msgspec
 
 from testbed.agent import groups, surroundings
-from testbed.linux import namespaces
-from testbed.linux.namespaces import MS_NODEV, MS_NOEXEC, MS_NOSUID
+from testbed.linux import capabilities, mounts, namespaces
 
 if TYPE_CHECKING:
     from testbed.agent.messages import Surroundings
@@ -111,6 +109,7 @@ def fork(node: Node) -> tuple[int, socket.socket]:
 
     If it can't set up the node, it writes why to the agent's log and ends.
     """
+    surroundings.prepare(node)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs, namespaces.children_in_new_pid_namespace():
         pid = os.fork()
@@ -142,15 +141,11 @@ def _enter(node: Node, control: socket.socket) -> None:
     namespaces.setns(node.network, namespaces.NEWNET)
     namespaces.unshare(namespaces.NEWNS | namespaces.NEWUTS | namespaces.NEWIPC)
     socket.sethostname(node.surroundings.hostname or node.name)
-    namespaces.mount("none", "/", flags=namespaces.MS_REC | namespaces.MS_PRIVATE)
-    if node.hosts and Path("/etc/hosts").exists():  # first: the node may have something else where the lab's files are
-        namespaces.mount(str(node.hosts), "/etc/hosts", flags=namespaces.MS_BIND)
-    surroundings.mount_all(node.surroundings, node.resolver)
-    namespaces.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    with suppress(OSError):  # refused where parts of /sys are hidden (containers); only /sys/class/net would differ
-        namespaces.mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    mounts.mount("none", "/", flags=mounts.MS_REC | mounts.MS_PRIVATE)
+    surroundings.mount_all(node)
     with suppress(OSError):  # then programs that set their groups fail, and say so
         groups.tolerate_setgroups()
+    capabilities.bound(node.surroundings.capabilities)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)  # the agent's is the lifeline of the lab
     os.closerange(_STREAMS, control.fileno())

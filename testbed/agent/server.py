@@ -26,7 +26,7 @@ from testbed.agent import (
     sockets,
     timeline,
 )
-from testbed.agent.connection import Connection
+from testbed.agent.connection import Connection, accepted
 from testbed.agent.faults import ContainerControl, NodeControl, NodeFaults, OwnNodeControl
 from testbed.agent.node_commands import PROCESS_CALLS, NodeCommands
 from testbed.errors import LabError, TestbedError
@@ -89,6 +89,7 @@ class Server:
         self._directory = directory
         self._events = events
         self._way_out = way_out
+        self._isolated = isolated
         self._plan: msgspec.Raw | None = None
         self._plan_version: int | None = None
         self._containers: Mapping[str, str] = {}
@@ -144,11 +145,9 @@ class Server:
 
     async def serve(self, listener: socket.socket) -> None:
         """Accept connections until the agent ends."""
-        loop = asyncio.get_running_loop()
         tasks = set()
         while True:
-            channel, _ = await loop.sock_accept(listener)
-            task = asyncio.create_task(self._attend(Connection(channel)))
+            task = asyncio.create_task(self._attend(await accepted(listener, isolated=self._isolated)))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 

@@ -1,54 +1,77 @@
 """What the processes of a netns node have beside its network: mounts, a user, limits, name servers.
 
-Docker sets these up for containers. A node of the netns runtime shares the machine's file system, in a mount namespace
-of its own; so what is mounted needs a place that is there already.
+Docker sets these up for containers. A node of the netns runtime has the machine's files (`own_files`), in a mount
+namespace of its own; so what is mounted needs a place that is there already.
 """
 
 from __future__ import annotations
 
 import os
 import resource
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.linux import namespaces
-from testbed.linux.namespaces import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REC, MS_REMOUNT
+from testbed.agent import own_files
+from testbed.linux import mounts
+from testbed.linux.mounts import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from testbed.agent.messages import Surroundings
-    from testbed.services import Tmpfs, Volume
+    from testbed.agent.nodes import Node
+    from testbed.services import Tmpfs
 
 _MOUNT_FLAGS = {"ro": MS_RDONLY, "noexec": MS_NOEXEC, "nosuid": MS_NOSUID, "nodev": MS_NODEV}
 _UNDO_FLAGS = {"rw": MS_RDONLY, "exec": MS_NOEXEC, "suid": MS_NOSUID, "dev": MS_NODEV}
-_RESOLVER = "/etc/resolv.conf"
 
 
-def mount_all(surroundings: Surroundings, resolver: Path | None) -> None:
+def prepare(node: Node) -> None:
+    """Find out, in the agent, what is the same for all nodes and would take each of them milliseconds."""
+    own_files.layered(*_further(node))
+
+
+def _further(node: Node) -> tuple[str, str]:
+    """Return directories that an ordinary user's programs expect to be able to write to."""
+    return node.environment.get("HOME") or os.environ.get("HOME", "/"), node.directory
+
+
+def mount_all(node: Node) -> None:
     """Mount what a node sees, in the current mount namespace, which is the node's own.
-
-    Args:
-        surroundings: of the node.
-        resolver: the file that becomes /etc/resolv.conf; None leaves the machine's.
 
     Raises:
         OSError: the kernel refuses a mount.
     """
-    if resolver:  # first, as something may be mounted where the file is
-        namespaces.mount(str(resolver), _RESOLVER, flags=MS_BIND)
-    for volume in surroundings.volumes:
-        _bind(volume)
-    for tmpfs in surroundings.tmpfs:
+    others = node.surroundings
+    own = [  # first of what is mounted: the node may have something else where the lab's files are
+        (str(file), place)
+        for file, place in ((node.hosts, "/etc/hosts"), (node.resolver, "/etc/resolv.conf"))
+        if file and Path(place).exists()
+    ]
+    lab_files = [(mounts.copied(source, recursive=False), target) for source, target in own]
+    volumes = [(mounts.copied(each.source, recursive=True), each) for each in others.volumes]
+    own_files.mount_layers(*_further(node))
+    if not others.privileged:
+        own_files.mount_devices(others.shm_bytes)
+    for tree, target in lab_files:
+        mounts.attach(tree, target)
+    for tree, volume in volumes:
+        if volume.read_only:
+            mounts.make_read_only(tree=tree)
+        _make_place(Path(volume.target), is_directory=Path(f"/proc/self/fd/{tree}").is_dir())
+        mounts.attach(tree, volume.target)
+    for tmpfs in others.tmpfs:
+        _make_place(Path(tmpfs.target), is_directory=True)
         _mount_tmpfs(tmpfs)
+    own_files.mount_kernel(writable=others.privileged)
 
 
-def _bind(volume: Volume) -> None:
-    """Have a file or directory also at another place; in a user namespace only with all that is mounted below it."""
-    namespaces.mount(volume.source, volume.target, flags=MS_BIND | MS_REC)
-    if volume.read_only:
-        # An ordinary user may not take away flags that the file system was mounted with (mount_namespaces(7)).
-        inherited = os.statvfs(volume.target).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC | os.ST_NOATIME)
-        namespaces.mount("none", volume.target, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | inherited)
+def _make_place(target: Path, *, is_directory: bool) -> None:
+    """Make what something is to be mounted on, where the node's own directories do not have what the machine's have."""
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if is_directory:
+            target.mkdir()
+        else:
+            target.touch()
 
 
 def _mount_tmpfs(tmpfs: Tmpfs) -> None:
@@ -61,7 +84,7 @@ def _mount_tmpfs(tmpfs: Tmpfs) -> None:
             flags &= ~_UNDO_FLAGS[option]
         else:
             data.append(option)
-    namespaces.mount("tmpfs", tmpfs.target, "tmpfs", flags, ",".join(data))
+    mounts.mount("tmpfs", tmpfs.target, "tmpfs", flags, ",".join(data))
 
 
 def limit_and_become(surroundings: Surroundings) -> None:

@@ -19,16 +19,6 @@ NEWUSER = 0x1000_0000
 NEWPID = 0x2000_0000
 NEWNET = 0x4000_0000
 
-# include/uapi/linux/mount.h
-MS_RDONLY = 0x1
-MS_NOSUID = 0x2
-MS_NODEV = 0x4
-MS_NOEXEC = 0x8
-MS_REMOUNT = 0x20
-MS_BIND = 0x1000
-MS_REC = 0x4000
-MS_PRIVATE = 0x40000
-
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_SECCOMP = 22
@@ -57,16 +47,6 @@ def setns(fd: int, kind: int) -> None:
         OSError: as the kernel says.
     """
     _checked(_libc.setns(fd, kind), f"setns({fd}, {kind:#x})")
-
-
-def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
-    """Attach a file system: the system call of that name; `options` are those of the kind.
-
-    Raises:
-        OSError: as the kernel says.
-    """
-    names = source.encode(), target.encode(), kind.encode()
-    _checked(_libc.mount(*names, flags, options.encode() or None), f"mount on {target}")
 
 
 def die_with_parent() -> None:

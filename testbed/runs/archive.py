@@ -6,6 +6,7 @@ The file contains `LAB/TIME-ID/`, as `results/` does. Exports of the same run ar
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import shutil
 import stat
@@ -17,6 +18,7 @@ from zlib import error as ZlibError  # noqa: N812  # it is a class
 
 from testbed import logs
 from testbed.errors import MachineError, UsageError
+from testbed.runs.output_files import make_directory
 from testbed.runs.run import RUN_FILE
 
 if TYPE_CHECKING:
@@ -48,7 +50,12 @@ def export(run: Run, file: Path) -> Path:
         raise UsageError("not-exported", f"{file} is not a regular file", "choose another file with -o FILE")
     temporary = file.resolve().with_name(f".{file.name}.new")
     try:
-        with logs.timed(_log, f"export {run.path}"), ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
+        temporary.unlink(missing_ok=True)
+        with (
+            logs.timed(_log, f"export {run.path}"),
+            os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as written,
+            ZipFile(written, "w", ZIP_DEFLATED) as archive,
+        ):
             for path in sorted(path for path in run.path.rglob("*") if path.is_file() and not path.is_symlink()):
                 name = PurePosixPath(run.plan.lab, run.path.name, *path.relative_to(run.path).parts)
                 entry = ZipInfo(str(name), _EPOCH)
@@ -107,9 +114,10 @@ def _extract(archive: ZipFile, entries: list[ZipInfo], run: PurePosixPath, path:
     """Extract all files of the run to `path`, or none if one fails."""
     temporary = path.with_name(f".{path.name}-{secrets.token_hex(2)}")
     try:
+        make_directory(temporary)
         for entry in entries:
             target = temporary / PurePosixPath(entry.filename).relative_to(run)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(target.parent)
             with archive.open(entry) as source, target.open("xb") as written:
                 shutil.copyfileobj(source, written)  # zipfile limits the size to the entry's and checks its CRC
         temporary.rename(path)
@@ -145,7 +153,7 @@ def _is_safe(part: str) -> bool:
 
 
 def _check_room(file: Path, entries: list[ZipInfo], root: Path) -> None:
-    root.mkdir(parents=True, exist_ok=True)
+    make_directory(root)
     wanted, free = sum(entry.file_size for entry in entries), shutil.disk_usage(root).free
     if wanted > _MOST_BYTES:
         raise _refusal(file, f"it would unpack to {_gigabytes(wanted)}")

@@ -45,13 +45,15 @@ def require_writable(directory: Path) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Create a directory and its parents, unless they exist.
+    """Create a directory and its parents, unless they exist; only their owner may enter them, whatever the umask is.
 
     Raises:
         UsageError: `not-written`.
     """
     with reporting_write_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+        for each in reversed([path, *path.parents]):
+            if not each.exists():
+                each.mkdir(mode=0o700, exist_ok=True)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -328,7 +328,7 @@ def _new_nodes(plan: Plan, directory: Path) -> Iterator[messages.NewNode]:
             environment=netns_services.environment(plan, node, directory),
             directory=node.service.working_dir or plan.directory,
             hosts=netns_services.hosts(plan, node, paths),
-            surroundings=netns_services.surroundings(plan, node),
+            surroundings=netns_services.surroundings(plan, node, directory),
             interfaces=nodes.interfaces(node, networks),
             routes=(*routes[node.name], *ways_out.default_routes(plan, node)),
             packet_filter=nodes.packet_filter(plan, node),

@@ -18,7 +18,7 @@ from testbed.errors import MachineError
 from testbed.linux import clock
 from testbed.runtime import local_files, name_servers
 from testbed.runtime.nodes import known_addresses, own_addresses
-from testbed.services import Tmpfs, Volume
+from testbed.services import CAPABILITIES, Tmpfs, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +28,14 @@ if TYPE_CHECKING:
     from testbed.services import Service, Ulimit
 
 _CONTAINERS = "use --runtime docker on a machine with a Docker Engine"
+_DEFAULT_CAPABILITIES = """
+AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL NET_ADMIN NET_BIND_SERVICE NET_RAW SETFCAP SETGID SETPCAP SETUID
+SYS_CHROOT
+"""
+_CAPABILITIES = tuple(_DEFAULT_CAPABILITIES.split())
+"""Docker's default, with NET_ADMIN, which reaches no further than the node's own network, and without MKNOD, for no
+cgroup keeps these nodes from using the devices that they would make."""
+
 _RESOLVER = Path("/etc/resolv.conf")
 
 
@@ -75,14 +83,10 @@ def _needs_containers(node: Node) -> Iterator[tuple[str, str, str]]:
 
 def _container_keys(service: Service) -> Iterator[tuple[str, str, object]]:
     """Yield each key that only containers have, why, and its value."""
-    yield "cap_add", "capabilities need", service.cap_add
-    yield "cap_drop", "capabilities need", service.cap_drop
     yield "devices", "devices need", service.devices
-    yield "privileged", "privileges need", service.privileged
     yield "restart", "restarts need", service.restarts
     yield "pull_policy", "images need", service.pull_policy
     yield "platform", "platforms of images need", service.platform
-    yield "shm_size", "a node has the machine's shared memory; its own needs", service.shm_bytes
     yield "labels", "labels need", service.labels
 
 
@@ -164,13 +168,16 @@ def _known(name: str) -> pwd.struct_passwd | None:
         return None
 
 
-def surroundings(plan: Plan, node: Node) -> messages.Surroundings:
-    """Return what the processes of a node have beside its network."""
+def surroundings(plan: Plan, node: Node, directory: Path) -> messages.Surroundings:
+    """Return what the processes of a node have beside its network; `directory` is the lab's, see `make_clocks`."""
     service = node.service
-    volumes = (
+    volumes = [
         Volume(source=str(local_files.located(plan, each.source)), target=each.target, read_only=each.read_only)
         for each in service.volumes
-    )
+    ]
+    if node.name in plan.clocked:  # nodes do not see the lab's directory
+        own = (str(directory / _CLOCK_LIBRARY), str(_shift(directory, node.name)))
+        volumes += [Volume(source=each, target=each, read_only=True) for each in own]
     ids = _ids(service.user) if service.user else None
     return messages.Surroundings(
         hostname=service.hostname,
@@ -179,7 +186,23 @@ def surroundings(plan: Plan, node: Node) -> messages.Surroundings:
         tmpfs=service.tmpfs,
         user=None if os.geteuid() != 0 else ids,  # an ordinary user's lab has only the one user, root
         limits=service.ulimits,
+        capabilities=_capabilities(service),
+        privileged=service.privileged,
+        shm_bytes=service.shm_bytes,
     )
+
+
+def _capabilities(service: Service) -> tuple[str, ...]:
+    """Return the capabilities that a node's programs can have, by the rules of Docker (oci/caps in its source)."""
+    if service.privileged:
+        return CAPABILITIES
+    if "ALL" in service.cap_drop:
+        kept = set(service.cap_add)
+    elif "ALL" in service.cap_add:
+        kept = set(CAPABILITIES) - set(service.cap_drop)
+    else:
+        kept = (set(_CAPABILITIES) - set(service.cap_drop)) | set(service.cap_add)
+    return CAPABILITIES if "ALL" in kept else tuple(sorted(kept))
 
 
 def environment(plan: Plan, node: Node, directory: Path) -> dict[str, str]:

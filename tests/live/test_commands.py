@@ -117,7 +117,7 @@ def test_commands_start_in_the_topologys_directory_with_its_variables(tmp_path, 
         lab.run_workload("w")
         assert lab["a"].run(["pwd"]).stdout == f"{tmp_path}\n"
         assert run("exec", lab_name, "a", "--", "pwd").stdout == f"{tmp_path}\n"
-        first, *variables, last = (tmp_path / "seen").read_text().splitlines()
+        first, *variables, last = lab["a"].run(["cat", "seen"]).stdout.splitlines()
         assert first == last == str(tmp_path)
         names = {line.partition("=")[0] for line in variables}
         assert names == {"PATH", "HOME", "LANG", "COLOUR", "PWD"}  # the last is the shell's own

@@ -23,6 +23,9 @@ from tests.conftest import ROOT
 from tests.live.command_line import MARK, PATIENCE_S, nothing_remains
 
 NOBODY = 65534
+STRANGER = 54321
+"""A user without a name, whom no other test is."""
+
 DOCKER_SOCKET = Path("/var/run/docker.sock")
 TOPOLOGY = """
 name: rootless
@@ -76,10 +79,10 @@ def installed():
     shutil.rmtree(directory)
 
 
-def command_of(user, installed, lab):
-    """Runs the command line as a user, given as options of setpriv."""
+def command_of(groups, installed, lab, user=NOBODY):
+    """Runs the command line as a user; the option of setpriv tells its groups."""
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1", MARK: lab}
-    program = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", user, "--", os.path.realpath(sys.executable)]
+    program = ["setpriv", f"--reuid={user}", f"--regid={user}", groups, "--", os.path.realpath(sys.executable)]
 
     def testbed(*argv):
         return subprocess.run(
@@ -107,6 +110,7 @@ def goes_through_its_life(testbed, installed, lab, runtime):
         if runtime == "netns":
             sees_packets_with_tcpdump(testbed, lab)
             is_apart(testbed, lab)
+            is_confined(testbed, lab)
         assert testbed("impair", lab, "client", "server", "delay=45ms").returncode == 0
         assert 70 <= quickest(testbed, lab) <= 71.5
     finally:
@@ -157,6 +161,20 @@ def is_apart(testbed, lab):
     assert testbed("logs", lab).returncode == 0
 
 
+def is_confined(testbed, lab):
+    """What a node writes to the user's places is its own, and it can't talk to the agent nor change settings."""
+    mark = f"/tmp/{lab}-written"
+    done = testbed("exec", lab, "client", "--", "sh", "-c", f"echo x > {mark}; ls {mark} /tmp/testbed-{NOBODY}/netns")
+    assert done.stdout.startswith(mark), done.stderr
+    assert not Path(mark).exists()
+    assert testbed("exec", lab, "server", "--", "ls", mark).returncode != 0
+    agent = f"/tmp/testbed-{NOBODY}/netns/{lab}/agent.sock"
+    connect = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    assert "Refused" in testbed("exec", lab, "client", "--", "python3", "-c", connect, agent).stderr
+    for place in ("/etc", "/usr", "/sys/kernel", "/proc/sys/kernel"):
+        assert testbed("exec", lab, "client", "--", "touch", f"{place}/{lab}").returncode != 0
+
+
 def quickest(testbed, lab):
     done = testbed("exec", lab, "client", "--", "ping", "-n", "-c15", "-i0.1", "server")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -168,6 +186,46 @@ def test_in_a_user_namespace(installed, lab_name):
     testbed = command_of("--clear-groups", installed, lab_name)
     said = goes_through_its_life(testbed, installed, lab_name, "netns")
     assert "network namespaces of an ordinary user" in said
+
+
+def a_link_to_a_directory_of_the_users(path):
+    (path.parent / f"{path.name}-target").mkdir(mode=0o700)
+    os.chown(path.parent / f"{path.name}-target", STRANGER, STRANGER)
+    path.symlink_to(path.parent / f"{path.name}-target")
+
+
+def a_directory_of_somebody_else(path):
+    path.mkdir(mode=0o700)
+
+
+def a_directory_that_all_may_write_to(path):
+    path.mkdir()
+    path.chmod(0o777)
+    os.chown(path, STRANGER, STRANGER)
+
+
+def a_file(path):
+    path.touch(mode=0o600)
+    os.chown(path, STRANGER, STRANGER)
+
+
+@pytest.mark.parametrize(
+    "prepared",
+    [a_link_to_a_directory_of_the_users, a_directory_of_somebody_else, a_directory_that_all_may_write_to, a_file],
+)
+def test_what_somebody_has_put_where_the_state_of_labs_belongs_is_refused(installed, lab_name, prepared):
+    path = Path(f"/tmp/testbed-{STRANGER}")
+    assert not os.path.lexists(path)
+    try:
+        prepared(path)
+        testbed = command_of("--clear-groups", installed, lab_name, user=STRANGER)
+        done = testbed("up", str(installed / "rootless.yml"), "--name", lab_name, "--runtime", "netns")
+        assert done.returncode == 3
+        assert re.search(rf"(unsafe-state-directory|state-not-written): .*{path}", done.stderr), done.stderr
+        assert "hint:" in done.stderr
+        assert not path.is_dir() or not [*path.iterdir()]
+    finally:
+        subprocess.run(["rm", "-rf", path, f"{path}-target"], check=True)
 
 
 @pytest.mark.netns

@@ -101,6 +101,9 @@ class Surroundings(Payload, frozen=True, kw_only=True):
         tmpfs: directories in memory.
         user: ids of the user, the group and further groups of its commands; None is those of the agent.
         limits: of its commands.
+        capabilities: that its commands can have.
+        privileged: they see the machine's devices, and may change its settings.
+        shm_bytes: size of /dev/shm; 0 is the kernel's default.
     """
 
     hostname: str = ""
@@ -109,6 +112,9 @@ class Surroundings(Payload, frozen=True, kw_only=True):
     tmpfs: tuple[Tmpfs, ...] = ()
     user: tuple[int, int, tuple[int, ...]] | None = None
     limits: tuple[Ulimit, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    privileged: bool = False
+    shm_bytes: int = 0
 
 
 class NewNode(Payload, frozen=True, kw_only=True):

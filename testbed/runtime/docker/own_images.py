@@ -1,18 +1,16 @@
 """Builds the testbed's own images, from a checkout or from the installed package.
 
 The recipes are in `testbed/images`, a link to the checkout's `images/`. The script `images/build` wants what a checkout
-has: `images/`, `testbed/`, `topologies/` and the requirements in `pyproject.toml`. An installed package has no such
-directory, so one is made below the user's cache, where it also keeps the wheels that the script fetches.
+has: `images/`, `testbed/` and `topologies/`. An installed package has no such directory, so one is made below the
+user's cache, where it also keeps the wheels that the script fetches.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +20,6 @@ from testbed.errors import MachineError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-DISTRIBUTION = "testbed-lab"
-"""The name on PyPI, where `testbed` is another project."""
 
 _PACKAGE = Path(testbed.__file__).parent
 
@@ -62,7 +57,4 @@ def _copied(directory: Path) -> Path:
     for name in ("images", "topologies"):
         shutil.copytree(_PACKAGE / name, directory / name, dirs_exist_ok=True)
     (directory / "images" / "wheels").mkdir(exist_ok=True)
-    needed = [each for each in metadata.requires(DISTRIBUTION) or () if "extra ==" not in each]
-    # JSON's strings are TOML's.
-    (directory / "pyproject.toml").write_text(f"[project]\ndependencies = {json.dumps(needed)}\n")
     return directory

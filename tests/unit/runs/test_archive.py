@@ -1,4 +1,5 @@
 import io
+import os
 import shutil
 import stat
 import zipfile
@@ -175,3 +176,24 @@ def test_it_holds_only_files(tmp_path, run):
     (run.path / "leads-out").symlink_to("/etc/passwd")
     with zipfile.ZipFile(io.BytesIO(archive.export(run, tmp_path / "run.zip").read_bytes())) as found:
         assert {Path(name).name for name in found.namelist()} == {"run.json", "voice.jsonl"}
+
+
+def test_nobody_else_may_read_it_nor_what_it_is_unpacked_to(tmp_path, run):
+    previous = os.umask(0)
+    try:
+        file = archive.export(run, tmp_path / "run.zip")
+        found = load(file, tmp_path / "here")
+    finally:
+        os.umask(previous)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    for directory in (run.path, found.path, tmp_path / "here", tmp_path / "here" / "imported"):
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700, directory
+
+
+def test_an_export_follows_no_link_that_somebody_has_put_in_its_way(tmp_path, run):
+    victim = tmp_path / "victim"
+    victim.write_text("kept")
+    (tmp_path / ".run.zip.new").symlink_to(victim)
+    archive.export(run, tmp_path / "run.zip")
+    assert victim.read_text() == "kept"
+    assert (tmp_path / "run.zip").is_file()

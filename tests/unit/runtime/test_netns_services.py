@@ -3,12 +3,14 @@
 import os
 import pwd
 import resource
+from pathlib import Path
 
 import pytest
 
 from testbed.errors import MachineError
 from testbed.plan import resolve
 from testbed.runtime import netns_services
+from testbed.services import CAPABILITIES
 from testbed.topology import loads
 
 
@@ -30,14 +32,10 @@ def plan(tmp_path):
         ("build: .", "a build of ."),
         ("cpus: 1", "a limit on CPU or memory"),
         ("memory: 1GB", "a limit on CPU or memory"),
-        ("cap_add: [NET_ADMIN]", "cap_add"),
-        ("cap_drop: [ALL]", "cap_drop"),
         ("devices: [/dev/null]", "devices"),
-        ("privileged: true", "privileged"),
         ("restart: always", "restart"),
         ("pull_policy: never", "pull_policy"),
         ("platform: linux/amd64", "platform"),
-        ("shm_size: 1MB", "shm_size"),
         ("labels: {a: b}", "labels"),
         ("ready: {healthcheck: true}", "ready: healthcheck"),
     ],
@@ -95,7 +93,7 @@ def test_users_become_ids_of_this_machine(plan, monkeypatch):
 
     def user(text):
         made = plan(f"user: '{text}'")
-        return netns_services.surroundings(made, made.node("a")).user
+        return netns_services.surroundings(made, made.node("a"), Path("/run/lab")).user
 
     daemon = pwd.getpwnam("daemon")
     assert user("daemon")[:2] == user(str(daemon.pw_uid))[:2] == (daemon.pw_uid, daemon.pw_gid)
@@ -106,6 +104,25 @@ def test_users_become_ids_of_this_machine(plan, monkeypatch):
 
 def test_paths_are_those_of_the_topologys_directory(plan, tmp_path):
     made = plan("volumes: ['./Dockerfile:/etc/motd:ro'], dns: [198.18.0.9, 198.18.0.10]")
-    found = netns_services.surroundings(made, made.node("a"))
+    found = netns_services.surroundings(made, made.node("a"), Path("/run/lab"))
     assert [(each.source, each.read_only) for each in found.volumes] == [(str(tmp_path / "Dockerfile"), True)]
     assert found.resolver == "nameserver 198.18.0.9\nnameserver 198.18.0.10\n"
+
+
+@pytest.mark.parametrize(
+    ("keys", "has", "lacks"),
+    [
+        ("user: root", {"NET_ADMIN", "NET_RAW", "CHOWN"}, {"SYS_ADMIN", "MKNOD", "SYS_PTRACE"}),
+        ("cap_add: [SYS_PTRACE], cap_drop: [NET_ADMIN]", {"SYS_PTRACE", "NET_RAW"}, {"NET_ADMIN", "SYS_ADMIN"}),
+        ("cap_add: [ALL], cap_drop: [MKNOD]", {"SYS_ADMIN", "BPF"}, {"MKNOD"}),
+        ("cap_drop: [ALL], cap_add: [CHOWN]", {"CHOWN"}, {*CAPABILITIES} - {"CHOWN"}),
+        ("cap_drop: [ALL]", set(), {*CAPABILITIES}),
+        ("cap_drop: [ALL], cap_add: [ALL]", {*CAPABILITIES}, set()),
+        ("privileged: true, cap_drop: [ALL]", {*CAPABILITIES}, set()),
+    ],
+)
+def test_capabilities_are_added_and_dropped_as_by_docker(plan, keys, has, lacks):
+    made = plan(keys)
+    kept = {*netns_services.surroundings(made, made.node("a"), Path("/run/lab")).capabilities}
+    assert has <= kept
+    assert not lacks & kept

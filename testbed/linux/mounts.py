@@ -1,0 +1,108 @@
+"""Mounts, by system call: Python has none of them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# include/uapi/linux/mount.h
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+_OPEN_TREE_CLONE = 1
+_OPEN_TREE_CLOEXEC = os.O_CLOEXEC
+_MOVE_MOUNT_F_EMPTY_PATH = 4
+_MOUNT_ATTR_RDONLY = 1
+
+# include/uapi/linux/fcntl.h
+_AT_FDCWD = -100
+_AT_RECURSIVE = 0x8000
+_AT_EMPTY_PATH = 0x1000
+
+# include/uapi/asm-generic/unistd.h: new system calls have one number on all machines, and the C library lacks them
+_OPEN_TREE = 428
+_MOVE_MOUNT = 429
+_MOUNT_SETATTR = 442
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _Attributes(ctypes.Structure):
+    """A struct mount_attr."""
+
+    _fields_ = tuple((name, ctypes.c_uint64) for name in ("attr_set", "attr_clr", "propagation", "userns_fd"))
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
+
+
+def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
+    """Attach a file system: the system call of that name; `options` are those of the kind.
+
+    Raises:
+        OSError: as the kernel says.
+    """
+    names = os.fsencode(source), os.fsencode(target), kind.encode()
+    _checked(_libc.mount(*names, flags, os.fsencode(options) or None), f"mount on {target}")
+
+
+def copied(path: str, *, recursive: bool) -> int:
+    """Return a file descriptor of a copy of what is at a path, to `attach` elsewhere (open_tree(2)).
+
+    Args:
+        path: of a file or directory.
+        recursive: with all that is mounted below it.
+
+    Raises:
+        OSError: as the kernel says.
+    """
+    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | _AT_RECURSIVE * recursive
+    return _checked(_libc.syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags), f"open_tree of {path}")
+
+
+def attach(tree: int, target: str) -> None:
+    """Attach a copy at a path, and close its file descriptor (move_mount(2)).
+
+    Raises:
+        OSError: as the kernel says.
+    """
+    place = _AT_FDCWD, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH
+    _checked(_libc.syscall(_MOVE_MOUNT, tree, b"", *place), f"move_mount to {target}")
+    os.close(tree)
+
+
+def make_read_only(path: str = "", tree: int = _AT_FDCWD) -> None:
+    """Make a mount, and all below it, read-only (mount_setattr(2)).
+
+    Args:
+        path: the mount's; empty is the copy `tree` itself.
+        tree: a file descriptor from `copied`.
+
+    Raises:
+        OSError: as the kernel says; ENOSYS before Linux 5.12.
+    """
+    attributes = _Attributes(attr_set=_MOUNT_ATTR_RDONLY)
+    how = _AT_RECURSIVE | _AT_EMPTY_PATH * (not path), ctypes.byref(attributes), ctypes.sizeof(attributes)
+    _checked(_libc.syscall(_MOUNT_SETATTR, tree, os.fsencode(path), *how), f"mount_setattr of {path or 'a copy'}")
+
+
+def present(mountinfo: Path) -> Iterator[tuple[str, str]]:
+    """Yield the path and the kind of file system of each mount, as proc(5) lists them in /proc/PID/mountinfo."""
+    for line in mountinfo.read_bytes().splitlines():
+        before, _, after = line.partition(b" - ")
+        path = before.split()[4].decode("unicode_escape").encode("latin-1")  # \040 is a space
+        yield os.fsdecode(path), after.split()[0].decode()

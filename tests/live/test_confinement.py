@@ -1,0 +1,158 @@
+"""What programs of nodes can do to this machine: SECURITY.md's claims, tried from inside as root of the node."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from testbed.lab import Lab
+from testbed.linux import capabilities
+from testbed.runtime.state import LabDirectory
+from testbed.topology import loads
+from tests.conftest import remains
+
+pytestmark = pytest.mark.live
+
+TOPOLOGY = """
+name: confined
+nodes:
+  a: {SETUP}
+  b: {volumes: ["./out:/mnt"], cap_drop: [NET_ADMIN], shm_size: 1MiB}
+  more: {cap_add: [SYS_PTRACE], cap_drop: [KILL]}
+"""
+SETUP = {"netns": "setup: [[sysctl, -w, net.ipv4.ip_forward=1]]", "docker": ""}
+PLACES = ("/etc", "/usr", "/var/log", "/tmp", "/root", ".")
+SETTINGS = ("/proc/sys/kernel/panic", "/proc/sys/vm/swappiness", "/proc/sysrq-trigger", "/sys/power/state")
+CONNECT = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+DOCKERS = {
+    "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
+    "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE",
+}  # fmt: skip
+"""By Docker's documentation, https://docs.docker.com/engine/containers/run/#runtime-privilege-and-linux-capabilities."""
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    made = tmp_path_factory.mktemp("confined")
+    (made / "out").mkdir()
+    (made / "read").write_text("the machine's")
+    return made
+
+
+def brought_up(directory, runtime):
+    name = f"test-confined-{runtime}-{os.getpid()}"
+    lab = Lab.up(
+        loads(TOPOLOGY.replace("SETUP", SETUP[runtime]), "confined.yml", directory), name=name, runtime=runtime
+    )
+    try:
+        yield lab
+    finally:
+        lab.down()
+    assert remains(name) == []
+
+
+@pytest.fixture(scope="module")
+def netns(directory):
+    yield from brought_up(directory, "netns")
+
+
+@pytest.fixture(scope="module")
+def docker(directory):
+    yield from brought_up(directory, "docker")
+
+
+def bounding(lab, node):
+    """The capabilities that a program of a node can have, as the kernel tells it."""
+    line = lab[node].run(["grep", "CapBnd", "/proc/self/status"]).stdout
+    mask = int(line.split()[1], 16)
+    return {name for name, number in capabilities.NUMBERS.items() if mask >> number & 1}
+
+
+def shell(lab, node, script):
+    return lab[node].run(["sh", "-c", script])
+
+
+@pytest.mark.netns
+def test_capabilities_are_bounded_and_what_the_file_adds_or_drops(netns):
+    usual = DOCKERS - {"MKNOD"} | {"NET_ADMIN"}
+    assert bounding(netns, "a") == usual
+    assert bounding(netns, "b") == usual - {"NET_ADMIN"}
+    assert bounding(netns, "more") == usual - {"KILL"} | {"SYS_PTRACE"}
+    effective = netns["a"].run(["grep", "-E", "Cap(Prm|Eff|Inh|Amb)", "/proc/self/status"]).stdout.split()
+    assert {int(mask, 16) for mask in effective[1::2]} == {0, sum(1 << capabilities.NUMBERS[name] for name in usual)}
+
+
+@pytest.mark.netns
+def test_what_networks_need_still_works(netns):
+    assert shell(netns, "a", "cat /proc/sys/net/ipv4/ip_forward").stdout == "1\n"  # by the file's setup
+    for command in (
+        "ip address add 198.18.254.1/32 dev lo && ping -c1 -W5 198.18.254.1",
+        "ip route add 198.18.253.0/24 dev lo",
+        "nft add table ip own && nft list tables | grep own",
+        "(sleep 1; ping -c3 -i0.3 127.0.0.1) >/dev/null & timeout 20 tcpdump -c1 -i lo -w /tmp/own.pcap icmp",
+    ):
+        done = shell(netns, "a", command)
+        assert done.status == 0, done.stderr
+    assert shell(netns, "b", "ip link set lo mtu 1400").status != 0
+
+
+@pytest.mark.netns
+def test_what_a_node_writes_is_its_own_but_in_volumes(netns, directory):
+    mark = f"confined-{os.getpid()}"
+    for place in (*PLACES, "/run", "/dev/shm"):
+        done = shell(netns, "a", f"echo x > {place}/{mark} && cat {place}/{mark}")
+        assert done.stdout == "x\n", done.stderr
+        assert shell(netns, "b", f"cat {place}/{mark}").status != 0
+        assert not Path(place if place != "." else directory, mark).exists()
+    assert (
+        shell(netns, "a", "echo changed > read && cat read && rm read && ls").stdout == "changed\n" + f"{mark}\nout\n"
+    )
+    assert (directory / "read").read_text() == "the machine's"
+    assert shell(netns, "b", "echo kept > /mnt/file && df -k /dev/shm | tail -1").stdout.split()[1] == "1024"
+    assert (directory / "out" / "file").read_text() == "kept\n"
+
+
+@pytest.mark.netns
+def test_settings_and_devices_of_the_machine_are_out_of_reach(netns):
+    for setting in SETTINGS:  # opened, and nothing is written
+        if Path(setting).exists():
+            assert shell(netns, "a", f": >> {setting}").status != 0, setting
+    assert shell(netns, "a", "find /dev -type b; ls /dev/kmsg /dev/mem 2>/dev/null").stdout == ""
+    for command in (
+        "mknod /tmp/disk b 8 0",
+        "mount -t tmpfs none /mnt",
+        "mount -o remount,rw /",
+        "umount /run",
+        "ls /proc/1/root/",  # of the node's first process, which has more capabilities
+        "chroot /proc/1/root true",
+        "touch /directory-of-the-root",
+    ):
+        assert shell(netns, "a", command).status != 0, command
+
+
+@pytest.mark.netns
+def test_no_socket_of_the_machine_takes_a_nodes_connection(netns, directory):
+    with socket.socket(socket.AF_UNIX) as service:
+        service.bind(str(directory / "service.sock"))
+        service.listen()
+        agent = LabDirectory("netns", netns.name).socket
+        assert stat.S_ISSOCK(agent.stat().st_mode)
+        for path in (agent, directory / "service.sock", Path("/var/run/docker.sock"), Path("/run/docker.sock")):
+            subprocess.run([sys.executable, "-c", CONNECT, path], check=path in (agent, directory / "service.sock"))
+            done = netns["a"].run(["python3", "-c", CONNECT, str(path)])
+            assert done.status != 0, path
+            assert "ConnectionRefusedError" in done.stderr or "FileNotFoundError" in done.stderr
+
+
+@pytest.mark.docker
+def test_containers_have_dockers_defaults_and_no_socket_of_it(docker):
+    assert bounding(docker, "more") == DOCKERS - {"KILL"} | {"SYS_PTRACE"}
+    for node in ("a", "b"):
+        assert shell(docker, node, "id -u").stdout != "0\n"  # the testbed's own image has another user
+        assert shell(docker, node, "find / -not -path '/proc/*' '(' -type s -o -type b ')' 2>/dev/null").stdout == ""
