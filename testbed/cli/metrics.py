@@ -9,7 +9,7 @@ from rich.table import Table
 
 from testbed.cli import options
 from testbed.cli.console import make_console
-from testbed.metrics import METRICS
+from testbed.metrics import METRICS, Metric
 
 KINDS = tuple(dict.fromkeys(kind for metric in METRICS.values() for kind in metric.kinds))
 
@@ -26,7 +26,7 @@ def metrics_command(kind: str | None, *, as_json: bool) -> None:
     """
     shown = [metric for metric in METRICS.values() if kind is None or kind in metric.kinds]
     if as_json:
-        click.echo(json.dumps([{"label": metric.label, **metric._asdict()} for metric in shown], indent=2))
+        click.echo(json.dumps([_as_json(metric) for metric in shown], indent=2))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("metric", "unit", *([] if kind else ["kinds"]), "meaning"):
@@ -35,3 +35,8 @@ def metrics_command(kind: str | None, *, as_json: bool) -> None:
         kinds = [] if kind else [", ".join(metric.kinds)]
         table.add_row(metric.label, _WRITTEN.get(metric.unit, metric.unit), *kinds, metric.description)
     make_console().print(table)
+
+
+def _as_json(metric: Metric) -> dict[str, object]:
+    keys = {name: value for name, value in metric._asdict().items() if name != "adds_up"}
+    return {"label": metric.label, **keys, "aggregates": metric.aggregates}

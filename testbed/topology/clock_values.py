@@ -50,8 +50,10 @@ Drift = Annotated[int, Reader(_drift, {"type": "string", "examples": ["100ppm"]}
 class Clock(Model):
     """How a clock is wrong."""
 
-    offset_ns: Offset = key("How far it is ahead at once; `-30s` is behind", alias="offset", default=0)
-    drift_ppb: Drift = key("How fast it goes beyond that: `100ppm`; negative is slow", alias="drift", default=0)
+    offset_ns: Offset = key("How far it is ahead at once; `-30s` is behind", alias="offset", default=0, written="0s")
+    drift_ppb: Drift = key(
+        "How fast it goes beyond that: `100ppm`; negative is slow", alias="drift", default=0, written="0ppm"
+    )
 
 
 ClockValue = Annotated[

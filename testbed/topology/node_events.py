@@ -162,7 +162,9 @@ class CpusEvent(NodeEvent):
 class ClockEvent(NodeEvent):
     """The clock of the node's programs is wrong."""
 
-    clock: ClockValue = key("How far it is ahead, and by how much more in each second: `{offset: 30s, drift: 100ppm}`")
+    clock: ClockValue = key(
+        "How far it is ahead, and by how much more in each second", example={"offset": "30s", "drift": "100ppm"}
+    )
 
     def fault(self, node: str) -> faults.Fault:
         """Return what happens to a node."""

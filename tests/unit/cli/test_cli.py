@@ -124,7 +124,7 @@ def test_metrics_lists_all_or_those_of_a_kind():
         assert f"{metric.label} " in shown
     listed = json.loads(CliRunner().invoke(cli, ["metrics", "ping", "--json"]).output)
     assert [one["name"] for one in listed] == [one.name for one in METRICS.values() if "ping" in one.kinds]
-    assert {"label", "name", "unit", "kinds", "description"} == listed[0].keys()
+    assert {"label", "name", "unit", "kinds", "description", "aggregates"} == listed[0].keys()
     assert CliRunner().invoke(cli, ["metrics", "pong"]).exit_code == 2
 
 

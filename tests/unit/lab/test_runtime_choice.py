@@ -64,9 +64,7 @@ def test_namespaces_are_taken_where_docker_does_not_answer(choose):
 
 def test_what_needs_containers_is_no_good_without_docker(choose):
     with pytest.raises(MachineError) as caught:
-        choose("privileged: true", reason="no engine")
+        choose("labels: {a: b}", reason="no engine")
     assert caught.value.exit_code == 3
-    assert (
-        caught.value.message == "docker: no engine; netns: node a asks for privileged, and privileges need containers"
-    )
+    assert caught.value.message == "docker: no engine; netns: node a asks for labels, and labels need containers"
     assert caught.value.hint == "mend it"
