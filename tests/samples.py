@@ -1,6 +1,6 @@
 """Parts of plans that several tests use."""
 
-from testbed.plan.model import Interface, Node
+from testbed.plan.nodes import Interface, Node
 
 
 def bare_node(name: str, at: Interface) -> Node:

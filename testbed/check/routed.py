@@ -13,7 +13,8 @@ from testbed.plan.routes import Route
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from testbed.plan.model import Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Node
 
 
 def as_routed(plan: Plan, call: Callable[[messages.NextHops], Mapping[str, Mapping[str, tuple[str, ...]]]]) -> Plan:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from testbed.check.paths import Path
-    from testbed.plan.model import Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Node
 
 
 def show(plan: Plan) -> None:

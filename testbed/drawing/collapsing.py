@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
 
     from testbed.matching import LinkKey
-    from testbed.plan.model import Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Node
 
 FEW = 3
 """Up to this number, similar nodes that are in no group are drawn one by one."""

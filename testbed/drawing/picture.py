@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from testbed.impairments import Impairments
     from testbed.matching import LinkKey
-    from testbed.plan.model import Network, Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Network, Node
 
 
 _TIMES = "\N{MULTIPLICATION SIGN}"

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from testbed.agent.client import Agent
     from testbed.impairments import Impairments
     from testbed.matching import LinkKey
-    from testbed.plan.model import Link, Node, Plan
+    from testbed.plan.model import Link, Plan
+    from testbed.plan.nodes import Node
     from testbed.runtime import Completed, Program, Runtime
 
 

@@ -17,7 +17,8 @@ from testbed.analysis import formatting
 from testbed.errors import UsageError
 from testbed.lab.connected import ConnectedLab
 from testbed.plan import changes
-from testbed.plan.model import Interface, Link, Network, Node, Plan
+from testbed.plan.model import Link, Plan
+from testbed.plan.nodes import Interface, Network, Node
 from testbed.runtime import state
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.plan.events import Event, LinkChange
-from testbed.plan.model import Interface, Link, Network, Node, Plan
+from testbed.plan.model import Link, Plan
+from testbed.plan.nodes import Interface, Network, Node
 from testbed.plan.relocation import relocate
 from testbed.plan.workloads import Workload
 

@@ -13,7 +13,8 @@ from testbed.plan.routes import DEFAULT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from testbed.plan.model import Network, Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Network, Node
     from testbed.plan.routes import Route
 
 Hop = tuple[str, str, str]

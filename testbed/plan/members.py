@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.messages import AgentStatus, Member
     from testbed.plan.events import Event, LinkChange
-    from testbed.plan.model import Node
+    from testbed.plan.nodes import Node
     from testbed.plan.workloads import Workload
 
 

@@ -14,7 +14,8 @@ from testbed.plan import addresses
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from testbed.plan.model import Interface, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Interface
 
 Moves = Mapping[Subnet, Subnet]
 

@@ -13,7 +13,8 @@ from testbed.plan import addresses, routing
 from testbed.plan.addresses import Placed
 from testbed.plan.forwarding import Forwarding
 from testbed.plan.links import resolve_links
-from testbed.plan.model import Group, Interface, Network, Node, Plan
+from testbed.plan.model import Plan
+from testbed.plan.nodes import Group, Interface, Network, Node
 from testbed.plan.rebinding import Rebinding
 from testbed.plan.workloads import CaptureSettings, Workload
 from testbed.seeds import derive, of_name

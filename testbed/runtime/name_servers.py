@@ -15,7 +15,8 @@ from testbed.runtime import ways_out
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testbed.plan.model import Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Node
 
 RESOLVER = Path("/etc/resolv.conf")
 _UPSTREAM = Path("/run/systemd/resolve/resolv.conf")

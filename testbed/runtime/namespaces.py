@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from testbed.agent.switch import Device
-    from testbed.plan.model import Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Node
 
 _MACHINE = (Path("/proc/self/ns/net"), Path("/proc/1/ns/net"))
 _LARGEST_PREFIX = 31

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.agent.client import Agent
-    from testbed.plan.model import Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Node
     from testbed.present import Present
     from testbed.runtime import ExpectedProject, Progress
     from testbed.runtime.netns_commands import NetnsProgram

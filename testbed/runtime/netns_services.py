@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from testbed.plan.forwarding import Forwarding
-    from testbed.plan.model import Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Node
     from testbed.services import Service, Ulimit
 
 _CONTAINERS = "use --runtime docker on a machine with a Docker Engine"

@@ -10,7 +10,8 @@ from testbed.errors import LabError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from testbed.plan.model import Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Node
     from testbed.runtime import Progress
     from testbed.runtime.readiness import Readiness
 

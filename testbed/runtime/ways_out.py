@@ -18,7 +18,8 @@ from testbed.runtime import ports
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from testbed.plan.model import Network, Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Network, Node
     from testbed.services import PublishedPort
 
 _DOCKER = "use --runtime docker on a machine with a Docker Engine"

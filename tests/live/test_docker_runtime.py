@@ -25,7 +25,8 @@ import pytest
 from testbed.agent import messages
 from testbed.errors import LabError, MachineError, UsageError
 from testbed.lab import Lab
-from testbed.plan.model import Interface, Network, Node, Plan
+from testbed.plan.model import Plan
+from testbed.plan.nodes import Interface, Network, Node
 from testbed.pytest_plugin import lacking
 from testbed.runtime import load
 from testbed.services import Ready

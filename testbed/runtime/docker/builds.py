@@ -19,7 +19,8 @@ from testbed.runtime.docker.engine import in_parallel, reason, refusals
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testbed.plan.model import Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Node
     from testbed.runtime import Progress
     from testbed.runtime.docker.engine import DockerEngine
 

@@ -13,7 +13,8 @@ from testbed.linux import clock
 from testbed.runtime.docker.engine import refusals
 
 if TYPE_CHECKING:
-    from testbed.plan.model import Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Node
     from testbed.runtime.docker.engine import DockerEngine
 
 _LIBC_DIRECTORIES = ("/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/lib64", "/usr/lib64", "/usr/lib")

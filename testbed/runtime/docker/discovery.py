@@ -22,7 +22,8 @@ from testbed.runtime.docker.engine import in_parallel, refusals
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
-    from testbed.plan.model import Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Node
     from testbed.runtime.docker.engine import DockerEngine
 
 _PROJECT, _SERVICE, _NUMBER, _ONE_OFF, _NETWORK = (

@@ -14,7 +14,8 @@ from docker.utils import version_lt
 from testbed.errors import MachineError
 
 if TYPE_CHECKING:
-    from testbed.plan.model import Interface, Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Interface, Node
     from testbed.runtime.docker.engine import DockerEngine
 
 _API_OF_MAC_PER_NETWORK = "1.44"

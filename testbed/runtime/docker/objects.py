@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from ipaddress import IPv4Network
 
-    from testbed.plan.model import Network, Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Network, Node
     from testbed.runtime.docker.engine import DockerEngine
 
 OWN_IMAGE = "testbed:latest"

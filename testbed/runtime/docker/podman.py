@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from testbed.agent.client import Agent
-    from testbed.plan.model import Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Node
 
 COMPONENT = "Podman Engine"
 """Its name among the components in the answer to `GET /version`, where the Docker Engine's is `Engine`."""

@@ -12,7 +12,8 @@ from testbed.runtime.docker import clocks, macs, objects
 from testbed.runtime.docker.engine import in_parallel
 
 if TYPE_CHECKING:
-    from testbed.plan.model import Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Node
     from testbed.runtime.docker.engine import DockerEngine
 
 

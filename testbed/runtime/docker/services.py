@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from testbed.errors import LabError
-    from testbed.plan.model import Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Node
     from testbed.runtime.docker.engine import DockerEngine
     from testbed.services import PublishedPort
 

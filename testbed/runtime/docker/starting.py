@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from testbed.agent.client import Agent
     from testbed.plan.forwarding import Forwarding
-    from testbed.plan.model import Node, Plan
+    from testbed.plan.model import Plan
+    from testbed.plan.nodes import Node
     from testbed.runtime import Runtime
     from testbed.runtime.docker.engine import DockerEngine
 

@@ -15,8 +15,8 @@ from testbed.topology.ends import WireEnds
 from testbed.topology.graph import Graph, graphs_of
 from testbed.topology.groups import member_names, on_all
 from testbed.topology.link_entries import LinkEntry, Wire
-from testbed.topology.models import Node
 from testbed.topology.networks import Network
+from testbed.topology.nodes import Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

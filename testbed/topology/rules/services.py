@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from testbed.services import PublishedPort
     from testbed.topology.document import Path
-    from testbed.topology.models import Node
+    from testbed.topology.nodes import Node
     from testbed.topology.rules.parts import Parts
 
 

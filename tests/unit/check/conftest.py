@@ -8,7 +8,8 @@ import time
 import pytest
 
 from testbed.impairments import Impairments
-from testbed.plan.model import Interface, Link, Network, Plan
+from testbed.plan.model import Link, Plan
+from testbed.plan.nodes import Interface, Network
 from tests.samples import bare_node
 
 

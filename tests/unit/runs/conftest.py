@@ -6,7 +6,8 @@ from testbed.check.judging import judge
 from testbed.check.samples import Sample
 from testbed.engines.counters import Counters
 from testbed.impairments import CERTAIN, Impairments, IndependentLoss
-from testbed.plan.model import Interface, Link, Network, Plan
+from testbed.plan.model import Link, Plan
+from testbed.plan.nodes import Interface, Network
 from testbed.plan.workloads import Workload
 from testbed.workloads.summary import Summary
 from tests.samples import bare_node
