@@ -22,7 +22,7 @@ kernel draws them."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forward:
-    """A static mapping of a NAT: what comes to a port outside goes to a node inside, whoever sends it.
+    """A static mapping of a NAT: what comes to a port outside goes to a node inside, from any sender.
 
     Attributes:
         port: outside.

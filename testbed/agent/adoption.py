@@ -1,4 +1,4 @@
-"""Nodes and networks that Docker or others have made: the agent finds the nodes' ports."""
+"""Finds the ports of nodes that exist already, on networks that Docker or other programs have made."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 async def adopt(wiring: Wiring, networks: Sequence[PresentNetwork], nodes: Sequence[PresentNode]) -> None:
-    """Find the ports of nodes that are there already, on networks that are there already.
+    """Find the ports of existing nodes on existing networks.
 
     Raises:
         LabError: `node-gone`, `port-not-found`.

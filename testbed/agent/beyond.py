@@ -3,8 +3,8 @@
     in: its port at the bridge of a network     what it sends to nodes there has the gateway's MAC, as all from outside
     out: its cable to the machine               what nodes send to its address comes through their gateway
 
-So probes between it and a node cross the links of `internet`, and none of them leaves the machine. To nodes it sends
-past the machine's firewall, which lets in nothing that nobody has asked for.
+So probes between the namespace and a node cross the links of `internet`, and none of them leaves the machine. Probes to
+nodes bypass the machine's firewall, which would drop them because they belong to no connection.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Beyond:
         """Make the namespace, with its cable to the machine.
 
         Args:
-            address: that is nobody's; the machine has a route to it from then on.
+            address: one that no node has; the machine has a route to it from then on.
             machine: file descriptor of the machine's namespace.
             devices: makes devices there.
 
@@ -74,7 +74,7 @@ class Beyond:
         return cls(node=node, address=address, _outside=devices, _out=end.index)
 
     async def join(self, gateway: Gateway, devices: LinkDevices) -> None:
-        """Have a port at the bridge of a network; the bridge learns nothing there, and sends nothing there.
+        """Add a port to the bridge of a network; the bridge neither learns MACs there nor floods to it.
 
         Args:
             gateway: of the network.
@@ -97,7 +97,7 @@ class Beyond:
         self._interfaces[gateway.network] = name
 
     async def meet(self, ports: Iterable[Port]) -> None:
-        """Know where the nodes of these ports are now: what it sends to them goes to their networks.
+        """Learn where the nodes of these ports are now, so that packets to them go to their networks.
 
         Raises:
             OSError, NetlinkError: the kernel's refusal.

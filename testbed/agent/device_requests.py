@@ -88,7 +88,7 @@ def plug_in(index: int, bridge: int) -> Message:
 
 
 def mute(port: int) -> Message:
-    """Have a bridge neither learn addresses at a port nor flood to it."""
+    """Set a port so that its bridge neither learns addresses there nor floods to it."""
     settings = b"".join(attribute(kind, bytes([0])) for kind in _BRIDGE_PORT_FLAGS)
     settings += attribute(_BRIDGE_PORT_FLUSH, b"")
     info = attribute(_INFO_SLAVE_KIND, b"bridge\0") + attribute(_INFO_SLAVE_DATA, settings)

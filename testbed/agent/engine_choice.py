@@ -1,4 +1,4 @@
-"""Which engine a link gets, and which links no engine can have."""
+"""Chooses the engine of each link, and refuses links that no engine can carry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def engine_for(
     link: LinkRequest, wiring: Wiring, engines: Mapping[str, Engine], missing: Mapping[str, MachineError]
 ) -> tuple[str, str]:
-    """Choose the engine of a link that is asked for.
+    """Choose the engine of a requested link.
 
     Args:
         link: what is asked for.

@@ -1,7 +1,7 @@
 """What happens to a lab while it is up, for clients that follow it.
 
-The latest events are kept once. A client that follows has a place in them, and no queue of its own: one that reads too
-slowly misses events, and gets their number, and holds up nobody.
+There is one list of the latest events, and each client that follows has a position in it, not a queue of its own. A
+client that reads too slowly misses events and learns how many; it does not hold up the agent or other clients.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Events:
         self._news = asyncio.Event()
 
     def close(self) -> None:
-        """Have clients that follow reach the end: the lab goes down."""
+        """End the streams of all clients, because the lab goes down."""
         self._over = True
         self._news.set()
 
@@ -132,7 +132,7 @@ class Events:
         yield from found
 
     async def attend(self, connection: Connection, call: Measure) -> None:
-        """Note what a command reports about its run, and its end however it comes."""
+        """Note what a command reports about its run, and the end of the run, however it ends."""
         self.note("run-begun", call.what)
         ended = f"{call.what}: its command ended before"
         try:

@@ -1,4 +1,4 @@
-"""The rules by which networks of namespaces lead out, in the machine's namespace: in the words of nft(8) and iptables.
+"""Rules of nft(8) and iptables in the machine's namespace, by which networks of namespaces reach other machines.
 
 A lab has one table. It translates addresses as Docker does: what nodes send beyond this machine gets the machine's
 address, what comes to a published port gets the node's. Nothing else reaches a node from outside.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from testbed.agent.messages import NewGateway, Publication
 
 OTHERS = "others"
-"""The chain of a lab that had the machine forward, which it did not: the machine forwards for nobody but labs."""
+"""The chain of a lab that switched the machine's forwarding on: it drops what is forwarded for anything but labs."""
 
 _ALL_LABS = '"tb*"'
 """The interfaces of all labs, see `LinkDevices`."""
@@ -49,7 +49,7 @@ def rules(
         gateways: of networks, by the name of the machine's interface there.
         publications: ports of nodes; `host_port` is a certain one.
         name_server: a loopback address, to which gateways pass on what they are asked at port 53; may be empty.
-        keeps_others: the machine forwards only because of labs, and must do so for nobody else.
+        keeps_others: the machine forwards only because of labs, and must forward nothing else.
     """
     made = Rules(table(lab))
     interfaces = [interface for interface, _ in gateways]
@@ -95,7 +95,7 @@ def _translation(interfaces: Sequence[str]) -> Iterator[str]:
 
 
 def keeps_others(network: int) -> bool:
-    """Whether a lab has the machine forward, which it did not before.
+    """Whether the machine forwards only because a lab has switched forwarding on.
 
     Raises:
         MachineError: `no-nft`.
@@ -141,7 +141,7 @@ def _uses_legacy() -> bool:
 
 
 def accept(firewall: str, interface: str) -> bool:
-    """Have a firewall accept what is forwarded from and to an interface of ours; return False if it refuses."""
+    """Make a firewall accept what is forwarded from and to an interface of ours; return False if it refuses."""
     done = [_run(firewall, "-I", *_accepting(way, interface)) for way in _DIRECTIONS]
     return not any(each.returncode for each in done)
 

@@ -1,8 +1,8 @@
-"""The guardian: a process beside the agent that does what must be done if somebody kills the agent.
+"""The guardian: a process beside the agent that cleans up if the agent is killed.
 
-On networks of others it puts everything back as it was: with the agent gone, the containers of somebody's system would
-reach each other no more. On networks of the lab's own it keeps links closed: it takes every port that appears off its
-bridge, since nobody is left to close it.
+On open networks it puts everything back as it was, because without the agent the containers there could not reach each
+other any more. On networks of the lab's own it keeps links closed: it takes every port that appears off its bridge,
+since no agent is left to close the port.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the agent changes on devices that are not the lab's: written to a file before it is done, and put back from it.
 
-The agent puts everything back when it ends. If somebody kills it, its guardian does (`guardian`); if both are killed,
+The agent puts everything back when it ends. If it is killed, its guardian does (`guardian`); if both are killed,
 the command that takes the lab down does. All of them read the same file, and putting back twice does no harm.
 """
 
@@ -57,7 +57,7 @@ class PortLeft(_Entry, frozen=True, kw_only=True):
 
 
 class OffloadsOff(_Entry, frozen=True, kw_only=True):
-    """The agent is about to switch offloads of an interface in somebody's namespace off.
+    """The agent is about to switch off offloads of an interface in an attached namespace.
 
     Attributes:
         port: index of the interface's other end, on the switch side.
@@ -90,7 +90,7 @@ class OnMachine(_Entry, frozen=True, kw_only=True):
 
 
 class ContainerPaused(_Entry, frozen=True, kw_only=True):
-    """The agent is about to pause a container of somebody's.
+    """The agent is about to pause an attached container.
 
     Attributes:
         container: its id.
@@ -112,7 +112,7 @@ class PutBack(_Entry, frozen=True, kw_only=True):
 
     Attributes:
         agent_died: by another process, because the agent did not.
-        ports: how many ports of somebody's there were.
+        ports: how many ports of attached nodes there were.
         failures: what could not be put back, and why.
     """
 

@@ -36,7 +36,7 @@ def forwards() -> bool:
 
 
 def set_forwarding(*, on: bool) -> None:
-    """Have the machine forward packets, or not.
+    """Switch the machine's forwarding of packets on or off.
 
     Raises:
         OSError: /proc/sys can't be written.

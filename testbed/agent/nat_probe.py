@@ -1,7 +1,7 @@
 """Finds out how a NAT behaves, as RFC 5780 does: by packets between it and two addresses with two ports outside.
 
 The packets begin and end at the ports of the router, on the switch side, beneath the impairments of links. No node gets
-any of them: for the time of the probe, the router has routes to addresses that are nobody's.
+any of them: for the time of the probe, the router has routes to addresses that no node has.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Packets fill the sets of a NAT themselves, so that no process is in their way:
 
     mappings    protocol, address and port inside -> address and port outside
     owners      protocol and port outside -> address and port inside, the other way round
-    pairs       both in one, to tell whether a port outside is somebody else's
+    pairs       both in one, to tell whether a port outside is another socket's
     contacted   protocol and port outside, with the address (and port) of what was sent to from there
 """
 

@@ -103,7 +103,7 @@ class NodeCommands:
             await asyncio.wait(ends, timeout=_STOPPING_SECONDS)
 
     async def pause(self, node: str) -> None:
-        """Have all that the agent has started in a node stand still; what is to start there waits until `unpause`.
+        """Pause all that the agent has started in a node; processes that are to start there wait until `unpause`.
 
         Raises:
             LabError: `not-in-node`.

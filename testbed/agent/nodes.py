@@ -39,8 +39,8 @@ class Node:
         container: id of the container that the node is; empty where it is none.
         first_process: file descriptor (pidfd_open(2)) of the container's first process.
         pid: of that process; 0 where there is none.
-        path: of a network namespace of somebody else's; empty where the node is none. The agent lets go of it when that
-            path leads there no more; `network` is -1 then.
+        path: of an attached network namespace; empty for other nodes. The agent lets go of the namespace when the path
+            no longer leads there; `network` is -1 then.
         is_awaited: it is a container that has not started yet, so that it has no namespaces.
     """
 
@@ -65,7 +65,7 @@ class Node:
 
     @property
     def is_held(self) -> bool:
-        """Whether it is a network namespace of somebody else's that can't go because the agent holds it."""
+        """Whether it is an attached network namespace that can't go because the agent holds it."""
         return bool(self.path) and self.network >= 0
 
     @property
@@ -119,7 +119,7 @@ def of_process(name: str, pid: int, *, limited: bool, container: str) -> Node:
 
 
 def of_namespace(name: str, path: str) -> Node:
-    """The node that is a network namespace of somebody else.
+    """Return the node for an attached network namespace.
 
     Raises:
         OSError: there is none at that path.

@@ -152,10 +152,10 @@ class PortRules:
         return self._filters[key]
 
     def _take(self, side: Side, index: int, network: str) -> None:
-        """Note how a port is that is somebody's, before anything is hung on it.
+        """Note the state of a port that is not the lab's, before anything is attached to it.
 
         Raises:
-            LabError: `port-in-use`, somebody else's filters would not see packets any more that go through links.
+            LabError: `port-in-use`, filters of another program would no longer see packets that go through links.
         """
         assert self._journal  # noqa: S101  # open networks are not the agent's own
         found = filters.hooks(side.route, index)

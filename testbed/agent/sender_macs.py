@@ -45,7 +45,7 @@ def follow_mac(wiring: Wiring, side: Side, learned: Learned, incidents: Incident
 
 
 async def follow_node(wiring: Wiring, links: Links, name: str) -> None:
-    """Have the links of a node fit its interfaces as they are now.
+    """Adapt the links of a node to its interfaces as they are now.
 
     Raises:
         LabError: as `Links.follow`.

@@ -64,7 +64,7 @@ _AT_ONCE = (
     messages.ProbeNat,
     messages.BringAbout,
 )
-"""Calls that wait for no other: they are asked of an agent that may be busy, or stuck; or take long themselves."""
+"""Calls that wait for no other: the agent may be busy or stuck when they come, or they take long."""
 
 
 class Server:
@@ -225,7 +225,7 @@ class Server:
         return found
 
     async def look(self) -> None:
-        """Note what nobody did to the lab on purpose and what no call reports, until cancelled."""
+        """Note what happens to the lab by itself and what no call reports, until cancelled."""
         held = self.node_faults.held
         await self._events.look(
             lambda: ({name: how for name, how in self._states().items() if name not in held()}, self._links.dead())

@@ -1,4 +1,4 @@
-"""Steers packets to links: by the rules of ports and lines, and by what nodes know of their neighbours."""
+"""Steers packets to links: by the rules of ports and lines, and by the neighbour entries of nodes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Steering:
         return not gateways.by_network or gateways.local_addresses() == self._local
 
     def make_sinks(self, ports: Iterable[Port]) -> None:
-        """Make what drops packets on the sides of ports, where it is not there yet. Without it there are no rules."""
+        """Make the devices that drop packets on the sides of ports, unless they exist. Rules need them."""
         for side in {port.side for port in ports}:
             if side.number not in self.rules.sinks:
                 self.rules.sinks[side.number] = self.carriers.make_sink(side)

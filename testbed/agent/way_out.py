@@ -4,7 +4,7 @@
 
 The other end of the gateway's port is an interface of the machine, as Docker's bridges are: it has the network's first
 address, and from there the machine forwards. The veth goes with the agent's namespace, so that nothing leads in or out
-once the agent is dead. Everything else (the rules, the machine's setting that has it forward) is written to the journal
+once the agent is dead. Everything else (the rules, the machine's forwarding) is written to the journal
 before it is done.
 """
 
@@ -61,7 +61,7 @@ class WayOut:
     _reserved: list[socket.socket] = field(default_factory=list)
 
     async def open(self, networks: Sequence[NewNetwork], publications: Sequence[Publication], name_server: str) -> None:
-        """Lead networks out that have a gateway, and publish ports.
+        """Connect networks that have a gateway with the machine, and publish ports.
 
         Args:
             networks: of the lab.

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def init_command(place: str) -> None:
     """Write a topology to begin with, with comments: NAME.yml, or network.yml in DIRECTORY.
 
-    It asks nothing. In a directory with a compose file the nodes are the services of that; in a Python project it adds
-    a test for pytest. Files that exist stay as they are.
+    In a directory with a compose file, the nodes are its services; in a Python project, a test for pytest is written
+    too. Files that exist stay as they are.
     """
     written = starter.write(place)
     for path in written:

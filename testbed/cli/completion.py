@@ -27,7 +27,7 @@ class Word(click.ParamType[str]):
     name = "text"
 
     def words(self, context: click.Context) -> Sequence[str]:
-        """Return the words there are, given those before on the command line."""
+        """Return all words that fit here, given those before on the command line."""
         raise NotImplementedError
 
     files = False
@@ -53,7 +53,7 @@ class Node(Word):
     """A node of the lab that is named before."""
 
     def words(self, context: click.Context) -> Sequence[str]:
-        """Return the names of its nodes, apart from one that is named already."""
+        """Return the names of the lab's nodes, apart from one that is named already."""
         from testbed.lab import completing  # noqa: PLC0415  # as above
 
         arguments = [param.name for param in context.command.params if isinstance(param, click.Argument)]
@@ -65,7 +65,7 @@ class End(Node):
     """An end of a link: a node, or * for the others."""
 
     def words(self, context: click.Context) -> Sequence[str]:
-        """Return the names of its nodes, and *."""
+        """Return the names of the lab's nodes, and *."""
         return [*super().words(context), "*"]
 
 
@@ -83,7 +83,7 @@ class TopologyOrLab(Topology):
     """A topology, or a lab that is up."""
 
     def words(self, context: click.Context) -> Sequence[str]:
-        """Return the names of both."""
+        """Return the names of topologies and of labs."""
         return [*super().words(context), *Lab().words(context)]
 
 

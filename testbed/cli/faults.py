@@ -1,4 +1,4 @@
-"""`testbed fault` and `testbed play`: what goes wrong with nodes while a lab is up."""
+"""`testbed fault` and `testbed play`: faults of nodes while a lab is up."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from testbed.lab import Lab
 @click.argument("name", metavar="LAB")
 @click.argument("node", metavar="NODE")
 @click.argument("fault", metavar="FAULT[=VALUE]")
-@click.option("--for", "lasting", metavar="DURATION", help="Wait so long, and end the fault: 3s.")
+@click.option("--for", "lasting", metavar="DURATION", help="End the fault after this time, and wait for that: 3s.")
 @options.as_json
 def fault_command(name: str, node: str, fault: str, *, lasting: str | None, as_json: bool) -> None:
-    """Have something go wrong with a node, in the words of the timeline of a topology file.
+    """Bring about a fault of a node, as the timeline of a topology file does.
 
     FAULT is pause, unpause, stop, kill, start, restart, cpus=0.1 or clock=30s, which is ahead (-30s: behind);
     kill=SIGTERM sends the node's program that signal.
-    The name of a group stands for each of its members. Without --for, what begins goes on until another fault ends it,
-    or the lab goes down. With it, Ctrl-C ends the fault early.
+    The name of a group stands for each of its members. Without --for, a fault lasts until another one ends it, or the
+    lab goes down. With --for, Ctrl-C ends the fault early.
     """
     kind, equals, value = fault.partition("=")
     if equals and lasting:

@@ -77,7 +77,7 @@ def _rule(_context: click.Context, _option: click.Parameter, value: str) -> Rule
     callback=_rule,
     help="Faults count as failing if K of N runs with them fail.",
 )
-@click.option("--command", metavar="COMMAND", help="Run this here, with TESTBED_LAB, in place of the workloads.")
+@click.option("--command", metavar="COMMAND", help="Program to run here instead of workloads; TESTBED_LAB is the lab.")
 @options.bring_up
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write.  [default: NAME-hunted.yml]")
 @click.option(
@@ -98,9 +98,9 @@ def hunt_command(
 ) -> int:
     """Run TOPOLOGY with faults that its chaos draws from one seed after the other, until an expectation fails.
 
-    Then leave faults out, and make them shorter and milder, as long as it still fails. What is left is written as a
-    topology with that timeline, and a failed run as an export to replay. The same command continues a hunt that was
-    interrupted. The exit status is 1 if faults were found, and 0 if no seed failed.
+    Then leave out faults, and make others shorter and milder, as long as the expectation still fails. The result is a
+    topology with the remaining faults as its timeline, and an export of a failed run to replay. The same command
+    continues a hunt that was interrupted. The exit status is 1 if faults were found, and 0 if no seed failed.
     """
     require_writable(results)
     path = topology.find(source)

@@ -11,7 +11,7 @@ from testbed.codec import Variant
 
 
 class State(Enum):
-    """What faults have made of a node."""
+    """The state that faults have given a node."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -80,7 +80,7 @@ class Throttle(NodeFault, frozen=True, kw_only=True):
 
     @classmethod
     def neutral(cls, node: str) -> Throttle:
-        """Return what undoes all others of a node."""
+        """Return the one that undoes all others of its kind on a node."""
         return cls(node=node, cpus_milli=0)
 
     def __str__(self) -> str:
@@ -88,7 +88,7 @@ class Throttle(NodeFault, frozen=True, kw_only=True):
 
 
 class SetClock(NodeFault, frozen=True, kw_only=True):
-    """The clock of the node's programs is off from then on: CLOCK_REALTIME, and no other.
+    """The clock of the node's programs is wrong from then on: CLOCK_REALTIME, and no other.
 
     Attributes:
         offset_ns: how far it is ahead at once; negative is behind.
@@ -100,7 +100,7 @@ class SetClock(NodeFault, frozen=True, kw_only=True):
 
     @classmethod
     def neutral(cls, node: str) -> SetClock:
-        """Return what undoes all others of a node."""
+        """Return the one that undoes all others of its kind on a node."""
         return cls(node=node)
 
     def __str__(self) -> str:
@@ -153,7 +153,7 @@ def contradiction(state: State, fault: Fault) -> str:
 
 
 def undoing(node: str, state: State) -> Fault | None:
-    """Return the fault that makes a node run again; None if it does."""
+    """Return the fault that makes a node run again; None if it runs."""
     match state:
         case State.PAUSED:
             return Unpause(node=node)

@@ -1,6 +1,6 @@
 """Hunts: faults are drawn from one seed after the other until a run fails, and then shrunk.
 
-What is left are the fewest of those faults, as short and as mild as they still make the topology fail.
+The result is the fewest of those faults, as short and mild as possible, that still make the topology fail.
 
 `shrinking` decides what to try, and knows nothing of labs. `trials` runs what is tried, and remembers the outcomes.
 `hunting` puts the two together.

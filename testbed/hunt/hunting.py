@@ -38,7 +38,7 @@ class HuntObserver(Observer):
     """Receives the progress of a hunt, and of each of its runs."""
 
     def drew(self, seed: int, faults: int, number: int, total: int) -> None:
-        """The run with a seed begins; it is number so much of a total."""
+        """The run with a seed begins, the `number`-th of a total."""
 
     def tried(self, seed: int, trial: Trial) -> None:
         """The first run with a seed has ended."""
@@ -49,7 +49,7 @@ class HuntObserver(Observer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Faults that fail.
+    """Faults with which the topology fails.
 
     Attributes:
         seed: that they were drawn from.
@@ -73,13 +73,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HuntOutcome:
-    """What came of a hunt.
+    """The outcome of a hunt.
 
     Attributes:
         found: the faults that fail; None if none did.
         seeds: how many seeds were tried.
         runs: how many runs there are, with those of earlier hunts that this one continues.
-        unconfirmed: seeds that failed once, and then not often enough.
+        unconfirmed: seeds that failed once, but not often enough when repeated.
         directory: of the runs.
     """
 

@@ -45,7 +45,7 @@ def shrink(entries: Sequence[Entry], fails: Fails) -> tuple[Entry, ...]:
 
 
 def minimal(entries: Sequence[Entry], fails: Fails) -> tuple[Entry, ...]:
-    """Return some of the entries, which fail together, while those that are left by removing any one of them do not.
+    """Return some of the entries that fail together, but no longer fail if any one of them is removed.
 
     This is the algorithm ddmin: it removes large parts first, and single entries last.
     """

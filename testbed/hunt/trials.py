@@ -1,4 +1,4 @@
-"""Runs what a hunt tries, each time in a lab of its own, and remembers every outcome on disk."""
+"""Makes the runs of a hunt, each in a lab of its own, and keeps every outcome on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradual changes: the impairments of a link between two others."""
+"""Gradual changes: impairments part of the way from those at the start to those at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes of many links of a lab at once: partitions, and the plan's impairments given back."""
+"""Changes of many links of a lab at once: partitions, and the return to the plan's impairments."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class ConnectedLab:
         return snapshot(self.agent.call(messages.State()), before)
 
     def events(self, *, past: bool = True, follow: bool = False) -> EventStream:
-        """Return what happens to the lab, by anybody: impairments changed, faults, incidents, nodes that end, runs.
+        """Return events of the lab, whatever causes them: impairments changed, faults, incidents, nodes that end, runs.
 
         with lab.events(follow=True) as events:
             for event in events:

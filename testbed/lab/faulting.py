@@ -23,7 +23,7 @@ _POLL_S = 0.05
 
 
 def bring_about(lab: ConnectedLab, node: str, kind: str, value: object) -> tuple[str, ...]:
-    """Bring a fault of a node about, and return what happened; one that lasts a given time is over then.
+    """Bring about a fault of a node, wait for its end if it has a duration, and return what happened.
 
     Raises:
         UsageError: as `read_fault`.

@@ -1,4 +1,4 @@
-"""Judge the path between containers or network namespaces of anybody: what another tool has set, or nothing has.
+"""Judges the path between any two containers or namespaces: impairments that another tool has set, or none.
 
 Nothing is changed: two endpoints of ours send and receive in the network namespaces, as in a check of a lab.
 """

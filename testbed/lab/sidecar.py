@@ -1,4 +1,4 @@
-"""A lab that lasts as long as the command that attaches it: a sidecar in somebody's compose project.
+"""A lab that lasts as long as the command that attaches it: a sidecar in a compose project.
 
 The agent holds a connection to the command, so that links are as before however the command ends.
 """

@@ -38,7 +38,7 @@ class _Sets(ctypes.Structure):
 
 
 def bound(names: Collection[str]) -> None:
-    """Leave all programs that this process and its children will execute no other capabilities than these, for good.
+    """Limit all programs that this process and its children will execute to these capabilities, for good.
 
     The process itself keeps those that it has.
 

@@ -83,7 +83,7 @@ def subnets(
 
 
 def beyond(*, lab: str, taken: Iterable[Subnet]) -> Address:
-    """Choose the IPv4 address that stands for what is beyond this machine: it is nobody's.
+    """Choose the IPv4 address that stands for other machines: one that no node has.
 
     Args:
         lab: see `subnets`.

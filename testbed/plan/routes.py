@@ -38,7 +38,7 @@ class Firewall:
 
     Attributes:
         inside, outside: networks that the router is on.
-        policy: `drop` or `reject`: whether the sender of other packets is told.
+        policy: of other packets: `drop`, or `reject`, which sends their sender an error.
         icmp: `pass` or `drop`: what becomes of ICMP errors.
     """
 

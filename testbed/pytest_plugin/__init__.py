@@ -5,8 +5,8 @@
         assert lab["client"].run(["my-client", "server"]).status == 0
 
 `testbed.pytest.lab_fixture` makes fixtures of other names. A lab that can't come up here skips the test with the
-reason; with `--testbed-require=docker,netem` (or whatever it must be) it fails instead. Nothing heavy is imported
-before a test asks for a lab.
+reason; with `--testbed-require=docker,netem` (the capabilities that must be there) it fails instead. Nothing heavy is
+imported before a test asks for a lab.
 """
 
 from __future__ import annotations

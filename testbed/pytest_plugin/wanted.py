@@ -53,7 +53,7 @@ class WantedLab:
 
     @property
     def key(self) -> object:
-        """What two wants have in common if they want the same."""
+        """The value that is equal for two wants if they want the same lab."""
         return self.source if isinstance(self.source, str | Path) else id(self.source), self.options
 
     @property

@@ -157,7 +157,7 @@ class Runtime(Protocol):
         ...
 
     def discover(self, names: Sequence[str] = ()) -> Present:
-        """Return what is there already, of anybody.
+        """Return the containers or network namespaces that exist already, whichever program made them.
 
         Args:
             names: of network namespaces: names, pids or paths; without any, all containers are returned.

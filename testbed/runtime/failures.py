@@ -1,4 +1,4 @@
-"""What both runtimes say of nodes that ended or were paused, and of a lab whose agent was killed."""
+"""Errors of both runtimes about nodes that ended or were paused, and about a lab whose agent was killed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def held_by_faults(lab: str, held: Mapping[str, str]) -> list[str]:
 
 
 def after_death(done: PutBack | None, what: str) -> str:
-    """Return how what a lab is attached to is after its agent was killed; empty where nothing has been put back.
+    """Return what became of attached links after the lab's agent was killed; empty if nothing was put back.
 
     Args:
         done: what was put back.

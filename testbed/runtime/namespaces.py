@@ -1,4 +1,4 @@
-"""Network namespaces that are there already, of anybody: where they are, and how they are connected.
+"""Network namespaces that exist already: where they are, and how they are connected.
 
 A veth interface of one is attached to a network if its other end is a port of a bridge, in whichever namespace, or an
 interface of another one of them: a cable between two namespaces.

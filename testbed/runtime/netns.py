@@ -91,7 +91,7 @@ class NetnsRuntime:
                 message = f"the timeline has {fault}, and namespaces have no limits of their own"
                 raise MachineError("no-limits", message, "use --runtime docker")
             if fault.node in present:
-                message = f"the timeline has {fault}, and that node is a namespace of somebody else's"
+                message = f"the timeline has {fault}, and that node is a namespace that the lab did not make"
                 raise MachineError("not-controlled", message, "leave the event out, or let the lab make the node")
         netns_services.require(plan)
 

@@ -1,4 +1,4 @@
-"""Published ports that somebody has already: who that is."""
+"""Finds out which lab, container or program already uses a port that is to be published."""
 
 from __future__ import annotations
 

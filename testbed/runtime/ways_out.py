@@ -1,4 +1,4 @@
-"""How networks of a lab of network namespaces lead out (`internal: false`), and what of it this machine can do."""
+"""How networks of namespaces reach other machines (`internal: false`), and whether this machine can do that."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Chaos(Model):
         "How long a fault lasts, like `every`", default=Mean.model_construct(mean_ns=1_000_000_000), written="1s"
     )
     until_ns: SomeDuration | None = key(
-        "No fault lasts longer than this; the end of the workloads unless given", alias="until", default=None
+        "The time when all faults have ended; the end of the workloads unless given", alias="until", default=None
     )
     nodes: tuple[Name, ...] = key(
         "The nodes, or groups, that faults happen to, and to the links between them; all unless given", default=()

@@ -52,7 +52,7 @@ class Clock(Model):
 
     offset_ns: Offset = key("How far it is ahead at once; `-30s` is behind", alias="offset", default=0, written="0s")
     drift_ppb: Drift = key(
-        "How fast it goes beyond that: `100ppm`; negative is slow", alias="drift", default=0, written="0ppm"
+        "How much too fast it goes: `100ppm`; negative is slow", alias="drift", default=0, written="0ppm"
     )
 
 

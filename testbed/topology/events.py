@@ -29,7 +29,7 @@ DARK = ImpairmentKeys(blackhole=True)
 """What a partition does to the links that it cuts."""
 
 
-_LASTING = "How long that lasts: then the links have the impairments under `links` again; unless given, until healed"
+_LASTING = "How long this lasts, until links have the impairments under `links` again; until healed unless given"
 _LINK = "The link that changes: `{between: [a, b]}`, `{from: a, to: b}`, or an end alone"
 
 
@@ -150,7 +150,7 @@ class Rebind(Timed):
     """
 
     node: Name = key("The router", example="home")
-    rebind: Literal[True] = key("That its NAT forgets its mappings")
+    rebind: Literal[True] = key("`true`: its NAT forgets its mappings")
     address: NatAddress | None = key(
         "The address outside that it has from then on; `new`: one that no node has", default=None
     )

@@ -126,7 +126,7 @@ class Topology(Model):
 
     @property
     def lacks_discovery(self) -> bool:
-        """Whether it names what is there already, and what that is is still to be filled in.
+        """Whether it names existing containers or namespaces that have not been looked up yet.
 
         See `testbed.topology.discovered`.
         """
@@ -134,12 +134,12 @@ class Topology(Model):
 
     @property
     def attaches_running(self) -> bool:
-        """Whether it names containers or networks that are there before the lab is."""
+        """Whether it names containers or networks that exist before the lab does."""
         return attaches_running(self.document)
 
     @property
     def present(self) -> Present:
-        """What was discovered of what is there already."""
+        """What was discovered about existing containers, namespaces and networks."""
         return self._present or Present()
 
     @cached_property

@@ -96,7 +96,7 @@ class PauseEvent(LastingEvent):
 class UnpauseEvent(NodeEvent):
     """What was paused goes on."""
 
-    unpause: Literal[True] = key("That the processes of the node go on")
+    unpause: Literal[True] = key("`true`: the processes of the node go on")
 
     def fault(self, node: str) -> faults.Fault:
         """Return what happens to a node."""
@@ -132,7 +132,7 @@ class KillEvent(LastingEvent):
 class StartEvent(NodeEvent):
     """A node that is off is switched on."""
 
-    start: Literal[True] = key("That the node is switched on again")
+    start: Literal[True] = key("`true`: the node is switched on again")
 
     def fault(self, node: str) -> faults.Fault:
         """Return what happens to a node."""
@@ -142,7 +142,7 @@ class StartEvent(NodeEvent):
 class RestartEvent(NodeEvent):
     """A node is switched off and on."""
 
-    restart: Literal[True] = key("That the node's program is asked to end, and begins anew")
+    restart: Literal[True] = key("`true`: the node's program is asked to end, and begins anew")
 
     def fault(self, node: str) -> faults.Fault:
         """Return what happens to a node."""
@@ -163,7 +163,7 @@ class ClockEvent(NodeEvent):
     """The clock of the node's programs is wrong."""
 
     clock: ClockValue = key(
-        "How far it is ahead, and by how much more in each second", example={"offset": "30s", "drift": "100ppm"}
+        "How far it is ahead, and how much too fast it goes", example={"offset": "30s", "drift": "100ppm"}
     )
 
     def fault(self, node: str) -> faults.Fault:
@@ -185,4 +185,4 @@ NODE_EVENTS: Mapping[str, type[NodeEvent]] = MappingProxyType(
         "clock": ClockEvent,
     }
 )
-"""Those events by the key that tells them from others."""
+"""The events of nodes, by the key that tells each from the others."""

@@ -67,7 +67,7 @@ class Nat(Model):
     )
 
     forward: tuple[ForwardValue, ...] = key(
-        "Ports outside that lead to a node inside, whoever sends: PORT:NODE:PORT", default=()
+        "Ports outside that lead to a node inside, for packets from anywhere: PORT:NODE:PORT", default=()
     )
 
 
@@ -76,7 +76,7 @@ class Firewall(Model):
 
     inside: Inside = key("The networks and wires that may open connections to the others", example=["home"])
     policy: Literal["drop", "reject"] = key(
-        "What becomes of other packets: nothing is said, or the sender is told", default="drop"
+        "What becomes of other packets: dropped, or rejected with an error to their sender", default="drop"
     )
     icmp: Literal["pass", "drop"] = key(
         "What becomes of ICMP errors about connections, path MTU discovery's among them", default="pass"

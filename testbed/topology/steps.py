@@ -1,4 +1,4 @@
-"""The timeline of a file as single steps in the order of time: what lasts, and what repeats, are several."""
+"""The timeline of a file as single steps in the order of time. An event that lasts or repeats is several steps."""
 
 import shlex
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""What the agent does to nodes on purpose: `NodeFaults` carries out `testbed.faults` and undoes them.
+"""Faults of nodes: `NodeFaults` carries out `testbed.faults` and undoes them.
 
 A runtime's way to do so is a `NodeControl`: `containers` asks the Docker Engine, `own_nodes` acts on the node itself.
 """

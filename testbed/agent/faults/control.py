@@ -13,11 +13,11 @@ class NodeControl(Protocol):
     """
 
     async def pause(self, node: str) -> int:
-        """Have all processes of a node stand still, those that the agent has started in it too."""
+        """Pause all processes of a node, including those that the agent has started in it."""
         ...
 
     async def unpause(self, node: str) -> int:
-        """Have the processes of a paused node go on."""
+        """Let the processes of a paused node go on."""
         ...
 
     async def stop(self, node: str) -> int:
@@ -33,9 +33,9 @@ class NodeControl(Protocol):
         ...
 
     async def set_clock(self, node: str, offset_ns: int, drift_ppb: int) -> int:
-        """Have the clock of a node's programs be off by so much; see `testbed.faults.SetClock`."""
+        """Set how wrong the clock of a node's programs is; see `testbed.faults.SetClock`."""
         ...
 
     async def throttle(self, node: str, cpus_milli: int) -> int:
-        """Give the processes of a node so many thousandths of a core; 0 is what the node had at first."""
+        """Limit the processes of a node to so many thousandths of a core; 0 restores the limit that it had at first."""
         ...

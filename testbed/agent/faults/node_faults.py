@@ -1,4 +1,4 @@
-"""Carries faults of nodes out, and knows which nodes are not as the file has them because of that."""
+"""Carries out faults of nodes, and keeps the state that they have given each node."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class NodeFaults:
         self.paused: set[str] = set()
 
     def state(self, node: str) -> State:
-        """Return what faults have made of a node."""
+        """Return the state that faults have given a node."""
         return self._states.get(node, State.RUNNING)
 
     def is_off(self, node: str) -> bool:
@@ -50,7 +50,7 @@ class NodeFaults:
         return {node: state.value for node, state in self._states.items() if state is not State.RUNNING}
 
     async def carry_out(self, fault: Fault) -> tuple[int, int]:
-        """Carry a fault out; those of one node happen one after the other.
+        """Carry out a fault; those of one node happen one after the other.
 
         Returns:
             When it began and when it was done, ns of the monotonic clock.
@@ -100,7 +100,7 @@ class NodeFaults:
                 return stopped_ns if isinstance(fault, faults.Stop) else await control.start(fault.node)
 
     async def _do_lasting(self, fault: Throttle | SetClock) -> int:
-        """Carry a fault out that lasts until another one replaces it, and know what undoes it."""
+        """Carry out a fault that lasts until another one replaces it, and remember how to undo it."""
         if isinstance(fault, Throttle):
             done_ns = await self._control.throttle(fault.node, fault.cpus_milli)
         else:
@@ -112,7 +112,7 @@ class NodeFaults:
         return done_ns
 
     async def heal(self, nodes: Collection[str]) -> None:
-        """Have nodes run again, with the CPU time and the clock that they had at first.
+        """Make nodes run again, with the CPU time and the clock that they had at first.
 
         Raises:
             TestbedError: one of them does not; the others do.
@@ -132,7 +132,7 @@ class NodeFaults:
         return [error for error in done if isinstance(error, BaseException)]
 
     async def heal_all(self) -> None:
-        """Have all nodes run again.
+        """Make all nodes run again.
 
         Raises:
             TestbedError: as `heal`.

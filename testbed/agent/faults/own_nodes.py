@@ -1,4 +1,4 @@
-"""Controls nodes that the agent has made itself, of namespaces.
+"""Controls nodes of namespaces that the agent has made itself.
 
 A paused node has all of its processes stopped (SIGSTOP), in one step, by the first process of its pid namespace. One
 that is off has no process, and its ports are down: its interfaces have no carrier, as those of a machine without power,
@@ -83,5 +83,5 @@ class OwnNodeControl:
 
     def _require_own(self, node: str) -> None:
         if self._wiring.node(node).path:
-            message = f"node {node} is a network namespace of somebody else, whose processes are not the lab's"
+            message = f"node {node} is a network namespace that the lab did not make, whose processes are not the lab's"
             raise MachineError("not-controlled", message, "leave its events out, or let the lab make the node")

@@ -10,7 +10,7 @@ from testbed.agent.messages.creation import Publication
 
 
 class AgentStatus(Payload, frozen=True, kw_only=True):
-    """Who answers, and what it holds.
+    """The status of an agent: which one it is, and what it holds.
 
     Attributes:
         version: of the protocol.
@@ -51,7 +51,7 @@ class AgentStatus(Payload, frozen=True, kw_only=True):
 
 
 class Hello(Call[AgentStatus], frozen=True, kw_only=True):
-    """Ask who answers. It is asked twice a second during a run, so the answer is short however large the lab is."""
+    """Ask for the agent's status. A run does so twice a second, so the answer is short however large the lab is."""
 
 
 class Clock(Call[int], frozen=True, kw_only=True):

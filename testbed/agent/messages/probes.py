@@ -86,7 +86,7 @@ class ProbeNat(Call[NatObservation], frozen=True, kw_only=True):
     """Find out how the NAT of a node behaves between two of its networks.
 
     Attributes:
-        inside_addresses: two that nobody has, to send from inside.
+        inside_addresses: two that no node has, to send from inside.
         outside_addresses: two more, outside.
         timeout_ns: find out whether mappings last so long, which takes longer; 0: do not.
     """

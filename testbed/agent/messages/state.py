@@ -18,4 +18,4 @@ class LabState(Payload, frozen=True, kw_only=True):
 
 
 class State(Call[LabState], frozen=True, kw_only=True):
-    """Ask how everything is: one call, because each costs a process where the agent is in a container."""
+    """Ask for all of it in one call, because each call costs a process if the agent is in a container."""

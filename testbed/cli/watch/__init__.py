@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @click.command("watch")
 @click.argument("name", metavar="LAB")
-@click.option("--web", is_flag=True, help="Show it as a page of a browser on this machine, until Ctrl-C.")
+@click.option("--web", is_flag=True, help="Serve it as a page for a browser on this machine, until Ctrl-C.")
 def watch_command(name: str, *, web: bool) -> None:
     """Watch LAB live: its nodes, its links with their rates, drops and queues, and what happens to it.
 
-    The keys are at the bottom of the screen. What they do is what testbed impair and testbed fault do; partitions made
-    here end with the view. It needs an extra: pip install 'testbed-lab[watch]'. The page of --web needs none; it shows
-    the same, and changes nothing.
+    The bottom of the screen shows the keys, which do the same as testbed impair and testbed fault; partitions made with
+    a key end with the view. The view needs an extra: pip install 'testbed-lab[watch]'. The page of --web works without
+    it; it shows the same, and changes nothing.
     """
     if web:
         from testbed.cli.watch import web as page  # noqa: PLC0415  # not for the terminal
@@ -60,19 +60,19 @@ def watch_command(name: str, *, web: bool) -> None:
 
 @click.command("events")
 @click.argument("name", metavar="LAB")
-@click.option("--follow", is_flag=True, help="Go on with what happens from now on, until Ctrl-C.")
+@click.option("--follow", is_flag=True, help="Then show new events as they happen, until Ctrl-C.")
 @options.as_json
 def events_command(name: str, *, follow: bool, as_json: bool) -> None:
-    """Show what has happened to LAB since it came up, by anybody, one line each.
+    """Show what has happened to LAB since it came up, by any command or by itself, one line each.
 
     \b
-    impairments             links have other ones
+    impairments             the impairments of links have changed
     fault-begun, fault-done a fault of a node; fault-failed if it could not be done
     rebind                  a NAT has forgotten its mappings
     incident                something that makes a run untrusted
     node, link              a node's program ended or stands still; a link passes nothing any more
     run-begun, run-ended    a run, and workload-begun, workload-ended its workloads
-    missed                  events are lacking here: the latest 1000 are kept
+    missed                  events are missing here, because only the latest 1000 are kept
 
     With --json each line is an object with time, kind and what, and node, links, begun where they apply.
     """  # noqa: D301  # \b is click's

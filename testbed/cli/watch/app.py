@@ -60,7 +60,7 @@ class Happened(Message):
 
 
 class Said(Message):
-    """What became of a key."""
+    """The outcome of a key."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class Watch(App[None]):
     """Nodes, links, flows and events of a lab, once a second, and keys that change it.
 
     Attributes:
-        failure: why it could not go on; None if somebody ended it.
+        failure: why it could not go on; None if the user ended it.
         went_down: the lab was taken down.
     """
 
@@ -198,7 +198,7 @@ class Watch(App[None]):
         self.query_one("#said", Static).update(message.text)
 
     def on_went_down(self) -> None:
-        """End: somebody has taken the lab down."""
+        """End, because the lab has been taken down."""
         self.went_down = True
         self.exit()
 

@@ -1,4 +1,4 @@
-"""Lists of nodes and links on a terminal, whose rows change while somebody has chosen one."""
+"""Lists of nodes and links on a terminal, whose rows change while one of them is selected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live view of a lab as a page: on this machine only, at an address that nobody can guess."""
+"""The live view of a lab as a page: on this machine only, at an address that can't be guessed."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with the page, or with the stream of views."""
-        if self.headers.get("Host") not in self._hosts():  # a page of somebody else's whose name leads here
+        if self.headers.get("Host") not in self._hosts():  # DNS rebinding: the name of another site leads here
             self._refuse(HTTPStatus.MISDIRECTED_REQUEST)
             return
         _, token, *rest = [*self.path.split("/"), ""]

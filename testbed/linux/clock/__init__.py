@@ -1,4 +1,4 @@
-"""A clock of their own for programs: a library that they preload (ld.so(8)), and a file that says how it is off.
+"""Wrong clocks for programs: a library that they preload (ld.so(8)), and a file that says how wrong their clock is.
 
 Time namespaces do not move CLOCK_REALTIME (time_namespaces(7)). libfaketime 0.9.10 can't keep CLOCK_MONOTONIC as it is:
 waits by that clock then end at once, and Python's `time.sleep` fails. Hence the library beside this file, which the
@@ -89,7 +89,7 @@ UNSHIFTED: Final = bytes(_SHIFT.size)
 
 
 def shift(path: Path, offset_ns: int, drift_ppb: int) -> None:
-    """Have the clock of the programs with that file be off by so much from now on.
+    """Make the clock of the programs with that file wrong by so much from now on.
 
     Args:
         path: of the file.

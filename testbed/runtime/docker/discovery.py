@@ -1,4 +1,4 @@
-"""What runs on a Docker Engine already: containers of anybody, and the networks that they are on."""
+"""Finds the containers that run on a Docker Engine already, and the networks that they are on."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def own_project(engine: DockerEngine, mounts: Path = _MOUNTS) -> str:
 
 
 def running(engine: DockerEngine, name: str) -> PresentNode:
-    """Return a running container, of anybody, as a node to adopt without any port of it.
+    """Return any running container as a node to adopt, without its ports.
 
     Raises:
         UsageError: `unknown-container`, `container-not-running`.
@@ -273,7 +273,7 @@ def _network(each: Mapping[str, Any], subnet: IPv4Network, used: set[IPv4Address
 
 
 def _default_gateway(pool: Mapping[str, Any]) -> str:
-    """The address that the Docker Engine gives the machine where nobody chose one; older Engines do not list it."""
+    """The address that the Docker Engine gives the machine if none was chosen; older Engines do not list it."""
     subnet = IPv4Network(pool["Subnet"])
     first = IPv4Network(pool.get("IPRange") or subnet)[0]
     return str(first + 1 if first == subnet[0] else first)

@@ -25,7 +25,7 @@ _PACKAGE = Path(testbed.__file__).parent
 
 
 def build(names: Sequence[str] = ()) -> None:
-    """Build the images of these names, or all; print what is built, and nothing is done that is done already.
+    """Build the images of these names, or all; print what is built. Images that are up to date are not built again.
 
     Args:
         names: `testbed`, `controller`, or a server's folder in `images/`, as `nginx`.

@@ -68,7 +68,7 @@ def create(engine: DockerEngine, plan: Plan, progress: Progress) -> tuple[Plan, 
     if _containers(engine, project.name):
         raise LabError(
             "project-exists",
-            f"a compose project {project.name} is there already, of somebody else",
+            f"a compose project {project.name} is there already, and is not of this lab",
             f"compose: {{project: {project.name}}} attaches to it as it is; for one beside it give another `project:`, "
             "or --name",
         )

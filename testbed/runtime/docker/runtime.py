@@ -310,7 +310,7 @@ class DockerRuntime:
 
     @contextmanager
     def visiting(self, lab: str, names: Sequence[str]) -> Iterator[Agent]:
-        """See `testbed.runtime.Runtime`. The names are those of containers, of anybody."""
+        """See `testbed.runtime.Runtime`. The names are those of any containers."""
         from testbed.runtime.docker import discovery  # noqa: PLC0415  # as above
 
         engine = self._engine

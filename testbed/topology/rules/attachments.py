@@ -1,4 +1,4 @@
-"""What nodes have on a network of their own: an MTU that fits, and a MAC that no other has."""
+"""Rules about a node's own MTU and MAC on a network: the MTU fits, and no other node has the MAC."""
 
 from __future__ import annotations
 

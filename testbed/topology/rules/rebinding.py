@@ -1,4 +1,4 @@
-"""The address that an event gives a NAT is outside of it, and nobody else's."""
+"""Rules about the address that an event gives a NAT: it is outside the NAT, and no node has it."""
 
 from __future__ import annotations
 

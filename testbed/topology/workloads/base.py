@@ -59,7 +59,7 @@ class Workload(Ends):
     def parameters(self) -> dict[str, Parameter]:
         """The kind's own, by the plan's names; what is left to the plan is not there.
 
-        `port` is where somebody else's server listens; for endpoints of ours the plan chooses one.
+        `port` is where a server of the node's own listens; for endpoints of ours the plan chooses one.
         """
         return own(self, Workload)
 
