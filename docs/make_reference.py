@@ -28,7 +28,7 @@ MANUAL_WIDTH = 78
 def commands() -> Iterator[str]:
     """Yield the page of all commands: what `--help` of each prints."""
     yield "# Commands\n"
-    yield "Every command has `--help`, which prints what is here, and `-v` and `--debug`, which log what it does.\n"
+    yield "Every command has `--help`, which prints the text below, and `-v` and `--debug`, which log what it does.\n"
     yield "With `--json`, where a command has it, what it prints is JSON for scripts, and an error is an object on"
     yield "standard error: `error` has `code`, `message`, `hint`, and all `problems` of a file, beside `exit_status`.\n"
     context = click.Context(cli, info_name="testbed")

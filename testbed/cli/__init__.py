@@ -27,7 +27,7 @@ COMMANDS = {
     "down": ("testbed.cli.labs", "Take a lab down, or all of them."),
     "ps": ("testbed.cli.labs", "List the labs that are up."),
     "attach": ("testbed.cli.attaching", "Impair links between containers that run already, of compose projects too."),
-    "detach": ("testbed.cli.attaching", "Give back what testbed attach impairs."),
+    "detach": ("testbed.cli.attaching", "Restore the links that testbed attach impairs."),
     "check": ("testbed.cli.runs", "Measure the links and compare them with what was requested."),
     "report": ("testbed.cli.reports", "Rewrite a run's report.html and print its path."),
     "compare": (
@@ -57,7 +57,7 @@ COMMANDS = {
     "import": ("testbed.cli.importing", "Make a topology of a compose file or a containerlab file."),
     "metrics": ("testbed.cli.metrics", "List what is measured, by kind of workload."),
     "schema": ("testbed.cli.topology_files", "Print the JSON Schema of topology files, for editors."),
-    "completion": ("testbed.cli.completion", "Print what makes a shell complete words: bash, zsh or fish."),
+    "completion": ("testbed.cli.completion", "Print the script by which bash, zsh or fish completes words."),
     "images": ("testbed.cli.images", "Build the images of nodes, agents and servers."),
     "doctor": ("testbed.cli.machine", "Report what this machine can do, and what to install for the rest."),
 }

@@ -54,10 +54,10 @@ class _WithLinks(click.Command):
 @click.option(
     "--file",
     type=click.Path(path_type=Path),
-    help="A topology file instead of --link. One that names no compose project is of PROJECT, or of the project that "
-    "the command's own container is of.",
+    help="A topology file instead of --link. If it names no compose project, that is PROJECT, or the project of the "
+    "container that this command runs in.",
 )
-@click.option("--wait", is_flag=True, help="With --file: wait for the nodes, stay, follow, and detach at the end.")
+@click.option("--wait", is_flag=True, help="With --file: wait for the nodes, follow restarts, and detach at the end.")
 @click.option("--engine", type=click.Choice(engines.CHOICES), help="What applies the impairments.")
 @click.option(
     "--namespace",
@@ -79,7 +79,7 @@ def attach_command(
     check_budget: float | None,
     checked: bool,
 ) -> int:
-    """Impair links between containers that run, check them, and leave it so until testbed detach.
+    """Impair links between containers that run, check them, and keep them impaired until testbed detach.
 
     \b
     testbed attach shop --link web,db delay=40ms loss=2%
@@ -170,7 +170,7 @@ def _stay(topology: Topology, name: str | None, engine: str | None) -> int:
 @click.argument("name", metavar="LAB")
 @options.as_json
 def detach_command(name: str, *, as_json: bool) -> None:
-    """Take LAB down: what it attached runs on, with its links as they were before."""
+    """Take LAB down, and restore its links: the attached containers and namespaces go on."""
     removed = labs.take_down(name)
     if as_json:
         click.echo(json.dumps([{"lab": name, "was_up": removed}], indent=2))

@@ -21,7 +21,7 @@ from testbed.runs.output_files import require_writable, write_whole
 def import_command(file: Path, output: Path | None) -> None:
     """Make a topology of FILE, a compose file or a containerlab file (.clab.yml).
 
-    What has no counterpart is listed on standard error, and stands as comments in the topology. Paths in a topology on
+    What has no counterpart is listed on standard error, and in comments in the topology. Paths in a topology on
     standard output are relative to the working directory.
     """
     if output:

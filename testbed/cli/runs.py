@@ -138,7 +138,7 @@ def _rows(run: Run) -> Iterator[Summary]:
     "--namespace", "present", flag_value="netns", help="The same between network namespaces, by name, pid or path."
 )
 @click.option(
-    "--subnet", metavar="CIDR", help="Where two containers or namespaces share several: that of the path to measure."
+    "--subnet", metavar="CIDR", help="Subnet of the path to measure, if the two nodes share several."
 )
 @options.as_json
 def check_command(
@@ -153,7 +153,7 @@ def check_command(
 ) -> int:
     """Measure every impaired link of a lab and compare it with its settings, from the file or from testbed impair.
 
-    What a router's NAT does is found out too. A lab that is not up is brought up first and taken down afterwards. The
+    How NATs of routers behave is measured too. A lab that is not up is brought up first and taken down afterwards. The
     exit status is 1 if a link or a NAT is not as requested.
 
     \b

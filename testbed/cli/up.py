@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 def up_command(topology: str, how: BringUp, *, checked: bool, check_budget: float | None, as_json: bool) -> int:
     """Bring TOPOLOGY up and leave it up: a file, or the name of a topology in topologies/ or of a shipped one.
 
-    With --check or --check-budget its links are measured. Exit status 1 where one is not as requested, but it stays up.
+    With --check or --check-budget, its links are measured; the exit status is 1 if one is not as requested, and the
+    lab stays up.
     """
     checks: Sequence[LinkCheck] = ()
     with labs.agent_ahead(how.runtime), Screen(quiet=as_json) as screen:
