@@ -192,7 +192,7 @@ async def _serve(arguments: argparse.Namespace, machine: int) -> None:
 
 
 async def _give_back(wiring: Wiring, node_faults: NodeFaults) -> None:
-    """Have the containers of others run again that faults keep from it."""
+    """Make attached containers that faults keep from running run again."""
     _log.info("agent ends")
     if wiring.open_networks:
         try:

@@ -118,7 +118,7 @@ class _AllPackets:
         self._present: tuple[Rule, ...] = ()
 
     def set(self, rules: Sequence[Rule]) -> None:
-        """Have these rules and no others, in one step; what none of them takes passes."""
+        """Replace all rules by these, in one step; packets that none of them takes pass."""
         if self._present == tuple(rules):
             return
         add_hook(self._route, self._device)

@@ -42,7 +42,7 @@ _LATER_SECONDS = 1.0
 _DROPPED = "packets were dropped because their source MAC is no node's"
 
 _OWNERLESS_SECONDS = 1.0
-"""After which a port behind which no process is seen is nobody's that could be a node."""
+"""The time after which a port without a process behind it counts as none of a node."""
 
 
 @dataclass(slots=True)
@@ -290,7 +290,7 @@ class Attachments:
                 await self.links.detach(port)
 
     async def _let_go(self, name: str) -> None:
-        """Have a namespace that has lost its name, or its process, go: what of it the agent holds, it holds no more."""
+        """Release a namespace that has lost its name or its process: close all that the agent holds of it."""
         number = self.wiring.nodes[name].number
         self._events.ignore_node(name)
         for place, port in self.wiring.ports.items():
@@ -304,7 +304,7 @@ class Attachments:
         self.wiring.release(name)
 
     async def _try_to_attach(self, key: DeviceKey, new: NewPort) -> None:
-        """Have the links of a new port work, as soon as it can be told whose it is."""
+        """Make the links of a new port work, as soon as its owner is known."""
         if self.wiring.port_at(key) and not new.closed:  # it was heard of while the lab came up
             del self._new[key]
             return
@@ -351,7 +351,7 @@ class Attachments:
             self._excused[str(port)] = rules.dropped().get(str(port), 0)
 
     def _not_a_node(self, key: DeviceKey, new: NewPort) -> None:
-        """Have a port of an open network as it was; on a network of the lab's own it stays closed."""
+        """Restore a port of an open network; on a network of the lab's own it stays closed."""
         if new.network in self.wiring.open_networks:
             self.links.steering.rules.release(new.side, key[1])
             self._new.pop(key, None)

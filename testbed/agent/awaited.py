@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def expect(wiring: Wiring, networks: Sequence[WatchedNetwork], nodes: Sequence[AwaitedNode]) -> None:
-    """Have nodes that are containers which have not started, on networks that are not the lab's own.
+    """Add nodes that are containers which have not started yet, on open networks.
 
     Raises:
         LabError: `no-such-bridge`.

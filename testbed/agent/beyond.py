@@ -1,4 +1,4 @@
-"""What is beyond this machine, for the check: a network namespace at an address that the machine routes to.
+"""A stand-in for other machines, for the check: a network namespace at an address that this machine routes to.
 
     in: its port at the bridge of a network     what it sends to nodes there has the gateway's MAC, as all from outside
     out: its cable to the machine               what nodes send to its address comes through their gateway

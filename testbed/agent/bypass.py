@@ -39,7 +39,7 @@ MOST_TOGETHER = 32
 
 
 def set_ways(route: RouteSocket, port: int, ways: Mapping[str, int], to_many: Sequence[int] = ()) -> None:
-    """Have IP packets that come in at a port go out of others, in place of the ways that it has.
+    """Let IP packets that come in at a port go out of others, in place of the ways that it has.
 
     Args:
         route: in the namespace of the ports.

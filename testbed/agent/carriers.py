@@ -77,7 +77,7 @@ class LinkCarriers:
         self._journal = journal
 
     async def open(self, side: Side) -> None:
-        """Have links lead to ports on a side, too."""
+        """Carry links to ports on a further side, too."""
         if side.number in self._engines:
             return
         devices = self._devices[0].elsewhere(side.fd, side.route)

@@ -1,4 +1,4 @@
-"""What the agent wants of the Docker Engine: which container has an id, and to control one, on its Unix socket.
+"""A small client of the Docker Engine, on its Unix socket: looks containers up by their ids, and controls them.
 
 The agent needs only that, so it does without the docker SDK, which takes half a second to import. The list of
 containers, unlike the details of one, is answered while the Engine starts the container.
@@ -99,7 +99,7 @@ class DockerEngine:
         await asyncio.to_thread(self._request, "POST", identity, what)
 
     def unpause(self, identity: str) -> None:
-        """Have the processes of a container go on, if it is there and paused.
+        """Let the processes of a container go on, if it is there and paused.
 
         Raises:
             LabError: `docker-engine-silent`.

@@ -192,7 +192,7 @@ class PortFilters:
             self.silenced = False
 
     def set_rules(self, wanted: Mapping[str, Rules]) -> None:
-        """Have these rules and no others. Those of a source change at once; packets never find them missing.
+        """Replace all rules by these. Those of a source change in one step, so that no packet finds them missing.
 
         Args:
             wanted: by source MAC its rules. Of those that match a packet the first counts; what none of them takes
@@ -229,7 +229,7 @@ class PortFilters:
             self.closed = False
 
     def set_onward_rules(self, mac: str, rules: Rules) -> None:
-        """Have these rules, and no others, for what the node sends to a MAC, always the same; they change in one step.
+        """Replace all rules for what the node sends to a MAC, which is always the same one; they change in one step.
 
         Raises:
             OSError: the kernel's refusal.
@@ -259,7 +259,7 @@ class PortFilters:
             self._onward_tables.forget()
 
     def clear(self) -> None:
-        """Have no rules for what the switch sends, and let all of it pass."""
+        """Remove the rules for what the switch sends, so that all of it passes."""
         places = [(u32.REST, self.closed), (u32.BY_SOURCE, self._has_table)]
         self._route.send([self._removal(place) for place, is_used in places if is_used])
         self.closed = self._has_table = False

@@ -60,7 +60,7 @@ class Gateways:
             return switch.local_addresses(route)
 
     def meet(self, network: str, bridge: int, route: RouteSocket, machine: int, devices: LinkDevices) -> None:
-        """Have a gateway where the bridge of a network is an interface of the machine, as Docker's bridges are.
+        """Add a gateway where the bridge of a network is an interface of the machine, as Docker's bridges are.
 
         Args:
             network: the network's name.
@@ -95,7 +95,7 @@ class Gateways:
         )
 
     async def reach_beyond(self, network: str, address: str, devices: LinkDevices) -> None:
-        """Have what is beyond this machine behind the gateway of a network.
+        """Put other machines, the end `internet`, behind the gateway of a network.
 
         Args:
             network: the network's name.

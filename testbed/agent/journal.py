@@ -291,7 +291,7 @@ def _inside(network: int, path: str) -> Iterator[RouteSocket | None]:
 
 
 def leave(route: RouteSocket, used: PortUsed) -> None:
-    """Have a port as it was before filters of the agent were hung on it, if it is still there.
+    """Restore a port to its state before the agent attached filters to it, if it is still there.
 
     Raises:
         OSError: the kernel's refusal.
@@ -303,7 +303,7 @@ def leave(route: RouteSocket, used: PortUsed) -> None:
 
 
 def _subject(entry: Entry) -> _Subject:
-    """What an entry is about: the kind, the namespace and the device, or the container."""
+    """Return what identifies the subject of an entry: the kind, the namespace and the device, or the container."""
     match entry:
         case PortUsed() | PortLeft() | OffloadsOff():
             return type(entry), entry.network, entry.port
@@ -332,7 +332,7 @@ def _still_open(entries: Iterable[Entry]) -> dict[_Subject, Entry]:
 
 
 def _switch_on(entry: OffloadsOff) -> None:
-    """Have an interface's offloads as they were, if it is still there."""
+    """Restore an interface's offloads, if it is still there."""
     network = namespaces.open_network(entry.network, entry.path, f"/proc/{entry.pid}/ns/net")
     if network is None:
         return

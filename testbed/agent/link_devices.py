@@ -164,7 +164,7 @@ class LinkDevices:
         return indexes
 
     def mute(self, port: int) -> None:
-        """Have a bridge send nothing to a port: neither learn addresses there nor flood to it.
+        """Stop a bridge from sending to a port: it neither learns addresses there nor floods to it.
 
         Raises:
             OSError: the kernel's refusal.

@@ -126,7 +126,7 @@ class Links:
             return tuple(done)
 
     async def _expect(self, link: Link) -> None:
-        """Have a link that works as soon as both of its ends are there."""
+        """Add a link that works as soon as both of its ends are there."""
         self.steering.make_sinks([self.wiring.last_port(*link.key.place)])
         self._links[link.key] = link
         self.steering.rules.watch(link.key.network)

@@ -123,7 +123,7 @@ class Members:
         return None
 
     def _take(self, node: str, container: Container, network: str, place: Place, owner: Owner) -> Port | Whose:
-        """Have a container be a node, if it is on the network, and nothing else is that node."""
+        """Make a container a node, if it is on the network, and nothing else is that node."""
         identities, pid = self.wiring.identities, owner.pids[container.identity]
         if node in self.wiring.nodes:
             if not self.wiring.nodes[node].has_ended:

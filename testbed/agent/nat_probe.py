@@ -245,7 +245,7 @@ def _side(wiring: Wiring, port: Port) -> Iterator[_Side]:
 
 @contextmanager
 def _ways(wiring: Wiring, name: str, addresses: dict[str, tuple[str, str]]) -> Iterator[None]:
-    """Have a node send packets for some addresses to its interfaces, by name, and to the MAC of the probe."""
+    """Make a node send packets for some addresses to its interfaces, by name, and to the MAC of the probe."""
     node = wiring.node(name)
     indexes = {device.name: device.index for device in devices_of(node)}
     ends = [

@@ -91,7 +91,7 @@ def _forwarding(forward: NewForward, address: str) -> str:
 
 
 def _time_out(rules: Rules, interfaces: Sequence[str], seconds: int) -> None:
-    """Have the kernel forget connections of UDP as soon as their mapping may be forgotten."""
+    """Make the kernel forget connections of UDP as soon as their mapping may be forgotten."""
     policy = f"unreplied : {seconds}, replied : {seconds}"
     rules.add(f"ct timeout brief {{ protocol udp; policy = {{ {policy} }}; }}")
     brief = f"iifname {_one_of(interfaces)} meta l4proto udp ct timeout set brief"

@@ -1,4 +1,4 @@
-"""What a node is: namespaces made here, or those of a container, which may be restarted while the lab is up."""
+"""Nodes: namespaces made here, or those of a container, which may be restarted while the lab is up."""
 
 from __future__ import annotations
 

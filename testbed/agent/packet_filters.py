@@ -48,7 +48,7 @@ class Nats:
         self._nats |= {name: found.nat for name, found in filters.items() if found and found.nat}
 
     async def rebind(self, name: str) -> None:
-        """Have the NAT of a node forget its mappings. It forwards nothing meanwhile, so that none of them comes back.
+        """Make the NAT of a node forget its mappings. It forwards nothing meanwhile, so that none of them comes back.
 
         Raises:
             MachineError, LabError: as `install`.

@@ -40,18 +40,18 @@ class PortEvents:
         self._nodes: dict[str, EventSocket] = {}
 
     def hear_side(self, side: Side) -> None:
-        """Hear of what changes on a switch side."""
+        """Listen to changes on a switch side."""
         if side.number not in self._sides:
             with namespaces.inside(side.fd):
                 events = self._sides[side.number] = EventSocket(LINK_GROUP | NEIGHBOUR_GROUP)
             asyncio.get_running_loop().add_reader(events.fileno(), self._side_changed, side)
 
     def ignore_side(self, number: int) -> None:
-        """Hear of the side with that number no more."""
+        """Stop listening to the side with that number."""
         _close(self._sides.pop(number))
 
     def hear_node(self, name: str) -> None:
-        """Hear of what changes in a node, as it is now; of one that does not run, hear nothing."""
+        """Listen to changes in a node as it is now; do nothing if it does not run."""
         self.ignore_node(name)
         with suppress(TestbedError, OSError):
             with namespaces.inside(self._wiring.node(name).network):
@@ -59,12 +59,12 @@ class PortEvents:
             asyncio.get_running_loop().add_reader(self._nodes[name].fileno(), self._node_changed, name)
 
     def ignore_node(self, name: str) -> None:
-        """Hear of a node no more."""
+        """Stop listening to a node."""
         if known := self._nodes.pop(name, None):
             _close(known)
 
     def close(self) -> None:
-        """Hear of nothing any more."""
+        """Stop listening, and close the sockets."""
         for name in list(self._nodes):
             self.ignore_node(name)
         for number in list(self._sides):

@@ -1,4 +1,4 @@
-"""What there is to say of the ports of a lab, in sentences: what keeps nodes from their networks, and new ports."""
+"""Describes the problems of a lab's ports in sentences: what keeps nodes from their networks, and new ports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each port of a lab lets through: packets of nodes that are known there, by their links or untouched."""
+"""Which packets each port of a lab passes: those of known nodes, by their links or unimpaired."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PortRules:
         self._with_lines: set[str] = set()
 
     def close(self, side: Side, index: int, network: str) -> bool:
-        """Have a new port pass nothing until `open` or `release`; False where its network has no links.
+        """Close a new port until `open` or `release`; return False if its network has no links.
 
         What the node sends is dropped as well on an open network, where ports pass what they don't know, where nodes
         have uplinks, and where it may go to the machine, which has no such port.
@@ -56,23 +56,23 @@ class PortRules:
         return True
 
     def watch(self, network: str) -> None:
-        """Have `close` take new ports of a network on which links are expected, before any is made."""
+        """Let `close` close new ports of a network on which links are expected, before any link is made."""
         self._networks.add(network)
 
     def open(self, key: DeviceKey) -> None:
-        """Have what the node sends pass by the rules of the other ports, which know it by now."""
+        """Pass what the node sends, because the rules of the other ports know the node by now."""
         if key in self._filters:
             self._filters[key].unsilence()
 
     def release(self, side: Side, index: int) -> None:
-        """Have a port of an open network as it was before: no links lead to it."""
+        """Restore a port of an open network to its state before: no links lead to it."""
         if self._filters.pop((side.number, index), None):
             assert self._journal  # noqa: S101  # open networks are not the agent's own
             leave(side.route, self._used.pop((side.number, index)))
             self._journal.write(PortLeft(port=index, network=side.number))
 
     def set(self, port: Port, lists: PortLists) -> None:
-        """Have a port send the packets of nodes, and those of its node to the machine, to the devices of their links.
+        """Make a port send the packets of nodes, and those of its node to the machine, to the devices of their links.
 
         Those of other nodes on the network pass untouched. Those of an unknown source are dropped, or pass untouched
         where the network is open. Without links, everything passes.
@@ -124,7 +124,7 @@ class PortRules:
             known.set_onward_rules("", ())
 
     def _watch(self, port: Port) -> None:
-        """Have new ports on a network closed until it is known whose they are."""
+        """Close new ports on a network until their owners are known."""
         if self._journal and port.network not in self._wiring.open_networks:
             self._journal.write(Bridge(index=port.bridge))
         self._networks.add(port.network)

@@ -1,4 +1,4 @@
-"""What nodes of a container runtime have of the agent: ends of wires, routes, MTUs, ways past the machine's firewall.
+"""What the agent gives nodes of a container runtime: ends of wires, routes, MTUs, ways past the machine's firewall.
 
 A container that starts again has none of it; the agent then gives it all of that anew.
 """
@@ -157,7 +157,7 @@ class Wires:
             routes.install(self.wiring.node(name), self._nodes[name].routes)
 
     def reroute(self, name: str) -> None:
-        """Have `return_routes` give a node, which is attached again, its routes."""
+        """Let `return_routes` give a node that is attached again its routes."""
         self._unrouted[name] = ""
 
     def return_routes(self) -> None:
@@ -205,7 +205,7 @@ class Wires:
             raise LabError("mtu-refused", f"node {name}: the kernel refuses an MTU: {error.strerror}") from None
 
     def let_pass(self, network: str) -> None:
-        """Have IP packets of a network get from port to port: those to all or many, those routed, and all of a wire.
+        """Pass IP packets of a network from port to port: broadcasts and multicasts, routed ones, and all of a wire.
 
         Raises:
             OSError: the kernel's refusal.

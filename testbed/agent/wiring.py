@@ -111,7 +111,7 @@ class Wiring:
         return self.ports[node, network]
 
     async def meet_beyond(self) -> None:
-        """Have what is beyond the machine know the nodes that are there now.
+        """Tell the stand-in for other machines which nodes there are now.
 
         Raises:
             OSError, NetlinkError: the kernel's refusal.
@@ -147,7 +147,7 @@ class Wiring:
         return self.bridges.get((side.number, device.master))
 
     def add(self, port: Port) -> None:
-        """Have a port where there is none, or none any more."""
+        """Add a port where there is none, or none any more."""
         self.gone.pop((port.node, port.network), None)
         self.ports[port.node, port.network] = port
         self._places[port.key] = port.node, port.network
@@ -159,12 +159,12 @@ class Wiring:
         senders[port.mac] = port.node
 
     def add_line(self, port: Port, line: Line) -> None:
-        """Have a line between a port and the switch. The port counts as its outer end, too."""
+        """Put a line between a port and the switch. The line's outer end counts as the port, too."""
         self.lines[port.node, port.network] = line
         self._places[port.side.number, line.outer] = port.node, port.network
 
     def remove_line(self, port: Port) -> Line | None:
-        """Have no line at a port; return the one that was there."""
+        """Remove the line at a port, and return it."""
         line = self.lines.pop((port.node, port.network), None)
         if line:
             self._places.pop((port.side.number, line.outer), None)
@@ -183,7 +183,7 @@ class Wiring:
         self.gone[port.node, port.network] = f"node {port.node} is not on network {port.network}: {cause}"
 
     def release(self, name: str) -> None:
-        """Let go of a node that is a namespace which has gone."""
+        """Forget a node whose namespace has gone."""
         self.nodes[name] = let_go(self.nodes[name])
 
     def returned(self, place: Place, network: str, owner: Owner | None) -> Port | None:
@@ -234,7 +234,7 @@ class Wiring:
         return port
 
     def succeed(self, name: str, pid: int, container: str) -> None:
-        """Have another container be a node, in place of one that has ended.
+        """Make another container a node, in place of one that has ended.
 
         Raises:
             OSError: it has ended too.
@@ -242,7 +242,7 @@ class Wiring:
         self.nodes[name] = self._of_container(self.nodes[name], pid, container)
 
     def join(self, name: str, like: str, pid: int, container: str) -> None:
-        """Have a further node on the networks of another, none of which it has a port on yet.
+        """Add a node on the networks of another one; it has no port there yet.
 
         Raises:
             OSError: the container has ended.

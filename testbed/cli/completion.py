@@ -122,7 +122,7 @@ def stands_in(command: str) -> click.Command | None:
 
 
 def complete_arguments(command: click.Command) -> None:
-    """Have the arguments of a command completed, too, which has options."""
+    """Also complete the arguments of a command that has options."""
     arguments = (param for param in command.params if isinstance(param, click.Argument))
     for argument, word in zip(arguments, ARGUMENTS.get(command.name or "", ()), strict=False):
         argument.type = word

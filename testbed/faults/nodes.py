@@ -32,7 +32,7 @@ class NodeFault(Variant, frozen=True, kw_only=True):
 
 
 class Pause(NodeFault, frozen=True, kw_only=True):
-    """No process of the node runs until `Unpause`; its network stays, and the kernel answers what it answers."""
+    """No process of the node runs until `Unpause`; its network stays, and its kernel still answers, such as pings."""
 
 
 class Unpause(NodeFault, frozen=True, kw_only=True):

@@ -85,7 +85,7 @@ def choose_runtime(plan: Plan, observer: Observer) -> Runtime:
 
 
 def _why(plan: Plan, instead: str) -> str:
-    """Return why a runtime is taken: it answers and, where that is so, the other one can't be what the plan needs."""
+    """Return why a runtime is taken: it answers and, if so, the other one can't do what the plan needs."""
     try:
         runtimes.load(instead).require(plan)
     except MachineError as error:

@@ -198,7 +198,7 @@ class NodeHandle:
         return b"".join(self._runtime.logs(self._lab, self.name)).decode(errors="replace")
 
     def pause(self, seconds: float | None = None) -> None:
-        """Have all processes of the node stand still, for a while or until `unpause`.
+        """Pause all processes of the node, for a while or until `unpause`.
 
         Args:
             seconds: return when so much time is over and the node runs again; by default return at once.
@@ -210,7 +210,7 @@ class NodeHandle:
         self.bring_about("pause", _lasting(seconds))
 
     def unpause(self) -> None:
-        """Have the processes of the node go on; see `pause`."""
+        """Let the processes of the node go on; see `pause`."""
         self.bring_about("unpause", True)  # noqa: FBT003
 
     def stop(self, seconds: float | None = None) -> None:
@@ -243,7 +243,7 @@ class NodeHandle:
         self.bring_about("cpus", cpus)
 
     def set_clock(self, offset_seconds: float = 0, *, drift_ppm: float = 0) -> None:
-        """Have the clock of the node's programs be ahead (negative: behind), and go faster or slower, from now on.
+        """Set the clock of the node's programs ahead (negative: behind), and make it go faster or slower, from now on.
 
         Args:
             offset_seconds: at once.

@@ -184,7 +184,7 @@ class Timeline:
             )
 
     def _end(self) -> None:
-        """Have the agent end the timeline, and wait until it has; do nothing if it has."""
+        """Let the agent end the timeline, and wait until it has; do nothing if it has already."""
         if self._connection is None:
             return
         try:

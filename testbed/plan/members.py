@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Holder(Protocol):
-    """What is asked for the plan: `testbed.agent.client.Agent`."""
+    """The source of the plan: `testbed.agent.client.Agent`."""
 
     def hello(self) -> AgentStatus:
         """Ask for the state of the agent."""

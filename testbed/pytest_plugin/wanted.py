@@ -1,4 +1,4 @@
-"""What a marker or a fixture wants to be brought up."""
+"""The labs that markers and fixtures request."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class _Filling:
         self.faults.append(Fault(path, code, said, hint))
 
     def _take(self, name: str, kind: str, wanted: str, present: Mapping[str, PresentContainer]) -> None:
-        """Have a container, or a network namespace, that the file names as a node."""
+        """Add a container, or a network namespace, that the file names as a node."""
         path = ("nodes", name, kind)
         found = present.get(wanted)
         if found is None:
@@ -125,7 +125,7 @@ class _Filling:
             self.nodes[name] = found
 
     def _take_project(self, project: str, known: set[str], own: Mapping[str, object]) -> None:
-        """Have the running containers of a compose project as nodes, but those that the file names itself."""
+        """Add the running containers of a compose project as nodes, except those that the file names itself."""
         path = ("compose", "file" if self.present.composed else "project")
         containers = [each for each in self.present.of_project(project) if each.name not in known]
         if project not in self.present.projects:
@@ -154,7 +154,7 @@ class _Filling:
             self._fault(path, "not-attachable", f"is {quote(project)}, none of whose containers can be: {reasons}")
 
     def _join_namespaces(self) -> None:
-        """Have one node of all containers that share a network namespace; the other names mean that one."""
+        """Make one node of all containers that share a network namespace; the other names mean the same node."""
         owners = {each.name: name for name, each in self.nodes.items() if each.namespace == each.name}
         for name, each in list(self.nodes.items()):
             owner = owners.setdefault(each.namespace, name)

@@ -94,7 +94,7 @@ class PauseEvent(LastingEvent):
 
 
 class UnpauseEvent(NodeEvent):
-    """What was paused goes on."""
+    """The processes of a paused node go on."""
 
     unpause: Literal[True] = key("`true`: the processes of the node go on")
 

@@ -1,4 +1,4 @@
-"""What is wrong with the timeline of a file that is otherwise valid."""
+"""Finds what is wrong with the timeline of a file that is otherwise valid."""
 
 from collections.abc import Iterable, Iterator
 

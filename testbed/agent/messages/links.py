@@ -63,7 +63,7 @@ class Impair(Call[tuple[ChosenEngine, ...]], frozen=True, kw_only=True):
 
 
 class Restart(Call[None], frozen=True, kw_only=True):
-    """Have all links begin anew, as their seeds say.
+    """Restart all links, from the beginning of their seeds.
 
     Attributes:
         origin_ns: time zero of their traces, ns of CLOCK_MONOTONIC, which may be in the future; None is now.
@@ -73,7 +73,7 @@ class Restart(Call[None], frozen=True, kw_only=True):
 
 
 class LinkStatistics(LinkEnds, frozen=True, kw_only=True):
-    """What became of the packets of a link, as its engine counts, and its impairments at that moment."""
+    """The counts of a link's packets, by its engine, and its impairments at that moment."""
 
     engine: str
     why: str

@@ -18,7 +18,7 @@ class List(DataTable[str]):
         self._widths: list[int] = []
 
     def set_columns(self, widths: Mapping[str, int]) -> None:
-        """Have columns of these names and widths, and no row yet."""
+        """Set the names and widths of the columns, and remove all rows."""
         self.clear(columns=True)
         self._widths = list(widths.values())
         for name, width in widths.items():

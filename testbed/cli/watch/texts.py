@@ -1,4 +1,4 @@
-"""What a view of a lab says, in words: the same for the terminal, the page and the stream of events."""
+"""The texts of a view of a lab: the same for the terminal, the page and the stream of events."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def create(engine: DockerEngine, plan: Plan, progress: Progress) -> tuple[Plan, 
 
 
 def expect(engine: DockerEngine, agent: Agent, plan: Plan, identities: Identities) -> None:
-    """Have the agent wait for a project's containers.
+    """Let the agent wait for a project's containers.
 
     Raises:
         LabError: `docker-refused`, `no-such-bridge`.

@@ -18,7 +18,7 @@ Parameter = int | str | bool | tuple[str, ...]
 
 
 class Reach(NamedTuple):
-    """How far a kind works.
+    """Over which paths a kind works.
 
     Attributes:
         round_trip_ns: the longest round trip.
