@@ -209,7 +209,7 @@ class Links:
 
     def _impaired(self, key: LinkKey) -> Link:
         if key not in self._links:
-            raise LabError("not-impaired", f"{key} is not a impaired link", "take the lab down and bring it up again")
+            raise LabError("not-impaired", f"{key} is not an impaired link", "take the lab down and bring it up again")
         return self._links[key]
 
     def dead(self) -> dict[str, str]:

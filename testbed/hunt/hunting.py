@@ -159,7 +159,7 @@ class Hunt:
         """Require that the topology does not fail without faults."""
         [first] = trials.of(self.first_seed, (), 1)
         if first.failed and trials.fails(self.first_seed, (), self.rule):
-            hint = "mend that first, or expect less"
+            hint = "fix that first, or expect less"
             raise UsageError("fails-without-faults", f"{self.file} fails without any fault: {first.why}", hint)
 
     def _through_seeds(self, trials: Trials, over: float) -> HuntOutcome:

@@ -27,7 +27,7 @@ nodes:
   client:
   server:
 
-# What packets suffer between two nodes, in both directions. Also: jitter, rate, queue, reorder, duplicate, corrupt.
+# The impairments between two nodes, in both directions. Also: jitter, rate, queue, reorder, duplicate, corrupt.
 links:
   - {{between: [client, server], delay: 20ms, loss: 1%}}
 
@@ -36,12 +36,12 @@ workloads:
   - {{name: rpc, kind: tcp-rr, from: client, to: server, count: 20}}
   - {{name: download, kind: tcp-stream, from: server, to: client, duration: 2s}}
 
-# What changes meanwhile, at times from the first packet on:
+# Changes during the run, at times that count from the first packet:
 # timeline:
 #   - {{at: 1s, partition: [[client], [server]]}}
 #   - {{at: 2s, heal: all}}
 
-# What has to hold; testbed run ends with status 1 where it does not.
+# What must hold: testbed run ends with status 1 if it does not.
 expect:
   - rpc.latency.min >= 40ms
 """
@@ -54,7 +54,7 @@ description: The services of {compose}, with bad links between them
 
 compose: {{file: ./{compose}}}
 
-# What packets suffer between two services, in both directions. Uncomment, and name two of yours:
+# The impairments between two services, in both directions. Uncomment, and name two of yours:
 # links:
 #   - {{between: [web, db], delay: 20ms, loss: 1%}}
 """

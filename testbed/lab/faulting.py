@@ -44,7 +44,7 @@ def play(lab: ConnectedLab, played: Plan, observer: Observer) -> tuple[TimelineR
     """See `Lab.play`."""
     known = {node.name for node in lab.plan.nodes}
     if strange := [node.name for node in played.nodes if node.name not in known]:
-        message = f"{played.topology} has a node {strange[0]}, which lab {lab.name} has not"
+        message = f"{played.topology} has a node {strange[0]}, which lab {lab.name} lacks"
         raise UsageError("lab-differs", message, f"its nodes are: {', '.join(sorted(known))}")
     if any(event.commands for event in played.timeline):
         message = f"{played.topology} has run: in its timeline, whose output belongs to a run"

@@ -107,7 +107,7 @@ def link_ends(parts: Parts, path: Path, of: LinkEnds | WireEnds) -> Iterator[Fau
             yield from node(parts, at, name)
     if set(named.values()) == set(BUILT_IN):
         hint = "name a node of the file as one end"
-        yield Fault(path, "no-node", "leads from this machine to what is beyond it, and none of it to a node", hint)
+        yield Fault(path, "no-node", "connects host and internet, and neither is a node of the file", hint)
     else:
         yield from _differ(parts, path, named)
 

@@ -65,7 +65,7 @@ def sides(parts: Parts) -> Iterator[Fault]:
             if what is None:
                 continue
             if isinstance(what, Nat) and what.hairpin and what.kind == SYMMETRIC:
-                said = "is true, and a symmetric NAT lets no packets in but answers, from inside neither"
+                said = "is true, but a symmetric NAT lets in only answers, also from nodes inside"
                 hint = "leave it out, or take another kind"
                 yield Fault(("nodes", name, "router", key, "hairpin"), "contradiction", said, hint)
             path: Path = ("nodes", name, "router", key, "inside")
