@@ -2,14 +2,14 @@
 
     python3 write_keys.py SECONDS NAME SERVER... [--lead SERVER] [--agree SERVER...]
 
-It writes one key after the other, each to the first server that acknowledges it; a server that does not within half a
-second is asked last from then on. Prints a JSON object per attempt, and one at the end:
+It writes one key after the other, each to the first server that acknowledges it. After a server took longer than half a
+second, it is the last one to be tried. The program prints a JSON object per attempt, and one at the end:
 
     {"acknowledged": keys so far, "refused": attempts so far}
     {"longest_gap_ms": between two acknowledgements, or an end, "new_terms": elections won, "agree": 1, "missing": 0}
 
-With --lead, the server is made the leader first. With --agree, it waits in the end until these servers have the same
-revision and the same keys, each by its own account: `agree` is 1 if they do, `missing` how many acknowledged keys they
+With --lead, the server is made the leader first. With --agree, the program waits in the end until these servers have
+the same revision and the same keys, each by its own account: `agree` is 1 if they do, `missing` how many acknowledged keys they
 lack. It speaks JSON with etcd's gRPC gateway, the paths /v3/... .
 """
 

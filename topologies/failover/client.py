@@ -1,7 +1,8 @@
 """Requests a page from the first of several servers that answers: python3 client.py SECONDS SERVER SERVER...
 
-Ten requests per second, each to the first server at first. One that does not answer within a second is avoided for a
-second, and the request goes to the next one; it fails if none answers when asked twice. Prints JSON per request:
+Ten requests per second, each to the first server at first. If a server does not answer within a second, the request
+goes to the next one, and the server is avoided for a second. A request fails if no server answers when each was asked
+twice. Prints a JSON object per request:
 
     {"latency_ms": ..., "attempts": ..., "server": 1 for the first, "failed": 1 if none answered}
 """
