@@ -56,7 +56,7 @@ _DEFINED: Mapping[str, Metric] = MappingProxyType(
                 "ns",
                 "Connection set-up, from the connect call to its return, TLS included; median of several.",
             ),
-            _metric("tls_ns", "ns", "Of that TLS: from the end of TCP's handshake to the end of its own."),
+            _metric("tls_ns", "ns", "The part of that for TLS: from the end of TCP's handshake to the end of TLS's."),
             _metric("connections", "connections", "Connections set up."),
             _metric("first_byte_ns", "ns", "From the sender's connect or first send to the first arrival."),
             _metric(
@@ -65,7 +65,7 @@ _DEFINED: Mapping[str, Metric] = MappingProxyType(
                 "TCP segments sent again, by both ends (of a stream: the sender; http: the client).",
             ),
             _metric("rtt_min_ns", "ns", "Least round-trip time that the client's TCP has measured (tcpi_min_rtt)."),
-            _metric("rtt_p50_ns", "ns", "Median of its smoothed round-trip time, sampled each 0.1 s (RFC 6298)."),
+            _metric("rtt_p50_ns", "ns", "Median of the smoothed round-trip time of the client's TCP, each 0.1 s (RFC 6298)."),
             _metric(
                 "rwnd_limited_ratio",
                 "ratio",

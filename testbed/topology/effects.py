@@ -24,7 +24,7 @@ class JitterKeys(Model):
     """How delays vary."""
 
     spread_ns: Duration = key(
-        "How far a delay is off: either way where it is uniform, else the standard deviation", alias="spread"
+        "How far delays vary: half the width if uniform, else the standard deviation", alias="spread"
     )
     distribution: Literal["uniform", "normal", "pareto", "paretonormal"] | None = key(
         "How the delays are distributed; uniform unless given", default=None, example="normal"
@@ -32,7 +32,7 @@ class JitterKeys(Model):
     table: Annotated[tuple[int, ...], Beside(delays, ("delays.txt",))] | None = key(
         "A file beside the topology, of measured delays; they give the distribution", default=None
     )
-    correlation: Probability = key("How much each delay takes after the one before it", default=0, written="0%")
+    correlation: Probability = key("How much each delay depends on the previous one", default=0, written="0%")
     order: Literal["keep", "free"] = key(
         "Whether packets keep their order, or arrive as their delays say", default="keep"
     )
@@ -58,8 +58,8 @@ class JitterKeys(Model):
 class Share(Model):
     """Something that happens to some packets."""
 
-    rate: Probability = key("Share of packets that it happens to")
-    correlation: Probability = key("How much each draw takes after the one before it", default=0, written="0%")
+    rate: Probability = key("Share of packets that are affected")
+    correlation: Probability = key("How much each draw depends on the previous one", default=0, written="0%")
 
     @property
     def event(self) -> RandomEvent | None:
@@ -84,7 +84,7 @@ class Corrupted(Share):
 class Reordering(Share):
     """Packets that overtake others or are overtaken."""
 
-    gap: Count | None = key("Only every so many packets can; any unless given", default=None, example=5)
+    gap: Count | None = key("Only every n-th packet can leave its place; any unless given", default=None, example=5)
     late_ns: SomeDuration | None = key(
         "How much longer they are held; unless given, they are sent at once and overtake those in flight",
         alias="late",

@@ -22,7 +22,7 @@ class LossShare(Model):
     """Packets lost at random."""
 
     rate: Probability = key("Share of packets that are lost")
-    correlation: Probability = key("How much each draw takes after the one before it", default=0, written="0%")
+    correlation: Probability = key("How much each draw depends on the previous one", default=0, written="0%")
 
     @property
     def loss(self) -> IndependentLoss | CorrelatedLoss | None:

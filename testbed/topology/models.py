@@ -62,7 +62,7 @@ class Topology(Model):
         "Seed of all random numbers; derived from the name unless given", default=None, example=7
     )
     runtime: Runtime = key("What nodes are made of", default="auto")
-    engine: Engine = key("What carries the impairments of links out", default="auto")
+    engine: Engine = key("What applies the impairments of links", default="auto")
     families: Families = key(
         "The families of IP that networks have: 4, 6 or both", alias="ip", default=(IPV4,), written="4"
     )

@@ -160,7 +160,7 @@ class ServiceKeys(Model):
     user: User | None = key("User, or user:group, that its commands run as", default=None)
     working_dir: NodePath | None = key("Directory in which its commands start", default=None)
     env_file: Annotated[tuple[EnvFile, ...], OneOrMany(_TEXT)] = key(
-        "Files of variables, NAME=VALUE; `environment` comes before them", default=()
+        "Files of variables, NAME=VALUE; `environment` takes precedence", default=()
     )
     volumes: tuple[VolumeText, ...] = key("Files or directories of this machine: SOURCE:TARGET[:ro]", default=())
     tmpfs: Annotated[tuple[TmpfsText, ...], OneOrMany(_TEXT)] = key("Directories in memory", default=())
