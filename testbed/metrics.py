@@ -65,7 +65,7 @@ _DEFINED: Mapping[str, Metric] = MappingProxyType(
                 "TCP segments sent again, by both ends (of a stream: the sender; http: the client).",
             ),
             _metric("rtt_min_ns", "ns", "Least round-trip time that the client's TCP has measured (tcpi_min_rtt)."),
-            _metric("rtt_p50_ns", "ns", "Median of the client's smoothed round-trip time, sampled each 0.1 s (RFC 6298)."),
+            _metric("rtt_p50_ns", "ns", "Median of TCP's smoothed round-trip time, sampled each 0.1 s (RFC 6298)."),
             _metric(
                 "rwnd_limited_ratio",
                 "ratio",

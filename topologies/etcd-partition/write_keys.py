@@ -9,8 +9,8 @@ second, it is the last one to be tried. The program prints a JSON object per att
     {"longest_gap_ms": between two acknowledgements, or an end, "new_terms": elections won, "agree": 1, "missing": 0}
 
 With --lead, the server is made the leader first. With --agree, the program waits in the end until these servers have
-the same revision and the same keys, each by its own account: `agree` is 1 if they do, `missing` how many acknowledged keys they
-lack. It speaks JSON with etcd's gRPC gateway, the paths /v3/... .
+the same revision and the same keys, each by its own account: `agree` is 1 if they do, `missing` how many acknowledged
+keys they lack. It speaks JSON with etcd's gRPC gateway, the paths /v3/... .
 """
 
 import argparse
