@@ -137,9 +137,7 @@ def _rows(run: Run) -> Iterator[Summary]:
 @click.option(
     "--namespace", "present", flag_value="netns", help="The same between network namespaces, by name, pid or path."
 )
-@click.option(
-    "--subnet", metavar="CIDR", help="Subnet of the path to measure, if the two nodes share several."
-)
+@click.option("--subnet", metavar="CIDR", help="Subnet of the path to measure, if the two nodes share several.")
 @options.as_json
 def check_command(
     words: tuple[str, ...],
