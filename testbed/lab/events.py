@@ -78,7 +78,8 @@ class Announcement:
         try:
             yield
         except BaseException as error:
-            self._say(RunNote(kind="workload-ended", what=f"{what}: failed: {str(error).splitlines()[0]}"))
+            why = str(error).partition("\n")[0] or repr(error)
+            self._say(RunNote(kind="workload-ended", what=f"{what}: failed: {why}"))
             raise
         self._say(RunNote(kind="workload-ended", what=what))
 

@@ -91,7 +91,8 @@ class NodeWatch:
             self.follow()
             self._look(self._begun)
         elif isinstance(error, Exception) and error is not self._failure and (cause := self._cause()):
-            cause.add_note(f"as a consequence: {str(error).splitlines()[0]}")
+            consequence = str(error).partition("\n")[0] or repr(error)
+            cause.add_note(f"as a consequence: {consequence}")
             raise cause from None
 
     def _cause(self) -> LabError | None:

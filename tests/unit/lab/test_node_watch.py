@@ -59,14 +59,18 @@ def test_a_node_that_ends_meanwhile_is_seen_while_it_goes_on(runtime):
         watching(runtime, go_on)
 
 
-def test_the_error_of_a_node_that_ended_replaces_the_error_that_it_caused(runtime):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(LabError("no-answer", "nobody answered"), "no-answer: nobody answered"), (AssertionError(), "AssertionError()")],
+)
+def test_the_error_of_a_node_that_ended_replaces_the_error_that_it_caused(runtime, error, said):
     def fail(_watch):
         runtime.failure = exited("a", 3, "")
-        raise LabError("no-answer", "nobody answered")
+        raise error
 
     with pytest.raises(LabError, match="node-exited") as raised:
         watching(runtime, fail)
-    assert raised.value.__notes__ == ["as a consequence: no-answer: nobody answered"]
+    assert raised.value.__notes__ == [f"as a consequence: {said}"]
 
 
 def test_a_node_that_may_fail_ends_without_an_error_but_must_run_at_first(runtime):
