@@ -88,6 +88,8 @@ class ContainerControl:
             return time.monotonic_ns()
         await self._end_of(node, ordered)  # the Docker Engine then takes its network apart, which takes it 300 ms
         ended_ns = time.monotonic_ns()
+        if ordered.done():
+            ordered.result()  # if the order has failed, the node is not off
         await self._commands.kill_all(node)
         await ordered
         return ended_ns

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from testbed.agent.faults.control import NodeControl
     from testbed.faults import Fault
 
+    _Step = SetClock | Throttle | faults.Pause | faults.Unpause | faults.Stop | faults.Kill | faults.Start
+
 _log = logging.getLogger(__name__)
 
 
@@ -68,19 +70,22 @@ class NodeFaults:
             if isinstance(fault, faults.Pause):
                 self.paused.add(fault.node)
             self._events.note("fault-begun", str(fault), node=fault.node, times_ns=(None, begun_ns))
+            done_ns, reached = begun_ns, before
             try:
-                done_ns = await self._do(fault, before)
+                for step in _steps(fault, before):
+                    done_ns = await self._do(step)
+                    reached = faults.after(reached, step)
             except BaseException as error:
-                self._states[fault.node] = before
+                self._states[fault.node] = reached
                 why = error.message if isinstance(error, TestbedError) else repr(error)
                 self._events.note("fault-failed", f"{fault}: {why}", node=fault.node, times_ns=(begun_ns, None))
                 raise
-            self._states[fault.node] = faults.after(before, fault)
+            self._states[fault.node] = reached
         self._events.note("fault-done", str(fault), node=fault.node, times_ns=(begun_ns, done_ns))
         _log.info("%s, in %.3f ms", fault, (done_ns - begun_ns) / 1e6)
         return begun_ns, done_ns
 
-    async def _do(self, fault: Fault, before: State) -> int:
+    async def _do(self, fault: _Step) -> int:
         control = self._control
         match fault:
             case faults.Pause():
@@ -89,15 +94,12 @@ class NodeFaults:
                 return await control.unpause(fault.node)
             case faults.Kill():
                 return await control.kill(fault.node, fault.signal)
+            case faults.Stop():
+                return await control.stop(fault.node)
             case faults.Start():
                 return await control.start(fault.node)
             case Throttle() | SetClock():
                 return await self._do_lasting(fault)
-            case faults.Stop() | faults.Restart():
-                if before is State.PAUSED:  # it could not end
-                    await control.unpause(fault.node)
-                stopped_ns = await control.stop(fault.node) if before is not State.STOPPED else 0
-                return stopped_ns if isinstance(fault, faults.Stop) else await control.start(fault.node)
 
     async def _do_lasting(self, fault: Throttle | SetClock) -> int:
         """Carry out a fault that lasts until another one replaces it, and remember how to undo it."""
@@ -138,3 +140,20 @@ class NodeFaults:
             TestbedError: as `heal`.
         """
         await self.heal({*self.held(), *(node for _, node in self._lasting)})
+
+
+def _steps(fault: Fault, before: State) -> list[_Step]:
+    """Return what is done for a fault, one after the other: if one of these fails, the node is as those before left it.
+
+    Args:
+        fault: of a node.
+        before: what earlier faults have made of that node.
+    """
+    steps: list[_Step] = []
+    if before is State.PAUSED and isinstance(fault, faults.Stop | faults.Restart):
+        steps.append(faults.Unpause(node=fault.node))  # a program that stands still could not end
+    if not isinstance(fault, faults.Restart):
+        return [*steps, fault]
+    if before is not State.STOPPED:
+        steps.append(faults.Stop(node=fault.node))
+    return [*steps, faults.Start(node=fault.node)]

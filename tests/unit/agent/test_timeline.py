@@ -12,7 +12,7 @@ from testbed.agent.events import Events
 from testbed.agent.faults import NodeFaults
 from testbed.agent.messages import LinkChange, Tell, Timeline, TimelineEvent
 from testbed.errors import LabError
-from testbed.faults import Kill, Pause, SetClock, Stop, Throttle, Unpause
+from testbed.faults import Kill, Pause, Restart, SetClock, State, Stop, Throttle, Unpause
 from testbed.impairments import Impairments
 
 MS = 1_000_000
@@ -213,3 +213,24 @@ def test_an_event_that_contradicts_the_state_of_a_node_fails_and_all_is_undone()
     with pytest.raises(LabError, match="contradicting-fault: node a is off"):
         lab.carry_out([on_nodes(0, Kill(node="a")), on_nodes(MS, Pause(node="a"))], lambda one: lab.hear(one, 1))
     assert lab.nodes.done == [("kill", "a", 9), ("start", "a")]
+
+
+@pytest.mark.parametrize("fault", [Restart(node="a"), Stop(node="a")])
+def test_a_fault_that_fails_half_way_leaves_the_node_as_it_is_by_then(fault):
+    nodes = Nodes()
+
+    async def broken(_node):
+        raise LabError("broken", "the program does not start, or end")
+
+    async def fail():
+        node_faults = NodeFaults(nodes, Events())
+        if isinstance(fault, Restart):
+            nodes.start = broken
+        else:
+            await node_faults.carry_out(Pause(node="a"))
+            nodes.stop = broken
+        with pytest.raises(LabError, match="broken"):
+            await node_faults.carry_out(fault)
+        return node_faults.state("a")
+
+    assert asyncio.run(fail()) is (State.STOPPED if isinstance(fault, Restart) else State.RUNNING)
