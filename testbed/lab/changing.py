@@ -38,8 +38,9 @@ def partitioned(plan: Plan, agent: Agent, groups: Sequence[Sequence[str]]) -> It
         message = f"no network joins {' with '.join(', '.join(part) for part in parts)}, so there is nothing to cut"
         raise UsageError("bad-partition", message, "name the nodes at the ends of the wire that is to be cut")
     before = [_link(plan, key, impairments) for key, impairments in cut.items()]
-    _impair(plan, agent, [changes.changed(plan, link, {"blackhole": True}) for link in before])
+    dark = [changes.changed(plan, link, {"blackhole": True}) for link in before]
     try:
+        _impair(plan, agent, dark)
         yield
     finally:
         _impair(plan, agent, before)

@@ -51,6 +51,8 @@ class EventCommands:
             try:
                 program = self._lab.program(command.node, command.argv)
                 self._programs.append(program)
+                if self._over.is_set():  # `__exit__` may have looked for programs before this one was among them
+                    program.kill()
                 for line in program:
                     file.write(f"{line}\n")
                 ended = program.wait()

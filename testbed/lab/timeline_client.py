@@ -34,6 +34,9 @@ _log = logging.getLogger(__name__)
 _RESTORING_S = 60.0
 """Time limit for the agent to restore the impairments of all links, even of a thousand."""
 
+_LOOKING_S = 20.0
+"""How long the end waits for a look at a clock, which the timeline itself holds up if it has paused that node."""
+
 
 class Timeline:
     """A context during which the events of a plan happen. At its end links are as before it, and all nodes run.
@@ -188,9 +191,14 @@ class Timeline:
         if self._connection is None:
             return
         try:
-            with suppress(LabError), self._looking:  # the agent has gone or has failed: the reader has its error
-                self._over = True
-                self._connection.tell(Tell())
+            looked = self._looking.acquire(timeout=_LOOKING_S)
+            try:
+                with suppress(LabError):  # the agent has gone or has failed: the reader has its error
+                    self._over = True
+                    self._connection.tell(Tell())
+            finally:
+                if looked:
+                    self._looking.release()
             self._reader.join(_RESTORING_S)
             if self._reader.is_alive():
                 self._failure = LabError(

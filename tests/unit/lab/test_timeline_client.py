@@ -1,0 +1,37 @@
+"""The end of a run's timeline, with an agent that says nothing."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+
+from testbed.agent.messages import Tell
+from testbed.lab import timeline_client
+from testbed.lab.observer import SILENT
+from testbed.lab.timeline_client import Timeline
+
+
+def test_a_look_at_a_clock_in_a_node_that_the_timeline_has_paused_does_not_keep_it_from_its_end(monkeypatch):
+    monkeypatch.setattr(timeline_client, "_LOOKING_S", 0.01)
+    told, ended = [], threading.Event()
+
+    def tell(what):
+        told.append(what)
+        ended.set()  # as the agent, which has the node go on
+
+    plan = SimpleNamespace(timeline=(), lab="lab")
+    timeline = Timeline(plan, SimpleNamespace(agent=None), {}, lambda _record: None, SILENT)
+    timeline._connection = SimpleNamespace(tell=tell, close=lambda: None)
+
+    def look():
+        with timeline._looking:
+            looking.set()
+            ended.wait()
+
+    looking = threading.Event()
+    timeline._reader = threading.Thread(target=look)
+    timeline._reader.start()
+    looking.wait()
+    timeline._end()
+    assert told == [Tell()]
+    assert timeline._failure is None
