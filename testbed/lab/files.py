@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
 
@@ -49,13 +50,15 @@ def unpack(archive: bytes, destination: Path) -> None:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             for member in tar:
                 _write(tar, member, destination)
+    except tarfile.TarError as error:  # netns runs the node's tar, which may be anything
+        raise LabError("unsafe-archive", f"what the node sent is no tar archive: {error}") from None
     except OSError as error:
         message = f"{error.filename or destination} can't be written: {error.strerror}"
         raise UsageError("file-refused", message, "choose another place, or free some space") from None
 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, destination: Path) -> None:
-    _, *within = PurePosixPath(member.name).parts  # the first part is the name of what was asked for
+    within = PurePosixPath(member.name).parts[1:]  # the first part is the name of what was asked for
     if ".." in within or not (member.isdir() or member.isreg()):
         kind = "leads out of it" if ".." in within else "is neither a file nor a directory"
         raise LabError("unsafe-archive", f"{member.name} in the node {kind}", "copy the wanted files one by one")
@@ -66,5 +69,6 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, destination: Path) -> 
     content = tar.extractfile(member)
     assert content is not None  # noqa: S101  # it is a regular file
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.read())
+    with path.open("wb") as file:
+        shutil.copyfileobj(content, file)  # piece by piece: it may be long
     path.chmod(member.mode & 0o777)

@@ -181,6 +181,8 @@ class NodeHandle:
             raise UsageError(
                 "bad-argument", f"{name} is {path!r}, not an absolute path", 'write it like "/etc/app.conf"'
             )
+        if path.rstrip("/").rpartition("/")[2] in (".", ".."):
+            raise UsageError("bad-argument", f"{name} {path} does not say the name of what to copy", "name it")
         for mount in self._node.service.tmpfs if self._runtime.name == "docker" else ():
             if f"{path}/".startswith(f"{mount.target.rstrip('/')}/"):
                 message = f"{name} {path} is in the tmpfs {mount.target}, where the Docker Engine copies no files"
