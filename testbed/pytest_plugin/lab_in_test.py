@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from testbed.workloads.summary import Summary
 
 _LOG_LINES = 50
+_NAME_LENGTH = 200
+"""Of a directory: parameters may make the name of a test longer than file systems have names."""
+
 _MOST_PORTS = 8
 """A capture is a process that takes a tenth of a second to start; labs with more ports are not captured."""
 
@@ -96,7 +99,7 @@ class LabInTest(Lab):
     def failed(self, item: pytest.Item) -> list[tuple[str, str]]:
         """Keep files for a failed test, and return the sections of its report."""
         self._keep = item.config.getoption("--testbed-keep")
-        kept = self._directory / re.sub(r"[^\w.-]+", "-", item.name)
+        kept = self._directory / re.sub(r"[^\w.-]+", "-", item.name)[:_NAME_LENGTH]
         kept.mkdir(exist_ok=True)
         sections = []
         with suppress(TestbedError):  # its agent may have ended
@@ -136,11 +139,15 @@ class LabInTest(Lab):
 
     def end(self, config: pytest.Config) -> None:
         """Take the lab down, unless it is to be left up after a failed test."""
-        self._captured()
+        try:
+            self._captured()
+        finally:
+            if self._keep:
+                config.stash.setdefault(KEPT, []).append((self.name, next(iter(self))))
+            else:
+                self.down()
         if self._keep:
-            config.stash.setdefault(KEPT, []).append((self.name, next(iter(self))))
             return
-        self.down()
         for port in capturing.ports_of(self.plan, [capturing.ALL]):
             (self._directory / port.file).unlink(missing_ok=True)
         with suppress(OSError):  # files of failed tests are in it

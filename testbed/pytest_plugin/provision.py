@@ -66,6 +66,7 @@ def _up(
     failures = request.config.stash.setdefault(_FAILURES, {})
     name = f"{wanted.stem}-{secrets.token_hex(4)}"  # so that sessions side by side don't collide
     factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+    directory = factory.mktemp(name)  # before there is a lab, which would stay up if the disk is full
     with interruption.deferred():
         if wanted.key not in failures:
             try:
@@ -74,7 +75,7 @@ def _up(
                 failures[wanted.key] = error
         if wanted.key in failures:
             _refuse(request, wanted, failures[wanted.key])
-        lab.remember_in(factory.mktemp(name), shared=shared)
+        lab.remember_in(directory, shared=shared)
         at_the_end(partial(lab.end, request.config))
     lab.begin(packets=request.config.getoption("--testbed-packets"))
     return lab
