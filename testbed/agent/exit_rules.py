@@ -25,13 +25,14 @@ _ALL_LABS = '"tb*"'
 
 _NAME_SERVER_PORT = 53
 _LOOPBACK = "127.0.0.0/8"
+_TABLES = "testbed-"
 _COMMENT = "testbed"
 _DIRECTIONS = ("-i", "-o")
 
 
 def table(lab: str) -> str:
     """Return the name of a lab's table; names of labs are in nft's alphabet."""
-    return f"testbed-{lab}"
+    return f"{_TABLES}{lab}"
 
 
 def rules(
@@ -101,8 +102,19 @@ def keeps_others(network: int) -> bool:
         MachineError: `no-nft`.
         LabError: `filter-refused`.
     """
-    listed = nft.load(network, ["list chains ip"], "a network leads out of the lab", "").splitlines()
-    return any(line.split()[:2] == ["chain", OTHERS] for line in listed)
+    return has_others(nft.load(network, ["list chains ip"], "a network leads out of the lab", ""))
+
+
+def has_others(chains: str) -> bool:
+    """Whether a lab's table is among those with a chain `OTHERS`, in what nft prints for `list chains ip`."""
+    of = ""
+    for line in chains.splitlines():
+        match line.split():
+            case ["table", "ip", name, *_]:
+                of = name
+            case ["chain", name, *_] if name == OTHERS and of.startswith(_TABLES):
+                return True
+    return False
 
 
 def blocking(network_rules: str) -> bool:
