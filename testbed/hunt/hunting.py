@@ -195,7 +195,7 @@ class Hunt:
         why = failed[0].why if failed else ""
         count = f"{len(failed)} of {len(outcomes)}"
         _log.info("%d of %d faults are left; with them %s runs fail", len(fewest), len(entries), count)
-        write_whole(self.output, _text(trials.topology, seed, fewest, f"{count} runs failed: {why}"))
+        write_whole(self.output, self._text(trials.topology, seed, fewest, f"{count} runs failed: {why}"))
         run = next((run for trial in failed if (run := trials.run_of(trial))), None)
         return Found(
             seed=seed,
@@ -208,21 +208,21 @@ class Hunt:
             export=archive.export(run, self.output.with_suffix(".zip")) if run else None,
         )
 
+    def _text(self, hunted: Topology, seed: int, entries: Sequence[Entry], said: str) -> str:
+        """Return the topology with these faults as its timeline."""
+        elsewhere = hunted.directory.resolve() != self.output.parent.resolve()
+        data = {name: value for name, value in _data(hunted).items() if name not in ("chaos", "seed")}
+        lines = [
+            f"# Found by testbed hunt from seed {seed}: with these faults, {said}",
+            f"# Files that it names are relative to {hunted.directory}." if elsewhere else "",
+            *dumped(data),
+            f"seed: {seed}",
+            "timeline:" if entries else "timeline: []",
+            *(f"  - {line}" for entry in entries for line in dumped(entry, flow=True)),
+        ]
+        return "\n".join(filter(None, lines)) + "\n"
+
 
 def _data(hunted: Topology) -> dict[str, object]:
     data: Any = hunted.document.data
     return dict(data)
-
-
-def _text(hunted: Topology, seed: int, entries: Sequence[Entry], said: str) -> str:
-    """Return the topology with these faults as its timeline."""
-    data = {name: value for name, value in _data(hunted).items() if name not in ("chaos", "seed")}
-    lines = [
-        f"# Found by testbed hunt from seed {seed}: with these faults, {said}",
-        f"# Files that it names are relative to {hunted.directory}." if hunted.directory != Path.cwd() else "",
-        *dumped(data),
-        f"seed: {seed}",
-        "timeline:" if entries else "timeline: []",
-        *(f"  - {line}" for entry in entries for line in dumped(entry, flow=True)),
-    ]
-    return "\n".join(filter(None, lines)) + "\n"

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +80,9 @@ class Trials:
     def __post_init__(self) -> None:
         if self._journal.is_file():
             for line in self._journal.read_text("utf-8").splitlines():
-                trial = Trial(**json.loads(line))
-                self.done.setdefault(trial.key, []).append(trial)
+                with suppress(ValueError):  # the last line of a hunt that was killed, or had no more space
+                    trial = Trial(**json.loads(line))
+                    self.done.setdefault(trial.key, []).append(trial)
 
     @property
     def _journal(self) -> Path:
