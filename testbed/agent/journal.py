@@ -235,11 +235,14 @@ def put_back(journal: Journal, *, agent_died: bool, lab: str = "") -> None:
     used = [entry for entry in entries if isinstance(entry, PortUsed)]
     failures: list[str] = []
     for network, path in sorted({(0, ""), *((port.network, port.path) for port in used)}):
-        with _inside(network, path) as route:
-            if route is not None:
-                failures += _leave_all(route, [port for port in used if port.network == network])
-                if lab and entries:
-                    aliases.sweep(route, lab)
+        try:
+            with _inside(network, path) as route:
+                if route is not None:
+                    failures += _leave_all(route, [port for port in used if port.network == network])
+                    if lab and entries:
+                        aliases.sweep(route, lab)
+        except OSError as error:  # the rest is put back nevertheless
+            failures.append(f"the devices in {path or 'the namespace of the switch side'}: {error}")
     for entry in entries:
         try:
             if isinstance(entry, OnMachine):

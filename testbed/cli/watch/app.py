@@ -116,7 +116,7 @@ class Watch(App[None]):
         self._ended = threading.Event()
         self._stream = lab.events(follow=True)
         self._partitions = ExitStack()
-        self._changing = threading.Lock()
+        self._changing = threading.RLock()
         self._history, self._activity = texts.History(), texts.Activity()
         self._snapshot: Snapshot | None = None
         self._link_rows: dict[str, LinkRow] = {}
@@ -314,6 +314,8 @@ class Watch(App[None]):
 
         def work() -> None:
             with self._changing:
+                if self._ended.is_set():
+                    return  # a partition would outlast the view that ends it
                 try:
                     said = change()
                 except TestbedError as error:
@@ -338,7 +340,8 @@ class Watch(App[None]):
         Raises:
             LabError: the links could not be changed.
         """
-        self._partitions.close()
+        with self._changing:
+            self._partitions.close()
         return "no partition of this view is in force"
 
 
