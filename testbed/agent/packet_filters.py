@@ -55,9 +55,11 @@ class Nats:
         """
         nat = self._nats[name]
         self._close(name, nat)
-        await _forget_connections(self._wiring, name)
-        lines = [line for number in range(len(nat.outside)) for line in nat_rules.opening(nat, _table(number))]
-        _load(self._wiring, name, lines)
+        try:
+            await _forget_connections(self._wiring, name)
+        finally:  # one that could not forget is as before, and not closed for good
+            lines = [line for number in range(len(nat.outside)) for line in nat_rules.opening(nat, _table(number))]
+            _load(self._wiring, name, lines)
 
     async def move(self, new: NewAddress) -> None:
         """Give the NAT of a node another address, and have it forget its mappings; nothing if it has that address.
@@ -70,12 +72,13 @@ class Nats:
         if before == new.address:
             return
         self._close(name, nat)
-        node_addresses.change(
-            self._wiring.node(name), port.interface, before=before, after=new.address, prefix_length=new.prefix_length
-        )
-        self._moved[port.place] = new.address
-        await _forget_connections(self._wiring, name)
-        _load(self._wiring, name, _translations(self._wiring, name, nat, self._moved))
+        node, length = self._wiring.node(name), new.prefix_length
+        try:
+            node_addresses.change(node, port.interface, before=before, after=new.address, prefix_length=length)
+            self._moved[port.place] = new.address
+            await _forget_connections(self._wiring, name)
+        finally:
+            _load(self._wiring, name, _translations(self._wiring, name, nat, self._moved))
 
     def _close(self, name: str, nat: NewNat) -> None:
         tables = (_table(number) for number in range(len(nat.outside)))

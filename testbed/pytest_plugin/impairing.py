@@ -59,6 +59,9 @@ def _changes(marker: pytest.Mark) -> list[LinkChange]:
 def impair(request: pytest.FixtureRequest) -> None:
     """Carry out the changes of a test's parameter, if it has one; the lab undoes them after the test."""
     changes: tuple[LinkChange, ...] = getattr(request, "param", ())
+    asked_for = {*request.fixturenames}
     for change in changes:
         lab: LabInTest = request.getfixturevalue(change.lab)
+        if change.lab not in asked_for:  # then it is not among the test's labs, whose links are given back
+            request.addfinalizer(lab.after_test)
         lab.link(change.source, change.destination).update(**change.keys)
