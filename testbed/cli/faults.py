@@ -29,6 +29,11 @@ def fault_command(name: str, node: str, fault: str, *, lasting: str | None, as_j
     kind, equals, value = fault.partition("=")
     if equals and lasting:
         raise UsageError("two-values", f"{fault!r} has a value, and --for is one", "leave one of them out")
+    if lasting:
+        from testbed.topology.node_events import NODE_EVENTS, LastingEvent  # noqa: PLC0415  # only with the option
+
+        if not issubclass(NODE_EVENTS.get(kind, LastingEvent), LastingEvent):
+            raise UsageError("not-lasting", f"{kind} does not end by itself", "leave --for out, and end it by another")
     lab = Lab.attach(name)
     happened = lab.bring_about(node, kind, (lasting or value) if lasting or equals else True)
     if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from testbed.errors import TestbedError
@@ -78,7 +79,8 @@ class EventCommands:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         for program in self._programs:
-            program.kill()
+            with suppress(TestbedError):  # the agent has gone: what has ended the run says so
+                program.kill()
         deadline = time.monotonic() + _END_S
         for thread in self._threads:
             thread.join(max(0, deadline - time.monotonic()))

@@ -166,6 +166,11 @@ def test_a_wrong_command_line_is_json_too():
     assert "vmware" in found["error"]["message"]
 
 
+def test_how_long_a_fault_lasts_is_not_taken_for_the_value_of_one_that_does_not_end_by_itself():
+    refused = CliRunner().invoke(cli, ["fault", "no-such-lab", "a", "clock", "--for", "3s"])
+    assert refused.exception.code == "not-lasting"
+
+
 def test_words_of_another_program_do_not_ask_for_json():
     assert "no-such-lab" in command_line("exec", "no-such-lab", "a", "--", "ip", "--json").stderr.split(":")[0]
 
