@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from testbed.agent.netlink import CREATE, REPLACE, RouteSocket, attribute, attributes
 from testbed.errors import LabError
+from testbed.families import IPV4
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from testbed.agent.messages import NewRoute
     from testbed.agent.netlink import Message
     from testbed.agent.nodes import Node
+    from testbed.families import Address
 
 # include/uapi/linux/rtnetlink.h
 _NEW_ROUTE, _GET_ROUTE = 24, 26
@@ -48,18 +50,20 @@ def install(node: Node, routes: Iterable[NewRoute]) -> None:
 
 def _message(route: NewRoute) -> Message:
     gateway = ipaddress.ip_address(route.via)
-    is_4 = gateway.version == 4  # noqa: PLR2004
     destination = None if route.to == _DEFAULT else ipaddress.ip_network(route.to)
     bits = destination.prefixlen if destination else 0
-    family = socket.AF_INET if is_4 else socket.AF_INET6
-    body = _RTMSG.pack(family, bits, 0, 0, _MAIN_TABLE, _STATIC, _UNIVERSE, _UNICAST, 0)
+    body = _RTMSG.pack(_family(gateway), bits, 0, 0, _MAIN_TABLE, _STATIC, _UNIVERSE, _UNICAST, 0)
     if destination:
         body += attribute(_DESTINATION, destination.network_address.packed)
     return _NEW_ROUTE, CREATE | REPLACE, body + attribute(_GATEWAY, gateway.packed)
 
 
+def _family(address: Address) -> int:
+    return socket.AF_INET if address.version == IPV4 else socket.AF_INET6
+
+
 def next_hops(node: Node, addresses: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return the next hops that a node's kernel has for IPv4 addresses; see `testbed.agent.messages.NextHops`.
+    """Return the next hops that a node's kernel has for addresses; see `testbed.agent.messages.NextHops`.
 
     Raises:
         LabError: `route-refused`: the kernel looks nothing up.
@@ -72,17 +76,17 @@ def next_hops(node: Node, addresses: Iterable[str]) -> dict[str, tuple[str, ...]
 
 
 def _looked_up(route_socket: RouteSocket, address: str) -> tuple[str, ...]:
-    body = _RTMSG.pack(socket.AF_INET, 32, 0, 0, 0, 0, 0, 0, _FIB_MATCH)
-    wanted = attribute(_DESTINATION, ipaddress.IPv4Address(address).packed)
+    wanted = ipaddress.ip_address(address)
+    body = _RTMSG.pack(_family(wanted), wanted.max_prefixlen, 0, 0, 0, 0, 0, 0, _FIB_MATCH)
     try:
-        (answer,) = route_socket.ask((_GET_ROUTE, 0, body + wanted))
+        (answer,) = route_socket.ask((_GET_ROUTE, 0, body + attribute(_DESTINATION, wanted.packed)))
     except OSError as error:
         if error.errno in _UNREACHABLE:
             return ()
         raise
     found = attributes(answer[_RTMSG.size :])
     hops = [found, *(attributes(hop) for hop in _in_turn(found.get(_MULTIPATH, b"")))]
-    return tuple(str(ipaddress.IPv4Address(hop[_GATEWAY])) for hop in hops if _GATEWAY in hop)
+    return tuple(str(ipaddress.ip_address(hop[_GATEWAY])) for hop in hops if _GATEWAY in hop)
 
 
 def _in_turn(data: bytes) -> Iterator[bytes]:

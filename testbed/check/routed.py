@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 from typing import TYPE_CHECKING
 
 from testbed.agent import messages
@@ -33,7 +33,10 @@ def as_routed(plan: Plan, call: Callable[[messages.NextHops], Mapping[str, Mappi
         return plan
     found = call(messages.NextHops(nodes={node.name: addresses for node in daemons}))
     owners = {
-        address: (node.name, at.network) for node in plan.nodes for at in node.interfaces for address in at.addresses
+        address: (node.name, at.network)
+        for node in plan.nodes
+        for at in node.interfaces
+        for address in (*at.addresses, *([_link_local(at.mac)] if at.address6 else ()))
     }
     routed = {name: _routes(hops, owners) for name, hops in found.items()}
     return replace(plan, nodes=tuple(replace(node, routes=routed.get(node.name, node.routes)) for node in plan.nodes))
@@ -51,6 +54,13 @@ def _ends(plan: Plan) -> Iterator[str]:
 
 def _addresses(node: Node) -> Iterator[str]:
     return (address for interface in node.interfaces for address in interface.addresses)
+
+
+def _link_local(mac: str) -> str:
+    """Return the link-local address that an interface has by its MAC (RFC 4291, appendix A): daemons route by these."""
+    first, *octets = bytes.fromhex(mac.replace(":", ""))
+    identifier = bytes([first ^ 2, *octets[:2], 0xFF, 0xFE, *octets[2:]])
+    return str(IPv6Address(b"\xfe\x80" + bytes(6) + identifier))
 
 
 def _routes(hops: Mapping[str, tuple[str, ...]], owners: Mapping[str, tuple[str, str]]) -> tuple[Route, ...]:

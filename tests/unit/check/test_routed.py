@@ -1,5 +1,7 @@
 """Paths over routers that find their routes themselves are those that their kernels have now."""
 
+from ipaddress import IPv6Address
+
 import pytest
 
 from testbed.check import as_routed, paths_of
@@ -61,6 +63,22 @@ def test_a_path_without_a_single_route_is_not_measured_and_says_why(plan, spread
     for path, nodes in ((there, ("r1", "r2")), (back, ("r2", "r1"))):
         assert path.nodes == nodes
         assert f"the routing daemons of {', '.join(nodes)} have no route" in str(path.skipped)
+
+
+def test_over_ipv6_the_next_hops_are_link_local_addresses():
+    plan = resolve(loads(RING + "ip: 6\n", "x.yml"))
+
+    def link_local(node, network):
+        mac = bytes.fromhex(plan.node(node).on(network).mac.replace(":", ""))
+        return str(IPv6Address(f"fe80::{mac[0] ^ 2:02x}{mac[1]:02x}:{mac[2]:02x}ff:fe{mac[3]:02x}:{mac[4:].hex()}"))
+
+    a, b = plan.node("a").on("a-r1").address6, plan.node("b").on("r2-b").address6
+    hops = {("r1", b): "r3", ("r3", b): "r2", ("r2", a): "r1"}
+    networks = {("r1", "r3"): "r3-r1", ("r3", "r2"): "r2-r3", ("r2", "r1"): "r1-r2"}
+    there, back = paths(
+        plan, {(node, to): (link_local(via, networks[node, via]),) for (node, to), via in hops.items()}
+    )
+    assert (there.nodes, back.nodes) == (("r1", "r3", "r2"), ("r2", "r1"))
 
 
 def test_routers_with_computed_routes_are_not_asked():
