@@ -101,7 +101,7 @@ def check_nats(
 
 def unused(plan: Plan) -> tuple[str, str, str, str]:
     """Return four addresses that are in no subnet of a plan, from the end of the pool."""
-    subnets = [IPv4Network(network.subnet) for network in plan.networks]
+    subnets = [IPv4Network(network.subnet) for network in plan.networks if network.subnet]
     last = int(POOL.broadcast_address) - 1
     free = (
         str(address)

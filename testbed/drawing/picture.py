@@ -167,7 +167,7 @@ def _without_key(part: str) -> str:
 
 
 def _about(network: Network) -> str:
-    parts = [network.subnet]
+    parts = [*map(str, network.subnets.values())]
     if network.mtu != 1500:  # noqa: PLR2004  # Ethernet's
         parts.append(f"MTU {network.mtu}")
     if network.present:

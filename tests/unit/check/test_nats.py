@@ -1,5 +1,7 @@
 """What the probes of a NAT say of it."""
 
+from dataclasses import replace
+
 import pytest
 
 from testbed.agent.messages import NatObservation
@@ -104,12 +106,10 @@ def test_only_a_check_with_enough_time_measures_the_timeout():
 
 
 def test_the_addresses_of_probes_are_in_no_subnet_of_the_lab():
-    assert unused(resolve(loads(TEXT, "x.yml"))) == (
-        "198.19.254.255",
-        "198.19.254.254",
-        "198.19.254.253",
-        "198.19.254.252",
-    )
+    plan = resolve(loads(TEXT, "x.yml"))
+    with_ipv6_only = replace(plan, networks=(*plan.networks, replace(plan.networks[0], name="tunnel", subnet="")))
+    for each in (plan, with_ipv6_only):
+        assert unused(each) == ("198.19.254.255", "198.19.254.254", "198.19.254.253", "198.19.254.252")
 
 
 def test_the_networks_outside_of_one_nat_are_probed_one_after_the_other():
