@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from testbed.agent import messages
 from testbed.errors import UsageError
 from testbed.faults import SetClock
+from testbed.impairments import CLEAR
 from testbed.lab import bringup, clocks
 from testbed.lab.observer import SILENT, Observer
 from testbed.lab.timeline_client import Timeline
@@ -52,7 +53,7 @@ def play(lab: ConnectedLab, played: Plan, observer: Observer) -> tuple[TimelineR
     changed = {change.key for event in played.timeline for change in event.changes}
     in_force = {link.key: link.impairments for link in lab.statistics()}
     links = [
-        replace(link, impairments=in_force.get(link.key, link.impairments))
+        replace(link, impairments=in_force.get(link.key, CLEAR))  # as it is in this lab, whatever the file has
         for link in played.links
         if link.key in changed
     ]
