@@ -306,3 +306,9 @@ def test_heal_all_sets_clocks_right():
     state, (wrong, healed) = TimelineState(topology), in_time(topology)
     state.meet(wrong.what)
     assert list(map(str, state.faults_of(healed.what))) == ["a: clock right"]
+
+
+def test_an_event_that_happens_again_at_once_is_refused_before_all_of_its_times_are_in_memory():
+    event = "{at: 0s, every: 1ns, until: 4s, link: {between: [a, b]}, loss: [1%, 2%]}"
+    with pytest.raises(TopologyError, match=r"too-many-changes: .* more than 20000 events"):
+        loads(f"{HEAD}  - {event}\n", "file.yml")
