@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from typing import Any
 
 import pytest
 
@@ -217,7 +218,7 @@ def test_an_event_that_contradicts_the_state_of_a_node_fails_and_all_is_undone()
 
 @pytest.mark.parametrize("fault", [Restart(node="a"), Stop(node="a")])
 def test_a_fault_that_fails_half_way_leaves_the_node_as_it_is_by_then(fault):
-    nodes = Nodes()
+    nodes: Any = Nodes()
 
     async def broken(_node):
         raise LabError("broken", "the program does not start, or end")

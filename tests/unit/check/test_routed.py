@@ -75,9 +75,7 @@ def test_over_ipv6_the_next_hops_are_link_local_addresses():
     a, b = plan.node("a").on("a-r1").address6, plan.node("b").on("r2-b").address6
     hops = {("r1", b): "r3", ("r3", b): "r2", ("r2", a): "r1"}
     networks = {("r1", "r3"): "r3-r1", ("r3", "r2"): "r2-r3", ("r2", "r1"): "r1-r2"}
-    there, back = paths(
-        plan, {(node, to): (link_local(via, networks[node, via]),) for (node, to), via in hops.items()}
-    )
+    there, back = paths(plan, {(node, to): (link_local(via, networks[node, via]),) for (node, to), via in hops.items()})
     assert (there.nodes, back.nodes) == (("r1", "r3", "r2"), ("r2", "r1"))
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 from testbed.hunt.trials import Trial, Trials
 
@@ -10,7 +11,8 @@ def test_a_hunt_goes_on_after_one_that_was_killed_while_it_wrote_an_outcome_down
     trial = Trial(key="k", failed=True, why="rpc.latency.p99 < 1ms", run="run-1")
     lines = [json.dumps(asdict(trial)), json.dumps(asdict(trial))[:20]]
     (tmp_path / "trials.jsonl").write_text("\n".join(lines))
+    none: Any = None
     trials = Trials(
-        topology=None, directory=tmp_path, name="hunt", runtime=None, engine=None, command=(), observer=None
+        topology=none, directory=tmp_path, name="hunt", runtime=None, engine=None, command=(), observer=none
     )
     assert trials.done == {"k": [trial]}

@@ -6,6 +6,7 @@ import threading
 from contextlib import contextmanager
 from io import StringIO
 from types import SimpleNamespace
+from typing import Any
 
 from testbed.lab.event_commands import EventCommands
 
@@ -53,8 +54,9 @@ def test_a_command_that_starts_when_the_run_is_over_is_killed():
 
     command = SimpleNamespace(node="a", argv=("sleep", "inf"), may_fail=False)
     plan = SimpleNamespace(timeline=[SimpleNamespace(at_ns=0, commands=[command])])
-    writer = Writer()
-    commands = EventCommands(SimpleNamespace(plan=plan, now_ns=lambda: 0, program=program), writer)
+    lab: Any = SimpleNamespace(plan=plan, now_ns=lambda: 0, program=program)
+    writer: Any = Writer()
+    commands = EventCommands(lab, writer)
     commands._over = over
     with commands:
         commands.start(0)

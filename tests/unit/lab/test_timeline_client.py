@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from types import SimpleNamespace
+from typing import Any
 
 from testbed.agent.messages import Tell
 from testbed.lab import timeline_client
@@ -19,9 +20,11 @@ def test_a_look_at_a_clock_in_a_node_that_the_timeline_has_paused_does_not_keep_
         told.append(what)
         ended.set()  # as the agent, which has the node go on
 
-    plan = SimpleNamespace(timeline=(), lab="lab")
-    timeline = Timeline(plan, SimpleNamespace(agent=None), {}, lambda _record: None, SILENT)
-    timeline._connection = SimpleNamespace(tell=tell, close=lambda: None)
+    plan: Any = SimpleNamespace(timeline=(), lab="lab")
+    lab: Any = SimpleNamespace(agent=None)
+    connection: Any = SimpleNamespace(tell=tell, close=lambda: None)
+    timeline = Timeline(plan, lab, {}, lambda _record: None, SILENT)
+    timeline._connection = connection
 
     def look():
         with timeline._looking:
