@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -19,21 +19,22 @@ from testbed.plan.members import held_plan
 from testbed.runtime import local_agent, state
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from testbed.agent.client import Agent
     from testbed.lab.observer import Observer
     from testbed.matching import LinkKey
     from testbed.plan.model import Link
+    from testbed.plan.nodes import Node
     from testbed.runtime import LabStatus, Runtime
 
 _log = logging.getLogger(__name__)
 
 _SUBNET_TRIES = 5
 
-_RESTARTING = ("port-gone", "node-stopped")
-"""Errors of links to a node that is restarting."""
+_RESTARTING = ("port-gone", "node-stopped", "node-gone")
+"""Errors of a node that is restarting, and of links to it."""
 
 _LAST_LINES = 10
 
@@ -150,16 +151,13 @@ def bring_up(
 def _make(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[LinkKey, str]) -> Plan:
     """Make nodes, networks and links; the plan as it is up."""
     observer.begun("up", "starting")
-    with logs.timed(_log, f"make nodes of lab {plan.lab} by {runtime.name}"):
-        plan = runtime.up(plan, lambda step: observer.begun("up", step))
-    agent = runtime.connect(plan.lab)
-    links = [replace(link, engine=engines.get(link.key, link.engine)) for link in plan.links]
-    with logs.timed(_log, f"impair {len(links)} links"):
-        try:
+    with _noting_restarts(plan, runtime):
+        with logs.timed(_log, f"make nodes of lab {plan.lab} by {runtime.name}"):
+            plan = runtime.up(plan, lambda step: observer.begun("up", step))
+        agent = runtime.connect(plan.lab)
+        links = [replace(link, engine=engines.get(link.key, link.engine)) for link in plan.links]
+        with logs.timed(_log, f"impair {len(links)} links"):
             chosen = _impairments(plan, links, agent, observer)
-        except LabError as error:
-            _note_restarts(error, plan, runtime)
-            raise
     for engine, why in sorted(chosen):
         observer.chosen("engine", engine, why)
     if plan.project:
@@ -172,14 +170,23 @@ def _make(plan: Plan, runtime: Runtime, observer: Observer, engines: Mapping[Lin
     return plan
 
 
-def _note_restarts(error: LabError, plan: Plan, runtime: Runtime) -> None:
+@contextmanager
+def _noting_restarts(plan: Plan, runtime: Runtime) -> Iterator[None]:
     """Add to an error what nodes wrote whose programs may have ended, and been started again, at that moment."""
-    for node in plan.nodes:
-        if node.service.restarts and error.code in _RESTARTING:
-            lines = b"".join(runtime.logs(plan.lab, node.name)).decode(errors="replace").splitlines()[-_LAST_LINES:]
-            wrote = "".join(f"\n    {line}" for line in lines) or " nothing"
-            said = f"the program of {node.name} may keep ending (restart: {node.service.restart}); it wrote:{wrote}"
-            error.add_note(f"{said}\n  with a ready: the lab waits until it works")
+    try:
+        yield
+    except LabError as error:
+        for node in plan.nodes if error.code in _RESTARTING else ():
+            if node.service.restarts:
+                error.add_note(_last_words(plan.lab, node, runtime))
+        raise
+
+
+def _last_words(lab: str, node: Node, runtime: Runtime) -> str:
+    lines = b"".join(runtime.logs(lab, node.name)).decode(errors="replace").splitlines()[-_LAST_LINES:]
+    wrote = "".join(f"\n    {line}" for line in lines) or " nothing"
+    said = f"the program of {node.name} may keep ending (restart: {node.service.restart}); it wrote:{wrote}"
+    return f"{said}\n  with a ready: the lab waits until it works"
 
 
 def _impairments(plan: Plan, links: Sequence[Link], agent: Agent, observer: Observer) -> set[tuple[str, str]]:
