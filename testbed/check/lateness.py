@@ -78,8 +78,10 @@ class Lateness:
             return finding.name in _FILLED and (was_late or self.dropped > 0)
         excess = finding.measured - finding.asked
         if finding.name in _LOST:
-            lost = excess * sent if finding.name == "loss" else 0
-            return self.most_ns > SLACK_NS or 0 < lost <= 2 * self.dropped or (not lost and self.dropped > 0)
+            given_up = self.share * sent if self.most_ns > SLACK_NS else 0  # later than the receiver waits
+            if finding.name == "loss":
+                return excess * sent <= 2 * (self.dropped + given_up)
+            return self.dropped > 0 or given_up > 0
         if finding.name == "distribution":
             return was_late
         if finding.name in TIMING:

@@ -75,7 +75,7 @@ def test_a_link_that_does_something_else_fails_and_the_other_does_not(lab, chang
     changed("client", "server", **changes)
     for _ in range(ATTEMPTS):
         there, back = measured(lab)
-        assert not there.passed
+        assert "as requested" not in {finding.verdict for finding in there.findings if finding.name in changes}
         if all(verdict in there.verdict for verdict in verdicts):
             break
     assert all(verdict in there.verdict for verdict in verdicts), there

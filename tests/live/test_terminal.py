@@ -81,13 +81,16 @@ class Terminal:
     def type(self, text):
         os.write(self._master, text.encode())
 
-    def read_until(self, pattern):
-        """What is shown until a pattern appears."""
+    def read_until(self, pattern, *, typing=""):
+        """What is shown until a pattern appears; meanwhile something may be typed each second."""
         shown = b""
         deadline = time.monotonic() + PATIENCE_S
         while not re.search(pattern.encode(), shown):
-            assert select.select([self._master], [], [], max(0, deadline - time.monotonic()))[0], shown
-            shown += os.read(self._master, 1 << 16)
+            assert time.monotonic() < deadline, shown
+            if select.select([self._master], [], [], 1)[0]:
+                shown += os.read(self._master, 1 << 16)
+            else:
+                self.type(typing)
         return shown.decode()
 
     def close(self):

@@ -46,7 +46,8 @@ def verdict(finding, after, before=None, **other):
         (found("loss", 0.0, 0.1), LATE, False),
         (found("loss", 0.0, 0.1), replace(ON_TIME, kernel_drops=100), True),
         (found("loss", 0.0, 0.1), replace(ON_TIME, kernel_drops=10), False),  # fewer than were lost
-        (found("loss", 0.0, 0.1), replace(ON_TIME, lateness_max_ns=900 * MS), True),  # the receiver did not wait
+        (found("loss", 0.0, 0.1), replace(LATE, lateness_max_ns=900 * MS), True),  # the receiver did not wait
+        (found("loss", 0.0, 0.1), replace(ON_TIME, lateness_max_ns=900 * MS), False),  # that was at another time
         (found("loss", 0.2, 0.1, "too low"), replace(LATE, kernel_drops=100), False),
         (found("duplicates", 0.0, 0.1), LATE, False),
         (found("policer", 1e6, 2e6), LATE, False),
