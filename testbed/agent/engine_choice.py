@@ -24,7 +24,7 @@ def engine_for(
     """Choose the engine of a requested link.
 
     Args:
-        link: what is asked for.
+        link: the link, with the impairments that it is to have.
         wiring: the nodes and ports of the lab.
         engines: by name, in order of preference.
         missing: those that do not work here, and why.
@@ -34,7 +34,7 @@ def engine_for(
 
     Raises:
         MachineError: `engine-unavailable`.
-        LabError: no engine can do what is asked for; `offload-not-ours`; `port-gone`.
+        LabError: no engine can carry out the impairments; `offload-not-ours`; `port-gone`.
     """
     key = link.key
     awaited = wiring.awaits(*key.nodes, network=key.network)

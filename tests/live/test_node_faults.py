@@ -18,7 +18,7 @@ MS = 1_000_000
 S = 1000 * MS
 DELAY_MS = 40
 HOUR_S, FAR_S, DRIFTED_S = 3600, 900, 900
-"""A clock that is an hour off is told from one that is right however long a busy machine takes to look."""
+"""A clock that is an hour off is found wrong, and a right one right, however long a busy machine takes to look."""
 
 TEXT = """
 name: faults

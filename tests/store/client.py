@@ -35,7 +35,7 @@ def ask(sock: socket.socket, to: str, port: int, **message: Any) -> dict[str, An
 
 
 def request(sock: socket.socket, primary: list[str], **message: Any) -> dict[str, Any]:
-    """Return the primary's answer, whoever that is by then; an empty one at the end."""
+    """Return the answer of the node that is the primary at that time; an empty one at the end."""
     number = next(numbers)
     while monotonic() < end:
         answer = ask(sock, primary[0], 7000, id=number, **message) if primary[0] else {}

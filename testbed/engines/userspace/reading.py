@@ -104,7 +104,7 @@ class FrameReader:
     def read(self) -> tuple[Arrivals, int]:
         """Return the waiting frames, at most `BATCH`, from the MAC header on; and how many others were too large.
 
-        A reader that had no processor for a while finds frames that arrived far apart; those are told apart.
+        After a while without a processor, a reader finds frames that arrived far apart: they keep their own times.
 
         Raises:
             OSError: the device is gone or down; BlockingIOError if no frame waits.

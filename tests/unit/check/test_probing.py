@@ -26,7 +26,7 @@ def test_a_link_that_is_not_as_requested_fails(here, make_plan):
     there, back = measure(plan, here, depth=BRIEF, progress=fractions.append)
     assert (there.link, back.link) == ("client -> server", "server -> client")
     assert "delay too low" in there.verdict
-    assert len({*here.seeds}) == ATTEMPTS  # each train of a link is told from the others
+    assert len({*here.seeds}) == ATTEMPTS  # each train of a link has a seed of its own
     assert "loss" not in there.verdict
     assert "loss too low" in back.verdict
     assert fractions == sorted(fractions)
