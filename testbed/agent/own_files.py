@@ -71,8 +71,8 @@ def layered(*further: str) -> Mapping[str, tuple[str, ...]]:
 def mount_layers(*further: str) -> None:
     """Make all files of this mount namespace read-only, with a layer of its own over each of the `layered` directories.
 
-    A directory that the kernel gives no layer, such as one of a kernel without overlayfs, stays read-only; /tmp and
-    /var/tmp are empty then.
+    A directory that the kernel gives no layer stays read-only: it has none without overlayfs, and none to an ordinary
+    user if something is mounted below the directory. /tmp and /var/tmp are empty then, but for what is asked for.
 
     Args:
         further: see `layered`.
@@ -89,8 +89,8 @@ def mount_layers(*further: str) -> None:
         try:
             _lay_over(place, Path(_LAYERS, str(number)))
         except OSError:
-            if place in _SCRATCH and not any(_is_within(each, place) for each in further):
-                mounts.mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
+            if place in _SCRATCH:
+                _empty(place, [each for each in map(os.path.realpath, further) if _is_within(each, place)])
             continue
         for path, tree in hidden[place]:
             mounts.make_read_only(tree=tree)
@@ -113,6 +113,15 @@ def _copies(paths: Iterable[str]) -> Iterator[tuple[str, int]]:
         with suppress(OSError):  # an ordinary user may copy no part of what is mounted below another
             if not Path(path).samefile("/run"):
                 yield path, mounts.copied(path, recursive=False)
+
+
+def _empty(scratch: str, kept: Iterable[str]) -> None:
+    """Mount an empty directory over a scratch directory, in which only some directories are kept, read-only."""
+    trees = [(path, mounts.copied(path, recursive=True)) for path in kept if path != scratch]
+    mounts.mount("tmpfs", scratch, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
+    for path, tree in trees:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        mounts.attach(tree, path)
 
 
 def _lay_over(place: str, layer: Path) -> None:
