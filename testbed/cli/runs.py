@@ -15,6 +15,7 @@ from testbed import interruption, report, topology
 from testbed import lab as labs
 from testbed.analysis import formatting, samples
 from testbed.cli import options, tables
+from testbed.cli.repetitions import RepeatScreen
 from testbed.cli.screen import Screen
 from testbed.errors import UsageError
 from testbed.lab import Lab, running
@@ -42,6 +43,12 @@ FAILED = 1
 @click.option(
     "--check/--no-check", "checked", default=True, help="Measure the links before the workloads.  [default: check]"
 )
+@click.option(
+    "--repeat",
+    metavar="N",
+    type=click.IntRange(1, 1000),
+    help="Make N runs, one after the other, and show the means with their intervals.",
+)
 @click.option("--only", metavar="WORKLOAD", multiple=True, help="Run only this workload; may be given several times.")
 @click.option(
     "--capture",
@@ -65,6 +72,7 @@ def run_command(
     *,
     checked: bool,
     check_budget: float | None,
+    repeat: int | None,
     only: tuple[str, ...],
     capture: tuple[str, ...],
     results: Path,
@@ -74,19 +82,37 @@ def run_command(
     """Check the links of a lab, run its workloads and keep the result.
 
     A lab that is not up is brought up first and taken down afterwards. The exit status is 1 if a link is not as
-    requested or an expectation is not met.
+    requested or an expectation is not met, in any run if there are several. Runs that are complete stay when later ones
+    fail or are interrupted.
     """
     require_writable(results)
     with interruption.deferred(), ExitStack() as stack, interruption.delivered():
-        screen = stack.enter_context(Screen(quiet=as_json))
+        repeated = RepeatScreen(repeat, quiet=as_json) if repeat else None
+        screen = stack.enter_context(repeated or Screen(quiet=as_json))
         lab = _lab(stack, source, how, screen, only=only, capture=capture)
-        run = lab.run(results, only=only, capture=capture, check=checked, check_budget_s=check_budget, observer=screen)
-        if as_json:
-            click.echo(json.dumps(run.to_json() | {"path": str(run.path)}, indent=2))
-        show(run, screen)
+        if repeated is None:
+            run = lab.run(
+                results, only=only, capture=capture, check=checked, check_budget_s=check_budget, observer=screen
+            )
+            if as_json:
+                click.echo(json.dumps(run.to_json() | {"path": str(run.path)}, indent=2))
+            show(run, screen)
+            runs: tuple[Run, ...] = (run,)
+        else:
+            with repeated.concluded(as_json=as_json):
+                lab.repeat(
+                    repeated.times,
+                    results,
+                    only=only,
+                    capture=capture,
+                    check=checked,
+                    check_budget_s=check_budget,
+                    observer=repeated,
+                )
+            runs = repeated.kept.runs
         if junit is not None:
-            junit.write(junit_report(run))
-    return 0 if run.as_expected else FAILED
+            junit.write(junit_report(*runs))
+    return 0 if all(run.as_expected for run in runs) else FAILED
 
 
 def show(run: Run, screen: Screen) -> None:

@@ -80,6 +80,7 @@ class Screen(Observer):
         for key in [key for key in self._tasks if key[0] == stage]:
             self._bars.remove_task(self._tasks.pop(key))
         seconds = time.monotonic() - self._begun.pop(stage, time.monotonic())
+        self._said.pop(stage, None)
         self.say(stage, f"{detail:<64} {seconds:5.1f} s")
 
     def progressed(self, stage: str, what: str, fraction: float, count: str = "") -> None:

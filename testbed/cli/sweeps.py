@@ -177,7 +177,7 @@ class SweepScreen(SweepObserver):
         self._bar.update(self._task, advance=1)
         if not self._console.is_terminal:
             values = ((measure, measure.of(run)) for measure in self._measures)
-            found = [f"{measure.label} {rows.value_text(value, measure)}" for measure, value in values]
+            found = [f"{measure.label} {measure.text(value)}" for measure, value in values]
             self._screen.say("run", f"{self._place}  {self._label}  {', '.join(found)}{self._left()}")
         if not run.trusted:
             self._screen.say("trust", f"{self._label}: not trusted: {'; '.join(run.why_not_trusted)}")

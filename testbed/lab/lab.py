@@ -25,6 +25,7 @@ from testbed.plan.members import current_plan
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from testbed.analysis.repetitions import Repetitions
     from testbed.check import LinkCheck, NatCheck
     from testbed.lab.capturing import Capturing
     from testbed.lab.observer import Observer
@@ -364,6 +365,46 @@ class Lab(ConnectedLab):
             budget_s=check_budget_s,
             observer=observer,
         )
+
+    def repeat(
+        self,
+        times: int,
+        results: Path = Path("results"),
+        *,
+        only: Sequence[str] = (),
+        capture: Sequence[str] = (),
+        check: bool = True,
+        check_budget_s: float | None = None,
+        observer: Observer = SILENT,
+    ) -> Repetitions:
+        """Make several runs, one after the other, each as `run` does and in a directory of its own.
+
+        Args:
+            times: how many runs, 1 or more.
+            results: the directory of all runs.
+            only: names of the workloads to run, see `run`.
+            capture: names of nodes where packets are captured, see `run`.
+            check: whether to measure the links before each run.
+            check_budget_s: time limit of the checks of a run, see `check`.
+            observer: receives the progress, and each run when it is complete.
+
+        Returns:
+            The runs, with the mean of each metric and its interval.
+
+        Raises:
+            UsageError, LabError: as `run`; there are no further runs then, and earlier ones are on disk.
+        """
+        from testbed.analysis.repetitions import Repetitions  # noqa: PLC0415 (see above)
+
+        arguments.whole(times, "times", least=1, most=1000)
+        runs = []
+        for _ in range(times):
+            run = self.run(
+                results, only=only, capture=capture, check=check, check_budget_s=check_budget_s, observer=observer
+            )
+            runs.append(run)
+            observer.finished(run)
+        return Repetitions(runs=tuple(runs))
 
     def capture(
         self,

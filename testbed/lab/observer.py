@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from testbed.runs import Run
+
 
 class Observer:
     """Receives a lab's progress. This base class ignores it; the command line shows it."""
@@ -20,6 +25,9 @@ class Observer:
 
     def happened(self, at: str, what: str) -> None:
         """An event of the run's timeline has happened; `at` is the time that the file gives."""
+
+    def finished(self, run: Run) -> None:
+        """A run of several is complete."""
 
 
 SILENT = Observer()

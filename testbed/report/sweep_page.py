@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from testbed.analysis.measures import Measure
     from testbed.sweep.layout import Curve
-    from testbed.sweep.measures import Measure
     from testbed.sweep.outcome import SweepOutcome
 
 _log = logging.getLogger(__name__)

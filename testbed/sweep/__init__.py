@@ -6,9 +6,9 @@ results/sweeps/NAME-DIGEST/       the same for the same file and options, so tha
     NAME-DIGEST-3/TIME-ID/        the runs of a cell, by its number; each is a run as any other
 """
 
+from testbed.analysis.measures import Measure, measures
 from testbed.sweep.execution import SweepObserver, carry_out
 from testbed.sweep.matrix import Cell, Matrix, Trial, matrix
-from testbed.sweep.measures import Measure, measures
 from testbed.sweep.outcome import SweepOutcome
 
 __all__ = ["Cell", "Matrix", "Measure", "SweepObserver", "SweepOutcome", "Trial", "carry_out", "matrix", "measures"]

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from testbed.analysis.measures import Measure
     from testbed.runs import Run
     from testbed.sweep.matrix import Matrix, Trial
-    from testbed.sweep.measures import Measure
 
 _log = logging.getLogger(__name__)
 
@@ -43,9 +43,6 @@ class SweepObserver(Observer):
 
     def started(self, trial: Trial, number: int, left_s: float | None) -> None:
         """Run `number` begins; it and the following ones take about `left_s` seconds, None if that is unknown."""
-
-    def finished(self, run: Run) -> None:
-        """The current run is complete."""
 
     def failed(self, error: LabError) -> None:
         """The current run has failed; the sweep continues."""

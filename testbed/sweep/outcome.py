@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from testbed import codec
 from testbed.analysis import formatting
 from testbed.analysis.comparison import MACHINERY
+from testbed.analysis.measures import CONFIDENCE
 from testbed.runs.output_files import write_whole
 from testbed.runs.reading import load, whole_runs
-from testbed.statistics import LINEAR, Estimate, log_slope, scale_of
+from testbed.statistics import LINEAR, Estimate, log_slope
 from testbed.sweep.layout import Curve, Layout
 from testbed.sweep.record import CellRecord, EstimateRecord, RunRecord, SlopeRecord, SweepRecord
 from testbed.sweep.scale import is_wide
@@ -20,14 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from testbed.analysis.measures import Measure
     from testbed.runs import Run
     from testbed.sweep.matrix import Cell, Matrix, Trial
-    from testbed.sweep.measures import Measure
 
 SWEEP_FILE = "sweep.json"
-
-CONFIDENCE = 0.95
-"""Confidence of the intervals."""
 
 _AT_LEAST = 3
 """The least number of points for a slope."""
@@ -72,9 +70,7 @@ class SweepOutcome:
 
     def estimate(self, cell: Cell, measure: Measure) -> Estimate | None:
         """Return the estimate of a metric over the runs of a cell; None if no run has it."""
-        values = (measure.of(run) for _, run in self.trials(cell))
-        known = [value for value in values if value is not None]
-        return Estimate.of(known, scale_of(measure.metric.unit), CONFIDENCE)
+        return measure.estimate(run for _, run in self.trials(cell))
 
     @property
     def missing(self) -> list[Trial]:

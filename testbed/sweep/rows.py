@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.analysis import formatting
+from testbed.analysis import repetitions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
-    from testbed.statistics import Estimate
     from testbed.sweep.matrix import Cell, Matrix
-    from testbed.sweep.measures import Measure
     from testbed.sweep.outcome import Slope, SweepOutcome
 
 
@@ -40,7 +38,7 @@ def lines(outcome: SweepOutcome) -> list[tuple[str, ...]]:
         (
             *cell.levels.values(),
             _runs(outcome, cell),
-            *(estimate_text(outcome.estimate(cell, measure), measure) for measure in outcome.measures),
+            *(measure.estimate_text(outcome.estimate(cell, measure)) for measure in outcome.measures),
         )
         for cell in outcome.matrix.cells
     ]
@@ -51,31 +49,6 @@ def _runs(outcome: SweepOutcome, cell: Cell) -> str:
     text = f"{len(runs)}" if len(runs) == outcome.repeat else f"{len(runs)} of {outcome.repeat}"
     untrusted = sum(not run.trusted for run in runs)
     return f"{text}, {untrusted} not trusted" if untrusted else text
-
-
-def estimate_text(estimate: Estimate | None, measure: Measure) -> str:
-    """Return a mean and its interval: `5.31 mbit/s (4.92 to 5.7)`."""
-    mean = value_text(estimate.mean if estimate else None, measure)
-    if estimate is None:
-        return mean
-    if estimate.interval is None:
-        return mean
-    return (
-        f"{mean} ({_range(mean, [formatting.metric_text(bound, measure.metric.unit) for bound in estimate.interval])})"
-    )
-
-
-def value_text(value: float | None, measure: Measure) -> str:
-    """Return a metric as text: `5.31 mbit/s`."""
-    return formatting.UNMEASURED if value is None else formatting.metric_text(value, measure.metric.unit)
-
-
-def _range(mean: str, bounds: Sequence[str]) -> str:
-    """Return two bounds, without their units if these are the mean's."""
-    unit = mean.partition(" ")[2]
-    if unit and all(bound.partition(" ")[2] == unit for bound in bounds):
-        bounds = [bound.partition(" ")[0] for bound in bounds]
-    return " to ".join(bounds)
 
 
 def slope_text(outcome: SweepOutcome, slope: Slope) -> str:
@@ -92,17 +65,11 @@ def failures(outcome: SweepOutcome) -> list[str]:
 
     `loss 5%: voice.loss < 4% is not met in 2 of 5 runs: repetition 1 (5.2 %), repetition 4 (4.4 %)`
     """
-    lines = []
+    lines: list[str] = []
     for cell in outcome.matrix.cells:
-        trials = outcome.trials(cell)
-        by_reason: dict[str, list[str]] = {}
-        for trial, run in trials:
-            for reason, found in formatting.failures(run).items():
-                by_reason.setdefault(reason, []).append(f"repetition {trial.repetition} ({found})")
         label = levels_text(outcome.matrix, cell.levels)
-        for reason, where in by_reason.items():
-            count = f"{len(where)} of {len(trials)} runs: {', '.join(where)}"
-            lines.append(f"{f'{label}: ' if label else ''}{reason} in {count}")
+        found = repetitions.failures({trial.repetition: run for trial, run in outcome.trials(cell)})
+        lines += [f"{label}: {line}" if label else line for line in found]
     return lines
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from testbed.analysis.measures import measures
 from testbed.errors import UsageError
-from testbed.sweep import measures
 
 
 def test_by_default_the_main_metrics_of_each_workload_are_shown(make):

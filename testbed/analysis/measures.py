@@ -1,20 +1,25 @@
-"""The choice of metrics that a sweep shows."""
+"""The choice of metrics that repeated runs show, of sweeps or of one plan, and their estimates as text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from testbed.analysis import formatting
 from testbed.errors import UsageError
 from testbed.metrics import METRICS, Metric, aggregate, find, find_aggregate
+from testbed.statistics import Estimate, scale_of
 from testbed.topology.problems import nearest, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from testbed.plan.model import Plan
     from testbed.plan.workloads import Workload
     from testbed.runs import Run
+
+CONFIDENCE = 0.95
+"""Confidence of the intervals of estimates."""
 
 _MAIN = ("latency_p50_ns", "goodput_bps")
 _BESIDE = "loss_ratio"
@@ -25,7 +30,7 @@ _LOSES = "loss_runs"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """A metric of a workload that a sweep shows; of one that the members of a group run, an aggregate."""
+    """A metric of a workload; of one that the members of a group run, an aggregate."""
 
     workload: str
     metric: Metric
@@ -40,6 +45,31 @@ class Measure:
         name = self.metric.name
         summaries = (summary for summary in (*run.summaries, *run.groups) if summary.workload == self.workload)
         return next((summary.number(name) for summary in summaries if name in summary.values), None)
+
+    def estimate(self, runs: Iterable[Run]) -> Estimate | None:
+        """Return the estimate from repetitions; None if no run has the metric."""
+        known = [value for value in map(self.of, runs) if value is not None]
+        return Estimate.of(known, scale_of(self.metric.unit), CONFIDENCE)
+
+    def text(self, value: float | None) -> str:
+        """Return a value as text: `5.31 mbit/s`."""
+        return formatting.UNMEASURED if value is None else formatting.metric_text(value, self.metric.unit)
+
+    def estimate_text(self, estimate: Estimate | None) -> str:
+        """Return a mean and its interval: `5.31 mbit/s (4.92 to 5.7)`."""
+        mean = self.text(estimate.mean if estimate else None)
+        interval = self.interval_text(estimate)
+        return f"{mean} ({interval})" if interval else mean
+
+    def interval_text(self, estimate: Estimate | None) -> str:
+        """Return the bounds of an estimate's interval, without their units if these are the mean's; `` if none."""
+        if estimate is None or estimate.interval is None:
+            return ""
+        bounds = [self.text(bound) for bound in estimate.interval]
+        unit = self.text(estimate.mean).partition(" ")[2]
+        if unit and all(bound.partition(" ")[2] == unit for bound in bounds):
+            bounds = [bound.partition(" ")[0] for bound in bounds]
+        return " to ".join(bounds)
 
 
 def measures(plan: Plan, asked: Sequence[str] = ()) -> tuple[Measure, ...]:
