@@ -10,6 +10,7 @@ import asyncio
 import http.client
 import json
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 _SECONDS = 5.0
 _ORDER_SECONDS = 60.0
 """In which a container is stopped or started, on a machine that is busy."""
+
+_CPU_PERIOD_US = 100_000
+"""In which a container may use its quota of CPU time: the kernel's default."""
 
 _PROJECT, _SERVICE, _NUMBER, _ONE_OFF = (
     f"com.docker.compose.{each}" for each in ("project", "service", "container-number", "oneoff")
@@ -49,6 +53,14 @@ class Container:
     number: int = 0
 
 
+class _RefusedError(LabError):
+    """`docker-refused`, with the status of the answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__("docker-refused", message)
+        self.status = status
+
+
 class _Listed(msgspec.Struct):
     """What is used of an element of the list of containers."""
 
@@ -61,6 +73,8 @@ class _HostConfig(msgspec.Struct):
     """What is used of the host configuration of a container."""
 
     nano_cpus: int = msgspec.field(name="NanoCpus", default=0)
+    cpu_period: int = msgspec.field(name="CpuPeriod", default=0)
+    cpu_quota: int = msgspec.field(name="CpuQuota", default=0)
 
 
 class _Inspected(msgspec.Struct):
@@ -104,20 +118,37 @@ class DockerEngine:
         Raises:
             LabError: `docker-engine-silent`.
         """
-        try:
+        with suppress(_RefusedError):  # it has ended, or goes on already
             self._request("POST", identity, "unpause")
-        except LabError as error:
-            if error.code != "docker-refused":  # it has ended, or goes on already
-                raise
 
-    async def nano_cpus(self, identity: str) -> int:
-        """Return the limit on a container's CPU time, in thousand-millionths of a core; 0 if it has none.
+    def start(self, identity: str) -> None:
+        """Start a container, if it is there and does not run.
 
         Raises:
             LabError: as `order`.
         """
-        found = msgspec.json.decode(await asyncio.to_thread(self._request, "GET", identity, "json"), type=_Inspected)
-        return found.host.nano_cpus
+        self._request_if_there(identity, "start")
+
+    def limit(self, identity: str, limits: Mapping[str, int]) -> None:
+        """Change limits of a container as `update` does, if it is there.
+
+        Raises:
+            LabError: as `order`.
+        """
+        self._request_if_there(identity, "update", json.dumps(dict(limits)).encode())
+
+    async def cpu_limits(self, identity: str) -> dict[str, int]:
+        """Return the limits of a container's CPU time, as `update` takes them to set these again.
+
+        Raises:
+            LabError: as `order`.
+        """
+        said = await asyncio.to_thread(self._request, "GET", identity, "json")
+        host = msgspec.json.decode(said, type=_Inspected).host
+        if host.nano_cpus:
+            return {"NanoCpus": host.nano_cpus}
+        # The Docker Engine takes 0 as no change, and can't take a limit in NanoCpus away again.
+        return {"CpuPeriod": host.cpu_period or _CPU_PERIOD_US, "CpuQuota": host.cpu_quota or -1}
 
     async def update(self, identity: str, limits: Mapping[str, int]) -> None:
         """Change limits of a container, named as in the Engine's API.
@@ -126,6 +157,13 @@ class DockerEngine:
             LabError: as `order`.
         """
         await asyncio.to_thread(self._request, "POST", identity, "update", json.dumps(dict(limits)).encode())
+
+    def _request_if_there(self, identity: str, what: str, body: bytes | None = None) -> None:
+        try:
+            self._request("POST", identity, what, body)
+        except _RefusedError as error:
+            if error.status != http.HTTPStatus.NOT_FOUND:
+                raise
 
     def _request(self, method: str, identity: str, what: str, body: bytes | None = None) -> bytes:
         connection = _Connection(self._path, _ORDER_SECONDS)
@@ -145,7 +183,7 @@ class DockerEngine:
                 reason = json.loads(said)["message"]
             except (ValueError, KeyError, TypeError):
                 reason = f"status {answer.status}"
-            raise LabError("docker-refused", f"container {identity[:12]}: no {name}: {reason}")
+            raise _RefusedError(answer.status, f"container {identity[:12]}: no {name}: {reason}")
         return said
 
     def _ask(self, identity: str) -> Container | None:

@@ -36,6 +36,9 @@ MESSAGE_BYTES = 4096
 _FDS = 4
 _STREAMS = 3
 
+_NEEDED: Final = ("KILL", "SETGID", "SETUID")
+"""Capabilities that the first process needs: to signal programs of all users, and to start them as the node's user."""
+
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="message", forbid_unknown_fields=True):
     """Base of the messages. `id` is the number of the command that they are about."""
@@ -145,12 +148,20 @@ def _enter(node: Node, control: socket.socket) -> None:
     surroundings.mount_all(node)
     with suppress(OSError):  # then programs that set their groups fail, and say so
         groups.tolerate_setgroups()
-    capabilities.bound(node.surroundings.capabilities)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)  # the agent's is the lifeline of the lab
     os.closerange(_STREAMS, control.fileno())
     os.closerange(control.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
     os.chdir("/")
+    _weaken(node.surroundings)
+
+
+def _weaken(others: Surroundings) -> None:
+    """Give up what a program of the node would gain that took this process over: with SYS_PTRACE, it can trace it."""
+    surroundings.permit_limits(others)
+    capabilities.bound(others.capabilities)
+    capabilities.give_up({*others.capabilities, *_NEEDED})
+    namespaces.forbid_tracing()
 
 
 class _Init:

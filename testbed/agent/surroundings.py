@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,6 +86,19 @@ def _mount_tmpfs(tmpfs: Tmpfs) -> None:
         else:
             data.append(option)
     mounts.mount("tmpfs", tmpfs.target, "tmpfs", flags, ",".join(data))
+
+
+def permit_limits(surroundings: Surroundings) -> None:
+    """Raise this process's hard limits to the node's, so that its children can set those without a capability.
+
+    One that the kernel refuses is left alone: `limit_and_become` says so for each command.
+    """
+    for limit in surroundings.limits:
+        number = getattr(resource, f"RLIMIT_{limit.name.upper()}")
+        soft, hard = resource.getrlimit(number)
+        if hard != resource.RLIM_INFINITY and (limit.hard == resource.RLIM_INFINITY or limit.hard > hard):
+            with suppress(OSError, ValueError):
+                resource.setrlimit(number, (soft, limit.hard))
 
 
 def limit_and_become(surroundings: Surroundings) -> None:

@@ -40,7 +40,7 @@ class _Sets(ctypes.Structure):
 def bound(names: Collection[str]) -> None:
     """Limit all programs that this process and its children will execute to these capabilities, for good.
 
-    The process itself keeps those that it has.
+    The process itself keeps those that it has; see `give_up`.
 
     Raises:
         OSError: as the kernel says.
@@ -54,6 +54,23 @@ def bound(names: Collection[str]) -> None:
     _checked(_libc.capget(ctypes.byref(header), sets), "capget")
     for each in sets:
         each.inheritable = 0  # which root's programs would have beyond the bounding set
+    _checked(_libc.capset(ctypes.byref(header), sets), "capset")
+
+
+def give_up(kept: Collection[str]) -> None:
+    """Give up all capabilities of this process but these, for good; what it executes is up to `bound`.
+
+    Raises:
+        OSError: as the kernel says.
+    """
+    mask = sum(1 << NUMBERS[name] for name in kept)
+    header, sets = _Header(_VERSION_3, 0), (_Sets * 2)()
+    _checked(_libc.capget(ctypes.byref(header), sets), "capget")
+    for place, each in enumerate(sets):  # 32 capabilities each
+        part = mask >> 32 * place & 0xFFFF_FFFF
+        each.effective &= part
+        each.permitted &= part
+        each.inheritable &= part
     _checked(_libc.capset(ctypes.byref(header), sets), "capset")
 
 

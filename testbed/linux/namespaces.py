@@ -20,6 +20,7 @@ NEWPID = 0x2000_0000
 NEWNET = 0x4000_0000
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_NAME = 15
 _PR_SET_SECCOMP = 22
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -57,6 +58,11 @@ def die_with_parent() -> None:
 def set_process_name(name: str) -> None:
     """Set the name of this process, inherited by its children, in /proc/PID/comm; at most 15 bytes (PR_SET_NAME)."""
     _checked(_libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0), "prctl(PR_SET_NAME)")
+
+
+def forbid_tracing() -> None:
+    """Let no process trace this one but by SYS_PTRACE, until it executes a program (prctl(2), PR_SET_DUMPABLE)."""
+    _checked(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
 
 
 def filter_system_calls(program: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -25,10 +26,38 @@ nodes:
   a: {SETUP}
   b: {volumes: ["./out:/mnt"], cap_drop: [NET_ADMIN], shm_size: 1MiB}
   more: {cap_add: [SYS_PTRACE], cap_drop: [KILL]}
+  other: {user: nobody, cap_drop: [SETUID, SETGID], ulimits: {nofile: {soft: 20, hard: 30}}}
 """
 SETUP = {"netns": "setup: [[sysctl, -w, net.ipv4.ip_forward=1]]", "docker": ""}
 PLACES = ("/etc", "/usr", "/var/log", "/tmp", "/root", ".")
 SETTINGS = ("/proc/sys/kernel/panic", "/proc/sys/vm/swappiness", "/proc/sysrq-trigger", "/sys/power/state")
+TAKE_OVER = """
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+GETREGS, SETREGS, STEP, ATTACH, DETACH = 12, 13, 9, 16, 17
+def trace(request, data=None):
+    if libc.ptrace(request, 1, None, data):
+        sys.exit("refused")
+trace(ATTACH)
+os.waitpid(1, 0)
+data = ctypes.create_string_buffer(27 * 8)  # struct user_regs_struct
+trace(GETREGS, data)
+before = list(struct.unpack("27q", data.raw))
+RAX, RDI, ORIG_RAX, RIP = 10, 14, 15, 16
+def go(**to):
+    registers = list(before)
+    registers[RAX], registers[RDI], registers[ORIG_RAX], registers[RIP] = to["rax"], to["rdi"], -1, to["rip"]
+    trace(SETREGS, ctypes.create_string_buffer(struct.pack("27q", *registers), 27 * 8))
+go(rax=272, rdi=0x04000000, rip=before[RIP] - 2)  # unshare(CLONE_NEWUTS), which needs SYS_ADMIN
+trace(STEP)
+os.waitpid(1, 0)
+trace(GETREGS, data)
+print("unshare:", struct.unpack("27q", data.raw)[RAX])
+go(rax=-4, rdi=before[RDI], rip=before[RIP])  # poll(2) was interrupted
+trace(DETACH)
+"""
+"""Lets the node's first process make a system call, on x86_64; it waits in poll(2), so the instruction is there."""
+
 CONNECT = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
 DOCKERS = {
     "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
@@ -70,7 +99,10 @@ def docker(directory):
 def bounding(lab, node):
     """The capabilities that a program of a node can have, as the kernel tells it."""
     line = lab[node].run(["grep", "CapBnd", "/proc/self/status"]).stdout
-    mask = int(line.split()[1], 16)
+    return named(int(line.split()[1], 16))
+
+
+def named(mask):
     return {name for name, number in capabilities.NUMBERS.items() if mask >> number & 1}
 
 
@@ -86,6 +118,23 @@ def test_capabilities_are_bounded_and_what_the_file_adds_or_drops(netns):
     assert bounding(netns, "more") == usual - {"KILL"} | {"SYS_PTRACE"}
     effective = netns["a"].run(["grep", "-E", "Cap(Prm|Eff|Inh|Amb)", "/proc/self/status"]).stdout.split()
     assert {int(mask, 16) for mask in effective[1::2]} == {0, sum(1 << capabilities.NUMBERS[name] for name in usual)}
+
+
+@pytest.mark.netns
+def test_the_first_process_has_nothing_to_take_over(netns):
+    def held(node):
+        masks = shell(netns, node, "grep -E 'Cap(Prm|Eff|Bnd)' /proc/1/status").stdout.split()[1::2]
+        return [named(int(mask, 16)) for mask in masks]
+
+    for node in ("a", "more"):
+        assert held(node) == [bounding(netns, node) | {"KILL"}] * 2 + [bounding(netns, node)]
+    assert bounding(netns, "other").isdisjoint({"SETUID", "SETGID"})
+    assert shell(netns, "other", "id -un; ulimit -Sn; ulimit -Hn").stdout == "nobody\n20\n30\n"
+    if os.uname().machine == "x86_64":
+        assert "refused" in netns["a"].run(["python3", "-c", TAKE_OVER]).stderr
+        done = netns["more"].run(["python3", "-c", TAKE_OVER])
+        assert done.stdout == f"unshare: {-errno.EPERM}\n", done.stderr
+        assert shell(netns, "more", "echo still there").stdout == "still there\n"
 
 
 @pytest.mark.netns
@@ -129,7 +178,7 @@ def test_settings_and_devices_of_the_machine_are_out_of_reach(netns):
         "mount -t tmpfs none /mnt",
         "mount -o remount,rw /",
         "umount /run",
-        "ls /proc/1/root/",  # of the node's first process, which has more capabilities
+        "ls /proc/1/root/",  # of the node's first process, which nothing can trace without SYS_PTRACE
         "chroot /proc/1/root true",
         "touch /directory-of-the-root",
     ):

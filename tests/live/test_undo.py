@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from testbed.agent import messages
 from testbed.errors import LabError
-from testbed.faults import Pause, Unpause
+from testbed.faults import Kill, Pause, Start, Stop, Throttle, Unpause
 from testbed.runtime import local_agent
 from testbed.runtime.state import LabDirectory
 from tests.conftest import ROOT
@@ -119,6 +120,42 @@ def test_everything_is_as_it_was_however_the_agent_ends(lab_name, shop, engine, 
         if how == "killed":
             assert says_that_all_is_put_back(lab_name)
     assert shop.changes() == []
+
+
+def state_and_limits(made, name):
+    """Whether a container runs, and the CPU time that it gets: by the Docker Engine, and by its cgroup."""
+    found = made.inspect(name)
+    limits = [found["HostConfig"][each] for each in ("NanoCpus", "CpuPeriod", "CpuQuota")]
+    if not found["State"]["Running"]:
+        return False, limits, []
+    group = Path(f"/proc/{found['State']['Pid']}/root/sys/fs/cgroup")
+    files = [group / name for name in ("cpu.max", "cpu/cpu.cfs_period_us", "cpu/cpu.cfs_quota_us")]
+    return True, limits, [file.read_text() for file in files if file.exists()]
+
+
+@pytest.mark.parametrize("how", ["terminated", "killed", "killed without its guardian"])
+def test_containers_of_others_run_as_before_however_the_agent_ends(lab_name, how):
+    limits = {"a": (), "b": ("--cpus", "1.5"), "c": ("--cpu-period", "50000", "--cpu-quota", "40000")}
+    with system(f"undo-{lab_name}", "198.19.241.0/24") as made:
+        for name, options in limits.items():
+            made.start(name, *options)
+        before = {name: state_and_limits(made, name) for name in limits}
+        agent = start_agent(lab_name)
+        try:
+            adopt(agent, made, *limits)
+            impair_both(agent, made, "b", "c", engine="userspace")
+            throttled = [Throttle(node=name, cpus_milli=100) for name in ("b", "c")]
+            agent.call(messages.BringAbout(faults=(*throttled, Kill(node="a"), Stop(node="b"))))
+            agent.call(messages.BringAbout(faults=(Start(node="b"), Pause(node="c"))))
+            assert [state_and_limits(made, name)[0] for name in "ab"] == [False, True]
+            assert all(state_and_limits(made, name)[1] != before[name][1] for name in "bc")
+            ends(how, agent, lab_name)
+            assert eventually(lambda: not paused(made, "c") and state_and_limits(made, "a")[0])
+            assert eventually(lambda: {name: state_and_limits(made, name) for name in limits} == before)
+        finally:
+            local_agent.stop("docker", lab_name)
+            local_agent.sweep("docker", lab_name)
+            LabDirectory("docker", lab_name).remove()
 
 
 def test_everything_is_as_it_was_when_the_command_ends_before_the_lab_is_up(lab_name, shop):

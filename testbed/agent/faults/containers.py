@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.agent.faults import clocks
-from testbed.agent.journal import ContainerGoesOn, ContainerPaused
+from testbed.agent.journal import (
+    ContainerGoesOn,
+    ContainerOff,
+    ContainerOn,
+    ContainerPaused,
+    ContainerThrottled,
+    ContainerUnthrottled,
+)
 from testbed.agent.tasks import cancelled
 from testbed.errors import LabError, MachineError, unknown_node
 from testbed.linux import clock
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
     from testbed.agent.attachments import Attachments
     from testbed.agent.docker_engine import DockerEngine
     from testbed.agent.journal import Journal
+    from testbed.agent.journal.entries import Entry
     from testbed.agent.node_commands import NodeCommands
     from testbed.agent.wiring import Wiring
 
@@ -31,7 +39,7 @@ _BACK_SECONDS = 20.0
 _POLL_SECONDS = 0.01
 
 _PERIOD_US = 100_000
-"""In which a container may use its quota of CPU time: the kernel's default."""
+"""In which a throttled container may use its quota of CPU time: the kernel's default."""
 
 
 class ContainerControl:
@@ -44,22 +52,21 @@ class ContainerControl:
             wiring: of the lab.
             commands: what the agent runs in nodes.
             attachments: of nodes to their networks; they know the Docker Engine, if the agent has its socket.
-            book: where pauses of containers of others are written down, which must not outlast the agent.
+            book: where what happens to containers of others is written down, which must not outlast the agent.
         """
         self._engine = attachments.members.engine
         self._wiring = wiring
         self._commands = commands
         self._attachments = attachments
         self._book = book
-        self._cpus_before: dict[str, int] = {}
+        self._cpus_before: dict[str, dict[str, int]] = {}
 
     async def pause(self, node: str) -> int:
         """See `NodeControl`."""
         await self._commands.pause(node)
         engine, container = self._engine_of(node)
         try:
-            if self._book and self._wiring.open_networks:
-                self._book.write(ContainerPaused(container=container, engine=engine.socket))
+            self._note(ContainerPaused(container=container, engine=engine.socket))
             await self._order(node, "pause")
         except BaseException:
             await self._commands.unpause(node)
@@ -69,23 +76,24 @@ class ContainerControl:
     async def unpause(self, node: str) -> int:
         """See `NodeControl`."""
         await self._order(node, "unpause")
-        if self._book and self._wiring.open_networks:
-            self._book.write(ContainerGoesOn(container=self._wiring.nodes[node].container))
+        self._note(ContainerGoesOn(container=self._wiring.nodes[node].container))
         await self._commands.unpause(node)
         return time.monotonic_ns()
 
     async def stop(self, node: str) -> int:
         """See `NodeControl`."""
+        self._note_off(node)
         await self._order(node, f"stop?t={_STOPPING_SECONDS}")
         await self._commands.kill_all(node)
         return time.monotonic_ns()
 
     async def kill(self, node: str, number: int) -> int:
         """See `NodeControl`. The Docker Engine does not start the container again, whatever its `restart` says."""
-        ordered = asyncio.create_task(self._order(node, f"kill?signal={number}"))
         if number != signal.SIGKILL:
-            await ordered
+            await self._order(node, f"kill?signal={number}")
             return time.monotonic_ns()
+        self._note_off(node)
+        ordered = asyncio.create_task(self._order(node, f"kill?signal={number}"))
         await self._end_of(node, ordered)  # the Docker Engine then takes its network apart, which takes it 300 ms
         ended_ns = time.monotonic_ns()
         if ordered.done():
@@ -110,6 +118,7 @@ class ContainerControl:
     async def start(self, node: str) -> int:
         """See `NodeControl`."""
         await self._order(node, "start")
+        self._note(ContainerOn(container=self._wiring.nodes[node].container))
         await self._commands.launch_again(node)
         deadline = time.monotonic() + _BACK_SECONDS
         while why := self._attachments.missing(node):
@@ -130,13 +139,27 @@ class ContainerControl:
         engine, container = self._engine_of(node)
         before = self._cpus_before.get(node)
         if before is None:
-            before = self._cpus_before[node] = await engine.nano_cpus(container)
-        if before:
-            limits = {"NanoCpus": cpus_milli * 1_000_000 or before}
-        else:  # the Docker Engine can't take a limit in NanoCpus away again
-            limits = {"CpuPeriod": _PERIOD_US, "CpuQuota": cpus_milli * _PERIOD_US // 1000 or -1}
+            before = self._cpus_before[node] = await engine.cpu_limits(container)
+        if not cpus_milli:
+            await engine.update(container, before)
+            self._note(ContainerUnthrottled(container=container))
+            return time.monotonic_ns()
+        self._note(ContainerThrottled(container=container, engine=engine.socket, limits=before))
+        if "NanoCpus" in before:
+            limits = {"NanoCpus": cpus_milli * 1_000_000}
+        else:
+            limits = {"CpuPeriod": _PERIOD_US, "CpuQuota": cpus_milli * _PERIOD_US // 1000}
         await engine.update(container, limits)
         return time.monotonic_ns()
+
+    def _note(self, entry: Entry) -> None:
+        """Write down what is about to happen to the container of a node, or is over, if it is not the lab's own."""
+        if self._book and self._wiring.open_networks:
+            self._book.write(entry)
+
+    def _note_off(self, node: str) -> None:
+        engine, container = self._engine_of(node)
+        self._note(ContainerOff(container=container, engine=engine.socket))
 
     async def _order(self, node: str, what: str) -> None:
         engine, container = self._engine_of(node)
