@@ -1,4 +1,6 @@
-"""Strict parsing of YAML to plain data with the place of every value: YAML 1.2 core scalars, no duplicate keys or tags.
+"""Strict parsing of YAML to plain data with the place of every value.
+
+YAML 1.2 core scalars, no duplicate keys or tags; and the merge key `<<` of YAML 1.1, which people know from Compose.
 
 PyYAML composes the nodes; what scalars mean is decided here, because PyYAML follows YAML 1.1 (`on` is true, `1e-3` is
 text).
@@ -28,6 +30,9 @@ MOST_DIGITS = 100
 
 MOST_DEPTH = 20
 """Of lists and mappings within each other."""
+
+_MERGE = "<<"
+"""The key whose value, a mapping or a list of them, has further keys (https://yaml.org/type/merge.html)."""
 
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -212,8 +217,12 @@ class _Reader:
     def _mapping(self, node: yaml.MappingNode) -> dict[str, tuple[Mark, yaml.Node]]:
         """The entries of a mapping, with the places of their keys; keys that are no text or come twice are faults."""
         entries: dict[str, tuple[Mark, yaml.Node]] = {}
+        merged: dict[str, tuple[Mark, yaml.Node]] = {}
         for key, value in node.value:
             at = _mark(key)
+            if isinstance(key, yaml.ScalarNode) and key.value == _MERGE and key.style is None and not merged:
+                merged = self._merged(value)
+                continue
             if not isinstance(key, yaml.ScalarNode):
                 self.composer.problem(at, "bad-key", "a key is plain text here", "write `name: value`")
                 continue
@@ -223,6 +232,18 @@ class _Reader:
                 self.composer.problem(at, "duplicate-key", f"{quote(key.value)} is given twice", hint)
             else:
                 entries[key.value] = (at, value)
+        return merged | entries
+
+    def _merged(self, node: yaml.Node) -> dict[str, tuple[Mark, yaml.Node]]:
+        """Return the entries that a merge key adds; where several mappings have a key, the first one's."""
+        entries: dict[str, tuple[Mark, yaml.Node]] = {}
+        for mapping in reversed(node.value) if isinstance(node, yaml.SequenceNode) else [node]:
+            if isinstance(mapping, yaml.MappingNode):
+                self._measure(mapping)
+                entries |= self._pairs[id(mapping)]
+            else:
+                hint = "write `<<: *anchor`, where the anchor is a mapping's"
+                self.composer.problem(_mark(mapping), "bad-merge", "only a mapping can be merged into another", hint)
         return entries
 
     def _scalar(self, node: yaml.ScalarNode) -> object:

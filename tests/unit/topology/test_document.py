@@ -106,3 +106,39 @@ def test_aliases_cannot_explode():
 def test_tags_are_refused():
     [problem] = read("a: !!str 1\n", "file.yml").problems
     assert problem.code == "tag"
+
+
+MERGED = """
+base: &base {image: nginx, cpus: 1, command: [a]}
+other: &other {image: httpd, memory: 1GB}
+one: {<<: *base, cpus: 2}
+several: {cpus: 3, <<: [*base, *other]}
+nested: {<<: {<<: *other, cpus: 4}}
+quoted: {"<<": x}
+"""
+
+
+def test_a_merge_key_adds_what_a_mapping_lacks():
+    document = read(MERGED, "file.yml")
+    assert document.value(("one",)) == {"image": "nginx", "cpus": 2, "command": ["a"]}
+    assert document.value(("several",)) == {"image": "nginx", "cpus": 3, "command": ["a"], "memory": "1GB"}
+    assert document.value(("nested",)) == {"image": "httpd", "memory": "1GB", "cpus": 4}
+    assert document.value(("quoted",)) == {"<<": "x"}
+    assert document.problems == ()
+    assert document.places["one", "image"] == ((2, 21), (2, 14), "file.yml")
+    assert document.places["one", "cpus"].value == Mark(4, 24)
+
+
+@pytest.mark.parametrize(("value", "column"), [("x", 9), ("", 8), ("[{}, x]", 14)])
+def test_only_mappings_can_be_merged(value, column):
+    [problem] = read(f"a: {{<<: {value}}}\n", "file.yml").problems
+    assert (problem.code, problem.line) == ("bad-merge", 1)
+    assert problem.column == column
+
+
+def test_merge_keys_cannot_explode():
+    lines = ["a0: &a0 {x: [x, x, x, x, x, x, x, x, x, x]}"]
+    keys = ", ".join(f"k{number}: {{<<: *PRIOR}}" for number in range(10))
+    lines += [f"a{n}: &a{n} {{{keys.replace('PRIOR', f'a{n - 1}')}}}" for n in range(1, 10)]
+    with pytest.raises(TopologyError, match="more than 200000 values"):
+        read("\n".join(lines), "file.yml")
