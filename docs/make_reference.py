@@ -29,8 +29,8 @@ def commands() -> Iterator[str]:
     """Yield the page of all commands: what `--help` of each prints."""
     yield "# Commands\n"
     yield "Every command has `--help`, which prints the text below, and `-v` and `--debug`, which log what it does.\n"
-    yield "With `--json`, where a command has it, what it prints is JSON for scripts, and an error is an object on"
-    yield "standard error: `error` has `code`, `message`, `hint`, and all `problems` of a file, beside `exit_status`.\n"
+    yield "`--json`, where a command has it, prints JSON for scripts, and errors as JSON too:"
+    yield "[Use it from scripts](../how-to/use-from-scripts.md) lists what each command prints.\n"
     context = click.Context(cli, info_name="testbed")
     for name, (_, text) in COMMANDS.items():
         command = cli.get_command(context, name)

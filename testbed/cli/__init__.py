@@ -169,8 +169,7 @@ def main() -> NoReturn:
         failures.show(UsageError("directory-gone", "the working directory was deleted", "cd elsewhere"))
         sys.exit(UsageError.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
-        click.echo("interrupted", err=True)
-        failures.show_notes(error.__cause__ or error.__context__ or error)
+        failures.show_interruption(error, INTERRUPTED)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has ended, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

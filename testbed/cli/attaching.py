@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import signal
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 
 from testbed import engines, interruption
 from testbed import lab as labs
-from testbed.cli import options
+from testbed.cli import json_output, options
 from testbed.cli.screen import Screen
 from testbed.errors import UsageError
 
@@ -67,6 +66,7 @@ class _WithLinks(click.Command):
 )
 @options.check_budget
 @click.option("--check/--no-check", "checked", default=True, help="Measure the links afterwards.  [default: check]")
+@json_output.as_json
 def attach_command(
     names: tuple[str, ...],
     name: str | None,
@@ -78,6 +78,7 @@ def attach_command(
     wait: bool,
     check_budget: float | None,
     checked: bool,
+    as_json: bool,
 ) -> int:
     """Impair links between containers that run, check them, and keep them impaired until testbed detach.
 
@@ -91,6 +92,10 @@ def attach_command(
     """  # noqa: D301  # \b is click's
     if wait and file is None:
         raise UsageError("wait-without-file", "--wait is for a file", "name one by --file")
+    if wait and as_json:
+        raise UsageError(
+            "two-outputs", "--wait ends when it is told to, so there is nothing to print", "leave --json out"
+        )
     if file is None:
         topology, has_links = _topology(names, links, name, engine, namespaces=namespaces), bool(links)
     else:
@@ -98,7 +103,7 @@ def attach_command(
         if wait:
             return _stay(topology, name, engine)
     checks: Sequence[LinkCheck] = ()
-    with Screen() as screen:
+    with Screen(quiet=as_json) as screen:
         with interruption.deferred():
             lab = labs.Lab.up(topology, name=name, engine=engine, observer=screen)
             interruption.ignore()  # the lab is up: too late to be interrupted
@@ -109,9 +114,14 @@ def attach_command(
 
             checks = lab.check(budget_s=check_budget, observer=screen)
             show_checks(checks, screen)
-    click.echo(
-        f"next    testbed check {lab.name}, testbed impair {lab.name} FROM TO delay=80ms, testbed detach {lab.name}"
-    )
+    if as_json:
+        from testbed.cli.up import as_object  # noqa: PLC0415  # only with the option
+
+        json_output.show(as_object(lab, checks))
+    else:
+        click.echo(
+            f"next    testbed check {lab.name}, testbed impair {lab.name} FROM TO delay=80ms, testbed detach {lab.name}"
+        )
     return 0 if all(each.passed for each in checks) else 1
 
 
@@ -168,12 +178,12 @@ def _stay(topology: Topology, name: str | None, engine: str | None) -> int:
 
 @click.command("detach")
 @click.argument("name", metavar="LAB")
-@options.as_json
+@json_output.as_json
 def detach_command(name: str, *, as_json: bool) -> None:
     """Take LAB down, and restore its links: the attached containers and namespaces go on."""
     removed = labs.take_down(name)
     if as_json:
-        click.echo(json.dumps([{"lab": name, "was_up": removed}], indent=2))
+        json_output.show([{"lab": name, "was_up": removed}])
     else:
         click.echo(f"detach  {name}{'' if removed else ': was not up'}")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from testbed.cli import json_output
 from testbed.importing import starter
 
 if TYPE_CHECKING:
@@ -14,13 +15,17 @@ if TYPE_CHECKING:
 
 @click.command("init")
 @click.argument("place", metavar="[DIRECTORY|NAME]", default="")
-def init_command(place: str) -> None:
+@json_output.as_json
+def init_command(place: str, *, as_json: bool) -> None:
     """Write a topology to begin with, with comments: NAME.yml, or network.yml in DIRECTORY.
 
     In a directory with a compose file, the nodes are its services; in a Python project, a test for pytest is written
     too. Files that exist stay as they are.
     """
     written = starter.write(place)
+    if as_json:
+        json_output.show({"written": [*map(str, written)]})
+        return
     for path in written:
         click.echo(f"init    {path}")
     click.echo(f"next    testbed run {_word(written[0])}")

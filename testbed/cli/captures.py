@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from testbed import units
+from testbed import codec, units
 from testbed.analysis import formatting
+from testbed.cli import json_output
+from testbed.errors import UsageError
 from testbed.lab import Lab
 from testbed.lab.capturing import SIZE_BYTES, SNAP_BYTES, find_port
 from testbed.topology.values import CaptureSize, SnapSize, SomeDuration
@@ -65,10 +67,21 @@ def _read_as(kind: Any) -> Callable[[click.Context, click.Parameter, str | None]
     callback=_read_as(CaptureSize),
     help="Limit on the size of all packets; the newest are kept.",
 )
+@json_output.as_json
 def capture_command(
-    name: str, node: str, *, network: str | None, output: str | None, duration: int | None, snap: int, size: int
+    name: str,
+    node: str,
+    *,
+    network: str | None,
+    output: str | None,
+    duration: int | None,
+    snap: int,
+    size: int,
+    as_json: bool,
 ) -> None:
     """Capture the packets that a node of LAB sends and receives: testbed capture lossy client -o client.pcap."""
+    if as_json and output == STANDARD_OUTPUT:
+        raise UsageError("two-outputs", "--json and the packets would both go to standard output", "name a file")
     # Packets are kept whichever signal ends the capture. A background job of a script starts with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
@@ -78,6 +91,10 @@ def capture_command(
     capturing = lab.capture(node, file, network=port.network, snap_bytes=snap, size_bytes=size)
     with capturing, suppress(KeyboardInterrupt):
         ends = "Ctrl-C ends it" if duration is None else f"for {units.DURATION.format(duration)}"
-        click.echo(f"capture {node} on {port.network}; {ends}", err=True)
+        if not as_json:
+            click.echo(f"capture {node} on {port.network}; {ends}", err=True)
         capturing.wait(None if duration is None else duration / _SECOND)
-    click.echo(f"capture {output or file}   {formatting.captures_text(capturing.captures)}", err=True)
+    if as_json:
+        json_output.show([codec.encode(capture) | {"file": str(file)} for capture in capturing.captures])
+    else:
+        click.echo(f"capture {output or file}   {formatting.captures_text(capturing.captures)}", err=True)

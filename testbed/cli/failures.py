@@ -30,6 +30,17 @@ def show_usage(error: click.ClickException) -> None:
         error.show()
 
 
+def show_interruption(error: BaseException, status: int) -> None:
+    """Show that Ctrl-C ended the command, and what was noted on its way."""
+    cause = error.__cause__ or error.__context__ or error
+    if wants_json(sys.argv[1:]):
+        notes = [*getattr(cause, "__notes__", ())]
+        _show_json({"code": "interrupted", "message": "interrupted", "hint": None, "notes": notes}, status)
+    else:
+        click.echo("interrupted", err=True)
+        show_notes(cause)
+
+
 def show_notes(error: BaseException) -> None:
     """Show what was noted about an error on its way."""
     for note in getattr(error, "__notes__", ()):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from testbed.cli import options
+from testbed import codec
+from testbed.cli import json_output
 from testbed.cli.screen import Screen
 from testbed.errors import UsageError
 from testbed.lab import Lab
@@ -17,7 +16,7 @@ from testbed.lab import Lab
 @click.argument("node", metavar="NODE")
 @click.argument("fault", metavar="FAULT[=VALUE]")
 @click.option("--for", "lasting", metavar="DURATION", help="End the fault after this time, and wait for that: 3s.")
-@options.as_json
+@json_output.as_json
 def fault_command(name: str, node: str, fault: str, *, lasting: str | None, as_json: bool) -> None:
     """Bring about a fault of a node, as the timeline of a topology file does.
 
@@ -37,7 +36,7 @@ def fault_command(name: str, node: str, fault: str, *, lasting: str | None, as_j
     lab = Lab.attach(name)
     happened = lab.bring_about(node, kind, (lasting or value) if lasting or equals else True)
     if as_json:
-        click.echo(json.dumps([*happened], indent=2))
+        json_output.show([*happened])
         return
     for what in happened:
         click.echo(f"fault   {what}")
@@ -46,11 +45,14 @@ def fault_command(name: str, node: str, fault: str, *, lasting: str | None, as_j
 @click.command("play")
 @click.argument("name", metavar="LAB")
 @click.argument("file", metavar="TOPOLOGY")
-def play_command(name: str, file: str) -> None:
+@json_output.as_json
+def play_command(name: str, file: str, *, as_json: bool) -> None:
     """Carry out the timeline of a topology file on a lab that is up, from now on and without the file's workloads.
 
-    At its end, and on Ctrl-C, links are as before and all nodes run.
+    At its end, and on Ctrl-C, links are as before and all nodes run. --json prints what happened when, as in run.json.
     """
     lab = Lab.attach(name)
-    with Screen() as screen:
-        lab.play(file, observer=screen)
+    with Screen(quiet=as_json) as screen:
+        records = lab.play(file, observer=screen)
+    if as_json:
+        json_output.show(codec.encode(records))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from testbed import topology, units
-from testbed.cli import options
+from testbed.cli import json_output, options
 from testbed.errors import UsageError
 from testbed.hunt import Hunt, HuntObserver, Rule
 from testbed.runs.output_files import require_writable
@@ -83,7 +82,7 @@ def _rule(_context: click.Context, _option: click.Parameter, value: str) -> Rule
 @click.option(
     "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Directory for the runs."
 )
-@options.as_json
+@json_output.as_json
 def hunt_command(
     source: str,
     *,
@@ -120,7 +119,7 @@ def hunt_command(
     )
     outcome = hunt.carry_out()
     if as_json:
-        click.echo(json.dumps(asdict(outcome), indent=2, default=str))
+        json_output.show(asdict(outcome))
     else:
         _show(outcome)
     return FAILED if outcome.found else 0

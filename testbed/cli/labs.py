@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from itertools import product
@@ -10,7 +9,7 @@ from itertools import product
 import click
 
 from testbed import lab as labs
-from testbed.cli import options
+from testbed.cli import json_output
 from testbed.errors import UsageError
 from testbed.lab import Lab
 from testbed.matching import ANY_NODE
@@ -19,7 +18,7 @@ from testbed.matching import ANY_NODE
 @click.command("down")
 @click.argument("name", metavar="[LAB]", required=False)
 @click.option("--all", "every", is_flag=True, help="Take down all labs, and remove what is left of broken ones.")
-@options.as_json
+@json_output.as_json
 def down_command(name: str | None, *, every: bool, as_json: bool) -> None:
     """Take LAB down, whatever its state. It is no error if the lab is not up."""
     if every == (name is not None):
@@ -32,18 +31,18 @@ def down_command(name: str | None, *, every: bool, as_json: bool) -> None:
         if not as_json:
             click.echo(f"down    {lab}{'' if removed else ': was not up'}")
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        json_output.show(rows)
     elif not names:
         click.echo("down    no lab is up")
 
 
 @click.command("ps")
-@options.as_json
+@json_output.as_json
 def ps_command(*, as_json: bool) -> None:
     """List the labs that are up, and the remains of broken ones."""
     statuses = labs.all_labs()
     if as_json:
-        click.echo(json.dumps([asdict(status) for status in statuses], indent=2))
+        json_output.show([asdict(status) for status in statuses])
         return
     if not statuses:
         click.echo("no lab is up; testbed up TOPOLOGY brings one up")
@@ -65,7 +64,7 @@ def ps_command(*, as_json: bool) -> None:
 @click.argument("changes", metavar="KEY=VALUE...", nargs=-1, required=True)
 @click.option("--network", help="The link's network, if the nodes share several.")
 @click.option("--match", metavar="KEY=VALUE,...", help="Only for these packets: protocol=udp,port=53 or dscp=EF.")
-@options.as_json
+@json_output.as_json
 def impair_command(
     name: str,
     source: str,
@@ -96,7 +95,7 @@ def impair_command(
         if not as_json:
             click.echo(f"impair  {link.name}   {impairments.describe()}")
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        json_output.show(rows)
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

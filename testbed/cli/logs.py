@@ -8,33 +8,44 @@ from typing import TYPE_CHECKING
 
 import click
 
+from testbed.cli import json_output
 from testbed.errors import LabError
 from testbed.lab import Lab
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @click.command("logs")
 @click.argument("name", metavar="LAB")
 @click.argument("node", required=False)
 @click.option("--follow", "-f", is_flag=True, help="Continue until the programs end.")
-def logs_command(name: str, node: str | None, *, follow: bool) -> None:
+@json_output.as_json
+def logs_command(name: str, node: str | None, *, follow: bool, as_json: bool) -> None:
     """Show the output of a node's own command (or image).
 
-    Without NODE, show that of all nodes, each line after its node's name.
+    Without NODE, show that of all nodes, each line after its node's name. With --json each line is an object with node
+    and line.
     """
     lab = Lab.attach(name)
     names = [planned.name for planned in lab.plan.nodes]
-    if node is not None:
+    if node is not None and not as_json:
         for piece in lab.logs(node, follow=follow):
             sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
         return
+    if node is not None:
+        names = [lab.plan.known(node).name]
     width = max(map(len, names))
+
+    def write(node: str, line: str) -> None:
+        if as_json:
+            json_output.show_line({"node": node, "line": line})
+        else:
+            click.echo(f"{node:<{width}} | {line}")
+
     threads = [
-        threading.Thread(target=_show, args=(f"{each:<{width}} | ", lab.logs(each, follow=follow)), daemon=True)
-        for each in names
+        threading.Thread(target=_show, args=(each, lab.logs(each, follow=follow), write), daemon=True) for each in names
     ]
     for thread in threads:
         thread.start()
@@ -44,19 +55,15 @@ def logs_command(name: str, node: str | None, *, follow: bool) -> None:
         thread.join()
 
 
-def _show(prefix: str, log: Iterator[bytes]) -> None:
-    """Write the lines of a log, each as a whole, with a prefix."""
+def _show(node: str, log: Iterator[bytes], write: Callable[[str, str], None]) -> None:
+    """Write the lines of a node's log, each as a whole."""
     partial = b""
     try:
         for piece in log:
             *lines, partial = (partial + piece).split(b"\n")
             for line in lines:
-                _write(prefix, line)
+                write(node, line.decode(errors="replace"))
         if partial:
-            _write(prefix, partial)
+            write(node, partial.decode(errors="replace"))
     except LabError as error:  # the lab was taken down meanwhile
-        click.echo(f"{prefix}{error}", err=True)
-
-
-def _write(prefix: str, line: bytes) -> None:
-    click.echo(prefix + line.decode(errors="replace"))
+        click.echo(f"{node}: {error}", err=True)

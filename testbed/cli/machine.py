@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import click
 
-from testbed.cli import options
+from testbed.cli import json_output
 from testbed.errors import MachineError
 from testbed.lab import machine
 
 
 @click.command("doctor")
-@options.as_json
+@json_output.as_json
 def doctor_command(*, as_json: bool) -> int:
     """Report what this machine can do, and what to install or enable for the rest.
 
@@ -21,7 +20,7 @@ def doctor_command(*, as_json: bool) -> int:
     """
     findings = machine.examine()
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        json_output.show([asdict(finding) for finding in findings])
     else:
         for finding in findings:
             mark = click.style("ok", fg="green") if finding.fine else click.style("--", fg="yellow")

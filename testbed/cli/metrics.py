@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 from rich.table import Table
 
-from testbed.cli import options
+from testbed.cli import json_output
 from testbed.cli.console import make_console
 from testbed.metrics import METRICS, Metric
 
@@ -18,7 +16,7 @@ _WRITTEN = {"ns": "duration", "bit/s": "rate", "bytes": "size", "ratio": "%", "n
 
 @click.command("metrics")
 @click.argument("kind", metavar="[KIND]", type=click.Choice(KINDS), required=False)
-@options.as_json
+@json_output.as_json
 def metrics_command(kind: str | None, *, as_json: bool) -> None:
     """List what is measured of workloads, or of those of one KIND.
 
@@ -26,7 +24,7 @@ def metrics_command(kind: str | None, *, as_json: bool) -> None:
     """
     shown = [metric for metric in METRICS.values() if kind is None or kind in metric.kinds]
     if as_json:
-        click.echo(json.dumps([_as_json(metric) for metric in shown], indent=2))
+        json_output.show([_as_json(metric) for metric in shown])
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("metric", "unit", *([] if kind else ["kinds"]), "meaning"):

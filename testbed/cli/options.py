@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from testbed.plan import Plan
     from testbed.topology import Topology
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 kept = click.option(
     "--results",
     "root",

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-import click
 
 from testbed import report
 from testbed.analysis import formatting
 from testbed.analysis.measures import measures
 from testbed.analysis.repetitions import Repetitions
+from testbed.cli import json_output
 from testbed.cli.columns import Columns
 from testbed.cli.screen import Screen
 
@@ -64,7 +62,7 @@ class RepeatScreen(Screen):
             yield
         finally:
             if as_json:
-                click.echo(json.dumps(self.kept.to_json(), indent=2))
+                json_output.show(self.kept.to_json())
             self._summarise()
 
     def _summarise(self) -> None:

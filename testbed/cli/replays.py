@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from testbed import engines, interruption, report, runs
-from testbed.cli import options
+from testbed.cli import json_output, options
 from testbed.cli.reports import compare_command
 from testbed.cli.runs import FAILED, show
 from testbed.cli.screen import Screen
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--runtime", type=click.Choice(["auto", "docker", "netns"]), help="Runtime to use instead of the run's.")
 @click.option("--engine", type=click.Choice(engines.CHOICES), help="Engine to use for all links instead of the run's.")
 @options.kept
-@options.as_json
+@json_output.as_json
 @click.pass_context
 def replay_command(
     context: click.Context,
@@ -96,7 +96,8 @@ def _insisting() -> Iterator[None]:
 @click.argument("name", default="latest", metavar="[RUN|LAB|latest]")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="[default: LAB-TIME-ID.zip]")
 @options.kept
-def export_command(name: str, output: Path | None, root: Path) -> None:
+@json_output.as_json
+def export_command(name: str, output: Path | None, root: Path, *, as_json: bool) -> None:
     """Pack a run, complete or not, into one file with its samples and report; print the file's name.
 
     testbed report, compare and replay accept the file in place of the run's directory, on any machine. It contains
@@ -105,7 +106,11 @@ def export_command(name: str, output: Path | None, root: Path) -> None:
     run = runs.load(name, root)
     if not (run.path / report.REPORT_FILE).exists():
         report.write(run)
-    click.echo(archive.export(run, output or _file_of(run)))
+    file = archive.export(run, output or _file_of(run))
+    if as_json:
+        json_output.show({"run": str(run.path), "file": str(file)})
+    else:
+        click.echo(file)
 
 
 def _file_of(run: Run) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from rich.table import Table
 from testbed import report, runs
 from testbed.analysis import comparison, formatting
 from testbed.analysis.comparison import Limit, MetricChange, RunGroup
-from testbed.cli import options
+from testbed.cli import json_output, options
 from testbed.cli.console import make_console
 from testbed.errors import UsageError
 from testbed.plan.differences import plan_differences
@@ -30,13 +29,19 @@ _AT_LEAST = 2
 @click.command("report")
 @click.argument("run", default="latest", metavar="[RUN|LAB|latest]")
 @options.kept
-def report_command(run: str, root: Path) -> None:
+@json_output.as_json
+def report_command(run: str, root: Path, *, as_json: bool) -> None:
     """Write the report of a run again and print its path.
 
     RUN is a run's directory; LAB stands for that lab's last complete run. The report needs neither a network nor
     scripts.
     """
-    click.echo(report.write(runs.load(run, root)))
+    found = runs.load(run, root)
+    written = report.write(found)
+    if as_json:
+        json_output.show({"run": str(found.path), "report": str(written)})
+    else:
+        click.echo(written)
 
 
 @click.command("compare")
@@ -51,7 +56,7 @@ def report_command(run: str, root: Path) -> None:
     "--fail-if", "limits", multiple=True, metavar="CHANGE", help="Exit with 1 on this change: download.goodput < -10%"
 )
 @options.kept
-@options.as_json
+@json_output.as_json
 def compare_command(
     names: tuple[str, ...],
     limits: tuple[str, ...],
@@ -85,7 +90,7 @@ def compare_command(
         if (said := limit.violation(changes))
     ]
     if as_json:
-        click.echo(json.dumps([_plain(first, other, changes) for other, changes in compared], indent=2))
+        json_output.show([_plain(first, other, changes) for other, changes in compared])
     else:
         for other, changes in compared:
             _show(first, other, changes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -14,7 +13,7 @@ import click
 from testbed import interruption, report, topology
 from testbed import lab as labs
 from testbed.analysis import formatting, samples
-from testbed.cli import options, tables
+from testbed.cli import json_output, options, tables
 from testbed.cli.repetitions import RepeatScreen
 from testbed.cli.screen import Screen
 from testbed.errors import UsageError
@@ -65,7 +64,7 @@ FAILED = 1
     metavar="FILE",
     help="Write the verdicts on links and expectations as JUnit XML.",
 )
-@options.as_json
+@json_output.as_json
 def run_command(
     source: str,
     how: BringUp,
@@ -95,7 +94,7 @@ def run_command(
                 results, only=only, capture=capture, check=checked, check_budget_s=check_budget, observer=screen
             )
             if as_json:
-                click.echo(json.dumps(run.to_json() | {"path": str(run.path)}, indent=2))
+                json_output.show(run.to_json() | {"path": str(run.path)})
             show(run, screen)
             runs: tuple[Run, ...] = (run,)
         else:
@@ -164,7 +163,7 @@ def _rows(run: Run) -> Iterator[Summary]:
     "--namespace", "present", flag_value="netns", help="The same between network namespaces, by name, pid or path."
 )
 @click.option("--subnet", metavar="CIDR", help="Subnet of the path to measure, if the two nodes share several.")
-@options.as_json
+@json_output.as_json
 def check_command(
     words: tuple[str, ...],
     how: BringUp,
@@ -202,7 +201,7 @@ def check_command(
             nats = lab.check_nats(deep=deep, budget_s=check_budget, observer=screen)
         if as_json:
             rows = [*map(formatting.link_row, checks), *map(formatting.nat_row, nats)]
-            click.echo(json.dumps(rows, indent=2))
+            json_output.show(rows)
         else:
             if checks or not nats:
                 show_checks(checks, screen)

@@ -11,7 +11,7 @@ import click
 from rich.table import Table
 
 from testbed import runs
-from testbed.cli import options
+from testbed.cli import json_output, options
 from testbed.cli.console import make_console
 from testbed.errors import UsageError
 from testbed.runs.observations import write_csv
@@ -30,12 +30,17 @@ if TYPE_CHECKING:
     "--event", "events", metavar="NAME", multiple=True, help="Only samples of this event; may be given several times."
 )
 @options.kept
-def samples_command(run: str, workload: str, root: Path, *, as_csv: bool, events: tuple[str, ...]) -> None:
-    """Show what a run recorded of a workload, or print it as CSV.
+@json_output.as_json
+def samples_command(
+    run: str, workload: str, root: Path, *, as_csv: bool, as_json: bool, events: tuple[str, ...]
+) -> None:
+    """Show what a run recorded of a workload, or print it as CSV or as a line of JSON for each sample.
 
-    Without --csv, list the events, the number of each, and their columns. Times are of the machine's monotonic clock,
-    in ns. In Python, run.samples(WORKLOAD) yields the same rows.
+    Without --csv and --json, list the events, the number of each, and their columns. Times are of the machine's
+    monotonic clock, in ns. In Python, run.samples(WORKLOAD) yields the same rows.
     """
+    if as_csv and as_json:
+        raise UsageError("two-outputs", "--csv and --json are both given", "leave one of them out")
     found = runs.load(run, root)
 
     def read() -> Iterator[Row]:
@@ -43,6 +48,10 @@ def samples_command(run: str, workload: str, root: Path, *, as_csv: bool, events
 
     if as_csv:
         write_csv(read, sys.stdout)
+        return
+    if as_json:
+        for row in read():
+            json_output.show_line(row)
         return
     counts: Counter[tuple[str, str]] = Counter()
     columns: dict[tuple[str, str], dict[str, None]] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import suppress
 from types import MappingProxyType
@@ -13,7 +12,7 @@ from rich.live import Live
 
 from testbed import codec
 from testbed.analysis import formatting
-from testbed.cli import options
+from testbed.cli import json_output
 from testbed.cli.columns import Columns
 from testbed.cli.console import make_console
 from testbed.lab import Lab
@@ -33,7 +32,7 @@ _ESTABLISHED = "ESTABLISHED"
 @click.argument("name", metavar="LAB")
 @click.argument("node", required=False)
 @click.option("--watch", is_flag=True, help="Sample again each second, until Ctrl-C.")
-@options.as_json
+@json_output.as_json
 def sockets_command(name: str, node: str | None, *, watch: bool, as_json: bool) -> None:
     """Show the TCP connections of LAB's nodes, or of one NODE, as its kernel reports them, for any program.
 
@@ -54,11 +53,11 @@ def sockets_command(name: str, node: str | None, *, watch: bool, as_json: bool) 
         return _table(lab.sockets(*nodes), lab.plan.names_by_address)
 
     if not watch:
-        click.echo(json.dumps(codec.encode(lab.sockets(*nodes)), indent=2)) if as_json else console.print(look())
+        json_output.show(codec.encode(lab.sockets(*nodes))) if as_json else console.print(look())
         return
     with suppress(KeyboardInterrupt):  # the way to end it
         if as_json:
-            _repeat(lambda: click.echo(json.dumps(codec.encode(lab.sockets(*nodes)))))
+            _repeat(lambda: json_output.show_line(codec.encode(lab.sockets(*nodes))))
         elif console.is_terminal:
             with Live(console=console, auto_refresh=False) as live:
                 _repeat(lambda: live.update(look(), refresh=True))

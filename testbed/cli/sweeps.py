@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.table import Column
 from rich.text import Text
 
 from testbed import codec, sweep, topology
-from testbed.cli import options
+from testbed.cli import json_output, options
 from testbed.cli.columns import Columns
 from testbed.cli.screen import Screen
 from testbed.errors import LabError
@@ -55,7 +54,7 @@ _MINUTE = 60
 @click.option(
     "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Directory for the runs."
 )
-@options.as_json
+@json_output.as_json
 def sweep_command(
     source: str,
     *,
@@ -92,7 +91,7 @@ def sweep_command(
         )
     page = write_sweep(outcome)
     if as_json:
-        click.echo(json.dumps(codec.encode(outcome.record) | {"path": str(outcome.directory)}, indent=2))
+        json_output.show(codec.encode(outcome.record) | {"path": str(outcome.directory)})
     screen.summary(outcome, page)
     if outcome.missing:
         count = "1 run" if len(outcome.missing) == 1 else f"{len(outcome.missing)} runs"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import textwrap
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from testbed import lab, topology
-from testbed.cli import failures, options, plans
+from testbed.cli import failures, json_output, options, plans
 from testbed.errors import MachineError, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("validate")
 @click.argument("files", metavar="TOPOLOGY...", nargs=-1, required=True)
-@options.as_json
+@json_output.as_json
 def validate_command(files: tuple[str, ...], *, as_json: bool) -> int:
     """Check topology files and report every error with its line."""
     status = 0
@@ -43,7 +42,7 @@ def validate_command(files: tuple[str, ...], *, as_json: bool) -> int:
             if not as_json:
                 click.echo(f"{path}: fine{remark}")
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        json_output.show(found)
     return status
 
 
@@ -59,12 +58,12 @@ def _resolve(loaded: topology.Topology) -> str:
 
 
 @click.command("list")
-@options.as_json
+@json_output.as_json
 def list_command(*, as_json: bool) -> None:
     """List the topologies that have a name: those that ship, and those in topologies/ of the working directory."""
     found = {name: topology.description(path) for name, path in sorted(topology.named().items())}
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        json_output.show(found)
         return
     wide = max(map(len, found))
     width = shutil.get_terminal_size().columns
@@ -75,13 +74,13 @@ def list_command(*, as_json: bool) -> None:
 @click.command("show")
 @click.argument("file", metavar="TOPOLOGY")
 @options.bring_up
-@options.as_json
+@json_output.as_json
 def show_command(file: str, how: BringUp, *, as_json: bool) -> None:
     """Show the plan that TOPOLOGY resolves to: every address, link and workload."""
     loaded = topology.load(topology.find(file))
     resolved = how.resolve(loaded)
     if as_json:
-        click.echo(json.dumps(resolved.to_json() | {"digest": resolved.digest}, indent=2))
+        json_output.show(resolved.to_json() | {"digest": resolved.digest})
         return
     plans.show(resolved)
 
@@ -93,6 +92,6 @@ def schema_command(*, run: bool) -> None:
     if run:
         from testbed.runs.run import run_schema  # noqa: PLC0415  # the results only where they are needed
 
-        click.echo(json.dumps(run_schema(), indent=2))
+        json_output.show(run_schema())
         return
-    click.echo(json.dumps(topology.schema(), indent=2))
+    json_output.show(topology.schema())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import click
 
 from testbed import interruption
 from testbed import lab as labs
-from testbed.cli import options
+from testbed.cli import json_output, options
 from testbed.cli.screen import Screen
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 @options.bring_up
 @options.check_budget
 @click.option("--check/--no-check", "checked", help="Measure the links when the lab is up.  [default: no-check]")
-@options.as_json
+@json_output.as_json
 def up_command(topology: str, how: BringUp, *, checked: bool, check_budget: float | None, as_json: bool) -> int:
     """Bring TOPOLOGY up and leave it up: a file, or the name of a topology in topologies/ or of a shipped one.
 
@@ -45,14 +44,21 @@ def up_command(topology: str, how: BringUp, *, checked: bool, check_budget: floa
             checks = lab.check(budget_s=check_budget, observer=screen)
             show_checks(checks, screen)
     if as_json:
-        from testbed.analysis import formatting  # noqa: PLC0415  # as above
-
-        nodes = {name: dict(lab.node(name).addresses) for name in lab}
-        rows = [*map(formatting.link_row, checks)]
-        was_up, runtime = lab.was_up, lab.runtime
-        up = {"lab": lab.name, "runtime": runtime, "was_up": was_up, "nodes": nodes, "checks": rows}
-        click.echo(json.dumps(up, indent=2))
-        return 0 if all(link_check.passed for link_check in checks) else 1
-    node = lab.plan.nodes[0].name
-    click.echo(f"next    testbed shell {lab.name} {node}, testbed run {lab.name}, testbed down {lab.name}")
+        json_output.show(as_object(lab, checks))
+    else:
+        node = lab.plan.nodes[0].name
+        click.echo(f"next    testbed shell {lab.name} {node}, testbed run {lab.name}, testbed down {lab.name}")
     return 0 if all(link_check.passed for link_check in checks) else 1
+
+
+def as_object(lab: labs.Lab, checks: Sequence[LinkCheck]) -> dict[str, object]:
+    """Return a lab that came up, or was up, and what was measured of its links, for --json."""
+    from testbed.analysis import formatting  # noqa: PLC0415 (it imports more than a lab takes to come up)
+
+    return {
+        "lab": lab.name,
+        "runtime": lab.runtime,
+        "was_up": lab.was_up,
+        "nodes": {name: dict(lab.node(name).addresses) for name in lab},
+        "checks": [*map(formatting.link_row, checks)],
+    }

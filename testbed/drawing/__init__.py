@@ -1,11 +1,11 @@
-"""A plan as a picture, in the formats that people look at: SVG, Mermaid, DOT, text for a terminal."""
+"""A plan as a picture: SVG, Mermaid, DOT, text for a terminal; and as JSON for scripts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from testbed.drawing import dot, mermaid, svg, text
+from testbed.drawing import dot, mermaid, objects, svg, text
 from testbed.drawing.collapsing import MOST
 from testbed.drawing.picture import picture
 
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from testbed.drawing.picture import Picture
     from testbed.plan.model import Plan
 
-FORMATS: dict[str, Callable[[Picture], str]] = {
+_PICTURES: dict[str, Callable[[Picture], str]] = {
     "text": text.render,
     "svg": svg.render,
     "mermaid": mermaid.render,
     "dot": dot.render,
 }
 """The functions that draw a picture, by the name of the format."""
+
+FORMATS = (*_PICTURES, "json")
+"""The formats of a drawing; `json` is for scripts, and has each node by itself."""
 
 __all__ = ["FORMATS", "Figure", "draw", "figure"]
 
@@ -47,7 +50,7 @@ def draw(plan: Plan, form: str) -> str:
         plan: what to draw: its nodes and networks, and the impairments that links have when a run begins.
         form: one of `FORMATS`.
     """
-    return FORMATS[form](picture(plan))
+    return objects.render(plan) if form == "json" else _PICTURES[form](picture(plan))
 
 
 def figure(plan: Plan) -> Figure:

@@ -19,6 +19,8 @@ from testbed.lab import bringup
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from testbed.runtime.docker.own_images import OwnImage
+
 _TOOLS = ("ping", "iperf3", "tcpdump", "curl", "ethtool", "nft")
 _RECEIVE_BUFFER = Path("/proc/sys/net/core/rmem_max")
 _RECEIVE_BUFFER_BYTES = 16 << 20
@@ -125,8 +127,8 @@ def _leftovers() -> MachineFinding:
     )
 
 
-def build_images(names: Sequence[str] = ()) -> None:
+def build_images(names: Sequence[str] = (), *, to_stderr: bool = False) -> list[OwnImage]:
     """Build the images of these names, or all; see `testbed.runtime.docker.own_images.build`."""
     from testbed.runtime.docker import own_images  # noqa: PLC0415  # as above
 
-    own_images.build(names)
+    return own_images.build(names, to_stderr=to_stderr)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import click
 
-from testbed.cli import options
+from testbed.cli import json_output
 from testbed.errors import MachineError, UsageError
 from testbed.lab import Lab
-
-if TYPE_CHECKING:
-    from testbed.lab import LabEvent
 
 
 @click.command("watch")
@@ -61,7 +56,7 @@ def watch_command(name: str, *, web: bool) -> None:
 @click.command("events")
 @click.argument("name", metavar="LAB")
 @click.option("--follow", is_flag=True, help="Then show new events as they happen, until Ctrl-C.")
-@options.as_json
+@json_output.as_json
 def events_command(name: str, *, follow: bool, as_json: bool) -> None:
     """Show what has happened to LAB since it came up, by any command or by itself, one line each.
 
@@ -78,12 +73,10 @@ def events_command(name: str, *, follow: bool, as_json: bool) -> None:
     """  # noqa: D301  # \b is click's
     from testbed.cli.watch import texts  # noqa: PLC0415  # only for this command
 
-    def line(event: LabEvent) -> str:
-        if as_json:
-            return json.dumps(texts.event_object(event), ensure_ascii=False)
-        return f"{texts.clock(event)}  {event.kind:<14}  {event.what}"
-
     lab = Lab.attach(name)
     with lab.events(follow=follow) as events, suppress(KeyboardInterrupt):
         for event in events:
-            click.echo(line(event))
+            if as_json:
+                json_output.show_line(texts.event_object(event))
+            else:
+                click.echo(f"{texts.clock(event)}  {event.kind:<14}  {event.what}")

@@ -11,33 +11,67 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import testbed
 from testbed import __version__
 from testbed.errors import MachineError
+from testbed.runtime.docker.engine import DockerEngine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from docker import APIClient
+
 _PACKAGE = Path(testbed.__file__).parent
 
 
-def build(names: Sequence[str] = ()) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnImage:
+    """An image of the testbed's own.
+
+    Attributes:
+        image: its name, with the testbed's version as its tag.
+        id: `sha256:...`.
+        size_bytes: of its files.
+    """
+
+    image: str
+    id: str
+    size_bytes: int
+
+
+def build(names: Sequence[str] = (), *, to_stderr: bool = False) -> list[OwnImage]:
     """Build the images of these names, or all; print what is built. Images that are up to date are not built again.
 
     Args:
         names: `testbed`, `controller`, or a server's folder in `images/`, as `nginx`.
+        to_stderr: print to standard error.
+
+    Returns:
+        The images, in the order of the names.
 
     Raises:
         MachineError: `images-not-built`; the script has printed the reason and what to do.
     """
-    script = source_directory() / "images" / "build"
+    directory = source_directory() / "images"
+    script = directory / "build"
     environment = os.environ | {"PYTHON": sys.executable}
     # Files of a wheel are not executable.
-    if subprocess.run(["bash", script, *names], env=environment, check=False).returncode != 0:
+    output = sys.stderr if to_stderr else None
+    if subprocess.run(["bash", script, *names], env=environment, check=False, stdout=output).returncode != 0:
         raise MachineError("images-not-built", "the images could not be built", "the reason is printed above")
+    servers = sorted(recipe.parent.name for recipe in directory.glob("*/Dockerfile"))
+    api = DockerEngine().api
+    return [_described(api, name) for name in names or ("testbed", "controller", *servers)]
+
+
+def _described(api: APIClient, name: str) -> OwnImage:
+    image = f"{name if name == 'testbed' else f'testbed-{name}'}:{__version__}"
+    described = api.inspect_image(image)  # type: ignore[no-untyped-call]
+    return OwnImage(image=image, id=described["Id"], size_bytes=described["Size"])
 
 
 def source_directory() -> Path:

@@ -1,5 +1,6 @@
 """The drawing of a topology: everything that is in it, at a size that can be read, in every format."""
 
+import json
 import re
 from dataclasses import replace
 from itertools import pairwise
@@ -200,6 +201,27 @@ def test_text_says_all():
     drawn = draw(planned(OFFICE), "text")
     for part in ("edge", "router", "8080 -> 80/tcp", "also on lan", "40 ms, 2 %, 10 mbit/s", "udp port 53: 20 %"):
         assert part in drawn
+
+
+def test_as_json_it_has_every_direction_with_its_ends():
+    found = json.loads(draw(planned(f"{OFFICE}  - {{from: pc, rate: 5mbit}}\n"), "json"))
+    ends = [(link["from"], link["to"], link["network"], link["match"]) for link in found["links"]]
+    assert sorted(ends, key=str) == [
+        ("edge", "pc", "lan", "udp port 53"),
+        ("edge", "pc", "lan", None),
+        ("edge", "server", "wan", None),
+        ("pc", "*", "lan", None),
+        ("pc", "edge", "lan", "udp port 53"),
+        ("pc", "edge", "lan", None),
+        ("server", "edge", "wan", None),
+    ]
+    assert {node["name"]: [*node["addresses"]] for node in found["nodes"]} == {
+        "edge": ["wan", "lan"], "pc": ["lan"], "server": ["wan"]
+    }  # fmt: skip
+    assert [(network["name"], network["internal"], network["mtu"]) for network in found["networks"]] == [
+        ("wan", False, 1400),
+        ("lan", True, 1500),
+    ]
 
 
 @needs_graphviz
