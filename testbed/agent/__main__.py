@@ -177,7 +177,7 @@ async def _serve(arguments: argparse.Namespace, machine: int) -> None:
                 task.add_done_callback(lambda _: server.ended.set())
             await server.ended.wait()
             events.close()
-            await _give_back(wiring, server.node_faults)
+            await _give_back(wiring, server.node_faults, way_out)
             for task in tasks:
                 if task.done():
                     task.result()  # whatever ended it ends the agent, and with it all links
@@ -191,9 +191,11 @@ async def _serve(arguments: argparse.Namespace, machine: int) -> None:
                 aliases.sweep(route, arguments.lab)
 
 
-async def _give_back(wiring: Wiring, node_faults: NodeFaults) -> None:
-    """Make attached containers that faults keep from running run again."""
+async def _give_back(wiring: Wiring, node_faults: NodeFaults, way_out: WayOut | None) -> None:
+    """Make attached containers that faults keep from running run again, and leave the machine alone from now on."""
     _log.info("agent ends")
+    if way_out:
+        await way_out.close()
     if wiring.open_networks:
         try:
             await node_faults.heal_all()

@@ -6,6 +6,7 @@ address, what comes to a published port gets the node's. Nothing else reaches a 
 
 from __future__ import annotations
 
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -13,15 +14,18 @@ from testbed.agent import nft
 from testbed.agent.nft import Rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from testbed.agent.messages import NewGateway, Publication
 
-OTHERS = "others"
-"""The chain of a lab that switched the machine's forwarding on: it drops what is forwarded for anything but labs."""
+LAB_INTERFACES = "tb"
+"""What the names of the interfaces of all labs begin with, see `LinkDevices`."""
 
-_ALL_LABS = '"tb*"'
-"""The interfaces of all labs, see `LinkDevices`."""
+_OTHERS = "others"
+"""The chain of a lab that has switched forwarding on: it drops what would not be forwarded without labs."""
+
+_OPENED = "opened"
+"""The set of the interfaces by which the machine forwards because of labs."""
 
 _NAME_SERVER_PORT = 53
 _LOOPBACK = "127.0.0.0/8"
@@ -41,7 +45,6 @@ def rules(
     publications: Sequence[Publication],
     *,
     name_server: str,
-    keeps_others: bool,
 ) -> list[str]:
     """Return the lines of a lab's table.
 
@@ -50,7 +53,6 @@ def rules(
         gateways: of networks, by the name of the machine's interface there.
         publications: ports of nodes; `host_port` is a certain one.
         name_server: a loopback address, to which gateways pass on what they are asked at port 53; may be empty.
-        keeps_others: the machine forwards only because of labs, and must forward nothing else.
     """
     made = Rules(table(lab))
     interfaces = [interface for interface, _ in gateways]
@@ -74,8 +76,6 @@ def rules(
         f"oifname {ours} ct state new ct status & dnat == 0 drop",
         f"oifname {ours} ct state invalid drop",
     )
-    if keeps_others:
-        made.chain(OTHERS, "forward", "filter", f"iifname != {_ALL_LABS} oifname != {_ALL_LABS} drop")
     return made.lines
 
 
@@ -95,26 +95,54 @@ def _translation(interfaces: Sequence[str]) -> Iterator[str]:
         yield f"iifname {interface} masquerade"
 
 
-def keeps_others(network: int) -> bool:
-    """Whether the machine forwards only because a lab has switched forwarding on.
+def keep_others(table: str, opened: Iterable[str]) -> list[str]:
+    """Return the lines by which nothing but labs' packets is forwarded from interfaces that labs have opened.
+
+    What others have begun to exchange passes: the kernel forwarded it without labs.
+    """
+    names = ", ".join(f'"{name}"' for name in opened)
+    chain = f"ip {table} {_OTHERS}"
+    others = f'iifname @{_OPENED} oifname != "{LAB_INTERFACES}*"'
+    return [
+        f"add set ip {table} {_OPENED} {{ type ifname; }}",
+        f"flush set ip {table} {_OPENED}",
+        *([f"add element ip {table} {_OPENED} {{ {names} }}"] if names else []),
+        f"add chain {chain} {{ type filter hook forward priority filter; policy accept; }}",
+        f"flush chain {chain}",
+        f"add rule {chain} {others} ct state != {{ established, related }} drop",
+    ]
+
+
+def release_others(table: str) -> list[str]:
+    """Return the lines that undo `keep_others`."""
+    return [
+        f"flush chain ip {table} {_OTHERS}",
+        f"delete chain ip {table} {_OTHERS}",
+        f"delete set ip {table} {_OPENED}",
+    ]
+
+
+def opened(network: int) -> set[str]:
+    """Return the interfaces by which the machine forwards because of labs.
+
+    Args:
+        network: file descriptor of the machine's namespace.
 
     Raises:
         MachineError: `no-nft`.
         LabError: `filter-refused`.
     """
-    return has_others(nft.load(network, ["list chains ip"], "a network leads out of the lab", ""))
+    return opened_in(nft.load(network, ["list sets ip"], "a network leads out of the lab", ""))
 
 
-def has_others(chains: str) -> bool:
-    """Whether a lab's table is among those with a chain `OTHERS`, in what nft prints for `list chains ip`."""
-    of = ""
-    for line in chains.splitlines():
-        match line.split():
-            case ["table", "ip", name, *_]:
-                of = name
-            case ["chain", name, *_] if name == OTHERS and of.startswith(_TABLES):
-                return True
-    return False
+def opened_in(sets: str) -> set[str]:
+    """Return the interfaces in the sets of labs' tables, in what nft prints for `list sets ip`."""
+    found: set[str] = set()
+    for name, table in re.findall(r"^table ip (\S+) {(.*?)^}", sets, re.DOTALL | re.MULTILINE):
+        if name.startswith(_TABLES):
+            for elements in re.findall(rf"set {_OPENED} {{[^{{}}]*elements = {{([^}}]*)}}", table):
+                found |= {*re.findall(r'"([^"]+)"', elements)}
+    return found
 
 
 def blocking(network_rules: str) -> bool:

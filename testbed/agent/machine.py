@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+_CONF = Path("/proc/sys/net/ipv4/conf")
+_NO_INTERFACES = ("all", "default", "lo")
 
 
 @contextmanager
@@ -31,17 +33,28 @@ def exclusive(network: int) -> Iterator[None]:
 
 
 def forwards() -> bool:
-    """Whether the machine whose namespace this is forwards packets."""
+    """Whether the machine whose namespace this is forwards packets by all interfaces; labs never switch that."""
     return _FORWARD.read_text("ascii").strip() != "0"
 
 
-def set_forwarding(*, on: bool) -> None:
-    """Switch the machine's forwarding of packets on or off.
+def interfaces_that_do_not_forward() -> list[str]:
+    """Return the interfaces of the present namespace, but those of labs, by which no packet to forward comes in."""
+    return sorted(
+        path.parent.name
+        for path in _CONF.glob("*/forwarding")
+        if path.parent.name not in _NO_INTERFACES
+        and not path.parent.name.startswith(exit_rules.LAB_INTERFACES)
+        and path.read_text("ascii").strip() == "0"
+    )
+
+
+def set_forwarding(interface: str, *, on: bool) -> None:
+    """Switch on or off that the machine forwards what comes in by an interface.
 
     Raises:
-        OSError: /proc/sys can't be written.
+        OSError: /proc/sys can't be written, or has no such interface.
     """
-    _FORWARD.write_text("1" if on else "0", "ascii")
+    setting("ipv4", interface, "forwarding").write_text("1" if on else "0", "ascii")
 
 
 def setting(family: str, interface: str, name: str) -> Path:
@@ -49,7 +62,7 @@ def setting(family: str, interface: str, name: str) -> Path:
     return Path("/proc/sys/net", family, "conf", interface, name)
 
 
-def close(table: str, interfaces: Collection[str], firewalls: Collection[str], *, forwards: bool) -> None:
+def close(table: str, interfaces: Collection[str], firewalls: Collection[str]) -> None:
     """Undo a lab's way out. Call it in the machine's namespace; safe to repeat.
 
     The interfaces go first, so that nothing passes that the rules do not see.
@@ -58,7 +71,6 @@ def close(table: str, interfaces: Collection[str], firewalls: Collection[str], *
         table: the lab's.
         interfaces: the machine's, of the lab.
         firewalls: the variants of iptables that accept what these exchange.
-        forwards: the machine forwards for labs only, and no more than the last of them needs.
 
     Raises:
         LabError: `filter-refused`.
@@ -73,7 +85,25 @@ def close(table: str, interfaces: Collection[str], firewalls: Collection[str], *
                 for interface in interfaces:
                     exit_rules.forget(firewall, interface)
             nft.load(network, [f"add table ip {table}", f"delete table ip {table}"], "a network led out of the lab", "")
-            if forwards and not exit_rules.keeps_others(network):
-                set_forwarding(on=False)
+    finally:
+        os.close(network)
+
+
+def take_back(interface: str) -> None:
+    """Switch off what a lab has switched on, unless another lab or somebody else needs it. Safe to repeat.
+
+    Call it in the machine's namespace, when the lab's table has gone.
+
+    Raises:
+        MachineError: `no-nft`.
+        LabError: `filter-refused`.
+        OSError: /proc/sys can't be written.
+    """
+    network = namespaces.current_network()
+    try:
+        with exclusive(network):
+            if not forwards() and interface not in exit_rules.opened(network):
+                with suppress(FileNotFoundError):  # the interface has gone
+                    set_forwarding(interface, on=False)
     finally:
         os.close(network)

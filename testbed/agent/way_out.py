@@ -10,6 +10,7 @@ before it is done.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 from contextlib import contextmanager
@@ -20,10 +21,12 @@ import msgspec
 from pyroute2.netlink.exceptions import NetlinkError
 
 from testbed.agent import exit_rules, machine, nft
+from testbed.agent.forwarding import Forwarding
 from testbed.agent.journal import OnMachine
 from testbed.agent.network_namespace import NetworkNamespace
 from testbed.agent.nodes import Node
 from testbed.agent.ports import Gateway
+from testbed.agent.tasks import cancelled
 from testbed.errors import LabError, MachineError
 from testbed.linux import namespaces
 from testbed.names import HOST
@@ -59,6 +62,7 @@ class WayOut:
     journal: Journal
     published: tuple[Publication, ...] = ()
     _reserved: list[socket.socket] = field(default_factory=list)
+    _watching: asyncio.Task[None] | None = None
 
     async def open(self, networks: Sequence[NewNetwork], publications: Sequence[Publication], name_server: str) -> None:
         """Connect networks that have a gateway with the machine, and publish ports.
@@ -80,14 +84,12 @@ class WayOut:
         cables = {network.name: self._cable(network) for network, _ in leading}
         interfaces = [gateway.interface for gateway in cables.values()]
         with self._alone():
-            keeps_others = not machine.forwards() or exit_rules.keeps_others(self.machine)
             firewalls = exit_rules.firewalls()
             self.journal.write(
                 OnMachine(
                     table=exit_rules.table(self.lab),
                     interfaces=tuple(interfaces),
                     firewalls=tuple(firewalls),
-                    forwards=keeps_others,
                 )
             )
             lines = exit_rules.rules(
@@ -95,17 +97,22 @@ class WayOut:
                 [(cables[network.name].interface, gateway) for network, gateway in leading],
                 self.published,
                 name_server=name_server,
-                keeps_others=keeps_others,
             )
             nft.load(self.machine, lines, "a network leads out of the lab", _NEEDS)
             for firewall in firewalls:
                 for interface in interfaces:
                     _pass(firewall, interface)
-            if keeps_others:
-                machine.set_forwarding(on=True)
+            forwarding = Forwarding(self.lab, self.machine, self.journal)
+            forwarding.adapt()
+        self._watching = asyncio.create_task(forwarding.watch())
         await self._switch_on(cables, leading)
         self.wiring.gateways.machine = Node(name=HOST, network=self.machine)
         self.wiring.gateways.by_network |= cables
+
+    async def close(self) -> None:
+        """Change nothing any more; the journal says what is to be undone."""
+        if self._watching:
+            await cancelled(self._watching)
 
     def _require_power(self) -> None:
         try:

@@ -87,7 +87,7 @@ def state(machine):
     commands = (
         ("nft", "list", "ruleset"),
         ("iptables-save",),
-        ("sysctl", "net.ipv4.ip_forward"),
+        ("sysctl", "-ar", r"net\.ipv4\.(ip_forward|conf\..*\.forwarding)"),
         ("ip", "-br", "link"),
         ("ip", "route"),
         ("ss", "-tuan"),
@@ -166,6 +166,51 @@ def test_a_machine_forwards_for_labs_only_and_as_long_as_there_is_one(machine, l
     kill({*agent} - {*guardian})
     eventually(lambda: state(machine) == before)
     assert run(machine, "down", other).returncode == 0
+
+
+def test_who_switches_forwarding_on_meanwhile_has_it_also_when_the_lab_is_down(machine, labs, tmp_path):
+    """As a Docker Engine that starts: it finds `ip_forward` off, and switches it on."""
+    lab, _ = labs
+    passing = ("FORWARD", "-i", "far", "-o", "neighbour", "-j", "ACCEPT")
+    back = ("FORWARD", "-o", "far", "-i", "neighbour", "-j", "ACCEPT")
+    for rule in (passing, back):
+        said(*machine.inside, "iptables", "-I", *rule)
+    try:
+        up = run(machine, "up", str(written(tmp_path, 5305)), "--name", lab, "--runtime", "netns")
+        assert up.returncode == 0, up.stderr
+        assert reaches(lab, address("far"))
+        assert not pings(*machine.far, to=address("neighbour")), "the machine forwards for somebody else"
+        assert said(*machine.inside, "sysctl", "-n", "net.ipv4.ip_forward") == "0\n"
+        said(*machine.inside, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        eventually(lambda: pings(*machine.far, to=address("neighbour")))
+        assert reaches(lab, address("far"))
+        assert run(machine, "down", lab).returncode == 0
+        assert pings(*machine.far, to=address("neighbour"))
+        assert said(*machine.inside, "sysctl", "-n", "net.ipv4.ip_forward") == "1\n"
+    finally:
+        said(*machine.inside, "sysctl", "-qw", "net.ipv4.ip_forward=0")
+        for rule in (passing, back):
+            said(*machine.inside, "iptables", "-D", *rule)
+
+
+def test_an_interface_that_appears_later_leads_out_too(machine, labs, tmp_path):
+    lab, _ = labs
+    before = state(machine)
+    up = run(machine, "up", str(written(tmp_path, 5306)), "--name", lab, "--runtime", "netns")
+    assert up.returncode == 0, up.stderr
+    far, near = ("ip", "-n", machine.far_name), ("ip", "-n", machine.name)
+    said(*near, "link", "add", "later", "type", "veth", "peer", "name", "eth1", "netns", machine.far_name)
+    try:
+        said(*near, "addr", "add", "198.18.249.1/30", "dev", "later")
+        said(*far, "addr", "add", "198.18.249.2/30", "dev", "eth1")
+        for device in ((*near, "link", "set", "later"), (*far, "link", "set", "eth1")):
+            said(*device, "up")
+        eventually(lambda: reaches(lab, "198.18.249.2"))
+        assert not pings(*machine.neighbour, to="198.18.249.2"), "the machine forwards for somebody else"
+    finally:
+        said(*near, "link", "del", "later")
+    assert run(machine, "down", lab).returncode == 0
+    assert state(machine) == before
 
 
 def test_down_removes_what_a_killed_agent_and_its_guardian_left(machine, labs, tmp_path):

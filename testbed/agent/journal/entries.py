@@ -71,7 +71,12 @@ class OnMachine(_Entry, frozen=True, kw_only=True):
     table: str
     interfaces: tuple[str, ...]
     firewalls: tuple[str, ...]
-    forwards: bool
+
+
+class ForwardsBy(_Entry, frozen=True, kw_only=True):
+    """The agent is about to have the machine forward what comes in by an interface; see `forwarding`."""
+
+    interface: str
 
 
 class ContainerPaused(_Entry, frozen=True, kw_only=True):
@@ -144,18 +149,18 @@ class PutBack(_Entry, frozen=True, kw_only=True):
     failures: tuple[str, ...] = ()
 
 
-ContainerEntry = ContainerPaused | ContainerOff | ContainerThrottled
-"""What a fault has done to an attached container."""
-
 Entry = (
     PortUsed
     | PortLeft
     | OffloadsOff
     | Bridge
     | OnMachine
-    | ContainerEntry
+    | ForwardsBy
+    | ContainerPaused
     | ContainerGoesOn
+    | ContainerOff
     | ContainerOn
+    | ContainerThrottled
     | ContainerUnthrottled
     | PutBack
 )
@@ -176,6 +181,8 @@ def subject(entry: Entry) -> Subject:
             return type(entry), entry.network, entry.port
         case Bridge():
             return Bridge, 0, entry.index
+        case ForwardsBy():
+            return ForwardsBy, 0, entry.interface
         case OnMachine() | PutBack():
             return type(entry), 0, 0
         case _:

@@ -11,10 +11,10 @@ from testbed.agent import aliases, filters, machine, offloads, switch
 from testbed.agent.docker_engine import DockerEngine
 from testbed.agent.journal.entries import (
     Bridge,
-    ContainerEntry,
     ContainerOff,
     ContainerPaused,
     ContainerThrottled,
+    ForwardsBy,
     OffloadsOff,
     OnMachine,
     PortUsed,
@@ -61,15 +61,33 @@ def put_back(journal: Journal, *, agent_died: bool, lab: str = "") -> None:
             failures.append(f"the devices in {path or 'the namespace of the switch side'}: {error}")
     for entry in entries:
         try:
-            if isinstance(entry, OnMachine):
-                machine.close(entry.table, entry.interfaces, entry.firewalls, forwards=entry.forwards)
-            elif isinstance(entry, ContainerEntry):
-                _give_back(entry)
+            _undo(entry)
         except (OSError, TestbedError) as error:
             failures.append(f"{entry}: {error}")
     with journal.alone():
         failures += _switch_all_on(journal, entries)
         journal.write(PutBack(agent_died=agent_died, ports=len(used), failures=tuple(failures)))
+
+
+def _undo(entry: Entry) -> None:
+    """Undo what has happened to the machine, or to a container of others if it is still there.
+
+    Raises:
+        OSError, TestbedError: the kernel or the Docker Engine refuses, or does not answer.
+    """
+    match entry:
+        case OnMachine():
+            machine.close(entry.table, entry.interfaces, entry.firewalls)
+        case ForwardsBy():  # comes after its lab's table
+            machine.take_back(entry.interface)
+        case ContainerPaused():
+            DockerEngine(Path(entry.engine)).unpause(entry.container)
+        case ContainerOff():
+            DockerEngine(Path(entry.engine)).start(entry.container)
+        case ContainerThrottled():
+            DockerEngine(Path(entry.engine)).limit(entry.container, entry.limits)
+        case _:
+            pass
 
 
 def _switch_all_on(journal: Journal, entries: Iterable[Entry]) -> Iterator[str]:
@@ -119,22 +137,6 @@ def leave(route: RouteSocket, used: PortUsed) -> None:
     if not used.had_hook:
         with suppress(OSError):
             switch.set_queue_length(route, used.port, used.queue_length)
-
-
-def _give_back(entry: ContainerEntry) -> None:
-    """Let a container of others run as before, if it is still there.
-
-    Raises:
-        LabError: the Docker Engine refuses, or does not answer.
-    """
-    engine = DockerEngine(Path(entry.engine))
-    match entry:
-        case ContainerPaused():
-            engine.unpause(entry.container)
-        case ContainerOff():
-            engine.start(entry.container)
-        case ContainerThrottled():
-            engine.limit(entry.container, entry.limits)
 
 
 def _switch_on(entry: OffloadsOff) -> None:

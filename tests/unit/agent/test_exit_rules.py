@@ -1,29 +1,38 @@
 """What the rules of labs say about the machine."""
 
-import pytest
-
 from testbed.agent import exit_rules
 
-LISTED = """table ip {table} {{
-	chain published {{
-		type nat hook prerouting priority dstnat; policy accept;
-	}}
-	chain {chain} {{
-		type filter hook forward priority filter; policy accept;
-	}}
-}}
+LISTED = """table ip filter {
+    set opened {
+        type ifname
+        elements = { "nobodys" }
+    }
+}
+table ip testbed-shop {
+    set opened {
+        type ifname
+        elements = { "eth0", "wlan0",
+                 "vpn" }
+    }
+}
+table ip testbed-none {
+    set opened {
+        type ifname
+    }
+    set further {
+        type ifname
+        elements = { "eth1" }
+    }
+}
+table ip testbed-other {
+    set opened {
+        type ifname
+        elements = { "eth2.5" }
+    }
+}
 """
 
 
-@pytest.mark.parametrize(
-    ("tables", "found"),
-    [
-        ([("testbed-shop", "others")], True),
-        ([("filter", "FORWARD"), ("testbed-shop", "others")], True),
-        ([("testbed-shop", "inwards"), ("filter", "others")], False),  # a chain that is no lab's
-        ([], False),
-    ],
-)
-def test_only_the_tables_of_labs_say_that_the_machine_forwards_for_labs_alone(tables, found):
-    listed = "".join(LISTED.format(table=table, chain=chain) for table, chain in tables)
-    assert exit_rules.has_others(listed) is found
+def test_only_the_sets_of_labs_say_what_the_machine_forwards_by_because_of_labs():
+    assert exit_rules.opened_in(LISTED) == {"eth0", "wlan0", "vpn", "eth2.5"}
+    assert exit_rules.opened_in("") == set()
