@@ -63,6 +63,7 @@ _AT_ONCE = (
     messages.StopCommands,
     messages.ProbeNat,
     messages.BringAbout,
+    messages.Heal,
 )
 """Calls that wait for no other: the agent may be busy or stuck when they come, or they take long."""
 
@@ -120,8 +121,9 @@ class Server:
             messages.Reaches: self._reaches,
             messages.Attachments: self._report,
             messages.Impair: self._impair,
-            messages.Restart: self._restart,
+            messages.Restart: lambda call: self._links.restart(call.origin_ns),
             messages.BringAbout: self._bring_about,
+            messages.Heal: lambda _: self.node_faults.heal_all(),
             messages.State: self._state,
             messages.Statistics: self._statistics,
             messages.Sockets: self._sockets,
@@ -304,9 +306,6 @@ class Server:
     async def _bring_about(self, call: messages.BringAbout) -> messages.Happened:
         times_ns = await asyncio.gather(*map(self.node_faults.carry_out, call.faults))
         return messages.Happened(begun_ns=min(times_ns)[0], done_ns=max(done_ns for _, done_ns in times_ns))
-
-    async def _restart(self, call: messages.Restart) -> None:
-        await self._links.restart(call.origin_ns)
 
     async def _state(self, _: messages.State) -> messages.LabState:
         return messages.LabState(

@@ -47,7 +47,14 @@ def partitioned(plan: Plan, agent: Agent, groups: Sequence[Sequence[str]]) -> It
 
 
 def restore(plan: Plan, agent: Agent) -> None:
-    """See `testbed.lab.Lab.restore`."""
+    """See `testbed.lab.Lab.restore`. A node that does not run again keeps no link from being as before."""
+    try:
+        agent.call(messages.Heal())
+    finally:
+        _restore_links(plan, agent)
+
+
+def _restore_links(plan: Plan, agent: Agent) -> None:
     present = _present(agent)
     links = [_link(plan, key) for key in present]
     _impair(plan, agent, [link for link in links if link.impairments != present[link.key]])

@@ -261,10 +261,10 @@ class Lab(ConnectedLab):
             yield
 
     def restore(self) -> None:
-        """Give all links the impairments of the plan again, whatever has been changed since.
+        """Have the lab as its file says: undo all faults of nodes, and all changes of links, that were made since.
 
         Raises:
-            LabError: the links could not be changed.
+            LabError: a node does not run again, or the links could not be changed.
         """
         from testbed.lab import changing  # noqa: PLC0415 (see above)
 

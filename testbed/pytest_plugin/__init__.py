@@ -126,7 +126,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Give the links of labs that further tests share the impairments of their topology back."""
+    """Have labs that further tests share as their topologies say: faults of nodes and changes of links are undone."""
     for lab in labs_of(item):
         lab.after_test()
 

@@ -132,7 +132,7 @@ class LabInTest(Lab):
             self._capture()
 
     def after_test(self) -> None:
-        """Give the links the impairments of the topology back, if further tests use the lab."""
+        """Have the lab as its topology says, if further tests use it."""
         if self._shared:
             with suppress(TestbedError):  # the next test finds out
                 self.restore()

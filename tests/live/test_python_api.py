@@ -79,6 +79,7 @@ def test_changes_end_with_their_context_or_with_restore(lab):
     assert link.impairments.describe() == "delay 5 ms"
     link.update(loss="100%")
     lab.link("a", "c").update(delay="9ms")
+    lab.node("a").pause()
     lab.restore()
     assert (link.impairments.describe(), lab.link("a", "c").impairments.describe()) == ("delay 5 ms", "clear")
     assert replies(lab, "b") == 2

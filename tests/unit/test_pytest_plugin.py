@@ -170,7 +170,12 @@ SHARED = """
     def test_matrix(lab, request):
         assert reaches(lab) == ("loss=0%" in request.node.name)
 
+    def test_leaves_nodes_disturbed(lab):
+        lab.node("client").pause()
+        lab.node("server").kill()
+
     def test_as_the_file_says_again(lab):
+        assert reaches(lab)
         assert lab.link("client", "server").impairments.describe() == "delay 30 ms"
 
     def test_fixture(duo, lab):
@@ -189,7 +194,7 @@ SHARED = """
 @pytest.mark.netns
 @pytest.mark.parametrize("arguments", [[], ["-n2", "--dist=load"]], ids=["one-process", "two-processes"])
 def test_tests_share_a_lab_and_each_finds_it_as_its_file_says(session, pytester, arguments):
-    session(SHARED, *arguments).assert_outcomes(passed=5)
+    session(SHARED, *arguments).assert_outcomes(passed=6)
     used = labs(pytester)
     assert len(set(used)) == (2 if arguments else 1)
     assert all(remains(name) == [] for name in used)

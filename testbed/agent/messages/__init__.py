@@ -56,7 +56,7 @@ from testbed.agent.messages.probes import (
 from testbed.agent.messages.processes import Endpoint, Exit, Launch, ProcessEvent, Spawn, StopCommands, Tell
 from testbed.agent.messages.sockets import NodeSockets, Sockets, TcpConnection
 from testbed.agent.messages.state import LabState, State
-from testbed.agent.messages.timeline import BringAbout, EventDone, Happened, NewAddress, Timeline, TimelineEvent
+from testbed.agent.messages.timeline import BringAbout, EventDone, Happened, Heal, NewAddress, Timeline, TimelineEvent
 
 __all__ = [
     "Accepts",
@@ -86,6 +86,7 @@ __all__ = [
     "FoundAddress",
     "FoundNamespace",
     "Happened",
+    "Heal",
     "Hello",
     "HttpStatus",
     "Impair",

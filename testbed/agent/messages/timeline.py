@@ -71,3 +71,7 @@ class BringAbout(Call[Happened], frozen=True, kw_only=True):
     """Carry faults of nodes out at once, all at the same time; they last until others end them, or the lab ends."""
 
     faults: tuple[Fault, ...]
+
+
+class Heal(Call[None], frozen=True, kw_only=True):
+    """Undo all faults of nodes: they run, with the CPU time and the clock that they had at first."""
