@@ -22,6 +22,7 @@ _PLACES = {
     "Run": ("testbed.runs", "Run"),
     "Topology": ("testbed.topology", "Topology"),
     "build": ("testbed.topology", "build"),
+    "charts": ("testbed.report.notebook", "charts"),
 }
 """Where each name is; `__init__.pyi` has their types."""
 

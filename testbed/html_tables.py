@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 def html_table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table with a title, one row of names and rows of values; a value of None is shown as a question mark."""
-    lines = (f"<tr>{_cells('th', head)}</tr>", *(f"<tr>{_cells('td', row)}</tr>" for row in rows))
+    """Return a table with a title, a row of names if there are any, and rows of values; None is a question mark."""
+    lines = (*([f"<tr>{_cells('th', head)}</tr>"] if head else []), *(f"<tr>{_cells('td', row)}</tr>" for row in rows))
     return f"<table><caption>{escape(title)}</caption>{''.join(lines)}</table>"
 
 

@@ -2,85 +2,58 @@
 
 from __future__ import annotations
 
-from math import floor, log10
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from testbed import codec, kinds, units
+from testbed import codec, kinds
 from testbed.check import AS_REQUESTED
-from testbed.impairments import IndependentLoss
+from testbed.check.cells import link_cell, shown_properties
+from testbed.quantities import (
+    NOT_APPLICABLE,
+    UNMEASURED,
+    duration,
+    metric_text,
+    number,
+    rate,
+    ratio,
+    size,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from testbed.analysis.comparison import MetricChange
-    from testbed.check import Finding, LinkCheck, NatCheck
+    from testbed.check import LinkCheck, NatCheck
     from testbed.expectations import ExpectationOutcome
     from testbed.runs.capture_records import CaptureRecord
     from testbed.runs.run import Run
     from testbed.workloads.summary import Summary
 
-NOT_APPLICABLE = "-"
-UNMEASURED = "?"
-
-_DIGITS = 3
-
-
-def duration(value_ns: float) -> str:
-    """A duration, ns, to three digits: `40.2 ms`."""
-    return _with_sign(units.DURATION, value_ns)
-
-
-def rate(value_bps: float) -> str:
-    """A rate, bit/s, to three digits: `6.13 mbit/s`."""
-    return _with_sign(units.RATE, value_bps)
-
-
-def ratio(value: float) -> str:
-    """A ratio in percent, to three digits and no finer than thousandths: `2.13 %`."""
-    return f"{float(f'{round(100 * value, 3):.3g}'):.10g} %"
-
-
-def _with_sign(quantity: units.Quantity, value: float) -> str:
-    return "-" * (value < 0) + quantity.format(_rounded(abs(value)))
-
-
-def _rounded(value: float) -> int:
-    """The nearest integer with no more than three digits that are not zero at the end."""
-    whole = round(value)
-    return round(whole, _DIGITS - 1 - floor(log10(whole))) if whole else 0
-
-
-def size(value_bytes: float) -> str:
-    """A size, bytes, to three digits: `64.2 KB`."""
-    return _with_sign(units.SIZE, value_bytes)
-
-
-def number(value: float) -> str:
-    """A number to three digits: `3.96`."""
-    return f"{value:.3g}"
-
-
-_LINK_COLUMNS: Mapping[str, Callable[[float], str]] = MappingProxyType(
-    {
-        "delay": duration,
-        "jitter": duration,
-        "loss": ratio,
-        "burst": number,
-        "duplicates": ratio,
-        "reordered": ratio,
-        "corruption": ratio,
-        "policer": rate,
-        "rate": rate,
-        "bucket": size,
-        "peak": rate,
-        "queue": size,
-    }
-)
-"""The properties of links that tables show, each with the function that formats its values."""
-
-_ALWAYS = ("delay", "loss")
-_WITH_INTERVAL = ("loss", "burst", "duplicates", "reordered", "corruption")
+__all__ = [
+    "NOT_APPLICABLE",
+    "UNMEASURED",
+    "WORKLOAD_COLUMNS",
+    "captures_text",
+    "change_cells",
+    "duration",
+    "failures",
+    "link_cell",
+    "link_row",
+    "links_verdict",
+    "metric_text",
+    "nat_line",
+    "nat_row",
+    "nats_verdict",
+    "number",
+    "outcome_cells",
+    "outcome_verdict",
+    "rate",
+    "ratio",
+    "reservations",
+    "run_verdict",
+    "shown_properties",
+    "size",
+    "workload_cells",
+]
 
 
 def link_row(check: LinkCheck) -> dict[str, Any]:
@@ -99,40 +72,6 @@ def link_row(check: LinkCheck) -> dict[str, Any]:
             row[f"{finding.name}_interval"] = list(finding.interval)
         row[f"{finding.name}_verdict"] = finding.verdict
     return {**row, "verdict": check.verdict, "passed": check.passed}
-
-
-def link_cell(check: LinkCheck, name: str) -> str:
-    """Return the requested and the measured value of a property: `2 %: 1.8 % (1.1 to 2.9)`."""
-    finding = check.finding(name)
-    if finding is None:
-        return UNMEASURED if name in _ALWAYS else NOT_APPLICABLE
-    show = _LINK_COLUMNS[name]
-    requested = show(finding.asked)
-    if finding.asked_range is not None:
-        low, high = map(show, finding.asked_range)
-        requested = f"{low} to {high}" if low != high else low
-    measured = UNMEASURED if finding.measured is None else show(finding.measured)
-    return f"{requested}: {measured}{_interval(finding)}"
-
-
-def _interval(finding: Finding) -> str:
-    if finding.name not in _WITH_INTERVAL or finding.interval is None:
-        return ""
-    low, high = (_LINK_COLUMNS[finding.name](bound).removesuffix(" %") for bound in finding.interval)
-    return f" ({low} to {high})"
-
-
-def shown_properties(checks: Sequence[LinkCheck]) -> list[str]:
-    """Return the properties to show: delay and loss, and others that a link is requested to have or shows anyway."""
-    shown = {*_ALWAYS}
-    for check in checks:
-        named = {finding.name for finding in check.findings if finding.asked or not finding.passed}
-        if isinstance(check.asked.loss, IndependentLoss | None) and AS_REQUESTED in {
-            finding.verdict for finding in check.findings if finding.name == "burst"
-        }:
-            named.discard("burst")  # that losses are single is what everybody expects
-        shown |= named
-    return [name for name in _LINK_COLUMNS if name in shown]
 
 
 def reservations(checks: Sequence[LinkCheck]) -> list[str]:
@@ -164,28 +103,6 @@ def workload_cells(summary: Summary) -> dict[str, str]:
     }
 
 
-_BY_UNIT: Mapping[str, tuple[Callable[[float], str], Callable[[float], str]]] = MappingProxyType(
-    {
-        "ns": (duration, lambda value: units.DURATION.format(round(value))),
-        "bit/s": (rate, lambda value: units.RATE.format(round(value))),
-        "bytes": (size, lambda value: units.SIZE.format(round(value))),
-        "ratio": (ratio, lambda value: f"{100 * value!r} %"),
-        "count": (lambda value: f"{value:.6g}", repr),
-    }
-)
-"""The functions that format values of each unit: to three digits, and in full."""
-
-
-def metric_text(value: float, unit: str, *, in_full: bool = False) -> str:
-    """Return a metric's value with its unit, to three digits or in full; counts have no unit and are never rounded."""
-    show = _BY_UNIT.get(unit, (_count, _count))[in_full]
-    return "-" * (value < 0) + show(abs(value))
-
-
-def _count(value: float) -> str:
-    return f"{value:.3g}" if value < 10**_DIGITS and value % 1 else f"{round(value)}"
-
-
 def change_cells(change: MetricChange) -> tuple[str, str, str]:
     """Return a metric before and after, and its change in percent with the interval, or absolute if it was zero before.
 
@@ -207,14 +124,14 @@ def change_cells(change: MetricChange) -> tuple[str, str, str]:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.3g}" if abs(value) < 10**_DIGITS else f"{value:+.0f}"
+    return f"{value:+.3g}" if abs(value) < 1000 else f"{value:+.0f}"  # noqa: PLR2004  # three digits
 
 
 def outcome_cells(outcome: ExpectationOutcome) -> tuple[str, str]:
     """Return the measured and the expected value: `6.13 mbit/s`, `>= 5 mbit/s`; in full if they would look equal."""
-    for show in _BY_UNIT[outcome.unit]:
+    for in_full in (False, True):
         found, wanted = (
-            UNMEASURED if value is None else "-" * (value < 0) + show(abs(value))
+            UNMEASURED if value is None else metric_text(value, outcome.unit, in_full=in_full)
             for value in (outcome.found, outcome.wanted)
         )
         if found != wanted or outcome.found == outcome.wanted:

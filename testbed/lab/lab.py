@@ -170,11 +170,15 @@ class Lab(ConnectedLab):
         return f"<lab {self.name}: {self.runtime}, nodes {', '.join(self)}>"
 
     def _repr_html_(self) -> str:
-        """The nodes and the links with their impairments and counts, for a notebook."""
+        """The nodes and the links with their impairments and counts, for a notebook; just its name if it is down."""
+        try:
+            statistics = self.statistics()
+        except LabError:
+            return html_table(f"lab {self.name}: it is not up any more", (), [])
         nodes = [(node, ", ".join(self[node].addresses.values())) for node in self]
         links = [
             (str(link.key), link.impairments.describe(), link.counts.packets_in, link.counts.packets_out)
-            for link in self.statistics()
+            for link in statistics
         ]
         title = repr(self).strip("<>")
         return html_table(title, ("node", "addresses"), nodes) + html_table(

@@ -27,10 +27,11 @@ from testbed.runs.flows import FlowSum, sums
 from testbed.runs.host import HostFacts
 from testbed.runs.observations import Row, observations
 from testbed.runs.starts import StepStart
+from testbed.runs.tables import tables
 from testbed.runs.timeline_records import TimelineRecord
 from testbed.runs.upgrade import VERSION, upgraded
 from testbed.workloads.groups import group_summaries
-from testbed.workloads.summary import Summary, Value
+from testbed.workloads.summary import Summary
 
 RUN_FILE = "run.json"
 
@@ -211,11 +212,9 @@ class Run:
         return f"<run {self.path}: {self.status}, {'trusted' if self.trusted else 'not trusted'}>"
 
     def _repr_html_(self) -> str:
-        """The workloads with their metrics, for a notebook."""
-        found = [*self.summaries, *self.groups]
-        labels = list(dict.fromkeys(label for summary in found for label in summary.labels))
-        rows = [(each.workload, each.kind, *(_shown(each, label) for label in labels)) for each in found]
-        return html_table(repr(self).strip("<>"), ("workload", "kind", *labels), rows)
+        """The verdict, the links and the metrics of the workloads, for a notebook."""
+        verdict = html_table(repr(self).strip("<>"), (), [(f"not trusted: {why}",) for why in self.why_not_trusted])
+        return "".join([verdict, *tables(self.checks, (*self.summaries, *self.groups))])
 
     def frame(self, workload: str, library: str = "pandas") -> Any:  # noqa: ANN401  # a type of an optional library
         """Return the samples of a workload as a data frame, one observation per row; see `samples`.
@@ -235,7 +234,9 @@ class Run:
         except ImportError:
             hint = f"pip install testbed-lab[{library}]"
             raise MachineError("not-installed", f"{library} is not installed", hint) from None
-        return frames.DataFrame(rows, infer_schema_length=None) if library == "polars" else frames.DataFrame(rows)
+        if library == "polars":
+            return frames.DataFrame(rows, infer_schema_length=None)
+        return frames.DataFrame(rows, dtype=object).convert_dtypes()  # integers stay integers where rows lack some
 
     def samples(self, workload: str) -> Iterator[Row]:
         """Yield the samples of a workload as rows, see `testbed.runs.observations.observations`.
@@ -338,8 +339,3 @@ def changed_links(plan: Plan, now: Mapping[LinkKey, Impairments]) -> list[str]:
         for key, impairments in now.items()
         if impairments != planned.get(key, CLEAR)
     ]
-
-
-def _shown(summary: Summary, label: str) -> Value | str | None:
-    """Return a metric of a summary for people; nothing if the workload has no such metric."""
-    return summary.value(label) if label in summary.labels else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from testbed.html_tables import html_table
 from testbed.metrics import METRICS, find, metric_of
+from testbed.quantities import UNMEASURED, metric_text
 
 Value = int | float | str
 
@@ -72,8 +73,18 @@ class Summary:
 
     def _repr_html_(self) -> str:
         """The metrics as a table, for a notebook."""
-        rows = [(metric_of(name).label, value, metric_of(name).unit) for name, value in self.values.items()]
-        return html_table(f"{self.workload} ({self.kind})", ("metric", "value", "unit"), rows)
+        rows = [(label, self.shown(label)) for label in self.labels]
+        return html_table(f"{self.workload} ({self.kind})", ("metric", "value"), rows)
+
+    def shown(self, name: str) -> str:
+        """Return a metric as text for people: `40.2 ms`; a question mark if it could not be measured; see `value`.
+
+        Raises:
+            KeyError: the workload has no such metric.
+        """
+        value = self.value(name)
+        metric = find(name, self.kind) or metric_of(name)
+        return UNMEASURED if value is None else value if isinstance(value, str) else metric_text(value, metric.unit)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -84,3 +84,6 @@ def test_the_site_is_built(tmp_path):
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
     assert {"index.html", "search"} <= {path.name for path in tmp_path.iterdir()}
+    notebook = (tmp_path / "tutorial" / "in-a-notebook.html").read_text()
+    assert "links, requested: measured" in notebook  # what its cells have shown
+    assert not re.search(r"<(?:script|link)[^>]+(?:src|href)=.https?:", notebook)  # no request to other servers

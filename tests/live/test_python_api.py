@@ -103,7 +103,9 @@ def test_what_a_notebook_shows_of_a_lab_and_a_run(lab, tmp_path):
     assert "<td>delay</td><td>5 ms</td>" in lab.link("a", "b")._repr_html_()
     run = lab.run(tmp_path, check=False)
     assert repr(run) == f"<run {run.path}: complete, not trusted>"
-    assert "<td>echo</td><td>ping</td>" in run._repr_html_()
+    assert "<th>echo (ping)</th>" in run._repr_html_()
+    assert "<td>sent</td><td>3</td>" in run._repr_html_()
+    assert "not trusted: the links were not measured" in run._repr_html_()
     assert run["echo"].sent == 3
     for library in ("pandas", "polars"):
         frame = run.frame("echo", library)

@@ -14,7 +14,7 @@ from tests.documentation import PAGES, RUN, blocks
 
 WRITTEN = [
     path
-    for path in sorted(ROOT.rglob("*.md"))
+    for path in sorted([*ROOT.rglob("*.md"), *(ROOT / "docs").rglob("*.ipynb")])
     if not path.is_symlink() and not {".venv", "build", "results"} & {*path.relative_to(ROOT).parts}
 ]
 
@@ -72,4 +72,5 @@ def test_the_site_has_every_page():
     site = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
     parts = [[part] if isinstance(part, str) else next(iter(part.values())) for part in site["nav"]]
     listed = {Path(name) for part in parts for name in part}
-    assert {path.relative_to(ROOT / "docs") for path in (ROOT / "docs").rglob("*.md")} == listed
+    there = {path for form in ("*.md", "*.ipynb") for path in (ROOT / "docs").rglob(form)}
+    assert {path.relative_to(ROOT / "docs") for path in there} == listed

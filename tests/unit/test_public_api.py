@@ -82,5 +82,5 @@ def test_metrics_are_attributes_and_items():
 def test_a_notebook_shows_a_table():
     shown = SUMMARY._repr_html_()
     assert shown.startswith("<table><caption>rpc (tcp-messages)</caption><tr><th>metric</th>")
-    assert "<tr><td>latency.p50</td><td>80500000</td><td>ns</td></tr>" in shown
+    assert "<tr><td>latency.p50</td><td>80.5 ms</td></tr>" in shown
     assert "<td>retransmits</td><td>?</td>" in shown
