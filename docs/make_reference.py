@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from testbed import topology
+from testbed import __version__, topology
 from testbed.cli import COMMANDS, cli
 from testbed.kinds import OWN
 from testbed.metrics import metrics_of
@@ -63,7 +63,7 @@ def topologies() -> Iterator[str]:
 def manual() -> Iterator[str]:
     """Yield the manual page testbed(1), in the macros of man(7): what `--help` of each command prints."""
     context = click.Context(cli, info_name="testbed", terminal_width=MANUAL_WIDTH, max_content_width=MANUAL_WIDTH)
-    yield '.TH TESTBED 1 "" "testbed" "User Commands"'
+    yield f'.TH TESTBED 1 "" "testbed {__version__}" "User Commands"'
     yield ".SH NAME\ntestbed \\- impaired networks of containers and network namespaces, from one YAML file"
     yield f".SH DESCRIPTION\n{_as_written(cli.get_help(context))}"
     yield ".SH COMMANDS"
