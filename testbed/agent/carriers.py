@@ -191,11 +191,11 @@ class LinkCarriers:
             if own:
                 await engine.restart([str(link.key) for link in own], origin_ns)
 
-    async def counters(self) -> dict[str, Counters]:
-        """Return the counters of all links that have a device, by name."""
+    async def counters(self, links: Collection[str] | None = None) -> dict[str, Counters]:
+        """Return the counters of all links that have a device, or of those of `links`, by name."""
         found: dict[str, Counters] = {}
         for _, _, engine in self._all:
-            found |= await engine.counters()
+            found |= await engine.counters(links)
         return found
 
     def dead(self) -> dict[str, str]:

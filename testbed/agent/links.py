@@ -230,19 +230,25 @@ class Links:
     async def statistics(self) -> tuple[LinkStatistics, ...]:
         """Return the counters of each link, from its engine."""
         counters = await self._carriers.counters()
-        found = []
-        for key, link in tuple(self._links.items()):
-            gone = Counters(dead=self.wiring.gone.get(key.place, "it is being made"))
-            found.append(
-                LinkStatistics(
-                    **key._asdict(),
-                    engine=link.engine,
-                    why=link.why,
-                    impairments=link.impairments,
-                    counts=counters.get(str(key), gone),
-                )
+        return tuple(
+            LinkStatistics(
+                **key._asdict(),
+                engine=link.engine,
+                why=link.why,
+                impairments=link.impairments,
+                counts=counters.get(str(key), Counters(dead=self.wiring.gone.get(key.place, "it is being made"))),
             )
-        return tuple(found)
+            for key, link in tuple(self._links.items())
+        )
+
+    async def counters(self, links: Collection[str]) -> dict[str, Counters]:
+        """Return the counters of those of these links that have a device now, by name."""
+        async with self._exclusive:
+            return await self._carriers.counters(links)
+
+    def names(self) -> list[str]:
+        """Return the names of all links."""
+        return [*map(str, self._links)]
 
     async def attach(self, port: Port) -> bool:
         """Restore the links of a port that has come back; return False if no link leads to or from it.

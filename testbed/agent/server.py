@@ -16,6 +16,7 @@ from testbed.agent import (
     adoption,
     awaited,
     creation,
+    link_sampling,
     messages,
     nat_probe,
     nodes,
@@ -136,6 +137,7 @@ class Server:
             messages.Timeline: lambda client, call: timeline.carry_out(client, call, self._change, self.node_faults),
             messages.Follow: events.tell,
             messages.Measure: events.attend,
+            messages.SampleLinks: lambda client, call: link_sampling.record(client, call, links.names, links.counters),
         }
         self._conversations = {kind.call_name(): (kind, converse) for kind, converse in conversations.items()}
         self._handlers = {kind.call_name(): (kind, handler) for kind, handler in handlers.items()}

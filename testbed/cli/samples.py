@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.command("samples")
 @click.argument("run", metavar="RUN|LAB|latest")
-@click.argument("workload", metavar="WORKLOAD")
+@click.argument("workload", metavar="WORKLOAD|LINK")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the samples as CSV, one per line.")
 @click.option(
     "--event", "events", metavar="NAME", multiple=True, help="Only samples of this event; may be given several times."
@@ -34,10 +34,11 @@ if TYPE_CHECKING:
 def samples_command(
     run: str, workload: str, root: Path, *, as_csv: bool, as_json: bool, events: tuple[str, ...]
 ) -> None:
-    """Show what a run recorded of a workload, or print it as CSV or as a line of JSON for each sample.
+    """Show what a run recorded of a workload or a link ('a->b'), or print it as CSV, or JSON with a line per sample.
 
     Without --csv and --json, list the events, the number of each, and their columns. Times are of the machine's
-    monotonic clock, in ns. In Python, run.samples(WORKLOAD) yields the same rows.
+    monotonic clock, in ns. A link's samples are its packets, bytes, drops by reason and queue. In Python,
+    run.samples(WORKLOAD) yields the same rows.
     """
     if as_csv and as_json:
         raise UsageError("two-outputs", "--csv and --json are both given", "leave one of them out")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from testbed.engines.counters import Counters
     from testbed.errors import MachineError
@@ -163,8 +163,8 @@ class Engine(Protocol):
         """
         ...
 
-    async def counters(self) -> dict[str, Counters]:
-        """Return the counters of every link."""
+    async def counters(self, links: Collection[str] | None = None) -> dict[str, Counters]:
+        """Return the counters of every link, or of those of `links` that it carries."""
         ...
 
     def dead(self) -> dict[str, str]:

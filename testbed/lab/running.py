@@ -16,6 +16,7 @@ from testbed.errors import UsageError
 from testbed.lab import capturing
 from testbed.lab.event_commands import EventCommands
 from testbed.lab.events import Announcement
+from testbed.lab.link_sampling import LinkSampling
 from testbed.lab.node_watch import keeping_logs
 from testbed.lab.socket_sampling import SocketSampling
 from testbed.lab.time_zero import TimeZero
@@ -111,6 +112,7 @@ def _run(
             with (
                 capturing.during_run(lab.plan.capture, lab.agent, ports, writer, observer),
                 SocketSampling(lab.plan.sockets, lab.agent, writer),
+                LinkSampling(lab.agent, writer, links=len(before)),
             ):
                 observer.begun("run")
                 in_force = {link.key: link.impairments for link in before}

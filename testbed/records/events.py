@@ -112,6 +112,33 @@ class Output(_Typed, frozen=True, kw_only=True, tag="output"):
     line: str
 
 
+class LinkCounts(_Typed, frozen=True, kw_only=True, tag="link"):
+    """The counters of a link at these times, see `testbed.engines.counters`; those that its engine has.
+
+    A counter that stays as it is has only the samples before its next changes.
+    """
+
+    link: str
+    at_ns: Integers
+    packets_in: Integers | None = None
+    bytes_in: Integers | None = None
+    packets_out: Integers | None = None
+    bytes_out: Integers | None = None
+    scripted: Integers | None = None
+    policed: Integers | None = None
+    lost: Integers | None = None
+    queue_drops: Integers | None = None
+    early_drops: Integers | None = None
+    backlog_drops: Integers | None = None
+    kernel_drops: Integers | None = None
+    oversize: Integers | None = None
+    send_failures: Integers | None = None
+    marked: Integers | None = None
+    in_flight: Integers | None = None
+    queued: Integers | None = None
+    queued_bytes: Integers | None = None
+
+
 class Table(Event, frozen=True, kw_only=True):
     """A line of any event, as columns of equal length and single values: `tcp-info`, `end`, events of other packages.
 
@@ -145,5 +172,6 @@ TYPED = (
     Bytes,
     Sample,
     Output,
+    LinkCounts,
 )
 """The events whose fields are fixed; all others are of type `Table`, except `end`."""

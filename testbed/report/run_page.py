@@ -10,6 +10,7 @@ from testbed.analysis import formatting
 from testbed.report import goodput, latency, senders
 from testbed.report.cells import Cells, TableCell, Tile, Verdict
 from testbed.report.facts import facts
+from testbed.report.links import links_over_time
 from testbed.report.page import render
 from testbed.report.socket_charts import connections
 from testbed.report.stage import Stage, alike
@@ -43,6 +44,7 @@ def run_page(run: Run, recorded: Recorded) -> str:
         "timeline": _timeline(run),
         "stages": [*_stages(run, recorded, samples)],
         "twins": [*twin_figures(run.plan, samples, run.timeline)],
+        "traffic": links_over_time(run),
         "connections": [*connections(run)],
         "captures": _captures(run),
     }
@@ -74,6 +76,7 @@ def _sections(context: dict[str, Any]) -> Iterator[dict[str, str]]:
     yield from ({"id": stage["id"], "title": stage["title"]} for stage in context["stages"])
     later = {
         "side-by-side": ("Side by side", context["twins"]),
+        "traffic": ("Links over time", context["traffic"]["figures"]),
         "connections": ("TCP connections", context["connections"]),
         "captures": ("Captures", context["captures"]["lines"]),
         "details": ("Details", True),

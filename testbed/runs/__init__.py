@@ -4,6 +4,7 @@ results/LAB/20261122T113000Z-7f3a/    a complete run; `.partial` is appended whi
                                       killed), `.incomplete` if it failed or was interrupted
     run.json                          all but the samples, see `testbed.runs.run.Run`
     samples/WORKLOAD.jsonl            the reports of the endpoints, one per line, see `testbed.endpoint`
+    links.jsonl                       counters of links over time, see `testbed.runs.link_records`
     sockets/NODE.jsonl                TCP connections of sampled nodes, see `testbed.runs.connections`
     captures/NODE-NETWORK.pcap        captured packets, see `testbed.runs.capture_records`
     events/NUMBER-NODE.txt            what commands of the timeline wrote, see `testbed.runs.event_commands`
@@ -12,6 +13,7 @@ results/latest                        a link to the last complete run of any lab
 
 from testbed.runs.connections import Connections
 from testbed.runs.event_commands import CommandRecord, failed_commands
+from testbed.runs.link_records import LINKS_FILE, LinkRecord
 from testbed.runs.reading import load
 from testbed.runs.run import LinkEngine, Run, changed_links
 from testbed.runs.starts import StepStart
@@ -19,10 +21,12 @@ from testbed.runs.timeline_records import ClockSeen, TimelineRecord, late_events
 from testbed.runs.writing import RunWriter
 
 __all__ = [
+    "LINKS_FILE",
     "ClockSeen",
     "CommandRecord",
     "Connections",
     "LinkEngine",
+    "LinkRecord",
     "Run",
     "RunWriter",
     "StepStart",

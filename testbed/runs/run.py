@@ -25,6 +25,7 @@ from testbed.runs.connections import Connections
 from testbed.runs.event_commands import CommandRecord
 from testbed.runs.flows import FlowSum, sums
 from testbed.runs.host import HostFacts
+from testbed.runs.link_records import LinkRecord, link_observations
 from testbed.runs.observations import Row, observations
 from testbed.runs.starts import StepStart
 from testbed.runs.tables import tables
@@ -101,6 +102,7 @@ class Run:
         nats: the checks of NATs, before the workloads.
         summaries: of each workload that ended, in the order in which they did.
         statistics_before, statistics_after: the counters of links before the workloads and after them.
+        link_counts: the samples of links' counters; None if the lab has no link with impairments, or the run is older.
         sockets: the samples of TCP connections, one per node.
         captures: of packets, one per port.
         starts: when the workloads of each step began, in the order of the steps.
@@ -127,6 +129,7 @@ class Run:
     summaries: tuple[Summary, ...] = ()
     statistics_before: tuple[LinkCounters, ...] = ()
     statistics_after: tuple[LinkCounters, ...] = ()
+    link_counts: LinkRecord | None = None
     sockets: tuple[Connections, ...] = ()
     captures: tuple[CaptureRecord, ...] = ()
     starts: tuple[StepStart, ...] = ()
@@ -241,9 +244,15 @@ class Run:
     def samples(self, workload: str) -> Iterator[Row]:
         """Yield the samples of a workload as rows, see `testbed.runs.observations.observations`.
 
+        Args:
+            workload: its name; or that of a link, `client -> server`, for the samples of its counters.
+
         Raises:
             UsageError: it has no samples, or they can't be read.
         """
+        if "->" in workload:
+            keys = [link.key for link in self.statistics_after or self.statistics_before]
+            return link_observations(self.path, self.link_counts, keys, workload)
         names = [workload.name for workload in self.plan.workloads]
         if workload not in names:
             hint = f"its workloads are: {', '.join(names) or 'none'}"
@@ -310,9 +319,10 @@ class Run:
 
     def _misplaced(self) -> Iterator[tuple[str, str]]:
         """Yield references to files that are not the run's: the path of the value, and what is wrong."""
-        recorded: dict[str, Sequence[Connections | CaptureRecord]] = {
+        recorded: dict[str, Sequence[Connections | CaptureRecord | LinkRecord]] = {
             "sockets": self.sockets,
             "captures": self.captures,
+            "link_counts": () if self.link_counts is None else (self.link_counts,),
         }
         for name, files in recorded.items():
             for number, record in enumerate(files):

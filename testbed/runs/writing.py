@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from testbed.runs.capture_records import CaptureRecord
     from testbed.runs.connections import Connections
     from testbed.runs.event_commands import CommandRecord
+    from testbed.runs.link_records import LinkRecord
     from testbed.runs.run import Status
     from testbed.runs.starts import StepStart
     from testbed.runs.timeline_records import TimelineRecord
@@ -133,6 +134,10 @@ class RunWriter:
         """Record the summary of a workload that has ended."""
         with self._lock:
             self.run = replace(self.run, summaries=(*self.run.summaries, summary))
+
+    def counted(self, record: LinkRecord) -> None:
+        """Record the samples of links' counters."""
+        self.run = replace(self.run, link_counts=record)
 
     def sampled(self, connections: Iterable[Connections]) -> None:
         """Record the samples of TCP connections."""

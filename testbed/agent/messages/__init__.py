@@ -38,8 +38,10 @@ from testbed.agent.messages.links import (
     LinkChange,
     LinkEnds,
     LinkRequest,
+    LinkSamples,
     LinkStatistics,
     Restart,
+    SampleLinks,
     Statistics,
 )
 from testbed.agent.messages.probes import (
@@ -97,6 +99,7 @@ __all__ = [
     "LinkChange",
     "LinkEnds",
     "LinkRequest",
+    "LinkSamples",
     "LinkStatistics",
     "Look",
     "Measure",
@@ -125,6 +128,7 @@ __all__ = [
     "Remember",
     "Restart",
     "RunNote",
+    "SampleLinks",
     "Shutdown",
     "Sockets",
     "Spawn",

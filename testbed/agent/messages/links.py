@@ -87,6 +87,30 @@ class Statistics(Call[tuple[LinkStatistics, ...]], frozen=True, kw_only=True):
     """Ask what became of the packets of all links."""
 
 
+class SampleLinks(Call[None], frozen=True, kw_only=True):
+    """Take samples of the counters of all links, until the client sends anything, which ends the call.
+
+    Its events are `LinkSamples`.
+
+    Attributes:
+        interval_ns: the least time between two samples of a link.
+    """
+
+    interval_ns: int
+
+
+class LinkSamples(Payload, frozen=True, kw_only=True):
+    """Samples of the counters of a link.
+
+    Attributes:
+        link: its name.
+        columns: the values of each counter that its engine has, and when that was, `at_ns` of CLOCK_MONOTONIC.
+    """
+
+    link: str
+    columns: Mapping[str, tuple[int, ...]]
+
+
 class LinkChange(LinkEnds, frozen=True, kw_only=True):
     """Other impairments for a link that has some."""
 

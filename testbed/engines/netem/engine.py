@@ -14,7 +14,7 @@ from testbed.errors import LabError
 from testbed.linux import namespaces
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from testbed.engines.counters import Counters
     from testbed.engines.engine import NewLink, Switch
@@ -105,13 +105,14 @@ class NetemEngine:
         for link in links:
             self._carried(link)
 
-    async def counters(self) -> dict[str, Counters]:
-        """Return the counters of every link.
+    async def counters(self, links: Collection[str] | None = None) -> dict[str, Counters]:
+        """Return the counters of every link, or of those of `links` that are carried here.
 
         Raises:
             LabError: `impairments-missing`: another program changed a link's device.
         """
-        return {name: await self._counters(name, link) for name, link in tuple(self._links.items())}
+        wanted = set(self._links if links is None else links)
+        return {name: await self._counters(name, link) for name, link in tuple(self._links.items()) if name in wanted}
 
     async def _counters(self, name: str, link: _Carried) -> Counters:
         counters = await tree.counters(self._ip, link.device)

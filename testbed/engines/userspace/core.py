@@ -129,9 +129,12 @@ class LinkEmulator:
         self._lateness.record([now - due for due, _ in frames])
         return packets
 
-    def stats(self) -> Counters:
-        """Return the counters that are known here."""
+    def stats(self, now: int | None = None) -> Counters:
+        """Return the counters that are known here; what waits for the bottleneck only if it is said when that is."""
         counts = self._counts
+        queued = queued_bytes = None
+        if now is not None and isinstance(self._line, ConstantRateBottleneck | EventDrivenBottleneck):
+            queued, queued_bytes = self._line.queued(now)
         return Counters(
             packets_in=self._packets_in,
             bytes_in=self._bytes_in,
@@ -148,6 +151,8 @@ class LinkEmulator:
             marked=counts.marked,
             backlog_drops=self._backlog_drops,
             in_flight=len(self._line),
+            queued=queued,
+            queued_bytes=queued_bytes,
             queue_most_bytes=counts.queue_most_bytes,
             origin_ns=self._origin_ns,
             lateness_p50_ns=self._lateness.quantile(0.5),

@@ -15,7 +15,7 @@ from testbed.linux import namespaces
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from testbed.engines.counters import Counters
     from testbed.engines.engine import NewLink, Pair, Switch
@@ -109,9 +109,9 @@ class UserspaceEngine:
             self._require(link)
         await self._workers.restart(links, origin_ns)
 
-    async def counters(self) -> dict[str, Counters]:
-        """Return the counters of every link; of those whose worker died only `dead` is known."""
-        return await self._workers.counters()
+    async def counters(self, links: Collection[str] | None = None) -> dict[str, Counters]:
+        """Return the counters of links; of those whose worker died only `dead` is known."""
+        return await self._workers.counters(links)
 
     def dead(self) -> dict[str, str]:
         """Return the links whose worker has ended, and how."""

@@ -121,7 +121,7 @@ class Link:
         """Return all counters of the link."""
         self._kernel_drops += kernel_drops(self.input)
         return replace(
-            self.emulator.stats(),
+            self.emulator.stats(time.monotonic_ns()),
             kernel_drops=self._kernel_drops,
             oversize=self._oversize,
             send_failures=self._send_failures,

@@ -16,7 +16,7 @@ from testbed.errors import LabError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from types import TracebackType
 
     from testbed.impairments import Impairments
@@ -199,11 +199,15 @@ class Workers:
         worker.links.discard(link)
         del self._carrier[link]
 
-    async def counters(self) -> dict[str, Counters]:
-        """Return the counters of every link; of those whose worker died only `dead` is known."""
+    async def counters(self, links: Collection[str] | None = None) -> dict[str, Counters]:
+        """Return the counters of every link, or of those of `links` that are carried here.
+
+        Of those whose worker died only `dead` is known.
+        """
         links_of: dict[WorkerProcess, list[str]] = {}
-        for link, worker in self._carrier.items():
-            links_of.setdefault(worker, []).append(link)
+        for link in self._carrier if links is None else links:
+            if link in self._carrier:
+                links_of.setdefault(self._carrier[link], []).append(link)
         parts = await asyncio.gather(*(self._counters_of(worker, links) for worker, links in links_of.items()))
         return {link: counters for part in parts for link, counters in part.items()}
 

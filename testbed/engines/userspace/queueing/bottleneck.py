@@ -8,6 +8,7 @@ the queue.
 from __future__ import annotations
 
 from collections import deque
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from testbed.engines.userspace.lines import Contents, take_due
@@ -109,6 +110,11 @@ class ConstantRateBottleneck:
             waiting=[(came, packet) for (came, _), (_, packet) in zip(waiting, queued, strict=True)],
             coming=list(self._coming),
         )
+
+    def queued(self, now: int) -> tuple[int, int]:
+        """Return how many frames and bytes waited at `now`, of those that `take` has seen reach the queue."""
+        sent = [size for _, size, _, _ in takewhile(lambda frame: frame[0] <= now, self._waiting)]
+        return len(self._waiting) - len(sent), self._waiting_bytes - sum(sent)
 
     def __len__(self) -> int:
         return len(self._coming) + len(self._out)
@@ -229,6 +235,10 @@ class EventDrivenBottleneck:
             queue=self._queue,
             discipline=self._discipline,
         )
+
+    def queued(self, now: int) -> tuple[int, int]:  # noqa: ARG002  # as the other one
+        """Return how many frames and bytes waited after the last event."""
+        return len(self._queue), self._queue.waiting_bytes
 
     def __len__(self) -> int:
         return len(self._line) + len(self._queue) + len(self._out)

@@ -202,3 +202,15 @@ def test_held_frames_are_accounted_for_where_the_queue_drops():
     link.accept(numbered(50), 0)
     drain(link)
     assert link._held_bytes - link._counts.dropped_bytes == 0
+
+
+@pytest.mark.parametrize("discipline", DISCIPLINES.values(), ids=DISCIPLINES)
+def test_what_waits_at_a_time_does_not_count_what_is_being_sent(discipline):
+    bottleneck = Bottleneck(rate=FixedRate(bps=RATE), queue_bytes=10_000, discipline=discipline)
+    link = LinkEmulator(Impairments(bottleneck=bottleneck), 1, 0)
+    assert (link.stats(0).queued, link.stats(0).queued_bytes) == (0, 0)
+    link.accept([bytes(1000)] * 4, 0)  # a millisecond each
+    for now, waiting in ((0, 3), (999_999, 3), (1_000_000, 2), (2_500_000, 1), (3_000_000, 0)):
+        link.release(now, 64)
+        assert (link.stats(now).queued, link.stats(now).queued_bytes) == (waiting, 1000 * waiting)
+    assert link.stats().queued is None
