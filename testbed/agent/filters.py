@@ -6,6 +6,7 @@ its offsets count from the network header, so the source MAC is at -8 (net/sched
     by source: ARP and neighbour discovery pass, on an open network
                then -> table of sources, by the last byte of the source MAC: one rule per address that is known
                          -> its rules with a condition, in order (`match_rules`)
+               then -> blocks of MACs that are known and have no link (`known_macs`)
     the rest:  the sink: whatever has a source that no rule knows is dropped, and counted
     onward:    of what the node sends, what goes to the MAC of the machine -> its rules with a condition, in order
 
@@ -16,6 +17,7 @@ On an open network the rule to the sink is there only until the port has others:
 from __future__ import annotations
 
 import errno
+import itertools
 import socket
 import struct
 import sys
@@ -23,6 +25,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from testbed.agent import u32
+from testbed.agent.known_macs import BlockRules, KnownMacs
 from testbed.agent.match_rules import MatchTables, plain_device
 from testbed.agent.netlink import CREATE, EXCL, ROOT_MATCH, attribute, attributes
 from testbed.agent.u32 import Key, Onward
@@ -50,6 +53,9 @@ _PASSING, _TO_SOURCES = 1, 0x10  # rules of a table are tried in the order of th
 _ARP = (Key(0xFFFF, 0x0806, -4),)
 _ICMPV6 = (Key(0xFFFF, 0x86DD, -4), Key(0x0000_FF00, 58 << 8, 4))  # next header, at byte 6
 _DISCOVERY = ((*_ICMPV6, Key(0xFC00_0000, 132 << 24, 40)), (*_ICMPV6, Key(0xFF00_0000, 136 << 24, 40)))
+
+
+NONE_KNOWN = KnownMacs()
 
 
 class _Source(NamedTuple):
@@ -154,6 +160,7 @@ class PortFilters:
         self._has_table = False
         self._sources: dict[str, _Source] = {}
         self._handles: set[int] = set()
+        self._blocks = BlockRules(port)
         self._tables = MatchTables(route, port)
         self._onward_tables = MatchTables(route, port, place=u32.ONWARD)
         self._onward: tuple[str, Rules] = "", ()
@@ -191,12 +198,13 @@ class PortFilters:
             self._route.send([self._removal(u32.ALL_SENT)])
             self.silenced = False
 
-    def set_rules(self, wanted: Mapping[str, Rules]) -> None:
+    def set_rules(self, wanted: Mapping[str, Rules], others: KnownMacs = NONE_KNOWN) -> None:
         """Replace all rules by these. Those of a source change in one step, so that no packet finds them missing.
 
         Args:
             wanted: by source MAC its rules. Of those that match a packet the first counts; what none of them takes
                 passes untouched.
+            others: MACs from which everything passes untouched; a MAC that is `wanted` too has its rules.
 
         Raises:
             OSError: the kernel's refusal.
@@ -207,7 +215,7 @@ class PortFilters:
         self._hook()
         messages = [] if self._has_table else list(self._table_of_sources())
         sources: dict[str, _Source] = {}
-        for mac, rules in wanted.items():
+        for mac, rules in {**dict.fromkeys(others.single, ()), **wanted}.items():
             present = self._sources.get(mac)
             if present and present.rules == tuple(rules):
                 sources[mac] = present
@@ -215,7 +223,9 @@ class PortFilters:
             tables, lists = self._tables.make(rules)
             sources[mac] = _Source(tuple(rules), present.handle if present else self._new_handle(mac), tables)
             messages += [*lists, self._rule_of(mac, sources[mac])]
-        for mac in self._sources.keys() - wanted.keys():
+        # A source with a link may join a block: single sources get rules before blocks change, and lose them after.
+        messages += itertools.chain(*self._blocks.change(others.blocks))
+        for mac in self._sources.keys() - sources.keys():
             messages.append((u32.DELETE_FILTER, 0, u32.message(self._port, self._sources[mac].handle)))
         self._route.send(messages)
         self._has_table = True
@@ -265,6 +275,7 @@ class PortFilters:
         self.closed = self._has_table = False
         self._sources = {}
         self._handles = set()
+        self._blocks.forget()
         self._tables.forget()
 
     def dropped(self) -> int:

@@ -36,8 +36,8 @@ _SOURCE, _DESTINATION = {4: 12, 6: 8}, {4: 16, 6: 24}  # in the header of each v
 _HEADER_LENGTH, _TO_BYTES = 0x0F00, 6  # IHL counts words: of the first 16 bits, bits 8 to 11, times 4
 _IPV6_BYTES = 40
 
-_NUMBERS = {u32.BY_SOURCE: range(2, 0x600), u32.ONWARD: range(0x601, 0x800)}
-"""Of tables at each place, which share numbers; 1 and 0x600 are those that lead to them."""
+_NUMBERS = {u32.BY_SOURCE: range(2, 0x5FF), u32.ONWARD: range(0x601, 0x800)}
+"""Of tables at each place, which share numbers; 1 and 0x600 are those that lead to them, 0x5FF is of `known_macs`."""
 
 
 class _Way(NamedTuple):

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from testbed.agent import filters, switch
 from testbed.agent.filters import PortFilters
 from testbed.agent.journal import Bridge, PortLeft, PortUsed, leave
+from testbed.agent.known_macs import KnownMacs
 from testbed.errors import LabError
 from testbed.names import HOST
 
 if TYPE_CHECKING:
     from testbed.agent.journal import Journal
+    from testbed.agent.known_macs import Senders
     from testbed.agent.match_rules import Rules
     from testbed.agent.ports import DeviceKey, Port, Side
     from testbed.agent.rule_lists import PortLists
@@ -71,7 +73,7 @@ class PortRules:
             leave(side.route, self._used.pop((side.number, index)))
             self._journal.write(PortLeft(port=index, network=side.number))
 
-    def set(self, port: Port, lists: PortLists) -> None:
+    def set(self, port: Port, lists: PortLists, senders: Senders) -> None:
         """Make a port send the packets of nodes, and those of its node to the machine, to the devices of their links.
 
         Those of other nodes on the network pass untouched. Those of an unknown source are dropped, or pass untouched
@@ -80,6 +82,7 @@ class PortRules:
         Args:
             port: where links end.
             lists: the rules of the links.
+            senders: who sends on the network.
 
         Raises:
             LabError: `port-in-use`.
@@ -109,8 +112,9 @@ class PortRules:
         }
         if gateway:
             rules[gateway.mac] = links.get(HOST, ())
-        rules |= {mac: links.get(node, ()) for mac, node in self._wiring.senders[port.network].items()}
-        self._at(port.side, edge, port.network).set_rules(rules)
+        rules |= {mac: of_node for node, of_node in links.items() for mac in senders.by_node.get(node, ())}
+        others = KnownMacs() if port.network in self._wiring.open_networks else senders.known
+        self._at(port.side, edge, port.network).set_rules(rules, others)
 
     def give_line(self, port: Port) -> None:
         """Let what a port's line does take the place of the rules there; new ports of its network are silenced.

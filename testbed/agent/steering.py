@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from testbed.agent import neighbours
 from testbed.agent.access import AccessLines
 from testbed.agent.carriers import refusals
+from testbed.agent.known_macs import senders
 from testbed.agent.port_rules import PortRules
 from testbed.agent.rule_lists import RuleLists
 from testbed.names import BUILT_IN
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from testbed.agent.carriers import Link, LinkCarriers
     from testbed.agent.journal import Journal
+    from testbed.agent.known_macs import Senders
     from testbed.agent.link_devices import LinkDevices
     from testbed.agent.ports import Port
     from testbed.agent.wiring import Wiring
@@ -74,11 +76,14 @@ class Steering:
             for key, link in self.links.items()
         }
         lists = RuleLists(devices, gateways, self._local)
+        sending: dict[str, Senders] = {}
         for port in ports:
             if port.node in BUILT_IN and not gateways[port.network].is_port:
                 continue
+            if port.network not in sending:
+                sending[port.network] = senders(self.wiring.senders.get(port.network, {}))
             with refusals(port):
-                self.rules.set(port, lists.of(port))
+                self.rules.set(port, lists.of(port), sending[port.network])
                 if port.place in self.wiring.lines:
                     self.access.set(port, *lists.of_line(port))
 

@@ -13,6 +13,7 @@ import pytest
 
 from testbed.agent import switch
 from testbed.agent.filters import PortFilters
+from testbed.agent.known_macs import known
 from testbed.agent.match_rules import Addressed, Rule
 from testbed.agent.netlink import RouteSocket
 from testbed.linux import namespaces
@@ -219,3 +220,34 @@ def test_rules_for_what_the_node_sends_to_a_mac_are_replaced_beside_the_others(r
     filters.set_onward_rules(machine, ())
     filters.clear()
     assert shown("ingress") == shown("egress") == ""
+
+
+def mac_of(number):
+    return number.to_bytes(6).hex(":")
+
+
+def test_macs_are_in_blocks_of_their_own_and_no_other_ones_are():
+    numbers = [0x0242C6120002 + step for step in range(1000)] + [0x020000000011, 0xFEFFFFFFFFFF]
+    found = known(map(mac_of, numbers))
+    blocked = [block.first + step for block in found.blocks for step in range(block.size)]
+    assert sorted([*blocked, *(int(mac.replace(":", ""), 16) for mac in found.single)]) == sorted(numbers)
+    assert len(found.blocks) + len(found.single) < 25
+
+
+def test_a_known_source_passes_by_its_block_its_neighbours_do_not_and_its_link_comes_first(route):
+    first = int(KNOWN[:-2].replace(":", "") + "10", 16)
+    block, before, after, linked = range(first, first + 16), first - 1, first + 16, mac_of(first + 3)
+    filters = PortFilters(route, index("port"), index("sink"))
+    filters.set_rules({linked: through("link")}, known(map(mac_of, block)))
+    for number in block:
+        assert passed_by(mac_of(number), 1) == ["link" if mac_of(number) == linked else "port"]
+    assert passed_by(mac_of(before), 1) == passed_by(mac_of(after), 1) == []
+    shown = subprocess.run(
+        ["tc", "filter", "show", "dev", "port", "egress"], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.count("match") < 8
+    filters.set_rules({}, known(map(mac_of, block[8:])))
+    for number in block:
+        assert passed_by(mac_of(number), 1) == (["port"] if number in block[8:] else [])
+    filters.clear()
+    assert passed_by(mac_of(before), 1) == ["port"]
